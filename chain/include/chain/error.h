@@ -1,0 +1,59 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Owns: the statuses of the library and the error record a caller hands down.
+ * Must not know: who prints, where, or in which language; any file or device.
+ *
+ * A function that can fail returns enum chain_status (0 is success) and takes a
+ * nullable, caller-owned struct chain_error. The first failure wins: a record
+ * that already holds one is left alone, so a caller may pass one record to a
+ * sequence of calls and print it once. */
+#ifndef CHAIN_ERROR_H
+#define CHAIN_ERROR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define CHAIN_MUST_CHECK __attribute__((warn_unused_result))
+
+/* One row per status: see status.def, which also has the message and the hint. */
+enum chain_status {
+	CHAIN_OK = 0,
+#define CHAIN_STATUS(name, slug, message, hint) CHAIN_E_##name,
+#include "chain/status.def"
+#undef CHAIN_STATUS
+	CHAIN_STATUS_COUNT
+};
+
+enum { CHAIN_SUBJECT_BYTES = 256, CHAIN_ERROR_NUMBERS = 4 };
+
+struct chain_error {
+	enum chain_status status;           /* CHAIN_OK while nothing has failed */
+	char subject[CHAIN_SUBJECT_BYTES];  /* file, key, part or step; ends in "..." when it had to be cut */
+	char detail[CHAIN_SUBJECT_BYTES];   /* second name, or a parser's own words; may be empty */
+	uint64_t number[CHAIN_ERROR_NUMBERS]; /* what {0} to {3} of the message stand for */
+};
+
+/* Records a failure in `err` (nullable) unless one is there already, and returns
+ * `status`. Copies `subject` and `detail` (both nullable). */
+enum chain_status chain_fail(struct chain_error *err, enum chain_status status, const char *subject,
+			     const char *detail, uint64_t n0, uint64_t n1, uint64_t n2, uint64_t n3);
+
+/* The common case without detail or numbers. */
+enum chain_status chain_fail_subject(struct chain_error *err, enum chain_status status, const char *subject);
+
+/* Forgets what was recorded. */
+void chain_error_clear(struct chain_error *err);
+
+/* Stable machine name of a status ("elf-truncated"); "ok" for CHAIN_OK; never null. */
+const char *chain_status_slug(enum chain_status status);
+
+/* What to try next; "" where there is nothing better to say than the message. */
+const char *chain_status_hint(enum chain_status status);
+
+/* The one printer: the message of the status with {s} (subject), {d} (detail), {0}..{3} (decimal) and {x0}..{x3}
+ * (hexadecimal) filled in, as one line without a newline. Writes at most
+ * `size` bytes with the terminator; returns the length the whole text has, as snprintf does. */
+size_t chain_error_format(const struct chain_error *err, char *buf, size_t size);
+
+#endif

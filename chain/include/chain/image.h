@@ -1,0 +1,70 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Owns: the form of a baked image (docs/IMAGE.md): the header the stage carries, the manifest, and checking either,
+ * on the host and in the stage alike; and telling what kind of kernel a file is.
+ * Must not know: where the bytes came from; ELF details (elf.h), EROFS details (fs.h). */
+#ifndef CHAIN_IMAGE_H
+#define CHAIN_IMAGE_H
+
+#include "chain/digest.h"
+#include "chain/error.h"
+#include "chain/image_format.h"
+#include "fs/fs.h"
+
+/* A baked image, opened. All pointers borrow `bytes`. */
+struct chain_image {
+	const uint8_t *bytes;      /* the file, or the loaded image from its base (see chain_image_open_loaded) */
+	uint64_t bytes_count;
+	struct chain_image_header header; /* a copy */
+	const char *manifest;      /* manifest text, not terminated */
+	uint64_t manifest_bytes;
+	const uint8_t *fs_bytes;
+	uint64_t fs_bytes_count;
+	struct fs fs;              /* mounted */
+	bool loaded;               /* opened in memory: file parts (headers, section table) are not there to be checked */
+};
+
+/* One line of the manifest. `path` borrows the manifest and is not terminated. */
+struct chain_manifest_entry {
+	enum chain_manifest_kind { CHAIN_MANIFEST_PART, CHAIN_MANIFEST_FILE, CHAIN_MANIFEST_LINK } kind;
+	uint8_t sha256[CHAIN_SHA256_BYTES];
+	uint64_t offset, bytes;    /* part: place in the image file; file and link: offset 0 */
+	const char *path; size_t path_bytes; /* name of the part, or absolute path */
+};
+
+/* Opens an image file held in memory: finds the header, bounds everything, checks that the manifest has the digest
+ * that the header calls its id, that the manifest is well formed, and mounts the filesystem after checking the digest of its metadata. */
+enum chain_status chain_image_open(struct chain_image *out, const void *bytes, uint64_t bytes_count, struct chain_error *err) CHAIN_MUST_CHECK;
+/* The same for the running stage's own image in memory: `base` is where its first loaded byte lies, `header` its own header. */
+enum chain_status chain_image_open_loaded(struct chain_image *out, const void *base, const struct chain_image_header *header,
+					  struct chain_error *err) CHAIN_MUST_CHECK;
+/* Whether the bytes carry an image header at all (cheap; says nothing of its soundness). */
+bool chain_image_is(const void *bytes, uint64_t bytes_count);
+
+/* Walks the manifest in order; *cursor starts at 0. Returns false at the end; malformed lines were refused by open. */
+bool chain_manifest_next(const struct chain_image *image, uint64_t *cursor, struct chain_manifest_entry *out);
+/* Finds a file or link by path (binary search). CHAIN_E_MANIFEST_NO_ENTRY. */
+enum chain_status chain_manifest_find(const struct chain_image *image, const char *path, struct chain_manifest_entry *out,
+				      struct chain_error *err) CHAIN_MUST_CHECK;
+
+/* A baked file's bytes in place, its digest checked against the manifest first. Follows links. Borrowed. */
+enum chain_status chain_image_file(const struct chain_image *image, const char *path, const uint8_t **out_bytes,
+				   uint64_t *out_count, uint8_t out_sha256[CHAIN_SHA256_BYTES], struct chain_error *err) CHAIN_MUST_CHECK;
+
+/* Everything: every part, every file and link, every byte of the filesystem that belongs to none of them is zero (and, for a
+ * file, every byte outside parts, manifest and filesystem). The error's subject is the part or path. `progress` (nullable) hears bytes hashed so far. */
+typedef void chain_image_progress(void *ctx, uint64_t done_bytes, uint64_t total_bytes);
+enum chain_status chain_image_verify(const struct chain_image *image, chain_image_progress *progress, void *ctx,
+				     struct chain_error *err) CHAIN_MUST_CHECK;
+
+/* What a file is, by its first bytes: rows of a table, in probing order. */
+enum chain_kernel_kind {
+	CHAIN_KERNEL_UNKNOWN, CHAIN_KERNEL_IMAGE /* a baked image */, CHAIN_KERNEL_NATIVE, CHAIN_KERNEL_MULTIBOOT1
+};
+/* CHAIN_E_NOT_A_KERNEL says what the bytes look like instead (a bzImage, an ELF without a Multiboot header for machine …, a script, …). */
+enum chain_status chain_kernel_probe(const void *bytes, uint64_t bytes_count, const char *subject, enum chain_kernel_kind *out,
+				     struct chain_error *err) CHAIN_MUST_CHECK;
+const char *chain_kernel_kind_name(enum chain_kernel_kind kind);
+
+#endif

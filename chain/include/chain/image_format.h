@@ -1,0 +1,62 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Owns: the header that every kernel of our runtime carries (stage and native kernels) and that `bake` fills in.
+ * C and assembly-free; little-endian; sizes in bytes. docs/IMAGE.md has the same table, tested.
+ *
+ * Place: section .kchain.header, which the linker script puts within the first 8 KiB of the image, behind the
+ * Multiboot headers, on a multiple of 64. All offsets count from the image's first loaded byte ("base"), so they hold
+ * wherever the image is placed. An unbaked kernel has id, manifest and fs all zero. */
+#ifndef CHAIN_IMAGE_FORMAT_H
+#define CHAIN_IMAGE_FORMAT_H
+
+#include <assert.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CHAIN_IMAGE_MAGIC "KCHAIN\r\n" /* 8 bytes, no terminator */
+
+enum {
+	CHAIN_IMAGE_VERSION = 1,
+	CHAIN_IMAGE_SEARCH_BYTES = 8192,
+	CHAIN_IMAGE_FS_ALIGN = 2 * 1024 * 1024,
+	CHAIN_IMAGE_NAME_BYTES = 64,
+	CHAIN_IMAGE_FLAG_VERIFY_ALL = 1, /* check everything at entry */
+};
+
+struct chain_image_header {
+	char magic[8];
+	uint32_t version;
+	uint32_t flags;
+	uint8_t id[32];           /* SHA-256 of the manifest; counted as zero where a digest covers this header */
+	uint64_t stage_bytes;     /* memory of the stage itself: text to end of bss, from base (set by the linker script) */
+	uint64_t manifest_offset; /* multiple of 4096 */
+	uint64_t manifest_bytes;
+	uint64_t fs_offset;       /* base + fs_offset is a multiple of 2 MiB */
+	uint64_t fs_bytes;        /* multiple of 4096 */
+	uint64_t fs_memory_bytes; /* fs_bytes rounded up to 2 MiB */
+	uint64_t base;            /* physical address the image was linked for by `bake`; information only */
+	char name[CHAIN_IMAGE_NAME_BYTES]; /* pipeline's name, terminated */
+	uint8_t reserved[24];     /* zero */
+};
+static_assert(sizeof(struct chain_image_header) == 192, "image header");
+static_assert(offsetof(struct chain_image_header, id) == 16, "image header id");
+static_assert(offsetof(struct chain_image_header, stage_bytes) == 48, "image header stage_bytes");
+static_assert(offsetof(struct chain_image_header, name) == 104, "image header name");
+
+/* The manifest is text (UTF-8, lines ended by '\n'), so that `kchain cat IMAGE --manifest | sha256sum` gives the id:
+ *
+ *   kchain-manifest 1
+ *   part <name> <sha256 hex> <offset in the image file> <bytes>      in order of offset: elf, stage, sections
+ *   part fs-meta <sha256 hex> <offset> <bytes>                       the filesystem's metadata blocks
+ *   file <sha256 hex> <bytes> <path>                                 sorted bytewise by path, over files and links
+ *   link <sha256 hex of the target's text> <bytes> <path>
+ *
+ * Numbers are decimal without leading zeros, paths absolute without control characters. Directories, modes, owners and
+ * times are covered by fs-meta. */
+#define CHAIN_MANIFEST_FIRST_LINE "kchain-manifest 1\n"
+
+/* Paths inside the filesystem that kchain itself uses. */
+#define CHAIN_FS_PIPELINE "/kchain/pipeline.json"
+
+#endif

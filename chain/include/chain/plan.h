@@ -1,0 +1,86 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Owns: turning a kernel's bytes, its modules, the memory map and a handoff into a plan: where every byte goes, in
+ * which order it is moved there, and the processor's state at the kernel's entry. Pure: the same inputs give the same
+ * plan on the host and in the stage, and no target memory is touched.
+ * Must not know: how moves are carried out (stage/commit.c), JSON, files. */
+#ifndef CHAIN_PLAN_H
+#define CHAIN_PLAN_H
+
+#include "chain/bootinfo.h"
+#include "chain/range.h"
+
+/* Bytes to be placed: either they lie in target memory already (phys) or a plan makes them (made). */
+struct chain_blob {
+	const uint8_t *bytes;  /* readable now, here; borrowed until the plan is freed. Null only when bytes_count is 0 */
+	uint64_t bytes_count;
+	uint64_t phys;         /* where they lie in target memory; CHAIN_PHYS_UNKNOWN: nowhere that may be relied on (host buffers) */
+};
+#define CHAIN_PHYS_UNKNOWN UINT64_MAX
+
+struct chain_plan_module {
+	struct chain_blob blob;
+	const char *string;     /* borrowed */
+	bool movable;           /* false: leave it where it lies if the kernel allows (it does unless page alignment is asked) */
+};
+
+enum chain_entry_mode { CHAIN_ENTRY_PROTECTED32, CHAIN_ENTRY_LONG64 };
+
+/* What the caller wants planned. All borrowed until chain_plan_free. */
+struct chain_plan_request {
+	const char *subject;          /* source of the kernel, for errors */
+	struct chain_blob kernel;
+	const char *args;             /* command line as the kernel shall see it (no kernel name is put before it) */
+	const char *loader_name;
+	const struct chain_plan_module *modules; size_t module_count;
+	struct chain_blob handoff;    /* bytes_count 0: none */
+	const char *handoff_string;   /* module string of the handoff: begins with "kchain-handoff" */
+	enum { CHAIN_HANDOFF_NONE, CHAIN_HANDOFF_FIRST, CHAIN_HANDOFF_LAST } handoff_at;
+	const struct chain_bootinfo *bootinfo;
+	struct chain_range fs;        /* where the baked filesystem lies */
+	bool fs_keep;                 /* the next kernel may read it: reserved in its map, and nothing may be placed on it */
+};
+
+enum chain_move_kind { CHAIN_MOVE_COPY, CHAIN_MOVE_ZERO };
+struct chain_move {
+	enum chain_move_kind kind;
+	enum chain_owner owner; uint32_t tag;
+	const uint8_t *bytes;   /* COPY: readable source; borrowed from the request or owned by the plan */
+	uint64_t source_phys;   /* COPY: where the source lies in target memory, or CHAIN_PHYS_UNKNOWN */
+	struct chain_range dest;
+};
+
+struct chain_plan {
+	enum chain_entry_mode mode;
+	uint64_t entry;               /* physical */
+	uint32_t eax, ebx;            /* PROTECTED32: magic and information structure (Multiboot 1 section 3.2) */
+	struct chain_move *moves;     /* owned; in an order in which nothing is overwritten before it is read */
+	size_t move_count;
+	uint64_t bytes_copied, bytes_zeroed, bytes_in_place;
+	struct chain_claims claims;   /* target memory at the kernel's entry, by owner; owned */
+	struct chain_mem_entry *mem;  /* the memory map the kernel is given; owned */
+	size_t mem_count;
+	struct chain_range info;      /* the information structure with all it points to */
+	struct chain_range handoff;   /* where the handoff lies; empty: none */
+	uint8_t *made;                /* owned storage of what the plan made (information structure, strings) */
+	uint64_t made_bytes;
+};
+
+/* Builds and checks. What is refused: segments that wrap, overlap each other or lie outside available memory
+ * (CHAIN_E_PLAN_OUTSIDE_MEMORY with address and owner), requests the machine can't meet (Multiboot 1 section 3.1.1:
+ * video mode without a framebuffer, unknown required flags by number), an entry point outside the loaded segments,
+ * too little memory (CHAIN_E_NO_SPACE: by how much).
+ *
+ * Placement: kernel segments go where the kernel says. Everything else (modules that must move, information
+ * structure, handoff) goes to the lowest fitting page-aligned places above the kernel's end and above 1 MiB, below
+ * 4 GiB, clear of the running image and of boot modules where that is possible. Modules already below
+ * 4 GiB at a page boundary, in available memory and clear of the kernel stay where they are. The lowest 1 MiB is never used
+ * except for kernel segments that ask for it. */
+enum chain_status chain_plan_build(const struct chain_plan_request *request, struct chain_plan *out, struct chain_error *err) CHAIN_MUST_CHECK;
+/* Checks a finished plan by simulating it, independently of build: every destination claimed and in available
+ * memory, no move reads what an earlier one wrote. Run by build; public for tests and fuzzing. */
+enum chain_status chain_plan_check(const struct chain_plan *plan, const struct chain_bootinfo *bootinfo, struct chain_error *err) CHAIN_MUST_CHECK;
+void chain_plan_free(struct chain_plan *plan);
+
+#endif

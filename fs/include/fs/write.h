@@ -1,0 +1,60 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Owns: laying out and writing an EROFS image from a list of nodes: uncompressed, 4 KiB blocks, FLAT_PLAIN only,
+ * metadata first, then data. Deterministic: the same nodes in any order give the same bytes.
+ * Must not know: directories of the host, the manifest's form. Host only (uses malloc). No I/O of its own.
+ *
+ * Use: fs_writer_new, fs_writer_add for each node, fs_writer_layout (sizes and places are final),
+ * fs_writer_emit (bytes go to the sink), fs_writer_free. */
+#ifndef FS_WRITE_H
+#define FS_WRITE_H
+
+#include "fs/fs.h"
+
+enum { FS_BLOCK_BYTES = 4096 };
+
+struct fs_xattr { const char *name; const void *value; size_t value_bytes; };
+
+/* What the caller says of a node. Borrowed until fs_writer_free, strings included. */
+struct fs_spec {
+	const char *path;      /* absolute, no "." or "..", no trailing slash; parents that are not added are made (mode 0755) */
+	enum fs_type type;
+	uint32_t mode, uid, gid, rdev;
+	uint64_t mtime;
+	uint32_t mtime_ns;
+	const char *target;    /* symbolic link: its text; else null */
+	const char *hard_link; /* path of an added regular file this is another name of; else null */
+	uint64_t size_bytes;   /* regular file */
+	const uint8_t *sha256; /* regular file: 32 bytes when known before layout; equal ones are stored once. Null: not looked for */
+	uint64_t align_bytes;  /* regular file: 0 or a power of two, at least 4096: where its data starts in the image */
+	uint64_t reserve_bytes;/* regular file: zeroed room kept behind its data */
+	const struct fs_xattr *xattrs; size_t xattr_count;
+	void *cookie;          /* handed to the source */
+};
+
+/* Supplies bytes [offset, offset+count) of a regular file; called in ascending order, in pieces of at most 1 MiB. */
+typedef enum chain_status fs_source(void *ctx, const struct fs_spec *spec, uint64_t offset, void *buf, size_t count,
+				    struct chain_error *err);
+/* Takes bytes at an offset of the image. Calls ascend, except the superblock, which comes last. Gaps are zero
+ * (the caller's file is sparse or zeroed). */
+typedef enum chain_status fs_sink(void *ctx, uint64_t offset, const void *buf, size_t count, struct chain_error *err);
+
+/* Where a file or link came to lie; valid after layout. `path` as given. */
+struct fs_placed { const struct fs_spec *spec; uint64_t nid, data_offset, size_bytes; bool shared; /* another node owns the bytes */ };
+
+struct fs_writer;
+enum chain_status fs_writer_new(struct fs_writer **out, struct chain_error *err) CHAIN_MUST_CHECK;
+void fs_writer_free(struct fs_writer *writer);
+enum chain_status fs_writer_add(struct fs_writer *writer, const struct fs_spec *spec, struct chain_error *err) CHAIN_MUST_CHECK;
+enum chain_status fs_writer_layout(struct fs_writer *writer, struct chain_error *err) CHAIN_MUST_CHECK;
+/* After layout: the whole image and its leading metadata in bytes (both multiples of 4096), and the placed files. */
+uint64_t fs_writer_image_bytes(const struct fs_writer *writer);
+uint64_t fs_writer_meta_bytes(const struct fs_writer *writer);
+/* Files and links sorted by path (bytewise); borrowed until fs_writer_free. */
+const struct fs_placed *fs_writer_placed(const struct fs_writer *writer, size_t *out_count);
+/* Emits the image in one pass over the data. The UUID is made of SHA-256 over the metadata (UUID and checksum zeroed) and
+ * the data as it went through, so it changes whenever any content does. */
+enum chain_status fs_writer_emit(struct fs_writer *writer, fs_source *source, fs_sink *sink, void *ctx,
+				 struct chain_error *err) CHAIN_MUST_CHECK;
+#endif

@@ -1,0 +1,69 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Owns: the agreement between a stage that calls a native kernel and the runtime inside that kernel (docs/NATIVE.md).
+ * C only, no other header of ours. An author of a native kernel does not need it: see kchain.h.
+ *
+ * A native kernel is an ELF64 x86-64 executable linked at KCHAIN_NATIVE_VIRT with text, read-only data and data on separate
+ * pages, carrying a Multiboot 1 header (with the address fields, so that every loader takes it) and an ELF note
+ * ("KCHAIN", type KCHAIN_NOTE_NATIVE) whose descriptor is struct kchain_native_note.
+ *
+ * Call: the stage maps the kernel's segments at their virtual addresses (text and read-only data where they lie in the
+ * baked file, uncopied), a window of private memory at KCHAIN_WINDOW_VIRT, and the baked filesystem read-only at
+ * KCHAIN_FS_VIRT; it enters note.entry in 64-bit mode, interrupts off, RDI = virtual address of struct kchain_call
+ * (inside the window), RSP = 16-byte aligned stack inside the window with a zero return address pushed. GDT, IDT, TSS and GS stay the stage's; the
+ * kernel sets FS, MSR_LSTAR, MSR_STAR, MSR_SFMASK for itself and must not touch the rest. */
+#ifndef STAGE_NATIVE_H
+#define STAGE_NATIVE_H
+
+#ifndef __ASSEMBLER__
+#include <assert.h>
+#include <stddef.h>
+#include <stdint.h>
+#endif
+
+#define KCHAIN_DIRECT_VIRT 0xffff800000000000 /* all physical memory: stages and booted kernels only */
+#define KCHAIN_WINDOW_VIRT 0xffffc00000000000 /* a called kernel's private window */
+#define KCHAIN_FS_VIRT     0xffffd00000000000 /* the baked filesystem, read-only */
+#define KCHAIN_STAGE_VIRT  0xffffffff80000000 /* stage: text and data */
+#define KCHAIN_NATIVE_VIRT 0xffffffffc0000000 /* native kernels: text and data */
+
+#define KCHAIN_SERVICE_VECTOR 0xf0 /* int $0xf0: RAX service, RDI and RSI arguments, result in RAX; other registers kept */
+
+#ifndef __ASSEMBLER__
+enum { KCHAIN_NOTE_NATIVE = 1, KCHAIN_NATIVE_ABI = 1 };
+#define KCHAIN_NOTE_NAME "KCHAIN"
+
+struct kchain_native_note {
+	uint32_t abi;          /* KCHAIN_NATIVE_ABI */
+	uint32_t stack_bytes;  /* least stack wanted; 0: 32 KiB */
+	uint64_t entry;        /* virtual address of the 64-bit entry */
+	uint64_t heap_bytes;   /* least heap wanted beyond the stack */
+};
+static_assert(sizeof(struct kchain_native_note) == 24, "native note");
+
+enum kchain_service {
+	KCHAIN_SERVICE_EXIT = 1,  /* RDI: status 0 to 255; does not return. The result lies in the mailbox */
+	KCHAIN_SERVICE_WRITE = 2, /* RDI: virtual address inside the window, RSI: bytes (at most 4096); console text */
+	KCHAIN_SERVICE_CLOCK = 3, /* microseconds since the first link's entry */
+};
+
+/* All addresses are virtual in the called kernel unless they say phys. */
+struct kchain_call {
+	uint32_t abi;             /* KCHAIN_NATIVE_ABI */
+	uint32_t bytes;           /* sizeof(struct kchain_call) */
+	uint64_t handoff, handoff_bytes; /* JSON text, not terminated */
+	uint64_t args;            /* terminated command line */
+	uint64_t fs, fs_bytes;    /* EROFS image of the caller; 0: none */
+	uint64_t fs_phys;
+	uint64_t heap, heap_bytes;/* free memory of the window for the kernel to use, page-aligned */
+	uint64_t mailbox, mailbox_bytes; /* room for the JSON result */
+	uint64_t window_phys, window_bytes;
+	uint64_t mailbox_used;    /* written by the kernel before KCHAIN_SERVICE_EXIT: bytes of JSON, 0: no result */
+	uint64_t tsc_hz;          /* 0: not calibrated */
+	uint32_t processor;       /* index of the processor it runs on */
+	uint32_t index;           /* of a fan-out; 0 */
+};
+static_assert(sizeof(struct kchain_call) == 136 - 8, "native call");
+#endif
+#endif
