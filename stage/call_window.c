@@ -1,0 +1,236 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+#include "stage/call_window.h"
+
+#include "chain/elf.h"
+#include "stage/clock.h"
+#include "stage/native.h"
+#include "stage/pages.h"
+
+#include <string.h>
+
+enum { PAGE = 4096, IST_STACK_BYTES = 8192, SEGMENTS_MAX = 16, VISIBLE_STACK = 0, VISIBLE_MAILBOX, VISIBLE_HEAP };
+
+static uint64_t page_up(uint64_t bytes) { return (bytes + PAGE - 1) & ~(uint64_t)(PAGE - 1); }
+
+static enum chain_status too_small(const struct stage_call_window *w, const struct stage_call_request *request, uint64_t more,
+				   struct chain_error *err)
+{
+	return chain_fail(err, CHAIN_E_CALL_WINDOW_TOO_SMALL, request->subject, NULL, w->bytes, w->used + more, 0, 0);
+}
+
+/* Zeroed pages of the window; 0 when it is used up. Physical page 0 is never part of a window. */
+static uint64_t take(struct stage_call_window *w, uint64_t bytes)
+{
+	bytes = page_up(bytes);
+	if (bytes > w->bytes - w->used)
+		return 0;
+	uint64_t phys = w->phys + w->used;
+	w->used += bytes;
+	memset(stage_phys_to_virt(phys), 0, bytes);
+	return phys;
+}
+
+static uint64_t take_table(void *ctx) { return take(ctx, PAGE); }
+
+static enum chain_status map(struct stage_call_window *w, const struct stage_call_request *request, uint64_t virt,
+			     uint64_t phys, uint64_t bytes, unsigned flags, struct chain_error *err)
+{
+	struct stage_table_pages pages = { take_table, w };
+	if (!stage_table_map(w->root_phys, &pages, virt, phys, page_up(bytes), flags))
+		return too_small(w, request, PAGE, err);
+	return CHAIN_OK;
+}
+
+/* A piece of the window, visible at the next virtual address, an unmapped page behind it. */
+static enum chain_status add_piece(struct stage_call_window *w, const struct stage_call_request *request, uint64_t bytes,
+				   unsigned flags, uint64_t *phys, struct chain_range *virt, struct chain_error *err)
+{
+	*phys = take(w, bytes);
+	if (!*phys)
+		return too_small(w, request, page_up(bytes), err);
+	*virt = (struct chain_range){ w->virt_next, w->virt_next + page_up(bytes) };
+	w->virt_next = virt->end + PAGE;
+	return map(w, request, virt->base, *phys, bytes, flags, err);
+}
+
+static enum chain_status check_segment(const struct stage_call_request *request, const struct chain_elf_segment *s,
+				       struct chain_error *err)
+{
+	uint64_t room = UINT64_MAX - KCHAIN_NATIVE_VIRT - PAGE; /* segments end below the last page of the address space */
+	if (s->virt % PAGE || s->virt < KCHAIN_NATIVE_VIRT || s->virt - KCHAIN_NATIVE_VIRT > room ||
+	    s->mem_bytes > room - (s->virt - KCHAIN_NATIVE_VIRT))
+		return chain_fail(err, CHAIN_E_CALL_SEGMENT, request->subject, NULL, s->virt, s->mem_bytes, KCHAIN_NATIVE_VIRT, 0);
+	return CHAIN_OK;
+}
+
+/* Shared where it lies when nothing can write to it; else a private copy. */
+static enum chain_status add_segment(struct stage_call_window *w, const struct stage_call_request *request,
+				     const struct chain_elf_segment *s, struct chain_error *err)
+{
+	enum chain_status status = check_segment(request, s, err);
+	if (status || !s->mem_bytes)
+		return status;
+	const uint8_t *bytes = request->kernel + s->file_offset;
+	unsigned flags = (s->flags & CHAIN_ELF_WRITE ? STAGE_MAP_WRITE : 0u) | (s->flags & CHAIN_ELF_EXECUTE ? STAGE_MAP_EXECUTE : 0u);
+	bool shared = !(s->flags & CHAIN_ELF_WRITE) && s->file_bytes == s->mem_bytes && (uintptr_t)bytes % PAGE == 0;
+	uint64_t phys = shared ? stage_virt_to_phys(bytes) : take(w, s->mem_bytes);
+	if (!phys)
+		return too_small(w, request, page_up(s->mem_bytes), err);
+	if (!shared)
+		memcpy(stage_phys_to_virt(phys), bytes, s->file_bytes);
+	return map(w, request, s->virt, phys, s->mem_bytes, flags, err);
+}
+
+static enum chain_status add_kernel(struct stage_call_window *w, const struct stage_call_request *request,
+				    struct kchain_native_note *note, struct chain_error *err)
+{
+	struct chain_elf_segment segments[SEGMENTS_MAX];
+	struct chain_elf elf;
+	const uint8_t *desc;
+	uint64_t desc_bytes;
+	enum chain_status status = chain_elf_parse(request->kernel, request->kernel_bytes, request->subject, segments,
+						   SEGMENTS_MAX, &elf, err);
+	if (!status)
+		status = chain_elf_find_note(request->kernel, request->kernel_bytes, request->subject, KCHAIN_NOTE_NAME,
+					     KCHAIN_NOTE_NATIVE, &desc, &desc_bytes, err);
+	if (status)
+		return status;
+	if (desc_bytes < sizeof(*note))
+		return chain_fail(err, CHAIN_E_CALL_NOTE, request->subject, NULL, desc_bytes, sizeof(*note), 0, 0);
+	memcpy(note, desc, sizeof(*note));
+	if (note->abi != KCHAIN_NATIVE_ABI)
+		return chain_fail(err, CHAIN_E_CALL_ABI, request->subject, NULL, note->abi, KCHAIN_NATIVE_ABI, 0, 0);
+	w->entry = note->entry;
+	for (size_t i = 0; !status && i < elf.segment_count; i++)
+		status = add_segment(w, request, &segments[i], err);
+	return status;
+}
+
+static enum chain_status add_stacks(struct stage_call_window *w, const struct stage_call_request *request,
+				    const struct kchain_native_note *note, struct chain_error *err)
+{
+	uint64_t phys;
+	struct chain_range virt;
+	w->virt_next = KCHAIN_WINDOW_VIRT;
+	for (size_t i = 0; i < STAGE_IST_COUNT; i++) {
+		enum chain_status status = add_piece(w, request, IST_STACK_BYTES, STAGE_MAP_WRITE, &phys, &virt, err);
+		if (status)
+			return status;
+		w->ist_top[i] = virt.end;
+	}
+	uint64_t stack = note->stack_bytes ? note->stack_bytes : STAGE_CALL_STACK_BYTES;
+	enum chain_status status = add_piece(w, request, stack, STAGE_MAP_WRITE, &phys, &w->visible[VISIBLE_STACK], err);
+	w->stack_top = w->visible[VISIBLE_STACK].end - 8; /* as if called: a zero return address on a 16-byte boundary */
+	return status;
+}
+
+/* All that is left of the window, less what its own tables may take. */
+static enum chain_status add_heap(struct stage_call_window *w, const struct stage_call_request *request,
+				  const struct kchain_native_note *note, struct chain_error *err)
+{
+	uint64_t tables = (w->bytes / (512 * PAGE) + 4) * PAGE, least = page_up(note->heap_bytes) + PAGE;
+	if (w->bytes - w->used < tables + least)
+		return too_small(w, request, tables + least, err);
+	uint64_t bytes = w->bytes - w->used - tables, phys = w->phys + w->used + tables;
+	w->visible[VISIBLE_HEAP] = (struct chain_range){ w->virt_next, w->virt_next + bytes };
+	return map(w, request, w->virt_next, phys, bytes, STAGE_MAP_WRITE, err);
+}
+
+static enum chain_status add_texts(struct stage_call_window *w, const struct stage_call_request *request,
+				   struct kchain_call *block, struct chain_error *err)
+{
+	uint64_t phys;
+	struct chain_range virt;
+	size_t args = strlen(request->args) + 1;
+	enum chain_status status = add_piece(w, request, request->handoff_bytes + args, 0, &phys, &virt, err);
+	if (status)
+		return status;
+	char *text = stage_phys_to_virt(phys);
+	memcpy(text, request->handoff, request->handoff_bytes);
+	memcpy(text + request->handoff_bytes, request->args, args);
+	block->handoff = virt.base;
+	block->handoff_bytes = request->handoff_bytes;
+	block->args = virt.base + request->handoff_bytes;
+	return add_piece(w, request, STAGE_CALL_MAILBOX_BYTES, STAGE_MAP_WRITE, &w->mailbox_phys, &w->visible[VISIBLE_MAILBOX], err);
+}
+
+static enum chain_status add_block(struct stage_call_window *w, const struct stage_call_request *request,
+				   const struct kchain_native_note *note, struct chain_error *err)
+{
+	struct chain_range virt;
+	enum chain_status status = add_piece(w, request, sizeof(struct kchain_call), STAGE_MAP_WRITE, &w->call_phys, &virt, err);
+	if (status)
+		return status;
+	struct kchain_call *block = stage_phys_to_virt(w->call_phys);
+	*block = (struct kchain_call){ .abi = KCHAIN_NATIVE_ABI, .bytes = sizeof(*block), .window_phys = w->phys,
+				       .window_bytes = w->bytes, .processor = stage_cpu()->index, .tsc_hz = stage_tsc_hz_known() };
+	w->call_virt = virt.base;
+	status = add_texts(w, request, block, err);
+	if (!status && chain_range_bytes(request->fs)) {
+		block->fs = KCHAIN_FS_VIRT;
+		block->fs_bytes = chain_range_bytes(request->fs);
+		block->fs_phys = request->fs.base;
+		status = map(w, request, KCHAIN_FS_VIRT, request->fs.base, block->fs_bytes, 0, err);
+	}
+	if (!status)
+		status = add_heap(w, request, note, err);
+	if (status)
+		return status;
+	block->mailbox = w->visible[VISIBLE_MAILBOX].base;
+	block->mailbox_bytes = STAGE_CALL_MAILBOX_BYTES;
+	block->heap = w->visible[VISIBLE_HEAP].base;
+	block->heap_bytes = chain_range_bytes(w->visible[VISIBLE_HEAP]);
+	return CHAIN_OK;
+}
+
+/* The stage's own text, tables and data, read-only: what a trap needs before it has changed to the stage's page tables. The
+ * write permission is taken away at the directory, so one entry does it. */
+static enum chain_status share_stage(struct stage_call_window *w, const struct stage_call_request *request,
+				     uint64_t stage_root, struct chain_error *err)
+{
+	enum { WRITE = 2 };
+	size_t top = (KCHAIN_STAGE_VIRT >> 39) & 511, directory = (KCHAIN_STAGE_VIRT >> 30) & 511;
+	uint64_t address = ~(uint64_t)(PAGE - 1) & 0x000fffffffffffff;
+	const uint64_t *stage_top = stage_phys_to_virt(stage_root);
+	const uint64_t *stage_directories = stage_phys_to_virt(stage_top[top] & address);
+	uint64_t *root = stage_phys_to_virt(w->root_phys);
+	if (!(root[top] & 1)) /* the kernel's segments made it; a kernel without any was refused */
+		return chain_fail(err, CHAIN_E_CALL_SEGMENT, request->subject, NULL, 0, 0, KCHAIN_NATIVE_VIRT, 0);
+	uint64_t *directories = stage_phys_to_virt(root[top] & address);
+	directories[directory] = stage_directories[directory] & ~(uint64_t)WRITE;
+	return CHAIN_OK;
+}
+
+enum chain_status stage_call_window_make(const struct stage_call_request *request, uint64_t stage_root,
+					 struct stage_call_window *out, struct chain_error *err)
+{
+	struct stage_call_window *w = out;
+	struct kchain_native_note note;
+	*w = (struct stage_call_window){ .bytes = page_up(request->window_bytes) };
+	w->phys = stage_pages_alloc(w->bytes, PAGE, CHAIN_OWNER_WINDOW);
+	if (!w->phys)
+		return chain_fail(err, CHAIN_E_NO_MEMORY, request->subject, NULL, w->bytes, 0, 0, 0);
+	enum chain_status status = CHAIN_OK;
+	w->root_phys = take(w, PAGE);
+	if (!w->root_phys)
+		status = too_small(w, request, PAGE, err);
+	if (!status)
+		status = add_kernel(w, request, &note, err);
+	if (!status)
+		status = share_stage(w, request, stage_root, err);
+	if (!status)
+		status = add_stacks(w, request, &note, err);
+	if (!status)
+		status = add_block(w, request, &note, err);
+	if (status)
+		stage_call_window_free(w);
+	return status;
+}
+
+void stage_call_window_free(struct stage_call_window *window)
+{
+	stage_pages_free(window->phys, window->bytes);
+	window->phys = 0;
+}

@@ -1,0 +1,50 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Owns: calling a native kernel on this processor: its window, its page tables, its entry, and taking the processor
+ * back when it exits, faults or overruns its time (stage/native.h has the agreement with the kernel).
+ * Must not know: pipelines, JSON, where the kernel's bytes came from. */
+#ifndef STAGE_CALL_H
+#define STAGE_CALL_H
+
+#include "chain/error.h"
+#include "chain/range.h"
+
+enum stage_call_outcome {
+	STAGE_CALL_EXITED,   /* exit status in `exit` */
+	STAGE_CALL_FAULTED,  /* an exception: vector, rip and address say which */
+	STAGE_CALL_TIMED_OUT,
+};
+
+struct stage_call_request {
+	const char *subject;       /* the kernel's source, for errors */
+	const uint8_t *kernel;     /* ELF64 with the native note; borrowed, direct-mapped, page-aligned where it is to be shared */
+	uint64_t kernel_bytes;
+	const char *handoff; uint64_t handoff_bytes;
+	const char *args;
+	struct chain_range fs;     /* physical place of the baked filesystem; empty: none */
+	uint64_t window_bytes;     /* private memory; a multiple of 4096 */
+	uint64_t timeout_us;       /* more than 0 */
+};
+
+struct stage_call_result {
+	enum stage_call_outcome outcome;
+	uint8_t exit;
+	uint8_t vector;
+	uint64_t rip, address, error_code;
+	char *mailbox;             /* owned, terminated; null when the kernel left no result */
+	uint64_t mailbox_bytes;
+	uint64_t mailbox_claimed;  /* what the kernel said it left; above mailbox_bytes: it would not have fitted */
+	uint64_t ticks;            /* from dispatch to the processor's return */
+};
+
+enum { STAGE_CALL_MAILBOX_BYTES = 16 * 1024, STAGE_CALL_STACK_BYTES = 32 * 1024 };
+
+/* Fails (CHAIN_E_…) only before the kernel is entered: not native, another ABI, segments outside its range, too small a
+ * window (says how much is missing), no memory. What the kernel does after that is in `out`, whose mailbox the caller frees. */
+enum chain_status stage_call(const struct stage_call_request *request, struct stage_call_result *out,
+			     struct chain_error *err) CHAIN_MUST_CHECK;
+
+const char *stage_call_outcome_name(enum stage_call_outcome outcome);
+
+#endif

@@ -1,0 +1,17 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Owns: a periodic non-maskable interrupt, so that a kernel which turned interrupts off can still be taken back: the 8254's
+ * channel 0 through the I/O APIC with delivery mode NMI.
+ * Must not know: what is done at a tick. */
+#ifndef STAGE_TICKER_H
+#define STAGE_TICKER_H
+
+#include <stdint.h>
+
+enum { STAGE_TICKER_PERIOD_US = 10000 };
+
+void stage_ticker_start(void); /* NMIs every STAGE_TICKER_PERIOD_US on this processor */
+void stage_ticker_stop(void);  /* none after this but one that is under way */
+
+#endif
