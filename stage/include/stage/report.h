@@ -1,0 +1,27 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Owns: what the stage tells: aligned, timed lines for people on the console and machine records (docs/RECORDS.md) for
+ * `kchain run` and `kchain watch`.
+ * Must not know: how a console or the record channel works. */
+#ifndef STAGE_REPORT_H
+#define STAGE_REPORT_H
+
+#include "chain/error.h"
+
+#include <jansson.h>
+#include <stdint.h>
+
+/* The tick at which this link was entered: what the times of the lines count from. */
+void stage_report_init(uint64_t entry_ticks);
+
+/* One line: time since entry, `what` in a column of its own, the text. */
+void stage_say(const char *what, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Sends a record. Steals `event` (null: memory ran out; said on the console). */
+void stage_record_event(json_t *event);
+
+/* A failure, for people and as a record: `step` (nullable) names where in the pipeline. */
+void stage_report_error(const char *step, const struct chain_error *err);
+
+#endif

@@ -1,0 +1,72 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+#include "stage/report.h"
+
+#include "stage/clock.h"
+#include "stage/console.h"
+#include "stage/cpu.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static uint64_t entry_ticks;
+
+void stage_report_init(uint64_t ticks)
+{
+	entry_ticks = ticks;
+}
+
+/* Milliseconds where the counter's rate is known; else millions of ticks: a rate nobody asked for is not measured for a
+ * line of text. */
+static int put_time(char *buf, size_t size)
+{
+	uint64_t ticks = stage_rdtsc() - entry_ticks, hz = stage_tsc_hz_known();
+	uint64_t thousandths = hz ? ticks / (hz / 1000000 ? hz / 1000000 : 1) : ticks / 1000;
+	return snprintf(buf, size, "%5" PRIu64 ".%03" PRIu64 " %s", thousandths / 1000, thousandths % 1000, hz ? "ms" : "Mt");
+}
+
+void stage_say(const char *what, const char *format, ...)
+{
+	enum { LINE = 512 };
+	char line[LINE];
+	int used = put_time(line, sizeof(line));
+	used += snprintf(line + used, sizeof(line) - (size_t)used, "  %-8s ", what);
+	va_list args;
+	va_start(args, format);
+	int text = vsnprintf(line + used, sizeof(line) - (size_t)used, format, args);
+	va_end(args);
+	size_t bytes = (size_t)used + (size_t)(text < 0 ? 0 : text);
+	if (bytes > sizeof(line) - 2) {
+		memcpy(line + sizeof(line) - 5, "...", 3); /* said to be cut */
+		bytes = sizeof(line) - 2;
+	}
+	line[bytes++] = '\n';
+	stage_console_write(line, bytes);
+}
+
+void stage_record_event(json_t *event)
+{
+	char *text = event ? json_dumps(event, JSON_COMPACT) : NULL;
+	if (text)
+		stage_record(text, strlen(text));
+	else
+		stage_say("memory", "a record was lost: out of memory");
+	free(text);
+	json_decref(event);
+}
+
+void stage_report_error(const char *step, const struct chain_error *err)
+{
+	char message[2 * CHAIN_SUBJECT_BYTES + 256];
+	const char *hint = chain_status_hint(err->status);
+	chain_error_format(err, message, sizeof(message));
+	stage_say("error", "%s%s%s", step ? step : "", step ? ": " : "", message);
+	if (*hint)
+		stage_say("", "try: %s", hint);
+	stage_record_event(json_pack("{s:s, s:s, s:s?, s:s, s:s}", "event", "error", "slug", chain_status_slug(err->status),
+				     "step", step, "message", message, "hint", hint));
+}
