@@ -1,10 +1,38 @@
 # SPDX-FileCopyrightText: The kchain authors
 # SPDX-License-Identifier: Apache-2.0
 #
-# One non-recursive Makefile. Each folder's build.mk adds its sources to the lists below. Everything is built in build/.
+# One non-recursive Makefile. Each folder's build.mk adds its sources and rules. Everything is built in build/.
 # The same chain/ and fs/ sources are compiled three times: host, host with sanitizers (asan), stage.
+#
+# Make reads this file twice. The first time only tools/deps runs, because the rules below look at what is installed
+# (headers, lwIP's source); the second time (KCHAIN_DEPS=1) everything is there and the goals are made.
 
 B := build
+GOALS := $(or $(MAKECMDGOALS),all)
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/sh
+export LC_ALL := C
+export TZ := UTC
+export SOURCE_DATE_EPOCH ?= 1700000000
+
+ifneq ($(filter-out clean help,$(GOALS)),)
+ifeq ($(KCHAIN_DEPS),)
+FIRST_PASS := 1
+endif
+endif
+
+ifdef FIRST_PASS
+
+DEPS := $(sort $(if $(filter check unit qemu-check docs-check style-check bench,$(GOALS)),check) $(if $(filter run,$(GOALS)),run) \
+	$(if $(filter deps,$(GOALS)),check) build)
+.PHONY: $(GOALS) second-pass
+$(GOALS): second-pass ; @:
+second-pass:
+	@tools/deps $(DEPS)
+	+@$(MAKE) KCHAIN_DEPS=1 $(GOALS)
+
+else
+
 all:
 
 ifeq ($(V),1)
@@ -19,12 +47,12 @@ WARN := -Wall -Wextra -Wshadow -Wconversion -Werror
 INCLUDES := -Ichain/include -Ifs/include -Istage/include -I$(B)/include
 
 CC := gcc
-HOST_CFLAGS := -std=c11 -D_GNU_SOURCE -O2 -g $(WARN) $(INCLUDES) -MMD -MP
+HOST_CFLAGS := -std=c11 -D_GNU_SOURCE -O2 -g $(WARN) $(INCLUDES) -ffile-prefix-map=$(CURDIR)=. -MMD -MP
 HOST_LIBS := -ljansson -lelf -lcrypto
 ASAN_FLAGS := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 # The stage: 64-bit, in the upper 2 GiB, musl's headers, no host header but jansson's (copied alone).
-GCC_INCLUDE := $(shell $(CC) -print-file-name=include)
+GCC_INCLUDE := $(shell $(CC) -print-file-name=include 2>/dev/null)
 MUSL := /usr/lib/x86_64-linux-musl
 STAGE_CFLAGS := -std=c11 -D_GNU_SOURCE -DKCHAIN_STAGE=1 -Os -g $(WARN) -MMD -MP \
 	-nostdinc -isystem $(B)/stage-include -isystem /usr/include/x86_64-linux-musl -isystem $(GCC_INCLUDE) $(INCLUDES) \
@@ -33,6 +61,10 @@ STAGE_CFLAGS := -std=c11 -D_GNU_SOURCE -DKCHAIN_STAGE=1 -Os -g $(WARN) -MMD -MP 
 
 CHAIN_LIB_SRC := $(sort $(wildcard chain/lib/*.c))
 FS_LIB_SRC := $(sort $(wildcard fs/*.c))
+
+host_objects = $(patsubst %.c,$(B)/host/%.o,$(1))
+asan_objects = $(patsubst %.c,$(B)/asan/%.o,$(1))
+stage_objects = $(patsubst %.S,$(B)/stage/%.o,$(patsubst %.c,$(B)/stage/%.o,$(1)))
 
 include $(sort $(wildcard */build.mk))
 
@@ -61,10 +93,6 @@ $(B)/stage-include/jansson.h: /usr/include/jansson.h
 	$(Q)cp /usr/include/jansson.h $(firstword $(wildcard /usr/include/jansson_config.h /usr/include/x86_64-linux-gnu/jansson_config.h)) $(@D)/
 	$(Q)mkdir -p $(@D)/openssl
 
-host_objects = $(patsubst %.c,$(B)/host/%.o,$(1))
-asan_objects = $(patsubst %.c,$(B)/asan/%.o,$(1))
-stage_objects = $(patsubst %.S,$(B)/stage/%.o,$(patsubst %.c,$(B)/stage/%.o,$(1)))
-
 $(B)/host/libkchain.a: $(call host_objects,$(CHAIN_LIB_SRC) $(FS_LIB_SRC))
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcsD $@ $^
@@ -72,7 +100,29 @@ $(B)/asan/libkchain.a: $(call asan_objects,$(CHAIN_LIB_SRC) $(FS_LIB_SRC))
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcsD $@ $^
 
-# Unit tests: every */tests/test_NAME.c is one cmocka program, built plain and with sanitizers.
+# Kernels that nobody here wrote, as the pipelines in configs/ name them.
+$(B)/inputs/gnumach: $(wildcard /boot/gnumach-1.8-486.gz)
+	@mkdir -p $(@D)
+	$(call say,GUNZIP,$@)
+	$(Q)gzip -dc /boot/gnumach-1.8-486.gz >$@.new && mv $@.new $@
+$(B)/inputs/invaders: $(wildcard /boot/invaders.exec)
+	@mkdir -p $(@D)
+	$(Q)cp /boot/invaders.exec $@
+INPUTS := $(B)/inputs/gnumach $(B)/inputs/invaders
+
+# Images: each numbered pipeline is baked to build/images/NAME.elf. A pipeline may bake an earlier one in.
+# The pipelines that need an input from outside are baked by `make run` and `make check`, whose packages bring it.
+KCHAIN := $(B)/kchain
+CONFIGS := $(sort $(patsubst configs/%.json,%,$(wildcard configs/[0-9]*.json)))
+CONFIG_IMAGES := $(patsubst %,$(B)/images/%.elf,$(CONFIGS))
+$(CONFIG_IMAGES): $(B)/images/%.elf: configs/%.json all
+	@mkdir -p $(@D)
+	$(call say,BAKE,$@)
+	$(Q)$(KCHAIN) bake $< -o $@ >$@.log 2>&1 || { cat $@.log >&2; exit 1; }
+-include configs/build.mk
+images: $(CONFIG_IMAGES)
+
+# Unit tests: every */tests/test_*.c is one cmocka program, built plain and with sanitizers.
 UNIT_SRC := $(sort $(wildcard */tests/test_*.c))
 UNIT_HOST := $(patsubst %.c,$(B)/host/%,$(UNIT_SRC))
 UNIT_ASAN := $(patsubst %.c,$(B)/asan/%,$(UNIT_SRC))
@@ -83,13 +133,50 @@ $(UNIT_ASAN): $(B)/asan/%: $(B)/asan/%.o $(B)/asan/libkchain.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ASAN_FLAGS) -o $@ $^ $(HOST_LIBS) -lcmocka
 
-.PHONY: all unit clean
-all:
-unit: $(UNIT_HOST) $(UNIT_ASAN)
-	$(Q)for t in $^; do $$t || exit 1; done
+QEMU_TESTS := $(sort $(wildcard qemu-tests/test_*.py))
+export KCHAIN_HOST_CFLAGS := $(HOST_CFLAGS)
+export KCHAIN_STAGE_CFLAGS := $(STAGE_CFLAGS)
+
+# One pipeline that shows the main job: build/kchain prints each link as it happens, and exits 0 when the last kernel has
+# printed its own banner.
+RUN_CONFIG := 04-chain
+RUN_UNTIL := GNU Mach [0-9.+a-z]*
+
+.PHONY: all deps images run check unit unit-programs qemu-check style-check docs-check clean help compile_commands.json
+all: $(KCHAIN) $(ALL)
+deps: ;
+unit-programs: $(UNIT_HOST) $(UNIT_ASAN)
+unit: unit-programs $(UNIT_NEEDS)
+	$(Q)tools/run-tests $(T) $(UNIT_HOST) $(UNIT_ASAN)
+qemu-check: all images
+	$(Q)tools/run-tests $(T) $(QEMU_TESTS)
+style-check:
+	$(Q)tools/run-tests $(T) tools/check-style
+docs-check: all images
+	$(Q)tools/run-tests $(T) tools/check-docs
+check: all images unit-programs $(UNIT_NEEDS)
+	$(Q)tools/run-tests $(T) $(QEMU_TESTS) tools/check-docs tools/check-style $(UNIT_ASAN) $(UNIT_HOST)
+run: all $(B)/images/$(RUN_CONFIG).elf
+	$(Q)$(KCHAIN) run $(B)/images/$(RUN_CONFIG).elf --disk $(B)/inputs/disk.img --until '$(RUN_UNTIL)' --timeout 60s
+compile_commands.json:
+	@mkdir -p $(B)
+	$(Q)tools/compile-commands && ln -sf $(B)/compile_commands.json compile_commands.json
 clean:
-	$(Q)rm -rf $(B)
+	$(Q)rm -rf $(B) compile_commands.json
+help:
+	@printf '%s\n' \
+	'make              build/kchain, the stage and our own kernels (installs missing Debian packages first)' \
+	'make run          bake and boot the demonstration: a chain of three kernels and a call' \
+	'make check        all tests: unit (plain, sanitizers), QEMU, docs, style' \
+	'make unit         unit tests only;  make qemu-check, docs-check, style-check: the others' \
+	'make images       bake every pipeline of configs/ into build/images/' \
+	'make sdk          what an outsider needs to build a native kernel, in build/sdk/' \
+	'make deps         only install and fetch what the other goals need' \
+	'make clean        remove build/' \
+	'make compile_commands.json   for editors and analysers' \
+	'V=1 shows the commands; T=-v shows the output of tests that pass'
 
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
+endif
