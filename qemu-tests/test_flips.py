@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+# SPDX-FileCopyrightText: The kchain authors
+# SPDX-License-Identifier: Apache-2.0
+# hang-after: 900
+"""One random byte of an image is changed, 200 times: everybody who looks at the image refuses it.
+
+`kchain verify` and `kchain run` and a parent stage look at the whole file; a booting stage can only look at what it did
+not need in order to look: the manifest and the filesystem (docs/THREATS.md).
+"""
+import functools
+import random
+import re
+
+import kt
+
+FLIPS = 200
+SEED = 20240229
+
+
+@functools.lru_cache
+def image():
+    """A small image with something of everything in it, checked wholly when it starts."""
+    value = kt.pipeline([{"name": "echo", "call": "fs:/echo"}],
+                        {"/echo": "build/kernels/echo.elf", "/docs/a.json": "configs/01-hello.json", "/docs/readme": "README.md"},
+                        verify="all", name="flipped")
+    return kt.bake(value)
+
+
+def flips(begin, end, count=FLIPS):
+    """(offset, image bytes) with one bit pattern changed at a random offset of [begin, end)."""
+    whole, chance = kt.read_bytes(image()), random.Random(SEED)
+    for _ in range(count):
+        at = chance.randrange(begin, end)
+        changed = bytearray(whole)
+        changed[at] ^= chance.randrange(1, 256)
+        yield at, bytes(changed)
+
+
+def flipped_files(begin, end, count=FLIPS):
+    return [(at, kt.write_bytes(kt.scratch("flipped.elf"), data)) for at, data in flips(begin, end, count)]
+
+
+def names_a_part(text):
+    return re.search(r"image|manifest|filesystem|fs-meta|stage|elf|sections|header|/[a-z]", text)
+
+
+def refused_by(subcommand, *more):
+    def one(case):
+        at, path = case
+        done = kt.kchain(subcommand, path, *more)
+        ok = done.exit == 3 and names_a_part(done.err)
+        return None if ok else f"byte {at}: {done}"
+    bad = [b for b in kt.in_parallel(one, flipped_files(0, len(kt.read_bytes(image())))) if b]
+    kt.check(not bad, f"{len(bad)} of {FLIPS} not refused", *bad[:3])
+
+
+@kt.test
+def verify_accepts_the_whole_image():
+    done = kt.kchain("verify", image())
+    kt.check(done.exit == 0, "refused", done)
+
+
+@kt.test
+def verify_refuses_each_flip():
+    refused_by("verify")
+
+
+@kt.test
+def run_refuses_each_flip():
+    refused_by("run", "--timeout", "5s")
+
+
+@kt.test
+def a_parent_stage_refuses_each_flip():
+    """The child comes as a boot module, so that one parent serves for all flips; QEMU gives its file name as its string."""
+    parent = kt.bake(kt.pipeline([{"name": "child", "boot": "module:child.elf", "unverified": True}], {}, name="parent"))
+
+    def one(case):
+        at, data = case
+        child = kt.write_bytes(kt.scratch("child.elf"), data)
+        return stage_refuses(kt.qemu_argv("microvm,isa-serial=on", "128M", "-kernel", parent, "-initrd", child), at, "echo received|kernel echo")
+    bad = [b for b in kt.in_parallel(one, flips(0, len(kt.read_bytes(image())))) if b]
+    kt.check(not bad, f"{len(bad)} of {FLIPS} not refused", *bad[:3])
+
+
+def stage_refuses(argv, at, must_not_appear):
+    """None when the stage says what is damaged; else why not."""
+    with kt.Machine(argv) as machine:
+        machine.wait_for(r"(?m)^.*\berror\b.*\n", 60)
+        text = machine.console()
+        said = re.search(r"(?m)^.*\berror\b.*$", text)
+        if not said or not names_a_part(said.group(0)) or re.search(must_not_appear, text):
+            return f"byte {at}: {machine.explain()}"
+    return None
+
+
+@kt.test
+def a_booting_stage_refuses_each_flip_of_manifest_and_filesystem():
+    inspected = kt.kchain("inspect", "--json", image()).json()
+    header = inspected["header"]
+    begin = header["manifest_file_offset"]
+    end = header["fs_file_offset"] + header["fs_bytes"]
+
+    def one(case):
+        at, data = case
+        path = kt.write_bytes(kt.scratch("flipped.elf"), data)
+        return stage_refuses(kt.qemu_argv("microvm,isa-serial=on", "128M", "-kernel", path), at, "kernel echo")
+    bad = [b for b in kt.in_parallel(one, flips(begin, end)) if b]
+    kt.check(not bad, f"{len(bad)} of {FLIPS} not refused", *bad[:3])
+
+
+kt.main()
