@@ -17,11 +17,13 @@
 
 struct fs {
 	const uint8_t *bytes; /* borrowed for the life of the struct */
-	uint64_t bytes_count;
+	uint64_t bytes_count; /* of the blocks that the superblock claims; never more than was mounted */
 	uint32_t block_bytes; /* 512 to 65536, a power of two; our writer writes 4096 */
 	uint64_t meta_base;   /* byte offset of the metadata area */
 	uint64_t root_nid;
 	uint64_t inode_count;
+	uint64_t build_time;  /* of every compact inode: seconds since the epoch */
+	uint32_t build_time_ns;
 	uint8_t uuid[16];
 };
 
@@ -32,7 +34,7 @@ struct fs_node {
 	uint64_t nid;
 	enum fs_type type;
 	uint32_t mode;      /* permission bits, setuid, setgid and sticky: 07777 */
-	uint32_t uid, gid, nlink, rdev;
+	uint32_t uid, gid, nlink, rdev; /* rdev: as Linux encodes it, minor & 0xff | major << 8 | (minor & ~0xff) << 12 */
 	uint64_t mtime;     /* seconds since the epoch */
 	uint32_t mtime_ns;
 	uint64_t size_bytes;

@@ -3,6 +3,10 @@
 
 /* Owns: laying out and writing an EROFS image from a list of nodes: uncompressed, 4 KiB blocks, FLAT_PLAIN only,
  * metadata first, then data. Deterministic: the same nodes in any order give the same bytes.
+ * Metadata, which fs_writer_meta_bytes covers: superblock, inodes with their attributes, directories, targets of symbolic
+ * links; so the digest of these bytes vouches for the whole name space. Data: regular files, in tree order, each from a
+ * block of its own. Equal link targets are stored once, and so are files whose given digests and sizes are equal,
+ * unless room is reserved behind them.
  * Must not know: directories of the host, the manifest's form. Host only (uses malloc). No I/O of its own.
  *
  * Use: fs_writer_new, fs_writer_add for each node, fs_writer_layout (sizes and places are final),
@@ -24,7 +28,7 @@ struct fs_spec {
 	uint64_t mtime;
 	uint32_t mtime_ns;
 	const char *target;    /* symbolic link: its text; else null */
-	const char *hard_link; /* path of an added regular file this is another name of; else null */
+	const char *hard_link; /* path of an added regular file this is another name of; else null. Only path and type count then */
 	uint64_t size_bytes;   /* regular file */
 	const uint8_t *sha256; /* regular file: 32 bytes when known before layout; equal ones are stored once. Null: not looked for */
 	uint64_t align_bytes;  /* regular file: 0 or a power of two, at least 4096: where its data starts in the image */
@@ -37,7 +41,8 @@ struct fs_spec {
 typedef enum chain_status fs_source(void *ctx, const struct fs_spec *spec, uint64_t offset, void *buf, size_t count,
 				    struct chain_error *err);
 /* Takes bytes at an offset of the image. Calls ascend, except the superblock, which comes last. Gaps are zero
- * (the caller's file is sparse or zeroed). */
+ * (the caller's file is sparse or zeroed, and of fs_writer_image_bytes: room reserved at the end is such a gap). The
+ * superblock comes as the whole first block, after everything else, so a torn image can't be mounted. */
 typedef enum chain_status fs_sink(void *ctx, uint64_t offset, const void *buf, size_t count, struct chain_error *err);
 
 /* Where a file or link came to lie; valid after layout. `path` as given. */
@@ -54,7 +59,8 @@ uint64_t fs_writer_meta_bytes(const struct fs_writer *writer);
 /* Files and links sorted by path (bytewise); borrowed until fs_writer_free. */
 const struct fs_placed *fs_writer_placed(const struct fs_writer *writer, size_t *out_count);
 /* Emits the image in one pass over the data. The UUID is made of SHA-256 over the metadata (UUID and checksum zeroed) and
- * the data as it went through, so it changes whenever any content does. */
+ * the data as it went through, so it changes whenever any content does. A file whose sha256 was given counts by that
+ * instead of its bytes, which are then not hashed a second time here. Needs 1 MiB of memory beyond the nodes. */
 enum chain_status fs_writer_emit(struct fs_writer *writer, fs_source *source, fs_sink *sink, void *ctx,
 				 struct chain_error *err) CHAIN_MUST_CHECK;
 #endif

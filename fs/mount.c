@@ -1,0 +1,119 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+#include "internal.h"
+
+#include <string.h>
+
+static const struct { uint32_t bit; const char *name; } incompat_features[] = {
+	{ FS_EROFS_INCOMPAT_DEVICE_TABLE, "a device table" },
+	{ FS_EROFS_INCOMPAT_CHUNKED, "chunked files" },
+	{ FS_EROFS_INCOMPAT_ZERO_PADDING, "compression (zero padding)" },
+	{ FS_EROFS_INCOMPAT_COMPRESSION, "compression (big clusters or configurations)" },
+	{ FS_EROFS_INCOMPAT_TAIL_PACKED, "compression (packed tails)" },
+	{ FS_EROFS_INCOMPAT_FRAGMENTS, "compression (fragments)" },
+	{ FS_EROFS_INCOMPAT_XATTR_PREFIXES, "long attribute prefixes" },
+	{ FS_EROFS_INCOMPAT_48BIT, "48-bit block numbers" },
+	{ FS_EROFS_INCOMPAT_METABOX, "a metadata box" },
+};
+
+/* Every incompatible feature is refused: none is of use without compression, other devices or chunks. */
+static enum chain_status check_features(const struct fs_erofs_super *super, struct chain_error *err)
+{
+	for (size_t i = 0; i < sizeof(incompat_features) / sizeof(incompat_features[0]); i++)
+		if (super->feature_incompat & incompat_features[i].bit)
+			return chain_fail(err, CHAIN_E_NOT_SUPPORTED, FS_SUBJECT, incompat_features[i].name,
+					  super->feature_incompat, 0, 0, 0);
+	if (super->feature_incompat)
+		return chain_fail(err, CHAIN_E_NOT_SUPPORTED, FS_SUBJECT, "an EROFS feature newer than this program",
+				  super->feature_incompat, 0, 0, 0);
+	if (super->extra_devices)
+		return chain_fail(err, CHAIN_E_NOT_SUPPORTED, FS_SUBJECT, "a device table", super->extra_devices, 0, 0, 0);
+	if (super->dir_block_bits)
+		return chain_fail(err, CHAIN_E_NOT_SUPPORTED, FS_SUBJECT, "directory blocks larger than a block",
+				  super->dir_block_bits, 0, 0, 0);
+	return CHAIN_OK;
+}
+
+static enum chain_status check_sizes(const struct fs_erofs_super *super, uint64_t bytes_count, struct chain_error *err)
+{
+	uint64_t claimed = (uint64_t)super->block_count << super->block_bits; /* at most 2^48 */
+	uint64_t super_end = FS_EROFS_SUPER_OFFSET + sizeof(*super) + (uint64_t)super->extra_slots * 16;
+
+	if (claimed > bytes_count)
+		return chain_fail(err, CHAIN_E_TRUNCATED, FS_SUBJECT, NULL, 0, claimed, bytes_count, 0);
+	if (claimed < super_end)
+		return chain_fail(err, CHAIN_E_FS_BAD_SUPERBLOCK, FS_SUBJECT, "the number of blocks", super->block_count, 0, 0, 0);
+	if (super->meta_block >= super->block_count)
+		return chain_fail(err, CHAIN_E_FS_BAD_SUPERBLOCK, FS_SUBJECT, "the first metadata block", super->meta_block,
+				  0, 0, 0);
+	return CHAIN_OK;
+}
+
+/* The checksum covers the superblock's block from the superblock on; blocks smaller than its offset, one block. */
+static enum chain_status check_checksum(const struct fs *fs, const struct fs_erofs_super *super, struct chain_error *err)
+{
+	uint64_t count = fs->block_bytes;
+	const uint8_t *block;
+	uint32_t computed;
+
+	if (!(super->feature_compat & FS_EROFS_COMPAT_CHECKSUM))
+		return CHAIN_OK;
+	if (count > FS_EROFS_SUPER_OFFSET)
+		count -= FS_EROFS_SUPER_OFFSET;
+	block = fs_gate(fs, FS_EROFS_SUPER_OFFSET, count);
+	if (!block)
+		return chain_fail(err, CHAIN_E_TRUNCATED, FS_SUBJECT, NULL, FS_EROFS_SUPER_OFFSET, count, fs->bytes_count, 0);
+	computed = fs_super_checksum(block, count);
+	if (computed != super->checksum)
+		return chain_fail(err, CHAIN_E_FS_BAD_CHECKSUM, FS_SUBJECT, NULL, super->checksum, computed, 0, 0);
+	return CHAIN_OK;
+}
+
+static enum chain_status check_root(const struct fs *fs, struct chain_error *err)
+{
+	struct fs_node root;
+	enum chain_status status = fs_node_read(fs, fs->root_nid, &root, err);
+
+	if (status == CHAIN_OK && root.type != FS_DIRECTORY)
+		status = chain_fail(err, CHAIN_E_FS_NOT_DIRECTORY, FS_SUBJECT, "the root", 0, 0, 0, 0);
+	return status;
+}
+
+enum chain_status fs_mount(struct fs *fs, const void *bytes, uint64_t bytes_count, struct chain_error *err)
+{
+	struct fs whole = { .bytes = bytes, .bytes_count = bytes_count };
+	struct fs_erofs_super super;
+	const uint8_t *at = fs_gate(&whole, FS_EROFS_SUPER_OFFSET, sizeof(super));
+	enum chain_status status;
+
+	memset(fs, 0, sizeof(*fs));
+	if (!at)
+		return chain_fail(err, CHAIN_E_TRUNCATED, FS_SUBJECT, NULL, FS_EROFS_SUPER_OFFSET, sizeof(super), bytes_count, 0);
+	memcpy(&super, at, sizeof(super));
+	if (super.magic != FS_EROFS_MAGIC)
+		return chain_fail(err, CHAIN_E_FS_BAD_MAGIC, FS_SUBJECT, NULL, super.magic, FS_EROFS_MAGIC, 0, 0);
+	if (super.block_bits < FS_EROFS_BLOCK_BITS_MIN || super.block_bits > FS_EROFS_BLOCK_BITS_MAX)
+		return chain_fail(err, CHAIN_E_FS_BAD_BLOCK_SIZE, FS_SUBJECT, NULL, super.block_bits, FS_EROFS_BLOCK_BITS_MIN,
+				  FS_EROFS_BLOCK_BITS_MAX, 0);
+	whole.block_bytes = 1u << super.block_bits;
+	status = check_checksum(&whole, &super, err);
+	if (status == CHAIN_OK)
+		status = check_features(&super, err);
+	if (status == CHAIN_OK)
+		status = check_sizes(&super, bytes_count, err);
+	if (status != CHAIN_OK)
+		return status;
+
+	whole.bytes_count = (uint64_t)super.block_count << super.block_bits;
+	whole.meta_base = (uint64_t)super.meta_block << super.block_bits;
+	whole.root_nid = super.root_nid;
+	whole.inode_count = super.inode_count;
+	whole.build_time = super.build_time;
+	whole.build_time_ns = super.build_time_ns;
+	memcpy(whole.uuid, super.uuid, sizeof(whole.uuid));
+	status = check_root(&whole, err);
+	if (status == CHAIN_OK)
+		*fs = whole;
+	return status;
+}

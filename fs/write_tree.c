@@ -1,0 +1,273 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+#include "internal.h"
+#include "write_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum chain_status fs_writer_new(struct fs_writer **out, struct chain_error *err)
+{
+	*out = calloc(1, sizeof(**out));
+	if (!*out)
+		return chain_fail(err, CHAIN_E_NO_MEMORY, "filesystem writer", NULL, sizeof(**out), 0, 0, 0);
+	return CHAIN_OK;
+}
+
+void fs_writer_free(struct fs_writer *writer)
+{
+	if (!writer)
+		return;
+	free(writer->specs);
+	free(writer->nodes);
+	free(writer->placed);
+	free(writer);
+}
+
+/* Makes room for one more element; doubling keeps adding linear. */
+static enum chain_status grow(void **array, size_t *capacity, size_t count, size_t element_bytes, struct chain_error *err)
+{
+	size_t wanted = *capacity ? *capacity * 2 : 64;
+	void *moved;
+
+	if (count < *capacity)
+		return CHAIN_OK;
+	if (wanted >= FS_NONE)
+		return chain_fail(err, CHAIN_E_LIMIT, "nodes of a filesystem", NULL, wanted, FS_NONE, 0, 0);
+	moved = realloc(*array, wanted * element_bytes);
+	if (!moved)
+		return chain_fail(err, CHAIN_E_NO_MEMORY, "filesystem writer", NULL, wanted * element_bytes, 0, 0, 0);
+	*array = moved;
+	*capacity = wanted;
+	return CHAIN_OK;
+}
+
+static enum chain_status check_path(const char *path, struct chain_error *err)
+{
+	const char *part = path;
+	size_t bytes = strlen(path);
+
+	if (path[0] != '/')
+		return chain_fail(err, CHAIN_E_FS_BAD_PATH, path, "not an absolute path", 0, 0, 0, 0);
+	if (bytes > FS_PATH_BYTES_MAX)
+		return chain_fail(err, CHAIN_E_LIMIT, path, NULL, bytes, FS_PATH_BYTES_MAX, 0, 0);
+	if (bytes == 1)
+		return CHAIN_OK;
+	while (*part) {
+		size_t part_bytes = strcspn(++part, "/");
+
+		if (part_bytes == 0 || part_bytes > FS_EROFS_NAME_MAX)
+			return chain_fail(err, CHAIN_E_FS_BAD_PATH, path, "a part is empty or has more than 255 bytes", 0, 0, 0, 0);
+		if (fs_name_is_dot(part, part_bytes))
+			return chain_fail(err, CHAIN_E_FS_BAD_PATH, path, "\".\" and \"..\" are no names", 0, 0, 0, 0);
+		part += part_bytes;
+	}
+	return CHAIN_OK;
+}
+
+static enum chain_status misfit(const struct fs_spec *spec, const char *what, uint64_t number, struct chain_error *err)
+{
+	return chain_fail(err, CHAIN_E_FS_BAD_SPEC, spec->path, what, number, 0, 0, 0);
+}
+
+static enum chain_status check_regular(const struct fs_spec *spec, struct chain_error *err)
+{
+	uint64_t align = spec->align_bytes;
+
+	if (align && (align < FS_BLOCK_BYTES || (align & (align - 1))))
+		return misfit(spec, "the alignment is no power of two of at least 4096", align, err);
+	return CHAIN_OK;
+}
+
+static enum chain_status check_spec(const struct fs_spec *spec, struct chain_error *err)
+{
+	enum chain_status status = check_path(spec->path, err);
+
+	if (status != CHAIN_OK)
+		return status;
+	if (spec->type < FS_REGULAR || spec->type > FS_SYMLINK)
+		return misfit(spec, "the type is unknown", spec->type, err);
+	if (spec->mode & ~(uint32_t)FS_MODE_PERMISSIONS)
+		return misfit(spec, "the mode has bits besides 07777", spec->mode, err);
+	if (spec->mtime_ns >= 1000000000)
+		return misfit(spec, "a time has more than 999999999 nanoseconds", spec->mtime_ns, err);
+	if (spec->path[1] == 0 && spec->type != FS_DIRECTORY)
+		return misfit(spec, "the root is a directory", spec->type, err);
+	if (spec->hard_link && spec->type != FS_REGULAR)
+		return misfit(spec, "only regular files have hard links", spec->type, err);
+	if ((spec->type == FS_SYMLINK) != (spec->target != NULL))
+		return misfit(spec, "symbolic links have a target, and nothing else has", spec->type, err);
+	if (spec->target && (!*spec->target || strlen(spec->target) > FS_LINK_BYTES_MAX))
+		return misfit(spec, "a target has 1 to 4095 bytes", strlen(spec->target), err);
+	if (spec->type == FS_REGULAR && (status = check_regular(spec, err)) != CHAIN_OK)
+		return status;
+	return fs_xattrs_check(spec, err);
+}
+
+enum chain_status fs_writer_add(struct fs_writer *writer, const struct fs_spec *spec, struct chain_error *err)
+{
+	enum chain_status status = CHAIN_OK;
+
+	if (writer->laid_out)
+		return chain_fail_subject(err, CHAIN_E_FS_WRITER_ORDER, "fs_writer_add");
+	status = check_spec(spec, err);
+	if (status == CHAIN_OK)
+		status = grow((void **)&writer->specs, &writer->spec_capacity, writer->spec_count, sizeof(*writer->specs), err);
+	if (status == CHAIN_OK)
+		writer->specs[writer->spec_count++] = spec;
+	return status;
+}
+
+/* Tree order: part by part, so that '/' comes before any other byte and a directory's contents follow it at once. */
+static int compare_paths(const char *a, size_t a_bytes, const char *b, size_t b_bytes)
+{
+	size_t common = a_bytes < b_bytes ? a_bytes : b_bytes;
+
+	for (size_t i = 0; i < common; i++) {
+		if (a[i] == b[i])
+			continue;
+		if (a[i] == '/' || b[i] == '/')
+			return a[i] == '/' ? -1 : 1;
+		return (unsigned char)a[i] < (unsigned char)b[i] ? -1 : 1;
+	}
+	return a_bytes < b_bytes ? -1 : a_bytes > b_bytes;
+}
+
+/* "/" is the empty path, so that every other one begins with its parent's. */
+static size_t path_bytes_of(const struct fs_spec *spec)
+{
+	return spec->path[1] ? strlen(spec->path) : 0;
+}
+
+static int compare_specs(const void *a, const void *b)
+{
+	const struct fs_spec *const *left = a, *const *right = b;
+
+	return compare_paths((*left)->path, path_bytes_of(*left), (*right)->path, path_bytes_of(*right));
+}
+
+enum fs_type fs_wnode_type(const struct fs_wnode *node) { return node->spec ? node->spec->type : FS_DIRECTORY; }
+
+void fs_wnode_path(const struct fs_wnode *node, char buf[FS_PATH_BYTES_MAX + 1])
+{
+	memcpy(buf, node->path_bytes ? node->path : "/", node->path_bytes ? node->path_bytes : 1);
+	buf[node->path_bytes ? node->path_bytes : 1] = 0;
+}
+
+static enum chain_status append(struct fs_writer *writer, const struct fs_spec *spec, const char *path, uint32_t path_bytes,
+				uint32_t parent, struct chain_error *err)
+{
+	uint32_t index = (uint32_t)writer->node_count;
+	struct fs_wnode *node;
+	enum chain_status status = grow((void **)&writer->nodes, &writer->node_capacity, writer->node_count,
+					sizeof(*writer->nodes), err);
+
+	if (status != CHAIN_OK)
+		return status;
+	node = &writer->nodes[writer->node_count++];
+	memset(node, 0, sizeof(*node));
+	node->spec = spec;
+	node->path = path;
+	node->path_bytes = path_bytes;
+	node->parent = parent;
+	node->first_child = node->last_child = node->next = FS_NONE;
+	node->inode = node->data = index;
+	node->nlink = fs_wnode_type(node) == FS_DIRECTORY ? 2 : 1;
+	if (index) {
+		struct fs_wnode *up = &writer->nodes[parent];
+
+		node->name_offset = up->path_bytes + 1;
+		if (up->last_child == FS_NONE)
+			up->first_child = index;
+		else
+			writer->nodes[up->last_child].next = index;
+		up->last_child = index;
+		up->nlink += fs_wnode_type(node) == FS_DIRECTORY;
+	}
+	return CHAIN_OK;
+}
+
+static bool holds(const struct fs_wnode *dir, const char *path, size_t path_bytes)
+{
+	return path_bytes > dir->path_bytes && memcmp(dir->path, path, dir->path_bytes) == 0 && path[dir->path_bytes] == '/';
+}
+
+/* Hangs `spec` into the tree; `at` is the node added last. Directories on the way that nobody added are made. */
+static enum chain_status hang(struct fs_writer *writer, const struct fs_spec *spec, uint32_t at, struct chain_error *err)
+{
+	size_t path_bytes = path_bytes_of(spec);
+	enum chain_status status;
+
+	if (path_bytes == writer->nodes[at].path_bytes && memcmp(spec->path, writer->nodes[at].path, path_bytes) == 0)
+		return chain_fail_subject(err, CHAIN_E_FS_DUPLICATE, spec->path);
+	while (!holds(&writer->nodes[at], spec->path, path_bytes))
+		at = writer->nodes[at].parent; /* ends at the root, which holds everything */
+	for (;;) {
+		const char *name = spec->path + writer->nodes[at].path_bytes + 1;
+		size_t end = (size_t)(name - spec->path) + strcspn(name, "/");
+
+		if (fs_wnode_type(&writer->nodes[at]) != FS_DIRECTORY)
+			return chain_fail(err, CHAIN_E_FS_NOT_DIRECTORY, spec->path, writer->nodes[at].spec->path, 0, 0, 0, 0);
+		if (end == path_bytes)
+			return append(writer, spec, spec->path, (uint32_t)path_bytes, at, err);
+		status = append(writer, NULL, spec->path, (uint32_t)end, at, err);
+		if (status != CHAIN_OK)
+			return status;
+		at = (uint32_t)writer->node_count - 1;
+	}
+}
+
+/* The added node of this path, by binary search. */
+static uint32_t find_node(const struct fs_writer *writer, const char *path)
+{
+	size_t low = 0, high = writer->node_count, path_bytes = strlen(path);
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		const struct fs_wnode *node = &writer->nodes[middle];
+		int order = compare_paths(node->path, node->path_bytes, path, path_bytes);
+
+		if (order == 0)
+			return (uint32_t)middle;
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return FS_NONE;
+}
+
+static enum chain_status resolve_hard_links(struct fs_writer *writer, struct chain_error *err)
+{
+	for (size_t i = 0; i < writer->node_count; i++) {
+		struct fs_wnode *node = &writer->nodes[i];
+		struct fs_wnode *file;
+		uint32_t found;
+
+		if (!node->spec || !node->spec->hard_link)
+			continue;
+		found = find_node(writer, node->spec->hard_link);
+		file = found == FS_NONE ? NULL : &writer->nodes[found];
+		if (!file || fs_wnode_type(file) != FS_REGULAR || file->spec->hard_link)
+			return chain_fail(err, CHAIN_E_FS_BAD_HARD_LINK, node->spec->path, node->spec->hard_link, 0, 0, 0, 0);
+		node->inode = node->data = found;
+		file->nlink++;
+	}
+	return CHAIN_OK;
+}
+
+enum chain_status fs_writer_make_tree(struct fs_writer *writer, struct chain_error *err)
+{
+	bool has_root;
+	enum chain_status status;
+
+	writer->node_count = 0;
+	if (writer->spec_count)
+		qsort(writer->specs, writer->spec_count, sizeof(*writer->specs), compare_specs);
+	has_root = writer->spec_count && path_bytes_of(writer->specs[0]) == 0;
+	status = append(writer, has_root ? writer->specs[0] : NULL, "", 0, 0, err);
+	for (size_t i = has_root; status == CHAIN_OK && i < writer->spec_count; i++)
+		status = hang(writer, writer->specs[i], (uint32_t)writer->node_count - 1, err);
+	return status == CHAIN_OK ? resolve_hard_links(writer, err) : status;
+}
