@@ -1,0 +1,39 @@
+# SPDX-FileCopyrightText: The kchain authors
+# SPDX-License-Identifier: Apache-2.0
+#
+# The `kchain` command: its subcommands, the library and the first-stage kernel in one file.
+
+CMD_SRC := $(sort $(wildcard chain/cmd/*.c))
+CMD_LIB_SRC := $(filter-out chain/cmd/main.c,$(CMD_SRC))
+STAGE_ELF := $(B)/stage/stage.elf
+
+# All but main, for the tests of the command's parts.
+$(B)/host/libcmd.a: $(patsubst %.c,$(B)/host/%.o,$(CMD_LIB_SRC)) $(B)/host/chain/cmd/stage_blob.o
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcsD $@ $^
+$(B)/asan/libcmd.a: $(patsubst %.c,$(B)/asan/%.o,$(CMD_LIB_SRC)) $(B)/host/chain/cmd/stage_blob.o
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcsD $@ $^
+
+$(B)/host/chain/cmd/stage_blob.o: chain/cmd/stage_blob.S $(STAGE_ELF)
+	@mkdir -p $(@D)
+	$(call say,AS,$<)
+	$(Q)$(CC) -DSTAGE_ELF='"$(STAGE_ELF)"' -c -o $@ $<
+
+$(B)/kchain: $(B)/host/chain/cmd/main.o $(B)/host/libcmd.a $(B)/host/libkchain.a
+	$(call say,LD,$@)
+	$(Q)$(CC) -o $@ $^ $(HOST_LIBS)
+$(B)/asan/kchain: $(B)/asan/chain/cmd/main.o $(B)/asan/libcmd.a $(B)/asan/libkchain.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ASAN_FLAGS) -o $@ $^ $(HOST_LIBS)
+
+# Tests of the command's parts need libcmd before libkchain on the link line, and the whole command beside them.
+CMD_TESTS := test_records test_run
+$(CMD_TESTS:%=$(B)/host/chain/tests/%): $(B)/host/libcmd.a
+$(CMD_TESTS:%=$(B)/asan/chain/tests/%): $(B)/asan/libcmd.a
+$(CMD_TESTS:%=$(B)/host/chain/tests/%): HOST_LIBS := $(B)/host/libcmd.a $(B)/host/libkchain.a $(HOST_LIBS)
+$(CMD_TESTS:%=$(B)/asan/chain/tests/%): HOST_LIBS := $(B)/asan/libcmd.a $(B)/asan/libkchain.a $(HOST_LIBS)
+$(B)/host/chain/tests/test_cli: | $(B)/kchain
+$(B)/asan/chain/tests/test_cli: | $(B)/asan/kchain
+
+all: $(B)/kchain

@@ -1,0 +1,152 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Owns: what the subcommands of `kchain` share: the table's row, exit codes, options, errors as people and programs
+ * read them, and files. Data goes to stdout, everything else to stderr.
+ * Must not know: what any one subcommand does. */
+#ifndef KCHAIN_CMD_H
+#define KCHAIN_CMD_H
+
+#include "chain/error.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+enum cmd_exit {
+	CMD_OK = 0,
+	CMD_CHILD_FAILED = 1, /* a called or booted kernel said so */
+	CMD_USAGE = 2,        /* the command line is wrong */
+	CMD_REFUSED = 3,      /* an input was refused, nothing was started or left behind */
+	CMD_STAGE_FAILED = 4, /* the stage could not do what the pipeline asks */
+	CMD_UNMET = 5,        /* it ran, but what was expected did not happen */
+	CMD_TIMEOUT = 124,
+	CMD_INTERRUPTED = 130,
+};
+
+/* One row of main's table. `run` gets its own name as argv[0] and returns an exit code. */
+struct cmd {
+	const char *name;
+	const char *summary; /* one line, no full stop */
+	int (*run)(int argc, char **argv);
+};
+
+int cmd_bake(int argc, char **argv);
+int cmd_inspect(int argc, char **argv);
+int cmd_verify(int argc, char **argv);
+int cmd_ls(int argc, char **argv);
+int cmd_cat(int argc, char **argv);
+int cmd_plan(int argc, char **argv);
+int cmd_run(int argc, char **argv);
+int cmd_watch(int argc, char **argv);
+
+/* bake.c, for `run` and `plan`: bakes the pipeline or folder `input` to the file `output` with the defaults of
+ * `kchain bake`, silently. On failure no file is left. */
+enum chain_status cmd_bake_file(const char *input, const char *output, struct chain_error *err) CHAIN_MUST_CHECK;
+
+/* The stage that `bake` starts from, linked into the command (stage_blob.S). */
+extern const unsigned char cmd_stage_elf[], cmd_stage_elf_end[];
+
+/* --- options (cmd_opt.c) -------------------------------------------------------------------------------------- */
+
+enum cmd_opt_kind {
+	CMD_OPT_FLAG,  /* bool: becomes true */
+	CMD_OPT_TEXT,  /* const char *: borrowed from argv; given twice is an error */
+	CMD_OPT_LIST,  /* struct cmd_list: may be given many times */
+	CMD_OPT_SIZE,  /* uint64_t bytes: "4096", "64K", "128M", "1G" (powers of 1024; "KiB" and "KB" mean the same) */
+	CMD_OPT_TIME,  /* uint64_t microseconds: "250ms", "5s", "2m", "1h"; a bare number is seconds */
+	CMD_OPT_COUNT, /* uint64_t, decimal */
+};
+
+struct cmd_list {
+	const char **v; /* points into argv; owned by the list: cmd_args_free */
+	size_t count;
+};
+
+struct cmd_opt {
+	const char *name; /* without the dashes */
+	char letter;      /* 0: none */
+	enum cmd_opt_kind kind;
+	const char *arg;  /* placeholder in the help: "FILE"; null for a flag */
+	const char *help; /* may have several lines */
+	void *out;        /* of the kind's type; holds the default */
+};
+
+struct cmd_spec {
+	const char *command;  /* "run" */
+	const char *operands; /* "IMAGE|PIPELINE|FOLDER"; "" for none */
+	const char *about;    /* one or more sentences, wrapped by hand */
+	const struct cmd_opt *opts;
+	size_t opt_count;
+	size_t least, most;   /* how many operands */
+	const char *rest;     /* what may follow `--`, for the synopsis; null: nothing may */
+	const char *epilog;   /* examples and notes behind the options; null: none */
+};
+
+struct cmd_args {
+	const char **v; /* the operands; borrowed from argv */
+	size_t count;
+	char **rest; /* what follows `--` */
+	size_t rest_count;
+	const struct cmd_spec *spec;
+};
+
+/* Options may stand anywhere before `--`; `--name=value` and `--name value` and `-pVALUE` and `-p VALUE` are the same.
+ * Returns -1 to go on, or the exit code to leave with: CMD_OK after --help, CMD_USAGE after an error it printed. */
+int cmd_parse(const struct cmd_spec *spec, int argc, char **argv, struct cmd_args *out);
+/* Releases the operands' and lists' arrays. */
+void cmd_args_free(struct cmd_args *args);
+void cmd_help_print(const struct cmd_spec *spec, FILE *to);
+
+/* Printed as "kchain COMMAND: …" with "try `kchain COMMAND --help`" below; returns CMD_USAGE. */
+int cmd_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The nearest of `names` (null-terminated list) by edit distance, if it is near enough to be a slip; else null. */
+const char *cmd_nearest(const char *word, const char *const *names);
+
+/* False when the text is not of the form above or does not fit. */
+bool cmd_size_parse(const char *text, uint64_t *out_bytes);
+bool cmd_time_parse(const char *text, uint64_t *out_us);
+bool cmd_count_parse(const char *text, uint64_t *out);
+bool cmd_address_parse(const char *text, uint64_t *out); /* "0x…" or decimal */
+
+/* --- what people and programs read (cmd.c) ---------------------------------------------------------------------- */
+
+/* stderr gets "kchain: MESSAGE" and, where there is one, "  hint: …". With `json`, stdout gets one object besides:
+ * {"error": {"slug", "message", "subject", "detail", "numbers", "hint"}, "exit": code}. Returns `code`. */
+int cmd_error_print(const struct chain_error *err, bool json, int code);
+/* The same for the usual case, CMD_REFUSED. */
+int cmd_refuse(const struct chain_error *err, bool json);
+/* A line of the command's own on stderr: "kchain: …". */
+void cmd_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Prints a document and a newline to stdout, indented; steals the reference. False when it could not be written. */
+bool cmd_json_print(json_t *doc);
+
+/* Escape sequences; "" unless `to` is a terminal, TERM is not "dumb" and NO_COLOR is unset or empty. */
+enum cmd_style { CMD_PLAIN, CMD_BOLD, CMD_DIM, CMD_RED, CMD_GREEN, CMD_YELLOW, CMD_CYAN };
+const char *cmd_style(FILE *to, enum cmd_style style);
+
+/* "4.0 KiB", "132 MiB": at most four digits; `buf` is returned. */
+enum { CMD_SIZE_BYTES = 24 };
+char *cmd_size_text(uint64_t bytes, char buf[CMD_SIZE_BYTES]);
+
+/* --- files (cmd_file.c) ------------------------------------------------------------------------------------------- */
+
+struct cmd_file {
+	const uint8_t *bytes; /* never null after success */
+	uint64_t bytes_count;
+	bool mapped;
+};
+
+/* The whole of a file: mapped read-only when it is a regular one, else read. `limit_bytes` 0: no limit. "-" is stdin.
+ * CHAIN_E_IO names the file and why; CHAIN_E_LIMIT. */
+enum chain_status cmd_file_load(const char *path, uint64_t limit_bytes, struct cmd_file *out, struct chain_error *err) CHAIN_MUST_CHECK;
+void cmd_file_free(struct cmd_file *file);
+
+/* Replaces `path` by these bytes in one step: a temporary file beside it, then rename. On failure nothing is left. A
+ * path that is there and is no regular file (/dev/stdout, a pipe) is written directly; "-" is stdout. */
+enum chain_status cmd_file_write(const char *path, const void *bytes, size_t count, struct chain_error *err) CHAIN_MUST_CHECK;
+enum chain_status cmd_file_write_json(const char *path, const json_t *doc, struct chain_error *err) CHAIN_MUST_CHECK;
+
+#endif

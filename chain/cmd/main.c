@@ -1,0 +1,94 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Owns: the table of subcommands and which of them is meant. */
+
+#include "cmd.h"
+
+#include <signal.h>
+#include <string.h>
+
+#define KCHAIN_VERSION "1.0"
+
+static const struct cmd COMMANDS[] = {
+	{ "bake", "make one bootable image of a pipeline or a folder", cmd_bake },
+	{ "run", "start an image, a pipeline or a folder in QEMU and follow it", cmd_run },
+	{ "plan", "print what each step of a boot would do, without booting", cmd_plan },
+	{ "inspect", "say what an image is made of and what takes the space", cmd_inspect },
+	{ "verify", "check every byte of an image against its manifest", cmd_verify },
+	{ "ls", "list the files baked into an image", cmd_ls },
+	{ "cat", "print a file baked into an image, or its manifest", cmd_cat },
+	{ "watch", "follow a boot on a serial port or a pipe", cmd_watch },
+};
+enum { COMMAND_COUNT = sizeof(COMMANDS) / sizeof(COMMANDS[0]) };
+
+static void help_print(FILE *to)
+{
+	fputs("kchain makes self-contained kernels, and makes them start each other.\n\n"
+	      "usage: kchain COMMAND [OPTION]… [OPERAND]…\n\n",
+	      to);
+	for (size_t i = 0; i < COMMAND_COUNT; i++)
+		fprintf(to, "  %s%-8s%s %s\n", cmd_style(to, CMD_BOLD), COMMANDS[i].name, cmd_style(to, CMD_PLAIN),
+			COMMANDS[i].summary);
+	fputs("\n`kchain COMMAND --help` says more. Every command takes --json.\n\n"
+	      "exit codes: 0 as expected, 1 a child failed, 2 usage, 3 input refused, 4 the stage failed,\n"
+	      "            5 an expectation unmet, 124 timeout, 130 interrupted\n",
+	      to);
+}
+
+static const struct cmd *find(const char *name)
+{
+	for (size_t i = 0; i < COMMAND_COUNT; i++)
+		if (strcmp(COMMANDS[i].name, name) == 0)
+			return &COMMANDS[i];
+	return NULL;
+}
+
+static int unknown(const char *word)
+{
+	const char *names[COMMAND_COUNT + 1] = { 0 };
+	for (size_t i = 0; i < COMMAND_COUNT; i++)
+		names[i] = COMMANDS[i].name;
+	const char *near = cmd_nearest(word, names);
+	const char *what = word[0] == '-' ? "option" : "command";
+	if (near)
+		return cmd_usage(NULL, "unknown %s '%s' (did you mean '%s'?)", what, word, near);
+	return cmd_usage(NULL, "unknown %s '%s'", what, word);
+}
+
+/* Output that nobody could read is a failure like any other: a full disk behind `> file` must not look like success. */
+static int finish(int code)
+{
+	bool bad = fflush(stdout) != 0 || ferror(stdout);
+	if (bad && code == CMD_OK) {
+		cmd_warn("standard output could not be written");
+		return CMD_REFUSED;
+	}
+	return code;
+}
+
+int main(int argc, char **argv)
+{
+	signal(SIGPIPE, SIG_IGN);
+	if (argc < 2) {
+		help_print(stderr);
+		return CMD_USAGE;
+	}
+	const char *word = argv[1];
+	if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || (strcmp(word, "help") == 0 && argc == 2)) {
+		help_print(stdout);
+		return finish(CMD_OK);
+	}
+	if (strcmp(word, "--version") == 0) {
+		puts("kchain " KCHAIN_VERSION);
+		return finish(CMD_OK);
+	}
+	if (strcmp(word, "help") == 0) {
+		const struct cmd *about = find(argv[2]);
+		char help[] = "--help";
+		char *args[] = { argv[2], help, NULL };
+		return about ? finish(about->run(2, args)) : unknown(argv[2]);
+	}
+	const struct cmd *cmd = find(word);
+	return cmd ? finish(cmd->run(argc - 1, argv + 1)) : unknown(word);
+}
