@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-enum { PAGE = 4096, IST_STACK_BYTES = 8192, SEGMENTS_MAX = 16, VISIBLE_STACK = 0, VISIBLE_MAILBOX, VISIBLE_HEAP };
+enum { PAGE = STAGE_PAGE, VISIBLE_STACK = 0, VISIBLE_MAILBOX, VISIBLE_HEAP };
 
 static uint64_t page_up(uint64_t bytes) { return (bytes + PAGE - 1) & ~(uint64_t)(PAGE - 1); }
 
@@ -37,7 +37,7 @@ static uint64_t take_table(void *ctx) { return take(ctx, PAGE); }
 static enum chain_status map(struct stage_call_window *w, const struct stage_call_request *request, uint64_t virt,
 			     uint64_t phys, uint64_t bytes, unsigned flags, struct chain_error *err)
 {
-	struct stage_table_pages pages = { take_table, w };
+	struct stage_table_pages pages = { .take = take_table, .ctx = w };
 	if (!stage_table_map(w->root_phys, &pages, virt, phys, page_up(bytes), flags))
 		return too_small(w, request, PAGE, err);
 	return CHAIN_OK;
@@ -55,55 +55,69 @@ static enum chain_status add_piece(struct stage_call_window *w, const struct sta
 	return map(w, request, virt->base, *phys, bytes, flags, err);
 }
 
-static enum chain_status check_segment(const struct stage_call_request *request, const struct chain_elf_segment *s,
+/* Virtual ranges are whole and don't wrap (elf.h); the last page of the address space stays empty. */
+static enum chain_status check_segment(const struct stage_call_request *request, const struct chain_segment *s,
 				       struct chain_error *err)
 {
-	uint64_t room = UINT64_MAX - KCHAIN_NATIVE_VIRT - PAGE; /* segments end below the last page of the address space */
-	if (s->virt % PAGE || s->virt < KCHAIN_NATIVE_VIRT || s->virt - KCHAIN_NATIVE_VIRT > room ||
-	    s->mem_bytes > room - (s->virt - KCHAIN_NATIVE_VIRT))
-		return chain_fail(err, CHAIN_E_CALL_SEGMENT, request->subject, NULL, s->virt, s->mem_bytes, KCHAIN_NATIVE_VIRT, 0);
+	struct chain_range room = { KCHAIN_NATIVE_VIRT, UINT64_MAX - PAGE };
+	if (s->virt.base % PAGE || !chain_range_contains(room, s->virt))
+		return chain_fail(err, CHAIN_E_CALL_SEGMENT, request->subject, NULL, s->virt.base, chain_range_bytes(s->virt),
+				  KCHAIN_NATIVE_VIRT, 0);
 	return CHAIN_OK;
 }
 
 /* Shared where it lies when nothing can write to it; else a private copy. */
 static enum chain_status add_segment(struct stage_call_window *w, const struct stage_call_request *request,
-				     const struct chain_elf_segment *s, struct chain_error *err)
+				     const struct chain_segment *s, struct chain_error *err)
 {
 	enum chain_status status = check_segment(request, s, err);
-	if (status || !s->mem_bytes)
+	if (status)
 		return status;
+	uint64_t memory_bytes = chain_range_bytes(s->virt);
 	const uint8_t *bytes = request->kernel + s->file_offset;
-	unsigned flags = (s->flags & CHAIN_ELF_WRITE ? STAGE_MAP_WRITE : 0u) | (s->flags & CHAIN_ELF_EXECUTE ? STAGE_MAP_EXECUTE : 0u);
-	bool shared = !(s->flags & CHAIN_ELF_WRITE) && s->file_bytes == s->mem_bytes && (uintptr_t)bytes % PAGE == 0;
-	uint64_t phys = shared ? stage_virt_to_phys(bytes) : take(w, s->mem_bytes);
+	bool writable = s->flags & CHAIN_ELF_PF_W;
+	unsigned flags = (writable ? STAGE_MAP_WRITE : 0u) | (s->flags & CHAIN_ELF_PF_X ? STAGE_MAP_EXECUTE : 0u);
+	bool shared = !writable && s->file_bytes == memory_bytes && (uintptr_t)bytes % PAGE == 0;
+	uint64_t phys = shared ? stage_virt_to_phys(bytes) : take(w, memory_bytes);
 	if (!phys)
-		return too_small(w, request, page_up(s->mem_bytes), err);
+		return too_small(w, request, page_up(memory_bytes), err);
 	if (!shared)
 		memcpy(stage_phys_to_virt(phys), bytes, s->file_bytes);
-	return map(w, request, s->virt, phys, s->mem_bytes, flags, err);
+	return map(w, request, s->virt.base, phys, memory_bytes, flags, err);
+}
+
+static enum chain_status read_note(const struct chain_elf *elf, struct kchain_native_note *note, struct chain_error *err)
+{
+	const uint8_t *desc;
+	uint64_t desc_bytes;
+	enum chain_status status = chain_elf_find_note(elf, KCHAIN_NOTE_NAME, KCHAIN_NOTE_NATIVE, &desc, &desc_bytes, err);
+	if (status)
+		return status;
+	if (desc_bytes < sizeof(*note))
+		return chain_fail(err, CHAIN_E_CALL_NOTE, elf->reader.subject, NULL, desc_bytes, sizeof(*note), 0, 0);
+	memcpy(note, desc, sizeof(*note));
+	if (note->abi != KCHAIN_NATIVE_ABI)
+		return chain_fail(err, CHAIN_E_CALL_ABI, elf->reader.subject, NULL, note->abi, KCHAIN_NATIVE_ABI, 0, 0);
+	return CHAIN_OK;
 }
 
 static enum chain_status add_kernel(struct stage_call_window *w, const struct stage_call_request *request,
 				    struct kchain_native_note *note, struct chain_error *err)
 {
-	struct chain_elf_segment segments[SEGMENTS_MAX];
+	struct chain_segment segments[CHAIN_SEGMENTS_MAX];
+	size_t count = 0;
 	struct chain_elf elf;
-	const uint8_t *desc;
-	uint64_t desc_bytes;
-	enum chain_status status = chain_elf_parse(request->kernel, request->kernel_bytes, request->subject, segments,
-						   SEGMENTS_MAX, &elf, err);
+	enum chain_status status = chain_elf_open(&elf, request->kernel, request->kernel_bytes, request->subject, err);
 	if (!status)
-		status = chain_elf_find_note(request->kernel, request->kernel_bytes, request->subject, KCHAIN_NOTE_NAME,
-					     KCHAIN_NOTE_NATIVE, &desc, &desc_bytes, err);
+		status = chain_elf_check_kernel(&elf, err);
+	if (!status)
+		status = chain_elf_segments(&elf, segments, CHAIN_SEGMENTS_MAX, &count, err);
+	if (!status)
+		status = read_note(&elf, note, err);
 	if (status)
 		return status;
-	if (desc_bytes < sizeof(*note))
-		return chain_fail(err, CHAIN_E_CALL_NOTE, request->subject, NULL, desc_bytes, sizeof(*note), 0, 0);
-	memcpy(note, desc, sizeof(*note));
-	if (note->abi != KCHAIN_NATIVE_ABI)
-		return chain_fail(err, CHAIN_E_CALL_ABI, request->subject, NULL, note->abi, KCHAIN_NATIVE_ABI, 0, 0);
 	w->entry = note->entry;
-	for (size_t i = 0; !status && i < elf.segment_count; i++)
+	for (size_t i = 0; !status && i < count; i++)
 		status = add_segment(w, request, &segments[i], err);
 	return status;
 }
@@ -115,7 +129,7 @@ static enum chain_status add_stacks(struct stage_call_window *w, const struct st
 	struct chain_range virt;
 	w->virt_next = KCHAIN_WINDOW_VIRT;
 	for (size_t i = 0; i < STAGE_IST_COUNT; i++) {
-		enum chain_status status = add_piece(w, request, IST_STACK_BYTES, STAGE_MAP_WRITE, &phys, &virt, err);
+		enum chain_status status = add_piece(w, request, STAGE_IST_BYTES, STAGE_MAP_WRITE, &phys, &virt, err);
 		if (status)
 			return status;
 		w->ist_top[i] = virt.end;

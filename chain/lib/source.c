@@ -63,7 +63,7 @@ static enum chain_status find_module(const struct chain_sources *sources, const 
 static enum chain_status open_module(const struct chain_sources *sources, const char *source, const char *rest,
 				     const struct chain_source_pin *pin, struct chain_source_bytes *out, struct chain_error *err)
 {
-	size_t index;
+	size_t index = 0;
 	enum chain_status status = find_module(sources, source, rest, &index, err);
 	if (status)
 		return status;
