@@ -165,7 +165,7 @@ enum chain_status chain_json_string(const json_t *value, const char **out, struc
 
 enum chain_status chain_json_copy(const json_t *value, char **out, struct chain_json_path *path, struct chain_error *err)
 {
-	const char *text;
+	const char *text = NULL;
 	enum chain_status status = chain_json_string(value, &text, path, err);
 	if (status)
 		return status;
@@ -196,7 +196,7 @@ enum chain_status chain_json_number(const json_t *value, uint64_t max, uint64_t 
 enum chain_status chain_json_word(const json_t *value, const char *const *words, size_t count, size_t *out,
 				  struct chain_json_path *path, struct chain_error *err)
 {
-	const char *text;
+	const char *text = NULL;
 	enum chain_status status = chain_json_string(value, &text, path, err);
 	if (status)
 		return status;
@@ -249,7 +249,7 @@ bool chain_parse_time(const char *text, uint64_t *out_us)
 
 enum chain_status chain_json_size(const json_t *value, uint64_t *out_bytes, struct chain_json_path *path, struct chain_error *err)
 {
-	const char *text;
+	const char *text = NULL;
 	enum chain_status status = chain_json_string(value, &text, path, err);
 	if (!status && !chain_parse_size(text, out_bytes))
 		return chain_fail(err, CHAIN_E_JSON_SIZE, path->at, text, 0, 0, 0, 0);
@@ -258,7 +258,7 @@ enum chain_status chain_json_size(const json_t *value, uint64_t *out_bytes, stru
 
 enum chain_status chain_json_time(const json_t *value, uint64_t *out_us, struct chain_json_path *path, struct chain_error *err)
 {
-	const char *text;
+	const char *text = NULL;
 	enum chain_status status = chain_json_string(value, &text, path, err);
 	if (!status && !chain_parse_time(text, out_us))
 		return chain_fail(err, CHAIN_E_JSON_TIME, path->at, text, 0, 0, 0, 0);

@@ -1,0 +1,108 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Owns: the pipeline (docs/PIPELINE.md): from JSON text to a checked struct, and its canonical form as it is baked.
+ * Must not know: files of the host, kernels, devices, what a step does. */
+#ifndef CHAIN_CONFIG_H
+#define CHAIN_CONFIG_H
+
+#include "chain/digest.h"
+#include "chain/error.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+
+enum {
+	CHAIN_CONFIG_MAX_BYTES = 1024 * 1024,
+	CHAIN_CONFIG_NAME_MAX = 63,
+	CHAIN_CALL_MEMORY_MIN = 128 * 1024, CHAIN_CALL_MEMORY_MAX = 1024 * 1024 * 1024,
+	CHAIN_CALL_RETRIES_MAX = 100,
+};
+
+struct chain_config_file {
+	char *path;             /* in the image */
+	char *from;             /* on the host, relative to the pipeline file; null in a baked pipeline */
+	uint32_t mode;          /* CHAIN_CONFIG_MODE_AS_IS: as the host's file has it */
+	uint64_t align_bytes, reserve_bytes; /* 0: nothing special */
+};
+#define CHAIN_CONFIG_MODE_AS_IS UINT32_MAX
+
+struct chain_config_net {
+	char *name;
+	char *mac, *pci;        /* what it must match; null: anything */
+	bool dhcp;              /* else static */
+	uint64_t timeout_us;    /* of DHCP */
+	char *address;          /* "10.0.2.15/24" */
+	char *gateway;          /* null: none */
+	char **dns; size_t dns_count;
+	char *hostname;         /* sent with DHCP requests; null: none */
+	bool required;
+	bool fresh;             /* configure it even if the handoff says it is */
+};
+
+struct chain_config_block {
+	char *name;
+	char *serial, *pci;     /* null: any */
+	bool has_index; uint64_t index; /* the n-th found, from 0 */
+	bool required;
+};
+
+struct chain_config_module {
+	char *from;             /* source */
+	char *string;           /* may hold {{…}} */
+	bool pinned, unverified;
+	uint8_t sha256[CHAIN_SHA256_BYTES];
+};
+
+enum chain_step_kind { CHAIN_STEP_CALL, CHAIN_STEP_BOOT };
+enum chain_expect { CHAIN_EXPECT_ENTERED, CHAIN_EXPECT_SUCCESS, CHAIN_EXPECT_CONSOLE, CHAIN_EXPECT_RESULT };
+enum chain_on_error { CHAIN_ON_ERROR_HALT, CHAIN_ON_ERROR_REBOOT, CHAIN_ON_ERROR_CONTINUE, CHAIN_ON_ERROR_BOOT };
+enum chain_config_handoff { CHAIN_CONFIG_HANDOFF_LAST, CHAIN_CONFIG_HANDOFF_FIRST, CHAIN_CONFIG_HANDOFF_NONE };
+
+struct chain_step {
+	char *name;
+	enum chain_step_kind kind;
+	char *source;
+	bool pinned, unverified;
+	uint8_t sha256[CHAIN_SHA256_BYTES];
+	char *args;             /* may hold {{…}}; never null */
+	struct chain_config_module *modules; size_t module_count;
+	enum chain_config_handoff handoff_at;
+	char *handoff_string;   /* begins with "kchain-handoff" unless handoff_at is none */
+	bool fs_keep;           /* boot */
+	uint64_t memory_bytes, timeout_us, retries; /* call */
+	enum chain_expect expect;
+	char *expect_console;   /* CHAIN_EXPECT_CONSOLE */
+	json_t *expect_result;  /* CHAIN_EXPECT_RESULT; owned */
+	enum chain_on_error on_error;
+	struct chain_step *fallback; /* CHAIN_ON_ERROR_BOOT; owned */
+};
+
+struct chain_config {
+	char *name;
+	char **console; size_t console_count;
+	bool verify_all;
+	struct chain_config_file *files; size_t file_count;
+	struct chain_config_net *net; size_t net_count;
+	struct chain_config_block *block; size_t block_count;
+	struct chain_step *steps; size_t step_count;
+	json_t *state;          /* owned object */
+	json_t *doc;            /* owned: the whole document as read */
+};
+
+/* Parses and checks. `subject` is the file's name for syntax errors; other errors name the place in the document. `baked` allows file entries
+ * without a host path. On failure nothing is left in *out. */
+enum chain_status chain_config_parse(const char *text, uint64_t bytes, const char *subject, bool baked, struct chain_config *out,
+				     struct chain_error *err) CHAIN_MUST_CHECK;
+void chain_config_free(struct chain_config *config);
+
+/* The form that is baked: compact, keys sorted, host paths taken out. Parsed again with `baked` it gives the same
+ * pipeline. New string, caller frees. */
+enum chain_status chain_config_baked_text(const struct chain_config *config, char **out, struct chain_error *err) CHAIN_MUST_CHECK;
+
+/* Whether each "fs:" source of the steps is there, as `exists` says. CHAIN_E_CONFIG_NO_SOURCE names step and path. */
+typedef bool chain_config_exists(void *ctx, const char *path);
+enum chain_status chain_config_check_sources(const struct chain_config *config, chain_config_exists *exists, void *ctx,
+					     struct chain_error *err) CHAIN_MUST_CHECK;
+
+#endif
