@@ -1,0 +1,138 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+#include "chain/error.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+struct status_row {
+	const char *slug, *message, *hint;
+};
+
+static const struct status_row rows[CHAIN_STATUS_COUNT] = {
+	[CHAIN_OK] = { "ok", "no error", "" },
+#define CHAIN_STATUS(name, slug, message, hint) [CHAIN_E_##name] = { slug, message, hint },
+#include "chain/status.def"
+#undef CHAIN_STATUS
+};
+
+static const struct status_row *row_of(enum chain_status status)
+{
+	static const struct status_row unknown = { "unknown", "{s}: unknown status", "" };
+	return (unsigned)status < CHAIN_STATUS_COUNT ? &rows[status] : &unknown;
+}
+
+/* Cuts loudly: a text that did not fit ends in "...". */
+static void copy_text(char out[CHAIN_SUBJECT_BYTES], const char *text)
+{
+	size_t bytes = text ? strnlen(text, CHAIN_SUBJECT_BYTES) : 0;
+	bool cut = bytes == CHAIN_SUBJECT_BYTES;
+	size_t kept = cut ? CHAIN_SUBJECT_BYTES - 4 : bytes;
+	if (kept)
+		memcpy(out, text, kept);
+	memcpy(out + kept, cut ? "..." : "", cut ? 4 : 1);
+}
+
+enum chain_status chain_fail(struct chain_error *err, enum chain_status status, const char *subject,
+			     const char *detail, uint64_t n0, uint64_t n1, uint64_t n2, uint64_t n3)
+{
+	if (!err || err->status != CHAIN_OK)
+		return status;
+	err->status = status;
+	copy_text(err->subject, subject);
+	copy_text(err->detail, detail);
+	err->number[0] = n0;
+	err->number[1] = n1;
+	err->number[2] = n2;
+	err->number[3] = n3;
+	return status;
+}
+
+enum chain_status chain_fail_subject(struct chain_error *err, enum chain_status status, const char *subject)
+{
+	return chain_fail(err, status, subject, NULL, 0, 0, 0, 0);
+}
+
+void chain_error_clear(struct chain_error *err)
+{
+	memset(err, 0, sizeof(*err));
+}
+
+const char *chain_status_slug(enum chain_status status)
+{
+	return row_of(status)->slug;
+}
+
+const char *chain_status_hint(enum chain_status status)
+{
+	return row_of(status)->hint;
+}
+
+struct sink {
+	char *buf;
+	size_t size, used; /* used counts what would have been written */
+};
+
+/* Names come from files: a control character in one must not reach a terminal or break the line. */
+static void put(struct sink *sink, char c)
+{
+	unsigned char byte = (unsigned char)c;
+	if (sink->used + 1 < sink->size)
+		sink->buf[sink->used] = byte < 0x20 || byte == 0x7f ? '?' : c;
+	sink->used++;
+}
+
+static void put_text(struct sink *sink, const char *text)
+{
+	while (*text)
+		put(sink, *text++);
+}
+
+static void put_number(struct sink *sink, uint64_t value, unsigned base)
+{
+	char digits[20];
+	size_t count = 0;
+	do {
+		digits[count++] = "0123456789abcdef"[value % base];
+		value /= base;
+	} while (value);
+	if (base == 16)
+		put_text(sink, "0x");
+	while (count)
+		put(sink, digits[--count]);
+}
+
+/* Puts what the placeholder at `text` ("{s}", "{d}", "{0}", "{x0}") stands for; returns its length, 0 when it is none. */
+static size_t put_placeholder(struct sink *sink, const struct chain_error *err, const char *text)
+{
+	bool hex = text[1] == 'x';
+	const char *name = text + 1 + hex;
+	if (!*name || name[1] != '}')
+		return 0;
+	if (!hex && *name == 's')
+		put_text(sink, err->subject);
+	else if (!hex && *name == 'd')
+		put_text(sink, err->detail);
+	else if (*name >= '0' && *name < '0' + CHAIN_ERROR_NUMBERS)
+		put_number(sink, err->number[*name - '0'], hex ? 16 : 10);
+	else
+		return 0;
+	return hex ? 4 : 3;
+}
+
+size_t chain_error_format(const struct chain_error *err, char *buf, size_t size)
+{
+	struct sink sink = { buf, size, 0 };
+	for (const char *at = row_of(err->status)->message; *at;) {
+		size_t taken = *at == '{' ? put_placeholder(&sink, err, at) : 0;
+		if (!taken) {
+			put(&sink, *at);
+			taken = 1;
+		}
+		at += taken;
+	}
+	if (size)
+		buf[sink.used < size ? sink.used : size - 1] = '\0';
+	return sink.used;
+}
