@@ -1,0 +1,38 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Owns: what the entry code found out, and the machine as the door described it.
+ * Must not know: what is done with it. */
+#ifndef STAGE_BOOT_H
+#define STAGE_BOOT_H
+
+#include "chain/bootinfo.h"
+#include "chain/image_format.h"
+#include "stage/native.h"
+
+/* Filled in by stage/boot/entry.S; offsets in boot_layout.h. */
+struct stage_boot {
+	uint64_t entry_tsc;
+	uint64_t image_phys;         /* where the image's first byte lies; 0 when called */
+	uint32_t magic;              /* EAX at the entry */
+	uint32_t info_phys;          /* EBX at the entry */
+	const struct kchain_call *call; /* null: booted */
+};
+extern struct stage_boot stage_boot;
+
+static inline bool stage_is_called(void) { return stage_boot.call != NULL; }
+
+/* This image's own header, as `bake` filled it in. */
+extern const struct chain_image_header stage_image_header;
+/* First byte of the image in virtual memory, and the end of what it takes up (stage_bytes on). */
+extern const uint8_t stage_image_start[], stage_image_end[];
+
+/* Never null; empty (one processor, no memory) in a called kernel. */
+struct chain_bootinfo *stage_bootinfo(void);
+
+/* The RSDP (ACPI 6.5 section 5.2.5.1), searched in the BIOS areas; 0: none. */
+uint64_t stage_find_rsdp(void);
+/* SMBIOS entry point in the BIOS area (SMBIOS 3.6 section 5.2.1); 0: none. */
+uint64_t stage_find_smbios(void);
+
+#endif

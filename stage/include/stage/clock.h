@@ -1,0 +1,31 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Owns: time: the time-stamp counter, calibrated when a time is first asked for (10 ms of the 8254's channel 2, or
+ * CPUID leaf 0x15 or 0x40000010), deadlines and waiting.
+ * Must not know: what is waited for. */
+#ifndef STAGE_CLOCK_H
+#define STAGE_CLOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Microseconds since the first link's entry, as far as it is known: since this kernel's entry plus the offset. */
+uint64_t stage_clock_us(void);
+/* A handoff says when, on its clock, this kernel was entered. */
+void stage_clock_set_entered_us(uint64_t us);
+/* TSC at this kernel's entry. */
+uint64_t stage_entry_tsc(void);
+
+uint64_t stage_tsc_hz(void);       /* calibrates if that was not done */
+uint64_t stage_tsc_hz_known(void); /* 0: not calibrated */
+
+/* A deadline is a TSC value. */
+uint64_t stage_deadline_after_us(uint64_t us);
+bool stage_deadline_passed(uint64_t deadline);
+/* Waits for `us` or a little more, halted where a timer can wake the processor. */
+void stage_sleep_us(uint64_t us);
+/* Between two polls of a device: returns after at most about a millisecond. */
+void stage_idle(void);
+
+#endif

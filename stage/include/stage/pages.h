@@ -1,0 +1,46 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Owns: physical memory (who holds which page) and page tables.
+ * Must not know: what the memory is for.
+ *
+ * In a called kernel there is no physical memory to be had: the "physical" addresses of this interface are then
+ * virtual ones of its window, phys_to_virt is the identity, and tables and MMIO are not available. */
+#ifndef STAGE_PAGES_H
+#define STAGE_PAGES_H
+
+#include "chain/bootinfo.h"
+#include "chain/range.h"
+
+enum { STAGE_PAGE = 4096 };
+
+/* Whole pages below 4 GiB, highest first, not zeroed; `align` a power of two. 0 when there is no room. */
+uint64_t stage_pages_alloc(uint64_t bytes, uint64_t align, enum chain_owner owner);
+/* Exactly what was allocated. */
+void stage_pages_free(uint64_t phys, uint64_t bytes);
+/* All claims of this run: the image, its filesystem, boot modules, the firmware's low memory, the heap. Borrowed. */
+struct chain_claims *stage_pages_claims(void);
+
+/* All memory the map lists below the top of RAM is visible at KCHAIN_DIRECT_VIRT. `virt` may also be an address of the image. */
+void *stage_phys_to_virt(uint64_t phys);
+uint64_t stage_virt_to_phys(const void *virt);
+
+/* Device registers, uncached. Asking again for the same gives the same. Null when there is no memory for tables. */
+volatile void *stage_mmio_map(uint64_t phys, uint64_t bytes);
+
+/* Page tables (APM 5.3). Mapped memory is readable; the rest must be said. */
+enum { STAGE_MAP_WRITE = 1, STAGE_MAP_EXECUTE = 2, STAGE_MAP_UNCACHED = 4 };
+struct stage_table_pages {
+	uint64_t (*take)(void *ctx); /* physical address of a zeroed page, 0: none left */
+	void *ctx;
+};
+/* Maps page-aligned [virt, virt+bytes) to phys in the tables at `root_phys`, in 2 MiB pages where both allow. What was mapped
+ * there is replaced, except that a 2 MiB page is never split (false). False when `take` gave none. Flushes nothing. */
+bool stage_table_map(uint64_t root_phys, const struct stage_table_pages *pages, uint64_t virt, uint64_t phys,
+		     uint64_t bytes, unsigned flags);
+
+/* Boot only: takes over the memory map, then builds the final tables and loads them. */
+enum chain_status stage_pages_init(const struct chain_bootinfo *info, struct chain_error *err) CHAIN_MUST_CHECK;
+enum chain_status stage_tables_init(const struct chain_bootinfo *info, struct chain_error *err) CHAIN_MUST_CHECK;
+
+#endif
