@@ -97,7 +97,7 @@ static enum certainty block_fact(const struct chain_config *config, char *rest)
 
 static const json_t *walk(const json_t *value, const char *path)
 {
-	char key[FACT_MAX + 1];
+	char key[FACT_MAX + 56];
 	while (value && path) {
 		snprintf(key, sizeof(key), "%s", path);
 		path = split(key) ? path + strlen(key) + 1 : NULL;
@@ -108,7 +108,7 @@ static const json_t *walk(const json_t *value, const char *path)
 
 static enum certainty certainty(const struct chain_config *config, const char *fact)
 {
-	char copy[FACT_MAX + 1];
+	char copy[FACT_MAX + 56];
 	snprintf(copy, sizeof(copy), "%s", fact);
 	const char *found = split(copy);
 	char *rest = found ? copy + (found - copy) : NULL;
@@ -168,7 +168,7 @@ enum chain_status chain_config_check_templates(const struct chain_config *config
 /* Facts that people name shorter than the handoff does: the first of a list, an address without its prefix. */
 static const json_t *net_value(const json_t *handoff, const char *rest, int *part)
 {
-	char copy[FACT_MAX + 1];
+	char copy[FACT_MAX + 56];
 	snprintf(copy, sizeof(copy), "%s", rest);
 	const char *what = split(copy);
 	const json_t *entry = json_object_get(json_object_get(handoff, "net"), copy);

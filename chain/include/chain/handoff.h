@@ -1,0 +1,62 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Owns: the handoff document (docs/HANDOFF.md): reading a received one, building the next, comparing two.
+ * Must not know: where it lies in memory, how a kernel finds it. */
+#ifndef CHAIN_HANDOFF_H
+#define CHAIN_HANDOFF_H
+
+#include "chain/bootinfo.h"
+#include "chain/config.h"
+
+enum {
+	CHAIN_HANDOFF_MAX_BYTES = 1024 * 1024,
+	CHAIN_HANDOFF_LINKS_MAX = 64, /* the first and the last ones; what is between is counted and folded */
+	CHAIN_BOOT_ID_BYTES = 16,
+};
+
+/* What the module string of a handoff begins with. */
+#define CHAIN_HANDOFF_STRING "kchain-handoff"
+
+/* Reads a received handoff: strict JSON, at most CHAIN_HANDOFF_MAX_BYTES, version 1, known members of the right type. Unknown
+ * members are kept. New reference. CHAIN_E_HANDOFF_VERSION, CHAIN_E_HANDOFF_MEMBER, those of json.h. */
+enum chain_status chain_handoff_parse(const char *text, uint64_t bytes, json_t **out, struct chain_error *err) CHAIN_MUST_CHECK;
+
+/* What this link adds. All borrowed; json members may be null. */
+struct chain_handoff_input {
+	const json_t *parent;              /* received, or null for the first link */
+	const struct chain_config *config;
+	const struct chain_step *step;
+	const uint8_t *image_sha256;       /* 32 bytes: id of this link's image; null: not a baked one */
+	const uint8_t *kernel_sha256;      /* 32 bytes: the kernel that is about to be started */
+	const char *door;                  /* how this link was entered */
+	uint64_t entered_ticks;            /* TSC */
+	uint64_t left_ticks;               /* TSC; 0: this link is still running (a call) */
+	uint64_t tsc_hz;                   /* 0: not known */
+	const uint8_t *boot_id;            /* CHAIN_BOOT_ID_BYTES; used by the first link */
+	const struct chain_bootinfo *bootinfo;
+	uint64_t fs_phys, fs_bytes;        /* 0: no filesystem is handed on */
+	const json_t *net, *block;         /* objects by the pipeline's names */
+	const json_t *results;             /* object by step */
+};
+
+/* The next handoff, new reference. Members that the parent had and this link says nothing of are passed on. */
+enum chain_status chain_handoff_build(const struct chain_handoff_input *input, json_t **out, struct chain_error *err) CHAIN_MUST_CHECK;
+
+/* Compact text, new; CHAIN_E_LIMIT above CHAIN_HANDOFF_MAX_BYTES. */
+enum chain_status chain_handoff_text(const json_t *handoff, char **out, uint64_t *out_bytes, struct chain_error *err) CHAIN_MUST_CHECK;
+
+/* Replaces what no plan can know by the string "volatile": boot_id, ticks and times, whatever DHCP gave, results. In place. */
+enum chain_status chain_handoff_mask(json_t *handoff, struct chain_error *err) CHAIN_MUST_CHECK;
+
+/* The parent's entry for an interface if it is still true: configured, the same MAC or place as `config` asks for, and not to be made
+ * anew. Borrowed, or null. */
+const json_t *chain_handoff_keep_net(const json_t *parent, const struct chain_config_net *config);
+
+/* Result of a called kernel as it is recorded: {"status", "exit", "result" | "reason"}. Steals `result` (nullable). New reference or null. */
+json_t *chain_result_entry(const char *status, int exit_status, json_t *result, const char *reason);
+
+/* Whether `result` has all that `wanted` has (objects by subset, the rest by equality). */
+bool chain_result_contains(const json_t *result, const json_t *wanted);
+
+#endif

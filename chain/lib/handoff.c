@@ -1,0 +1,299 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+#include "chain/handoff.h"
+
+#include "chain/digest.h"
+#include "chain/json.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static const struct {
+	const char *name;
+	json_type type;
+	bool required;
+} members[] = {
+	{ "boot_id", JSON_STRING, true }, { "self", JSON_OBJECT, true }, { "links", JSON_ARRAY, true },
+	{ "links_dropped", JSON_OBJECT, false }, { "net", JSON_OBJECT, false }, { "block", JSON_OBJECT, false },
+	{ "platform", JSON_OBJECT, false }, { "fs", JSON_OBJECT, false }, { "state", JSON_OBJECT, false },
+	{ "results", JSON_OBJECT, false }, { "clock", JSON_OBJECT, true },
+};
+
+static enum chain_status check_links(const json_t *doc, struct chain_error *err)
+{
+	const json_t *links = json_object_get(doc, "links");
+	size_t i;
+	json_t *link;
+	if (json_array_size(links) > CHAIN_HANDOFF_LINKS_MAX)
+		return chain_fail(err, CHAIN_E_LIMIT, "handoff: links", NULL, json_array_size(links), CHAIN_HANDOFF_LINKS_MAX, 0, 0);
+	json_array_foreach(links, i, link)
+		if (!json_is_integer(json_object_get(link, "n")) || !json_is_string(json_object_get(link, "name")))
+			return chain_fail(err, CHAIN_E_HANDOFF_MEMBER, "links", "an entry without number or name", 0, 0, 0, 0);
+	return CHAIN_OK;
+}
+
+enum chain_status chain_handoff_parse(const char *text, uint64_t bytes, json_t **out, struct chain_error *err)
+{
+	json_t *doc;
+	enum chain_status status = chain_json_load(text, bytes, CHAIN_HANDOFF_MAX_BYTES, "handoff", &doc, err);
+	if (status)
+		return status;
+	const json_t *version = json_object_get(doc, "kchain_handoff");
+	if (!json_is_integer(version) || json_integer_value(version) != 1)
+		status = chain_fail(err, CHAIN_E_HANDOFF_VERSION, "handoff", NULL,
+				    json_is_integer(version) ? (uint64_t)json_integer_value(version) : 0, 1, 0, 0);
+	for (size_t i = 0; !status && i < sizeof(members) / sizeof(members[0]); i++) {
+		const json_t *value = json_object_get(doc, members[i].name);
+		if (!value && members[i].required)
+			status = chain_fail(err, CHAIN_E_HANDOFF_MEMBER, members[i].name, "missing", 0, 0, 0, 0);
+		else if (value && json_typeof(value) != members[i].type)
+			status = chain_fail(err, CHAIN_E_HANDOFF_MEMBER, members[i].name, "of the wrong type", 0, 0, 0, 0);
+	}
+	if (!status)
+		status = check_links(doc, err);
+	if (status)
+		json_decref(doc);
+	else
+		*out = doc;
+	return status;
+}
+
+static json_t *hex_string(uint64_t value)
+{
+	char text[24];
+	snprintf(text, sizeof(text), "0x%" PRIx64, value);
+	return json_string(text);
+}
+
+static json_t *digest_string(const uint8_t *sha256)
+{
+	char text[7 + CHAIN_SHA256_HEX + 1] = "sha256:";
+	if (!sha256)
+		return json_null();
+	chain_sha256_to_hex(sha256, text + 7);
+	return json_string(text);
+}
+
+/* Ticks of the TSC are relative to the first link's entry. */
+static uint64_t origin_ticks(const struct chain_handoff_input *in)
+{
+	const char *text = json_string_value(json_object_get(json_object_get(in->parent, "clock"), "origin_ticks"));
+	return text ? strtoull(text, NULL, 16) : in->entered_ticks;
+}
+
+static json_t *this_link(const struct chain_handoff_input *in, uint64_t n)
+{
+	uint64_t origin = origin_ticks(in), entered = in->entered_ticks - origin, left = in->left_ticks - origin;
+	json_t *link = json_pack("{s:I, s:s, s:o, s:s, s:I}", "n", (json_int_t)n, "name", in->config->name, "image",
+				 digest_string(in->image_sha256), "door", in->door, "entered_ticks", (json_int_t)entered);
+	uint64_t mhz = in->tsc_hz / 1000000;
+	if (link && mhz)
+		json_object_set_new(link, "entered_us", json_integer((json_int_t)(entered / mhz)));
+	if (link && in->left_ticks) {
+		json_object_set_new(link, "left_ticks", json_integer((json_int_t)left));
+		if (mhz)
+			json_object_set_new(link, "left_us", json_integer((json_int_t)(left / mhz)));
+	}
+	return link;
+}
+
+/* One dropped link more: the digest of the chain so far and the link's own text. */
+static int fold(json_t *doc, const json_t *link)
+{
+	const json_t *dropped = json_object_get(doc, "links_dropped");
+	const char *before = json_string_value(json_object_get(dropped, "sha256"));
+	char *text = json_dumps(link, JSON_COMPACT | JSON_SORT_KEYS);
+	struct chain_sha256 ctx;
+	uint8_t digest[CHAIN_SHA256_BYTES];
+	char hex[CHAIN_SHA256_HEX + 1];
+	if (!text)
+		return -1;
+	chain_sha256_init(&ctx);
+	if (before)
+		chain_sha256_update(&ctx, before, strlen(before));
+	chain_sha256_update(&ctx, text, strlen(text));
+	chain_sha256_final(&ctx, digest);
+	chain_sha256_to_hex(digest, hex);
+	free(text);
+	json_int_t count = json_integer_value(json_object_get(dropped, "count"));
+	return json_object_set_new(doc, "links_dropped", json_pack("{s:I, s:s}", "count", count + 1, "sha256", hex));
+}
+
+static int put_links(json_t *doc, const struct chain_handoff_input *in)
+{
+	const json_t *before = json_object_get(in->parent, "links");
+	json_t *links = before ? json_copy((json_t *)(uintptr_t)before) : json_array();
+	size_t count = json_array_size(links);
+	uint64_t n = count ? (uint64_t)json_integer_value(json_object_get(json_array_get(links, count - 1), "n")) + 1 : 0;
+	int bad = json_object_set_new(doc, "links", links);
+	if (count >= CHAIN_HANDOFF_LINKS_MAX) {
+		bad |= fold(doc, json_array_get(links, 1)); /* the first stays: it says where the chain began */
+		bad |= json_array_remove(links, 1);
+	}
+	return bad | json_array_append_new(links, this_link(in, n));
+}
+
+static json_t *memory_json(const struct chain_bootinfo *info)
+{
+	json_t *map = json_array();
+	for (size_t i = 0; map && i < info->mem_count; i++)
+		json_array_append_new(map, json_pack("{s:o, s:o, s:i}", "base", hex_string(info->mem[i].range.base), "bytes",
+						     hex_string(chain_range_bytes(info->mem[i].range)), "type",
+						     (int)info->mem[i].type));
+	return map;
+}
+
+static int put_platform(json_t *doc, const struct chain_handoff_input *in)
+{
+	const struct chain_bootinfo *info = in->bootinfo;
+	const struct chain_framebuffer *fb = &info->framebuffer;
+	json_t *platform = json_copy(json_object_get(doc, "platform"));
+	if (!platform)
+		platform = json_object();
+	int bad = json_object_set_new(platform, "cpus", json_integer(info->cpus));
+	bad |= json_object_set_new(platform, "door", json_string(in->door));
+	if (info->acpi_rsdp)
+		bad |= json_object_set_new(platform, "acpi_rsdp", hex_string(info->acpi_rsdp));
+	if (info->smbios)
+		bad |= json_object_set_new(platform, "smbios", hex_string(info->smbios));
+	if (fb->phys)
+		bad |= json_object_set_new(platform, "framebuffer",
+					   json_pack("{s:o, s:i, s:i, s:i, s:i, s:i}", "phys", hex_string(fb->phys), "pitch_bytes",
+						     (int)fb->pitch_bytes, "width", (int)fb->width, "height", (int)fb->height, "bpp",
+						     (int)fb->bpp, "type", (int)fb->type));
+	bad |= json_object_set_new(platform, "memory", memory_json(info));
+	return bad | json_object_set_new(doc, "platform", platform);
+}
+
+/* The parent's object of that name, overlaid by `ours`. */
+static int put_overlaid(json_t *doc, const char *name, const json_t *ours)
+{
+	json_t *merged = json_copy(json_object_get(doc, name));
+	if (!merged)
+		merged = json_object();
+	int bad = ours ? json_object_update(merged, (json_t *)(uintptr_t)ours) : 0;
+	return bad | json_object_set_new(doc, name, merged);
+}
+
+static int put_identity(json_t *doc, const struct chain_handoff_input *in)
+{
+	char id[2 * CHAIN_BOOT_ID_BYTES + 1] = "";
+	for (size_t i = 0; in->boot_id && i < CHAIN_BOOT_ID_BYTES; i++)
+		snprintf(id + 2 * i, 3, "%02x", in->boot_id[i]);
+	int bad = json_object_set_new(doc, "kchain_handoff", json_integer(1));
+	if (!json_object_get(doc, "boot_id"))
+		bad |= json_object_set_new(doc, "boot_id", json_string(id));
+	bad |= json_object_set_new(doc, "self", json_pack("{s:s, s:s, s:s, s:o}", "step", in->step->name, "kind",
+							  in->step->kind == CHAIN_STEP_CALL ? "call" : "boot", "source",
+							  in->step->source, "kernel", digest_string(in->kernel_sha256)));
+	return bad | json_object_set_new(doc, "clock", json_pack("{s:o, s:o}", "origin_ticks", hex_string(origin_ticks(in)), "tsc_hz",
+								 in->tsc_hz ? json_integer((json_int_t)in->tsc_hz) : json_null()));
+}
+
+static int put_fs(json_t *doc, const struct chain_handoff_input *in)
+{
+	json_object_del(doc, "fs"); /* the parent's: its memory may be gone */
+	if (!in->fs_bytes)
+		return 0;
+	return json_object_set_new(doc, "fs", json_pack("{s:s, s:o, s:I}", "type", "erofs", "phys", hex_string(in->fs_phys), "bytes",
+							(json_int_t)in->fs_bytes));
+}
+
+enum chain_status chain_handoff_build(const struct chain_handoff_input *in, json_t **out, struct chain_error *err)
+{
+	json_t *doc = in->parent ? json_copy((json_t *)(uintptr_t)in->parent) : json_object();
+	int bad = doc ? put_identity(doc, in) : -1;
+	if (!bad)
+		bad = put_links(doc, in) | put_overlaid(doc, "net", in->net) | put_overlaid(doc, "block", in->block) |
+		      put_platform(doc, in) | put_fs(doc, in) | put_overlaid(doc, "state", in->config->state) |
+		      put_overlaid(doc, "results", in->results);
+	if (bad) {
+		json_decref(doc);
+		return chain_fail(err, CHAIN_E_NO_MEMORY, "handoff", NULL, 0, 0, 0, 0);
+	}
+	*out = doc;
+	return CHAIN_OK;
+}
+
+enum chain_status chain_handoff_text(const json_t *handoff, char **out, uint64_t *out_bytes, struct chain_error *err)
+{
+	char *text = json_dumps(handoff, JSON_COMPACT);
+	if (!text)
+		return chain_fail(err, CHAIN_E_NO_MEMORY, "handoff", NULL, 0, 0, 0, 0);
+	uint64_t bytes = strlen(text);
+	if (bytes > CHAIN_HANDOFF_MAX_BYTES) {
+		free(text);
+		return chain_fail(err, CHAIN_E_LIMIT, "handoff", NULL, bytes, CHAIN_HANDOFF_MAX_BYTES, 0, 0);
+	}
+	*out = text;
+	*out_bytes = bytes;
+	return CHAIN_OK;
+}
+
+static int hide(json_t *object, const char *key)
+{
+	return json_object_get(object, key) ? json_object_set_new(object, key, json_string("volatile")) : 0;
+}
+
+enum chain_status chain_handoff_mask(json_t *handoff, struct chain_error *err)
+{
+	static const char *const link_keys[] = { "entered_ticks", "left_ticks", "entered_us", "left_us" };
+	static const char *const lease_keys[] = { "addresses", "gateways", "dns", "hostname", "lease" };
+	size_t i;
+	const char *key;
+	json_t *value;
+	int bad = hide(handoff, "boot_id") | hide(handoff, "clock") | hide(handoff, "links_dropped");
+	json_array_foreach(json_object_get(handoff, "links"), i, value)
+		for (size_t k = 0; k < sizeof(link_keys) / sizeof(link_keys[0]); k++)
+			json_object_del(value, link_keys[k]); /* which of them are there depends on the clock */
+	json_object_foreach(json_object_get(handoff, "net"), key, value) {
+		bool leased = json_object_get(value, "lease");
+		for (size_t k = 0; leased && k < sizeof(lease_keys) / sizeof(lease_keys[0]); k++)
+			bad |= hide(value, lease_keys[k]);
+	}
+	json_object_foreach(json_object_get(handoff, "results"), key, value)
+		bad |= json_object_set_new(json_object_get(handoff, "results"), key, json_string("volatile"));
+	return bad ? chain_fail(err, CHAIN_E_NO_MEMORY, "handoff", NULL, 0, 0, 0, 0) : CHAIN_OK;
+}
+
+static bool same_text(const json_t *entry, const char *key, const char *wanted)
+{
+	const char *text = json_string_value(json_object_get(entry, key));
+	return !wanted || (text && !strcasecmp(text, wanted));
+}
+
+const json_t *chain_handoff_keep_net(const json_t *parent, const struct chain_config_net *config)
+{
+	const json_t *entry = json_object_get(json_object_get(parent, "net"), config->name);
+	const char *status = json_string_value(json_object_get(entry, "status"));
+	if (config->fresh || !status || strcmp(status, "configured"))
+		return NULL;
+	return same_text(entry, "mac", config->mac) && same_text(entry, "pci", config->pci) ? entry : NULL;
+}
+
+json_t *chain_result_entry(const char *status, int exit_status, json_t *result, const char *reason)
+{
+	json_t *entry = json_pack("{s:s, s:i}", "status", status, "exit", exit_status);
+	if (entry && result)
+		json_object_set(entry, "result", result);
+	if (entry && reason)
+		json_object_set_new(entry, "reason", json_string(reason));
+	json_decref(result);
+	return entry;
+}
+
+bool chain_result_contains(const json_t *result, const json_t *wanted)
+{
+	const char *key;
+	json_t *value;
+	if (!json_is_object(wanted) || !json_is_object(result))
+		return json_equal(result, wanted);
+	json_object_foreach((json_t *)(uintptr_t)wanted, key, value)
+		if (!chain_result_contains(json_object_get(result, key), value))
+			return false;
+	return true;
+}
