@@ -140,11 +140,25 @@ static size_t path_bytes_of(const struct fs_spec *spec)
 	return spec->path[1] ? strlen(spec->path) : 0;
 }
 
+/* The same order on terminated paths, without measuring them first: the terminator is below '/' in it. */
 static int compare_specs(const void *a, const void *b)
 {
-	const struct fs_spec *const *left = a, *const *right = b;
+	const struct fs_spec *const *left_spec = a, *const *right_spec = b;
+	const char *left = (*left_spec)->path, *right = (*right_spec)->path;
 
-	return compare_paths((*left)->path, path_bytes_of(*left), (*right)->path, path_bytes_of(*right));
+	if (!left[1] || !right[1]) /* "/" counts as the empty path */
+		return (left[1] != 0) - (right[1] != 0);
+	while (*left == *right && *left) {
+		left++;
+		right++;
+	}
+	if (*left == *right)
+		return 0;
+	if (!*left || !*right)
+		return *left ? 1 : -1;
+	if (*left == '/' || *right == '/')
+		return *left == '/' ? -1 : 1;
+	return (unsigned char)*left < (unsigned char)*right ? -1 : 1;
 }
 
 enum fs_type fs_wnode_type(const struct fs_wnode *node) { return node->spec ? node->spec->type : FS_DIRECTORY; }
