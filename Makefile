@@ -119,7 +119,6 @@ $(CONFIG_IMAGES): $(B)/images/%.elf: configs/%.json all
 	@mkdir -p $(@D)
 	$(call say,BAKE,$@)
 	$(Q)$(KCHAIN) bake $< -o $@ >$@.log 2>&1 || { cat $@.log >&2; exit 1; }
--include configs/build.mk
 images: $(CONFIG_IMAGES)
 
 # Unit tests: every */tests/test_*.c is one cmocka program, built plain and with sanitizers.
