@@ -1,0 +1,47 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Owns: all that is decided about one step before anything is started: its sources opened and checked, the handoff built, the
+ * arguments expanded and, for a boot, the plan. The stage and `kchain plan` run this same code, so what a boot will do can be
+ * seen beforehand.
+ * Must not know: how a plan is carried out, consoles, devices. */
+#ifndef CHAIN_STEP_H
+#define CHAIN_STEP_H
+
+#include "chain/config.h"
+#include "chain/handoff.h"
+#include "chain/plan.h"
+#include "chain/source.h"
+
+/* The link that takes the step. All borrowed. */
+struct chain_link {
+	const struct chain_config *config;
+	const struct chain_sources *sources; /* its bootinfo is the machine's */
+	struct chain_range fs;               /* physical place of the baked filesystem */
+	const json_t *parent;                /* received handoff, or null */
+	const json_t *net, *block, *results; /* so far; null: none */
+	const char *door;
+	const uint8_t *boot_id;
+	uint64_t entered_ticks, left_ticks, tsc_hz;
+};
+
+struct chain_prepared {
+	enum chain_kernel_kind kind;
+	struct chain_source_bytes kernel;
+	json_t *handoff;                     /* owned */
+	char *handoff_text; uint64_t handoff_bytes; /* owned */
+	char *args;                          /* owned */
+	struct chain_plan_module *modules;   /* owned, strings too */
+	size_t module_count;
+	struct chain_plan plan;              /* boot steps; owned */
+};
+
+/* The whole of a step's preparation. On failure nothing is left to be freed. */
+enum chain_status chain_step_prepare(const struct chain_link *link, const struct chain_step *step, struct chain_prepared *out,
+				     struct chain_error *err) CHAIN_MUST_CHECK;
+void chain_prepared_free(struct chain_prepared *prepared);
+
+/* The expectation's name in records and in plans. New reference, or null. */
+json_t *chain_step_expect_json(const struct chain_step *step);
+
+#endif

@@ -1,0 +1,119 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+#include "chain/step.h"
+
+#include "chain/template.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static enum chain_status open_kernel(const struct chain_link *link, const struct chain_step *step, struct chain_prepared *out,
+				     struct chain_error *err)
+{
+	struct chain_source_pin pin = { step->pinned ? step->sha256 : NULL, step->unverified };
+	enum chain_status status = chain_source_open(link->sources, step->source, &pin, &out->kernel, err);
+	if (status)
+		return status;
+	return chain_kernel_probe(out->kernel.blob.bytes, out->kernel.blob.bytes_count, step->source, &out->kind, err);
+}
+
+static enum chain_status make_handoff(const struct chain_link *link, const struct chain_step *step, struct chain_prepared *out,
+				      struct chain_error *err)
+{
+	bool hand_fs = step->kind == CHAIN_STEP_CALL || step->fs_keep;
+	struct chain_handoff_input input = {
+		.parent = link->parent, .config = link->config, .step = step,
+		.image_sha256 = link->sources->image->header.id, .kernel_sha256 = out->kernel.sha256,
+		.door = link->door, .entered_ticks = link->entered_ticks, .tsc_hz = link->tsc_hz,
+		.left_ticks = step->kind == CHAIN_STEP_BOOT ? link->left_ticks : 0,
+		.boot_id = link->boot_id, .bootinfo = link->sources->bootinfo,
+		.fs_phys = hand_fs ? link->fs.base : 0, .fs_bytes = hand_fs ? link->sources->image->fs_bytes_count : 0,
+		.net = link->net, .block = link->block, .results = link->results,
+	};
+	enum chain_status status = chain_handoff_build(&input, &out->handoff, err);
+	return status ? status : chain_handoff_text(out->handoff, &out->handoff_text, &out->handoff_bytes, err);
+}
+
+static enum chain_status open_modules(const struct chain_link *link, const struct chain_step *step, struct chain_prepared *out,
+				      struct chain_error *err)
+{
+	out->modules = calloc(step->module_count ? step->module_count : 1, sizeof(*out->modules));
+	if (!out->modules)
+		return chain_fail(err, CHAIN_E_NO_MEMORY, step->name, NULL, step->module_count * sizeof(*out->modules), 0, 0, 0);
+	for (size_t i = 0; i < step->module_count; i++) {
+		const struct chain_config_module *module = &step->modules[i];
+		struct chain_source_pin pin = { module->pinned ? module->sha256 : NULL, module->unverified };
+		struct chain_source_bytes bytes;
+		char *string = NULL;
+		enum chain_status status = chain_source_open(link->sources, module->from, &pin, &bytes, err);
+		if (!status)
+			status = chain_template_expand(module->string, out->handoff, step->name, &string, err);
+		if (status)
+			return status;
+		out->modules[i] = (struct chain_plan_module){ .blob = bytes.blob, .string = string };
+		out->module_count = i + 1;
+	}
+	return CHAIN_OK;
+}
+
+static enum chain_status make_plan(const struct chain_link *link, const struct chain_step *step, struct chain_prepared *out,
+				   struct chain_error *err)
+{
+	bool handoff = step->handoff_at != CHAIN_CONFIG_HANDOFF_NONE;
+	struct chain_plan_request request = {
+		.subject = step->source, .kernel = out->kernel.blob, .args = out->args, .loader_name = "kchain",
+		.modules = out->modules, .module_count = out->module_count,
+		.handoff = { (const uint8_t *)out->handoff_text, handoff ? out->handoff_bytes : 0, CHAIN_PHYS_UNKNOWN },
+		.handoff_string = step->handoff_string,
+		.handoff_at = !handoff ? CHAIN_HANDOFF_NONE :
+			      step->handoff_at == CHAIN_CONFIG_HANDOFF_FIRST ? CHAIN_HANDOFF_FIRST : CHAIN_HANDOFF_LAST,
+		.bootinfo = link->sources->bootinfo, .fs = link->fs, .fs_keep = step->fs_keep,
+	};
+	return chain_plan_build(&request, &out->plan, err);
+}
+
+enum chain_status chain_step_prepare(const struct chain_link *link, const struct chain_step *step, struct chain_prepared *out,
+				     struct chain_error *err)
+{
+	*out = (struct chain_prepared){ 0 };
+	enum chain_status status = open_kernel(link, step, out, err);
+	if (!status)
+		status = make_handoff(link, step, out, err);
+	if (!status)
+		status = chain_template_expand(step->args, out->handoff, step->name, &out->args, err);
+	if (!status)
+		status = open_modules(link, step, out, err);
+	if (!status && step->kind == CHAIN_STEP_BOOT)
+		status = make_plan(link, step, out, err);
+	if (status)
+		chain_prepared_free(out);
+	return status;
+}
+
+void chain_prepared_free(struct chain_prepared *prepared)
+{
+	for (size_t i = 0; i < prepared->module_count; i++)
+		free((char *)(uintptr_t)prepared->modules[i].string);
+	free(prepared->modules);
+	free(prepared->args);
+	free(prepared->handoff_text);
+	json_decref(prepared->handoff);
+	chain_plan_free(&prepared->plan);
+	*prepared = (struct chain_prepared){ 0 };
+}
+
+json_t *chain_step_expect_json(const struct chain_step *step)
+{
+	switch (step->expect) {
+	case CHAIN_EXPECT_ENTERED:
+		return json_string("entered");
+	case CHAIN_EXPECT_SUCCESS:
+		return json_string("success");
+	case CHAIN_EXPECT_CONSOLE:
+		return json_pack("{s:s}", "console", step->expect_console);
+	case CHAIN_EXPECT_RESULT:
+		return json_pack("{s:O}", "result", step->expect_result);
+	}
+	return NULL;
+}
