@@ -22,6 +22,10 @@ struct chain_image {
 	const uint8_t *fs_bytes;
 	uint64_t fs_bytes_count;
 	struct fs fs;              /* mounted */
+	uint64_t header_at;        /* where in `bytes` the header lies */
+	uint64_t fs_meta_bytes;    /* leading part of the filesystem that the manifest's fs-meta covers */
+	uint64_t entries_at;       /* where in the manifest the first file or link line begins */
+	uint64_t entry_count;      /* files and links */
 	bool loaded;               /* opened in memory: file parts (headers, section table) are not there to be checked */
 };
 
@@ -39,7 +43,8 @@ enum chain_status chain_image_open(struct chain_image *out, const void *bytes, u
 /* The same for the running stage's own image in memory: `base` is where its first loaded byte lies, `header` its own header. */
 enum chain_status chain_image_open_loaded(struct chain_image *out, const void *base, const struct chain_image_header *header,
 					  struct chain_error *err) CHAIN_MUST_CHECK;
-/* Whether the bytes carry an image header at all (cheap; says nothing of its soundness). */
+/* Whether the bytes claim to be a baked image, by their header or their ELF identification (cheap; says nothing of their
+ * soundness). A kernel of our runtime with nothing baked in is none. */
 bool chain_image_is(const void *bytes, uint64_t bytes_count);
 
 /* Walks the manifest in order; *cursor starts at 0. Returns false at the end; malformed lines were refused by open. */
@@ -48,12 +53,14 @@ bool chain_manifest_next(const struct chain_image *image, uint64_t *cursor, stru
 enum chain_status chain_manifest_find(const struct chain_image *image, const char *path, struct chain_manifest_entry *out,
 				      struct chain_error *err) CHAIN_MUST_CHECK;
 
-/* A baked file's bytes in place, its digest checked against the manifest first. Follows links. Borrowed. */
+/* A baked file's bytes in place, its digest checked against the manifest first. Follows links (at most 40, each checked as
+ * well, never out of the root). Borrowed. A path, with its links followed, has at most CHAIN_IMAGE_PATH_BYTES - 1 bytes. */
+enum { CHAIN_IMAGE_PATH_BYTES = 1024, CHAIN_IMAGE_LINKS_MAX = 40 };
 enum chain_status chain_image_file(const struct chain_image *image, const char *path, const uint8_t **out_bytes,
 				   uint64_t *out_count, uint8_t out_sha256[CHAIN_SHA256_BYTES], struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* Everything: every part, every file and link, every byte of the filesystem that belongs to none of them is zero (and, for a
- * file, every byte outside parts, manifest and filesystem). The error's subject is the part or path. `progress` (nullable) hears bytes hashed so far. */
+ * file, every byte outside parts, manifest and filesystem). Takes 24 bytes of heap per file for as long as it runs. The error's subject is the part or path. `progress` (nullable) hears bytes hashed so far. */
 typedef void chain_image_progress(void *ctx, uint64_t done_bytes, uint64_t total_bytes);
 enum chain_status chain_image_verify(const struct chain_image *image, chain_image_progress *progress, void *ctx,
 				     struct chain_error *err) CHAIN_MUST_CHECK;

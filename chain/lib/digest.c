@@ -1,0 +1,87 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* SHA-256 by libcrypto's SHA256_* functions. They are marked deprecated in favour of EVP, but EVP drags in tables,
+ * locks and a file system: 27 KiB against several MiB in the ring-0 stage, which has room for the former only. */
+#include "chain/digest.h"
+
+#include <assert.h>
+#include <string.h>
+
+#ifdef KCHAIN_STAGE
+/* The stage is compiled without the host's headers; libcrypto.a is the same. The context is opaque here, and the host
+ * build asserts its size. */
+int SHA256_Init(void *ctx);
+int SHA256_Update(void *ctx, const void *bytes, size_t count);
+int SHA256_Final(unsigned char *out, void *ctx);
+#define CONTEXT(ctx) ((void *)(ctx)->state)
+#else
+#define OPENSSL_SUPPRESS_DEPRECATED
+#include <openssl/sha.h>
+static_assert(sizeof(SHA256_CTX) == sizeof(struct chain_sha256), "room for libcrypto's context");
+static_assert(_Alignof(SHA256_CTX) <= _Alignof(struct chain_sha256), "alignment of libcrypto's context");
+#define CONTEXT(ctx) ((SHA256_CTX *)(void *)(ctx)->state)
+#endif
+
+/* The three return 1 always (OpenSSL, sha256.c): there is nothing in them that can fail. */
+void chain_sha256_init(struct chain_sha256 *ctx)
+{
+	memset(ctx, 0, sizeof(*ctx));
+	(void)SHA256_Init(CONTEXT(ctx));
+}
+
+void chain_sha256_update(struct chain_sha256 *ctx, const void *bytes, uint64_t count)
+{
+	if (count > 0)
+		(void)SHA256_Update(CONTEXT(ctx), bytes, (size_t)count);
+}
+
+void chain_sha256_final(struct chain_sha256 *ctx, uint8_t out[CHAIN_SHA256_BYTES])
+{
+	(void)SHA256_Final(out, CONTEXT(ctx));
+}
+
+void chain_sha256_of(const void *bytes, uint64_t count, uint8_t out[CHAIN_SHA256_BYTES])
+{
+	struct chain_sha256 ctx;
+
+	chain_sha256_init(&ctx);
+	chain_sha256_update(&ctx, bytes, count);
+	chain_sha256_final(&ctx, out);
+}
+
+void chain_sha256_to_hex(const uint8_t digest[CHAIN_SHA256_BYTES], char out[CHAIN_SHA256_HEX + 1])
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (size_t i = 0; i < CHAIN_SHA256_BYTES; i++) {
+		out[2 * i] = digits[digest[i] >> 4];
+		out[2 * i + 1] = digits[digest[i] & 15];
+	}
+	out[CHAIN_SHA256_HEX] = '\0';
+}
+
+static int hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+bool chain_sha256_from_hex(const char *text, size_t count, uint8_t out[CHAIN_SHA256_BYTES])
+{
+	if (count != CHAIN_SHA256_HEX)
+		return false;
+	for (size_t i = 0; i < CHAIN_SHA256_BYTES; i++) {
+		const int high = hex_value(text[2 * i]), low = hex_value(text[2 * i + 1]);
+
+		if (high < 0 || low < 0)
+			return false;
+		out[i] = (uint8_t)(high << 4 | low);
+	}
+	return true;
+}
