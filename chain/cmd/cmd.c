@@ -1,0 +1,106 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Owns: how the command speaks: errors for people and programs, colours, sizes. */
+
+#include "cmd.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+const char *cmd_style(FILE *to, enum cmd_style style)
+{
+	static const char *const CODES[] = {
+		[CMD_PLAIN] = "\033[0m", [CMD_BOLD] = "\033[1m",    [CMD_DIM] = "\033[2m",   [CMD_RED] = "\033[31m",
+		[CMD_GREEN] = "\033[32m", [CMD_YELLOW] = "\033[33m", [CMD_CYAN] = "\033[36m",
+	};
+	const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+	if ((no && *no) || (term && strcmp(term, "dumb") == 0) || !isatty(fileno(to)))
+		return "";
+	return CODES[style];
+}
+
+static void say(const char *format, va_list args)
+{
+	fprintf(stderr, "%skchain:%s ", cmd_style(stderr, CMD_BOLD), cmd_style(stderr, CMD_PLAIN));
+	vfprintf(stderr, format, args);
+	fputc('\n', stderr);
+}
+
+void cmd_warn(const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	say(format, args);
+	va_end(args);
+}
+
+int cmd_usage(const char *command, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	fprintf(stderr, "%skchain%s%s:%s ", cmd_style(stderr, CMD_BOLD), command ? " " : "", command ? command : "",
+		cmd_style(stderr, CMD_PLAIN));
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fprintf(stderr, "\n  try 'kchain%s%s --help'\n", command ? " " : "", command ? command : "");
+	return CMD_USAGE;
+}
+
+static json_t *error_json(const struct chain_error *err, const char *message, int code)
+{
+	json_t *numbers = json_array();
+	for (size_t i = 0; i < CHAIN_ERROR_NUMBERS; i++)
+		json_array_append_new(numbers, json_integer((json_int_t)err->number[i]));
+	/* Subjects may be cut in the middle of a character or come from a hostile file: only UTF-8 goes into JSON. */
+	json_t *subject = json_string(err->subject), *detail = json_string(err->detail), *text = json_string(message);
+	return json_pack("{s:{s:s, s:o, s:o, s:o, s:o, s:s}, s:i}", "error", "slug", chain_status_slug(err->status),
+			 "message", text ? text : json_null(), "subject", subject ? subject : json_null(), "detail",
+			 detail ? detail : json_null(), "numbers", numbers, "hint", chain_status_hint(err->status), "exit",
+			 code);
+}
+
+int cmd_error_print(const struct chain_error *err, bool json, int code)
+{
+	char message[2 * CHAIN_SUBJECT_BYTES + 512];
+	chain_error_format(err, message, sizeof(message));
+	const char *hint = chain_status_hint(err->status);
+	cmd_warn("%s%s%s", cmd_style(stderr, CMD_RED), message, cmd_style(stderr, CMD_PLAIN));
+	if (*hint)
+		fprintf(stderr, "  hint: %s\n", hint);
+	if (json)
+		cmd_json_print(error_json(err, message, code));
+	return code;
+}
+
+int cmd_refuse(const struct chain_error *err, bool json)
+{
+	return cmd_error_print(err, json, CMD_REFUSED);
+}
+
+bool cmd_json_print(json_t *doc)
+{
+	bool good = doc && json_dumpf(doc, stdout, JSON_INDENT(2)) == 0 && putchar('\n') != EOF;
+	json_decref(doc);
+	return good;
+}
+
+char *cmd_size_text(uint64_t bytes, char buf[CMD_SIZE_BYTES])
+{
+	static const char *const UNITS[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
+	size_t unit = 0;
+	uint64_t whole = bytes, rest = 0;
+	while (whole >= 1024) {
+		rest = whole % 1024;
+		whole /= 1024;
+		unit++;
+	}
+	if (unit && whole < 10 && rest)
+		snprintf(buf, CMD_SIZE_BYTES, "%llu.%llu %s", (unsigned long long)whole,
+			 (unsigned long long)(rest * 10 / 1024), UNITS[unit]);
+	else
+		snprintf(buf, CMD_SIZE_BYTES, "%llu %s", (unsigned long long)whole, UNITS[unit]);
+	return buf;
+}

@@ -1,0 +1,171 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Owns: whole files in and out. */
+
+#include "cmd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static enum chain_status io(const char *path, int number, struct chain_error *err)
+{
+	return chain_fail(err, CHAIN_E_IO, path, strerror(number), 0, 0, 0, 0);
+}
+
+static enum chain_status too_large(const char *path, uint64_t bytes, uint64_t limit, struct chain_error *err)
+{
+	return chain_fail(err, CHAIN_E_LIMIT, path, NULL, bytes, limit, 0, 0);
+}
+
+/* Pipes and devices have no size beforehand: read until the end. */
+static enum chain_status read_all(const char *path, int fd, uint64_t limit, struct cmd_file *out, struct chain_error *err)
+{
+	size_t room = 65536, used = 0;
+	uint8_t *bytes = malloc(room);
+	while (bytes) {
+		ssize_t got = read(fd, bytes + used, room - used);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0) {
+			int number = errno;
+			free(bytes);
+			return io(path, number, err);
+		}
+		used += (size_t)got;
+		if (limit && used > limit) {
+			free(bytes);
+			return too_large(path, used, limit, err);
+		}
+		if (got == 0) {
+			*out = (struct cmd_file){ .bytes = bytes, .bytes_count = used };
+			return CHAIN_OK;
+		}
+		if (used < room)
+			continue;
+		uint8_t *grown = room > SIZE_MAX / 2 ? NULL : realloc(bytes, room * 2);
+		if (!grown)
+			free(bytes);
+		bytes = grown;
+		room *= 2;
+	}
+	return chain_fail(err, CHAIN_E_NO_MEMORY, path, NULL, room, 0, 0, 0);
+}
+
+static enum chain_status load(const char *path, int fd, uint64_t limit, struct cmd_file *out, struct chain_error *err)
+{
+	struct stat about;
+	if (fstat(fd, &about) < 0)
+		return io(path, errno, err);
+	if (S_ISDIR(about.st_mode))
+		return io(path, EISDIR, err);
+	if (!S_ISREG(about.st_mode) || about.st_size == 0)
+		return read_all(path, fd, limit, out, err);
+	uint64_t count = (uint64_t)about.st_size;
+	if (limit && count > limit)
+		return too_large(path, count, limit, err);
+	void *bytes = mmap(NULL, count, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (bytes == MAP_FAILED)
+		return io(path, errno, err);
+	*out = (struct cmd_file){ .bytes = bytes, .bytes_count = count, .mapped = true };
+	return CHAIN_OK;
+}
+
+enum chain_status cmd_file_load(const char *path, uint64_t limit_bytes, struct cmd_file *out, struct chain_error *err)
+{
+	*out = (struct cmd_file){ 0 };
+	if (strcmp(path, "-") == 0)
+		return load("standard input", STDIN_FILENO, limit_bytes, out, err);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return io(path, errno, err);
+	enum chain_status status = load(path, fd, limit_bytes, out, err);
+	close(fd);
+	return status;
+}
+
+void cmd_file_free(struct cmd_file *file)
+{
+	if (file->mapped)
+		munmap((void *)(uintptr_t)file->bytes, file->bytes_count);
+	else
+		free((void *)(uintptr_t)file->bytes);
+	*file = (struct cmd_file){ 0 };
+}
+
+/* Zero or the error's number. */
+static int write_all(int fd, const void *bytes, size_t count)
+{
+	const char *at = bytes;
+	while (count) {
+		ssize_t put = write(fd, at, count);
+		if (put < 0 && errno == EINTR)
+			continue;
+		if (put < 0)
+			return errno;
+		at += put;
+		count -= (size_t)put;
+	}
+	return 0;
+}
+
+static enum chain_status write_direct(const char *path, const void *bytes, size_t count, struct chain_error *err)
+{
+	bool standard = strcmp(path, "-") == 0;
+	int fd = standard ? STDOUT_FILENO : open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return io(path, errno, err);
+	fflush(stdout);
+	int number = write_all(fd, bytes, count);
+	if (!standard && close(fd) < 0 && !number)
+		number = errno;
+	return number ? io(path, number, err) : CHAIN_OK;
+}
+
+static enum chain_status write_beside(const char *path, const void *bytes, size_t count, struct chain_error *err)
+{
+	char *beside;
+	if (asprintf(&beside, "%s.XXXXXX", path) < 0)
+		return chain_fail(err, CHAIN_E_NO_MEMORY, path, NULL, strlen(path) + 8, 0, 0, 0);
+	int fd = mkostemp(beside, O_CLOEXEC), number = fd < 0 ? errno : 0;
+	if (fd >= 0) {
+		mode_t mask = umask(0);
+		umask(mask);
+		number = write_all(fd, bytes, count);
+		if (!number && fchmod(fd, 0666 & ~mask) < 0)
+			number = errno;
+		if (close(fd) < 0 && !number)
+			number = errno;
+		if (!number && rename(beside, path) < 0)
+			number = errno;
+		if (number)
+			unlink(beside);
+	}
+	free(beside);
+	return number ? io(path, number, err) : CHAIN_OK;
+}
+
+enum chain_status cmd_file_write(const char *path, const void *bytes, size_t count, struct chain_error *err)
+{
+	struct stat about;
+	if (strcmp(path, "-") == 0 || (stat(path, &about) == 0 && !S_ISREG(about.st_mode)))
+		return write_direct(path, bytes, count, err);
+	return write_beside(path, bytes, count, err);
+}
+
+enum chain_status cmd_file_write_json(const char *path, const json_t *doc, struct chain_error *err)
+{
+	char *text = json_dumps(doc, JSON_INDENT(2));
+	if (!text)
+		return chain_fail(err, CHAIN_E_NO_MEMORY, path, NULL, 0, 0, 0, 0);
+	size_t count = strlen(text);
+	text[count++] = '\n'; /* in place of the terminator */
+	enum chain_status status = cmd_file_write(path, text, count, err);
+	free(text);
+	return status;
+}

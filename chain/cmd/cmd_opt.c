@@ -1,0 +1,226 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Owns: reading a command line by a table, and the help that the same table gives. */
+
+#include "cmd.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { OPTION_MAX = 64 };
+
+struct parse {
+	const struct cmd_spec *spec;
+	struct cmd_args *out;
+	char **argv;
+	int argc, at;
+	bool seen[OPTION_MAX];
+};
+
+static const char *placeholder(const struct cmd_opt *opt)
+{
+	return opt->arg ? opt->arg : "";
+}
+
+static void option_print(const struct cmd_opt *opt, FILE *to)
+{
+	enum { COLUMN = 26 };
+	int used = opt->letter ? fprintf(to, "  -%c, ", opt->letter) : fprintf(to, "      ");
+	used += fprintf(to, "--%s%s%s", opt->name, opt->arg ? " " : "", placeholder(opt));
+	if (used > COLUMN - 2) {
+		fputc('\n', to);
+		used = 0;
+	}
+	for (const char *text = opt->help; *text;) {
+		size_t line = strcspn(text, "\n");
+		fprintf(to, "%*s%.*s\n", COLUMN - used, "", (int)line, text);
+		used = 0;
+		text += line + (text[line] == '\n');
+	}
+}
+
+void cmd_help_print(const struct cmd_spec *spec, FILE *to)
+{
+	fprintf(to, "usage: kchain %s [OPTION]…%s%s%s%s%s\n\n%s\n\n", spec->command, *spec->operands ? " " : "", spec->operands,
+		spec->rest ? " [-- " : "", spec->rest ? spec->rest : "", spec->rest ? "]" : "", spec->about);
+	for (size_t i = 0; i < spec->opt_count; i++)
+		option_print(&spec->opts[i], to);
+	static const struct cmd_opt HELP = { "help", 'h', CMD_OPT_FLAG, NULL, "print this", NULL };
+	option_print(&HELP, to);
+	if (spec->epilog)
+		fprintf(to, "\n%s\n", spec->epilog);
+}
+
+static int unknown(const struct cmd_spec *spec, const char *name)
+{
+	const char *names[OPTION_MAX + 2] = { 0 };
+	size_t count = 0;
+	for (; count < spec->opt_count && count < OPTION_MAX; count++)
+		names[count] = spec->opts[count].name;
+	names[count] = "help";
+	const char *near = cmd_nearest(name, names);
+	if (near)
+		return cmd_usage(spec->command, "unknown option '--%s' (did you mean '--%s'?)", name, near);
+	return cmd_usage(spec->command, "unknown option '--%s'", name);
+}
+
+static const struct cmd_opt *find_long(const struct cmd_spec *spec, const char *name, size_t count)
+{
+	for (size_t i = 0; i < spec->opt_count; i++)
+		if (strlen(spec->opts[i].name) == count && strncmp(spec->opts[i].name, name, count) == 0)
+			return &spec->opts[i];
+	return NULL;
+}
+
+static const struct cmd_opt *find_letter(const struct cmd_spec *spec, char letter)
+{
+	for (size_t i = 0; i < spec->opt_count; i++)
+		if (spec->opts[i].letter == letter)
+			return &spec->opts[i];
+	return NULL;
+}
+
+static int bad_value(const struct parse *p, const struct cmd_opt *opt, const char *value, const char *wanted)
+{
+	return cmd_usage(p->spec->command, "--%s: '%s' is not %s", opt->name, value, wanted);
+}
+
+static int store(struct parse *p, const struct cmd_opt *opt, const char *value)
+{
+	size_t index = (size_t)(opt - p->spec->opts);
+	if (p->seen[index] && opt->kind != CMD_OPT_LIST && opt->kind != CMD_OPT_FLAG)
+		return cmd_usage(p->spec->command, "--%s is given twice", opt->name);
+	p->seen[index] = true;
+	struct cmd_list *list = opt->out;
+	switch (opt->kind) {
+	case CMD_OPT_FLAG:
+		*(bool *)opt->out = true;
+		return -1;
+	case CMD_OPT_TEXT:
+		*(const char **)opt->out = value;
+		return -1;
+	case CMD_OPT_SIZE:
+		return cmd_size_parse(value, opt->out) ? -1 : bad_value(p, opt, value, "a size such as 64K, 128M or 1G");
+	case CMD_OPT_TIME:
+		return cmd_time_parse(value, opt->out) ? -1 : bad_value(p, opt, value, "a time such as 250ms, 5s or 2m");
+	case CMD_OPT_COUNT:
+		return cmd_count_parse(value, opt->out) ? -1 : bad_value(p, opt, value, "a number");
+	case CMD_OPT_LIST:
+		break;
+	}
+	const char **grown = realloc(list->v, (list->count + 1) * sizeof(*grown));
+	if (!grown)
+		return cmd_usage(p->spec->command, "out of memory");
+	list->v = grown;
+	list->v[list->count++] = value;
+	return -1;
+}
+
+/* `attached` is the value within the same word, or null. */
+static int take(struct parse *p, const struct cmd_opt *opt, const char *attached)
+{
+	if (opt->kind == CMD_OPT_FLAG) {
+		if (attached)
+			return cmd_usage(p->spec->command, "--%s takes no value", opt->name);
+		return store(p, opt, NULL);
+	}
+	if (attached)
+		return store(p, opt, attached);
+	if (p->at + 1 >= p->argc || strcmp(p->argv[p->at + 1], "--") == 0)
+		return cmd_usage(p->spec->command, "--%s wants %s", opt->name, placeholder(opt));
+	return store(p, opt, p->argv[++p->at]);
+}
+
+static int take_long(struct parse *p, const char *word)
+{
+	size_t count = strcspn(word, "=");
+	const char *value = word[count] ? word + count + 1 : NULL;
+	if (strcmp(word, "help") == 0) {
+		cmd_help_print(p->spec, stdout);
+		return CMD_OK;
+	}
+	const struct cmd_opt *opt = find_long(p->spec, word, count);
+	if (opt)
+		return take(p, opt, value);
+	char name[64];
+	snprintf(name, sizeof(name), "%.*s", (int)(count < 60 ? count : 60), word);
+	return unknown(p->spec, name);
+}
+
+static int take_letters(struct parse *p, const char *word)
+{
+	for (; *word; word++) {
+		if (*word == 'h') {
+			cmd_help_print(p->spec, stdout);
+			return CMD_OK;
+		}
+		const struct cmd_opt *opt = find_letter(p->spec, *word);
+		if (!opt)
+			return cmd_usage(p->spec->command, "unknown option '-%c'", *word);
+		if (opt->kind != CMD_OPT_FLAG)
+			return take(p, opt, word[1] ? word + 1 : NULL);
+		int code = take(p, opt, NULL);
+		if (code >= 0)
+			return code;
+	}
+	return -1;
+}
+
+static int check_counts(const struct cmd_spec *spec, const struct cmd_args *args)
+{
+	if (args->count < spec->least)
+		return cmd_usage(spec->command, "%s is missing", spec->operands);
+	if (args->count > spec->most)
+		return cmd_usage(spec->command, "'%s' is one operand too many", args->v[spec->most]);
+	if (args->rest_count && !spec->rest)
+		return cmd_usage(spec->command, "nothing may follow '--'");
+	return -1;
+}
+
+static int parse(struct parse *p)
+{
+	for (p->at = 1; p->at < p->argc; p->at++) {
+		const char *word = p->argv[p->at];
+		int code = -1;
+		if (strcmp(word, "--") == 0) {
+			p->out->rest = p->argv + p->at + 1;
+			p->out->rest_count = (size_t)(p->argc - p->at - 1);
+			break;
+		}
+		if (strncmp(word, "--", 2) == 0)
+			code = take_long(p, word + 2);
+		else if (word[0] == '-' && word[1] != '\0')
+			code = take_letters(p, word + 1);
+		else
+			p->out->v[p->out->count++] = word;
+		if (code >= 0)
+			return code;
+	}
+	return check_counts(p->spec, p->out);
+}
+
+int cmd_parse(const struct cmd_spec *spec, int argc, char **argv, struct cmd_args *out)
+{
+	*out = (struct cmd_args){ .spec = spec, .v = calloc((size_t)argc + 1, sizeof(*out->v)) };
+	if (!out->v)
+		return cmd_usage(spec->command, "out of memory");
+	struct parse p = { .spec = spec, .out = out, .argv = argv, .argc = argc };
+	int code = parse(&p);
+	if (code >= 0)
+		cmd_args_free(out);
+	return code;
+}
+
+void cmd_args_free(struct cmd_args *args)
+{
+	for (size_t i = 0; args->spec && i < args->spec->opt_count; i++) {
+		if (args->spec->opts[i].kind != CMD_OPT_LIST)
+			continue;
+		struct cmd_list *list = args->spec->opts[i].out;
+		free(list->v);
+		*list = (struct cmd_list){ 0 };
+	}
+	free(args->v);
+	*args = (struct cmd_args){ 0 };
+}

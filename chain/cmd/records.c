@@ -1,0 +1,244 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+#include "records.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { FIELDS_MAX = 6, PREFIX_BYTES = sizeof(RECORDS_PREFIX) - 1 };
+
+/* Types as letters: s string, i integer, o object, a anything; upper case: may be absent or null. */
+struct field {
+	const char *name;
+	char type;
+};
+
+static const struct form {
+	const char *event;
+	struct field fields[FIELDS_MAX];
+} FORMS[RECORD_EVENT_COUNT] = {
+	[RECORD_ENTERED] = { "entered", { { "link", 'i' }, { "name", 's' }, { "image", 'S' }, { "door", 's' }, { "ticks", 'S' }, { "tsc_hz", 'I' } } },
+	[RECORD_BOOTINFO] = { "bootinfo", { { "doc", 'o' } } },
+	[RECORD_DEVICE] = { "device", { { "class", 'S' } } },
+	[RECORD_NET] = { "net", { { "name", 's' }, { "entry", 'o' } } },
+	[RECORD_BLOCK] = { "block", { { "name", 's' }, { "entry", 'o' } } },
+	[RECORD_STEP] = { "step", { { "name", 's' }, { "kind", 's' }, { "source", 's' }, { "sha256", 'S' } } },
+	[RECORD_RESULT] = { "result", { { "step", 's' }, { "status", 's' }, { "exit", 'I' }, { "reason", 'S' } } },
+	[RECORD_HANDOFF] = { "handoff", { { "step", 'S' }, { "doc", 'o' } } },
+	[RECORD_BOOT] = { "boot", { { "step", 's' }, { "kernel", 'S' }, { "expect", 'A' }, { "bytes_copied", 'I' } } },
+	[RECORD_ERROR] = { "error", { { "slug", 's' }, { "message", 's' }, { "step", 'S' }, { "hint", 'S' } } },
+	[RECORD_EXIT] = { "exit", { { "status", 'i' } } },
+	[RECORD_ECHO] = { "echo", { { "doc", 'o' } } },
+	[RECORD_END] = { "end", { { "status", 's' }, { "reason", 'S' } } },
+};
+
+const char *record_event_name(enum record_event event)
+{
+	return event < RECORD_EVENT_COUNT ? FORMS[event].event : "unknown";
+}
+
+static bool field_fits(const struct field *field, const json_t *value)
+{
+	bool optional = field->type >= 'A' && field->type <= 'Z';
+	if (!value || json_is_null(value))
+		return optional;
+	switch (field->type | 0x20) {
+	case 's':
+		return json_is_string(value);
+	case 'i':
+		return json_is_integer(value);
+	case 'o':
+		return json_is_object(value);
+	default:
+		return true;
+	}
+}
+
+static const char *form_check(const struct form *form, const json_t *doc)
+{
+	for (size_t i = 0; i < FIELDS_MAX && form->fields[i].name; i++)
+		if (!field_fits(&form->fields[i], json_object_get(doc, form->fields[i].name)))
+			return json_object_get(doc, form->fields[i].name) ? "has a field of the wrong type" : "lacks a field";
+	return NULL;
+}
+
+static const char *doc_check(const json_t *doc, enum record_event *out_event, bool *out_known)
+{
+	const json_t *name = json_object_get(doc, "event"), *us = json_object_get(doc, "us");
+	if (!json_is_string(name))
+		return "has no event";
+	if (us && !json_is_integer(us) && !json_is_null(us))
+		return "has a field of the wrong type";
+	for (int i = 0; i < RECORD_EVENT_COUNT; i++) {
+		if (strcmp(FORMS[i].event, json_string_value(name)) != 0)
+			continue;
+		*out_event = (enum record_event)i;
+		*out_known = true;
+		return form_check(&FORMS[i], doc);
+	}
+	*out_known = false;
+	return NULL;
+}
+
+json_t *record_parse(const char *line, size_t count, enum record_event *out_event, const char **why)
+{
+	bool known = false;
+	json_t *doc = count <= RECORDS_LINE_MAX ? json_loadb(line, count, JSON_REJECT_DUPLICATES, NULL) : NULL;
+	*why = NULL;
+	if (count > RECORDS_LINE_MAX)
+		*why = "is too long";
+	else if (!json_is_object(doc))
+		*why = "is not a JSON object";
+	else
+		*why = doc_check(doc, out_event, &known);
+	if (!*why && known)
+		return doc;
+	json_decref(doc);
+	return NULL;
+}
+
+void records_init(struct records *records, enum records_channel channel, struct records_sink sink)
+{
+	*records = (struct records){ .channel = channel, .sink = sink };
+}
+
+void records_free(struct records *records)
+{
+	free(records->line);
+	records->line = NULL;
+	records->used = records->room = 0;
+}
+
+static void refuse(struct records *records, const char *why)
+{
+	records->bad++;
+	if (records->sink.bad)
+		records->sink.bad(records->sink.ctx, why);
+}
+
+static void text(struct records *records, const char *bytes, size_t count)
+{
+	if (count && records->sink.text)
+		records->sink.text(records->sink.ctx, bytes, count);
+}
+
+/* The line holds a whole record, its prefix taken off. */
+static void finish_record(struct records *records)
+{
+	size_t count = records->used;
+	if (count && records->line[count - 1] == '\r')
+		count--;
+	if (count == 0 && records->channel == RECORDS_ONLY)
+		return;
+	enum record_event event;
+	const char *why;
+	json_t *doc = record_parse(count ? records->line : "", count, &event, &why);
+	if (doc) {
+		records->good++;
+		if (records->sink.record)
+			records->sink.record(records->sink.ctx, event, doc);
+		json_decref(doc);
+	} else if (why) {
+		refuse(records, why);
+	} else {
+		records->unknown++;
+	}
+}
+
+static bool keep(struct records *records, char byte)
+{
+	if (records->used == records->room) {
+		size_t room = records->room ? records->room * 2 : 4096;
+		char *grown = room > 2 * RECORDS_LINE_MAX ? NULL : realloc(records->line, room);
+		if (!grown)
+			return false;
+		records->line = grown;
+		records->room = room;
+	}
+	records->line[records->used++] = byte;
+	return records->used <= RECORDS_LINE_MAX;
+}
+
+/* A record's line that is too long for us is skipped to its end, and counted once. */
+static void feed_record(struct records *records, char byte)
+{
+	if (byte == '\n') {
+		finish_record(records);
+		records->used = 0;
+		records->state = RECORDS_UNDECIDED;
+	} else if (!keep(records, byte)) {
+		refuse(records, "is too long");
+		records->used = 0;
+		records->state = RECORDS_SKIP;
+	}
+}
+
+/* At the start of a line: is this the prefix, or could it still become it? */
+static void feed_undecided(struct records *records, char byte)
+{
+	if (records->channel == RECORDS_ONLY) {
+		records->state = RECORDS_RECORD;
+		feed_record(records, byte);
+	} else if (byte == RECORDS_PREFIX[records->used]) {
+		if (!keep(records, byte)) {
+			refuse(records, "is too long");
+			records->used = 0;
+			records->state = RECORDS_SKIP;
+		} else if (records->used == PREFIX_BYTES) {
+			records->used = 0;
+			records->state = RECORDS_RECORD;
+		}
+	} else {
+		text(records, RECORDS_PREFIX, records->used);
+		records->used = 0;
+		records->state = byte == '\n' ? RECORDS_UNDECIDED : RECORDS_TEXT;
+		text(records, &byte, 1);
+	}
+}
+
+/* Text runs to the end of its line, in one piece as far as it has come. */
+static size_t feed_text(struct records *records, const char *bytes, size_t count)
+{
+	const char *newline = memchr(bytes, '\n', count);
+	size_t run = newline ? (size_t)(newline - bytes) + 1 : count;
+	text(records, bytes, run);
+	if (newline)
+		records->state = RECORDS_UNDECIDED;
+	return run;
+}
+
+void records_feed(struct records *records, const char *bytes, size_t count)
+{
+	if (records->channel == RECORDS_NONE) {
+		text(records, bytes, count);
+		return;
+	}
+	for (size_t at = 0; at < count;) {
+		switch (records->state) {
+		case RECORDS_UNDECIDED:
+			feed_undecided(records, bytes[at++]);
+			break;
+		case RECORDS_RECORD:
+			feed_record(records, bytes[at++]);
+			break;
+		case RECORDS_SKIP:
+			if (bytes[at++] == '\n')
+				records->state = RECORDS_UNDECIDED;
+			break;
+		case RECORDS_TEXT:
+			at += feed_text(records, bytes + at, count - at);
+			break;
+		}
+	}
+}
+
+void records_end(struct records *records)
+{
+	if (records->state == RECORDS_RECORD && (records->used || records->channel == RECORDS_MIXED))
+		refuse(records, "is cut short");
+	else if (records->state == RECORDS_UNDECIDED)
+		text(records, RECORDS_PREFIX, records->used);
+	records->used = 0;
+	records->state = RECORDS_UNDECIDED;
+}
