@@ -306,6 +306,8 @@ enum chain_status chain_config_read_step(const json_t *value, struct chain_step 
 		status = check_pinned(step->source, step->pinned, step->unverified, path, err);
 	if (!status)
 		status = check_kind(value, step, path, err);
+	if (!status && step->kind == CHAIN_STEP_CALL && !json_object_get(value, "expect"))
+		step->expect = CHAIN_EXPECT_SUCCESS; /* a called kernel says how it went; a booted one can't be asked */
 	return status ? status : set_defaults(step, path, err);
 }
 

@@ -1,0 +1,21 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Owns: the pipeline's devices: from what it asks for to entries of the handoff, each configured, present or absent.
+ * Must not know: drivers. */
+#ifndef STAGE_DEVICES_H
+#define STAGE_DEVICES_H
+
+#include "chain/bootinfo.h"
+#include "chain/config.h"
+
+/* Looks for and configures what the pipeline asks for, filling `net` and `block` (objects by its names) and the device list of `info`. A pipeline
+ * that asks for none touches none. An interface that the parent's handoff has configured is kept. CHAIN_E_DEVICE_MISSING for a
+ * required one that is not there or not configured, with the reason. */
+enum chain_status stage_devices_configure(const struct chain_config *config, const json_t *parent, struct chain_bootinfo *info,
+					  json_t *net, json_t *block, struct chain_error *err) CHAIN_MUST_CHECK;
+
+/* Resets every device that was touched: nothing moves data after this. */
+void stage_devices_quiesce(void);
+
+#endif

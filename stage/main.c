@@ -1,0 +1,131 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* The first-stage kernel: the spine of docs/IMAGE.md's picture. Each line of main() is a step that can fail, with one
+ * error to report. */
+
+#include "stage/boot.h"
+#include "stage/clock.h"
+#include "stage/console.h"
+#include "stage/cpu.h"
+#include "stage/devices.h"
+#include "stage/pages.h"
+#include "stage/report.h"
+#include "stage/run.h"
+#include "stage/runtime.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static enum chain_status open_image(struct stage_run *run, struct chain_error *err)
+{
+	const struct chain_image_header *header = &stage_image_header;
+	if (!header->fs_bytes)
+		return chain_fail_subject(err, CHAIN_E_STAGE_UNBAKED, "stage");
+	enum chain_status status = chain_image_open_loaded(&run->image, stage_phys_to_virt(stage_boot.image_phys), header, err);
+	if (status)
+		return status;
+	uint64_t fs_phys = stage_boot.image_phys + header->fs_offset;
+	run->fs = (struct chain_range){ fs_phys, fs_phys + header->fs_memory_bytes };
+	run->sources.fs_phys = fs_phys;
+	if (header->flags & CHAIN_IMAGE_FLAG_VERIFY_ALL)
+		status = chain_image_verify(&run->image, NULL, NULL, err);
+	return status;
+}
+
+static enum chain_status read_config(struct stage_run *run, struct chain_error *err)
+{
+	const uint8_t *text;
+	uint64_t bytes;
+	uint8_t sha256[CHAIN_SHA256_BYTES];
+	enum chain_status status = chain_image_file(&run->image, CHAIN_FS_PIPELINE, &text, &bytes, sha256, err);
+	if (!status)
+		status = chain_config_parse((const char *)text, bytes, CHAIN_FS_PIPELINE, true, &run->config, err);
+	if (status)
+		return status;
+	stage_console_clear();
+	for (size_t i = 0; i < run->config.console_count; i++)
+		stage_console_add(run->config.console[i]);
+	return CHAIN_OK;
+}
+
+/* The module whose string begins with the handoff's name; the first link of a chain has none. */
+static enum chain_status read_handoff(struct stage_run *run, struct chain_error *err)
+{
+	const struct chain_bootinfo *info = run->sources.bootinfo;
+	for (size_t i = 0; i < info->module_count; i++) {
+		const struct chain_boot_module *module = &info->modules[i];
+		const char *slash = strrchr(module->string, '/');
+		const char *name = slash ? slash + 1 : module->string;
+		if (!strncmp(name, CHAIN_HANDOFF_STRING, sizeof(CHAIN_HANDOFF_STRING) - 1))
+			return chain_handoff_parse(stage_phys_to_virt(module->range.base), chain_range_bytes(module->range),
+						   &run->parent, err);
+	}
+	return CHAIN_OK;
+}
+
+static const uint8_t *module_bytes(void *ctx, size_t index)
+{
+	const struct chain_bootinfo *info = ctx;
+	return stage_phys_to_virt(info->modules[index].range.base);
+}
+
+/* Tells chains apart; not a secret. */
+static void make_boot_id(uint8_t out[CHAIN_BOOT_ID_BYTES])
+{
+	struct { uint64_t entry, now, phys; } seed = { stage_entry_tsc(), stage_rdtsc(), stage_boot.image_phys };
+	uint8_t digest[CHAIN_SHA256_BYTES];
+	chain_sha256_of(&seed, sizeof(seed), digest);
+	memcpy(out, digest, CHAIN_BOOT_ID_BYTES);
+}
+
+static void begin(struct stage_run *run)
+{
+	struct chain_bootinfo *info = stage_bootinfo();
+	stage_report_init(stage_entry_tsc());
+	make_boot_id(run->boot_id);
+	run->sources = (struct chain_sources){ .image = &run->image, .bootinfo = info, .module_bytes = module_bytes, .ctx = info };
+	run->results = json_object();
+	run->net = json_object();
+	run->block = json_object();
+}
+
+static enum chain_status greet(struct stage_run *run, struct chain_error *err)
+{
+	char id[CHAIN_SHA256_HEX + 1], image[CHAIN_SHA256_HEX + 8] = "sha256:";
+	json_t *doc;
+	chain_sha256_to_hex(run->image.header.id, id);
+	memcpy(image + 7, id, sizeof(id));
+	size_t link = json_array_size(json_object_get(run->parent, "links"));
+	stage_set_name(run->config.name);
+	stage_say("link", "%zu  %s  %.16s  by %s", link, run->config.name, id, run->sources.bootinfo->door);
+	stage_record_event(json_pack("{s:s, s:I, s:s, s:s, s:s, s:I, s:I}", "event", "entered", "link", (json_int_t)link, "name",
+				     run->config.name, "image", image, "door", run->sources.bootinfo->door, "ticks",
+				     (json_int_t)stage_entry_tsc(), "tsc_hz", (json_int_t)stage_tsc_hz_known()));
+	enum chain_status status = chain_bootinfo_to_json(run->sources.bootinfo, &doc, err);
+	if (!status)
+		stage_record_event(json_pack("{s:s, s:o}", "event", "bootinfo", "doc", doc));
+	return status;
+}
+
+int main(void)
+{
+	struct stage_run run = { 0 };
+	struct chain_error err = { 0 };
+
+	begin(&run);
+	enum chain_status status = open_image(&run, &err);
+	if (!status)
+		status = read_config(&run, &err);
+	if (!status)
+		status = read_handoff(&run, &err);
+	if (!status)
+		status = stage_devices_configure(&run.config, run.parent, stage_bootinfo(), run.net, run.block, &err);
+	if (!status)
+		status = greet(&run, &err);
+	if (status) {
+		stage_report_error(NULL, &err);
+		return stage_run_end(&run, STAGE_END_FAILED);
+	}
+	return stage_run_steps(&run);
+}

@@ -1,0 +1,215 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+#include "stage/run.h"
+
+#include "stage/boot.h"
+#include "stage/call.h"
+#include "stage/clock.h"
+#include "stage/commit.h"
+#include "stage/cpu.h"
+#include "stage/devices.h"
+#include "stage/pages.h"
+#include "stage/report.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct chain_link this_link(const struct stage_run *run)
+{
+	return (struct chain_link){
+		.config = &run->config, .sources = &run->sources, .fs = run->fs, .parent = run->parent,
+		.net = run->net, .block = run->block, .results = run->results,
+		.door = run->sources.bootinfo->door, .boot_id = run->boot_id,
+		.entered_ticks = stage_entry_tsc(), .left_ticks = stage_rdtsc(), .tsc_hz = stage_tsc_hz_known(),
+	};
+}
+
+static void announce(const struct chain_step *step, const struct chain_prepared *prepared)
+{
+	char hex[CHAIN_SHA256_HEX + 1];
+	bool call = step->kind == CHAIN_STEP_CALL;
+	chain_sha256_to_hex(prepared->kernel.sha256, hex);
+	stage_say(call ? "call" : "boot", "%s  %s  %s, %" PRIu64 " bytes", step->name, step->source,
+		  chain_kernel_kind_name(prepared->kind), prepared->kernel.blob.bytes_count);
+	stage_record_event(json_pack("{s:s, s:s, s:s, s:s, s:s}", "event", "step", "name", step->name, "kind", call ? "call" : "boot",
+				     "source", step->source, "sha256", hex));
+	stage_record_event(json_pack("{s:s, s:s, s:O}", "event", "handoff", "step", step->name, "doc", prepared->handoff));
+}
+
+/* --- calls --- */
+
+/* What a kernel left in its mailbox as an entry of `results`; never null unless memory ran out. */
+static json_t *judge(const struct stage_call_result *got, bool *good)
+{
+	char reason[160];
+	json_error_t why;
+	*good = false;
+	if (got->outcome == STAGE_CALL_TIMED_OUT)
+		return chain_result_entry("timeout", -1, NULL, "it did not return in time");
+	if (got->outcome == STAGE_CALL_FAULTED) {
+		snprintf(reason, sizeof(reason), "%s at 0x%" PRIx64 ", address 0x%" PRIx64 ", error code 0x%" PRIx64,
+			 stage_vector_name(got->vector), got->rip, got->address, got->error_code);
+		return chain_result_entry("fault", -1, NULL, reason);
+	}
+	if (got->mailbox_claimed > STAGE_CALL_MAILBOX_BYTES) {
+		snprintf(reason, sizeof(reason), "a result of %" PRIu64 " bytes; the mailbox has %d", got->mailbox_claimed,
+			 STAGE_CALL_MAILBOX_BYTES);
+		return chain_result_entry("failed", got->exit, NULL, reason);
+	}
+	json_t *result = got->mailbox ? json_loadb(got->mailbox, got->mailbox_bytes, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why) : NULL;
+	if (got->mailbox && !result) {
+		snprintf(reason, sizeof(reason), "the result is not JSON: %.100s", why.text);
+		return chain_result_entry("failed", got->exit, NULL, reason);
+	}
+	*good = got->exit == 0;
+	return chain_result_entry(*good ? "ok" : "failed", got->exit, result, *good ? NULL : "its exit status is not 0");
+}
+
+static enum chain_status call_once(struct stage_run *run, const struct chain_step *step, const struct chain_prepared *prepared,
+				   bool *good, struct chain_error *err)
+{
+	struct stage_call_result got = { 0 };
+	struct stage_call_request request = {
+		.subject = step->source, .kernel = prepared->kernel.blob.bytes, .kernel_bytes = prepared->kernel.blob.bytes_count,
+		.handoff = prepared->handoff_text, .handoff_bytes = prepared->handoff_bytes, .args = prepared->args,
+		.fs = run->fs, .window_bytes = step->memory_bytes, .timeout_us = step->timeout_us,
+	};
+	request.fs.end = request.fs.base + run->image.fs_bytes_count; /* its padding is not handed on */
+	enum chain_status status = stage_call(&request, &got, err);
+	if (status)
+		return status;
+	json_t *entry = judge(&got, good);
+	free(got.mailbox);
+	if (!entry || json_object_set_new(run->results, step->name, entry))
+		return chain_fail(err, CHAIN_E_NO_MEMORY, step->name, NULL, got.mailbox_bytes, 0, 0, 0);
+	if (*good && step->expect == CHAIN_EXPECT_RESULT && !chain_result_contains(json_object_get(entry, "result"), step->expect_result)) {
+		*good = false;
+		json_object_set_new(entry, "status", json_string("failed"));
+		json_object_set_new(entry, "reason", json_string("the result is not the expected one"));
+	}
+	const char *reason = json_string_value(json_object_get(entry, "reason"));
+	stage_say("result", "%s  %s%s%s", step->name, json_string_value(json_object_get(entry, "status")), reason ? ": " : "",
+		  reason ? reason : "");
+	json_t *event = json_pack("{s:s, s:s}", "event", "result", "step", step->name);
+	if (event)
+		json_object_update(event, entry);
+	stage_record_event(event);
+	return CHAIN_OK;
+}
+
+static enum stage_end take_call(struct stage_run *run, const struct chain_step *step, struct chain_error *err)
+{
+	bool good = false;
+	for (uint64_t attempt = 0; !good && attempt <= step->retries; attempt++) {
+		struct chain_link link = this_link(run);
+		struct chain_prepared prepared;
+		enum chain_status status = chain_step_prepare(&link, step, &prepared, err);
+		if (status)
+			return STAGE_END_FAILED;
+		announce(step, &prepared);
+		status = call_once(run, step, &prepared, &good, err);
+		chain_prepared_free(&prepared);
+		if (status)
+			return STAGE_END_FAILED;
+	}
+	return good || step->expect == CHAIN_EXPECT_ENTERED ? STAGE_END_OK : STAGE_END_CHILD_FAILED;
+}
+
+/* --- boots --- */
+
+/* Returns only on failure. Nothing is lost until the last two lines. */
+static enum stage_end take_boot(struct stage_run *run, const struct chain_step *step, struct chain_error *err)
+{
+	struct chain_link link = this_link(run);
+	struct chain_prepared prepared;
+	struct stage_commit commit;
+	enum chain_status status = chain_step_prepare(&link, step, &prepared, err);
+	if (status)
+		return STAGE_END_FAILED;
+	status = stage_commit_prepare(&prepared.plan, run->sources.bootinfo, stage_pages_claims(), &commit, err);
+	if (status) {
+		chain_prepared_free(&prepared);
+		return STAGE_END_FAILED;
+	}
+	announce(step, &prepared);
+	stage_record_event(json_pack("{s:s, s:s, s:o, s:I, s:I, s:I}", "event", "boot", "step", step->name, "expect",
+				     chain_step_expect_json(step), "ticks", (json_int_t)stage_rdtsc(), "bytes_copied",
+				     (json_int_t)prepared.plan.bytes_copied, "bytes_in_place",
+				     (json_int_t)prepared.plan.bytes_in_place));
+	stage_devices_quiesce();
+	stage_commit(&commit);
+}
+
+/* --- the pipeline --- */
+
+static _Noreturn void reboot(void)
+{
+	stage_outb(0xcf9, 0x06); /* reset control register of the chipset: hard reset */
+	stage_outb(0x64, 0xfe);  /* keyboard controller: pulse the reset line */
+	stage_halt();
+}
+
+static enum stage_end take(struct stage_run *run, const struct chain_step *step)
+{
+	struct chain_error err = { 0 };
+	enum stage_end end = step->kind == CHAIN_STEP_CALL ? take_call(run, step, &err) : take_boot(run, step, &err);
+	if (end == STAGE_END_OK)
+		return end;
+	if (err.status)
+		stage_report_error(step->name, &err);
+	switch (step->on_error) {
+	case CHAIN_ON_ERROR_CONTINUE:
+		return STAGE_END_OK;
+	case CHAIN_ON_ERROR_BOOT:
+		stage_say("rescue", "%s failed: %s", step->name, step->fallback->source);
+		return take(run, step->fallback);
+	case CHAIN_ON_ERROR_REBOOT:
+		stage_say("reboot", "%s failed", step->name);
+		reboot();
+	case CHAIN_ON_ERROR_HALT:
+		break;
+	}
+	return end;
+}
+
+int stage_run_steps(struct stage_run *run)
+{
+	for (size_t i = 0; i < run->config.step_count; i++) {
+		enum stage_end end = take(run, &run->config.steps[i]);
+		if (end != STAGE_END_OK)
+			return stage_run_end(run, end);
+	}
+	return stage_run_end(run, STAGE_END_OK);
+}
+
+/* The handoff as it would go to a next link: with all results in it. */
+static void record_last_handoff(const struct stage_run *run)
+{
+	struct chain_error err = { 0 };
+	json_t *doc;
+	struct chain_handoff_input input = {
+		.parent = run->parent, .config = &run->config, .step = &run->config.steps[run->config.step_count - 1],
+		.image_sha256 = run->image.header.id, .door = run->sources.bootinfo->door, .entered_ticks = stage_entry_tsc(),
+		.left_ticks = stage_rdtsc(), .tsc_hz = stage_tsc_hz_known(), .boot_id = run->boot_id,
+		.bootinfo = run->sources.bootinfo, .net = run->net, .block = run->block, .results = run->results,
+	};
+	if (chain_handoff_build(&input, &doc, &err))
+		stage_report_error(NULL, &err);
+	else
+		stage_record_event(json_pack("{s:s, s:b, s:o}", "event", "handoff", "final", 1, "doc", doc));
+}
+
+int stage_run_end(struct stage_run *run, enum stage_end end)
+{
+	static const char *const names[] = { "ok", "child-failed", "failed", "unmet" };
+	const char *name = names[end - STAGE_END_OK];
+	if (run->config.step_count)
+		record_last_handoff(run);
+	stage_devices_quiesce();
+	stage_say("end", "%s", name);
+	stage_record_event(json_pack("{s:s, s:s}", "event", "end", "status", name));
+	return (int)end;
+}
