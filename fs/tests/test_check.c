@@ -170,7 +170,8 @@ static void flip_sweep(uint32_t feature_compat)
 
 		if (at >= image->meta_bytes && at % 512)
 			continue; /* contents of files: nothing to read wrongly */
-		for (size_t i = 0; i < sizeof(masks); i++) {
+		/* One change does for the padding. */
+		for (size_t i = 0; i < (image->bytes[at] ? sizeof(masks) : 1); i++) {
 			enum chain_status status;
 
 			image->bytes[at] ^= masks[i];
@@ -207,7 +208,7 @@ static void random_damage(void **state)
 	assert_non_null(kept);
 	super_of(image->bytes)->feature_compat = 0;
 	memcpy(kept, image->bytes, image->bytes_count);
-	for (int round = 0; round < 10000; round++) {
+	for (int round = 0; round < 2500; round++) {
 		for (int i = 0; i < 6; i++) {
 			uint64_t range = i % 2 ? image->meta_bytes - FS_EROFS_SUPER_OFFSET : 1024;
 
