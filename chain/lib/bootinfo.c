@@ -1,0 +1,388 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+#include "chain/bootinfo.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static char *copy_text(const char *text)
+{
+	size_t bytes = strlen(text) + 1;
+	char *copy = malloc(bytes);
+	return copy ? memcpy(copy, text, bytes) : NULL;
+}
+
+void chain_bootinfo_init(struct chain_bootinfo *info)
+{
+	*info = (struct chain_bootinfo){ .cpus = 1, .devices = json_array(), .loader = copy_text(""), .cmdline = copy_text("") };
+}
+
+void chain_bootinfo_free(struct chain_bootinfo *info)
+{
+	if (!info)
+		return;
+	for (size_t i = 0; i < info->module_count; i++)
+		free(info->modules[i].string);
+	free(info->modules);
+	free(info->mem);
+	free(info->loader);
+	free(info->cmdline);
+	json_decref(info->devices);
+	*info = (struct chain_bootinfo){ 0 };
+}
+
+static enum chain_status no_memory(uint64_t bytes, struct chain_error *err)
+{
+	return chain_fail(err, CHAIN_E_NO_MEMORY, "boot information", NULL, bytes, 0, 0, 0);
+}
+
+/* Room for one more; arrays double at powers of two, so the count alone says when. */
+static void *grow(void *array, size_t count, size_t each)
+{
+	if (count & (count - 1))
+		return array;
+	return realloc(array, (count ? 2 * count : 1) * each);
+}
+
+enum chain_status chain_bootinfo_add_mem(struct chain_bootinfo *info, uint64_t base, uint64_t bytes, uint32_t type,
+					 struct chain_error *err)
+{
+	struct chain_range range;
+	if (!bytes)
+		return CHAIN_OK;
+	enum chain_status status = chain_range_make(base, bytes, "memory map", &range, err);
+	if (status)
+		return status;
+	struct chain_mem_entry *grown = grow(info->mem, info->mem_count, sizeof(*grown));
+	if (!grown)
+		return no_memory(info->mem_count * sizeof(*grown), err);
+	info->mem = grown;
+	info->mem[info->mem_count++] = (struct chain_mem_entry){ range, type };
+	return CHAIN_OK;
+}
+
+enum chain_status chain_bootinfo_add_module(struct chain_bootinfo *info, uint64_t base, uint64_t bytes, const char *string,
+					    struct chain_error *err)
+{
+	struct chain_range range;
+	enum chain_status status = chain_range_make(base, bytes, "boot module", &range, err);
+	if (status)
+		return status;
+	struct chain_boot_module *grown = grow(info->modules, info->module_count, sizeof(*grown));
+	if (!grown)
+		return no_memory(info->module_count * sizeof(*grown), err);
+	info->modules = grown;
+	char *copy = copy_text(string);
+	if (!copy)
+		return no_memory(strlen(string) + 1, err);
+	info->modules[info->module_count++] = (struct chain_boot_module){ range, copy };
+	return CHAIN_OK;
+}
+
+static int by_address(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+	return (x > y) - (x < y);
+}
+
+/* What a stretch between two neighbouring bounds is: the strongest claim on it; 0: nobody speaks of it. */
+static uint32_t type_at(const struct chain_bootinfo *info, uint64_t address)
+{
+	uint32_t type = 0;
+	for (size_t i = 0; i < info->mem_count; i++) {
+		const struct chain_mem_entry *entry = &info->mem[i];
+		if (address < entry->range.base || address >= entry->range.end)
+			continue;
+		if (!type || (entry->type != CHAIN_MEM_AVAILABLE && (type == CHAIN_MEM_AVAILABLE || entry->type > type)))
+			type = entry->type;
+	}
+	return type;
+}
+
+enum chain_status chain_bootinfo_normalise(struct chain_bootinfo *info, struct chain_error *err)
+{
+	size_t count = 2 * info->mem_count, used = 0;
+	uint64_t *bounds = malloc((count ? count : 1) * sizeof(*bounds));
+	struct chain_mem_entry *mem = malloc((count ? count : 1) * sizeof(*mem));
+	if (!bounds || !mem) {
+		free(bounds);
+		free(mem);
+		return no_memory(count * sizeof(*mem), err);
+	}
+	for (size_t i = 0; i < info->mem_count; i++) {
+		bounds[2 * i] = info->mem[i].range.base;
+		bounds[2 * i + 1] = info->mem[i].range.end;
+	}
+	qsort(bounds, count, sizeof(*bounds), by_address);
+	for (size_t i = 0; i + 1 < count; i++) {
+		uint32_t type = bounds[i] < bounds[i + 1] ? type_at(info, bounds[i]) : 0;
+		if (!type)
+			continue;
+		if (used && mem[used - 1].type == type && mem[used - 1].range.end == bounds[i])
+			mem[used - 1].range.end = bounds[i + 1];
+		else
+			mem[used++] = (struct chain_mem_entry){ { bounds[i], bounds[i + 1] }, type };
+	}
+	/* add_mem grows at powers of two: give it the room it expects. */
+	size_t room = 1;
+	while (room < used)
+		room *= 2;
+	struct chain_mem_entry *fitted = realloc(mem, room * sizeof(*mem));
+	free(bounds);
+	if (!fitted) {
+		free(mem);
+		return no_memory(room * sizeof(*mem), err);
+	}
+	free(info->mem);
+	info->mem = fitted;
+	info->mem_count = used;
+	return CHAIN_OK;
+}
+
+static json_t *hex(uint64_t value)
+{
+	char text[24];
+	snprintf(text, sizeof(text), "0x%" PRIx64, value);
+	return json_string(text);
+}
+
+enum chain_status chain_bootinfo_to_json(const struct chain_bootinfo *info, json_t **out, struct chain_error *err)
+{
+	json_t *mem = json_array(), *modules = json_array();
+	const struct chain_framebuffer *fb = &info->framebuffer;
+	int bad = 0;
+	for (size_t i = 0; i < info->mem_count; i++)
+		bad |= json_array_append_new(mem, json_pack("{s:o, s:o, s:i}", "base", hex(info->mem[i].range.base), "bytes",
+							    hex(chain_range_bytes(info->mem[i].range)), "type", (int)info->mem[i].type));
+	for (size_t i = 0; i < info->module_count; i++)
+		bad |= json_array_append_new(modules, json_pack("{s:o, s:o, s:s}", "base", hex(info->modules[i].range.base), "bytes",
+								hex(chain_range_bytes(info->modules[i].range)), "string",
+								info->modules[i].string));
+	json_t *doc = json_pack("{s:i, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:i}", "kchain_bootinfo", 1, "door", info->door,
+				"loader", info->loader, "cmdline", info->cmdline, "memory", mem, "modules", modules,
+				"image_base", hex(info->image_base), "image_start", hex(info->image.base), "image_end",
+				hex(info->image.end), "acpi_rsdp", hex(info->acpi_rsdp), "smbios", hex(info->smbios),
+				"efi_system_table", hex(info->efi_system_table), "cpus", (int)info->cpus);
+	if (doc && fb->phys)
+		bad |= json_object_set_new(doc, "framebuffer",
+					   json_pack("{s:o, s:i, s:i, s:i, s:i, s:i}", "phys", hex(fb->phys), "pitch_bytes",
+						     (int)fb->pitch_bytes, "width", (int)fb->width, "height", (int)fb->height, "bpp",
+						     (int)fb->bpp, "type", (int)fb->type));
+	if (doc && info->devices)
+		bad |= json_object_set(doc, "devices", info->devices);
+	if (!doc || bad) {
+		json_decref(doc);
+		return no_memory(0, err);
+	}
+	*out = doc;
+	return CHAIN_OK;
+}
+
+/* --- reading --- */
+
+static enum chain_status wrong(const char *key, const char *what, struct chain_error *err)
+{
+	return chain_fail(err, CHAIN_E_BOOTINFO_MEMBER, key, what, 0, 0, 0, 0);
+}
+
+static enum chain_status read_hex(const json_t *doc, const char *key, uint64_t *out, struct chain_error *err)
+{
+	const char *text = json_string_value(json_object_get(doc, key));
+	if (!text || strncmp(text, "0x", 2) || !text[2] || strlen(text) > 18 || text[2 + strspn(text + 2, "0123456789abcdef")])
+		return wrong(key, "an address like \"0x100000\" expected", err);
+	*out = strtoull(text, NULL, 16);
+	return CHAIN_OK;
+}
+
+static enum chain_status read_u32(const json_t *doc, const char *key, uint32_t least, uint32_t *out, struct chain_error *err)
+{
+	const json_t *value = json_object_get(doc, key);
+	if (!json_is_integer(value) || json_integer_value(value) < (json_int_t)least || json_integer_value(value) > UINT32_MAX)
+		return wrong(key, "an integer of 32 bits expected", err);
+	*out = (uint32_t)json_integer_value(value);
+	return CHAIN_OK;
+}
+
+static enum chain_status read_text(const json_t *doc, const char *key, char **out, struct chain_error *err)
+{
+	const char *text = json_string_value(json_object_get(doc, key));
+	if (!text)
+		return wrong(key, "a string expected", err);
+	char *copy = copy_text(text);
+	if (!copy)
+		return no_memory(strlen(text), err);
+	free(*out);
+	*out = copy;
+	return CHAIN_OK;
+}
+
+static enum chain_status read_memory(const json_t *list, struct chain_bootinfo *out, struct chain_error *err)
+{
+	size_t i;
+	json_t *entry;
+	if (!json_is_array(list))
+		return wrong("memory", "an array expected", err);
+	enum chain_status status = CHAIN_OK;
+	json_array_foreach(list, i, entry) {
+		uint64_t base = 0, bytes = 0;
+		uint32_t type = 0;
+		status = read_hex(entry, "base", &base, err);
+		if (!status)
+			status = read_hex(entry, "bytes", &bytes, err);
+		if (!status)
+			status = read_u32(entry, "type", 1, &type, err);
+		if (!status)
+			status = chain_bootinfo_add_mem(out, base, bytes, type, err);
+		if (status)
+			return status;
+	}
+	return chain_bootinfo_normalise(out, err);
+}
+
+static enum chain_status read_modules(const json_t *list, struct chain_bootinfo *out, struct chain_error *err)
+{
+	size_t i;
+	json_t *entry;
+	if (!json_is_array(list))
+		return wrong("modules", "an array expected", err);
+	json_array_foreach(list, i, entry) {
+		uint64_t base = 0, bytes = 0;
+		const char *string = json_string_value(json_object_get(entry, "string"));
+		enum chain_status status = read_hex(entry, "base", &base, err);
+		if (!status)
+			status = read_hex(entry, "bytes", &bytes, err);
+		if (!status && !string)
+			status = wrong("modules", "an entry without string", err);
+		if (!status)
+			status = chain_bootinfo_add_module(out, base, bytes, string, err);
+		if (status)
+			return status;
+	}
+	return CHAIN_OK;
+}
+
+static enum chain_status read_framebuffer(const json_t *value, struct chain_framebuffer *out, struct chain_error *err)
+{
+	uint32_t bpp = 0, type = 0;
+	if (!value)
+		return CHAIN_OK;
+	enum chain_status status = read_hex(value, "phys", &out->phys, err);
+	if (!status)
+		status = read_u32(value, "pitch_bytes", 0, &out->pitch_bytes, err);
+	if (!status)
+		status = read_u32(value, "width", 0, &out->width, err);
+	if (!status)
+		status = read_u32(value, "height", 0, &out->height, err);
+	if (!status)
+		status = read_u32(value, "bpp", 0, &bpp, err);
+	if (!status)
+		status = read_u32(value, "type", 0, &type, err);
+	if (!status && (bpp > UINT8_MAX || type > UINT8_MAX))
+		status = wrong("framebuffer", "bpp and type have 8 bits", err);
+	out->bpp = (uint8_t)bpp;
+	out->type = (uint8_t)type;
+	return status;
+}
+
+static enum chain_status read_addresses(const json_t *doc, struct chain_bootinfo *out, struct chain_error *err)
+{
+	const struct { const char *key; uint64_t *out; } rows[] = {
+		{ "image_base", &out->image_base }, { "image_start", &out->image.base }, { "image_end", &out->image.end },
+		{ "acpi_rsdp", &out->acpi_rsdp }, { "smbios", &out->smbios }, { "efi_system_table", &out->efi_system_table },
+	};
+	enum chain_status status = CHAIN_OK;
+	for (size_t i = 0; !status && i < sizeof(rows) / sizeof(rows[0]); i++)
+		status = read_hex(doc, rows[i].key, rows[i].out, err);
+	if (!status && out->image.base > out->image.end)
+		status = wrong("image_start", "it lies behind image_end", err);
+	return status;
+}
+
+enum chain_status chain_bootinfo_from_json(const json_t *doc, struct chain_bootinfo *out, struct chain_error *err)
+{
+	uint32_t version = 0;
+	char *door = NULL;
+	chain_bootinfo_init(out);
+	enum chain_status status = read_u32(doc, "kchain_bootinfo", 0, &version, err);
+	if (!status && version != 1)
+		status = wrong("kchain_bootinfo", "this kchain reads version 1", err);
+	if (!status)
+		status = read_text(doc, "door", &door, err);
+	if (!status)
+		snprintf(out->door, sizeof(out->door), "%.23s", door);
+	free(door);
+	if (!status)
+		status = read_text(doc, "loader", &out->loader, err);
+	if (!status)
+		status = read_text(doc, "cmdline", &out->cmdline, err);
+	if (!status)
+		status = read_memory(json_object_get(doc, "memory"), out, err);
+	if (!status)
+		status = read_modules(json_object_get(doc, "modules"), out, err);
+	if (!status)
+		status = read_addresses(doc, out, err);
+	if (!status)
+		status = read_framebuffer(json_object_get(doc, "framebuffer"), &out->framebuffer, err);
+	if (!status)
+		status = read_u32(doc, "cpus", 1, &out->cpus, err);
+	const json_t *devices = json_object_get(doc, "devices");
+	if (!status && devices && !json_is_array(devices))
+		status = wrong("devices", "an array expected", err);
+	if (!status && devices && json_array_extend(out->devices, (json_t *)(uintptr_t)devices))
+		status = no_memory(0, err);
+	if (status)
+		chain_bootinfo_free(out);
+	return status;
+}
+
+/* --- QEMU --- */
+
+/* What the firmware keeps at the top of low memory: SeaBIOS on pc and q35 128 KiB of ACPI tables, qboot on microvm none. */
+struct machine {
+	const char *name;
+	uint64_t low_max;      /* RAM below 4 GiB at the most */
+	uint64_t top_reserved;
+	bool bios_areas;
+};
+
+enum chain_status chain_bootinfo_qemu(const char *machine, uint64_t memory_bytes, uint32_t cpus, struct chain_bootinfo *out,
+				      struct chain_error *err)
+{
+	static const struct machine machines[] = {
+		{ "pc", 0xc0000000, 0x20000, true }, { "q35", 0x80000000, 0x21000, true }, { "microvm", 0xc0000000, 0x1000, true },
+	};
+	const uint64_t four_gib = (uint64_t)1 << 32, mib = 1 << 20;
+	const struct machine *m = NULL;
+	for (size_t i = 0; i < sizeof(machines) / sizeof(machines[0]); i++)
+		if (!strcmp(machines[i].name, machine))
+			m = &machines[i];
+	if (!m)
+		return chain_fail(err, CHAIN_E_BOOTINFO_MACHINE, machine, NULL, 0, 0, 0, 0);
+	if (memory_bytes < 2 * mib || memory_bytes % mib || memory_bytes > (uint64_t)1 << 40)
+		return chain_fail(err, CHAIN_E_BOOTINFO_MEMORY, machine, NULL, memory_bytes, 0, 0, 0);
+	uint64_t low = memory_bytes, high = 0;
+	if (memory_bytes > m->low_max) {
+		low = m->low_max;
+		high = memory_bytes - low;
+	}
+	const struct { uint64_t base, end; uint32_t type; } rows[] = {
+		{ 0, 0x9fc00, CHAIN_MEM_AVAILABLE }, { 0x9fc00, 0xa0000, CHAIN_MEM_RESERVED },
+		{ 0xf0000, 0x100000, CHAIN_MEM_RESERVED }, { mib, low - m->top_reserved, CHAIN_MEM_AVAILABLE },
+		{ low - m->top_reserved, low, CHAIN_MEM_RESERVED }, { 0xfffc0000, four_gib, CHAIN_MEM_RESERVED },
+		{ four_gib, four_gib + high, CHAIN_MEM_AVAILABLE },
+	};
+	chain_bootinfo_init(out);
+	snprintf(out->door, sizeof(out->door), "multiboot1");
+	out->cpus = cpus;
+	enum chain_status status = CHAIN_OK;
+	for (size_t i = 0; !status && i < sizeof(rows) / sizeof(rows[0]); i++)
+		status = chain_bootinfo_add_mem(out, rows[i].base, rows[i].end - rows[i].base, rows[i].type, err);
+	if (!status)
+		status = chain_bootinfo_normalise(out, err);
+	if (status)
+		chain_bootinfo_free(out);
+	return status;
+}
