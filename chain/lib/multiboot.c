@@ -1,0 +1,163 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+#include "chain/multiboot.h"
+
+#include <string.h>
+
+enum {
+	HEADER_PLAIN_BYTES = 12, HEADER_ADDRESS_BYTES = 32, HEADER_VIDEO_BYTES = 48,
+};
+#define LIMIT_4G ((uint64_t)UINT32_MAX + 1)
+
+/* How much of the header the flags make part of it (section 3.1). */
+static uint64_t header_bytes(uint32_t flags)
+{
+	if (flags & CHAIN_MB1_VIDEO_MODE)
+		return HEADER_VIDEO_BYTES;
+	return flags & CHAIN_MB1_ADDRESSES ? HEADER_ADDRESS_BYTES : HEADER_PLAIN_BYTES;
+}
+
+static void copy_header(const uint8_t *at, uint32_t flags, struct chain_mb1_header *out)
+{
+	*out = (struct chain_mb1_header){ .magic = chain_le32(at), .flags = flags, .checksum = chain_le32(at + 8) };
+	if (flags & CHAIN_MB1_ADDRESSES) {
+		out->header_addr = chain_le32(at + offsetof(struct chain_mb1_header, header_addr));
+		out->load_addr = chain_le32(at + offsetof(struct chain_mb1_header, load_addr));
+		out->load_end_addr = chain_le32(at + offsetof(struct chain_mb1_header, load_end_addr));
+		out->bss_end_addr = chain_le32(at + offsetof(struct chain_mb1_header, bss_end_addr));
+		out->entry_addr = chain_le32(at + offsetof(struct chain_mb1_header, entry_addr));
+	}
+	if (flags & CHAIN_MB1_VIDEO_MODE) {
+		out->mode_type = chain_le32(at + offsetof(struct chain_mb1_header, mode_type));
+		out->width = chain_le32(at + offsetof(struct chain_mb1_header, width));
+		out->height = chain_le32(at + offsetof(struct chain_mb1_header, height));
+		out->depth = chain_le32(at + offsetof(struct chain_mb1_header, depth));
+	}
+}
+
+/* A header whose sum is right: complete, and asking for nothing that we don't know? */
+static enum chain_status accept_header(const struct chain_reader *area, uint64_t offset, struct chain_mb1_header *out,
+				       struct chain_error *err)
+{
+	const uint8_t *at = area->bytes + offset;
+	uint32_t flags = chain_le32(at + 4);
+	uint32_t unknown = flags & CHAIN_MB1_REQUIRED_MASK & ~(uint32_t)CHAIN_MB1_REQUIRED_KNOWN;
+	if (unknown)
+		return chain_fail(err, CHAIN_E_MULTIBOOT_UNKNOWN_FLAG, area->subject, NULL,
+				  (uint64_t)__builtin_ctz(unknown), flags, offset, 0);
+	if (!chain_reader_has(area, offset, header_bytes(flags)))
+		return chain_fail(err, CHAIN_E_MULTIBOOT_HEADER_CUT, area->subject, NULL, offset, header_bytes(flags),
+				  area->count - offset, 0);
+	copy_header(at, flags, out);
+	return CHAIN_OK;
+}
+
+enum chain_status chain_multiboot_find(const void *bytes, uint64_t bytes_count, const char *subject,
+				       uint64_t *out_offset, struct chain_mb1_header *out, struct chain_error *err)
+{
+	struct chain_reader area = { bytes, bytes_count, subject };
+	const uint8_t *start = bytes;
+	uint64_t wrong = UINT64_MAX; /* the first magic with a wrong sum */
+	if (area.count > CHAIN_MB1_SEARCH_BYTES)
+		area.count = CHAIN_MB1_SEARCH_BYTES;
+	for (uint64_t at = 0; at + HEADER_PLAIN_BYTES <= area.count; at += 4) {
+		if (chain_le32(start + at) != CHAIN_MB1_HEADER_MAGIC)
+			continue;
+		if (CHAIN_MB1_HEADER_MAGIC + chain_le32(start + at + 4) + chain_le32(start + at + 8) != 0) {
+			wrong = wrong == UINT64_MAX ? at : wrong;
+			continue;
+		}
+		*out_offset = at;
+		return accept_header(&area, at, out, err);
+	}
+	if (wrong != UINT64_MAX)
+		return chain_fail(err, CHAIN_E_MULTIBOOT_BAD_CHECKSUM, subject, NULL, wrong,
+				  chain_le32(start + wrong + 4), chain_le32(start + wrong + 8), 0);
+	return chain_fail(err, CHAIN_E_MULTIBOOT_NO_HEADER, subject, NULL, CHAIN_MB1_SEARCH_BYTES, 0, 0, 0);
+}
+
+/* Which bytes of the file the address fields load: [*offset, *offset + *bytes). */
+static enum chain_status address_file_range(const struct chain_multiboot_kernel *kernel, uint64_t file_bytes,
+					    const char *subject, uint64_t *offset, uint64_t *bytes,
+					    struct chain_error *err)
+{
+	const struct chain_mb1_header *header = &kernel->header;
+	if (header->header_addr < header->load_addr)
+		return chain_fail(err, CHAIN_E_MULTIBOOT_HEADER_ADDR, subject, NULL, header->header_addr,
+				  header->load_addr, 0, 0);
+	uint64_t before = header->header_addr - header->load_addr;
+	if (before > kernel->header_offset)
+		return chain_fail(err, CHAIN_E_MULTIBOOT_LOAD_ADDR, subject, NULL, header->header_addr,
+				  header->load_addr, before, kernel->header_offset);
+	*offset = kernel->header_offset - before;
+	*bytes = file_bytes - *offset;
+	if (!header->load_end_addr)
+		return CHAIN_OK;
+	if (header->load_end_addr <= header->load_addr)
+		return chain_fail(err, CHAIN_E_MULTIBOOT_LOAD_END, subject, NULL, header->load_end_addr,
+				  header->load_addr, 0, 0);
+	uint64_t wanted = header->load_end_addr - header->load_addr;
+	if (wanted > *bytes)
+		return chain_fail(err, CHAIN_E_MULTIBOOT_LOAD_FILE, subject, NULL, wanted, *offset, file_bytes, 0);
+	*bytes = wanted;
+	return CHAIN_OK;
+}
+
+/* Section 3.1.2: one segment, loaded by the address fields. */
+static enum chain_status segments_by_address(struct chain_multiboot_kernel *kernel, uint64_t file_bytes,
+					     const char *subject, struct chain_error *err)
+{
+	const struct chain_mb1_header *header = &kernel->header;
+	struct chain_segment *segment = &kernel->segments[0];
+	uint64_t offset = 0, bytes = 0;
+	enum chain_status status = address_file_range(kernel, file_bytes, subject, &offset, &bytes, err);
+	if (status)
+		return status;
+	uint64_t load_end = header->load_addr + bytes; /* a 32-bit number and a size in memory: no overflow */
+	if (header->bss_end_addr && header->bss_end_addr < load_end)
+		return chain_fail(err, CHAIN_E_MULTIBOOT_BSS_END, subject, NULL, header->bss_end_addr, load_end, 0, 0);
+	uint64_t end = header->bss_end_addr ? header->bss_end_addr : load_end;
+	if (header->entry_addr < header->load_addr || header->entry_addr >= end)
+		return chain_fail(err, CHAIN_E_MULTIBOOT_BAD_ENTRY, subject, NULL, header->entry_addr, header->load_addr,
+				  end, 0);
+	*segment = (struct chain_segment){
+		.phys = { header->load_addr, end }, .virt = { header->load_addr, end }, .file_offset = offset,
+		.file_bytes = bytes, .flags = CHAIN_ELF_PF_R | CHAIN_ELF_PF_W | CHAIN_ELF_PF_X,
+	};
+	kernel->segment_count = 1;
+	kernel->entry = header->entry_addr;
+	return CHAIN_OK;
+}
+
+static enum chain_status segments_by_elf(struct chain_multiboot_kernel *kernel, const void *bytes, uint64_t bytes_count,
+					 const char *subject, struct chain_error *err)
+{
+	struct chain_elf elf;
+	enum chain_status status = chain_elf_open(&elf, bytes, bytes_count, subject, err);
+	if (!status)
+		status = chain_elf_check_kernel(&elf, err);
+	if (!status)
+		status = chain_elf_segments(&elf, kernel->segments, CHAIN_SEGMENTS_MAX, &kernel->segment_count, err);
+	if (!status)
+		status = chain_elf_entry(&elf, kernel->segments, kernel->segment_count, &kernel->entry, err);
+	return status;
+}
+
+enum chain_status chain_multiboot_kernel_read(struct chain_multiboot_kernel *out, const void *bytes,
+					      uint64_t bytes_count, const char *subject, struct chain_error *err)
+{
+	enum chain_status status =
+		chain_multiboot_find(bytes, bytes_count, subject, &out->header_offset, &out->header, err);
+	if (status)
+		return status;
+	status = out->header.flags & CHAIN_MB1_ADDRESSES ? segments_by_address(out, bytes_count, subject, err)
+							 : segments_by_elf(out, bytes, bytes_count, subject, err);
+	if (status)
+		return status;
+	for (size_t i = 0; i < out->segment_count; i++)
+		if (out->segments[i].phys.end > LIMIT_4G)
+			return chain_fail(err, CHAIN_E_MULTIBOOT_ABOVE_4G, subject, NULL, i, out->segments[i].phys.base,
+					  out->segments[i].phys.end, 0);
+	return CHAIN_OK;
+}

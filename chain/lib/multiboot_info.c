@@ -1,0 +1,146 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* The information structure of Multiboot 1, section 3.3: building one. */
+#include "chain/multiboot.h"
+
+#include <string.h>
+
+#define LIMIT_4G ((uint64_t)UINT32_MAX + 1)
+enum { PLACE_ALIGN = 8 }; /* the structure is padded so that what follows it is aligned */
+
+/* The parts of the block, as offsets from its start: structure, modules, memory map, strings. */
+struct layout {
+	uint64_t modules, mmap, strings, bytes;
+};
+
+static enum chain_status make_layout(const struct chain_multiboot_info *info, struct layout *out,
+				     struct chain_error *err)
+{
+	if (info->module_count > CHAIN_MULTIBOOT_MODULES_MAX)
+		return chain_fail(err, CHAIN_E_LIMIT, info->subject, "modules", info->module_count,
+				  CHAIN_MULTIBOOT_MODULES_MAX, 0, 0);
+	uint64_t mmap_bytes = (uint64_t)info->mem_count * sizeof(struct chain_mb1_mmap_entry);
+	if (mmap_bytes > CHAIN_MULTIBOOT_MMAP_MAX)
+		return chain_fail(err, CHAIN_E_LIMIT, info->subject, "bytes of memory map", mmap_bytes,
+				  CHAIN_MULTIBOOT_MMAP_MAX, 0, 0);
+	out->modules = (sizeof(struct chain_mb1_info) + PLACE_ALIGN - 1) & ~(uint64_t)(PLACE_ALIGN - 1);
+	out->mmap = out->modules + info->module_count * sizeof(struct chain_mb1_module);
+	out->strings = out->mmap + mmap_bytes;
+	out->bytes = out->strings + strlen(info->cmdline) + 1 + strlen(info->loader_name) + 1;
+	for (size_t i = 0; i < info->module_count; i++)
+		out->bytes += strlen(info->modules[i].string) + 1;
+	return CHAIN_OK;
+}
+
+enum chain_status chain_multiboot_info_bytes(const struct chain_multiboot_info *info, uint64_t *out,
+					     struct chain_error *err)
+{
+	struct layout layout;
+	enum chain_status status = make_layout(info, &layout, err);
+	if (!status)
+		*out = layout.bytes;
+	return status;
+}
+
+/* Puts strings one behind the other and says where each will lie. */
+struct string_writer {
+	uint8_t *buf;
+	uint64_t phys, at;
+};
+
+static uint32_t put_string(struct string_writer *writer, const char *text)
+{
+	size_t bytes = strlen(text) + 1;
+	uint64_t where = writer->phys + writer->at;
+	memcpy(writer->buf + writer->at, text, bytes);
+	writer->at += bytes;
+	return (uint32_t)where; /* the block was checked to end below 4 GiB */
+}
+
+/* How far memory reaches without a hole from `base`, in KiB, at most up to `limit`. */
+static uint32_t contiguous_kib(const struct chain_multiboot_info *info, uint64_t base, uint64_t limit)
+{
+	uint64_t end = base;
+	for (size_t i = 0; i < info->mem_count; i++) {
+		const struct chain_mem_entry *entry = &info->mem[i];
+		if (entry->type == CHAIN_MEM_AVAILABLE && entry->range.base <= end && entry->range.end > end)
+			end = entry->range.end;
+	}
+	return (uint32_t)(((end < limit ? end : limit) - base) / 1024);
+}
+
+static void put_mmap(const struct chain_multiboot_info *info, uint8_t *at)
+{
+	for (size_t i = 0; i < info->mem_count; i++) {
+		struct chain_mb1_mmap_entry entry = {
+			.size = sizeof(entry) - sizeof(entry.size), .base = info->mem[i].range.base,
+			.bytes = chain_range_bytes(info->mem[i].range), .type = info->mem[i].type,
+		};
+		memcpy(at + i * sizeof(entry), &entry, sizeof(entry));
+	}
+}
+
+static enum chain_status put_modules(const struct chain_multiboot_info *info, struct string_writer *strings,
+				     uint8_t *at, struct chain_error *err)
+{
+	for (size_t i = 0; i < info->module_count; i++) {
+		struct chain_range range = info->modules[i].range;
+		if (range.end >= LIMIT_4G)
+			return chain_fail(err, CHAIN_E_MULTIBOOT_MODULE_PLACE, info->subject, NULL, i, range.base,
+					  range.end, 0);
+		struct chain_mb1_module module = { (uint32_t)range.base, (uint32_t)range.end,
+						   put_string(strings, info->modules[i].string), 0 };
+		memcpy(at + i * sizeof(module), &module, sizeof(module));
+	}
+	return CHAIN_OK;
+}
+
+static void put_framebuffer(const struct chain_framebuffer *from, struct chain_mb1_info *out)
+{
+	/* The places of the colours that VESA modes of these depths have; the bootinfo does not carry others. */
+	static const uint8_t deep[6] = { 16, 8, 8, 8, 0, 8 }, high[6] = { 11, 5, 5, 6, 0, 5 };
+	out->flags |= CHAIN_MB1_INFO_FRAMEBUFFER;
+	out->framebuffer_addr = from->phys;
+	out->framebuffer_pitch = from->pitch_bytes;
+	out->framebuffer_width = from->width;
+	out->framebuffer_height = from->height;
+	out->framebuffer_bpp = from->bpp;
+	out->framebuffer_type = from->type;
+	if (from->type == 1)
+		memcpy(out->color, from->bpp > 16 ? deep : high, sizeof(out->color));
+}
+
+enum chain_status chain_multiboot_info_build(const struct chain_multiboot_info *info, uint64_t phys, void *buf,
+					     struct chain_error *err)
+{
+	struct layout layout;
+	enum chain_status status = make_layout(info, &layout, err);
+	if (status)
+		return status;
+	if (layout.bytes > LIMIT_4G || phys > LIMIT_4G - layout.bytes)
+		return chain_fail(err, CHAIN_E_MULTIBOOT_INFO_PLACE, info->subject, NULL, phys, layout.bytes, 0, 0);
+	uint8_t *block = buf;
+	memset(block, 0, layout.strings);
+	struct string_writer strings = { block, phys, layout.strings };
+	struct chain_mb1_info out = {
+		.flags = CHAIN_MB1_INFO_MEMORY | CHAIN_MB1_INFO_CMDLINE | CHAIN_MB1_INFO_MMAP | CHAIN_MB1_INFO_LOADER,
+		/* Lower memory ends at 640 KiB at most; upper memory is what follows 1 MiB without a hole. */
+		.mem_lower = contiguous_kib(info, 0, 640 * 1024),
+		.mem_upper = contiguous_kib(info, 1 << 20, LIMIT_4G),
+		.cmdline = put_string(&strings, info->cmdline),
+		.boot_loader_name = put_string(&strings, info->loader_name),
+		.mmap_length = (uint32_t)(layout.strings - layout.mmap),
+		.mmap_addr = (uint32_t)(phys + layout.mmap),
+	};
+	if (info->module_count) {
+		out.flags |= CHAIN_MB1_INFO_MODULES;
+		out.mods_count = (uint32_t)info->module_count;
+		out.mods_addr = (uint32_t)(phys + layout.modules);
+	}
+	if (info->framebuffer.phys)
+		put_framebuffer(&info->framebuffer, &out);
+	memcpy(block, &out, sizeof(out));
+	put_mmap(info, block + layout.mmap);
+	return put_modules(info, &strings, block + layout.modules, err);
+}
