@@ -211,14 +211,15 @@ static enum chain_status put_links(struct out *out, const struct fs_writer *writ
 	return seek(out, writer->meta_bytes, err);
 }
 
-/* A file whose digest is known counts by it: hashing its bytes again would say no more. */
-static enum chain_status put_file(struct out *out, const struct fs_wnode *node, fs_source *source, struct chain_error *err)
+/* The file counts by its digest: its bytes are hashed once, here, unless somebody has done so before. */
+static enum chain_status put_file(struct out *out, struct fs_wnode *node, fs_source *source, struct chain_error *err)
 {
+	const uint8_t *known = node->spec->sha256;
+	struct chain_sha256 sha;
 	uint64_t done = 0;
 	enum chain_status status = seek(out, node->data_offset, err);
 
-	if (node->spec->sha256)
-		chain_sha256_update(&out->sha, node->spec->sha256, CHAIN_SHA256_BYTES);
+	chain_sha256_init(&sha);
 	while (status == CHAIN_OK && done < node->size_bytes) {
 		uint64_t left = node->size_bytes - done;
 		size_t count;
@@ -227,13 +228,15 @@ static enum chain_status put_file(struct out *out, const struct fs_wnode *node, 
 			break;
 		count = left < PIECE_BYTES - out->used ? (size_t)left : PIECE_BYTES - out->used;
 		status = source(out->ctx, node->spec, done, out->buf + out->used, count, err);
-		if (status == CHAIN_OK && !node->spec->sha256)
-			chain_sha256_update(&out->sha, out->buf + out->used, count);
+		if (status == CHAIN_OK && !known)
+			chain_sha256_update(&sha, out->buf + out->used, count);
 		out->used += count;
 		done += count;
 	}
 	if (status != CHAIN_OK)
 		return status;
+	chain_sha256_final(&sha, node->sha256);
+	chain_sha256_update(&out->sha, known ? known : node->sha256, CHAIN_SHA256_BYTES);
 	return seek(out, (node->data_offset + done + FS_BLOCK_BYTES - 1) & ~(uint64_t)(FS_BLOCK_BYTES - 1), err);
 }
 
@@ -242,7 +245,7 @@ static enum chain_status put_files(struct out *out, const struct fs_writer *writ
 	enum chain_status status = CHAIN_OK;
 
 	for (uint32_t i = 0; status == CHAIN_OK && i < writer->node_count; i++) {
-		const struct fs_wnode *node = &writer->nodes[i];
+		struct fs_wnode *node = &writer->nodes[i];
 
 		if (fs_wnode_type(node) == FS_REGULAR && node->data == i && node->size_bytes)
 			status = put_file(out, node, source, err);

@@ -9,6 +9,8 @@
 #include "fs/erofs_format.h"
 #include "fs/write.h"
 
+#include "chain/digest.h"
+
 #define FS_NONE UINT32_MAX /* no node */
 
 enum { FS_PATH_BYTES_MAX = 4095, FS_XATTRS_MAX = 256 };
@@ -26,6 +28,7 @@ struct fs_wnode {
 	uint32_t number;               /* of the inode, from 1 */
 	uint32_t xattr_bytes;
 	bool extended;
+	uint8_t sha256[CHAIN_SHA256_BYTES]; /* of the data it owns, when the spec has none: known once the data was emitted */
 	uint64_t nid, data_offset, size_bytes, align_bytes;
 };
 

@@ -253,6 +253,16 @@ static bool is_listed(const struct fs_wnode *node)
 	return fs_wnode_type(node) == FS_REGULAR || fs_wnode_type(node) == FS_SYMLINK;
 }
 
+/* Links are known here; of a file the digest may only come while its data goes by. */
+static const uint8_t *digest_of(const struct fs_writer *writer, const struct fs_wnode *node)
+{
+	struct fs_wnode *owner = &writer->nodes[node->data];
+
+	if (fs_wnode_type(owner) == FS_SYMLINK || !owner->size_bytes)
+		chain_sha256_of(owner->spec->target, owner->size_bytes, owner->sha256);
+	return owner->spec->sha256 ? owner->spec->sha256 : owner->sha256;
+}
+
 /* Copies each owner's place to those it owns data for, and lists them all. */
 static enum chain_status list_placed(struct fs_writer *writer, struct chain_error *err)
 {
@@ -275,7 +285,7 @@ static enum chain_status list_placed(struct fs_writer *writer, struct chain_erro
 		node->data_offset = writer->nodes[node->data].data_offset;
 		writer->placed[writer->placed_count++] = (struct fs_placed){
 			.spec = node->spec, .nid = inode->nid, .data_offset = node->data_offset,
-			.size_bytes = inode->size_bytes, .shared = node->data != i };
+			.size_bytes = inode->size_bytes, .shared = node->data != i, .sha256 = digest_of(writer, node) };
 	}
 	qsort(writer->placed, writer->placed_count, sizeof(*writer->placed), compare_placed);
 	return CHAIN_OK;

@@ -46,7 +46,12 @@ typedef enum chain_status fs_source(void *ctx, const struct fs_spec *spec, uint6
 typedef enum chain_status fs_sink(void *ctx, uint64_t offset, const void *buf, size_t count, struct chain_error *err);
 
 /* Where a file or link came to lie; valid after layout. `path` as given. */
-struct fs_placed { const struct fs_spec *spec; uint64_t nid, data_offset, size_bytes; bool shared; /* another node owns the bytes */ };
+struct fs_placed {
+	const struct fs_spec *spec;
+	uint64_t nid, data_offset, size_bytes;
+	bool shared;           /* another node owns the bytes */
+	const uint8_t *sha256; /* 32 bytes, of the content (a link's: of its target's text): what was given, or, after emit, as it went by */
+};
 
 struct fs_writer;
 enum chain_status fs_writer_new(struct fs_writer **out, struct chain_error *err) CHAIN_MUST_CHECK;
@@ -58,9 +63,10 @@ uint64_t fs_writer_image_bytes(const struct fs_writer *writer);
 uint64_t fs_writer_meta_bytes(const struct fs_writer *writer);
 /* Files and links sorted by path (bytewise); borrowed until fs_writer_free. */
 const struct fs_placed *fs_writer_placed(const struct fs_writer *writer, size_t *out_count);
-/* Emits the image in one pass over the data. The UUID is made of SHA-256 over the metadata (UUID and checksum zeroed) and
- * the data as it went through, so it changes whenever any content does. A file whose sha256 was given counts by that
- * instead of its bytes, which are then not hashed a second time here. Needs 1 MiB of memory beyond the nodes. */
+/* Emits the image in one pass over the data. A file whose sha256 was not given is hashed as it goes by, and
+ * fs_writer_placed has the digest afterwards; one that was given is believed. The UUID is made of SHA-256 over the metadata
+ * (UUID and checksum zeroed) and the digests of the files in the order of their data, so it changes whenever any content
+ * does. Needs 2 MiB of memory beyond the nodes. */
 enum chain_status fs_writer_emit(struct fs_writer *writer, fs_source *source, fs_sink *sink, void *ctx,
 				 struct chain_error *err) CHAIN_MUST_CHECK;
 #endif
