@@ -9,6 +9,7 @@
 
 B := build
 GOALS := $(or $(MAKECMDGOALS),all)
+JOBS := $(shell nproc)
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/sh
 export LC_ALL := C
@@ -29,7 +30,7 @@ DEPS := $(sort $(if $(filter check unit qemu-check docs-check style-check bench,
 $(GOALS): second-pass ; @:
 second-pass:
 	@tools/deps $(DEPS)
-	+@$(MAKE) KCHAIN_DEPS=1 $(GOALS)
+	+@$(MAKE) $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS)) KCHAIN_DEPS=1 $(GOALS)
 
 else
 
@@ -108,7 +109,12 @@ $(B)/inputs/gnumach: $(wildcard /boot/gnumach-1.8-486.gz)
 $(B)/inputs/invaders: $(wildcard /boot/invaders.exec)
 	@mkdir -p $(@D)
 	$(Q)cp /boot/invaders.exec $@
-INPUTS := $(B)/inputs/gnumach $(B)/inputs/invaders
+# A disk for `make run`: two partitions, nothing in them.
+$(B)/inputs/disk.img:
+	@mkdir -p $(@D)
+	$(Q)truncate -s 16M $@ && printf 'label: gpt\nlabel-id: 6B636861-696E-4000-8000-000000000001\nsize=4M, name=first\nsize=4M, name=second\n' | \
+		PATH=$$PATH:/usr/sbin:/sbin sfdisk -q $@
+INPUTS := $(B)/inputs/gnumach $(B)/inputs/invaders $(B)/inputs/disk.img
 
 # Images: each numbered pipeline is baked to build/images/NAME.elf. A pipeline may bake an earlier one in.
 # The pipelines that need an input from outside are baked by `make run` and `make check`, whose packages bring it.
@@ -153,9 +159,9 @@ style-check:
 	$(Q)tools/run-tests $(T) tools/check-style
 docs-check: all images
 	$(Q)tools/run-tests $(T) tools/check-docs
-check: all images unit-programs $(UNIT_NEEDS)
+check: all images $(INPUTS) unit-programs $(UNIT_NEEDS)
 	$(Q)tools/run-tests $(T) $(QEMU_TESTS) tools/check-docs tools/check-style $(UNIT_ASAN) $(UNIT_HOST)
-run: all $(B)/images/$(RUN_CONFIG).elf
+run: all $(B)/images/$(RUN_CONFIG).elf $(B)/inputs/disk.img
 	$(Q)$(KCHAIN) run $(B)/images/$(RUN_CONFIG).elf --disk $(B)/inputs/disk.img --until '$(RUN_UNTIL)' --timeout 60s
 compile_commands.json:
 	@mkdir -p $(B)

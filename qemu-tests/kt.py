@@ -188,9 +188,12 @@ class Machine:
     """A QEMU of its own: serial console collected, QMP for what a person would look at."""
 
     def __init__(self, argv):
-        self.serial, qmp = scratch("serial.log"), scratch("qmp")
-        open(self.serial, "wb").close()
-        self.argv = argv + ["-serial", f"file:{self.serial}", "-qmp", f"unix:{qmp},server=on,wait=off"]
+        self.serial, self.debug, qmp = scratch("serial.log"), scratch("records"), scratch("qmp")
+        for path in (self.serial, self.debug):
+            open(path, "wb").close()
+        self.argv = argv + ["-serial", f"file:{self.serial}", "-qmp", f"unix:{qmp},server=on,wait=off",
+                            "-chardev", f"file,id=records,path={self.debug}", "-device", "isa-debugcon,iobase=0xe9,chardev=records",
+                            "-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"]
         self.qmp_path, self._qmp = qmp, None
         self.errors = open(scratch("stderr"), "w+b")
         self.process = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.errors)
@@ -206,6 +209,26 @@ class Machine:
 
     def console(self):
         return read_bytes(self.serial).decode("utf-8", "replace")
+
+    def records(self, event=None):
+        """The machine records so far (docs/RECORDS.md); a line still being written is left out."""
+        found = []
+        for line in read_bytes(self.debug).split(b"\n")[:-1]:
+            try:
+                found.append(json.loads(line))
+            except ValueError:
+                raise AssertionError(f"a record is not JSON: {line[:300]!r}") from None
+        return [r for r in found if event in (None, r.get("event"))]
+
+    def wait_for_record(self, event, hang_after_s=HANG_AFTER_S):
+        """The first record of that event, or None when QEMU ends without one."""
+        self.wait_until(lambda: self.records(event), hang_after_s)
+        return (self.records(event) or [None])[0]
+
+    def wait_for_end(self, hang_after_s=HANG_AFTER_S):
+        """QEMU's exit status: the verdict of docs/RECORDS.md. None when it has not ended: a hang."""
+        self.wait_until(lambda: False if self.process.poll() is None else True, hang_after_s)
+        return self.process.poll()
 
     def wait_for(self, pattern, hang_after_s=HANG_AFTER_S):
         """Waits for the pattern on the console; the text seen so far when QEMU ends first or nothing comes."""
@@ -264,7 +287,8 @@ class Machine:
 
     def explain(self):
         self.errors.seek(0)
-        return f"$ {' '.join(self.argv)}\n{self.console()[-4000:]}\n--- stderr\n{self.errors.read().decode()[-1000:]}"
+        return (f"$ {' '.join(self.argv)}\n{self.console()[-4000:]}\n--- stderr\n{self.errors.read().decode()[-1000:]}"
+                f"\n--- records\n{read_bytes(self.debug).decode('utf-8', 'replace')[-2500:]}")
 
 
 def grub_iso(image, modules=(), args=""):
@@ -283,6 +307,57 @@ def grub_iso(image, modules=(), args=""):
                     "--locales=", "--fonts=", "--themes=", "-o", iso, top])
     check(done.exit == 0 and os.path.exists(iso), "grub-mkrescue failed", done)
     return iso
+
+
+# QEMU's exit status by verdict (docs/RECORDS.md).
+OK, CHILD_FAILED, STAGE_FAILED, UNMET = 33, 35, 37, 39
+
+USER_NET = ["-netdev", "user,id=lan,restrict=on", "-device", "virtio-net-pci,netdev=lan,mac=52:54:00:12:34:56"]
+
+
+def virtio_disk(path, serial="DATA01", name="disk0"):
+    return ["-drive", f"if=none,id={name},format=raw,file={path}", "-device", f"virtio-blk-pci,drive={name},serial={serial}"]
+
+
+class Ended:
+    """A machine that ran to its end: exit status, console and records."""
+
+    def __init__(self, machine, status):
+        self.status, self.console, self.records, self.text = status, machine.console(), machine.records(), machine.explain()
+
+    def of(self, event):
+        return [r for r in self.records if r.get("event") == event]
+
+    def __str__(self):
+        return f"QEMU's exit status {self.status}\n{self.text}"
+
+
+def boot(image, machine="pc", memory="128M", qemu=(), hang_after_s=HANG_AFTER_S):
+    """Boots by QEMU's own loader and waits for the end."""
+    with Machine(qemu_argv(machine, memory, "-kernel", image, *qemu)) as m:
+        status = m.wait_for_end(hang_after_s)
+        check(status is not None, "hangs", m.explain())
+        return Ended(m, status)
+
+
+def expect_end(ended, status=OK):
+    """Exit status, the end record that belongs to it, and no failure line, together."""
+    check(ended.status == status, f"exit status {ended.status}, wanted {status}", ended)
+    if status == OK:
+        check([r["status"] for r in ended.of("end")[-1:] + ended.of("exit")[-1:]][-1:] in (["ok"], [0]), "no end record", ended)
+        bad = FAILURE.search(ended.console)
+        check(not bad, f"failure line: {bad and bad.group(0)}", ended)
+    return ended
+
+
+def expect_error(ended, slug, message=None, status=STAGE_FAILED):
+    """The stage failed for this reason and said so, on the console and as a record."""
+    check(ended.status == status, f"exit status {ended.status}, wanted {status}", ended)
+    errors = ended.of("error")
+    check(any(re.fullmatch(slug, e["slug"]) and re.search(message or "", e["message"]) for e in errors),
+          f"no error record {slug} {message or ''}", ended)
+    check(any(e["message"][:60] in ended.console for e in errors), "the error is not on the console", ended)
+    return ended
 
 
 # --- disks -----------------------------------------------------------------------------------------------------------

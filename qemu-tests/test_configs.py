@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+# SPDX-FileCopyrightText: The kchain authors
+# SPDX-License-Identifier: Apache-2.0
+# hang-after: 600
+"""Every pipeline of configs/ is booted; each has a test here and a line in configs/README.md."""
+import glob
+import os
+import re
+
+import kt
+
+README_BYTES = os.path.getsize("configs/README.md")
+
+
+def disk():
+    return kt.virtio_disk(kt.disk(size_bytes=8 << 20, partitions="label: gpt\nsize=2M, name=first\nsize=1M, name=second\n"))
+
+
+@kt.test
+def every_pipeline_has_a_test_and_a_line_in_the_readme():
+    names = [os.path.basename(p)[:-5] for p in glob.glob("configs/[0-9]*.json")]
+    readme = kt.read_bytes("configs/README.md").decode()
+    source = kt.read_bytes(__file__).decode()
+    for name in names:
+        kt.check(f"[{name}]({name}.json)" in readme, f"{name} has no line in configs/README.md")
+        kt.check(f'"{name}"' in source, f"{name} has no test")
+
+
+@kt.test
+def hello_is_called_and_returns():
+    ended = kt.expect_end(kt.boot(kt.config_image("01-hello")))
+    kt.check("hello, world" in ended.console.lower(), "no greeting", ended)
+    kt.check(ended.of("result")[0]["status"] == "ok", "no result", ended)
+
+
+@kt.test
+def called_echo_leaves_the_handoff_in_results():
+    ended = kt.expect_end(kt.boot(kt.config_image("02-call-echo")))
+    result = ended.of("result")[0]
+    kt.check(result["status"] == "ok" and result["exit"] == 0, "echo failed", ended)
+    handoff = result["result"]["handoff"]
+    kt.check(handoff["state"] == {"experiment": "two"}, "state is not carried", ended)
+    kt.check(handoff["self"]["step"] == "echo", "self.step", ended)
+    last = ended.of("handoff")[-1]["doc"]
+    kt.check(last["results"]["echo"]["result"]["handoff"]["boot_id"] == last["boot_id"], "results of the last handoff", ended)
+
+
+@kt.test
+def booted_echo_gets_module_facts_network_and_disk():
+    ended = kt.expect_end(kt.boot(kt.config_image("03-boot-echo"), qemu=kt.USER_NET + disk()))
+    doc = ended.of("echo")[0]["doc"]
+    kt.check("address=10.0.2.15" in str(doc["args"]), "no address in the arguments", ended)
+    modules = doc["modules"]
+    kt.check(any(m["string"].startswith("readme") and m["bytes"] == README_BYTES for m in modules), "module", modules)
+    handoff = doc["handoff"]
+    kt.check(handoff["net"]["lan"]["status"] == "configured", "net", handoff["net"])
+    block = handoff["block"]["data"]
+    kt.check(block["status"] in ("configured", "present") and int(str(block["bytes"]), 0) == 8 << 20, "block", block)
+    kt.check(len(block["partitions"]) == 2, "partitions", block)
+
+
+@kt.test
+def booted_echo_without_devices_gets_typed_absences():
+    ended = kt.expect_end(kt.boot(kt.config_image("03-boot-echo")))
+    doc = ended.of("echo")[0]["doc"]
+    kt.check("address=none" in str(doc["args"]), "default in the arguments", ended)
+    for kind, name in (("net", "lan"), ("block", "data")):
+        entry = doc["handoff"][kind][name]
+        kt.check(entry["status"] == "absent" and entry["reason"], f"{kind}.{name}", entry)
+
+
+@kt.test
+def a_pipeline_that_asks_for_no_device_touches_none():
+    ended = kt.expect_end(kt.boot(kt.config_image("01-hello"), qemu=kt.USER_NET + disk()))
+    kt.check(not ended.of("net") and not ended.of("block") and not ended.of("device"), "device records", ended)
+
+
+def chain(qemu):
+    with kt.Machine(kt.qemu_argv("pc", "256M", "-kernel", kt.config_image("04-chain"), *qemu)) as machine:
+        banner = machine.wait_for(r"GNU Mach [0-9.]+")
+        kt.check(banner, "no banner of GNU Mach", machine.explain())
+        entered = machine.records("entered")
+        # "04-second" is the image that is baked into "04-chain".
+        kt.check([(e["link"], e["name"]) for e in entered] == [(0, "front"), (1, "second")], "links", machine.explain())
+        kt.check(machine.records("result")[0]["status"] == "ok", "echo's result", machine.explain())
+        kt.check(not machine.records("error"), "error records", machine.explain())
+        return machine.records()
+
+
+@kt.test
+def chain_reaches_gnu_mach_and_keeps_the_lease():
+    records = chain(kt.USER_NET + disk())
+    handoffs = [r["doc"] for r in records if r["event"] == "handoff"]
+    last = handoffs[-1]
+    kt.check(len(last["links"]) == 2, "links of the last handoff", last["links"])
+    lease = [h["net"]["lan"] for h in handoffs]
+    kt.check(all(n["addresses"] == ["10.0.2.15/24"] for n in lease), "addresses", lease)
+    kt.check(len({str(n.get("lease")) for n in lease}) == 1, "the lease was asked for twice", lease)
+    kt.check("echo" in last["results"], "the call's result is lost on the way", last)
+
+
+@kt.test
+def chain_reaches_gnu_mach_without_devices():
+    chain([])
+
+
+@kt.test
+def static_address_needs_no_server():
+    with kt.silent_network() as network:
+        ended = kt.expect_end(kt.boot(kt.config_image("05-net-static"), qemu=network))
+    lan = ended.of("result")[0]["result"]["handoff"]["net"]["lan"]
+    kt.check(lan["status"] == "configured" and lan["addresses"] == ["10.0.2.77/24"], "net", lan)
+
+
+@kt.test
+def a_required_network_that_is_absent_is_a_failure():
+    kt.expect_error(kt.boot(kt.config_image("05-net-static")), r"net-.*|device-.*", "lan")
+
+
+@kt.test
+def a_required_disk_is_found_by_serial():
+    ended = kt.expect_end(kt.boot(kt.config_image("06-block-required"), qemu=kt.virtio_disk(kt.disk(), "OTHER", "a") +
+                                  kt.virtio_disk(kt.disk(size_bytes=4 << 20), "DATA01", "b")))
+    entry = ended.of("result")[0]["result"]["handoff"]["block"]["data"]
+    kt.check(entry["serial"] == "DATA01" and int(str(entry["bytes"]), 0) == 4 << 20, "block", entry)
+
+
+@kt.test
+def a_required_disk_that_is_absent_is_a_failure():
+    kt.expect_error(kt.boot(kt.config_image("06-block-required"), qemu=kt.virtio_disk(kt.disk(), "OTHER")), r"block-.*|device-.*", "DATA01|data")
+
+
+@kt.test
+def documentation_tree_is_checked_wholly():
+    image = kt.config_image("07-docs-tree")
+    files = sum(len(f) for _, _, f in os.walk("/usr/share/doc/cmake-data/html"))
+    kt.check(files >= 2000, f"only {files} files")
+    listed = kt.kchain("cat", image, "--manifest").out
+    kt.check(len(re.findall(r"(?m)^(?:file|link) .* /doc/", listed)) == files, f"{files} files in the tree, other number in the manifest")
+    kt.expect_end(kt.boot(image, memory="256M"))
+
+
+@kt.test
+def grub_invaders_draws_its_screen():
+    with kt.Machine(kt.qemu_argv("pc", "128M", "-vga", "std", "-kernel", kt.config_image("08-grub-invaders"))) as machine:
+        kt.check(machine.wait_for_record("boot"), "not booted", machine.explain())
+        seen = machine.wait_until(lambda: re.search("(?i)invaders", " ".join(machine.screen_text())), 30)
+        kt.check(seen, "no title on the screen", "\n".join(machine.screen_text()), machine.explain())
+        width, height, pixels = machine.screen_picture()
+        lit = sum(1 for i in range(0, len(pixels), 3) if pixels[i:i + 3] != b"\0\0\0")
+        kt.check(width * height // 200 < lit, f"{lit} of {width * height} pixels are lit")
+
+
+@kt.test
+def failures_are_retried_passed_over_and_rescued():
+    ended = kt.expect_end(kt.boot(kt.config_image("09-on-error")))
+    results = ended.of("result")
+    kt.check([(r["step"], r["status"]) for r in results] == [("fault", "fault")] * 2 + [("last", "fault")], "results", ended)
+    kt.check(ended.of("echo"), "echo was not booted in its place", ended)
+
+
+kt.main()
