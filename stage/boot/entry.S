@@ -195,8 +195,7 @@ entry64:
 	mov	$10f, %rax
 	jmp	*%rax
 10:	xor	%ebp, %ebp
-	push	$0
-	push	$0
+	push	$0			/* as if called: a return address behind a 16-byte boundary */
 	jmp	stage_boot_start_booted
 
 	.globl	stage_entry_call

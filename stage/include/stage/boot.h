@@ -22,6 +22,10 @@ extern struct stage_boot stage_boot;
 
 static inline bool stage_is_called(void) { return stage_boot.call != NULL; }
 
+/* Zeroed data that a called kernel does without: it lies in the last segment, see stage/kernel.ld. The odd end of the name makes the
+ * compiler's section line a comment from there on, so that the section takes no room in the file. */
+#define STAGE_BOOT_ONLY __attribute__((section(".boot_bss.data,\"aw\",@nobits#")))
+
 /* This image's own header, as `bake` filled it in. */
 extern const struct chain_image_header stage_image_header;
 /* First byte of the image in virtual memory, and the end of what it takes up (stage_bytes on). */

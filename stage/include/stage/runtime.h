@@ -20,6 +20,8 @@ bool stage_heap_unmap(void *virt, uint64_t bytes);
 /* Gives the heap memory to begin with. Page-aligned. */
 void stage_heap_add(void *virt, uint64_t bytes);
 
+enum { STAGE_EXIT_FAULT = 134 }; /* as a shell reports SIGABRT */
+
 /* Ends the program. Booted: a record {"event":"exit","status":N}, QEMU's isa-debug-exit, power-off, else halt. Called:
  * back to the caller with the mailbox as it is. `status` 0 to 255. */
 _Noreturn void stage_exit(int status);

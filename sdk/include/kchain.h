@@ -1,0 +1,42 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Owns: what a native kernel's author needs beyond the C library (docs/NATIVE.md). Write an ordinary main(argc, argv): printf goes
+ * to the console, malloc to the kernel's memory, fopen to the baked filesystem; what main returns is the exit status.
+ * Must not know: how the kernel was started. Everything here works the same whether it was called or booted. */
+#ifndef KCHAIN_H
+#define KCHAIN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The handoff document: JSON text, terminated by a zero byte behind *bytes. False when there is none (a kernel that
+ * was booted by something else than kchain). Borrowed for the kernel's life. `bytes` is nullable. */
+bool kchain_handoff(const char **text, size_t *bytes);
+
+/* The result: one JSON value. Copied; the last one counts. False when it is larger than there is room for; nothing
+ * changed then. A caller finds it in the handoff's `results`; booted, it is in the exit record. */
+bool kchain_result(const char *json);
+size_t kchain_result_room(void);
+
+/* The command line as it was given, before it was split into argv. */
+const char *kchain_args(void);
+
+/* Called by a stage: main's return goes back to it. Otherwise booted: the machine ends with main. */
+bool kchain_is_called(void);
+
+/* Which of a fan-out's kernels this is, and the processor it runs on; 0 and 0 otherwise. */
+unsigned kchain_index(void);
+unsigned kchain_processor(void);
+
+/* Microseconds since the first link of the chain was entered. */
+uint64_t kchain_clock_us(void);
+
+/* One machine record: a JSON object on a line of its own (see docs/NATIVE.md for where it goes). */
+void kchain_record(const char *json);
+
+/* The bytes of a baked file where they lie, uncopied. False: no such file. Borrowed for the kernel's life. */
+bool kchain_file(const char *path, const void **bytes, size_t *count);
+
+#endif

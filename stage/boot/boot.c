@@ -1,0 +1,97 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* From the entry code to the C library's start: processor, machine description, memory, then stage_start. */
+
+#include "stage/boot.h"
+
+#include "boot_layout.h"
+#include "chain/multiboot.h"
+#include "multiboot2.h"
+#include "stage/console.h"
+#include "stage/cpu.h"
+#include "stage/pages.h"
+#include "stage/runtime.h"
+#include "stage/start.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static_assert(offsetof(struct stage_boot, entry_tsc) == BOOT_ENTRY_TSC, "BOOT_ENTRY_TSC");
+static_assert(offsetof(struct stage_boot, image_phys) == BOOT_IMAGE_PHYS, "BOOT_IMAGE_PHYS");
+static_assert(offsetof(struct stage_boot, magic) == BOOT_MAGIC, "BOOT_MAGIC");
+static_assert(offsetof(struct stage_boot, info_phys) == BOOT_INFO_PHYS, "BOOT_INFO_PHYS");
+static_assert(offsetof(struct stage_boot, call) == BOOT_CALL, "BOOT_CALL");
+
+enum { FIRST_HEAP_BYTES = 128 * 1024 };
+
+struct stage_boot stage_boot;
+static struct chain_bootinfo info;
+
+/* The processor that was booted; its descriptor tables lie in the image. */
+static struct stage_cpu boot_cpu __attribute__((aligned(64)));
+static uint8_t ist_stacks[STAGE_IST_COUNT][STAGE_IST_BYTES] STAGE_BOOT_ONLY __attribute__((aligned(4096)));
+static uint8_t first_heap[FIRST_HEAP_BYTES] STAGE_BOOT_ONLY __attribute__((aligned(4096)));
+
+struct chain_bootinfo *stage_bootinfo(void) { return &info; }
+
+static const void *map_early(void *ctx, uint64_t phys, uint64_t bytes)
+{
+	(void)ctx;
+	(void)bytes; /* the entry code's tables show the low 4 GiB */
+	return stage_phys_to_virt(phys);
+}
+
+static enum chain_status read_info(struct chain_error *err)
+{
+	if (stage_boot.magic == STAGE_MULTIBOOT2_MAGIC)
+		return stage_multiboot2_read(stage_phys_to_virt(stage_boot.info_phys), &info, err);
+	return chain_multiboot_info_read(stage_boot.magic, stage_boot.info_phys, map_early, NULL, &info, err);
+}
+
+static enum chain_status set_up_machine(struct chain_error *err)
+{
+	const struct chain_image_header *header = &stage_image_header;
+	enum chain_status status = read_info(err);
+	if (status)
+		return status;
+	uint64_t bytes = header->stage_bytes;
+	if (header->manifest_bytes && header->manifest_offset + header->manifest_bytes > bytes)
+		bytes = header->manifest_offset + header->manifest_bytes;
+	if (header->fs_bytes && header->fs_offset + header->fs_memory_bytes > bytes)
+		bytes = header->fs_offset + header->fs_memory_bytes;
+	status = chain_range_make(stage_boot.image_phys, bytes, "image", &info.image, err);
+	info.image_base = stage_boot.image_phys;
+	info.cpus = 1;
+	if (!status)
+		status = stage_pages_init(&info, err);
+	if (!status)
+		status = stage_tables_init(&info, err);
+	if (!info.acpi_rsdp)
+		info.acpi_rsdp = stage_find_rsdp();
+	if (!info.smbios)
+		info.smbios = stage_find_smbios();
+	return status;
+}
+
+/* On the boot stack, with the entry code's page tables. */
+_Noreturn void stage_boot_start_booted(void);
+_Noreturn void stage_boot_start_booted(void)
+{
+	uint64_t ist_tops[STAGE_IST_COUNT];
+	for (size_t i = 0; i < STAGE_IST_COUNT; i++)
+		ist_tops[i] = (uint64_t)(ist_stacks[i] + STAGE_IST_BYTES);
+	stage_cpu_init(&boot_cpu, 0, ist_tops);
+	stage_heap_add(first_heap, sizeof(first_heap));
+	stage_start(set_up_machine);
+}
+
+/* On the window's stack, with the caller's tables and traps. */
+_Noreturn void stage_boot_start_called(void);
+_Noreturn void stage_boot_start_called(void)
+{
+	const struct kchain_call *call = stage_boot.call;
+	stage_cpu_restore_syscall();
+	stage_heap_add((void *)call->heap, call->heap_bytes);
+	stage_start(NULL);
+}

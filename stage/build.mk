@@ -1,0 +1,52 @@
+# SPDX-FileCopyrightText: The kchain authors
+# SPDX-License-Identifier: Apache-2.0
+#
+# libstage.a is what every kernel of ours stands on; the stage is that library plus stage/*.c, a native kernel is that
+# library plus somebody's main. Both are linked by stage/kernel.ld, each at its own virtual address.
+
+STAGE_LIB_DIRS := stage/boot stage/cpu stage/runtime stage/drivers stage/net stage/block stage/source stage/fanout
+STAGE_LIB_SRC := $(sort $(foreach d,$(STAGE_LIB_DIRS),$(wildcard $(d)/*.c $(d)/*.S))) $(CHAIN_LIB_SRC) \
+	$(filter-out fs/write%.c,$(FS_LIB_SRC))
+STAGE_MAIN_SRC := $(sort $(wildcard stage/*.c stage/*.S))
+STAGE_VIRT := 0xffffffff80000000
+NATIVE_VIRT := 0xffffffffc0000000
+
+# The library with what it stands on, for native kernels and the SDK: musl, jansson, and SHA-256 out of libcrypto.
+STAGE_LIBS := $(MUSL)/libc.a /usr/lib/x86_64-linux-gnu/libjansson.a /usr/lib/x86_64-linux-gnu/libcrypto.a
+STAGE_LDFLAGS := -nostdlib -static --gc-sections -z max-page-size=4096 -z noexecstack --no-warn-rwx-segments --build-id=none \
+	--hash-style=gnu --no-eh-frame-hdr
+$(B)/include/stage/syscall_names.h: /usr/include/x86_64-linux-musl/bits/syscall.h
+	@mkdir -p $(@D)
+	$(Q)sed -n 's/^#define __NR_\([a-z0-9_]*\)[[:space:]]*\([0-9]*\)$$/{ \2, "\1" },/p' $< >$@
+$(B)/stage/stage/runtime/syscall.o: $(B)/include/stage/syscall_names.h
+STAGE_CFLAGS_stage/runtime/kchain.c := -Isdk/include
+
+$(B)/stage/libstage.a: $(call stage_objects,$(STAGE_LIB_SRC))
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcsD $@ $^
+
+# $(1): virtual address, $(2): output, $(3): objects
+link_kernel = ld $(STAGE_LDFLAGS) --defsym=KCHAIN_VIRT=$(1) -T stage/kernel.ld -o $(2) $(3) --start-group $(B)/stage/libstage.a \
+	$(STAGE_EXTRA_LIBS) $(STAGE_LIBS) --end-group
+
+$(B)/stage/stage.debug: $(call stage_objects,$(STAGE_MAIN_SRC)) $(B)/stage/libstage.a stage/kernel.ld
+	$(call say,LD,$@)
+	$(Q)$(call link_kernel,$(STAGE_VIRT),$@,$(filter %.o,$^))
+$(B)/stage/stage.elf: $(B)/stage/stage.debug
+	$(call say,STRIP,$@)
+	$(Q)strip -o $@ $<
+
+# Native kernels: each kernels/NAME.c, or each folder kernels/NAME/ with a main of its own.
+KERNELS := $(patsubst kernels/%.c,%,$(wildcard kernels/*.c))
+KERNEL_ELFS := $(patsubst %,$(B)/kernels/%.elf,$(KERNELS))
+STAGE_CFLAGS_KERNELS := -Isdk/include
+$(foreach k,$(wildcard kernels/*.c),$(eval STAGE_CFLAGS_$(k) := -Isdk/include))
+$(B)/kernels/%.debug: $(B)/stage/kernels/%.o $(B)/stage/libstage.a stage/kernel.ld
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(call link_kernel,$(NATIVE_VIRT),$@,$(filter %.o,$^))
+$(B)/kernels/%.elf: $(B)/kernels/%.debug
+	$(Q)strip -o $@ $<
+kernels: $(KERNEL_ELFS)
+.PHONY: kernels
+ALL += $(B)/stage/stage.elf $(KERNEL_ELFS)

@@ -1,0 +1,194 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+#include "stage/clock.h"
+
+#include "stage/boot.h"
+#include "stage/cpu.h"
+#include "stage/native.h"
+
+enum {
+	PIT_CHANNEL0 = 0x40, PIT_CHANNEL2 = 0x42, PIT_CONTROL = 0x43, PIT_HZ = 1193182,
+	PORT_B = 0x61, PORT_B_GATE2 = 1, PORT_B_SPEAKER = 2, PORT_B_OUT2 = 0x20,
+	PIT2_ONE_SHOT = 0xb0, PIT0_RATE = 0x34, PIT0_ONE_SHOT = 0x30, PIT0_LATCH = 0,
+	CALIBRATE_TICKS = PIT_HZ / 100,
+	POLLS_MAX = 50 * 1000 * 1000,
+	PIC1 = 0x20, PIC2 = 0xa0, PIC_EOI = 0x20, PIC_VECTOR = 0x20,
+	IDLE_TICKS = PIT_HZ / 1000,
+};
+#define FALLBACK_HZ 2000000000u /* no timer to measure by: deadlines come within a small factor */
+
+static uint64_t tsc_hz, entered_us;
+static enum { WAKE_UNKNOWN, WAKE_PIT, WAKE_NONE } wake;
+
+uint64_t stage_entry_tsc(void) { return stage_boot.entry_tsc; }
+uint64_t stage_tsc_hz_known(void) { return tsc_hz; }
+void stage_clock_set_entered_us(uint64_t us) { entered_us = us; }
+
+static uint64_t hz_from_cpuid(void)
+{
+	uint32_t most = stage_cpuid(0, 0).a;
+	if (most >= 0x15) { /* Intel SDM 3B section 19.7.3 */
+		struct stage_cpuid r = stage_cpuid(0x15, 0);
+		if (r.a && r.b && r.c)
+			return (uint64_t)r.c * r.b / r.a;
+	}
+	if (stage_cpuid(1, 0).c >> 31 && stage_cpuid(0x40000000, 0).a >= 0x40000010) /* a hypervisor's: kHz */
+		return (uint64_t)stage_cpuid(0x40000010, 0).a * 1000;
+	return 0;
+}
+
+/* 8254: channel 2 counts down once with its gate held open; bit 5 of port 0x61 shows its output. */
+static uint64_t hz_from_pit(void)
+{
+	uint8_t before = stage_inb(PORT_B);
+	stage_outb(PORT_B, (uint8_t)((before & ~PORT_B_SPEAKER) | PORT_B_GATE2));
+	stage_outb(PIT_CONTROL, PIT2_ONE_SHOT);
+	stage_outb(PIT_CHANNEL2, CALIBRATE_TICKS & 0xff);
+	stage_outb(PIT_CHANNEL2, CALIBRATE_TICKS >> 8);
+	uint64_t start = stage_rdtsc(), end = start;
+	uint32_t polls = 0;
+	while (!(stage_inb(PORT_B) & PORT_B_OUT2) && ++polls < POLLS_MAX && end - start < 10ull * FALLBACK_HZ)
+		end = stage_rdtsc();
+	stage_outb(PORT_B, before);
+	if (polls < 2 || polls == POLLS_MAX)
+		return 0;
+	return (end - start) * PIT_HZ / CALIBRATE_TICKS;
+}
+
+static uint32_t pit_count(void)
+{
+	stage_outb(PIT_CONTROL, PIT0_LATCH);
+	uint32_t low = stage_inb(PIT_CHANNEL0);
+	return low | (uint32_t)stage_inb(PIT_CHANNEL0) << 8;
+}
+
+/* Where port 0x61 is missing (QEMU's microvm): channel 0 counts down and is read on the way. */
+static uint64_t hz_from_pit_count(void)
+{
+	stage_outb(PIT_CONTROL, PIT0_ONE_SHOT);
+	stage_outb(PIT_CHANNEL0, 0xff);
+	stage_outb(PIT_CHANNEL0, 0xff);
+	uint32_t first = pit_count(), count = first;
+	uint64_t start = stage_rdtsc(), end = start;
+	for (uint32_t polls = 0; first - count < CALIBRATE_TICKS; polls++) {
+		if (polls == POLLS_MAX || end - start > 10ull * FALLBACK_HZ || count > first)
+			return 0;
+		count = pit_count();
+		end = stage_rdtsc();
+	}
+	return (end - start) * PIT_HZ / (first - count);
+}
+
+uint64_t stage_tsc_hz(void)
+{
+	if (!tsc_hz && stage_boot.call)
+		tsc_hz = stage_boot.call->tsc_hz;
+	if (!tsc_hz)
+		tsc_hz = hz_from_cpuid();
+	if (!tsc_hz && !stage_boot.call)
+		tsc_hz = hz_from_pit();
+	if (!tsc_hz && !stage_boot.call)
+		tsc_hz = hz_from_pit_count();
+	if (!tsc_hz)
+		tsc_hz = FALLBACK_HZ;
+	return tsc_hz;
+}
+
+/* ticks * 1000000 / hz without overflow for centuries. */
+static uint64_t ticks_to_us(uint64_t ticks)
+{
+	uint64_t hz = stage_tsc_hz();
+	return ticks / hz * 1000000 + ticks % hz * 1000000 / hz;
+}
+
+uint64_t stage_clock_us(void)
+{
+	if (stage_boot.call) {
+		uint64_t us;
+		__asm__ volatile("int %1" : "=a"(us) : "i"(KCHAIN_SERVICE_VECTOR), "a"(KCHAIN_SERVICE_CLOCK) : "memory");
+		return us;
+	}
+	return entered_us + ticks_to_us(stage_rdtsc() - stage_boot.entry_tsc);
+}
+
+uint64_t stage_deadline_after_us(uint64_t us)
+{
+	uint64_t hz = stage_tsc_hz(), now = stage_rdtsc();
+	if (us / 1000000 > (UINT64_MAX - now) / hz / 2)
+		return UINT64_MAX;
+	return now + us / 1000000 * hz + us % 1000000 * hz / 1000000;
+}
+
+bool stage_deadline_passed(uint64_t deadline) { return stage_rdtsc() >= deadline; }
+
+static volatile bool timer_came;
+
+static void on_timer(struct stage_trap_frame *frame)
+{
+	(void)frame;
+	timer_came = true;
+	stage_outb(PIC1, PIC_EOI);
+}
+
+/* 8259A: both remapped away from the exceptions, all lines masked but the timer's. */
+static void route_timer(void)
+{
+	static const struct { uint16_t port; uint8_t value; } words[] = {
+		{ PIC1, 0x11 }, { PIC2, 0x11 }, { PIC1 + 1, PIC_VECTOR }, { PIC2 + 1, PIC_VECTOR + 8 },
+		{ PIC1 + 1, 4 }, { PIC2 + 1, 2 }, { PIC1 + 1, 1 }, { PIC2 + 1, 1 }, { PIC1 + 1, 0xfe }, { PIC2 + 1, 0xff },
+	};
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		stage_outb(words[i].port, words[i].value);
+}
+
+static void start_timer(void)
+{
+	stage_outb(PIT_CONTROL, PIT0_RATE);
+	stage_outb(PIT_CHANNEL0, IDLE_TICKS & 0xff);
+	stage_outb(PIT_CHANNEL0, IDLE_TICKS >> 8);
+}
+
+/* Whether the timer's interrupt reaches this processor: shown by one that came. */
+static void find_wake(void)
+{
+	wake = WAKE_NONE;
+	if (stage_boot.call)
+		return;
+	route_timer();
+	start_timer();
+	stage_cpu_set_handler(PIC_VECTOR, on_timer);
+	uint64_t deadline = stage_deadline_after_us(5000);
+	__asm__ volatile("sti");
+	while (!timer_came && !stage_deadline_passed(deadline))
+		stage_pause();
+	__asm__ volatile("cli");
+	stage_outb(PIT_CONTROL, PIT0_ONE_SHOT);
+	if (timer_came)
+		wake = WAKE_PIT;
+}
+
+void stage_idle(void)
+{
+	if (wake == WAKE_UNKNOWN)
+		find_wake();
+	if (wake == WAKE_NONE) {
+		stage_pause();
+		return;
+	}
+	start_timer();
+	__asm__ volatile("sti\n\thlt\n\tcli" : : : "memory");
+	stage_outb(PIT_CONTROL, PIT0_ONE_SHOT);
+}
+
+void stage_sleep_us(uint64_t us)
+{
+	enum { SPIN_US = 1000 };
+	uint64_t deadline = stage_deadline_after_us(us);
+	while (!stage_deadline_passed(deadline)) {
+		if (us > SPIN_US)
+			stage_idle();
+		else
+			stage_pause();
+	}
+}

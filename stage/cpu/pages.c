@@ -1,0 +1,110 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Physical memory by claims: one list for this whole run. */
+
+#include "stage/pages.h"
+
+#include "stage/boot.h"
+#include "stage/cpu.h"
+#include "stage/runtime.h"
+
+enum { CLAIMS_MAX = 1024, LOW_END = 0x100000, AP_PAGE = 0x8000 };
+
+static struct chain_claim claim_storage[CLAIMS_MAX] STAGE_BOOT_ONLY;
+static struct chain_claims claims STAGE_BOOT_ONLY;
+static const struct chain_bootinfo *memory;
+
+struct chain_claims *stage_pages_claims(void) { return &claims; }
+
+uint64_t stage_pages_alloc(uint64_t bytes, uint64_t align, enum chain_owner owner)
+{
+	uint64_t whole, phys;
+	if (!bytes || !chain_align_up(bytes, STAGE_PAGE, &whole))
+		return 0;
+	if (stage_is_called())
+		return align <= STAGE_PAGE ? (uint64_t)stage_heap_map(whole) : 0;
+	if (!memory)
+		return 0;
+	struct chain_find want = { .bytes = whole, .align = align < STAGE_PAGE ? STAGE_PAGE : align,
+				   .within = { LOW_END, (uint64_t)1 << 32 }, .top_down = true };
+	struct chain_error err = { 0 };
+	if (chain_claims_find(&claims, NULL, memory->mem, memory->mem_count, &want, "pages", &phys, &err))
+		return 0;
+	if (chain_claims_add(&claims, (struct chain_range){ phys, phys + whole }, owner, 0, &err))
+		return 0;
+	return phys;
+}
+
+void stage_pages_free(uint64_t phys, uint64_t bytes)
+{
+	uint64_t whole;
+	struct chain_error err = { 0 };
+	if (!phys || !bytes || !chain_align_up(bytes, STAGE_PAGE, &whole))
+		return;
+	if (stage_is_called() ? !stage_heap_unmap((void *)phys, whole)
+			      : chain_claims_remove(&claims, (struct chain_range){ phys, phys + whole }, &err) != CHAIN_OK)
+		stage_panic("pages %#llx + %#llx were not allocated", (unsigned long long)phys, (unsigned long long)whole);
+}
+
+void *stage_phys_to_virt(uint64_t phys)
+{
+	return (void *)(stage_is_called() ? phys : KCHAIN_DIRECT_VIRT + phys);
+}
+
+uint64_t stage_virt_to_phys(const void *virt)
+{
+	uint64_t v = (uint64_t)virt;
+	if (stage_is_called())
+		return v;
+	if (v >= (uint64_t)stage_image_start && v < (uint64_t)stage_image_end)
+		return stage_boot.image_phys + (v - (uint64_t)stage_image_start);
+	if (v < KCHAIN_DIRECT_VIRT || v >= KCHAIN_WINDOW_VIRT)
+		stage_panic("%#llx is no address of physical memory", (unsigned long long)v);
+	return v - KCHAIN_DIRECT_VIRT;
+}
+
+static enum chain_status claim(uint64_t base, uint64_t end, enum chain_owner owner, uint32_t tag, struct chain_error *err)
+{
+	struct chain_range range = { base < LOW_END ? LOW_END : base, end };
+	return range.base < range.end ? chain_claims_add(&claims, range, owner, tag, err) : CHAIN_OK;
+}
+
+static enum chain_status claim_image(struct chain_error *err)
+{
+	const struct chain_image_header *h = &stage_image_header;
+	uint64_t base = stage_boot.image_phys, stage_end, end;
+	if (!chain_align_up(base + h->stage_bytes, STAGE_PAGE, &stage_end))
+		return chain_fail(err, CHAIN_E_OVERFLOW, "image", NULL, base, h->stage_bytes, 0, 0);
+	enum chain_status status = claim(base, stage_end, CHAIN_OWNER_STAGE, 0, err);
+	if (!status && h->manifest_bytes && chain_align_up(h->manifest_bytes, STAGE_PAGE, &end))
+		status = claim(base + h->manifest_offset, base + h->manifest_offset + end, CHAIN_OWNER_MANIFEST, 0, err);
+	if (!status && h->fs_bytes)
+		status = claim(base + h->fs_offset, base + h->fs_offset + h->fs_memory_bytes, CHAIN_OWNER_FS, 0, err);
+	return status;
+}
+
+/* BIOS areas are left alone, and a page is kept for starting processors. */
+enum chain_status stage_pages_init(const struct chain_bootinfo *info, struct chain_error *err)
+{
+	chain_claims_init(&claims, claim_storage, CLAIMS_MAX);
+	const struct { uint64_t base, end; enum chain_owner owner; } low[] = {
+		{ 0, AP_PAGE, CHAIN_OWNER_FIRMWARE },
+		{ AP_PAGE, AP_PAGE + STAGE_PAGE, CHAIN_OWNER_AP_PAGE },
+		{ AP_PAGE + STAGE_PAGE, LOW_END, CHAIN_OWNER_FIRMWARE },
+	};
+	enum chain_status status = CHAIN_OK;
+	for (size_t i = 0; !status && i < sizeof(low) / sizeof(low[0]); i++)
+		status = chain_claims_add(&claims, (struct chain_range){ low[i].base, low[i].end }, low[i].owner, 0, err);
+	if (!status)
+		status = claim_image(err);
+	for (size_t i = 0; !status && i < info->module_count; i++) {
+		struct chain_range range = info->modules[i].range;
+		uint64_t end;
+		if (!chain_range_bytes(range) || !chain_align_up(range.end, STAGE_PAGE, &end))
+			continue;
+		status = claim(chain_align_down(range.base, STAGE_PAGE), end, CHAIN_OWNER_BOOT_MODULE, (uint32_t)i, err);
+	}
+	memory = info;
+	return status;
+}

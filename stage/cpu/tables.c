@@ -1,0 +1,150 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Page tables: the builder, and the tables a booted kernel runs under. */
+
+#include "stage/boot.h"
+#include "stage/cpu.h"
+#include "stage/pages.h"
+
+#include <string.h>
+
+enum {
+	PTE_PRESENT = 1, PTE_WRITE = 2, PTE_WRITE_THROUGH = 8, PTE_NO_CACHE = 16, PTE_LARGE = 0x80,
+	LEVELS = 4, SLOTS = 512, LARGE_BYTES = 2 * 1024 * 1024,
+};
+#define PTE_NX      ((uint64_t)1 << 63)
+#define PTE_ADDRESS 0x000ffffffffff000ull
+#define MMIO_VIRT   0xffffa00000000000ull /* registers at physical P are at MMIO_VIRT + P */
+
+static bool has_nx(void)
+{
+	enum { EFER_NXE = 0x800 };
+	static int known;
+	if (!known)
+		known = stage_rdmsr(0xc0000080) & EFER_NXE ? 1 : -1;
+	return known > 0;
+}
+
+static uint64_t leaf_bits(unsigned flags)
+{
+	uint64_t bits = PTE_PRESENT;
+	if (flags & STAGE_MAP_WRITE)
+		bits |= PTE_WRITE;
+	if (flags & STAGE_MAP_UNCACHED)
+		bits |= PTE_NO_CACHE | PTE_WRITE_THROUGH;
+	if (!(flags & STAGE_MAP_EXECUTE) && has_nx())
+		bits |= PTE_NX;
+	return bits;
+}
+
+/* The entry for `virt` at `level` (0: 4 KiB, 1: 2 MiB); tables on the way are made. Null: no page, or a large page in the way. */
+static uint64_t *entry_of(uint64_t root_phys, const struct stage_table_pages *pages, uint64_t virt, unsigned level)
+{
+	uint64_t table = root_phys;
+	for (unsigned l = LEVELS - 1;; l--) {
+		uint64_t *entry = (uint64_t *)stage_phys_to_virt(table) + ((virt >> (12 + 9 * l)) & (SLOTS - 1));
+		if (l == level)
+			return entry;
+		if (!(*entry & PTE_PRESENT)) {
+			uint64_t page = pages->take(pages->ctx);
+			if (!page)
+				return NULL;
+			*entry = page | PTE_PRESENT | PTE_WRITE; /* leaves decide */
+		}
+		if (*entry & PTE_LARGE)
+			return NULL;
+		table = *entry & PTE_ADDRESS;
+	}
+}
+
+bool stage_table_map(uint64_t root_phys, const struct stage_table_pages *pages, uint64_t virt, uint64_t phys,
+		     uint64_t bytes, unsigned flags)
+{
+	uint64_t bits = leaf_bits(flags);
+	while (bytes) {
+		bool large = !((virt | phys) & (LARGE_BYTES - 1)) && bytes >= LARGE_BYTES;
+		uint64_t step = large ? LARGE_BYTES : STAGE_PAGE;
+		uint64_t *entry = entry_of(root_phys, pages, virt, large);
+		if (!entry)
+			return false;
+		*entry = phys | bits | (large ? PTE_LARGE : 0u);
+		virt += step;
+		phys += step;
+		bytes -= step < bytes ? step : bytes;
+	}
+	return true;
+}
+
+static uint64_t take_page(void *ctx)
+{
+	(void)ctx;
+	uint64_t phys = stage_pages_alloc(STAGE_PAGE, STAGE_PAGE, CHAIN_OWNER_HEAP);
+	if (phys)
+		memset(stage_phys_to_virt(phys), 0, STAGE_PAGE);
+	return phys;
+}
+
+static const struct stage_table_pages heap_pages = { take_page, NULL };
+
+volatile void *stage_mmio_map(uint64_t phys, uint64_t bytes)
+{
+	uint64_t first = chain_align_down(phys, STAGE_PAGE), end;
+	if (stage_is_called() || !bytes || bytes > UINT64_MAX - phys || !chain_align_up(phys + bytes, STAGE_PAGE, &end))
+		return NULL;
+	if (!stage_table_map(stage_cpu()->root_phys, &heap_pages, MMIO_VIRT + first, first, end - first,
+			     STAGE_MAP_WRITE | STAGE_MAP_UNCACHED))
+		return NULL;
+	for (uint64_t page = first; page < end; page += STAGE_PAGE)
+		stage_invlpg((const void *)(MMIO_VIRT + page));
+	return (volatile void *)(MMIO_VIRT + phys);
+}
+
+static bool map_direct(uint64_t root, uint64_t base, uint64_t end)
+{
+	uint64_t first = chain_align_down(base, LARGE_BYTES), last;
+	if (!chain_align_up(end, LARGE_BYTES, &last))
+		return false;
+	return stage_table_map(root, &heap_pages, KCHAIN_DIRECT_VIRT + first, first, last - first, STAGE_MAP_WRITE);
+}
+
+static bool map_image(uint64_t root)
+{
+	extern const uint8_t stage_text_end[], stage_rodata_start[], stage_rodata_end[], stage_data_start[];
+	const struct { const uint8_t *start, *end; unsigned flags; } parts[] = {
+		{ stage_image_start, stage_text_end, STAGE_MAP_EXECUTE },
+		{ stage_rodata_start, stage_rodata_end, 0 },
+		{ stage_data_start, stage_image_end, STAGE_MAP_WRITE },
+	};
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		uint64_t bytes;
+		if (!chain_align_up((uint64_t)(parts[i].end - parts[i].start), STAGE_PAGE, &bytes))
+			return false;
+		if (!stage_table_map(root, &heap_pages, (uint64_t)parts[i].start, stage_virt_to_phys(parts[i].start), bytes,
+				     parts[i].flags))
+			return false;
+	}
+	return true;
+}
+
+/* All that the memory map lists, up to the end of the last memory that is or may hold tables of the firmware; the low 1 MiB
+ * with its BIOS areas; the image and the modules are inside. Address 0 and everything else of the lower half stays unmapped. */
+enum chain_status stage_tables_init(const struct chain_bootinfo *info, struct chain_error *err)
+{
+	enum { LOW_BYTES = 0x100000 };
+	uint64_t root = take_page(NULL);
+	bool ok = root && map_direct(root, 0, LOW_BYTES) && map_image(root);
+	for (size_t i = 0; ok && i < info->mem_count; i++) {
+		uint32_t type = info->mem[i].type;
+		struct chain_range range = info->mem[i].range;
+		if (type == CHAIN_MEM_BAD || type == CHAIN_MEM_PMEM || type == CHAIN_MEM_PMEM_LEGACY)
+			continue;
+		if (type != CHAIN_MEM_RESERVED || chain_range_bytes(range) <= 16 * LOW_BYTES) /* large holes are devices' */
+			ok = map_direct(root, range.base, range.end);
+	}
+	if (!ok)
+		return chain_fail(err, CHAIN_E_NO_MEMORY, "page tables", NULL, STAGE_PAGE, 0, 0, 0);
+	stage_cpu()->root_phys = root;
+	stage_write_cr3(root);
+	return CHAIN_OK;
+}

@@ -1,0 +1,135 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Who hears of a trap, and the report where nobody does. */
+
+#include "stage/boot.h"
+#include "stage/console.h"
+#include "stage/cpu.h"
+#include "stage/runtime.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+enum { EXCEPTIONS = 32, PAGE_FAULT = 14, STACK_WORDS = 12, LINE_BYTES = 160 };
+
+static stage_trap_handler *handlers[256];
+static stage_fault_hook *fault_hook;
+
+void stage_cpu_set_handler(uint8_t vector, stage_trap_handler *handler) { handlers[vector] = handler; }
+void stage_cpu_set_fault_hook(stage_fault_hook *hook) { fault_hook = hook; }
+
+const char *stage_vector_name(uint64_t vector)
+{
+	static const char *const names[EXCEPTIONS] = { /* APM 8.2 */
+		"divide error", "debug", "non-maskable interrupt", "breakpoint", "overflow", "bound range", "invalid opcode",
+		"device not available", "double fault", "coprocessor overrun", "invalid TSS", "segment not present", "stack fault",
+		"general protection", "page fault", "vector 15", "x87 exception", "alignment check", "machine check",
+		"SIMD exception", "virtualization", "control protection", "vector 22", "vector 23", "vector 24", "vector 25",
+		"vector 26", "vector 27", "hypervisor injection", "VMM communication", "security", "vector 31",
+	};
+	return vector < EXCEPTIONS ? names[vector] : "interrupt";
+}
+
+static void __attribute__((format(printf, 1, 2))) line(const char *format, ...)
+{
+	char text[LINE_BYTES];
+	va_list args;
+	va_start(args, format);
+	int count = vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	if (count > 0)
+		stage_console_write(text, (uint64_t)count < sizeof(text) ? (uint64_t)count : sizeof(text) - 1);
+}
+
+/* Intel SDM 3A section 4.7, APM 8.4.2. */
+static void print_page_fault(const struct stage_trap_frame *f, uint64_t address)
+{
+	uint64_t e = f->error_code;
+	line("  %s of %#llx: %s%s\n", e & 16 ? "execution" : e & 2 ? "write" : "read", (unsigned long long)address,
+	     e & 1 ? "not permitted" : "not mapped", e & 8 ? ", reserved bit set in a table" : "");
+	if (address < 4096)
+		line("  a null pointer, most likely\n");
+}
+
+static bool in_image(uint64_t virt) { return virt >= (uint64_t)stage_image_start && virt < (uint64_t)stage_image_end; }
+
+static void print_registers(const struct stage_trap_frame *f)
+{
+	const struct { const char *name; uint64_t value; } r[] = {
+		{ "rax", f->rax }, { "rbx", f->rbx }, { "rcx", f->rcx }, { "rdx", f->rdx }, { "rsi", f->rsi }, { "rdi", f->rdi },
+		{ "rbp", f->rbp }, { "rsp", f->rsp }, { "r8", f->r8 },	 { "r9", f->r9 },   { "r10", f->r10 }, { "r11", f->r11 },
+		{ "r12", f->r12 }, { "r13", f->r13 }, { "r14", f->r14 }, { "r15", f->r15 }, { "cr3", f->cr3 }, { "flags", f->rflags },
+	};
+	for (size_t i = 0; i < sizeof(r) / sizeof(r[0]); i++)
+		line("  %-5s %016llx%s", r[i].name, (unsigned long long)r[i].value, i % 3 == 2 ? "\n" : "");
+}
+
+static void print_stack(const struct stage_trap_frame *f)
+{
+	uint64_t rsp = f->rsp & ~(uint64_t)7;
+	extern const uint8_t stage_boot_stack[];
+	if (!in_image(rsp)) {
+		line("  the stack pointer is outside the image: no stack shown\n");
+		return;
+	}
+	if (rsp < (uint64_t)stage_boot_stack)
+		line("  the stack pointer is below the stack: it overflowed\n");
+	const uint64_t *word = (const uint64_t *)rsp;
+	line("  stack, words that point into the text marked *\n");
+	for (size_t i = 0; i < STACK_WORDS && in_image((uint64_t)(word + i + 1)); i++)
+		line("  %016llx%c%s", (unsigned long long)word[i], in_image(word[i]) ? '*' : ' ', i % 3 == 2 ? "\n" : "");
+}
+
+static _Noreturn void report(const struct stage_trap_frame *f)
+{
+	static bool reporting;
+	uint64_t address = stage_read_cr2();
+	if (reporting) {
+		line("\n%s: another exception (%s) while one was reported\n", stage_name(), stage_vector_name(f->vector));
+		stage_halt();
+	}
+	reporting = true;
+	line("\n%s: %s (vector %llu, error code %#llx) on processor %u\n", stage_name(), stage_vector_name(f->vector),
+	     (unsigned long long)f->vector, (unsigned long long)f->error_code, stage_cpu()->index);
+	line("  rip   %016llx", (unsigned long long)f->rip);
+	if (in_image(f->rip))
+		line(" = image + %#llx", (unsigned long long)(f->rip - (uint64_t)stage_image_start));
+	line("\n");
+	if (f->vector == PAGE_FAULT)
+		print_page_fault(f, address);
+	print_registers(f);
+	print_stack(f);
+	char record[LINE_BYTES];
+	int count = snprintf(record, sizeof(record), "{\"event\":\"fault\",\"vector\":%llu,\"rip\":\"%#llx\",\"address\":\"%#llx\"}",
+			     (unsigned long long)f->vector, (unsigned long long)f->rip, (unsigned long long)address);
+	stage_record(record, (uint64_t)count);
+	stage_exit(STAGE_EXIT_FAULT);
+}
+
+/* From the stub, with interrupts off, under the stage's tables. */
+void stage_trap(struct stage_trap_frame *frame);
+void stage_trap(struct stage_trap_frame *frame)
+{
+	if (handlers[frame->vector])
+		handlers[frame->vector](frame);
+	else if (frame->vector >= EXCEPTIONS || !fault_hook || !fault_hook(frame))
+		report(frame);
+}
+
+_Noreturn void stage_panic(const char *format, ...)
+{
+	char text[LINE_BYTES];
+	va_list args;
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	line("\n%s: stopped: %s\n", stage_name(), text);
+	stage_exit(STAGE_EXIT_FAULT);
+}
+
+_Noreturn void stage_halt(void)
+{
+	for (;;)
+		__asm__ volatile("cli\n\thlt");
+}

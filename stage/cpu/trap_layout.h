@@ -1,0 +1,13 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Owns: offsets into struct stage_cpu that trap_entry.S uses; cpu.c asserts them. */
+#ifndef STAGE_TRAP_LAYOUT_H
+#define STAGE_TRAP_LAYOUT_H
+
+#define CPU_SELF 48
+#define CPU_ROOT 56
+
+#define TRAP_STUB_BYTES 9
+
+#endif

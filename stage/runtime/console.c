@@ -1,0 +1,125 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+#include "stage/console.h"
+
+#include "serial.h"
+#include "stage/boot.h"
+#include "stage/cpu.h"
+#include "stage/native.h"
+#include "vga.h"
+
+#include <string.h>
+
+enum { DEBUG_PORT = 0xe9, PARTS_MAX = 4, SERVICE_WRITE_MAX = 4096 };
+
+/* What a console's name may begin with. */
+static const struct {
+	const char *name;
+	bool (*open)(unsigned unit, const char *options);
+	void (*write)(unsigned unit, const char *bytes, uint64_t count);
+	unsigned unit;
+} kinds[] = {
+	{ "com1", stage_serial_open, stage_serial_write, 0 },
+	{ "com2", stage_serial_open, stage_serial_write, 1 },
+	{ "com3", stage_serial_open, stage_serial_write, 2 },
+	{ "com4", stage_serial_open, stage_serial_write, 3 },
+	{ "vga", stage_vga_open, stage_vga_write, 0 },
+};
+
+static size_t parts[PARTS_MAX], part_count;
+static bool chosen, midline;
+
+void stage_console_clear(void)
+{
+	part_count = 0;
+	chosen = true;
+}
+
+static bool is_open(size_t kind)
+{
+	for (size_t i = 0; i < part_count; i++)
+		if (parts[i] == kind)
+			return true;
+	return false;
+}
+
+static bool add(const char *name)
+{
+	size_t bytes = strcspn(name, ",");
+	const char *options = name[bytes] ? name + bytes + 1 : "";
+	for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
+		if (strlen(kinds[k].name) != bytes || memcmp(kinds[k].name, name, bytes) != 0)
+			continue;
+		if (!stage_is_called() && kinds[k].open(kinds[k].unit, options) && part_count < PARTS_MAX && !is_open(k))
+			parts[part_count++] = k;
+		return true;
+	}
+	return !strcmp(name, "none");
+}
+
+bool stage_console_add(const char *name)
+{
+	if (!chosen)
+		stage_console_clear();
+	return add(name);
+}
+
+static void write_to_caller(const char *bytes, uint64_t count)
+{
+	while (count) {
+		uint64_t piece = count < SERVICE_WRITE_MAX ? count : SERVICE_WRITE_MAX, result;
+		char copy[256]; /* the caller takes bytes from the window only; ours may be in the image */
+		if (piece > sizeof(copy))
+			piece = sizeof(copy);
+		memcpy(copy, bytes, piece);
+		__asm__ volatile("int %1" : "=a"(result) : "i"(KCHAIN_SERVICE_VECTOR), "a"(KCHAIN_SERVICE_WRITE), "D"(copy), "S"(piece) : "memory");
+		if (result != piece)
+			return;
+		bytes += piece;
+		count -= piece;
+	}
+}
+
+void stage_console_write(const char *bytes, uint64_t count)
+{
+	if (!count)
+		return;
+	if (stage_is_called()) {
+		write_to_caller(bytes, count);
+		return;
+	}
+	if (!chosen) {
+		chosen = true;
+		add("com1");
+		add("vga");
+	}
+	for (size_t i = 0; i < part_count; i++)
+		kinds[parts[i]].write(kinds[parts[i]].unit, bytes, count);
+	midline = bytes[count - 1] != '\n';
+}
+
+/* Bochs and QEMU: reading the port gives its own number where it is there. */
+static bool has_debug_port(void)
+{
+	static int known;
+	if (!known)
+		known = !stage_is_called() && stage_inb(DEBUG_PORT) == DEBUG_PORT ? 1 : -1;
+	return known > 0;
+}
+
+const char *stage_record_channel(void) { return has_debug_port() ? "debugcon" : "console"; }
+
+void stage_record(const char *json, uint64_t count)
+{
+	if (has_debug_port()) {
+		for (uint64_t i = 0; i < count; i++)
+			stage_outb(DEBUG_PORT, (uint8_t)json[i]);
+		stage_outb(DEBUG_PORT, '\n');
+		return;
+	}
+	static const char mark[] = "\n@kchain ";
+	stage_console_write(mark + !midline, sizeof(mark) - 1 - !midline);
+	stage_console_write(json, count);
+	stage_console_write("\n", 1);
+}

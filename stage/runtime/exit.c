@@ -1,0 +1,78 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* The end of a program, and the result it leaves. */
+
+#include "stage/boot.h"
+#include "stage/console.h"
+#include "stage/cpu.h"
+#include "stage/runtime.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { RESULT_MAX = 64 * 1024 };
+
+static char *result;
+static uint64_t result_bytes;
+
+bool stage_result_set(const char *json, uint64_t bytes)
+{
+	const struct kchain_call *call = stage_boot.call;
+	if (bytes > (call ? call->mailbox_bytes : RESULT_MAX))
+		return false;
+	if (call) {
+		memcpy((void *)call->mailbox, json, bytes);
+		((struct kchain_call *)call)->mailbox_used = bytes; /* the one field that is ours to write */
+		return true;
+	}
+	char *copy = malloc(bytes + 1);
+	if (!copy)
+		return false;
+	memcpy(copy, json, bytes);
+	free(result);
+	result = copy;
+	result_bytes = bytes;
+	return true;
+}
+
+static void record_exit(int status)
+{
+	static char record[RESULT_MAX + 64] STAGE_BOOT_ONLY;
+	int used = snprintf(record, sizeof(record), "{\"event\":\"exit\",\"status\":%d", status);
+	if (result) {
+		static const char key[] = ",\"result\":";
+		memcpy(record + used, key, sizeof(key) - 1);
+		used += (int)sizeof(key) - 1;
+		memcpy(record + used, result, result_bytes);
+		used += (int)result_bytes;
+	}
+	record[used++] = '}';
+	stage_record(record, (uint64_t)used);
+}
+
+/* QEMU: isa-debug-exit where the command line added it (its status becomes 2 * n + 1), else the power management's sleep
+ * register where QEMU's firmware puts it; known to be QEMU by CPUID's hypervisor leaf, else no port is guessed at. */
+static void leave_emulator(int status)
+{
+	enum { DEBUG_EXIT = 0xf4, STATUS_MAX = 127, PM1A_CONTROL = 0x604, SLEEP_S5 = 0x2000, HYPERVISOR = 31 };
+	if (!(stage_cpuid(1, 0).c >> HYPERVISOR))
+		return;
+	struct stage_cpuid id = stage_cpuid(0x40000000, 0);
+	if (memcmp(&id.b, "TCGTCGTCGTCG", 12) != 0 && memcmp(&id.b, "KVMKVMKVM\0\0\0", 12) != 0)
+		return;
+	stage_outl(DEBUG_EXIT, (uint32_t)(status > STATUS_MAX ? STATUS_MAX : status));
+	stage_outw(PM1A_CONTROL, SLEEP_S5);
+}
+
+_Noreturn void stage_exit(int status)
+{
+	if (stage_is_called()) {
+		__asm__ volatile("int %0" : : "i"(KCHAIN_SERVICE_VECTOR), "a"((uint64_t)KCHAIN_SERVICE_EXIT), "D"((uint64_t)status));
+		__builtin_unreachable();
+	}
+	record_exit(status);
+	leave_emulator(status);
+	stage_halt();
+}

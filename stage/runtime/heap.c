@@ -1,0 +1,124 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Pages for the C library: a list of stretches of memory, each with a bitmap of its pages in front. musl asks for many small
+ * pieces; taking each from the claims would fill their list. */
+
+#include "stage/boot.h"
+#include "stage/pages.h"
+#include "stage/runtime.h"
+
+#include <string.h>
+
+enum { STRETCH_BYTES = 1024 * 1024, WORD_BITS = 64 };
+
+struct stretch {
+	struct stretch *next;
+	uint64_t bytes;       /* header included */
+	uint64_t pages;       /* that can be handed out */
+	uint8_t *first;
+	bool claimed;         /* goes back to the claims when empty */
+	uint64_t used[];      /* one bit a page */
+};
+
+static struct stretch *stretches;
+
+static uint64_t header_bytes(uint64_t bytes)
+{
+	uint64_t words = bytes / STAGE_PAGE / WORD_BITS + 1;
+	return (sizeof(struct stretch) + words * sizeof(uint64_t) + STAGE_PAGE - 1) & ~(uint64_t)(STAGE_PAGE - 1);
+}
+
+static bool is_used(const struct stretch *s, uint64_t page) { return s->used[page / WORD_BITS] >> (page % WORD_BITS) & 1; }
+
+static void mark(struct stretch *s, uint64_t page, uint64_t count, bool used)
+{
+	for (uint64_t i = page; i < page + count; i++) {
+		uint64_t bit = (uint64_t)1 << (i % WORD_BITS);
+		s->used[i / WORD_BITS] = used ? s->used[i / WORD_BITS] | bit : s->used[i / WORD_BITS] & ~bit;
+	}
+}
+
+static struct stretch *add(void *virt, uint64_t bytes, bool claimed)
+{
+	uint64_t header = header_bytes(bytes);
+	if (bytes <= header)
+		return NULL;
+	struct stretch *s = virt;
+	memset(s, 0, header);
+	*s = (struct stretch){ .next = stretches, .bytes = bytes, .pages = (bytes - header) / STAGE_PAGE,
+			       .first = (uint8_t *)virt + header, .claimed = claimed };
+	stretches = s;
+	return s;
+}
+
+void stage_heap_add(void *virt, uint64_t bytes) { add(virt, bytes, false); }
+
+static void *take(struct stretch *s, uint64_t pages)
+{
+	uint64_t run = 0;
+	for (uint64_t i = 0; i < s->pages; i++) {
+		run = is_used(s, i) ? 0 : run + 1;
+		if (run < pages)
+			continue;
+		uint64_t first = i + 1 - pages;
+		mark(s, first, pages, true);
+		return memset(s->first + first * STAGE_PAGE, 0, pages * STAGE_PAGE);
+	}
+	return NULL;
+}
+
+static struct stretch *grow(uint64_t bytes)
+{
+	if (stage_is_called())
+		return NULL;
+	uint64_t least = bytes + header_bytes(bytes), want = least > STRETCH_BYTES ? least : STRETCH_BYTES;
+	for (; want >= least; want = least) {
+		uint64_t phys = stage_pages_alloc(want, STAGE_PAGE, CHAIN_OWNER_HEAP);
+		if (phys)
+			return add(stage_phys_to_virt(phys), want, true);
+		if (want == least)
+			break;
+	}
+	return NULL;
+}
+
+void *stage_heap_map(uint64_t bytes)
+{
+	uint64_t whole;
+	if (!bytes || bytes > UINT64_MAX / 2 || !chain_align_up(bytes, STAGE_PAGE, &whole))
+		return NULL;
+	for (struct stretch *s = stretches; s; s = s->next) {
+		void *got = take(s, whole / STAGE_PAGE);
+		if (got)
+			return got;
+	}
+	struct stretch *s = grow(whole);
+	return s ? take(s, whole / STAGE_PAGE) : NULL;
+}
+
+static bool is_empty(const struct stretch *s)
+{
+	for (uint64_t i = 0; i < (s->pages + WORD_BITS - 1) / WORD_BITS; i++)
+		if (s->used[i])
+			return false;
+	return true;
+}
+
+bool stage_heap_unmap(void *virt, uint64_t bytes)
+{
+	uint64_t v = (uint64_t)virt, pages = (bytes + STAGE_PAGE - 1) / STAGE_PAGE;
+	for (struct stretch **link = &stretches; *link; link = &(*link)->next) {
+		struct stretch *s = *link;
+		uint64_t first = (uint64_t)s->first;
+		if (v < first || (v - first) / STAGE_PAGE >= s->pages || pages > s->pages - (v - first) / STAGE_PAGE)
+			continue;
+		mark(s, (v - first) / STAGE_PAGE, pages, false);
+		if (s->claimed && s->bytes > STRETCH_BYTES && is_empty(s)) {
+			*link = s->next;
+			stage_pages_free(stage_virt_to_phys(s), s->bytes);
+		}
+		return true;
+	}
+	return false;
+}

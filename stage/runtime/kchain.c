@@ -1,0 +1,85 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* The interface for authors of native kernels. */
+
+#include <kchain.h>
+
+#include "stage/boot.h"
+#include "stage/clock.h"
+#include "stage/console.h"
+#include "stage/pages.h"
+#include "stage/runtime.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool find_handoff(const char **text, size_t *bytes)
+{
+	static const char name[] = "kchain-handoff";
+	if (stage_is_called()) {
+		*text = (const char *)stage_boot.call->handoff;
+		*bytes = stage_boot.call->handoff_bytes;
+		return *bytes > 0;
+	}
+	const struct chain_bootinfo *info = stage_bootinfo();
+	for (size_t i = 0; i < info->module_count; i++) {
+		if (strncmp(info->modules[i].string, name, sizeof(name) - 1) != 0)
+			continue;
+		*text = stage_phys_to_virt(info->modules[i].range.base);
+		*bytes = chain_range_bytes(info->modules[i].range);
+		return true;
+	}
+	return false;
+}
+
+bool kchain_handoff(const char **text, size_t *bytes)
+{
+	static char *copy;
+	static size_t count;
+	const char *found;
+	if (!copy) {
+		if (!find_handoff(&found, &count))
+			return false;
+		copy = malloc(count + 1);
+		if (!copy)
+			return false;
+		memcpy(copy, found, count);
+		copy[count] = '\0';
+	}
+	*text = copy;
+	if (bytes)
+		*bytes = count;
+	return true;
+}
+
+bool kchain_result(const char *json) { return stage_result_set(json, strlen(json)); }
+
+size_t kchain_result_room(void) { return stage_is_called() ? stage_boot.call->mailbox_bytes : 64 * 1024; }
+
+const char *kchain_args(void)
+{
+	if (stage_is_called())
+		return (const char *)stage_boot.call->args;
+	return stage_bootinfo()->cmdline ? stage_bootinfo()->cmdline : "";
+}
+
+bool kchain_is_called(void) { return stage_is_called(); }
+unsigned kchain_index(void) { return stage_is_called() ? stage_boot.call->index : 0; }
+unsigned kchain_processor(void) { return stage_is_called() ? stage_boot.call->processor : 0; }
+uint64_t kchain_clock_us(void) { return stage_clock_us(); }
+void kchain_record(const char *json) { stage_record(json, strlen(json)); }
+
+bool kchain_file(const char *path, const void **bytes, size_t *count)
+{
+	struct fs_node node;
+	struct chain_error err = { 0 };
+	const uint8_t *start;
+	uint64_t size;
+	if (!stage_fs() || fs_lookup(stage_fs(), path, true, &node, &err) ||
+	    fs_file_bytes(stage_fs(), &node, &start, &size, &err))
+		return false;
+	*bytes = start;
+	*count = size;
+	return true;
+}

@@ -1,0 +1,113 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* What a process gets from Linux, for musl's own start-up code: arguments, auxiliary vector, program headers for the
+ * thread-local storage. Then set-up, the command line split into argv, and main. */
+
+#include "stage/start.h"
+
+#include "random.h"
+#include "stage/boot.h"
+#include "stage/clock.h"
+#include "stage/console.h"
+#include "stage/cpu.h"
+#include "stage/runtime.h"
+
+#include <elf.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ARGS_MAX = 256, AUX_PAIRS = 10 };
+
+extern const uint8_t stage_tls_start[], stage_tls_bytes[], stage_tls_file_bytes[];
+
+int main(int argc, char **argv, char **envp);
+int __libc_start_main(int (*main)(int, char **, char **), int argc, char **argv, void (*init)(void), void (*fini)(void),
+		      void (*ldso)(void));
+/* In libcrypto; there only when something of it was linked. It reads CPUID, so AVX must be on by now. */
+void OPENSSL_cpuid_setup(void) __attribute__((weak));
+
+static stage_set_up *machine_set_up;
+static const char *program_name = "kernel";
+
+void stage_set_name(const char *name) { program_name = name; }
+const char *stage_name(void) { return program_name; }
+
+/* Words are separated by blanks; a quoted stretch ("…") keeps its own. The first argument is the kernel's name. */
+static int split(char *text, char **argv)
+{
+	int argc = 0;
+	while (*text) {
+		while (*text == ' ' || *text == '\t')
+			text++;
+		if (!*text)
+			break;
+		if (argc == ARGS_MAX)
+			stage_panic("more than %d arguments", ARGS_MAX);
+		char *out = argv[argc++] = text;
+		bool quoted = false;
+		for (; *text && (quoted || (*text != ' ' && *text != '\t')); text++) {
+			if (*text == '"')
+				quoted = !quoted;
+			else
+				*out++ = *text;
+		}
+		bool more = *text;
+		*out = '\0';
+		text += more;
+	}
+	return argc;
+}
+
+static const char *command_line(void)
+{
+	if (stage_is_called())
+		return (const char *)stage_boot.call->args;
+	return stage_bootinfo()->cmdline ? stage_bootinfo()->cmdline : "";
+}
+
+static int run(int argc, char **argv, char **envp)
+{
+	(void)argc;
+	(void)argv;
+	struct chain_error err = { 0 };
+	chain_bootinfo_init(stage_bootinfo());
+	if (machine_set_up && machine_set_up(&err)) {
+		char text[512];
+		chain_error_format(&err, text, sizeof(text));
+		stage_panic("%s", text);
+	}
+	if (OPENSSL_cpuid_setup)
+		OPENSSL_cpuid_setup();
+	static char *args[ARGS_MAX + 1];
+	char *text = strdup(command_line());
+	if (!text)
+		stage_panic("no memory for the command line");
+	int count = split(text, args);
+	args[count] = NULL;
+	return main(count, args, envp);
+}
+
+_Noreturn void stage_start(stage_set_up *set_up)
+{
+	static char name[] = "kernel";
+	static uint64_t random_bytes[2];
+	static Elf64_Phdr tls;
+	static struct {
+		char *argv[2], *envp[1];
+		uint64_t aux[AUX_PAIRS][2];
+	} start;
+	tls = (Elf64_Phdr){ .p_type = PT_TLS, .p_vaddr = (uint64_t)stage_tls_start, .p_memsz = (uint64_t)stage_tls_bytes,
+			    .p_filesz = (uint64_t)stage_tls_file_bytes, .p_align = 16 };
+	stage_random_fill(random_bytes, sizeof(random_bytes));
+	const uint64_t aux[AUX_PAIRS][2] = {
+		{ AT_PHDR, (uint64_t)&tls }, { AT_PHENT, sizeof(tls) }, { AT_PHNUM, tls.p_memsz ? 1 : 0 },
+		{ AT_PAGESZ, 4096 }, { AT_RANDOM, (uint64_t)random_bytes }, { AT_HWCAP, stage_cpuid(1, 0).d },
+		{ AT_SECURE, 0 }, { AT_NULL, 0 },
+	};
+	memcpy(start.aux, aux, sizeof(aux));
+	start.argv[0] = name;
+	machine_set_up = set_up;
+	exit(__libc_start_main(run, 1, start.argv, NULL, NULL, NULL));
+}
