@@ -1,0 +1,280 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Lays an image out and writes it: all places are final before the first byte goes to the sink; digests that are only known
+ * when the data has gone by (the manifest's lines, and the id of it all) are written behind. */
+#include "bake_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { PATH_MAX_BYTES = 1023 /* CHAIN_IMAGE_PATH_BYTES less the terminator */ };
+
+struct bake {
+	const struct chain_bake_request *request;
+	struct chain_bake_result *result;
+	struct bake_stage stage;
+	struct fs_writer *writer;
+	const struct fs_placed *placed;
+	size_t placed_count;
+	struct bake_entry *entries; /* owned */
+	uint8_t *meta;              /* owned: the filesystem's metadata, hashed when it is complete */
+	uint64_t meta_bytes;
+	struct chain_sha256 given;  /* of a file whose digest was given, as it goes by */
+	struct bake_part_line lines[BAKE_PART_LINES];
+};
+
+const char *chain_bake_part_name(enum chain_bake_part_kind kind)
+{
+	static const char *const names[CHAIN_BAKE_PART_COUNT] = { "elf", "stage", "manifest", "fs-meta", "files", "sections" };
+
+	return (unsigned)kind < CHAIN_BAKE_PART_COUNT ? names[kind] : "unknown";
+}
+
+static enum chain_status path_check(const struct fs_spec *spec, struct chain_error *err)
+{
+	if (strlen(spec->path) > PATH_MAX_BYTES)
+		return chain_fail(err, CHAIN_E_LIMIT, spec->path, NULL, strlen(spec->path), PATH_MAX_BYTES, 0, 0);
+	for (const unsigned char *c = (const unsigned char *)spec->path; *c; c++)
+		if (*c < 0x20 || *c == 0x7f)
+			return chain_fail(err, CHAIN_E_BAKE_PATH, spec->path, "a path can't hold control characters", 0, 0, 0, 0);
+	if (spec->type != FS_REGULAR && spec->type != FS_DIRECTORY && spec->type != FS_SYMLINK)
+		return chain_fail(err, CHAIN_E_BAKE_NOT_BAKEABLE, spec->path, "a device, pipe or socket", 0, 0, 0, 0);
+	return CHAIN_OK;
+}
+
+static enum chain_status request_check(const struct chain_bake_request *r, struct chain_error *err)
+{
+	const size_t name_bytes = r->name ? strlen(r->name) : 0;
+
+	if (name_bytes >= CHAIN_IMAGE_NAME_BYTES)
+		return chain_fail(err, CHAIN_E_BAKE_NAME, r->name, NULL, name_bytes, CHAIN_IMAGE_NAME_BYTES - 1, 0, 0);
+	if (r->base % BAKE_BLOCK != 0 || r->base < 0x100000 || r->base > UINT32_MAX)
+		return chain_fail(err, CHAIN_E_BAKE_BAD_BASE, r->name ? r->name : "image", NULL, r->base, 0, 0, 0);
+	for (size_t i = 0; i < r->spec_count; i++) {
+		const enum chain_status status = path_check(&r->specs[i], err);
+
+		if (status != CHAIN_OK)
+			return status;
+	}
+	return CHAIN_OK;
+}
+
+static enum chain_status tree_layout(struct bake *bake, struct chain_error *err)
+{
+	const struct chain_bake_request *r = bake->request;
+	enum chain_status status = fs_writer_new(&bake->writer, err);
+
+	for (size_t i = 0; status == CHAIN_OK && i < r->spec_count; i++)
+		status = fs_writer_add(bake->writer, &r->specs[i], err);
+	if (status == CHAIN_OK)
+		status = fs_writer_layout(bake->writer, err);
+	if (status != CHAIN_OK)
+		return status;
+	bake->placed = fs_writer_placed(bake->writer, &bake->placed_count);
+	bake->meta_bytes = fs_writer_meta_bytes(bake->writer);
+	bake->meta = calloc(1, bake->meta_bytes);
+	bake->entries = calloc(bake->placed_count + 1, sizeof(*bake->entries));
+	if (!bake->meta || !bake->entries)
+		return chain_fail(err, CHAIN_E_NO_MEMORY, "image", NULL, bake->meta_bytes, 0, 0, 0);
+	for (size_t i = 0; i < bake->placed_count; i++) {
+		const struct fs_placed *p = &bake->placed[i];
+
+		bake->entries[i] = (struct bake_entry){ .path = p->spec->path, .bytes = p->size_bytes,
+							.link = p->spec->type == FS_SYMLINK };
+		bake->result->content_bytes += p->size_bytes;
+		if (p->shared)
+			bake->result->shared_bytes += p->size_bytes;
+	}
+	bake->result->entry_count = bake->placed_count;
+	return CHAIN_OK;
+}
+
+/* Where everything lies, for a manifest of `manifest_bytes`. */
+static void places_set(struct bake *bake, uint64_t manifest_bytes)
+{
+	struct chain_bake_result *out = bake->result;
+	struct chain_image_header *h = &out->header;
+	const uint64_t fs_bytes = fs_writer_image_bytes(bake->writer), stage_bytes = bake->stage.bytes_count;
+	const uint64_t block = BAKE_BLOCK - 1, big = CHAIN_IMAGE_FS_ALIGN - 1, base = bake->request->base;
+
+	/* the sums stay far below 2^64: base and stage below 4 GiB, the filesystem at most 2^32 blocks */
+	h->manifest_bytes = manifest_bytes;
+	h->manifest_offset = (bake->stage.memory_bytes + block) & ~block;
+	h->fs_offset = ((base + h->manifest_offset + manifest_bytes + big) & ~big) - base;
+	h->fs_bytes = fs_bytes;
+	h->fs_memory_bytes = (fs_bytes + big) & ~big;
+	h->file_base = BAKE_BLOCK;
+	h->file_manifest = (h->file_base + stage_bytes + block) & ~block;
+	h->file_fs = (h->file_manifest + manifest_bytes + block) & ~block;
+
+	const uint64_t fs_phys = base + h->fs_offset, meta = bake->meta_bytes;
+	const struct chain_bake_part parts[CHAIN_BAKE_PART_COUNT] = {
+		[CHAIN_BAKE_ELF] = { 0, BAKE_BLOCK, 0, 0 },
+		[CHAIN_BAKE_STAGE] = { h->file_base, stage_bytes, base, bake->stage.memory_bytes },
+		[CHAIN_BAKE_MANIFEST] = { h->file_manifest, manifest_bytes, base + h->manifest_offset, manifest_bytes },
+		[CHAIN_BAKE_FS_META] = { h->file_fs, meta, fs_phys, meta },
+		[CHAIN_BAKE_FILES] = { h->file_fs + meta, fs_bytes - meta, fs_phys + meta, h->fs_memory_bytes - meta },
+		[CHAIN_BAKE_SECTIONS] = { h->file_fs + fs_bytes, 0, 0, 0 },
+	};
+	static const enum chain_bake_part_kind lines[BAKE_PART_LINES] = { CHAIN_BAKE_ELF, CHAIN_BAKE_STAGE, CHAIN_BAKE_FS_META,
+									  CHAIN_BAKE_SECTIONS };
+	uint8_t sections[BAKE_SECTIONS_MAX];
+
+	memcpy(out->parts, parts, sizeof(parts));
+	out->memory_end = fs_phys + h->fs_memory_bytes;
+	out->parts[CHAIN_BAKE_SECTIONS].bytes = bake_elf_sections(out, sections);
+	out->file_bytes = out->parts[CHAIN_BAKE_SECTIONS].offset + out->parts[CHAIN_BAKE_SECTIONS].bytes;
+	for (size_t i = 0; i < BAKE_PART_LINES; i++)
+		bake->lines[i] = (struct bake_part_line){ .name = chain_bake_part_name(lines[i]),
+							  .offset = out->parts[lines[i]].offset,
+							  .bytes = out->parts[lines[i]].bytes };
+}
+
+/* The manifest names offsets that depend on its own size. They only grow with it, so this ends after two or three rounds. */
+static enum chain_status image_layout(struct bake *bake, struct chain_error *err)
+{
+	struct chain_bake_result *out = bake->result;
+	uint64_t bytes = 0, wanted;
+
+	memcpy(&out->header, bake->stage.bytes + bake->stage.header_at, sizeof(out->header));
+	out->header.flags = bake->request->flags;
+	out->header.base = bake->request->base;
+	if (bake->request->name)
+		memcpy(out->header.name, bake->request->name, strlen(bake->request->name) + 1);
+	out->entry = bake->stage.entry;
+	for (;;) {
+		places_set(bake, bytes);
+		wanted = bake_manifest_write(bake->lines, bake->entries, bake->placed_count, NULL);
+		if (wanted == bytes)
+			break;
+		bytes = wanted;
+	}
+	if (out->memory_end > (uint64_t)UINT32_MAX + 1)
+		return chain_fail(err, CHAIN_E_BAKE_TOO_LARGE, bake->request->name ? bake->request->name : "image", NULL,
+				  out->memory_end, (uint64_t)UINT32_MAX + 1, 0, 0);
+	return CHAIN_OK;
+}
+
+static enum chain_status emit(struct bake *bake, uint64_t offset, const void *bytes, size_t count, struct chain_error *err)
+{
+	return count > 0 ? bake->request->sink(bake->request->ctx, offset, bytes, count, err) : CHAIN_OK;
+}
+
+/* A digest that was given decided which files are stored once, so it has to be true of the bytes that are stored. */
+static enum chain_status data_read(void *ctx, const struct fs_spec *spec, uint64_t offset, void *buf, size_t count,
+				   struct chain_error *err)
+{
+	struct bake *bake = ctx;
+	const enum chain_status status = bake->request->source(bake->request->ctx, spec, offset, buf, count, err);
+	uint8_t digest[CHAIN_SHA256_BYTES];
+
+	if (status != CHAIN_OK || !spec->sha256)
+		return status;
+	if (offset == 0)
+		chain_sha256_init(&bake->given);
+	chain_sha256_update(&bake->given, buf, count);
+	if (offset + count < spec->size_bytes)
+		return CHAIN_OK;
+	chain_sha256_final(&bake->given, digest);
+	if (memcmp(digest, spec->sha256, sizeof(digest)) != 0)
+		return chain_fail(err, CHAIN_E_BAKE_CHANGED, spec->path, "its digest is another than a moment ago", 0, 0, 0, 0);
+	return CHAIN_OK;
+}
+
+static enum chain_status fs_take(void *ctx, uint64_t offset, const void *buf, size_t count, struct chain_error *err)
+{
+	struct bake *bake = ctx;
+	const uint8_t *bytes = buf;
+
+	if (offset < bake->meta_bytes) {
+		const uint64_t room = bake->meta_bytes - offset;
+		const size_t piece = count < room ? count : (size_t)room;
+
+		memcpy(bake->meta + offset, bytes, piece);
+		offset += piece;
+		bytes += piece;
+		count -= piece;
+	}
+	return emit(bake, bake->result->header.file_fs + offset, bytes, count, err);
+}
+
+static struct bake_part_line *line_of(struct bake *bake, enum chain_bake_part_kind kind)
+{
+	size_t i = 0;
+
+	while (strcmp(bake->lines[i].name, chain_bake_part_name(kind)) != 0)
+		i++;
+	return &bake->lines[i];
+}
+
+static enum chain_status part_emit(struct bake *bake, enum chain_bake_part_kind kind, const void *bytes, struct chain_error *err)
+{
+	struct bake_part_line *line = line_of(bake, kind);
+
+	chain_sha256_of(bytes, line->bytes, line->sha256);
+	return emit(bake, line->offset, bytes, (size_t)line->bytes, err);
+}
+
+static enum chain_status parts_emit(struct bake *bake, struct chain_error *err)
+{
+	uint8_t headers[BAKE_BLOCK], sections[BAKE_SECTIONS_MAX];
+	enum chain_status status;
+
+	bake_elf_headers(bake->result, &bake->stage, headers);
+	memcpy(bake->stage.bytes + bake->stage.header_at, &bake->result->header, sizeof(bake->result->header));
+	status = part_emit(bake, CHAIN_BAKE_ELF, headers, err);
+	if (status == CHAIN_OK)
+		status = part_emit(bake, CHAIN_BAKE_STAGE, bake->stage.bytes, err);
+	if (status == CHAIN_OK)
+		status = fs_writer_emit(bake->writer, data_read, fs_take, bake, err);
+	if (status == CHAIN_OK)
+		status = part_emit(bake, CHAIN_BAKE_FS_META, bake->meta, err);
+	bake_elf_sections(bake->result, sections);
+	return status == CHAIN_OK ? part_emit(bake, CHAIN_BAKE_SECTIONS, sections, err) : status;
+}
+
+static enum chain_status manifest_emit(struct bake *bake, struct chain_error *err)
+{
+	struct chain_bake_result *out = bake->result;
+	const uint64_t bytes = out->header.manifest_bytes;
+	char *text = malloc(bytes);
+	enum chain_status status;
+
+	if (!text)
+		return chain_fail(err, CHAIN_E_NO_MEMORY, "manifest", NULL, bytes, 0, 0, 0);
+	for (size_t i = 0; i < bake->placed_count; i++)
+		bake->entries[i].sha256 = bake->placed[i].sha256;
+	bake_manifest_write(bake->lines, bake->entries, bake->placed_count, text);
+	chain_sha256_of(text, bytes, out->id);
+	memcpy(out->header.id, out->id, sizeof(out->id));
+	status = emit(bake, out->header.file_manifest, text, bytes, err);
+	free(text);
+	if (status != CHAIN_OK)
+		return status;
+	return emit(bake, out->header.file_base + bake->stage.header_at, &out->header, sizeof(out->header), err);
+}
+
+enum chain_status chain_bake(const struct chain_bake_request *request, struct chain_bake_result *out, struct chain_error *err)
+{
+	struct bake bake = { .request = request, .result = out };
+	enum chain_status status;
+
+	*out = (struct chain_bake_result){ .file_bytes = 0 };
+	status = request_check(request, err);
+	if (status == CHAIN_OK)
+		status = bake_stage_load(request, &bake.stage, err);
+	if (status == CHAIN_OK)
+		status = tree_layout(&bake, err);
+	if (status == CHAIN_OK)
+		status = image_layout(&bake, err);
+	if (status == CHAIN_OK)
+		status = parts_emit(&bake, err);
+	if (status == CHAIN_OK)
+		status = manifest_emit(&bake, err);
+	free(bake.entries);
+	free(bake.meta);
+	fs_writer_free(bake.writer);
+	bake_stage_free(&bake.stage);
+	return status;
+}

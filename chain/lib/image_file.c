@@ -1,0 +1,132 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* One baked file by its path. Links are followed by the manifest, not by the filesystem alone, so that each of their
+ * targets is checked before it is believed. */
+#include "image_internal.h"
+
+#include <string.h>
+
+struct walk {
+	const struct chain_image *image;
+	const char *subject;                /* the path that was asked for */
+	char done[CHAIN_IMAGE_PATH_BYTES];  /* "" or "/a/b": no link in it */
+	size_t done_bytes;
+	char rest[CHAIN_IMAGE_PATH_BYTES];  /* what is still to be walked */
+	unsigned links;
+};
+
+static enum chain_status too_long(const struct walk *walk, uint64_t bytes, struct chain_error *err)
+{
+	return chain_fail(err, CHAIN_E_LIMIT, walk->subject, NULL, bytes, CHAIN_IMAGE_PATH_BYTES - 1, 0, 0);
+}
+
+/* Reads a link's target, checks its digest, and puts it before the rest of the path. */
+static enum chain_status link_follow(struct walk *walk, const struct chain_manifest_entry *entry, struct chain_error *err)
+{
+	char target[CHAIN_IMAGE_PATH_BYTES];
+	uint8_t digest[CHAIN_SHA256_BYTES];
+	struct fs_node node;
+	enum chain_status status = fs_lookup(&walk->image->fs, walk->done, false, &node, err);
+	const size_t rest_bytes = strlen(walk->rest);
+
+	if (status != CHAIN_OK)
+		return status;
+	if (node.type != FS_SYMLINK)
+		return chain_fail(err, CHAIN_E_MANIFEST_KIND, walk->done, "a link", 0, 0, 0, 0);
+	if (node.size_bytes != entry->bytes)
+		return chain_fail(err, CHAIN_E_MANIFEST_SIZE, walk->done, NULL, entry->bytes, node.size_bytes, 0, 0);
+	if (++walk->links > CHAIN_IMAGE_LINKS_MAX)
+		return chain_fail(err, CHAIN_E_MANIFEST_LOOP, walk->subject, NULL, CHAIN_IMAGE_LINKS_MAX, 0, 0, 0);
+	if (node.size_bytes >= sizeof(target) - 1 - rest_bytes)
+		return too_long(walk, node.size_bytes + rest_bytes + 1, err);
+	status = fs_read(&walk->image->fs, &node, 0, target, node.size_bytes, err);
+	if (status != CHAIN_OK)
+		return status;
+	chain_sha256_of(target, node.size_bytes, digest);
+	status = image_digest_same(digest, entry->sha256, walk->done, err);
+	if (status != CHAIN_OK)
+		return status;
+	target[node.size_bytes] = '/';
+	memmove(walk->rest + node.size_bytes + 1, walk->rest, rest_bytes + 1);
+	memcpy(walk->rest, target, node.size_bytes + 1);
+	if (target[0] == '/') {
+		walk->done_bytes = 0;
+	} else {
+		while (walk->done_bytes > 0 && walk->done[--walk->done_bytes] != '/')
+			;
+	}
+	walk->done[walk->done_bytes] = '\0';
+	return CHAIN_OK;
+}
+
+/* Takes one component from `rest` to `done`; false at the end. */
+static enum chain_status component_take(struct walk *walk, bool *out_more, struct chain_error *err)
+{
+	char *start = walk->rest + strspn(walk->rest, "/");
+	const size_t bytes = strcspn(start, "/");
+
+	*out_more = bytes > 0;
+	if (bytes == 2 && memcmp(start, "..", 2) == 0) {
+		while (walk->done_bytes > 0 && walk->done[--walk->done_bytes] != '/')
+			;
+	} else if (bytes > 0 && !(bytes == 1 && *start == '.')) {
+		if (bytes + 2 > sizeof(walk->done) - walk->done_bytes)
+			return too_long(walk, walk->done_bytes + bytes + 1, err);
+		walk->done[walk->done_bytes++] = '/';
+		memcpy(walk->done + walk->done_bytes, start, bytes);
+		walk->done_bytes += bytes;
+	}
+	walk->done[walk->done_bytes] = '\0';
+	memmove(walk->rest, start + bytes, strlen(start + bytes) + 1);
+	return CHAIN_OK;
+}
+
+/* Walks to the file's own path and its line. */
+static enum chain_status resolve(struct walk *walk, struct chain_manifest_entry *out, struct chain_error *err)
+{
+	bool more, found = false;
+
+	for (;;) {
+		enum chain_status status = component_take(walk, &more, err);
+
+		if (status != CHAIN_OK || !more)
+			return status != CHAIN_OK ? status
+			       : found		  ? CHAIN_OK
+						  : chain_fail_subject(err, CHAIN_E_MANIFEST_NO_ENTRY, walk->subject);
+		found = chain_manifest_find(walk->image, walk->done, out, NULL) == CHAIN_OK;
+		if (found && out->kind == CHAIN_MANIFEST_LINK) {
+			found = false;
+			status = link_follow(walk, out, err);
+			if (status != CHAIN_OK)
+				return status;
+		}
+	}
+}
+
+enum chain_status chain_image_file(const struct chain_image *image, const char *path, const uint8_t **out_bytes,
+				   uint64_t *out_count, uint8_t out_sha256[CHAIN_SHA256_BYTES], struct chain_error *err)
+{
+	struct walk walk = { .image = image, .subject = path };
+	struct chain_manifest_entry entry;
+	struct fs_node node;
+	enum chain_status status;
+
+	if (strlen(path) >= sizeof(walk.rest))
+		return too_long(&walk, strlen(path), err);
+	strcpy(walk.rest, path);
+	status = resolve(&walk, &entry, err);
+	if (status == CHAIN_OK)
+		status = fs_lookup(&image->fs, walk.done, false, &node, err);
+	if (status != CHAIN_OK)
+		return status;
+	if (node.type != FS_REGULAR)
+		return chain_fail(err, CHAIN_E_MANIFEST_KIND, walk.done, "a file", 0, 0, 0, 0);
+	status = fs_file_bytes(&image->fs, &node, out_bytes, out_count, err);
+	if (status != CHAIN_OK)
+		return status;
+	if (*out_count != entry.bytes)
+		return chain_fail(err, CHAIN_E_MANIFEST_SIZE, walk.done, NULL, entry.bytes, *out_count, 0, 0);
+	chain_sha256_of(*out_bytes, *out_count, out_sha256);
+	return image_digest_same(out_sha256, entry.sha256, walk.done, err);
+}

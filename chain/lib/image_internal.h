@@ -1,0 +1,29 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* What image.c, image_manifest.c and image_verify.c share. */
+#ifndef CHAIN_IMAGE_INTERNAL_H
+#define CHAIN_IMAGE_INTERNAL_H
+
+#include "chain/image.h"
+
+/* The parts, in the manifest's order, which is that of their offsets. */
+enum image_part { IMAGE_PART_ELF, IMAGE_PART_STAGE, IMAGE_PART_FS_META, IMAGE_PART_SECTIONS, IMAGE_PART_COUNT };
+extern const char *const image_part_names[IMAGE_PART_COUNT];
+
+/* Checks every line and fills in fs_meta_bytes, entries_at and entry_count. `parts` receives the part lines. */
+enum chain_status image_manifest_check(struct chain_image *image, struct chain_manifest_entry parts[IMAGE_PART_COUNT],
+				       struct chain_error *err);
+
+/* Compares two digests; the detail of the error gives both. */
+enum chain_status image_digest_same(const uint8_t found[CHAIN_SHA256_BYTES], const uint8_t wanted[CHAIN_SHA256_BYTES],
+				    const char *subject, struct chain_error *err);
+
+/* The stage's file bytes with the id counted as zero. */
+void image_stage_digest(const struct chain_image *image, uint64_t offset, uint64_t bytes, uint8_t out[CHAIN_SHA256_BYTES]);
+
+/* Copies a path of the manifest and terminates it. CHAIN_E_LIMIT. */
+enum chain_status image_path_copy(const struct chain_manifest_entry *entry, char out[CHAIN_IMAGE_PATH_BYTES],
+				  struct chain_error *err);
+
+#endif

@@ -1,0 +1,190 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* The manifest's text (image_format.h): one strict pass over all lines when an image is opened, then walks and binary
+ * searches that may rely on it. */
+#include "image_internal.h"
+
+#include <string.h>
+
+const char *const image_part_names[IMAGE_PART_COUNT] = { "elf", "stage", "fs-meta", "sections" };
+
+struct line {
+	const char *at, *end; /* what of the line is not yet read; the newline is not part of it */
+};
+
+static bool take_word(struct line *line, const char *word)
+{
+	const size_t count = strlen(word);
+
+	if ((size_t)(line->end - line->at) < count || memcmp(line->at, word, count) != 0)
+		return false;
+	line->at += count;
+	return true;
+}
+
+static bool take_digest(struct line *line, uint8_t out[CHAIN_SHA256_BYTES])
+{
+	if (line->end - line->at < CHAIN_SHA256_HEX || !chain_sha256_from_hex(line->at, CHAIN_SHA256_HEX, out))
+		return false;
+	for (size_t i = 0; i < CHAIN_SHA256_HEX; i++)
+		if (line->at[i] >= 'A' && line->at[i] <= 'F')
+			return false; /* one way to write it, so that the same contents have the same id */
+	line->at += CHAIN_SHA256_HEX;
+	return true;
+}
+
+static bool take_number(struct line *line, uint64_t *out)
+{
+	const char *start = line->at;
+	uint64_t value = 0;
+
+	while (line->at < line->end && *line->at >= '0' && *line->at <= '9') {
+		if (__builtin_mul_overflow(value, 10u, &value) ||
+		    __builtin_add_overflow(value, (uint64_t)(*line->at - '0'), &value))
+			return false;
+		line->at++;
+	}
+	*out = value;
+	return line->at > start && (*start != '0' || line->at == start + 1);
+}
+
+static bool take_part(struct line *line, struct chain_manifest_entry *out)
+{
+	const char *space = memchr(line->at, ' ', (size_t)(line->end - line->at));
+
+	if (!space)
+		return false;
+	out->kind = CHAIN_MANIFEST_PART;
+	out->path = line->at;
+	out->path_bytes = (size_t)(space - line->at);
+	line->at = space;
+	return take_word(line, " ") && take_digest(line, out->sha256) && take_word(line, " ") &&
+	       take_number(line, &out->offset) && take_word(line, " ") && take_number(line, &out->bytes) &&
+	       line->at == line->end;
+}
+
+static bool take_entry(struct line *line, struct chain_manifest_entry *out)
+{
+	out->offset = 0;
+	if (!take_digest(line, out->sha256) || !take_word(line, " ") || !take_number(line, &out->bytes) ||
+	    !take_word(line, " ") || line->end - line->at < 2 || *line->at != '/')
+		return false;
+	out->path = line->at;
+	out->path_bytes = (size_t)(line->end - line->at);
+	for (const char *c = line->at; c < line->end; c++)
+		if ((unsigned char)*c < 0x20 || *c == 0x7f)
+			return false;
+	return true;
+}
+
+static bool line_parse(const char *text, uint64_t bytes, uint64_t *cursor, struct chain_manifest_entry *out)
+{
+	const char *start = text + *cursor;
+	const char *newline = *cursor < bytes ? memchr(start, '\n', (size_t)(bytes - *cursor)) : NULL;
+	struct line line = { start, newline };
+
+	if (!newline)
+		return false;
+	*cursor += (uint64_t)(newline - start) + 1;
+	if (take_word(&line, "part "))
+		return take_part(&line, out);
+	out->kind = CHAIN_MANIFEST_FILE;
+	if (take_word(&line, "file "))
+		return take_entry(&line, out);
+	out->kind = CHAIN_MANIFEST_LINK;
+	return take_word(&line, "link ") && take_entry(&line, out);
+}
+
+static int path_compare(const char *a, size_t a_bytes, const char *b, size_t b_bytes)
+{
+	const int order = memcmp(a, b, a_bytes < b_bytes ? a_bytes : b_bytes);
+
+	if (order != 0)
+		return order;
+	return a_bytes < b_bytes ? -1 : a_bytes > b_bytes;
+}
+
+static enum chain_status malformed(struct chain_error *err, uint64_t line, const char *what)
+{
+	return chain_fail(err, CHAIN_E_MANIFEST_MALFORMED, "manifest", what, line, 0, 0, 0);
+}
+
+enum chain_status image_manifest_check(struct chain_image *image, struct chain_manifest_entry parts[IMAGE_PART_COUNT],
+				       struct chain_error *err)
+{
+	const uint64_t first = sizeof(CHAIN_MANIFEST_FIRST_LINE) - 1;
+	struct chain_manifest_entry entry, before = { .path_bytes = 0 };
+	uint64_t cursor = first, line = 2;
+
+	if (image->manifest_bytes < first || memcmp(image->manifest, CHAIN_MANIFEST_FIRST_LINE, first) != 0)
+		return malformed(err, 1, "it should be \"kchain-manifest 1\"");
+	for (size_t i = 0; i < IMAGE_PART_COUNT; i++, line++) {
+		if (!line_parse(image->manifest, image->manifest_bytes, &cursor, &parts[i]) ||
+		    parts[i].kind != CHAIN_MANIFEST_PART || parts[i].path_bytes != strlen(image_part_names[i]) ||
+		    memcmp(parts[i].path, image_part_names[i], parts[i].path_bytes) != 0)
+			return malformed(err, line, "a part was expected: elf, stage, fs-meta, sections, in this order");
+	}
+	image->entries_at = cursor;
+	image->entry_count = 0;
+	for (; cursor < image->manifest_bytes; line++, before = entry, image->entry_count++) {
+		if (!line_parse(image->manifest, image->manifest_bytes, &cursor, &entry) ||
+		    entry.kind == CHAIN_MANIFEST_PART)
+			return malformed(err, line, "neither a file nor a link");
+		if (before.path_bytes > 0 &&
+		    path_compare(before.path, before.path_bytes, entry.path, entry.path_bytes) >= 0)
+			return malformed(err, line, "not behind the path before it");
+	}
+	return CHAIN_OK;
+}
+
+bool chain_manifest_next(const struct chain_image *image, uint64_t *cursor, struct chain_manifest_entry *out)
+{
+	if (*cursor == 0)
+		*cursor = sizeof(CHAIN_MANIFEST_FIRST_LINE) - 1;
+	return line_parse(image->manifest, image->manifest_bytes, cursor, out);
+}
+
+static bool find(const struct chain_image *image, const char *path, size_t path_bytes, struct chain_manifest_entry *out)
+{
+	uint64_t low = image->entries_at, high = image->manifest_bytes; /* both at the start of a line */
+
+	while (low < high) {
+		uint64_t middle = low + (high - low) / 2;
+
+		while (middle > low && image->manifest[middle - 1] != '\n')
+			middle--;
+		uint64_t next = middle;
+
+		if (!line_parse(image->manifest, image->manifest_bytes, &next, out))
+			return false;
+		const int order = path_compare(path, path_bytes, out->path, out->path_bytes);
+
+		if (order == 0)
+			return true;
+		if (order < 0)
+			high = middle;
+		else
+			low = next;
+	}
+	return false;
+}
+
+enum chain_status chain_manifest_find(const struct chain_image *image, const char *path, struct chain_manifest_entry *out,
+				      struct chain_error *err)
+{
+	if (!find(image, path, strlen(path), out))
+		return chain_fail_subject(err, CHAIN_E_MANIFEST_NO_ENTRY, path);
+	return CHAIN_OK;
+}
+
+enum chain_status image_path_copy(const struct chain_manifest_entry *entry, char out[CHAIN_IMAGE_PATH_BYTES],
+				  struct chain_error *err)
+{
+	if (entry->path_bytes >= CHAIN_IMAGE_PATH_BYTES)
+		return chain_fail(err, CHAIN_E_LIMIT, "path in the manifest", NULL, entry->path_bytes,
+				  CHAIN_IMAGE_PATH_BYTES - 1, 0, 0);
+	memcpy(out, entry->path, entry->path_bytes);
+	out[entry->path_bytes] = '\0';
+	return CHAIN_OK;
+}

@@ -1,0 +1,230 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Every byte of an image: digests of parts, files and links, and zeros everywhere else. Contents are read in the order
+ * in which they lie, each stretch once however many names it has. */
+#include "image_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { CHUNK = 1 << 20 };
+
+/* A file's or link's data, and the line of the manifest that vouches for it. */
+struct extent {
+	uint64_t offset, bytes; /* in the filesystem */
+	uint64_t cursor;
+};
+
+struct verify {
+	const struct chain_image *image;
+	chain_image_progress *progress;
+	void *ctx;
+	uint64_t done, total;
+	struct extent *extents;
+	uint64_t count;
+};
+
+static void heard(struct verify *v, uint64_t bytes)
+{
+	v->done += bytes;
+	if (v->progress)
+		v->progress(v->ctx, v->done, v->total);
+}
+
+/* `at`: offset of the bytes in the file or memory, for the error. */
+static enum chain_status zero_check(const uint8_t *bytes, uint64_t count, uint64_t at, const char *subject,
+				    struct chain_error *err)
+{
+	if (count == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, (size_t)count - 1) == 0))
+		return CHAIN_OK;
+	while (*bytes == 0) {
+		bytes++;
+		at++;
+	}
+	return chain_fail(err, CHAIN_E_IMAGE_NOT_ZERO, subject, NULL, at, *bytes, 0, 0);
+}
+
+static void hash(struct verify *v, const uint8_t *bytes, uint64_t count, uint8_t out[CHAIN_SHA256_BYTES])
+{
+	struct chain_sha256 ctx;
+
+	chain_sha256_init(&ctx);
+	while (count > 0) {
+		const uint64_t piece = count < CHUNK ? count : CHUNK;
+
+		chain_sha256_update(&ctx, bytes, piece);
+		heard(v, piece);
+		bytes += piece;
+		count -= piece;
+	}
+	chain_sha256_final(&ctx, out);
+}
+
+void image_stage_digest(const struct chain_image *image, uint64_t offset, uint64_t bytes, uint8_t out[CHAIN_SHA256_BYTES])
+{
+	static const uint8_t no_id[CHAIN_SHA256_BYTES] = { 0 };
+	const uint64_t id_at = image->header_at + offsetof(struct chain_image_header, id);
+	const uint64_t behind = id_at + sizeof(no_id);
+	struct chain_sha256 ctx;
+
+	chain_sha256_init(&ctx);
+	chain_sha256_update(&ctx, image->bytes + offset, id_at - offset);
+	chain_sha256_update(&ctx, no_id, sizeof(no_id));
+	chain_sha256_update(&ctx, image->bytes + behind, offset + bytes - behind);
+	chain_sha256_final(&ctx, out);
+}
+
+static enum chain_status parts_verify(struct verify *v, struct chain_error *err)
+{
+	const struct chain_image *image = v->image;
+	struct chain_manifest_entry part;
+	uint8_t digest[CHAIN_SHA256_BYTES];
+	uint64_t cursor = 0;
+
+	for (size_t i = 0; i < IMAGE_PART_COUNT; i++) {
+		if (!chain_manifest_next(image, &cursor, &part))
+			return chain_fail(err, CHAIN_E_MANIFEST_MALFORMED, "manifest", "a part is missing", i + 2, 0, 0, 0);
+		if (i == IMAGE_PART_STAGE)
+			image_stage_digest(image, part.offset, part.bytes, digest);
+		else
+			chain_sha256_of(image->bytes + part.offset, part.bytes, digest);
+		heard(v, part.bytes);
+		const enum chain_status status = image_digest_same(digest, part.sha256, image_part_names[i], err);
+
+		if (status != CHAIN_OK)
+			return status;
+	}
+	return CHAIN_OK;
+}
+
+/* The bytes between parts, manifest and filesystem. */
+static enum chain_status gaps_verify(const struct chain_image *image, struct chain_error *err)
+{
+	const struct chain_image_header *h = &image->header;
+	struct chain_manifest_entry stage;
+	uint64_t cursor = 0, at;
+	enum chain_status status;
+
+	(void)chain_manifest_next(image, &cursor, &stage);
+	if (!chain_manifest_next(image, &cursor, &stage))
+		return chain_fail(err, CHAIN_E_MANIFEST_MALFORMED, "manifest", "the stage is missing", 3, 0, 0, 0);
+	at = stage.offset + stage.bytes;
+	status = zero_check(image->bytes + at, h->file_manifest - at, at, "padding before the manifest", err);
+	if (status != CHAIN_OK)
+		return status;
+	at = h->file_manifest + h->manifest_bytes;
+	return zero_check(image->bytes + at, h->file_fs - at, at, "padding before the filesystem", err);
+}
+
+static int extent_order(const void *a, const void *b)
+{
+	const struct extent *x = a, *y = b;
+
+	if (x->offset != y->offset)
+		return x->offset < y->offset ? -1 : 1;
+	if (x->bytes != y->bytes)
+		return x->bytes < y->bytes ? -1 : 1;
+	return x->cursor < y->cursor ? -1 : x->cursor > y->cursor;
+}
+
+/* Looks one line's node up and notes where its data lies. */
+static enum chain_status extent_note(struct verify *v, const struct chain_manifest_entry *entry, uint64_t cursor,
+				     struct chain_error *err)
+{
+	const bool link = entry->kind == CHAIN_MANIFEST_LINK;
+	struct extent *extent = &v->extents[v->count++];
+	char path[CHAIN_IMAGE_PATH_BYTES];
+	struct fs_node node;
+	enum chain_status status = image_path_copy(entry, path, err);
+
+	if (status == CHAIN_OK)
+		status = fs_lookup(&v->image->fs, path, false, &node, err);
+	if (status != CHAIN_OK)
+		return status;
+	if (node.type != (link ? FS_SYMLINK : FS_REGULAR))
+		return chain_fail(err, CHAIN_E_MANIFEST_KIND, path, link ? "a link" : "a file", 0, 0, 0, 0);
+	if (node.size_bytes != entry->bytes)
+		return chain_fail(err, CHAIN_E_MANIFEST_SIZE, path, NULL, entry->bytes, node.size_bytes, 0, 0);
+	*extent = (struct extent){ node.tail_offset ? node.tail_offset : node.data_offset, node.size_bytes, cursor };
+	if (node.size_bytes == 0) {
+		extent->offset = 0;
+	} else if (extent->bytes > v->image->fs_bytes_count || extent->offset > v->image->fs_bytes_count - extent->bytes ||
+		   (node.tail_offset && node.data_offset && node.data_offset != node.tail_offset)) {
+		return chain_fail(err, CHAIN_E_FS_NOT_CONTIGUOUS, path, NULL, node.nid, 0, 0, 0);
+	}
+	return CHAIN_OK;
+}
+
+static enum chain_status extents_verify(struct verify *v, struct chain_error *err)
+{
+	const struct chain_image *image = v->image;
+	const uint64_t fs_at = (uint64_t)(image->fs_bytes - image->bytes);
+	uint64_t at = image->fs_meta_bytes;
+	uint8_t digest[CHAIN_SHA256_BYTES];
+	enum chain_status status;
+
+	for (uint64_t i = 0; i < v->count; i++) {
+		const struct extent *e = &v->extents[i];
+		struct chain_manifest_entry entry;
+		char path[CHAIN_IMAGE_PATH_BYTES];
+		uint64_t cursor = e->cursor;
+
+		if (!chain_manifest_next(image, &cursor, &entry))
+			return chain_fail(err, CHAIN_E_MANIFEST_MALFORMED, "manifest", "changed while it was read", 0, 0, 0, 0);
+		status = image_path_copy(&entry, path, err);
+		if (status == CHAIN_OK && e->offset > at)
+			status = zero_check(image->fs_bytes + at, e->offset - at, fs_at + at, "filesystem padding", err);
+		if (status != CHAIN_OK)
+			return status;
+		if (i == 0 || e->offset != e[-1].offset || e->bytes != e[-1].bytes)
+			hash(v, image->fs_bytes + e->offset, e->bytes, digest);
+		status = image_digest_same(digest, entry.sha256, path, err);
+		if (status != CHAIN_OK)
+			return status;
+		if (e->offset + e->bytes > at)
+			at = e->offset + e->bytes;
+	}
+	return zero_check(image->fs_bytes + at, image->fs_bytes_count - at, fs_at + at, "filesystem padding", err);
+}
+
+static enum chain_status files_verify(struct verify *v, struct chain_error *err)
+{
+	uint64_t cursor = v->image->entries_at, before = cursor;
+	struct chain_manifest_entry entry;
+	enum chain_status status = CHAIN_OK;
+
+	while (status == CHAIN_OK && v->count < v->image->entry_count && chain_manifest_next(v->image, &cursor, &entry)) {
+		status = extent_note(v, &entry, before, err);
+		before = cursor;
+	}
+	if (status != CHAIN_OK)
+		return status;
+	if (v->count > 0)
+		qsort(v->extents, (size_t)v->count, sizeof(*v->extents), extent_order);
+	return extents_verify(v, err);
+}
+
+enum chain_status chain_image_verify(const struct chain_image *image, chain_image_progress *progress, void *ctx,
+				     struct chain_error *err)
+{
+	struct verify v = { .image = image, .progress = progress, .ctx = ctx, .total = image->bytes_count };
+	enum chain_status status = CHAIN_OK;
+
+	if (!image->loaded) {
+		status = parts_verify(&v, err);
+		if (status == CHAIN_OK)
+			status = gaps_verify(image, err);
+	}
+	if (status != CHAIN_OK)
+		return status;
+	/* entry_count lines were seen in the manifest, so the product can't wrap */
+	const size_t bytes = (size_t)(image->entry_count + 1) * sizeof(*v.extents);
+
+	v.extents = malloc(bytes);
+	if (!v.extents)
+		return chain_fail(err, CHAIN_E_NO_MEMORY, "image", NULL, bytes, 0, 0, 0);
+	status = files_verify(&v, err);
+	free(v.extents);
+	return status;
+}
