@@ -1,0 +1,150 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* The stage's own device environment: ports, page tables, the clock. Nothing here runs before a device is asked for. */
+#include "stage/clock.h"
+#include "stage/cpu.h"
+#include "stage/device_env.h"
+#include "stage/pages.h"
+
+#include <string.h>
+
+enum { CONFIG_ADDRESS = 0xcf8, CONFIG_DATA = 0xcfc };
+#define CONFIG_ENABLE 0x80000000u
+
+static void select_config(uint32_t bdf, uint32_t offset)
+{
+	stage_outl(CONFIG_ADDRESS, CONFIG_ENABLE | bdf << 8 | (offset & 0xfc));
+}
+
+static uint32_t pci_read(void *ctx, uint32_t bdf, uint32_t offset, unsigned width)
+{
+	uint16_t port = (uint16_t)(CONFIG_DATA + (offset & 3));
+
+	(void)ctx;
+	select_config(bdf, offset);
+	return width == 1 ? stage_inb(port) : width == 2 ? stage_inw(port) : stage_inl(port);
+}
+
+static void pci_write(void *ctx, uint32_t bdf, uint32_t offset, unsigned width, uint32_t value)
+{
+	uint16_t port = (uint16_t)(CONFIG_DATA + (offset & 3));
+
+	(void)ctx;
+	select_config(bdf, offset);
+	if (width == 1)
+		stage_outb(port, (uint8_t)value);
+	else if (width == 2)
+		stage_outw(port, (uint16_t)value);
+	else
+		stage_outl(port, value);
+}
+
+/* Mechanism 1 keeps what is written to its address register (PCI 3.0, section 3.2.2.3.2). */
+static bool pci_present(void *ctx)
+{
+	(void)ctx;
+	stage_outl(CONFIG_ADDRESS, CONFIG_ENABLE);
+	return stage_inl(CONFIG_ADDRESS) == CONFIG_ENABLE;
+}
+
+static volatile void *map(void *ctx, uint64_t phys, uint64_t bytes)
+{
+	(void)ctx;
+	return stage_mmio_map(phys, bytes);
+}
+
+static uint32_t mmio_read(void *ctx, const volatile void *at, unsigned width)
+{
+	(void)ctx;
+	if (width == 1)
+		return *(const volatile uint8_t *)at;
+	return width == 2 ? *(const volatile uint16_t *)at : *(const volatile uint32_t *)at;
+}
+
+static void mmio_write(void *ctx, volatile void *at, unsigned width, uint32_t value)
+{
+	(void)ctx;
+	if (width == 1)
+		*(volatile uint8_t *)at = (uint8_t)value;
+	else if (width == 2)
+		*(volatile uint16_t *)at = (uint16_t)value;
+	else
+		*(volatile uint32_t *)at = value;
+}
+
+static size_t whole_pages(size_t bytes)
+{
+	return (bytes + STAGE_PAGE - 1) & ~(size_t)(STAGE_PAGE - 1);
+}
+
+static void *dma_alloc(void *ctx, size_t bytes, uint64_t *out_phys)
+{
+	void *virt;
+
+	(void)ctx;
+	*out_phys = stage_pages_alloc(whole_pages(bytes), STAGE_PAGE, CHAIN_OWNER_HEAP);
+	if (*out_phys == 0)
+		return NULL;
+	virt = stage_phys_to_virt(*out_phys);
+	memset(virt, 0, whole_pages(bytes));
+	return virt;
+}
+
+static void dma_free(void *ctx, void *virt, uint64_t phys, size_t bytes)
+{
+	(void)ctx;
+	(void)virt;
+	stage_pages_free(phys, whole_pages(bytes));
+}
+
+static uint64_t now_us(void *ctx)
+{
+	(void)ctx;
+	return stage_clock_us();
+}
+
+static void idle(void *ctx)
+{
+	(void)ctx;
+	stage_idle();
+}
+
+/* RDRAND where there is one (CPUID leaf 1, ECX bit 30; it may fail and is retried a few times), else the stirred time-stamp counter. Good for
+ * transaction numbers, not for keys. */
+static uint32_t hardware_random(void *ctx)
+{
+	uint64_t t = stage_rdtsc();
+
+	(void)ctx;
+	if (stage_cpuid(1, 0).c >> 30 & 1) {
+		for (int i = 0; i < 10; i++) {
+			uint32_t v;
+			uint8_t ok;
+			__asm__ volatile("rdrand %0; setc %1" : "=r"(v), "=qm"(ok) : : "cc");
+			if (ok)
+				return v;
+		}
+	}
+	t *= 0x9e3779b97f4a7c15;
+	return (uint32_t)(t >> 32 ^ t);
+}
+
+const struct stage_device_env *stage_native_env(void)
+{
+	static const struct stage_device_env env = {
+		.pci_read = pci_read,
+		.pci_write = pci_write,
+		.pci_present = pci_present,
+		.map = map,
+		.mmio_read = mmio_read,
+		.mmio_write = mmio_write,
+		.dma_alloc = dma_alloc,
+		.dma_free = dma_free,
+		.now_us = now_us,
+		.idle = idle,
+		.random = hardware_random,
+	};
+
+	return &env;
+}

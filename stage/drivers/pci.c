@@ -1,0 +1,145 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+#include "stage/pci.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { CLASS_BRIDGE_PCI = 0x0604, SECONDARY_BUS = 0x19, MULTI_FUNCTION = 0x80 };
+enum { STATUS_CAPABILITIES = 0x10, FIRST_CAPABILITY = 0x40, CONFIG_BYTES = 256, CAPABILITY_LIMIT = (256 - 0x40) / 4 };
+
+struct walk {
+	const struct stage_device_env *env;
+	stage_pci_visit *visit;
+	void *ctx;
+	uint8_t queue[256]; /* buses to look at, in the order found */
+	unsigned queued;
+	bool seen[256];
+};
+
+static void push_bus(struct walk *walk, uint8_t bus)
+{
+	if (walk->seen[bus])
+		return;
+	walk->seen[bus] = true;
+	walk->queue[walk->queued++] = bus;
+}
+
+/* False: the visitor wants no more. *out_header is 0xff where there is no function. */
+static bool visit_function(struct walk *walk, uint32_t bdf, uint8_t *out_header)
+{
+	const struct stage_device_env *env = walk->env;
+	uint32_t id = env->pci_read(env->ctx, bdf, 0, 4);
+	struct stage_pci_function function = { .bdf = bdf, .vendor = (uint16_t)id, .device = (uint16_t)(id >> 16) };
+
+	*out_header = 0xff;
+	if (function.vendor == 0xffff || function.vendor == 0)
+		return true;
+	*out_header = (uint8_t)env->pci_read(env->ctx, bdf, 0x0e, 1);
+	function.class_code = env->pci_read(env->ctx, bdf, 0x08, 4) >> 8;
+	function.header = *out_header & 0x7f;
+	snprintf(function.name, sizeof function.name, "0000:%02x:%02x.%x", bdf >> 8 & 0xff, bdf >> 3 & 31, bdf & 7);
+	if (function.class_code >> 8 == CLASS_BRIDGE_PCI && function.header == 1)
+		push_bus(walk, (uint8_t)env->pci_read(env->ctx, bdf, SECONDARY_BUS, 1));
+	return walk->visit(walk->ctx, &function);
+}
+
+static bool visit_bus(struct walk *walk, uint8_t bus)
+{
+	for (uint32_t device = 0; device < 32; device++) {
+		unsigned functions = 1;
+		for (uint32_t f = 0; f < functions; f++) {
+			uint8_t header;
+			if (!visit_function(walk, (uint32_t)bus << 8 | device << 3 | f, &header))
+				return false;
+			if (f == 0 && header != 0xff && header & MULTI_FUNCTION)
+				functions = 8;
+		}
+	}
+	return true;
+}
+
+void stage_pci_scan(const struct stage_device_env *env, stage_pci_visit *visit, void *ctx)
+{
+	struct walk walk = { .env = env, .visit = visit, .ctx = ctx };
+
+	if (!env->pci_present(env->ctx))
+		return;
+	push_bus(&walk, 0);
+	for (unsigned i = 0; i < walk.queued; i++) {
+		if (!visit_bus(&walk, walk.queue[i]))
+			return;
+	}
+}
+
+void stage_pci_command(const struct stage_device_env *env, uint32_t bdf, uint16_t set, uint16_t clear)
+{
+	uint32_t command = env->pci_read(env->ctx, bdf, STAGE_PCI_COMMAND, 2);
+
+	env->pci_write(env->ctx, bdf, STAGE_PCI_COMMAND, 2, (command & ~(uint32_t)clear) | set);
+}
+
+/* What of the register can be written says how large it is; the old value is put back. */
+static uint32_t probe_bits(const struct stage_device_env *env, uint32_t bdf, uint32_t offset)
+{
+	uint32_t old = env->pci_read(env->ctx, bdf, offset, 4);
+	uint32_t bits;
+
+	env->pci_write(env->ctx, bdf, offset, 4, 0xffffffff);
+	bits = env->pci_read(env->ctx, bdf, offset, 4);
+	env->pci_write(env->ctx, bdf, offset, 4, old);
+	return bits;
+}
+
+enum chain_status stage_pci_bar(const struct stage_device_env *env, const struct stage_pci_function *function,
+				unsigned index, struct stage_pci_bar *out, struct chain_error *err)
+{
+	uint32_t offset = STAGE_PCI_BAR0 + index * 4, low, command;
+	uint64_t mask, end;
+	bool wide;
+
+	*out = (struct stage_pci_bar){ 0 };
+	if (index >= STAGE_PCI_BARS || function->header != 0)
+		return chain_fail(err, CHAIN_E_PCI_BAD_BAR, function->name, "no such register", index, 0, 0, 0);
+	low = env->pci_read(env->ctx, function->bdf, offset, 4);
+	wide = (low >> 1 & 3) == 2;
+	if (low & 1 || (wide && index == STAGE_PCI_BARS - 1))
+		return chain_fail(err, CHAIN_E_PCI_BAD_BAR, function->name, "not a memory register", index, low, 0, 0);
+	command = env->pci_read(env->ctx, function->bdf, STAGE_PCI_COMMAND, 2);
+	stage_pci_command(env, function->bdf, 0, STAGE_PCI_COMMAND_IO | STAGE_PCI_COMMAND_MEMORY);
+	mask = probe_bits(env, function->bdf, offset) & ~15u;
+	mask |= wide ? (uint64_t)probe_bits(env, function->bdf, offset + 4) << 32 : 0xffffffff00000000;
+	env->pci_write(env->ctx, function->bdf, STAGE_PCI_COMMAND, 2, command);
+	out->phys = (low & ~15u) | (wide ? (uint64_t)env->pci_read(env->ctx, function->bdf, offset + 4, 4) << 32 : 0);
+	out->bytes = ~mask + 1;
+	if (mask << 32 == 0 && !wide)
+		out->bytes = 0;
+	if (out->phys == 0 || out->bytes == 0 || __builtin_add_overflow(out->phys, out->bytes, &end)) {
+		low = (uint32_t)out->phys;
+		*out = (struct stage_pci_bar){ 0 };
+		return chain_fail(err, CHAIN_E_PCI_BAD_BAR, function->name, "the firmware gave it no address", index, low, 0, 0);
+	}
+	return CHAIN_OK;
+}
+
+enum chain_status stage_pci_capability(const struct stage_device_env *env, const struct stage_pci_function *function,
+				       uint8_t id, uint32_t after, uint32_t *out, struct chain_error *err)
+{
+	uint32_t at;
+
+	*out = 0;
+	if (!(env->pci_read(env->ctx, function->bdf, STAGE_PCI_STATUS, 2) & STATUS_CAPABILITIES))
+		return CHAIN_OK;
+	at = env->pci_read(env->ctx, function->bdf, after ? after + 1 : STAGE_PCI_CAPABILITIES, 1) & ~3u;
+	for (unsigned n = 0; at != 0; n++) {
+		if (at < FIRST_CAPABILITY || n == CAPABILITY_LIMIT)
+			return chain_fail(err, CHAIN_E_PCI_BAD_CAPABILITIES, function->name, NULL, at, CAPABILITY_LIMIT, 0, 0);
+		if (env->pci_read(env->ctx, function->bdf, at, 1) == id) {
+			*out = at;
+			return CHAIN_OK;
+		}
+		at = env->pci_read(env->ctx, function->bdf, at + 1, 1) & ~3u;
+	}
+	return CHAIN_OK;
+}

@@ -1,0 +1,92 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Owns: virtio 1.x devices behind a transport, and their split rings, polled (Virtual I/O Device 1.1, chapters 2 and 3).
+ * The device is not trusted: what it writes is checked before it is used, and every wait has a deadline.
+ * Must not know: what the device is. */
+#ifndef STAGE_VIRTIO_H
+#define STAGE_VIRTIO_H
+
+#include "stage/pci.h"
+
+#define VIRTIO_F_VERSION_1       (UINT64_C(1) << 32)
+#define VIRTIO_F_ACCESS_PLATFORM (UINT64_C(1) << 33)
+
+enum { VIRTIO_QUEUE_SIZE = 64, VIRTIO_SEGMENTS = 3, VIRTIO_RESET_US = 500000 };
+
+struct stage_virtio;
+
+struct stage_virtio_transport {
+	uint8_t (*status)(struct stage_virtio *v);
+	void (*set_status)(struct stage_virtio *v, uint8_t status);
+	uint64_t (*features)(struct stage_virtio *v);
+	void (*set_features)(struct stage_virtio *v, uint64_t features);
+	/* Size the device offers for queue `index`, 0: there is none. */
+	uint16_t (*queue_size)(struct stage_virtio *v, uint16_t index);
+	/* Hands over the ring; *out_notify is where to write `index` when there is something new. Null: refused. */
+	volatile void *(*queue_enable)(struct stage_virtio *v, uint16_t index, uint16_t size, const uint64_t phys[3]);
+	/* Device configuration; bytes past its end read as 0. */
+	uint8_t (*config)(struct stage_virtio *v, uint32_t offset);
+	uint8_t (*config_generation)(struct stage_virtio *v);
+	/* Takes the device off the bus. */
+	void (*detach)(struct stage_virtio *v);
+};
+
+struct stage_virtio {
+	const struct stage_device_env *env;
+	const struct stage_virtio_transport *transport;
+	char subject[40];     /* "virtio-net 0000:00:03.0", for errors */
+	uint64_t features;    /* agreed on */
+	uint32_t bdf;         /* from here on: the PCI transport's */
+	volatile uint8_t *common, *notify, *config;
+	uint64_t notify_bytes, config_bytes;
+	uint32_t notify_multiplier;
+};
+
+/* Reads of the device configuration that are consistent (1.1, section 2.4.1): little-endian, `bytes` up to 8. */
+uint64_t stage_virtio_config(struct stage_virtio *v, uint32_t offset, unsigned bytes);
+
+/* Finds the modern interface of a PCI function (transitional ones have it as well) and turns on its decoding. */
+enum chain_status stage_virtio_pci_open(const struct stage_device_env *env, const struct stage_pci_function *function,
+					const char *driver, struct stage_virtio *out, struct chain_error *err) CHAIN_MUST_CHECK;
+
+/* 1.1, section 3.1.1 to step 6: reset, acknowledge, agree on `wanted` as far as offered; VERSION_1 is required. */
+enum chain_status stage_virtio_begin(struct stage_virtio *v, uint64_t wanted, struct chain_error *err) CHAIN_MUST_CHECK;
+/* Step 8: the queues are set up. */
+void stage_virtio_ready(struct stage_virtio *v);
+/* The device forgets all rings and touches memory no more, even when its reset never finishes. */
+void stage_virtio_stop(struct stage_virtio *v);
+
+struct stage_virtio_segment {
+	uint64_t phys;
+	uint32_t bytes;
+	bool device_writes; /* all that do come behind all that don't */
+};
+
+/* One split ring. A slot is up to `chain` descriptors in a row; what was given to the device is remembered here, not read back. */
+struct stage_virtqueue {
+	struct stage_virtio *virtio;
+	uint16_t index, size, chain, slots, in_flight, avail_next, used_next;
+	bool broken;
+	volatile void *notify;
+	uint8_t *memory;
+	uint64_t memory_phys;
+	size_t memory_bytes;
+	uint32_t writable[VIRTIO_QUEUE_SIZE]; /* bytes the device may write, by slot */
+	bool busy[VIRTIO_QUEUE_SIZE];
+};
+
+enum chain_status stage_virtqueue_open(struct stage_virtqueue *q, struct stage_virtio *v, uint16_t index, uint16_t chain,
+				       struct chain_error *err) CHAIN_MUST_CHECK;
+/* Only after stage_virtio_stop. */
+void stage_virtqueue_close(struct stage_virtqueue *q);
+/* Puts slot (not busy) on the ring without telling the device. `count` is 1 to the queue's chain. */
+void stage_virtqueue_put(struct stage_virtqueue *q, uint16_t slot, const struct stage_virtio_segment *segments, unsigned count);
+void stage_virtqueue_kick(struct stage_virtqueue *q);
+/* A slot the device is done with: *out_slot and the bytes it wrote, true. False when there is none; CHAIN_E_VIRTIO_RING in
+ * `err` and q->broken when the device wrote nonsense: the queue is then not to be used any more. */
+bool stage_virtqueue_take(struct stage_virtqueue *q, uint16_t *out_slot, uint32_t *out_bytes, struct chain_error *err);
+/* Room for a slot. */
+bool stage_virtqueue_free_slot(const struct stage_virtqueue *q, uint16_t *out_slot);
+
+#endif
