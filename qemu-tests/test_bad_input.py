@@ -1,0 +1,140 @@
+#!/usr/bin/env python3
+# SPDX-FileCopyrightText: The kchain authors
+# SPDX-License-Identifier: Apache-2.0
+# hang-after: 600
+"""What a machine may lack or have broken: each either works or is said in one clear line. Nothing hangs."""
+import os
+
+import kt
+
+FILES = {"/echo": "build/kernels/echo.elf"}
+CALL = [{"name": "echo", "call": "fs:/echo"}]
+
+
+def net(need, **more):
+    return {"lan": {"dhcp": {"timeout": "2s"}, "need": need, **more}}
+
+
+def block(need):
+    return {"data": {"match": {"serial": "DATA01"}, "need": need}}
+
+
+@kt.test
+def too_little_memory_is_said():
+    image = kt.bake(kt.pipeline([{"name": "echo", "boot": "fs:/echo"}], FILES))
+
+    def one(mebibytes):
+        with kt.Machine(kt.qemu_argv("pc", f"{mebibytes}M", "-kernel", image)) as m:
+            status = m.wait_for_end(60)
+            text = m.explain()
+            if status is None and not m.console():
+                # Firmware alone, or a loader that could not load: nothing of ours ever ran.
+                return f"{mebibytes} MiB: hangs without a word\n{text}"
+            if status == kt.OK:
+                return None
+            if status in (kt.STAGE_FAILED, 1) and kt.re.search("memory|room|space|too large|MiB", text, kt.re.I):
+                return None
+            return f"{mebibytes} MiB: status {status}\n{text}"
+    bad = [b for b in kt.in_parallel(one, range(2, 17)) if b]
+    kt.check(not bad, f"{len(bad)} of 15 sizes", *bad[:4])
+
+
+@kt.test
+def sixteen_mebibytes_are_enough():
+    kt.expect_end(kt.boot(kt.bake(kt.pipeline(CALL, FILES)), memory="16M"))
+
+
+@kt.test
+def too_little_memory_is_said_when_baking():
+    path = kt.write_json(kt.scratch("p.json"), kt.pipeline([{"name": "echo", "boot": "fs:/echo"}], FILES))
+    image = kt.scratch("image.elf")
+    done = kt.kchain("bake", path, "-o", image, "--memory", "2M")
+    kt.check(done.exit == 3 and "memory" in done.err, "not refused", done)
+    kt.check(not os.path.exists(image), "a file is left behind")
+
+
+@kt.test
+def no_dhcp_answer_leaves_an_optional_network_present():
+    with kt.silent_network() as network:
+        ended = kt.expect_end(kt.boot(kt.bake(kt.pipeline(CALL, FILES, net=net("optional"))), qemu=network))
+    lan = ended.of("result")[0]["result"]["handoff"]["net"]["lan"]
+    kt.check(lan["status"] == "present" and lan["reason"], "net", lan)
+
+
+@kt.test
+def no_dhcp_answer_is_a_failure_where_the_network_is_required():
+    with kt.silent_network() as network:
+        kt.expect_error(kt.boot(kt.bake(kt.pipeline(CALL, FILES, net=net("required"))), qemu=network), r".*", "lan|DHCP")
+
+
+def broken_disks():
+    """Name, bytes: tables that lie."""
+    mbr = bytearray(512)
+    mbr[510:512] = b"\x55\xaa"
+
+    def entry(kind, first, count):
+        return bytes([0, 0, 0, 0, kind, 0, 0, 0]) + first.to_bytes(4, "little") + count.to_bytes(4, "little")
+    past_end = bytes(mbr[:446]) + entry(0x83, 2048, 0xFFFFFFF0) + bytes(48) + b"\x55\xaa"
+    loop = bytes(mbr[:446]) + entry(0x05, 1, 1000) + bytes(48) + b"\x55\xaa" + bytes(mbr[:446]) + entry(0x83, 1, 1) + entry(0x05, 0, 1000) + bytes(32) + b"\x55\xaa"
+    protective = bytes(mbr[:446]) + entry(0xEE, 1, 0xFFFFFFFF) + bytes(48) + b"\x55\xaa"
+    return (("partition past the end", past_end), ("extended partitions in a circle", loop),
+            ("protective MBR, GPT header of rubbish", protective + b"EFI PART" + bytes(range(256)) * 4),
+            ("protective MBR without GPT", protective), ("rubbish with a signature", b"\xa7" * 510 + b"\x55\xaa"))
+
+
+@kt.test
+def broken_partition_tables_are_told_and_do_no_harm():
+    image = kt.bake(kt.pipeline(CALL, FILES, block=block("optional")))
+    for name, data in broken_disks():
+        path = kt.scratch("disk.img")
+        kt.write_bytes(path, data.ljust(4 << 20, b"\0"))
+        ended = kt.expect_end(kt.boot(image, qemu=kt.virtio_disk(path)))
+        entry = ended.of("result")[0]["result"]["handoff"]["block"]["data"]
+        kt.check("partition" in str(entry) or entry.get("reason"), f"{name}: nothing is said of the table", entry)
+
+
+@kt.test
+def disks_smaller_than_a_table_are_inventoried():
+    image = kt.bake(kt.pipeline(CALL, FILES, block=block("required")))
+    path = kt.write_bytes(kt.scratch("tiny.img"), bytes(512))
+    kt.expect_end(kt.boot(image, qemu=kt.virtio_disk(path)))
+
+
+@kt.test
+def bad_handoffs_are_refused():
+    image = kt.bake(kt.pipeline(CALL, FILES))
+    cases = (("malformed", b'{"kchain_handoff":1,'), ("not JSON", b"\0\xff" * 50), ("empty object", b"{}"), ("other version", b'{"kchain_handoff":99}'),
+             ("wrong type", b'{"kchain_handoff":1,"links":"none"}'), ("duplicate key", b'{"kchain_handoff":1,"kchain_handoff":1}'),
+             ("too large", b'{"kchain_handoff":1,"x":"' + b"a" * (3 << 20) + b'"}'), ("deep", b'{"kchain_handoff":1,"x":' + b"[" * 100000 + b"]" * 100000 + b"}"))
+    for name, data in cases:
+        path = kt.write_bytes(kt.scratch("kchain-handoff"), data)
+        ended = kt.boot(image, qemu=["-initrd", path])
+        kt.check(ended.status == kt.STAGE_FAILED and ended.of("error"), f"{name}: not refused", ended)
+        kt.check(kt.re.search("handoff|json|limit", str(ended.of("error")[0]), kt.re.I), f"{name}: the error is about something else", ended)
+
+
+@kt.test
+def no_serial_port_no_screen():
+    image = kt.bake(kt.pipeline(CALL, FILES))
+    records = kt.scratch("records")
+    for machine in ("pc", "microvm,isa-serial=off"):
+        done = kt.command(["qemu-system-x86_64", "-accel", "tcg", "-machine", machine, "-m", "64M", "-display", "none", "-vga", "none", "-nodefaults",
+                           "-no-reboot", "-kernel", image, "-debugcon", f"file:{records}", "-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"])
+        kt.check(done.exit == kt.OK, f"{machine}: exit status {done.exit}", done, kt.read_bytes(records)[-1500:])
+
+
+@kt.test
+def records_go_to_the_console_where_there_is_no_debug_port():
+    image = kt.bake(kt.pipeline(CALL, FILES))
+    done = kt.command(["qemu-system-x86_64", "-accel", "tcg", "-m", "64M", "-display", "none", "-nodefaults", "-no-reboot", "-kernel", image,
+                       "-serial", "stdio", "-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"])
+    kt.check(done.exit == kt.OK, "exit status", done)
+    kt.check(kt.re.search(r'(?m)^@kchain \{"event":"end","status":"ok"', done.out), "no end record on the console", done)
+
+
+@kt.test
+def a_missing_module_is_said():
+    kt.expect_error(kt.boot(kt.bake(kt.pipeline([{"name": "m", "boot": "module:other", "unverified": True}], FILES))), "source-no-module", "other")
+
+
+kt.main()

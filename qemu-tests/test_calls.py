@@ -1,0 +1,108 @@
+#!/usr/bin/env python3
+# SPDX-FileCopyrightText: The kchain authors
+# SPDX-License-Identifier: Apache-2.0
+# hang-after: 300
+"""Calls that go wrong end the call, not the stage: after each wrong kernel a right one still runs."""
+import kt
+
+FILES = {"/bad": "build/kernels/misbehave.elf", "/hello": "build/kernels/hello.elf", "/echo": "build/kernels/echo.elf"}
+
+# What the kernel does, the status its result must have, its exit status, and what the reason names.
+ACTS = (
+    ("read-null", "fault", None, "page"),
+    ("write-stage", "fault", None, "page"),
+    ("write-text", "fault", None, "page"),
+    ("write-fs", "fault", None, "page"),
+    ("divide", "fault", None, "div"),
+    ("wild-jump", "fault", None, "page|protection"),
+    ("bad-instruction", "fault", None, "opcode|instruction"),
+    ("stack-overflow", "fault", None, "page|double|stack"),
+    ("bad-stack", "fault", None, "page|double|stack"),
+    ("spin", "timeout", None, "time"),
+    ("cli-spin", "timeout", None, "time"),
+    ("halt", "timeout", None, "time"),
+    ("malformed", "failed", 0, "JSON"),
+    ("oversized", "failed", 0, "1048576"),
+    ("wrapped", "failed", 0, "bytes"),
+    ("exit-seven", "failed", 7, "exit"),
+    ("call-exit", "failed", 9, "exit"),
+    ("too-large", "ok", 0, None),
+    ("quiet", "ok", 0, None),
+    ("all-memory", "ok", 0, None),
+)
+
+
+def wrong_then_right(act):
+    return kt.pipeline([
+        {"name": "wrong", "call": "fs:/bad", "args": act, "timeout": "300ms", "memory": "1M", "expect": "success", "on_error": "continue"},
+        {"name": "right", "call": "fs:/hello", "expect": "success"}], FILES, name=act)
+
+
+def one(act, status, exit_status, reason):
+    def run():
+        ended = kt.expect_end(kt.boot(kt.bake(wrong_then_right(act))))
+        wrong, right = ended.of("result")
+        kt.check(wrong["status"] == status, f"status {wrong['status']}, wanted {status}", ended)
+        kt.check(exit_status is None or wrong["exit"] == exit_status, f"exit {wrong.get('exit')}", ended)
+        kt.check(reason is None or kt.re.search(reason, wrong["reason"], kt.re.I), f"reason: {wrong.get('reason')}", ended)
+        kt.check(right["status"] == "ok", "the next call does not work", ended)
+        last = ended.of("handoff")[-1]["doc"]["results"]
+        kt.check(last["wrong"]["status"] == status and last["right"]["status"] == "ok", "results of the handoff", last)
+    return run
+
+
+for row in ACTS:
+    kt.add_test("call: " + row[0], one(*row))
+
+
+@kt.test
+def every_act_in_one_boot_many_times():
+    """Windows are given back: what failed 40 times leaves as much memory as before."""
+    acts = [a[0] for a in ACTS if a[1] == "fault"] * 5
+    steps = [{"name": f"s{n}", "call": "fs:/bad", "args": act, "memory": "8M", "timeout": "300ms", "on_error": "continue"}
+             for n, act in enumerate(acts)]
+    ended = kt.expect_end(kt.boot(kt.bake(kt.pipeline(steps, FILES)), memory="64M"))
+    kt.check([r["status"] for r in ended.of("result")] == ["fault"] * len(acts), "results", ended)
+
+
+@kt.test
+def retries_are_counted_and_the_failure_is_the_childs():
+    steps = [{"name": "wrong", "call": "fs:/bad", "args": "exit-seven", "retries": 2, "expect": "success"},
+             {"name": "never", "call": "fs:/hello"}]
+    ended = kt.expect_end(kt.boot(kt.bake(kt.pipeline(steps, FILES))), kt.CHILD_FAILED)
+    kt.check([r["step"] for r in ended.of("result")] == ["wrong"] * 3, "results", ended)
+
+
+@kt.test
+def an_expected_result_is_compared():
+    def ended(wanted):
+        return kt.boot(kt.bake(kt.pipeline([{"name": "r", "call": "fs:/bad", "args": "too-large", "expect": {"result": wanted}}], FILES)))
+    kt.expect_end(ended({"refused": True}))
+    other = ended({"refused": False})
+    kt.check(other.status in (kt.CHILD_FAILED, kt.UNMET), "another result is accepted", other)
+
+
+@kt.test
+def too_small_a_window_is_refused_with_what_is_missing():
+    ended = kt.boot(kt.bake(kt.pipeline([{"name": "small", "call": "fs:/echo", "memory": "128K"}], FILES)))
+    if ended.status == kt.OK:
+        raise kt.Skip("echo fits into the least window")
+    kt.expect_error(ended, "call-window-too-small", r"\d+")
+
+
+@kt.test
+def what_is_not_native_cannot_be_called():
+    files = dict(FILES, **{"/mach": "build/inputs/gnumach"})
+    kt.expect_error(kt.boot(kt.bake(kt.pipeline([{"name": "mach", "call": "fs:/mach"}], files))), r"call-.*|not-.*|elf-.*", "mach")
+
+
+@kt.test
+def kchain_run_tells_the_childs_failure_from_the_stages():
+    failed = kt.run(kt.bake(kt.pipeline([{"name": "w", "call": "fs:/bad", "args": "exit-seven", "expect": "success"}], FILES)))
+    kt.check(failed.exit == 1, "child's failure", failed)
+    failed = kt.run(kt.bake(kt.pipeline([{"name": "w", "boot": "module:nothing", "unverified": True}], FILES)))
+    kt.check(failed.exit == 4, "stage's failure", failed)
+    kt.expect_boot(kt.run(kt.bake(wrong_then_right("quiet"))), 0)
+
+
+kt.main()
