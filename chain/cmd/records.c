@@ -18,7 +18,7 @@ static const struct form {
 	const char *event;
 	struct field fields[FIELDS_MAX];
 } FORMS[RECORD_EVENT_COUNT] = {
-	[RECORD_ENTERED] = { "entered", { { "link", 'i' }, { "name", 's' }, { "image", 'S' }, { "door", 's' }, { "ticks", 'S' }, { "tsc_hz", 'I' } } },
+	[RECORD_ENTERED] = { "entered", { { "link", 'i' }, { "name", 's' }, { "image", 'S' }, { "door", 's' }, { "ticks", 'A' }, { "tsc_hz", 'I' } } },
 	[RECORD_BOOTINFO] = { "bootinfo", { { "doc", 'o' } } },
 	[RECORD_DEVICE] = { "device", { { "class", 'S' } } },
 	[RECORD_NET] = { "net", { { "name", 's' }, { "entry", 'o' } } },

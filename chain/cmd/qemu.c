@@ -1,0 +1,394 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+#include "qemu.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { DISKS_MAX = 16 };
+
+/* --- finding it --- */
+
+static bool usable(const char *path)
+{
+	struct stat about;
+	return stat(path, &about) == 0 && S_ISREG(about.st_mode) && access(path, X_OK) == 0;
+}
+
+enum chain_status qemu_find(char out[QEMU_PATH_BYTES], struct chain_error *err)
+{
+	static const char NAME[] = "qemu-system-x86_64";
+	const char *chosen = getenv("KCHAIN_QEMU"), *path = getenv("PATH");
+	if (chosen && *chosen) {
+		snprintf(out, QEMU_PATH_BYTES, "%s", chosen);
+		return usable(out) ? CHAIN_OK : chain_fail_subject(err, CHAIN_E_CMD_NO_QEMU, chosen);
+	}
+	for (const char *at = path ? path : ""; *at;) {
+		int folder = (int)strcspn(at, ":");
+		snprintf(out, QEMU_PATH_BYTES, "%.*s/%s", folder, at, NAME);
+		if (folder && usable(out))
+			return CHAIN_OK;
+		at += folder + (at[folder] == ':');
+	}
+	return chain_fail_subject(err, CHAIN_E_CMD_NO_QEMU, NAME);
+}
+
+/* --- its command line --- */
+
+struct words {
+	char **v; /* owned, null-terminated, its strings too */
+	size_t count;
+	bool failed;
+};
+
+static void add(struct words *words, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void add(struct words *words, const char *format, ...)
+{
+	char *word = NULL;
+	va_list args;
+	va_start(args, format);
+	int bytes = vasprintf(&word, format, args);
+	va_end(args);
+	char **grown = bytes < 0 ? NULL : realloc(words->v, (words->count + 2) * sizeof(*grown));
+	if (!grown) {
+		if (bytes >= 0)
+			free(word);
+		words->failed = true;
+		return;
+	}
+	words->v = grown;
+	words->v[words->count++] = word;
+	words->v[words->count] = NULL;
+}
+
+static void words_free(struct words *words)
+{
+	for (size_t i = 0; i < words->count; i++)
+		free(words->v[i]);
+	free(words->v);
+}
+
+/* QEMU's lists of key=value take a comma within a value doubled. Caller frees; null: no memory. */
+static char *double_commas(const char *text)
+{
+	char *out = malloc(2 * strlen(text) + 1), *at = out;
+	for (; out && *text; text++) {
+		*at++ = *text;
+		if (*text == ',')
+			*at++ = ',';
+	}
+	if (out)
+		*at = '\0';
+	return out;
+}
+
+static void add_machine(struct words *words, const struct qemu_config *config)
+{
+	bool microvm = strcmp(config->machine, "microvm") == 0;
+	add(words, "%s", config->program);
+	add(words, "-nodefaults");
+	add(words, "-no-user-config");
+	add(words, "-no-reboot");
+	if (config->keep_screen)
+		add(words, "-no-shutdown");
+	add(words, "-machine");
+	add(words, "%s%s", config->machine, microvm ? ",pcie=on" : "");
+	add(words, "-accel");
+	add(words, "%s", config->accel);
+	add(words, "-cpu");
+	add(words, "%s", config->cpu);
+	add(words, "-m");
+	add(words, "%lluK", (unsigned long long)(config->memory_bytes / 1024));
+	add(words, "-smp");
+	add(words, "%llu", (unsigned long long)config->cpus);
+	if (config->icount) {
+		add(words, "-icount");
+		add(words, "shift=0,sleep=off");
+	}
+	if (!microvm) {
+		add(words, "-vga");
+		add(words, "std");
+	}
+	if (!config->display) {
+		add(words, "-display");
+		add(words, "none");
+	}
+}
+
+static void add_channels(struct words *words, int console, int records, int monitor)
+{
+	add(words, "-chardev");
+	add(words, "socket,id=console,fd=%d", console);
+	add(words, "-serial");
+	add(words, "chardev:console");
+	add(words, "-chardev");
+	add(words, "socket,id=records,fd=%d", records);
+	add(words, "-device");
+	add(words, "isa-debugcon,iobase=0xe9,chardev=records");
+	add(words, "-device");
+	add(words, "isa-debug-exit,iobase=0xf4,iosize=0x04");
+	add(words, "-chardev");
+	add(words, "socket,id=monitor,fd=%d", monitor);
+	add(words, "-mon");
+	add(words, "chardev=monitor,mode=control");
+}
+
+static enum chain_status add_net(struct words *words, const struct qemu_config *config, struct chain_error *err)
+{
+	char forwards[4096] = "";
+	size_t used = 0;
+	for (size_t i = 0; i < config->ports.count; i++) {
+		const char *text = config->ports.v[i], *colon = strchr(text, ':');
+		char host[8] = "";
+		uint64_t from = 0, to = 0;
+		if (colon && colon - text < (ptrdiff_t)sizeof(host))
+			snprintf(host, sizeof(host), "%.*s", (int)(colon - text), text);
+		if (!cmd_count_parse(host, &from) || !cmd_count_parse(colon + 1, &to) || !from || !to || from > 65535 || to > 65535)
+			return chain_fail_subject(err, CHAIN_E_CMD_BAD_PORT, text);
+		used += (size_t)snprintf(forwards + used, sizeof(forwards) - used, ",hostfwd=tcp:127.0.0.1:%u-:%u",
+					 (unsigned)from, (unsigned)to);
+		if (used > sizeof(forwards) - 64)
+			return chain_fail(err, CHAIN_E_LIMIT, "forwarded ports", NULL, config->ports.count, i, 0, 0);
+	}
+	if (!config->net)
+		return CHAIN_OK;
+	add(words, "-netdev");
+	add(words, "user,id=kchain-net%s", forwards);
+	add(words, "-device");
+	add(words, "virtio-net-pci,netdev=kchain-net,romfile="); /* no option ROM: nobody boots from it, and it takes time */
+	return CHAIN_OK;
+}
+
+/* FILE[,ro][,serial=S]: the options are taken off the end, so that a file's name may hold commas. */
+static enum chain_status add_disk(struct words *words, const char *text, size_t index, struct chain_error *err)
+{
+	char *file = strdup(text), *comma, *full = NULL, *path = NULL, *name = NULL;
+	const char *serial = NULL;
+	bool read_only = false;
+	while (file && (comma = strrchr(file, ',')) != NULL) {
+		if (strcmp(comma + 1, "ro") == 0)
+			read_only = true;
+		else if (strncmp(comma + 1, "serial=", 7) == 0)
+			serial = text + (comma - file) + 8;
+		else
+			break;
+		*comma = '\0';
+	}
+	enum chain_status status = CHAIN_OK;
+	full = file ? realpath(file, NULL) : NULL;
+	if (!full || access(full, read_only ? R_OK : R_OK | W_OK) < 0)
+		status = chain_fail(err, CHAIN_E_IO, file ? file : text, strerror(errno), 0, 0, 0, 0);
+	path = full ? double_commas(full) : NULL;
+	if (!status && path) {
+		add(words, "-drive");
+		add(words, "if=none,id=kchain-disk%zu,format=raw,file=%s%s", index, path, read_only ? ",readonly=on" : "");
+		add(words, "-device");
+		name = serial ? strndup(serial, strcspn(serial, ",")) : NULL;
+		add(words, "virtio-blk-pci,drive=kchain-disk%zu%s%s", index, name ? ",serial=" : "", name ? name : "");
+	}
+	free(name);
+	free(path);
+	free(full);
+	free(file);
+	return status;
+}
+
+/* The loader puts the file's name first in a module's string (hw/i386/multiboot.c), so the name is made what the string
+ * shall begin with: a link of that name in the private folder. */
+static enum chain_status add_modules(struct words *words, const struct qemu_config *config, const char *folder,
+				     struct chain_error *err)
+{
+	char *list = strdup("");
+	for (size_t i = 0; list && i < config->module_count; i++) {
+		const struct qemu_module *module = &config->modules[i];
+		int first = (int)strcspn(module->string, " ");
+		char *link = NULL, *full = realpath(module->path, NULL), *grown = NULL, *string = double_commas(module->string);
+		bool good = full && string && asprintf(&link, "%s/%.*s", folder, first, module->string) >= 0;
+		if (good && (strchr(module->string, '/') || !first || symlink(full, link) < 0)) {
+			free(list);
+			list = NULL;
+			chain_fail(err, CHAIN_E_CMD_BAD_MODULE, module->path, module->string, 0, 0, 0, 0);
+		} else if (good && asprintf(&grown, "%s%s%s", list, *list ? "," : "", string) >= 0) {
+			free(list);
+			list = grown;
+		} else {
+			free(list);
+			list = NULL;
+			chain_fail(err, CHAIN_E_IO, module->path, strerror(errno), 0, 0, 0, 0);
+		}
+		free(string);
+		free(full);
+		free(link);
+	}
+	if (!list)
+		return err ? err->status : CHAIN_E_IO;
+	if (*list) {
+		add(words, "-initrd");
+		add(words, "%s", list);
+	}
+	free(list);
+	return CHAIN_OK;
+}
+
+static enum chain_status add_kernel(struct words *words, const struct qemu_config *config, const char *folder,
+				    struct chain_error *err)
+{
+	add(words, "-kernel");
+	add(words, "/proc/self/fd/%d", config->kernel_fd);
+	if (config->args) {
+		add(words, "-append");
+		add(words, "%s", config->args);
+	}
+	enum chain_status status = add_net(words, config, err);
+	if (config->disks.count > DISKS_MAX)
+		return chain_fail(err, CHAIN_E_LIMIT, "disks", NULL, config->disks.count, DISKS_MAX, 0, 0);
+	for (size_t i = 0; !status && i < config->disks.count; i++)
+		status = add_disk(words, config->disks.v[i], i, err);
+	if (!status)
+		status = add_modules(words, config, folder, err);
+	for (size_t i = 0; i < config->extra_count; i++)
+		add(words, "%s", config->extra[i]);
+	if (!status && words->failed)
+		status = chain_fail(err, CHAIN_E_NO_MEMORY, "QEMU's command line", NULL, 0, 0, 0, 0);
+	return status;
+}
+
+/* --- the process --- */
+
+static void keep_open(int fd)
+{
+	fcntl(fd, F_SETFD, 0);
+}
+
+static _Noreturn void become(const struct qemu_config *config, char **words, const char *folder, const int theirs[4], pid_t parent)
+{
+	sigset_t none;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGPIPE, SIG_DFL);
+	setpgid(0, 0);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	int null = open("/dev/null", O_RDWR);
+	if (getppid() != parent || chdir(folder) < 0 || null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(theirs[3], 2) < 0)
+		_exit(127);
+	keep_open(config->kernel_fd);
+	for (int i = 0; i < 3; i++)
+		keep_open(theirs[i]);
+	execv(config->program, words);
+	dprintf(2, "%s: %s\n", config->program, strerror(errno));
+	_exit(127);
+}
+
+static void close_pairs(int pairs[4][2], int side)
+{
+	for (int i = 0; i < 4; i++)
+		if (pairs[i][side] >= 0)
+			close(pairs[i][side]);
+}
+
+static enum chain_status launch(const struct qemu_config *config, int pairs[4][2], struct qemu *out, struct chain_error *err)
+{
+	struct words words = { 0 };
+	int theirs[4] = { pairs[0][1], pairs[1][1], pairs[2][1], pairs[3][1] };
+	add_machine(&words, config);
+	add_channels(&words, theirs[0], theirs[1], theirs[2]);
+	enum chain_status status = add_kernel(&words, config, out->folder, err);
+	pid_t parent = getpid();
+	if (!status) {
+		out->pid = fork();
+		if (out->pid == 0)
+			become(config, words.v, out->folder, theirs, parent);
+		if (out->pid < 0)
+			status = chain_fail(err, CHAIN_E_IO, config->program, strerror(errno), 0, 0, 0, 0);
+	}
+	words_free(&words);
+	return status;
+}
+
+enum chain_status qemu_start(const struct qemu_config *config, struct qemu *out, struct chain_error *err)
+{
+	int pairs[4][2] = { { -1, -1 }, { -1, -1 }, { -1, -1 }, { -1, -1 } };
+	*out = (struct qemu){ .pid = -1, .console = -1, .records = -1, .monitor = -1, .errors = -1 };
+	const char *top = getenv("TMPDIR");
+	snprintf(out->folder, sizeof(out->folder), "%s/kchain-run.XXXXXX", top && strlen(top) < 40 && *top == '/' ? top : "/tmp");
+	enum chain_status status = CHAIN_OK;
+	if (!mkdtemp(out->folder)) {
+		status = chain_fail(err, CHAIN_E_IO, out->folder, strerror(errno), 0, 0, 0, 0);
+		out->folder[0] = '\0';
+	}
+	for (int i = 0; !status && i < 4; i++)
+		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pairs[i]) < 0)
+			status = chain_fail(err, CHAIN_E_IO, "socket", strerror(errno), 0, 0, 0, 0);
+	if (!status)
+		status = launch(config, pairs, out, err);
+	close_pairs(pairs, 1);
+	if (status) {
+		close_pairs(pairs, 0);
+		qemu_forget_files(out);
+		return status;
+	}
+	out->console = pairs[0][0];
+	out->records = pairs[1][0];
+	out->monitor = pairs[2][0];
+	out->errors = pairs[3][0];
+	setpgid(out->pid, out->pid); /* in either order with the child's own */
+	return CHAIN_OK;
+}
+
+/* Only links of our own making are in it. */
+static void remove_folder(const char *folder)
+{
+	DIR *entries = opendir(folder);
+	struct dirent *entry;
+	while (entries && (entry = readdir(entries)) != NULL)
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			unlinkat(dirfd(entries), entry->d_name, 0);
+	if (entries)
+		closedir(entries);
+	rmdir(folder);
+}
+
+void qemu_forget_files(struct qemu *qemu)
+{
+	if (qemu->folder[0])
+		remove_folder(qemu->folder);
+	qemu->folder[0] = '\0';
+}
+
+int qemu_stop(struct qemu *qemu)
+{
+	int status = 0, *const fds[] = { &qemu->console, &qemu->records, &qemu->monitor, &qemu->errors };
+	if (qemu->pid > 0) {
+		kill(-qemu->pid, SIGKILL); /* an ended one keeps its status: it is waited for only here */
+		while (waitpid(qemu->pid, &status, 0) < 0 && errno == EINTR)
+			;
+	}
+	qemu->pid = -1;
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+		if (*fds[i] >= 0)
+			close(*fds[i]);
+		*fds[i] = -1;
+	}
+	qemu_forget_files(qemu);
+	return status;
+}
+
+void qemu_tell(struct qemu *qemu, const char *json)
+{
+	size_t count = strlen(json);
+	if (qemu->monitor >= 0 && send(qemu->monitor, json, count, MSG_NOSIGNAL) != (ssize_t)count) {
+		close(qemu->monitor);
+		qemu->monitor = -1;
+	}
+}

@@ -1,0 +1,70 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Owns: what a run has come to, from its records and its console: whether it may stop, and with which exit code.
+ * Must not know: QEMU, serial ports, how it is shown. */
+#ifndef KCHAIN_RUN_JUDGE_H
+#define KCHAIN_RUN_JUDGE_H
+
+#include "records.h"
+
+#include <regex.h>
+
+enum run_until {
+	RUN_UNTIL_READY, /* the last step's expectation is met */
+	RUN_UNTIL_ENDED, /* the machine has ended */
+	RUN_UNTIL_MATCH, /* a line of the console matches */
+};
+
+enum run_end {
+	RUN_END_STOPPED, /* by us: run_judge_done said so */
+	RUN_END_MACHINE, /* the machine ended by itself */
+	RUN_END_TIMEOUT,
+	RUN_END_INTERRUPTED,
+};
+
+enum { RUN_LINE_BYTES = 8192, RUN_REASON_BYTES = 512, RUN_NAME_BYTES = 128 };
+
+struct run_judge {
+	enum run_until until;
+	const regex_t *regex;  /* RUN_UNTIL_MATCH; borrowed */
+	bool foreign;          /* no kernel of ours: it keeps no records */
+	json_t *links, *steps; /* owned arrays, for --json */
+	json_t *handoff, *bootinfo, *echo; /* owned; null until recorded */
+	unsigned link_count, call_count, boot_count, failed_count, error_count;
+	char error[RUN_REASON_BYTES];   /* the first error record's message */
+	char reason[RUN_REASON_BYTES];  /* of the verdict */
+	char step[RUN_NAME_BYTES];      /* begun and not ended */
+	char line[RUN_LINE_BYTES];      /* of the console, as far as it has come; its front is dropped when it is longer */
+	size_t line_used;
+	char match[RUN_NAME_BYTES];     /* what of the console met the expectation or the expression */
+	bool matched;
+	/* Since the last `boot` record: */
+	bool booted, entered, reports, kernel_known, marker_seen;
+	char *marker;                   /* owned; null: none expected */
+	json_t *want;                   /* owned; the result expected; null: any */
+	bool want_success;
+	/* Since the last `entered` record: */
+	bool ended;
+	int end_code;                   /* enum cmd_exit */
+	bool exited;
+	json_int_t exit_status;
+	bool result_met;
+};
+
+void run_judge_init(struct run_judge *judge, enum run_until until, const regex_t *regex, bool foreign);
+void run_judge_free(struct run_judge *judge);
+void run_judge_record(struct run_judge *judge, enum record_event event, const json_t *doc);
+void run_judge_text(struct run_judge *judge, const char *bytes, size_t count);
+
+/* Whether what was waited for has happened. */
+bool run_judge_done(const struct run_judge *judge);
+/* The chain says it is over, so the machine should end by itself at once. */
+bool run_judge_over(const struct run_judge *judge);
+/* A kernel was booted of which is not known whether it will keep records: worth a short wait, no more. */
+bool run_judge_unsure(const struct run_judge *judge);
+
+/* The exit code; judge->reason says why in a clause. `port`: what was written to the exit port, -1: nothing. */
+int run_judge_verdict(struct run_judge *judge, enum run_end end, int port);
+
+#endif

@@ -1,0 +1,301 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+#include "run_view.h"
+
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+void run_view_init(struct run_view *view, FILE *to, bool raw, bool verbose)
+{
+	*view = (struct run_view){ .to = to, .raw = raw, .verbose = verbose };
+}
+
+bool run_view_together(FILE *a, FILE *b)
+{
+	struct stat one, two;
+	if (fstat(fileno(a), &one) < 0 || fstat(fileno(b), &two) < 0)
+		return false;
+	return one.st_dev == two.st_dev && one.st_ino == two.st_ino;
+}
+
+/* What a guest says may hold anything: a terminal gets printable text only. */
+static void clean(char *text)
+{
+	for (char *at = text; *at; at++)
+		if ((unsigned char)*at < ' ' || *at == 0x7f)
+			*at = ' ';
+}
+
+static void print(struct run_view *view, double at, enum cmd_style style, const char *what, const char *text)
+{
+	FILE *to = view->to;
+	run_view_flush(view);
+	fprintf(to, "%s%9.3f%s  %s%-10.32s%s %s\n", cmd_style(to, CMD_DIM), at, cmd_style(to, CMD_PLAIN), cmd_style(to, style), what,
+		cmd_style(to, CMD_PLAIN), text);
+	fflush(to);
+}
+
+static double elapsed(const struct run_view *view)
+{
+	return view->started ? view->now - view->shift : 0;
+}
+
+void run_view_note(struct run_view *view, enum cmd_style style, const char *what, const char *format, ...)
+{
+	char text[VIEW_LINE_BYTES];
+	va_list args;
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	clean(text);
+	print(view, elapsed(view), style, what, text);
+}
+
+/* --- records --- */
+
+static const char *text_of(const json_t *doc, const char *key)
+{
+	const char *text = json_string_value(json_object_get(doc, key));
+	return text ? text : "";
+}
+
+/* The machine's own clock where the record has it, else when the record arrived; both from the first record on. */
+static double time_of(struct run_view *view, const json_t *doc)
+{
+	const json_t *us = json_object_get(doc, "us");
+	if (!view->started) {
+		view->started = true;
+		view->shift = view->now;
+	}
+	return json_is_integer(us) ? (double)json_integer_value(us) / 1e6 : elapsed(view);
+}
+
+static void join(char *out, size_t size, const char *glue, const char *text)
+{
+	size_t used = strlen(out);
+	if (*text)
+		snprintf(out + used, size - used, "%s%s", used ? glue : "", text);
+}
+
+static void join_list(char *out, size_t size, const json_t *list)
+{
+	size_t i;
+	json_t *item;
+	json_array_foreach(list, i, item)
+		if (json_is_string(item))
+			join(out, size, " ", json_string_value(item));
+}
+
+static void describe_net(const json_t *entry, char *out, size_t size)
+{
+	join_list(out, size, json_object_get(entry, "addresses"));
+	const json_t *gateway = json_array_get(json_object_get(entry, "gateways"), 0);
+	if (json_is_string(gateway))
+		join(out, size, " via ", json_string_value(gateway));
+	join(out, size, "  ", text_of(entry, "driver"));
+	join(out, size, " ", text_of(entry, "mac"));
+}
+
+static void describe_block(const json_t *entry, char *out, size_t size)
+{
+	char text[CMD_SIZE_BYTES];
+	const json_t *bytes = json_object_get(entry, "bytes");
+	uint64_t count = json_is_integer(bytes) ? (uint64_t)json_integer_value(bytes) : 0;
+	if (json_is_string(bytes) && !cmd_address_parse(json_string_value(bytes), &count))
+		count = 0;
+	join(out, size, "", count ? cmd_size_text(count, text) : "");
+	join(out, size, "  ", text_of(entry, "driver"));
+	join(out, size, " serial ", text_of(entry, "serial"));
+	if (json_is_true(json_object_get(entry, "read_only")))
+		join(out, size, " ", "read-only");
+}
+
+static void show_entry(struct run_view *view, double at, const json_t *doc, bool net)
+{
+	const json_t *entry = json_object_get(doc, "entry");
+	char about[VIEW_LINE_BYTES / 2] = "", text[VIEW_LINE_BYTES];
+	const char *status = text_of(entry, "status"), *reason = text_of(entry, "reason");
+	if (*reason)
+		join(about, sizeof(about), "", reason);
+	else if (net)
+		describe_net(entry, about, sizeof(about));
+	else
+		describe_block(entry, about, sizeof(about));
+	snprintf(text, sizeof(text), "%s%s%s", status, *about ? "  " : "", about);
+	clean(text);
+	print(view, at, strcmp(status, "absent") == 0 ? CMD_YELLOW : CMD_CYAN, text_of(doc, "name"), text);
+}
+
+static void show_entered(struct run_view *view, double at, const json_t *doc)
+{
+	char text[VIEW_LINE_BYTES];
+	const char *image = text_of(doc, "image");
+	snprintf(view->name, sizeof(view->name), "%s", text_of(doc, "name"));
+	snprintf(text, sizeof(text), "entered by %.40s%s%.19s", text_of(doc, "door"), *image ? ", " : "", image);
+	clean(text);
+	print(view, at, CMD_BOLD, view->name, text);
+}
+
+static void show_step(struct run_view *view, double at, const json_t *doc)
+{
+	char text[VIEW_LINE_BYTES];
+	snprintf(view->source, sizeof(view->source), "%s", text_of(doc, "source"));
+	view->step_at = at;
+	if (strcmp(text_of(doc, "kind"), "call") != 0)
+		return; /* the `boot` record comes when it is done */
+	snprintf(text, sizeof(text), "call  %.900s", view->source);
+	clean(text);
+	print(view, at, CMD_BOLD, text_of(doc, "name"), text);
+}
+
+static void show_result(struct run_view *view, double at, const json_t *doc)
+{
+	char text[VIEW_LINE_BYTES];
+	const char *status = text_of(doc, "status"), *reason = text_of(doc, "reason");
+	const json_t *number = json_object_get(doc, "exit");
+	int used = snprintf(text, sizeof(text), "%s", status);
+	if (json_is_integer(number))
+		used += snprintf(text + used, sizeof(text) - (size_t)used, "  exit %lld", (long long)json_integer_value(number));
+	snprintf(text + used, sizeof(text) - (size_t)used, "  %.1f ms%s%.300s", (at - view->step_at) * 1e3, *reason ? "  " : "", reason);
+	clean(text);
+	print(view, at, strcmp(status, "ok") == 0 ? CMD_GREEN : CMD_RED, text_of(doc, "step"), text);
+}
+
+static void show_boot(struct run_view *view, double at, const json_t *doc)
+{
+	char text[2 * VIEW_LINE_BYTES], size[CMD_SIZE_BYTES];
+	const json_t *copied = json_object_get(doc, "bytes_copied");
+	int used = snprintf(text, sizeof(text), "boot  %.900s", view->source);
+	if (json_is_integer(copied) && json_integer_value(copied) >= 0)
+		snprintf(text + used, sizeof(text) - (size_t)used, "  %s moved",
+			 cmd_size_text((uint64_t)json_integer_value(copied), size));
+	clean(text);
+	print(view, at, CMD_BOLD, text_of(doc, "step"), text);
+}
+
+static void show_error(struct run_view *view, double at, const json_t *doc)
+{
+	char text[VIEW_LINE_BYTES];
+	const char *step = text_of(doc, "step"), *hint = text_of(doc, "hint");
+	snprintf(text, sizeof(text), "%s%s%s", step, *step ? ": " : "", text_of(doc, "message"));
+	clean(text);
+	print(view, at, CMD_RED, "error", text);
+	if (!*hint)
+		return;
+	snprintf(text, sizeof(text), "hint: %s", hint);
+	clean(text);
+	print(view, at, CMD_PLAIN, "", text);
+}
+
+static void show_other(struct run_view *view, double at, enum record_event event, const json_t *doc)
+{
+	char text[VIEW_LINE_BYTES];
+	if (!view->verbose)
+		return;
+	char *dump = json_dumps(doc, JSON_COMPACT);
+	snprintf(text, sizeof(text), "%s", dump ? dump : "");
+	free(dump);
+	clean(text);
+	print(view, at, CMD_DIM, record_event_name(event), text);
+}
+
+void run_view_record(struct run_view *view, enum record_event event, const json_t *doc)
+{
+	double at = time_of(view, doc);
+	switch (event) {
+	case RECORD_ENTERED:
+		show_entered(view, at, doc);
+		break;
+	case RECORD_NET:
+	case RECORD_BLOCK:
+		show_entry(view, at, doc, event == RECORD_NET);
+		break;
+	case RECORD_STEP:
+		show_step(view, at, doc);
+		break;
+	case RECORD_RESULT:
+		show_result(view, at, doc);
+		break;
+	case RECORD_BOOT:
+		show_boot(view, at, doc);
+		break;
+	case RECORD_ERROR:
+		show_error(view, at, doc);
+		break;
+	default:
+		show_other(view, at, event, doc);
+		break;
+	}
+}
+
+/* --- console --- */
+
+/* The stage's lines for people ("    2.140 ms  step     …") say what its records say: shown once is enough. */
+static bool is_report(const char *line, size_t count)
+{
+	size_t at = 0, digits;
+	while (at < count && line[at] == ' ')
+		at++;
+	for (digits = 0; at < count && isdigit((unsigned char)line[at]); at++)
+		digits++;
+	if (!digits || at + 9 > count || line[at] != '.')
+		return false;
+	return memcmp(line + at + 4, " ms  ", 5) == 0 || memcmp(line + at + 4, " Mt  ", 5) == 0;
+}
+
+/* Escape sequences (ECMA-48: CSI, OSC and two-byte ones) are for the guest's own screen: left out, as other controls are. */
+static size_t strip(char *line, size_t count)
+{
+	size_t out = 0;
+	for (size_t at = 0; at < count; at++) {
+		unsigned char byte = (unsigned char)line[at];
+		if (byte == 0x1b && at + 1 < count && line[at + 1] == '[') {
+			for (at += 2; at < count && !(line[at] >= '@' && line[at] <= '~'); at++)
+				;
+		} else if (byte == 0x1b) {
+			at++;
+		} else if (byte == '\t' || (byte >= ' ' && byte != 0x7f)) {
+			line[out++] = line[at];
+		}
+	}
+	return out;
+}
+
+void run_view_flush(struct run_view *view)
+{
+	if (!view->line_used)
+		return;
+	size_t count = view->line_used;
+	view->line_used = 0;
+	if (!view->verbose && is_report(view->line, count))
+		return;
+	count = strip(view->line, count);
+	if (!count)
+		return;
+	FILE *to = view->to;
+	fprintf(to, "%s%9.3f  │%s %.*s\n", cmd_style(to, CMD_DIM), elapsed(view), cmd_style(to, CMD_PLAIN), (int)count, view->line);
+	fflush(to);
+}
+
+void run_view_text(struct run_view *view, const char *bytes, size_t count)
+{
+	if (view->raw) {
+		fwrite(bytes, 1, count, stdout);
+		fflush(stdout);
+		return;
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (bytes[i] == '\n') {
+			run_view_flush(view);
+			continue;
+		}
+		if (view->line_used == sizeof(view->line))
+			run_view_flush(view);
+		view->line[view->line_used++] = bytes[i];
+	}
+}

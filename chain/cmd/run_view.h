@@ -1,0 +1,39 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Owns: how a run looks to a person: a line a record, the console between them, one column of times.
+ * Must not know: what the lines mean for the exit code. */
+#ifndef KCHAIN_RUN_VIEW_H
+#define KCHAIN_RUN_VIEW_H
+
+#include "records.h"
+
+enum { VIEW_LINE_BYTES = 1024, VIEW_NAME_BYTES = 64 };
+
+struct run_view {
+	FILE *to;         /* records; borrowed */
+	bool raw;         /* the console's bytes go to stdout as they are, apart from `to` */
+	bool verbose;     /* devices, boot information, and the stage's own console lines as well */
+	double now;       /* seconds since the start by our clock, set by the caller before each call */
+	double shift;     /* our clock at the first record */
+	bool started;
+	char name[VIEW_NAME_BYTES];   /* of the link that runs */
+	char source[VIEW_LINE_BYTES]; /* of the step that was begun */
+	double step_at;
+	char line[VIEW_LINE_BYTES];   /* of the console, unfinished */
+	size_t line_used;
+};
+
+void run_view_init(struct run_view *view, FILE *to, bool raw, bool verbose);
+void run_view_record(struct run_view *view, enum record_event event, const json_t *doc);
+void run_view_text(struct run_view *view, const char *bytes, size_t count);
+/* Shows an unfinished line of the console, when nothing has come for a while and at the end. */
+void run_view_flush(struct run_view *view);
+/* A line of ours: `what` in the second column. */
+void run_view_note(struct run_view *view, enum cmd_style style, const char *what, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* Whether two streams are shown in one place, so that lines of both must not be mixed up. */
+bool run_view_together(FILE *a, FILE *b);
+
+#endif
