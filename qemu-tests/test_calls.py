@@ -5,42 +5,47 @@
 """Calls that go wrong end the call, not the stage: after each wrong kernel a right one still runs."""
 import kt
 
-FILES = {"/bad": "build/kernels/misbehave.elf", "/hello": "build/kernels/hello.elf", "/echo": "build/kernels/echo.elf"}
+KERNELS = ("fault", "spin", "clobber", "result", "hello", "echo")
+FILES = {"/" + name: f"build/kernels/{name}.elf" for name in KERNELS}
 
-# What the kernel does, the status its result must have, its exit status, and what the reason names.
+# Kernel and arguments, the status its result must have, its exit status, and what the reason names.
 ACTS = (
-    ("read-null", "fault", None, "page"),
-    ("write-stage", "fault", None, "page"),
-    ("write-text", "fault", None, "page"),
-    ("write-fs", "fault", None, "page"),
-    ("divide", "fault", None, "div"),
-    ("wild-jump", "fault", None, "page|protection"),
-    ("bad-instruction", "fault", None, "opcode|instruction"),
-    ("stack-overflow", "fault", None, "page|double|stack"),
-    ("bad-stack", "fault", None, "page|double|stack"),
-    ("spin", "timeout", None, "time"),
-    ("cli-spin", "timeout", None, "time"),
-    ("halt", "timeout", None, "time"),
-    ("malformed", "failed", 0, "JSON"),
-    ("oversized", "failed", 0, "1048576"),
-    ("wrapped", "failed", 0, "bytes"),
-    ("exit-seven", "failed", 7, "exit"),
-    ("call-exit", "failed", 9, "exit"),
-    ("too-large", "ok", 0, None),
-    ("quiet", "ok", 0, None),
-    ("all-memory", "ok", 0, None),
+    ("fault", "null", "fault", None, "page"),
+    ("fault", "ud2", "fault", None, "opcode|instruction"),
+    ("fault", "div0", "fault", None, "div"),
+    ("fault", "jump", "fault", None, "page|protection"),
+    ("fault", "stack", "fault", None, "page|double|stack"),
+    ("fault", "text", "fault", None, "page"),
+    ("fault", "canonical", "fault", None, "protection|stack"),
+    ("clobber", "", "fault", None, "page"),
+    ("clobber", "0x1000", "fault", None, "page"),
+    ("clobber", "0xffff800000100000", "fault", None, "page"),
+    ("clobber", "0xffffc00000000000", "fault", None, "page"),
+    ("clobber", "0xffffd00000000000", "fault", None, "page"),
+    ("spin", "", "timeout", None, "time"),
+    ("spin", "cli", "timeout", None, "time"),
+    ("spin", "halt", "timeout", None, "time"),
+    ("result", "malformed 0", "failed", 0, "JSON"),
+    ("result", "lie 0", "failed", 0, "bytes"),
+    ("result", "oversized", "failed", 1, "exit"),
+    ("result", "none 7", "failed", 7, "exit"),
+    ("result", "good 255", "failed", 255, "exit"),
+    ("result", "full", "ok", 0, None),
+    ("result", "none", "ok", 0, None),
+    ("result", "good", "ok", 0, None),
 )
 
 
-def wrong_then_right(act):
+def wrong_then_right(kernel, args):
     return kt.pipeline([
-        {"name": "wrong", "call": "fs:/bad", "args": act, "timeout": "300ms", "memory": "1M", "expect": "success", "on_error": "continue"},
-        {"name": "right", "call": "fs:/hello", "expect": "success"}], FILES, name=act)
+        {"name": "wrong", "call": "fs:/" + kernel, "args": args, "timeout": "300ms", "memory": "1M", "expect": "success", "on_error": "continue"},
+        {"name": "right", "call": "fs:/hello", "expect": "success"}], FILES)
 
 
-def one(act, status, exit_status, reason):
+def one(kernel, args, status, exit_status, reason):
     def run():
-        ended = kt.expect_end(kt.boot(kt.bake(wrong_then_right(act))))
+        ended = kt.expect_end(kt.boot(kt.bake(wrong_then_right(kernel, args))))
+        kt.check(len(ended.of("result")) == 2, "not two results", ended)
         wrong, right = ended.of("result")
         kt.check(wrong["status"] == status, f"status {wrong['status']}, wanted {status}", ended)
         kt.check(exit_status is None or wrong["exit"] == exit_status, f"exit {wrong.get('exit')}", ended)
@@ -52,22 +57,22 @@ def one(act, status, exit_status, reason):
 
 
 for row in ACTS:
-    kt.add_test("call: " + row[0], one(*row))
+    kt.add_test(f"call: {row[0]} {row[1]}", one(*row))
 
 
 @kt.test
 def every_act_in_one_boot_many_times():
     """Windows are given back: what failed 40 times leaves as much memory as before."""
-    acts = [a[0] for a in ACTS if a[1] == "fault"] * 5
-    steps = [{"name": f"s{n}", "call": "fs:/bad", "args": act, "memory": "8M", "timeout": "300ms", "on_error": "continue"}
-             for n, act in enumerate(acts)]
+    acts = [a[:2] for a in ACTS if a[2] == "fault"] * 4
+    steps = [{"name": f"s{n}", "call": "fs:/" + kernel, "args": args, "memory": "8M", "timeout": "2s", "on_error": "continue"}
+             for n, (kernel, args) in enumerate(acts)]
     ended = kt.expect_end(kt.boot(kt.bake(kt.pipeline(steps, FILES)), memory="64M"))
     kt.check([r["status"] for r in ended.of("result")] == ["fault"] * len(acts), "results", ended)
 
 
 @kt.test
 def retries_are_counted_and_the_failure_is_the_childs():
-    steps = [{"name": "wrong", "call": "fs:/bad", "args": "exit-seven", "retries": 2, "expect": "success"},
+    steps = [{"name": "wrong", "call": "fs:/result", "args": "none 7", "retries": 2, "expect": "success"},
              {"name": "never", "call": "fs:/hello"}]
     ended = kt.expect_end(kt.boot(kt.bake(kt.pipeline(steps, FILES))), kt.CHILD_FAILED)
     kt.check([r["step"] for r in ended.of("result")] == ["wrong"] * 3, "results", ended)
@@ -76,9 +81,9 @@ def retries_are_counted_and_the_failure_is_the_childs():
 @kt.test
 def an_expected_result_is_compared():
     def ended(wanted):
-        return kt.boot(kt.bake(kt.pipeline([{"name": "r", "call": "fs:/bad", "args": "too-large", "expect": {"result": wanted}}], FILES)))
-    kt.expect_end(ended({"refused": True}))
-    other = ended({"refused": False})
+        return kt.boot(kt.bake(kt.pipeline([{"name": "r", "call": "fs:/result", "args": "good", "expect": {"result": wanted}}], FILES)))
+    kt.expect_end(ended({"answer": 42}))
+    other = ended({"answer": 41})
     kt.check(other.status in (kt.CHILD_FAILED, kt.UNMET), "another result is accepted", other)
 
 
@@ -98,11 +103,11 @@ def what_is_not_native_cannot_be_called():
 
 @kt.test
 def kchain_run_tells_the_childs_failure_from_the_stages():
-    failed = kt.run(kt.bake(kt.pipeline([{"name": "w", "call": "fs:/bad", "args": "exit-seven", "expect": "success"}], FILES)))
+    failed = kt.run(kt.bake(kt.pipeline([{"name": "w", "call": "fs:/result", "args": "none 7", "expect": "success"}], FILES)))
     kt.check(failed.exit == 1, "child's failure", failed)
     failed = kt.run(kt.bake(kt.pipeline([{"name": "w", "boot": "module:nothing", "unverified": True}], FILES)))
     kt.check(failed.exit == 4, "stage's failure", failed)
-    kt.expect_boot(kt.run(kt.bake(wrong_then_right("quiet"))), 0)
+    kt.expect_boot(kt.run(kt.bake(wrong_then_right("result", "none"))), 0)
 
 
 kt.main()
