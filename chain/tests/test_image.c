@@ -1,0 +1,311 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Images that were damaged: every byte, every length. And what is found in whole ones. */
+#include "bake_fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+static uint8_t stage[STAGE_FILE_BYTES];
+static char long_text[20000];
+
+static struct sink small_image(void)
+{
+	struct fs_spec specs[] = {
+		file_spec("/corpus/a", "alpha\n"),	 file_spec("/corpus/b", long_text), file_spec("/empty", ""),
+		link_spec("/latest", "corpus/a"),	 link_spec("/dir", "/corpus"),	    link_spec("/loop", "loop"),
+		link_spec("/deep", "dir/../corpus/./b"), link_spec("/out", "../../corpus/a"), link_spec("/nowhere", "missing"),
+	};
+	struct sink sink = { 0 };
+	struct chain_bake_result result;
+	struct chain_bake_request request;
+
+	specs[1].reserve_bytes = 8192;
+	request = request_make(stage, specs, sizeof(specs) / sizeof(specs[0]), &sink);
+	assert_int_equal(chain_bake(&request, &result, NULL), CHAIN_OK);
+	return sink;
+}
+
+static enum chain_status check(const uint8_t *bytes, uint64_t count, struct chain_error *err)
+{
+	struct chain_image image;
+	const enum chain_status status = chain_image_open(&image, bytes, count, err);
+
+	return status == CHAIN_OK ? chain_image_verify(&image, NULL, NULL, err) : status;
+}
+
+static void whole_image_is_accepted(void **state)
+{
+	(void)state;
+	struct sink sink = small_image();
+	struct chain_error err = { 0 };
+
+	assert_int_equal(check(sink.bytes, sink.count, &err), CHAIN_OK);
+	assert_true(chain_image_is(sink.bytes, sink.count));
+	free(sink.bytes);
+}
+
+static void every_flip_is_refused(void **state)
+{
+	(void)state;
+	struct sink sink = small_image();
+	unsigned bit = 0;
+
+	for (uint64_t at = 0; at < sink.count; at++) {
+		struct chain_error err = { 0 };
+
+		bit = (bit + 5) % 8;
+		sink.bytes[at] ^= (uint8_t)(1u << bit);
+		assert_true(chain_image_is(sink.bytes, sink.count)); /* or it might be started as another kind of kernel */
+		if (check(sink.bytes, sink.count, &err) == CHAIN_OK)
+			fail_msg("byte %llu, bit %u: accepted", (unsigned long long)at, bit);
+		assert_int_not_equal(err.status, CHAIN_OK);
+		assert_string_not_equal(err.subject, "");
+		sink.bytes[at] ^= (uint8_t)(1u << bit);
+	}
+	assert_int_equal(check(sink.bytes, sink.count, NULL), CHAIN_OK);
+	free(sink.bytes);
+}
+
+static void every_length_is_refused(void **state)
+{
+	(void)state;
+	struct sink sink = small_image();
+
+	for (uint64_t count = 0; count < sink.count; count++) {
+		uint8_t *cut = malloc(count + 1);
+
+		assert_non_null(cut);
+		memcpy(cut, sink.bytes, count);
+		cut = realloc(cut, count ? count : 1); /* so that a sanitizer sees a byte too many being read */
+		if (check(cut, count, NULL) == CHAIN_OK)
+			fail_msg("accepted when cut to %llu", (unsigned long long)count);
+		free(cut);
+		if (count > 16384 && count + 5000 < sink.count)
+			count += 96;
+	}
+	uint8_t *longer = calloc(1, sink.count + 1);
+	struct chain_error err = { 0 };
+
+	assert_non_null(longer);
+	memcpy(longer, sink.bytes, sink.count);
+	assert_int_equal(check(longer, sink.count + 1, &err), CHAIN_E_IMAGE_TRAILING);
+	free(longer);
+	free(sink.bytes);
+}
+
+static void random_flips_of_a_larger_one(void **state)
+{
+	(void)state;
+	enum { FILES = 20, FLIPS = 2000 };
+	static char paths[FILES][16];
+	struct fs_spec specs[FILES];
+	struct sink sink = { 0 };
+	struct chain_bake_result result;
+	uint64_t seed = 88172645463325252ull;
+
+	for (size_t i = 0; i < FILES; i++) {
+		(void)snprintf(paths[i], sizeof(paths[i]), "/d%zu/f%zu", i % 3, i);
+		specs[i] = (struct fs_spec){ .path = paths[i], .type = FS_REGULAR, .mode = 0644, .size_bytes = 10000 + i * 1234 };
+	}
+	struct chain_bake_request request = request_make(stage, specs, FILES, &sink);
+
+	assert_int_equal(chain_bake(&request, &result, NULL), CHAIN_OK);
+	for (int i = 0; i < FLIPS; i++) {
+		seed ^= seed << 13;
+		seed ^= seed >> 7;
+		seed ^= seed << 17;
+		const uint64_t at = seed % sink.count;
+		const uint8_t flip = (uint8_t)(1u << (seed >> 60) % 8);
+		struct chain_error err = { 0 };
+
+		sink.bytes[at] ^= flip;
+		if (check(sink.bytes, sink.count, &err) == CHAIN_OK)
+			fail_msg("byte %llu: accepted", (unsigned long long)at);
+		assert_string_not_equal(err.subject, "");
+		sink.bytes[at] ^= flip;
+	}
+	free(sink.bytes);
+}
+
+static void damage_names_its_place(void **state)
+{
+	(void)state;
+	struct sink sink = small_image();
+	struct chain_image image;
+
+	assert_int_equal(chain_image_open(&image, sink.bytes, sink.count, NULL), CHAIN_OK);
+	const struct chain_image_header h = image.header;
+	const uint8_t *data = memmem(image.fs_bytes + image.fs_meta_bytes, image.fs_bytes_count - image.fs_meta_bytes, "alpha\n", 6);
+
+	assert_non_null(data);
+	const struct {
+		uint64_t at;
+		enum chain_status status;
+		const char *subject;
+	} cases[] = {
+		{ 4000, CHAIN_E_IMAGE_DIGEST, "elf" },
+		{ h.file_base + 0x700, CHAIN_E_IMAGE_DIGEST, "stage" },
+		{ h.file_manifest + 30, CHAIN_E_IMAGE_DIGEST, "manifest" },
+		{ h.file_manifest - 1, CHAIN_E_IMAGE_NOT_ZERO, "padding before the manifest" },
+		{ h.file_fs - 1, CHAIN_E_IMAGE_NOT_ZERO, "padding before the filesystem" },
+		{ h.file_fs + 1024, CHAIN_E_IMAGE_DIGEST, "fs-meta" },
+		{ (uint64_t)(data - sink.bytes), CHAIN_E_IMAGE_DIGEST, "/corpus/a" },
+		{ (uint64_t)(data - sink.bytes) + 6, CHAIN_E_IMAGE_NOT_ZERO, "filesystem padding" },
+		{ sink.count - 1, CHAIN_E_IMAGE_DIGEST, "sections" },
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct chain_error err = { 0 };
+
+		sink.bytes[cases[i].at] ^= 4;
+		assert_int_equal(check(sink.bytes, sink.count, &err), cases[i].status);
+		assert_string_equal(err.subject, cases[i].subject);
+		sink.bytes[cases[i].at] ^= 4;
+	}
+	free(sink.bytes);
+}
+
+static void files_and_links(void **state)
+{
+	(void)state;
+	struct sink sink = small_image();
+	struct chain_image image;
+	const uint8_t *bytes;
+	uint64_t count;
+	uint8_t digest[32], wanted[32];
+
+	assert_int_equal(chain_image_open(&image, sink.bytes, sink.count, NULL), CHAIN_OK);
+	for (const char *path = "/corpus/a\0/latest\0/dir/a\0/out\0//corpus/./a\0"; *path; path += strlen(path) + 1) {
+		assert_int_equal(chain_image_file(&image, path, &bytes, &count, digest, NULL), CHAIN_OK);
+		assert_int_equal(count, 6);
+		assert_memory_equal(bytes, "alpha\n", 6);
+	}
+	chain_sha256_of(long_text, strlen(long_text), wanted);
+	assert_int_equal(chain_image_file(&image, "/deep", &bytes, &count, digest, NULL), CHAIN_OK);
+	assert_memory_equal(digest, wanted, 32);
+	assert_int_equal(chain_image_file(&image, "/empty", &bytes, &count, digest, NULL), CHAIN_OK);
+	assert_int_equal(count, 0);
+	assert_int_equal(chain_image_file(&image, "/loop", &bytes, &count, digest, NULL), CHAIN_E_MANIFEST_LOOP);
+	for (const char *path = "/corpus\0/nowhere\0/corpus/c\0/\0"; *path; path += strlen(path) + 1)
+		assert_int_equal(chain_image_file(&image, path, &bytes, &count, digest, NULL), CHAIN_E_MANIFEST_NO_ENTRY);
+	free(sink.bytes);
+}
+
+/* The manifest's own walk and search agree, in the order it promises. */
+static void manifest_walk_and_find(void **state)
+{
+	(void)state;
+	struct sink sink = small_image();
+	struct chain_image image;
+	struct chain_manifest_entry entry, found;
+	uint64_t cursor = 0, files = 0, links = 0, parts = 0;
+	char path[CHAIN_IMAGE_PATH_BYTES], before[CHAIN_IMAGE_PATH_BYTES] = "";
+
+	assert_int_equal(chain_image_open(&image, sink.bytes, sink.count, NULL), CHAIN_OK);
+	while (chain_manifest_next(&image, &cursor, &entry)) {
+		memcpy(path, entry.path, entry.path_bytes);
+		path[entry.path_bytes] = '\0';
+		parts += entry.kind == CHAIN_MANIFEST_PART;
+		files += entry.kind == CHAIN_MANIFEST_FILE;
+		links += entry.kind == CHAIN_MANIFEST_LINK;
+		if (entry.kind == CHAIN_MANIFEST_PART)
+			continue;
+		assert_true(strcmp(before, path) < 0);
+		strcpy(before, path);
+		assert_int_equal(chain_manifest_find(&image, path, &found, NULL), CHAIN_OK);
+		assert_ptr_equal(found.path, entry.path);
+	}
+	assert_int_equal(parts, 4);
+	assert_int_equal(files, 3);
+	assert_int_equal(links, 6);
+	assert_int_equal(chain_manifest_find(&image, "/corpus", &found, NULL), CHAIN_E_MANIFEST_NO_ENTRY);
+	assert_int_equal(chain_manifest_find(&image, "/zzz", &found, NULL), CHAIN_E_MANIFEST_NO_ENTRY);
+	assert_int_equal(chain_manifest_find(&image, "", &found, NULL), CHAIN_E_MANIFEST_NO_ENTRY);
+	free(sink.bytes);
+}
+
+/* Loaded to memory as a boot loader does it. */
+static void loaded_image(void **state)
+{
+	(void)state;
+	struct sink sink = small_image();
+	struct chain_image file, loaded;
+	const uint8_t *bytes;
+	uint64_t count;
+	uint8_t digest[32];
+
+	assert_int_equal(chain_image_open(&file, sink.bytes, sink.count, NULL), CHAIN_OK);
+	const struct chain_image_header h = file.header;
+	uint8_t *memory = calloc(1, h.fs_offset + h.fs_memory_bytes);
+
+	assert_non_null(memory);
+	memcpy(memory + h.manifest_offset, sink.bytes + h.file_manifest, h.manifest_bytes);
+	memcpy(memory + h.fs_offset, sink.bytes + h.file_fs, h.fs_bytes);
+	assert_int_equal(chain_image_open_loaded(&loaded, memory, &h, NULL), CHAIN_OK);
+	assert_int_equal(chain_image_verify(&loaded, NULL, NULL, NULL), CHAIN_OK);
+	for (uint64_t i = 0; i < h.fs_bytes; i += 61) {
+		memory[h.fs_offset + i] ^= 8;
+		if (chain_image_open_loaded(&loaded, memory, &h, NULL) == CHAIN_OK)
+			assert_int_not_equal(chain_image_verify(&loaded, NULL, NULL, NULL), CHAIN_OK);
+		memory[h.fs_offset + i] ^= 8;
+	}
+	assert_int_equal(chain_image_open_loaded(&loaded, memory, &h, NULL), CHAIN_OK);
+	assert_int_equal(chain_image_file(&loaded, "/latest", &bytes, &count, digest, NULL), CHAIN_OK);
+	free(memory);
+	free(sink.bytes);
+}
+
+static void probe(void **state)
+{
+	(void)state;
+	struct sink sink = small_image();
+	enum chain_kernel_kind kind;
+	static uint8_t bz[0x300] = { [0x202] = 'H', 'd', 'r', 'S' };
+	static uint8_t mb[64] = { 0x02, 0xb0, 0xad, 0x1b, 0, 0, 0, 0, 0xfe, 0x4f, 0x52, 0xe4 };
+	static uint8_t arm[128] = "\177ELF\2\1\1\0\0\0\0\0\0\0\0\0\2\0\267\0\1";
+	const struct {
+		const void *bytes;
+		uint64_t count;
+		const char *said;
+	} others[] = {
+		{ "", 0, "empty" }, { "#!/bin/sh\n", 10, "script" }, { "\x1f\x8b\x08\0", 4, "gzip" }, { "MZ\0\0", 4, "PE" },
+		{ bz, sizeof(bz), "bzImage" }, { "hello\n", 6, "text" }, { "\xfd\x37zXZ\0\0\0", 8, "xz" },
+		{ "\x28\xb5\x2f\xfd\0", 5, "zstd" }, { "\1\2\3", 3, "no kind" },
+	};
+
+	assert_int_equal(chain_kernel_probe(sink.bytes, sink.count, "x", &kind, NULL), CHAIN_OK);
+	assert_int_equal(kind, CHAIN_KERNEL_IMAGE);
+	assert_int_equal(chain_kernel_probe(mb, sizeof(mb), "x", &kind, NULL), CHAIN_OK);
+	assert_int_equal(kind, CHAIN_KERNEL_MULTIBOOT1);
+	assert_string_equal(chain_kernel_kind_name(kind), "multiboot1");
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		struct chain_error err = { 0 };
+
+		assert_int_equal(chain_kernel_probe(others[i].bytes, others[i].count, "x", &kind, &err), CHAIN_E_NOT_A_KERNEL);
+		assert_non_null(strstr(err.detail, others[i].said));
+		assert_string_equal(err.subject, "x");
+	}
+	arm[52] = 64;
+	arm[54] = 56;
+	assert_int_equal(chain_kernel_probe(arm, sizeof(arm), "x", &kind, NULL), CHAIN_E_ELF_BAD_MACHINE);
+	free(sink.bytes);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(whole_image_is_accepted), cmocka_unit_test(every_flip_is_refused),
+		cmocka_unit_test(every_length_is_refused), cmocka_unit_test(random_flips_of_a_larger_one),
+		cmocka_unit_test(damage_names_its_place),  cmocka_unit_test(files_and_links),
+		cmocka_unit_test(manifest_walk_and_find),  cmocka_unit_test(loaded_image),
+		cmocka_unit_test(probe),
+	};
+
+	stage_make(stage);
+	for (size_t i = 0; i < sizeof(long_text) - 1; i++)
+		long_text[i] = (char)('a' + i % 23);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
