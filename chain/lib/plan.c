@@ -1,0 +1,310 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+#include "plan_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static enum chain_status no_memory(const struct plan_build *build, uint64_t bytes)
+{
+	return chain_fail(build->err, CHAIN_E_NO_MEMORY, build->request->subject, NULL, bytes, 0, 0, 0);
+}
+
+static enum chain_status check_request(const struct plan_build *build)
+{
+	const struct chain_plan_request *request = build->request;
+	if (!request->args || !request->loader_name)
+		return chain_fail(build->err, CHAIN_E_PLAN_BAD_REQUEST, request->subject,
+				  "no command line or loader name", 0, 0, 0, 0);
+	if (request->module_count > CHAIN_MULTIBOOT_MODULES_MAX - 1)
+		return chain_fail(build->err, CHAIN_E_LIMIT, request->subject, "modules", request->module_count,
+				  CHAIN_MULTIBOOT_MODULES_MAX - 1, 0, 0);
+	if (request->fs.base > request->fs.end)
+		return chain_fail(build->err, CHAIN_E_PLAN_BAD_REQUEST, request->subject, "filesystem ends before it starts",
+				  request->fs.base, 0, 0, 0);
+	bool handoff = request->handoff.bytes_count && request->handoff_at != CHAIN_HANDOFF_NONE;
+	if (handoff && !request->handoff_string)
+		return chain_fail(build->err, CHAIN_E_PLAN_BAD_REQUEST, request->subject, "no string for the handoff", 0,
+				  0, 0, 0);
+	return CHAIN_OK;
+}
+
+/* Section 3.1.1, bit 2: the kernel must be told of the video mode. */
+static enum chain_status check_video(const struct plan_build *build)
+{
+	const struct chain_mb1_header *header = &build->kernel.header;
+	if (!(header->flags & CHAIN_MB1_VIDEO_MODE) || build->request->bootinfo->framebuffer.phys)
+		return CHAIN_OK;
+	return chain_fail(build->err, CHAIN_E_PLAN_NO_VIDEO, build->request->subject, NULL, header->width,
+			  header->height, header->depth, 0);
+}
+
+/* The map the kernel is given: the machine's, with a kept filesystem reserved. */
+static enum chain_status make_map(struct plan_build *build)
+{
+	const struct chain_bootinfo *info = build->request->bootinfo;
+	struct chain_range fs = build->request->fs_keep ? build->request->fs : (struct chain_range){ 0, 0 };
+	struct chain_plan *plan = build->plan;
+	size_t capacity = 2 * info->mem_count + 1; /* a range splits two entries at most, and spans others whole */
+	plan->mem = malloc(capacity * sizeof(*plan->mem));
+	if (!plan->mem)
+		return no_memory(build, capacity * sizeof(*plan->mem));
+	for (size_t i = 0; i < info->mem_count; i++) {
+		struct chain_mem_entry entry = info->mem[i];
+		if (entry.type != CHAIN_MEM_AVAILABLE || !chain_range_overlaps(entry.range, fs)) {
+			plan->mem[plan->mem_count++] = entry;
+			continue;
+		}
+		struct chain_range before = { entry.range.base, fs.base }, after = { fs.end, entry.range.end };
+		struct chain_range kept = { before.base < before.end ? fs.base : entry.range.base,
+					    after.base < after.end ? fs.end : entry.range.end };
+		if (before.base < before.end)
+			plan->mem[plan->mem_count++] = (struct chain_mem_entry){ before, entry.type };
+		plan->mem[plan->mem_count++] = (struct chain_mem_entry){ kept, CHAIN_MEM_RESERVED };
+		if (after.base < after.end)
+			plan->mem[plan->mem_count++] = (struct chain_mem_entry){ after, entry.type };
+	}
+	return CHAIN_OK;
+}
+
+static void add_handoff(struct plan_build *build)
+{
+	const struct chain_plan_request *request = build->request;
+	build->items[build->item_count++] = (struct plan_item){
+		.blob = request->handoff, .string = request->handoff_string, .owner = CHAIN_OWNER_HANDOFF,
+		.movable = true,
+	};
+}
+
+/* Modules and handoff in the order the kernel will see. */
+static enum chain_status list_items(struct plan_build *build)
+{
+	const struct chain_plan_request *request = build->request;
+	size_t capacity = request->module_count + 1;
+	build->items = calloc(capacity, sizeof(*build->items));
+	if (!build->items)
+		return no_memory(build, capacity * sizeof(*build->items));
+	if (request->handoff.bytes_count && request->handoff_at == CHAIN_HANDOFF_FIRST)
+		add_handoff(build);
+	for (size_t i = 0; i < request->module_count; i++) {
+		const struct chain_plan_module *module = &request->modules[i];
+		build->items[build->item_count++] = (struct plan_item){
+			.blob = module->blob, .string = module->string, .owner = CHAIN_OWNER_MODULE, .tag = (uint32_t)i,
+			.movable = module->movable,
+		};
+	}
+	if (request->handoff.bytes_count && request->handoff_at == CHAIN_HANDOFF_LAST)
+		add_handoff(build);
+	return CHAIN_OK;
+}
+
+/* Adds a range to a set of which only the union matters; `avoid` has room for one claim per call. */
+static void add_to_union(struct chain_claims *avoid, struct chain_range range)
+{
+	const struct chain_claim *other;
+	enum chain_status status = CHAIN_OK;
+	while (!status && (other = chain_claims_overlap(avoid, range)) != NULL) {
+		struct chain_range joined = other->range;
+		range.base = joined.base < range.base ? joined.base : range.base;
+		range.end = joined.end > range.end ? joined.end : range.end;
+		status = chain_claims_remove(avoid, joined, NULL);
+	}
+	if (!status)
+		status = chain_claims_add(avoid, range, CHAIN_OWNER_STAGE, 0, NULL);
+	(void)status; /* nothing overlaps any more, and there is room */
+}
+
+/* The running image, the boot modules and `also` (nullable) as one set; storage is the caller's to free. False: out of memory. */
+static bool make_avoided(struct chain_claims *out, const struct chain_bootinfo *info, const struct chain_claims *also)
+{
+	size_t also_count = also ? also->count : 0, capacity = info->module_count + 1 + also_count;
+	struct chain_claim *storage = malloc(capacity * sizeof(*storage));
+	if (!storage)
+		return false;
+	chain_claims_init(out, storage, capacity);
+	add_to_union(out, info->image);
+	for (size_t i = 0; i < info->module_count; i++)
+		add_to_union(out, info->modules[i].range);
+	for (size_t i = 0; i < also_count; i++)
+		add_to_union(out, also->v[i].range);
+	return true;
+}
+
+/* Claims at the kernel's entry: its segments, the items, the information structure, the kept filesystem; and detours. */
+static enum chain_status make_claims(struct plan_build *build)
+{
+	size_t capacity = 2 * (build->kernel.segment_count + build->item_count + 2);
+	struct chain_claim *storage = malloc(capacity * sizeof(*storage));
+	if (!storage)
+		return no_memory(build, capacity * sizeof(*storage));
+	chain_claims_init(&build->plan->claims, storage, capacity);
+	return CHAIN_OK;
+}
+
+/* Finds a place for the information structure and makes it: all it points to has one by now. */
+static enum chain_status make_info(struct plan_build *build)
+{
+	const struct chain_plan_request *request = build->request;
+	struct chain_plan *plan = build->plan;
+	size_t bytes = build->item_count * sizeof(struct chain_multiboot_module);
+	struct chain_multiboot_module *modules = malloc(bytes ? bytes : 1);
+	if (!modules)
+		return no_memory(build, bytes);
+	for (size_t i = 0; i < build->item_count; i++)
+		modules[i] = (struct chain_multiboot_module){ build->items[i].range, build->items[i].string };
+	struct chain_multiboot_info info = {
+		.subject = request->subject, .cmdline = request->args, .loader_name = request->loader_name,
+		.modules = modules, .module_count = build->item_count, .mem = plan->mem, .mem_count = plan->mem_count,
+		.framebuffer = request->bootinfo->framebuffer,
+	};
+	enum chain_status status = chain_multiboot_info_bytes(&info, &plan->made_bytes, build->err);
+	if (!status)
+		status = plan_place(build, plan->made_bytes, CHAIN_OWNER_BOOT_INFO, 0, &plan->info);
+	if (!status) {
+		for (size_t i = 0; i < build->item_count; i++)
+			if (!build->items[i].blob.bytes_count) /* an empty module lies nowhere; any address in memory does */
+				modules[i].range = (struct chain_range){ plan->info.base, plan->info.base };
+		plan->made = malloc(plan->made_bytes);
+		status = plan->made ? chain_multiboot_info_build(&info, plan->info.base, plan->made, build->err)
+				    : no_memory(build, plan->made_bytes);
+	}
+	free(modules);
+	return status;
+}
+
+/* Adds the copying of a blob's part, unless the bytes lie in place already. */
+static void add_copy(struct chain_plan *plan, struct chain_move *moves, size_t *count, const struct chain_blob *blob,
+		     uint64_t offset, struct chain_move move)
+{
+	uint64_t bytes = chain_range_bytes(move.dest), end;
+	if (!bytes)
+		return;
+	move.kind = CHAIN_MOVE_COPY;
+	move.bytes = blob->bytes + offset;
+	move.source_phys = CHAIN_PHYS_UNKNOWN;
+	/* Executors reach the low 4 GiB only; what lies above is read through `bytes`, as a host buffer is. */
+	if (blob->phys != CHAIN_PHYS_UNKNOWN && !__builtin_add_overflow(blob->phys, offset + bytes, &end) &&
+	    end <= PLAN_LIMIT_4G)
+		move.source_phys = blob->phys + offset;
+	if (move.source_phys == move.dest.base) {
+		plan->bytes_in_place += bytes;
+		return;
+	}
+	plan->bytes_copied += bytes;
+	moves[(*count)++] = move;
+}
+
+static size_t add_segment(const struct plan_build *build, uint32_t index, struct chain_move *moves, size_t count)
+{
+	const struct chain_segment *segment = &build->kernel.segments[index];
+	struct chain_move move = { .owner = CHAIN_OWNER_KERNEL, .tag = index };
+	uint64_t filled = segment->phys.base + segment->file_bytes; /* inside the segment */
+	move.dest = (struct chain_range){ segment->phys.base, filled };
+	add_copy(build->plan, moves, &count, &build->request->kernel, segment->file_offset, move);
+	if (filled < segment->phys.end) {
+		move.kind = CHAIN_MOVE_ZERO;
+		move.dest = (struct chain_range){ filled, segment->phys.end };
+		build->plan->bytes_zeroed += chain_range_bytes(move.dest);
+		moves[count++] = move;
+	}
+	return count;
+}
+
+static enum chain_status make_moves(struct plan_build *build)
+{
+	struct chain_plan *plan = build->plan;
+	size_t count = 0, capacity = 2 * build->kernel.segment_count + build->item_count + 1;
+	struct chain_move *moves = calloc(capacity, sizeof(*moves));
+	struct chain_blob made = { plan->made, plan->made_bytes, CHAIN_PHYS_UNKNOWN };
+	if (!moves)
+		return no_memory(build, capacity * sizeof(*moves));
+	for (uint32_t i = 0; i < build->kernel.segment_count; i++)
+		count = add_segment(build, i, moves, count);
+	for (size_t i = 0; i < build->item_count; i++) {
+		const struct plan_item *item = &build->items[i];
+		struct chain_move move = { .owner = item->owner, .tag = item->tag, .dest = item->range };
+		add_copy(plan, moves, &count, &item->blob, 0, move);
+		if (item->owner == CHAIN_OWNER_HANDOFF)
+			plan->handoff = item->range;
+	}
+	add_copy(plan, moves, &count, &made, 0,
+		 (struct chain_move){ .owner = CHAIN_OWNER_BOOT_INFO, .dest = plan->info });
+	enum chain_status status = plan_order(plan, moves, count, build->request->subject, build->err);
+	free(moves);
+	return status;
+}
+
+static enum chain_status build_steps(struct plan_build *build)
+{
+	const struct chain_plan_request *request = build->request;
+	struct chain_plan *plan = build->plan;
+	enum chain_status status = check_request(build);
+	if (!status)
+		status = chain_multiboot_kernel_read(&build->kernel, request->kernel.bytes, request->kernel.bytes_count,
+						     request->subject, build->err);
+	if (!status)
+		status = check_video(build);
+	if (!status)
+		status = make_map(build);
+	if (!status)
+		status = list_items(build);
+	if (!status && !make_avoided(&build->avoid, request->bootinfo, NULL))
+		status = no_memory(build, (request->bootinfo->module_count + 1) * sizeof(struct chain_claim));
+	if (!status)
+		status = make_claims(build);
+	if (!status)
+		status = plan_place_kernel(build);
+	if (!status && request->fs_keep)
+		status = chain_claims_add(&plan->claims, request->fs, CHAIN_OWNER_FS, 0, build->err);
+	if (!status)
+		status = plan_place_items(build);
+	if (!status)
+		status = make_info(build);
+	if (!status)
+		status = make_moves(build);
+	return status;
+}
+
+enum chain_status chain_plan_build(const struct chain_plan_request *request, struct chain_plan *out,
+				   struct chain_error *err)
+{
+	struct plan_build build = { .request = request, .plan = out, .err = err };
+	*out = (struct chain_plan){ .mode = CHAIN_ENTRY_PROTECTED32, .eax = CHAIN_MB1_ENTRY_MAGIC };
+	enum chain_status status = build_steps(&build);
+	if (!status) {
+		out->entry = build.kernel.entry;
+		out->ebx = (uint32_t)out->info.base;
+		status = chain_plan_check(out, request->bootinfo, err);
+	}
+	free(build.items);
+	free(build.avoid.v);
+	if (status)
+		chain_plan_free(out);
+	return status;
+}
+
+enum chain_status chain_plan_find_trampoline(const struct chain_plan *plan, const struct chain_bootinfo *bootinfo,
+					     const struct chain_claims *also_claims, uint64_t bytes, uint64_t *out_phys,
+					     struct chain_error *err)
+{
+	static const char subject[] = "commit trampoline";
+	struct chain_claims avoid;
+	if (!make_avoided(&avoid, bootinfo, also_claims))
+		return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, sizeof(struct chain_claim), 0, 0, 0);
+	enum chain_status status =
+		plan_find_clear(plan, &avoid, plan->moves, plan->move_count, bytes, subject, out_phys, err);
+	free(avoid.v);
+	return status;
+}
+
+void chain_plan_free(struct chain_plan *plan)
+{
+	if (!plan)
+		return;
+	free(plan->moves);
+	free(plan->claims.v);
+	free(plan->mem);
+	free(plan->made);
+	*plan = (struct chain_plan){ 0 };
+}

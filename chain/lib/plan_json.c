@@ -1,0 +1,164 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+#include "chain/plan_json.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static json_t *hex(uint64_t value)
+{
+	char text[24];
+	snprintf(text, sizeof(text), "0x%" PRIx64, value);
+	return json_string(text);
+}
+
+static json_t *range_json(struct chain_range range)
+{
+	return json_pack("{s:o, s:o}", "base", hex(range.base), "end", hex(range.end));
+}
+
+static json_t *move_json(const struct chain_move *move)
+{
+	bool known = move->kind == CHAIN_MOVE_COPY && move->source_phys != CHAIN_PHYS_UNKNOWN;
+	return json_pack("{s:s, s:s, s:I, s:o, s:o, s:o}", "kind", move->kind == CHAIN_MOVE_COPY ? "copy" : "zero",
+			 "owner", chain_owner_name(move->owner), "tag", (json_int_t)move->tag, "source",
+			 known ? hex(move->source_phys) : json_null(), "base", hex(move->dest.base), "end",
+			 hex(move->dest.end));
+}
+
+static json_t *moves_json(const struct chain_plan *plan)
+{
+	json_t *array = json_array();
+	for (size_t i = 0; array && i < plan->move_count; i++)
+		if (json_array_append_new(array, move_json(&plan->moves[i])) != 0) {
+			json_decref(array);
+			array = NULL;
+		}
+	return array;
+}
+
+static json_t *claims_json(const struct chain_plan *plan)
+{
+	json_t *array = json_array();
+	for (size_t i = 0; array && i < plan->claims.count; i++) {
+		const struct chain_claim *claim = &plan->claims.v[i];
+		json_t *row = json_pack("{s:s, s:I, s:o, s:o}", "owner", chain_owner_name(claim->owner), "tag",
+					(json_int_t)claim->tag, "base", hex(claim->range.base), "end",
+					hex(claim->range.end));
+		if (json_array_append_new(array, row) != 0) {
+			json_decref(array);
+			array = NULL;
+		}
+	}
+	return array;
+}
+
+static json_t *memory_json(const struct chain_plan *plan)
+{
+	json_t *array = json_array();
+	for (size_t i = 0; array && i < plan->mem_count; i++) {
+		const struct chain_mem_entry *entry = &plan->mem[i];
+		json_t *row = json_pack("{s:o, s:o, s:I}", "base", hex(entry->range.base), "end", hex(entry->range.end),
+					"type", (json_int_t)entry->type);
+		if (json_array_append_new(array, row) != 0) {
+			json_decref(array);
+			array = NULL;
+		}
+	}
+	return array;
+}
+
+static const char *mode_name(const struct chain_plan *plan)
+{
+	return plan->mode == CHAIN_ENTRY_PROTECTED32 ? "protected32" : "long64";
+}
+
+enum chain_status chain_plan_to_json(const struct chain_plan *plan, json_t **out, struct chain_error *err)
+{
+	bool handoff = plan->handoff.base != plan->handoff.end;
+	json_t *totals = json_pack("{s:I, s:I, s:I}", "copied", (json_int_t)plan->bytes_copied, "zeroed",
+				   (json_int_t)plan->bytes_zeroed, "in_place", (json_int_t)plan->bytes_in_place);
+	/* json_pack releases every `o` also when it fails, a null among them included. */
+	json_t *doc = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "mode", mode_name(plan), "entry",
+				hex(plan->entry), "eax", hex(plan->eax), "ebx", hex(plan->ebx), "info",
+				range_json(plan->info), "handoff", handoff ? range_json(plan->handoff) : json_null(),
+				"totals", totals, "moves", moves_json(plan), "claims", claims_json(plan), "memory",
+				memory_json(plan));
+	if (!doc)
+		return chain_fail(err, CHAIN_E_NO_MEMORY, "plan as JSON", NULL, 0, 0, 0, 0);
+	*out = doc;
+	return CHAIN_OK;
+}
+
+/* A string that grows. After a failure `text` is null and stays so. */
+struct text {
+	char *text;
+	size_t used, capacity;
+	bool failed;
+};
+
+static void __attribute__((format(printf, 2, 3))) add(struct text *text, const char *format, ...)
+{
+	char line[256]; /* every line is made of numbers and names of our own: it fits */
+	va_list args;
+	va_start(args, format);
+	int bytes = vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	if (text->failed || bytes < 0)
+		return;
+	size_t wanted = text->used + (size_t)bytes + 1;
+	if (wanted > text->capacity) {
+		size_t capacity = 2 * wanted + 256;
+		char *grown = realloc(text->text, capacity);
+		if (!grown) {
+			free(text->text);
+			*text = (struct text){ .failed = true };
+			return;
+		}
+		text->text = grown;
+		text->capacity = capacity;
+	}
+	for (int i = 0; i <= bytes; i++)
+		text->text[text->used + (size_t)i] = line[i];
+	text->used += (size_t)bytes;
+}
+
+static void add_move(struct text *text, size_t index, const struct chain_move *move)
+{
+	char source[24] = "-";
+	if (move->kind == CHAIN_MOVE_COPY && move->source_phys != CHAIN_PHYS_UNKNOWN)
+		snprintf(source, sizeof(source), "0x%" PRIx64, move->source_phys);
+	else if (move->kind == CHAIN_MOVE_COPY)
+		snprintf(source, sizeof(source), "buffer");
+	add(text, "  %3zu %s %-16s %3" PRIu32 " %12s -> 0x%08" PRIx64 " %12" PRIu64 "\n", index,
+	    move->kind == CHAIN_MOVE_COPY ? "copy" : "zero", chain_owner_name(move->owner), move->tag, source,
+	    move->dest.base, chain_range_bytes(move->dest));
+}
+
+enum chain_status chain_plan_format(const struct chain_plan *plan, char **out, struct chain_error *err)
+{
+	struct text text = { 0 };
+	add(&text, "entry 0x%" PRIx64 " (%s), eax 0x%" PRIx32 ", ebx 0x%" PRIx32 "\n", plan->entry, mode_name(plan),
+	    plan->eax, plan->ebx);
+	add(&text, "moves: %" PRIu64 " bytes copied, %" PRIu64 " zeroed, %" PRIu64 " in place\n", plan->bytes_copied,
+	    plan->bytes_zeroed, plan->bytes_in_place);
+	for (size_t i = 0; i < plan->move_count; i++)
+		add_move(&text, i, &plan->moves[i]);
+	add(&text, "memory at entry:\n");
+	for (size_t i = 0; i < plan->claims.count; i++) {
+		const struct chain_claim *claim = &plan->claims.v[i];
+		add(&text, "  0x%08" PRIx64 " 0x%08" PRIx64 " %12" PRIu64 " %s %" PRIu32 "\n", claim->range.base,
+		    claim->range.end, chain_range_bytes(claim->range), chain_owner_name(claim->owner), claim->tag);
+	}
+	add(&text, "memory map given to the kernel:\n");
+	for (size_t i = 0; i < plan->mem_count; i++)
+		add(&text, "  0x%016" PRIx64 " 0x%016" PRIx64 " type %" PRIu32 "\n", plan->mem[i].range.base,
+		    plan->mem[i].range.end, plan->mem[i].type);
+	if (text.failed)
+		return chain_fail(err, CHAIN_E_NO_MEMORY, "plan as text", NULL, 0, 0, 0, 0);
+	*out = text.text;
+	return CHAIN_OK;
+}

@@ -1,0 +1,117 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+#include "plan_internal.h"
+
+#include <stdio.h>
+
+/* Whether all of `range` is available in the map the kernel will be given. */
+static bool is_available(const struct chain_plan *plan, struct chain_range range)
+{
+	uint64_t at = range.base;
+	for (size_t i = 0; i < plan->mem_count && at < range.end; i++) {
+		const struct chain_mem_entry *entry = &plan->mem[i];
+		if (entry->type == CHAIN_MEM_AVAILABLE && entry->range.base <= at && at < entry->range.end)
+			at = entry->range.end;
+	}
+	return at >= range.end;
+}
+
+static enum chain_status check_segment(const struct plan_build *build, uint32_t index)
+{
+	const struct chain_plan_request *request = build->request;
+	struct chain_range range = build->kernel.segments[index].phys;
+	const char *what = chain_owner_name(CHAIN_OWNER_KERNEL);
+	if (range.base < PLAN_PAGE)
+		return chain_fail(build->err, CHAIN_E_PLAN_FIRST_PAGE, request->subject, what, index, range.base,
+				  range.end, PLAN_PAGE);
+	if (request->fs_keep && chain_range_overlaps(range, request->fs))
+		return chain_fail(build->err, CHAIN_E_PLAN_ON_FS, request->subject, what, index, range.base, range.end,
+				  0);
+	if (!is_available(build->plan, range))
+		return chain_fail(build->err, CHAIN_E_PLAN_OUTSIDE_MEMORY, request->subject, what, index, range.base,
+				  range.end, 0);
+	return CHAIN_OK;
+}
+
+enum chain_status plan_place_kernel(struct plan_build *build)
+{
+	for (uint32_t i = 0; i < build->kernel.segment_count; i++) {
+		struct chain_range range = build->kernel.segments[i].phys;
+		enum chain_status status = check_segment(build, i);
+		if (!status)
+			status = chain_claims_add(&build->plan->claims, range, CHAIN_OWNER_KERNEL, i, build->err);
+		if (status)
+			return status;
+		if (range.end > build->kernel_end)
+			build->kernel_end = range.end;
+	}
+	return CHAIN_OK;
+}
+
+enum chain_status plan_place(struct plan_build *build, uint64_t bytes, enum chain_owner owner, uint32_t tag,
+			     struct chain_range *out)
+{
+	/* Above the kernel if at all possible, since kernels take what follows them for the first free memory; and clear of what the
+	 * stage still reads, which costs no detours then. Addresses end below 4 GiB: a module's end is a 32-bit number. */
+	uint64_t above = build->kernel_end > PLAN_LOW_END ? build->kernel_end : PLAN_LOW_END, base = 0;
+	const struct chain_range within[2] = { { above, PLAN_LIMIT_4G - 1 }, { PLAN_LOW_END, PLAN_LIMIT_4G - 1 } };
+	const struct chain_claims *avoid[2] = { &build->avoid, NULL };
+	struct chain_plan *plan = build->plan;
+	struct chain_error last = { 0 };
+	for (size_t i = 0; i < 4; i++) {
+		struct chain_find want = { .bytes = bytes, .align = PLAN_PAGE, .within = within[i / 2] };
+		chain_error_clear(&last);
+		if (chain_claims_find(&plan->claims, avoid[i % 2], plan->mem, plan->mem_count, &want, NULL, &base,
+				      &last) == CHAIN_OK)
+			break;
+	}
+	if (last.status) {
+		char what[CHAIN_SUBJECT_BYTES];
+		snprintf(what, sizeof(what), "%.200s: %s %u", build->request->subject, chain_owner_name(owner), tag);
+		return chain_fail(build->err, last.status, what, NULL, last.number[0], last.number[1], last.number[2],
+				  last.number[3]);
+	}
+	*out = (struct chain_range){ base, base + bytes }; /* inside a range: no overflow */
+	return chain_claims_add(&plan->claims, *out, owner, tag, build->err);
+}
+
+/* Whether an item may be used where it lies. */
+static bool stays(const struct plan_build *build, const struct plan_item *item)
+{
+	const struct chain_blob *blob = &item->blob;
+	bool aligned = blob->phys % PLAN_PAGE == 0;
+	bool must_align = item->movable || build->kernel.header.flags & CHAIN_MB1_PAGE_ALIGN;
+	struct chain_range range;
+	if (blob->phys == CHAIN_PHYS_UNKNOWN || (!aligned && must_align) || blob->phys < PLAN_PAGE ||
+	    chain_range_make(blob->phys, blob->bytes_count, NULL, &range, NULL))
+		return false;
+	return range.end < PLAN_LIMIT_4G && is_available(build->plan, range) &&
+	       !chain_claims_overlap(&build->plan->claims, range);
+}
+
+enum chain_status plan_place_items(struct plan_build *build)
+{
+	for (size_t i = 0; i < build->item_count; i++) {
+		struct plan_item *item = &build->items[i];
+		if (!item->blob.bytes_count || !stays(build, item))
+			continue;
+		item->range = (struct chain_range){ item->blob.phys, item->blob.phys + item->blob.bytes_count };
+		item->placed = true;
+		enum chain_status status = chain_claims_add(&build->plan->claims, item->range, item->owner, item->tag,
+							    build->err);
+		if (status)
+			return status;
+	}
+	for (size_t i = 0; i < build->item_count; i++) {
+		struct plan_item *item = &build->items[i];
+		if (item->placed || !item->blob.bytes_count)
+			continue;
+		enum chain_status status =
+			plan_place(build, item->blob.bytes_count, item->owner, item->tag, &item->range);
+		if (status)
+			return status;
+		item->placed = true;
+	}
+	return CHAIN_OK;
+}
