@@ -17,7 +17,8 @@ STAGE_LDFLAGS := -nostdlib -static --gc-sections -z max-page-size=4096 -z noexec
 	--hash-style=gnu --no-eh-frame-hdr
 $(B)/include/stage/syscall_names.h: /usr/include/x86_64-linux-musl/bits/syscall.h
 	@mkdir -p $(@D)
-	$(Q)sed -n 's/^#define __NR_\([a-z0-9_]*\)[[:space:]]*\([0-9]*\)$$/{ \2, "\1" },/p' $< >$@
+	$(Q)awk '/^#define __NR_/ { n[$$3 + 0] = substr($$2, 6); if ($$3 + 0 > most) most = $$3 + 0 } \
+		END { for (i = 0; i <= most; i++) printf "\"%s\\0\"\n", n[i] }' $< >$@
 $(B)/stage/stage/runtime/syscall.o: $(B)/include/stage/syscall_names.h
 STAGE_CFLAGS_stage/runtime/kchain.c := -Isdk/include
 

@@ -25,7 +25,9 @@ early_low_directories:	.skip 4096	/* 0 and KCHAIN_DIRECT_VIRT */
 early_low_tables:	.skip 4 * 4096	/* the low 4 GiB in 2 MiB pages */
 early_top_directories:	.skip 4096	/* the top 512 GiB, where images are linked */
 early_image_directory:	.skip 4096
-	.balign	16
+	.balign	4096
+	.globl	stage_boot_guard
+stage_boot_guard:	.skip 4096	/* left unmapped by the final tables: where a stack overflow ends */
 	.globl	stage_boot_stack
 stage_boot_stack:	.skip BOOT_STACK_BYTES
 boot_stack_top:
@@ -205,3 +207,5 @@ stage_entry_call:
 	mov	%edx, stage_boot + BOOT_ENTRY_TSC + 4(%rip)
 	mov	%rdi, stage_boot + BOOT_CALL(%rip)
 	jmp	stage_boot_start_called
+
+	.section .note.GNU-stack, "", @progbits

@@ -70,3 +70,5 @@ stage_image_header:
 	.quad	stage_entry_call
 	.quad	kchain_heap_bytes
 4:
+
+	.section .note.GNU-stack, "", @progbits

@@ -39,3 +39,5 @@ stage_syscall_entry:
 	pop	%rcx
 	lea	128(%rsp), %rsp
 	jmp	*%rcx
+
+	.section .note.GNU-stack, "", @progbits

@@ -110,11 +110,13 @@ static bool map_direct(uint64_t root, uint64_t base, uint64_t end)
 
 static bool map_image(uint64_t root)
 {
-	extern const uint8_t stage_text_end[], stage_rodata_start[], stage_rodata_end[], stage_data_start[];
+	extern const uint8_t stage_text_end[], stage_rodata_start[], stage_rodata_end[], stage_data_start[],
+		stage_boot_guard[], stage_boot_stack[];
 	const struct { const uint8_t *start, *end; unsigned flags; } parts[] = {
 		{ stage_image_start, stage_text_end, STAGE_MAP_EXECUTE },
 		{ stage_rodata_start, stage_rodata_end, 0 },
-		{ stage_data_start, stage_image_end, STAGE_MAP_WRITE },
+		{ stage_data_start, stage_boot_guard, STAGE_MAP_WRITE },
+		{ stage_boot_stack, stage_image_end, STAGE_MAP_WRITE },
 	};
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
 		uint64_t bytes;

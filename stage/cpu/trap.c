@@ -54,6 +54,12 @@ static void print_page_fault(const struct stage_trap_frame *f, uint64_t address)
 
 static bool in_image(uint64_t virt) { return virt >= (uint64_t)stage_image_start && virt < (uint64_t)stage_image_end; }
 
+static bool in_text(uint64_t virt)
+{
+	extern const uint8_t stage_text_end[];
+	return virt >= (uint64_t)stage_image_start && virt < (uint64_t)stage_text_end;
+}
+
 static void print_registers(const struct stage_trap_frame *f)
 {
 	const struct { const char *name; uint64_t value; } r[] = {
@@ -68,17 +74,19 @@ static void print_registers(const struct stage_trap_frame *f)
 static void print_stack(const struct stage_trap_frame *f)
 {
 	uint64_t rsp = f->rsp & ~(uint64_t)7;
-	extern const uint8_t stage_boot_stack[];
+	extern const uint8_t stage_boot_guard[], stage_boot_stack[];
+	if (rsp >= (uint64_t)stage_boot_guard && rsp < (uint64_t)stage_boot_stack) {
+		line("  the stack overflowed\n");
+		return;
+	}
 	if (!in_image(rsp)) {
 		line("  the stack pointer is outside the image: no stack shown\n");
 		return;
 	}
-	if (rsp < (uint64_t)stage_boot_stack)
-		line("  the stack pointer is below the stack: it overflowed\n");
 	const uint64_t *word = (const uint64_t *)rsp;
 	line("  stack, words that point into the text marked *\n");
 	for (size_t i = 0; i < STACK_WORDS && in_image((uint64_t)(word + i + 1)); i++)
-		line("  %016llx%c%s", (unsigned long long)word[i], in_image(word[i]) ? '*' : ' ', i % 3 == 2 ? "\n" : "");
+		line("  %016llx%c%s", (unsigned long long)word[i], in_text(word[i]) ? '*' : ' ', i % 3 == 2 ? "\n" : "");
 }
 
 static _Noreturn void report(const struct stage_trap_frame *f)

@@ -96,3 +96,5 @@ trap_common:
 	.balign	4
 default_mxcsr:
 	.long	0x1f80
+
+	.section .note.GNU-stack, "", @progbits

@@ -67,17 +67,26 @@ static const char *command_line(void)
 	return stage_bootinfo()->cmdline ? stage_bootinfo()->cmdline : "";
 }
 
+/* As chain_bootinfo_init does, but without a JSON array of devices: a kernel that has no use for JSON is not given jansson. */
+static void init_bootinfo(struct chain_bootinfo *info)
+{
+	*info = (struct chain_bootinfo){ .cpus = 1, .loader = strdup(""),
+					 .cmdline = strdup("") };
+	if (!info->loader || !info->cmdline)
+		stage_panic("no memory to start with");
+}
+
 static int run(int argc, char **argv, char **envp)
 {
 	(void)argc;
 	(void)argv;
 	struct chain_error err = { 0 };
-	chain_bootinfo_init(stage_bootinfo());
-	if (machine_set_up && machine_set_up(&err)) {
-		char text[512];
-		chain_error_format(&err, text, sizeof(text));
-		stage_panic("%s", text);
-	}
+	init_bootinfo(stage_bootinfo());
+	/* Without chain_error_format: its table of texts is larger than a whole kernel. status.def counts the statuses from 1. */
+	if (machine_set_up && machine_set_up(&err))
+		stage_panic("cannot start: %s: status %d (%llu, %llu, %llu) %s", err.subject, (int)err.status,
+			    (unsigned long long)err.number[0], (unsigned long long)err.number[1], (unsigned long long)err.number[2],
+			    err.detail);
 	if (OPENSSL_cpuid_setup)
 		OPENSSL_cpuid_setup();
 	static char *args[ARGS_MAX + 1];

@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -153,18 +154,24 @@ static const struct row {
 	{ SYS_getrandom, sys_getrandom, "getrandom(2)" },
 };
 
-static const struct { uint16_t number; const char *name; } names[] = {
+/* In order of their numbers, each with its zero byte; empty where a number has none. */
+static const char names[] =
 #include "stage/syscall_names.h"
-};
+	;
+
+static const char *name_of(uint64_t number)
+{
+	const char *name = names;
+	for (; number && name < names + sizeof(names) - 1; number--)
+		name += strlen(name) + 1;
+	return name < names + sizeof(names) - 1 && *name ? name : "unknown";
+}
 
 static int64_t refuse(uint64_t number)
 {
 	char text[96];
-	const char *name = "unknown";
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (names[i].number == number)
-			name = names[i].name;
-	int count = snprintf(text, sizeof(text), "%s: system call %s (%llu) is not there\n", stage_name(), name, (unsigned long long)number);
+	int count = snprintf(text, sizeof(text), "%.32s: system call %s (%llu) is not there\n", stage_name(), name_of(number),
+			     (unsigned long long)number);
 	stage_console_write(text, (uint64_t)count);
 	return -ENOSYS;
 }

@@ -28,6 +28,10 @@
 #define KCHAIN_STAGE_VIRT  0xffffffff80000000 /* stage: text and data */
 #define KCHAIN_NATIVE_VIRT 0xffffffffc0000000 /* native kernels: text and data */
 
+/* In a segment's p_flags (a bit that the ELF specification leaves to the operating system): a kernel needs it only when it was booted,
+ * so a calling stage neither maps it nor gives memory for it. */
+#define KCHAIN_SEGMENT_BOOT_ONLY 0x00100000
+
 #define KCHAIN_SERVICE_VECTOR 0xf0 /* int $0xf0: RAX service, RDI and RSI arguments, result in RAX; other registers kept */
 
 #ifndef __ASSEMBLER__
