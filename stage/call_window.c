@@ -70,6 +70,8 @@ static enum chain_status check_segment(const struct stage_call_request *request,
 static enum chain_status add_segment(struct stage_call_window *w, const struct stage_call_request *request,
 				     const struct chain_segment *s, struct chain_error *err)
 {
+	if (s->flags & KCHAIN_SEGMENT_BOOT_ONLY)
+		return CHAIN_OK;
 	enum chain_status status = check_segment(request, s, err);
 	if (status)
 		return status;
