@@ -1,0 +1,140 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+#include "stage/devices.h"
+
+#include "chain/handoff.h"
+#include "stage/block_json.h"
+#include "stage/device_env.h"
+#include "stage/device_list.h"
+#include "stage/net_configure.h"
+#include "stage/report.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+static struct stage_device_list devices;
+
+static enum chain_status no_memory(const char *name, struct chain_error *err)
+{
+	return chain_fail(err, CHAIN_E_NO_MEMORY, name, NULL, 0, 0, 0, 0);
+}
+
+static json_t *absent(const char *reason)
+{
+	return json_pack("{s:s, s:s}", "status", "absent", "reason", reason);
+}
+
+/* Puts `entry` (stolen, null: memory ran out) under its name, tells of it, and refuses a required device that is not `wanted`. */
+static enum chain_status settle(json_t *into, const char *class, const char *name, json_t *entry, bool required, const char *wanted,
+				struct chain_bootinfo *info, struct chain_error *err)
+{
+	char reason[160];
+	if (!entry || json_object_set_new(into, name, entry))
+		return no_memory(name, err);
+	const char *status = json_string_value(json_object_get(entry, "status"));
+	const char *why = json_string_value(json_object_get(entry, "reason"));
+	stage_say(class, "%s  %s%s%s", name, status, why ? ": " : "", why ? why : "");
+	stage_record_event(json_pack("{s:s, s:s, s:O}", "event", class, "name", name, "entry", entry));
+	json_t *listed = json_pack("{s:s, s:s}", "class", class, "name", name);
+	if (!listed || json_object_update(listed, entry) || json_array_append_new(info->devices, listed))
+		return no_memory(name, err);
+	bool good = !strcmp(status, "configured") || !strcmp(status, wanted);
+	if (good || !required)
+		return CHAIN_OK;
+	snprintf(reason, sizeof(reason), "it is %s%s%s", status, why ? ": " : "", why ? why : "");
+	return chain_fail(err, CHAIN_E_DEVICE_MISSING, name, reason, 0, 0, 0, 0);
+}
+
+/* --- disks --- */
+
+static struct stage_block *find_block(const struct chain_config_block *want)
+{
+	uint64_t index = 0;
+	for (struct stage_block *dev = devices.block; dev; dev = dev->next, index++) {
+		if (want->serial && strcmp(want->serial, dev->serial))
+			continue;
+		if (want->pci && strcasecmp(want->pci, dev->pci))
+			continue;
+		if (!want->has_index || want->index == index)
+			return dev;
+	}
+	return NULL;
+}
+
+static json_t *absent_block(const struct chain_config_block *want)
+{
+	char reason[160], which[24] = "";
+	if (want->has_index)
+		snprintf(which, sizeof(which), " number %" PRIu64, want->index);
+	snprintf(reason, sizeof(reason), "no disk%s%s%.60s%s%.40s", which, want->serial ? " with serial " : "", want->serial ? want->serial : "",
+		 want->pci ? " at " : "", want->pci ? want->pci : "");
+	return absent(reason);
+}
+
+static enum chain_status take_block(const struct chain_config_block *want, json_t *block, struct chain_bootinfo *info,
+				    struct chain_error *err)
+{
+	struct stage_block *dev = find_block(want);
+	json_t *entry = NULL;
+	if (dev) {
+		enum chain_status status = stage_block_describe(dev, &entry, err);
+		if (status)
+			return status;
+	} else {
+		entry = absent_block(want);
+	}
+	return settle(block, "block", want->name, entry, want->required, "present", info, err);
+}
+
+/* --- interfaces --- */
+
+static enum chain_status take_nets(const struct chain_config *config, const json_t *parent, json_t *net, struct chain_bootinfo *info,
+				   struct chain_error *err)
+{
+	json_t *found = json_object();
+	enum chain_status status = found ? stage_net_configure(stage_native_env(), devices.net, config, parent, found, err) :
+					   no_memory("net", err);
+	for (size_t i = 0; !status && i < config->net_count; i++) {
+		const struct chain_config_net *want = &config->net[i];
+		const json_t *kept = chain_handoff_keep_net(parent, want);
+		json_t *entry = kept ? json_deep_copy(kept) : json_incref(json_object_get(found, want->name));
+		status = settle(net, "net", want->name, entry, want->required, "configured", info, err);
+	}
+	json_decref(found);
+	return status;
+}
+
+/* What has to be looked for at all: nothing for a pipeline that asks for no device, no network card where the handoff has
+ * every interface. */
+static unsigned classes(const struct chain_config *config, const json_t *parent)
+{
+	unsigned wanted = config->block_count ? STAGE_CLASS_BLOCK : 0u;
+	for (size_t i = 0; i < config->net_count; i++)
+		if (!chain_handoff_keep_net(parent, &config->net[i]))
+			wanted |= STAGE_CLASS_NET;
+	return wanted;
+}
+
+enum chain_status stage_devices_configure(const struct chain_config *config, const json_t *parent, struct chain_bootinfo *info,
+					  json_t *net, json_t *block, struct chain_error *err)
+{
+	unsigned wanted = classes(config, parent);
+	enum chain_status status = CHAIN_OK;
+	if (wanted)
+		status = stage_device_list_open(stage_native_env(), wanted, &devices, err);
+	for (const struct stage_dead_device *dead = devices.dead; dead; dead = dead->next)
+		stage_say("device", "%s at %s could not be started: %s", dead->driver, dead->pci, chain_status_slug(dead->fault.status));
+	for (size_t i = 0; !status && i < config->block_count; i++)
+		status = take_block(&config->block[i], block, info, err);
+	if (!status && config->net_count)
+		status = take_nets(config, parent, net, info, err);
+	return status;
+}
+
+void stage_devices_quiesce(void)
+{
+	stage_device_list_close(&devices);
+}
