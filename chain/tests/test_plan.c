@@ -1,0 +1,477 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Plans, against an oracle that carries the moves out on a small machine of its own. */
+#include "chain/multiboot.h"
+#include "chain/plan.h"
+#include "chain/plan_json.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum {
+	MEMORY = 0x180000, /* what the fake machine has: 1.5 MiB */
+	KERNEL_MAX = 0x9000,
+	ROUNDS = 10000,
+};
+
+/* xorshift64: the same run every time. */
+static uint64_t seed = 88172645463325252u;
+static uint64_t rnd(uint64_t below)
+{
+	seed ^= seed << 13;
+	seed ^= seed >> 7;
+	seed ^= seed << 17;
+	return below ? seed % below : 0;
+}
+
+static void put32(uint8_t *at, uint32_t value)
+{
+	memcpy(at, &value, sizeof(value));
+}
+
+/* Builds an ELF32 Multiboot kernel with these segments; returns the size of the file. */
+struct seg {
+	uint32_t phys, file_bytes, memory_bytes;
+};
+static size_t make_kernel(uint8_t *out, size_t capacity, const struct seg *segs, uint16_t count, uint32_t flags)
+{
+	static const uint8_t ident[] = { 0x7f, 'E', 'L', 'F', 1, 1, 1 };
+	size_t at = 52 + 32u * count, header = at;
+	memset(out, 0, header + 48);
+	memcpy(out, ident, sizeof(ident));
+	out[16] = 2;
+	out[18] = 3;
+	out[20] = 1;
+	put32(out + 24, segs[0].phys);
+	put32(out + 28, 52);
+	out[40] = 52;
+	out[42] = 32;
+	memcpy(out + 44, &count, 2);
+	put32(out + header, CHAIN_MB1_HEADER_MAGIC);
+	put32(out + header + 4, flags);
+	put32(out + header + 8, 0u - CHAIN_MB1_HEADER_MAGIC - flags);
+	at += 48;
+	for (uint16_t i = 0; i < count; i++) {
+		uint8_t *phdr = out + 52 + 32u * i;
+		put32(phdr, CHAIN_ELF_PT_LOAD);
+		put32(phdr + 4, (uint32_t)at);
+		put32(phdr + 8, segs[i].phys);
+		put32(phdr + 12, segs[i].phys);
+		put32(phdr + 16, segs[i].file_bytes);
+		put32(phdr + 20, segs[i].memory_bytes);
+		assert_true(at + segs[i].file_bytes <= capacity);
+		for (uint32_t b = 0; b < segs[i].file_bytes; b++)
+			out[at++] = (uint8_t)rnd(256);
+	}
+	return at;
+}
+
+static struct chain_mem_entry plain_map[2] = {
+	{ { 0, 0x9f000 }, CHAIN_MEM_AVAILABLE },
+	{ { 0x100000, 0x4000000 }, CHAIN_MEM_AVAILABLE },
+};
+
+static struct chain_bootinfo plain_machine(void)
+{
+	return (struct chain_bootinfo){ .mem = plain_map, .mem_count = 2, .image = { 0x200000, 0x400000 }, .cpus = 1 };
+}
+
+static struct chain_plan_request plain_request(const uint8_t *kernel, size_t bytes, const struct chain_bootinfo *info)
+{
+	return (struct chain_plan_request){
+		.subject = "k", .kernel = { kernel, bytes, CHAIN_PHYS_UNKNOWN }, .args = "a b", .loader_name = "kchain",
+		.handoff_string = "kchain-handoff", .bootinfo = info,
+	};
+}
+
+/* The executor of the contract in plan.h, on an array. Bytes without a place are read through `bytes`. */
+static void carry_out(const struct chain_plan *plan, uint8_t *memory)
+{
+	for (size_t i = 0; i < plan->move_count; i++) {
+		const struct chain_move *move = &plan->moves[i];
+		size_t bytes = (size_t)chain_range_bytes(move->dest);
+		assert_true(move->dest.end <= MEMORY);
+		if (move->kind == CHAIN_MOVE_ZERO)
+			memset(memory + move->dest.base, 0, bytes);
+		else if (move->source_phys == CHAIN_PHYS_UNKNOWN)
+			memcpy(memory + move->dest.base, move->bytes, bytes);
+		else
+			memmove(memory + move->dest.base, memory + move->source_phys, bytes);
+	}
+}
+
+/* A machine made at random: memory map, kernel, modules, some of them anywhere in memory, kernel's own place included. */
+struct world {
+	uint8_t before[MEMORY], after[MEMORY], kernel_file[KERNEL_MAX], handoff[64];
+	size_t kernel_bytes;
+	struct seg segs[4];
+	uint16_t seg_count;
+	struct chain_mem_entry mem[6];
+	struct chain_plan_module modules[5];
+	uint8_t *module_bytes[5];
+	struct chain_bootinfo info;
+	struct chain_plan_request request;
+};
+
+static void random_map(struct world *w)
+{
+	uint64_t at = 0x100000;
+	size_t n = 0;
+	w->mem[n++] = (struct chain_mem_entry){ { 0, 0x9f000 }, CHAIN_MEM_AVAILABLE };
+	while (at < MEMORY && n < 6) {
+		uint64_t end = n == 5 ? MEMORY : at + 0x1000 * (1 + rnd(0x60));
+		if (end > MEMORY)
+			end = MEMORY;
+		w->mem[n++] = (struct chain_mem_entry){
+			{ at, end }, rnd(5) ? CHAIN_MEM_AVAILABLE : CHAIN_MEM_RESERVED };
+		at = end;
+	}
+	w->info = (struct chain_bootinfo){ .mem = w->mem, .mem_count = n, .cpus = 1 };
+	w->info.image.base = 0x100000 + 0x1000 * rnd(0x70);
+	w->info.image.end = w->info.image.base + 0x1000 * rnd(0x10);
+}
+
+static uint32_t low_or_high(void)
+{
+	return (uint32_t)(rnd(8) ? 0x100000 + rnd(0x20000) : 0x1000 + rnd(0x90000));
+}
+
+static void random_world(struct world *w)
+{
+	for (size_t i = 0; i < MEMORY; i += 8) {
+		uint64_t value = (i * 0x9e3779b97f4a7c15u) ^ seed;
+		memcpy(w->before + i, &value, 8);
+	}
+	random_map(w);
+	w->seg_count = (uint16_t)(1 + rnd(4));
+	for (uint16_t i = 0; i < w->seg_count; i++) {
+		w->segs[i].phys = low_or_high();
+		w->segs[i].file_bytes = (uint32_t)rnd(0x2000);
+		w->segs[i].memory_bytes = w->segs[i].file_bytes + 1 + (uint32_t)(rnd(2) ? rnd(0x4000) : 0);
+	}
+	w->kernel_bytes = make_kernel(w->kernel_file, sizeof(w->kernel_file), w->segs, w->seg_count, (uint32_t)rnd(2));
+	w->request = plain_request(w->kernel_file, w->kernel_bytes, &w->info);
+	if (rnd(4)) { /* the file lies in memory: anywhere, its own destination included */
+		uint64_t phys = 0x100000 + rnd(0x30000);
+		memcpy(w->before + phys, w->kernel_file, w->kernel_bytes);
+		w->request.kernel = (struct chain_blob){ w->kernel_file, w->kernel_bytes, phys };
+	}
+	w->request.module_count = rnd(6);
+	w->request.modules = w->modules;
+	for (size_t i = 0; i < w->request.module_count; i++) {
+		uint64_t bytes = rnd(0x6000), phys = 0x100000 + rnd(0x30000);
+		if (rnd(2))
+			phys &= ~(uint64_t)0xfff;
+		w->modules[i] = (struct chain_plan_module){ { w->before + phys, bytes, phys }, "mod", rnd(2) };
+		if (!rnd(5))
+			w->modules[i].blob.phys = CHAIN_PHYS_UNKNOWN;
+	}
+	w->request.handoff = (struct chain_blob){ w->handoff, rnd(65), CHAIN_PHYS_UNKNOWN };
+	w->request.handoff_at = (int)rnd(3);
+	w->request.fs = (struct chain_range){ 0x150000, 0x150000 + 0x1000 * rnd(0x18) };
+	w->request.fs_keep = rnd(2);
+	memset(w->handoff, 'h', sizeof(w->handoff));
+}
+
+/* Bytes of `before` may have been overlaid by the kernel's file after a module's pointer was taken: both read `before`. */
+static void expect_bytes(const struct world *w, uint64_t at, const uint8_t *want, uint64_t bytes)
+{
+	assert_true(at <= MEMORY && bytes <= MEMORY - at);
+	assert_memory_equal(w->after + at, want, bytes);
+}
+
+static void check_kernel(const struct world *w)
+{
+	size_t offset = 52 + 32u * w->seg_count + 48;
+	for (uint16_t i = 0; i < w->seg_count; i++) {
+		const struct seg *seg = &w->segs[i];
+		expect_bytes(w, seg->phys, w->kernel_file + offset, seg->file_bytes);
+		for (uint32_t b = seg->file_bytes; b < seg->memory_bytes; b++)
+			assert_int_equal(w->after[seg->phys + b], 0);
+		offset += seg->file_bytes;
+	}
+}
+
+static bool available(const struct world *w, uint64_t base, uint64_t end)
+{
+	uint64_t got = 0;
+	for (size_t i = 0; i < w->info.mem_count; i++) {
+		struct chain_range r = w->info.mem[i].range;
+		uint64_t low = r.base > base ? r.base : base, high = r.end < end ? r.end : end;
+		if (w->info.mem[i].type == CHAIN_MEM_AVAILABLE && low < high)
+			got += high - low;
+	}
+	return got == end - base;
+}
+
+/* Reads the information structure as a kernel would. */
+static void check_info(const struct world *w, const struct chain_plan *plan)
+{
+	struct chain_mb1_info info;
+	memcpy(&info, w->after + plan->ebx, sizeof(info));
+	assert_string_equal((const char *)w->after + info.cmdline, "a b");
+	assert_string_equal((const char *)w->after + info.boot_loader_name, "kchain");
+	bool handoff = w->request.handoff.bytes_count && w->request.handoff_at != CHAIN_HANDOFF_NONE;
+	size_t count = w->request.module_count + handoff, next = 0;
+	assert_int_equal(info.flags & CHAIN_MB1_INFO_MODULES ? info.mods_count : 0, count);
+	for (size_t i = 0; i < count; i++) {
+		struct chain_mb1_module module;
+		memcpy(&module, w->after + info.mods_addr + i * sizeof(module), sizeof(module));
+		bool first = w->request.handoff_at == CHAIN_HANDOFF_FIRST;
+		bool is_handoff = handoff && i == (first ? 0 : count - 1);
+		const struct chain_blob *blob = is_handoff ? &w->request.handoff : &w->modules[next].blob;
+		assert_int_equal(module.end - module.start, blob->bytes_count);
+		expect_bytes(w, module.start, blob->bytes, blob->bytes_count);
+		assert_string_equal((const char *)w->after + module.string, is_handoff ? "kchain-handoff" : "mod");
+		assert_true(available(w, module.start, module.end));
+		bool in_place = !is_handoff && !w->modules[next].movable && module.start == blob->phys;
+		if (w->kernel_file[52 + 32u * w->seg_count + 4] & 1 || !in_place)
+			assert_int_equal(module.start % 4096, blob->bytes_count ? 0 : module.start % 4096);
+		next += !is_handoff;
+	}
+}
+
+/* What no claim covers is as it was. */
+static void check_untouched(const struct world *w, const struct chain_plan *plan)
+{
+	uint64_t at = 0;
+	for (size_t i = 0; i <= plan->claims.count; i++) {
+		uint64_t end = i < plan->claims.count ? plan->claims.v[i].range.base : MEMORY;
+		if (end > MEMORY)
+			end = MEMORY;
+		if (at < end)
+			assert_memory_equal(w->after + at, w->before + at, end - at);
+		at = i < plan->claims.count ? plan->claims.v[i].range.end : at;
+		if (i < plan->claims.count && plan->claims.v[i].owner == CHAIN_OWNER_FS)
+			assert_memory_equal(w->after + plan->claims.v[i].range.base,
+					    w->before + plan->claims.v[i].range.base,
+					    chain_range_bytes(plan->claims.v[i].range));
+	}
+}
+
+/* Whether the kernel can be booted at all, decided without the planner. */
+static bool kernel_fits(const struct world *w)
+{
+	for (uint16_t i = 0; i < w->seg_count; i++) {
+		uint64_t base = w->segs[i].phys, end = base + w->segs[i].memory_bytes;
+		if (!available(w, base, end) || base < 0x1000)
+			return false;
+		if (w->request.fs_keep && base < w->request.fs.end && w->request.fs.base < end)
+			return false;
+		for (uint16_t j = 0; j < i; j++)
+			if (base < w->segs[j].phys + w->segs[j].memory_bytes && w->segs[j].phys < end)
+				return false;
+	}
+	return true;
+}
+
+static void check_trampoline(const struct world *w, const struct chain_plan *plan)
+{
+	uint64_t phys = 0;
+	if (chain_plan_find_trampoline(plan, &w->info, NULL, 0x3000, &phys, NULL))
+		return;
+	struct chain_range place = { phys, phys + 0x3000 };
+	assert_true(available(w, place.base, place.end) && phys >= 0x100000);
+	assert_false(chain_range_overlaps(place, w->info.image));
+	assert_null(chain_claims_overlap(&plan->claims, place));
+	for (size_t i = 0; i < plan->move_count; i++) {
+		const struct chain_move *move = &plan->moves[i];
+		struct chain_range source = { move->source_phys, move->source_phys + chain_range_bytes(move->dest) };
+		if (move->kind == CHAIN_MOVE_COPY && move->source_phys != CHAIN_PHYS_UNKNOWN)
+			assert_false(chain_range_overlaps(place, source));
+	}
+}
+
+static void random_plans_do_what_they_say(void **state)
+{
+	struct world *w = malloc(sizeof(*w));
+	unsigned planned = 0, detours = 0, refused = 0, full = 0;
+	(void)state;
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		struct chain_plan plan;
+		struct chain_error err = { 0 };
+		random_world(w);
+		enum chain_status status = chain_plan_build(&w->request, &plan, &err);
+		if (!kernel_fits(w)) {
+			assert_true(status == CHAIN_E_PLAN_OUTSIDE_MEMORY || status == CHAIN_E_PLAN_ON_FS ||
+				    status == CHAIN_E_ELF_SEGMENTS_OVERLAP || status == CHAIN_E_ELF_BAD_ENTRY);
+			refused++;
+			continue;
+		}
+		if (status == CHAIN_E_NO_SPACE) {
+			full++;
+			continue;
+		}
+		if (status) {
+			char line[512];
+			chain_error_format(&err, line, sizeof(line));
+			fail_msg("round %u: %s", round, line);
+		}
+		memcpy(w->after, w->before, MEMORY);
+		carry_out(&plan, w->after);
+		check_kernel(w);
+		check_info(w, &plan);
+		check_untouched(w, &plan);
+		check_trampoline(w, &plan);
+		for (size_t i = 0; i < plan.move_count; i++)
+			detours += plan.moves[i].owner == CHAIN_OWNER_TRAMPOLINE;
+		chain_plan_free(&plan);
+		planned++;
+	}
+	print_message("%u planned, %u detours, %u refused, %u without room\n", planned, detours, refused, full);
+	assert_true(planned > ROUNDS / 10 && detours > 0 && refused > 0);
+	free(w);
+}
+
+/* One segment at `base`; what does the planner say? */
+static void expect_refusal(struct seg seg, struct chain_plan_request *request, enum chain_status want)
+{
+	uint8_t file[4096];
+	struct chain_plan plan;
+	struct chain_error err = { 0 };
+	request->kernel.bytes = file;
+	request->kernel.bytes_count = make_kernel(file, sizeof(file), &seg, 1, 0);
+	enum chain_status status = chain_plan_build(request, &plan, &err);
+	assert_string_equal(chain_status_slug(status), chain_status_slug(want));
+	assert_int_equal(err.status, want);
+	if (!status)
+		chain_plan_free(&plan);
+}
+
+static void refusals_are_exact(void **state)
+{
+	(void)state;
+	struct chain_bootinfo info = plain_machine();
+	struct chain_plan_request request = plain_request(NULL, 0, &info);
+	expect_refusal((struct seg){ 0x100000, 64, 64 }, &request, CHAIN_OK);
+	expect_refusal((struct seg){ 0x1000, 64, 64 }, &request, CHAIN_OK);
+	expect_refusal((struct seg){ 0x500, 64, 64 }, &request, CHAIN_E_PLAN_FIRST_PAGE);
+	expect_refusal((struct seg){ 0x9eff0, 64, 64 }, &request, CHAIN_E_PLAN_OUTSIDE_MEMORY);
+	expect_refusal((struct seg){ 0x3ffff00, 64, 0x1000 }, &request, CHAIN_E_PLAN_OUTSIDE_MEMORY);
+	expect_refusal((struct seg){ 0x200000, 64, 64 }, &request, CHAIN_OK); /* on the running image: it gives way */
+	request.fs = (struct chain_range){ 0x200000, 0x400000 };
+	expect_refusal((struct seg){ 0x1ffff0, 64, 64 }, &request, CHAIN_OK);
+	request.fs_keep = true;
+	expect_refusal((struct seg){ 0x1ffff0, 64, 64 }, &request, CHAIN_E_PLAN_ON_FS);
+	struct chain_plan_module huge = { { (const uint8_t *)"", 0x8000000, CHAIN_PHYS_UNKNOWN }, "huge", true };
+	request.modules = &huge;
+	request.module_count = 1;
+	expect_refusal((struct seg){ 0x100000, 64, 64 }, &request, CHAIN_E_NO_SPACE);
+	request.args = NULL;
+	expect_refusal((struct seg){ 0x100000, 64, 64 }, &request, CHAIN_E_PLAN_BAD_REQUEST);
+}
+
+static void video_needs_a_framebuffer(void **state)
+{
+	(void)state;
+	uint8_t file[4096];
+	struct seg seg = { 0x100000, 64, 64 };
+	struct chain_bootinfo info = plain_machine();
+	size_t bytes = make_kernel(file, sizeof(file), &seg, 1, CHAIN_MB1_VIDEO_MODE);
+	struct chain_plan_request request = plain_request(file, bytes, &info);
+	struct chain_plan plan;
+	assert_int_equal(chain_plan_build(&request, &plan, NULL), CHAIN_E_PLAN_NO_VIDEO);
+	info.framebuffer = (struct chain_framebuffer){ 0xb8000, 160, 80, 25, 16, 2 };
+	assert_int_equal(chain_plan_build(&request, &plan, NULL), CHAIN_OK);
+	chain_plan_free(&plan);
+}
+
+static void a_kept_filesystem_is_reserved(void **state)
+{
+	(void)state;
+	uint8_t file[4096];
+	struct seg seg = { 0x100000, 64, 64 };
+	struct chain_bootinfo info = plain_machine();
+	struct chain_plan_request request = plain_request(file, make_kernel(file, sizeof(file), &seg, 1, 0), &info);
+	struct chain_plan plan;
+	request.fs = (struct chain_range){ 0x200000, 0x400000 };
+	request.fs_keep = true;
+	assert_int_equal(chain_plan_build(&request, &plan, NULL), CHAIN_OK);
+	assert_int_equal(plan.mem_count, 4);
+	assert_int_equal(plan.mem[2].type, CHAIN_MEM_RESERVED);
+	assert_int_equal(plan.mem[2].range.base, 0x200000);
+	assert_int_equal(plan.mem[2].range.end, 0x400000);
+	assert_int_equal(plan.mem[3].range.end, 0x4000000);
+	chain_plan_free(&plan);
+}
+
+static void text_forms_are_deterministic(void **state)
+{
+	(void)state;
+	uint8_t file[4096];
+	struct seg seg = { 0x100000, 64, 128 };
+	struct chain_bootinfo info = plain_machine();
+	struct chain_plan_request request = plain_request(file, make_kernel(file, sizeof(file), &seg, 1, 0), &info);
+	char *text[2], *table[2];
+	for (int i = 0; i < 2; i++) {
+		struct chain_plan plan;
+		json_t *doc;
+		assert_int_equal(chain_plan_build(&request, &plan, NULL), CHAIN_OK);
+		assert_int_equal(chain_plan_to_json(&plan, &doc, NULL), CHAIN_OK);
+		assert_string_equal(json_string_value(json_object_get(doc, "entry")), "0x100000");
+		assert_int_equal(json_array_size(json_object_get(doc, "moves")), plan.move_count);
+		assert_int_equal(json_array_size(json_object_get(doc, "claims")), plan.claims.count);
+		text[i] = json_dumps(doc, 0);
+		assert_int_equal(chain_plan_format(&plan, &table[i], NULL), CHAIN_OK);
+		json_decref(doc);
+		chain_plan_free(&plan);
+	}
+	assert_string_equal(text[0], text[1]);
+	assert_string_equal(table[0], table[1]);
+	for (int i = 0; i < 2; i++) {
+		free(text[i]);
+		free(table[i]);
+	}
+}
+
+/* Damages a good plan in one way each and hears what the check says. */
+static void the_check_finds_damage(void **state)
+{
+	(void)state;
+	uint8_t file[4096];
+	struct seg seg = { 0x100000, 64, 128 };
+	struct chain_bootinfo info = plain_machine();
+	struct chain_plan_request request = plain_request(file, make_kernel(file, sizeof(file), &seg, 1, 0), &info);
+	struct chain_plan plan;
+	request.kernel.phys = 0x300000;
+	assert_int_equal(chain_plan_build(&request, &plan, NULL), CHAIN_OK);
+	assert_int_equal(chain_plan_check(&plan, &info, NULL), CHAIN_OK);
+	plan.entry += 0x1000;
+	assert_int_equal(chain_plan_check(&plan, &info, NULL), CHAIN_E_PLAN_CHECK_ENTRY);
+	plan.entry -= 0x1000;
+	plan.moves[0].dest.base++;
+	assert_int_equal(chain_plan_check(&plan, &info, NULL), CHAIN_E_PLAN_CHECK_TOTALS);
+	plan.moves[0].dest.base -= 2;
+	assert_int_equal(chain_plan_check(&plan, &info, NULL), CHAIN_E_PLAN_CHECK_DEST);
+	plan.moves[0].dest.base++;
+	uint64_t source = plan.moves[plan.move_count - 1].source_phys;
+	plan.moves[plan.move_count - 1].source_phys = plan.moves[0].dest.base;
+	plan.moves[plan.move_count - 1].kind = CHAIN_MOVE_COPY;
+	assert_int_equal(chain_plan_check(&plan, &info, NULL), CHAIN_E_PLAN_CHECK_SOURCE);
+	plan.moves[plan.move_count - 1].source_phys = source;
+	plan.claims.v[0].range.end += 0x100000000;
+	assert_int_equal(chain_plan_check(&plan, &info, NULL), CHAIN_E_PLAN_CHECK_CLAIMS);
+	plan.claims.v[0].range.end -= 0x100000000;
+	plan.mem[0].range.end = plan.mem[1].range.end;
+	assert_int_equal(chain_plan_check(&plan, &info, NULL), CHAIN_E_PLAN_CHECK_MAP);
+	chain_plan_free(&plan);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(refusals_are_exact),
+		cmocka_unit_test(video_needs_a_framebuffer),
+		cmocka_unit_test(a_kept_filesystem_is_reserved),
+		cmocka_unit_test(text_forms_are_deterministic),
+		cmocka_unit_test(the_check_finds_damage),
+		cmocka_unit_test(random_plans_do_what_they_say),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
