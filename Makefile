@@ -149,7 +149,7 @@ RUN_UNTIL := GNU Mach [0-9.+a-z]*
 
 .PHONY: all deps images run check unit unit-programs qemu-check style-check docs-check clean help compile_commands.json
 all: $(KCHAIN) $(ALL)
-deps: ;
+deps: ; @:
 unit-programs: $(UNIT_HOST) $(UNIT_ASAN)
 unit: unit-programs $(UNIT_NEEDS)
 	$(Q)tools/run-tests $(T) $(UNIT_HOST) $(UNIT_ASAN)
