@@ -1,0 +1,72 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+#include "stage/block_json.h"
+#include "stage/block_partition.h"
+
+static enum chain_status read_through(void *ctx, uint64_t lba, uint64_t count, void *buf, struct chain_error *err)
+{
+	struct stage_block *dev = ctx;
+
+	return dev->ops->read(dev, lba, count, buf, err);
+}
+
+static json_t *describe_partition(const struct stage_partition *p)
+{
+	json_t *o = json_pack("{s:I, s:s, s:s, s:I, s:I}", "index", (json_int_t)p->index, "type", p->type, "uuid", p->uuid,
+			      "start_lba", (json_int_t)p->first, "sectors", (json_int_t)p->sectors);
+
+	if (o && p->name[0] && json_object_set_new(o, "name", json_string(p->name))) {
+		json_decref(o);
+		return NULL;
+	}
+	return o;
+}
+
+static int add_table(json_t *o, const struct stage_partition_table *table)
+{
+	char why[2 * CHAIN_SUBJECT_BYTES];
+	json_t *list = json_array();
+	int bad = !list;
+
+	for (size_t i = 0; !bad && i < table->count; i++)
+		bad = json_array_append_new(list, describe_partition(&table->partitions[i]));
+	bad |= json_object_set_new(o, "table", json_string(stage_table_kind_name(table->kind)));
+	if (table->uuid[0])
+		bad |= json_object_set_new(o, "uuid", json_string(table->uuid));
+	if (table->problem.status) {
+		chain_error_format(&table->problem, why, sizeof why);
+		bad |= json_object_set_new(o, "table_error", json_string(why));
+	}
+	bad |= json_object_set_new(o, "partitions", list);
+	return bad;
+}
+
+enum chain_status stage_block_describe(struct stage_block *dev, json_t **out, struct chain_error *err)
+{
+	struct stage_sector_reader reader = { .read = read_through, .ctx = dev, .subject = dev->pci, .sectors = dev->sectors,
+					      .sector_bytes = dev->sector_bytes };
+	struct stage_partition_table table;
+	enum chain_status s = stage_partitions_read(&reader, &table, err);
+	char why[2 * CHAIN_SUBJECT_BYTES];
+	int bad;
+
+	*out = NULL;
+	if (s)
+		return s;
+	*out = json_pack("{s:s, s:s, s:s, s:I, s:I, s:b}", "status", dev->fault.status ? "present" : "configured", "driver",
+			 dev->driver, "pci", dev->pci, "bytes", (json_int_t)(dev->sectors * dev->sector_bytes), "sector_bytes",
+			 (json_int_t)dev->sector_bytes, "read_only", dev->read_only);
+	bad = !*out || (dev->serial[0] && json_object_set_new(*out, "serial", json_string(dev->serial)));
+	if (!bad && dev->fault.status) {
+		chain_error_format(&dev->fault, why, sizeof why);
+		bad = json_object_set_new(*out, "reason", json_string(why));
+	}
+	bad = bad || add_table(*out, &table);
+	stage_partitions_free(&table);
+	if (!bad)
+		return CHAIN_OK;
+	json_decref(*out);
+	*out = NULL;
+	return chain_fail(err, CHAIN_E_NO_MEMORY, dev->pci, NULL, 0, 0, 0, 0);
+}

@@ -1,0 +1,192 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Virtual I/O Device 1.1, section 5.2. One request at a time, through a buffer of the driver's own. */
+#include "stage/block.h"
+#include "stage/virtio.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { REQUEST_READ = 0, REQUEST_GET_ID = 8, STATUS_OK = 0, STATUS_IO_ERROR = 1, STATUS_UNSUPPORTED = 2 };
+enum { CONFIG_CAPACITY = 0, CONFIG_SIZE_MAX = 8, CONFIG_BLOCK_SIZE = 20, UNIT_BYTES = 512, REQUEST_MS = 10000 };
+enum { DATA_BYTES = 64 * 1024, HEADER_AT = DATA_BYTES, STATUS_AT = HEADER_AT + 16, BUFFER_BYTES = DATA_BYTES + 4096 };
+#define F_SIZE_MAX   (UINT64_C(1) << 1)
+#define F_READ_ONLY  (UINT64_C(1) << 5)
+#define F_BLOCK_SIZE (UINT64_C(1) << 6)
+
+struct request_header {
+	uint32_t type, reserved;
+	uint64_t sector; /* in units of 512 bytes, whatever the block size */
+};
+static_assert(sizeof(struct request_header) == 16, "virtio-blk request");
+
+struct virtio_blk {
+	struct stage_block dev; /* first: the interface's pointer is ours */
+	struct stage_virtio virtio;
+	struct stage_virtqueue queue;
+	uint8_t *buffer;
+	uint64_t buffer_phys;
+	uint32_t most_bytes; /* of one request */
+};
+
+static enum chain_status stop_broken(struct virtio_blk *blk, const struct chain_error *fault, struct chain_error *err)
+{
+	/* What was asked for may still be written: the device must let go of the buffer before anybody else gets it. */
+	stage_virtio_stop(&blk->virtio);
+	blk->dev.fault = *fault;
+	return chain_fail(err, fault->status, fault->subject, fault->detail, fault->number[0], fault->number[1],
+			  fault->number[2], fault->number[3]);
+}
+
+/* Puts one request on the ring and waits for it. */
+static enum chain_status request(struct virtio_blk *blk, uint32_t type, uint64_t unit, uint32_t bytes, struct chain_error *err)
+{
+	const struct stage_device_env *env = blk->virtio.env;
+	struct request_header header = { .type = type, .sector = unit };
+	struct stage_virtio_segment segments[] = {
+		{ blk->buffer_phys + HEADER_AT, sizeof header, false },
+		{ blk->buffer_phys, bytes, true },
+		{ blk->buffer_phys + STATUS_AT, 1, true },
+	};
+	struct chain_error fault = { 0 };
+	uint64_t deadline = env->now_us(env->ctx) + REQUEST_MS * 1000;
+	uint32_t written, units = bytes / UNIT_BYTES;
+	uint16_t slot;
+	uint8_t status;
+
+	memcpy(blk->buffer + HEADER_AT, &header, sizeof header);
+	blk->buffer[STATUS_AT] = 0xff;
+	stage_virtqueue_put(&blk->queue, 0, segments, 3);
+	stage_virtqueue_kick(&blk->queue);
+	while (!stage_virtqueue_take(&blk->queue, &slot, &written, &fault)) {
+		if (!fault.status && env->now_us(env->ctx) >= deadline)
+			(void)!chain_fail(&fault, CHAIN_E_BLOCK_TIMEOUT, blk->virtio.subject, NULL, unit, units, REQUEST_MS, 0);
+		if (fault.status)
+			return stop_broken(blk, &fault, err);
+		env->idle(env->ctx);
+	}
+	status = *(volatile uint8_t *)(blk->buffer + STATUS_AT);
+	if (status == STATUS_OK)
+		return CHAIN_OK;
+	return chain_fail(err, CHAIN_E_BLOCK_REQUEST, blk->virtio.subject,
+			  status == STATUS_IO_ERROR      ? "the device reports an I/O error"
+			  : status == STATUS_UNSUPPORTED ? "the device does not know the request"
+							 : "the device left no status",
+			  unit, units, 0, 0);
+}
+
+static enum chain_status read_sectors(struct stage_block *dev, uint64_t lba, uint64_t count, void *buf, struct chain_error *err)
+{
+	struct virtio_blk *blk = (struct virtio_blk *)dev;
+	uint32_t most = blk->most_bytes / dev->sector_bytes;
+	uint8_t *to = buf;
+
+	if (dev->fault.status)
+		return chain_fail(err, dev->fault.status, dev->fault.subject, dev->fault.detail, dev->fault.number[0],
+				  dev->fault.number[1], dev->fault.number[2], dev->fault.number[3]);
+	if (count > dev->sectors || lba > dev->sectors - count)
+		return chain_fail(err, CHAIN_E_BLOCK_PAST_END, blk->virtio.subject, NULL, lba, count, dev->sectors, 0);
+	while (count) {
+		uint32_t now = count < most ? (uint32_t)count : most;
+		uint32_t bytes = now * dev->sector_bytes;
+		enum chain_status s = request(blk, REQUEST_READ, lba * (dev->sector_bytes / UNIT_BYTES), bytes, err);
+		if (s)
+			return s;
+		memcpy(to, blk->buffer, bytes);
+		to += bytes;
+		lba += now;
+		count -= now;
+	}
+	return CHAIN_OK;
+}
+
+static void close_blk(struct stage_block *dev)
+{
+	struct virtio_blk *blk = (struct virtio_blk *)dev;
+	const struct stage_device_env *env = blk->virtio.env;
+
+	stage_virtio_stop(&blk->virtio);
+	stage_virtqueue_close(&blk->queue);
+	if (blk->buffer)
+		env->dma_free(env->ctx, blk->buffer, blk->buffer_phys, BUFFER_BYTES);
+	free(blk);
+}
+
+static const struct stage_block_ops ops = { .read = read_sectors, .close = close_blk };
+
+static enum chain_status read_geometry(struct virtio_blk *blk, struct chain_error *err)
+{
+	struct stage_virtio *v = &blk->virtio;
+	uint32_t bytes = v->features & F_BLOCK_SIZE ? (uint32_t)stage_virtio_config(v, CONFIG_BLOCK_SIZE, 4) : UNIT_BYTES;
+	uint32_t most = v->features & F_SIZE_MAX ? (uint32_t)stage_virtio_config(v, CONFIG_SIZE_MAX, 4) : DATA_BYTES;
+
+	if (bytes < UNIT_BYTES || bytes > DATA_BYTES || bytes & (bytes - 1))
+		return chain_fail(err, CHAIN_E_BLOCK_GEOMETRY, v->subject, NULL, bytes, 0, 0, 0);
+	blk->dev.sector_bytes = bytes;
+	blk->dev.sectors = stage_virtio_config(v, CONFIG_CAPACITY, 8) / (bytes / UNIT_BYTES);
+	if (blk->dev.sectors > UINT64_MAX / bytes)
+		return chain_fail(err, CHAIN_E_LIMIT, v->subject, NULL, blk->dev.sectors, UINT64_MAX / bytes, 0, 0);
+	blk->dev.read_only = v->features & F_READ_ONLY;
+	blk->most_bytes = most > DATA_BYTES || most < bytes ? DATA_BYTES : most & ~(bytes - 1);
+	return CHAIN_OK;
+}
+
+/* The serial number is a courtesy: a device without one is a good device. */
+static void read_serial(struct virtio_blk *blk)
+{
+	struct chain_error ignored = { 0 };
+	unsigned i;
+
+	if (request(blk, REQUEST_GET_ID, 0, STAGE_BLOCK_SERIAL_BYTES, &ignored))
+		return;
+	for (i = 0; i < STAGE_BLOCK_SERIAL_BYTES && blk->buffer[i]; i++)
+		blk->dev.serial[i] = blk->buffer[i] >= 0x20 && blk->buffer[i] < 0x7f ? (char)blk->buffer[i] : '?';
+	while (i > 0 && blk->dev.serial[i - 1] == ' ')
+		blk->dev.serial[--i] = '\0';
+}
+
+static enum chain_status start(struct virtio_blk *blk, struct chain_error *err)
+{
+	const struct stage_device_env *env = blk->virtio.env;
+	enum chain_status s = stage_virtio_begin(&blk->virtio, F_SIZE_MAX | F_READ_ONLY | F_BLOCK_SIZE, err);
+
+	if (!s)
+		s = read_geometry(blk, err);
+	if (!s)
+		s = stage_virtqueue_open(&blk->queue, &blk->virtio, 0, VIRTIO_SEGMENTS, err);
+	if (s)
+		return s;
+	blk->buffer = env->dma_alloc(env->ctx, BUFFER_BYTES, &blk->buffer_phys);
+	if (!blk->buffer)
+		return chain_fail(err, CHAIN_E_NO_MEMORY, blk->virtio.subject, NULL, BUFFER_BYTES, 0, 0, 0);
+	stage_virtio_ready(&blk->virtio);
+	read_serial(blk);
+	return CHAIN_OK;
+}
+
+enum chain_status stage_virtio_blk_open(const struct stage_device_env *env, const struct stage_pci_function *function,
+					struct stage_block **out, struct chain_error *err)
+{
+	struct virtio_blk *blk = calloc(1, sizeof *blk);
+	enum chain_status s;
+
+	if (!blk)
+		return chain_fail(err, CHAIN_E_NO_MEMORY, function->name, NULL, sizeof *blk, 0, 0, 0);
+	blk->dev.ops = &ops;
+	blk->dev.driver = "virtio-blk";
+	memcpy(blk->dev.pci, function->name, sizeof blk->dev.pci);
+	s = stage_virtio_pci_open(env, function, blk->dev.driver, &blk->virtio, err);
+	if (s) {
+		free(blk);
+		return s;
+	}
+	s = start(blk, err);
+	if (s) {
+		close_blk(&blk->dev);
+		return s;
+	}
+	*out = &blk->dev;
+	return CHAIN_OK;
+}
