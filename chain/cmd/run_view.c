@@ -40,11 +40,6 @@ static void print(struct run_view *view, double at, enum cmd_style style, const 
 	fflush(to);
 }
 
-static double elapsed(const struct run_view *view)
-{
-	return view->started ? view->now - view->shift : 0;
-}
-
 void run_view_note(struct run_view *view, enum cmd_style style, const char *what, const char *format, ...)
 {
 	char text[VIEW_LINE_BYTES];
@@ -53,7 +48,7 @@ void run_view_note(struct run_view *view, enum cmd_style style, const char *what
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	clean(text);
-	print(view, elapsed(view), style, what, text);
+	print(view, view->now, style, what, text);
 }
 
 /* --- records --- */
@@ -64,7 +59,7 @@ static const char *text_of(const json_t *doc, const char *key)
 	return text ? text : "";
 }
 
-/* The machine's own clock where the record has it, else when the record arrived; both from the first record on. */
+/* The machine's own clock, from its first record on, where the record has it; else when the record arrived. */
 static double time_of(struct run_view *view, const json_t *doc)
 {
 	const json_t *us = json_object_get(doc, "us");
@@ -72,7 +67,7 @@ static double time_of(struct run_view *view, const json_t *doc)
 		view->started = true;
 		view->shift = view->now;
 	}
-	return json_is_integer(us) ? (double)json_integer_value(us) / 1e6 : elapsed(view);
+	return json_is_integer(us) ? view->shift + (double)json_integer_value(us) / 1e6 : view->now;
 }
 
 static void join(char *out, size_t size, const char *glue, const char *text)
@@ -278,7 +273,7 @@ void run_view_flush(struct run_view *view)
 	if (!count)
 		return;
 	FILE *to = view->to;
-	fprintf(to, "%s%9.3f  │%s %.*s\n", cmd_style(to, CMD_DIM), elapsed(view), cmd_style(to, CMD_PLAIN), (int)count, view->line);
+	fprintf(to, "%s%9.3f  │%s %.*s\n", cmd_style(to, CMD_DIM), view->now, cmd_style(to, CMD_PLAIN), (int)count, view->line);
 	fflush(to);
 }
 

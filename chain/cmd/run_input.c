@@ -1,0 +1,122 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+#include "run_input.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static enum chain_status io(const char *path, struct chain_error *err)
+{
+	return chain_fail(err, CHAIN_E_IO, path, strerror(errno), 0, 0, 0, 0);
+}
+
+/* A pipeline is text that begins with a brace, or says by its name that it means to be one. */
+static bool is_pipeline(const char *path, const struct cmd_file *file)
+{
+	size_t at = 0, name = strlen(path);
+	while (at < file->bytes_count && at < 4096 && strchr(" \t\r\n", file->bytes[at]) && file->bytes[at])
+		at++;
+	if (at < file->bytes_count && file->bytes[at] == '{')
+		return true;
+	return name > 5 && strcmp(path + name - 5, ".json") == 0;
+}
+
+/* Signals wait while there is a file with a name: a second Ctrl-C must not leave it behind. */
+static enum chain_status bake(const char *path, struct run_input *out, struct chain_error *err)
+{
+	const char *top = getenv("TMPDIR");
+	char folder[4096], file[4096 + 16];
+	snprintf(folder, sizeof(folder), "%s/kchain-bake.XXXXXX", top && *top == '/' ? top : "/tmp");
+	sigset_t all, before;
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, &before);
+	enum chain_status status = mkdtemp(folder) ? CHAIN_OK : io(folder, err);
+	if (!status) {
+		snprintf(file, sizeof(file), "%s/image.elf", folder);
+		status = cmd_bake_file(path, file, err);
+		if (!status && (out->fd = open(file, O_RDONLY | O_CLOEXEC)) < 0)
+			status = io(file, err);
+		unlink(file);
+		rmdir(folder);
+	}
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	out->baked = !status;
+	return status;
+}
+
+/* What the pipeline inside asks of the machine: a network device only where it names one. */
+static void read_wishes(struct run_input *input)
+{
+	const uint8_t *text;
+	uint64_t count;
+	uint8_t digest[CHAIN_SHA256_BYTES];
+	const struct chain_image_header *header = &input->image.header;
+	input->memory_bytes = header->base + header->fs_offset + header->fs_memory_bytes;
+	if (chain_image_file(&input->image, CHAIN_FS_PIPELINE, &text, &count, digest, NULL) != CHAIN_OK)
+		return;
+	json_t *pipeline = json_loadb((const char *)text, count, 0, NULL);
+	input->wants_net = json_object_size(json_object_get(pipeline, "net")) > 0;
+	json_decref(pipeline);
+}
+
+static enum chain_status map(const char *path, struct run_input *out, struct chain_error *err)
+{
+	char name[64];
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", out->fd);
+	enum chain_status status = cmd_file_load(out->baked ? name : path, 0, &out->file, err);
+	if (!status)
+		status = chain_kernel_probe(out->file.bytes, out->file.bytes_count, path, &out->kind, err);
+	if (status || out->kind != CHAIN_KERNEL_IMAGE)
+		return status;
+	status = chain_image_open(&out->image, out->file.bytes, out->file.bytes_count, err);
+	if (!status)
+		status = chain_image_verify(&out->image, NULL, NULL, err);
+	if (!status)
+		read_wishes(out);
+	return status;
+}
+
+static enum chain_status open_any(const char *path, struct run_input *out, struct chain_error *err)
+{
+	struct stat about;
+	struct cmd_file file = { 0 };
+	if (stat(path, &about) < 0)
+		return io(path, err);
+	bool pipeline = S_ISDIR(about.st_mode);
+	if (!pipeline) {
+		enum chain_status status = cmd_file_load(path, 0, &file, err);
+		if (status)
+			return status;
+		pipeline = is_pipeline(path, &file);
+		cmd_file_free(&file);
+	}
+	if (pipeline) {
+		enum chain_status status = bake(path, out, err);
+		return status ? status : map(path, out, err);
+	}
+	out->fd = open(path, O_RDONLY | O_CLOEXEC);
+	return out->fd < 0 ? io(path, err) : map(path, out, err);
+}
+
+enum chain_status run_input_open(const char *path, struct run_input *out, struct chain_error *err)
+{
+	*out = (struct run_input){ .fd = -1 };
+	enum chain_status status = open_any(path, out, err);
+	if (status)
+		run_input_close(out);
+	return status;
+}
+
+void run_input_close(struct run_input *input)
+{
+	cmd_file_free(&input->file);
+	if (input->fd >= 0)
+		close(input->fd);
+	*input = (struct run_input){ .fd = -1 };
+}
