@@ -26,6 +26,8 @@ $(B)/stage/libstage.a: $(call stage_objects,$(STAGE_LIB_SRC))
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcsD $@ $^
 
+-include stage/net/lwip.mk
+
 # $(1): virtual address, $(2): output, $(3): objects
 link_kernel = ld $(STAGE_LDFLAGS) --defsym=KCHAIN_VIRT=$(1) -T stage/kernel.ld -o $(2) $(3) --start-group $(B)/stage/libstage.a \
 	$(STAGE_EXTRA_LIBS) $(STAGE_LIBS) --end-group

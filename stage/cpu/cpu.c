@@ -12,6 +12,7 @@
 static_assert(offsetof(struct stage_cpu, gdt) == 0, "SGDT gives the block");
 static_assert(offsetof(struct stage_cpu, self) == CPU_SELF, "CPU_SELF");
 static_assert(offsetof(struct stage_cpu, root_phys) == CPU_ROOT, "CPU_ROOT");
+static_assert(offsetof(struct stage_cpu, fs_base) == CPU_FS_BASE, "CPU_FS_BASE");
 static_assert(sizeof(struct stage_tss) == 104, "TSS");
 static_assert(offsetof(struct stage_trap_frame, vector) == 16 * 8, "trap frame");
 

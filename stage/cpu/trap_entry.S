@@ -59,6 +59,15 @@ trap_common:
 	mov	%rbx, %rdx
 	shr	$32, %rdx
 	wrmsr
+	mov	$0xc0000100, %ecx	/* MSR_FS_BASE: the C library's own, not the kernel's that was interrupted */
+	rdmsr
+	mov	%eax, %r12d
+	shl	$32, %rdx
+	or	%rdx, %r12
+	mov	CPU_FS_BASE(%rbx), %rax
+	mov	%rax, %rdx
+	shr	$32, %rdx
+	wrmsr
 	and	$-16, %rsp
 	sub	$512, %rsp
 	fxsave64 (%rsp)
@@ -67,6 +76,11 @@ trap_common:
 	mov	%rbp, %rdi
 	call	stage_trap
 	fxrstor64 (%rsp)
+	mov	$0xc0000100, %ecx
+	mov	%r12d, %eax
+	mov	%r12, %rdx
+	shr	$32, %rdx
+	wrmsr
 
 	mov	%rbp, %rsp
 	pop	%rax

@@ -7,6 +7,7 @@
 
 #define CPU_SELF 48
 #define CPU_ROOT 56
+#define CPU_FS_BASE 64
 
 #define TRAP_STUB_BYTES 9
 

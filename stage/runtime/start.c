@@ -34,7 +34,7 @@ static const char *program_name = "kernel";
 void stage_set_name(const char *name) { program_name = name; }
 const char *stage_name(void) { return program_name; }
 
-/* Words are separated by blanks; a quoted stretch ("…") keeps its own. The first argument is the kernel's name. */
+/* Words are separated by blanks; a quoted stretch ("…") keeps its own. */
 static int split(char *text, char **argv)
 {
 	int argc = 0;
@@ -67,6 +67,13 @@ static const char *command_line(void)
 	return stage_bootinfo()->cmdline ? stage_bootinfo()->cmdline : "";
 }
 
+/* argv[0] is the kernel's name. QEMU and iPXE begin the command line with it; kchain and GRUB 2 hand over the arguments alone. */
+static bool loader_names_kernel(void)
+{
+	const char *loader = stage_is_called() ? "" : stage_bootinfo()->loader;
+	return !strncmp(loader, "qemu", 4) || !strncmp(loader, "iPXE", 4);
+}
+
 /* As chain_bootinfo_init does, but without a JSON array of devices: a kernel that has no use for JSON is not given jansson. */
 static void init_bootinfo(struct chain_bootinfo *info)
 {
@@ -89,11 +96,14 @@ static int run(int argc, char **argv, char **envp)
 			    err.detail);
 	if (OPENSSL_cpuid_setup)
 		OPENSSL_cpuid_setup();
-	static char *args[ARGS_MAX + 1];
+	static char *args[ARGS_MAX + 2];
 	char *text = strdup(command_line());
 	if (!text)
 		stage_panic("no memory for the command line");
-	int count = split(text, args);
+	int count = 0;
+	if (!loader_names_kernel())
+		args[count++] = (char *)(uintptr_t)program_name;
+	count += split(text, args + count);
 	args[count] = NULL;
 	return main(count, args, envp);
 }

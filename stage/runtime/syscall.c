@@ -6,6 +6,7 @@
 #include "syscall.h"
 
 #include "random.h"
+#include "stage/boot.h"
 #include "stage/clock.h"
 #include "stage/console.h"
 #include "stage/cpu.h"
@@ -63,6 +64,8 @@ static int64_t sys_arch_prctl(const uint64_t a[STAGE_SYSCALL_ARGS])
 	if (a[0] != ARCH_SET_FS)
 		return -EINVAL;
 	stage_wrmsr(MSR_FS_BASE, a[1]);
+	if (!stage_is_called()) /* the block is the caller's */
+		stage_cpu()->fs_base = a[1];
 	return 0;
 }
 

@@ -35,6 +35,7 @@ struct stage_cpu {
 	uint64_t gdt[6];
 	struct stage_cpu *self;
 	uint64_t root_phys;   /* page tables that traps are handled under */
+	uint64_t fs_base;     /* thread-local storage that trap handlers use */
 	void *call;           /* the call under way on it, or null; stage/call.c's */
 	uint32_t index;       /* 0 is the one that was booted */
 	uint32_t apic_id;
