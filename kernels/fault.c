@@ -60,7 +60,7 @@ static const struct { const char *name; void (*go)(void); } ways[] = {
 
 int main(int argc, char **argv)
 {
-	const char *name = argc > 0 ? argv[argc - 1] : "null";
+	const char *name = argc > 1 ? argv[1] : "null";
 	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
 		if (strcmp(name, ways[i].name) != 0)
 			continue;

@@ -8,7 +8,7 @@
 
 int main(int argc, char **argv)
 {
-	const char *name = argc > 0 ? argv[argc - 1] : "world";
+	const char *name = argc > 1 ? argv[1] : "world";
 	char result[128];
 
 	printf("hello, %s: this kernel was %s\n", name, kchain_is_called() ? "called" : "booted");
