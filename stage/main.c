@@ -88,6 +88,7 @@ static void begin(struct stage_run *run)
 	run->results = json_object();
 	run->net = json_object();
 	run->block = json_object();
+	info->devices = json_array(); /* the runtime does without JSON */
 }
 
 static enum chain_status greet(struct stage_run *run, struct chain_error *err)
