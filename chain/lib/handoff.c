@@ -78,11 +78,22 @@ static json_t *digest_string(const uint8_t *sha256)
 	return json_string(text);
 }
 
-/* Ticks of the TSC are relative to the first link's entry. */
+/* Ticks of the TSC are relative to the first link's entry. An origin ahead of us is another machine's, or the counter was
+ * reset: then time starts anew here. */
 static uint64_t origin_ticks(const struct chain_handoff_input *in)
 {
 	const char *text = json_string_value(json_object_get(json_object_get(in->parent, "clock"), "origin_ticks"));
-	return text ? strtoull(text, NULL, 16) : in->entered_ticks;
+	uint64_t origin = text ? strtoull(text, NULL, 16) : in->entered_ticks;
+	return origin <= in->entered_ticks ? origin : in->entered_ticks;
+}
+
+/* A link that did not need to calibrate the clock passes on what an earlier one found. */
+static json_t *tsc_hz(const struct chain_handoff_input *in)
+{
+	json_t *before = json_object_get(json_object_get(in->parent, "clock"), "tsc_hz");
+	if (in->tsc_hz)
+		return json_integer((json_int_t)in->tsc_hz);
+	return json_is_integer(before) ? json_incref(before) : json_null();
 }
 
 static json_t *this_link(const struct chain_handoff_input *in, uint64_t n)
@@ -119,8 +130,8 @@ static int fold(json_t *doc, const json_t *link)
 	chain_sha256_final(&ctx, digest);
 	chain_sha256_to_hex(digest, hex);
 	free(text);
-	json_int_t count = json_integer_value(json_object_get(dropped, "count"));
-	return json_object_set_new(doc, "links_dropped", json_pack("{s:I, s:s}", "count", count + 1, "sha256", hex));
+	uint64_t count = (uint64_t)json_integer_value(json_object_get(dropped, "count")) + 1; /* unsigned: a parent may say anything */
+	return json_object_set_new(doc, "links_dropped", json_pack("{s:I, s:s}", "count", (json_int_t)count, "sha256", hex));
 }
 
 static int put_links(json_t *doc, const struct chain_handoff_input *in)
@@ -191,7 +202,7 @@ static int put_identity(json_t *doc, const struct chain_handoff_input *in)
 							  in->step->kind == CHAIN_STEP_CALL ? "call" : "boot", "source",
 							  in->step->source, "kernel", digest_string(in->kernel_sha256)));
 	return bad | json_object_set_new(doc, "clock", json_pack("{s:o, s:o}", "origin_ticks", hex_string(origin_ticks(in)), "tsc_hz",
-								 in->tsc_hz ? json_integer((json_int_t)in->tsc_hz) : json_null()));
+								 tsc_hz(in)));
 }
 
 static int put_fs(json_t *doc, const struct chain_handoff_input *in)
@@ -272,6 +283,9 @@ const json_t *chain_handoff_keep_net(const json_t *parent, const struct chain_co
 	const char *status = json_string_value(json_object_get(entry, "status"));
 	if (config->fresh || !status || strcmp(status, "configured"))
 		return NULL;
+	const char *address = json_string_value(json_array_get(json_object_get(entry, "addresses"), 0));
+	if (!config->dhcp && (!address || strcmp(address, config->address)))
+		return NULL; /* configured, but not as this pipeline asks */
 	return same_text(entry, "mac", config->mac) && same_text(entry, "pci", config->pci) ? entry : NULL;
 }
 

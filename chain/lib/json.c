@@ -7,12 +7,33 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Reading, copying and freeing recurse once a level, on a stage's stack: so the levels are counted before any of it. */
+static bool too_deep(const char *text, uint64_t bytes)
+{
+	bool quoted = false;
+	int depth = 0;
+	for (uint64_t i = 0; i < bytes; i++) {
+		char c = text[i];
+		if (quoted && c == '\\')
+			i++;
+		else if (c == '"')
+			quoted = !quoted;
+		else if (!quoted && (c == '{' || c == '[') && ++depth > CHAIN_JSON_DEPTH_MAX)
+			return true;
+		else if (!quoted && (c == '}' || c == ']'))
+			depth--;
+	}
+	return false;
+}
+
 enum chain_status chain_json_load(const char *text, uint64_t bytes, uint64_t max_bytes, const char *subject, json_t **out,
 				  struct chain_error *err)
 {
 	json_error_t why;
 	if (bytes > max_bytes)
 		return chain_fail(err, CHAIN_E_LIMIT, subject, NULL, bytes, max_bytes, 0, 0);
+	if (too_deep(text, bytes))
+		return chain_fail(err, CHAIN_E_JSON_DEPTH, subject, NULL, CHAIN_JSON_DEPTH_MAX, 0, 0, 0);
 	json_t *doc = json_loadb(text, (size_t)bytes, JSON_REJECT_DUPLICATES, &why);
 	if (!doc && json_error_code(&why) == json_error_out_of_memory)
 		return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, bytes, 0, 0, 0);

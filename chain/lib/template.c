@@ -106,6 +106,14 @@ static const json_t *walk(const json_t *value, const char *path)
 	return value;
 }
 
+/* What the pipeline states itself is known by kind as well: null is absent, a list or an object is no fact. */
+static enum certainty state_fact(const json_t *value)
+{
+	if (!value || json_is_null(value))
+		return MAYBE;
+	return json_is_string(value) || json_is_integer(value) || json_is_boolean(value) ? ALWAYS : UNKNOWN;
+}
+
 static enum certainty certainty(const struct chain_config *config, const char *fact)
 {
 	char copy[FACT_MAX + 56];
@@ -125,7 +133,7 @@ static enum certainty certainty(const struct chain_config *config, const char *f
 	if (!strcmp(copy, "platform"))
 		return !strcmp(rest, "cpus") || !strcmp(rest, "door") ? ALWAYS : MAYBE;
 	if (!strcmp(copy, "state"))
-		return walk(config->state, rest) ? ALWAYS : MAYBE;
+		return state_fact(walk(config->state, rest));
 	return strcmp(copy, "results") ? UNKNOWN : MAYBE;
 }
 
@@ -184,13 +192,14 @@ static const json_t *net_value(const json_t *handoff, const char *rest, int *par
 	return json_object_get(entry, what);
 }
 
-/* The fact as text in `buf`; its length, or 0 when it is absent; SIZE_MAX when it is no plain value. */
+/* The fact as text in `buf`; its length (an empty text is there all the same), ABSENT, or SIZE_MAX when it is no plain value. */
+#define ABSENT (SIZE_MAX - 1)
 static size_t fact_text(const json_t *handoff, const char *fact, char *buf, size_t size)
 {
 	int part = 0;
 	const json_t *value = !strncmp(fact, "net.", 4) ? net_value(handoff, fact + 4, &part) : walk(handoff, fact);
 	if (!value || json_is_null(value))
-		return 0;
+		return ABSENT;
 	if (json_is_integer(value))
 		return (size_t)snprintf(buf, size, "%lld", (long long)json_integer_value(value));
 	if (json_is_boolean(value))
@@ -204,8 +213,10 @@ static size_t fact_text(const json_t *handoff, const char *fact, char *buf, size
 	char *slash = strchr(buf, '/');
 	if (part == 1 && slash)
 		*slash = '\0';
+	else if (part == 2 && !slash)
+		return ABSENT;
 	else if (part == 2)
-		memmove(buf, slash ? slash + 1 : buf + strlen(buf), strlen(slash ? slash + 1 : "") + 1);
+		memmove(buf, slash + 1, strlen(slash + 1) + 1);
 	return strlen(buf);
 }
 
@@ -239,7 +250,7 @@ static enum chain_status append_fact(struct text *text, const struct piece *piec
 	size_t bytes = fact_text(handoff, piece->fact, value, sizeof(value));
 	if (bytes == SIZE_MAX)
 		return chain_fail(err, CHAIN_E_TEMPLATE_VALUE, where, piece->fact, 0, 0, 0, 0);
-	if (bytes)
+	if (bytes != ABSENT)
 		return append(text, value, bytes, where, err);
 	if (!piece->fallback)
 		return chain_fail(err, CHAIN_E_TEMPLATE_ABSENT, where, piece->fact, 0, 0, 0, 0);

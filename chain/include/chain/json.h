@@ -12,7 +12,9 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-/* Parses one object. `max_bytes` bounds the text (CHAIN_E_LIMIT). CHAIN_E_JSON_SYNTAX gives line and column and the parser's own
+enum { CHAIN_JSON_DEPTH_MAX = 48 };
+
+/* Parses one object. `max_bytes` bounds the text (CHAIN_E_LIMIT), CHAIN_JSON_DEPTH_MAX its nesting (CHAIN_E_JSON_DEPTH). CHAIN_E_JSON_SYNTAX gives line and column and the parser's own
  * words, CHAIN_E_JSON_NOT_OBJECT. New reference in *out. */
 enum chain_status chain_json_load(const char *text, uint64_t bytes, uint64_t max_bytes, const char *subject, json_t **out,
 				  struct chain_error *err) CHAIN_MUST_CHECK;
