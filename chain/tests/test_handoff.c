@@ -1,267 +1,323 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* The handoff: what a chain of links hands on, what is refused, what a plan can't know; and facts put into arguments. */
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
+/* Handoffs: what is refused, what is passed on, long chains, masking, and the examples in docs/HANDOFF.md. */
+#include "json_cases.h"
 
 #include "chain/handoff.h"
-#include "chain/template.h"
 
-#include <stdlib.h>
-#include <string.h>
+static enum chain_status parse(const char *text, size_t bytes, struct chain_error *err)
+{
+	json_t *doc = NULL;
+	enum chain_status status = chain_handoff_parse(text, bytes, &doc, err);
+	json_decref(doc);
+	return status;
+}
 
-static const char pipeline[] =
-	"{\"kchain\":1,\"name\":\"front\",\"state\":{\"a\":1},\"net\":{\"lan\":{\"dhcp\":true,\"need\":\"optional\"}},"
-	"\"steps\":[{\"name\":\"s\",\"boot\":\"fs:/k\"}]}";
+static void test_invalid(void **state) { (void)state; each_case("invalid", "handoff-", check_invalid, parse); }
+static void test_valid(void **state) { (void)state; each_case("valid", "handoff-", check_valid, parse); }
+static void test_truncated(void **state) { (void)state; each_case("valid", "handoff-", check_truncated, parse); }
+static void test_mutated(void **state) { (void)state; each_case("valid", "handoff-", check_mutated, parse); }
+static void test_out_of_memory(void **state) { (void)state; each_case("valid", "handoff-", check_out_of_memory, parse); }
 
-struct world {
+static const char pipeline[] = "{\"kchain\":1,\"name\":\"me\",\"state\":{\"a\":\"mine\",\"b\":2},"
+	"\"net\":{\"lan\":{\"dhcp\":true,\"match\":{\"mac\":\"52:54:00:12:34:56\"}},\"fix\":{\"static\":{\"address\":\"10.0.2.77/24\"}}},"
+	"\"steps\":[{\"name\":\"go\",\"boot\":\"fs:/k\"}]}";
+
+struct fixture {
 	struct chain_config config;
 	struct chain_bootinfo info;
-	struct chain_handoff_input input;
+	struct chain_handoff_input in;
+	uint8_t digest[32], boot_id[CHAIN_BOOT_ID_BYTES];
 };
 
-static int set_up(void **state)
+static void fixture_init(struct fixture *f)
 {
-	static const uint8_t digest[32] = { 0xab }, boot_id[CHAIN_BOOT_ID_BYTES] = { 1, 2 };
-	struct world *w = calloc(1, sizeof(*w));
 	struct chain_error err = { 0 };
-	if (!w || chain_config_parse(pipeline, strlen(pipeline), "p", true, &w->config, &err))
-		return -1;
-	chain_bootinfo_init(&w->info);
-	if (chain_bootinfo_add_mem(&w->info, 0x100000, 0x700000, CHAIN_MEM_AVAILABLE, &err))
-		return -1;
-	w->input = (struct chain_handoff_input){
-		.config = &w->config, .step = &w->config.steps[0], .image_sha256 = digest, .kernel_sha256 = digest,
-		.door = "multiboot1", .entered_ticks = 1000, .left_ticks = 3000, .boot_id = boot_id, .bootinfo = &w->info,
+	assert_ok(chain_config_parse(pipeline, strlen(pipeline), "pipeline", true, &f->config, &err), &err);
+	assert_ok(chain_bootinfo_qemu("pc", 64 << 20, 1, &f->info, &err), &err);
+	memset(f->digest, 0xab, sizeof(f->digest));
+	memset(f->boot_id, 0x1f, sizeof(f->boot_id));
+	f->in = (struct chain_handoff_input){
+		.config = &f->config, .step = &f->config.steps[0], .image_sha256 = f->digest, .kernel_sha256 = f->digest,
+		.door = "multiboot1", .entered_ticks = 1000, .left_ticks = 5000, .boot_id = f->boot_id, .bootinfo = &f->info,
+		.fs_phys = 0x400000, .fs_bytes = 8192,
 	};
-	*state = w;
-	return 0;
 }
 
-static int tear_down(void **state)
+static void fixture_free(struct fixture *f)
 {
-	struct world *w = *state;
-	chain_config_free(&w->config);
-	chain_bootinfo_free(&w->info);
-	free(w);
-	return 0;
+	chain_config_free(&f->config);
+	chain_bootinfo_free(&f->info);
 }
 
-static json_t *build(const struct chain_handoff_input *input)
+static json_t *built(const struct chain_handoff_input *in)
 {
 	struct chain_error err = { 0 };
 	json_t *doc = NULL;
-	assert_int_equal(chain_handoff_build(input, &doc, &err), CHAIN_OK);
+	assert_ok(chain_handoff_build(in, &doc, &err), &err);
 	return doc;
 }
 
-/* As the next link would receive it. */
-static json_t *received(const json_t *sent)
+/* Shares nothing with the inputs, so that masking it is safe. */
+static json_t *copy_built(const struct chain_handoff_input *in)
 {
-	struct chain_error err = { 0 };
-	char *text;
-	uint64_t bytes;
-	json_t *doc = NULL;
-	assert_int_equal(chain_handoff_text(sent, &text, &bytes, &err), CHAIN_OK);
-	assert_int_equal(chain_handoff_parse(text, bytes, &doc, &err), CHAIN_OK);
-	free(text);
-	return doc;
-}
-
-static void first_link_begins_the_clock(void **state)
-{
-	struct world *w = *state;
-	json_t *doc = build(&w->input), *link = json_array_get(json_object_get(doc, "links"), 0);
-	assert_int_equal(json_integer_value(json_object_get(link, "entered_ticks")), 0);
-	assert_int_equal(json_integer_value(json_object_get(link, "left_ticks")), 2000);
-	assert_null(json_object_get(link, "left_us"));
-	assert_string_equal(json_string_value(json_object_get(json_object_get(doc, "clock"), "origin_ticks")), "0x3e8");
-	assert_string_equal(json_string_value(json_object_get(json_object_get(doc, "self"), "step")), "s");
-	assert_string_equal(json_string_value(json_object_get(doc, "boot_id")), "01020000000000000000000000000000");
+	json_t *doc = built(in), *copy = json_deep_copy(doc);
 	json_decref(doc);
+	return copy;
 }
 
-static void second_link_keeps_what_it_was_given(void **state)
+static json_t *at(const json_t *doc, const char *key) { return json_object_get(doc, key); }
+
+static void test_first_link(void **state)
 {
-	struct world *w = *state;
-	json_t *first = build(&w->input), *parent = received(first);
-	json_object_set_new(parent, "from_the_future", json_string("kept"));
-	json_object_set_new(json_object_get(parent, "state"), "b", json_integer(2));
-	w->input.parent = parent;
-	w->input.entered_ticks = 5000;
-	w->input.left_ticks = 7000000;
-	w->input.tsc_hz = 1000000000;
-	w->input.boot_id = NULL;
-	json_t *doc = build(&w->input), *link = json_array_get(json_object_get(doc, "links"), 1);
-	assert_string_equal(json_string_value(json_object_get(doc, "from_the_future")), "kept");
-	assert_string_equal(json_string_value(json_object_get(doc, "boot_id")), json_string_value(json_object_get(parent, "boot_id")));
-	assert_int_equal(json_integer_value(json_object_get(json_object_get(doc, "state"), "a")), 1);
-	assert_int_equal(json_integer_value(json_object_get(json_object_get(doc, "state"), "b")), 2);
-	assert_int_equal(json_integer_value(json_object_get(link, "n")), 1);
-	assert_int_equal(json_integer_value(json_object_get(link, "entered_ticks")), 4000);
-	assert_int_equal(json_integer_value(json_object_get(link, "left_us")), 6999);
+	struct fixture f;
+	struct chain_error err = { 0 };
+	char *text = NULL;
+	uint64_t bytes = 0;
+	(void)state;
+	fixture_init(&f);
+	json_t *doc = built(&f.in), *link = json_array_get(at(doc, "links"), 0);
+	assert_string_equal(json_string_value(at(doc, "boot_id")), "1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f");
+	assert_int_equal(json_integer_value(at(link, "entered_ticks")), 0);
+	assert_int_equal(json_integer_value(at(link, "left_ticks")), 4000);
+	assert_null(at(link, "entered_us")); /* the clock was not calibrated */
+	assert_string_equal(json_string_value(at(at(doc, "fs"), "phys")), "0x400000");
+	assert_string_equal(json_string_value(at(at(doc, "state"), "a")), "mine");
+	assert_ok(chain_handoff_text(doc, &text, &bytes, &err), &err);
+	assert_ok(parse(text, bytes, &err), &err);
+	free(text);
+	json_decref(doc);
+	f.in.tsc_hz = 2000000;
+	doc = built(&f.in);
+	assert_int_equal(json_integer_value(at(json_array_get(at(doc, "links"), 0), "left_us")), 2000);
+	json_decref(doc);
+	fixture_free(&f);
+}
+
+static json_t *parent_case(void)
+{
+	struct chain_error err = { 0 };
+	json_t *parent = NULL;
+	size_t bytes;
+	char *text = valid_case("handoff-full", &bytes);
+	assert_ok(chain_handoff_parse(text, bytes, &parent, &err), &err);
+	free(text);
+	return parent;
+}
+
+static void test_passed_on(void **state)
+{
+	struct fixture f;
+	(void)state;
+	fixture_init(&f);
+	json_t *parent = parent_case(), *before = json_deep_copy(parent);
+	f.in.parent = parent;
+	f.in.fs_bytes = 0;
+	json_t *doc = built(&f.in);
+	assert_true(json_equal(parent, before)); /* the received one is left as it was */
+	assert_non_null(at(at(doc, "future"), "key"));
+	assert_non_null(at(at(doc, "net"), "old"));
+	assert_null(at(doc, "fs")); /* the parent's lies in memory that may be gone */
+	assert_string_equal(json_string_value(at(at(doc, "state"), "a")), "mine");
+	assert_int_equal(json_integer_value(at(at(doc, "state"), "keep")), 1);
+	assert_non_null(at(at(doc, "results"), "before"));
+	assert_string_equal(json_string_value(at(doc, "boot_id")), "00000000000000000000000000000000");
+	assert_int_equal(json_array_size(at(doc, "links")), CHAIN_HANDOFF_LINKS_MAX);
+	assert_int_equal(json_integer_value(at(json_array_get(at(doc, "links"), 0), "n")), 0);
+	assert_int_equal(json_integer_value(at(json_array_get(at(doc, "links"), 63), "n")), 64);
+	assert_int_equal(json_integer_value(at(at(doc, "links_dropped"), "count")), 4);
+	json_decref(doc);
+	json_decref(before);
+	json_decref(parent);
+	fixture_free(&f);
+}
+
+/* What the parent knew of the clock is not lost by a link that did not need to calibrate it. */
+static void test_clock(void **state)
+{
+	struct fixture f;
+	(void)state;
+	fixture_init(&f);
+	json_t *parent = parent_case();
+	f.in.parent = parent;
+	json_t *doc = built(&f.in);
+	assert_int_equal(json_integer_value(at(at(doc, "clock"), "tsc_hz")), 1000000000);
+	json_decref(doc);
+	f.in.entered_ticks = 1; /* before the origin: another machine's clock, or it was reset */
+	f.in.left_ticks = 3;
+	doc = built(&f.in);
+	json_t *link = json_array_get(at(doc, "links"), 63);
+	assert_true(json_integer_value(at(link, "entered_ticks")) >= 0);
+	assert_int_equal(json_integer_value(at(link, "left_ticks")), json_integer_value(at(link, "entered_ticks")) + 2);
 	json_decref(doc);
 	json_decref(parent);
-	json_decref(first);
+	fixture_free(&f);
 }
 
-static void a_long_chain_stays_bounded(void **state)
+/* A thousand links: the document stays of one size, and every dropped link changes the digest. */
+static void test_long_chain(void **state)
 {
-	struct world *w = *state;
-	json_t *doc = build(&w->input);
-	for (int n = 1; n < 200; n++) {
-		json_t *parent = received(doc);
+	struct fixture f;
+	size_t settled = 0;
+	char last[65] = "";
+	(void)state;
+	fixture_init(&f);
+	json_t *doc = built(&f.in);
+	for (int i = 1; i < 1000; i++) {
+		struct chain_error err = { 0 };
+		char *text = NULL;
+		uint64_t bytes = 0;
+		json_t *next;
+		assert_ok(chain_handoff_text(doc, &text, &bytes, &err), &err);
 		json_decref(doc);
-		w->input.parent = parent;
-		doc = build(&w->input);
-		json_decref(parent);
+		assert_ok(chain_handoff_parse(text, bytes, &doc, &err), &err);
+		free(text);
+		f.in.parent = doc;
+		next = built(&f.in);
+		json_decref(doc);
+		doc = next;
+		const char *sha = json_string_value(at(at(doc, "links_dropped"), "sha256"));
+		assert_true(!sha || strcmp(sha, last));
+		snprintf(last, sizeof(last), "%s", sha ? sha : "");
+		if (i == 200)
+			settled = bytes;
+		assert_true(!settled || bytes < settled + 200);
 	}
-	const json_t *links = json_object_get(doc, "links");
-	assert_int_equal(json_array_size(links), CHAIN_HANDOFF_LINKS_MAX);
-	assert_int_equal(json_integer_value(json_object_get(json_array_get(links, 0), "n")), 0);
-	assert_int_equal(json_integer_value(json_object_get(json_array_get(links, CHAIN_HANDOFF_LINKS_MAX - 1), "n")), 199);
-	assert_int_equal(json_integer_value(json_object_get(json_object_get(doc, "links_dropped"), "count")), 200 - CHAIN_HANDOFF_LINKS_MAX);
+	assert_int_equal(json_array_size(at(doc, "links")), CHAIN_HANDOFF_LINKS_MAX);
+	assert_int_equal(json_integer_value(at(at(doc, "links_dropped"), "count")), 1000 - CHAIN_HANDOFF_LINKS_MAX);
 	json_decref(doc);
+	fixture_free(&f);
 }
 
-static void malformed_ones_are_refused(void **state)
+/* Two boots of one image differ in nothing that is left after masking. */
+static void test_mask(void **state)
 {
-	static const struct { const char *text; enum chain_status status; } cases[] = {
-		{ "{", CHAIN_E_JSON_SYNTAX },
-		{ "[1]", CHAIN_E_JSON_NOT_OBJECT },
-		{ "{\"kchain_handoff\":2}", CHAIN_E_HANDOFF_VERSION },
-		{ "{}", CHAIN_E_HANDOFF_VERSION },
-		{ "{\"kchain_handoff\":1}", CHAIN_E_HANDOFF_MEMBER },
-		{ "{\"kchain_handoff\":1,\"boot_id\":1}", CHAIN_E_HANDOFF_MEMBER },
-		{ "{\"kchain_handoff\":1,\"boot_id\":\"\",\"self\":{},\"links\":[{}],\"clock\":{}}", CHAIN_E_HANDOFF_MEMBER },
-		{ "{\"kchain_handoff\":1,\"boot_id\":\"\",\"self\":{},\"links\":[],\"clock\":{},\"net\":[]}", CHAIN_E_HANDOFF_MEMBER },
-		{ "{\"kchain_handoff\":1,\"boot_id\":\"\xff\"}", CHAIN_E_JSON_SYNTAX },
-		{ "{\"kchain_handoff\":1,\"kchain_handoff\":1}", CHAIN_E_JSON_SYNTAX },
-	};
+	struct fixture f;
+	struct chain_error err = { 0 };
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct chain_error err = { 0 };
-		json_t *doc;
-		assert_int_equal(chain_handoff_parse(cases[i].text, strlen(cases[i].text), &doc, &err), cases[i].status);
-	}
+	fixture_init(&f);
+	json_t *lan = json_pack("{s:{s:s, s:[s], s:{s:i}}}", "lan", "status", "configured", "addresses", "10.0.2.15/24", "lease",
+				"lifetime_s", 1);
+	f.in.net = lan;
+	json_t *first = copy_built(&f.in);
+	json_t *other = json_pack("{s:{s:s, s:[s], s:{s:i}}}", "lan", "status", "configured", "addresses", "10.0.2.99/24", "lease",
+				  "lifetime_s", 9);
+	f.in.net = other;
+	f.in.entered_ticks = 77777;
+	f.in.left_ticks = 99999;
+	f.in.tsc_hz = 3000000;
+	memset(f.boot_id, 0x22, sizeof(f.boot_id));
+	json_t *second = copy_built(&f.in);
+	assert_false(json_equal(first, second));
+	assert_ok(chain_handoff_mask(first, &err), &err);
+	assert_ok(chain_handoff_mask(second, &err), &err);
+	assert_true(json_equal(first, second));
+	assert_string_equal(json_string_value(at(first, "boot_id")), "volatile");
+	json_decref(first);
+	json_decref(second);
+	json_decref(lan);
+	json_decref(other);
+	fixture_free(&f);
 }
 
-static void too_large_is_refused(void **state)
+static void test_keep_net(void **state)
 {
-	struct chain_error err = { 0 };
-	size_t bytes = CHAIN_HANDOFF_MAX_BYTES + 1;
-	char *text = malloc(bytes);
-	json_t *doc;
+	struct fixture f;
 	(void)state;
-	memset(text, ' ', bytes);
-	assert_int_equal(chain_handoff_parse(text, bytes, &doc, &err), CHAIN_E_LIMIT);
-	free(text);
-}
-
-static void cut_short_is_refused_everywhere(void **state)
-{
-	struct world *w = *state;
-	struct chain_error err = { 0 };
-	json_t *doc = build(&w->input), *got;
-	char *text;
-	uint64_t bytes;
-	assert_int_equal(chain_handoff_text(doc, &text, &bytes, &err), CHAIN_OK);
-	for (uint64_t n = 0; n < bytes; n++) {
-		struct chain_error why = { 0 };
-		assert_int_not_equal(chain_handoff_parse(text, n, &got, &why), CHAIN_OK);
-	}
-	free(text);
-	json_decref(doc);
-}
-
-static void mask_hides_what_no_plan_knows(void **state)
-{
-	struct world *w = *state;
-	struct chain_error err = { 0 };
-	json_t *net = json_pack("{s:{s:s,s:[s],s:{s:i}}}", "lan", "status", "configured", "addresses", "10.0.2.15/24", "lease", "lifetime_s", 9);
-	json_t *results = json_pack("{s:{s:s}}", "r", "status", "ok");
-	w->input.net = net;
-	w->input.results = results;
-	json_t *doc = build(&w->input);
-	assert_int_equal(chain_handoff_mask(doc, &err), CHAIN_OK);
-	const json_t *lan = json_object_get(json_object_get(doc, "net"), "lan");
-	assert_string_equal(json_string_value(json_object_get(lan, "addresses")), "volatile");
-	assert_string_equal(json_string_value(json_object_get(lan, "lease")), "volatile");
-	assert_string_equal(json_string_value(json_object_get(lan, "status")), "configured");
-	assert_string_equal(json_string_value(json_object_get(doc, "clock")), "volatile");
-	assert_string_equal(json_string_value(json_object_get(json_object_get(doc, "results"), "r")), "volatile");
-	assert_null(json_object_get(json_array_get(json_object_get(doc, "links"), 0), "left_ticks"));
-	json_decref(doc);
-	json_decref(net);
-	json_decref(results);
-}
-
-static void a_lease_is_kept_while_it_fits(void **state)
-{
-	struct world *w = *state;
-	struct chain_config_net net = { .name = (char *)"lan" };
-	json_t *parent = json_pack("{s:{s:{s:s,s:s}}}", "net", "lan", "status", "configured", "mac", "52:54:00:12:34:56");
-	(void)w;
-	assert_non_null(chain_handoff_keep_net(parent, &net));
-	net.mac = (char *)"52:54:00:12:34:57";
-	assert_null(chain_handoff_keep_net(parent, &net));
-	net.mac = (char *)"52:54:00:12:34:56";
-	assert_non_null(chain_handoff_keep_net(parent, &net));
-	net.fresh = true;
-	assert_null(chain_handoff_keep_net(parent, &net));
+	fixture_init(&f);
+	struct chain_config_net *lan = &f.config.net[0], *fix = &f.config.net[1];
+	json_t *parent = json_pack("{s:{s:{s:s, s:s, s:[s], s:{s:i}}, s:{s:s, s:[s]}}}", "net", "lan", "status", "configured", "mac",
+				   "52:54:00:12:34:56", "addresses", "10.0.2.15/24", "lease", "lifetime_s", 86400, "fix", "status",
+				   "configured", "addresses", "10.0.2.15/24");
+	assert_non_null(chain_handoff_keep_net(parent, lan));
+	assert_null(chain_handoff_keep_net(NULL, lan));
+	assert_null(chain_handoff_keep_net(parent, fix)); /* another address than this pipeline asks for */
+	json_object_set_new(at(at(parent, "net"), "fix"), "addresses", json_pack("[s]", "10.0.2.77/24"));
+	assert_non_null(chain_handoff_keep_net(parent, fix));
+	lan->fresh = true;
+	assert_null(chain_handoff_keep_net(parent, lan));
+	lan->fresh = false;
+	json_object_set_new(at(at(parent, "net"), "lan"), "mac", json_string("52:54:00:00:00:01"));
+	assert_null(chain_handoff_keep_net(parent, lan));
 	json_decref(parent);
+	fixture_free(&f);
 }
 
-static void facts_are_put_into_arguments(void **state)
+static void test_results(void **state)
 {
-	static const struct { const char *text, *expanded; enum chain_status status; } cases[] = {
-		{ "", "", CHAIN_OK },
-		{ "plain {x} }}", "plain {x} }}", CHAIN_OK },
-		{ "a={{net.lan.address}}/{{net.lan.prefix}} g={{net.lan.gateway|none}}", "a=10.0.2.15/24 g=none", CHAIN_OK },
-		{ "{{state.v.w}}{{state.no|}}", "3", CHAIN_OK },
-		{ "{{state.no}}", NULL, CHAIN_E_TEMPLATE_ABSENT },
-		{ "{{state.bad}}", NULL, CHAIN_E_TEMPLATE_VALUE },
-		{ "{{state.v}}", NULL, CHAIN_E_TEMPLATE_VALUE },
-		{ "{{", NULL, CHAIN_E_TEMPLATE_SYNTAX },
-		{ "{{}}", NULL, CHAIN_E_TEMPLATE_SYNTAX },
-	};
-	json_t *doc = json_pack("{s:{s:{s:[s]}}, s:{s:{s:i}, s:s}}", "net", "lan", "addresses", "10.0.2.15/24", "state", "v", "w", 3, "bad", "a\nb");
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+	json_t *entry = chain_result_entry("failed", 3, json_pack("{s:i, s:[i]}", "a", 1, "b", 2), "why"), *result = at(entry, "result");
+	json_t *part = json_pack("{s:i}", "a", 1), *other = json_pack("{s:i}", "a", 2), *list = json_pack("{s:[i,i]}", "b", 2, 3);
+	assert_string_equal(json_string_value(at(entry, "reason")), "why");
+	assert_true(chain_result_contains(result, part));
+	assert_false(chain_result_contains(result, other));
+	assert_false(chain_result_contains(result, list));
+	assert_false(chain_result_contains(NULL, part));
+	json_decref(part);
+	json_decref(other);
+	json_decref(list);
+	json_decref(entry);
+}
+
+static void test_documented(void **state)
+{
+	size_t bytes, count = 0;
+	char *text = case_file("docs/HANDOFF.md", &bytes);
+	(void)state;
+	for (char *mark = text; (mark = strstr(mark, "<!-- test: handoff -->\n```json\n")); count++) {
 		struct chain_error err = { 0 };
-		char *out = NULL;
-		assert_int_equal(chain_template_expand(cases[i].text, doc, "w", &out, &err), cases[i].status);
-		if (out)
-			assert_string_equal(out, cases[i].expanded);
-		free(out);
+		char *start = strchr(strchr(mark, '\n') + 1, '\n') + 1, *end = strstr(start, "\n```");
+		assert_non_null(end);
+		assert_ok(parse(start, (size_t)(end - start), &err), &err);
+		mark = end;
+	}
+	assert_true(count >= 2);
+	free(text);
+}
+
+/* What a build writes is in the schema, by name, and what the schema calls volatile is what masking hides. */
+static void test_schema(void **state)
+{
+	struct fixture f;
+	json_error_t why;
+	const char *key;
+	json_t *value, *schema = json_load_file("docs/handoff-1.schema.json", JSON_REJECT_DUPLICATES, &why);
+	struct chain_error err = { 0 };
+	(void)state;
+	if (!schema)
+		fail_msg("docs/handoff-1.schema.json:%d: %s", why.line, why.text);
+	fixture_init(&f);
+	json_t *parent = parent_case(), *properties = at(schema, "properties");
+	json_object_del(parent, "future");
+	f.in.parent = parent;
+	json_t *doc = copy_built(&f.in);
+	json_object_foreach(doc, key, value)
+		if (!at(properties, key))
+			fail_msg("\"%s\" is not in the schema", key);
+	json_object_foreach(json_array_get(at(doc, "links"), 63), key, value)
+		if (!at(at(at(at(schema, "$defs"), "link"), "properties"), key))
+			fail_msg("\"links[].%s\" is not in the schema", key);
+	assert_ok(chain_handoff_mask(doc, &err), &err);
+	json_object_foreach(doc, key, value) {
+		bool hidden = json_is_string(value) && !strcmp(json_string_value(value), "volatile");
+		if (hidden != json_is_true(at(at(properties, key), "x-volatile")))
+			fail_msg("\"%s\": the schema and the mask differ", key);
 	}
 	json_decref(doc);
-}
-
-static void results_are_compared_by_subset(void **state)
-{
-	json_t *got = json_pack("{s:i,s:{s:s,s:b}}", "n", 1, "o", "k", "v", "x", 1), *want = json_pack("{s:{s:s}}", "o", "k", "v");
-	(void)state;
-	assert_true(chain_result_contains(got, want));
-	assert_false(chain_result_contains(want, got));
-	json_decref(got);
-	json_decref(want);
+	json_decref(parent);
+	json_decref(schema);
+	fixture_free(&f);
 }
 
 int main(void)
 {
-#define WITH_WORLD(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		WITH_WORLD(first_link_begins_the_clock), WITH_WORLD(second_link_keeps_what_it_was_given),
-		WITH_WORLD(a_long_chain_stays_bounded), cmocka_unit_test(malformed_ones_are_refused),
-		cmocka_unit_test(too_large_is_refused), WITH_WORLD(cut_short_is_refused_everywhere),
-		WITH_WORLD(mask_hides_what_no_plan_knows), WITH_WORLD(a_lease_is_kept_while_it_fits),
-		cmocka_unit_test(facts_are_put_into_arguments), cmocka_unit_test(results_are_compared_by_subset),
+		cmocka_unit_test(test_invalid), cmocka_unit_test(test_valid), cmocka_unit_test(test_truncated),
+		cmocka_unit_test(test_mutated), cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_first_link),
+		cmocka_unit_test(test_passed_on), cmocka_unit_test(test_clock), cmocka_unit_test(test_long_chain),
+		cmocka_unit_test(test_mask), cmocka_unit_test(test_keep_net), cmocka_unit_test(test_results),
+		cmocka_unit_test(test_documented), cmocka_unit_test(test_schema),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
