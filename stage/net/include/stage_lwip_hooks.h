@@ -1,0 +1,24 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Owns: what lwIP tells us beyond its own interface. */
+#ifndef STAGE_LWIP_HOOKS_H
+#define STAGE_LWIP_HOOKS_H
+
+#include "lwip/ip_addr.h"
+#include "lwip/pbuf.h"
+
+struct netif;
+
+/* An option of a DHCP answer that lwIP does not read itself. */
+void stage_lwip_dhcp_option(struct netif *netif, u8_t option, u8_t bytes, struct pbuf *p, u16_t at);
+#define LWIP_HOOK_DHCP_PARSE_OPTION(netif, dhcp, state, msg, msg_type, option, len, pbuf, offset) \
+	do { \
+		LWIP_UNUSED_ARG(msg); \
+		stage_lwip_dhcp_option(netif, option, len, pbuf, offset); \
+	} while (0)
+
+/* Name server `index` of the interface whose frame is being looked at. */
+void stage_lwip_dns_server(u8_t index, const ip_addr_t *address);
+
+#endif

@@ -1,0 +1,195 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+#include "interface.h"
+
+#include "lwip/dhcp.h"
+#include "lwip/etharp.h"
+#include "lwip/init.h"
+#include "lwip/timeouts.h"
+#include "netif/ethernet.h"
+#include "stage_lwip_hooks.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* lwIP asks for time and chance by name, without a context. */
+static const struct stage_device_env *lwip_env;
+
+u32_t sys_now(void)
+{
+	return (u32_t)(lwip_env->now_us(lwip_env->ctx) / 1000);
+}
+
+uint32_t stage_lwip_random(void)
+{
+	return lwip_env->random(lwip_env->ctx);
+}
+
+static err_t output(struct netif *netif, struct pbuf *p)
+{
+	struct interface *i = netif->state;
+	uint8_t frame[STAGE_FRAME_BYTES];
+
+	if (p->tot_len > sizeof frame)
+		return ERR_BUF;
+	pbuf_copy_partial(p, frame, p->tot_len, 0);
+	return i->dev->ops->send(i->dev, frame, p->tot_len, NULL) ? ERR_IF : ERR_OK;
+}
+
+static void received(void *ctx, const void *frame, size_t bytes)
+{
+	struct interface *i = ctx;
+	struct pbuf *p = pbuf_alloc(PBUF_RAW, (u16_t)bytes, PBUF_POOL);
+
+	if (!p) /* no memory: as if it had been lost on the way */
+		return;
+	if (pbuf_take(p, frame, (u16_t)bytes) != ERR_OK || i->netif.input(p, &i->netif) != ERR_OK)
+		pbuf_free(p);
+}
+
+static err_t init(struct netif *netif)
+{
+	struct interface *i = netif->state;
+
+	netif->name[0] = 'e';
+	netif->name[1] = 'n';
+	netif->hwaddr_len = sizeof i->dev->mac;
+	memcpy(netif->hwaddr, i->dev->mac, sizeof i->dev->mac);
+	netif->mtu = i->dev->mtu;
+	netif->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET;
+	netif->output = etharp_output;
+	netif->linkoutput = output;
+	return ERR_OK;
+}
+
+enum chain_status interface_start(struct interface *i, const struct stage_device_env *env, struct chain_error *err)
+{
+	const char *hostname = i->request->hostname;
+
+	if (!lwip_env) {
+		lwip_env = env;
+		lwip_init();
+	}
+	lwip_env = env;
+	if (!netif_add(&i->netif, IP4_ADDR_ANY4, IP4_ADDR_ANY4, IP4_ADDR_ANY4, i, init, ethernet_input))
+		return chain_fail(err, CHAIN_E_NO_MEMORY, i->request->name, NULL, sizeof *i, 0, 0, 0);
+	if (hostname && strlen(hostname) < sizeof i->asked) {
+		memcpy(i->asked, hostname, strlen(hostname) + 1);
+		netif_set_hostname(&i->netif, i->asked);
+	}
+	if (!netif_default)
+		netif_set_default(&i->netif);
+	netif_set_link_up(&i->netif);
+	netif_set_up(&i->netif);
+	return CHAIN_OK;
+}
+
+void interface_stop(struct interface *i)
+{
+	if (netif_dhcp_data(&i->netif)) {
+		/* Not released: the lease is the next link's. */
+		netif_set_down(&i->netif);
+		dhcp_cleanup(&i->netif);
+	}
+	netif_remove(&i->netif);
+}
+
+/* "a.b.c.d" or "a.b.c.d/n". */
+static bool parse_address(const char *text, ip4_addr_t *address, ip4_addr_t *mask)
+{
+	char buf[20];
+	const char *slash = strchr(text, '/');
+	size_t bytes = slash ? (size_t)(slash - text) : strlen(text);
+	unsigned bits = 32;
+
+	if (bytes >= sizeof buf)
+		return false;
+	memcpy(buf, text, bytes);
+	buf[bytes] = '\0';
+	if (slash) {
+		const char *p = slash + 1;
+		if (*p < '0' || *p > '9' || strlen(p) > 2)
+			return false;
+		for (bits = 0; *p >= '0' && *p <= '9'; p++)
+			bits = bits * 10 + (unsigned)(*p - '0');
+		if (*p || bits > 32)
+			return false;
+	}
+	ip4_addr_set_u32(mask, bits ? lwip_htonl(0xffffffffu << (32 - bits)) : 0);
+	return ip4addr_aton(buf, address) != 0;
+}
+
+static enum chain_status bad_address(const struct interface *i, const char *text, struct chain_error *err)
+{
+	return chain_fail(err, CHAIN_E_NET_BAD_ADDRESS, i->request->name, text, 0, 0, 0, 0);
+}
+
+enum chain_status interface_set_static(struct interface *i, struct chain_error *err)
+{
+	const struct chain_config_net *r = i->request;
+	ip4_addr_t address, mask, gateway = { 0 }, unused;
+
+	if (!r->address || !parse_address(r->address, &address, &mask))
+		return bad_address(i, r->address ? r->address : "nothing", err);
+	if (r->gateway && !parse_address(r->gateway, &gateway, &unused))
+		return bad_address(i, r->gateway, err);
+	for (size_t n = 0; n < r->dns_count; n++) {
+		if (n == INTERFACE_DNS)
+			return chain_fail(err, CHAIN_E_LIMIT, r->name, NULL, r->dns_count, INTERFACE_DNS, 0, 0);
+		if (!parse_address(r->dns[n], &i->dns[n], &unused))
+			return bad_address(i, r->dns[n], err);
+		i->dns_count++;
+	}
+	netif_set_addr(&i->netif, &address, &mask, &gateway);
+	i->configured = true;
+	return CHAIN_OK;
+}
+
+enum chain_status interface_start_dhcp(struct interface *i, struct chain_error *err)
+{
+	if (dhcp_start(&i->netif) != ERR_OK)
+		return chain_fail(err, CHAIN_E_NO_MEMORY, i->request->name, NULL, sizeof(struct dhcp), 0, 0, 0);
+	return CHAIN_OK;
+}
+
+bool interface_has_lease(const struct interface *i)
+{
+	return dhcp_supplied_address(&i->netif);
+}
+
+void interface_poll(struct interface *i)
+{
+	i->dev->ops->poll(i->dev, received, i);
+}
+
+void interface_timers(void)
+{
+	sys_check_timeouts();
+}
+
+void stage_lwip_dns_server(u8_t index, const ip_addr_t *address)
+{
+	struct interface *i = ip_current_input_netif() ? ip_current_input_netif()->state : NULL;
+
+	if (!i || index >= INTERFACE_DNS)
+		return;
+	ip4_addr_copy(i->dns[index], *ip_2_ip4(address));
+	i->dns_count = index + 1u;
+}
+
+enum { DHCP_OPTION_HOST_NAME = 12 }; /* RFC 2132, section 3.14 */
+
+void stage_lwip_dhcp_option(struct netif *netif, u8_t option, u8_t bytes, struct pbuf *p, u16_t at)
+{
+	struct interface *i = netif ? netif->state : NULL;
+	u16_t got;
+
+	if (!i || option != DHCP_OPTION_HOST_NAME || bytes >= sizeof i->hostname)
+		return;
+	got = pbuf_copy_partial(p, i->hostname, bytes, at);
+	i->hostname[got] = '\0';
+	/* It goes into arguments and JSON: letters, digits, '-' and '.', else it is nothing. */
+	if (strspn(i->hostname, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.") != got)
+		i->hostname[0] = '\0';
+}
