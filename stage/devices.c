@@ -7,7 +7,7 @@
 #include "stage/block_json.h"
 #include "stage/device_env.h"
 #include "stage/device_list.h"
-#include "stage/net_configure.h"
+#include "stage/net.h"
 #include "stage/report.h"
 
 #include <inttypes.h>
@@ -95,12 +95,12 @@ static enum chain_status take_nets(const struct chain_config *config, const json
 				   struct chain_error *err)
 {
 	json_t *found = json_object();
-	enum chain_status status = found ? stage_net_configure(stage_native_env(), devices.net, config, parent, found, err) :
+	enum chain_status status = found ? stage_net_configure(stage_native_env(), config->net, config->net_count, parent, &devices,
+							       found, err) :
 					   no_memory("net", err);
 	for (size_t i = 0; !status && i < config->net_count; i++) {
 		const struct chain_config_net *want = &config->net[i];
-		const json_t *kept = chain_handoff_keep_net(parent, want);
-		json_t *entry = kept ? json_deep_copy(kept) : json_incref(json_object_get(found, want->name));
+		json_t *entry = json_incref(json_object_get(found, want->name));
 		status = settle(net, "net", want->name, entry, want->required, "configured", info, err);
 	}
 	json_decref(found);
@@ -136,5 +136,6 @@ enum chain_status stage_devices_configure(const struct chain_config *config, con
 
 void stage_devices_quiesce(void)
 {
+	stage_net_stop();
 	stage_device_list_close(&devices);
 }

@@ -91,18 +91,22 @@ static void begin(struct stage_run *run)
 	info->devices = json_array(); /* the runtime does without JSON */
 }
 
-static enum chain_status greet(struct stage_run *run, struct chain_error *err)
+static void greet(const struct stage_run *run)
 {
-	char id[CHAIN_SHA256_HEX + 1], image[CHAIN_SHA256_HEX + 8] = "sha256:";
-	json_t *doc;
-	chain_sha256_to_hex(run->image.header.id, id);
-	memcpy(image + 7, id, sizeof(id));
+	char image[7 + CHAIN_SHA256_HEX + 1] = "sha256:";
+	const char *door = run->sources.bootinfo->door;
 	size_t link = json_array_size(json_object_get(run->parent, "links"));
+	chain_sha256_to_hex(run->image.header.id, image + 7);
 	stage_set_name(run->config.name);
-	stage_say("link", "%zu  %s  %.16s  by %s", link, run->config.name, id, run->sources.bootinfo->door);
+	stage_say("link", "%zu  %s  %.16s  by %s", link, run->config.name, image + 7, door);
 	stage_record_event(json_pack("{s:s, s:I, s:s, s:s, s:s, s:I, s:I}", "event", "entered", "link", (json_int_t)link, "name",
-				     run->config.name, "image", image, "door", run->sources.bootinfo->door, "ticks",
-				     (json_int_t)stage_entry_tsc(), "tsc_hz", (json_int_t)stage_tsc_hz_known()));
+				     run->config.name, "image", image, "door", door, "ticks", (json_int_t)stage_entry_tsc(), "tsc_hz",
+				     (json_int_t)stage_tsc_hz_known()));
+}
+
+static enum chain_status record_bootinfo(const struct stage_run *run, struct chain_error *err)
+{
+	json_t *doc;
 	enum chain_status status = chain_bootinfo_to_json(run->sources.bootinfo, &doc, err);
 	if (!status)
 		stage_record_event(json_pack("{s:s, s:o}", "event", "bootinfo", "doc", doc));
@@ -121,9 +125,11 @@ int main(void)
 	if (!status)
 		status = read_handoff(&run, &err);
 	if (!status)
+		greet(&run);
+	if (!status)
 		status = stage_devices_configure(&run.config, run.parent, stage_bootinfo(), run.net, run.block, &err);
 	if (!status)
-		status = greet(&run, &err);
+		status = record_bootinfo(&run, &err);
 	if (status) {
 		stage_report_error(NULL, &err);
 		return stage_run_end(&run, STAGE_END_FAILED);
