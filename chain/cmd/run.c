@@ -215,10 +215,11 @@ static void on_monitor_line(struct run *run, const char *line, size_t count)
 {
 	json_t *doc = json_loadb(line, count, 0, NULL);
 	const char *event = json_string_value(json_object_get(doc, "event")), *id = json_string_value(json_object_get(doc, "id"));
-	if (json_object_get(doc, "QMP")) {
+	if (json_object_get(doc, "QMP"))
+		qemu_tell(&run->qemu, "{\"execute\":\"qmp_capabilities\",\"id\":\"ready\"}\n");
+	if (id && strcmp(id, "ready") == 0) { /* answered by its main loop: the machine is built, all files are open */
 		run->ready = true;
 		qemu_forget_files(&run->qemu);
-		qemu_tell(&run->qemu, "{\"execute\":\"qmp_capabilities\"}\n");
 	}
 	if (event && strcmp(event, "SHUTDOWN") == 0)
 		run->shut_down = true;
