@@ -1,0 +1,144 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Owns: what `kchain bake` is given: a pipeline file, a folder with a pipeline.json, or a folder that holds one kernel. */
+
+#include "bake_job.h"
+#include "cmd.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static enum chain_status no_memory(const char *subject, struct chain_error *err)
+{
+	return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, 0, 0, 0, 0);
+}
+
+static enum chain_status pipeline_read(struct bake_job *job, struct bake_tree *tree, const char *path, struct chain_error *err)
+{
+	char *copy = strdup(path);
+	struct cmd_file file;
+	char *text = NULL;
+	enum chain_status status = copy ? cmd_file_load(path, CHAIN_CONFIG_MAX_BYTES, &file, err) : no_memory(path, err);
+
+	if (status == CHAIN_OK) {
+		status = chain_config_parse((const char *)file.bytes, file.bytes_count, path, false, &job->config, err);
+		cmd_file_free(&file);
+	}
+	for (size_t i = 0; status == CHAIN_OK && i < job->config.file_count; i++)
+		status = bake_tree_add(tree, dirname(strcpy(copy, path)), &job->config.files[i], err);
+	free(copy);
+	if (status == CHAIN_OK)
+		status = chain_config_baked_text(&job->config, &text, err);
+	return status == CHAIN_OK ? bake_tree_add_text(tree, CHAIN_FS_PIPELINE, text, err) : status;
+}
+
+/* The folder's kernel: the one called "kernel", or the only one there. Borrowed from the tree. */
+static enum chain_status kernel_find(const char *folder, const struct bake_tree *tree, const char **out, struct chain_error *err)
+{
+	char names[CHAIN_SUBJECT_BYTES] = "";
+	size_t count = 0, used = 0;
+
+	*out = NULL;
+	for (size_t i = 0; i < tree->count; i++) {
+		const struct bake_node *node = tree->v[i];
+		enum chain_kernel_kind kind;
+		struct cmd_file file;
+
+		if (node->spec.type != FS_REGULAR || !node->host)
+			continue;
+		const enum chain_status status = cmd_file_load(node->host, 0, &file, err);
+
+		if (status != CHAIN_OK)
+			return status;
+		const bool good = chain_kernel_probe(file.bytes, file.bytes_count, node->path, &kind, NULL) == CHAIN_OK;
+
+		cmd_file_free(&file);
+		if (!good)
+			continue;
+		if (strcmp(node->path, "/kernel") == 0) {
+			*out = node->path;
+			return CHAIN_OK;
+		}
+		*out = node->path;
+		if (used < sizeof(names) - 1)
+			used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", count ? ", " : "", node->path);
+		count++;
+	}
+	if (count == 0)
+		return chain_fail_subject(err, CHAIN_E_BAKE_NO_KERNEL, folder);
+	return count == 1 ? CHAIN_OK : chain_fail(err, CHAIN_E_BAKE_MANY_KERNELS, folder, names, count, 0, 0, 0);
+}
+
+/* The folder's own name, as far as a pipeline may be called that. */
+static char *folder_name(const char *folder)
+{
+	char *real = realpath(folder, NULL), *name = real ? strdup(basename(real)) : NULL;
+
+	free(real);
+	for (char *c = name; c && *c; c++)
+		if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-", *c))
+			*c = '-';
+	if (name && strlen(name) > CHAIN_CONFIG_NAME_MAX)
+		name[CHAIN_CONFIG_NAME_MAX] = '\0';
+	if (name && !*name) {
+		free(name);
+		name = strdup("image");
+	}
+	return name;
+}
+
+static enum chain_status folder_read(struct bake_job *job, struct bake_tree *tree, struct chain_error *err)
+{
+	char root[] = "/", here[] = ".";
+	const struct chain_config_file all = { .path = root, .from = here, .mode = CHAIN_CONFIG_MODE_AS_IS };
+	const char *kernel = NULL;
+	char *name = NULL, *source = NULL, *text = NULL;
+	enum chain_status status = bake_tree_add(tree, job->input, &all, err);
+
+	if (status == CHAIN_OK)
+		status = kernel_find(job->input, tree, &kernel, err);
+	if (status != CHAIN_OK)
+		return status;
+	name = folder_name(job->input);
+	if (name && asprintf(&source, "fs:%s", kernel) < 0)
+		source = NULL;
+	json_t *doc = json_pack("{s:i, s:s, s:[{s:s, s:s}]}", "kchain", 1, "name", name ? name : "", "steps", "name", "kernel", "boot",
+				source ? source : "");
+
+	text = doc && name && source ? json_dumps(doc, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+	json_decref(doc);
+	free(name);
+	free(source);
+	if (!text)
+		return no_memory(job->input, err);
+	status = chain_config_parse(text, strlen(text), job->input, true, &job->config, err);
+	if (status != CHAIN_OK) {
+		free(text);
+		return status;
+	}
+	return bake_tree_add_text(tree, CHAIN_FS_PIPELINE, text, err);
+}
+
+enum chain_status bake_input_read(struct bake_job *job, struct bake_tree *tree, struct chain_error *err)
+{
+	struct stat about;
+	char *pipeline;
+	enum chain_status status;
+
+	if (stat(job->input, &about) < 0)
+		return chain_fail(err, CHAIN_E_IO, job->input, strerror(errno), 0, 0, 0, 0);
+	if (!S_ISDIR(about.st_mode))
+		return pipeline_read(job, tree, job->input, err);
+	if (asprintf(&pipeline, "%s/pipeline.json", job->input) < 0)
+		return no_memory(job->input, err);
+	if (stat(pipeline, &about) == 0)
+		status = pipeline_read(job, tree, pipeline, err);
+	else
+		status = folder_read(job, tree, err);
+	free(pipeline);
+	return status;
+}

@@ -1,0 +1,129 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Owns: the order of a bake: read, walk, write beside, check what was written, put it in its place. */
+
+#include "bake_job.h"
+#include "cmd.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+struct streams {
+	struct bake_tree tree;
+	struct bake_out out;
+};
+
+static enum chain_status read_file(void *ctx, const struct fs_spec *spec, uint64_t offset, void *buf, size_t count,
+				   struct chain_error *err)
+{
+	return bake_tree_read(&((struct streams *)ctx)->tree, spec, offset, buf, count, err);
+}
+
+static enum chain_status write_image(void *ctx, uint64_t offset, const void *bytes, size_t count, struct chain_error *err)
+{
+	return bake_out_write(&((struct streams *)ctx)->out, offset, bytes, count, err);
+}
+
+static enum chain_status stage_get(const struct bake_job *job, struct cmd_file *out, struct chain_error *err)
+{
+	if (job->stage)
+		return cmd_file_load(job->stage, 0, out, err);
+	*out = (struct cmd_file){ .bytes = cmd_stage_elf, .bytes_count = (uint64_t)(cmd_stage_elf_end - cmd_stage_elf) };
+	return out->bytes_count > 0 ? CHAIN_OK : chain_fail_subject(err, CHAIN_E_BAKE_NO_STAGE, "kchain");
+}
+
+static enum chain_status write_all(struct bake_job *job, struct streams *streams, struct chain_error *err)
+{
+	struct chain_bake_request request = {
+		.name = job->name ? job->name : job->config.name, .base = job->base,
+		.flags = job->config.verify_all ? CHAIN_IMAGE_FLAG_VERIFY_ALL : 0,
+		.stage_subject = job->stage ? job->stage : "built-in stage", .specs = streams->tree.specs,
+		.spec_count = streams->tree.count, .source = read_file, .sink = write_image, .ctx = streams,
+	};
+	struct cmd_file stage;
+	enum chain_status status = stage_get(job, &stage, err);
+
+	if (status != CHAIN_OK)
+		return status;
+	request.stage = stage.bytes;
+	request.stage_bytes = stage.bytes_count;
+	status = chain_bake(&request, &job->result, err);
+	if (job->stage)
+		cmd_file_free(&stage);
+	return status;
+}
+
+/* What was written is read back for the checks: the kernels come from the image and not from files that may have changed. */
+static enum chain_status check(struct bake_job *job, struct bake_out *out, struct chain_error *err)
+{
+	const uint64_t bytes = job->result.file_bytes;
+	void *view = mmap(NULL, bytes, PROT_READ, MAP_SHARED, out->fd, 0);
+	struct chain_image image;
+	enum chain_status status;
+
+	if (view == MAP_FAILED)
+		return chain_fail(err, CHAIN_E_IO, out->path, "can't be mapped", 0, 0, 0, 0);
+	status = chain_image_open(&image, view, bytes, err);
+	if (status == CHAIN_OK)
+		status = bake_steps_check(job, &image, err);
+	(void)munmap(view, bytes);
+	return status;
+}
+
+static bool exists(void *ctx, const char *path)
+{
+	const struct bake_tree *tree = ctx;
+
+	for (size_t i = 0; i < tree->count; i++) {
+		const char *at = tree->v[i]->path;
+		const size_t bytes = strlen(at);
+
+		/* behind a link anything may be: that is looked at in the finished image */
+		if (strcmp(at, path) == 0 ||
+		    (tree->v[i]->spec.type == FS_SYMLINK && strncmp(at, path, bytes) == 0 && path[bytes] == '/'))
+			return true;
+	}
+	return false;
+}
+
+enum chain_status bake_job_run(struct bake_job *job, struct chain_error *err)
+{
+	struct streams streams = { .out.fd = -1 };
+	enum chain_status status = bake_tree_init(&streams.tree, job->output, err);
+
+	if (status == CHAIN_OK)
+		status = bake_input_read(job, &streams.tree, err);
+	if (status == CHAIN_OK)
+		status = bake_tree_finish(&streams.tree, err);
+	if (status == CHAIN_OK)
+		status = chain_config_check_sources(&job->config, exists, &streams.tree, err);
+	if (status == CHAIN_OK && !job->output) {
+		if (asprintf(&job->output_made, "%s.elf", job->name ? job->name : job->config.name) < 0) {
+			job->output_made = NULL;
+			status = chain_fail(err, CHAIN_E_NO_MEMORY, job->input, NULL, 0, 0, 0, 0);
+		}
+		job->output = job->output_made;
+	}
+	if (status == CHAIN_OK)
+		status = bake_out_open(&streams.out, job->output, job->progress, err);
+	if (status == CHAIN_OK)
+		status = write_all(job, &streams, err);
+	if (status == CHAIN_OK)
+		status = check(job, &streams.out, err);
+	if (status == CHAIN_OK)
+		status = bake_out_commit(&streams.out, err);
+	bake_out_drop(&streams.out);
+	bake_tree_free(&streams.tree);
+	return status;
+}
+
+void bake_job_free(struct bake_job *job)
+{
+	for (size_t i = 0; job->steps && i < job->config.step_count; i++)
+		free(job->steps[i].kind);
+	free(job->steps);
+	free(job->output_made);
+	chain_config_free(&job->config);
+}

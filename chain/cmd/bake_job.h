@@ -1,0 +1,38 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Owns: one run of `kchain bake` without its command line and its printing, so that `run` and `plan` can bake too. */
+#ifndef KCHAIN_BAKE_JOB_H
+#define KCHAIN_BAKE_JOB_H
+
+#include "bake_host.h"
+#include "chain/bake.h"
+#include "chain/image.h"
+
+struct bake_job {
+	/* what is asked for; borrowed */
+	const char *input;      /* a pipeline, or a folder */
+	const char *output;     /* null: NAME.elf in the current folder */
+	const char *name;       /* null: the pipeline's */
+	const char *stage;      /* file; null: the one inside the command */
+	uint64_t base;
+	uint64_t memory_bytes;  /* 0: not checked whether the steps fit */
+	bool progress;
+
+	/* what came of it; owned */
+	struct chain_config config;
+	char *output_made;      /* where `output` was null */
+	struct chain_bake_result result;
+	struct bake_step { char *kind; } *steps; /* of the kernel of each step, by name */
+};
+
+/* On failure no file is left; either way the job is to be freed. */
+enum chain_status bake_job_run(struct bake_job *job, struct chain_error *err);
+void bake_job_free(struct bake_job *job);
+
+/* bake_input.c: the pipeline and the tree that it asks for. A folder without a pipeline.json gets one. */
+enum chain_status bake_input_read(struct bake_job *job, struct bake_tree *tree, struct chain_error *err);
+/* bake_check.c: every step's kernel is one and is whole, and (with memory_bytes) every boot can be planned. */
+enum chain_status bake_steps_check(struct bake_job *job, const struct chain_image *image, struct chain_error *err);
+
+#endif

@@ -1,0 +1,142 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Owns: writing an image beside its place and moving it there in one step. */
+
+#include "bake_host.h"
+#include "cmd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+/* What a signal handler may touch: the name of the file to be removed. */
+static char *volatile pending;
+
+static void interrupted(int signal_number)
+{
+	char *name = pending;
+
+	if (name)
+		(void)unlink(name);
+	_exit(signal_number == SIGINT ? CMD_INTERRUPTED : 128 + signal_number);
+}
+
+static enum chain_status io(const char *path, int number, struct chain_error *err)
+{
+	return chain_fail(err, CHAIN_E_IO, path, strerror(number), 0, 0, 0, 0);
+}
+
+enum chain_status bake_out_open(struct bake_out *out, const char *path, bool progress, struct chain_error *err)
+{
+	struct sigaction action = { .sa_handler = interrupted };
+	struct stat about;
+
+	*out = (struct bake_out){ .path = path, .fd = -1, .progress = progress };
+	if (stat(path, &about) == 0 && !S_ISREG(about.st_mode))
+		return chain_fail(err, CHAIN_E_NOT_SUPPORTED, path, "an image can only be written to a regular file", 0, 0, 0, 0);
+	if (asprintf(&out->beside, "%s.XXXXXX", path) < 0) {
+		out->beside = NULL;
+		return chain_fail(err, CHAIN_E_NO_MEMORY, path, NULL, strlen(path) + 8, 0, 0, 0);
+	}
+	(void)clock_gettime(CLOCK_MONOTONIC, &out->start);
+	out->shown = out->start;
+	out->fd = mkostemp(out->beside, O_CLOEXEC);
+	if (out->fd < 0) {
+		const int number = errno;
+
+		free(out->beside);
+		out->beside = NULL;
+		return io(path, number, err);
+	}
+	pending = out->beside;
+	(void)sigemptyset(&action.sa_mask);
+	(void)sigaction(SIGINT, &action, &out->int_before);
+	(void)sigaction(SIGTERM, &action, &out->term_before);
+	return CHAIN_OK;
+}
+
+/* Every 100 ms on a terminal; anywhere else only once in a while, and never in the first second. */
+static void progress(struct bake_out *out)
+{
+	const bool terminal = isatty(STDERR_FILENO) != 0;
+	struct timespec now;
+	char done[CMD_SIZE_BYTES];
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	const double since = (double)(now.tv_sec - out->shown.tv_sec) + (double)(now.tv_nsec - out->shown.tv_nsec) * 1e-9;
+	const double all = (double)(now.tv_sec - out->start.tv_sec) + (double)(now.tv_nsec - out->start.tv_nsec) * 1e-9;
+
+	if (all < 1.0 || since < (terminal ? 0.1 : 5.0))
+		return;
+	out->shown = now;
+	fprintf(stderr, terminal ? "\r%s written\033[K" : "%s written\n", cmd_size_text(out->written, done));
+}
+
+enum chain_status bake_out_write(struct bake_out *out, uint64_t offset, const void *bytes, size_t count, struct chain_error *err)
+{
+	const char *at = bytes;
+
+	while (count > 0) {
+		const ssize_t put = pwrite(out->fd, at, count, (off_t)offset);
+
+		if (put < 0 && errno == EINTR)
+			continue;
+		if (put < 0)
+			return io(out->path, errno, err);
+		at += put;
+		offset += (uint64_t)put;
+		count -= (size_t)put;
+		out->written += (uint64_t)put;
+	}
+	if (out->progress)
+		progress(out);
+	return CHAIN_OK;
+}
+
+static void finish(struct bake_out *out)
+{
+	if (out->progress && isatty(STDERR_FILENO) && out->shown.tv_sec != out->start.tv_sec)
+		fputs("\r\033[K", stderr);
+	pending = NULL;
+	(void)sigaction(SIGINT, &out->int_before, NULL);
+	(void)sigaction(SIGTERM, &out->term_before, NULL);
+	free(out->beside);
+	out->beside = NULL;
+}
+
+enum chain_status bake_out_commit(struct bake_out *out, struct chain_error *err)
+{
+	const mode_t mask = umask(0);
+	int number = 0;
+
+	(void)umask(mask);
+	if (fchmod(out->fd, 0666 & ~mask) < 0)
+		number = errno;
+	if (close(out->fd) < 0 && !number)
+		number = errno;
+	out->fd = -1;
+	if (!number && rename(out->beside, out->path) < 0)
+		number = errno;
+	if (number) {
+		bake_out_drop(out);
+		return io(out->path, number, err);
+	}
+	finish(out);
+	return CHAIN_OK;
+}
+
+void bake_out_drop(struct bake_out *out)
+{
+	if (out->fd >= 0)
+		(void)close(out->fd);
+	out->fd = -1;
+	if (!out->beside)
+		return;
+	(void)unlink(out->beside);
+	finish(out);
+}

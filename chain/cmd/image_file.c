@@ -1,0 +1,41 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+#include "image_file.h"
+
+#include <string.h>
+
+enum chain_status image_file_error(const char *path, const struct chain_error *inner, struct chain_error *err)
+{
+	char subject[2 * CHAIN_SUBJECT_BYTES];
+
+	(void)snprintf(subject, sizeof(subject), "%s: %s", path, inner->subject);
+	return chain_fail(err, inner->status, subject, inner->detail, inner->number[0], inner->number[1], inner->number[2],
+			  inner->number[3]);
+}
+
+enum chain_status image_file_open(const char *path, struct image_file *out, struct chain_error *err)
+{
+	struct chain_error inner = { .status = CHAIN_OK };
+	enum chain_status status = cmd_file_load(path, 0, &out->file, err);
+
+	if (status != CHAIN_OK)
+		return status;
+	status = chain_image_open(&out->image, out->file.bytes, out->file.bytes_count, &inner);
+	if (status == CHAIN_OK)
+		return CHAIN_OK;
+	cmd_file_free(&out->file);
+	return image_file_error(path, &inner, err);
+}
+
+void image_file_close(struct image_file *file)
+{
+	cmd_file_free(&file->file);
+}
+
+const char *image_id_text(const uint8_t id[CHAIN_SHA256_BYTES], char buf[IMAGE_ID_BYTES])
+{
+	memcpy(buf, "sha256:", 7);
+	chain_sha256_to_hex(id, buf + 7);
+	return buf;
+}

@@ -1,0 +1,27 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Owns: what inspect, verify, ls and cat share: an image file on the host, opened, with errors that name the file. */
+#ifndef KCHAIN_IMAGE_FILE_H
+#define KCHAIN_IMAGE_FILE_H
+
+#include "chain/image.h"
+#include "cmd.h"
+
+struct image_file {
+	struct cmd_file file;
+	struct chain_image image;
+};
+
+/* Loads and opens; the error's subject is "FILE: part". */
+enum chain_status image_file_open(const char *path, struct image_file *out, struct chain_error *err) CHAIN_MUST_CHECK;
+void image_file_close(struct image_file *file);
+
+/* Records `inner` in `err` with the file's name before its subject; returns its status. */
+enum chain_status image_file_error(const char *path, const struct chain_error *inner, struct chain_error *err);
+
+/* "sha256:…" */
+enum { IMAGE_ID_BYTES = 7 + CHAIN_SHA256_HEX + 1 };
+const char *image_id_text(const uint8_t id[CHAIN_SHA256_BYTES], char buf[IMAGE_ID_BYTES]);
+
+#endif

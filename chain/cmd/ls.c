@@ -1,0 +1,174 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Owns: `kchain ls`: the tree baked into an image. */
+
+#include "image_file.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { DEPTH_MAX = 256 };
+
+struct listing {
+	const struct fs *fs;
+	bool details;
+	json_t *list; /* null: print */
+	char path[CHAIN_IMAGE_PATH_BYTES];
+	unsigned depth;
+};
+
+static const char TYPES[] = "?-dcbpsl"; /* by enum fs_type */
+
+static void mode_text(const struct fs_node *node, char out[11])
+{
+	out[0] = (unsigned)node->type < sizeof(TYPES) - 1 ? TYPES[node->type] : '?';
+	for (int i = 0; i < 9; i++)
+		out[i + 1] = node->mode & (0400u >> i) ? "rwxrwxrwx"[i] : '-';
+	out[10] = '\0';
+}
+
+/* Names of an image are data of a stranger: nothing that moves a terminal's cursor is printed. */
+static void name_print(const char *name)
+{
+	for (; *name; name++)
+		putchar((unsigned char)*name < 0x20 || *name == 0x7f ? '?' : *name);
+}
+
+static enum chain_status target_read(const struct listing *l, const struct fs_node *node, char **out, struct chain_error *err)
+{
+	*out = NULL;
+	if (node->type != FS_SYMLINK)
+		return CHAIN_OK;
+	if (node->size_bytes > 4096)
+		return chain_fail(err, CHAIN_E_LIMIT, l->path, NULL, node->size_bytes, 4096, 0, 0);
+	*out = calloc(1, node->size_bytes + 1);
+	if (!*out)
+		return chain_fail(err, CHAIN_E_NO_MEMORY, l->path, NULL, node->size_bytes, 0, 0, 0);
+	return fs_read(l->fs, node, 0, *out, node->size_bytes, err);
+}
+
+static enum chain_status node_show(struct listing *l, const struct fs_node *node, struct chain_error *err)
+{
+	static const char *const kinds[] = { "?", "file", "folder", "device", "device", "pipe", "socket", "link" };
+	const char *path = l->path[0] ? l->path : "/";
+	char *target, mode[11], date[32] = "";
+	const time_t when = (time_t)node->mtime;
+	struct tm tm;
+	const enum chain_status status = target_read(l, node, &target, err);
+
+	if (status != CHAIN_OK) {
+		free(target);
+		return status;
+	}
+	mode_text(node, mode);
+	if (l->list) {
+		json_t *entry = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "path", path, "type", kinds[node->type & 7], "mode",
+					  (json_int_t)node->mode, "uid", (json_int_t)node->uid, "gid", (json_int_t)node->gid, "links",
+					  (json_int_t)node->nlink, "bytes", (json_int_t)node->size_bytes, "mtime", (json_int_t)node->mtime);
+		if (target)
+			json_object_set_new(entry, "target", json_string(target));
+		json_array_append_new(l->list, entry);
+	} else {
+		if (l->details) {
+			if (gmtime_r(&when, &tm))
+				(void)strftime(date, sizeof(date), "%Y-%m-%d %H:%M", &tm);
+			printf("%s %3u %5u %5u %12llu %s ", mode, node->nlink, node->uid, node->gid, (unsigned long long)node->size_bytes, date);
+		}
+		name_print(path);
+		if (l->details && target) {
+			fputs(" -> ", stdout);
+			name_print(target);
+		}
+		if (!l->details && node->type == FS_DIRECTORY && l->path[0])
+			putchar('/');
+		putchar('\n');
+	}
+	free(target);
+	return CHAIN_OK;
+}
+
+static enum chain_status tree_show(struct listing *l, const struct fs_node *node, struct chain_error *err);
+
+static enum chain_status entry_show(void *ctx, const struct fs_dirent *entry, struct chain_error *err)
+{
+	struct listing *l = ctx;
+	const size_t used = strlen(l->path);
+	struct fs_node node;
+
+	if (entry->name_bytes + 2 > sizeof(l->path) - used)
+		return chain_fail(err, CHAIN_E_LIMIT, l->path, NULL, used + entry->name_bytes + 1, sizeof(l->path) - 1, 0, 0);
+	l->path[used] = '/';
+	memcpy(l->path + used + 1, entry->name, entry->name_bytes);
+	l->path[used + 1 + entry->name_bytes] = '\0';
+	enum chain_status status = fs_node_read(l->fs, entry->nid, &node, err);
+
+	if (status == CHAIN_OK)
+		status = tree_show(l, &node, err);
+	l->path[used] = '\0';
+	return status;
+}
+
+static enum chain_status tree_show(struct listing *l, const struct fs_node *node, struct chain_error *err)
+{
+	enum chain_status status = node_show(l, node, err);
+
+	if (status != CHAIN_OK || node->type != FS_DIRECTORY)
+		return status;
+	if (++l->depth > DEPTH_MAX)
+		return chain_fail(err, CHAIN_E_LIMIT, l->path, NULL, l->depth, DEPTH_MAX, 0, 0);
+	status = fs_read_dir(l->fs, node, entry_show, l, err);
+	l->depth--;
+	return status;
+}
+
+static enum chain_status list(struct listing *l, const char *path, struct chain_error *err)
+{
+	struct fs_node node;
+	const enum chain_status status = fs_lookup(l->fs, path, false, &node, err);
+	size_t bytes = strlen(path);
+
+	if (status != CHAIN_OK)
+		return status;
+	if (bytes >= sizeof(l->path))
+		return chain_fail(err, CHAIN_E_LIMIT, path, NULL, bytes, sizeof(l->path) - 1, 0, 0);
+	while (bytes > 0 && path[bytes - 1] == '/')
+		bytes--;
+	memcpy(l->path, path, bytes);
+	return tree_show(l, &node, err);
+}
+
+int cmd_ls(int argc, char **argv)
+{
+	bool json = false, details = false;
+	const struct cmd_opt opts[] = {
+		{ "long", 'l', CMD_OPT_FLAG, NULL, "with mode, links, owner, group, size and time (UTC)", &details },
+		{ "json", 0, CMD_OPT_FLAG, NULL, "print one JSON array instead of text", &json },
+	};
+	const struct cmd_spec spec = { .command = "ls", .operands = "IMAGE [PATH]", .opts = opts, .opt_count = 2, .least = 1, .most = 2,
+				       .about = "Lists what is baked into an image, or what of it is at PATH and below." };
+	struct chain_error err = { .status = CHAIN_OK }, inner = { .status = CHAIN_OK };
+	struct image_file file;
+	struct cmd_args args;
+	int code = cmd_parse(&spec, argc, argv, &args);
+
+	if (code >= 0)
+		return code;
+	if (image_file_open(args.v[0], &file, &err) != CHAIN_OK) {
+		code = cmd_refuse(&err, json);
+	} else {
+		struct listing l = { .fs = &file.image.fs, .details = details, .list = json ? json_array() : NULL };
+
+		if (list(&l, args.count > 1 ? args.v[1] : "/", &inner) != CHAIN_OK) {
+			json_decref(l.list);
+			(void)image_file_error(args.v[0], &inner, &err);
+			code = cmd_refuse(&err, json);
+		} else {
+			code = !json || cmd_json_print(l.list) ? CMD_OK : CMD_REFUSED;
+		}
+		image_file_close(&file);
+	}
+	cmd_args_free(&args);
+	return code;
+}
