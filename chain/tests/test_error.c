@@ -1,0 +1,122 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+#include "chain/error.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void the_first_failure_wins(void **state)
+{
+	(void)state;
+	struct chain_error err = { 0 };
+	assert_int_equal(chain_fail(&err, CHAIN_E_LIMIT, "a", NULL, 3, 2, 0, 0), CHAIN_E_LIMIT);
+	assert_int_equal(chain_fail(&err, CHAIN_E_IO, "b", "c", 0, 0, 0, 0), CHAIN_E_IO);
+	assert_int_equal(err.status, CHAIN_E_LIMIT);
+	assert_string_equal(err.subject, "a");
+	assert_string_equal(err.detail, "");
+	assert_int_equal(chain_fail_subject(NULL, CHAIN_E_IO, "b"), CHAIN_E_IO);
+	chain_error_clear(&err);
+	assert_int_equal(err.status, CHAIN_OK);
+}
+
+static void messages_are_filled_in(void **state)
+{
+	(void)state;
+	struct chain_error err = { 0 };
+	char line[512];
+	(void)chain_fail(&err, CHAIN_E_OVERFLOW, "seg", NULL, UINT64_MAX, 16, 0, 0);
+	size_t length = chain_error_format(&err, line, sizeof(line));
+	assert_int_equal(length, strlen(line));
+	assert_string_equal(line, "seg: 0xffffffffffffffff + 0x10 overflows");
+	chain_error_clear(&err);
+	(void)chain_fail(&err, CHAIN_E_TRUNCATED, "f", NULL, 0, UINT64_MAX, 7, 0);
+	chain_error_format(&err, line, sizeof(line));
+	assert_string_equal(line, "f: truncated: 18446744073709551615 bytes wanted at offset 0, the whole is 7 bytes");
+}
+
+static void short_buffers_are_kept_to(void **state)
+{
+	(void)state;
+	struct chain_error err = { 0 };
+	char whole[256], part[256];
+	(void)chain_fail(&err, CHAIN_E_IO, "file", "no such thing", 0, 0, 0, 0);
+	size_t length = chain_error_format(&err, whole, sizeof(whole));
+	for (size_t size = 0; size <= length + 1; size++) {
+		memset(part, '#', sizeof(part));
+		assert_int_equal(chain_error_format(&err, part, size), length);
+		if (size) {
+			assert_int_equal(strlen(part), size - 1);
+			assert_memory_equal(part, whole, size - 1);
+		}
+		assert_int_equal(part[size], '#');
+	}
+}
+
+static void long_subjects_are_cut_loudly(void **state)
+{
+	(void)state;
+	struct chain_error err = { 0 };
+	char name[400];
+	for (size_t bytes = CHAIN_SUBJECT_BYTES - 3; bytes < CHAIN_SUBJECT_BYTES + 3; bytes++) {
+		memset(name, 'n', bytes);
+		name[bytes] = '\0';
+		chain_error_clear(&err);
+		(void)chain_fail(&err, CHAIN_E_IO, name, name, 0, 0, 0, 0);
+		bool cut = bytes >= CHAIN_SUBJECT_BYTES;
+		assert_int_equal(strlen(err.subject), cut ? CHAIN_SUBJECT_BYTES - 1 : bytes);
+		assert_int_equal(strcmp(err.subject + strlen(err.subject) - 3, "...") == 0, cut);
+		assert_string_equal(err.detail, err.subject);
+	}
+}
+
+static void control_characters_stay_inside(void **state)
+{
+	(void)state;
+	struct chain_error err = { 0 };
+	char line[64];
+	(void)chain_fail(&err, CHAIN_E_IO, "a\n\033[1mb", "x", 0, 0, 0, 0);
+	chain_error_format(&err, line, sizeof(line));
+	assert_string_equal(line, "a??[1mb: x");
+}
+
+/* Slugs are names for machines: one for each failure, lower-case, with dashes. Messages have no placeholder left once filled in. */
+static void the_table_is_sound(void **state)
+{
+	(void)state;
+	for (int i = 1; i < CHAIN_STATUS_COUNT; i++) {
+		struct chain_error err = { 0 };
+		char line[1024];
+		const char *slug = chain_status_slug((enum chain_status)i);
+		assert_int_equal(strspn(slug, "abcdefghijklmnopqrstuvwxyz0123456789-"), strlen(slug));
+		assert_true(strlen(slug) > 0);
+		for (int j = 0; j < i - 1; j++) /* neighbours may be one failure in two wordings */
+			assert_string_not_equal(slug, chain_status_slug((enum chain_status)j));
+		assert_non_null(chain_status_hint((enum chain_status)i));
+		(void)chain_fail(&err, (enum chain_status)i, "S", "D", 1, 2, 3, 4);
+		assert_true(chain_error_format(&err, line, sizeof(line)) < sizeof(line));
+		assert_null(strchr(line, '\n'));
+		assert_null(strstr(line, "{s}"));
+		assert_null(strstr(line, "{x"));
+	}
+	assert_string_equal(chain_status_slug(CHAIN_OK), "ok");
+	assert_string_equal(chain_status_slug(CHAIN_STATUS_COUNT), "unknown");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_first_failure_wins),
+		cmocka_unit_test(messages_are_filled_in),
+		cmocka_unit_test(short_buffers_are_kept_to),
+		cmocka_unit_test(long_subjects_are_cut_loudly),
+		cmocka_unit_test(control_characters_stay_inside),
+		cmocka_unit_test(the_table_is_sound),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
