@@ -12,6 +12,6 @@ int main(int argc, char **argv)
 	char result[128];
 
 	printf("hello, %s: this kernel was %s\n", name, kchain_is_called() ? "called" : "booted");
-	snprintf(result, sizeof(result), "{\"greeted\": %d}", argc);
+	snprintf(result, sizeof(result), "{\"greeted\": \"%s\"}", name);
 	return kchain_result(result) ? 0 : 1;
 }

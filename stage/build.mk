@@ -12,7 +12,8 @@ STAGE_VIRT := 0xffffffff80000000
 NATIVE_VIRT := 0xffffffffc0000000
 
 # The library with what it stands on, for native kernels and the SDK: musl, jansson, and SHA-256 out of libcrypto.
-STAGE_LIBS := $(MUSL)/libc.a /usr/lib/x86_64-linux-gnu/libjansson.a /usr/lib/x86_64-linux-gnu/libcrypto.a
+LIBGCC := $(shell $(CC) -print-libgcc-file-name)
+STAGE_LIBS := $(MUSL)/libc.a /usr/lib/x86_64-linux-gnu/libjansson.a /usr/lib/x86_64-linux-gnu/libcrypto.a $(LIBGCC)
 STAGE_LDFLAGS := -nostdlib -static --gc-sections -z max-page-size=4096 -z noexecstack --no-warn-rwx-segments --build-id=none \
 	--hash-style=gnu --no-eh-frame-hdr
 $(B)/include/stage/syscall_names.h: /usr/include/x86_64-linux-musl/bits/syscall.h
@@ -53,3 +54,17 @@ $(B)/kernels/%.elf: $(B)/kernels/%.debug
 kernels: $(KERNEL_ELFS)
 .PHONY: kernels
 ALL += $(B)/stage/stage.elf $(KERNEL_ELFS)
+
+# What an outsider needs to build a native kernel.
+SDK := $(B)/sdk
+sdk: $(SDK)/.complete
+.PHONY: sdk
+$(SDK)/.complete: $(B)/stage/libstage.a $(B)/stage-include/jansson.h stage/kernel.ld stage/include/stage/native.h sdk/include/kchain.h \
+		sdk/flags.mk sdk/example/Makefile kernels/hello.c
+	$(call say,SDK,$(SDK))
+	$(Q)rm -rf $(SDK) && mkdir -p $(SDK)/include/stage $(SDK)/lib $(SDK)/example
+	$(Q)cp sdk/include/kchain.h $(B)/stage-include/jansson.h $(B)/stage-include/jansson_config.h $(SDK)/include/
+	$(Q)cp stage/include/stage/native.h $(SDK)/include/stage/
+	$(Q)cp $(B)/stage/libstage.a $(SDK)/lib/libkchain.a
+	$(Q)cp stage/kernel.ld sdk/flags.mk $(SDK)/ && cp sdk/example/Makefile kernels/hello.c $(SDK)/example/
+	$(Q)touch $@

@@ -1,0 +1,20 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Never ends. With "cli" it turns interrupts off first, with "halt" it halts that way. */
+
+#include <stdio.h>
+#include <string.h>
+
+int main(int argc, char **argv)
+{
+	const char *how = argc > 1 ? argv[1] : "";
+	puts("spin: for ever");
+	if (!strcmp(how, "cli") || !strcmp(how, "halt"))
+		__asm__ volatile("cli");
+	for (;;) {
+		if (!strcmp(how, "halt"))
+			__asm__ volatile("hlt");
+		__asm__ volatile("pause" : : : "memory");
+	}
+}

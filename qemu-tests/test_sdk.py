@@ -1,0 +1,42 @@
+#!/usr/bin/env python3
+# SPDX-FileCopyrightText: The kchain authors
+# SPDX-License-Identifier: Apache-2.0
+# hang-after: 120
+"""The SDK's example is built outside of the tree, from a copy of the SDK alone, and booted and called."""
+import os
+import shutil
+import kt
+
+
+def built():
+    top = kt.scratch("sdk-user")
+    shutil.copytree("build/sdk", top + "/sdk")
+    shutil.copytree("build/sdk/example", top + "/mine")
+    done = kt.command(["make", "-C", top + "/mine", "KCHAIN_SDK=" + top + "/sdk"])
+    kt.check(done.exit == 0, "the example does not build", done)
+    return os.path.join(top, "mine", "hello.elf")
+
+
+@kt.test
+def example_boots():
+    for machine in ("pc", "microvm,isa-serial=on"):
+        ended = kt.boot(built(), machine, qemu=["-append", "outsider"])
+        kt.check("hello, outsider: this kernel was booted" in ended.console, "no greeting", ended)
+        kt.check(ended.of("exit")[0]["result"] == {"greeted": "outsider"}, "no result", ended)
+
+
+@kt.test
+def example_is_called():
+    step = {"name": "mine", "call": "fs:/mine", "args": "inside", "expect": "success"}
+    ended = kt.expect_end(kt.boot(kt.bake(kt.pipeline([step], {"/mine": built()}))))
+    kt.check("hello, inside: this kernel was called" in ended.console, "no greeting", ended)
+    kt.check(ended.of("result")[0]["result"] == {"greeted": "inside"}, "no result", ended)
+
+
+@kt.test
+def example_is_small():
+    kt.check(os.path.getsize(built()) < 96 * 1024, "larger than a minimal kernel may be", os.path.getsize(built()))
+
+
+if __name__ == "__main__":
+    kt.main()
