@@ -49,19 +49,33 @@ static enum chain_status read_config(struct stage_run *run, struct chain_error *
 	return CHAIN_OK;
 }
 
+/* One clock for the whole chain, and no calibration where an earlier link has done it. */
+static void continue_clock(const json_t *handoff)
+{
+	const json_t *clock = json_object_get(handoff, "clock");
+	const char *origin = json_string_value(json_object_get(clock, "origin_ticks"));
+	json_int_t hz = json_integer_value(json_object_get(clock, "tsc_hz"));
+	if (origin && !stage_clock_continue(strtoull(origin, NULL, 16), hz > 0 ? (uint64_t)hz : 0))
+		stage_say("clock", "the handoff's clock is ahead of this machine's: time starts anew");
+}
+
 /* The module whose string begins with the handoff's name; the first link of a chain has none. */
 static enum chain_status read_handoff(struct stage_run *run, struct chain_error *err)
 {
 	const struct chain_bootinfo *info = run->sources.bootinfo;
-	for (size_t i = 0; i < info->module_count; i++) {
+	enum chain_status status = CHAIN_OK;
+	for (size_t i = 0; i < info->module_count && !run->parent; i++) {
 		const struct chain_boot_module *module = &info->modules[i];
 		const char *slash = strrchr(module->string, '/');
 		const char *name = slash ? slash + 1 : module->string;
-		if (!strncmp(name, CHAIN_HANDOFF_STRING, sizeof(CHAIN_HANDOFF_STRING) - 1))
-			return chain_handoff_parse(stage_phys_to_virt(module->range.base), chain_range_bytes(module->range),
-						   &run->parent, err);
+		if (strncmp(name, CHAIN_HANDOFF_STRING, sizeof(CHAIN_HANDOFF_STRING) - 1))
+			continue;
+		status = chain_handoff_parse(stage_phys_to_virt(module->range.base), chain_range_bytes(module->range), &run->parent, err);
+		if (status)
+			return status;
+		continue_clock(run->parent);
 	}
-	return CHAIN_OK;
+	return status;
 }
 
 static const uint8_t *module_bytes(void *ctx, size_t index)

@@ -50,6 +50,8 @@ void stage_say(const char *what, const char *format, ...)
 
 void stage_record_event(json_t *event)
 {
+	if (event && stage_tsc_hz_known()) /* docs/RECORDS.md: on the handoff's clock */
+		json_object_set_new(event, "us", json_integer((json_int_t)stage_clock_us()));
 	char *text = event ? json_dumps(event, JSON_COMPACT) : NULL;
 	if (text)
 		stage_record(text, strlen(text));

@@ -135,8 +135,8 @@ static enum stage_end take_boot(struct stage_run *run, const struct chain_step *
 		return STAGE_END_FAILED;
 	}
 	announce(step, &prepared);
-	stage_record_event(json_pack("{s:s, s:s, s:o, s:I, s:I, s:I}", "event", "boot", "step", step->name, "expect",
-				     chain_step_expect_json(step), "ticks", (json_int_t)stage_rdtsc(), "bytes_copied",
+	stage_record_event(json_pack("{s:s, s:s, s:s, s:o, s:I, s:I, s:I}", "event", "boot", "step", step->name, "kernel",
+				     chain_kernel_kind_name(prepared.kind), "expect", chain_step_expect_json(step), "ticks", (json_int_t)stage_rdtsc(), "bytes_copied",
 				     (json_int_t)prepared.plan.bytes_copied, "bytes_in_place",
 				     (json_int_t)prepared.plan.bytes_in_place));
 	stage_devices_quiesce();

@@ -16,14 +16,25 @@ enum {
 	PIC1 = 0x20, PIC2 = 0xa0, PIC_EOI = 0x20, PIC_VECTOR = 0x20,
 	IDLE_TICKS = PIT_HZ / 1000,
 };
+#define TSC_HZ_MIN 100000000u
+#define TSC_HZ_MAX 10000000000u /* a handoff that says more or less is not believed: waits stay bounded */
 #define FALLBACK_HZ 2000000000u /* no timer to measure by: deadlines come within a small factor */
 
-static uint64_t tsc_hz, entered_us;
+static uint64_t tsc_hz, origin_tsc;
 static enum { WAKE_UNKNOWN, WAKE_PIT, WAKE_NONE } wake;
 
 uint64_t stage_entry_tsc(void) { return stage_boot.entry_tsc; }
 uint64_t stage_tsc_hz_known(void) { return tsc_hz; }
-void stage_clock_set_entered_us(uint64_t us) { entered_us = us; }
+
+bool stage_clock_continue(uint64_t first_entry_tsc, uint64_t hz)
+{
+	if (first_entry_tsc > stage_boot.entry_tsc)
+		return false;
+	origin_tsc = first_entry_tsc;
+	if (!tsc_hz && hz >= TSC_HZ_MIN && hz <= TSC_HZ_MAX)
+		tsc_hz = hz;
+	return true;
+}
 
 static uint64_t hz_from_cpuid(void)
 {
@@ -109,7 +120,7 @@ uint64_t stage_clock_us(void)
 		__asm__ volatile("int %1" : "=a"(us) : "i"(KCHAIN_SERVICE_VECTOR), "a"(KCHAIN_SERVICE_CLOCK) : "memory");
 		return us;
 	}
-	return entered_us + ticks_to_us(stage_rdtsc() - stage_boot.entry_tsc);
+	return ticks_to_us(stage_rdtsc() - (origin_tsc ? origin_tsc : stage_boot.entry_tsc));
 }
 
 uint64_t stage_deadline_after_us(uint64_t us)

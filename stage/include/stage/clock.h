@@ -10,10 +10,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Microseconds since the first link's entry, as far as it is known: since this kernel's entry plus the offset. */
+/* Microseconds since the first link's entry; since this kernel's own where nothing is known of a first one. */
 uint64_t stage_clock_us(void);
-/* A handoff says when, on its clock, this kernel was entered. */
-void stage_clock_set_entered_us(uint64_t us);
+/* A handoff says when the first link was entered and, if `hz` is not 0, how fast the counter goes. False, and nothing changed: that
+ * entry would lie ahead of this one, so the counter is another. A rate that no processor has is ignored. */
+bool stage_clock_continue(uint64_t first_entry_tsc, uint64_t hz);
 /* TSC at this kernel's entry. */
 uint64_t stage_entry_tsc(void);
 
