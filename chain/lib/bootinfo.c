@@ -311,8 +311,10 @@ enum chain_status chain_bootinfo_from_json(const json_t *doc, struct chain_booti
 		status = wrong("kchain_bootinfo", "this kchain reads version 1", err);
 	if (!status)
 		status = read_text(doc, "door", &door, err);
+	if (!status && strlen(door) >= sizeof(out->door))
+		status = wrong("door", "a name of at most 23 bytes expected", err);
 	if (!status)
-		snprintf(out->door, sizeof(out->door), "%.23s", door);
+		memcpy(out->door, door, strlen(door) + 1);
 	free(door);
 	if (!status)
 		status = read_text(doc, "loader", &out->loader, err);
@@ -340,19 +342,23 @@ enum chain_status chain_bootinfo_from_json(const json_t *doc, struct chain_booti
 
 /* --- QEMU --- */
 
-/* What the firmware keeps at the top of low memory: SeaBIOS on pc and q35 128 KiB of ACPI tables, qboot on microvm none. */
+/* As a Multiboot kernel got them from QEMU 7.2 (TCG, default processor) with 2 MiB to 5 GiB. */
 struct machine {
 	const char *name;
-	uint64_t low_max;      /* RAM below 4 GiB at the most */
-	uint64_t top_reserved;
-	bool bios_areas;
+	uint64_t split_from;   /* with that much RAM or more, a part lies above 4 GiB … */
+	uint64_t low_bytes;    /* … and this much below */
+	uint64_t top_reserved; /* what SeaBIOS keeps at the end of low RAM; qboot keeps nothing */
+	struct { uint64_t base, bytes; uint32_t type; } fixed[4];
 };
 
 enum chain_status chain_bootinfo_qemu(const char *machine, uint64_t memory_bytes, uint32_t cpus, struct chain_bootinfo *out,
 				      struct chain_error *err)
 {
 	static const struct machine machines[] = {
-		{ "pc", 0xc0000000, 0x20000, true }, { "q35", 0x80000000, 0x21000, true }, { "microvm", 0xc0000000, 0x1000, true },
+		{ "pc", 0xe0000000, 0xc0000000, 0x20000, { { 0xfffc0000, 0x40000, 2 }, { 0xfd00000000, 0x300000000, 2 } } },
+		{ "q35", 0xb0000000, 0x80000000, 0x20000, { { 0xb0000000, 0x10000000, 2 }, { 0xfed1c000, 0x4000, 2 },
+		  { 0xfffc0000, 0x40000, 2 }, { 0xfd00000000, 0x300000000, 2 } } },
+		{ "microvm", 0xc0000000, 0xc0000000, 0, { { 0xd0000, 0x20000, CHAIN_MEM_NVS } } },
 	};
 	const uint64_t four_gib = (uint64_t)1 << 32, mib = 1 << 20;
 	const struct machine *m = NULL;
@@ -364,14 +370,14 @@ enum chain_status chain_bootinfo_qemu(const char *machine, uint64_t memory_bytes
 	if (memory_bytes < 2 * mib || memory_bytes % mib || memory_bytes > (uint64_t)1 << 40)
 		return chain_fail(err, CHAIN_E_BOOTINFO_MEMORY, machine, NULL, memory_bytes, 0, 0, 0);
 	uint64_t low = memory_bytes, high = 0;
-	if (memory_bytes > m->low_max) {
-		low = m->low_max;
+	if (memory_bytes >= m->split_from) {
+		low = m->low_bytes;
 		high = memory_bytes - low;
 	}
 	const struct { uint64_t base, end; uint32_t type; } rows[] = {
 		{ 0, 0x9fc00, CHAIN_MEM_AVAILABLE }, { 0x9fc00, 0xa0000, CHAIN_MEM_RESERVED },
 		{ 0xf0000, 0x100000, CHAIN_MEM_RESERVED }, { mib, low - m->top_reserved, CHAIN_MEM_AVAILABLE },
-		{ low - m->top_reserved, low, CHAIN_MEM_RESERVED }, { 0xfffc0000, four_gib, CHAIN_MEM_RESERVED },
+		{ low - m->top_reserved, low, CHAIN_MEM_RESERVED },
 		{ four_gib, four_gib + high, CHAIN_MEM_AVAILABLE },
 	};
 	chain_bootinfo_init(out);
@@ -380,6 +386,8 @@ enum chain_status chain_bootinfo_qemu(const char *machine, uint64_t memory_bytes
 	enum chain_status status = CHAIN_OK;
 	for (size_t i = 0; !status && i < sizeof(rows) / sizeof(rows[0]); i++)
 		status = chain_bootinfo_add_mem(out, rows[i].base, rows[i].end - rows[i].base, rows[i].type, err);
+	for (size_t i = 0; !status && i < sizeof(m->fixed) / sizeof(m->fixed[0]); i++)
+		status = chain_bootinfo_add_mem(out, m->fixed[i].base, m->fixed[i].bytes, m->fixed[i].type, err);
 	if (!status)
 		status = chain_bootinfo_normalise(out, err);
 	if (status)
