@@ -25,7 +25,7 @@ STAGE_CFLAGS_stage/runtime/kchain.c := -Isdk/include
 
 $(B)/stage/libstage.a: $(call stage_objects,$(STAGE_LIB_SRC))
 	$(call say,AR,$@)
-	$(Q)rm -f $@ && ar rcsD $@ $^
+	$(Q)rm -f $@.new && ar rcsD $@.new $^ && mv $@.new $@
 
 -include stage/net/lwip.mk
 

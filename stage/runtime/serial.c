@@ -5,7 +5,7 @@
 
 #include "stage/cpu.h"
 
-#include <stdlib.h>
+#include <stddef.h>
 
 enum {
 	DATA = 0, INTERRUPTS = 1, FIFO = 2, LINE = 3, MODEM = 4, STATUS = 5, SCRATCH = 7,
@@ -27,13 +27,22 @@ static bool is_there(uint16_t port)
 	return stage_inb((uint16_t)(port + STATUS)) != 0xff;
 }
 
+/* Not strtoul: it alone is two of a small kernel's KiB. 0 where the text is no rate. */
+static unsigned parse_rate(const char *text)
+{
+	unsigned rate = 0;
+	for (; *text >= '0' && *text <= '9' && rate <= BASE_RATE; text++)
+		rate = rate * 10 + (unsigned)(*text - '0');
+	return *text || rate > BASE_RATE ? 0 : rate;
+}
+
 bool stage_serial_open(unsigned unit, const char *options)
 {
 	uint16_t port = ports[unit];
-	unsigned long rate = *options ? strtoul(options, NULL, 10) : BASE_RATE;
-	if (!rate || rate > BASE_RATE || !is_there(port))
+	unsigned rate = *options ? parse_rate(options) : BASE_RATE;
+	if (!rate || !is_there(port))
 		return false;
-	unsigned divisor = (unsigned)(BASE_RATE / rate);
+	unsigned divisor = BASE_RATE / rate;
 	if (divisor > 0xffff)
 		return false;
 	stage_outb((uint16_t)(port + INTERRUPTS), 0);
