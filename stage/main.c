@@ -17,12 +17,30 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A loader that ran out of memory may have left the image's end nowhere: look before it is read. */
+static enum chain_status check_memory(const struct chain_bootinfo *info, struct chain_range image, struct chain_error *err)
+{
+	uint64_t top = 0;
+	for (size_t i = 0; i < info->mem_count; i++) {
+		if (info->mem[i].type != CHAIN_MEM_AVAILABLE)
+			continue;
+		if (chain_range_contains(info->mem[i].range, image))
+			return CHAIN_OK;
+		if (info->mem[i].range.base <= image.base)
+			top = info->mem[i].range.end;
+	}
+	return chain_fail(err, CHAIN_E_STAGE_MEMORY, "image", NULL, image.base, image.end, top, 0);
+}
+
 static enum chain_status open_image(struct stage_run *run, struct chain_error *err)
 {
 	const struct chain_image_header *header = &stage_image_header;
 	if (!header->fs_bytes)
 		return chain_fail_subject(err, CHAIN_E_STAGE_UNBAKED, "stage");
-	enum chain_status status = chain_image_open_loaded(&run->image, stage_phys_to_virt(stage_boot.image_phys), header, err);
+	struct chain_range loaded = { stage_boot.image_phys, stage_boot.image_phys + header->fs_offset + header->fs_bytes };
+	enum chain_status status = check_memory(run->sources.bootinfo, loaded, err);
+	if (!status)
+		status = chain_image_open_loaded(&run->image, stage_phys_to_virt(stage_boot.image_phys), header, err);
 	if (status)
 		return status;
 	uint64_t fs_phys = stage_boot.image_phys + header->fs_offset;
