@@ -213,7 +213,7 @@ static enum chain_status add_modules(struct words *words, const struct qemu_conf
 	for (size_t i = 0; list && i < config->module_count; i++) {
 		const struct qemu_module *module = &config->modules[i];
 		int first = (int)strcspn(module->string, " ");
-		char *link = NULL, *full = realpath(module->path, NULL), *grown = NULL, *string = double_commas(module->string);
+		char *link = NULL, *full = module->path[0] == '/' ? strdup(module->path) : realpath(module->path, NULL), *grown = NULL, *string = double_commas(module->string);
 		bool good = full && string && asprintf(&link, "%s/%.*s", folder, first, module->string) >= 0;
 		if (good && (strchr(module->string, '/') || !first || symlink(full, link) < 0)) {
 			free(list);

@@ -210,10 +210,6 @@ static size_t feed_text(struct records *records, const char *bytes, size_t count
 
 void records_feed(struct records *records, const char *bytes, size_t count)
 {
-	if (records->channel == RECORDS_NONE) {
-		text(records, bytes, count);
-		return;
-	}
 	for (size_t at = 0; at < count;) {
 		switch (records->state) {
 		case RECORDS_UNDECIDED:

@@ -31,7 +31,6 @@ struct records_sink {
 enum records_channel {
 	RECORDS_ONLY,  /* every line is a record: the debug port */
 	RECORDS_MIXED, /* lines that begin with RECORDS_PREFIX are records, the others text: a console */
-	RECORDS_NONE,  /* all is text: the console of a run that has a channel for records */
 };
 
 struct records {

@@ -4,6 +4,7 @@
 /* Owns: `kchain run`: options, the machine they ask for, and following it until its end. */
 
 #include "chain/handoff.h"
+#include "chain/json.h"
 #include "qemu.h"
 #include "run_input.h"
 #include "run_session.h"
@@ -13,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -37,7 +39,8 @@ struct run {
 	size_t module_count;
 	char monitor[65536]; size_t monitor_used; /* the monitor's unfinished line */
 	bool ready, shut_down, ended, shot_done, shot_failed;
-	int shot_fd;
+	int shot_fd, handoff_fd;
+	char handoff_path[64];
 	char errors[ERRORS_BYTES]; size_t errors_used; /* QEMU's own words, the first of them */
 };
 
@@ -57,7 +60,7 @@ static int parse_options(struct run *run, int argc, char **argv)
 		{ "no-net", 0, CMD_OPT_FLAG, NULL, "attach none", &run->no_net },
 		{ "port", 'p', CMD_OPT_LIST, "HOST:GUEST", "forward a TCP port of 127.0.0.1; implies --net", &run->ports },
 		{ "disk", 'd', CMD_OPT_LIST, "FILE[,ro][,serial=S]", "attach a raw disk by virtio-blk", &run->disks },
-		{ "handoff", 0, CMD_OPT_TEXT, "FILE", "give the first link a handoff, as if a link had come before it", &run->handoff },
+		{ "handoff", 0, CMD_OPT_TEXT, "FILE", "give the first link a handoff, as if a link had come before it;\n{\"state\": {…}} is enough, the rest is filled in", &run->handoff },
 		{ "module", 0, CMD_OPT_LIST, "FILE[=NAME]", "give the first link a module", &run->modules },
 		{ "args", 'a', CMD_OPT_TEXT, "TEXT", "the first link's command line", &run->args },
 		{ "result", 'r', CMD_OPT_TEXT, "FILE", "write the final handoff as JSON", &more->result },
@@ -130,6 +133,59 @@ static enum chain_status add_module(struct run *run, const char *path, const cha
 	return CHAIN_OK;
 }
 
+/* People write what they want to vary, `state` mostly; what every handoff has is put in where it is missing. */
+static enum chain_status complete(json_t *doc, const char *path, struct chain_error *err)
+{
+	uint8_t seed[CHAIN_BOOT_ID_BYTES];
+	char id[2 * CHAIN_BOOT_ID_BYTES + 1];
+	if (getrandom(seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
+		return chain_fail(err, CHAIN_E_IO, path, strerror(errno), 0, 0, 0, 0);
+	for (size_t i = 0; i < sizeof(seed); i++)
+		snprintf(id + 2 * i, 3, "%02x", seed[i]);
+	json_t *usual = json_pack("{s:i, s:s, s:{s:s, s:s}, s:{}, s:[]}", "kchain_handoff", 1, "boot_id", id, "self", "step", "host", "kind",
+				  "boot", "clock", "links");
+	int bad = usual ? json_object_update_missing(doc, usual) : -1;
+	json_decref(usual);
+	return bad ? chain_fail(err, CHAIN_E_NO_MEMORY, path, NULL, 0, 0, 0, 0) : CHAIN_OK;
+}
+
+/* The completed handoff lies in a file without a name, which QEMU opens by our process's number. */
+static enum chain_status write_handoff(struct run *run, const json_t *doc, struct chain_error *err)
+{
+	json_t *checked = NULL;
+	char *text = json_dumps(doc, JSON_COMPACT);
+	size_t count = text ? strlen(text) : 0;
+	enum chain_status status = text ? chain_handoff_parse(text, count, &checked, err) :
+					  chain_fail(err, CHAIN_E_NO_MEMORY, run->handoff, NULL, 0, 0, 0, 0);
+	json_decref(checked);
+	if (!status) {
+		run->handoff_fd = memfd_create("kchain-handoff", MFD_CLOEXEC);
+		if (run->handoff_fd < 0 || write(run->handoff_fd, text, count) != (ssize_t)count)
+			status = chain_fail(err, CHAIN_E_IO, run->handoff, strerror(errno), 0, 0, 0, 0);
+		snprintf(run->handoff_path, sizeof(run->handoff_path), "/proc/%ld/fd/%d", (long)getpid(), run->handoff_fd);
+	}
+	free(text);
+	return status;
+}
+
+static enum chain_status make_handoff(struct run *run, struct chain_error *err)
+{
+	struct cmd_file file;
+	json_t *doc;
+	enum chain_status status = cmd_file_load(run->handoff, CHAIN_HANDOFF_MAX_BYTES, &file, err);
+	if (status)
+		return status;
+	status = chain_json_load((const char *)file.bytes, file.bytes_count, CHAIN_HANDOFF_MAX_BYTES, run->handoff, &doc, err);
+	cmd_file_free(&file);
+	if (status)
+		return status;
+	status = complete(doc, run->handoff, err);
+	if (!status)
+		status = write_handoff(run, doc, err);
+	json_decref(doc);
+	return status;
+}
+
 static enum chain_status collect_modules(struct run *run, struct chain_error *err)
 {
 	for (size_t i = 0; i < run->modules.count; i++) {
@@ -146,15 +202,8 @@ static enum chain_status collect_modules(struct run *run, struct chain_error *er
 	}
 	if (!run->handoff)
 		return CHAIN_OK;
-	struct cmd_file file;
-	json_t *doc = NULL;
-	enum chain_status status = cmd_file_load(run->handoff, CHAIN_HANDOFF_MAX_BYTES, &file, err);
-	if (status)
-		return status;
-	status = chain_handoff_parse((const char *)file.bytes, file.bytes_count, &doc, err);
-	json_decref(doc);
-	cmd_file_free(&file);
-	return status ? status : add_module(run, run->handoff, CHAIN_HANDOFF_STRING, err);
+	enum chain_status status = make_handoff(run, err);
+	return status ? status : add_module(run, run->handoff_path, CHAIN_HANDOFF_STRING, err);
 }
 
 /* The user's own network devices take the place of ours. */
@@ -435,6 +484,8 @@ static void release(struct run *run)
 		free(run->module_paths[i]);
 	if (run->shot_fd >= 0)
 		close(run->shot_fd);
+	if (run->handoff_fd >= 0)
+		close(run->handoff_fd);
 	run_input_close(&run->input);
 	free(run->ports.v);
 	free(run->disks.v);
@@ -452,8 +503,9 @@ static int prepared(struct run *run)
 		return cmd_refuse(&err, run->session_options.json);
 	bool foreign = run->input.kind == CHAIN_KERNEL_MULTIBOOT1;
 	run->session_options.command = "run";
+	run->session_options.local = true;
 	run->session_options.otherwise = run->display ? RUN_UNTIL_ENDED : RUN_UNTIL_READY;
-	code = run_session_open(&run->session, &run->session_options, RECORDS_NONE, foreign);
+	code = run_session_open(&run->session, &run->session_options, foreign);
 	if (code >= 0)
 		return code;
 	introduce(run);
@@ -471,7 +523,7 @@ int cmd_run(int argc, char **argv)
 	run->accel = "auto";
 	run->cpu = "max";
 	run->cpus = 1;
-	run->shot_fd = run->input.fd = -1;
+	run->shot_fd = run->handoff_fd = run->input.fd = -1;
 	int code = parse_options(run, argc, argv);
 	if (code < 0) {
 		code = prepared(run);

@@ -54,7 +54,7 @@ static void tick(struct run_session *session)
 
 void run_session_console(struct run_session *session, const char *bytes, size_t count)
 {
-	if (!session->heard && session->console.channel == RECORDS_MIXED)
+	if (!session->heard && !session->options.local)
 		session->start_us = run_clock_us(); /* nobody knows when a machine that is elsewhere was started */
 	session->heard = true;
 	tick(session);
@@ -118,7 +118,7 @@ static int open_copy(struct run_session *session)
 	return cmd_refuse(&err, session->options.json);
 }
 
-int run_session_open(struct run_session *session, const struct run_session_options *options, enum records_channel channel, bool foreign)
+int run_session_open(struct run_session *session, const struct run_session_options *options, bool foreign)
 {
 	*session = (struct run_session){ .options = *options, .signals = -1, .start_us = run_clock_us() };
 	enum run_until until;
@@ -132,7 +132,7 @@ int run_session_open(struct run_session *session, const struct run_session_optio
 	struct records_sink sink = { .ctx = session, .record = on_record, .text = on_text, .bad = on_bad };
 	run_judge_init(&session->judge, until, session->has_regex ? &session->regex : NULL, foreign);
 	run_view_init(&session->view, stderr, raw, options->verbose);
-	records_init(&session->console, channel, sink);
+	records_init(&session->console, RECORDS_MIXED, sink); /* called kernels have no other channel */
 	records_init(&session->debug, RECORDS_ONLY, sink);
 	code = open_copy(session);
 	if (code < 0 && catch_signals(session) < 0) {

@@ -19,6 +19,7 @@ struct run_session_options {
 	const char *result, *bootinfo; /* files; null: none */
 	uint64_t timeout_us;  /* 0: none */
 	bool json, verbose;
+	bool local;           /* we start the machine ourselves, so its time begins when the session does */
 };
 
 struct run_session {
@@ -35,10 +36,9 @@ struct run_session {
 	char bad[64];         /* why the first bad record was refused */
 };
 
-/* `channel`: of the console. Returns -1 or an exit code after an error it printed. SIGINT, SIGTERM, SIGHUP and SIGCHLD are blocked until
+/* Returns -1 or an exit code after an error it printed. SIGINT, SIGTERM, SIGHUP and SIGCHLD are blocked until
  * run_session_close. */
-int run_session_open(struct run_session *session, const struct run_session_options *options, enum records_channel channel,
-		     bool foreign);
+int run_session_open(struct run_session *session, const struct run_session_options *options, bool foreign);
 void run_session_console(struct run_session *session, const char *bytes, size_t count);
 void run_session_debug(struct run_session *session, const char *bytes, size_t count);
 

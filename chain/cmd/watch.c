@@ -101,7 +101,7 @@ static int watch_line(struct watch *watch, const char *path)
 	speed_t speed;
 	if (!speed_find(watch->baud, &speed))
 		return cmd_usage("watch", "--baud: %llu is none of the usual rates (9600 to 3000000)", (unsigned long long)watch->baud);
-	int code = run_session_open(&watch->session, &watch->session_options, RECORDS_MIXED, false);
+	int code = run_session_open(&watch->session, &watch->session_options, false);
 	if (code >= 0)
 		return code;
 	if (open_line(watch, path, &err)) {
