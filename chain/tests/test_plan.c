@@ -430,6 +430,94 @@ static void text_forms_are_deterministic(void **state)
 	}
 }
 
+/* Each segment lies where the other one belongs: one of them takes a detour, the smaller. */
+static void a_cycle_takes_one_detour(void **state)
+{
+	(void)state;
+	uint8_t *file = calloc(1, KERNEL_MAX);
+	struct seg segs[2] = { { 0x100000, 0x2000, 0x2000 }, { 0x110000, 0x1000, 0x1000 } };
+	struct chain_bootinfo info = plain_machine();
+	size_t bytes = make_kernel(file, KERNEL_MAX, segs, 2, 0), data = 52 + 64 + 48;
+	uint32_t apart = segs[0].file_bytes; /* the second's bytes follow the first's in the file */
+	struct chain_plan_request request = plain_request(file, bytes, &info);
+	struct chain_plan plan;
+	request.kernel.phys = 0x110000 - data;
+	segs[1].phys = 0x110000 + 0x800;
+	segs[0].phys = 0x110000 + apart;
+	bytes = make_kernel(file, KERNEL_MAX, segs, 2, 0);
+	assert_int_equal(chain_plan_build(&request, &plan, NULL), CHAIN_OK);
+	size_t detours = 0;
+	for (size_t i = 0; i < plan.move_count; i++)
+		if (plan.moves[i].owner == CHAIN_OWNER_TRAMPOLINE) {
+			detours++;
+			assert_int_equal(chain_range_bytes(plan.moves[i].dest), 0x1000);
+		}
+	assert_int_equal(detours, 1);
+	assert_int_equal(plan.bytes_copied, 0x3000 + plan.made_bytes);
+	chain_plan_free(&plan);
+	free(file);
+}
+
+static uint8_t *read_kernel(const char *command, size_t *count)
+{
+	enum { MAX = 4 << 20 };
+	FILE *pipe = popen(command, "r");
+	uint8_t *bytes = pipe ? malloc(MAX) : NULL;
+	*count = bytes ? fread(bytes, 1, MAX, pipe) : 0;
+	if (pipe)
+		pclose(pipe);
+	if (*count)
+		return bytes;
+	free(bytes);
+	return NULL;
+}
+
+/* A kernel of others', with a module that stays, one that moves, and a handoff. */
+static void plan_real(const char *command, uint64_t entry, size_t segments)
+{
+	size_t count = 0;
+	uint8_t *file = read_kernel(command, &count);
+	if (!file)
+		skip();
+	static const uint8_t text[] = "x";
+	struct chain_bootinfo info = plain_machine();
+	struct chain_plan_module modules[2] = { { { text, 1, 0x2000000 }, "stays", false }, { { text, 1, 0x2001001 }, "moves", true } };
+	struct chain_plan_request request = plain_request(file, count, &info);
+	struct chain_plan plan;
+	request.kernel.phys = 0x250000;
+	request.modules = modules;
+	request.module_count = 2;
+	request.handoff = (struct chain_blob){ text, 1, CHAIN_PHYS_UNKNOWN };
+	request.handoff_at = CHAIN_HANDOFF_LAST;
+	assert_int_equal(chain_plan_build(&request, &plan, NULL), CHAIN_OK);
+	assert_int_equal(plan.entry, entry);
+	size_t kernel_claims = 0;
+	uint64_t kernel_end = 0;
+	for (size_t i = 0; i < plan.claims.count; i++)
+		if (plan.claims.v[i].owner == CHAIN_OWNER_KERNEL) {
+			kernel_claims++;
+			kernel_end = plan.claims.v[i].range.end;
+		}
+	assert_int_equal(kernel_claims, segments);
+	assert_true(plan.info.base >= kernel_end && plan.info.base % 4096 == 0);
+	assert_true(plan.handoff.base >= kernel_end && plan.handoff.base % 4096 == 0);
+	assert_int_equal(plan.bytes_in_place, 1);
+	chain_plan_free(&plan);
+	free(file);
+}
+
+static void grub_invaders_is_planned(void **state)
+{
+	(void)state;
+	plan_real("cat /boot/invaders.exec 2>/dev/null", 0x100024, 1);
+}
+
+static void gnu_mach_is_planned(void **state)
+{
+	(void)state;
+	plan_real("zcat /boot/gnumach-1.8-486.gz 2>/dev/null", 0x1000000, 3);
+}
+
 /* Damages a good plan in one way each and hears what the check says. */
 static void the_check_finds_damage(void **state)
 {
@@ -470,6 +558,9 @@ int main(void)
 		cmocka_unit_test(video_needs_a_framebuffer),
 		cmocka_unit_test(a_kept_filesystem_is_reserved),
 		cmocka_unit_test(text_forms_are_deterministic),
+		cmocka_unit_test(a_cycle_takes_one_detour),
+		cmocka_unit_test(grub_invaders_is_planned),
+		cmocka_unit_test(gnu_mach_is_planned),
 		cmocka_unit_test(the_check_finds_damage),
 		cmocka_unit_test(random_plans_do_what_they_say),
 	};
