@@ -26,6 +26,8 @@ static enum chain_status pipeline_read(struct bake_job *job, struct bake_tree *t
 
 	if (status == CHAIN_OK) {
 		status = chain_config_parse((const char *)file.bytes, file.bytes_count, path, false, &job->config, err);
+		if (status != CHAIN_OK)
+			cmd_error_in_file(err, path);
 		cmd_file_free(&file);
 	}
 	for (size_t i = 0; status == CHAIN_OK && i < job->config.file_count; i++)

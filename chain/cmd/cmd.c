@@ -80,6 +80,16 @@ int cmd_refuse(const struct chain_error *err, bool json)
 	return cmd_error_print(err, json, CMD_REFUSED);
 }
 
+void cmd_error_in_file(struct chain_error *err, const char *path)
+{
+	char place[CHAIN_SUBJECT_BYTES];
+	if (!strcmp(err->subject, path))
+		return;
+	memcpy(place, err->subject, sizeof(place));
+	if (snprintf(err->subject, sizeof(err->subject), "%s: %s", path, place) >= (int)sizeof(err->subject))
+		memcpy(err->subject + sizeof(err->subject) - 4, "...", 4);
+}
+
 bool cmd_json_print(json_t *doc)
 {
 	bool good = doc && json_dumpf(doc, stdout, JSON_INDENT(2)) == 0 && putchar('\n') != EOF;

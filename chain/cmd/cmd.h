@@ -117,6 +117,8 @@ bool cmd_address_parse(const char *text, uint64_t *out); /* "0x…" or decimal *
 int cmd_error_print(const struct chain_error *err, bool json, int code);
 /* The same for the usual case, CMD_REFUSED. */
 int cmd_refuse(const struct chain_error *err, bool json);
+/* Puts the file in front of a subject that names a place inside it ("a.json: steps[0].boot"). */
+void cmd_error_in_file(struct chain_error *err, const char *path);
 /* A line of the command's own on stderr: "kchain: …". */
 void cmd_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
