@@ -18,7 +18,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { MODULES_MAX = 32, SLACK_BYTES = 64 << 20, ERRORS_BYTES = 2048, QUIT_MS = 3000 };
+enum { MODULES_MAX = 32, SLACK_BYTES = 64 << 20, ERRORS_BYTES = 2048, QUIT_MS = 3000,
+       SETTLE_US = 50000 }; /* so that the line that was waited for is shown whole */
 #define MEMORY_DEFAULT (128ull << 20)
 
 struct run {
@@ -382,9 +383,9 @@ static enum run_end follow(struct run *run)
 /* Ready and wanted for a while longer; the console goes on. */
 static void hold(struct run *run)
 {
-	uint64_t start = run_clock_us();
-	while (!run->ended && run_clock_us() - start < run->hold_us) {
-		uint64_t left_ms = (run->hold_us - (run_clock_us() - start)) / 1000 + 1;
+	uint64_t start = run_clock_us(), hold_us = run->hold_us ? run->hold_us : SETTLE_US;
+	while (!run->ended && !run->session.closed && run_clock_us() - start < hold_us) {
+		uint64_t left_ms = (hold_us - (run_clock_us() - start)) / 1000 + 1;
 		pump(run, left_ms < 100 ? (int)left_ms : 100);
 		run->ended = process_ended(run);
 		if (run_session_interrupted(&run->session))
@@ -504,6 +505,7 @@ static int prepared(struct run *run)
 	bool foreign = run->input.kind == CHAIN_KERNEL_MULTIBOOT1;
 	run->session_options.command = "run";
 	run->session_options.local = true;
+	run->session_options.cut = run->hold_us == 0;
 	run->session_options.otherwise = run->display ? RUN_UNTIL_ENDED : RUN_UNTIL_READY;
 	code = run_session_open(&run->session, &run->session_options, foreign);
 	if (code >= 0)

@@ -58,9 +58,15 @@ void run_session_console(struct run_session *session, const char *bytes, size_t 
 		session->start_us = run_clock_us(); /* nobody knows when a machine that is elsewhere was started */
 	session->heard = true;
 	tick(session);
-	if (session->copy)
-		fwrite(bytes, 1, count, session->copy);
-	records_feed(&session->console, bytes, count);
+	for (size_t line; count && !session->closed; bytes += line, count -= line) {
+		const char *newline = memchr(bytes, '\n', count);
+		line = newline ? (size_t)(newline - bytes) + 1 : count;
+		if (session->copy)
+			fwrite(bytes, 1, line, session->copy);
+		records_feed(&session->console, bytes, line);
+		/* What comes behind the line that was waited for is nobody's business any more. */
+		session->closed = newline && session->options.cut && run_judge_done(&session->judge);
+	}
 }
 
 void run_session_debug(struct run_session *session, const char *bytes, size_t count)

@@ -19,6 +19,7 @@ struct run_session_options {
 	const char *result, *bootinfo; /* files; null: none */
 	uint64_t timeout_us;  /* 0: none */
 	bool json, verbose;
+	bool cut;             /* the console ends with the line that was waited for */
 	bool local;           /* we start the machine ourselves, so its time begins when the session does */
 };
 
@@ -28,7 +29,7 @@ struct run_session {
 	struct run_view view;
 	struct records console, debug;
 	regex_t regex;
-	bool has_regex, heard;
+	bool has_regex, heard, closed;
 	FILE *copy;           /* of the console */
 	uint64_t start_us, boot_us, over_us; /* by our clock; boot_us: last `boot` record, over_us: since when it is over; 0: not */
 	int signals;          /* signalfd of SIGINT, SIGTERM, SIGHUP and SIGCHLD; -1 */

@@ -33,8 +33,7 @@ static void clean(char *text)
 
 static void print(struct run_view *view, double at, enum cmd_style style, const char *what, const char *text)
 {
-	FILE *to = view->to;
-	run_view_flush(view);
+	FILE *to = view->to; /* an unfinished line of the console waits: it is shown whole or when nothing more comes */
 	fprintf(to, "%s%9.3f%s  %s%-10.32s%s %s\n", cmd_style(to, CMD_DIM), at, cmd_style(to, CMD_PLAIN), cmd_style(to, style), what,
 		cmd_style(to, CMD_PLAIN), text);
 	fflush(to);
@@ -59,15 +58,13 @@ static const char *text_of(const json_t *doc, const char *key)
 	return text ? text : "";
 }
 
-/* The machine's own clock, from its first record on, where the record has it; else when the record arrived. */
-static double time_of(struct run_view *view, const json_t *doc)
+/* How long since the step began: by the machine's own clock where both records have it, else by ours. */
+static double step_seconds(const struct run_view *view, double at, const json_t *doc)
 {
 	const json_t *us = json_object_get(doc, "us");
-	if (!view->started) {
-		view->started = true;
-		view->shift = view->now;
-	}
-	return json_is_integer(us) ? view->shift + (double)json_integer_value(us) / 1e6 : view->now;
+	if (view->step_us >= 0 && json_is_integer(us) && json_integer_value(us) >= view->step_us)
+		return (double)(json_integer_value(us) - view->step_us) / 1e6;
+	return at - view->step_at;
 }
 
 static void join(char *out, size_t size, const char *glue, const char *text)
@@ -141,6 +138,8 @@ static void show_step(struct run_view *view, double at, const json_t *doc)
 	char text[VIEW_LINE_BYTES];
 	snprintf(view->source, sizeof(view->source), "%s", text_of(doc, "source"));
 	view->step_at = at;
+	const json_t *us = json_object_get(doc, "us");
+	view->step_us = json_is_integer(us) ? json_integer_value(us) : -1;
 	if (strcmp(text_of(doc, "kind"), "call") != 0)
 		return; /* the `boot` record comes when it is done */
 	snprintf(text, sizeof(text), "call  %.900s", view->source);
@@ -154,9 +153,9 @@ static void show_result(struct run_view *view, double at, const json_t *doc)
 	const char *status = text_of(doc, "status"), *reason = text_of(doc, "reason");
 	const json_t *number = json_object_get(doc, "exit");
 	int used = snprintf(text, sizeof(text), "%s", status);
-	if (json_is_integer(number))
+	if (json_is_integer(number) && json_integer_value(number) >= 0)
 		used += snprintf(text + used, sizeof(text) - (size_t)used, "  exit %lld", (long long)json_integer_value(number));
-	snprintf(text + used, sizeof(text) - (size_t)used, "  %.1f ms%s%.300s", (at - view->step_at) * 1e3, *reason ? "  " : "", reason);
+	snprintf(text + used, sizeof(text) - (size_t)used, "  %.1f ms%s%.300s", step_seconds(view, at, doc) * 1e3, *reason ? "  " : "", reason);
 	clean(text);
 	print(view, at, strcmp(status, "ok") == 0 ? CMD_GREEN : CMD_RED, text_of(doc, "step"), text);
 }
@@ -201,7 +200,7 @@ static void show_other(struct run_view *view, double at, enum record_event event
 
 void run_view_record(struct run_view *view, enum record_event event, const json_t *doc)
 {
-	double at = time_of(view, doc);
+	double at = view->now; /* when it arrived: one clock for records and console, so times never go back */
 	switch (event) {
 	case RECORD_ENTERED:
 		show_entered(view, at, doc);
@@ -267,7 +266,8 @@ void run_view_flush(struct run_view *view)
 		return;
 	size_t count = view->line_used;
 	view->line_used = 0;
-	if (!view->verbose && is_report(view->line, count))
+	view->dropping = !view->verbose && is_report(view->line, count);
+	if (view->dropping)
 		return;
 	count = strip(view->line, count);
 	if (!count)
@@ -287,8 +287,11 @@ void run_view_text(struct run_view *view, const char *bytes, size_t count)
 	for (size_t i = 0; i < count; i++) {
 		if (bytes[i] == '\n') {
 			run_view_flush(view);
+			view->dropping = false;
 			continue;
 		}
+		if (view->dropping)
+			continue;
 		if (view->line_used == sizeof(view->line))
 			run_view_flush(view);
 		view->line[view->line_used++] = bytes[i];

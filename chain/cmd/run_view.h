@@ -15,13 +15,13 @@ struct run_view {
 	bool raw;         /* the console's bytes go to stdout as they are, apart from `to` */
 	bool verbose;     /* devices, boot information, and the stage's own console lines as well */
 	double now;       /* seconds since the start by our clock, set by the caller before each call */
-	double shift;     /* our clock at the first record */
-	bool started;
 	char name[VIEW_NAME_BYTES];   /* of the link that runs */
 	char source[VIEW_LINE_BYTES]; /* of the step that was begun */
 	double step_at;
+	json_int_t step_us; /* -1: not known */
 	char line[VIEW_LINE_BYTES];   /* of the console, unfinished */
 	size_t line_used;
+	bool dropping;    /* the rest of the console's line */
 };
 
 void run_view_init(struct run_view *view, FILE *to, bool raw, bool verbose);
