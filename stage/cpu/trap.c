@@ -6,6 +6,7 @@
 #include "stage/boot.h"
 #include "stage/console.h"
 #include "stage/cpu.h"
+#include "stage/packed_names.h"
 #include "stage/runtime.h"
 
 #include <stdarg.h>
@@ -21,14 +22,13 @@ void stage_cpu_set_fault_hook(stage_fault_hook *hook) { fault_hook = hook; }
 
 const char *stage_vector_name(uint64_t vector)
 {
-	static const char *const names[EXCEPTIONS] = { /* APM 8.2 */
-		"divide error", "debug", "non-maskable interrupt", "breakpoint", "overflow", "bound range", "invalid opcode",
-		"device not available", "double fault", "coprocessor overrun", "invalid TSS", "segment not present", "stack fault",
-		"general protection", "page fault", "vector 15", "x87 exception", "alignment check", "machine check",
-		"SIMD exception", "virtualization", "control protection", "vector 22", "vector 23", "vector 24", "vector 25",
-		"vector 26", "vector 27", "hypervisor injection", "VMM communication", "security", "vector 31",
-	};
-	return vector < EXCEPTIONS ? names[vector] : "interrupt";
+	static const char names[] = /* APM 8.2 */
+		"divide error\0debug\0non-maskable interrupt\0breakpoint\0overflow\0bound range\0invalid opcode\0"
+		"device not available\0double fault\0coprocessor overrun\0invalid TSS\0segment not present\0stack fault\0"
+		"general protection\0page fault\0\0x87 exception\0alignment check\0machine check\0SIMD exception\0"
+		"virtualization\0control protection\0\0\0\0\0\0\0hypervisor injection\0VMM communication\0security\0";
+	const char *name = stage_packed_name(names, sizeof(names), vector);
+	return vector >= EXCEPTIONS ? "interrupt" : name && *name ? name : "reserved exception";
 }
 
 static void __attribute__((format(printf, 1, 2))) line(const char *format, ...)

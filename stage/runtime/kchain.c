@@ -24,7 +24,8 @@ static bool find_handoff(const char **text, size_t *bytes)
 	}
 	const struct chain_bootinfo *info = stage_bootinfo();
 	for (size_t i = 0; i < info->module_count; i++) {
-		if (strncmp(info->modules[i].string, name, sizeof(name) - 1) != 0)
+		const char *string = info->modules[i].string, *slash = strrchr(string, '/'); /* QEMU puts the file's path first */
+		if (strncmp(slash ? slash + 1 : string, name, sizeof(name) - 1) != 0)
 			continue;
 		*text = stage_phys_to_virt(info->modules[i].range.base);
 		*bytes = chain_range_bytes(info->modules[i].range);

@@ -10,11 +10,11 @@
 #include "stage/clock.h"
 #include "stage/console.h"
 #include "stage/cpu.h"
+#include "stage/packed_names.h"
 #include "stage/runtime.h"
 
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -114,47 +114,46 @@ static int64_t sys_getcwd(const uint64_t a[STAGE_SYSCALL_ARGS])
 static const struct row {
 	uint16_t number;
 	stage_syscall_fn *handle;
-	const char *manual; /* page of Linux man-pages that says what it does */
-} rows[] = {
-	{ SYS_read, stage_sys_read, "read(2)" },
-	{ SYS_write, stage_sys_write, "write(2)" },
-	{ SYS_open, stage_sys_open, "open(2)" },
-	{ SYS_close, stage_sys_close, "close(2)" },
-	{ SYS_stat, stage_sys_stat, "stat(2)" },
-	{ SYS_fstat, stage_sys_fstat, "fstat(2)" },
-	{ SYS_lstat, stage_sys_lstat, "lstat(2)" },
-	{ SYS_lseek, stage_sys_lseek, "lseek(2)" },
-	{ SYS_mmap, sys_mmap, "mmap(2)" },
-	{ SYS_mprotect, succeed, "mprotect(2): all of the heap is readable and writable" },
-	{ SYS_munmap, sys_munmap, "munmap(2)" },
-	{ SYS_brk, sys_brk, "brk(2)" },
-	{ SYS_rt_sigaction, succeed, "sigaction(2): no signal is ever sent" },
-	{ SYS_rt_sigprocmask, succeed, "sigprocmask(2)" },
-	{ SYS_ioctl, stage_sys_ioctl, "ioctl(2)" },
-	{ SYS_pread64, stage_sys_pread64, "pread(2)" },
-	{ SYS_readv, stage_sys_readv, "readv(2)" },
-	{ SYS_writev, stage_sys_writev, "writev(2)" },
-	{ SYS_access, stage_sys_access, "access(2)" },
-	{ SYS_mremap, sys_mremap, "mremap(2)" },
-	{ SYS_madvise, succeed, "madvise(2)" },
-	{ SYS_nanosleep, sys_nanosleep, "nanosleep(2)" },
-	{ SYS_getpid, one, "getpid(2)" },
-	{ SYS_exit, sys_exit, "_exit(2)" },
-	{ SYS_fcntl, stage_sys_fcntl, "fcntl(2)" },
-	{ SYS_getcwd, sys_getcwd, "getcwd(2)" },
-	{ SYS_readlink, stage_sys_readlink, "readlink(2)" },
-	{ SYS_gettid, one, "gettid(2)" },
-	{ SYS_getuid, succeed, "getuid(2)" },
-	{ SYS_arch_prctl, sys_arch_prctl, "arch_prctl(2)" },
-	{ SYS_futex, succeed, "futex(2): one thread, so nobody waits" },
-	{ SYS_getdents64, stage_sys_getdents64, "getdents64(2)" },
-	{ SYS_set_tid_address, one, "set_tid_address(2)" },
-	{ SYS_clock_gettime, sys_clock_gettime, "clock_gettime(2)" },
-	{ SYS_clock_nanosleep, sys_clock_nanosleep, "clock_nanosleep(2)" },
-	{ SYS_exit_group, sys_exit, "exit_group(2)" },
-	{ SYS_openat, stage_sys_openat, "openat(2)" },
-	{ SYS_newfstatat, stage_sys_newfstatat, "fstatat(2)" },
-	{ SYS_getrandom, sys_getrandom, "getrandom(2)" },
+} rows[] = { /* the page of Linux man-pages that says what each does */
+	{ SYS_read, stage_sys_read }, /* read(2) */
+	{ SYS_write, stage_sys_write }, /* write(2) */
+	{ SYS_open, stage_sys_open }, /* open(2) */
+	{ SYS_close, stage_sys_close }, /* close(2) */
+	{ SYS_stat, stage_sys_stat }, /* stat(2) */
+	{ SYS_fstat, stage_sys_fstat }, /* fstat(2) */
+	{ SYS_lstat, stage_sys_lstat }, /* lstat(2) */
+	{ SYS_lseek, stage_sys_lseek }, /* lseek(2) */
+	{ SYS_mmap, sys_mmap }, /* mmap(2) */
+	{ SYS_mprotect, succeed }, /* mprotect(2): all of the heap is readable and writable */
+	{ SYS_munmap, sys_munmap }, /* munmap(2) */
+	{ SYS_brk, sys_brk }, /* brk(2) */
+	{ SYS_rt_sigaction, succeed }, /* sigaction(2): no signal is ever sent */
+	{ SYS_rt_sigprocmask, succeed }, /* sigprocmask(2) */
+	{ SYS_ioctl, stage_sys_ioctl }, /* ioctl(2) */
+	{ SYS_pread64, stage_sys_pread64 }, /* pread(2) */
+	{ SYS_readv, stage_sys_readv }, /* readv(2) */
+	{ SYS_writev, stage_sys_writev }, /* writev(2) */
+	{ SYS_access, stage_sys_access }, /* access(2) */
+	{ SYS_mremap, sys_mremap }, /* mremap(2) */
+	{ SYS_madvise, succeed }, /* madvise(2) */
+	{ SYS_nanosleep, sys_nanosleep }, /* nanosleep(2) */
+	{ SYS_getpid, one }, /* getpid(2) */
+	{ SYS_exit, sys_exit }, /* _exit(2) */
+	{ SYS_fcntl, stage_sys_fcntl }, /* fcntl(2) */
+	{ SYS_getcwd, sys_getcwd }, /* getcwd(2) */
+	{ SYS_readlink, stage_sys_readlink }, /* readlink(2) */
+	{ SYS_gettid, one }, /* gettid(2) */
+	{ SYS_getuid, succeed }, /* getuid(2) */
+	{ SYS_arch_prctl, sys_arch_prctl }, /* arch_prctl(2) */
+	{ SYS_futex, succeed }, /* futex(2): one thread, so nobody waits */
+	{ SYS_getdents64, stage_sys_getdents64 }, /* getdents64(2) */
+	{ SYS_set_tid_address, one }, /* set_tid_address(2) */
+	{ SYS_clock_gettime, sys_clock_gettime }, /* clock_gettime(2) */
+	{ SYS_clock_nanosleep, sys_clock_nanosleep }, /* clock_nanosleep(2) */
+	{ SYS_exit_group, sys_exit }, /* exit_group(2) */
+	{ SYS_openat, stage_sys_openat }, /* openat(2) */
+	{ SYS_newfstatat, stage_sys_newfstatat }, /* fstatat(2) */
+	{ SYS_getrandom, sys_getrandom }, /* getrandom(2) */
 };
 
 /* In order of their numbers, each with its zero byte; empty where a number has none. */
@@ -164,10 +163,8 @@ static const char names[] =
 
 static const char *name_of(uint64_t number)
 {
-	const char *name = names;
-	for (; number && name < names + sizeof(names) - 1; number--)
-		name += strlen(name) + 1;
-	return name < names + sizeof(names) - 1 && *name ? name : "unknown";
+	const char *name = stage_packed_name(names, sizeof(names), number);
+	return name && *name ? name : "unknown";
 }
 
 static int64_t refuse(uint64_t number)
