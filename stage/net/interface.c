@@ -85,11 +85,19 @@ enum chain_status interface_start(struct interface *i, const struct stage_device
 	return CHAIN_OK;
 }
 
+static err_t discard(struct netif *netif, struct pbuf *p)
+{
+	(void)netif;
+	(void)p;
+	return ERR_OK;
+}
+
 void interface_stop(struct interface *i)
 {
+	/* lwIP gives a lease back when it stops. This one is the next link's: nothing leaves the machine any more. */
+	i->netif.linkoutput = discard;
 	if (netif_dhcp_data(&i->netif)) {
-		/* Not released: the lease is the next link's. */
-		netif_set_down(&i->netif);
+		dhcp_release_and_stop(&i->netif);
 		dhcp_cleanup(&i->netif);
 	}
 	netif_remove(&i->netif);
