@@ -142,10 +142,9 @@ QEMU_TESTS := $(sort $(wildcard qemu-tests/test_*.py))
 export KCHAIN_HOST_CFLAGS := $(HOST_CFLAGS)
 export KCHAIN_STAGE_CFLAGS := $(STAGE_CFLAGS)
 
-# One pipeline that shows the main job: build/kchain prints each link as it happens, and exits 0 when the last kernel has
-# printed its own banner.
+# The pipeline that shows the main job. `kchain run` prints each link as it happens, and exits 0 when the last kernel has
+# printed its own banner, which is what that pipeline expects.
 RUN_CONFIG := 04-chain
-RUN_UNTIL := GNU Mach [0-9.+a-z]*
 
 .PHONY: all deps images run check unit unit-programs qemu-check style-check docs-check clean help compile_commands.json
 all: $(KCHAIN) $(ALL)
@@ -162,7 +161,7 @@ docs-check: all images
 check: all images $(INPUTS) unit-programs $(UNIT_NEEDS)
 	$(Q)tools/run-tests $(T) $(QEMU_TESTS) tools/check-docs tools/check-style $(UNIT_ASAN) $(UNIT_HOST)
 run: all $(B)/images/$(RUN_CONFIG).elf $(B)/inputs/disk.img
-	$(Q)$(KCHAIN) run $(B)/images/$(RUN_CONFIG).elf --disk $(B)/inputs/disk.img --until '$(RUN_UNTIL)' --timeout 60s
+	$(Q)$(KCHAIN) run $(B)/images/$(RUN_CONFIG).elf --disk $(B)/inputs/disk.img,serial=DATA01
 compile_commands.json:
 	@mkdir -p $(B)
 	$(Q)tools/compile-commands && ln -sf $(B)/compile_commands.json compile_commands.json

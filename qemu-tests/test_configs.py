@@ -144,13 +144,21 @@ def documentation_tree_is_checked_wholly():
 def grub_invaders_draws_its_screen():
     with kt.Machine(kt.qemu_argv("pc", "128M", "-vga", "std", "-kernel", kt.config_image("08-grub-invaders"))) as machine:
         kt.check(machine.wait_for_record("boot"), "not booted", machine.explain())
-        # Rows of invaders "-*-" above the ship: the game draws and moves them by itself.
-        seen = machine.wait_until(lambda: " ".join(machine.screen_text()).count("-*-") >= 20, 30)
-        kt.check(seen, "no invaders on the screen", "\n".join(machine.screen_text()), machine.explain())
-        kt.check(any("/ \\" in line for line in machine.screen_text()[18:]), "no ship", "\n".join(machine.screen_text()))
+        # Rows of invaders "-*-" above the ship: the game draws and moves them by itself, so both are waited for.
+        def drawn():
+            rows = machine.screen_text()
+            return " ".join(rows).count("-*-") >= 20 and any("/ \\" in row for row in rows[18:])
+        kt.check(machine.wait_until(drawn, 30), "no invaders or no ship", "\n".join(machine.screen_text()), machine.explain())
         width, height, pixels = machine.screen_picture()
         lit = sum(1 for i in range(0, len(pixels), 3) if pixels[i:i + 3] != b"\0\0\0")
         kt.check(width * height // 200 < lit, f"{lit} of {width * height} pixels are lit")
+
+
+@kt.test
+def kchain_run_follows_the_chain_to_the_banner():
+    data = kt.disk(size_bytes=8 << 20)
+    seen = kt.expect_boot(kt.run(kt.config_image("04-chain"), "--disk", data + ",serial=DATA01"), 0, "GNU Mach [0-9.]+")
+    kt.check(len(seen.result["links"]) == 2 and seen.result["block"]["data"]["status"] == "configured", "final handoff", seen)
 
 
 @kt.test

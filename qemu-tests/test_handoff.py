@@ -92,7 +92,7 @@ def a_chain_of_three_images_counts_its_links():
     handoff = received(ended)
     kt.check([link["name"] for link in handoff["links"]] == ["first", "second", "third"], "links", handoff)
     kt.check(handoff["state"] == {"n": 1}, "state", handoff)
-    times = [link["entered_us"] for link in handoff["links"]]
+    times = [link["entered_ticks"] for link in handoff["links"]]
     kt.check(times == sorted(times), "clock", handoff["links"])
 
 
