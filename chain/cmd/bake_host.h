@@ -54,12 +54,12 @@ enum chain_status bake_tree_read(struct bake_tree *tree, const struct fs_spec *s
 
 struct bake_out {
 	const char *path;
-	char *beside;          /* temporary name; unlinked by bake_out_drop, by SIGINT and by SIGTERM */
+	char *beside;          /* temporary name; unlinked by bake_out_drop, and by SIGINT, SIGTERM and SIGHUP */
 	int fd;
 	uint64_t written, total; /* for progress; total 0: unknown */
 	bool progress;
 	struct timespec start, shown;
-	struct sigaction int_before, term_before;
+	struct sigaction int_before, term_before, hup_before, size_before;
 };
 
 enum chain_status bake_out_open(struct bake_out *out, const char *path, bool progress, struct chain_error *err);

@@ -57,6 +57,9 @@ enum chain_status bake_out_open(struct bake_out *out, const char *path, bool pro
 	(void)sigemptyset(&action.sa_mask);
 	(void)sigaction(SIGINT, &action, &out->int_before);
 	(void)sigaction(SIGTERM, &action, &out->term_before);
+	(void)sigaction(SIGHUP, &action, &out->hup_before);
+	action.sa_handler = SIG_IGN; /* a limit on the size of files is an error of write(2) like any other */
+	(void)sigaction(SIGXFSZ, &action, &out->size_before);
 	return CHAIN_OK;
 }
 
@@ -105,6 +108,8 @@ static void finish(struct bake_out *out)
 	pending = NULL;
 	(void)sigaction(SIGINT, &out->int_before, NULL);
 	(void)sigaction(SIGTERM, &out->term_before, NULL);
+	(void)sigaction(SIGHUP, &out->hup_before, NULL);
+	(void)sigaction(SIGXFSZ, &out->size_before, NULL);
 	free(out->beside);
 	out->beside = NULL;
 }

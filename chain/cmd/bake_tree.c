@@ -200,7 +200,9 @@ enum chain_status bake_tree_add(struct bake_tree *tree, const char *dir, const s
 
 	while (bytes > 1 && path[bytes - 1] == '/')
 		path[--bytes] = '\0';
-	return add(tree, path, file->from[0] == '/' ? strdup(file->from) : join(dir, file->from), true, file, err);
+	const bool alone = file->from[0] == '/' || strcmp(dir, ".") == 0, here = strcmp(file->from, ".") == 0;
+
+	return add(tree, path, alone ? strdup(file->from) : here ? strdup(dir) : join(dir, file->from), true, file, err);
 }
 
 enum chain_status bake_tree_add_text(struct bake_tree *tree, const char *path, char *text, struct chain_error *err)

@@ -258,6 +258,63 @@ static void loaded_image(void **state)
 	free(sink.bytes);
 }
 
+/* Replaces text of the manifest by text of the same length and gives the image the id that fits. */
+static void manifest_forge(struct sink *sink, const char *from, const char *to)
+{
+	struct chain_image_header h;
+	uint64_t at = 4096;
+
+	while (memcmp(sink->bytes + at, CHAIN_IMAGE_MAGIC, 8) != 0)
+		at += CHAIN_IMAGE_HEADER_ALIGN;
+	memcpy(&h, sink->bytes + at, sizeof(h));
+	uint8_t *text = sink->bytes + h.file_manifest, *place = memmem(text, h.manifest_bytes, from, strlen(from));
+
+	assert_non_null(place);
+	assert_int_equal(strlen(from), strlen(to));
+	memcpy(place, to, strlen(to));
+	chain_sha256_of(text, h.manifest_bytes, h.id);
+	memcpy(sink->bytes + at, &h, sizeof(h));
+}
+
+/* Whoever makes an image can give it any manifest and an id that fits: form and sense are checked all the same. */
+static void forged_manifests(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *from, *to;
+		enum chain_status status;
+	} cases[] = {
+		{ "kchain-manifest 1", "kchain-manifest 2", CHAIN_E_MANIFEST_MALFORMED },
+		{ "part elf ", "part fle ", CHAIN_E_MANIFEST_MALFORMED },
+		{ "part stage", "port stage", CHAIN_E_MANIFEST_MALFORMED },
+		{ " 0 4096\n", " 1 4096\n", CHAIN_E_IMAGE_BAD_HEADER },
+		{ " 0 4096\n", " 00 096\n", CHAIN_E_MANIFEST_MALFORMED },
+		{ " 0 4096\n", " 0 4095\n", CHAIN_E_IMAGE_BAD_HEADER },
+		{ " 0 4096\n", " 0 9999\n", CHAIN_E_IMAGE_BAD_HEADER },
+		{ " 6 /corpus/a\n", " 6 corpus//a\n", CHAIN_E_MANIFEST_MALFORMED },
+		{ " 6 /corpus/a\n", " 6 /corpus/z\n", CHAIN_E_MANIFEST_MALFORMED }, /* out of order */
+		{ " 6 /corpus/a\n", " 6 /corpus/b\n", CHAIN_E_MANIFEST_MALFORMED }, /* twice */
+		{ " 6 /corpus/a\n", " 6 /corpus/\t\n", CHAIN_E_MANIFEST_MALFORMED },
+		{ " 6 /corpus/a\n", " 7 /corpus/a\n", CHAIN_E_MANIFEST_SIZE },
+		{ " 6 /corpus/a\n", " 6 /corpus/A\n", CHAIN_E_FS_NOT_FOUND },
+		{ " 6 /corpus/a\n", "  6/corpus/a\n", CHAIN_E_MANIFEST_MALFORMED },
+		{ " 8 /latest\n", " 8 /latesu\n", CHAIN_E_FS_NOT_FOUND },
+		{ " 0 /empty\n", " 0 /dir/a\n", CHAIN_E_MANIFEST_SIZE },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct sink sink = small_image();
+		struct chain_error err = { 0 };
+
+		manifest_forge(&sink, cases[i].from, cases[i].to);
+		const enum chain_status status = check(sink.bytes, sink.count, &err);
+
+		if (status != cases[i].status)
+			fail_msg("case %zu (%s): %s", i, cases[i].to, chain_status_slug(status));
+		free(sink.bytes);
+	}
+}
+
 static void probe(void **state)
 {
 	(void)state;
@@ -301,7 +358,7 @@ int main(void)
 		cmocka_unit_test(every_length_is_refused), cmocka_unit_test(random_flips_of_a_larger_one),
 		cmocka_unit_test(damage_names_its_place),  cmocka_unit_test(files_and_links),
 		cmocka_unit_test(manifest_walk_and_find),  cmocka_unit_test(loaded_image),
-		cmocka_unit_test(probe),
+		cmocka_unit_test(forged_manifests),	   cmocka_unit_test(probe),
 	};
 
 	stage_make(stage);

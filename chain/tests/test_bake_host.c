@@ -1,0 +1,245 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* `kchain bake` from files: what goes in, what is refused, and that a refusal leaves nothing behind. */
+#include "../cmd/bake_job.h"
+#include "../cmd/cmd.h"
+#include "bake_fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <dirent.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char folder[] = "/tmp/kchain-bake-XXXXXX";
+static uint8_t stage[STAGE_FILE_BYTES];
+
+static const char *at(const char *name)
+{
+	static char paths[4][256];
+	static unsigned next;
+
+	next = (next + 1) % 4;
+	(void)snprintf(paths[next], sizeof(paths[next]), "%s/%s", folder, name);
+	return paths[next];
+}
+
+static void put(const char *name, const void *bytes, size_t count)
+{
+	struct chain_error err = { 0 };
+
+	assert_int_equal(cmd_file_write(at(name), bytes, count, &err), CHAIN_OK);
+}
+
+static void put_text(const char *name, const char *text)
+{
+	put(name, text, strlen(text));
+}
+
+static size_t entries(const char *name)
+{
+	DIR *dir = opendir(at(name));
+	size_t count = 0;
+
+	assert_non_null(dir);
+	while (readdir(dir))
+		count++;
+	(void)closedir(dir);
+	return count;
+}
+
+static int make_tree(void **state)
+{
+	(void)state;
+	/* a Multiboot kernel by its address fields: loaded to 4 MiB, entered there */
+	static uint8_t kernel[4096];
+	const uint32_t header[8] = { 0x1badb002, 0x10000, 0u - 0x1badb002 - 0x10000, 0x400000, 0x400000, 0, 0, 0x400000 };
+
+	memcpy(kernel, header, sizeof(header));
+	stage_make(stage);
+	if (!mkdtemp(folder) || mkdir(at("in"), 0755) || mkdir(at("in/d"), 0755) || mkdir(at("out"), 0755))
+		return -1;
+	put("stage.elf", stage, sizeof(stage));
+	put("in/k.bin", kernel, sizeof(kernel));
+	put_text("in/d/one", "one\n");
+	put_text("in/d/same", "one\n");
+	if (symlink("one", at("in/d/link")) || link(at("in/d/one"), at("in/d/hard")) || chmod(at("in/d/same"), 0700))
+		return -1;
+	return 0;
+}
+
+static int remove_tree(void **state)
+{
+	(void)state;
+	char command[300];
+
+	(void)snprintf(command, sizeof(command), "rm -rf '%s'", folder);
+	return system(command);
+}
+
+static struct bake_job job_of(const char *input, const char *output)
+{
+	return (struct bake_job){ .input = input, .output = output, .stage = at("stage.elf"), .base = CHAIN_BAKE_BASE };
+}
+
+static enum chain_status run(const char *input, struct chain_error *err)
+{
+	char from[256], to[256];
+
+	(void)snprintf(from, sizeof(from), "%s", at(input));
+	(void)snprintf(to, sizeof(to), "%s", at("out/image.elf"));
+	struct bake_job job = job_of(from, to);
+	const enum chain_status status = bake_job_run(&job, err);
+
+	bake_job_free(&job);
+	return status;
+}
+
+static void folder_with_one_kernel(void **state)
+{
+	(void)state;
+	struct chain_error err = { 0 };
+	struct chain_image image;
+	struct cmd_file file;
+	struct fs_node node;
+	const uint8_t *bytes;
+	uint64_t count;
+	uint8_t digest[CHAIN_SHA256_BYTES];
+
+	assert_int_equal(run("in", &err), CHAIN_OK);
+	assert_int_equal(cmd_file_load(at("out/image.elf"), 0, &file, &err), CHAIN_OK);
+	assert_int_equal(chain_image_open(&image, file.bytes, file.bytes_count, &err), CHAIN_OK);
+	assert_int_equal(chain_image_verify(&image, NULL, NULL, &err), CHAIN_OK);
+	assert_int_equal(chain_image_file(&image, "/d/link", &bytes, &count, digest, &err), CHAIN_OK);
+	assert_memory_equal(bytes, "one\n", 4);
+	assert_int_equal(fs_lookup(&image.fs, "/d/hard", false, &node, &err), CHAIN_OK);
+	assert_int_equal(node.nlink, 2);
+	assert_int_equal(node.mode, 0644);
+	assert_int_equal(fs_lookup(&image.fs, "/d/same", false, &node, &err), CHAIN_OK);
+	assert_int_equal(node.mode, 0755);
+	assert_int_equal(node.uid, 0);
+	assert_int_equal(node.mtime, 0);
+	assert_int_equal(chain_image_file(&image, CHAIN_FS_PIPELINE, &bytes, &count, digest, &err), CHAIN_OK);
+	assert_non_null(memmem(bytes, count, "fs:/k.bin", 9));
+	cmd_file_free(&file);
+	assert_int_equal(unlink(at("out/image.elf")), 0);
+}
+
+static void refusals_leave_nothing(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *pipeline;
+		enum chain_status status;
+	} cases[] = {
+		{ "{\"kchain\":1,\"name\":\"x\",\"files\":{\"/k\":\"missing\"},\"steps\":[{\"name\":\"a\",\"boot\":\"fs:/k\"}]}", CHAIN_E_IO },
+		{ "{\"kchain\":1,\"name\":\"x\",\"files\":{\"/k\":\"k.bin\"},\"steps\":[{\"name\":\"a\",\"boot\":\"fs:/q\"}]}",
+		  CHAIN_E_CONFIG_NO_SOURCE },
+		{ "{\"kchain\":1,\"name\":\"x\",\"files\":{\"/k\":\"d/one\"},\"steps\":[{\"name\":\"a\",\"boot\":\"fs:/k\"}]}",
+		  CHAIN_E_NOT_A_KERNEL },
+	};
+	const size_t before = entries("out");
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct chain_error err = { 0 };
+
+		put_text("in/pipeline.json", cases[i].pipeline);
+		assert_int_equal(run("in", &err), cases[i].status);
+		assert_string_not_equal(err.subject, "");
+		assert_int_equal(entries("out"), before);
+	}
+	assert_int_equal(unlink(at("in/pipeline.json")), 0);
+}
+
+static void pipes_are_refused_by_name(void **state)
+{
+	(void)state;
+	struct chain_error err = { 0 };
+
+	assert_int_equal(mkfifo(at("in/d/pipe"), 0600), 0);
+	assert_int_equal(run("in", &err), CHAIN_E_BAKE_NOT_BAKEABLE);
+	assert_non_null(strstr(err.subject, "/in/d/pipe"));
+	assert_int_equal(unlink(at("in/d/pipe")), 0);
+}
+
+static void damaged_child_is_refused(void **state)
+{
+	(void)state;
+	struct chain_error err = { 0 };
+	struct cmd_file file;
+	const size_t before = entries("out");
+
+	assert_int_equal(run("in", &err), CHAIN_OK);
+	assert_int_equal(cmd_file_load(at("out/image.elf"), 0, &file, &err), CHAIN_OK);
+	uint8_t *copy = malloc(file.bytes_count);
+
+	assert_non_null(copy);
+	memcpy(copy, file.bytes, file.bytes_count);
+	copy[4096 + 0x300] ^= 1;
+	assert_int_equal(mkdir(at("parent"), 0755), 0);
+	put("parent/kernel", copy, file.bytes_count);
+	free(copy);
+	cmd_file_free(&file);
+	assert_int_equal(unlink(at("out/image.elf")), 0);
+	assert_int_equal(run("parent", &err), CHAIN_E_IMAGE_DIGEST);
+	assert_string_equal(err.subject, "fs:/kernel: stage");
+	assert_int_equal(entries("out"), before);
+}
+
+/* As a full disk: the system refuses to write on. */
+static void no_room_leaves_nothing(void **state)
+{
+	(void)state;
+	struct chain_error err = { 0 };
+	struct rlimit before, small;
+	const size_t count = entries("out");
+
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	small = before;
+	small.rlim_cur = 10000;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	const enum chain_status status = run("in", &err);
+
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	assert_int_equal(status, CHAIN_E_IO);
+	assert_non_null(strstr(err.subject, "image.elf"));
+	assert_int_equal(entries("out"), count);
+}
+
+static void memory_is_checked(void **state)
+{
+	(void)state;
+	static const struct {
+		uint64_t memory;
+		enum chain_status status;
+	} cases[] = { { 64 << 20, CHAIN_OK }, { 4 << 20, CHAIN_E_BAKE_NO_ROOM } };
+
+	for (size_t i = 0; i < 2; i++) {
+		char from[256], to[256];
+		struct chain_error err = { 0 };
+
+		(void)snprintf(from, sizeof(from), "%s", at("in"));
+		(void)snprintf(to, sizeof(to), "%s", at("out/image.elf"));
+		struct bake_job job = job_of(from, to);
+
+		job.memory_bytes = cases[i].memory;
+		assert_int_equal(bake_job_run(&job, &err), cases[i].status);
+		bake_job_free(&job);
+	}
+	assert_int_equal(unlink(at("out/image.elf")), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(folder_with_one_kernel),    cmocka_unit_test(refusals_leave_nothing),
+		cmocka_unit_test(pipes_are_refused_by_name), cmocka_unit_test(damaged_child_is_refused),
+		cmocka_unit_test(no_room_leaves_nothing),    cmocka_unit_test(memory_is_checked),
+	};
+
+	return cmocka_run_group_tests(tests, make_tree, remove_tree);
+}
