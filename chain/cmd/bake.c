@@ -96,7 +96,7 @@ int cmd_bake(int argc, char **argv)
 	const struct cmd_opt opts[] = {
 		{ "output", 'o', CMD_OPT_TEXT, "FILE", "write the image to FILE (default: NAME.elf)", &job.output },
 		{ "name", 0, CMD_OPT_TEXT, "NAME", "call the image NAME (default: the pipeline's name)", &job.name },
-		{ "base", 0, CMD_OPT_TEXT, "ADDRESS", "place it there in memory, a multiple of 4096 (default: 0x200000)", &base },
+		{ "base", 0, CMD_OPT_TEXT, "ADDRESS", "place it there in memory, a multiple of 4096 (default: 0x100000)", &base },
 		{ "memory", 0, CMD_OPT_SIZE, "SIZE", "check that every boot fits a PC with that much memory", &job.memory_bytes },
 		{ "stage", 0, CMD_OPT_TEXT, "FILE", "start from this stage instead of the built-in one", &job.stage },
 		{ "json", 0, CMD_OPT_FLAG, NULL, "print one JSON object instead of text", &json },

@@ -71,6 +71,8 @@ static enum chain_status set_up_machine(struct chain_error *err)
 		info.acpi_rsdp = stage_find_rsdp();
 	if (!info.smbios)
 		info.smbios = stage_find_smbios();
+	if (!status)
+		info.cpus = stage_count_cpus(info.acpi_rsdp);
 	return status;
 }
 

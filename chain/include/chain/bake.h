@@ -14,7 +14,7 @@
 #include "chain/image_format.h"
 #include "fs/write.h"
 
-#define CHAIN_BAKE_BASE 0x200000u /* where an image goes unless it is told otherwise */
+#define CHAIN_BAKE_BASE 0x100000u /* where an image goes unless it is told otherwise: where the least machine still has it */
 
 /* All borrowed for the call. */
 struct chain_bake_request {

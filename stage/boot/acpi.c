@@ -1,0 +1,75 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* How many processors the firmware reports: the Multiple APIC Description Table (ACPI 6.5 section 5.2.12). The tables are the
+ * firmware's, but they are bounded like anybody's: a length that does not fit ends the search. */
+
+#include "stage/boot.h"
+#include "stage/pages.h"
+
+#include <string.h>
+
+enum {
+	RSDP_REVISION = 15, RSDP_RSDT = 16, RSDP_XSDT = 24,       /* 5.2.5.3 */
+	HEADER_BYTES = 36, HEADER_LENGTH = 4, TABLE_MAX = 1 << 20, /* 5.2.6 */
+	MADT_ENTRIES = 44,
+	ENTRY_LAPIC = 0, LAPIC_BYTES = 8, LAPIC_FLAGS = 4,         /* 5.2.12.2 */
+	ENTRY_X2APIC = 9, X2APIC_BYTES = 16, X2APIC_FLAGS = 8,     /* 5.2.12.12 */
+	ENABLED = 1,
+};
+
+static uint64_t read(const uint8_t *at, size_t bytes)
+{
+	uint64_t value = 0;
+	memcpy(&value, at, bytes);
+	return value;
+}
+
+/* A whole table below 4 GiB, or null. */
+static const uint8_t *table(uint64_t phys, const char *signature, uint32_t *out_bytes)
+{
+	const uint64_t top = (uint64_t)1 << 32;
+	if (!phys || phys > top - HEADER_BYTES)
+		return NULL;
+	const uint8_t *bytes = stage_phys_to_virt(phys);
+	uint32_t count = (uint32_t)read(bytes + HEADER_LENGTH, 4);
+	if (memcmp(bytes, signature, 4) || count < HEADER_BYTES || count > TABLE_MAX || count > top - phys)
+		return NULL;
+	*out_bytes = count;
+	return bytes;
+}
+
+static const uint8_t *find_madt(uint64_t rsdp_phys, uint32_t *out_bytes)
+{
+	const uint8_t *rsdp = stage_phys_to_virt(rsdp_phys);
+	uint32_t root_bytes = 0;
+	size_t width = 8;
+	const uint8_t *root = rsdp[RSDP_REVISION] >= 2 ? table(read(rsdp + RSDP_XSDT, 8), "XSDT", &root_bytes) : NULL;
+	if (!root) {
+		width = 4;
+		root = table(read(rsdp + RSDP_RSDT, 4), "RSDT", &root_bytes);
+	}
+	for (uint32_t at = HEADER_BYTES; root && at + width <= root_bytes; at += (uint32_t)width) {
+		const uint8_t *found = table(read(root + at, width), "APIC", out_bytes);
+		if (found)
+			return found;
+	}
+	return NULL;
+}
+
+uint32_t stage_count_cpus(uint64_t rsdp_phys)
+{
+	uint32_t bytes = 0, cpus = 0;
+	const uint8_t *madt = rsdp_phys && rsdp_phys < UINT32_MAX ? find_madt(rsdp_phys, &bytes) : NULL;
+	for (uint32_t at = MADT_ENTRIES; madt && at + 2 <= bytes;) {
+		uint32_t kind = madt[at], count = madt[at + 1];
+		if (count < 2 || count > bytes - at)
+			break;
+		if (kind == ENTRY_LAPIC && count >= LAPIC_BYTES)
+			cpus += madt[at + LAPIC_FLAGS] & ENABLED;
+		else if (kind == ENTRY_X2APIC && count >= X2APIC_BYTES)
+			cpus += madt[at + X2APIC_FLAGS] & ENABLED;
+		at += count;
+	}
+	return cpus ? cpus : 1;
+}
