@@ -53,13 +53,16 @@ static enum chain_status settle(json_t *into, const char *class, const char *nam
 static struct stage_block *find_block(const struct chain_config_block *want)
 {
 	uint64_t index = 0;
+	bool any = !want->serial && !want->pci && !want->has_index;
 	for (struct stage_block *dev = devices.block; dev; dev = dev->next, index++) {
 		if (want->serial && strcmp(want->serial, dev->serial))
 			continue;
 		if (want->pci && strcasecmp(want->pci, dev->pci))
 			continue;
-		if (!want->has_index || want->index == index)
-			return dev;
+		if ((any && dev->taken) || (want->has_index && want->index != index))
+			continue;
+		dev->taken = true;
+		return dev;
 	}
 	return NULL;
 }

@@ -29,6 +29,7 @@ struct stage_block {
 	bool read_only;
 	char serial[STAGE_BLOCK_SERIAL_BYTES + 1]; /* printable ASCII; "" when it has none */
 	struct chain_error fault; /* CHAIN_OK while it works */
+	bool taken;               /* an entry of the pipeline has it: one that asks for any disk takes another */
 };
 
 enum chain_status stage_virtio_blk_open(const struct stage_device_env *env, const struct stage_pci_function *function,
