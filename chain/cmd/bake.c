@@ -11,7 +11,7 @@
 
 enum chain_status cmd_bake_file(const char *input, const char *output, struct chain_error *err)
 {
-	struct bake_job job = { .input = input, .output = output, .base = CHAIN_BAKE_BASE };
+	struct bake_job job = {.input = input, .output = output, .base = CHAIN_BAKE_BASE};
 	const enum chain_status status = bake_job_run(&job, err);
 
 	bake_job_free(&job);
@@ -28,20 +28,22 @@ static json_t *report_json(const struct bake_job *job)
 	(void)snprintf(id, sizeof(id), "sha256:%s", hex);
 	for (int i = 0; i < CHAIN_BAKE_PART_COUNT; i++) {
 		const struct chain_bake_part *p = &r->parts[i];
-		json_t *part = json_pack("{s:s, s:I, s:I}", "name", chain_bake_part_name((enum chain_bake_part_kind)i), "offset",
-					 (json_int_t)p->offset, "bytes", (json_int_t)p->bytes);
+		json_t *part = json_pack("{s:s, s:I, s:I}", "name", chain_bake_part_name((enum chain_bake_part_kind)i),
+					 "offset", (json_int_t)p->offset, "bytes", (json_int_t)p->bytes);
 
 		(void)snprintf(address, sizeof(address), "0x%llx", (unsigned long long)p->phys);
 		if (p->memory_bytes)
-			json_object_update_new(part, json_pack("{s:s, s:I}", "phys", address, "memory_bytes", (json_int_t)p->memory_bytes));
+			json_object_update_new(part, json_pack("{s:s, s:I}", "phys", address, "memory_bytes",
+							       (json_int_t)p->memory_bytes));
 		json_array_append_new(parts, part);
 	}
 	for (size_t i = 0; i < job->config.step_count; i++) {
 		const struct chain_step *s = &job->config.steps[i];
 
-		json_array_append_new(steps, json_pack("{s:s, s:s, s:s, s:s}", "name", s->name, "does",
-						       s->kind == CHAIN_STEP_BOOT ? "boot" : "call", "source", s->source, "kernel",
-						       job->steps[i].kind ? job->steps[i].kind : "unknown"));
+		json_array_append_new(steps,
+				      json_pack("{s:s, s:s, s:s, s:s}", "name", s->name, "does",
+						s->kind == CHAIN_STEP_BOOT ? "boot" : "call", "source", s->source,
+						"kernel", job->steps[i].kind ? job->steps[i].kind : "unknown"));
 	}
 	json_object_set_new(doc, "image", json_string(job->output));
 	json_object_set_new(doc, "id", json_string(id));
@@ -65,12 +67,14 @@ static void report_print(const struct bake_job *job)
 	char hex[CHAIN_SHA256_HEX + 1], size[CMD_SIZE_BYTES];
 
 	chain_sha256_to_hex(r->id, hex);
-	printf("%s%s%s  %s\n", cmd_style(stdout, CMD_BOLD), job->output, cmd_style(stdout, CMD_PLAIN), cmd_size_text(r->file_bytes, size));
+	printf("%s%s%s  %s\n", cmd_style(stdout, CMD_BOLD), job->output, cmd_style(stdout, CMD_PLAIN),
+	       cmd_size_text(r->file_bytes, size));
 	printf("  id        sha256:%s\n", hex);
 	for (int i = 0; i < CHAIN_BAKE_PART_COUNT; i++) {
 		const struct chain_bake_part *p = &r->parts[i];
 
-		printf("  %-9s %10s", chain_bake_part_name((enum chain_bake_part_kind)i), cmd_size_text(p->bytes, size));
+		printf("  %-9s %10s", chain_bake_part_name((enum chain_bake_part_kind)i),
+		       cmd_size_text(p->bytes, size));
 		if (p->memory_bytes)
 			printf("  at 0x%llx", (unsigned long long)p->phys);
 		if (i == CHAIN_BAKE_FILES)
@@ -82,34 +86,40 @@ static void report_print(const struct bake_job *job)
 	for (size_t i = 0; i < job->config.step_count; i++) {
 		const struct chain_step *s = &job->config.steps[i];
 
-		printf("  step %zu    %s: %s %s (%s)\n", i + 1, s->name, s->kind == CHAIN_STEP_BOOT ? "boots" : "calls", s->source,
-		       job->steps[i].kind ? job->steps[i].kind : "unknown");
+		printf("  step %zu    %s: %s %s (%s)\n", i + 1, s->name, s->kind == CHAIN_STEP_BOOT ? "boots" : "calls",
+		       s->source, job->steps[i].kind ? job->steps[i].kind : "unknown");
 	}
 	printf("run it: kchain run %s\n", job->output);
 }
 
 int cmd_bake(int argc, char **argv)
 {
-	struct bake_job job = { .base = CHAIN_BAKE_BASE, .progress = true };
+	struct bake_job job = {.base = CHAIN_BAKE_BASE, .progress = true};
 	const char *base = NULL;
 	bool json = false;
 	const struct cmd_opt opts[] = {
-		{ "output", 'o', CMD_OPT_TEXT, "FILE", "write the image to FILE (default: NAME.elf)", &job.output },
-		{ "name", 0, CMD_OPT_TEXT, "NAME", "call the image NAME (default: the pipeline's name)", &job.name },
-		{ "base", 0, CMD_OPT_TEXT, "ADDRESS", "place it there in memory, a multiple of 4096 (default: 0x100000)", &base },
-		{ "memory", 0, CMD_OPT_SIZE, "SIZE", "check that every boot fits a PC with that much memory", &job.memory_bytes },
-		{ "stage", 0, CMD_OPT_TEXT, "FILE", "start from this stage instead of the built-in one", &job.stage },
-		{ "json", 0, CMD_OPT_FLAG, NULL, "print one JSON object instead of text", &json },
+	    {"output", 'o', CMD_OPT_TEXT, "FILE", "write the image to FILE (default: NAME.elf)", &job.output},
+	    {"name", 0, CMD_OPT_TEXT, "NAME", "call the image NAME (default: the pipeline's name)", &job.name},
+	    {"base", 0, CMD_OPT_TEXT, "ADDRESS", "place it there in memory, a multiple of 4096 (default: 0x100000)",
+	     &base},
+	    {"memory", 0, CMD_OPT_SIZE, "SIZE", "check that every boot fits a PC with that much memory",
+	     &job.memory_bytes},
+	    {"stage", 0, CMD_OPT_TEXT, "FILE", "start from this stage instead of the built-in one", &job.stage},
+	    {"json", 0, CMD_OPT_FLAG, NULL, "print one JSON object instead of text", &json},
 	};
 	const struct cmd_spec spec = {
-		.command = "bake", .operands = "PIPELINE|FOLDER", .opts = opts, .opt_count = sizeof(opts) / sizeof(opts[0]),
-		.least = 1, .most = 1,
-		.about = "Makes one bootable image of a pipeline and the files it names. A folder is baked by its\n"
-			 "pipeline.json; without one, all its files are baked and its only kernel (or the one called\n"
-			 "\"kernel\") is booted. The same inputs give the same bytes.",
-		.epilog = "SOURCE_DATE_EPOCH sets the time of all baked files (default: 0).",
+	    .command = "bake",
+	    .operands = "PIPELINE|FOLDER",
+	    .opts = opts,
+	    .opt_count = sizeof(opts) / sizeof(opts[0]),
+	    .least = 1,
+	    .most = 1,
+	    .about = "Makes one bootable image of a pipeline and the files it names. A folder is baked by its\n"
+		     "pipeline.json; without one, all its files are baked and its only kernel (or the one called\n"
+		     "\"kernel\") is booted. The same inputs give the same bytes.",
+	    .epilog = "SOURCE_DATE_EPOCH sets the time of all baked files (default: 0).",
 	};
-	struct chain_error err = { .status = CHAIN_OK };
+	struct chain_error err = {.status = CHAIN_OK};
 	struct cmd_args args;
 	int code = cmd_parse(&spec, argc, argv, &args);
 

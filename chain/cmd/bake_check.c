@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: what can be said of a pipeline's steps when their kernels are at hand: each is a kernel, an image among them is whole,
- * and, where the machine's memory is told, a boot finds room. */
+/* Owns: what can be said of a pipeline's steps when their kernels are at hand: each is a kernel, an image among them is
+ * whole, and, where the machine's memory is told, a boot finds room. */
 
 #include "bake_job.h"
 #include "chain/bootinfo.h"
@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static enum chain_status kernel_check(const struct chain_image *image, const struct chain_step *step, enum chain_kernel_kind *out,
-				      struct chain_error *err)
+static enum chain_status kernel_check(const struct chain_image *image, const struct chain_step *step,
+				      enum chain_kernel_kind *out, struct chain_error *err)
 {
 	struct chain_image child;
 	const uint8_t *bytes;
@@ -29,7 +29,7 @@ static enum chain_status kernel_check(const struct chain_image *image, const str
 		status = chain_kernel_probe(bytes, count, step->source, out, err);
 	if (status != CHAIN_OK || *out != CHAIN_KERNEL_IMAGE)
 		return status;
-	struct chain_error inner = { .status = CHAIN_OK };
+	struct chain_error inner = {.status = CHAIN_OK};
 
 	status = chain_image_open(&child, bytes, count, &inner);
 	if (status == CHAIN_OK)
@@ -39,24 +39,30 @@ static enum chain_status kernel_check(const struct chain_image *image, const str
 	char subject[CHAIN_SUBJECT_BYTES];
 
 	(void)snprintf(subject, sizeof(subject), "%.120s: %.120s", step->source, inner.subject);
-	return chain_fail(err, status, subject, inner.detail, inner.number[0], inner.number[1], inner.number[2], inner.number[3]);
+	return chain_fail(err, status, subject, inner.detail, inner.number[0], inner.number[1], inner.number[2],
+			  inner.number[3]);
 }
 
 /* A fact that only the boot will know is no reason to refuse. */
 static bool needs_the_machine(enum chain_status status)
 {
-	return status == CHAIN_E_TEMPLATE_ABSENT || status == CHAIN_E_SOURCE_NO_MODULE || status == CHAIN_E_SOURCE_ELSEWHERE;
+	return status == CHAIN_E_TEMPLATE_ABSENT || status == CHAIN_E_SOURCE_NO_MODULE ||
+	       status == CHAIN_E_SOURCE_ELSEWHERE;
 }
 
-static enum chain_status plan_check(const struct bake_job *job, const struct chain_image *image, const struct chain_bootinfo *machine,
-				    const struct chain_step *step, struct chain_error *err)
+static enum chain_status plan_check(const struct bake_job *job, const struct chain_image *image,
+				    const struct chain_bootinfo *machine, const struct chain_step *step,
+				    struct chain_error *err)
 {
-	static const uint8_t boot_id[16] = { 0 };
+	static const uint8_t boot_id[16] = {0};
 	const uint64_t fs = image->header.base + image->header.fs_offset;
-	const struct chain_sources sources = { .image = image, .fs_phys = fs, .bootinfo = machine };
-	const struct chain_link link = { .config = &job->config, .sources = &sources, .door = "multiboot1", .boot_id = boot_id,
-					 .fs = { fs, fs + image->header.fs_memory_bytes } };
-	struct chain_error inner = { .status = CHAIN_OK };
+	const struct chain_sources sources = {.image = image, .fs_phys = fs, .bootinfo = machine};
+	const struct chain_link link = {.config = &job->config,
+					.sources = &sources,
+					.door = "multiboot1",
+					.boot_id = boot_id,
+					.fs = {fs, fs + image->header.fs_memory_bytes}};
+	struct chain_error inner = {.status = CHAIN_OK};
 	struct chain_prepared prepared;
 	const enum chain_status status = chain_step_prepare(&link, step, &prepared, &inner);
 
@@ -66,16 +72,20 @@ static enum chain_status plan_check(const struct bake_job *job, const struct cha
 	}
 	if (needs_the_machine(status))
 		return CHAIN_OK;
-	return chain_fail(err, status, inner.subject, inner.detail, inner.number[0], inner.number[1], inner.number[2], inner.number[3]);
+	return chain_fail(err, status, inner.subject, inner.detail, inner.number[0], inner.number[1], inner.number[2],
+			  inner.number[3]);
 }
 
 /* The image has to be loaded before any step can be taken. */
-static enum chain_status room_check(const struct bake_job *job, const struct chain_bootinfo *machine, struct chain_error *err)
+static enum chain_status room_check(const struct bake_job *job, const struct chain_bootinfo *machine,
+				    struct chain_error *err)
 {
 	for (size_t i = 0; i < machine->mem_count; i++)
-		if (machine->mem[i].type == CHAIN_MEM_AVAILABLE && chain_range_contains(machine->mem[i].range, machine->image))
+		if (machine->mem[i].type == CHAIN_MEM_AVAILABLE &&
+		    chain_range_contains(machine->mem[i].range, machine->image))
 			return CHAIN_OK;
-	return chain_fail(err, CHAIN_E_BAKE_NO_ROOM, job->input, NULL, machine->image.base, machine->image.end, job->memory_bytes, 0);
+	return chain_fail(err, CHAIN_E_BAKE_NO_ROOM, job->input, NULL, machine->image.base, machine->image.end,
+			  job->memory_bytes, 0);
 }
 
 static enum chain_status plans_check(struct bake_job *job, const struct chain_image *image, struct chain_error *err)
@@ -85,7 +95,7 @@ static enum chain_status plans_check(struct bake_job *job, const struct chain_im
 
 	if (status != CHAIN_OK)
 		return status;
-	machine.image = (struct chain_range){ job->result.header.base, job->result.memory_end };
+	machine.image = (struct chain_range){job->result.header.base, job->result.memory_end};
 	machine.image_base = job->result.header.base;
 	status = room_check(job, &machine, err);
 	for (size_t i = 0; status == CHAIN_OK && i < job->config.step_count; i++) {
@@ -112,7 +122,8 @@ enum chain_status bake_steps_check(struct bake_job *job, const struct chain_imag
 		if (status == CHAIN_OK && step->fallback)
 			status = kernel_check(image, step->fallback, &spare, err);
 		if (status == CHAIN_OK)
-			job->steps[i].kind = strdup(kind == CHAIN_KERNEL_UNKNOWN ? "fetched at boot" : chain_kernel_kind_name(kind));
+			job->steps[i].kind =
+			    strdup(kind == CHAIN_KERNEL_UNKNOWN ? "fetched at boot" : chain_kernel_kind_name(kind));
 	}
 	return status == CHAIN_OK && job->memory_bytes ? plans_check(job, image, err) : status;
 }

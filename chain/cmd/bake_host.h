@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: the host's side of `kchain bake`: which files become which nodes, and a file that is there wholly or not at all.
- * Must not know: the form of an image. */
+/* Owns: the host's side of `kchain bake`: which files become which nodes, and a file that is there wholly or not at
+ * all. Must not know: the form of an image. */
 #ifndef KCHAIN_BAKE_HOST_H
 #define KCHAIN_BAKE_HOST_H
 
@@ -17,44 +17,45 @@
 
 /* One file, folder or link of the host, or a text made by us. */
 struct bake_node {
-	struct fs_spec spec;   /* borrows the strings below */
+	struct fs_spec spec; /* borrows the strings below */
 	char *path, *host, *target;
-	char *text;            /* owned bytes; null: read `host` */
+	char *text; /* owned bytes; null: read `host` */
 	uint8_t sha256[32];
 	dev_t dev;
 	ino_t ino;
-	bool many_names;       /* more than one hard link */
+	bool many_names; /* more than one hard link */
 	struct timespec mtime, ctime;
 };
 
 struct bake_tree {
 	struct bake_node **v;
 	size_t count, room;
-	uint64_t mtime;        /* of every node: SOURCE_DATE_EPOCH or 0 */
-	dev_t skip_dev;        /* the output of an earlier run is no input */
+	uint64_t mtime; /* of every node: SOURCE_DATE_EPOCH or 0 */
+	dev_t skip_dev; /* the output of an earlier run is no input */
 	ino_t skip_ino;
 	struct fs_spec *specs; /* made by bake_tree_finish */
-	int fd;                /* the file being read; -1: none */
+	int fd;		       /* the file being read; -1: none */
 	const struct bake_node *reading;
 };
 
 enum chain_status bake_tree_init(struct bake_tree *tree, const char *output, struct chain_error *err);
 void bake_tree_free(struct bake_tree *tree);
 /* A file or a folder with all that is in it. `from` is relative to `dir`. */
-enum chain_status bake_tree_add(struct bake_tree *tree, const char *dir, const struct chain_config_file *file, struct chain_error *err);
+enum chain_status bake_tree_add(struct bake_tree *tree, const char *dir, const struct chain_config_file *file,
+				struct chain_error *err);
 /* Takes `text` (malloc'ed), on failure too. */
 enum chain_status bake_tree_add_text(struct bake_tree *tree, const char *path, char *text, struct chain_error *err);
 /* Folders that were named twice become one, hard links are found, files of one size are hashed, and `specs` is made. */
 enum chain_status bake_tree_finish(struct bake_tree *tree, struct chain_error *err);
 /* An fs_source whose ctx is the tree. */
-enum chain_status bake_tree_read(struct bake_tree *tree, const struct fs_spec *spec, uint64_t offset, void *buf, size_t count,
-				 struct chain_error *err);
+enum chain_status bake_tree_read(struct bake_tree *tree, const struct fs_spec *spec, uint64_t offset, void *buf,
+				 size_t count, struct chain_error *err);
 
 /* --- the output (bake_out.c) -------------------------------------------------------------------------------------- */
 
 struct bake_out {
 	const char *path;
-	char *beside;          /* temporary name; unlinked by bake_out_drop, and by SIGINT, SIGTERM and SIGHUP */
+	char *beside; /* temporary name; unlinked by bake_out_drop, and by SIGINT, SIGTERM and SIGHUP */
 	int fd;
 	uint64_t written, total; /* for progress; total 0: unknown */
 	bool progress;
@@ -63,7 +64,8 @@ struct bake_out {
 };
 
 enum chain_status bake_out_open(struct bake_out *out, const char *path, bool progress, struct chain_error *err);
-enum chain_status bake_out_write(struct bake_out *out, uint64_t offset, const void *bytes, size_t count, struct chain_error *err);
+enum chain_status bake_out_write(struct bake_out *out, uint64_t offset, const void *bytes, size_t count,
+				 struct chain_error *err);
 /* Puts the file in its place. On failure nothing is left. */
 enum chain_status bake_out_commit(struct bake_out *out, struct chain_error *err);
 /* Removes what was written; does nothing after a commit. */

@@ -1,7 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: what `kchain bake` is given: a pipeline file, a folder with a pipeline.json, or a folder that holds one kernel. */
+/* Owns: what `kchain bake` is given: a pipeline file, a folder with a pipeline.json, or a folder that holds one kernel.
+ */
 
 #include "bake_job.h"
 #include "cmd.h"
@@ -17,12 +18,14 @@ static enum chain_status no_memory(const char *subject, struct chain_error *err)
 	return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, 0, 0, 0, 0);
 }
 
-static enum chain_status pipeline_read(struct bake_job *job, struct bake_tree *tree, const char *path, struct chain_error *err)
+static enum chain_status pipeline_read(struct bake_job *job, struct bake_tree *tree, const char *path,
+				       struct chain_error *err)
 {
 	char *copy = strdup(path);
 	struct cmd_file file;
 	char *text = NULL;
-	enum chain_status status = copy ? cmd_file_load(path, CHAIN_CONFIG_MAX_BYTES, &file, err) : no_memory(path, err);
+	enum chain_status status =
+	    copy ? cmd_file_load(path, CHAIN_CONFIG_MAX_BYTES, &file, err) : no_memory(path, err);
 
 	if (status == CHAIN_OK) {
 		status = chain_config_parse((const char *)file.bytes, file.bytes_count, path, false, &job->config, err);
@@ -39,7 +42,8 @@ static enum chain_status pipeline_read(struct bake_job *job, struct bake_tree *t
 }
 
 /* The folder's kernel: the one called "kernel", or the only one there. Borrowed from the tree. */
-static enum chain_status kernel_find(const char *folder, const struct bake_tree *tree, const char **out, struct chain_error *err)
+static enum chain_status kernel_find(const char *folder, const struct bake_tree *tree, const char **out,
+				     struct chain_error *err)
 {
 	char names[CHAIN_SUBJECT_BYTES] = "";
 	size_t count = 0, used = 0;
@@ -67,7 +71,8 @@ static enum chain_status kernel_find(const char *folder, const struct bake_tree 
 		}
 		*out = node->path;
 		if (used < sizeof(names) - 1)
-			used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", count ? ", " : "", node->path);
+			used +=
+			    (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", count ? ", " : "", node->path);
 		count++;
 	}
 	if (count == 0)
@@ -96,7 +101,7 @@ static char *folder_name(const char *folder)
 static enum chain_status folder_read(struct bake_job *job, struct bake_tree *tree, struct chain_error *err)
 {
 	char root[] = "/", here[] = ".";
-	const struct chain_config_file all = { .path = root, .from = here, .mode = CHAIN_CONFIG_MODE_AS_IS };
+	const struct chain_config_file all = {.path = root, .from = here, .mode = CHAIN_CONFIG_MODE_AS_IS};
 	const char *kernel = NULL;
 	char *name = NULL, *source = NULL, *text = NULL;
 	enum chain_status status = bake_tree_add(tree, job->input, &all, err);
@@ -108,8 +113,8 @@ static enum chain_status folder_read(struct bake_job *job, struct bake_tree *tre
 	name = folder_name(job->input);
 	if (name && asprintf(&source, "fs:%s", kernel) < 0)
 		source = NULL;
-	json_t *doc = json_pack("{s:i, s:s, s:[{s:s, s:s}]}", "kchain", 1, "name", name ? name : "", "steps", "name", "kernel", "boot",
-				source ? source : "");
+	json_t *doc = json_pack("{s:i, s:s, s:[{s:s, s:s}]}", "kchain", 1, "name", name ? name : "", "steps", "name",
+				"kernel", "boot", source ? source : "");
 
 	text = doc && name && source ? json_dumps(doc, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
 	json_decref(doc);

@@ -21,7 +21,8 @@ static enum chain_status read_file(void *ctx, const struct fs_spec *spec, uint64
 	return bake_tree_read(&((struct streams *)ctx)->tree, spec, offset, buf, count, err);
 }
 
-static enum chain_status write_image(void *ctx, uint64_t offset, const void *bytes, size_t count, struct chain_error *err)
+static enum chain_status write_image(void *ctx, uint64_t offset, const void *bytes, size_t count,
+				     struct chain_error *err)
 {
 	return bake_out_write(&((struct streams *)ctx)->out, offset, bytes, count, err);
 }
@@ -30,17 +31,22 @@ static enum chain_status stage_get(const struct bake_job *job, struct cmd_file *
 {
 	if (job->stage)
 		return cmd_file_load(job->stage, 0, out, err);
-	*out = (struct cmd_file){ .bytes = cmd_stage_elf, .bytes_count = (uint64_t)(cmd_stage_elf_end - cmd_stage_elf) };
+	*out = (struct cmd_file){.bytes = cmd_stage_elf, .bytes_count = (uint64_t)(cmd_stage_elf_end - cmd_stage_elf)};
 	return out->bytes_count > 0 ? CHAIN_OK : chain_fail_subject(err, CHAIN_E_BAKE_NO_STAGE, "kchain");
 }
 
 static enum chain_status write_all(struct bake_job *job, struct streams *streams, struct chain_error *err)
 {
 	struct chain_bake_request request = {
-		.name = job->name ? job->name : job->config.name, .base = job->base,
-		.flags = job->config.verify_all ? CHAIN_IMAGE_FLAG_VERIFY_ALL : 0,
-		.stage_subject = job->stage ? job->stage : "built-in stage", .specs = streams->tree.specs,
-		.spec_count = streams->tree.count, .source = read_file, .sink = write_image, .ctx = streams,
+	    .name = job->name ? job->name : job->config.name,
+	    .base = job->base,
+	    .flags = job->config.verify_all ? CHAIN_IMAGE_FLAG_VERIFY_ALL : 0,
+	    .stage_subject = job->stage ? job->stage : "built-in stage",
+	    .specs = streams->tree.specs,
+	    .spec_count = streams->tree.count,
+	    .source = read_file,
+	    .sink = write_image,
+	    .ctx = streams,
 	};
 	struct cmd_file stage;
 	enum chain_status status = stage_get(job, &stage, err);
@@ -55,7 +61,8 @@ static enum chain_status write_all(struct bake_job *job, struct streams *streams
 	return status;
 }
 
-/* What was written is read back for the checks: the kernels come from the image and not from files that may have changed. */
+/* What was written is read back for the checks: the kernels come from the image and not from files that may have
+ * changed. */
 static enum chain_status check(struct bake_job *job, struct bake_out *out, struct chain_error *err)
 {
 	const uint64_t bytes = job->result.file_bytes;
@@ -90,7 +97,7 @@ static bool exists(void *ctx, const char *path)
 
 enum chain_status bake_job_run(struct bake_job *job, struct chain_error *err)
 {
-	struct streams streams = { .out.fd = -1 };
+	struct streams streams = {.out.fd = -1};
 	enum chain_status status = bake_tree_init(&streams.tree, job->output, err);
 
 	if (status == CHAIN_OK)

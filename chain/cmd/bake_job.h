@@ -11,19 +11,21 @@
 
 struct bake_job {
 	/* what is asked for; borrowed */
-	const char *input;      /* a pipeline, or a folder */
-	const char *output;     /* null: NAME.elf in the current folder */
-	const char *name;       /* null: the pipeline's */
-	const char *stage;      /* file; null: the one inside the command */
+	const char *input;  /* a pipeline, or a folder */
+	const char *output; /* null: NAME.elf in the current folder */
+	const char *name;   /* null: the pipeline's */
+	const char *stage;  /* file; null: the one inside the command */
 	uint64_t base;
-	uint64_t memory_bytes;  /* 0: not checked whether the steps fit */
+	uint64_t memory_bytes; /* 0: not checked whether the steps fit */
 	bool progress;
 
 	/* what came of it; owned */
 	struct chain_config config;
-	char *output_made;      /* where `output` was null */
+	char *output_made; /* where `output` was null */
 	struct chain_bake_result result;
-	struct bake_step { char *kind; } *steps; /* of the kernel of each step, by name */
+	struct bake_step {
+		char *kind;
+	} * steps; /* of the kernel of each step, by name */
 };
 
 /* On failure no file is left; either way the job is to be freed. */

@@ -33,12 +33,13 @@ static enum chain_status io(const char *path, int number, struct chain_error *er
 
 enum chain_status bake_out_open(struct bake_out *out, const char *path, bool progress, struct chain_error *err)
 {
-	struct sigaction action = { .sa_handler = interrupted };
+	struct sigaction action = {.sa_handler = interrupted};
 	struct stat about;
 
-	*out = (struct bake_out){ .path = path, .fd = -1, .progress = progress };
+	*out = (struct bake_out){.path = path, .fd = -1, .progress = progress};
 	if (stat(path, &about) == 0 && !S_ISREG(about.st_mode))
-		return chain_fail(err, CHAIN_E_NOT_SUPPORTED, path, "an image can only be written to a regular file", 0, 0, 0, 0);
+		return chain_fail(err, CHAIN_E_NOT_SUPPORTED, path, "an image can only be written to a regular file", 0,
+				  0, 0, 0);
 	if (asprintf(&out->beside, "%s.XXXXXX", path) < 0) {
 		out->beside = NULL;
 		return chain_fail(err, CHAIN_E_NO_MEMORY, path, NULL, strlen(path) + 8, 0, 0, 0);
@@ -71,7 +72,8 @@ static void progress(struct bake_out *out)
 	char done[CMD_SIZE_BYTES];
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	const double since = (double)(now.tv_sec - out->shown.tv_sec) + (double)(now.tv_nsec - out->shown.tv_nsec) * 1e-9;
+	const double since =
+	    (double)(now.tv_sec - out->shown.tv_sec) + (double)(now.tv_nsec - out->shown.tv_nsec) * 1e-9;
 	const double all = (double)(now.tv_sec - out->start.tv_sec) + (double)(now.tv_nsec - out->start.tv_nsec) * 1e-9;
 
 	if (all < 1.0 || since < (terminal ? 0.1 : 5.0))
@@ -80,7 +82,8 @@ static void progress(struct bake_out *out)
 	fprintf(stderr, terminal ? "\r%s written\033[K" : "%s written\n", cmd_size_text(out->written, done));
 }
 
-enum chain_status bake_out_write(struct bake_out *out, uint64_t offset, const void *bytes, size_t count, struct chain_error *err)
+enum chain_status bake_out_write(struct bake_out *out, uint64_t offset, const void *bytes, size_t count,
+				 struct chain_error *err)
 {
 	const char *at = bytes;
 

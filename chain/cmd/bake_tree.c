@@ -31,7 +31,7 @@ enum chain_status bake_tree_init(struct bake_tree *tree, const char *output, str
 	const char *epoch = getenv("SOURCE_DATE_EPOCH");
 	struct stat about;
 
-	*tree = (struct bake_tree){ .fd = -1 };
+	*tree = (struct bake_tree){.fd = -1};
 	if (output && stat(output, &about) == 0) {
 		tree->skip_dev = about.st_dev;
 		tree->skip_ino = about.st_ino;
@@ -58,7 +58,7 @@ void bake_tree_free(struct bake_tree *tree)
 	free(tree->specs);
 	if (tree->fd >= 0)
 		close(tree->fd);
-	*tree = (struct bake_tree){ .fd = -1 };
+	*tree = (struct bake_tree){.fd = -1};
 }
 
 /* Adds an empty node; takes `path` and `host`, on failure too. */
@@ -84,7 +84,8 @@ static struct bake_node *node_new(struct bake_tree *tree, char *path, char *host
 	}
 	node->path = path;
 	node->host = host;
-	node->spec = (struct fs_spec){ .path = path, .type = FS_REGULAR, .mode = 0644, .mtime = tree->mtime, .cookie = node };
+	node->spec =
+	    (struct fs_spec){.path = path, .type = FS_REGULAR, .mode = 0644, .mtime = tree->mtime, .cookie = node};
 	tree->v[tree->count++] = node;
 	return node;
 }
@@ -94,12 +95,16 @@ static char *join(const char *folder, const char *name)
 	const size_t bytes = strlen(folder);
 	char *path;
 
-	return asprintf(&path, "%s%s%s", folder, bytes > 0 && folder[bytes - 1] == '/' ? "" : "/", name) < 0 ? NULL : path;
+	return asprintf(&path, "%s%s%s", folder, bytes > 0 && folder[bytes - 1] == '/' ? "" : "/", name) < 0 ? NULL
+													     : path;
 }
 
 static const char *type_name(mode_t mode)
 {
-	return S_ISCHR(mode) || S_ISBLK(mode) ? "a device" : S_ISFIFO(mode) ? "a pipe" : S_ISSOCK(mode) ? "a socket" : "of no known type";
+	return S_ISCHR(mode) || S_ISBLK(mode) ? "a device"
+	       : S_ISFIFO(mode)		      ? "a pipe"
+	       : S_ISSOCK(mode)		      ? "a socket"
+					      : "of no known type";
 }
 
 static enum chain_status link_read(struct bake_node *node, uint64_t size, struct chain_error *err)
@@ -122,12 +127,12 @@ static enum chain_status link_read(struct bake_node *node, uint64_t size, struct
 	return CHAIN_OK;
 }
 
-static enum chain_status walk(struct bake_tree *tree, const char *path, const char *host, const struct chain_config_file *file,
-			      struct chain_error *err);
+static enum chain_status walk(struct bake_tree *tree, const char *path, const char *host,
+			      const struct chain_config_file *file, struct chain_error *err);
 
 /* Takes `path` and `host`. */
-static enum chain_status add(struct bake_tree *tree, char *path, char *host, bool follow, const struct chain_config_file *file,
-			     struct chain_error *err)
+static enum chain_status add(struct bake_tree *tree, char *path, char *host, bool follow,
+			     const struct chain_config_file *file, struct chain_error *err)
 {
 	struct stat about;
 	json_t *text = path ? json_string(path) : NULL;
@@ -169,8 +174,8 @@ static enum chain_status add(struct bake_tree *tree, char *path, char *host, boo
 	return CHAIN_OK;
 }
 
-static enum chain_status walk(struct bake_tree *tree, const char *path, const char *host, const struct chain_config_file *file,
-			      struct chain_error *err)
+static enum chain_status walk(struct bake_tree *tree, const char *path, const char *host,
+			      const struct chain_config_file *file, struct chain_error *err)
 {
 	enum chain_status status = CHAIN_OK;
 	DIR *folder = opendir(host);
@@ -193,7 +198,8 @@ static enum chain_status walk(struct bake_tree *tree, const char *path, const ch
 	return status;
 }
 
-enum chain_status bake_tree_add(struct bake_tree *tree, const char *dir, const struct chain_config_file *file, struct chain_error *err)
+enum chain_status bake_tree_add(struct bake_tree *tree, const char *dir, const struct chain_config_file *file,
+				struct chain_error *err)
 {
 	char *path = strdup(file->path);
 	size_t bytes = path ? strlen(path) : 0;
@@ -202,7 +208,11 @@ enum chain_status bake_tree_add(struct bake_tree *tree, const char *dir, const s
 		path[--bytes] = '\0';
 	const bool alone = file->from[0] == '/' || strcmp(dir, ".") == 0, here = strcmp(file->from, ".") == 0;
 
-	return add(tree, path, alone ? strdup(file->from) : here ? strdup(dir) : join(dir, file->from), true, file, err);
+	return add(tree, path,
+		   alone  ? strdup(file->from)
+		   : here ? strdup(dir)
+			  : join(dir, file->from),
+		   true, file, err);
 }
 
 enum chain_status bake_tree_add_text(struct bake_tree *tree, const char *path, char *text, struct chain_error *err)
@@ -238,7 +248,8 @@ static int by_size(const void *a, const void *b)
 {
 	const struct bake_node *x = *(struct bake_node *const *)a, *y = *(struct bake_node *const *)b;
 
-	return x->spec.size_bytes != y->spec.size_bytes ? (x->spec.size_bytes < y->spec.size_bytes ? -1 : 1) : strcmp(x->path, y->path);
+	return x->spec.size_bytes != y->spec.size_bytes ? (x->spec.size_bytes < y->spec.size_bytes ? -1 : 1)
+							: strcmp(x->path, y->path);
 }
 
 /* The root needs no node, and a folder that two entries of "files" fill is one folder. */
@@ -251,8 +262,9 @@ static void folders_merge(struct bake_tree *tree)
 		struct bake_node *node = tree->v[i];
 		const bool folder = node->spec.type == FS_DIRECTORY;
 
-		if (folder && (strcmp(node->path, "/") == 0 || (kept > 0 && tree->v[kept - 1]->spec.type == FS_DIRECTORY &&
-								 strcmp(tree->v[kept - 1]->path, node->path) == 0)))
+		if (folder &&
+		    (strcmp(node->path, "/") == 0 || (kept > 0 && tree->v[kept - 1]->spec.type == FS_DIRECTORY &&
+						      strcmp(tree->v[kept - 1]->path, node->path) == 0)))
 			node_free(node);
 		else
 			tree->v[kept++] = node;
@@ -343,12 +355,13 @@ static enum chain_status file_open(struct bake_tree *tree, const struct bake_nod
 		return io(node->host, errno, err);
 	if ((uint64_t)about.st_size != node->spec.size_bytes || about.st_mtim.tv_sec != node->mtime.tv_sec ||
 	    about.st_mtim.tv_nsec != node->mtime.tv_nsec)
-		return chain_fail(err, CHAIN_E_BAKE_CHANGED, node->host, "its size or time is another than a moment ago", 0, 0, 0, 0);
+		return chain_fail(err, CHAIN_E_BAKE_CHANGED, node->host,
+				  "its size or time is another than a moment ago", 0, 0, 0, 0);
 	return CHAIN_OK;
 }
 
-enum chain_status bake_tree_read(struct bake_tree *tree, const struct fs_spec *spec, uint64_t offset, void *buf, size_t count,
-				 struct chain_error *err)
+enum chain_status bake_tree_read(struct bake_tree *tree, const struct fs_spec *spec, uint64_t offset, void *buf,
+				 size_t count, struct chain_error *err)
 {
 	const struct bake_node *node = spec->cookie;
 	char *at = buf;

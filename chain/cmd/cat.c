@@ -11,7 +11,7 @@
 static enum chain_status find(const struct image_file *file, const char *image, const char *path, bool manifest,
 			      const uint8_t **out, uint64_t *out_count, struct chain_error *err)
 {
-	struct chain_error inner = { .status = CHAIN_OK };
+	struct chain_error inner = {.status = CHAIN_OK};
 	uint8_t digest[CHAIN_SHA256_BYTES];
 
 	if (manifest) {
@@ -44,13 +44,19 @@ int cmd_cat(int argc, char **argv)
 {
 	bool json = false, manifest = false;
 	const struct cmd_opt opts[] = {
-		{ "manifest", 0, CMD_OPT_FLAG, NULL, "print the manifest; its SHA-256 is the image's id", &manifest },
-		{ "json", 0, CMD_OPT_FLAG, NULL, "print path, size, digest and, of a text, the text as JSON", &json },
+	    {"manifest", 0, CMD_OPT_FLAG, NULL, "print the manifest; its SHA-256 is the image's id", &manifest},
+	    {"json", 0, CMD_OPT_FLAG, NULL, "print path, size, digest and, of a text, the text as JSON", &json},
 	};
-	const struct cmd_spec spec = { .command = "cat", .operands = "IMAGE [PATH]", .opts = opts, .opt_count = 2, .least = 1, .most = 2,
-				       .about = "Prints a file baked into an image. Nothing is printed of a file that is damaged.",
-				       .epilog = "kchain cat IMAGE --manifest | sha256sum" };
-	struct chain_error err = { .status = CHAIN_OK };
+	const struct cmd_spec spec = {
+	    .command = "cat",
+	    .operands = "IMAGE [PATH]",
+	    .opts = opts,
+	    .opt_count = 2,
+	    .least = 1,
+	    .most = 2,
+	    .about = "Prints a file baked into an image. Nothing is printed of a file that is damaged.",
+	    .epilog = "kchain cat IMAGE --manifest | sha256sum"};
+	struct chain_error err = {.status = CHAIN_OK};
 	struct image_file file;
 	struct cmd_args args;
 	const uint8_t *bytes;
@@ -60,7 +66,8 @@ int cmd_cat(int argc, char **argv)
 	if (code >= 0)
 		return code;
 	if (manifest != (args.count == 1)) {
-		code = cmd_usage("cat", manifest ? "--manifest takes no PATH" : "which file? Give a PATH, or --manifest");
+		code =
+		    cmd_usage("cat", manifest ? "--manifest takes no PATH" : "which file? Give a PATH, or --manifest");
 	} else if (image_file_open(args.v[0], &file, &err) != CHAIN_OK) {
 		code = cmd_refuse(&err, json);
 	} else {

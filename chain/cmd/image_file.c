@@ -10,13 +10,13 @@ enum chain_status image_file_error(const char *path, const struct chain_error *i
 	char subject[2 * CHAIN_SUBJECT_BYTES];
 
 	(void)snprintf(subject, sizeof(subject), "%s: %s", path, inner->subject);
-	return chain_fail(err, inner->status, subject, inner->detail, inner->number[0], inner->number[1], inner->number[2],
-			  inner->number[3]);
+	return chain_fail(err, inner->status, subject, inner->detail, inner->number[0], inner->number[1],
+			  inner->number[2], inner->number[3]);
 }
 
 enum chain_status image_file_open(const char *path, struct image_file *out, struct chain_error *err)
 {
-	struct chain_error inner = { .status = CHAIN_OK };
+	struct chain_error inner = {.status = CHAIN_OK};
 	enum chain_status status = cmd_file_load(path, 0, &out->file, err);
 
 	if (status != CHAIN_OK)

@@ -1,7 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: `kchain inspect`: what an image is made of and what takes the space; of any other file, what kind of kernel it is. */
+/* Owns: `kchain inspect`: what an image is made of and what takes the space; of any other file, what kind of kernel it
+ * is. */
 
 #include "image_file.h"
 
@@ -23,7 +24,8 @@ static json_t *hex(uint64_t value)
 
 static json_t *part(const char *name, uint64_t offset, uint64_t bytes, uint64_t phys, uint64_t memory)
 {
-	json_t *row = json_pack("{s:s, s:I, s:I}", "name", name, "offset", (json_int_t)offset, "bytes", (json_int_t)bytes);
+	json_t *row =
+	    json_pack("{s:s, s:I, s:I}", "name", name, "offset", (json_int_t)offset, "bytes", (json_int_t)bytes);
 
 	if (memory) {
 		json_object_set_new(row, "phys", hex(phys));
@@ -45,9 +47,11 @@ static json_t *parts(const struct chain_image *image)
 			stage_bytes = entry.bytes;
 	json_array_append_new(rows, part("elf", 0, h->file_base, 0, 0));
 	json_array_append_new(rows, part("stage", h->file_base, stage_bytes, h->base, h->stage_bytes));
-	json_array_append_new(rows, part("manifest", h->file_manifest, h->manifest_bytes, h->base + h->manifest_offset, h->manifest_bytes));
+	json_array_append_new(rows, part("manifest", h->file_manifest, h->manifest_bytes, h->base + h->manifest_offset,
+					 h->manifest_bytes));
 	json_array_append_new(rows, part("fs-meta", h->file_fs, meta, fs, meta));
-	json_array_append_new(rows, part("files", h->file_fs + meta, h->fs_bytes - meta, fs + meta, h->fs_memory_bytes - meta));
+	json_array_append_new(
+	    rows, part("files", h->file_fs + meta, h->fs_bytes - meta, fs + meta, h->fs_memory_bytes - meta));
 	json_array_append_new(rows, part("sections", end, image->bytes_count - end, 0, 0));
 	return rows;
 }
@@ -79,8 +83,8 @@ static bool files(const struct chain_image *image, json_t *doc)
 	}
 	qsort(v, count, sizeof(*v), by_size);
 	for (uint64_t i = 0; i < count && i < LARGEST; i++)
-		json_array_append_new(largest, json_pack("{s:o, s:I}", "path", json_stringn(v[i].path, v[i].path_bytes), "bytes",
-							 (json_int_t)v[i].bytes));
+		json_array_append_new(largest, json_pack("{s:o, s:I}", "path", json_stringn(v[i].path, v[i].path_bytes),
+							 "bytes", (json_int_t)v[i].bytes));
 	free(v);
 	json_object_set_new(doc, "files", json_integer((json_int_t)count));
 	json_object_set_new(doc, "links", json_integer((json_int_t)links));
@@ -100,19 +104,21 @@ static const char *kernel_kind(const struct chain_image *image, const char *sour
 		return "fetched at boot";
 	if (chain_image_file(image, source + 3, &bytes, &count, digest, NULL) != CHAIN_OK)
 		return "missing or damaged";
-	return chain_kernel_probe(bytes, count, source, &kind, NULL) == CHAIN_OK ? chain_kernel_kind_name(kind) : "not a kernel";
+	return chain_kernel_probe(bytes, count, source, &kind, NULL) == CHAIN_OK ? chain_kernel_kind_name(kind)
+										 : "not a kernel";
 }
 
 static json_t *step_json(const struct chain_image *image, const struct chain_step *step)
 {
-	return json_pack("{s:s, s:s, s:s, s:s}", "name", step->name, "does", step->kind == CHAIN_STEP_BOOT ? "boot" : "call", "source",
-			 step->source, "kernel", kernel_kind(image, step->source));
+	return json_pack("{s:s, s:s, s:s, s:s}", "name", step->name, "does",
+			 step->kind == CHAIN_STEP_BOOT ? "boot" : "call", "source", step->source, "kernel",
+			 kernel_kind(image, step->source));
 }
 
 /* An image whose pipeline can't be read is still worth a look: the reason stands in its place. */
 static void pipeline(const struct chain_image *image, json_t *doc)
 {
-	struct chain_error err = { .status = CHAIN_OK };
+	struct chain_error err = {.status = CHAIN_OK};
 	uint8_t digest[CHAIN_SHA256_BYTES];
 	struct chain_config config;
 	const uint8_t *bytes;
@@ -146,8 +152,8 @@ static json_t *image_json(const struct image_file *file, const char *path)
 {
 	const struct chain_image_header *h = &file->image.header;
 	char id[IMAGE_ID_BYTES];
-	json_t *doc = json_pack("{s:s, s:s, s:s, s:s, s:I}", "file", path, "kind", "image", "id", image_id_text(h->id, id), "name",
-				h->name, "bytes", (json_int_t)file->file.bytes_count);
+	json_t *doc = json_pack("{s:s, s:s, s:s, s:s, s:I}", "file", path, "kind", "image", "id",
+				image_id_text(h->id, id), "name", h->name, "bytes", (json_int_t)file->file.bytes_count);
 
 	json_object_set_new(doc, "base", hex(h->base));
 	json_object_set_new(doc, "memory_end", hex(h->base + h->fs_offset + h->fs_memory_bytes));
@@ -180,8 +186,7 @@ static void names_print(const char *label, const json_t *names)
 	if (json_array_size(names) == 0)
 		return;
 	printf("  %-9s", label);
-	json_array_foreach(names, i, name)
-		printf(" %s", json_string_value(name));
+	json_array_foreach(names, i, name) printf(" %s", json_string_value(name));
 	putchar('\n');
 }
 
@@ -191,39 +196,42 @@ static void image_print(const json_t *doc)
 	const json_t *row;
 	size_t i;
 
-	printf("%s%s%s  %s, a baked image\n", cmd_style(stdout, CMD_BOLD), text_of(doc, "file"), cmd_style(stdout, CMD_PLAIN),
-	       cmd_size_text(number(doc, "bytes"), size));
+	printf("%s%s%s  %s, a baked image\n", cmd_style(stdout, CMD_BOLD), text_of(doc, "file"),
+	       cmd_style(stdout, CMD_PLAIN), cmd_size_text(number(doc, "bytes"), size));
 	printf("  name      %s\n  id        %s\n", text_of(doc, "name"), text_of(doc, "id"));
 	printf("  memory    %s to %s\n", text_of(doc, "base"), text_of(doc, "memory_end"));
 	json_array_foreach(json_object_get(doc, "parts"), i, row)
-		printf("  %-9s %10s%s%s\n", text_of(row, "name"), cmd_size_text(number(row, "bytes"), size),
-		       json_object_get(row, "phys") ? "  at " : "", text_of(row, "phys"));
-	printf("  %llu files, %llu links, %s of content", (unsigned long long)number(doc, "files"), (unsigned long long)number(doc, "links"),
-	       cmd_size_text(number(doc, "content_bytes"), content));
+	    printf("  %-9s %10s%s%s\n", text_of(row, "name"), cmd_size_text(number(row, "bytes"), size),
+		   json_object_get(row, "phys") ? "  at " : "", text_of(row, "phys"));
+	printf("  %llu files, %llu links, %s of content", (unsigned long long)number(doc, "files"),
+	       (unsigned long long)number(doc, "links"), cmd_size_text(number(doc, "content_bytes"), content));
 	puts(json_array_size(json_object_get(doc, "largest")) ? "; the largest:" : "");
 	json_array_foreach(json_object_get(doc, "largest"), i, row)
-		printf("    %10s  %s\n", cmd_size_text(number(row, "bytes"), size), text_of(row, "path"));
+	    printf("    %10s  %s\n", cmd_size_text(number(row, "bytes"), size), text_of(row, "path"));
 	if (json_object_get(doc, "pipeline_error"))
-		printf("  %spipeline: %s%s\n", cmd_style(stdout, CMD_RED), text_of(doc, "pipeline_error"), cmd_style(stdout, CMD_PLAIN));
+		printf("  %spipeline: %s%s\n", cmd_style(stdout, CMD_RED), text_of(doc, "pipeline_error"),
+		       cmd_style(stdout, CMD_PLAIN));
 	json_array_foreach(json_object_get(doc, "steps"), i, row)
-		printf("  step %zu    %s: %ss %s (%s)\n", i + 1, text_of(row, "name"), text_of(row, "does"), text_of(row, "source"),
-		       text_of(row, "kernel"));
+	    printf("  step %zu    %s: %ss %s (%s)\n", i + 1, text_of(row, "name"), text_of(row, "does"),
+		   text_of(row, "source"), text_of(row, "kernel"));
 	names_print("net", json_object_get(doc, "net"));
 	names_print("block", json_object_get(doc, "block"));
 }
 
 /* A kernel that is not an image: its kind and where it wants to go. */
-static enum chain_status kernel_json(const struct cmd_file *file, const char *path, json_t **out, struct chain_error *err)
+static enum chain_status kernel_json(const struct cmd_file *file, const char *path, json_t **out,
+				     struct chain_error *err)
 {
 	struct chain_multiboot_kernel kernel;
-	struct chain_error inner = { .status = CHAIN_OK };
+	struct chain_error inner = {.status = CHAIN_OK};
 	enum chain_kernel_kind kind;
 	char text[1024];
 	const enum chain_status status = chain_kernel_probe(file->bytes, file->bytes_count, path, &kind, err);
 
 	if (status != CHAIN_OK)
 		return status;
-	*out = json_pack("{s:s, s:s, s:I}", "file", path, "kind", chain_kernel_kind_name(kind), "bytes", (json_int_t)file->bytes_count);
+	*out = json_pack("{s:s, s:s, s:I}", "file", path, "kind", chain_kernel_kind_name(kind), "bytes",
+			 (json_int_t)file->bytes_count);
 	if (chain_multiboot_kernel_read(&kernel, file->bytes, file->bytes_count, path, &inner) != CHAIN_OK) {
 		(void)chain_error_format(&inner, text, sizeof(text));
 		json_object_set_new(*out, "problem", json_string(text));
@@ -234,8 +242,9 @@ static enum chain_status kernel_json(const struct cmd_file *file, const char *pa
 	for (size_t i = 0; i < kernel.segment_count; i++) {
 		const struct chain_segment *s = &kernel.segments[i];
 
-		json_array_append_new(segments, json_pack("{s:o, s:I, s:I}", "phys", hex(s->phys.base), "file_bytes", (json_int_t)s->file_bytes,
-							  "memory_bytes", (json_int_t)chain_range_bytes(s->phys)));
+		json_array_append_new(segments, json_pack("{s:o, s:I, s:I}", "phys", hex(s->phys.base), "file_bytes",
+							  (json_int_t)s->file_bytes, "memory_bytes",
+							  (json_int_t)chain_range_bytes(s->phys)));
 	}
 	json_object_set_new(*out, "entry", hex(kernel.entry));
 	json_object_set_new(*out, "segments", segments);
@@ -256,8 +265,8 @@ static void kernel_print(const json_t *doc)
 	}
 	printf("  entry     %s\n", text_of(doc, "entry"));
 	json_array_foreach(json_object_get(doc, "segments"), i, row)
-		printf("  segment   %s: %s of the file, %s of memory\n", text_of(row, "phys"), cmd_size_text(number(row, "file_bytes"), size),
-		       cmd_size_text(number(row, "memory_bytes"), memory));
+	    printf("  segment   %s: %s of the file, %s of memory\n", text_of(row, "phys"),
+		   cmd_size_text(number(row, "file_bytes"), size), cmd_size_text(number(row, "memory_bytes"), memory));
 }
 
 static enum chain_status look(const char *path, json_t **out, struct chain_error *err)
@@ -285,11 +294,17 @@ static enum chain_status look(const char *path, json_t **out, struct chain_error
 int cmd_inspect(int argc, char **argv)
 {
 	bool json = false;
-	const struct cmd_opt opts[] = { { "json", 0, CMD_OPT_FLAG, NULL, "print one JSON object instead of text", &json } };
-	const struct cmd_spec spec = { .command = "inspect", .operands = "IMAGE|KERNEL", .opts = opts, .opt_count = 1, .least = 1, .most = 1,
-				       .about = "Says what an image is made of, what takes the space and what its pipeline does; of any\n"
-						"other file, what kind of kernel it is, or why it is none." };
-	struct chain_error err = { .status = CHAIN_OK };
+	const struct cmd_opt opts[] = {{"json", 0, CMD_OPT_FLAG, NULL, "print one JSON object instead of text", &json}};
+	const struct cmd_spec spec = {
+	    .command = "inspect",
+	    .operands = "IMAGE|KERNEL",
+	    .opts = opts,
+	    .opt_count = 1,
+	    .least = 1,
+	    .most = 1,
+	    .about = "Says what an image is made of, what takes the space and what its pipeline does; of any\n"
+		     "other file, what kind of kernel it is, or why it is none."};
+	struct chain_error err = {.status = CHAIN_OK};
 	struct cmd_args args;
 	json_t *doc = NULL;
 	int code = cmd_parse(&spec, argc, argv, &args);

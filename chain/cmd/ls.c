@@ -36,7 +36,8 @@ static void name_print(const char *name)
 		putchar((unsigned char)*name < 0x20 || *name == 0x7f ? '?' : *name);
 }
 
-static enum chain_status target_read(const struct listing *l, const struct fs_node *node, char **out, struct chain_error *err)
+static enum chain_status target_read(const struct listing *l, const struct fs_node *node, char **out,
+				     struct chain_error *err)
 {
 	*out = NULL;
 	if (node->type != FS_SYMLINK)
@@ -51,7 +52,7 @@ static enum chain_status target_read(const struct listing *l, const struct fs_no
 
 static enum chain_status node_show(struct listing *l, const struct fs_node *node, struct chain_error *err)
 {
-	static const char *const kinds[] = { "?", "file", "folder", "device", "device", "pipe", "socket", "link" };
+	static const char *const kinds[] = {"?", "file", "folder", "device", "device", "pipe", "socket", "link"};
 	const char *path = l->path[0] ? l->path : "/";
 	char *target, mode[11], date[32] = "";
 	const time_t when = (time_t)node->mtime;
@@ -64,9 +65,10 @@ static enum chain_status node_show(struct listing *l, const struct fs_node *node
 	}
 	mode_text(node, mode);
 	if (l->list) {
-		json_t *entry = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "path", path, "type", kinds[node->type & 7], "mode",
-					  (json_int_t)node->mode, "uid", (json_int_t)node->uid, "gid", (json_int_t)node->gid, "links",
-					  (json_int_t)node->nlink, "bytes", (json_int_t)node->size_bytes, "mtime", (json_int_t)node->mtime);
+		json_t *entry = json_pack(
+		    "{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "path", path, "type", kinds[node->type & 7], "mode",
+		    (json_int_t)node->mode, "uid", (json_int_t)node->uid, "gid", (json_int_t)node->gid, "links",
+		    (json_int_t)node->nlink, "bytes", (json_int_t)node->size_bytes, "mtime", (json_int_t)node->mtime);
 		if (target)
 			json_object_set_new(entry, "target", json_string(target));
 		json_array_append_new(l->list, entry);
@@ -74,7 +76,8 @@ static enum chain_status node_show(struct listing *l, const struct fs_node *node
 		if (l->details) {
 			if (gmtime_r(&when, &tm))
 				(void)strftime(date, sizeof(date), "%Y-%m-%d %H:%M", &tm);
-			printf("%s %3u %5u %5u %12llu %s ", mode, node->nlink, node->uid, node->gid, (unsigned long long)node->size_bytes, date);
+			printf("%s %3u %5u %5u %12llu %s ", mode, node->nlink, node->uid, node->gid,
+			       (unsigned long long)node->size_bytes, date);
 		}
 		name_print(path);
 		if (l->details && target) {
@@ -98,7 +101,8 @@ static enum chain_status entry_show(void *ctx, const struct fs_dirent *entry, st
 	struct fs_node node;
 
 	if (entry->name_bytes + 2 > sizeof(l->path) - used)
-		return chain_fail(err, CHAIN_E_LIMIT, l->path, NULL, used + entry->name_bytes + 1, sizeof(l->path) - 1, 0, 0);
+		return chain_fail(err, CHAIN_E_LIMIT, l->path, NULL, used + entry->name_bytes + 1, sizeof(l->path) - 1,
+				  0, 0);
 	l->path[used] = '/';
 	memcpy(l->path + used + 1, entry->name, entry->name_bytes);
 	l->path[used + 1 + entry->name_bytes] = '\0';
@@ -143,12 +147,18 @@ int cmd_ls(int argc, char **argv)
 {
 	bool json = false, details = false;
 	const struct cmd_opt opts[] = {
-		{ "long", 'l', CMD_OPT_FLAG, NULL, "with mode, links, owner, group, size and time (UTC)", &details },
-		{ "json", 0, CMD_OPT_FLAG, NULL, "print one JSON array instead of text", &json },
+	    {"long", 'l', CMD_OPT_FLAG, NULL, "with mode, links, owner, group, size and time (UTC)", &details},
+	    {"json", 0, CMD_OPT_FLAG, NULL, "print one JSON array instead of text", &json},
 	};
-	const struct cmd_spec spec = { .command = "ls", .operands = "IMAGE [PATH]", .opts = opts, .opt_count = 2, .least = 1, .most = 2,
-				       .about = "Lists what is baked into an image, or what of it is at PATH and below." };
-	struct chain_error err = { .status = CHAIN_OK }, inner = { .status = CHAIN_OK };
+	const struct cmd_spec spec = {.command = "ls",
+				      .operands = "IMAGE [PATH]",
+				      .opts = opts,
+				      .opt_count = 2,
+				      .least = 1,
+				      .most = 2,
+				      .about =
+					  "Lists what is baked into an image, or what of it is at PATH and below."};
+	struct chain_error err = {.status = CHAIN_OK}, inner = {.status = CHAIN_OK};
 	struct image_file file;
 	struct cmd_args args;
 	int code = cmd_parse(&spec, argc, argv, &args);
@@ -158,7 +168,7 @@ int cmd_ls(int argc, char **argv)
 	if (image_file_open(args.v[0], &file, &err) != CHAIN_OK) {
 		code = cmd_refuse(&err, json);
 	} else {
-		struct listing l = { .fs = &file.image.fs, .details = details, .list = json ? json_array() : NULL };
+		struct listing l = {.fs = &file.image.fs, .details = details, .list = json ? json_array() : NULL};
 
 		if (list(&l, args.count > 1 ? args.v[1] : "/", &inner) != CHAIN_OK) {
 			json_decref(l.list);

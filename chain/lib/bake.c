@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Lays an image out and writes it: all places are final before the first byte goes to the sink; digests that are only known
- * when the data has gone by (the manifest's lines, and the id of it all) are written behind. */
+/* Lays an image out and writes it: all places are final before the first byte goes to the sink; digests that are only
+ * known when the data has gone by (the manifest's lines, and the id of it all) are written behind. */
 #include "bake_internal.h"
 
 #include <stdlib.h>
@@ -18,15 +18,16 @@ struct bake {
 	const struct fs_placed *placed;
 	size_t placed_count;
 	struct bake_entry *entries; /* owned */
-	uint8_t *meta;              /* owned: the filesystem's metadata, hashed when it is complete */
+	uint8_t *meta;		    /* owned: the filesystem's metadata, hashed when it is complete */
 	uint64_t meta_bytes;
-	struct chain_sha256 given;  /* of a file whose digest was given, as it goes by */
+	struct chain_sha256 given; /* of a file whose digest was given, as it goes by */
 	struct bake_part_line lines[BAKE_PART_LINES];
 };
 
 const char *chain_bake_part_name(enum chain_bake_part_kind kind)
 {
-	static const char *const names[CHAIN_BAKE_PART_COUNT] = { "elf", "stage", "manifest", "fs-meta", "files", "sections" };
+	static const char *const names[CHAIN_BAKE_PART_COUNT] = {"elf",	    "stage", "manifest",
+								 "fs-meta", "files", "sections"};
 
 	return (unsigned)kind < CHAIN_BAKE_PART_COUNT ? names[kind] : "unknown";
 }
@@ -37,7 +38,8 @@ static enum chain_status path_check(const struct fs_spec *spec, struct chain_err
 		return chain_fail(err, CHAIN_E_LIMIT, spec->path, NULL, strlen(spec->path), PATH_MAX_BYTES, 0, 0);
 	for (const unsigned char *c = (const unsigned char *)spec->path; *c; c++)
 		if (*c < 0x20 || *c == 0x7f)
-			return chain_fail(err, CHAIN_E_BAKE_PATH, spec->path, "a path can't hold control characters", 0, 0, 0, 0);
+			return chain_fail(err, CHAIN_E_BAKE_PATH, spec->path, "a path can't hold control characters", 0,
+					  0, 0, 0);
 	if (spec->type != FS_REGULAR && spec->type != FS_DIRECTORY && spec->type != FS_SYMLINK)
 		return chain_fail(err, CHAIN_E_BAKE_NOT_BAKEABLE, spec->path, "a device, pipe or socket", 0, 0, 0, 0);
 	return CHAIN_OK;
@@ -80,8 +82,8 @@ static enum chain_status tree_layout(struct bake *bake, struct chain_error *err)
 	for (size_t i = 0; i < bake->placed_count; i++) {
 		const struct fs_placed *p = &bake->placed[i];
 
-		bake->entries[i] = (struct bake_entry){ .path = p->spec->path, .bytes = p->size_bytes,
-							.link = p->spec->type == FS_SYMLINK };
+		bake->entries[i] = (struct bake_entry){
+		    .path = p->spec->path, .bytes = p->size_bytes, .link = p->spec->type == FS_SYMLINK};
 		bake->result->content_bytes += p->size_bytes;
 		if (p->shared)
 			bake->result->shared_bytes += p->size_bytes;
@@ -110,15 +112,15 @@ static void places_set(struct bake *bake, uint64_t manifest_bytes)
 
 	const uint64_t fs_phys = base + h->fs_offset, meta = bake->meta_bytes;
 	const struct chain_bake_part parts[CHAIN_BAKE_PART_COUNT] = {
-		[CHAIN_BAKE_ELF] = { 0, BAKE_BLOCK, 0, 0 },
-		[CHAIN_BAKE_STAGE] = { h->file_base, stage_bytes, base, bake->stage.memory_bytes },
-		[CHAIN_BAKE_MANIFEST] = { h->file_manifest, manifest_bytes, base + h->manifest_offset, manifest_bytes },
-		[CHAIN_BAKE_FS_META] = { h->file_fs, meta, fs_phys, meta },
-		[CHAIN_BAKE_FILES] = { h->file_fs + meta, fs_bytes - meta, fs_phys + meta, h->fs_memory_bytes - meta },
-		[CHAIN_BAKE_SECTIONS] = { h->file_fs + fs_bytes, 0, 0, 0 },
+	    [CHAIN_BAKE_ELF] = {0, BAKE_BLOCK, 0, 0},
+	    [CHAIN_BAKE_STAGE] = {h->file_base, stage_bytes, base, bake->stage.memory_bytes},
+	    [CHAIN_BAKE_MANIFEST] = {h->file_manifest, manifest_bytes, base + h->manifest_offset, manifest_bytes},
+	    [CHAIN_BAKE_FS_META] = {h->file_fs, meta, fs_phys, meta},
+	    [CHAIN_BAKE_FILES] = {h->file_fs + meta, fs_bytes - meta, fs_phys + meta, h->fs_memory_bytes - meta},
+	    [CHAIN_BAKE_SECTIONS] = {h->file_fs + fs_bytes, 0, 0, 0},
 	};
-	static const enum chain_bake_part_kind lines[BAKE_PART_LINES] = { CHAIN_BAKE_ELF, CHAIN_BAKE_STAGE, CHAIN_BAKE_FS_META,
-									  CHAIN_BAKE_SECTIONS };
+	static const enum chain_bake_part_kind lines[BAKE_PART_LINES] = {CHAIN_BAKE_ELF, CHAIN_BAKE_STAGE,
+									 CHAIN_BAKE_FS_META, CHAIN_BAKE_SECTIONS};
 	uint8_t sections[BAKE_SECTIONS_MAX];
 
 	memcpy(out->parts, parts, sizeof(parts));
@@ -126,12 +128,13 @@ static void places_set(struct bake *bake, uint64_t manifest_bytes)
 	out->parts[CHAIN_BAKE_SECTIONS].bytes = bake_elf_sections(out, sections);
 	out->file_bytes = out->parts[CHAIN_BAKE_SECTIONS].offset + out->parts[CHAIN_BAKE_SECTIONS].bytes;
 	for (size_t i = 0; i < BAKE_PART_LINES; i++)
-		bake->lines[i] = (struct bake_part_line){ .name = chain_bake_part_name(lines[i]),
-							  .offset = out->parts[lines[i]].offset,
-							  .bytes = out->parts[lines[i]].bytes };
+		bake->lines[i] = (struct bake_part_line){.name = chain_bake_part_name(lines[i]),
+							 .offset = out->parts[lines[i]].offset,
+							 .bytes = out->parts[lines[i]].bytes};
 }
 
-/* The manifest names offsets that depend on its own size. They only grow with it, so this ends after two or three rounds. */
+/* The manifest names offsets that depend on its own size. They only grow with it, so this ends after two or three
+ * rounds. */
 static enum chain_status image_layout(struct bake *bake, struct chain_error *err)
 {
 	struct chain_bake_result *out = bake->result;
@@ -151,12 +154,13 @@ static enum chain_status image_layout(struct bake *bake, struct chain_error *err
 		bytes = wanted;
 	}
 	if (out->memory_end > (uint64_t)UINT32_MAX + 1)
-		return chain_fail(err, CHAIN_E_BAKE_TOO_LARGE, bake->request->name ? bake->request->name : "image", NULL,
-				  out->memory_end, (uint64_t)UINT32_MAX + 1, 0, 0);
+		return chain_fail(err, CHAIN_E_BAKE_TOO_LARGE, bake->request->name ? bake->request->name : "image",
+				  NULL, out->memory_end, (uint64_t)UINT32_MAX + 1, 0, 0);
 	return CHAIN_OK;
 }
 
-static enum chain_status emit(struct bake *bake, uint64_t offset, const void *bytes, size_t count, struct chain_error *err)
+static enum chain_status emit(struct bake *bake, uint64_t offset, const void *bytes, size_t count,
+			      struct chain_error *err)
 {
 	return count > 0 ? bake->request->sink(bake->request->ctx, offset, bytes, count, err) : CHAIN_OK;
 }
@@ -178,7 +182,8 @@ static enum chain_status data_read(void *ctx, const struct fs_spec *spec, uint64
 		return CHAIN_OK;
 	chain_sha256_final(&bake->given, digest);
 	if (memcmp(digest, spec->sha256, sizeof(digest)) != 0)
-		return chain_fail(err, CHAIN_E_BAKE_CHANGED, spec->path, "its digest is another than a moment ago", 0, 0, 0, 0);
+		return chain_fail(err, CHAIN_E_BAKE_CHANGED, spec->path, "its digest is another than a moment ago", 0,
+				  0, 0, 0);
 	return CHAIN_OK;
 }
 
@@ -208,7 +213,8 @@ static struct bake_part_line *line_of(struct bake *bake, enum chain_bake_part_ki
 	return &bake->lines[i];
 }
 
-static enum chain_status part_emit(struct bake *bake, enum chain_bake_part_kind kind, const void *bytes, struct chain_error *err)
+static enum chain_status part_emit(struct bake *bake, enum chain_bake_part_kind kind, const void *bytes,
+				   struct chain_error *err)
 {
 	struct bake_part_line *line = line_of(bake, kind);
 
@@ -255,12 +261,13 @@ static enum chain_status manifest_emit(struct bake *bake, struct chain_error *er
 	return emit(bake, out->header.file_base + bake->stage.header_at, &out->header, sizeof(out->header), err);
 }
 
-enum chain_status chain_bake(const struct chain_bake_request *request, struct chain_bake_result *out, struct chain_error *err)
+enum chain_status chain_bake(const struct chain_bake_request *request, struct chain_bake_result *out,
+			     struct chain_error *err)
 {
-	struct bake bake = { .request = request, .result = out };
+	struct bake bake = {.request = request, .result = out};
 	enum chain_status status;
 
-	*out = (struct chain_bake_result){ .file_bytes = 0 };
+	*out = (struct chain_bake_result){.file_bytes = 0};
 	status = request_check(request, err);
 	if (status == CHAIN_OK)
 		status = bake_stage_load(request, &bake.stage, err);

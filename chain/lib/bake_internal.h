@@ -12,15 +12,16 @@ enum { BAKE_BLOCK = 4096 };
 
 /* The stage, moved to its base. */
 struct bake_stage {
-	uint8_t *bytes;               /* owned: what of it lies in the file, from base on */
+	uint8_t *bytes; /* owned: what of it lies in the file, from base on */
 	uint64_t bytes_count;
 	struct chain_segment segments[CHAIN_SEGMENTS_MAX]; /* phys: moved; file_offset: in the image */
 	size_t segment_count;
 	uint64_t memory_bytes;
-	uint64_t entry;               /* physical */
-	uint64_t header_at;           /* of struct chain_image_header in bytes */
+	uint64_t entry;	    /* physical */
+	uint64_t header_at; /* of struct chain_image_header in bytes */
 };
-enum chain_status bake_stage_load(const struct chain_bake_request *request, struct bake_stage *out, struct chain_error *err);
+enum chain_status bake_stage_load(const struct chain_bake_request *request, struct bake_stage *out,
+				  struct chain_error *err);
 void bake_stage_free(struct bake_stage *stage);
 
 /* ELF headers: exactly BAKE_BLOCK bytes. */

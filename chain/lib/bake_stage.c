@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 /* The stage as it goes into an image: its segments in one piece, at their distances from each other, moved to the base.
- * Its 32-bit entry finds out where it is, so nothing in its code changes; its Multiboot headers lose the addresses it was
- * linked for, and the ELF headers rule. */
+ * Its 32-bit entry finds out where it is, so nothing in its code changes; its Multiboot headers lose the addresses it
+ * was linked for, and the ELF headers rule. */
 #include "bake_internal.h"
 
 #include "chain/multiboot1_format.h"
@@ -27,8 +27,9 @@ static void put32(uint8_t *at, uint32_t value)
 	memcpy(at, &value, sizeof(value));
 }
 
-/* Multiboot 1, section 3.1.1: without bit 16 of the flags a loader goes by the ELF headers. In the file the block of ELF headers
- * comes first, so the header has to lie within the next 4 KiB for a loader that looks at the file's first 8 KiB. */
+/* Multiboot 1, section 3.1.1: without bit 16 of the flags a loader goes by the ELF headers. In the file the block of
+ * ELF headers comes first, so the header has to lie within the next 4 KiB for a loader that looks at the file's first 8
+ * KiB. */
 static bool multiboot1_by_elf(uint8_t *bytes, uint64_t count)
 {
 	enum { MAGIC = 0x1badb002, ADDRESS_FIELDS = 1 << 16, SEARCH = 8192 - BAKE_BLOCK };
@@ -51,7 +52,12 @@ static bool multiboot1_by_elf(uint8_t *bytes, uint64_t count)
 /* Multiboot 2, section 3.1: the address and entry tags become one of a type that nobody has, marked optional. */
 static void multiboot2_by_elf(uint8_t *bytes, uint64_t count)
 {
-	enum { MAGIC = (int)0xe85250d6, TAG_ADDRESS = 2, TAG_ENTRY = 3, TAG_NONE = 0x1ffff /* optional, type 0xffff */ };
+	enum {
+		MAGIC = (int)0xe85250d6,
+		TAG_ADDRESS = 2,
+		TAG_ENTRY = 3,
+		TAG_NONE = 0x1ffff /* optional, type 0xffff */
+	};
 	const uint64_t limit = count < 32768 ? count : 32768;
 
 	for (uint64_t at = 0; at + 16 <= limit; at += 8) {
@@ -89,8 +95,8 @@ static bool header_find(const uint8_t *bytes, uint64_t count, uint64_t *out)
 }
 
 /* Finds the extent of the segments and moves them; *out_from is the physical base they were linked for. */
-static enum chain_status segments_move(const struct chain_bake_request *request, struct bake_stage *stage, uint64_t *out_from,
-				       struct chain_error *err)
+static enum chain_status segments_move(const struct chain_bake_request *request, struct bake_stage *stage,
+				       uint64_t *out_from, struct chain_error *err)
 {
 	uint64_t low = UINT64_MAX, high = 0, file_end = 0;
 
@@ -108,7 +114,7 @@ static enum chain_status segments_move(const struct chain_bake_request *request,
 
 		if (s->file_bytes > 0 && at + s->file_bytes > file_end)
 			file_end = at + s->file_bytes;
-		s->phys = (struct chain_range){ request->base + at, request->base + at + bytes };
+		s->phys = (struct chain_range){request->base + at, request->base + at + bytes};
 	}
 	stage->bytes_count = file_end;
 	stage->memory_bytes = high - low;
@@ -116,7 +122,8 @@ static enum chain_status segments_move(const struct chain_bake_request *request,
 	return CHAIN_OK;
 }
 
-static enum chain_status headers_check(const struct chain_bake_request *request, struct bake_stage *stage, struct chain_error *err)
+static enum chain_status headers_check(const struct chain_bake_request *request, struct bake_stage *stage,
+				       struct chain_error *err)
 {
 	struct chain_image_header header;
 
@@ -128,7 +135,8 @@ static enum chain_status headers_check(const struct chain_bake_request *request,
 	if (header.manifest_bytes != 0)
 		return bad_stage(request, "something is baked into it already", header.manifest_bytes, err);
 	if (header.stage_bytes < stage->memory_bytes)
-		return bad_stage(request, "its header says less memory than its segments take", header.stage_bytes, err);
+		return bad_stage(request, "its header says less memory than its segments take", header.stage_bytes,
+				 err);
 	stage->memory_bytes = header.stage_bytes;
 	if (!multiboot1_by_elf(stage->bytes, stage->bytes_count))
 		return bad_stage(request, "no Multiboot header in its first bytes", 8192 - BAKE_BLOCK, err);
@@ -136,14 +144,15 @@ static enum chain_status headers_check(const struct chain_bake_request *request,
 	return CHAIN_OK;
 }
 
-enum chain_status bake_stage_load(const struct chain_bake_request *request, struct bake_stage *out, struct chain_error *err)
+enum chain_status bake_stage_load(const struct chain_bake_request *request, struct bake_stage *out,
+				  struct chain_error *err)
 {
 	const uint8_t *file = request->stage;
 	uint64_t entry = 0, from = 0;
 	struct chain_elf elf;
 	enum chain_status status;
 
-	*out = (struct bake_stage){ .bytes = NULL };
+	*out = (struct bake_stage){.bytes = NULL};
 	status = chain_elf_open(&elf, file, request->stage_bytes, request->stage_subject, err);
 	if (status == CHAIN_OK)
 		status = chain_elf_check_kernel(&elf, err);

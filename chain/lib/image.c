@@ -21,7 +21,8 @@ static bool header_find(const uint8_t *bytes, uint64_t count, uint64_t *out_at)
 	const uint64_t search = CHAIN_IMAGE_SEARCH_BYTES + BLOCK;
 	const uint64_t limit = count < search ? count : search;
 
-	for (uint64_t at = 0; limit >= sizeof(struct chain_image_header) && at <= limit - sizeof(struct chain_image_header);
+	for (uint64_t at = 0;
+	     limit >= sizeof(struct chain_image_header) && at <= limit - sizeof(struct chain_image_header);
 	     at += CHAIN_IMAGE_HEADER_ALIGN) {
 		if (memcmp(bytes + at, CHAIN_IMAGE_MAGIC, 8) == 0) {
 			*out_at = at;
@@ -53,7 +54,8 @@ static enum chain_status bad_header(struct chain_error *err, const char *field, 
 static enum chain_status header_check(const struct chain_image_header *h, struct chain_error *err)
 {
 	if (h->version != CHAIN_IMAGE_VERSION)
-		return chain_fail(err, CHAIN_E_IMAGE_VERSION, "image header", NULL, h->version, CHAIN_IMAGE_VERSION, 0, 0);
+		return chain_fail(err, CHAIN_E_IMAGE_VERSION, "image header", NULL, h->version, CHAIN_IMAGE_VERSION, 0,
+				  0);
 	if (h->manifest_bytes == 0)
 		return chain_fail_subject(err, CHAIN_E_IMAGE_NOT_BAKED, "image header");
 	if (h->flags & ~(uint32_t)CHAIN_IMAGE_FLAG_VERIFY_ALL)
@@ -86,17 +88,19 @@ static enum chain_status file_check(const struct chain_image *image, struct chai
 	if (h->file_fs % BLOCK != 0 || h->file_fs < h->file_manifest)
 		return bad_header(err, "file_fs", h->file_fs, h->file_manifest);
 	if (h->file_manifest > count || h->manifest_bytes > count - h->file_manifest)
-		return chain_fail(err, CHAIN_E_IMAGE_TRUNCATED, "manifest", NULL, h->file_manifest + h->manifest_bytes, count, 0, 0);
+		return chain_fail(err, CHAIN_E_IMAGE_TRUNCATED, "manifest", NULL, h->file_manifest + h->manifest_bytes,
+				  count, 0, 0);
 	if (h->manifest_bytes > h->file_fs - h->file_manifest)
 		return bad_header(err, "manifest_bytes", h->manifest_bytes, h->file_fs - h->file_manifest);
 	if (h->file_fs > count || h->fs_bytes > count - h->file_fs)
-		return chain_fail(err, CHAIN_E_IMAGE_TRUNCATED, "filesystem", NULL, h->file_fs + h->fs_bytes, count, 0, 0);
+		return chain_fail(err, CHAIN_E_IMAGE_TRUNCATED, "filesystem", NULL, h->file_fs + h->fs_bytes, count, 0,
+				  0);
 	return CHAIN_OK;
 }
 
 /* Whether the parts lie as the header says and, in a file, leave no byte out but padding. */
-static enum chain_status parts_check(struct chain_image *image, const struct chain_manifest_entry parts[IMAGE_PART_COUNT],
-				     struct chain_error *err)
+static enum chain_status parts_check(struct chain_image *image,
+				     const struct chain_manifest_entry parts[IMAGE_PART_COUNT], struct chain_error *err)
 {
 	const struct chain_image_header *h = &image->header;
 	const struct chain_manifest_entry *elf = &parts[IMAGE_PART_ELF], *stage = &parts[IMAGE_PART_STAGE];
@@ -162,13 +166,15 @@ static enum chain_status contents_check(struct chain_image *image, struct chain_
 	return fs_mount(&image->fs, image->fs_bytes, image->fs_bytes_count, err);
 }
 
-enum chain_status chain_image_open(struct chain_image *out, const void *bytes, uint64_t bytes_count, struct chain_error *err)
+enum chain_status chain_image_open(struct chain_image *out, const void *bytes, uint64_t bytes_count,
+				   struct chain_error *err)
 {
 	enum chain_status status;
 
-	*out = (struct chain_image){ .bytes = bytes, .bytes_count = bytes_count };
+	*out = (struct chain_image){.bytes = bytes, .bytes_count = bytes_count};
 	if (!header_find(bytes, bytes_count, &out->header_at))
-		return chain_fail(err, CHAIN_E_IMAGE_NO_HEADER, "image header", NULL, CHAIN_IMAGE_SEARCH_BYTES + BLOCK, 0, 0, 0);
+		return chain_fail(err, CHAIN_E_IMAGE_NO_HEADER, "image header", NULL, CHAIN_IMAGE_SEARCH_BYTES + BLOCK,
+				  0, 0, 0);
 	memcpy(&out->header, out->bytes + out->header_at, sizeof(out->header));
 	status = header_check(&out->header, err);
 	if (status == CHAIN_OK)
@@ -182,12 +188,12 @@ enum chain_status chain_image_open(struct chain_image *out, const void *bytes, u
 	return contents_check(out, err);
 }
 
-enum chain_status chain_image_open_loaded(struct chain_image *out, const void *base, const struct chain_image_header *header,
-					  struct chain_error *err)
+enum chain_status chain_image_open_loaded(struct chain_image *out, const void *base,
+					  const struct chain_image_header *header, struct chain_error *err)
 {
 	enum chain_status status;
 
-	*out = (struct chain_image){ .bytes = base, .header = *header, .loaded = true };
+	*out = (struct chain_image){.bytes = base, .header = *header, .loaded = true};
 	status = header_check(header, err);
 	if (status != CHAIN_OK)
 		return status;

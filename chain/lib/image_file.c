@@ -9,10 +9,10 @@
 
 struct walk {
 	const struct chain_image *image;
-	const char *subject;                /* the path that was asked for */
-	char done[CHAIN_IMAGE_PATH_BYTES];  /* "" or "/a/b": no link in it */
+	const char *subject;		   /* the path that was asked for */
+	char done[CHAIN_IMAGE_PATH_BYTES]; /* "" or "/a/b": no link in it */
 	size_t done_bytes;
-	char rest[CHAIN_IMAGE_PATH_BYTES];  /* what is still to be walked */
+	char rest[CHAIN_IMAGE_PATH_BYTES]; /* what is still to be walked */
 	unsigned links;
 };
 
@@ -22,7 +22,8 @@ static enum chain_status too_long(const struct walk *walk, uint64_t bytes, struc
 }
 
 /* Reads a link's target, checks its digest, and puts it before the rest of the path. */
-static enum chain_status link_follow(struct walk *walk, const struct chain_manifest_entry *entry, struct chain_error *err)
+static enum chain_status link_follow(struct walk *walk, const struct chain_manifest_entry *entry,
+				     struct chain_error *err)
 {
 	char target[CHAIN_IMAGE_PATH_BYTES];
 	uint8_t digest[CHAIN_SHA256_BYTES];
@@ -107,7 +108,7 @@ static enum chain_status resolve(struct walk *walk, struct chain_manifest_entry 
 enum chain_status chain_image_file(const struct chain_image *image, const char *path, const uint8_t **out_bytes,
 				   uint64_t *out_count, uint8_t out_sha256[CHAIN_SHA256_BYTES], struct chain_error *err)
 {
-	struct walk walk = { .image = image, .subject = path };
+	struct walk walk = {.image = image, .subject = path};
 	struct chain_manifest_entry entry;
 	struct fs_node node;
 	enum chain_status status;

@@ -20,7 +20,8 @@ enum chain_status image_digest_same(const uint8_t found[CHAIN_SHA256_BYTES], con
 				    const char *subject, struct chain_error *err);
 
 /* The stage's file bytes with the id counted as zero. */
-void image_stage_digest(const struct chain_image *image, uint64_t offset, uint64_t bytes, uint8_t out[CHAIN_SHA256_BYTES]);
+void image_stage_digest(const struct chain_image *image, uint64_t offset, uint64_t bytes,
+			uint8_t out[CHAIN_SHA256_BYTES]);
 
 /* Copies a path of the manifest and terminates it. CHAIN_E_LIMIT. */
 enum chain_status image_path_copy(const struct chain_manifest_entry *entry, char out[CHAIN_IMAGE_PATH_BYTES],

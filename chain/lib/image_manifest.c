@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-const char *const image_part_names[IMAGE_PART_COUNT] = { "elf", "stage", "fs-meta", "sections" };
+const char *const image_part_names[IMAGE_PART_COUNT] = {"elf", "stage", "fs-meta", "sections"};
 
 struct line {
 	const char *at, *end; /* what of the line is not yet read; the newline is not part of it */
@@ -82,7 +82,7 @@ static bool line_parse(const char *text, uint64_t bytes, uint64_t *cursor, struc
 {
 	const char *start = text + *cursor;
 	const char *newline = *cursor < bytes ? memchr(start, '\n', (size_t)(bytes - *cursor)) : NULL;
-	struct line line = { start, newline };
+	struct line line = {start, newline};
 
 	if (!newline)
 		return false;
@@ -114,7 +114,7 @@ enum chain_status image_manifest_check(struct chain_image *image, struct chain_m
 				       struct chain_error *err)
 {
 	const uint64_t first = sizeof(CHAIN_MANIFEST_FIRST_LINE) - 1;
-	struct chain_manifest_entry entry, before = { .path_bytes = 0 };
+	struct chain_manifest_entry entry, before = {.path_bytes = 0};
 	uint64_t cursor = first, line = 2;
 
 	if (image->manifest_bytes < first || memcmp(image->manifest, CHAIN_MANIFEST_FIRST_LINE, first) != 0)
@@ -123,7 +123,8 @@ enum chain_status image_manifest_check(struct chain_image *image, struct chain_m
 		if (!line_parse(image->manifest, image->manifest_bytes, &cursor, &parts[i]) ||
 		    parts[i].kind != CHAIN_MANIFEST_PART || parts[i].path_bytes != strlen(image_part_names[i]) ||
 		    memcmp(parts[i].path, image_part_names[i], parts[i].path_bytes) != 0)
-			return malformed(err, line, "a part was expected: elf, stage, fs-meta, sections, in this order");
+			return malformed(err, line,
+					 "a part was expected: elf, stage, fs-meta, sections, in this order");
 	}
 	image->entries_at = cursor;
 	image->entry_count = 0;
@@ -170,8 +171,8 @@ static bool find(const struct chain_image *image, const char *path, size_t path_
 	return false;
 }
 
-enum chain_status chain_manifest_find(const struct chain_image *image, const char *path, struct chain_manifest_entry *out,
-				      struct chain_error *err)
+enum chain_status chain_manifest_find(const struct chain_image *image, const char *path,
+				      struct chain_manifest_entry *out, struct chain_error *err)
 {
 	if (!find(image, path, strlen(path), out))
 		return chain_fail_subject(err, CHAIN_E_MANIFEST_NO_ENTRY, path);

@@ -22,7 +22,7 @@ static bool is_native(const uint8_t *bytes, uint64_t count)
 static bool is_multiboot1(const uint8_t *bytes, uint64_t count)
 {
 	struct chain_mb1_header header;
-	struct chain_error err = { .status = CHAIN_OK };
+	struct chain_error err = {.status = CHAIN_OK};
 	uint64_t offset;
 	const enum chain_status status = chain_multiboot_find(bytes, count, "", &offset, &header, &err);
 
@@ -40,9 +40,9 @@ static const struct {
 	const char *name;
 	bool (*is)(const uint8_t *bytes, uint64_t count);
 } KINDS[] = {
-	{ CHAIN_KERNEL_IMAGE, "image", is_image },
-	{ CHAIN_KERNEL_NATIVE, "native", is_native },
-	{ CHAIN_KERNEL_MULTIBOOT1, "multiboot1", is_multiboot1 },
+    {CHAIN_KERNEL_IMAGE, "image", is_image},
+    {CHAIN_KERNEL_NATIVE, "native", is_native},
+    {CHAIN_KERNEL_MULTIBOOT1, "multiboot1", is_multiboot1},
 };
 
 /* What else a file may be, by bytes at a fixed offset, the most telling ones first. */
@@ -52,19 +52,19 @@ static const struct {
 	const char *bytes;
 	const char *what;
 } LOOKS[] = {
-	{ 0x202, 4, "HdrS", "it is a Linux bzImage, and there is no door for those" },
-	{ 0, 2, "MZ", "it is a PE file (an EFI program)" },
-	{ 0, 2, "\x1f\x8b", "it is gzip-compressed; unpack it first" },
-	{ 0, 6, "\xfd\x37zXZ\0", "it is xz-compressed; unpack it first" },
-	{ 0, 4, "\x28\xb5\x2f\xfd", "it is zstd-compressed; unpack it first" },
-	{ 0, 3, "BZh", "it is bzip2-compressed; unpack it first" },
-	{ 0, 4, "\x04\x22\x4d\x18", "it is lz4-compressed; unpack it first" },
-	{ 0, 2, "#!", "it is a script" },
-	{ 0, 6, "070701", "it is a cpio archive" },
-	{ 257, 5, "ustar", "it is a tar archive" },
-	{ 32769, 5, "CD001", "it is an ISO 9660 image" },
-	{ 1024, 4, "\xe2\xe1\xf5\xe0", "it is an EROFS image" },
-	{ 510, 2, "\x55\xaa", "it begins with a boot sector" },
+    {0x202, 4, "HdrS", "it is a Linux bzImage, and there is no door for those"},
+    {0, 2, "MZ", "it is a PE file (an EFI program)"},
+    {0, 2, "\x1f\x8b", "it is gzip-compressed; unpack it first"},
+    {0, 6, "\xfd\x37zXZ\0", "it is xz-compressed; unpack it first"},
+    {0, 4, "\x28\xb5\x2f\xfd", "it is zstd-compressed; unpack it first"},
+    {0, 3, "BZh", "it is bzip2-compressed; unpack it first"},
+    {0, 4, "\x04\x22\x4d\x18", "it is lz4-compressed; unpack it first"},
+    {0, 2, "#!", "it is a script"},
+    {0, 6, "070701", "it is a cpio archive"},
+    {257, 5, "ustar", "it is a tar archive"},
+    {32769, 5, "CD001", "it is an ISO 9660 image"},
+    {1024, 4, "\xe2\xe1\xf5\xe0", "it is an EROFS image"},
+    {510, 2, "\x55\xaa", "it begins with a boot sector"},
 };
 
 static bool all_text(const uint8_t *bytes, uint64_t count)
@@ -85,11 +85,12 @@ static enum chain_status refuse_elf(const uint8_t *bytes, uint64_t count, const 
 	if (elf.machine != CHAIN_ELF_MACHINE_386 && elf.machine != CHAIN_ELF_MACHINE_X86_64)
 		return chain_elf_check_kernel(&elf, err);
 	return chain_fail(err, CHAIN_E_NOT_A_KERNEL, subject,
-			  "it is an ELF file for this machine without a Multiboot header in its first 8192 bytes", 0, 0, 0, 0);
+			  "it is an ELF file for this machine without a Multiboot header in its first 8192 bytes", 0, 0,
+			  0, 0);
 }
 
-enum chain_status chain_kernel_probe(const void *bytes, uint64_t bytes_count, const char *subject, enum chain_kernel_kind *out,
-				     struct chain_error *err)
+enum chain_status chain_kernel_probe(const void *bytes, uint64_t bytes_count, const char *subject,
+				     enum chain_kernel_kind *out, struct chain_error *err)
 {
 	const uint8_t *b = bytes;
 	const char *what = "its first bytes belong to no kind of kernel";

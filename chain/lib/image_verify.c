@@ -61,9 +61,10 @@ static void hash(struct verify *v, const uint8_t *bytes, uint64_t count, uint8_t
 	chain_sha256_final(&ctx, out);
 }
 
-void image_stage_digest(const struct chain_image *image, uint64_t offset, uint64_t bytes, uint8_t out[CHAIN_SHA256_BYTES])
+void image_stage_digest(const struct chain_image *image, uint64_t offset, uint64_t bytes,
+			uint8_t out[CHAIN_SHA256_BYTES])
 {
-	static const uint8_t no_id[CHAIN_SHA256_BYTES] = { 0 };
+	static const uint8_t no_id[CHAIN_SHA256_BYTES] = {0};
 	const uint64_t id_at = image->header_at + offsetof(struct chain_image_header, id);
 	const uint64_t behind = id_at + sizeof(no_id);
 	struct chain_sha256 ctx;
@@ -84,7 +85,8 @@ static enum chain_status parts_verify(struct verify *v, struct chain_error *err)
 
 	for (size_t i = 0; i < IMAGE_PART_COUNT; i++) {
 		if (!chain_manifest_next(image, &cursor, &part))
-			return chain_fail(err, CHAIN_E_MANIFEST_MALFORMED, "manifest", "a part is missing", i + 2, 0, 0, 0);
+			return chain_fail(err, CHAIN_E_MANIFEST_MALFORMED, "manifest", "a part is missing", i + 2, 0, 0,
+					  0);
 		if (i == IMAGE_PART_STAGE)
 			image_stage_digest(image, part.offset, part.bytes, digest);
 		else
@@ -146,10 +148,11 @@ static enum chain_status extent_note(struct verify *v, const struct chain_manife
 		return chain_fail(err, CHAIN_E_MANIFEST_KIND, path, link ? "a link" : "a file", 0, 0, 0, 0);
 	if (node.size_bytes != entry->bytes)
 		return chain_fail(err, CHAIN_E_MANIFEST_SIZE, path, NULL, entry->bytes, node.size_bytes, 0, 0);
-	*extent = (struct extent){ node.tail_offset ? node.tail_offset : node.data_offset, node.size_bytes, cursor };
+	*extent = (struct extent){node.tail_offset ? node.tail_offset : node.data_offset, node.size_bytes, cursor};
 	if (node.size_bytes == 0) {
 		extent->offset = 0;
-	} else if (extent->bytes > v->image->fs_bytes_count || extent->offset > v->image->fs_bytes_count - extent->bytes ||
+	} else if (extent->bytes > v->image->fs_bytes_count ||
+		   extent->offset > v->image->fs_bytes_count - extent->bytes ||
 		   (node.tail_offset && node.data_offset && node.data_offset != node.tail_offset)) {
 		return chain_fail(err, CHAIN_E_FS_NOT_CONTIGUOUS, path, NULL, node.nid, 0, 0, 0);
 	}
@@ -171,10 +174,12 @@ static enum chain_status extents_verify(struct verify *v, struct chain_error *er
 		uint64_t cursor = e->cursor;
 
 		if (!chain_manifest_next(image, &cursor, &entry))
-			return chain_fail(err, CHAIN_E_MANIFEST_MALFORMED, "manifest", "changed while it was read", 0, 0, 0, 0);
+			return chain_fail(err, CHAIN_E_MANIFEST_MALFORMED, "manifest", "changed while it was read", 0,
+					  0, 0, 0);
 		status = image_path_copy(&entry, path, err);
 		if (status == CHAIN_OK && e->offset > at)
-			status = zero_check(image->fs_bytes + at, e->offset - at, fs_at + at, "filesystem padding", err);
+			status =
+			    zero_check(image->fs_bytes + at, e->offset - at, fs_at + at, "filesystem padding", err);
 		if (status != CHAIN_OK)
 			return status;
 		if (i == 0 || e->offset != e[-1].offset || e->bytes != e[-1].bytes)
@@ -194,7 +199,8 @@ static enum chain_status files_verify(struct verify *v, struct chain_error *err)
 	struct chain_manifest_entry entry;
 	enum chain_status status = CHAIN_OK;
 
-	while (status == CHAIN_OK && v->count < v->image->entry_count && chain_manifest_next(v->image, &cursor, &entry)) {
+	while (status == CHAIN_OK && v->count < v->image->entry_count &&
+	       chain_manifest_next(v->image, &cursor, &entry)) {
 		status = extent_note(v, &entry, before, err);
 		before = cursor;
 	}
@@ -208,7 +214,7 @@ static enum chain_status files_verify(struct verify *v, struct chain_error *err)
 enum chain_status chain_image_verify(const struct chain_image *image, chain_image_progress *progress, void *ctx,
 				     struct chain_error *err)
 {
-	struct verify v = { .image = image, .progress = progress, .ctx = ctx, .total = image->bytes_count };
+	struct verify v = {.image = image, .progress = progress, .ctx = ctx, .total = image->bytes_count};
 	enum chain_status status = CHAIN_OK;
 
 	if (!image->loaded) {

@@ -14,9 +14,9 @@ static uint8_t stage[STAGE_FILE_BYTES];
 
 static struct sink bake(const struct fs_spec *specs, size_t count, struct chain_bake_result *out)
 {
-	struct sink sink = { 0 };
+	struct sink sink = {0};
 	struct chain_bake_request request = request_make(stage, specs, count, &sink);
-	struct chain_error err = { 0 };
+	struct chain_error err = {0};
 	const enum chain_status status = chain_bake(&request, out, &err);
 
 	if (status != CHAIN_OK) {
@@ -31,18 +31,18 @@ static struct sink bake(const struct fs_spec *specs, size_t count, struct chain_
 static void image_is_bootable_elf32(void **state)
 {
 	(void)state;
-	const struct fs_spec specs[] = { file_spec("/a", "hello\n"), link_spec("/b", "a") };
+	const struct fs_spec specs[] = {file_spec("/a", "hello\n"), link_spec("/b", "a")};
 	struct chain_bake_result result;
 	struct sink sink = bake(specs, 2, &result);
 	Elf32_Ehdr ehdr;
-	Elf32_Phdr phdr = { 0 };
+	Elf32_Phdr phdr = {0};
 	uint64_t last_offset = 0;
 	uint32_t magic_at = 0, mb[8];
 
 	memcpy(&ehdr, sink.bytes, sizeof(ehdr));
 	assert_int_equal(ehdr.e_ident[EI_CLASS], ELFCLASS32);
 	assert_int_equal(ehdr.e_machine, EM_386);
-	assert_int_equal(ehdr.e_entry, 0x200200);
+	assert_int_equal(ehdr.e_entry, CHAIN_BAKE_BASE + 0x200);
 	assert_int_equal(ehdr.e_phnum, 5);
 	for (unsigned i = 0; i < ehdr.e_phnum; i++) {
 		memcpy(&phdr, sink.bytes + ehdr.e_phoff + i * sizeof(phdr), sizeof(phdr));
@@ -70,10 +70,10 @@ static void image_is_bootable_elf32(void **state)
 static void sections_by_libelf(void **state)
 {
 	(void)state;
-	const struct fs_spec specs[] = { file_spec("/a", "hello\n") };
+	const struct fs_spec specs[] = {file_spec("/a", "hello\n")};
 	struct chain_bake_result result;
 	struct sink sink = bake(specs, 1, &result);
-	static const char *const names[] = { ".kchain.stage", ".kchain.manifest", ".kchain.fs", ".shstrtab" };
+	static const char *const names[] = {".kchain.stage", ".kchain.manifest", ".kchain.fs", ".shstrtab"};
 	size_t strings, i = 0;
 
 	assert_int_not_equal(elf_version(EV_CURRENT), EV_NONE);
@@ -98,7 +98,8 @@ static void sections_by_libelf(void **state)
 static void same_inputs_same_bytes(void **state)
 {
 	(void)state;
-	struct fs_spec specs[] = { file_spec("/a", "1"), file_spec("/b/c", "2"), link_spec("/l", "b/c"), file_spec("/empty", "") };
+	struct fs_spec specs[] = {file_spec("/a", "1"), file_spec("/b/c", "2"), link_spec("/l", "b/c"),
+				  file_spec("/empty", "")};
 	struct chain_bake_result one, two, three;
 	struct sink first = bake(specs, 4, &one);
 	const struct fs_spec swap = specs[0];
@@ -130,7 +131,7 @@ static void many_sizes_open_and_verify(void **state)
 
 	for (size_t i = 0; i < MANY; i++) {
 		(void)snprintf(paths[i], sizeof(paths[i]), "/f%04zu", i);
-		specs[i] = (struct fs_spec){ .path = paths[i], .type = FS_REGULAR, .mode = 0644, .size_bytes = i * 37 };
+		specs[i] = (struct fs_spec){.path = paths[i], .type = FS_REGULAR, .mode = 0644, .size_bytes = i * 37};
 	}
 	for (size_t count = 0; count < MANY; count += count < 60 ? 1 : 17) {
 		struct chain_bake_result result;
@@ -148,11 +149,11 @@ static void many_sizes_open_and_verify(void **state)
 static void base_moves_the_image(void **state)
 {
 	(void)state;
-	const struct fs_spec specs[] = { file_spec("/a", "hello\n") };
-	static const uint64_t bases[] = { 0x100000, 0x201000, 0x3ff000, 0x40000000 };
+	const struct fs_spec specs[] = {file_spec("/a", "hello\n")};
+	static const uint64_t bases[] = {0x100000, 0x201000, 0x3ff000, 0x40000000};
 
 	for (size_t i = 0; i < 4; i++) {
-		struct sink sink = { 0 };
+		struct sink sink = {0};
 		struct chain_bake_request request = request_make(stage, specs, 1, &sink);
 		struct chain_bake_result result;
 		struct chain_image image;
@@ -169,21 +170,21 @@ static void base_moves_the_image(void **state)
 static void expect(const struct chain_bake_request *request, enum chain_status wanted, const char *subject)
 {
 	struct chain_bake_result result;
-	struct chain_error err = { 0 };
+	struct chain_error err = {0};
 
 	assert_int_equal(chain_bake(request, &result, &err), wanted);
 	assert_int_equal(err.status, wanted);
 	assert_string_equal(err.subject, subject);
 	free(((struct sink *)request->ctx)->bytes);
-	*(struct sink *)request->ctx = (struct sink){ 0 };
+	*(struct sink *)request->ctx = (struct sink){0};
 }
 
 static void refusals(void **state)
 {
 	(void)state;
-	struct fs_spec specs[] = { file_spec("/a", "hello\n"), file_spec("/b", "x") };
+	struct fs_spec specs[] = {file_spec("/a", "hello\n"), file_spec("/b", "x")};
 	static uint8_t damaged[STAGE_FILE_BYTES];
-	struct sink sink = { 0 };
+	struct sink sink = {0};
 	const struct chain_bake_request good = request_make(stage, specs, 2, &sink);
 	struct chain_bake_request r = good;
 
@@ -199,7 +200,7 @@ static void refusals(void **state)
 	r = good;
 	specs[1].path = "/b\n";
 	expect(&r, CHAIN_E_BAKE_PATH, "/b\n");
-	specs[1] = (struct fs_spec){ .path = "/dev", .type = FS_CHAR_DEVICE };
+	specs[1] = (struct fs_spec){.path = "/dev", .type = FS_CHAR_DEVICE};
 	expect(&r, CHAIN_E_BAKE_NOT_BAKEABLE, "/dev");
 	specs[1] = file_spec("/b", "x");
 	r.stage_bytes = 0x2100;
@@ -215,7 +216,7 @@ static void refusals(void **state)
 	r = good;
 	sink.room = 20000;
 	expect(&r, CHAIN_E_IO, "sink");
-	uint8_t wrong[32] = { 1 };
+	uint8_t wrong[32] = {1};
 
 	specs[0].sha256 = wrong;
 	expect(&r, CHAIN_E_BAKE_CHANGED, "/a");
@@ -225,7 +226,7 @@ static void same_files_are_stored_once(void **state)
 {
 	(void)state;
 	uint8_t digest[32];
-	struct fs_spec specs[] = { file_spec("/a", "hello\n"), file_spec("/b", "hello\n"), file_spec("/c", "hello\n") };
+	struct fs_spec specs[] = {file_spec("/a", "hello\n"), file_spec("/b", "hello\n"), file_spec("/c", "hello\n")};
 	struct chain_bake_result result;
 
 	chain_sha256_of("hello\n", 6, digest);
@@ -254,13 +255,10 @@ static void same_files_are_stored_once(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(image_is_bootable_elf32),
-		cmocka_unit_test(sections_by_libelf),
-		cmocka_unit_test(same_inputs_same_bytes),
-		cmocka_unit_test(many_sizes_open_and_verify),
-		cmocka_unit_test(base_moves_the_image),
-		cmocka_unit_test(refusals),
-		cmocka_unit_test(same_files_are_stored_once),
+	    cmocka_unit_test(image_is_bootable_elf32),	  cmocka_unit_test(sections_by_libelf),
+	    cmocka_unit_test(same_inputs_same_bytes),	  cmocka_unit_test(many_sizes_open_and_verify),
+	    cmocka_unit_test(base_moves_the_image),	  cmocka_unit_test(refusals),
+	    cmocka_unit_test(same_files_are_stored_once),
 	};
 
 	stage_make(stage);

@@ -30,7 +30,7 @@ static const char *at(const char *name)
 
 static void put(const char *name, const void *bytes, size_t count)
 {
-	struct chain_error err = { 0 };
+	struct chain_error err = {0};
 
 	assert_int_equal(cmd_file_write(at(name), bytes, count, &err), CHAIN_OK);
 }
@@ -57,7 +57,7 @@ static int make_tree(void **state)
 	(void)state;
 	/* a Multiboot kernel by its address fields: loaded to 4 MiB, entered there */
 	static uint8_t kernel[4096];
-	const uint32_t header[8] = { 0x1badb002, 0x10000, 0u - 0x1badb002 - 0x10000, 0x400000, 0x400000, 0, 0, 0x400000 };
+	const uint32_t header[8] = {0x1badb002, 0x10000, 0u - 0x1badb002 - 0x10000, 0x400000, 0x400000, 0, 0, 0x400000};
 
 	memcpy(kernel, header, sizeof(header));
 	stage_make(stage);
@@ -83,7 +83,7 @@ static int remove_tree(void **state)
 
 static struct bake_job job_of(const char *input, const char *output)
 {
-	return (struct bake_job){ .input = input, .output = output, .stage = at("stage.elf"), .base = CHAIN_BAKE_BASE };
+	return (struct bake_job){.input = input, .output = output, .stage = at("stage.elf"), .base = CHAIN_BAKE_BASE};
 }
 
 static enum chain_status run(const char *input, struct chain_error *err)
@@ -102,7 +102,7 @@ static enum chain_status run(const char *input, struct chain_error *err)
 static void folder_with_one_kernel(void **state)
 {
 	(void)state;
-	struct chain_error err = { 0 };
+	struct chain_error err = {0};
 	struct chain_image image;
 	struct cmd_file file;
 	struct fs_node node;
@@ -136,16 +136,20 @@ static void refusals_leave_nothing(void **state)
 		const char *pipeline;
 		enum chain_status status;
 	} cases[] = {
-		{ "{\"kchain\":1,\"name\":\"x\",\"files\":{\"/k\":\"missing\"},\"steps\":[{\"name\":\"a\",\"boot\":\"fs:/k\"}]}", CHAIN_E_IO },
-		{ "{\"kchain\":1,\"name\":\"x\",\"files\":{\"/k\":\"k.bin\"},\"steps\":[{\"name\":\"a\",\"boot\":\"fs:/q\"}]}",
-		  CHAIN_E_CONFIG_NO_SOURCE },
-		{ "{\"kchain\":1,\"name\":\"x\",\"files\":{\"/k\":\"d/one\"},\"steps\":[{\"name\":\"a\",\"boot\":\"fs:/k\"}]}",
-		  CHAIN_E_NOT_A_KERNEL },
+	    {"{\"kchain\":1,\"name\":\"x\",\"files\":{\"/k\":\"missing\"},\"steps\":[{\"name\":\"a\",\"boot\":\"fs:/"
+	     "k\"}]}",
+	     CHAIN_E_IO},
+	    {"{\"kchain\":1,\"name\":\"x\",\"files\":{\"/k\":\"k.bin\"},\"steps\":[{\"name\":\"a\",\"boot\":\"fs:/"
+	     "q\"}]}",
+	     CHAIN_E_CONFIG_NO_SOURCE},
+	    {"{\"kchain\":1,\"name\":\"x\",\"files\":{\"/k\":\"d/one\"},\"steps\":[{\"name\":\"a\",\"boot\":\"fs:/"
+	     "k\"}]}",
+	     CHAIN_E_NOT_A_KERNEL},
 	};
 	const size_t before = entries("out");
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct chain_error err = { 0 };
+		struct chain_error err = {0};
 
 		put_text("in/pipeline.json", cases[i].pipeline);
 		assert_int_equal(run("in", &err), cases[i].status);
@@ -158,7 +162,7 @@ static void refusals_leave_nothing(void **state)
 static void pipes_are_refused_by_name(void **state)
 {
 	(void)state;
-	struct chain_error err = { 0 };
+	struct chain_error err = {0};
 
 	assert_int_equal(mkfifo(at("in/d/pipe"), 0600), 0);
 	assert_int_equal(run("in", &err), CHAIN_E_BAKE_NOT_BAKEABLE);
@@ -169,7 +173,7 @@ static void pipes_are_refused_by_name(void **state)
 static void damaged_child_is_refused(void **state)
 {
 	(void)state;
-	struct chain_error err = { 0 };
+	struct chain_error err = {0};
 	struct cmd_file file;
 	const size_t before = entries("out");
 
@@ -194,7 +198,7 @@ static void damaged_child_is_refused(void **state)
 static void no_room_leaves_nothing(void **state)
 {
 	(void)state;
-	struct chain_error err = { 0 };
+	struct chain_error err = {0};
 	struct rlimit before, small;
 	const size_t count = entries("out");
 
@@ -216,11 +220,11 @@ static void memory_is_checked(void **state)
 	static const struct {
 		uint64_t memory;
 		enum chain_status status;
-	} cases[] = { { 64 << 20, CHAIN_OK }, { 4 << 20, CHAIN_E_BAKE_NO_ROOM } };
+	} cases[] = {{64 << 20, CHAIN_OK}, {4 << 20, CHAIN_E_BAKE_NO_ROOM}};
 
 	for (size_t i = 0; i < 2; i++) {
 		char from[256], to[256];
-		struct chain_error err = { 0 };
+		struct chain_error err = {0};
 
 		(void)snprintf(from, sizeof(from), "%s", at("in"));
 		(void)snprintf(to, sizeof(to), "%s", at("out/image.elf"));
@@ -236,9 +240,9 @@ static void memory_is_checked(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(folder_with_one_kernel),    cmocka_unit_test(refusals_leave_nothing),
-		cmocka_unit_test(pipes_are_refused_by_name), cmocka_unit_test(damaged_child_is_refused),
-		cmocka_unit_test(no_room_leaves_nothing),    cmocka_unit_test(memory_is_checked),
+	    cmocka_unit_test(folder_with_one_kernel),	 cmocka_unit_test(refusals_leave_nothing),
+	    cmocka_unit_test(pipes_are_refused_by_name), cmocka_unit_test(damaged_child_is_refused),
+	    cmocka_unit_test(no_room_leaves_nothing),	 cmocka_unit_test(memory_is_checked),
 	};
 
 	return cmocka_run_group_tests(tests, make_tree, remove_tree);

@@ -1,9 +1,9 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: laying out an image (docs/IMAGE.md): the stage moved to its base, manifest, filesystem, ELF32 headers and sections
- * around them, with all digests filled in.
- * Must not know: pipelines, directories of the host, how the output is written. Host only. No I/O of its own.
+/* Owns: laying out an image (docs/IMAGE.md): the stage moved to its base, manifest, filesystem, ELF32 headers and
+ * sections around them, with all digests filled in. Must not know: pipelines, directories of the host, how the output
+ * is written. Host only. No I/O of its own.
  *
  * The same request gives the same bytes. The data of a file goes through once; memory grows with the number of files,
  * not with their size. */
@@ -14,43 +14,53 @@
 #include "chain/image_format.h"
 #include "fs/write.h"
 
-#define CHAIN_BAKE_BASE 0x100000u /* where an image goes unless it is told otherwise: where the least machine still has it */
+/* Where an image goes unless it is told otherwise: the least machine still has memory there. */
+#define CHAIN_BAKE_BASE 0x100000u
 
 /* All borrowed for the call. */
 struct chain_bake_request {
-	const char *name;             /* the pipeline's; null: none */
-	uint64_t base;                /* physical; a multiple of 4096, at least 1 MiB */
-	uint32_t flags;               /* CHAIN_IMAGE_FLAG_* */
-	const void *stage;            /* ELF file of the stage, a kernel of our runtime */
+	const char *name;  /* the pipeline's; null: none */
+	uint64_t base;	   /* physical; a multiple of 4096, at least 1 MiB */
+	uint32_t flags;	   /* CHAIN_IMAGE_FLAG_* */
+	const void *stage; /* ELF file of the stage, a kernel of our runtime */
 	uint64_t stage_bytes;
-	const char *stage_subject;    /* names it in errors */
-	const struct fs_spec *specs;  /* what the filesystem holds; files, folders and links. A spec's sha256, where
-				       * given, is checked against the data as it goes through */
+	const char *stage_subject;   /* names it in errors */
+	const struct fs_spec *specs; /* what the filesystem holds; files, folders and links. A spec's sha256, where
+				      * given, is checked against the data as it goes through */
 	size_t spec_count;
-	fs_source *source;            /* bytes of files; gets the caller's spec */
-	fs_sink *sink;                /* bytes of the image; file data in ascending order, small pieces in any order. What is
-				       * never written is zero; the last byte is always written */
-	void *ctx;                    /* for both */
+	fs_source *source; /* bytes of files; gets the caller's spec */
+	fs_sink *sink;	   /* bytes of the image; file data in ascending order, small pieces in any order. What is
+			    * never written is zero; the last byte is always written */
+	void *ctx;	   /* for both */
 };
 
-enum chain_bake_part_kind { CHAIN_BAKE_ELF, CHAIN_BAKE_STAGE, CHAIN_BAKE_MANIFEST, CHAIN_BAKE_FS_META, CHAIN_BAKE_FILES,
-			    CHAIN_BAKE_SECTIONS, CHAIN_BAKE_PART_COUNT };
+enum chain_bake_part_kind {
+	CHAIN_BAKE_ELF,
+	CHAIN_BAKE_STAGE,
+	CHAIN_BAKE_MANIFEST,
+	CHAIN_BAKE_FS_META,
+	CHAIN_BAKE_FILES,
+	CHAIN_BAKE_SECTIONS,
+	CHAIN_BAKE_PART_COUNT
+};
 const char *chain_bake_part_name(enum chain_bake_part_kind kind);
 
 struct chain_bake_result {
 	uint8_t id[CHAIN_SHA256_BYTES];
 	struct chain_image_header header;
-	struct chain_bake_part { uint64_t offset, bytes, phys, memory_bytes; } parts[CHAIN_BAKE_PART_COUNT]; /* phys 0: not loaded */
+	struct chain_bake_part {
+		uint64_t offset, bytes, phys, memory_bytes;
+	} parts[CHAIN_BAKE_PART_COUNT]; /* phys 0: not loaded */
 	uint64_t file_bytes;
-	uint64_t memory_end;          /* physical */
-	uint64_t entry;               /* physical */
-	uint64_t entry_count;         /* files and links */
-	uint64_t content_bytes;       /* of all files, shared ones counted once each */
-	uint64_t shared_bytes;        /* how many of these are stored elsewhere already */
+	uint64_t memory_end;	/* physical */
+	uint64_t entry;		/* physical */
+	uint64_t entry_count;	/* files and links */
+	uint64_t content_bytes; /* of all files, shared ones counted once each */
+	uint64_t shared_bytes;	/* how many of these are stored elsewhere already */
 };
 
-/* CHAIN_E_BAKE_BAD_STAGE, _BAD_BASE, _TOO_LARGE, _NAME, _PATH, _CHANGED; errors of elf.h about the stage, of fs/write.h about the specs, and
- * whatever source and sink return. After a failure what the sink received is worthless. */
+/* CHAIN_E_BAKE_BAD_STAGE, _BAD_BASE, _TOO_LARGE, _NAME, _PATH, _CHANGED; errors of elf.h about the stage, of fs/write.h
+ * about the specs, and whatever source and sink return. After a failure what the sink received is worthless. */
 enum chain_status chain_bake(const struct chain_bake_request *request, struct chain_bake_result *out,
 			     struct chain_error *err) CHAIN_MUST_CHECK;
 

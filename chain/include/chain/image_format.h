@@ -18,7 +18,7 @@
 
 enum {
 	CHAIN_IMAGE_VERSION = 1,
-	CHAIN_IMAGE_SEARCH_BYTES = 8192, /* of the image in memory; a file has up to 4096 bytes of ELF headers before it */
+	CHAIN_IMAGE_SEARCH_BYTES = 8192, /* of the image in memory; a file has 4096 bytes of ELF headers before it */
 	CHAIN_IMAGE_HEADER_ALIGN = 64,
 	CHAIN_IMAGE_FS_ALIGN = 2 * 1024 * 1024,
 	CHAIN_IMAGE_NAME_BYTES = 64,
