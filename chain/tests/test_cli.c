@@ -1,0 +1,411 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* The command as a person meets it: each bad input gives one clear line, the right exit code, and leaves no file behind. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { ARGS = 10, TEXT_BYTES = 65536 };
+
+static char command[PATH_MAX], folder[] = "/tmp/kchain-cli.XXXXXX";
+
+struct done {
+	int code;
+	char out[TEXT_BYTES], err[TEXT_BYTES];
+};
+
+static void read_back(const char *name, char out[TEXT_BYTES])
+{
+	FILE *file = fopen(name, "re");
+	assert_non_null(file);
+	out[fread(out, 1, TEXT_BYTES - 1, file)] = '\0';
+	fclose(file);
+}
+
+static pid_t start(const char *const *args)
+{
+	const char *argv[ARGS + 2] = { command };
+	for (size_t i = 0; i < ARGS && args[i]; i++)
+		argv[i + 1] = args[i];
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		int out = open("../out", O_WRONLY | O_CREAT | O_TRUNC, 0600), err = open("../err", O_WRONLY | O_CREAT | O_TRUNC, 0600);
+		dup2(open("/dev/null", O_RDONLY), 0);
+		dup2(out, 1);
+		dup2(err, 2);
+		execv(command, (char **)(uintptr_t)argv);
+		_exit(99);
+	}
+	return pid;
+}
+
+static struct done *finish(pid_t pid)
+{
+	static struct done done;
+	int status;
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	done.code = WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+	read_back("../out", done.out);
+	read_back("../err", done.err);
+	return &done;
+}
+
+static struct done *run(const char *const *args)
+{
+	return finish(start(args));
+}
+
+static void put(const char *name, const void *bytes, size_t count)
+{
+	FILE *file = fopen(name, "we");
+	assert_non_null(file);
+	assert_int_equal(fwrite(bytes, 1, count, file), count);
+	assert_int_equal(fclose(file), 0);
+}
+
+static unsigned files(const char *path)
+{
+	unsigned count = 0;
+	DIR *entries = opendir(path);
+	assert_non_null(entries);
+	for (struct dirent *entry; (entry = readdir(entries)) != NULL;)
+		count += entry->d_name[0] != '.';
+	closedir(entries);
+	return count;
+}
+
+static unsigned lines(const char *text)
+{
+	unsigned count = 0;
+	for (; *text; text++)
+		count += *text == '\n';
+	return count;
+}
+
+/* One line, and a hint or the way to the help below it. */
+static void assert_clear(const struct done *done, int code, const char *what, const char *label)
+{
+	if (done->code != code || strncmp(done->err, "kchain", 6) != 0 || lines(done->err) > 2 || !strstr(done->err, what))
+		fail_msg("%s: exit code %d, wanted %d and \"%s\":\n%s", label, done->code, code, what, done->err);
+	if (strstr(done->err, "{s}") || strstr(done->err, "(null)"))
+		fail_msg("%s: unfinished message: %s", label, done->err);
+}
+
+/* Multiboot 1 (section 3.1) at 1 MiB by the address fields; halts for ever: only a person or the clock ends it. */
+static const unsigned char KERNEL[] = { 0x02, 0xb0, 0xad, 0x1b, 0, 0, 1, 0, 0xfe, 0x4f, 0x51, 0xe4, 0, 0, 0x10, 0, 0, 0, 0x10, 0,
+					0,    0,    0,	  0,	0, 0, 0, 0, 0x20, 0,	0x10, 0,    0xf4, 0xeb, 0xfd, 0 };
+
+/* --- command lines --- */
+
+static void usage(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *args[ARGS];
+		const char *what;
+	} CASES[] = {
+		{ { "rnu" }, "did you mean 'run'" },
+		{ { "--helb" }, "unknown option" },
+		{ { "run" }, "is missing" },
+		{ { "run", "a", "b" }, "one operand too many" },
+		{ { "run", "--memroy", "1M", "a" }, "did you mean '--memory'" },
+		{ { "run", "--memory", "1X", "a" }, "not a size" },
+		{ { "run", "--memory" }, "wants SIZE" },
+		{ { "run", "--memory=1M", "--memory=2M", "a" }, "given twice" },
+		{ { "run", "--memory=5000", "a" }, "whole pages" },
+		{ { "run", "--json=yes", "a" }, "takes no value" },
+		{ { "run", "-Z", "a" }, "unknown option '-Z'" },
+		{ { "run", "--machine", "vax", "a" }, "not pc, q35 or microvm" },
+		{ { "run", "--accel", "warp", "a" }, "not auto, tcg or kvm" },
+		{ { "run", "--cpus", "0", "a" }, "not from 1 to 255" },
+		{ { "run", "--timeout", "soon", "a" }, "not a time" },
+		{ { "run", "--net", "--no-net", "a" }, "contradicts" },
+		{ { "run", "--icount", "--accel", "kvm", "a" }, "needs --accel tcg" },
+		{ { "watch" }, "is missing" },
+		{ { "watch", "-", "--baud", "12345" }, "usual rates" },
+		{ { "watch", "-", "--until", "(" }, "expression" },
+		{ { "watch", "-", "--", "x" }, "nothing may follow" },
+		{ { "plan" }, "is missing" },
+		{ { "plan", "a", "--mask", "b" }, "no operand" },
+	};
+	for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++)
+		assert_clear(run(CASES[i].args), 2, CASES[i].what, CASES[i].what);
+	assert_int_equal(files("."), 0);
+}
+
+static void help(void **state)
+{
+	(void)state;
+	static const char *const COMMANDS[] = { "bake", "run", "plan", "inspect", "verify", "ls", "cat", "watch" };
+	const struct done *all = run((const char *[ARGS]){ "--help" });
+	assert_int_equal(all->code, 0);
+	char summary[TEXT_BYTES];
+	memcpy(summary, all->out, sizeof(summary));
+	for (size_t i = 0; i < sizeof(COMMANDS) / sizeof(COMMANDS[0]); i++) {
+		const struct done *done = run((const char *[ARGS]){ COMMANDS[i], "--help" });
+		assert_int_equal(done->code, 0);
+		assert_non_null(strstr(summary, COMMANDS[i]));
+		assert_non_null(strstr(done->out, "usage: kchain "));
+		assert_non_null(strstr(done->out, "--json"));
+		assert_string_equal(done->err, "");
+		for (const char *line = done->out; *line; line += strcspn(line, "\n") + 1)
+			if (strcspn(line, "\n") > 130)
+				fail_msg("%s --help: a line of %zu bytes", COMMANDS[i], strcspn(line, "\n"));
+	}
+	assert_int_equal(run((const char *[ARGS]){ "--version" })->code, 0);
+	assert_int_equal(run((const char *[ARGS]){ NULL })->code, 2);
+}
+
+/* --- inputs --- */
+
+#define STEP "{\"name\":\"a\",\"boot\":\"fs:/k\"}"
+#define PIPELINE(more) "{\"kchain\":1,\"name\":\"p\",\"files\":{\"/k\":\"kernel\"}," more "}"
+
+static void bad_pipelines(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text, *what;
+	} CASES[] = {
+		{ "not json", "p.json" },
+		{ "{", "p.json" },
+		{ "", "p.json" },
+		{ "{\"kchain\":1,\"kchain\":1}", "duplicate" },
+		{ PIPELINE("\"stepz\":[]"), "steps" },
+		{ PIPELINE("\"steps\":{}"), "steps" },
+		{ PIPELINE("\"steps\":[" STEP "],\"name2\":1"), "name2" },
+		{ PIPELINE("\"steps\":[{\"name\":\"a\",\"boot\":7}]"), "boot" },
+		{ PIPELINE("\"steps\":[{\"name\":\"a\",\"boot\":\"ftp://x/k\"}]"), "ftp" },
+		{ PIPELINE("\"steps\":[{\"name\":\"a\",\"boot\":\"fs:/missing\"}]"), "/missing" },
+		{ PIPELINE("\"steps\":[" STEP ",{\"name\":\"b\",\"boot\":\"fs:/k\"}]"), "boot" },
+		{ "{\"kchain\":1,\"name\":\"p\",\"files\":{\"/k\":\"gone\"},\"steps\":[" STEP "]}", "gone" },
+		{ "{\"kchain\":9,\"name\":\"p\",\"files\":{},\"steps\":[]}", "kchain" },
+	};
+	put("kernel", "\x7f" "ELF", 4);
+	for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+		put("p.json", CASES[i].text, strlen(CASES[i].text));
+		assert_clear(run((const char *[ARGS]){ "bake", "p.json", "-o", "image.elf" }), 3, CASES[i].what, CASES[i].text);
+		assert_clear(run((const char *[ARGS]){ "run", "p.json" }), 3, CASES[i].what, CASES[i].text);
+		assert_int_equal(files("."), 2);
+	}
+	unlink("p.json");
+	unlink("kernel");
+}
+
+static void bad_kernels(void **state)
+{
+	(void)state;
+	static const char SCRIPT[] = "#!/bin/sh\necho no kernel\n";
+	static const char PE[] = "MZ\x90\0\x03\0\0\0\x04\0\0\0";
+	unsigned char arm[64] = { 0x7f, 'E', 'L', 'F', 2, 1, 1, [16] = 2, [18] = 0xb7, [20] = 1, [52] = 64 };
+	const struct {
+		const void *bytes;
+		size_t count;
+		const char *what;
+	} cases[] = {
+		{ "", 0, "kernel" }, { "\x7f" "ELF", 4, "kernel" }, { SCRIPT, sizeof(SCRIPT) - 1, "script" }, { PE, sizeof(PE), "PE" },
+		{ arm, sizeof(arm), "kernel" },
+	};
+	static const char GOOD[] = PIPELINE("\"steps\":[" STEP "]");
+	put("p.json", GOOD, sizeof(GOOD) - 1);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		put("kernel", cases[i].bytes, cases[i].count);
+		assert_clear(run((const char *[ARGS]){ "run", "kernel" }), 3, cases[i].what, "run a bad kernel");
+		assert_clear(run((const char *[ARGS]){ "run", "p.json" }), 3, "", "run a pipeline with a bad kernel");
+		assert_clear(run((const char *[ARGS]){ "bake", "p.json", "-o", "image.elf" }), 3, "", "bake a bad kernel");
+		assert_int_equal(files("."), 2);
+	}
+	unlink("p.json");
+	unlink("kernel");
+}
+
+static void bad_companions(void **state)
+{
+	(void)state;
+	char kernel[] = "kernel", text[] = "{\"kchain_handoff\":2}";
+	put(kernel, KERNEL, sizeof(KERNEL));
+	put("handoff.json", text, sizeof(text) - 1);
+	const struct {
+		const char *args[ARGS];
+		const char *what;
+	} cases[] = {
+		{ { "run", "gone" }, "gone" },
+		{ { "run", kernel, "--handoff", "gone" }, "gone" },
+		{ { "run", kernel, "--handoff", "handoff.json" }, "version" },
+		{ { "run", kernel, "--handoff", kernel }, "kernel" },
+		{ { "run", kernel, "--module", "gone" }, "gone" },
+		{ { "run", kernel, "--module", "handoff.json=a/b", "--accel", "tcg" }, "a/b" },
+		{ { "run", kernel, "--disk", "gone", "--accel", "tcg" }, "gone" },
+		{ { "run", kernel, "-p", "80", "--accel", "tcg" }, "HOST:GUEST" },
+		{ { "run", kernel, "-p", "0:80", "--accel", "tcg" }, "HOST:GUEST" },
+		{ { "plan", kernel }, "no pipeline" },
+		{ { "plan", "--mask", kernel }, "handoff" },
+		{ { "watch", "gone" }, "gone" },
+		{ { "watch", "-", "--console", "no/such/folder/file" }, "no/such" },
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct done *done = run(cases[i].args);
+		const char *last = strstr(done->err, "kchain:"); /* `run` may have said what it starts */
+		if (done->code != 3 || !last || !strstr(last, cases[i].what))
+			fail_msg("%s %s: exit code %d:\n%s", cases[i].args[1], cases[i].what, done->code, done->err);
+		assert_int_equal(files("."), 2);
+	}
+	unlink(kernel);
+	unlink("handoff.json");
+}
+
+static void missing_qemu_is_named_with_its_package(void **state)
+{
+	(void)state;
+	put("kernel", KERNEL, sizeof(KERNEL));
+	setenv("KCHAIN_QEMU", "/no/such/qemu", 1);
+	assert_clear(run((const char *[ARGS]){ "run", "kernel" }), 3, "qemu-system-x86", "no QEMU");
+	unsetenv("KCHAIN_QEMU");
+	unlink("kernel");
+}
+
+static void errors_are_json_too(void **state)
+{
+	(void)state;
+	const struct done *done = run((const char *[ARGS]){ "run", "gone", "--json" });
+	json_t *doc = json_loads(done->out, 0, NULL);
+	assert_int_equal(done->code, 3);
+	assert_int_equal(json_integer_value(json_object_get(doc, "exit")), 3);
+	assert_string_equal(json_string_value(json_object_get(json_object_get(doc, "error"), "slug")), "io");
+	assert_string_equal(json_string_value(json_object_get(json_object_get(doc, "error"), "subject")), "gone");
+	json_decref(doc);
+}
+
+/* --- runs --- */
+
+static bool has_qemu(void)
+{
+	return access("/usr/bin/qemu-system-x86_64", X_OK) == 0;
+}
+
+static void a_timeout_has_its_own_exit_code(void **state)
+{
+	(void)state;
+	if (!has_qemu())
+		skip();
+	put("kernel", KERNEL, sizeof(KERNEL));
+	const struct done *done = run((const char *[ARGS]){ "run", "kernel", "--timeout", "500ms", "--accel", "tcg" });
+	assert_int_equal(done->code, 124);
+	assert_non_null(strstr(done->err, "timeout"));
+	assert_int_equal(files("."), 1);
+	unlink("kernel");
+}
+
+static void an_interrupt_ends_it_at_once(void **state)
+{
+	(void)state;
+	if (!has_qemu())
+		skip();
+	put("kernel", KERNEL, sizeof(KERNEL));
+	pid_t pid = start((const char *[ARGS]){ "run", "kernel", "--accel", "tcg" });
+	nanosleep(&(struct timespec){ .tv_sec = 1 }, NULL);
+	kill(pid, SIGINT);
+	assert_int_equal(finish(pid)->code, 130);
+	assert_int_equal(files("."), 1);
+	unlink("kernel");
+}
+
+static void a_wrong_qemu_argument_is_passed_on_in_qemus_words(void **state)
+{
+	(void)state;
+	if (!has_qemu())
+		skip();
+	put("kernel", KERNEL, sizeof(KERNEL));
+	const struct done *done = run((const char *[ARGS]){ "run", "kernel", "--accel", "tcg", "--", "-device", "nonsense" });
+	assert_int_equal(done->code, 3);
+	assert_non_null(strstr(done->err, "nonsense"));
+	unlink("kernel");
+}
+
+static void a_recorded_boot_is_watched_like_a_running_one(void **state)
+{
+	(void)state;
+	static const char LOG[] = "@kchain {\"event\":\"entered\",\"link\":0,\"name\":\"front\",\"door\":\"multiboot1\"}\r\n"
+				  "@kchain {\"event\":\"handoff\",\"doc\":{\"kchain_handoff\":1}}\r\nhello\r\n@kchain {cut\r\n"
+				  "@kchain {\"event\":\"end\",\"status\":\"child-failed\"}\r\n";
+	put("log", LOG, sizeof(LOG) - 1);
+	const struct done *done = run((const char *[ARGS]){ "watch", "log", "--result", "handoff.json", "--json" });
+	json_t *doc = json_loads(done->out, 0, NULL), *handoff = json_load_file("handoff.json", 0, NULL);
+	assert_int_equal(done->code, 1);
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(doc, "records"), "bad")), 1);
+	assert_int_equal(json_integer_value(json_object_get(handoff, "kchain_handoff")), 1);
+	json_decref(doc);
+	json_decref(handoff);
+	unlink("log");
+	unlink("handoff.json");
+}
+
+/* --- set-up --- */
+
+/* What a failed test left must not fail the next one. */
+static int sweep(void **state)
+{
+	(void)state;
+	DIR *entries = opendir(".");
+	for (struct dirent *entry; entries && (entry = readdir(entries)) != NULL;)
+		unlink(entry->d_name);
+	return entries ? closedir(entries) : -1;
+}
+
+static int enter(void **state)
+{
+	(void)state;
+	char self[PATH_MAX] = "";
+	bool asan = readlink("/proc/self/exe", self, sizeof(self) - 1) > 0 && strstr(self, "/asan/");
+	if (!realpath(asan ? "build/asan/kchain" : "build/kchain", command) || !mkdtemp(folder) || chdir(folder) < 0)
+		return -1;
+	setenv("NO_COLOR", "1", 1);
+	setenv("TMPDIR", folder, 1); /* whatever a command leaves behind is seen */
+	return mkdir("work", 0700) == 0 ? chdir("work") : -1;
+}
+
+static int leave(void **state)
+{
+	(void)state;
+	unlink("../out");
+	unlink("../err");
+	bool clean = files(".") == 0 && chdir("..") == 0 && rmdir("work") == 0 && chdir("/") == 0 && rmdir(folder) == 0;
+	return clean ? 0 : -1;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(usage, sweep),
+		cmocka_unit_test_teardown(help, sweep),
+		cmocka_unit_test_teardown(bad_pipelines, sweep),
+		cmocka_unit_test_teardown(bad_kernels, sweep),
+		cmocka_unit_test_teardown(bad_companions, sweep),
+		cmocka_unit_test_teardown(missing_qemu_is_named_with_its_package, sweep),
+		cmocka_unit_test_teardown(errors_are_json_too, sweep),
+		cmocka_unit_test_teardown(a_timeout_has_its_own_exit_code, sweep),
+		cmocka_unit_test_teardown(an_interrupt_ends_it_at_once, sweep),
+		cmocka_unit_test_teardown(a_wrong_qemu_argument_is_passed_on_in_qemus_words, sweep),
+		cmocka_unit_test_teardown(a_recorded_boot_is_watched_like_a_running_one, sweep),
+	};
+	return cmocka_run_group_tests(tests, enter, leave);
+}
