@@ -274,7 +274,7 @@ class Machine:
         """The VGA text buffer as 25 lines."""
         path = scratch("text")
         self.qmp("pmemsave", val=0xB8000, size=4000, filename=path)
-        cells = read_bytes(path)[::2].decode("cp437")
+        cells = read_bytes(path)[::2].decode("cp437").replace("\0", " ")
         return [cells[i:i + 80].rstrip() for i in range(0, 2000, 80)]
 
     def screen_picture(self):
