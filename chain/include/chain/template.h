@@ -14,7 +14,7 @@ enum { CHAIN_TEMPLATE_MAX_BYTES = 64 * 1024 };
 enum chain_status chain_template_check(const char *text, const struct chain_config *config, const char *where,
 				       struct chain_error *err) CHAIN_MUST_CHECK;
 
-/* New string. A fact that is absent or "volatile" takes its default where it has one; CHAIN_E_TEMPLATE_ABSENT where not,
+/* New string. A fact that is absent takes its default where it has one; CHAIN_E_TEMPLATE_ABSENT where not,
  * _VALUE for a fact that is no plain value or holds control characters, CHAIN_E_LIMIT above CHAIN_TEMPLATE_MAX_BYTES. */
 enum chain_status chain_template_expand(const char *text, const json_t *handoff, const char *where, char **out,
 					struct chain_error *err) CHAIN_MUST_CHECK;
