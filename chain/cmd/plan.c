@@ -299,7 +299,6 @@ static int plan_image(const struct plan_options *options, const char *path)
 		return cmd_usage("plan", "out of memory");
 	run->options = *options;
 	run->input.fd = -1;
-	chain_bootinfo_init(&run->bootinfo);
 	int code = load_all(run, path, &err) ? cmd_refuse(&err, options->json) : plan_steps(run);
 	release(run);
 	free(run);
