@@ -75,7 +75,7 @@ static int parse_options(struct run *run, int argc, char **argv)
 		{ "screenshot", 's', CMD_OPT_TEXT, "FILE", "write the screen's last picture (PNG, or PPM where FILE ends so)", &run->screenshot },
 		{ "display", 0, CMD_OPT_FLAG, NULL, "show the screen in a window", &run->display },
 		{ "icount", 0, CMD_OPT_FLAG, NULL, "time counts instructions: reproducible, and slower", &run->icount },
-		{ "verbose", 'v', CMD_OPT_FLAG, NULL, "show every record", &more->verbose },
+		{ "verbose", 'v', CMD_OPT_FLAG, NULL, "show every record, and long lines whole", &more->verbose },
 		{ "json", 0, CMD_OPT_FLAG, NULL, "print what happened as one JSON document on stdout", &more->json },
 	};
 	const struct cmd_spec spec = {

@@ -10,6 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* More of one line of a console than this (a document, mostly) is for `--verbose`, `--console` and pipes. */
+enum { LINE_SHOWN = 300 };
+
 void run_view_init(struct run_view *view, FILE *to, bool raw, bool verbose)
 {
 	*view = (struct run_view){ .to = to, .raw = raw, .verbose = verbose };
@@ -269,11 +272,21 @@ void run_view_flush(struct run_view *view)
 	view->dropping = !view->verbose && is_report(view->line, count);
 	if (view->dropping)
 		return;
+	uint64_t more = view->line_more;
+	view->line_more = 0;
 	count = strip(view->line, count);
 	if (!count)
 		return;
+	if (!view->verbose && count + more > LINE_SHOWN) {
+		more += count - LINE_SHOWN;
+		count = LINE_SHOWN;
+	}
 	FILE *to = view->to;
-	fprintf(to, "%s%9.3f  │%s %.*s\n", cmd_style(to, CMD_DIM), view->now, cmd_style(to, CMD_PLAIN), (int)count, view->line);
+	const char *dim = cmd_style(to, CMD_DIM), *plain = cmd_style(to, CMD_PLAIN);
+	fprintf(to, "%s%9.3f  │%s %.*s", dim, view->now, plain, (int)count, view->line);
+	if (more)
+		fprintf(to, "%s… and %llu bytes%s", dim, (unsigned long long)more, plain);
+	fputc('\n', to);
 	fflush(to);
 }
 
@@ -292,8 +305,11 @@ void run_view_text(struct run_view *view, const char *bytes, size_t count)
 		}
 		if (view->dropping)
 			continue;
-		if (view->line_used == sizeof(view->line))
+		if (view->line_used == sizeof(view->line) && view->verbose)
 			run_view_flush(view);
-		view->line[view->line_used++] = bytes[i];
+		if (view->line_used < sizeof(view->line))
+			view->line[view->line_used++] = bytes[i];
+		else
+			view->line_more++;
 	}
 }

@@ -21,6 +21,7 @@ struct run_view {
 	json_int_t step_us; /* -1: not known */
 	char line[VIEW_LINE_BYTES];   /* of the console, unfinished */
 	size_t line_used;
+	uint64_t line_more; /* bytes of it beyond the buffer */
 	bool dropping;    /* the rest of the console's line */
 };
 

@@ -129,7 +129,7 @@ int cmd_watch(int argc, char **argv)
 		{ "console", 0, CMD_OPT_TEXT, "FILE", "copy the console as it is", &more->console },
 		{ "until", 'u', CMD_OPT_TEXT, "WHEN", "ready (default), ended, or an extended regular expression", &more->until },
 		{ "timeout", 't', CMD_OPT_TIME, "TIME", "give up after this long (default: never)", &more->timeout_us },
-		{ "verbose", 'v', CMD_OPT_FLAG, NULL, "show every record", &more->verbose },
+		{ "verbose", 'v', CMD_OPT_FLAG, NULL, "show every record, and long lines whole", &more->verbose },
 		{ "json", 0, CMD_OPT_FLAG, NULL, "print what happened as one JSON document on stdout", &more->json },
 	};
 	const struct cmd_spec spec = {
