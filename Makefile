@@ -14,7 +14,6 @@ MAKEFLAGS += --no-print-directory
 SHELL := /bin/sh
 export LC_ALL := C
 export TZ := UTC
-export SOURCE_DATE_EPOCH ?= 1700000000
 
 ifneq ($(filter-out clean help,$(GOALS)),)
 ifeq ($(KCHAIN_DEPS),)
@@ -140,7 +139,7 @@ $(UNIT_ASAN): $(B)/asan/%: $(B)/asan/%.o $(B)/asan/libkchain.a
 
 QEMU_TESTS := $(sort $(wildcard qemu-tests/test_*.py))
 export KCHAIN_HOST_CFLAGS := $(HOST_CFLAGS)
-export KCHAIN_STAGE_CFLAGS := $(STAGE_CFLAGS)
+export KCHAIN_STAGE_CFLAGS := $(STAGE_CFLAGS) $(LWIP_INCLUDES)
 
 # The pipeline that shows the main job. `kchain run` prints each link as it happens, and exits 0 when the last kernel has
 # printed its own banner, which is what that pipeline expects.
@@ -152,13 +151,13 @@ deps: ; @:
 unit-programs: $(UNIT_HOST) $(UNIT_ASAN)
 unit: unit-programs $(UNIT_NEEDS)
 	$(Q)tools/run-tests $(T) $(UNIT_HOST) $(UNIT_ASAN)
-qemu-check: all images
+qemu-check: all images sdk
 	$(Q)tools/run-tests $(T) $(QEMU_TESTS)
 style-check:
 	$(Q)tools/run-tests $(T) tools/check-style
 docs-check: all images
 	$(Q)tools/run-tests $(T) tools/check-docs
-check: all images $(INPUTS) unit-programs $(UNIT_NEEDS)
+check: all images sdk $(INPUTS) unit-programs $(UNIT_NEEDS)
 	$(Q)tools/run-tests $(T) $(QEMU_TESTS) tools/check-docs tools/check-style $(UNIT_ASAN) $(UNIT_HOST)
 run: all $(B)/images/$(RUN_CONFIG).elf $(B)/inputs/disk.img
 	$(Q)$(KCHAIN) run $(B)/images/$(RUN_CONFIG).elf --disk $(B)/inputs/disk.img,serial=DATA01
