@@ -155,7 +155,7 @@ qemu-check: all images sdk
 	$(Q)tools/run-tests $(T) $(QEMU_TESTS)
 style-check:
 	$(Q)tools/run-tests $(T) tools/check-style
-docs-check: all images
+docs-check: all images sdk $(INPUTS)
 	$(Q)tools/run-tests $(T) tools/check-docs
 check: all images sdk $(INPUTS) unit-programs $(UNIT_NEEDS)
 	$(Q)tools/run-tests $(T) $(QEMU_TESTS) tools/check-docs tools/check-style $(UNIT_ASAN) $(UNIT_HOST)
