@@ -92,6 +92,8 @@ static enum chain_status read_handoff(struct stage_run *run, struct chain_error 
 		if (status)
 			return status;
 		continue_clock(run->parent);
+		if (stage_tsc_hz_known()) /* else no link has needed the time yet, so none has asked for a lease */
+			status = chain_handoff_expire(run->parent, stage_clock_us(), err);
 	}
 	return status;
 }

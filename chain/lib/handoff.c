@@ -277,6 +277,29 @@ static bool same_text(const json_t *entry, const char *key, const char *wanted)
 	return !wanted || (text && !strcasecmp(text, wanted));
 }
 
+static bool lease_ended(const json_t *lease, uint64_t now_us)
+{
+	json_int_t obtained = json_integer_value(json_object_get(lease, "obtained_us")), seconds = json_integer_value(json_object_get(lease, "lifetime_s"));
+	const json_int_t forever = UINT32_MAX; /* RFC 2131 section 3.3 */
+	if (obtained < 0 || seconds <= 0 || seconds >= forever)
+		return false;
+	return now_us / 1000000 > (uint64_t)obtained / 1000000 + (uint64_t)seconds;
+}
+
+enum chain_status chain_handoff_expire(json_t *handoff, uint64_t now_us, struct chain_error *err)
+{
+	const char *key;
+	json_t *entry;
+	int bad = 0;
+	json_object_foreach(json_object_get(handoff, "net"), key, entry) {
+		if (!lease_ended(json_object_get(entry, "lease"), now_us))
+			continue;
+		bad |= json_object_set_new(entry, "status", json_string("present"));
+		bad |= json_object_set_new(entry, "reason", json_string("its lease has ended"));
+	}
+	return bad ? chain_fail(err, CHAIN_E_NO_MEMORY, "handoff", NULL, 0, 0, 0, 0) : CHAIN_OK;
+}
+
 const json_t *chain_handoff_keep_net(const json_t *parent, const struct chain_config_net *config)
 {
 	const json_t *entry = json_object_get(json_object_get(parent, "net"), config->name);

@@ -221,6 +221,26 @@ static void test_mask(void **state)
 	fixture_free(&f);
 }
 
+static void test_expire(void **state)
+{
+	static const struct { json_int_t obtained_us, lifetime_s; uint64_t now_us; const char *status; } cases[] = {
+		{ 1000000, 60, 61000000, "configured" }, { 1000000, 60, 62000000, "present" },
+		{ 1000000, UINT32_MAX, UINT64_MAX, "configured" }, { 1000000, 0, UINT64_MAX, "configured" },
+		{ -1, 60, UINT64_MAX, "configured" }, { INT64_MAX, 60, UINT64_MAX, "present" },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct chain_error err = { 0 };
+		json_t *doc = json_pack("{s:{s:{s:s,s:{s:I,s:I}}}}", "net", "lan", "status", "configured", "lease", "obtained_us",
+					cases[i].obtained_us, "lifetime_s", cases[i].lifetime_s);
+		struct chain_config_net lan = { .name = (char *)(uintptr_t)"lan", .dhcp = true };
+		assert_int_equal(chain_handoff_expire(doc, cases[i].now_us, &err), CHAIN_OK);
+		assert_string_equal(json_string_value(json_object_get(json_object_get(json_object_get(doc, "net"), "lan"), "status")), cases[i].status);
+		assert_true((chain_handoff_keep_net(doc, &lan) != NULL) == !strcmp(cases[i].status, "configured"));
+		json_decref(doc);
+	}
+}
+
 static void test_keep_net(void **state)
 {
 	struct fixture f;
@@ -316,7 +336,7 @@ int main(void)
 		cmocka_unit_test(test_invalid), cmocka_unit_test(test_valid), cmocka_unit_test(test_truncated),
 		cmocka_unit_test(test_mutated), cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_first_link),
 		cmocka_unit_test(test_passed_on), cmocka_unit_test(test_clock), cmocka_unit_test(test_long_chain),
-		cmocka_unit_test(test_mask), cmocka_unit_test(test_keep_net), cmocka_unit_test(test_results),
+		cmocka_unit_test(test_mask), cmocka_unit_test(test_keep_net), cmocka_unit_test(test_expire), cmocka_unit_test(test_results),
 		cmocka_unit_test(test_documented), cmocka_unit_test(test_schema),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

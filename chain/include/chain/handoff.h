@@ -49,6 +49,9 @@ enum chain_status chain_handoff_text(const json_t *handoff, char **out, uint64_t
 /* Replaces what no plan can know by the string "volatile": boot_id, ticks and times, whatever DHCP gave, results. In place. */
 enum chain_status chain_handoff_mask(json_t *handoff, struct chain_error *err) CHAIN_MUST_CHECK;
 
+/* Takes leases that have ended by `now_us` (the handoff's clock) for what they are: such an interface is `present`, with that reason. In place. */
+enum chain_status chain_handoff_expire(json_t *handoff, uint64_t now_us, struct chain_error *err) CHAIN_MUST_CHECK;
+
 /* The parent's entry for an interface if it is still true: configured, the same MAC or place as `config` asks for, and not to be made
  * anew. Borrowed, or null. */
 const json_t *chain_handoff_keep_net(const json_t *parent, const struct chain_config_net *config);
