@@ -79,6 +79,15 @@ def retries_are_counted_and_the_failure_is_the_childs():
 
 
 @kt.test
+def a_failure_can_reboot_the_machine():
+    """QEMU is told to end instead of starting again (-no-reboot), with status 0, which no end of a chain gives."""
+    steps = [{"name": "wrong", "call": "fs:/result", "args": "none 7", "on_error": "reboot"}]
+    for machine in ("pc", "q35", "microvm"):
+        ended = kt.boot(kt.bake(kt.pipeline(steps, FILES)), machine)
+        kt.check(ended.status == 0 and not ended.of("end"), f"{machine}: no reboot", ended)
+
+
+@kt.test
 def an_expected_result_is_compared():
     def ended(wanted):
         return kt.boot(kt.bake(kt.pipeline([{"name": "r", "call": "fs:/result", "args": "good", "expect": {"result": wanted}}], FILES)))
