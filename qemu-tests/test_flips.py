@@ -111,4 +111,29 @@ def a_booting_stage_refuses_each_flip_of_manifest_and_filesystem():
     kt.check(not bad, f"{len(bad)} of {FLIPS} not refused", *bad[:3])
 
 
+@kt.test
+def by_default_a_booting_stage_refuses_flips_of_what_it_uses():
+    """"verify": "used": manifest, metadata, pipeline and kernel are looked at; a file that no step names is not."""
+    unused = kt.write_bytes(kt.scratch("unused"), random.Random(SEED).randbytes(5000))
+    plain = kt.bake(kt.pipeline([{"name": "echo", "call": "fs:/echo"}], {"/echo": "build/kernels/echo.elf", "/unused": unused}))
+    whole, chance = kt.read_bytes(plain), random.Random(SEED)
+    parts = {p["name"]: p for p in kt.kchain("inspect", "--json", plain).json()["parts"]}
+    kernel, rest = kt.read_bytes("build/kernels/echo.elf"), kt.read_bytes(unused)
+    pipeline = kt.command([kt.KCHAIN, "cat", plain, "/kchain/pipeline.json"]).out.encode()
+    used = [(parts[n]["offset"], parts[n]["bytes"]) for n in ("manifest", "fs-meta")]
+    used += [(whole.index(data), len(data)) for data in (kernel, pipeline)]
+
+    def flipped(begin, count):
+        changed, at = bytearray(whole), begin + chance.randrange(count)
+        changed[at] ^= chance.randrange(1, 256)
+        return at, kt.write_bytes(kt.scratch("flipped.elf"), bytes(changed))
+
+    def argv(path):
+        return kt.qemu_argv("microvm,isa-serial=on", "128M", "-kernel", path)
+    cases = [flipped(*place) for place in used for _ in range(10)]
+    bad = [b for b in kt.in_parallel(lambda c: stage_refuses(argv(c[1]), c[0], "echo received"), cases) if b]
+    kt.check(not bad, f"{len(bad)} of {len(cases)} not refused", *bad[:3])
+    kt.expect_end(kt.boot(flipped(whole.index(rest), len(rest))[1]))
+
+
 kt.main()
