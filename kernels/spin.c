@@ -1,7 +1,7 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Never ends. With "cli" it turns interrupts off first, with "halt" it halts that way. */
+/* Never ends. With "cli" it turns interrupts off first, with "halt" it halts that way, with "talk" it does nothing but print. */
 
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +15,8 @@ int main(int argc, char **argv)
 	for (;;) {
 		if (!strcmp(how, "halt"))
 			__asm__ volatile("hlt");
+		if (!strcmp(how, "talk"))
+			puts("spin: still here, and printing a line that takes its caller longer to write than us to ask for");
 		__asm__ volatile("pause" : : : "memory");
 	}
 }

@@ -25,6 +25,7 @@ ACTS = (
     ("spin", "", "timeout", None, "time"),
     ("spin", "cli", "timeout", None, "time"),
     ("spin", "halt", "timeout", None, "time"),
+    ("spin", "talk", "timeout", None, "time"),
     ("result", "malformed 0", "failed", 0, "JSON"),
     ("result", "lie 0", "failed", 0, "bytes"),
     ("result", "oversized", "failed", 1, "exit"),

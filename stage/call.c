@@ -19,7 +19,7 @@
 struct call_state {
 	struct stage_call_window window;
 	struct stage_call_result result;
-	uint64_t ticks_left;  /* ticker periods until the time is up */
+	volatile uint64_t ticks_left; /* ticker periods until the time is up */
 	uint64_t saved_rsp;   /* the stage's stack, see stage_call_enter */
 	uint64_t stage_root;
 };
@@ -69,38 +69,41 @@ static uint64_t service_write(const struct call_state *call, uint64_t virt, uint
 	return bytes;
 }
 
+static uint64_t serve(const struct call_state *call, const struct stage_trap_frame *frame)
+{
+	switch (frame->rax) {
+	case KCHAIN_SERVICE_WRITE:
+		return service_write(call, frame->rdi, frame->rsi);
+	case KCHAIN_SERVICE_CLOCK:
+		return stage_clock_us();
+	default:
+		return UINT64_MAX;
+	}
+}
+
 static void on_service(struct stage_trap_frame *frame)
 {
 	struct call_state *call = current();
-	if (!call) {
-		frame->rax = UINT64_MAX;
-		return;
-	}
-	switch (frame->rax) {
-	case KCHAIN_SERVICE_EXIT:
+	if (call && frame->rax == KCHAIN_SERVICE_EXIT) {
 		call->result.exit = (uint8_t)frame->rdi;
 		take_back(frame, STAGE_CALL_EXITED);
 		return;
-	case KCHAIN_SERVICE_WRITE:
-		frame->rax = service_write(call, frame->rdi, frame->rsi);
-		return;
-	case KCHAIN_SERVICE_CLOCK:
-		frame->rax = stage_clock_us();
-		return;
-	default:
-		frame->rax = UINT64_MAX;
 	}
+	frame->rax = call ? serve(call, frame) : UINT64_MAX;
+	if (call && !call->ticks_left) /* a kernel that does little but ask for services */
+		take_back(frame, STAGE_CALL_TIMED_OUT);
 }
 
 /* Every NMI while a call runs is the ticker's; one that comes late finds no call. */
 static void on_tick(struct stage_trap_frame *frame)
 {
 	struct call_state *call = current();
-	if (!call || frame->cr3 == call->stage_root)
+	if (!call)
 		return;
-	if (call->ticks_left && --call->ticks_left)
-		return;
-	take_back(frame, STAGE_CALL_TIMED_OUT);
+	if (call->ticks_left)
+		call->ticks_left--;
+	if (!call->ticks_left && frame->cr3 != call->stage_root) /* in a service: on_service takes it back */
+		take_back(frame, STAGE_CALL_TIMED_OUT);
 }
 
 static bool on_fault(struct stage_trap_frame *frame)
