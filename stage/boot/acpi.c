@@ -1,7 +1,7 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* How many processors the firmware reports: the Multiple APIC Description Table (ACPI 6.5 section 5.2.12). The tables are the
+/* Which processors the firmware reports: the Multiple APIC Description Table (ACPI 6.5 section 5.2.12). The tables are the
  * firmware's, but they are bounded like anybody's: a length that does not fit ends the search. */
 
 #include "stage/boot.h"
@@ -13,8 +13,8 @@ enum {
 	RSDP_REVISION = 15, RSDP_RSDT = 16, RSDP_XSDT = 24,       /* 5.2.5.3 */
 	HEADER_BYTES = 36, HEADER_LENGTH = 4, TABLE_MAX = 1 << 20, /* 5.2.6 */
 	MADT_ENTRIES = 44,
-	ENTRY_LAPIC = 0, LAPIC_BYTES = 8, LAPIC_FLAGS = 4,         /* 5.2.12.2 */
-	ENTRY_X2APIC = 9, X2APIC_BYTES = 16, X2APIC_FLAGS = 8,     /* 5.2.12.12 */
+	ENTRY_LAPIC = 0, LAPIC_BYTES = 8, LAPIC_ID = 3, LAPIC_FLAGS = 4, /* 5.2.12.2 */
+	ENTRY_X2APIC = 9, X2APIC_BYTES = 16, X2APIC_ID = 4, X2APIC_FLAGS = 8, /* 5.2.12.12 */
 	ENABLED = 1,
 };
 
@@ -57,19 +57,35 @@ static const uint8_t *find_madt(uint64_t rsdp_phys, uint32_t *out_bytes)
 	return NULL;
 }
 
-uint32_t stage_count_cpus(uint64_t rsdp_phys)
+/* The local APIC's id that an entry of the table tells, if it is one of a processor that can be used. */
+static bool usable_processor(const uint8_t *entry, uint32_t *apic_id)
 {
-	uint32_t bytes = 0, cpus = 0;
+	uint32_t kind = entry[0], bytes = entry[1];
+	if (kind == ENTRY_LAPIC && bytes >= LAPIC_BYTES) {
+		*apic_id = entry[LAPIC_ID];
+		return entry[LAPIC_FLAGS] & ENABLED;
+	}
+	if (kind == ENTRY_X2APIC && bytes >= X2APIC_BYTES) {
+		*apic_id = (uint32_t)read(entry + X2APIC_ID, 4);
+		return entry[X2APIC_FLAGS] & ENABLED;
+	}
+	return false;
+}
+
+uint32_t stage_list_cpus(uint64_t rsdp_phys, uint32_t *apic_ids, uint32_t room)
+{
+	uint32_t bytes = 0, cpus = 0, id;
 	const uint8_t *madt = rsdp_phys && rsdp_phys < UINT32_MAX ? find_madt(rsdp_phys, &bytes) : NULL;
 	for (uint32_t at = MADT_ENTRIES; madt && at + 2 <= bytes;) {
-		uint32_t kind = madt[at], count = madt[at + 1];
+		uint32_t count = madt[at + 1];
 		if (count < 2 || count > bytes - at)
 			break;
-		if (kind == ENTRY_LAPIC && count >= LAPIC_BYTES)
-			cpus += madt[at + LAPIC_FLAGS] & ENABLED;
-		else if (kind == ENTRY_X2APIC && count >= X2APIC_BYTES)
-			cpus += madt[at + X2APIC_FLAGS] & ENABLED;
+		if (usable_processor(madt + at, &id)) {
+			if (cpus < room)
+				apic_ids[cpus] = id;
+			cpus++;
+		}
 		at += count;
 	}
-	return cpus ? cpus : 1;
+	return cpus;
 }

@@ -62,7 +62,7 @@ static enum chain_status set_up_machine(struct chain_error *err)
 		bytes = header->fs_offset + header->fs_memory_bytes;
 	status = chain_range_make(stage_boot.image_phys, bytes, "image", &info.image, err);
 	info.image_base = stage_boot.image_phys;
-	info.cpus = 1;
+	info.cpus = 1; /* where the firmware says nothing */
 	if (!status)
 		status = stage_pages_init(&info, err);
 	if (!status)
@@ -71,8 +71,9 @@ static enum chain_status set_up_machine(struct chain_error *err)
 		info.acpi_rsdp = stage_find_rsdp();
 	if (!info.smbios)
 		info.smbios = stage_find_smbios();
-	if (!status)
-		info.cpus = stage_count_cpus(info.acpi_rsdp);
+	uint32_t cpus = status ? 0 : stage_list_cpus(info.acpi_rsdp, NULL, 0);
+	if (cpus)
+		info.cpus = cpus;
 	return status;
 }
 

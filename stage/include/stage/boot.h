@@ -36,8 +36,8 @@ struct chain_bootinfo *stage_bootinfo(void);
 
 /* The RSDP (ACPI 6.5 section 5.2.5.1), searched in the BIOS areas; 0: none. */
 uint64_t stage_find_rsdp(void);
-/* Enabled processors by ACPI's MADT; 1 where there is none. */
-uint32_t stage_count_cpus(uint64_t rsdp_phys);
+/* Enabled processors by ACPI's MADT: how many (0: it says nothing), and the local APIC ids of the first `room` of them. */
+uint32_t stage_list_cpus(uint64_t rsdp_phys, uint32_t *apic_ids, uint32_t room);
 /* SMBIOS entry point in the BIOS area (SMBIOS 3.6 section 5.2.1); 0: none. */
 uint64_t stage_find_smbios(void);
 
