@@ -115,11 +115,8 @@ static uint64_t ticks_to_us(uint64_t ticks)
 
 uint64_t stage_clock_us(void)
 {
-	if (stage_boot.call) {
-		uint64_t us;
-		__asm__ volatile("int %1" : "=a"(us) : "i"(KCHAIN_SERVICE_VECTOR), "a"(KCHAIN_SERVICE_CLOCK) : "memory");
-		return us;
-	}
+	if (stage_boot.call)
+		return stage_service(KCHAIN_SERVICE_CLOCK, 0, 0);
 	return ticks_to_us(stage_rdtsc() - (origin_tsc ? origin_tsc : stage_boot.entry_tsc));
 }
 
@@ -170,10 +167,10 @@ static void find_wake(void)
 	start_timer();
 	stage_cpu_set_handler(PIC_VECTOR, on_timer);
 	uint64_t deadline = stage_deadline_after_us(5000);
-	__asm__ volatile("sti");
+	stage_interrupts_on();
 	while (!timer_came && !stage_deadline_passed(deadline))
 		stage_pause();
-	__asm__ volatile("cli");
+	stage_interrupts_off();
 	stage_outb(PIT_CONTROL, PIT0_ONE_SHOT);
 	if (timer_came)
 		wake = WAKE_PIT;
@@ -188,7 +185,7 @@ void stage_idle(void)
 		return;
 	}
 	start_timer();
-	__asm__ volatile("sti\n\thlt\n\tcli" : : : "memory");
+	stage_wait_for_interrupt();
 	stage_outb(PIT_CONTROL, PIT0_ONE_SHOT);
 }
 

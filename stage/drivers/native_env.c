@@ -6,6 +6,7 @@
 #include "stage/cpu.h"
 #include "stage/device_env.h"
 #include "stage/pages.h"
+#include "stage/random.h"
 
 #include <string.h>
 
@@ -110,24 +111,13 @@ static void idle(void *ctx)
 	stage_idle();
 }
 
-/* RDRAND where there is one (CPUID leaf 1, ECX bit 30; it may fail and is retried a few times), else the stirred time-stamp counter. Good for
- * transaction numbers, not for keys. */
-static uint32_t hardware_random(void *ctx)
+static uint32_t random_number(void *ctx)
 {
-	uint64_t t = stage_rdtsc();
+	uint32_t v;
 
 	(void)ctx;
-	if (stage_cpuid(1, 0).c >> 30 & 1) {
-		for (int i = 0; i < 10; i++) {
-			uint32_t v;
-			uint8_t ok;
-			__asm__ volatile("rdrand %0; setc %1" : "=r"(v), "=qm"(ok) : : "cc");
-			if (ok)
-				return v;
-		}
-	}
-	t *= 0x9e3779b97f4a7c15;
-	return (uint32_t)(t >> 32 ^ t);
+	stage_random_fill(&v, sizeof v);
+	return v;
 }
 
 const struct stage_device_env *stage_native_env(void)
@@ -143,7 +133,7 @@ const struct stage_device_env *stage_native_env(void)
 		.dma_free = dma_free,
 		.now_us = now_us,
 		.idle = idle,
-		.random = hardware_random,
+		.random = random_number,
 	};
 
 	return &env;

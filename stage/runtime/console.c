@@ -68,13 +68,12 @@ bool stage_console_add(const char *name)
 static void write_to_caller(const char *bytes, uint64_t count)
 {
 	while (count) {
-		uint64_t piece = count < SERVICE_WRITE_MAX ? count : SERVICE_WRITE_MAX, result;
+		uint64_t piece = count < SERVICE_WRITE_MAX ? count : SERVICE_WRITE_MAX;
 		char copy[256]; /* the caller takes bytes from the window only; ours may be in the image */
 		if (piece > sizeof(copy))
 			piece = sizeof(copy);
 		memcpy(copy, bytes, piece);
-		__asm__ volatile("int %1" : "=a"(result) : "i"(KCHAIN_SERVICE_VECTOR), "a"(KCHAIN_SERVICE_WRITE), "D"(copy), "S"(piece) : "memory");
-		if (result != piece)
+		if (stage_service(KCHAIN_SERVICE_WRITE, (uint64_t)copy, piece) != piece)
 			return;
 		bytes += piece;
 		count -= piece;

@@ -78,7 +78,7 @@ static void leave_emulator(int status)
 _Noreturn void stage_exit(int status)
 {
 	if (stage_is_called()) {
-		__asm__ volatile("int %0" : : "i"(KCHAIN_SERVICE_VECTOR), "a"((uint64_t)KCHAIN_SERVICE_EXIT), "D"((uint64_t)status));
+		stage_service(KCHAIN_SERVICE_EXIT, (uint64_t)status, 0);
 		__builtin_unreachable();
 	}
 	record_exit(status);

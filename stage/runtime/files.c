@@ -3,10 +3,10 @@
 
 /* Open files: the console as 0, 1 and 2, the baked filesystem's files and directories, /dev/urandom and /dev/null. Read-only. */
 
-#include "random.h"
 #include "stage/boot.h"
 #include "stage/console.h"
 #include "stage/pages.h"
+#include "stage/random.h"
 #include "stage/runtime.h"
 #include "syscall.h"
 

@@ -1,9 +1,9 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-#include "random.h"
+#include "stage/random.h"
 
-#include "stage/cpu.h"
+#include "stage/instructions.h"
 
 #include <string.h>
 
@@ -13,9 +13,7 @@ static bool from_processor(uint64_t *out)
 	if (!(stage_cpuid(1, 0).c & RDRAND))
 		return false;
 	for (int i = 0; i < TRIES; i++) { /* Intel SDM 1, section 7.3.17 */
-		uint8_t ok;
-		__asm__ volatile("rdrand %0\n\tsetc %1" : "=r"(*out), "=qm"(ok));
-		if (ok)
+		if (stage_rdrand(out))
 			return true;
 	}
 	return false;

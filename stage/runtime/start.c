@@ -6,11 +6,11 @@
 
 #include "stage/start.h"
 
-#include "random.h"
 #include "stage/boot.h"
 #include "stage/clock.h"
 #include "stage/console.h"
 #include "stage/cpu.h"
+#include "stage/random.h"
 #include "stage/runtime.h"
 
 #include <elf.h>

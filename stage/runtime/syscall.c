@@ -5,12 +5,12 @@
 
 #include "syscall.h"
 
-#include "random.h"
 #include "stage/boot.h"
 #include "stage/clock.h"
 #include "stage/console.h"
 #include "stage/cpu.h"
 #include "stage/packed_names.h"
+#include "stage/random.h"
 #include "stage/runtime.h"
 
 #include <errno.h>

@@ -1,11 +1,13 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: the processor: its own block of data, descriptor tables, traps, and the instructions C has no words for
- * (AMD64 Architecture Programmer's Manual, volume 2; "APM" below).
+/* Owns: the processor: its own block of data, descriptor tables and traps (AMD64 Architecture Programmer's Manual, volume 2; "APM"
+ * below).
  * Must not know: memory beyond the tables' layout, devices, kernels. */
 #ifndef STAGE_CPU_H
 #define STAGE_CPU_H
+
+#include "stage/instructions.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -42,12 +44,16 @@ struct stage_cpu {
 	struct stage_tss tss;
 };
 
+#if KCHAIN_STAGE
 static inline struct stage_cpu *stage_cpu(void)
 {
 	struct stage_cpu *cpu;
 	__asm__("mov %%gs:%c1, %0" : "=r"(cpu) : "i"(offsetof(struct stage_cpu, self)));
 	return cpu;
 }
+#else
+struct stage_cpu *stage_cpu(void);
+#endif
 
 /* What the stub saves. `cr3` is what was loaded when the trap came, and is loaded again when it returns; changing any
  * of it changes where and how the return goes. x87 and SSE registers are saved and restored beside it. */
@@ -76,65 +82,5 @@ const char *stage_vector_name(uint64_t vector);
 _Noreturn void stage_panic(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Stops this processor for good. */
 _Noreturn void stage_halt(void);
-
-static inline void stage_outb(uint16_t port, uint8_t v) { __asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(port)); }
-static inline void stage_outw(uint16_t port, uint16_t v) { __asm__ volatile("outw %0, %1" : : "a"(v), "Nd"(port)); }
-static inline void stage_outl(uint16_t port, uint32_t v) { __asm__ volatile("outl %0, %1" : : "a"(v), "Nd"(port)); }
-static inline uint8_t stage_inb(uint16_t port)
-{
-	uint8_t v;
-	__asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(port));
-	return v;
-}
-static inline uint16_t stage_inw(uint16_t port)
-{
-	uint16_t v;
-	__asm__ volatile("inw %1, %0" : "=a"(v) : "Nd"(port));
-	return v;
-}
-static inline uint32_t stage_inl(uint16_t port)
-{
-	uint32_t v;
-	__asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(port));
-	return v;
-}
-static inline uint64_t stage_rdtsc(void)
-{
-	uint32_t low, high;
-	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
-	return (uint64_t)high << 32 | low;
-}
-static inline uint64_t stage_rdmsr(uint32_t msr)
-{
-	uint32_t low, high;
-	__asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr));
-	return (uint64_t)high << 32 | low;
-}
-static inline void stage_wrmsr(uint32_t msr, uint64_t v)
-{
-	__asm__ volatile("wrmsr" : : "a"((uint32_t)v), "d"((uint32_t)(v >> 32)), "c"(msr) : "memory");
-}
-struct stage_cpuid { uint32_t a, b, c, d; };
-static inline struct stage_cpuid stage_cpuid(uint32_t leaf, uint32_t sub)
-{
-	struct stage_cpuid r;
-	__asm__ volatile("cpuid" : "=a"(r.a), "=b"(r.b), "=c"(r.c), "=d"(r.d) : "a"(leaf), "c"(sub));
-	return r;
-}
-static inline uint64_t stage_read_cr2(void)
-{
-	uint64_t v;
-	__asm__ volatile("mov %%cr2, %0" : "=r"(v));
-	return v;
-}
-static inline uint64_t stage_read_cr3(void)
-{
-	uint64_t v;
-	__asm__ volatile("mov %%cr3, %0" : "=r"(v));
-	return v;
-}
-static inline void stage_write_cr3(uint64_t v) { __asm__ volatile("mov %0, %%cr3" : : "r"(v) : "memory"); }
-static inline void stage_invlpg(const void *virt) { __asm__ volatile("invlpg (%0)" : : "r"(virt) : "memory"); }
-static inline void stage_pause(void) { __asm__ volatile("pause" : : : "memory"); }
 
 #endif
