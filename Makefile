@@ -23,7 +23,7 @@ endif
 
 ifdef FIRST_PASS
 
-DEPS := $(sort $(if $(filter check unit qemu-check docs-check style-check bench,$(GOALS)),check) $(if $(filter run,$(GOALS)),run) \
+DEPS := $(sort $(if $(filter check unit qemu-check docs-check style-check bench fuzz fuzz-check fuzz-cover fuzz-merge,$(GOALS)),check) $(if $(filter run,$(GOALS)),run) \
 	$(if $(filter deps,$(GOALS)),check) build)
 .PHONY: $(GOALS) second-pass
 $(GOALS): second-pass ; @:
@@ -137,6 +137,8 @@ $(UNIT_ASAN): $(B)/asan/%: $(B)/asan/%.o $(B)/asan/libkchain.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ASAN_FLAGS) -o $@ $^ $(HOST_LIBS) -lcmocka
 
+include tools/fuzz.mk
+
 QEMU_TESTS := $(sort $(wildcard qemu-tests/test_*.py))
 export KCHAIN_HOST_CFLAGS := $(HOST_CFLAGS)
 export KCHAIN_STAGE_CFLAGS := $(STAGE_CFLAGS) $(LWIP_INCLUDES)
@@ -157,8 +159,8 @@ style-check:
 	$(Q)tools/run-tests $(T) tools/check-style
 docs-check: all images sdk $(INPUTS)
 	$(Q)tools/run-tests $(T) tools/check-docs
-check: all images sdk $(INPUTS) unit-programs $(UNIT_NEEDS)
-	$(Q)tools/run-tests $(T) $(QEMU_TESTS) tools/check-docs tools/check-style $(UNIT_ASAN) $(UNIT_HOST)
+check: all images sdk $(INPUTS) unit-programs $(UNIT_NEEDS) $(FUZZ_CHECKS)
+	$(Q)tools/run-tests $(T) $(QEMU_TESTS) tools/check-docs tools/check-style $(FUZZ_CHECKS) $(UNIT_ASAN) $(UNIT_HOST)
 run: all $(B)/images/$(RUN_CONFIG).elf $(B)/inputs/disk.img
 	$(Q)$(KCHAIN) run $(B)/images/$(RUN_CONFIG).elf --disk $(B)/inputs/disk.img,serial=DATA01
 compile_commands.json:
@@ -172,6 +174,8 @@ help:
 	'make run          bake and boot the demonstration: a chain of three kernels and a call' \
 	'make check        all tests: unit (plain, sanitizers), QEMU, docs, style' \
 	'make unit         unit tests only;  make qemu-check, docs-check, style-check: the others' \
+	'make fuzz         fuzz what parses hostile bytes: all targets in turn, or FUZZ=NAME; FUZZ_SECONDS=60 each' \
+	'make fuzz-check   the corpora and a few thousand mutations of each; fuzz-merge, fuzz-cover: grow and measure them' \
 	'make images       bake every pipeline of configs/ into build/images/' \
 	'make sdk          what an outsider needs to build a native kernel, in build/sdk/' \
 	'make deps         only install and fetch what the other goals need' \
