@@ -3,33 +3,13 @@
 
 #include "stage/call.h"
 
-#include "chain/elf.h"
-#include "stage/call_window.h"
-#include "stage/clock.h"
+#include "stage/call_run.h"
 #include "stage/console.h"
-#include "stage/cpu.h"
-#include "stage/native.h"
 #include "stage/pages.h"
 #include "stage/ticker.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/* The call under way on this processor; null between calls. One a processor: the pointer lives in its block. */
-struct call_state {
-	struct stage_call_window window;
-	struct stage_call_result result;
-	volatile uint64_t ticks_left; /* ticker periods until the time is up */
-	uint64_t saved_rsp;   /* the stage's stack, see stage_call_enter */
-	uint64_t stage_root;
-};
-
-/* stage/call_enter.S: saves the stage's callee-saved registers and its FS base on its stack, notes the stack pointer in
- * *saved_rsp, loads `root` and enters the kernel. stage_call_resume undoes that, entered by iretq with RSP = saved_rsp. */
-void stage_call_enter(uint64_t *saved_rsp, uint64_t root, uint64_t entry, uint64_t stack, uint64_t call_virt);
-extern const uint8_t stage_call_resume[];
-
-static struct call_state *current(void) { return stage_cpu()->call; }
 
 const char *stage_call_outcome_name(enum stage_call_outcome outcome)
 {
@@ -37,152 +17,45 @@ const char *stage_call_outcome_name(enum stage_call_outcome outcome)
 	return names[outcome];
 }
 
-/* Makes the trap's return go to the stage instead of the kernel. */
-static void take_back(struct stage_trap_frame *frame, enum stage_call_outcome outcome)
+static void write_console(struct stage_call_run *run, const char *bytes, uint64_t count)
 {
-	struct call_state *call = current();
-	call->result.outcome = outcome;
-	frame->cr3 = call->stage_root;
-	frame->rip = (uint64_t)stage_call_resume;
-	frame->rsp = call->saved_rsp;
-	frame->cs = STAGE_SEL_CODE;
-	frame->ss = STAGE_SEL_DATA;
-	frame->rflags = 2; /* interrupts off */
+	(void)run;
+	stage_console_write(bytes, count);
 }
 
-static bool in_window(const struct call_state *call, uint64_t virt, uint64_t bytes)
+static enum chain_status collect_mailbox(struct stage_call_run *run, struct chain_error *err)
 {
-	for (size_t i = 0; i < sizeof(call->window.visible) / sizeof(call->window.visible[0]); i++) {
-		struct chain_range seen = call->window.visible[i];
-		if (virt >= seen.base && virt <= seen.end && bytes <= seen.end - virt)
-			return true;
-	}
-	return false;
-}
-
-static uint64_t service_write(const struct call_state *call, uint64_t virt, uint64_t bytes)
-{
-	enum { WRITE_MAX = 4096 };
-	if (bytes > WRITE_MAX || !in_window(call, virt, bytes))
-		return UINT64_MAX;
-	stage_console_write((const char *)virt, bytes); /* the window is mapped alike in the stage's tables */
-	return bytes;
-}
-
-static uint64_t serve(const struct call_state *call, const struct stage_trap_frame *frame)
-{
-	switch (frame->rax) {
-	case KCHAIN_SERVICE_WRITE:
-		return service_write(call, frame->rdi, frame->rsi);
-	case KCHAIN_SERVICE_CLOCK:
-		return stage_clock_us();
-	default:
-		return UINT64_MAX;
-	}
-}
-
-static void on_service(struct stage_trap_frame *frame)
-{
-	struct call_state *call = current();
-	if (call && frame->rax == KCHAIN_SERVICE_EXIT) {
-		call->result.exit = (uint8_t)frame->rdi;
-		take_back(frame, STAGE_CALL_EXITED);
-		return;
-	}
-	frame->rax = call ? serve(call, frame) : UINT64_MAX;
-	if (call && !call->ticks_left) /* a kernel that does little but ask for services */
-		take_back(frame, STAGE_CALL_TIMED_OUT);
-}
-
-/* Every NMI while a call runs is the ticker's; one that comes late finds no call. */
-static void on_tick(struct stage_trap_frame *frame)
-{
-	struct call_state *call = current();
-	if (!call)
-		return;
-	if (call->ticks_left)
-		call->ticks_left--;
-	if (!call->ticks_left && frame->cr3 != call->stage_root) /* in a service: on_service takes it back */
-		take_back(frame, STAGE_CALL_TIMED_OUT);
-}
-
-static bool on_fault(struct stage_trap_frame *frame)
-{
-	struct call_state *call = current();
-	if (!call || frame->cr3 == call->stage_root)
-		return false; /* the stage's own fault: the readable report */
-	call->result.vector = (uint8_t)frame->vector;
-	call->result.rip = frame->rip;
-	call->result.error_code = frame->error_code;
-	call->result.address = frame->vector == 14 ? stage_read_cr2() : 0;
-	take_back(frame, STAGE_CALL_FAULTED);
-	return true;
-}
-
-static enum chain_status collect_mailbox(struct call_state *call, struct chain_error *err)
-{
-	const struct kchain_call *block = stage_phys_to_virt(call->window.call_phys);
-	uint64_t used = block->mailbox_used;
-	call->result.mailbox_claimed = used;
-	if (call->result.outcome != STAGE_CALL_EXITED || !used || used > STAGE_CALL_MAILBOX_BYTES)
+	const char *mailbox = stage_call_mailbox(run);
+	uint64_t used = run->result.mailbox_claimed;
+	if (!mailbox)
 		return CHAIN_OK;
-	call->result.mailbox = malloc(used + 1);
-	if (!call->result.mailbox)
+	run->result.mailbox = malloc(used + 1);
+	if (!run->result.mailbox)
 		return chain_fail(err, CHAIN_E_NO_MEMORY, "result of a call", NULL, used + 1, 0, 0, 0);
-	memcpy(call->result.mailbox, stage_phys_to_virt(call->window.mailbox_phys), used);
-	call->result.mailbox[used] = '\0';
-	call->result.mailbox_bytes = used;
+	memcpy(run->result.mailbox, mailbox, used);
+	run->result.mailbox[used] = '\0';
+	run->result.mailbox_bytes = used;
 	return CHAIN_OK;
-}
-
-/* The window's slot of the running tables is lent to the kernel's window, so that the stacks its traps arrive on and its
- * buffers are where the kernel sees them. */
-static void dispatch(struct call_state *call)
-{
-	struct stage_cpu *cpu = stage_cpu();
-	uint64_t *root = stage_phys_to_virt(call->stage_root);
-	const uint64_t *child = stage_phys_to_virt(call->window.root_phys);
-	size_t slot = (KCHAIN_WINDOW_VIRT >> 39) & 511;
-	uint64_t ist[STAGE_IST_COUNT];
-
-	root[slot] = child[slot];
-	for (size_t i = 0; i < STAGE_IST_COUNT; i++) {
-		ist[i] = cpu->tss.ist[i];
-		cpu->tss.ist[i] = call->window.ist_top[i];
-	}
-	cpu->call = call;
-	stage_cpu_set_handler(KCHAIN_SERVICE_VECTOR, on_service);
-	stage_cpu_set_handler(2, on_tick);
-	stage_cpu_set_fault_hook(on_fault);
-	uint64_t start = stage_rdtsc();
-	stage_ticker_start();
-	stage_call_enter(&call->saved_rsp, call->window.root_phys, call->window.entry, call->window.stack_top,
-			 call->window.call_virt);
-	stage_ticker_stop();
-	call->result.ticks = stage_rdtsc() - start;
-	stage_cpu_restore_syscall();
-	cpu->call = NULL;
-	for (size_t i = 0; i < STAGE_IST_COUNT; i++)
-		cpu->tss.ist[i] = ist[i];
-	root[slot] = 0;
-	stage_write_cr3(call->stage_root); /* forget the window's translations */
 }
 
 enum chain_status stage_call(const struct stage_call_request *request, struct stage_call_result *out,
 			     struct chain_error *err)
 {
-	struct call_state *call = calloc(1, sizeof(*call));
-	if (!call)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, request->subject, NULL, sizeof(*call), 0, 0, 0);
-	call->stage_root = stage_read_cr3() & ~(uint64_t)4095;
-	call->ticks_left = request->timeout_us / STAGE_TICKER_PERIOD_US + 2; /* the first may come at once */
-	enum chain_status status = stage_call_window_make(request, call->stage_root, &call->window, err);
+	struct stage_call_run *run = calloc(1, sizeof(*run));
+	if (!run)
+		return chain_fail(err, CHAIN_E_NO_MEMORY, request->subject, NULL, sizeof(*run), 0, 0, 0);
+	run->write = write_console;
+	run->ticks_left = stage_ticker_periods(request->timeout_us);
+	enum chain_status status = stage_call_window_make(request, &run->window, err);
 	if (!status) {
-		dispatch(call);
-		status = collect_mailbox(call, err);
-		stage_call_window_free(&call->window);
+		stage_call_run_init();
+		stage_ticker_start();
+		stage_call_run(run);
+		stage_ticker_stop();
+		status = collect_mailbox(run, err);
+		stage_call_window_free(&run->window);
 	}
-	*out = call->result;
-	free(call);
+	*out = run->result;
+	free(run);
 	return status;
 }

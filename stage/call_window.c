@@ -38,9 +38,17 @@ static enum chain_status map(struct stage_call_window *w, const struct stage_cal
 			     uint64_t phys, uint64_t bytes, unsigned flags, struct chain_error *err)
 {
 	struct stage_table_pages pages = { .take = take_table, .ctx = w };
+	if (request->recycled && flags & STAGE_MAP_WRITE)
+		flags |= STAGE_MAP_SMALL; /* so that what was written to is known by the page */
 	if (!stage_table_map(w->root_phys, &pages, virt, phys, page_up(bytes), flags))
 		return too_small(w, request, PAGE, err);
 	return CHAIN_OK;
+}
+
+static void note_piece(struct stage_call_window *w, uint64_t virt, uint64_t phys, uint64_t bytes, const uint8_t *file,
+		       uint64_t file_bytes)
+{
+	w->pieces[w->piece_count++] = (struct stage_call_piece){ virt, phys, page_up(bytes), file, file_bytes };
 }
 
 /* A piece of the window, visible at the next virtual address, an unmapped page behind it. */
@@ -52,6 +60,8 @@ static enum chain_status add_piece(struct stage_call_window *w, const struct sta
 		return too_small(w, request, page_up(bytes), err);
 	*virt = (struct chain_range){ w->virt_next, w->virt_next + page_up(bytes) };
 	w->virt_next = virt->end + PAGE;
+	if (flags & STAGE_MAP_WRITE)
+		note_piece(w, virt->base, *phys, bytes, NULL, 0);
 	return map(w, request, virt->base, *phys, bytes, flags, err);
 }
 
@@ -85,6 +95,8 @@ static enum chain_status add_segment(struct stage_call_window *w, const struct s
 		return too_small(w, request, page_up(memory_bytes), err);
 	if (!shared)
 		memcpy(stage_phys_to_virt(phys), bytes, s->file_bytes);
+	if (writable)
+		note_piece(w, s->virt.base, phys, memory_bytes, bytes, s->file_bytes);
 	return map(w, request, s->virt.base, phys, memory_bytes, flags, err);
 }
 
@@ -151,65 +163,74 @@ static enum chain_status add_heap(struct stage_call_window *w, const struct stag
 		return too_small(w, request, tables + least, err);
 	uint64_t bytes = w->bytes - w->used - tables, phys = w->phys + w->used + tables;
 	w->visible[VISIBLE_HEAP] = (struct chain_range){ w->virt_next, w->virt_next + bytes };
+	note_piece(w, w->virt_next, phys, bytes, NULL, 0);
 	return map(w, request, w->virt_next, phys, bytes, STAGE_MAP_WRITE, err);
 }
 
-static enum chain_status add_texts(struct stage_call_window *w, const struct stage_call_request *request,
-				   struct kchain_call *block, struct chain_error *err)
+static uint64_t texts_bytes(const struct stage_call_request *request)
 {
-	uint64_t phys;
+	return request->handoff_bytes + strlen(request->args) + 1;
+}
+
+static enum chain_status add_texts(struct stage_call_window *w, const struct stage_call_request *request, struct chain_error *err)
+{
 	struct chain_range virt;
-	size_t args = strlen(request->args) + 1;
-	enum chain_status status = add_piece(w, request, request->handoff_bytes + args, 0, &phys, &virt, err);
+	w->text_bytes = texts_bytes(request) > request->text_bytes ? texts_bytes(request) : request->text_bytes;
+	enum chain_status status = add_piece(w, request, w->text_bytes, 0, &w->text_phys, &virt, err);
+	w->text_virt = virt.base;
 	if (status)
 		return status;
-	char *text = stage_phys_to_virt(phys);
-	memcpy(text, request->handoff, request->handoff_bytes);
-	memcpy(text + request->handoff_bytes, request->args, args);
-	block->handoff = virt.base;
-	block->handoff_bytes = request->handoff_bytes;
-	block->args = virt.base + request->handoff_bytes;
 	return add_piece(w, request, STAGE_CALL_MAILBOX_BYTES, STAGE_MAP_WRITE, &w->mailbox_phys, &w->visible[VISIBLE_MAILBOX], err);
+}
+
+/* What differs from one call to the next. */
+static void fill_block(const struct stage_call_window *w, const struct stage_call_request *request)
+{
+	struct kchain_call *block = stage_phys_to_virt(w->call_phys);
+	char *text = stage_phys_to_virt(w->text_phys);
+	memcpy(text, request->handoff, request->handoff_bytes);
+	strcpy(text + request->handoff_bytes, request->args);
+	*block = (struct kchain_call){
+		.abi = KCHAIN_NATIVE_ABI, .bytes = sizeof(*block), .window_phys = w->phys, .window_bytes = w->bytes,
+		.processor = stage_cpu()->index, .index = request->index, .tsc_hz = stage_tsc_hz_known(),
+		.handoff = w->text_virt, .handoff_bytes = request->handoff_bytes, .args = w->text_virt + request->handoff_bytes,
+		.mailbox = w->visible[VISIBLE_MAILBOX].base, .mailbox_bytes = STAGE_CALL_MAILBOX_BYTES,
+		.heap = w->visible[VISIBLE_HEAP].base, .heap_bytes = chain_range_bytes(w->visible[VISIBLE_HEAP]),
+	};
+	if (chain_range_bytes(request->fs)) {
+		block->fs = KCHAIN_FS_VIRT;
+		block->fs_bytes = chain_range_bytes(request->fs);
+		block->fs_phys = request->fs.base;
+	}
 }
 
 static enum chain_status add_block(struct stage_call_window *w, const struct stage_call_request *request,
 				   const struct kchain_native_note *note, struct chain_error *err)
 {
-	struct chain_range virt;
+	struct chain_range virt = { 0, 0 };
+	uint64_t fs_bytes = chain_range_bytes(request->fs);
 	enum chain_status status = add_piece(w, request, sizeof(struct kchain_call), STAGE_MAP_WRITE, &w->call_phys, &virt, err);
-	if (status)
-		return status;
-	struct kchain_call *block = stage_phys_to_virt(w->call_phys);
-	*block = (struct kchain_call){ .abi = KCHAIN_NATIVE_ABI, .bytes = sizeof(*block), .window_phys = w->phys,
-				       .window_bytes = w->bytes, .processor = stage_cpu()->index, .tsc_hz = stage_tsc_hz_known() };
 	w->call_virt = virt.base;
-	status = add_texts(w, request, block, err);
-	if (!status && chain_range_bytes(request->fs)) {
-		block->fs = KCHAIN_FS_VIRT;
-		block->fs_bytes = chain_range_bytes(request->fs);
-		block->fs_phys = request->fs.base;
-		status = map(w, request, KCHAIN_FS_VIRT, request->fs.base, block->fs_bytes, 0, err);
-	}
+	if (!status)
+		status = add_texts(w, request, err);
+	if (!status && fs_bytes)
+		status = map(w, request, KCHAIN_FS_VIRT, request->fs.base, fs_bytes, 0, err);
 	if (!status)
 		status = add_heap(w, request, note, err);
-	if (status)
-		return status;
-	block->mailbox = w->visible[VISIBLE_MAILBOX].base;
-	block->mailbox_bytes = STAGE_CALL_MAILBOX_BYTES;
-	block->heap = w->visible[VISIBLE_HEAP].base;
-	block->heap_bytes = chain_range_bytes(w->visible[VISIBLE_HEAP]);
-	return CHAIN_OK;
+	if (!status)
+		fill_block(w, request);
+	return status;
 }
 
 /* The stage's own text, tables and data, read-only: what a trap needs before it has changed to the stage's page tables. The
  * write permission is taken away at the directory, so one entry does it. */
 static enum chain_status share_stage(struct stage_call_window *w, const struct stage_call_request *request,
-				     uint64_t stage_root, struct chain_error *err)
+				     struct chain_error *err)
 {
 	enum { WRITE = 2 };
 	size_t top = (KCHAIN_STAGE_VIRT >> 39) & 511, directory = (KCHAIN_STAGE_VIRT >> 30) & 511;
 	uint64_t address = ~(uint64_t)(PAGE - 1) & 0x000fffffffffffff;
-	const uint64_t *stage_top = stage_phys_to_virt(stage_root);
+	const uint64_t *stage_top = stage_phys_to_virt(stage_cpu()->root_phys);
 	const uint64_t *stage_directories = stage_phys_to_virt(stage_top[top] & address);
 	uint64_t *root = stage_phys_to_virt(w->root_phys);
 	if (!(root[top] & 1)) /* the kernel's segments made it; a kernel without any was refused */
@@ -219,8 +240,8 @@ static enum chain_status share_stage(struct stage_call_window *w, const struct s
 	return CHAIN_OK;
 }
 
-enum chain_status stage_call_window_make(const struct stage_call_request *request, uint64_t stage_root,
-					 struct stage_call_window *out, struct chain_error *err)
+enum chain_status stage_call_window_make(const struct stage_call_request *request, struct stage_call_window *out,
+					 struct chain_error *err)
 {
 	struct stage_call_window *w = out;
 	struct kchain_native_note note;
@@ -235,7 +256,7 @@ enum chain_status stage_call_window_make(const struct stage_call_request *reques
 	if (!status)
 		status = add_kernel(w, request, &note, err);
 	if (!status)
-		status = share_stage(w, request, stage_root, err);
+		status = share_stage(w, request, err);
 	if (!status)
 		status = add_stacks(w, request, &note, err);
 	if (!status)
@@ -243,6 +264,35 @@ enum chain_status stage_call_window_make(const struct stage_call_request *reques
 	if (status)
 		stage_call_window_free(w);
 	return status;
+}
+
+/* The page as it was before the kernel ran: a piece of the file, zero behind. */
+static void clean(void *ctx, uint64_t virt, uint64_t phys, uint64_t bytes)
+{
+	const struct stage_call_piece *piece = ctx;
+	uint64_t offset = virt - piece->virt, from_file = 0;
+	uint8_t *page = stage_phys_to_virt(phys);
+	if (offset < piece->file_bytes)
+		from_file = piece->file_bytes - offset < bytes ? piece->file_bytes - offset : bytes;
+	if (from_file)
+		memcpy(page, piece->file + offset, from_file);
+	memset(page + from_file, 0, bytes - from_file);
+}
+
+bool stage_call_window_reset(struct stage_call_window *w, const struct stage_call_request *request)
+{
+	if (texts_bytes(request) > w->text_bytes)
+		return false;
+	for (size_t i = 0; i < w->piece_count; i++) {
+		struct stage_call_piece *piece = &w->pieces[i];
+		if (w->wipe)
+			clean(piece, piece->virt, piece->phys, piece->bytes);
+		else
+			stage_table_each_dirty(w->root_phys, piece->virt, piece->bytes, clean, piece);
+	}
+	w->wipe = false;
+	fill_block(w, request);
+	return true;
 }
 
 void stage_call_window_free(struct stage_call_window *window)

@@ -9,7 +9,7 @@
 #include "stage/cpu.h"
 #include "stage/runtime.h"
 
-enum { CLAIMS_MAX = 1024, LOW_END = 0x100000, AP_PAGE = 0x8000 };
+enum { CLAIMS_MAX = 1024, LOW_END = 0x100000 };
 
 static struct chain_claim claim_storage[CLAIMS_MAX] STAGE_BOOT_ONLY;
 static struct chain_claims claims STAGE_BOOT_ONLY;
@@ -89,9 +89,9 @@ enum chain_status stage_pages_init(const struct chain_bootinfo *info, struct cha
 {
 	chain_claims_init(&claims, claim_storage, CLAIMS_MAX);
 	const struct { uint64_t base, end; enum chain_owner owner; } low[] = {
-		{ 0, AP_PAGE, CHAIN_OWNER_FIRMWARE },
-		{ AP_PAGE, AP_PAGE + STAGE_PAGE, CHAIN_OWNER_AP_PAGE },
-		{ AP_PAGE + STAGE_PAGE, LOW_END, CHAIN_OWNER_FIRMWARE },
+		{ 0, STAGE_AP_PAGE, CHAIN_OWNER_FIRMWARE },
+		{ STAGE_AP_PAGE, STAGE_AP_PAGE + STAGE_PAGE, CHAIN_OWNER_AP_PAGE },
+		{ STAGE_AP_PAGE + STAGE_PAGE, LOW_END, CHAIN_OWNER_FIRMWARE },
 	};
 	enum chain_status status = CHAIN_OK;
 	for (size_t i = 0; !status && i < sizeof(low) / sizeof(low[0]); i++)

@@ -10,7 +10,7 @@
 #include <string.h>
 
 enum {
-	PTE_PRESENT = 1, PTE_WRITE = 2, PTE_WRITE_THROUGH = 8, PTE_NO_CACHE = 16, PTE_LARGE = 0x80,
+	PTE_PRESENT = 1, PTE_WRITE = 2, PTE_WRITE_THROUGH = 8, PTE_NO_CACHE = 16, PTE_DIRTY = 0x40, PTE_LARGE = 0x80,
 	LEVELS = 4, SLOTS = 512, LARGE_BYTES = 2 * 1024 * 1024,
 };
 #define PTE_NX      ((uint64_t)1 << 63)
@@ -63,7 +63,7 @@ bool stage_table_map(uint64_t root_phys, const struct stage_table_pages *pages, 
 {
 	uint64_t bits = leaf_bits(flags);
 	while (bytes) {
-		bool large = !((virt | phys) & (LARGE_BYTES - 1)) && bytes >= LARGE_BYTES;
+		bool large = !(flags & STAGE_MAP_SMALL) && !((virt | phys) & (LARGE_BYTES - 1)) && bytes >= LARGE_BYTES;
 		uint64_t step = large ? LARGE_BYTES : STAGE_PAGE;
 		uint64_t *entry = entry_of(root_phys, pages, virt, large);
 		if (!entry)
@@ -74,6 +74,42 @@ bool stage_table_map(uint64_t root_phys, const struct stage_table_pages *pages, 
 		bytes -= step < bytes ? step : bytes;
 	}
 	return true;
+}
+
+/* The directory's entry for `virt`: a table of small pages, or a large page; null: neither. */
+static uint64_t *directory_entry(uint64_t root_phys, uint64_t virt)
+{
+	uint64_t table = root_phys;
+	for (unsigned level = LEVELS - 1;; level--) {
+		uint64_t *entry = (uint64_t *)stage_phys_to_virt(table) + ((virt >> (12 + 9 * level)) & (SLOTS - 1));
+		if (!(*entry & PTE_PRESENT) || level == 1)
+			return *entry & PTE_PRESENT ? entry : NULL;
+		table = *entry & PTE_ADDRESS;
+	}
+}
+
+static void if_dirty(uint64_t *entry, uint64_t virt, uint64_t bytes, stage_dirty_page *each, void *ctx)
+{
+	if ((*entry & (PTE_PRESENT | PTE_DIRTY)) != (PTE_PRESENT | PTE_DIRTY))
+		return;
+	*entry &= ~(uint64_t)PTE_DIRTY;
+	each(ctx, virt, *entry & PTE_ADDRESS, bytes);
+}
+
+void stage_table_each_dirty(uint64_t root_phys, uint64_t virt, uint64_t bytes, stage_dirty_page *each, void *ctx)
+{
+	uint64_t end = virt + bytes;
+	for (uint64_t stop; virt < end; virt = stop) {
+		uint64_t *entry = directory_entry(root_phys, virt);
+		stop = (virt | (LARGE_BYTES - 1)) < end ? (virt | (LARGE_BYTES - 1)) + 1 : end;
+		if (entry && *entry & PTE_LARGE) {
+			if_dirty(entry, virt, LARGE_BYTES, each, ctx);
+		} else if (entry) {
+			uint64_t *table = stage_phys_to_virt(*entry & PTE_ADDRESS);
+			for (uint64_t page = virt; page < stop; page += STAGE_PAGE)
+				if_dirty(&table[page >> 12 & (SLOTS - 1)], page, STAGE_PAGE, each, ctx);
+		}
+	}
 }
 
 static uint64_t take_page(void *ctx)

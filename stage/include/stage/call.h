@@ -22,9 +22,12 @@ struct stage_call_request {
 	uint64_t kernel_bytes;
 	const char *handoff; uint64_t handoff_bytes;
 	const char *args;
+	uint32_t index;            /* of a fan-out; 0 */
 	struct chain_range fs;     /* physical place of the baked filesystem; empty: none */
 	uint64_t window_bytes;     /* private memory; a multiple of 4096 */
 	uint64_t timeout_us;       /* more than 0 */
+	uint64_t text_bytes;       /* room for handoff and arguments of later calls in the same window; 0: this call's */
+	bool recycled;             /* the window is for more than one call */
 };
 
 struct stage_call_result {

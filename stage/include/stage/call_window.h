@@ -7,8 +7,15 @@
 #ifndef STAGE_CALL_WINDOW_H
 #define STAGE_CALL_WINDOW_H
 
+#include "chain/elf.h"
 #include "stage/call.h"
 #include "stage/cpu.h"
+
+/* A part of the window that the kernel can write to. */
+struct stage_call_piece {
+	uint64_t virt, phys, bytes;
+	const uint8_t *file; uint64_t file_bytes; /* what it begins with; zero behind */
+};
 
 struct stage_call_window {
 	uint64_t phys, bytes;      /* the claimed memory */
@@ -19,11 +26,19 @@ struct stage_call_window {
 	uint64_t ist_top[STAGE_IST_COUNT];
 	uint64_t stack_top, entry;
 	uint64_t call_phys, call_virt, mailbox_phys;
+	uint64_t text_phys, text_virt, text_bytes; /* handoff and arguments */
+	struct stage_call_piece pieces[CHAIN_SEGMENTS_MAX + STAGE_IST_COUNT + 4];
+	size_t piece_count;
+	bool wipe;                 /* all of it is to be cleared before the next use, not only what was written to */
 };
 
 /* Claims and fills a window for the request. Nothing stays claimed after a failure. */
-enum chain_status stage_call_window_make(const struct stage_call_request *request, uint64_t stage_root,
-					 struct stage_call_window *out, struct chain_error *err) CHAIN_MUST_CHECK;
+enum chain_status stage_call_window_make(const struct stage_call_request *request, struct stage_call_window *out,
+					 struct chain_error *err) CHAIN_MUST_CHECK;
+/* Makes the window as it was for another call of the same kernel, with the request's own handoff and arguments. Only pages that were written
+ * to are cleared, and the heap too; so it costs what the last call touched. To be run on the processor that enters it next. False: the texts
+ * don't fit the room that the window was made with. */
+bool stage_call_window_reset(struct stage_call_window *window, const struct stage_call_request *request);
 void stage_call_window_free(struct stage_call_window *window);
 
 #endif

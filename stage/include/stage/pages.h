@@ -12,7 +12,10 @@
 #include "chain/bootinfo.h"
 #include "chain/range.h"
 
-enum { STAGE_PAGE = 4096 };
+enum {
+	STAGE_PAGE = 4096,
+	STAGE_AP_PAGE = 0x8000, /* kept free below 1 MiB: where other processors start (stage/cpu/ap_start.S) */
+};
 
 /* Whole pages below 4 GiB, highest first, not zeroed; `align` a power of two. 0 when there is no room. */
 uint64_t stage_pages_alloc(uint64_t bytes, uint64_t align, enum chain_owner owner);
@@ -29,7 +32,7 @@ uint64_t stage_virt_to_phys(const void *virt);
 volatile void *stage_mmio_map(uint64_t phys, uint64_t bytes);
 
 /* Page tables (APM 5.3). Mapped memory is readable; the rest must be said. */
-enum { STAGE_MAP_WRITE = 1, STAGE_MAP_EXECUTE = 2, STAGE_MAP_UNCACHED = 4 };
+enum { STAGE_MAP_WRITE = 1, STAGE_MAP_EXECUTE = 2, STAGE_MAP_UNCACHED = 4, STAGE_MAP_SMALL = 8 /* 4 KiB pages only */ };
 struct stage_table_pages {
 	uint64_t (*take)(void *ctx); /* physical address of a zeroed page, 0: none left */
 	void *ctx;
@@ -38,6 +41,11 @@ struct stage_table_pages {
  * there is replaced, except that a 2 MiB page is never split (false). False when `take` gave none. Flushes nothing. */
 bool stage_table_map(uint64_t root_phys, const struct stage_table_pages *pages, uint64_t virt, uint64_t phys,
 		     uint64_t bytes, unsigned flags);
+
+/* Calls `each` for every page of the range that was written to since the last time (APM 5.4.2: the dirty bit), and forgets it. Flushes nothing:
+ * the processor must load its tables anew before it may write there again. */
+typedef void stage_dirty_page(void *ctx, uint64_t virt, uint64_t phys, uint64_t bytes);
+void stage_table_each_dirty(uint64_t root_phys, uint64_t virt, uint64_t bytes, stage_dirty_page *each, void *ctx);
 
 /* Boot only: takes over the memory map, then builds the final tables and loads them. */
 enum chain_status stage_pages_init(const struct chain_bootinfo *info, struct chain_error *err) CHAIN_MUST_CHECK;

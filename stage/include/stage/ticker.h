@@ -11,6 +11,8 @@
 
 enum { STAGE_TICKER_PERIOD_US = 10000 };
 
+/* How many periods are at least `us`; the first tick may come at once. */
+static inline uint64_t stage_ticker_periods(uint64_t us) { return us / STAGE_TICKER_PERIOD_US + 2; }
 void stage_ticker_start(void); /* NMIs every STAGE_TICKER_PERIOD_US on this processor */
 void stage_ticker_stop(void);  /* none after this but one that is under way */
 

@@ -1,0 +1,74 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+#include "stage/apic.h"
+
+#include <stddef.h>
+
+enum {
+	MSR_APIC_BASE = 0x1b, BASE_X2 = 1 << 10, BASE_ENABLED = 1 << 11,
+	MSR_X2 = 0x800, /* register at offset N is MSR 0x800 + N / 16 (SDM 11.12.1.2) */
+	ID = 0x20, EOI = 0xb0, SPURIOUS = 0xf0, COMMAND_LOW = 0x300, COMMAND_HIGH = 0x310,
+	SOFTWARE_ENABLED = 1 << 8, PENDING = 1 << 12,
+	POLLS_MAX = 1000 * 1000,
+};
+#define BASE_ADDRESS 0x000ffffffffff000ull
+
+static uint32_t read(const struct stage_apic *apic, uint32_t offset)
+{
+	if (apic->x2)
+		return (uint32_t)apic->env.rdmsr(MSR_X2 + offset / 16);
+	return apic->env.registers[offset / 4];
+}
+
+static void write(const struct stage_apic *apic, uint32_t offset, uint32_t value)
+{
+	if (apic->x2)
+		apic->env.wrmsr(MSR_X2 + offset / 16, value);
+	else
+		apic->env.registers[offset / 4] = value;
+}
+
+uint64_t stage_apic_phys(const struct stage_apic_env *env) { return env->rdmsr(MSR_APIC_BASE) & BASE_ADDRESS; }
+
+bool stage_apic_open(struct stage_apic *apic, const struct stage_apic_env *env, bool want_x2, bool has_x2)
+{
+	uint64_t base = env->rdmsr(MSR_APIC_BASE), wanted = base | BASE_ENABLED;
+	*apic = (struct stage_apic){ .env = *env };
+	if (want_x2 && !has_x2)
+		return false;
+	if (!(base & BASE_ENABLED)) { /* x2 can't be reached from off in one step (SDM figure 11-27) */
+		wanted &= ~(uint64_t)BASE_X2;
+		env->wrmsr(MSR_APIC_BASE, wanted);
+	}
+	if (want_x2)
+		wanted |= BASE_X2;
+	if (wanted != base)
+		env->wrmsr(MSR_APIC_BASE, wanted);
+	apic->x2 = wanted & BASE_X2;
+	write(apic, SPURIOUS, SOFTWARE_ENABLED | STAGE_APIC_SPURIOUS);
+	return true;
+}
+
+uint32_t stage_apic_id(const struct stage_apic *apic)
+{
+	return apic->x2 ? read(apic, ID) : read(apic, ID) >> 24;
+}
+
+void stage_apic_end(const struct stage_apic *apic) { write(apic, EOI, 0); }
+
+bool stage_apic_send(const struct stage_apic *apic, uint32_t id, uint32_t message)
+{
+	if (apic->x2) { /* one register of 64 bits, and nothing to wait for (SDM 11.12.9) */
+		apic->env.wrmsr(MSR_X2 + COMMAND_LOW / 16, (uint64_t)id << 32 | message);
+		return true;
+	}
+	if (id > STAGE_APIC_XID_MAX)
+		return false;
+	write(apic, COMMAND_HIGH, id << 24);
+	write(apic, COMMAND_LOW, message);
+	for (uint32_t polls = 0; polls < POLLS_MAX; polls++)
+		if (!(read(apic, COMMAND_LOW) & PENDING))
+			return true;
+	return false;
+}

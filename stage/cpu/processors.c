@@ -1,0 +1,289 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+#include "stage/processors.h"
+
+#include "ap_layout.h"
+#include "stage/apic.h"
+#include "stage/boot.h"
+#include "stage/clock.h"
+#include "stage/pages.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+enum {
+	CPUS_MAX = 1024,
+	STACK_BYTES = 8192, IDLE_IST_BYTES = 4096,
+	AREA_BYTES = STACK_BYTES + STAGE_IST_COUNT * IDLE_IST_BYTES + STAGE_PAGE, /* stacks and its root table */
+	WAKE_VECTOR = 0xf1,
+	START_US = 1000000, SETTLE_US = 10000, /* INIT needs 10 ms on real processors (SDM volume 3A 8.4.4.1) */
+	CPUID_X2APIC = 1 << 21, CPUID_HYPERVISOR = 1u << 31,
+	MSR_EFER = 0xc0000080,
+};
+
+/* In the gigabyte of the stage's image, whose tables every window shares, read-only there: traps look for the block. */
+#define BLOCKS_VIRT (KCHAIN_STAGE_VIRT + 0x10000000)
+
+struct processor {
+	struct stage_cpu cpu;   /* first: the GDT is the block's beginning */
+	uint32_t apic_id;
+	uint8_t *area;          /* AREA_BYTES */
+	atomic_bool alive;
+	_Atomic(stage_processor_work *) work;
+	void *arg;
+};
+
+struct __attribute__((packed)) ap_params {
+	uint32_t cr3, cr4, efer, cr0;
+	uint64_t stack, entry, argument;
+};
+static_assert(offsetof(struct ap_params, cr3) == AP_CR3 && offsetof(struct ap_params, cr4) == AP_CR4, "control registers");
+static_assert(offsetof(struct ap_params, efer) == AP_EFER && offsetof(struct ap_params, cr0) == AP_CR0, "control registers");
+static_assert(offsetof(struct ap_params, stack) == AP_STACK && offsetof(struct ap_params, entry) == AP_ENTRY, "entry");
+static_assert(offsetof(struct ap_params, argument) == AP_ARGUMENT, "argument");
+
+extern const uint8_t stage_ap_start[], stage_ap_start_end[];
+
+static struct stage_apic apic;
+static struct processor *others; /* index i + 1 */
+static uint32_t other_count, failed_count, boot_apic_id, start_root;
+static bool started;
+
+static struct processor *processor(uint32_t index) { return &others[index - 1]; }
+
+static void on_wake(struct stage_trap_frame *frame)
+{
+	(void)frame;
+	stage_apic_end(&apic);
+}
+
+/* --- on the other processor --- */
+
+static void enable_apic(void)
+{
+	struct stage_apic own;
+	stage_apic_open(&own, &apic.env, apic.x2, apic.x2);
+}
+
+static _Noreturn void park(struct processor *p)
+{
+	atomic_store_explicit(&p->alive, true, memory_order_release);
+	for (;;) {
+		stage_processor_work *work = atomic_load_explicit(&p->work, memory_order_acquire);
+		if (work) {
+			work(p->arg);
+			atomic_store_explicit(&p->work, NULL, memory_order_release);
+			stage_processor_call_boot();
+		} else {
+			stage_processor_wait();
+		}
+	}
+}
+
+static uint64_t stack_top(const struct processor *p) { return (uint64_t)(p->area + STACK_BYTES); }
+static uint64_t *root_of(const struct processor *p) { return (uint64_t *)(p->area + AREA_BYTES - STAGE_PAGE); }
+
+static _Noreturn void enter(struct processor *p)
+{
+	uint64_t ist_tops[STAGE_IST_COUNT];
+	uint32_t index = (uint32_t)(p - others) + 1;
+	for (size_t i = 0; i < STAGE_IST_COUNT; i++)
+		ist_tops[i] = stack_top(p) + (i + 1) * IDLE_IST_BYTES;
+	stage_write_cr3(stage_virt_to_phys(root_of(p)));
+	stage_cpu_init(&p->cpu, index, ist_tops);
+	enable_apic();
+	park(p);
+}
+
+void stage_processor_wait(void) { __asm__ volatile("sti\n\thlt\n\tcli" : : : "memory"); }
+
+void stage_processor_call_boot(void) { stage_apic_send(&apic, boot_apic_id, STAGE_APIC_FIXED | WAKE_VECTOR); }
+
+/* --- on the boot processor --- */
+
+static void prepare_page(struct processor *p)
+{
+	uint8_t *page = stage_phys_to_virt(STAGE_AP_PAGE);
+	uint64_t cr0, cr4;
+	__asm__("mov %%cr0, %0" : "=r"(cr0));
+	__asm__("mov %%cr4, %0" : "=r"(cr4));
+	struct ap_params params = {
+		.cr3 = start_root, .cr4 = (uint32_t)cr4 & ~(1u << 18), .efer = (uint32_t)stage_rdmsr(MSR_EFER), /* OSXSAVE: later */
+		.cr0 = (uint32_t)cr0, .stack = stack_top(p), .entry = (uint64_t)enter, .argument = (uint64_t)p,
+	};
+	memcpy(page, stage_ap_start, (size_t)(stage_ap_start_end - stage_ap_start));
+	memcpy(page + AP_PARAMS, &params, sizeof(params));
+}
+
+static bool wait_alive(struct processor *p, uint64_t us)
+{
+	uint64_t deadline = stage_deadline_after_us(us);
+	while (!atomic_load_explicit(&p->alive, memory_order_acquire)) {
+		if (stage_deadline_passed(deadline))
+			return false;
+		stage_pause();
+	}
+	return true;
+}
+
+/* INIT, startup, and once more where that was not heard (SDM volume 3A 8.4.4.1). */
+static bool start(struct processor *p)
+{
+	prepare_page(p);
+	atomic_store(&p->alive, false);
+	atomic_store(&p->work, NULL);
+	if (!stage_apic_send(&apic, p->apic_id, STAGE_APIC_INIT))
+		return false;
+	if (!(stage_cpuid(1, 0).c & CPUID_HYPERVISOR))
+		stage_sleep_us(SETTLE_US);
+	for (int i = 0; i < 2; i++) {
+		if (!stage_apic_send(&apic, p->apic_id, STAGE_APIC_STARTUP | STAGE_AP_PAGE / STAGE_PAGE))
+			return false;
+		if (wait_alive(p, i ? START_US : START_US / 4))
+			return true;
+	}
+	return false;
+}
+
+static uint64_t take_page(void *ctx)
+{
+	(void)ctx;
+	uint64_t phys = stage_pages_alloc(STAGE_PAGE, STAGE_PAGE, CHAIN_OWNER_HEAP);
+	if (phys)
+		memset(stage_phys_to_virt(phys), 0, STAGE_PAGE);
+	return phys;
+}
+
+static const struct stage_table_pages table_pages = { take_page, NULL };
+
+/* The stage's tables, and the start page at its physical address. */
+static bool make_start_root(void)
+{
+	uint64_t root = take_page(NULL);
+	if (!root)
+		return false;
+	memcpy(stage_phys_to_virt(root), stage_phys_to_virt(stage_cpu()->root_phys), STAGE_PAGE);
+	start_root = (uint32_t)root; /* pages come from below 4 GiB */
+	return stage_table_map(root, &table_pages, STAGE_AP_PAGE, STAGE_AP_PAGE, STAGE_PAGE, STAGE_MAP_WRITE | STAGE_MAP_EXECUTE);
+}
+
+static bool make_blocks(uint32_t count)
+{
+	uint64_t bytes;
+	if (!chain_align_up(count * sizeof(struct processor), STAGE_PAGE, &bytes))
+		return false;
+	uint64_t phys = stage_pages_alloc(bytes, STAGE_PAGE, CHAIN_OWNER_HEAP);
+	if (!phys || !stage_table_map(stage_cpu()->root_phys, &table_pages, BLOCKS_VIRT, phys, bytes, STAGE_MAP_WRITE))
+		return false;
+	others = (struct processor *)BLOCKS_VIRT;
+	memset(others, 0, bytes);
+	return true;
+}
+
+static bool make_area(struct processor *p)
+{
+	uint64_t phys = stage_pages_alloc(AREA_BYTES, STAGE_PAGE, CHAIN_OWNER_HEAP);
+	if (!phys)
+		return false;
+	p->area = stage_phys_to_virt(phys);
+	memcpy(root_of(p), stage_phys_to_virt(stage_cpu()->root_phys), STAGE_PAGE);
+	p->cpu.fs_base = stage_cpu()->fs_base;
+	return true;
+}
+
+/* The page must be memory that the firmware gave away. */
+static bool has_start_page(void)
+{
+	const struct chain_bootinfo *info = stage_bootinfo();
+	struct chain_range page = { STAGE_AP_PAGE, STAGE_AP_PAGE + STAGE_PAGE };
+	for (size_t i = 0; i < info->mem_count; i++)
+		if (info->mem[i].type == CHAIN_MEM_AVAILABLE && chain_range_contains(info->mem[i].range, page))
+			return true;
+	return false;
+}
+
+static bool open_apic(const uint32_t *ids, uint32_t count)
+{
+	struct stage_apic_env env = { NULL, stage_rdmsr, stage_wrmsr };
+	bool far = false, has_x2 = stage_cpuid(1, 0).c & CPUID_X2APIC;
+	for (uint32_t i = 0; i < count; i++)
+		far = far || ids[i] > STAGE_APIC_XID_MAX;
+	env.registers = stage_mmio_map(stage_apic_phys(&env), STAGE_PAGE);
+	if (!env.registers || !stage_apic_open(&apic, &env, far && has_x2, has_x2))
+		return false;
+	boot_apic_id = stage_apic_id(&apic);
+	stage_cpu_set_handler(WAKE_VECTOR, on_wake);
+	return true;
+}
+
+static enum chain_status start_all(const uint32_t *ids, uint32_t count, struct chain_error *err)
+{
+	if (!make_blocks(count) || !make_start_root())
+		return chain_fail(err, CHAIN_E_NO_MEMORY, "processors", NULL, count * sizeof(struct processor), 0, 0, 0);
+	for (uint32_t i = 0; i < count; i++) {
+		struct processor *p = &others[other_count];
+		if (ids[i] == boot_apic_id)
+			continue;
+		*p = (struct processor){ .apic_id = ids[i] };
+		if (!make_area(p))
+			return chain_fail(err, CHAIN_E_NO_MEMORY, "processors", NULL, AREA_BYTES, 0, 0, 0);
+		if (start(p)) {
+			other_count++;
+			continue;
+		}
+		failed_count++;
+		stage_apic_send(&apic, p->apic_id, STAGE_APIC_INIT); /* whatever it does now, it stops */
+		stage_pages_free(stage_virt_to_phys(p->area), AREA_BYTES);
+	}
+	return CHAIN_OK;
+}
+
+enum chain_status stage_processors_start(uint32_t *count, uint32_t *failed, struct chain_error *err)
+{
+	static uint32_t ids[CPUS_MAX];
+	enum chain_status status = CHAIN_OK;
+	if (!started) {
+		started = true;
+		uint32_t listed = stage_list_cpus(stage_bootinfo()->acpi_rsdp, ids, CPUS_MAX);
+		if (listed > CPUS_MAX)
+			return chain_fail(err, CHAIN_E_LIMIT, "processors", NULL, listed, CPUS_MAX, 0, 0);
+		if (listed > 1 && has_start_page() && open_apic(ids, listed))
+			status = start_all(ids, listed, err);
+	}
+	*count = other_count + 1;
+	*failed = failed_count;
+	return status;
+}
+
+void stage_processors_stop(void)
+{
+	for (uint32_t i = 0; i < other_count; i++)
+		stage_apic_send(&apic, others[i].apic_id, STAGE_APIC_INIT);
+	other_count = 0;
+	started = false;
+}
+
+void stage_processor_give(uint32_t index, stage_processor_work *work, void *arg)
+{
+	struct processor *p = processor(index);
+	p->arg = arg;
+	atomic_store_explicit(&p->work, work, memory_order_release);
+	stage_processor_wake(index);
+}
+
+bool stage_processor_is_parked(uint32_t index)
+{
+	return !atomic_load_explicit(&processor(index)->work, memory_order_acquire);
+}
+
+void stage_processor_wake(uint32_t index) { stage_apic_send(&apic, processor(index)->apic_id, STAGE_APIC_FIXED | WAKE_VECTOR); }
+
+bool stage_processor_take_back(uint32_t index)
+{
+	struct processor *p = processor(index);
+	uint64_t *root = root_of(p);
+	root[(KCHAIN_WINDOW_VIRT >> 39) & 511] = 0;
+	p->cpu.call = NULL;
+	return start(p);
+}

@@ -1,0 +1,29 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Owns: one kernel's turn on the processor it runs on: entering its window, serving it, and coming back when it exits, faults or
+ * its ticks are used up. Works on any processor, and needs neither heap nor console.
+ * Must not know: where the window came from, what happens with the outcome. */
+#ifndef STAGE_CALL_RUN_H
+#define STAGE_CALL_RUN_H
+
+#include "stage/call_window.h"
+
+struct stage_call_run {
+	struct stage_call_window window;
+	struct stage_call_result result;   /* without the mailbox's bytes */
+	volatile uint64_t ticks_left;      /* ticker periods until the time is up; UINT64_MAX: somebody else watches the time */
+	/* Text of the kernel, readable here. Called in a trap. */
+	void (*write)(struct stage_call_run *run, const char *bytes, uint64_t count);
+	uint64_t saved_rsp;                /* the stage's stack, see stage_call_enter */
+	uint64_t stage_root;
+};
+
+/* Points the traps at calls; once is enough. */
+void stage_call_run_init(void);
+/* Fills in `result`. The window must be as made or reset. */
+void stage_call_run(struct stage_call_run *run);
+/* The result in the window, with its bytes as `mailbox_claimed` in `run->result` says; null: none, or more than there is room for. */
+const char *stage_call_mailbox(const struct stage_call_run *run);
+
+#endif

@@ -1,0 +1,38 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Owns: the machine's other processors: found by ACPI, started, parked halted until they are given work, and taken back from
+ * work that does not end.
+ * Must not know: what the work is.
+ *
+ * All of it is called on the boot processor. Work runs on another one, under the stage's own tables with a window slot of that
+ * processor's own; it must not use the C library's heap or files, the console or claims. */
+#ifndef STAGE_PROCESSORS_H
+#define STAGE_PROCESSORS_H
+
+#include "chain/error.h"
+#include "stage/cpu.h"
+
+/* Processors that can be used, the boot processor among them; starts the others when first asked. A machine that says nothing
+ * of its processors has one. `failed`: how many did not answer. Fails only for lack of memory. */
+enum chain_status stage_processors_start(uint32_t *count, uint32_t *failed, struct chain_error *err) CHAIN_MUST_CHECK;
+
+/* Before another kernel is booted: the others wait for a startup message, as after a reset. */
+void stage_processors_stop(void);
+
+/* `index` is 1 or more. The function returns to the parking loop. */
+typedef void stage_processor_work(void *arg);
+void stage_processor_give(uint32_t index, stage_processor_work *work, void *arg);
+/* True once the work it was given has returned. */
+bool stage_processor_is_parked(uint32_t index);
+/* Wakes it if it is halted in stage_processor_wait. */
+void stage_processor_wake(uint32_t index);
+/* Takes it away from whatever it does, by INIT, and parks it anew. False: it did not come back. */
+bool stage_processor_take_back(uint32_t index);
+
+/* Called by work, on the other processor: halts until woken, or not at all when a wake-up came since the last wait. */
+void stage_processor_wait(void);
+/* Called by work: ends the boot processor's stage_idle. */
+void stage_processor_call_boot(void);
+
+#endif
