@@ -1,0 +1,23 @@
+# SPDX-FileCopyrightText: The kchain authors
+# SPDX-License-Identifier: Apache-2.0
+#
+# `make bench` measures (README.md here); `make bench BENCH=boot` runs one benchmark. Beyond the tool it needs the code of the
+# child that every loader starts, and native kernels of its own, linked like those in kernels/.
+
+BENCH_SRC := $(wildcard bench/kernels/*.c)
+BENCH_KERNELS := $(patsubst bench/kernels/%.c,$(B)/bench/%.elf,$(BENCH_SRC))
+$(foreach k,$(BENCH_SRC),$(eval STAGE_CFLAGS_$(k) := -Isdk/include))
+$(B)/bench/%.debug: $(B)/stage/bench/kernels/%.o $(B)/stage/libstage.a stage/kernel.ld
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(call link_kernel,$(NATIVE_VIRT),$@,$(filter %.o,$^))
+$(B)/bench/%.elf: $(B)/bench/%.debug
+	$(Q)strip -o $@ $<
+$(B)/bench/child.o: bench/child.S
+	@mkdir -p $(@D)
+	$(call say,AS,$@)
+	$(Q)$(CC) -m32 -c -o $@ $<
+
+bench: all $(B)/bench/child.o $(BENCH_KERNELS)
+	$(Q)bench/bench.py $(BENCH)
+.PHONY: bench

@@ -1,0 +1,63 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* The child that every loader in bench/ starts: it says at which tick it was entered, and ends QEMU.
+ * bench/child.py links it at the address where it is to run, and says where the whole child will end. */
+
+	.code32
+	.text
+	.globl	_start
+header:
+	.long	0x1badb002, 1 << 16, -(0x1badb002 + (1 << 16))
+	.long	header, header, CHILD_END, CHILD_END, _start
+
+_start:
+	mov	%eax, %ebp		/* the door's magic */
+	rdtsc				/* instructions since reset, under -icount */
+	mov	$stack, %esp		/* only now: a Multiboot loader need not leave a stack */
+	push	%eax
+	push	%edx
+
+	mov	$entered, %esi
+	call	say
+	pop	%edx			/* the high half first */
+	call	say_hex
+	pop	%edx
+	call	say_hex
+	mov	$by, %esi
+	call	say
+	mov	%ebp, %edx
+	call	say_hex
+	mov	$end, %esi
+	call	say
+	mov	$0x10, %eax		/* the verdict "as expected" (docs/RECORDS.md) */
+	out	%eax, $0xf4
+1:	cli
+	hlt
+	jmp	1b
+
+/* ESI: text, ended by a zero byte */
+1:	out	%al, $0xe9
+say:	lodsb
+	test	%al, %al
+	jnz	1b
+	ret
+
+/* EDX: number */
+say_hex:
+	mov	$8, %ecx
+1:	rol	$4, %edx
+	mov	%edx, %eax
+	and	$15, %eax
+	mov	digits(%eax), %al
+	out	%al, $0xe9
+	loop	1b
+	ret
+
+entered: .asciz	"{\"event\":\"child\",\"ticks\":\"0x"
+by:	.asciz	"\",\"magic\":\"0x"
+end:	.asciz	"\"}\n"
+digits:	.ascii	"0123456789abcdef"
+	.balign	16
+	.skip	64
+stack:
