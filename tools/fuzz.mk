@@ -3,7 +3,7 @@
 #
 # Fuzzing: every */tests/fuzz_NAME.c is one libFuzzer target, built by clang with the library's sources instrumented. Its inputs
 # are in */tests/corpus/NAME/, words that help it in */tests/corpus/NAME.dict. A target that needs sources which are in no
-# library says so in its folder's build.mk: FUZZ_SRC_NAME := stage/block/gpt.c …
+# library says so in its folder's build.mk: FUZZ_SRC_NAME := stage/block/gpt.c …; FUZZ_LINK_NAME has flags for its link.
 # build/fuzz/ has the targets, build/cover/ the same ones counting lines instead of looking for errors.
 
 FUZZ_CC := clang
@@ -37,7 +37,7 @@ $(B)/$(1)/bin/$(patsubst fuzz_%,%,$(basename $(notdir $(2)))): $(patsubst %.c,$(
 		$(B)/$(1)/libcmd.a $(B)/$(1)/libkchain.a
 	@mkdir -p $$(@D)
 	$$(call say,LD,$$@)
-	$$(Q)$$(FUZZ_CC) $$(FUZZ_LINK_$(1)) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group $$(HOST_LIBS)
+	$$(Q)$$(FUZZ_CC) $$(FUZZ_LINK_$(1)) $$(FUZZ_LINK_$$(@F)) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group $$(HOST_LIBS)
 endef
 $(foreach v,fuzz cover,$(eval $(call fuzz_rules,$(v))))
 $(foreach v,fuzz cover,$(foreach t,$(FUZZ_TARGETS),$(eval $(call fuzz_program,$(v),$(t)))))

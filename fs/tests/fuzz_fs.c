@@ -1,7 +1,7 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* libFuzzer target: any bytes as a filesystem. The checksum is switched off first, or hardly anything would pass it. What is
+/* libFuzzer target: any bytes as a filesystem (see fuzz_expand). The checksum is switched off first, or hardly anything would pass it. What is
  * given out lies inside the image, and in an image that fs_check has passed nothing fails. */
 #include "../../chain/tests/fuzz.h"
 
@@ -94,13 +94,11 @@ static void look_up(struct walk *walk, const char *path, bool follow)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const char *const paths[] = { "/", "/a", "/dir/file", "/link/x", "/../dir/./loop", "/abs", "/dir/sub/" };
-	uint8_t *bytes = malloc(size ? size : 1);
+	uint8_t *bytes = fuzz_expand(data, size, &size);
 	struct chain_error err = { 0 };
 	struct fs_check_report report;
 	struct fs fs;
 
-	FUZZ_HOLDS(bytes);
-	memcpy(bytes, data, size);
 	if (size >= FS_EROFS_SUPER_OFFSET + sizeof(struct fs_erofs_super)) /* without the feature bit there is no checksum */
 		bytes[FS_EROFS_SUPER_OFFSET + offsetof(struct fs_erofs_super, feature_compat)] &= (uint8_t)~FS_EROFS_COMPAT_CHECKSUM;
 	if (fuzz_status(fs_mount(&fs, bytes, size, &err), &err) == CHAIN_OK) {
