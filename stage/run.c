@@ -3,6 +3,7 @@
 
 #include "stage/run.h"
 
+#include "chain/json.h"
 #include "stage/boot.h"
 #include "stage/call.h"
 #include "stage/clock.h"
@@ -39,13 +40,23 @@ static void announce(const struct chain_step *step, const struct chain_prepared 
 	stage_record_event(json_pack("{s:s, s:s, s:O}", "event", "handoff", "step", step->name, "doc", prepared->handoff));
 }
 
+static void skip(const struct chain_step *step, const struct chain_prepared *prepared)
+{
+	char *text = json_dumps(prepared->unmet, JSON_COMPACT);
+	stage_say("skip", "%s  %.200s", step->name, text ? text : "");
+	free(text);
+	json_t *event = json_pack("{s:s, s:s}", "event", "skipped", "step", step->name);
+	if (event)
+		json_object_update(event, prepared->unmet);
+	stage_record_event(event);
+}
+
 /* --- calls --- */
 
 /* What a kernel left in its mailbox as an entry of `results`; never null unless memory ran out. */
 static json_t *judge(const struct stage_call_result *got, bool *good)
 {
 	char reason[160];
-	json_error_t why;
 	*good = false;
 	if (got->outcome == STAGE_CALL_TIMED_OUT)
 		return chain_result_entry("timeout", -1, NULL, "it did not return in time");
@@ -59,11 +70,9 @@ static json_t *judge(const struct stage_call_result *got, bool *good)
 			 STAGE_CALL_MAILBOX_BYTES);
 		return chain_result_entry("failed", got->exit, NULL, reason);
 	}
-	json_t *result = got->mailbox ? json_loadb(got->mailbox, got->mailbox_bytes, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why) : NULL;
-	if (got->mailbox && !result) {
-		snprintf(reason, sizeof(reason), "the result is not JSON: %.100s", why.text);
-		return chain_result_entry("failed", got->exit, NULL, reason);
-	}
+	json_t *result = got->mailbox ? chain_json_any(got->mailbox, got->mailbox_bytes) : NULL;
+	if (got->mailbox && !result)
+		return chain_result_entry("failed", got->exit, NULL, "the result is not JSON, or nested too deep");
 	*good = got->exit == 0;
 	return chain_result_entry(*good ? "ok" : "failed", got->exit, result, *good ? NULL : "its exit status is not 0");
 }
@@ -109,6 +118,11 @@ static enum stage_end take_call(struct stage_run *run, const struct chain_step *
 		enum chain_status status = chain_step_prepare(&link, step, &prepared, err);
 		if (status)
 			return STAGE_END_FAILED;
+		if (prepared.unmet) {
+			skip(step, &prepared);
+			chain_prepared_free(&prepared);
+			return STAGE_END_OK;
+		}
 		announce(step, &prepared);
 		status = call_once(run, step, &prepared, &good, err);
 		chain_prepared_free(&prepared);
@@ -120,7 +134,7 @@ static enum stage_end take_call(struct stage_run *run, const struct chain_step *
 
 /* --- boots --- */
 
-/* Returns only on failure. Nothing is lost until the last two lines. */
+/* Returns only when the step is skipped, or fails. Nothing is lost until the last two lines. */
 static enum stage_end take_boot(struct stage_run *run, const struct chain_step *step, struct chain_error *err)
 {
 	struct chain_link link = this_link(run);
@@ -129,6 +143,11 @@ static enum stage_end take_boot(struct stage_run *run, const struct chain_step *
 	enum chain_status status = chain_step_prepare(&link, step, &prepared, err);
 	if (status)
 		return STAGE_END_FAILED;
+	if (prepared.unmet) {
+		skip(step, &prepared);
+		chain_prepared_free(&prepared);
+		return STAGE_END_OK;
+	}
 	status = stage_commit_prepare(&prepared.plan, run->sources.bootinfo, stage_pages_claims(), &commit, err);
 	if (status) {
 		chain_prepared_free(&prepared);
@@ -188,8 +207,8 @@ int stage_run_steps(struct stage_run *run)
 	return stage_run_end(run, STAGE_END_OK);
 }
 
-/* The handoff as it would go to a next link: with all results in it. */
-static void record_last_handoff(const struct stage_run *run)
+/* The handoff as it would go to a next link: with all results in it. False: there is none. */
+static bool record_last_handoff(const struct stage_run *run)
 {
 	struct chain_error err = { 0 };
 	json_t *doc;
@@ -199,18 +218,20 @@ static void record_last_handoff(const struct stage_run *run)
 		.left_ticks = stage_rdtsc(), .tsc_hz = stage_tsc_hz_known(), .boot_id = run->boot_id,
 		.bootinfo = run->sources.bootinfo, .net = run->net, .block = run->block, .results = run->results,
 	};
-	if (chain_handoff_build(&input, &doc, &err))
+	if (chain_handoff_build(&input, &doc, &err)) {
 		stage_report_error(NULL, &err);
-	else
-		stage_record_event(json_pack("{s:s, s:b, s:o}", "event", "handoff", "final", 1, "doc", doc));
+		return false;
+	}
+	stage_record_event(json_pack("{s:s, s:b, s:o}", "event", "handoff", "final", 1, "doc", doc));
+	return true;
 }
 
 int stage_run_end(struct stage_run *run, enum stage_end end)
 {
 	static const char *const names[] = { "ok", "child-failed", "failed", "unmet" };
+	if (run->config.step_count && !record_last_handoff(run) && end == STAGE_END_OK)
+		end = STAGE_END_FAILED;
 	const char *name = names[end - STAGE_END_OK];
-	if (run->config.step_count)
-		record_last_handoff(run);
 	stage_devices_quiesce();
 	stage_say("end", "%s", name);
 	stage_record_event(json_pack("{s:s, s:s}", "event", "end", "status", name));

@@ -131,6 +131,7 @@ static void connect(struct plan_run *run)
 	run->link = (struct chain_link){
 		.config = &run->config, .sources = &run->sources, .fs = { fs, fs + header->fs_memory_bytes },
 		.parent = run->parent, .net = run->net, .block = run->block, .door = run->bootinfo.door, .boot_id = run->boot_id,
+		.regardless = true,
 	};
 }
 
@@ -180,11 +181,12 @@ static enum chain_status step_json(const struct chain_step *step, const struct c
 		if (status)
 			return status;
 	}
-	json_t *doc = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:o?, s:o, s:O, s:o?}", "name", step->name, "kind",
+	json_t *doc = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:o?, s:o, s:O, s:o?, s:O?}", "name", step->name, "kind",
 				step->kind == CHAIN_STEP_CALL ? "call" : "boot", "source", step->source, "kernel",
 				chain_kernel_kind_name(prepared->kind), "sha256", hex, "bytes",
 				(json_int_t)prepared->kernel.blob.bytes_count, "args", prepared->args, "expect",
-				chain_step_expect_json(step), "modules", modules_json(prepared), "handoff", prepared->handoff, "plan", plan);
+				chain_step_expect_json(step), "modules", modules_json(prepared), "handoff", prepared->handoff, "plan", plan,
+				"when", step->when);
 	if (!doc || json_array_append_new(into, doc))
 		return chain_fail(err, CHAIN_E_NO_MEMORY, step->name, NULL, 0, 0, 0, 0);
 	return CHAIN_OK;
@@ -206,6 +208,10 @@ static enum chain_status step_print(const struct plan_run *run, const struct cha
 	bool call = step->kind == CHAIN_STEP_CALL;
 	printf("%s%s%s  %s %s  %s, %s\n", cmd_style(stdout, CMD_BOLD), step->name, cmd_style(stdout, CMD_PLAIN), call ? "call" : "boot",
 	       step->source, chain_kernel_kind_name(prepared->kind), cmd_size_text(prepared->kernel.blob.bytes_count, size));
+	char *when = json_dumps(step->when, JSON_COMPACT); /* null without one */
+	if (when)
+		printf("  when     %s\n", when);
+	free(when);
 	if (*prepared->args)
 		printf("  args     %s\n", prepared->args);
 	for (size_t i = 0; i < prepared->module_count; i++)
@@ -239,7 +245,7 @@ static enum chain_status one_step(struct plan_run *run, const struct chain_step 
 	if (status)
 		return status;
 	if (run->options.masked)
-		status = chain_handoff_mask(prepared.handoff, err);
+		status = chain_handoff_mask(prepared.handoff, &run->config, err);
 	if (!status)
 		status = run->options.json ? step_json(step, &prepared, into, err) : step_print(run, step, &prepared, err);
 	chain_prepared_free(&prepared);
@@ -276,13 +282,18 @@ static int plan_steps(struct plan_run *run)
 
 /* --- --mask --- */
 
-static int mask(const struct plan_options *options)
+/* `image` (nullable) is whose pipeline made the handoff: it knows which parts of the state are made of facts. */
+static int mask(const struct plan_options *options, const char *image)
 {
 	struct chain_error err = { 0 };
+	struct plan_run run = { .input.fd = -1 };
 	json_t *handoff = NULL;
 	enum chain_status status = load_handoff(options->mask, &handoff, &err);
+	if (!status && image)
+		status = load_pipeline(&run, image, &err);
 	if (!status)
-		status = chain_handoff_mask(handoff, &err);
+		status = chain_handoff_mask(handoff, image ? &run.config : NULL, &err);
+	release(&run);
 	if (status) {
 		json_decref(handoff);
 		return cmd_refuse(&err, options->json);
@@ -309,8 +320,6 @@ static int check(const struct plan_options *options, const struct cmd_args *args
 {
 	if (!options->mask && args->count == 0)
 		return cmd_usage("plan", "IMAGE|PIPELINE|FOLDER is missing");
-	if (options->mask && args->count)
-		return cmd_usage("plan", "--mask takes no operand besides its file");
 	if (options->bootinfo && options->memory_bytes)
 		return cmd_usage("plan", "--memory contradicts --bootinfo");
 	if (options->cpus < 1 || options->cpus > 255)
@@ -331,7 +340,7 @@ int cmd_plan(int argc, char **argv)
 		{ "step", 's', CMD_OPT_TEXT, "NAME", "only this step", &o.step },
 		{ "handoff", 0, CMD_OPT_FLAG, NULL, "print the handoff that each kernel would get", &o.show_handoff },
 		{ "masked", 0, CMD_OPT_FLAG, NULL, "put \"volatile\" for what no plan can know", &o.masked },
-		{ "mask", 0, CMD_OPT_TEXT, "FILE", "only print the handoff in FILE, masked, to compare it with a planned one", &o.mask },
+		{ "mask", 0, CMD_OPT_TEXT, "FILE", "only print the handoff in FILE, masked, to compare it with a planned one;\nwith the image whose step made it, its state as well", &o.mask },
 		{ "json", 0, CMD_OPT_FLAG, NULL, "print one JSON document", &o.json },
 	};
 	const struct cmd_spec spec = {
@@ -348,7 +357,7 @@ int cmd_plan(int argc, char **argv)
 		return code;
 	code = check(&o, &args);
 	if (code < 0)
-		code = o.mask ? mask(&o) : plan_image(&o, args.v[0]);
+		code = o.mask ? mask(&o, args.count ? args.v[0] : NULL) : plan_image(&o, args.v[0]);
 	cmd_args_free(&args);
 	return code;
 }

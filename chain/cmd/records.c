@@ -26,6 +26,7 @@ static const struct form {
 	[RECORD_STEP] = { "step", { { "name", 's' }, { "kind", 's' }, { "source", 's' }, { "sha256", 'S' } } },
 	[RECORD_RESULT] = { "result", { { "step", 's' }, { "status", 's' }, { "exit", 'I' }, { "reason", 'S' } } },
 	[RECORD_HANDOFF] = { "handoff", { { "step", 'S' }, { "doc", 'o' } } },
+	[RECORD_SKIPPED] = { "skipped", { { "step", 's' }, { "fact", 's' }, { "wanted", 'A' }, { "found", 'A' } } },
 	[RECORD_BOOT] = { "boot", { { "step", 's' }, { "kernel", 'S' }, { "expect", 'A' }, { "bytes_copied", 'I' } } },
 	[RECORD_ERROR] = { "error", { { "slug", 's' }, { "message", 's' }, { "step", 'S' }, { "hint", 'S' } } },
 	[RECORD_EXIT] = { "exit", { { "status", 'i' } } },

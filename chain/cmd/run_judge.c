@@ -145,6 +145,7 @@ void run_judge_record(struct run_judge *judge, enum record_event event, const js
 	case RECORD_END:
 		on_end(judge, doc);
 		break;
+	case RECORD_SKIPPED:
 	case RECORD_DEVICE:
 	case RECORD_NET:
 	case RECORD_BLOCK:

@@ -175,6 +175,16 @@ static void show_boot(struct run_view *view, double at, const json_t *doc)
 	print(view, at, CMD_BOLD, text_of(doc, "step"), text);
 }
 
+static void show_skipped(struct run_view *view, double at, const json_t *doc)
+{
+	char text[VIEW_LINE_BYTES];
+	char *found = json_dumps(json_object_get(doc, "found"), JSON_COMPACT | JSON_ENCODE_ANY);
+	snprintf(text, sizeof(text), "skipped  %.200s is %.300s", text_of(doc, "fact"), found ? found : "null");
+	free(found);
+	clean(text);
+	print(view, at, CMD_DIM, text_of(doc, "step"), text);
+}
+
 static void show_error(struct run_view *view, double at, const json_t *doc)
 {
 	char text[VIEW_LINE_BYTES];
@@ -217,6 +227,9 @@ void run_view_record(struct run_view *view, enum record_event event, const json_
 		break;
 	case RECORD_RESULT:
 		show_result(view, at, doc);
+		break;
+	case RECORD_SKIPPED:
+		show_skipped(view, at, doc);
 		break;
 	case RECORD_BOOT:
 		show_boot(view, at, doc);

@@ -117,7 +117,7 @@ static enum chain_status read_steps(const json_t *value, void *into, struct chai
 		size_t mark = chain_json_push_index(path, i);
 		config->step_count = i + 1;
 		status = chain_config_read_step(json_array_get(value, i), &config->steps[i], path, err);
-		if (!status && config->steps[i].kind == CHAIN_STEP_BOOT && i + 1 < count)
+		if (!status && config->steps[i].kind == CHAIN_STEP_BOOT && !config->steps[i].when && i + 1 < count)
 			status = chain_fail(err, CHAIN_E_CONFIG_AFTER_BOOT, path->at, config->steps[i].name, 0, 0, 0, 0);
 		for (size_t j = 0; !status && j < i; j++)
 			if (!strcmp(config->steps[i].name, config->steps[j].name))

@@ -162,7 +162,7 @@ static enum chain_status read_fallback(const json_t *value, struct chain_step *s
 		status = copy ? chain_config_read_step(copy, step->fallback, path, err) :
 				chain_fail(err, CHAIN_E_NO_MEMORY, path->at, NULL, 0, 0, 0, 0);
 	json_decref(copy);
-	if (!status && (step->fallback->kind != CHAIN_STEP_BOOT || step->fallback->fallback))
+	if (!status && (step->fallback->kind != CHAIN_STEP_BOOT || step->fallback->fallback || step->fallback->when))
 		return chain_fail_subject(err, CHAIN_E_CONFIG_FALLBACK, path->at);
 	step->on_error = CHAIN_ON_ERROR_BOOT;
 	return status;
@@ -189,6 +189,14 @@ static enum chain_status step_name(const json_t *v, void *s, struct chain_json_p
 	if (!status && !chain_config_name_ok(step->name))
 		return chain_fail(e, CHAIN_E_CONFIG_NAME, p->at, step->name, CHAIN_CONFIG_NAME_MAX, 0, 0, 0);
 	return status;
+}
+static enum chain_status step_when(const json_t *v, void *s, struct chain_json_path *p, struct chain_error *e)
+{
+	struct chain_step *step = s;
+	if (!json_is_object(v) || !json_object_size(v))
+		return chain_json_wrong(v, "an object of at least one fact", p, e);
+	step->when = json_deep_copy(v);
+	return step->when ? CHAIN_OK : chain_fail(e, CHAIN_E_NO_MEMORY, p->at, NULL, 0, 0, 0, 0);
 }
 static enum chain_status step_source(struct chain_step *step, enum chain_step_kind kind, const json_t *v, struct chain_json_path *p,
 				     struct chain_error *e)
@@ -250,6 +258,7 @@ static enum chain_status step_retries(const json_t *v, void *s, struct chain_jso
 /* "call" and "boot" stand before what only one of them may have; see check_kind. */
 static const struct chain_json_key step_keys[] = {
 	{ "name", step_name, true },
+	{ "when", step_when, false },
 	{ "call", step_call, false },
 	{ "boot", step_boot, false },
 	{ "sha256", step_sha256, false },
@@ -324,6 +333,7 @@ void chain_config_free_step(struct chain_step *step)
 	free(step->handoff_string);
 	free(step->expect_console);
 	json_decref(step->expect_result);
+	json_decref(step->when);
 	if (step->fallback)
 		chain_config_free_step(step->fallback);
 	free(step->fallback);

@@ -5,6 +5,7 @@
 
 #include "chain/digest.h"
 #include "chain/json.h"
+#include "chain/template.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -134,18 +135,24 @@ static int fold(json_t *doc, const json_t *link)
 	return json_object_set_new(doc, "links_dropped", json_pack("{s:I, s:s}", "count", (json_int_t)count, "sha256", hex));
 }
 
+uint64_t chain_handoff_next_link(const json_t *parent)
+{
+	const json_t *links = json_object_get(parent, "links");
+	size_t count = json_array_size(links);
+	return count ? (uint64_t)json_integer_value(json_object_get(json_array_get(links, count - 1), "n")) + 1 : 0;
+}
+
 static int put_links(json_t *doc, const struct chain_handoff_input *in)
 {
 	const json_t *before = json_object_get(in->parent, "links");
 	json_t *links = before ? json_copy((json_t *)(uintptr_t)before) : json_array();
 	size_t count = json_array_size(links);
-	uint64_t n = count ? (uint64_t)json_integer_value(json_object_get(json_array_get(links, count - 1), "n")) + 1 : 0;
 	int bad = json_object_set_new(doc, "links", links);
 	if (count >= CHAIN_HANDOFF_LINKS_MAX) {
 		bad |= fold(doc, json_array_get(links, 1)); /* the first stays: it says where the chain began */
 		bad |= json_array_remove(links, 1);
 	}
-	return bad | json_array_append_new(links, this_link(in, n));
+	return bad | json_array_append_new(links, this_link(in, chain_handoff_next_link(in->parent)));
 }
 
 static json_t *memory_json(const struct chain_bootinfo *info)
@@ -190,6 +197,33 @@ static int put_overlaid(json_t *doc, const char *name, const json_t *ours)
 	return bad | json_object_set_new(doc, name, merged);
 }
 
+/* Our keys over the received ones: first those that say their values themselves, then those made of facts, all of which see the
+ * received values of each other. */
+static enum chain_status put_state(json_t *doc, const struct chain_handoff_input *in, struct chain_error *err)
+{
+	const char *key;
+	json_t *value, *filled, *ours = in->config->state, *plain = json_object(), *made = json_object();
+	enum chain_status status = CHAIN_OK;
+	int bad = plain && made ? 0 : -1;
+	json_object_foreach(ours, key, value)
+		if (!bad && !chain_template_in(value))
+			bad = json_object_set(plain, key, value);
+	if (!bad)
+		bad = put_overlaid(doc, "state", plain);
+	json_object_foreach(ours, key, value) {
+		if (bad || status || !chain_template_in(value))
+			continue;
+		status = chain_template_fill(value, doc, key, &filled, err);
+		if (!status)
+			bad = json_object_set_new(made, key, filled);
+	}
+	if (!bad && !status)
+		bad = json_object_update(json_object_get(doc, "state"), made);
+	json_decref(plain);
+	json_decref(made);
+	return bad && !status ? chain_fail(err, CHAIN_E_NO_MEMORY, "handoff", NULL, 0, 0, 0, 0) : status;
+}
+
 static int put_identity(json_t *doc, const struct chain_handoff_input *in)
 {
 	char id[2 * CHAIN_BOOT_ID_BYTES + 1] = "";
@@ -198,9 +232,9 @@ static int put_identity(json_t *doc, const struct chain_handoff_input *in)
 	int bad = json_object_set_new(doc, "kchain_handoff", json_integer(1));
 	if (!json_object_get(doc, "boot_id"))
 		bad |= json_object_set_new(doc, "boot_id", json_string(id));
-	bad |= json_object_set_new(doc, "self", json_pack("{s:s, s:s, s:s, s:o}", "step", in->step->name, "kind",
+	bad |= json_object_set_new(doc, "self", json_pack("{s:s, s:s, s:s, s:n}", "step", in->step->name, "kind",
 							  in->step->kind == CHAIN_STEP_CALL ? "call" : "boot", "source",
-							  in->step->source, "kernel", digest_string(in->kernel_sha256)));
+							  in->step->source, "kernel"));
 	return bad | json_object_set_new(doc, "clock", json_pack("{s:o, s:o}", "origin_ticks", hex_string(origin_ticks(in)), "tsc_hz",
 								 tsc_hz(in)));
 }
@@ -220,14 +254,20 @@ enum chain_status chain_handoff_build(const struct chain_handoff_input *in, json
 	int bad = doc ? put_identity(doc, in) : -1;
 	if (!bad)
 		bad = put_links(doc, in) | put_overlaid(doc, "net", in->net) | put_overlaid(doc, "block", in->block) |
-		      put_platform(doc, in) | put_fs(doc, in) | put_overlaid(doc, "state", in->config->state) |
-		      put_overlaid(doc, "results", in->results);
-	if (bad) {
+		      put_platform(doc, in) | put_fs(doc, in) | put_overlaid(doc, "results", in->results);
+	enum chain_status status = bad ? chain_fail(err, CHAIN_E_NO_MEMORY, "handoff", NULL, 0, 0, 0, 0) : put_state(doc, in, err);
+	if (status)
 		json_decref(doc);
-		return chain_fail(err, CHAIN_E_NO_MEMORY, "handoff", NULL, 0, 0, 0, 0);
-	}
-	*out = doc;
-	return CHAIN_OK;
+	else
+		*out = doc;
+	return status;
+}
+
+enum chain_status chain_handoff_set_kernel(json_t *handoff, const uint8_t *sha256, struct chain_error *err)
+{
+	if (!json_object_set_new(json_object_get(handoff, "self"), "kernel", digest_string(sha256)))
+		return CHAIN_OK;
+	return chain_fail(err, CHAIN_E_NO_MEMORY, "handoff", NULL, 0, 0, 0, 0);
 }
 
 enum chain_status chain_handoff_text(const json_t *handoff, char **out, uint64_t *out_bytes, struct chain_error *err)
@@ -250,7 +290,7 @@ static int hide(json_t *object, const char *key)
 	return json_object_get(object, key) ? json_object_set_new(object, key, json_string("volatile")) : 0;
 }
 
-enum chain_status chain_handoff_mask(json_t *handoff, struct chain_error *err)
+enum chain_status chain_handoff_mask(json_t *handoff, const struct chain_config *config, struct chain_error *err)
 {
 	static const char *const link_keys[] = { "entered_ticks", "left_ticks", "entered_us", "left_us" };
 	static const char *const lease_keys[] = { "addresses", "gateways", "dns", "hostname", "lease" };
@@ -266,6 +306,9 @@ enum chain_status chain_handoff_mask(json_t *handoff, struct chain_error *err)
 		for (size_t k = 0; leased && k < sizeof(lease_keys) / sizeof(lease_keys[0]); k++)
 			bad |= hide(value, lease_keys[k]);
 	}
+	json_object_foreach(config ? config->state : NULL, key, value)
+		if (chain_template_in(value))
+			bad |= hide(json_object_get(handoff, "state"), key);
 	json_object_foreach(json_object_get(handoff, "results"), key, value)
 		bad |= json_object_set_new(json_object_get(handoff, "results"), key, json_string("volatile"));
 	return bad ? chain_fail(err, CHAIN_E_NO_MEMORY, "handoff", NULL, 0, 0, 0, 0) : CHAIN_OK;

@@ -48,6 +48,11 @@ enum chain_status chain_json_load(const char *text, uint64_t bytes, uint64_t max
 	return CHAIN_OK;
 }
 
+json_t *chain_json_any(const char *text, uint64_t bytes)
+{
+	return too_deep(text, bytes) ? NULL : json_loadb(text, (size_t)bytes, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, NULL);
+}
+
 static size_t push(struct chain_json_path *path, const char *piece)
 {
 	size_t mark = strlen(path->at), bytes = strlen(piece);

@@ -3,6 +3,7 @@
 
 #include "chain/step.h"
 
+#include "chain/fact.h"
 #include "chain/template.h"
 
 #include <stdlib.h>
@@ -18,20 +19,47 @@ static enum chain_status open_kernel(const struct chain_link *link, const struct
 	return chain_kernel_probe(out->kernel.blob.bytes, out->kernel.blob.bytes_count, step->source, &out->kind, err);
 }
 
+/* An absent fact equals null. */
+static enum chain_status check_when(const struct chain_step *step, const json_t *handoff, json_t **out_unmet, struct chain_error *err)
+{
+	const char *fact;
+	json_t *wanted;
+	json_object_foreach(step->when, fact, wanted) {
+		json_t *found;
+		enum chain_status status = chain_fact_value(handoff, fact, &found, err);
+		if (status)
+			return status;
+		if (!found)
+			found = json_null();
+		if (json_equal(found, wanted)) {
+			json_decref(found);
+			continue;
+		}
+		*out_unmet = json_pack("{s:s, s:O, s:o}", "fact", fact, "wanted", wanted, "found", found);
+		return *out_unmet ? CHAIN_OK : chain_fail(err, CHAIN_E_NO_MEMORY, step->name, NULL, 0, 0, 0, 0);
+	}
+	return CHAIN_OK;
+}
+
 static enum chain_status make_handoff(const struct chain_link *link, const struct chain_step *step, struct chain_prepared *out,
 				      struct chain_error *err)
 {
 	bool hand_fs = step->kind == CHAIN_STEP_CALL || step->fs_keep;
 	struct chain_handoff_input input = {
 		.parent = link->parent, .config = link->config, .step = step,
-		.image_sha256 = link->sources->image->header.id, .kernel_sha256 = out->kernel.sha256,
+		.image_sha256 = link->sources->image->header.id,
 		.door = link->door, .entered_ticks = link->entered_ticks, .tsc_hz = link->tsc_hz,
 		.left_ticks = step->kind == CHAIN_STEP_BOOT ? link->left_ticks : 0,
 		.boot_id = link->boot_id, .bootinfo = link->sources->bootinfo,
 		.fs_phys = hand_fs ? link->fs.base : 0, .fs_bytes = hand_fs ? link->sources->image->fs_bytes_count : 0,
 		.net = link->net, .block = link->block, .results = link->results,
 	};
-	enum chain_status status = chain_handoff_build(&input, &out->handoff, err);
+	return chain_handoff_build(&input, &out->handoff, err);
+}
+
+static enum chain_status finish_handoff(struct chain_prepared *out, struct chain_error *err)
+{
+	enum chain_status status = chain_handoff_set_kernel(out->handoff, out->kernel.sha256, err);
 	return status ? status : chain_handoff_text(out->handoff, &out->handoff_text, &out->handoff_bytes, err);
 }
 
@@ -77,9 +105,15 @@ enum chain_status chain_step_prepare(const struct chain_link *link, const struct
 				     struct chain_error *err)
 {
 	*out = (struct chain_prepared){ 0 };
-	enum chain_status status = open_kernel(link, step, out, err);
+	enum chain_status status = make_handoff(link, step, out, err);
+	if (!status && !link->regardless)
+		status = check_when(step, out->handoff, &out->unmet, err);
+	if (!status && out->unmet)
+		return CHAIN_OK;
 	if (!status)
-		status = make_handoff(link, step, out, err);
+		status = open_kernel(link, step, out, err);
+	if (!status)
+		status = finish_handoff(out, err);
 	if (!status)
 		status = chain_template_expand(step->args, out->handoff, step->name, &out->args, err);
 	if (!status)
@@ -99,6 +133,7 @@ void chain_prepared_free(struct chain_prepared *prepared)
 	free(prepared->args);
 	free(prepared->handoff_text);
 	json_decref(prepared->handoff);
+	json_decref(prepared->unmet);
 	chain_plan_free(&prepared->plan);
 	*prepared = (struct chain_prepared){ 0 };
 }

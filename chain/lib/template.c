@@ -3,17 +3,16 @@
 
 #include "chain/template.h"
 
+#include "chain/fact.h"
 #include "config_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { FACT_MAX = 200 };
-
 struct piece {
 	const char *literal; size_t literal_bytes;       /* text before the braces */
-	char fact[FACT_MAX + 1];                         /* "" when the text ended */
+	char fact[CHAIN_FACT_MAX + 1];                         /* "" when the text ended */
 	const char *fallback; size_t fallback_bytes;     /* null: none */
 };
 
@@ -36,7 +35,7 @@ static enum chain_status next_piece(const char **text, struct piece *out, const 
 		return syntax(where, "{{ without }}", err);
 	const char *bar = memchr(open + 2, '|', (size_t)(close - open - 2));
 	size_t bytes = (size_t)((bar ? bar : close) - open - 2);
-	if (!bytes || bytes > FACT_MAX)
+	if (!bytes || bytes > CHAIN_FACT_MAX)
 		return syntax(where, "a fact has 1 to 200 characters", err);
 	memcpy(out->fact, open + 2, bytes);
 	out->fallback = bar ? bar + 1 : NULL;
@@ -45,118 +44,100 @@ static enum chain_status next_piece(const char **text, struct piece *out, const 
 	return CHAIN_OK;
 }
 
-/* The words between the dots; *rest is behind the dot, or null. */
-static const char *split(char *fact)
-{
-	char *dot = strchr(fact, '.');
-	if (!dot)
-		return NULL;
-	*dot = '\0';
-	return dot + 1;
-}
-
-enum certainty { UNKNOWN, MAYBE, ALWAYS };
-
-static enum certainty one_of(const char *word, const char *const *words)
-{
-	for (; *words; words++)
-		if (!strcmp(word, *words))
-			return ALWAYS;
-	return UNKNOWN;
-}
-
-static enum certainty net_fact(const struct chain_config *config, char *rest)
-{
-	static const char *const sure[] = { "address", "prefix", "mac", "status", NULL };
-	static const char *const perhaps[] = { "gateway", "dns", "hostname", "driver", "pci", NULL };
-	const char *what = rest ? split(rest) : NULL;
-	for (size_t i = 0; what && i < config->net_count; i++) {
-		if (strcmp(config->net[i].name, rest))
-			continue;
-		if (one_of(what, sure))
-			return config->net[i].required || !strcmp(what, "status") ? ALWAYS : MAYBE;
-		return one_of(what, perhaps) ? MAYBE : UNKNOWN;
-	}
-	return UNKNOWN;
-}
-
-static enum certainty block_fact(const struct chain_config *config, char *rest)
-{
-	static const char *const sure[] = { "bytes", "sector_bytes", "status", NULL };
-	static const char *const perhaps[] = { "serial", "driver", "pci", NULL };
-	const char *what = rest ? split(rest) : NULL;
-	for (size_t i = 0; what && i < config->block_count; i++) {
-		if (strcmp(config->block[i].name, rest))
-			continue;
-		if (one_of(what, sure))
-			return config->block[i].required || !strcmp(what, "status") ? ALWAYS : MAYBE;
-		return one_of(what, perhaps) ? MAYBE : UNKNOWN;
-	}
-	return UNKNOWN;
-}
-
-static const json_t *walk(const json_t *value, const char *path)
-{
-	char key[FACT_MAX + 56];
-	while (value && path) {
-		snprintf(key, sizeof(key), "%s", path);
-		path = split(key) ? path + strlen(key) + 1 : NULL;
-		value = json_object_get(value, key);
-	}
-	return value;
-}
-
-/* What the pipeline states itself is known by kind as well: null is absent, a list or an object is no fact. */
-static enum certainty state_fact(const json_t *value)
-{
-	if (!value || json_is_null(value))
-		return MAYBE;
-	return json_is_string(value) || json_is_integer(value) || json_is_boolean(value) ? ALWAYS : UNKNOWN;
-}
-
-static enum certainty certainty(const struct chain_config *config, const char *fact)
-{
-	char copy[FACT_MAX + 56];
-	snprintf(copy, sizeof(copy), "%s", fact);
-	const char *found = split(copy);
-	char *rest = found ? copy + (found - copy) : NULL;
-	if (!strcmp(copy, "boot_id"))
-		return rest ? UNKNOWN : ALWAYS;
-	if (!rest)
-		return UNKNOWN;
-	if (!strcmp(copy, "net"))
-		return net_fact(config, rest);
-	if (!strcmp(copy, "block"))
-		return block_fact(config, rest);
-	if (!strcmp(copy, "self"))
-		return strcmp(rest, "step") ? UNKNOWN : ALWAYS;
-	if (!strcmp(copy, "platform"))
-		return !strcmp(rest, "cpus") || !strcmp(rest, "door") ? ALWAYS : MAYBE;
-	if (!strcmp(copy, "state"))
-		return state_fact(walk(config->state, rest));
-	return strcmp(copy, "results") ? UNKNOWN : MAYBE;
-}
-
-enum chain_status chain_template_check(const char *text, const struct chain_config *config, const char *where,
-				       struct chain_error *err)
+static enum chain_status check_text(const char *text, const struct chain_config *config, enum chain_fact_use use, const char *where,
+				    struct chain_error *err)
 {
 	struct piece piece;
 	while (*text) {
 		enum chain_status status = next_piece(&text, &piece, where, err);
 		if (status)
 			return status;
-		enum certainty sure = piece.fact[0] ? certainty(config, piece.fact) : ALWAYS;
-		if (sure == UNKNOWN)
+		enum chain_certainty sure = piece.fact[0] ? chain_fact_certainty(config, piece.fact, use) : CHAIN_FACT_ALWAYS;
+		if (sure == CHAIN_FACT_UNKNOWN)
 			return chain_fail(err, CHAIN_E_TEMPLATE_UNKNOWN, where, piece.fact, 0, 0, 0, 0);
-		if (sure == MAYBE && !piece.fallback)
+		if (sure == CHAIN_FACT_MAYBE && !piece.fallback)
 			return chain_fail(err, CHAIN_E_TEMPLATE_NO_DEFAULT, where, piece.fact, 0, 0, 0, 0);
 	}
 	return CHAIN_OK;
 }
 
+enum chain_status chain_template_check(const char *text, const struct chain_config *config, const char *where,
+				       struct chain_error *err)
+{
+	return check_text(text, config, CHAIN_FACT_IN_TEXT, where, err);
+}
+
+bool chain_template_in(const json_t *value)
+{
+	const char *key;
+	json_t *item;
+	size_t i;
+	bool found = json_is_string(value) && strstr(json_string_value(value), "{{");
+	json_array_foreach(value, i, item)
+		found = found || chain_template_in(item);
+	json_object_foreach((json_t *)(uintptr_t)value, key, item)
+		found = found || chain_template_in(item);
+	return found;
+}
+
+/* Whether a text is one template and nothing else: then it stands for a JSON value. */
+static bool is_whole(const char *text, struct piece *out)
+{
+	return !next_piece(&text, out, "", NULL) && out->fact[0] && !out->literal_bytes && !*text;
+}
+
+/* A default that stands for a value is one if it reads as JSON, else it is a text. */
+static json_t *fallback_value(const struct piece *piece)
+{
+	json_t *value = chain_json_any(piece->fallback, piece->fallback_bytes);
+	return value ? value : json_stringn(piece->fallback, piece->fallback_bytes);
+}
+
+bool chain_template_may_be_null(const json_t *value)
+{
+	struct piece piece;
+	if (!json_is_string(value) || !is_whole(json_string_value(value), &piece) || !piece.fallback)
+		return false;
+	return piece.fallback_bytes == 4 && !memcmp(piece.fallback, "null", 4);
+}
+
+static enum chain_status check_state(const json_t *value, const struct chain_config *config, struct chain_json_path *path,
+				     struct chain_error *err)
+{
+	const char *key;
+	json_t *item;
+	size_t i;
+	enum chain_status status = CHAIN_OK;
+	if (json_is_string(value))
+		return check_text(json_string_value(value), config, CHAIN_FACT_IN_STATE, path->at, err);
+	json_array_foreach(value, i, item) {
+		size_t mark = chain_json_push_index(path, i);
+		status = status ? status : check_state(item, config, path, err);
+		chain_json_pop(path, mark);
+	}
+	json_object_foreach((json_t *)(uintptr_t)value, key, item) {
+		size_t mark = chain_json_push_key(path, key);
+		status = status ? status : check_state(item, config, path, err);
+		chain_json_pop(path, mark);
+	}
+	return status;
+}
+
+static enum chain_status check_when(const struct chain_step *step, const struct chain_config *config, struct chain_error *err)
+{
+	const char *fact;
+	json_t *value;
+	json_object_foreach(step->when, fact, value)
+		if (strlen(fact) > CHAIN_FACT_MAX || chain_fact_certainty(config, fact, CHAIN_FACT_IN_WHEN) == CHAIN_FACT_UNKNOWN)
+			return chain_fail(err, CHAIN_E_TEMPLATE_UNKNOWN, step->name, fact, 0, 0, 0, 0);
+	return CHAIN_OK;
+}
+
 static enum chain_status check_step(const struct chain_step *step, const struct chain_config *config, struct chain_error *err)
 {
-	enum chain_status status = chain_template_check(step->args, config, step->name, err);
+	enum chain_status status = check_when(step, config, err);
+	if (!status)
+		status = chain_template_check(step->args, config, step->name, err);
 	for (size_t i = 0; !status && i < step->module_count; i++)
 		status = chain_template_check(step->modules[i].string, config, step->name, err);
 	return status;
@@ -164,60 +145,14 @@ static enum chain_status check_step(const struct chain_step *step, const struct 
 
 enum chain_status chain_config_check_templates(const struct chain_config *config, struct chain_error *err)
 {
-	enum chain_status status = CHAIN_OK;
+	struct chain_json_path path = { "state" };
+	enum chain_status status = check_state(config->state, config, &path, err);
 	for (size_t i = 0; !status && i < config->step_count; i++) {
 		status = check_step(&config->steps[i], config, err);
 		if (!status && config->steps[i].fallback)
 			status = check_step(config->steps[i].fallback, config, err);
 	}
 	return status;
-}
-
-/* Facts that people name shorter than the handoff does: the first of a list, an address without its prefix. */
-static const json_t *net_value(const json_t *handoff, const char *rest, int *part)
-{
-	char copy[FACT_MAX + 56];
-	snprintf(copy, sizeof(copy), "%s", rest);
-	const char *what = split(copy);
-	const json_t *entry = json_object_get(json_object_get(handoff, "net"), copy);
-	if (!what)
-		return NULL;
-	*part = !strcmp(what, "address") ? 1 : !strcmp(what, "prefix") ? 2 : 0;
-	if (*part)
-		return json_array_get(json_object_get(entry, "addresses"), 0);
-	if (!strcmp(what, "gateway"))
-		return json_array_get(json_object_get(entry, "gateways"), 0);
-	if (!strcmp(what, "dns"))
-		return json_array_get(json_object_get(entry, "dns"), 0);
-	return json_object_get(entry, what);
-}
-
-/* The fact as text in `buf`; its length (an empty text is there all the same), ABSENT, or SIZE_MAX when it is no plain value. */
-#define ABSENT (SIZE_MAX - 1)
-static size_t fact_text(const json_t *handoff, const char *fact, char *buf, size_t size)
-{
-	int part = 0;
-	const json_t *value = !strncmp(fact, "net.", 4) ? net_value(handoff, fact + 4, &part) : walk(handoff, fact);
-	if (!value || json_is_null(value))
-		return ABSENT;
-	if (json_is_integer(value))
-		return (size_t)snprintf(buf, size, "%lld", (long long)json_integer_value(value));
-	if (json_is_boolean(value))
-		return (size_t)snprintf(buf, size, "%s", json_is_true(value) ? "true" : "false");
-	if (!json_is_string(value) || json_string_length(value) >= size)
-		return SIZE_MAX;
-	snprintf(buf, size, "%s", json_string_value(value));
-	for (const char *c = buf; *c; c++)
-		if ((unsigned char)*c < 0x20 || *c == 0x7f)
-			return SIZE_MAX;
-	char *slash = strchr(buf, '/');
-	if (part == 1 && slash)
-		*slash = '\0';
-	else if (part == 2 && !slash)
-		return ABSENT;
-	else if (part == 2)
-		memmove(buf, slash + 1, strlen(slash + 1) + 1);
-	return strlen(buf);
 }
 
 struct text {
@@ -243,18 +178,41 @@ static enum chain_status append(struct text *text, const char *bytes, size_t cou
 	return CHAIN_OK;
 }
 
+/* A fact as text: the plain ones only, and nothing that would break out of its line. */
+static enum chain_status append_value(struct text *text, const struct piece *piece, const json_t *value, const char *where,
+				      struct chain_error *err)
+{
+	char number[32];
+	const char *plain = json_string_value(value);
+	bool good = plain && strlen(plain) < 1024;
+	for (const char *c = plain; good && *c; c++)
+		good = (unsigned char)*c >= 0x20 && *c != 0x7f;
+	if (json_is_integer(value)) {
+		snprintf(number, sizeof(number), "%lld", (long long)json_integer_value(value));
+		plain = number;
+	} else if (json_is_boolean(value)) {
+		plain = json_is_true(value) ? "true" : "false";
+	} else if (!good) {
+		return chain_fail(err, CHAIN_E_TEMPLATE_VALUE, where, piece->fact, 0, 0, 0, 0);
+	}
+	return append(text, plain, strlen(plain), where, err);
+}
+
 static enum chain_status append_fact(struct text *text, const struct piece *piece, const json_t *handoff, const char *where,
 				     struct chain_error *err)
 {
-	char value[1024];
-	size_t bytes = fact_text(handoff, piece->fact, value, sizeof(value));
-	if (bytes == SIZE_MAX)
-		return chain_fail(err, CHAIN_E_TEMPLATE_VALUE, where, piece->fact, 0, 0, 0, 0);
-	if (bytes != ABSENT)
-		return append(text, value, bytes, where, err);
-	if (!piece->fallback)
-		return chain_fail(err, CHAIN_E_TEMPLATE_ABSENT, where, piece->fact, 0, 0, 0, 0);
-	return append(text, piece->fallback, piece->fallback_bytes, where, err);
+	json_t *value;
+	enum chain_status status = chain_fact_value(handoff, piece->fact, &value, err);
+	if (status)
+		return status;
+	if (value)
+		status = append_value(text, piece, value, where, err);
+	else if (piece->fallback)
+		status = append(text, piece->fallback, piece->fallback_bytes, where, err);
+	else
+		status = chain_fail(err, CHAIN_E_TEMPLATE_ABSENT, where, piece->fact, 0, 0, 0, 0);
+	json_decref(value);
+	return status;
 }
 
 enum chain_status chain_template_expand(const char *text, const json_t *handoff, const char *where, char **out,
@@ -274,5 +232,62 @@ enum chain_status chain_template_expand(const char *text, const json_t *handoff,
 		free(result.bytes);
 	else
 		*out = result.bytes;
+	return status;
+}
+
+static enum chain_status no_memory(const char *where, struct chain_error *err)
+{
+	return chain_fail(err, CHAIN_E_NO_MEMORY, where, NULL, 0, 0, 0, 0);
+}
+
+static enum chain_status fill_text(const char *text, const json_t *handoff, const char *where, json_t **out, struct chain_error *err)
+{
+	struct piece piece;
+	char *expanded = NULL;
+	if (is_whole(text, &piece)) {
+		enum chain_status status = chain_fact_value(handoff, piece.fact, out, err);
+		if (status || *out)
+			return status;
+		if (!piece.fallback)
+			return chain_fail(err, CHAIN_E_TEMPLATE_ABSENT, where, piece.fact, 0, 0, 0, 0);
+		*out = fallback_value(&piece);
+		return *out ? CHAIN_OK : no_memory(where, err);
+	}
+	enum chain_status status = chain_template_expand(text, handoff, where, &expanded, err);
+	if (status)
+		return status;
+	*out = json_string(expanded);
+	free(expanded);
+	return *out ? CHAIN_OK : no_memory(where, err);
+}
+
+enum chain_status chain_template_fill(const json_t *value, const json_t *handoff, const char *where, json_t **out,
+				      struct chain_error *err)
+{
+	const char *key;
+	json_t *item, *filled;
+	size_t i;
+	enum chain_status status = CHAIN_OK;
+	if (json_is_string(value))
+		return fill_text(json_string_value(value), handoff, where, out, err);
+	json_t *made = json_is_array(value) ? json_array() : json_is_object(value) ? json_object() : json_incref((json_t *)(uintptr_t)value);
+	if (!made)
+		return no_memory(where, err);
+	json_array_foreach(value, i, item) {
+		if (!status)
+			status = chain_template_fill(item, handoff, where, &filled, err);
+		if (!status && json_array_append_new(made, filled))
+			status = no_memory(where, err);
+	}
+	json_object_foreach((json_t *)(uintptr_t)value, key, item) {
+		if (!status)
+			status = chain_template_fill(item, handoff, where, &filled, err);
+		if (!status && json_object_set_new(made, key, filled))
+			status = no_memory(where, err);
+	}
+	if (status)
+		json_decref(made);
+	else
+		*out = made;
 	return status;
 }

@@ -39,7 +39,7 @@ static void fixture_init(struct fixture *f)
 	memset(f->digest, 0xab, sizeof(f->digest));
 	memset(f->boot_id, 0x1f, sizeof(f->boot_id));
 	f->in = (struct chain_handoff_input){
-		.config = &f->config, .step = &f->config.steps[0], .image_sha256 = f->digest, .kernel_sha256 = f->digest,
+		.config = &f->config, .step = &f->config.steps[0], .image_sha256 = f->digest,
 		.door = "multiboot1", .entered_ticks = 1000, .left_ticks = 5000, .boot_id = f->boot_id, .bootinfo = &f->info,
 		.fs_phys = 0x400000, .fs_bytes = 8192,
 	};
@@ -78,6 +78,9 @@ static void test_first_link(void **state)
 	(void)state;
 	fixture_init(&f);
 	json_t *doc = built(&f.in), *link = json_array_get(at(doc, "links"), 0);
+	assert_true(json_is_null(at(at(doc, "self"), "kernel")));
+	assert_ok(chain_handoff_set_kernel(doc, f.digest, &err), &err);
+	assert_memory_equal(json_string_value(at(at(doc, "self"), "kernel")), "sha256:abab", 11);
 	assert_string_equal(json_string_value(at(doc, "boot_id")), "1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f");
 	assert_int_equal(json_integer_value(at(link, "entered_ticks")), 0);
 	assert_int_equal(json_integer_value(at(link, "left_ticks")), 4000);
@@ -155,12 +158,25 @@ static void test_clock(void **state)
 	fixture_free(&f);
 }
 
-/* A thousand links: the document stays of one size, and every dropped link changes the digest. */
+/* What docs/HANDOFF.md says of `links_dropped`, by other means: the digest over "DIGEST so far" and "LINK". */
+static void fold_again(char digest[CHAIN_SHA256_HEX + 1], const json_t *link)
+{
+	uint8_t sha256[CHAIN_SHA256_BYTES];
+	char *text = json_dumps(link, JSON_COMPACT | JSON_SORT_KEYS), *joined = NULL;
+	assert_true(asprintf(&joined, "%s%s", digest, text) > 0);
+	chain_sha256_of(joined, strlen(joined), sha256);
+	chain_sha256_to_hex(sha256, digest);
+	free(joined);
+	free(text);
+}
+
+/* A thousand links: the document stays of one size, and whoever kept each link as it was handed on gets the same digest. */
 static void test_long_chain(void **state)
 {
 	struct fixture f;
 	size_t settled = 0;
-	char last[65] = "";
+	char digest[CHAIN_SHA256_HEX + 1] = "";
+	json_t *all = json_array();
 	(void)state;
 	fixture_init(&f);
 	json_t *doc = built(&f.in);
@@ -174,20 +190,113 @@ static void test_long_chain(void **state)
 		assert_ok(chain_handoff_parse(text, bytes, &doc, &err), &err);
 		free(text);
 		f.in.parent = doc;
+		f.in.left_ticks++; /* each link is another */
+		json_array_append(all, json_array_get(at(doc, "links"), json_array_size(at(doc, "links")) - 1));
 		next = built(&f.in);
 		json_decref(doc);
 		doc = next;
+		if (i >= CHAIN_HANDOFF_LINKS_MAX)
+			fold_again(digest, json_array_get(all, (size_t)i - CHAIN_HANDOFF_LINKS_MAX + 1));
 		const char *sha = json_string_value(at(at(doc, "links_dropped"), "sha256"));
-		assert_true(!sha || strcmp(sha, last));
-		snprintf(last, sizeof(last), "%s", sha ? sha : "");
+		assert_string_equal(sha ? sha : "", digest);
 		if (i == 200)
 			settled = bytes;
 		assert_true(!settled || bytes < settled + 200);
 	}
 	assert_int_equal(json_array_size(at(doc, "links")), CHAIN_HANDOFF_LINKS_MAX);
 	assert_int_equal(json_integer_value(at(at(doc, "links_dropped"), "count")), 1000 - CHAIN_HANDOFF_LINKS_MAX);
+	json_decref(all);
 	json_decref(doc);
 	fixture_free(&f);
+}
+
+static void use_pipeline(struct fixture *f, const char *text)
+{
+	struct chain_error err = { 0 };
+	chain_config_free(&f->config);
+	assert_ok(chain_config_parse(text, strlen(text), "pipeline", true, &f->config, &err), &err);
+	f->in.step = &f->config.steps[0];
+}
+
+/* What a pipeline's state says is made anew for each handoff, of what was received, of its own plain values, and of this link's results. */
+static void test_state(void **state)
+{
+	static const char with_facts[] =
+		"{\"kchain\":1,\"name\":\"s\",\"state\":{\"n\":\"{{results.c.result.n|0}}\",\"all\":\"{{results.c.result|}}\",\"before\":\"{{state.n|null}}\","
+		"\"text\":\"n={{results.c.result.n|-}}\",\"deep\":[{\"plain\":\"{{state.plain}}\"},\"{{state.nope|\\\"0\\\"}}\",\"{{state.nope|00}}\"],\"plain\":true},"
+		"\"steps\":[{\"name\":\"c\",\"call\":\"fs:/k\"}]}";
+	struct fixture f;
+	struct chain_error err = { 0 };
+	(void)state;
+	fixture_init(&f);
+	use_pipeline(&f, with_facts);
+	json_t *doc = built(&f.in);
+	json_t *wanted = json_pack("{s:i, s:s, s:n, s:s, s:[{s:b}, s, s], s:b}", "n", 0, "all", "", "before", "text", "n=-", "deep", "plain",
+				   1, "0", "00", "plain", 1);
+	assert_true(json_equal(at(doc, "state"), wanted));
+	json_decref(wanted);
+	json_t *parent = json_deep_copy(doc), *results = json_pack("{s:{s:{s:i}}}", "c", "result", "n", 8);
+	json_object_set_new(at(parent, "state"), "n", json_integer(7));
+	json_object_set_new(at(parent, "state"), "plain", json_string("theirs"));
+	json_object_set_new(at(parent, "state"), "theirs", json_integer(1));
+	json_decref(doc);
+	f.in.parent = parent;
+	f.in.results = results;
+	doc = built(&f.in);
+	wanted = json_pack("{s:i, s:{s:i}, s:i, s:s, s:[{s:b}, s, s], s:b, s:i}", "n", 8, "all", "n", 8, "before", 7, "text", "n=8", "deep",
+			   "plain", 1, "0", "00", "plain", 1, "theirs", 1);
+	assert_true(json_equal(at(doc, "state"), wanted));
+	json_decref(wanted);
+	wanted = json_deep_copy(doc);
+	json_decref(doc);
+	assert_ok(chain_handoff_mask(wanted, &f.config, &err), &err);
+	assert_string_equal(json_string_value(at(at(wanted, "state"), "all")), "volatile");
+	assert_int_equal(json_integer_value(at(at(wanted, "state"), "theirs")), 1);
+	json_decref(wanted);
+	json_decref(results);
+	json_decref(parent);
+	fixture_free(&f);
+}
+
+/* State that can't be made is a failure with the key's name, and leaves nothing behind. */
+static void test_state_refused(void **state)
+{
+	struct fixture f;
+	struct chain_error err = { 0 };
+	json_t *doc = NULL, *results = json_pack("{s:{s:[]}}", "c", "result");
+	(void)state;
+	fixture_init(&f);
+	use_pipeline(&f, "{\"kchain\":1,\"name\":\"s\",\"state\":{\"t\":[\"a {{results.c.result|}}\"]},\"steps\":[{\"name\":\"c\",\"call\":\"fs:/k\"}]}");
+	f.in.results = results;
+	assert_int_equal(chain_handoff_build(&f.in, &doc, &err), CHAIN_E_TEMPLATE_VALUE);
+	assert_string_equal(err.subject, "t");
+	json_decref(results);
+	fixture_free(&f);
+}
+
+/* Each allocation of jansson fails in turn: an error, not half a document. */
+static void test_build_out_of_memory(void **state)
+{
+	enum chain_status status = CHAIN_E_NO_MEMORY;
+	struct fixture f;
+	(void)state;
+	json_set_alloc_funcs(failing_malloc, free);
+	fixture_init(&f);
+	use_pipeline(&f, "{\"kchain\":1,\"name\":\"s\",\"state\":{\"n\":\"{{platform.cpus}}\",\"l\":[{\"a\":\"x {{self.step}}\"}],\"p\":1},"
+			 "\"steps\":[{\"name\":\"c\",\"call\":\"fs:/k\"}]}");
+	json_t *whole = built(&f.in), *doc = NULL;
+	for (long n = 0; status; n++) {
+		struct chain_error err = { 0 };
+		allocations_left = n;
+		status = chain_handoff_build(&f.in, &doc, &err);
+		allocations_left = -1;
+		assert_true(status == CHAIN_OK || status == CHAIN_E_NO_MEMORY);
+	}
+	assert_true(json_equal(doc, whole));
+	json_decref(whole);
+	json_decref(doc);
+	fixture_free(&f);
+	json_set_alloc_funcs(malloc, free);
 }
 
 /* Two boots of one image differ in nothing that is left after masking. */
@@ -210,8 +319,8 @@ static void test_mask(void **state)
 	memset(f.boot_id, 0x22, sizeof(f.boot_id));
 	json_t *second = copy_built(&f.in);
 	assert_false(json_equal(first, second));
-	assert_ok(chain_handoff_mask(first, &err), &err);
-	assert_ok(chain_handoff_mask(second, &err), &err);
+	assert_ok(chain_handoff_mask(first, NULL, &err), &err);
+	assert_ok(chain_handoff_mask(second, NULL, &err), &err);
 	assert_true(json_equal(first, second));
 	assert_string_equal(json_string_value(at(first, "boot_id")), "volatile");
 	json_decref(first);
@@ -318,7 +427,7 @@ static void test_schema(void **state)
 	json_object_foreach(json_array_get(at(doc, "links"), 63), key, value)
 		if (!at(at(at(at(schema, "$defs"), "link"), "properties"), key))
 			fail_msg("\"links[].%s\" is not in the schema", key);
-	assert_ok(chain_handoff_mask(doc, &err), &err);
+	assert_ok(chain_handoff_mask(doc, &f.config, &err), &err);
 	json_object_foreach(doc, key, value) {
 		bool hidden = json_is_string(value) && !strcmp(json_string_value(value), "volatile");
 		if (hidden != json_is_true(at(at(properties, key), "x-volatile")))
@@ -336,6 +445,7 @@ int main(void)
 		cmocka_unit_test(test_invalid), cmocka_unit_test(test_valid), cmocka_unit_test(test_truncated),
 		cmocka_unit_test(test_mutated), cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_first_link),
 		cmocka_unit_test(test_passed_on), cmocka_unit_test(test_clock), cmocka_unit_test(test_long_chain),
+		cmocka_unit_test(test_state), cmocka_unit_test(test_state_refused), cmocka_unit_test(test_build_out_of_memory),
 		cmocka_unit_test(test_mask), cmocka_unit_test(test_keep_net), cmocka_unit_test(test_expire), cmocka_unit_test(test_results),
 		cmocka_unit_test(test_documented), cmocka_unit_test(test_schema),
 	};

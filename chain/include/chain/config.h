@@ -61,6 +61,7 @@ enum chain_config_handoff { CHAIN_CONFIG_HANDOFF_LAST, CHAIN_CONFIG_HANDOFF_FIRS
 
 struct chain_step {
 	char *name;
+	json_t *when;           /* facts and the values they must have for the step to be taken; owned; null: always */
 	enum chain_step_kind kind;
 	char *source;
 	bool pinned, unverified;

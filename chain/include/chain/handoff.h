@@ -22,13 +22,15 @@ enum {
  * members are kept. New reference. CHAIN_E_HANDOFF_VERSION, CHAIN_E_HANDOFF_MEMBER, those of json.h. */
 enum chain_status chain_handoff_parse(const char *text, uint64_t bytes, json_t **out, struct chain_error *err) CHAIN_MUST_CHECK;
 
+/* The number of the link that received `parent` (null: the first, 0): one more than the last, however many of them are still listed. */
+uint64_t chain_handoff_next_link(const json_t *parent);
+
 /* What this link adds. All borrowed; json members may be null. */
 struct chain_handoff_input {
 	const json_t *parent;              /* received, or null for the first link */
 	const struct chain_config *config;
 	const struct chain_step *step;
 	const uint8_t *image_sha256;       /* 32 bytes: id of this link's image; null: not a baked one */
-	const uint8_t *kernel_sha256;      /* 32 bytes: the kernel that is about to be started */
 	const char *door;                  /* how this link was entered */
 	uint64_t entered_ticks;            /* TSC */
 	uint64_t left_ticks;               /* TSC; 0: this link is still running (a call) */
@@ -40,14 +42,19 @@ struct chain_handoff_input {
 	const json_t *results;             /* object by step */
 };
 
-/* The next handoff, new reference. Members that the parent had and this link says nothing of are passed on. */
+/* The next handoff, new reference, with `self.kernel` still null. Members that the parent had and this link says nothing of are
+ * passed on. Errors of template.h where `state` can't be made. */
 enum chain_status chain_handoff_build(const struct chain_handoff_input *input, json_t **out, struct chain_error *err) CHAIN_MUST_CHECK;
+
+/* The kernel's digest is known when it was opened, and whether that happens may depend on the handoff. */
+enum chain_status chain_handoff_set_kernel(json_t *handoff, const uint8_t *sha256, struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* Compact text, new; CHAIN_E_LIMIT above CHAIN_HANDOFF_MAX_BYTES. */
 enum chain_status chain_handoff_text(const json_t *handoff, char **out, uint64_t *out_bytes, struct chain_error *err) CHAIN_MUST_CHECK;
 
-/* Replaces what no plan can know by the string "volatile": boot_id, ticks and times, whatever DHCP gave, results. In place. */
-enum chain_status chain_handoff_mask(json_t *handoff, struct chain_error *err) CHAIN_MUST_CHECK;
+/* Replaces what no plan can know by the string "volatile": boot_id, ticks and times, whatever DHCP gave, results, and the keys of
+ * `state` that the pipeline (nullable) makes of facts. In place. */
+enum chain_status chain_handoff_mask(json_t *handoff, const struct chain_config *config, struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* Takes leases that have ended by `now_us` (the handoff's clock) for what they are: such an interface is `present`, with that reason. In place. */
 enum chain_status chain_handoff_expire(json_t *handoff, uint64_t now_us, struct chain_error *err) CHAIN_MUST_CHECK;

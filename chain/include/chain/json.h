@@ -19,6 +19,9 @@ enum { CHAIN_JSON_DEPTH_MAX = 48 };
 enum chain_status chain_json_load(const char *text, uint64_t bytes, uint64_t max_bytes, const char *subject, json_t **out,
 				  struct chain_error *err) CHAIN_MUST_CHECK;
 
+/* Any one JSON value of at most CHAIN_JSON_DEPTH_MAX levels; new reference, or null when the text is none. */
+json_t *chain_json_any(const char *text, uint64_t bytes);
+
 /* Where in a document a walk is. `at` is never cut: a path that would not fit ends in "...". */
 struct chain_json_path {
 	char at[CHAIN_SUBJECT_BYTES];

@@ -23,9 +23,11 @@ struct chain_link {
 	const char *door;
 	const uint8_t *boot_id;
 	uint64_t entered_ticks, left_ticks, tsc_hz;
+	bool regardless;                     /* of "when": a plan shows what a step does if it is taken */
 };
 
 struct chain_prepared {
+	json_t *unmet;                       /* owned: {"fact", "wanted", "found"} of a "when" that does not hold; then there is only the handoff besides */
 	enum chain_kernel_kind kind;
 	struct chain_source_bytes kernel;
 	json_t *handoff;                     /* owned */

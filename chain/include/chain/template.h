@@ -1,7 +1,7 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: {{fact|default}} in arguments and module strings: checking them against a pipeline, expanding them from a handoff.
+/* Owns: {{fact|default}} in arguments, module strings and state: checking them against a pipeline, expanding them from a handoff.
  * Must not know: where the text is used. */
 #ifndef CHAIN_TEMPLATE_H
 #define CHAIN_TEMPLATE_H
@@ -18,5 +18,15 @@ enum chain_status chain_template_check(const char *text, const struct chain_conf
  * _VALUE for a fact that is no plain value or holds control characters, CHAIN_E_LIMIT above CHAIN_TEMPLATE_MAX_BYTES. */
 enum chain_status chain_template_expand(const char *text, const json_t *handoff, const char *where, char **out,
 					struct chain_error *err) CHAIN_MUST_CHECK;
+
+/* Whether a JSON value has a template in it, in any depth; and whether it is one that may stand for null. */
+bool chain_template_in(const json_t *value);
+bool chain_template_may_be_null(const json_t *value);
+
+/* A value of `state` with its templates filled in. A text that is one template and nothing else takes the fact's JSON value with
+ * its type (the default's, where that reads as JSON, else it is a text); others become text. New reference, which may share
+ * parts with the handoff. Errors as chain_template_expand. */
+enum chain_status chain_template_fill(const json_t *value, const json_t *handoff, const char *where, json_t **out,
+				      struct chain_error *err) CHAIN_MUST_CHECK;
 
 #endif
