@@ -14,6 +14,7 @@
 #include "stage/run.h"
 #include "stage/runtime.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -129,10 +130,10 @@ static void greet(const struct stage_run *run)
 {
 	char image[7 + CHAIN_SHA256_HEX + 1] = "sha256:";
 	const char *door = run->sources.bootinfo->door;
-	size_t link = json_array_size(json_object_get(run->parent, "links"));
+	uint64_t link = chain_handoff_next_link(run->parent);
 	chain_sha256_to_hex(run->image.header.id, image + 7);
 	stage_set_name(run->config.name);
-	stage_say("link", "%zu  %s  %.16s  by %s", link, run->config.name, image + 7, door);
+	stage_say("link", "%" PRIu64 "  %s  %.16s  by %s", link, run->config.name, image + 7, door);
 	stage_record_event(json_pack("{s:s, s:I, s:s, s:s, s:s, s:I, s:I}", "event", "entered", "link", (json_int_t)link, "name",
 				     run->config.name, "image", image, "door", door, "ticks", (json_int_t)stage_entry_tsc(), "tsc_hz",
 				     (json_int_t)stage_tsc_hz_known()));
