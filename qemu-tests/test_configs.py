@@ -162,6 +162,14 @@ def kchain_run_follows_the_chain_to_the_banner():
 
 
 @kt.test
+def an_image_that_boots_itself_counts_its_links():
+    image = kt.config_image("11-count")
+    state = kt.write_json(kt.scratch("handoff.json"), {"state": {"limit": 3}})
+    seen = kt.expect_boot(kt.run(image, "--module", image, "--handoff", state))
+    kt.check(seen.result["state"] == {"limit": 3, "n": 3} and len(seen.result["links"]) == 3, "state", seen.result)
+
+
+@kt.test
 def failures_are_retried_passed_over_and_rescued():
     ended = kt.expect_end(kt.boot(kt.config_image("09-on-error")))
     results = ended.of("result")
