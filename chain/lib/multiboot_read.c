@@ -129,7 +129,11 @@ static enum chain_status read_memory(const struct source *source, const struct c
 	} else {
 		status = chain_fail(source->err, CHAIN_E_MULTIBOOT_INFO_NO_MEMORY, subject, NULL, info->flags, 0, 0, 0);
 	}
-	return status ? status : chain_bootinfo_normalise(out, source->err);
+	if (!status)
+		status = chain_bootinfo_normalise(out, source->err);
+	if (!status && !out->mem_count) /* entries without a byte, or of no type */
+		status = chain_fail(source->err, CHAIN_E_MULTIBOOT_INFO_NO_MEMORY, subject, NULL, info->flags, 0, 0, 0);
+	return status;
 }
 
 static enum chain_status read_module(const struct source *source, uint32_t index,

@@ -10,7 +10,8 @@
 #include <string.h>
 
 enum {
-	RSDP_REVISION = 15, RSDP_RSDT = 16, RSDP_XSDT = 24,       /* 5.2.5.3 */
+	RSDP_REVISION = 15, RSDP_RSDT = 16, RSDP_XSDT = 24, /* 5.2.5.3 */
+	RSDP_BYTES = 20, RSDP2_BYTES = 36,
 	HEADER_BYTES = 36, HEADER_LENGTH = 4, TABLE_MAX = 1 << 20, /* 5.2.6 */
 	MADT_ENTRIES = 44,
 	ENTRY_LAPIC = 0, LAPIC_BYTES = 8, LAPIC_ID = 3, LAPIC_FLAGS = 4, /* 5.2.12.2 */
@@ -25,26 +26,26 @@ static uint64_t read(const uint8_t *at, size_t bytes)
 	return value;
 }
 
-/* A whole table below 4 GiB, or null. */
+/* A whole table, or null. */
 static const uint8_t *table(uint64_t phys, const char *signature, uint32_t *out_bytes)
 {
-	const uint64_t top = (uint64_t)1 << 32;
-	if (!phys || phys > top - HEADER_BYTES)
-		return NULL;
-	const uint8_t *bytes = stage_phys_to_virt(phys);
-	uint32_t count = (uint32_t)read(bytes + HEADER_LENGTH, 4);
-	if (memcmp(bytes, signature, 4) || count < HEADER_BYTES || count > TABLE_MAX || count > top - phys)
+	const uint8_t *header = phys ? stage_phys_view(phys, HEADER_BYTES) : NULL;
+	uint32_t count = header ? (uint32_t)read(header + HEADER_LENGTH, 4) : 0;
+	if (count < HEADER_BYTES || count > TABLE_MAX || memcmp(header, signature, 4))
 		return NULL;
 	*out_bytes = count;
-	return bytes;
+	return stage_phys_view(phys, count);
 }
 
 static const uint8_t *find_madt(uint64_t rsdp_phys, uint32_t *out_bytes)
 {
-	const uint8_t *rsdp = stage_phys_to_virt(rsdp_phys);
+	const uint8_t *rsdp = rsdp_phys ? stage_phys_view(rsdp_phys, RSDP_BYTES) : NULL;
 	uint32_t root_bytes = 0;
 	size_t width = 8;
-	const uint8_t *root = rsdp[RSDP_REVISION] >= 2 ? table(read(rsdp + RSDP_XSDT, 8), "XSDT", &root_bytes) : NULL;
+	if (!rsdp)
+		return NULL;
+	const uint8_t *rsdp2 = rsdp[RSDP_REVISION] >= 2 ? stage_phys_view(rsdp_phys, RSDP2_BYTES) : NULL;
+	const uint8_t *root = rsdp2 ? table(read(rsdp2 + RSDP_XSDT, 8), "XSDT", &root_bytes) : NULL;
 	if (!root) {
 		width = 4;
 		root = table(read(rsdp + RSDP_RSDT, 4), "RSDT", &root_bytes);
@@ -75,7 +76,7 @@ static bool usable_processor(const uint8_t *entry, uint32_t *apic_id)
 uint32_t stage_list_cpus(uint64_t rsdp_phys, uint32_t *apic_ids, uint32_t room)
 {
 	uint32_t bytes = 0, cpus = 0, id;
-	const uint8_t *madt = rsdp_phys && rsdp_phys < UINT32_MAX ? find_madt(rsdp_phys, &bytes) : NULL;
+	const uint8_t *madt = find_madt(rsdp_phys, &bytes);
 	for (uint32_t at = MADT_ENTRIES; madt && at + 2 <= bytes;) {
 		uint32_t count = madt[at + 1];
 		if (count < 2 || count > bytes - at)

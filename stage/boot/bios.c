@@ -20,19 +20,20 @@ static bool sums_to_zero(const uint8_t *bytes, size_t count)
 
 static uint64_t find(uint64_t base, uint64_t end, const char *magic, size_t magic_bytes, size_t sum_bytes)
 {
-	for (uint64_t phys = base; phys + sum_bytes <= end; phys += STEP) {
-		const uint8_t *bytes = stage_phys_to_virt(phys);
-		if (!memcmp(bytes, magic, magic_bytes) && sums_to_zero(bytes, sum_bytes))
-			return phys;
-	}
+	const uint8_t *bytes = stage_phys_view(base, end - base);
+	for (uint64_t at = 0; bytes && at + sum_bytes <= end - base; at += STEP)
+		if (!memcmp(bytes + at, magic, magic_bytes) && sums_to_zero(bytes + at, sum_bytes))
+			return base + at;
 	return 0;
 }
 
 uint64_t stage_find_rsdp(void)
 {
 	enum { EBDA_BYTES = 1024, EBDA_LOWEST = 0x400 };
-	uint16_t segment;
-	memcpy(&segment, stage_phys_to_virt(EBDA_SEGMENT), sizeof(segment));
+	uint16_t segment = 0;
+	const void *at = stage_phys_view(EBDA_SEGMENT, sizeof(segment));
+	if (at)
+		memcpy(&segment, at, sizeof(segment));
 	uint64_t ebda = (uint64_t)segment << 4, found = 0;
 	if (ebda >= EBDA_LOWEST && ebda < ROM_BASE)
 		found = find(ebda, ebda + EBDA_BYTES, "RSD PTR ", 8, RSDP_BYTES);

@@ -35,18 +35,31 @@ static uint8_t first_heap[FIRST_HEAP_BYTES] STAGE_BOOT_ONLY __attribute__((align
 
 struct chain_bootinfo *stage_bootinfo(void) { return &info; }
 
-static const void *map_early(void *ctx, uint64_t phys, uint64_t bytes)
+/* The entry code's tables show the low 4 GiB. */
+static const void *view(void *ctx, uint64_t phys, uint64_t bytes)
 {
 	(void)ctx;
-	(void)bytes; /* the entry code's tables show the low 4 GiB */
-	return stage_phys_to_virt(phys);
+	return stage_phys_view(phys, bytes);
 }
 
 static enum chain_status read_info(struct chain_error *err)
 {
 	if (stage_boot.magic == STAGE_MULTIBOOT2_MAGIC)
-		return stage_multiboot2_read(stage_phys_to_virt(stage_boot.info_phys), &info, err);
-	return chain_multiboot_info_read(stage_boot.magic, stage_boot.info_phys, map_early, NULL, &info, err);
+		return stage_multiboot2_read(stage_boot.info_phys, view, NULL, &info, err);
+	return chain_multiboot_info_read(stage_boot.magic, stage_boot.info_phys, view, NULL, &info, err);
+}
+
+/* What a loader calls a module may be no memory at all: said here, before anybody reads one. */
+static enum chain_status check_modules(struct chain_error *err)
+{
+	for (size_t i = 0; i < info.module_count; i++) {
+		struct chain_range range = info.modules[i].range;
+		uint64_t bytes = chain_range_bytes(range);
+		if (bytes && !stage_phys_view(range.base, bytes))
+			return chain_fail(err, CHAIN_E_MULTIBOOT_INFO_UNREADABLE, "boot module", info.modules[i].string, range.base, bytes,
+					  0, 0);
+	}
+	return CHAIN_OK;
 }
 
 static enum chain_status set_up_machine(struct chain_error *err)
@@ -67,6 +80,8 @@ static enum chain_status set_up_machine(struct chain_error *err)
 		status = stage_pages_init(&info, err);
 	if (!status)
 		status = stage_tables_init(&info, err);
+	if (!status)
+		status = check_modules(err);
 	if (!info.acpi_rsdp)
 		info.acpi_rsdp = stage_find_rsdp();
 	if (!info.smbios)

@@ -8,22 +8,31 @@
 
 enum { /* section 3.6 */
 	TAG_END = 0, TAG_CMDLINE = 1, TAG_LOADER = 2, TAG_MODULE = 3, TAG_MMAP = 6, TAG_FRAMEBUFFER = 8,
-	INFO_MAX = 16 * 1024 * 1024, TAG_HEADER = 8,
+	INFO_MAX = 16 * 1024 * 1024, TAG_HEADER = 8, MMAP_ENTRY_LEAST = 24,
+	MEMORY_MAX = CHAIN_MULTIBOOT_MMAP_MAX / MMAP_ENTRY_LEAST,
 };
+static const char subject[] = "Multiboot 2 information";
 
 static uint32_t u32(const uint8_t *p) { uint32_t v; memcpy(&v, p, sizeof(v)); return v; }
 static uint64_t u64(const uint8_t *p) { uint64_t v; memcpy(&v, p, sizeof(v)); return v; }
 
 static enum chain_status bad_tag(uint32_t type, uint32_t bytes, struct chain_error *err)
 {
-	return chain_fail(err, CHAIN_E_DOOR_TAG, "Multiboot 2 information", NULL, type, bytes, 0, 0);
+	return chain_fail(err, CHAIN_E_DOOR_TAG, subject, NULL, type, bytes, 0, 0);
+}
+
+static enum chain_status too_many(const char *what, uint64_t count, uint64_t limit, struct chain_error *err)
+{
+	return chain_fail(err, CHAIN_E_MULTIBOOT_INFO_LIMIT, subject, what, count, limit, 0, 0);
 }
 
 static enum chain_status put_string(const uint8_t *text, uint32_t bytes, char **out, struct chain_error *err)
 {
+	if (bytes > CHAIN_MULTIBOOT_STRING_MAX)
+		return too_many("bytes of a string", bytes, CHAIN_MULTIBOOT_STRING_MAX, err);
 	char *copy = malloc((size_t)bytes + 1);
 	if (!copy)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, "Multiboot 2 information", NULL, bytes, 0, 0, 0);
+		return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, bytes, 0, 0, 0);
 	memcpy(copy, text, bytes);
 	copy[bytes] = '\0';
 	free(*out);
@@ -37,6 +46,8 @@ static enum chain_status read_module(const uint8_t *tag, uint32_t bytes, struct 
 	char *string = NULL;
 	if (bytes < FIXED || u32(tag + 12) < u32(tag + 8))
 		return bad_tag(TAG_MODULE, bytes, err);
+	if (out->module_count == CHAIN_MULTIBOOT_MODULES_MAX)
+		return too_many("modules", out->module_count + 1, CHAIN_MULTIBOOT_MODULES_MAX, err);
 	enum chain_status status = put_string(tag + FIXED, bytes - FIXED, &string, err);
 	if (!status)
 		status = chain_bootinfo_add_module(out, u32(tag + 8), u32(tag + 12) - u32(tag + 8), string, err);
@@ -46,11 +57,13 @@ static enum chain_status read_module(const uint8_t *tag, uint32_t bytes, struct 
 
 static enum chain_status read_mmap(const uint8_t *tag, uint32_t bytes, struct chain_bootinfo *out, struct chain_error *err)
 {
-	enum { FIXED = 16, ENTRY_LEAST = 24 };
-	if (bytes < FIXED || u32(tag + 8) < ENTRY_LEAST)
+	enum { FIXED = 16 };
+	uint32_t step = bytes < FIXED ? 0 : u32(tag + 8);
+	if (step < MMAP_ENTRY_LEAST || (bytes - FIXED) % step)
 		return bad_tag(TAG_MMAP, bytes, err);
-	uint32_t step = u32(tag + 8);
-	for (uint32_t at = FIXED; at <= bytes - ENTRY_LEAST && bytes - at >= step; at += step) {
+	for (uint32_t at = FIXED; at < bytes; at += step) {
+		if (out->mem_count == MEMORY_MAX)
+			return too_many("memory map entries", out->mem_count + 1, MEMORY_MAX, err);
 		enum chain_status status = chain_bootinfo_add_mem(out, u64(tag + at), u64(tag + at + 8), u32(tag + at + 16), err);
 		if (status)
 			return status;
@@ -86,16 +99,12 @@ static enum chain_status read_tag(const uint8_t *tag, uint32_t type, uint32_t by
 	}
 }
 
-enum chain_status stage_multiboot2_read(const uint8_t *bytes, struct chain_bootinfo *out, struct chain_error *err)
+static enum chain_status read_tags(const uint8_t *bytes, uint32_t total, struct chain_bootinfo *out, struct chain_error *err)
 {
-	uint32_t total = u32(bytes), at = TAG_HEADER;
-	if (total < 2 * TAG_HEADER || total > INFO_MAX)
-		return chain_fail(err, CHAIN_E_LIMIT, "Multiboot 2 information", NULL, total, INFO_MAX, 0, 0);
-	memcpy(out->door, "multiboot2", sizeof("multiboot2"));
-	while (at <= total - TAG_HEADER) {
+	for (uint32_t at = TAG_HEADER; at <= total - TAG_HEADER;) {
 		uint32_t type = u32(bytes + at), size = u32(bytes + at + 4);
 		if (type == TAG_END)
-			return chain_bootinfo_normalise(out, err);
+			return CHAIN_OK;
 		if (size < TAG_HEADER || size > total - at)
 			return bad_tag(type, size, err);
 		enum chain_status status = read_tag(bytes + at, type, size, out, err);
@@ -104,4 +113,34 @@ enum chain_status stage_multiboot2_read(const uint8_t *bytes, struct chain_booti
 		at += (size + 7) & ~7u;
 	}
 	return bad_tag(TAG_END, 0, err);
+}
+
+static enum chain_status fetch(uint64_t phys, uint64_t bytes, chain_multiboot_map *map, void *ctx, const uint8_t **out,
+			       struct chain_error *err)
+{
+	const uint64_t top = (uint64_t)1 << 32;
+	*out = phys <= top - bytes ? map(ctx, phys, bytes) : NULL;
+	return *out ? CHAIN_OK : chain_fail(err, CHAIN_E_MULTIBOOT_INFO_UNREADABLE, subject, "structure", phys, bytes, 0, 0);
+}
+
+enum chain_status stage_multiboot2_read(uint64_t phys, chain_multiboot_map *map, void *ctx, struct chain_bootinfo *out,
+					struct chain_error *err)
+{
+	const uint8_t *bytes;
+	enum chain_status status = fetch(phys, TAG_HEADER, map, ctx, &bytes, err);
+	if (status)
+		return status;
+	uint32_t total = u32(bytes);
+	if (total < 2 * TAG_HEADER || total > INFO_MAX)
+		return chain_fail(err, CHAIN_E_LIMIT, subject, NULL, total, INFO_MAX, 0, 0);
+	status = fetch(phys, total, map, ctx, &bytes, err);
+	if (status)
+		return status;
+	memcpy(out->door, "multiboot2", sizeof("multiboot2"));
+	status = read_tags(bytes, total, out, err);
+	if (!status)
+		status = chain_bootinfo_normalise(out, err);
+	if (!status && !out->mem_count)
+		status = chain_fail(err, CHAIN_E_MULTIBOOT_INFO_NO_MEMORY, subject, NULL, 0, 0, 0, 0);
+	return status;
 }

@@ -112,6 +112,30 @@ void stage_table_each_dirty(uint64_t root_phys, uint64_t virt, uint64_t bytes, s
 	}
 }
 
+/* Bytes from `virt` on to the end of the page that shows it; 0: none does. */
+static uint64_t mapped_bytes(uint64_t root_phys, uint64_t virt)
+{
+	const uint64_t *entry = directory_entry(root_phys, virt);
+	if (entry && *entry & PTE_LARGE)
+		return LARGE_BYTES - (virt & (LARGE_BYTES - 1));
+	if (!entry || !(((const uint64_t *)stage_phys_to_virt(*entry & PTE_ADDRESS))[virt >> 12 & (SLOTS - 1)] & PTE_PRESENT))
+		return 0;
+	return STAGE_PAGE - (virt & (STAGE_PAGE - 1));
+}
+
+const void *stage_phys_view(uint64_t phys, uint64_t bytes)
+{
+	const uint64_t room = KCHAIN_WINDOW_VIRT - KCHAIN_DIRECT_VIRT;
+	if (bytes > room || phys > room - bytes)
+		return NULL;
+	for (uint64_t at = 0, step; at < bytes; at += step) {
+		step = mapped_bytes(stage_read_cr3() & PTE_ADDRESS, KCHAIN_DIRECT_VIRT + phys + at);
+		if (!step)
+			return NULL;
+	}
+	return stage_phys_to_virt(phys);
+}
+
 static uint64_t take_page(void *ctx)
 {
 	(void)ctx;

@@ -63,7 +63,7 @@ enum chain_status chain_multiboot_info_build(const struct chain_multiboot_info *
 typedef const void *chain_multiboot_map(void *ctx, uint64_t phys, uint64_t bytes);
 
 /* Limits on what a boot loader may hand over. */
-enum { CHAIN_MULTIBOOT_STRING_MAX = 65536, CHAIN_MULTIBOOT_MODULES_MAX = 4096, CHAIN_MULTIBOOT_MMAP_MAX = 1 << 20 };
+enum { CHAIN_MULTIBOOT_STRING_MAX = 65536, CHAIN_MULTIBOOT_MODULES_MAX = 4096, CHAIN_MULTIBOOT_MMAP_MAX = 1 << 16 };
 
 /* The door's side: reads the structure at `phys` that a kernel was entered with (`eax` is the register's value), all of it hostile, into an
  * initialised bootinfo: door, loader, cmdline, mem (normalised), modules, framebuffer. On failure what was filled in stays,

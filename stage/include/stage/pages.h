@@ -28,6 +28,10 @@ struct chain_claims *stage_pages_claims(void);
 void *stage_phys_to_virt(uint64_t phys);
 uint64_t stage_virt_to_phys(const void *virt);
 
+/* The gate to what firmware and loaders left: [phys, phys + bytes), or null where the tables in use do not show all of it.
+ * `bytes` at least 1. */
+const void *stage_phys_view(uint64_t phys, uint64_t bytes);
+
 /* Device registers, uncached. Asking again for the same gives the same. Null when there is no memory for tables. */
 volatile void *stage_mmio_map(uint64_t phys, uint64_t bytes);
 
