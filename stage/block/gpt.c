@@ -15,7 +15,7 @@ struct header {
 	uint8_t guid[16];
 };
 
-static uint32_t crc32(const uint8_t *p, size_t bytes)
+uint32_t gpt_crc32(const uint8_t *p, size_t bytes)
 {
 	uint32_t crc = 0xffffffff;
 
@@ -91,6 +91,8 @@ static enum chain_status check_places(const struct stage_sector_reader *r, const
 	sectors = (bytes + r->sector_bytes - 1) / r->sector_bytes;
 	if (h->entries < 2 || sectors > r->sectors || h->entries > r->sectors - sectors)
 		return bad(r, h->at, "place of the entries", h->entries, r->sectors, err);
+	if (h->first_usable < 2)
+		return bad(r, h->at, "first usable sector", h->first_usable, 2, err);
 	if (h->first_usable > h->last_usable || h->last_usable >= r->sectors)
 		return bad(r, h->at, "last usable sector", h->last_usable, r->sectors - 1, err);
 	return CHAIN_OK;
@@ -115,7 +117,7 @@ static enum chain_status read_header(const struct stage_sector_reader *r, uint64
 		return bad(r, at, "size", bytes, HEADER_BYTES_LEAST, err);
 	crc = get32(sector + 16);
 	memcpy(sector + 16, zero, sizeof zero);
-	found = crc32(sector, bytes);
+	found = gpt_crc32(sector, bytes);
 	if (found != crc)
 		return bad(r, at, "checksum", found, crc, err);
 	if (get64(sector + 24) != at)
@@ -162,7 +164,7 @@ static enum chain_status read_entries(const struct stage_sector_reader *r, const
 	if (!entries)
 		return chain_fail(err, CHAIN_E_NO_MEMORY, r->subject, NULL, bytes, 0, 0, 0);
 	s = sectors ? r->read(r->ctx, h->entries, sectors, entries, err) : CHAIN_OK;
-	if (!s && crc32(entries, bytes) != h->entries_crc)
+	if (!s && gpt_crc32(entries, bytes) != h->entries_crc)
 		s = chain_fail(err, CHAIN_E_GPT_BAD_ENTRIES, r->subject, "the checksum is not the one given", h->at, h->entries_crc, 0, 0);
 	for (uint32_t i = 0; !s && i < h->entry_count; i++)
 		s = take_entry(r, h, entries + (size_t)i * h->entry_bytes, i + 1, table, err);

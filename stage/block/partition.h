@@ -24,6 +24,9 @@ enum chain_status mbr_read(const struct stage_sector_reader *r, uint8_t *sector,
 enum chain_status gpt_read(const struct stage_sector_reader *r, uint8_t *sector, struct stage_partition_table *table,
 			   struct chain_error *err);
 
+/* UEFI 2.10, section 5.3.2: the checksum of headers and entries. */
+uint32_t gpt_crc32(const uint8_t *p, size_t bytes);
+
 enum { MBR_ENTRIES_AT = 446, MBR_ENTRY_BYTES = 16, MBR_SIGNATURE_AT = 510, MBR_DISK_ID_AT = 440, MBR_TYPE_PROTECTIVE = 0xee };
 
 #endif
