@@ -27,7 +27,8 @@ $(B)/stage/libstage.a: $(call stage_objects,$(STAGE_LIB_SRC))
 	$(call say,AR,$@)
 	$(Q)rm -f $@.new && ar rcsD $@.new $^ && mv $@.new $@
 
--include stage/net/lwip.mk
+include stage/net/lwip.mk
+include stage/tests/tests.mk
 
 # $(1): virtual address, $(2): output, $(3): objects
 link_kernel = ld $(STAGE_LDFLAGS) --defsym=KCHAIN_VIRT=$(1) -T stage/kernel.ld -o $(2) $(3) --start-group $(B)/stage/libstage.a \

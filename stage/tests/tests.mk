@@ -1,0 +1,25 @@
+# SPDX-FileCopyrightText: The kchain authors
+# SPDX-License-Identifier: Apache-2.0
+#
+# What the host tests and fuzz targets of the stage are linked with beside the library: the same sources as the stage's, against
+# machines that the tests make up.
+
+STAGE_DRIVER_SRC := $(filter-out stage/drivers/native_env.c,$(wildcard stage/drivers/*.c))
+STAGE_BLOCK_SRC := $(wildcard stage/block/*.c)
+STAGE_NET_SRC := $(wildcard stage/net/*.c)
+
+STAGE_SRC_test_net := $(STAGE_DRIVER_SRC) $(STAGE_NET_SRC) $(LWIP_TREE)
+STAGE_SRC_test_partition := $(STAGE_BLOCK_SRC)
+STAGE_SRC_test_virtio_blk := $(STAGE_DRIVER_SRC)
+
+FUZZ_SRC_door := stage/boot/multiboot2.c stage/cpu/pages.c
+FUZZ_SRC_firmware := stage/boot/acpi.c stage/boot/bios.c
+FUZZ_SRC_partition := stage/block/partition.c stage/block/gpt.c stage/block/mbr.c
+
+# The objects come behind the library on the command line and want it again.
+define stage_test
+$(B)/$(1)/stage/tests/$(2): $(patsubst %.c,$(B)/$(1)/%.o,$(STAGE_SRC_$(2)))
+$(B)/$(1)/stage/tests/$(2): HOST_LIBS := $(B)/$(1)/libkchain.a $(HOST_LIBS)
+endef
+STAGE_TESTS := $(patsubst stage/tests/%.c,%,$(wildcard stage/tests/test_*.c))
+$(foreach v,host asan,$(foreach t,$(STAGE_TESTS),$(eval $(call stage_test,$(v),$(t)))))
