@@ -13,7 +13,9 @@ enum { PIECE_BYTES = 1024 * 1024 };
 
 /* Gathers what ascends into pieces for the sink. The first block waits in `first` until everything else is out. */
 struct out {
+	fs_source *source;
 	fs_sink *sink;
+	fs_place *place; /* may be null */
 	void *ctx;
 	struct chain_sha256 sha;
 	uint8_t *buf;       /* PIECE_BYTES */
@@ -211,13 +213,14 @@ static enum chain_status put_links(struct out *out, const struct fs_writer *writ
 	return seek(out, writer->meta_bytes, err);
 }
 
-/* The file counts by its digest: its bytes are hashed once, here, unless somebody has done so before. */
-static enum chain_status put_file(struct out *out, struct fs_wnode *node, fs_source *source, struct chain_error *err)
+static uint64_t block_end(uint64_t offset) { return (offset + FS_BLOCK_BYTES - 1) & ~(uint64_t)(FS_BLOCK_BYTES - 1); }
+
+/* The file's bytes go by, and are hashed unless somebody has done so before. */
+static enum chain_status stream_file(struct out *out, struct fs_wnode *node, struct chain_error *err)
 {
-	const uint8_t *known = node->spec->sha256;
 	struct chain_sha256 sha;
 	uint64_t done = 0;
-	enum chain_status status = seek(out, node->data_offset, err);
+	enum chain_status status = CHAIN_OK;
 
 	chain_sha256_init(&sha);
 	while (status == CHAIN_OK && done < node->size_bytes) {
@@ -227,8 +230,8 @@ static enum chain_status put_file(struct out *out, struct fs_wnode *node, fs_sou
 		if (out->used == PIECE_BYTES && (status = flush(out, err)) != CHAIN_OK)
 			break;
 		count = left < PIECE_BYTES - out->used ? (size_t)left : PIECE_BYTES - out->used;
-		status = source(out->ctx, node->spec, done, out->buf + out->used, count, err);
-		if (status == CHAIN_OK && !known)
+		status = out->source(out->ctx, node->spec, done, out->buf + out->used, count, err);
+		if (status == CHAIN_OK && !node->spec->sha256)
 			chain_sha256_update(&sha, out->buf + out->used, count);
 		out->used += count;
 		done += count;
@@ -236,11 +239,28 @@ static enum chain_status put_file(struct out *out, struct fs_wnode *node, fs_sou
 	if (status != CHAIN_OK)
 		return status;
 	chain_sha256_final(&sha, node->sha256);
-	chain_sha256_update(&out->sha, known ? known : node->sha256, CHAIN_SHA256_BYTES);
-	return seek(out, (node->data_offset + done + FS_BLOCK_BYTES - 1) & ~(uint64_t)(FS_BLOCK_BYTES - 1), err);
+	return seek(out, block_end(node->data_offset + done), err);
 }
 
-static enum chain_status put_files(struct out *out, const struct fs_writer *writer, fs_source *source, struct chain_error *err)
+/* The file counts by its digest, wherever that comes from. */
+static enum chain_status put_file(struct out *out, struct fs_wnode *node, struct chain_error *err)
+{
+	bool placed = false;
+	enum chain_status status = seek(out, node->data_offset, err);
+
+	if (status == CHAIN_OK && out->place)
+		status = out->place(out->ctx, node->spec, node->data_offset, &placed, node->sha256, err);
+	if (status == CHAIN_OK && placed) {
+		status = flush(out, err);
+		out->base = block_end(node->data_offset + node->size_bytes);
+	} else if (status == CHAIN_OK) {
+		status = stream_file(out, node, err);
+	}
+	chain_sha256_update(&out->sha, node->spec->sha256 ? node->spec->sha256 : node->sha256, CHAIN_SHA256_BYTES);
+	return status;
+}
+
+static enum chain_status put_files(struct out *out, const struct fs_writer *writer, struct chain_error *err)
 {
 	enum chain_status status = CHAIN_OK;
 
@@ -248,7 +268,7 @@ static enum chain_status put_files(struct out *out, const struct fs_writer *writ
 		struct fs_wnode *node = &writer->nodes[i];
 
 		if (fs_wnode_type(node) == FS_REGULAR && node->data == i && node->size_bytes)
-			status = put_file(out, node, source, err);
+			status = put_file(out, node, err);
 	}
 	return status == CHAIN_OK ? flush(out, err) : status;
 }
@@ -276,7 +296,7 @@ static enum chain_status put_first_block(struct out *out, const struct fs_writer
 	return out->sink(out->ctx, 0, out->first, sizeof(out->first), err);
 }
 
-static enum chain_status emit(struct out *out, const struct fs_writer *writer, fs_source *source, struct chain_error *err)
+static enum chain_status emit(struct out *out, const struct fs_writer *writer, struct chain_error *err)
 {
 	/* The largest thing built in one piece: an inode with all its attributes. */
 	uint8_t *scratch = malloc(PIECE_BYTES);
@@ -291,13 +311,14 @@ static enum chain_status emit(struct out *out, const struct fs_writer *writer, f
 	if (status == CHAIN_OK)
 		status = put_links(out, writer, err);
 	if (status == CHAIN_OK)
-		status = put_files(out, writer, source, err);
+		status = put_files(out, writer, err);
 	return status == CHAIN_OK ? put_first_block(out, writer, err) : status;
 }
 
-enum chain_status fs_writer_emit(struct fs_writer *writer, fs_source *source, fs_sink *sink, void *ctx, struct chain_error *err)
+enum chain_status fs_writer_emit(struct fs_writer *writer, fs_source *source, fs_sink *sink, fs_place *place, void *ctx,
+				 struct chain_error *err)
 {
-	struct out out = { .sink = sink, .ctx = ctx, .base = FS_BLOCK_BYTES };
+	struct out out = { .source = source, .sink = sink, .place = place, .ctx = ctx, .base = FS_BLOCK_BYTES };
 	enum chain_status status;
 
 	if (!writer->laid_out)
@@ -306,7 +327,7 @@ enum chain_status fs_writer_emit(struct fs_writer *writer, fs_source *source, fs
 	if (!out.buf)
 		return chain_fail(err, CHAIN_E_NO_MEMORY, "filesystem writer", NULL, PIECE_BYTES, 0, 0, 0);
 	chain_sha256_init(&out.sha);
-	status = emit(&out, writer, source, err);
+	status = emit(&out, writer, err);
 	free(out.buf);
 	return status;
 }

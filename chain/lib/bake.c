@@ -166,6 +166,25 @@ static enum chain_status emit(struct bake *bake, uint64_t offset, const void *by
 }
 
 /* A digest that was given decided which files are stored once, so it has to be true of the bytes that are stored. */
+static enum chain_status given_check(const struct fs_spec *spec, const uint8_t digest[CHAIN_SHA256_BYTES],
+				     struct chain_error *err)
+{
+	if (!spec->sha256 || memcmp(digest, spec->sha256, CHAIN_SHA256_BYTES) == 0)
+		return CHAIN_OK;
+	return chain_fail(err, CHAIN_E_BAKE_CHANGED, spec->path, "its digest is another than a moment ago", 0, 0, 0, 0);
+}
+
+static enum chain_status data_place(void *ctx, const struct fs_spec *spec, uint64_t offset, bool *out_placed,
+				    uint8_t out_sha256[CHAIN_SHA256_BYTES], struct chain_error *err)
+{
+	struct bake *bake = ctx;
+	const struct chain_bake_request *r = bake->request;
+	const enum chain_status status =
+	    r->place(r->ctx, spec, bake->result->header.file_fs + offset, out_placed, out_sha256, err);
+
+	return status == CHAIN_OK && *out_placed ? given_check(spec, out_sha256, err) : status;
+}
+
 static enum chain_status data_read(void *ctx, const struct fs_spec *spec, uint64_t offset, void *buf, size_t count,
 				   struct chain_error *err)
 {
@@ -181,10 +200,7 @@ static enum chain_status data_read(void *ctx, const struct fs_spec *spec, uint64
 	if (offset + count < spec->size_bytes)
 		return CHAIN_OK;
 	chain_sha256_final(&bake->given, digest);
-	if (memcmp(digest, spec->sha256, sizeof(digest)) != 0)
-		return chain_fail(err, CHAIN_E_BAKE_CHANGED, spec->path, "its digest is another than a moment ago", 0,
-				  0, 0, 0);
-	return CHAIN_OK;
+	return given_check(spec, digest, err);
 }
 
 static enum chain_status fs_take(void *ctx, uint64_t offset, const void *buf, size_t count, struct chain_error *err)
@@ -233,7 +249,8 @@ static enum chain_status parts_emit(struct bake *bake, struct chain_error *err)
 	if (status == CHAIN_OK)
 		status = part_emit(bake, CHAIN_BAKE_STAGE, bake->stage.bytes, err);
 	if (status == CHAIN_OK)
-		status = fs_writer_emit(bake->writer, data_read, fs_take, bake, err);
+		status = fs_writer_emit(bake->writer, data_read, fs_take, bake->request->place ? data_place : NULL, bake,
+					err);
 	if (status == CHAIN_OK)
 		status = part_emit(bake, CHAIN_BAKE_FS_META, bake->meta, err);
 	bake_elf_sections(bake->result, sections);
@@ -249,8 +266,14 @@ static enum chain_status manifest_emit(struct bake *bake, struct chain_error *er
 
 	if (!text)
 		return chain_fail(err, CHAIN_E_NO_MEMORY, "manifest", NULL, bytes, 0, 0, 0);
-	for (size_t i = 0; i < bake->placed_count; i++)
-		bake->entries[i].sha256 = bake->placed[i].sha256;
+	for (size_t i = 0; i < bake->placed_count; i++) {
+		const struct fs_placed *p = &bake->placed[i];
+
+		bake->entries[i].sha256 = p->sha256;
+		if (bake->request->placed)
+			bake->request->placed(bake->request->ctx, p->spec, out->header.file_fs + p->data_offset,
+					      p->sha256);
+	}
 	bake_manifest_write(bake->lines, bake->entries, bake->placed_count, text);
 	chain_sha256_of(text, bytes, out->id);
 	memcpy(out->header.id, out->id, sizeof(out->id));

@@ -252,13 +252,68 @@ static void same_files_are_stored_once(void **state)
 	free(sink.bytes);
 }
 
+/* Places every file of more than one byte by itself, and says `lie` of the first digest byte. */
+static uint8_t lie;
+static enum chain_status place(void *ctx, const struct fs_spec *spec, uint64_t offset, bool *out_placed,
+			       uint8_t out_sha256[32], struct chain_error *err)
+{
+	*out_placed = spec->size_bytes > 1;
+	if (!*out_placed)
+		return CHAIN_OK;
+	chain_sha256_of(spec->cookie, spec->size_bytes, out_sha256);
+	out_sha256[0] ^= lie;
+	return sink_take(ctx, offset, spec->cookie, spec->size_bytes, err);
+}
+
+static unsigned heard;
+static void placed(void *ctx, const struct fs_spec *spec, uint64_t offset, const uint8_t sha256[32])
+{
+	const struct sink *sink = ctx;
+	const char *text = spec->type == FS_SYMLINK ? spec->target : spec->cookie;
+	uint8_t digest[32];
+
+	heard++;
+	assert_memory_equal(sink->bytes + offset, text, strlen(text));
+	chain_sha256_of(text, strlen(text), digest);
+	assert_memory_equal(digest, sha256, 32);
+}
+
+static void placing_gives_the_same_bytes(void **state)
+{
+	(void)state;
+	static char big[10000];
+	uint8_t digest[32];
+	struct fs_spec specs[] = {file_spec("/a", "1"), file_spec("/b/c", big),     link_spec("/l", "b/c"),
+				  file_spec("/e", ""),  file_spec("/f", "hello\n"), file_spec("/g", "2")};
+	struct chain_bake_result result;
+	struct sink sink = {0};
+
+	memset(big, 'x', sizeof(big) - 1);
+	specs[1].size_bytes = strlen(big);
+	chain_sha256_of("hello\n", 6, digest);
+	specs[4].sha256 = digest;
+	struct sink plain = bake(specs, 6, &result);
+	struct chain_bake_request request = request_make(stage, specs, 6, &sink);
+
+	request.place = place;
+	request.placed = placed;
+	assert_int_equal(chain_bake(&request, &result, NULL), CHAIN_OK);
+	assert_int_equal(heard, 6);
+	assert_int_equal(sink.count, plain.count);
+	assert_memory_equal(sink.bytes, plain.bytes, plain.count);
+	free(plain.bytes);
+	lie = 1;
+	expect(&request, CHAIN_E_BAKE_CHANGED, "/f");
+	lie = 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(image_is_bootable_elf32),	  cmocka_unit_test(sections_by_libelf),
 	    cmocka_unit_test(same_inputs_same_bytes),	  cmocka_unit_test(many_sizes_open_and_verify),
 	    cmocka_unit_test(base_moves_the_image),	  cmocka_unit_test(refusals),
-	    cmocka_unit_test(same_files_are_stored_once),
+	    cmocka_unit_test(same_files_are_stored_once), cmocka_unit_test(placing_gives_the_same_bytes),
 	};
 
 	stage_make(stage);

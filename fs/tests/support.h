@@ -77,7 +77,7 @@ static inline struct image *image_make(struct fs_writer *writer, enum chain_stat
 		image->meta_bytes = fs_writer_meta_bytes(writer);
 		image->bytes = calloc(1, image->bytes_count);
 		assert_non_null(image->bytes);
-		*out_status = fs_writer_emit(writer, source_from_cookie, sink_to_image, image, err);
+		*out_status = fs_writer_emit(writer, source_from_cookie, sink_to_image, NULL, image, err);
 	}
 	if (*out_status == CHAIN_OK) {
 		assert_true(image->finished);

@@ -54,7 +54,7 @@ static enum chain_status write_all(struct image *image, struct chain_error *err)
 	if (status == CHAIN_OK)
 		status = fs_writer_layout(writer, err);
 	if (status == CHAIN_OK && fs_writer_image_bytes(writer) == image->bytes_count)
-		status = fs_writer_emit(writer, source_from_cookie, sink_to_image, image, err);
+		status = fs_writer_emit(writer, source_from_cookie, sink_to_image, NULL, image, err);
 	fs_writer_free(writer);
 	return status;
 }

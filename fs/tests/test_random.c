@@ -293,7 +293,7 @@ static void large_files(void **state)
 	specs[0].size_bytes = specs[1].size_bytes = 64 << 20;
 	writer = writer_of(specs, 2);
 	assert_ok(fs_writer_layout(writer, &err), &err);
-	assert_ok(fs_writer_emit(writer, pattern_source, counting_sink, &totals, &err), &err);
+	assert_ok(fs_writer_emit(writer, pattern_source, counting_sink, NULL, &totals, &err), &err);
 	assert_int_equal(totals.sunk, (128 << 20) + fs_writer_meta_bytes(writer));
 	fs_writer_free(writer);
 }

@@ -301,7 +301,7 @@ static void refuse_layout(const struct fs_spec *specs, size_t count, enum chain_
 
 	assert_status(fs_writer_layout(writer, &err), wanted);
 	assert_int_equal(err.status, wanted);
-	assert_status(fs_writer_emit(writer, source_from_cookie, sink_to_image, NULL, NULL), CHAIN_E_FS_WRITER_ORDER);
+	assert_status(fs_writer_emit(writer, source_from_cookie, sink_to_image, NULL, NULL, NULL), CHAIN_E_FS_WRITER_ORDER);
 	fs_writer_free(writer);
 }
 
@@ -359,16 +359,16 @@ static void failures_pass_through(void **state)
 	int left = 100;
 
 	(void)state;
-	assert_status(fs_writer_emit(writer, source_from_cookie, counting_sink, &left, &err), CHAIN_E_FS_WRITER_ORDER);
+	assert_status(fs_writer_emit(writer, source_from_cookie, counting_sink, NULL, &left, &err), CHAIN_E_FS_WRITER_ORDER);
 	chain_error_clear(&err);
 	assert_ok(fs_writer_layout(writer, &err), &err);
 	assert_status(fs_writer_layout(writer, NULL), CHAIN_E_FS_WRITER_ORDER);
 	assert_status(fs_writer_add(writer, &sample[0], NULL), CHAIN_E_FS_WRITER_ORDER);
-	assert_status(fs_writer_emit(writer, failing_source, counting_sink, &left, &err), CHAIN_E_IO);
+	assert_status(fs_writer_emit(writer, failing_source, counting_sink, NULL, &left, &err), CHAIN_E_IO);
 	for (int calls = 0; calls < 2; calls++) {
 		left = calls;
 		chain_error_clear(&err);
-		assert_status(fs_writer_emit(writer, source_from_cookie, counting_sink, &left, &err), CHAIN_E_IO);
+		assert_status(fs_writer_emit(writer, source_from_cookie, counting_sink, NULL, &left, &err), CHAIN_E_IO);
 	}
 	fs_writer_free(writer);
 }

@@ -31,7 +31,12 @@ struct chain_bake_request {
 	fs_source *source; /* bytes of files; gets the caller's spec */
 	fs_sink *sink;	   /* bytes of the image; file data in ascending order, small pieces in any order. What is
 			    * never written is zero; the last byte is always written */
-	void *ctx;	   /* for both */
+	fs_place *place;   /* null, or as fs/write.h says, the offset being one of the image file; what it says of a
+			    * file whose sha256 is given has to be the same */
+	/* Null, or hears of each file and link where its bytes came to lie in the image file, and its digest. */
+	void (*placed)(void *ctx, const struct fs_spec *spec, uint64_t offset,
+		       const uint8_t sha256[CHAIN_SHA256_BYTES]);
+	void *ctx; /* for all of them */
 };
 
 enum chain_bake_part_kind {

@@ -44,6 +44,10 @@ typedef enum chain_status fs_source(void *ctx, const struct fs_spec *spec, uint6
  * (the caller's file is sparse or zeroed, and of fs_writer_image_bytes: room reserved at the end is such a gap). The
  * superblock comes as the whole first block, after everything else, so a torn image can't be mounted. */
 typedef enum chain_status fs_sink(void *ctx, uint64_t offset, const void *buf, size_t count, struct chain_error *err);
+/* May bring a whole file, of one byte at least, to `offset` of the image by itself, past source and sink (a copy within
+ * the kernel, say). Then *out_placed is true and out_sha256 the digest of what lies there. Calls ascend. */
+typedef enum chain_status fs_place(void *ctx, const struct fs_spec *spec, uint64_t offset, bool *out_placed,
+				   uint8_t out_sha256[32], struct chain_error *err);
 
 /* Where a file or link came to lie; valid after layout. `path` as given. */
 struct fs_placed {
@@ -66,7 +70,7 @@ const struct fs_placed *fs_writer_placed(const struct fs_writer *writer, size_t 
 /* Emits the image in one pass over the data. A file whose sha256 was not given is hashed as it goes by, and
  * fs_writer_placed has the digest afterwards; one that was given is believed. The UUID is made of SHA-256 over the metadata
  * (UUID and checksum zeroed) and the digests of the files in the order of their data, so it changes whenever any content
- * does. Needs 2 MiB of memory beyond the nodes. */
-enum chain_status fs_writer_emit(struct fs_writer *writer, fs_source *source, fs_sink *sink, void *ctx,
+ * does. Needs 2 MiB of memory beyond the nodes. `place` may be null. */
+enum chain_status fs_writer_emit(struct fs_writer *writer, fs_source *source, fs_sink *sink, fs_place *place, void *ctx,
 				 struct chain_error *err) CHAIN_MUST_CHECK;
 #endif
