@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum chain_status cmd_bake_file(const char *input, const char *output, struct chain_error *err)
 {
@@ -18,7 +19,7 @@ enum chain_status cmd_bake_file(const char *input, const char *output, struct ch
 	return status;
 }
 
-static json_t *report_json(const struct bake_job *job)
+json_t *bake_report_json(const struct bake_job *job)
 {
 	const struct chain_bake_result *r = &job->result;
 	char hex[CHAIN_SHA256_HEX + 1], id[CHAIN_SHA256_HEX + 8], address[24];
@@ -92,49 +93,84 @@ static void report_print(const struct bake_job *job)
 	printf("run it: kchain run %s\n", job->output);
 }
 
+static int bake_one(struct bake_job *job, bool json)
+{
+	struct chain_error err = {.status = CHAIN_OK};
+	int code = CMD_OK;
+
+	if (bake_job_run(job, &err) != CHAIN_OK)
+		code = cmd_refuse(&err, json);
+	else if (json)
+		code = cmd_json_print(bake_report_json(job)) ? CMD_OK : CMD_REFUSED;
+	else
+		report_print(job);
+	bake_job_free(job);
+	return code;
+}
+
+/* "-o FOLDER" is one that is there, or says so by its last character. */
+static bool is_folder(const char *path)
+{
+	struct stat about;
+	const size_t bytes = path ? strlen(path) : 0;
+
+	return bytes > 0 && (path[bytes - 1] == '/' || (stat(path, &about) == 0 && S_ISDIR(about.st_mode)));
+}
+
+static int bake(struct bake_job *job, const struct cmd_args *args, const char *base, bool json)
+{
+	if (base && !cmd_address_parse(base, &job->base))
+		return cmd_usage("bake", "--base: '%s' is no address", base);
+	if (args->count == 1 && !is_folder(job->output)) {
+		job->input = args->v[0];
+		return bake_one(job, json);
+	}
+	if (!is_folder(job->output))
+		return cmd_usage("bake", "several images need --output FOLDER/");
+	if (job->name)
+		return cmd_usage("bake", "--name is for one image, not for a folder of them");
+	return bake_many(job, args->v, args->count, json);
+}
+
 int cmd_bake(int argc, char **argv)
 {
 	struct bake_job job = {.base = CHAIN_BAKE_BASE, .progress = true};
 	const char *base = NULL;
 	bool json = false;
 	const struct cmd_opt opts[] = {
-	    {"output", 'o', CMD_OPT_TEXT, "FILE", "write the image to FILE (default: NAME.elf)", &job.output},
+	    {"output", 'o', CMD_OPT_TEXT, "FILE|FOLDER/",
+	     "write the image to FILE (default: NAME.elf), or each to FOLDER/INPUT.elf", &job.output},
 	    {"name", 0, CMD_OPT_TEXT, "NAME", "call the image NAME (default: the pipeline's name)", &job.name},
 	    {"base", 0, CMD_OPT_TEXT, "ADDRESS", "place it there in memory, a multiple of 4096 (default: 0x100000)",
 	     &base},
 	    {"memory", 0, CMD_OPT_SIZE, "SIZE", "check that every boot fits a PC with that much memory",
 	     &job.memory_bytes},
 	    {"stage", 0, CMD_OPT_TEXT, "FILE", "start from this stage instead of the built-in one", &job.stage},
-	    {"json", 0, CMD_OPT_FLAG, NULL, "print one JSON object instead of text", &json},
+	    {"json", 0, CMD_OPT_FLAG, NULL, "print a JSON object instead of text; with a FOLDER, one line per image",
+	     &json},
 	};
 	const struct cmd_spec spec = {
 	    .command = "bake",
-	    .operands = "PIPELINE|FOLDER",
+	    .operands = "PIPELINE|FOLDER…",
 	    .opts = opts,
 	    .opt_count = sizeof(opts) / sizeof(opts[0]),
 	    .least = 1,
-	    .most = 1,
+	    .most = SIZE_MAX,
 	    .about = "Makes one bootable image of a pipeline and the files it names. A folder is baked by its\n"
 		     "pipeline.json; without one, all its files are baked and its only kernel (or the one called\n"
-		     "\"kernel\") is booted. The same inputs give the same bytes.",
-	    .epilog = "SOURCE_DATE_EPOCH sets the time of all baked files (default: 0).",
+		     "\"kernel\") is booted. The same inputs give the same bytes.\n\n"
+		     "Several inputs make an image each, in one folder. What they have in common is read and hashed\n"
+		     "once, and shared on disk where the file system can do that. One that is refused is named, the\n"
+		     "others are baked all the same.",
+	    .epilog = "SOURCE_DATE_EPOCH sets the time of all baked files (default: 0).\n\n"
+		      "example: kchain bake variants/*.json -o images/",
 	};
-	struct chain_error err = {.status = CHAIN_OK};
 	struct cmd_args args;
 	int code = cmd_parse(&spec, argc, argv, &args);
 
 	if (code >= 0)
 		return code;
-	job.input = args.v[0];
-	if (base && !cmd_address_parse(base, &job.base))
-		code = cmd_usage("bake", "--base: '%s' is no address", base);
-	else if (bake_job_run(&job, &err) != CHAIN_OK)
-		code = cmd_refuse(&err, json);
-	else if (json)
-		code = cmd_json_print(report_json(&job)) ? CMD_OK : CMD_REFUSED;
-	else
-		report_print(&job), code = CMD_OK;
-	bake_job_free(&job);
+	code = bake(&job, &args, base, json);
 	cmd_args_free(&args);
 	return code;
 }

@@ -12,10 +12,42 @@
 #include <stdlib.h>
 #include <string.h>
 
-static enum chain_status kernel_check(const struct chain_image *image, const struct chain_step *step,
-				      enum chain_kernel_kind *out, struct chain_error *err)
+/* The bytes of a kernel, by their beginning; an image is checked wholly. */
+static enum chain_status bytes_check(const uint8_t *bytes, uint64_t count, const char *source,
+				     enum chain_kernel_kind *out, struct chain_error *err)
 {
+	struct chain_error inner = {.status = CHAIN_OK};
+	char subject[CHAIN_SUBJECT_BYTES];
 	struct chain_image child;
+	enum chain_status status = chain_kernel_probe(bytes, count, source, out, err);
+
+	if (status != CHAIN_OK || *out != CHAIN_KERNEL_IMAGE)
+		return status;
+	status = chain_image_open(&child, bytes, count, &inner);
+	if (status == CHAIN_OK)
+		status = chain_image_verify(&child, NULL, NULL, &inner);
+	if (status == CHAIN_OK)
+		return CHAIN_OK;
+	(void)snprintf(subject, sizeof(subject), "%.120s: %.120s", source, inner.subject);
+	return chain_fail(err, status, subject, inner.detail, inner.number[0], inner.number[1], inner.number[2],
+			  inner.number[3]);
+}
+
+/* Whether an earlier image of this run had the very same kernel. The manifest's digests are of what was written. */
+static bool seen_before(const struct bake_job *job, const struct chain_image *image, const char *path,
+			enum chain_kernel_kind *out)
+{
+	struct chain_manifest_entry entry;
+
+	return job->share && chain_manifest_find(image, path, &entry, NULL) == CHAIN_OK &&
+	       entry.kind == CHAIN_MANIFEST_FILE && bake_share_is_good(job->share, entry.sha256, out);
+}
+
+static enum chain_status kernel_check(const struct bake_job *job, const struct chain_image *image,
+				      const struct chain_step *step, enum chain_kernel_kind *out,
+				      struct chain_error *err)
+{
+	const char *path = step->source + 3;
 	const uint8_t *bytes;
 	uint64_t count;
 	uint8_t digest[CHAIN_SHA256_BYTES];
@@ -24,23 +56,14 @@ static enum chain_status kernel_check(const struct chain_image *image, const str
 	*out = CHAIN_KERNEL_UNKNOWN;
 	if (strncmp(step->source, "fs:", 3) != 0)
 		return CHAIN_OK; /* not at hand */
-	status = chain_image_file(image, step->source + 3, &bytes, &count, digest, err);
-	if (status == CHAIN_OK)
-		status = chain_kernel_probe(bytes, count, step->source, out, err);
-	if (status != CHAIN_OK || *out != CHAIN_KERNEL_IMAGE)
-		return status;
-	struct chain_error inner = {.status = CHAIN_OK};
-
-	status = chain_image_open(&child, bytes, count, &inner);
-	if (status == CHAIN_OK)
-		status = chain_image_verify(&child, NULL, NULL, &inner);
-	if (status == CHAIN_OK)
+	if (seen_before(job, image, path, out))
 		return CHAIN_OK;
-	char subject[CHAIN_SUBJECT_BYTES];
-
-	(void)snprintf(subject, sizeof(subject), "%.120s: %.120s", step->source, inner.subject);
-	return chain_fail(err, status, subject, inner.detail, inner.number[0], inner.number[1], inner.number[2],
-			  inner.number[3]);
+	status = chain_image_file(image, path, &bytes, &count, digest, err);
+	if (status == CHAIN_OK)
+		status = bytes_check(bytes, count, step->source, out, err);
+	if (status == CHAIN_OK && job->share)
+		bake_share_good(job->share, digest, *out);
+	return status;
 }
 
 /* A fact that only the boot will know is no reason to refuse. */
@@ -118,9 +141,9 @@ enum chain_status bake_steps_check(struct bake_job *job, const struct chain_imag
 		const struct chain_step *step = &job->config.steps[i];
 		enum chain_kernel_kind kind, spare;
 
-		status = kernel_check(image, step, &kind, err);
+		status = kernel_check(job, image, step, &kind, err);
 		if (status == CHAIN_OK && step->fallback)
-			status = kernel_check(image, step->fallback, &spare, err);
+			status = kernel_check(job, image, step->fallback, &spare, err);
 		if (status == CHAIN_OK)
 			job->steps[i].kind =
 			    strdup(kind == CHAIN_KERNEL_UNKNOWN ? "fetched at boot" : chain_kernel_kind_name(kind));

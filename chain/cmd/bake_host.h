@@ -6,6 +6,7 @@
 #ifndef KCHAIN_BAKE_HOST_H
 #define KCHAIN_BAKE_HOST_H
 
+#include "bake_share.h"
 #include "chain/config.h"
 #include "fs/write.h"
 
@@ -20,11 +21,11 @@ struct bake_node {
 	struct fs_spec spec; /* borrows the strings below */
 	char *path, *host, *target;
 	char *text; /* owned bytes; null: read `host` */
-	uint8_t sha256[32];
-	dev_t dev;
-	ino_t ino;
+	uint8_t sha256[CHAIN_SHA256_BYTES];
+	struct bake_identity identity; /* of a file */
+	const struct bake_known *known; /* what an earlier bake of this run found of it; null: nothing */
+	uint64_t image_offset;	       /* where it came to lie */
 	bool many_names; /* more than one hard link */
-	struct timespec mtime, ctime;
 };
 
 struct bake_tree {
@@ -33,12 +34,14 @@ struct bake_tree {
 	uint64_t mtime; /* of every node: SOURCE_DATE_EPOCH or 0 */
 	dev_t skip_dev; /* the output of an earlier run is no input */
 	ino_t skip_ino;
+	struct bake_share *share; /* borrowed; null: this bake stands alone */
 	struct fs_spec *specs; /* made by bake_tree_finish */
 	int fd;		       /* the file being read; -1: none */
 	const struct bake_node *reading;
 };
 
-enum chain_status bake_tree_init(struct bake_tree *tree, const char *output, struct chain_error *err);
+enum chain_status bake_tree_init(struct bake_tree *tree, const char *output, struct bake_share *share,
+				 struct chain_error *err);
 void bake_tree_free(struct bake_tree *tree);
 /* A file or a folder with all that is in it. `from` is relative to `dir`. */
 enum chain_status bake_tree_add(struct bake_tree *tree, const char *dir, const struct chain_config_file *file,
@@ -47,6 +50,8 @@ enum chain_status bake_tree_add(struct bake_tree *tree, const char *dir, const s
 enum chain_status bake_tree_add_text(struct bake_tree *tree, const char *path, char *text, struct chain_error *err);
 /* Folders that were named twice become one, hard links are found, files of one size are hashed, and `specs` is made. */
 enum chain_status bake_tree_finish(struct bake_tree *tree, struct chain_error *err);
+/* Tells the next bake of this run what lies where in the finished image; takes `fd`. */
+void bake_tree_share(const struct bake_tree *tree, int fd);
 /* An fs_source whose ctx is the tree. */
 enum chain_status bake_tree_read(struct bake_tree *tree, const struct fs_spec *spec, uint64_t offset, void *buf,
 				 size_t count, struct chain_error *err);
@@ -57,8 +62,12 @@ struct bake_out {
 	const char *path;
 	char *beside; /* temporary name; unlinked by bake_out_drop, and by SIGINT, SIGTERM and SIGHUP */
 	int fd;
-	uint64_t written, total; /* for progress; total 0: unknown */
+	uint64_t written; /* for progress */
 	bool progress;
+	struct bake_copy {
+		int fd;
+		uint64_t from, to, count;
+	} copy; /* not yet made: what follows it on both sides becomes part of it */
 	struct timespec start, shown;
 	struct sigaction int_before, term_before, hup_before, size_before;
 };
@@ -66,8 +75,14 @@ struct bake_out {
 enum chain_status bake_out_open(struct bake_out *out, const char *path, bool progress, struct chain_error *err);
 enum chain_status bake_out_write(struct bake_out *out, uint64_t offset, const void *bytes, size_t count,
 				 struct chain_error *err);
-/* Puts the file in its place. On failure nothing is left. */
-enum chain_status bake_out_commit(struct bake_out *out, struct chain_error *err);
+/* Copies from another file, borrowed until bake_out_flush, without looking at the bytes: by reference where the file
+ * system can, else within the kernel. CHAIN_E_BAKE_CHANGED when that file is shorter. */
+enum chain_status bake_out_copy(struct bake_out *out, int fd, uint64_t from, uint64_t to, uint64_t count,
+				struct chain_error *err);
+/* To be called before the file is read and before the commit. */
+enum chain_status bake_out_flush(struct bake_out *out, struct chain_error *err);
+/* Puts the file in its place. On failure nothing is left. `out_fd`, where not null, gets the open file. */
+enum chain_status bake_out_commit(struct bake_out *out, int *out_fd, struct chain_error *err);
 /* Removes what was written; does nothing after a commit. */
 void bake_out_drop(struct bake_out *out);
 

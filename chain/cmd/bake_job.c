@@ -27,6 +27,31 @@ static enum chain_status write_image(void *ctx, uint64_t offset, const void *byt
 	return bake_out_write(&((struct streams *)ctx)->out, offset, bytes, count, err);
 }
 
+/* A file that the image before this one has as well is copied from there. */
+static enum chain_status place_file(void *ctx, const struct fs_spec *spec, uint64_t offset, bool *out_placed,
+				    uint8_t out_sha256[CHAIN_SHA256_BYTES], struct chain_error *err)
+{
+	struct streams *streams = ctx;
+	const struct bake_known *known = ((const struct bake_node *)spec->cookie)->known;
+	const uint64_t blocks = (spec->size_bytes + FS_BLOCK_BYTES - 1) & ~(uint64_t)(FS_BLOCK_BYTES - 1);
+
+	*out_placed = known && known->offset > 0;
+	if (!*out_placed)
+		return CHAIN_OK;
+	memcpy(out_sha256, known->sha256, CHAIN_SHA256_BYTES);
+	/* whole blocks, so that the file system may share them; what follows the file in its last one is zero there too */
+	return bake_out_copy(&streams->out, streams->tree.share->fd, known->offset, offset, blocks, err);
+}
+
+static void note_place(void *ctx, const struct fs_spec *spec, uint64_t offset, const uint8_t sha256[CHAIN_SHA256_BYTES])
+{
+	struct bake_node *node = spec->cookie;
+
+	(void)ctx;
+	node->image_offset = offset;
+	memmove(node->sha256, sha256, CHAIN_SHA256_BYTES);
+}
+
 static enum chain_status stage_get(const struct bake_job *job, struct cmd_file *out, struct chain_error *err)
 {
 	if (job->stage)
@@ -46,6 +71,8 @@ static enum chain_status write_all(struct bake_job *job, struct streams *streams
 	    .spec_count = streams->tree.count,
 	    .source = read_file,
 	    .sink = write_image,
+	    .place = job->share ? place_file : NULL,
+	    .placed = job->share ? note_place : NULL,
 	    .ctx = streams,
 	};
 	struct cmd_file stage;
@@ -58,7 +85,7 @@ static enum chain_status write_all(struct bake_job *job, struct streams *streams
 	status = chain_bake(&request, &job->result, err);
 	if (job->stage)
 		cmd_file_free(&stage);
-	return status;
+	return status == CHAIN_OK ? bake_out_flush(&streams->out, err) : status;
 }
 
 /* What was written is read back for the checks: the kernels come from the image and not from files that may have
@@ -98,7 +125,8 @@ static bool exists(void *ctx, const char *path)
 enum chain_status bake_job_run(struct bake_job *job, struct chain_error *err)
 {
 	struct streams streams = {.out.fd = -1};
-	enum chain_status status = bake_tree_init(&streams.tree, job->output, err);
+	int fd;
+	enum chain_status status = bake_tree_init(&streams.tree, job->output, job->share, err);
 
 	if (status == CHAIN_OK)
 		status = bake_input_read(job, &streams.tree, err);
@@ -120,7 +148,9 @@ enum chain_status bake_job_run(struct bake_job *job, struct chain_error *err)
 	if (status == CHAIN_OK)
 		status = check(job, &streams.out, err);
 	if (status == CHAIN_OK)
-		status = bake_out_commit(&streams.out, err);
+		status = bake_out_commit(&streams.out, job->share ? &fd : NULL, err);
+	if (status == CHAIN_OK && job->share)
+		bake_tree_share(&streams.tree, fd);
 	bake_out_drop(&streams.out);
 	bake_tree_free(&streams.tree);
 	return status;

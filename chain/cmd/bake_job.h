@@ -18,6 +18,7 @@ struct bake_job {
 	uint64_t base;
 	uint64_t memory_bytes; /* 0: not checked whether the steps fit */
 	bool progress;
+	struct bake_share *share; /* with the other bakes of this run; null: alone */
 
 	/* what came of it; owned */
 	struct chain_config config;
@@ -36,5 +37,10 @@ void bake_job_free(struct bake_job *job);
 enum chain_status bake_input_read(struct bake_job *job, struct bake_tree *tree, struct chain_error *err);
 /* bake_check.c: every step's kernel is one and is whole, and (with memory_bytes) every boot can be planned. */
 enum chain_status bake_steps_check(struct bake_job *job, const struct chain_image *image, struct chain_error *err);
+
+/* bake.c: what came of a job that succeeded; new. */
+json_t *bake_report_json(const struct bake_job *job);
+/* bake_many.c: an image of each input, in the folder model->output. Prints, and returns an exit code. */
+int bake_many(const struct bake_job *model, const char *const *inputs, size_t count, bool json);
 
 #endif

@@ -104,6 +104,66 @@ enum chain_status bake_out_write(struct bake_out *out, uint64_t offset, const vo
 	return CHAIN_OK;
 }
 
+/* The kernel's own copy is not to be had between all files: then the bytes come this way. */
+static ssize_t copy_by_hand(int from_fd, int to_fd, uint64_t from, uint64_t to, size_t count)
+{
+	char buf[65536];
+	const ssize_t got = pread(from_fd, buf, count < sizeof(buf) ? count : sizeof(buf), (off_t)from);
+
+	return got > 0 ? pwrite(to_fd, buf, (size_t)got, (off_t)to) : got;
+}
+
+static ssize_t copy_some(int from_fd, int to_fd, uint64_t from, uint64_t to, size_t count)
+{
+	off_t in = (off_t)from, at = (off_t)to;
+	const ssize_t copied = copy_file_range(from_fd, &in, to_fd, &at, count, 0);
+
+	if (copied >= 0 || (errno != EXDEV && errno != EINVAL && errno != EOPNOTSUPP && errno != ENOSYS))
+		return copied;
+	return copy_by_hand(from_fd, to_fd, from, to, count);
+}
+
+enum chain_status bake_out_flush(struct bake_out *out, struct chain_error *err)
+{
+	enum { PIECE = 1 << 27 };
+	struct bake_copy *copy = &out->copy;
+
+	while (copy->count > 0) {
+		const size_t piece = copy->count < PIECE ? (size_t)copy->count : PIECE;
+		const ssize_t copied = copy_some(copy->fd, out->fd, copy->from, copy->to, piece);
+
+		if (copied < 0 && errno == EINTR)
+			continue;
+		if (copied < 0)
+			return io(out->path, errno, err);
+		if (copied == 0)
+			return chain_fail(err, CHAIN_E_BAKE_CHANGED, out->path,
+					  "the image baked before it became shorter", 0, 0, 0, 0);
+		copy->from += (uint64_t)copied;
+		copy->to += (uint64_t)copied;
+		copy->count -= (uint64_t)copied;
+		out->written += (uint64_t)copied;
+		if (out->progress)
+			progress(out);
+	}
+	return CHAIN_OK;
+}
+
+enum chain_status bake_out_copy(struct bake_out *out, int fd, uint64_t from, uint64_t to, uint64_t count,
+				struct chain_error *err)
+{
+	struct bake_copy *copy = &out->copy;
+
+	if (copy->count > 0 && copy->fd == fd && copy->from + copy->count == from && copy->to + copy->count == to) {
+		copy->count += count;
+		return CHAIN_OK;
+	}
+	const enum chain_status status = bake_out_flush(out, err);
+
+	*copy = (struct bake_copy){fd, from, to, count};
+	return status;
+}
+
 static void finish(struct bake_out *out)
 {
 	if (out->progress && isatty(STDERR_FILENO) && out->shown.tv_sec != out->start.tv_sec)
@@ -117,7 +177,7 @@ static void finish(struct bake_out *out)
 	out->beside = NULL;
 }
 
-enum chain_status bake_out_commit(struct bake_out *out, struct chain_error *err)
+enum chain_status bake_out_commit(struct bake_out *out, int *out_fd, struct chain_error *err)
 {
 	const mode_t mask = umask(0);
 	int number = 0;
@@ -125,12 +185,16 @@ enum chain_status bake_out_commit(struct bake_out *out, struct chain_error *err)
 	(void)umask(mask);
 	if (fchmod(out->fd, 0666 & ~mask) < 0)
 		number = errno;
-	if (close(out->fd) < 0 && !number)
+	if (out_fd)
+		*out_fd = out->fd;
+	else if (close(out->fd) < 0 && !number)
 		number = errno;
 	out->fd = -1;
 	if (!number && rename(out->beside, out->path) < 0)
 		number = errno;
 	if (number) {
+		if (out_fd)
+			(void)close(*out_fd);
 		bake_out_drop(out);
 		return io(out->path, number, err);
 	}

@@ -26,12 +26,13 @@ static enum chain_status no_memory(const char *subject, uint64_t bytes, struct c
 	return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, bytes, 0, 0, 0);
 }
 
-enum chain_status bake_tree_init(struct bake_tree *tree, const char *output, struct chain_error *err)
+enum chain_status bake_tree_init(struct bake_tree *tree, const char *output, struct bake_share *share,
+				 struct chain_error *err)
 {
 	const char *epoch = getenv("SOURCE_DATE_EPOCH");
 	struct stat about;
 
-	*tree = (struct bake_tree){.fd = -1};
+	*tree = (struct bake_tree){.fd = -1, .share = share};
 	if (output && stat(output, &about) == 0) {
 		tree->skip_dev = about.st_dev;
 		tree->skip_ino = about.st_ino;
@@ -166,11 +167,13 @@ static enum chain_status add(struct bake_tree *tree, char *path, char *host, boo
 	node->spec.size_bytes = (uint64_t)about.st_size;
 	node->spec.align_bytes = file->align_bytes;
 	node->spec.reserve_bytes = file->reserve_bytes;
-	node->dev = about.st_dev;
-	node->ino = about.st_ino;
 	node->many_names = about.st_nlink > 1;
-	node->mtime = about.st_mtim;
-	node->ctime = about.st_ctim;
+	node->identity = bake_identity_of(&about);
+	node->known = tree->share ? bake_share_find(tree->share, &node->identity) : NULL;
+	if (node->known) {
+		memcpy(node->sha256, node->known->sha256, sizeof(node->sha256));
+		node->spec.sha256 = node->sha256;
+	}
 	return CHAIN_OK;
 }
 
@@ -237,10 +240,10 @@ static int by_inode(const void *a, const void *b)
 {
 	const struct bake_node *x = *(struct bake_node *const *)a, *y = *(struct bake_node *const *)b;
 
-	if (x->dev != y->dev)
-		return x->dev < y->dev ? -1 : 1;
-	if (x->ino != y->ino)
-		return x->ino < y->ino ? -1 : 1;
+	if (x->identity.dev != y->identity.dev)
+		return x->identity.dev < y->identity.dev ? -1 : 1;
+	if (x->identity.ino != y->identity.ino)
+		return x->identity.ino < y->identity.ino ? -1 : 1;
 	return strcmp(x->path, y->path);
 }
 
@@ -282,7 +285,8 @@ static void hard_links_find(struct bake_tree *tree)
 
 		if (!node->many_names || node->spec.type != FS_REGULAR)
 			continue;
-		if (first && first->dev == node->dev && first->ino == node->ino) {
+		if (first && first->identity.dev == node->identity.dev &&
+		    first->identity.ino == node->identity.ino) {
 			node->spec.hard_link = first->path;
 			node->spec.size_bytes = 0;
 		} else {
@@ -303,7 +307,7 @@ static enum chain_status twins_hash(struct bake_tree *tree, struct chain_error *
 		const uint64_t size = node->spec.size_bytes;
 		struct chain_sha256 ctx;
 
-		if (node->spec.type != FS_REGULAR || size == 0 ||
+		if (node->spec.type != FS_REGULAR || size == 0 || node->spec.sha256 ||
 		    !((i > 0 && tree->v[i - 1]->spec.size_bytes == size) ||
 		      (i + 1 < tree->count && tree->v[i + 1]->spec.size_bytes == size)))
 			continue;
@@ -343,6 +347,23 @@ enum chain_status bake_tree_finish(struct bake_tree *tree, struct chain_error *e
 	return CHAIN_OK;
 }
 
+void bake_tree_share(const struct bake_tree *tree, int fd)
+{
+	bool room = true; /* without memory for it the next bake reads the file again, that is all */
+
+	bake_share_start(tree->share, fd);
+	for (size_t i = 0; room && i < tree->count; i++) {
+		const struct bake_node *node = tree->v[i];
+		struct bake_known known = {.identity = node->identity, .offset = node->image_offset};
+
+		if (!node->host || node->spec.type != FS_REGULAR || node->spec.hard_link || !node->spec.size_bytes)
+			continue;
+		memcpy(known.sha256, node->sha256, sizeof(known.sha256));
+		room = bake_share_add(tree->share, &known);
+	}
+	bake_share_finish(tree->share);
+}
+
 static enum chain_status file_open(struct bake_tree *tree, const struct bake_node *node, struct chain_error *err)
 {
 	struct stat about;
@@ -353,8 +374,9 @@ static enum chain_status file_open(struct bake_tree *tree, const struct bake_nod
 	tree->fd = open(node->host, O_RDONLY | O_CLOEXEC);
 	if (tree->fd < 0 || fstat(tree->fd, &about) < 0)
 		return io(node->host, errno, err);
-	if ((uint64_t)about.st_size != node->spec.size_bytes || about.st_mtim.tv_sec != node->mtime.tv_sec ||
-	    about.st_mtim.tv_nsec != node->mtime.tv_nsec)
+	const struct bake_identity now = bake_identity_of(&about);
+
+	if (!bake_identity_same(&now, &node->identity))
 		return chain_fail(err, CHAIN_E_BAKE_CHANGED, node->host,
 				  "its size or time is another than a moment ago", 0, 0, 0, 0);
 	return CHAIN_OK;

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { MESSAGE_BYTES = 2 * CHAIN_SUBJECT_BYTES + 512 };
+
 const char *cmd_style(FILE *to, enum cmd_style style)
 {
 	static const char *const CODES[] = {
@@ -49,8 +51,10 @@ int cmd_usage(const char *command, const char *format, ...)
 	return CMD_USAGE;
 }
 
-static json_t *error_json(const struct chain_error *err, const char *message, int code)
+json_t *cmd_error_json(const struct chain_error *err, int code)
 {
+	char message[MESSAGE_BYTES];
+	chain_error_format(err, message, sizeof(message));
 	json_t *numbers = json_array();
 	for (size_t i = 0; i < CHAIN_ERROR_NUMBERS; i++)
 		json_array_append_new(numbers, json_integer((json_int_t)err->number[i]));
@@ -64,14 +68,14 @@ static json_t *error_json(const struct chain_error *err, const char *message, in
 
 int cmd_error_print(const struct chain_error *err, bool json, int code)
 {
-	char message[2 * CHAIN_SUBJECT_BYTES + 512];
+	char message[MESSAGE_BYTES];
 	chain_error_format(err, message, sizeof(message));
 	const char *hint = chain_status_hint(err->status);
 	cmd_warn("%s%s%s", cmd_style(stderr, CMD_RED), message, cmd_style(stderr, CMD_PLAIN));
 	if (*hint)
 		fprintf(stderr, "  hint: %s\n", hint);
 	if (json)
-		cmd_json_print(error_json(err, message, code));
+		cmd_json_print(cmd_error_json(err, code));
 	return code;
 }
 
@@ -93,6 +97,13 @@ void cmd_error_in_file(struct chain_error *err, const char *path)
 bool cmd_json_print(json_t *doc)
 {
 	bool good = doc && json_dumpf(doc, stdout, JSON_INDENT(2)) == 0 && putchar('\n') != EOF;
+	json_decref(doc);
+	return good;
+}
+
+bool cmd_json_line(json_t *doc)
+{
+	bool good = doc && json_dumpf(doc, stdout, JSON_COMPACT) == 0 && putchar('\n') != EOF && fflush(stdout) == 0;
 	json_decref(doc);
 	return good;
 }

@@ -115,6 +115,8 @@ bool cmd_address_parse(const char *text, uint64_t *out); /* "0x…" or decimal *
 /* stderr gets "kchain: MESSAGE" and, where there is one, "  hint: …". With `json`, stdout gets one object besides:
  * {"error": {"slug", "message", "subject", "detail", "numbers", "hint"}, "exit": code}. Returns `code`. */
 int cmd_error_print(const struct chain_error *err, bool json, int code);
+/* That object; new. */
+json_t *cmd_error_json(const struct chain_error *err, int code);
 /* The same for the usual case, CMD_REFUSED. */
 int cmd_refuse(const struct chain_error *err, bool json);
 /* Puts the file in front of a subject that names a place inside it ("a.json: steps[0].boot"). */
@@ -124,6 +126,8 @@ void cmd_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Prints a document and a newline to stdout, indented; steals the reference. False when it could not be written. */
 bool cmd_json_print(json_t *doc);
+/* The same on one line, at once. */
+bool cmd_json_line(json_t *doc);
 
 /* Escape sequences; "" unless `to` is a terminal, TERM is not "dumb" and NO_COLOR is unset or empty. */
 enum cmd_style { CMD_PLAIN, CMD_BOLD, CMD_DIM, CMD_RED, CMD_GREEN, CMD_YELLOW, CMD_CYAN };

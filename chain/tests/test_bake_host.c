@@ -237,12 +237,142 @@ static void memory_is_checked(void **state)
 	assert_int_equal(unlink(at("out/image.elf")), 0);
 }
 
+static void bake_shared(const char *output, struct bake_share *share, struct cmd_file *out)
+{
+	char from[256], to[256];
+	struct chain_error err = {0};
+
+	(void)snprintf(from, sizeof(from), "%s", at("in"));
+	(void)snprintf(to, sizeof(to), "%s", at(output));
+	struct bake_job job = job_of(from, to);
+
+	job.share = share;
+	assert_int_equal(bake_job_run(&job, &err), CHAIN_OK);
+	bake_job_free(&job);
+	assert_int_equal(cmd_file_load(at(output), 0, out, &err), CHAIN_OK);
+}
+
+static const uint8_t *baked_bytes(struct cmd_file *file, const char *path, uint64_t *out_count)
+{
+	uint8_t digest[CHAIN_SHA256_BYTES];
+	struct chain_image image;
+	const uint8_t *bytes;
+
+	assert_int_equal(chain_image_open(&image, file->bytes, file->bytes_count, NULL), CHAIN_OK);
+	assert_int_equal(chain_image_file(&image, path, &bytes, out_count, digest, NULL), CHAIN_OK);
+	return bytes;
+}
+
+/* The second image is made of the first: what was done to that one shows, and what was done to a file shows too. */
+static void shared_files_come_from_the_image_before(void **state)
+{
+	(void)state;
+	struct bake_share share;
+	struct cmd_file one, two, three;
+	struct chain_image image;
+	struct chain_error err = {0};
+	uint64_t count;
+
+	put_text("in/own", "mine\n");
+	bake_share_init(&share);
+	bake_shared("out/1.elf", &share, &one);
+	assert_int_equal(share.good_count, 1);
+	assert_int_equal(share.count, 4);
+	const uint64_t where = (uint64_t)(baked_bytes(&one, "/d/one", &count) - one.bytes);
+
+	assert_int_equal(pwrite(share.fd, "T", 1, (off_t)where), 1);
+	put_text("in/own", "changed\n");
+	bake_shared("out/2.elf", &share, &two);
+	assert_int_equal(share.good_count, 1);
+	assert_int_equal(share.count, 5); /* a new file in the old one's place */
+	assert_memory_equal(baked_bytes(&two, "/own", &count), "changed\n", 8);
+	assert_int_equal(two.bytes[where], 'T');
+	assert_int_equal(chain_image_open(&image, two.bytes, two.bytes_count, &err), CHAIN_OK);
+	assert_int_equal(chain_image_verify(&image, NULL, NULL, &err), CHAIN_E_IMAGE_DIGEST);
+	assert_string_equal(err.subject, "/d/hard");
+	bake_share_free(&share);
+	bake_shared("out/3.elf", NULL, &three);
+	assert_int_equal(three.bytes_count, two.bytes_count);
+	assert_int_equal(memcmp(three.bytes, two.bytes, where), 0);
+	assert_int_equal(memcmp(three.bytes + where + 1, two.bytes + where + 1, two.bytes_count - where - 1), 0);
+	cmd_file_free(&one);
+	cmd_file_free(&two);
+	cmd_file_free(&three);
+	assert_int_equal(unlink(at("out/1.elf")) | unlink(at("out/2.elf")) | unlink(at("out/3.elf")) | unlink(at("in/own")), 0);
+}
+
+static void short_image_before_is_an_error(void **state)
+{
+	(void)state;
+	struct bake_share share;
+	struct cmd_file one;
+	struct chain_error err = {0};
+	char from[256], to[256];
+
+	bake_share_init(&share);
+	bake_shared("out/1.elf", &share, &one);
+	cmd_file_free(&one);
+	assert_int_equal(ftruncate(share.fd, 4096), 0);
+	(void)snprintf(from, sizeof(from), "%s", at("in"));
+	(void)snprintf(to, sizeof(to), "%s", at("out/2.elf"));
+	struct bake_job job = job_of(from, to);
+
+	job.share = &share;
+	assert_int_equal(bake_job_run(&job, &err), CHAIN_E_BAKE_CHANGED);
+	assert_string_equal(err.subject, to);
+	bake_job_free(&job);
+	bake_share_free(&share);
+	assert_int_equal(unlink(at("out/1.elf")), 0);
+	assert_int_equal(access(to, F_OK), -1);
+}
+
+/* Many files, so that the table grows and is sorted; an inode whose file is another now is not known. */
+static void shared_files_are_known_by_all_of_their_identity(void **state)
+{
+	(void)state;
+	enum { MANY = 1000 };
+	struct bake_share share;
+	struct bake_known file = {.identity = {.dev = 1, .size = 5, .mtime = {7, 8}, .ctime = {9, 10}}};
+
+	bake_share_init(&share);
+	bake_share_start(&share, -1);
+	for (unsigned i = 0; i < 2 * MANY; i++) {
+		file.identity.ino = i * 7919 % MANY + 1;
+		file.offset = file.identity.ino;
+		assert_true(bake_share_add(&share, &file));
+	}
+	bake_share_finish(&share);
+	assert_int_equal(share.count, MANY);
+	for (unsigned i = 1; i <= MANY; i++) {
+		file.identity.ino = i;
+		const struct bake_known *known = bake_share_find(&share, &file.identity);
+
+		assert_non_null(known);
+		assert_int_equal(known->offset, i);
+	}
+	struct bake_identity other[6];
+
+	for (size_t i = 0; i < 6; i++)
+		other[i] = file.identity;
+	other[0].dev++, other[1].ino++, other[2].size++, other[3].mtime.tv_nsec++, other[4].ctime.tv_sec++,
+	    other[5].ctime.tv_nsec--;
+	for (size_t i = 0; i < 6; i++)
+		assert_null(bake_share_find(&share, &other[i]));
+	bake_share_start(&share, -1);
+	bake_share_finish(&share);
+	assert_int_equal(bake_share_find(&share, &file.identity)->offset, 0);
+	bake_share_free(&share);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(folder_with_one_kernel),	 cmocka_unit_test(refusals_leave_nothing),
 	    cmocka_unit_test(pipes_are_refused_by_name), cmocka_unit_test(damaged_child_is_refused),
 	    cmocka_unit_test(no_room_leaves_nothing),	 cmocka_unit_test(memory_is_checked),
+	    cmocka_unit_test(shared_files_come_from_the_image_before),
+	    cmocka_unit_test(short_image_before_is_an_error),
+	    cmocka_unit_test(shared_files_are_known_by_all_of_their_identity),
 	};
 
 	return cmocka_run_group_tests(tests, make_tree, remove_tree);
