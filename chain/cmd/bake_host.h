@@ -22,10 +22,10 @@ struct bake_node {
 	char *path, *host, *target;
 	char *text; /* owned bytes; null: read `host` */
 	uint8_t sha256[CHAIN_SHA256_BYTES];
-	struct bake_identity identity; /* of a file */
+	struct bake_identity identity;	/* of a file */
 	const struct bake_known *known; /* what an earlier bake of this run found of it; null: nothing */
-	uint64_t image_offset;	       /* where it came to lie */
-	bool many_names; /* more than one hard link */
+	uint64_t image_offset;		/* where it came to lie */
+	bool many_names;		/* more than one hard link */
 };
 
 struct bake_tree {
@@ -35,8 +35,8 @@ struct bake_tree {
 	dev_t skip_dev; /* the output of an earlier run is no input */
 	ino_t skip_ino;
 	struct bake_share *share; /* borrowed; null: this bake stands alone */
-	struct fs_spec *specs; /* made by bake_tree_finish */
-	int fd;		       /* the file being read; -1: none */
+	struct fs_spec *specs;	  /* made by bake_tree_finish */
+	int fd;			  /* the file being read; -1: none */
 	const struct bake_node *reading;
 };
 

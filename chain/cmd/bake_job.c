@@ -39,7 +39,8 @@ static enum chain_status place_file(void *ctx, const struct fs_spec *spec, uint6
 	if (!*out_placed)
 		return CHAIN_OK;
 	memcpy(out_sha256, known->sha256, CHAIN_SHA256_BYTES);
-	/* whole blocks, so that the file system may share them; what follows the file in its last one is zero there too */
+	/* whole blocks, so that the file system may share them; what follows the file in its last one is zero there too
+	 */
 	return bake_out_copy(&streams->out, streams->tree.share->fd, known->offset, offset, blocks, err);
 }
 

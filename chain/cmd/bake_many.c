@@ -20,7 +20,8 @@ struct many {
 	bool json;
 };
 
-/* FOLDER/INPUT.elf: the name of the pipeline's file without ".json", or of the folder that is baked. Null: no memory. */
+/* FOLDER/INPUT.elf: the name of the pipeline's file without ".json", or of the folder that is baked. Null: no memory.
+ */
 static char *output_of(const char *folder, const char *input)
 {
 	const bool here = strcmp(input, ".") == 0 || strcmp(input, "..") == 0;

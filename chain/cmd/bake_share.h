@@ -1,9 +1,9 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: what one bake leaves for the next ones of the same run, so that a file which many images have in common is read,
- * hashed and looked at once: digests of files, where they lie in the image baked last, and which kernels were found
- * good. Grows with the number of different files, not with their sizes or the number of images.
+/* Owns: what one bake leaves for the next ones of the same run, so that a file which many images have in common is
+ * read, hashed and looked at once: digests of files, where they lie in the image baked last, and which kernels were
+ * found good. Grows with the number of different files, not with their sizes or the number of images.
  *
  * A file counts as the same while device, inode, size and both times are. What is shared is copied out of the last
  * image, where it has the digest that was seen, and not out of the file: an image is whole even where that guess is
@@ -33,7 +33,7 @@ struct bake_known {
 };
 
 struct bake_share {
-	int fd; /* the image baked last; -1: none */
+	int fd;			  /* the image baked last; -1: none */
 	struct bake_known *known; /* the first `sorted` by device and inode, the others new */
 	size_t count, sorted, room;
 	struct bake_good {

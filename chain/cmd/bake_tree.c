@@ -285,8 +285,7 @@ static void hard_links_find(struct bake_tree *tree)
 
 		if (!node->many_names || node->spec.type != FS_REGULAR)
 			continue;
-		if (first && first->identity.dev == node->identity.dev &&
-		    first->identity.ino == node->identity.ino) {
+		if (first && first->identity.dev == node->identity.dev && first->identity.ino == node->identity.ino) {
 			node->spec.hard_link = first->path;
 			node->spec.size_bytes = 0;
 		} else {

@@ -283,8 +283,8 @@ static void placing_gives_the_same_bytes(void **state)
 	(void)state;
 	static char big[10000];
 	uint8_t digest[32];
-	struct fs_spec specs[] = {file_spec("/a", "1"), file_spec("/b/c", big),     link_spec("/l", "b/c"),
-				  file_spec("/e", ""),  file_spec("/f", "hello\n"), file_spec("/g", "2")};
+	struct fs_spec specs[] = {file_spec("/a", "1"), file_spec("/b/c", big),	    link_spec("/l", "b/c"),
+				  file_spec("/e", ""),	file_spec("/f", "hello\n"), file_spec("/g", "2")};
 	struct chain_bake_result result;
 	struct sink sink = {0};
 

@@ -298,7 +298,8 @@ static void shared_files_come_from_the_image_before(void **state)
 	cmd_file_free(&one);
 	cmd_file_free(&two);
 	cmd_file_free(&three);
-	assert_int_equal(unlink(at("out/1.elf")) | unlink(at("out/2.elf")) | unlink(at("out/3.elf")) | unlink(at("in/own")), 0);
+	assert_int_equal(
+	    unlink(at("out/1.elf")) | unlink(at("out/2.elf")) | unlink(at("out/3.elf")) | unlink(at("in/own")), 0);
 }
 
 static void short_image_before_is_an_error(void **state)
@@ -367,9 +368,12 @@ static void shared_files_are_known_by_all_of_their_identity(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(folder_with_one_kernel),	 cmocka_unit_test(refusals_leave_nothing),
-	    cmocka_unit_test(pipes_are_refused_by_name), cmocka_unit_test(damaged_child_is_refused),
-	    cmocka_unit_test(no_room_leaves_nothing),	 cmocka_unit_test(memory_is_checked),
+	    cmocka_unit_test(folder_with_one_kernel),
+	    cmocka_unit_test(refusals_leave_nothing),
+	    cmocka_unit_test(pipes_are_refused_by_name),
+	    cmocka_unit_test(damaged_child_is_refused),
+	    cmocka_unit_test(no_room_leaves_nothing),
+	    cmocka_unit_test(memory_is_checked),
 	    cmocka_unit_test(shared_files_come_from_the_image_before),
 	    cmocka_unit_test(short_image_before_is_an_error),
 	    cmocka_unit_test(shared_files_are_known_by_all_of_their_identity),
