@@ -11,7 +11,9 @@
 #include "stage/cpu.h"
 #include "stage/devices.h"
 #include "stage/pages.h"
+#include "stage/judge.h"
 #include "stage/report.h"
+#include "stage/run_fanout.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -53,30 +55,6 @@ static void skip(const struct chain_step *step, const struct chain_prepared *pre
 
 /* --- calls --- */
 
-/* What a kernel left in its mailbox as an entry of `results`; never null unless memory ran out. */
-static json_t *judge(const struct stage_call_result *got, bool *good)
-{
-	char reason[160];
-	*good = false;
-	if (got->outcome == STAGE_CALL_TIMED_OUT)
-		return chain_result_entry("timeout", -1, NULL, "it did not return in time");
-	if (got->outcome == STAGE_CALL_FAULTED) {
-		snprintf(reason, sizeof(reason), "%s at 0x%" PRIx64 ", address 0x%" PRIx64 ", error code 0x%" PRIx64,
-			 stage_vector_name(got->vector), got->rip, got->address, got->error_code);
-		return chain_result_entry("fault", -1, NULL, reason);
-	}
-	if (got->mailbox_claimed > STAGE_CALL_MAILBOX_BYTES) {
-		snprintf(reason, sizeof(reason), "a result of %" PRIu64 " bytes; the mailbox has %d", got->mailbox_claimed,
-			 STAGE_CALL_MAILBOX_BYTES);
-		return chain_result_entry("failed", got->exit, NULL, reason);
-	}
-	json_t *result = got->mailbox ? chain_json_any(got->mailbox, got->mailbox_bytes) : NULL;
-	if (got->mailbox && !result)
-		return chain_result_entry("failed", got->exit, NULL, "the result is not JSON, or nested too deep");
-	*good = got->exit == 0;
-	return chain_result_entry(*good ? "ok" : "failed", got->exit, result, *good ? NULL : "its exit status is not 0");
-}
-
 static enum chain_status call_once(struct stage_run *run, const struct chain_step *step, const struct chain_prepared *prepared,
 				   bool *good, struct chain_error *err)
 {
@@ -90,15 +68,10 @@ static enum chain_status call_once(struct stage_run *run, const struct chain_ste
 	enum chain_status status = stage_call(&request, &got, err);
 	if (status)
 		return status;
-	json_t *entry = judge(&got, good);
+	json_t *entry = stage_judge(step, &got, good);
 	free(got.mailbox);
 	if (!entry || json_object_set_new(run->results, step->name, entry))
 		return chain_fail(err, CHAIN_E_NO_MEMORY, step->name, NULL, got.mailbox_bytes, 0, 0, 0);
-	if (*good && step->expect == CHAIN_EXPECT_RESULT && !chain_result_contains(json_object_get(entry, "result"), step->expect_result)) {
-		*good = false;
-		json_object_set_new(entry, "status", json_string("failed"));
-		json_object_set_new(entry, "reason", json_string("the result is not the expected one"));
-	}
 	const char *reason = json_string_value(json_object_get(entry, "reason"));
 	stage_say("result", "%s  %s%s%s", step->name, json_string_value(json_object_get(entry, "status")), reason ? ": " : "",
 		  reason ? reason : "");
@@ -112,7 +85,8 @@ static enum chain_status call_once(struct stage_run *run, const struct chain_ste
 static enum stage_end take_call(struct stage_run *run, const struct chain_step *step, struct chain_error *err)
 {
 	bool good = false;
-	for (uint64_t attempt = 0; !good && attempt <= step->retries; attempt++) {
+	uint64_t retries = step->fanout.kind == CHAIN_FANOUT_NONE ? step->retries : 0; /* a fan-out retries single kernels */
+	for (uint64_t attempt = 0; !good && attempt <= retries; attempt++) {
 		struct chain_link link = this_link(run);
 		struct chain_prepared prepared;
 		enum chain_status status = chain_step_prepare(&link, step, &prepared, err);
@@ -124,7 +98,8 @@ static enum stage_end take_call(struct stage_run *run, const struct chain_step *
 			return STAGE_END_OK;
 		}
 		announce(step, &prepared);
-		status = call_once(run, step, &prepared, &good, err);
+		status = step->fanout.kind == CHAIN_FANOUT_NONE ? call_once(run, step, &prepared, &good, err) :
+			 stage_run_fanout(run, step, &prepared, &good, err);
 		chain_prepared_free(&prepared);
 		if (status)
 			return STAGE_END_FAILED;

@@ -16,6 +16,8 @@ enum chain_status chain_config_strings(const json_t *value, char ***out, size_t 
 
 enum chain_status chain_config_read_step(const json_t *value, struct chain_step *step, struct chain_json_path *path, struct chain_error *err) CHAIN_MUST_CHECK;
 void chain_config_free_step(struct chain_step *step);
+/* Row of a step: `into` is the struct chain_step. */
+enum chain_status chain_config_read_fanout(const json_t *value, void *into, struct chain_json_path *path, struct chain_error *err);
 /* Rows of the top table: `into` is the struct chain_config. */
 enum chain_status chain_config_read_files(const json_t *value, void *into, struct chain_json_path *path, struct chain_error *err);
 enum chain_status chain_config_read_net(const json_t *value, void *into, struct chain_json_path *path, struct chain_error *err);

@@ -270,6 +270,7 @@ static const struct chain_json_key step_keys[] = {
 	{ "memory", step_memory, false },
 	{ "timeout", step_timeout, false },
 	{ "retries", step_retries, false },
+	{ "fanout", chain_config_read_fanout, false },
 	{ "expect", step_expect, false },
 	{ "on_error", step_on_error, false },
 };
@@ -278,7 +279,7 @@ static const struct chain_json_key step_keys[] = {
 static enum chain_status check_kind(const json_t *value, const struct chain_step *step, struct chain_json_path *path,
 				    struct chain_error *err)
 {
-	static const char *const call_only[] = { "memory", "timeout", "retries", NULL };
+	static const char *const call_only[] = { "memory", "timeout", "retries", "fanout", NULL };
 	static const char *const boot_only[] = { "modules", "handoff", "fs", NULL };
 	bool call = step->kind == CHAIN_STEP_CALL;
 	for (const char *const *key = call ? boot_only : call_only; *key; key++) {
@@ -334,6 +335,8 @@ void chain_config_free_step(struct chain_step *step)
 	free(step->expect_console);
 	json_decref(step->expect_result);
 	json_decref(step->when);
+	json_decref(step->fanout.list);
+	free(step->fanout.path);
 	if (step->fallback)
 		chain_config_free_step(step->fallback);
 	free(step->fallback);

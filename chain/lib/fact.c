@@ -89,9 +89,22 @@ static enum chain_certainty state_certainty(const struct chain_config *config, c
 		return CHAIN_FACT_MAYBE; /* this is what was received: our own is being made */
 	if (!value || json_is_null(value) || chain_template_may_be_null(value))
 		return CHAIN_FACT_MAYBE;
-	if (use == CHAIN_FACT_IN_TEXT && !json_is_string(value) && !json_is_integer(value) && !json_is_boolean(value))
+	bool text = use != CHAIN_FACT_IN_STATE && use != CHAIN_FACT_IN_WHEN;
+	if (text && !json_is_string(value) && !json_is_integer(value) && !json_is_boolean(value))
 		return CHAIN_FACT_UNKNOWN;
 	return CHAIN_FACT_ALWAYS;
+}
+
+static enum chain_certainty self_certainty(const char *rest, enum chain_fact_use use)
+{
+	static const char *const own[] = { "index", "count", "attempt", NULL };
+	if (!strcmp(rest, "step"))
+		return CHAIN_FACT_ALWAYS;
+	if (use != CHAIN_FACT_IN_FANOUT && use != CHAIN_FACT_IN_EACH)
+		return CHAIN_FACT_UNKNOWN;
+	if (!strcmp(rest, "input") || !strncmp(rest, "input.", 6))
+		return use == CHAIN_FACT_IN_EACH && !rest[5] ? CHAIN_FACT_ALWAYS : CHAIN_FACT_MAYBE;
+	return one_of(rest, own) ? CHAIN_FACT_ALWAYS : CHAIN_FACT_UNKNOWN;
 }
 
 enum chain_certainty chain_fact_certainty(const struct chain_config *config, const char *fact, enum chain_fact_use use)
@@ -107,7 +120,7 @@ enum chain_certainty chain_fact_certainty(const struct chain_config *config, con
 	if (!strcmp(name.text, "block"))
 		return block_certainty(config, rest);
 	if (!strcmp(name.text, "self"))
-		return strcmp(rest, "step") ? CHAIN_FACT_UNKNOWN : CHAIN_FACT_ALWAYS;
+		return self_certainty(rest, use);
 	if (!strcmp(name.text, "platform"))
 		return !strcmp(rest, "cpus") || !strcmp(rest, "door") ? CHAIN_FACT_ALWAYS : CHAIN_FACT_MAYBE;
 	if (!strcmp(name.text, "state"))

@@ -4,6 +4,7 @@
 #include "chain/step.h"
 
 #include "chain/fact.h"
+#include "chain/fanout.h"
 #include "chain/template.h"
 
 #include <stdlib.h>
@@ -101,6 +102,13 @@ static enum chain_status make_plan(const struct chain_link *link, const struct c
 	return chain_plan_build(&request, &out->plan, err);
 }
 
+/* Where each kernel of a fan-out has arguments of its own, there are none in common. */
+static enum chain_status expand_args(const struct chain_step *step, struct chain_prepared *out, struct chain_error *err)
+{
+	bool differ = step->fanout.kind != CHAIN_FANOUT_NONE && chain_fanout_args_differ(step->args);
+	return chain_template_expand(differ ? "" : step->args, out->handoff, step->name, &out->args, err);
+}
+
 enum chain_status chain_step_prepare(const struct chain_link *link, const struct chain_step *step, struct chain_prepared *out,
 				     struct chain_error *err)
 {
@@ -115,7 +123,7 @@ enum chain_status chain_step_prepare(const struct chain_link *link, const struct
 	if (!status)
 		status = finish_handoff(out, err);
 	if (!status)
-		status = chain_template_expand(step->args, out->handoff, step->name, &out->args, err);
+		status = expand_args(step, out, err);
 	if (!status)
 		status = open_modules(link, step, out, err);
 	if (!status && step->kind == CHAIN_STEP_BOOT)

@@ -133,11 +133,24 @@ static enum chain_status check_when(const struct chain_step *step, const struct 
 	return CHAIN_OK;
 }
 
+/* Each kernel of a fan-out knows more of itself. */
+static enum chain_fact_use use_in(const struct chain_step *step)
+{
+	switch (step->fanout.kind) {
+	case CHAIN_FANOUT_NONE:
+		return CHAIN_FACT_IN_TEXT;
+	case CHAIN_FANOUT_EACH:
+		return CHAIN_FACT_IN_EACH;
+	default:
+		return CHAIN_FACT_IN_FANOUT;
+	}
+}
+
 static enum chain_status check_step(const struct chain_step *step, const struct chain_config *config, struct chain_error *err)
 {
 	enum chain_status status = check_when(step, config, err);
 	if (!status)
-		status = chain_template_check(step->args, config, step->name, err);
+		status = check_text(step->args, config, use_in(step), step->name, err);
 	for (size_t i = 0; !status && i < step->module_count; i++)
 		status = chain_template_check(step->modules[i].string, config, step->name, err);
 	return status;
@@ -184,7 +197,7 @@ static enum chain_status append_value(struct text *text, const struct piece *pie
 {
 	char number[32];
 	const char *plain = json_string_value(value);
-	bool good = plain && strlen(plain) < 1024;
+	bool good = plain && strlen(plain) < CHAIN_TEMPLATE_FACT_BYTES;
 	for (const char *c = plain; good && *c; c++)
 		good = (unsigned char)*c >= 0x20 && *c != 0x7f;
 	if (json_is_integer(value)) {

@@ -113,11 +113,17 @@ static uint64_t ticks_to_us(uint64_t ticks)
 	return ticks / hz * 1000000 + ticks % hz * 1000000 / hz;
 }
 
+uint64_t stage_clock_us_at(uint64_t ticks)
+{
+	uint64_t origin = origin_tsc ? origin_tsc : stage_boot.entry_tsc;
+	return ticks > origin ? ticks_to_us(ticks - origin) : 0;
+}
+
 uint64_t stage_clock_us(void)
 {
 	if (stage_boot.call)
 		return stage_service(KCHAIN_SERVICE_CLOCK, 0, 0);
-	return ticks_to_us(stage_rdtsc() - (origin_tsc ? origin_tsc : stage_boot.entry_tsc));
+	return stage_clock_us_at(stage_rdtsc());
 }
 
 uint64_t stage_deadline_after_us(uint64_t us)

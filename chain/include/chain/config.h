@@ -57,6 +57,23 @@ struct chain_config_module {
 enum chain_step_kind { CHAIN_STEP_CALL, CHAIN_STEP_BOOT };
 enum chain_expect { CHAIN_EXPECT_ENTERED, CHAIN_EXPECT_SUCCESS, CHAIN_EXPECT_CONSOLE, CHAIN_EXPECT_RESULT };
 enum chain_on_error { CHAIN_ON_ERROR_HALT, CHAIN_ON_ERROR_REBOOT, CHAIN_ON_ERROR_CONTINUE, CHAIN_ON_ERROR_BOOT };
+
+enum { CHAIN_FANOUT_MAX = 65536 };
+enum chain_fanout_kind { CHAIN_FANOUT_NONE, CHAIN_FANOUT_COUNT, CHAIN_FANOUT_LIST, CHAIN_FANOUT_EACH, CHAIN_FANOUT_SLICES };
+
+/* "fanout" of a call step: the call is made many times, side by side. */
+struct chain_config_fanout {
+	enum chain_fanout_kind kind; /* CHAIN_FANOUT_NONE: an ordinary call */
+	uint64_t count;              /* all but CHAIN_FANOUT_EACH */
+	json_t *list;                /* CHAIN_FANOUT_LIST: owned */
+	char *path;                  /* "fs:/…": CHAIN_FANOUT_EACH (a pattern), CHAIN_FANOUT_SLICES */
+	bool at_byte;                /* slices end anywhere, not at the end of a line */
+	uint64_t concurrency;        /* 0: as many as there are processors for */
+	unsigned require_percent; uint64_t require_count; /* one of them; percent 0: the count */
+	bool stop;                   /* nothing more is started after a kernel has failed for good */
+	bool mute;                   /* the kernels' console text is dropped */
+};
+
 enum chain_config_handoff { CHAIN_CONFIG_HANDOFF_LAST, CHAIN_CONFIG_HANDOFF_FIRST, CHAIN_CONFIG_HANDOFF_NONE };
 
 struct chain_step {
@@ -72,6 +89,7 @@ struct chain_step {
 	char *handoff_string;   /* begins with "kchain-handoff" unless handoff_at is none */
 	bool fs_keep;           /* boot */
 	uint64_t memory_bytes, timeout_us, retries; /* call */
+	struct chain_config_fanout fanout; /* call */
 	enum chain_expect expect;
 	char *expect_console;   /* CHAIN_EXPECT_CONSOLE */
 	json_t *expect_result;  /* CHAIN_EXPECT_RESULT; owned */

@@ -8,7 +8,7 @@
 
 #include "chain/config.h"
 
-enum { CHAIN_TEMPLATE_MAX_BYTES = 64 * 1024 };
+enum { CHAIN_TEMPLATE_MAX_BYTES = 64 * 1024, CHAIN_TEMPLATE_FACT_BYTES = 1024 /* room for one value */ };
 
 /* CHAIN_E_TEMPLATE_SYNTAX, _UNKNOWN, _NO_DEFAULT; `where` is the place in the pipeline. */
 enum chain_status chain_template_check(const char *text, const struct chain_config *config, const char *where,

@@ -12,6 +12,8 @@
 
 /* Microseconds since the first link's entry; since this kernel's own where nothing is known of a first one. */
 uint64_t stage_clock_us(void);
+/* The same clock at TSC value `ticks`, not before that entry. */
+uint64_t stage_clock_us_at(uint64_t ticks);
 /* A handoff says when the first link was entered and, if `hz` is not 0, how fast the counter goes. False, and nothing changed: that
  * entry would lie ahead of this one, so the counter is another. A rate that no processor has is ignored. */
 bool stage_clock_continue(uint64_t first_entry_tsc, uint64_t hz);

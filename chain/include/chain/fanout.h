@@ -1,0 +1,54 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Owns: what a fan-out means: which kernels it has and what each gets (docs/PIPELINE.md), the handoff's text for each, and what their
+ * results come to. The stage and `kchain plan` use the same code.
+ * Must not know: processors, windows, when anything runs. */
+#ifndef CHAIN_FANOUT_H
+#define CHAIN_FANOUT_H
+
+#include "chain/config.h"
+#include "chain/image.h"
+
+/* The kernels of a step, in order: what each has as `self.input`, as JSON text; null where the step gives none. */
+struct chain_fanout_set {
+	char **inputs; /* owned */
+	size_t count;
+};
+
+/* Lists the kernels. Files that "each" and "slices" name are read from `image`, their digests checked. CHAIN_E_FANOUT_EMPTY when a pattern
+ * matches nothing, CHAIN_E_LIMIT above CHAIN_FANOUT_MAX, those of image.h and fs.h. */
+enum chain_status chain_fanout_expand(const struct chain_step *step, const struct chain_image *image, struct chain_fanout_set *out,
+				      struct chain_error *err) CHAIN_MUST_CHECK;
+void chain_fanout_set_free(struct chain_fanout_set *set);
+
+/* The texts that each kernel gets, made from the step's handoff once: only `self` differs. */
+struct chain_fanout_texts {
+	const struct chain_fanout_set *set; /* borrowed */
+	const char *args;                   /* borrowed: as in the pipeline */
+	json_t *handoff;                    /* owned: for arguments that depend on the kernel */
+	char *head; size_t head_bytes;      /* owned: all up to `self`'s last member of the step */
+	char *text, *text_args;             /* owned: of the last kernel asked for */
+	size_t room_bytes;
+	bool args_differ;
+	const char *step;                   /* borrowed */
+};
+
+/* `handoff` is the step's, as chain_step_prepare makes it, `args` its expanded arguments where they are the same for all (see
+ * chain_fanout_args_differ). */
+enum chain_status chain_fanout_texts_make(const struct chain_step *step, const struct chain_fanout_set *set, const json_t *handoff,
+					  const char *args, struct chain_fanout_texts *out, struct chain_error *err) CHAIN_MUST_CHECK;
+void chain_fanout_texts_free(struct chain_fanout_texts *texts);
+/* Handoff (terminated) and arguments of one kernel; borrowed until the next call. */
+enum chain_status chain_fanout_text(struct chain_fanout_texts *texts, size_t index, unsigned attempt, const char **out_handoff,
+				    size_t *out_bytes, const char **out_args, struct chain_error *err) CHAIN_MUST_CHECK;
+/* Bytes that both can take up at most, terminators included. */
+size_t chain_fanout_text_bytes(const struct chain_fanout_texts *texts);
+
+/* Whether `args` names {{self.index}}, {{self.count}}, {{self.attempt}} or {{self.input…}}. */
+bool chain_fanout_args_differ(const char *args);
+
+/* How many of `count` kernels must end well for the step to be a success. */
+size_t chain_fanout_required(const struct chain_config_fanout *fanout, size_t count);
+
+#endif

@@ -1,0 +1,191 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Which kernels a fan-out has. */
+
+#include "chain/fanout.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { SOURCE_PREFIX = 3 }; /* "fs:" */
+
+static enum chain_status no_memory(const char *subject, uint64_t bytes, struct chain_error *err)
+{
+	return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, bytes, 0, 0, 0);
+}
+
+/* Steals `value`, which is null when memory ran out. */
+static enum chain_status add_input(struct chain_fanout_set *set, json_t *value, const char *subject, struct chain_error *err)
+{
+	char *text = value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+	json_decref(value);
+	if (!text)
+		return no_memory(subject, 0, err);
+	set->inputs[set->count++] = text;
+	return CHAIN_OK;
+}
+
+static enum chain_status make_room(struct chain_fanout_set *set, size_t count, const char *subject, struct chain_error *err)
+{
+	set->inputs = calloc(count, sizeof(*set->inputs));
+	return set->inputs ? CHAIN_OK : no_memory(subject, count * sizeof(*set->inputs), err);
+}
+
+static enum chain_status expand_list(const struct chain_step *step, struct chain_fanout_set *out, struct chain_error *err)
+{
+	enum chain_status status = CHAIN_OK;
+	for (size_t i = 0; !status && i < step->fanout.count; i++)
+		status = add_input(out, json_incref(json_array_get(step->fanout.list, i)), step->name, err);
+	return status;
+}
+
+/* '*' any characters, '?' one byte; a leading dot is matched by a dot only, as in a shell. */
+static bool matches(const char *pattern, const char *name, size_t name_bytes)
+{
+	const char *star = NULL, *end = name + name_bytes, *resume = name;
+	if (name_bytes && *name == '.' && *pattern != '.')
+		return false;
+	while (name < end) {
+		if (*pattern == '*') {
+			star = ++pattern;
+			resume = name;
+		} else if (*pattern && (*pattern == '?' || *pattern == *name)) {
+			pattern++;
+			name++;
+		} else if (star) {
+			pattern = star;
+			name = ++resume;
+		} else {
+			return false;
+		}
+	}
+	while (*pattern == '*')
+		pattern++;
+	return !*pattern;
+}
+
+struct listing {
+	const struct chain_step *step;
+	const struct chain_image *image;
+	struct chain_fanout_set *out;
+	const char *pattern;           /* the last component */
+	size_t folder_bytes;           /* of the path, up to and with the last slash */
+	size_t room;
+};
+
+static enum chain_status add_file(struct listing *l, const char *name, size_t name_bytes, struct chain_error *err)
+{
+	char path[CHAIN_IMAGE_PATH_BYTES + SOURCE_PREFIX];
+	uint8_t sha256[CHAIN_SHA256_BYTES];
+	const uint8_t *bytes;
+	uint64_t count;
+	if (l->folder_bytes + name_bytes >= sizeof(path))
+		return chain_fail(err, CHAIN_E_LIMIT, l->step->name, NULL, l->folder_bytes + name_bytes, sizeof(path) - 1, 0, 0);
+	memcpy(path, l->step->fanout.path, l->folder_bytes);
+	memcpy(path + l->folder_bytes, name, name_bytes);
+	path[l->folder_bytes + name_bytes] = '\0';
+	enum chain_status status = chain_image_file(l->image, path + SOURCE_PREFIX, &bytes, &count, sha256, err);
+	if (status)
+		return status;
+	json_t *value = json_string(path);
+	if (!value)
+		return chain_fail(err, CHAIN_E_FANOUT_NAME, l->step->name, NULL, l->out->count, 0, 0, 0);
+	return add_input(l->out, value, l->step->name, err);
+}
+
+static enum chain_status visit(void *ctx, const struct fs_dirent *entry, struct chain_error *err)
+{
+	struct listing *l = ctx;
+	if ((entry->type != FS_REGULAR && entry->type != FS_SYMLINK) || !matches(l->pattern, entry->name, entry->name_bytes))
+		return CHAIN_OK;
+	if (l->out->count == CHAIN_FANOUT_MAX)
+		return chain_fail(err, CHAIN_E_LIMIT, l->step->name, NULL, CHAIN_FANOUT_MAX + 1, CHAIN_FANOUT_MAX, 0, 0);
+	if (l->out->count == l->room) {
+		size_t room = 2 * l->room + 16;
+		char **grown = realloc(l->out->inputs, room * sizeof(*grown));
+		if (!grown)
+			return no_memory(l->step->name, room * sizeof(*grown), err);
+		l->out->inputs = grown;
+		l->room = room;
+	}
+	return add_file(l, entry->name, entry->name_bytes, err);
+}
+
+static enum chain_status expand_each(const struct chain_step *step, const struct chain_image *image, struct chain_fanout_set *out,
+				     struct chain_error *err)
+{
+	const char *slash = strrchr(step->fanout.path, '/');
+	struct listing l = { .step = step, .image = image, .out = out, .pattern = slash + 1,
+			     .folder_bytes = (size_t)(slash + 1 - step->fanout.path) };
+	struct fs_node folder;
+	char path[CHAIN_IMAGE_PATH_BYTES];
+	if (l.folder_bytes - SOURCE_PREFIX >= sizeof(path))
+		return chain_fail(err, CHAIN_E_LIMIT, step->name, NULL, l.folder_bytes, sizeof(path), 0, 0);
+	memcpy(path, step->fanout.path + SOURCE_PREFIX, l.folder_bytes - SOURCE_PREFIX);
+	path[l.folder_bytes - SOURCE_PREFIX] = '\0';
+	enum chain_status status = fs_lookup(&image->fs, path, true, &folder, err);
+	if (!status)
+		status = fs_read_dir(&image->fs, &folder, visit, &l, err);
+	if (!status && !out->count)
+		return chain_fail(err, CHAIN_E_FANOUT_EMPTY, step->name, step->fanout.path, 0, 0, 0, 0);
+	return status;
+}
+
+static enum chain_status expand_slices(const struct chain_step *step, const struct chain_image *image, struct chain_fanout_set *out,
+				       struct chain_error *err)
+{
+	const struct chain_config_fanout *fanout = &step->fanout;
+	uint8_t sha256[CHAIN_SHA256_BYTES];
+	const uint8_t *bytes;
+	uint64_t size, begin = 0;
+	enum chain_status status = chain_image_file(image, fanout->path + SOURCE_PREFIX, &bytes, &size, sha256, err);
+	for (uint64_t i = 1; !status && i <= fanout->count; i++) {
+		uint64_t end = size / fanout->count * i + size % fanout->count * i / fanout->count;
+		if (end < begin)
+			end = begin;
+		if (!fanout->at_byte && end < size && end > begin && bytes[end - 1] != '\n') {
+			const uint8_t *line = memchr(bytes + end, '\n', size - end);
+			end = line ? (uint64_t)(line + 1 - bytes) : size;
+		}
+		status = add_input(out, json_pack("{s:s, s:I, s:I}", "file", fanout->path, "offset", (json_int_t)begin, "bytes",
+						  (json_int_t)(end - begin)), step->name, err);
+		begin = end;
+	}
+	return status;
+}
+
+enum chain_status chain_fanout_expand(const struct chain_step *step, const struct chain_image *image, struct chain_fanout_set *out,
+				      struct chain_error *err)
+{
+	const struct chain_config_fanout *fanout = &step->fanout;
+	*out = (struct chain_fanout_set){ 0 };
+	bool listed = fanout->kind == CHAIN_FANOUT_LIST || fanout->kind == CHAIN_FANOUT_SLICES;
+	enum chain_status status = listed ? make_room(out, fanout->count, step->name, err) : CHAIN_OK;
+	if (!status && fanout->kind == CHAIN_FANOUT_EACH)
+		status = expand_each(step, image, out, err);
+	else if (!status && fanout->kind == CHAIN_FANOUT_SLICES)
+		status = expand_slices(step, image, out, err);
+	else if (!status && fanout->kind == CHAIN_FANOUT_LIST)
+		status = expand_list(step, out, err);
+	else if (!status)
+		out->count = fanout->count;
+	if (status)
+		chain_fanout_set_free(out);
+	return status;
+}
+
+void chain_fanout_set_free(struct chain_fanout_set *set)
+{
+	for (size_t i = 0; set->inputs && i < set->count; i++)
+		free(set->inputs[i]);
+	free(set->inputs);
+	*set = (struct chain_fanout_set){ 0 };
+}
+
+size_t chain_fanout_required(const struct chain_config_fanout *fanout, size_t count)
+{
+	if (fanout->require_percent)
+		return (count * fanout->require_percent + 99) / 100;
+	return fanout->require_count < count ? fanout->require_count : count;
+}

@@ -1,0 +1,116 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* What each kernel of a fan-out gets to read. The handoff is dumped once; a kernel's own is that text and a few members more, so a thousand
+ * of them cost little. */
+
+#include "chain/fanout.h"
+#include "chain/handoff.h"
+#include "chain/template.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { OWN_BYTES = 96 }; /* index, count and attempt with their names and punctuation */
+
+bool chain_fanout_args_differ(const char *args)
+{
+	static const char *const facts[] = { "index", "count", "attempt", "input" };
+	for (const char *at = args; (at = strstr(at, "{{self.")); at += 7)
+		for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++)
+			if (!strncmp(at + 7, facts[i], strlen(facts[i])))
+				return true;
+	return false;
+}
+
+static const char *input_of(const struct chain_fanout_set *set, size_t index) { return set->inputs ? set->inputs[index] : NULL; }
+
+/* `{…,"self":{…` : the step's own members of `self`, and room for the kernel's. */
+static enum chain_status make_head(struct chain_fanout_texts *t, struct chain_error *err)
+{
+	json_t *rest = json_copy(t->handoff);
+	const json_t *self = json_object_get(t->handoff, "self");
+	int bad = rest ? json_object_del(rest, "self") : -1;
+	char *text = bad ? NULL : json_dumps(rest, JSON_COMPACT), *own = self ? json_dumps(self, JSON_COMPACT) : NULL;
+	json_decref(rest);
+	t->head = text && own ? malloc(strlen(text) + strlen(own) + 16) : NULL;
+	if (t->head)
+		t->head_bytes = (size_t)sprintf(t->head, "%.*s,\"self\":%.*s", (int)strlen(text) - 1, text, (int)strlen(own) - 1, own);
+	free(text);
+	free(own);
+	return t->head ? CHAIN_OK : chain_fail(err, CHAIN_E_NO_MEMORY, "handoff", NULL, 0, 0, 0, 0);
+}
+
+enum chain_status chain_fanout_texts_make(const struct chain_step *step, const struct chain_fanout_set *set, const json_t *handoff,
+					  const char *args, struct chain_fanout_texts *out, struct chain_error *err)
+{
+	size_t longest = 0;
+	*out = (struct chain_fanout_texts){ .set = set, .step = step->name, .args_differ = chain_fanout_args_differ(step->args),
+					    .args = step->args, .handoff = json_copy((json_t *)(uintptr_t)handoff) };
+	enum chain_status status = out->handoff ? make_head(out, err) : chain_fail(err, CHAIN_E_NO_MEMORY, "handoff", NULL, 0, 0, 0, 0);
+	for (size_t i = 0; i < set->count && set->inputs; i++)
+		longest = strlen(set->inputs[i]) > longest ? strlen(set->inputs[i]) : longest;
+	out->room_bytes = out->head_bytes + OWN_BYTES + longest;
+	if (!status && out->room_bytes > CHAIN_HANDOFF_MAX_BYTES)
+		status = chain_fail(err, CHAIN_E_LIMIT, "handoff", NULL, out->room_bytes, CHAIN_HANDOFF_MAX_BYTES, 0, 0);
+	if (!status) {
+		out->text = malloc(out->room_bytes);
+		out->text_args = out->args_differ ? NULL : strdup(args);
+		if (!out->text || (!out->args_differ && !out->text_args))
+			status = chain_fail(err, CHAIN_E_NO_MEMORY, "handoff", NULL, out->room_bytes, 0, 0, 0);
+		else
+			memcpy(out->text, out->head, out->head_bytes);
+	}
+	if (status)
+		chain_fanout_texts_free(out);
+	return status;
+}
+
+void chain_fanout_texts_free(struct chain_fanout_texts *t)
+{
+	json_decref(t->handoff);
+	free(t->head);
+	free(t->text);
+	free(t->text_args);
+	*t = (struct chain_fanout_texts){ 0 };
+}
+
+size_t chain_fanout_text_bytes(const struct chain_fanout_texts *t)
+{
+	size_t args = strlen(t->args_differ ? t->args : t->text_args);
+	for (const char *fact = t->args; t->args_differ && (fact = strstr(fact, "{{")); fact += 2)
+		args += CHAIN_TEMPLATE_FACT_BYTES;
+	return t->room_bytes + args + 1;
+}
+
+static enum chain_status expand_args(struct chain_fanout_texts *t, size_t index, unsigned attempt, struct chain_error *err)
+{
+	const char *input = input_of(t->set, index);
+	json_t *self = json_copy(json_object_get(t->handoff, "self"));
+	int bad = self ? 0 : -1;
+	bad = bad || json_object_set_new(self, "index", json_integer((json_int_t)index)) ||
+	      json_object_set_new(self, "count", json_integer((json_int_t)t->set->count)) ||
+	      json_object_set_new(self, "attempt", json_integer((json_int_t)attempt)) ||
+	      (input && json_object_set_new(self, "input", json_loads(input, JSON_DECODE_ANY, NULL)));
+	if (bad || json_object_set_new(t->handoff, "self", self))
+		return chain_fail(err, CHAIN_E_NO_MEMORY, t->step, NULL, 0, 0, 0, 0);
+	free(t->text_args);
+	t->text_args = NULL;
+	return chain_template_expand(t->args, t->handoff, t->step, &t->text_args, err);
+}
+
+enum chain_status chain_fanout_text(struct chain_fanout_texts *t, size_t index, unsigned attempt, const char **out_handoff,
+				    size_t *out_bytes, const char **out_args, struct chain_error *err)
+{
+	const char *input = input_of(t->set, index);
+	enum chain_status status = t->args_differ ? expand_args(t, index, attempt, err) : CHAIN_OK;
+	if (status)
+		return status;
+	int own = snprintf(t->text + t->head_bytes, t->room_bytes - t->head_bytes, ",\"index\":%zu,\"count\":%zu,\"attempt\":%u%s%s}}",
+			   index, t->set->count, attempt, input ? ",\"input\":" : "", input ? input : "");
+	*out_handoff = t->text;
+	*out_bytes = t->head_bytes + (size_t)own;
+	*out_args = t->text_args;
+	return CHAIN_OK;
+}

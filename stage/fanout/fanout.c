@@ -1,0 +1,352 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* The boot processor's side: feeds the workers, collects what they did, takes back those whose time is up. */
+
+#include "stage/fanout.h"
+
+#include "stage/clock.h"
+#include "stage/processors.h"
+#include "stage/ticker.h"
+#include "worker.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { PROGRESS_US = 100000, PARK_US = 1000000 };
+
+struct fanout {
+	const struct stage_fanout *order;
+	const struct stage_fanout_client *client;
+	struct worker **workers;
+	uint32_t count;
+	bool own;              /* one worker, on this processor */
+	atomic_bool boot_waits;
+	uint64_t timeout_ticks, progress_ticks;
+};
+
+static struct worker_entry *entry(struct worker *w, uint32_t sequence) { return &w->entries[sequence % WORKER_ENTRIES]; }
+static uint32_t state_of(const struct worker_entry *e) { return atomic_load_explicit(&e->state, memory_order_acquire); }
+
+/* --- making and freeing --- */
+
+static void free_worker(struct worker *w)
+{
+	if (!w)
+		return;
+	for (size_t i = 0; i < WORKER_ENTRIES; i++) {
+		free(w->entries[i].texts);
+		free(w->entries[i].mailbox);
+	}
+	if (w->run.window.phys)
+		stage_call_window_free(&w->run.window);
+	free(w);
+}
+
+static enum chain_status make_worker(struct fanout *f, uint32_t processor, struct worker **out, struct chain_error *err)
+{
+	const struct stage_call_request *request = &f->order->request;
+	struct worker *w = calloc(1, sizeof(*w));
+	bool ok = w;
+	for (size_t i = 0; ok && i < WORKER_ENTRIES; i++) {
+		w->entries[i].texts = malloc(request->text_bytes);
+		w->entries[i].mailbox = malloc(STAGE_CALL_MAILBOX_BYTES);
+		ok = w->entries[i].texts && w->entries[i].mailbox;
+	}
+	enum chain_status status = ok ? stage_call_window_make(request, &w->run.window, err) :
+		chain_fail(err, CHAIN_E_NO_MEMORY, request->subject, NULL, sizeof(*w) + WORKER_ENTRIES * request->text_bytes, 0, 0, 0);
+	if (status) {
+		free_worker(w);
+		return status;
+	}
+	w->run.window.wipe = true;
+	w->request = request;
+	w->processor = processor;
+	w->boot_waits = &f->boot_waits;
+	worker_prepare(w, f->own ? f->client : NULL);
+	*out = w;
+	return CHAIN_OK;
+}
+
+/* As many as asked for; where nobody asked for a number, as many as there is memory for. */
+static enum chain_status make_workers(struct fanout *f, uint32_t wanted, struct chain_error *err)
+{
+	f->workers = calloc(wanted, sizeof(*f->workers));
+	if (!f->workers)
+		return chain_fail(err, CHAIN_E_NO_MEMORY, f->order->request.subject, NULL, wanted * sizeof(*f->workers), 0, 0, 0);
+	for (uint32_t i = 0; i < wanted; i++) {
+		struct chain_error why = { 0 };
+		enum chain_status status = make_worker(f, f->own ? 0 : i + 1, &f->workers[i], &why);
+		if (status && (!i || f->order->concurrency)) {
+			*err = why;
+			return status;
+		}
+		if (status)
+			break;
+		f->count = i + 1;
+	}
+	return CHAIN_OK;
+}
+
+static void stop_worker(struct worker *w)
+{
+	atomic_store(&w->stop, true);
+	stage_processor_wake(w->processor);
+	uint64_t deadline = stage_deadline_after_us(PARK_US);
+	while (!stage_processor_is_parked(w->processor) && !stage_deadline_passed(deadline))
+		stage_pause();
+	if (!stage_processor_is_parked(w->processor))
+		stage_processor_take_back(w->processor);
+}
+
+static void end(struct fanout *f)
+{
+	for (uint32_t i = 0; f->workers && i < f->count; i++) {
+		if (!f->own && !f->workers[i]->lost)
+			stop_worker(f->workers[i]);
+		free_worker(f->workers[i]);
+	}
+	free(f->workers);
+}
+
+/* --- feeding --- */
+
+static void wake_if_waiting(struct fanout *f, struct worker *w)
+{
+	if (!f->own && atomic_load(&w->waits))
+		stage_processor_wake(w->processor);
+}
+
+static bool feed(struct fanout *f, struct worker *w)
+{
+	struct stage_fanout_task task;
+	struct worker_entry *e = entry(w, w->fill);
+	if (!f->client->next(f->client->ctx, &task))
+		return false;
+	memcpy(e->texts, task.handoff, task.handoff_bytes);
+	strcpy(e->texts + task.handoff_bytes, task.args); /* text_bytes bounds both */
+	e->handoff_bytes = task.handoff_bytes;
+	e->turn = (struct stage_fanout_turn){ .index = task.index, .attempt = task.attempt };
+	atomic_store_explicit(&e->started, 0, memory_order_relaxed);
+	w->fill++;
+	atomic_store(&e->state, ENTRY_READY);
+	wake_if_waiting(f, w);
+	return true;
+}
+
+/* A task that waits behind a long turn goes to a worker that has nothing to do. */
+static bool move_task(struct fanout *f, struct worker *idle)
+{
+	for (uint32_t i = 0; i < f->count; i++) {
+		struct worker *w = f->workers[i];
+		struct worker_entry *from = entry(w, w->fill - 1), *to = entry(idle, idle->fill);
+		uint32_t ready = ENTRY_READY;
+		if (w == idle || w->fill == w->collected || (!w->lost && w->fill - w->collected < 2) ||
+		    !atomic_compare_exchange_strong(&from->state, &ready, ENTRY_EMPTY))
+			continue;
+		w->fill--;
+		char *texts = to->texts;
+		to->texts = from->texts;
+		from->texts = texts;
+		to->handoff_bytes = from->handoff_bytes;
+		to->turn = from->turn;
+		atomic_store_explicit(&to->started, 0, memory_order_relaxed);
+		idle->fill++;
+		atomic_store(&to->state, ENTRY_READY);
+		wake_if_waiting(f, idle);
+		return true;
+	}
+	return false;
+}
+
+/* Everybody gets a first task before anybody gets one in advance. */
+static bool feed_all(struct fanout *f)
+{
+	bool fed = false, more = true;
+	for (uint32_t depth = 1; depth <= WORKER_ENTRIES; depth++) {
+		for (uint32_t i = 0; i < f->count; i++) {
+			struct worker *w = f->workers[i];
+			if (w->lost || w->fill - w->collected >= depth)
+				continue;
+			more = more && feed(f, w);
+			fed = fed || more;
+			if (!more && w->fill == w->collected)
+				fed = move_task(f, w) || fed;
+		}
+	}
+	return fed;
+}
+
+/* --- collecting --- */
+
+static bool collect(struct fanout *f, struct worker *w)
+{
+	bool any = atomic_load_explicit(&w->text_written, memory_order_acquire) != w->text_read;
+	uint32_t fill = w->fill;
+	bool done = w->collected != fill && state_of(entry(w, w->collected)) == ENTRY_DONE;
+	worker_drain(w, f->client); /* all of a turn's text was there before it was done */
+	while (done) {
+		struct worker_entry *e = entry(w, w->collected);
+		f->client->done(f->client->ctx, &e->turn);
+		atomic_store(&e->state, ENTRY_EMPTY);
+		w->collected++;
+		any = true;
+		done = false; /* the next one's text may have come since */
+	}
+	return any;
+}
+
+/* The worker's processor stands still now. What it was doing is over; what it had not begun stays. */
+static void settle(struct worker *w)
+{
+	bool ended = false;
+	w->at = w->fill;
+	for (uint32_t s = w->collected; s != w->fill; s++) {
+		struct worker_entry *e = entry(w, s);
+		if (state_of(e) == ENTRY_RUNNING && !ended && atomic_load(&e->started)) {
+			e->turn.result = (struct stage_call_result){ .outcome = STAGE_CALL_TIMED_OUT };
+			e->turn.end_ticks = stage_rdtsc();
+			e->turn.processor = w->processor;
+			e->turn.window_phys = w->run.window.phys;
+			atomic_store(&e->state, ENTRY_DONE);
+			ended = true;
+		} else if (state_of(e) == ENTRY_RUNNING) {
+			atomic_store(&e->state, ENTRY_READY);
+		}
+		if (state_of(e) == ENTRY_READY && w->at == w->fill)
+			w->at = s;
+	}
+}
+
+static void take_back(struct worker *w)
+{
+	w->lost = !stage_processor_take_back(w->processor);
+	settle(w);
+	w->run.window.wipe = true; /* it may have been stopped while clearing it */
+	atomic_store(&w->waits, false);
+	if (!w->lost)
+		stage_processor_give(w->processor, worker_main, w);
+}
+
+static bool is_overdue(const struct fanout *f, struct worker *w)
+{
+	for (uint32_t s = w->collected; s != w->fill; s++) {
+		struct worker_entry *e = entry(w, s);
+		uint64_t started = atomic_load_explicit(&e->started, memory_order_acquire), now = stage_rdtsc();
+		if (state_of(e) == ENTRY_RUNNING && started && now > started && now - started > f->timeout_ticks)
+			return true;
+	}
+	return false;
+}
+
+static uint32_t running(const struct fanout *f)
+{
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < f->count; i++)
+		count += f->workers[i]->fill - f->workers[i]->collected;
+	return count;
+}
+
+static bool all_lost(const struct fanout *f)
+{
+	for (uint32_t i = 0; i < f->count; i++)
+		if (!f->workers[i]->lost)
+			return false;
+	return true;
+}
+
+/* --- the loop --- */
+
+static void wait(struct fanout *f)
+{
+	bool news = false;
+	atomic_store(&f->boot_waits, true);
+	for (uint32_t i = 0; i < f->count && !news; i++) {
+		struct worker *w = f->workers[i];
+		news = atomic_load(&w->text_written) != w->text_read ||
+		       (w->collected != w->fill && state_of(entry(w, w->collected)) == ENTRY_DONE);
+	}
+	if (!news)
+		stage_idle();
+	atomic_store(&f->boot_waits, false);
+}
+
+static void report_progress(struct fanout *f)
+{
+	uint64_t now = stage_rdtsc();
+	if (now < f->progress_ticks)
+		return;
+	f->progress_ticks = stage_deadline_after_us(PROGRESS_US);
+	f->client->progress(f->client->ctx, running(f));
+}
+
+static enum chain_status run_on_others(struct fanout *f, struct chain_error *err)
+{
+	for (uint32_t i = 0; i < f->count; i++)
+		stage_processor_give(f->workers[i]->processor, worker_main, f->workers[i]);
+	for (;;) {
+		bool news = feed_all(f);
+		for (uint32_t i = 0; i < f->count; i++) {
+			news = collect(f, f->workers[i]) || news;
+			if (!f->workers[i]->lost && is_overdue(f, f->workers[i])) {
+				take_back(f->workers[i]);
+				news = true;
+			}
+		}
+		report_progress(f);
+		if (news)
+			continue;
+		if (!running(f))
+			return CHAIN_OK;
+		if (all_lost(f))
+			return chain_fail(err, CHAIN_E_FANOUT_LOST, f->order->request.subject, NULL, f->count, 0, 0, 0);
+		wait(f);
+	}
+}
+
+/* The time is watched by the ticker's interrupts here. */
+static void run_here(struct fanout *f)
+{
+	struct worker *w = f->workers[0];
+	stage_ticker_start();
+	while (feed(f, w)) {
+		w->run.ticks_left = stage_ticker_periods(f->order->request.timeout_us);
+		worker_turn(w);
+		collect(f, w);
+		report_progress(f);
+	}
+	stage_ticker_stop();
+}
+
+static uint32_t worker_count(const struct stage_fanout *order, uint32_t processors)
+{
+	uint32_t others = processors > 1 ? processors - 1 : 1;
+	return order->concurrency && order->concurrency < others ? order->concurrency : others;
+}
+
+enum chain_status stage_fanout_run(const struct stage_fanout *order, const struct stage_fanout_client *client,
+				   struct stage_fanout_machine *out, struct chain_error *err)
+{
+	struct fanout f = { .order = order, .client = client };
+	*out = (struct stage_fanout_machine){ 0 };
+	enum chain_status status = stage_processors_start(&out->processors, &out->processors_failed, err);
+	if (status)
+		return status;
+	f.own = out->processors == 1;
+	f.timeout_ticks = stage_deadline_after_us(order->request.timeout_us) - stage_rdtsc();
+	stage_call_run_init();
+	status = make_workers(&f, worker_count(order, out->processors), err);
+	if (!status) {
+		out->workers = f.count;
+		out->window_bytes = f.workers[0]->run.window.bytes;
+		out->private_bytes = f.workers[0]->run.window.used;
+		if (f.own)
+			run_here(&f);
+		else
+			status = run_on_others(&f, err);
+	}
+	for (uint32_t i = 0; i < f.count; i++)
+		out->processors_failed += f.workers[i]->lost;
+	end(&f);
+	return status;
+}

@@ -1,0 +1,58 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Owns: what the boot processor and one worker share: entries to be worked off in turn, and the kernels' text.
+ * Must not know: where tasks come from. */
+#ifndef STAGE_FANOUT_WORKER_H
+#define STAGE_FANOUT_WORKER_H
+
+#include "stage/call_run.h"
+#include "stage/fanout.h"
+
+#include <stdatomic.h>
+
+enum {
+	WORKER_ENTRIES = 2,          /* one being worked off, one waiting */
+	WORKER_TEXT_BYTES = 8192,    /* a power of two */
+};
+
+enum worker_state { ENTRY_EMPTY, ENTRY_READY, ENTRY_RUNNING, ENTRY_DONE };
+
+/* EMPTY -> READY by the boot processor, READY -> RUNNING -> DONE by the worker, DONE -> EMPTY by the boot processor. Who makes
+ * the next change owns the rest. A READY one may be taken back to EMPTY. */
+struct worker_entry {
+	_Atomic uint32_t state;
+	struct stage_fanout_turn turn;
+	_Atomic uint64_t started;    /* TSC when the kernel was entered; 0: not yet */
+	char *texts;                 /* handoff, then the terminated arguments */
+	uint64_t handoff_bytes;
+	char *mailbox;               /* STAGE_CALL_MAILBOX_BYTES */
+};
+
+struct worker {
+	struct stage_call_run run;
+	const struct stage_call_request *request;
+	struct worker_entry entries[WORKER_ENTRIES];
+	uint32_t at;                 /* the worker's: which entry is next. Entries are numbered on and on, modulo WORKER_ENTRIES */
+	uint32_t fill, collected;    /* the boot processor's: which is filled next, which is collected next */
+	uint32_t processor;
+	bool lost;
+	atomic_bool stop, waits;
+	atomic_bool *boot_waits;
+	/* Text: kernel index, count, bytes; written by the worker, read by the boot processor. */
+	_Atomic uint64_t text_written, text_read;
+	uint8_t text[WORKER_TEXT_BYTES];
+	/* Where the boot processor is its own worker, text goes straight there. */
+	const struct stage_fanout_client *direct;
+};
+
+/* `direct`: where the boot processor is its own worker, who gets the text; else null. */
+void worker_prepare(struct worker *worker, const struct stage_fanout_client *direct);
+/* On the worker's processor, until `stop`. */
+void worker_main(void *worker);
+/* One READY entry, if there is one. */
+bool worker_turn(struct worker *worker);
+/* On the boot processor: hands over all text so far. */
+void worker_drain(struct worker *worker, const struct stage_fanout_client *client);
+
+#endif

@@ -1,0 +1,57 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Owns: many calls of one native kernel side by side: a worker on each processor but the first, with a window of its own that is used again
+ * and again, fed from a queue; on a machine with one processor, one after another on that one.
+ * Must not know: pipelines, JSON, what the kernels compute. */
+#ifndef STAGE_FANOUT_H
+#define STAGE_FANOUT_H
+
+#include "stage/call.h"
+
+/* What one turn gets, besides what all have in common. Texts are copied. */
+struct stage_fanout_task {
+	uint32_t index, attempt;
+	const char *handoff; uint64_t handoff_bytes;
+	const char *args;
+};
+
+struct stage_fanout_turn {
+	uint32_t index, attempt;
+	uint32_t processor;
+	uint64_t window_phys;
+	uint64_t start_ticks, end_ticks;
+	struct stage_call_result result; /* its mailbox is borrowed, and not terminated */
+};
+
+/* All of it is called on the boot processor. */
+struct stage_fanout_client {
+	/* The next turn to be taken; false: none at the moment (one that ends may bring another). Its texts must stay until the next call. */
+	bool (*next)(void *ctx, struct stage_fanout_task *out);
+	void (*done)(void *ctx, const struct stage_fanout_turn *turn);
+	/* Text that kernel `index` wrote, in pieces as they came. */
+	void (*text)(void *ctx, uint32_t index, const char *bytes, uint64_t count);
+	/* About every 100 ms. */
+	void (*progress)(void *ctx, uint32_t running);
+	void *ctx;
+};
+
+struct stage_fanout {
+	struct stage_call_request request; /* its handoff, args and index are not used; text_bytes bounds those of all tasks */
+	uint32_t concurrency;              /* workers at most; 0: as many as there are processors for */
+};
+
+/* What it was carried out with. */
+struct stage_fanout_machine {
+	uint32_t processors;        /* that can be used, the boot processor included */
+	uint32_t processors_failed; /* listed by the firmware, but did not start or come back */
+	uint32_t workers;
+	uint64_t window_bytes, private_bytes; /* of each worker: claimed; of that, in use when nothing has run yet, without free heap */
+};
+
+/* Returns when `next` has no more and every turn was told to `done`: each turn exactly once, whatever happened to it. Fails only before the
+ * first turn, as stage_call does, or when every processor it could use was lost. */
+enum chain_status stage_fanout_run(const struct stage_fanout *fanout, const struct stage_fanout_client *client,
+				   struct stage_fanout_machine *out, struct chain_error *err) CHAIN_MUST_CHECK;
+
+#endif
