@@ -11,6 +11,7 @@
 #include "stage/cpu.h"
 #include "stage/devices.h"
 #include "stage/pages.h"
+#include "stage/processors.h"
 #include "stage/judge.h"
 #include "stage/report.h"
 #include "stage/run_fanout.h"
@@ -134,6 +135,7 @@ static enum stage_end take_boot(struct stage_run *run, const struct chain_step *
 				     (json_int_t)prepared.plan.bytes_copied, "bytes_in_place",
 				     (json_int_t)prepared.plan.bytes_in_place));
 	stage_devices_quiesce();
+	stage_processors_stop();
 	stage_commit(&commit);
 }
 
