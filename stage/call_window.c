@@ -143,7 +143,7 @@ static enum chain_status add_stacks(struct stage_call_window *w, const struct st
 	struct chain_range virt;
 	w->virt_next = KCHAIN_WINDOW_VIRT;
 	for (size_t i = 0; i < STAGE_IST_COUNT; i++) {
-		enum chain_status status = add_piece(w, request, STAGE_IST_BYTES, STAGE_MAP_WRITE, &phys, &virt, err);
+		enum chain_status status = add_piece(w, request, STAGE_CALL_IST_BYTES, STAGE_MAP_WRITE, &phys, &virt, err);
 		if (status)
 			return status;
 		w->ist_top[i] = virt.end;
@@ -165,6 +165,41 @@ static enum chain_status add_heap(struct stage_call_window *w, const struct stag
 	w->visible[VISIBLE_HEAP] = (struct chain_range){ w->virt_next, w->virt_next + bytes };
 	note_piece(w, w->virt_next, phys, bytes, NULL, 0);
 	return map(w, request, w->virt_next, phys, bytes, STAGE_MAP_WRITE, err);
+}
+
+static uint64_t take_fs_table(void *ctx)
+{
+	struct stage_call_fs_table *table = ctx;
+	if (table->used == table->bytes)
+		return 0;
+	uint64_t phys = table->phys + table->used;
+	table->used += PAGE;
+	memset(stage_phys_to_virt(phys), 0, PAGE);
+	return phys;
+}
+
+bool stage_call_fs_table_make(struct chain_range fs, struct stage_call_fs_table *out)
+{
+	enum { LARGE = 2 * 1024 * 1024, OTHERS = 5 }; /* a root for the making, two levels, and small pages at both ends */
+	struct stage_table_pages pages = { .take = take_fs_table, .ctx = out };
+	uint64_t fs_bytes = page_up(chain_range_bytes(fs));
+	*out = (struct stage_call_fs_table){ .bytes = ((fs_bytes / LARGE / 512) + OTHERS) * PAGE };
+	if (!fs_bytes)
+		return true;
+	out->phys = stage_pages_alloc(out->bytes, PAGE, CHAIN_OWNER_HEAP);
+	if (!out->phys)
+		return false;
+	uint64_t root = take_fs_table(out);
+	if (stage_table_map(root, &pages, KCHAIN_FS_VIRT, fs.base, fs_bytes, 0))
+		out->root_entry = ((uint64_t *)stage_phys_to_virt(root))[(KCHAIN_FS_VIRT >> 39) & 511];
+	return out->root_entry;
+}
+
+void stage_call_fs_table_free(struct stage_call_fs_table *table)
+{
+	if (table->phys)
+		stage_pages_free(table->phys, table->bytes);
+	*table = (struct stage_call_fs_table){ 0 };
 }
 
 static uint64_t texts_bytes(const struct stage_call_request *request)
@@ -213,7 +248,9 @@ static enum chain_status add_block(struct stage_call_window *w, const struct sta
 	w->call_virt = virt.base;
 	if (!status)
 		status = add_texts(w, request, err);
-	if (!status && fs_bytes)
+	if (!status && fs_bytes && request->fs_table)
+		((uint64_t *)stage_phys_to_virt(w->root_phys))[(KCHAIN_FS_VIRT >> 39) & 511] = request->fs_table;
+	else if (!status && fs_bytes)
 		status = map(w, request, KCHAIN_FS_VIRT, request->fs.base, fs_bytes, 0, err);
 	if (!status)
 		status = add_heap(w, request, note, err);

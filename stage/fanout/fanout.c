@@ -18,6 +18,8 @@ enum { PROGRESS_US = 100000, PARK_US = 1000000 };
 struct fanout {
 	const struct stage_fanout *order;
 	const struct stage_fanout_client *client;
+	struct stage_call_request request;
+	struct stage_call_fs_table fs_table;
 	struct worker **workers;
 	uint32_t count;
 	bool own;              /* one worker, on this processor */
@@ -45,7 +47,7 @@ static void free_worker(struct worker *w)
 
 static enum chain_status make_worker(struct fanout *f, uint32_t processor, struct worker **out, struct chain_error *err)
 {
-	const struct stage_call_request *request = &f->order->request;
+	const struct stage_call_request *request = &f->request;
 	struct worker *w = calloc(1, sizeof(*w));
 	bool ok = w;
 	for (size_t i = 0; ok && i < WORKER_ENTRIES; i++) {
@@ -107,6 +109,7 @@ static void end(struct fanout *f)
 		free_worker(f->workers[i]);
 	}
 	free(f->workers);
+	stage_call_fs_table_free(&f->fs_table);
 }
 
 /* --- feeding --- */
@@ -327,7 +330,7 @@ static uint32_t worker_count(const struct stage_fanout *order, uint32_t processo
 enum chain_status stage_fanout_run(const struct stage_fanout *order, const struct stage_fanout_client *client,
 				   struct stage_fanout_machine *out, struct chain_error *err)
 {
-	struct fanout f = { .order = order, .client = client };
+	struct fanout f = { .order = order, .client = client, .request = order->request };
 	*out = (struct stage_fanout_machine){ 0 };
 	enum chain_status status = stage_processors_start(&out->processors, &out->processors_failed, err);
 	if (status)
@@ -335,6 +338,9 @@ enum chain_status stage_fanout_run(const struct stage_fanout *order, const struc
 	f.own = out->processors == 1;
 	f.timeout_ticks = stage_deadline_after_us(order->request.timeout_us) - stage_rdtsc();
 	stage_call_run_init();
+	if (!stage_call_fs_table_make(order->request.fs, &f.fs_table))
+		return chain_fail(err, CHAIN_E_NO_MEMORY, order->request.subject, NULL, f.fs_table.bytes, 0, 0, 0);
+	f.request.fs_table = f.fs_table.root_entry;
 	status = make_workers(&f, worker_count(order, out->processors), err);
 	if (!status) {
 		out->workers = f.count;

@@ -27,6 +27,7 @@ struct stage_call_request {
 	uint64_t window_bytes;     /* private memory; a multiple of 4096 */
 	uint64_t timeout_us;       /* more than 0 */
 	uint64_t text_bytes;       /* room for handoff and arguments of later calls in the same window; 0: this call's */
+	uint64_t fs_table;         /* root-level table that shows the filesystem already (stage_call_fs_table); 0: the window makes its own */
 	bool recycled;             /* the window is for more than one call */
 };
 
@@ -41,7 +42,7 @@ struct stage_call_result {
 	uint64_t ticks;            /* from dispatch to the processor's return */
 };
 
-enum { STAGE_CALL_MAILBOX_BYTES = 16 * 1024, STAGE_CALL_STACK_BYTES = 32 * 1024 };
+enum { STAGE_CALL_MAILBOX_BYTES = 16 * 1024, STAGE_CALL_STACK_BYTES = 32 * 1024, STAGE_CALL_IST_BYTES = 4096 };
 
 /* Fails (CHAIN_E_…) only before the kernel is entered: not native, another ABI, segments outside its range, too small a
  * window (says how much is missing), no memory. What the kernel does after that is in `out`, whose mailbox the caller frees. */

@@ -32,6 +32,14 @@ struct stage_call_window {
 	bool wipe;                 /* all of it is to be cleared before the next use, not only what was written to */
 };
 
+/* Tables that show the filesystem to many windows at once. 0 in `root_entry`: no memory. Free them when the last window is gone. */
+struct stage_call_fs_table {
+	uint64_t phys, bytes, used; /* memory of the tables */
+	uint64_t root_entry;        /* for stage_call_request's fs_table */
+};
+bool stage_call_fs_table_make(struct chain_range fs, struct stage_call_fs_table *out);
+void stage_call_fs_table_free(struct stage_call_fs_table *table);
+
 /* Claims and fills a window for the request. Nothing stays claimed after a failure. */
 enum chain_status stage_call_window_make(const struct stage_call_request *request, struct stage_call_window *out,
 					 struct chain_error *err) CHAIN_MUST_CHECK;
