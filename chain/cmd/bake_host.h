@@ -6,6 +6,7 @@
 #ifndef KCHAIN_BAKE_HOST_H
 #define KCHAIN_BAKE_HOST_H
 
+#include "bake_hash.h"
 #include "bake_share.h"
 #include "chain/config.h"
 #include "fs/write.h"
@@ -20,12 +21,13 @@
 struct bake_node {
 	struct fs_spec spec; /* borrows the strings below */
 	char *path, *host, *target;
-	char *text; /* owned bytes; null: read `host` */
+	char *text; /* owned bytes: made by us, or of a small file that was read already; null: read `host` */
 	uint8_t sha256[CHAIN_SHA256_BYTES];
 	struct bake_identity identity;	/* of a file */
 	const struct bake_known *known; /* what an earlier bake of this run found of it; null: nothing */
 	uint64_t image_offset;		/* where it came to lie */
 	bool many_names;		/* more than one hard link */
+	bool alike;			/* begins as another file of its size does */
 };
 
 struct bake_tree {
@@ -38,6 +40,8 @@ struct bake_tree {
 	struct fs_spec *specs;	  /* made by bake_tree_finish */
 	int fd;			  /* the file being read; -1: none */
 	const struct bake_node *reading;
+	uint64_t kept_bytes; /* of small files, in memory */
+	struct bake_hash hash;
 };
 
 enum chain_status bake_tree_init(struct bake_tree *tree, const char *output, struct bake_share *share,
@@ -52,9 +56,20 @@ enum chain_status bake_tree_add_text(struct bake_tree *tree, const char *path, c
 enum chain_status bake_tree_finish(struct bake_tree *tree, struct chain_error *err);
 /* Tells the next bake of this run what lies where in the finished image; takes `fd`. */
 void bake_tree_share(const struct bake_tree *tree, int fd);
+/* --- reading (bake_read.c) ---------------------------------------------------------------------------------------- */
+
+/* A file that is another than the walk saw, when it is opened or when its last byte was read, is CHAIN_E_BAKE_CHANGED.
+ */
+
 /* An fs_source whose ctx is the tree. */
 enum chain_status bake_tree_read(struct bake_tree *tree, const struct fs_spec *spec, uint64_t offset, void *buf,
 				 size_t count, struct chain_error *err);
+/* All of a file to `offset` of the output (null: nowhere), hashed meanwhile by a second thread. */
+struct bake_out;
+enum chain_status bake_tree_stream(struct bake_tree *tree, const struct bake_node *node, struct bake_out *out,
+				   uint64_t offset, uint8_t out_sha256[CHAIN_SHA256_BYTES], struct chain_error *err);
+/* Gives a digest to each file that may be the same as another one. */
+enum chain_status bake_tree_twins(struct bake_tree *tree, struct chain_error *err);
 
 /* --- the output (bake_out.c) -------------------------------------------------------------------------------------- */
 

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+enum { LARGE = 1 << 20 }; /* from here on a second thread is worth it */
+
 struct streams {
 	struct bake_tree tree;
 	struct bake_out out;
@@ -27,21 +29,26 @@ static enum chain_status write_image(void *ctx, uint64_t offset, const void *byt
 	return bake_out_write(&((struct streams *)ctx)->out, offset, bytes, count, err);
 }
 
-/* A file that the image before this one has as well is copied from there. */
+/* A file that the image before this one has as well is copied from there; a large one is hashed while it is copied. */
 static enum chain_status place_file(void *ctx, const struct fs_spec *spec, uint64_t offset, bool *out_placed,
 				    uint8_t out_sha256[CHAIN_SHA256_BYTES], struct chain_error *err)
 {
 	struct streams *streams = ctx;
-	const struct bake_known *known = ((const struct bake_node *)spec->cookie)->known;
+	const struct bake_node *node = spec->cookie;
+	const struct bake_known *known = node->known;
 	const uint64_t blocks = (spec->size_bytes + FS_BLOCK_BYTES - 1) & ~(uint64_t)(FS_BLOCK_BYTES - 1);
 
-	*out_placed = known && known->offset > 0;
-	if (!*out_placed)
-		return CHAIN_OK;
-	memcpy(out_sha256, known->sha256, CHAIN_SHA256_BYTES);
-	/* whole blocks, so that the file system may share them; what follows the file in its last one is zero there too
-	 */
-	return bake_out_copy(&streams->out, streams->tree.share->fd, known->offset, offset, blocks, err);
+	*out_placed = true;
+	if (known && known->offset > 0) {
+		memcpy(out_sha256, known->sha256, CHAIN_SHA256_BYTES);
+		/* whole blocks, so that the file system may share them; what follows the file in its last one is zero
+		 * there too */
+		return bake_out_copy(&streams->out, streams->tree.share->fd, known->offset, offset, blocks, err);
+	}
+	if (spec->size_bytes >= LARGE && !node->text)
+		return bake_tree_stream(&streams->tree, node, &streams->out, offset, out_sha256, err);
+	*out_placed = false;
+	return CHAIN_OK;
 }
 
 static void note_place(void *ctx, const struct fs_spec *spec, uint64_t offset, const uint8_t sha256[CHAIN_SHA256_BYTES])
@@ -72,7 +79,7 @@ static enum chain_status write_all(struct bake_job *job, struct streams *streams
 	    .spec_count = streams->tree.count,
 	    .source = read_file,
 	    .sink = write_image,
-	    .place = job->share ? place_file : NULL,
+	    .place = place_file,
 	    .placed = job->share ? note_place : NULL,
 	    .ctx = streams,
 	};

@@ -10,7 +10,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -57,6 +56,7 @@ void bake_tree_free(struct bake_tree *tree)
 		node_free(tree->v[i]);
 	free(tree->v);
 	free(tree->specs);
+	bake_hash_stop(&tree->hash);
 	if (tree->fd >= 0)
 		close(tree->fd);
 	*tree = (struct bake_tree){.fd = -1};
@@ -247,14 +247,6 @@ static int by_inode(const void *a, const void *b)
 	return strcmp(x->path, y->path);
 }
 
-static int by_size(const void *a, const void *b)
-{
-	const struct bake_node *x = *(struct bake_node *const *)a, *y = *(struct bake_node *const *)b;
-
-	return x->spec.size_bytes != y->spec.size_bytes ? (x->spec.size_bytes < y->spec.size_bytes ? -1 : 1)
-							: strcmp(x->path, y->path);
-}
-
 /* The root needs no node, and a folder that two entries of "files" fill is one folder. */
 static void folders_merge(struct bake_tree *tree)
 {
@@ -294,45 +286,13 @@ static void hard_links_find(struct bake_tree *tree)
 	}
 }
 
-/* Only files of the same size can be the same, so only those are read twice. */
-static enum chain_status twins_hash(struct bake_tree *tree, struct chain_error *err)
-{
-	enum { PIECE = 65536 };
-	uint8_t buf[PIECE];
-
-	qsort(tree->v, tree->count, sizeof(*tree->v), by_size);
-	for (size_t i = 0; i < tree->count; i++) {
-		struct bake_node *node = tree->v[i];
-		const uint64_t size = node->spec.size_bytes;
-		struct chain_sha256 ctx;
-
-		if (node->spec.type != FS_REGULAR || size == 0 || node->spec.sha256 ||
-		    !((i > 0 && tree->v[i - 1]->spec.size_bytes == size) ||
-		      (i + 1 < tree->count && tree->v[i + 1]->spec.size_bytes == size)))
-			continue;
-		chain_sha256_init(&ctx);
-		for (uint64_t at = 0; at < size;) {
-			const size_t piece = size - at < PIECE ? (size_t)(size - at) : PIECE;
-			const enum chain_status status = bake_tree_read(tree, &node->spec, at, buf, piece, err);
-
-			if (status != CHAIN_OK)
-				return status;
-			chain_sha256_update(&ctx, buf, piece);
-			at += piece;
-		}
-		chain_sha256_final(&ctx, node->sha256);
-		node->spec.sha256 = node->sha256;
-	}
-	return CHAIN_OK;
-}
-
 enum chain_status bake_tree_finish(struct bake_tree *tree, struct chain_error *err)
 {
 	if (tree->count > 0) {
 		folders_merge(tree);
 		hard_links_find(tree);
 	}
-	const enum chain_status status = tree->count > 0 ? twins_hash(tree, err) : CHAIN_OK;
+	const enum chain_status status = tree->count > 0 ? bake_tree_twins(tree, err) : CHAIN_OK;
 
 	if (status != CHAIN_OK)
 		return status;
@@ -361,54 +321,4 @@ void bake_tree_share(const struct bake_tree *tree, int fd)
 		room = bake_share_add(tree->share, &known);
 	}
 	bake_share_finish(tree->share);
-}
-
-static enum chain_status file_open(struct bake_tree *tree, const struct bake_node *node, struct chain_error *err)
-{
-	struct stat about;
-
-	if (tree->fd >= 0)
-		(void)close(tree->fd);
-	tree->reading = node;
-	tree->fd = open(node->host, O_RDONLY | O_CLOEXEC);
-	if (tree->fd < 0 || fstat(tree->fd, &about) < 0)
-		return io(node->host, errno, err);
-	const struct bake_identity now = bake_identity_of(&about);
-
-	if (!bake_identity_same(&now, &node->identity))
-		return chain_fail(err, CHAIN_E_BAKE_CHANGED, node->host,
-				  "its size or time is another than a moment ago", 0, 0, 0, 0);
-	return CHAIN_OK;
-}
-
-enum chain_status bake_tree_read(struct bake_tree *tree, const struct fs_spec *spec, uint64_t offset, void *buf,
-				 size_t count, struct chain_error *err)
-{
-	const struct bake_node *node = spec->cookie;
-	char *at = buf;
-
-	if (node->text) {
-		memcpy(buf, node->text + offset, count);
-		return CHAIN_OK;
-	}
-	if (tree->reading != node) {
-		const enum chain_status status = file_open(tree, node, err);
-
-		if (status != CHAIN_OK)
-			return status;
-	}
-	while (count > 0) {
-		const ssize_t got = pread(tree->fd, at, count, (off_t)offset);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return io(node->host, errno, err);
-		if (got == 0)
-			return chain_fail(err, CHAIN_E_BAKE_CHANGED, node->host, "it became shorter", 0, 0, 0, 0);
-		at += got;
-		offset += (uint64_t)got;
-		count -= (size_t)got;
-	}
-	return CHAIN_OK;
 }

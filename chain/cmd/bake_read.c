@@ -1,0 +1,208 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Owns: reading the files of a tree: each as few times as can be, and none unnoticed that changes meanwhile. */
+
+#include "bake_host.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A twin's beginning. A file that ends there is kept, as long as all that is kept is not too much. */
+enum { BEGINNING = 4096, KEPT_MAX = 16 << 20 };
+
+static enum chain_status io(const char *path, int number, struct chain_error *err)
+{
+	return chain_fail(err, CHAIN_E_IO, path, strerror(number), 0, 0, 0, 0);
+}
+
+static enum chain_status identity_check(const struct bake_tree *tree, const struct bake_node *node,
+					struct chain_error *err)
+{
+	struct stat about;
+
+	if (fstat(tree->fd, &about) < 0)
+		return io(node->host, errno, err);
+	const struct bake_identity now = bake_identity_of(&about);
+
+	if (bake_identity_same(&now, &node->identity))
+		return CHAIN_OK;
+	return chain_fail(err, CHAIN_E_BAKE_CHANGED, node->host, "its size or time is another than a moment ago", 0, 0,
+			  0, 0);
+}
+
+static enum chain_status file_open(struct bake_tree *tree, const struct bake_node *node, struct chain_error *err)
+{
+	if (tree->fd >= 0)
+		(void)close(tree->fd);
+	tree->reading = node;
+	tree->fd = open(node->host, O_RDONLY | O_CLOEXEC);
+	if (tree->fd < 0)
+		return io(node->host, errno, err);
+	return identity_check(tree, node, err);
+}
+
+enum chain_status bake_tree_read(struct bake_tree *tree, const struct fs_spec *spec, uint64_t offset, void *buf,
+				 size_t count, struct chain_error *err)
+{
+	const struct bake_node *node = spec->cookie;
+	char *at = buf;
+
+	if (node->text) {
+		memcpy(buf, node->text + offset, count);
+		return CHAIN_OK;
+	}
+	if (tree->reading != node) {
+		const enum chain_status status = file_open(tree, node, err);
+
+		if (status != CHAIN_OK)
+			return status;
+	}
+	while (count > 0) {
+		const ssize_t got = pread(tree->fd, at, count, (off_t)offset);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return io(node->host, errno, err);
+		if (got == 0)
+			return chain_fail(err, CHAIN_E_BAKE_CHANGED, node->host, "it became shorter", 0, 0, 0, 0);
+		at += got;
+		offset += (uint64_t)got;
+		count -= (size_t)got;
+	}
+	return offset == node->spec.size_bytes ? identity_check(tree, node, err) : CHAIN_OK;
+}
+
+enum chain_status bake_tree_stream(struct bake_tree *tree, const struct bake_node *node, struct bake_out *out,
+				   uint64_t offset, uint8_t out_sha256[CHAIN_SHA256_BYTES], struct chain_error *err)
+{
+	const uint64_t size = node->spec.size_bytes;
+	uint64_t done = 0;
+	enum chain_status status = bake_hash_start(&tree->hash, err);
+
+	if (status != CHAIN_OK)
+		return status;
+	while (status == CHAIN_OK && done < size) {
+		const size_t count = size - done < BAKE_HASH_PIECE ? (size_t)(size - done) : BAKE_HASH_PIECE;
+		uint8_t *piece = bake_hash_buffer(&tree->hash);
+
+		status = bake_tree_read(tree, &node->spec, done, piece, count, err);
+		if (status != CHAIN_OK)
+			break;
+		bake_hash_put(&tree->hash, count);
+		if (out)
+			status = bake_out_write(out, offset + done, piece, count, err);
+		done += count;
+	}
+	bake_hash_take(&tree->hash, out_sha256);
+	return status;
+}
+
+static int by_size(const void *a, const void *b)
+{
+	const struct bake_node *x = *(struct bake_node *const *)a, *y = *(struct bake_node *const *)b;
+
+	return x->spec.size_bytes != y->spec.size_bytes ? (x->spec.size_bytes < y->spec.size_bytes ? -1 : 1)
+							: strcmp(x->path, y->path);
+}
+
+static int by_digest(const void *a, const void *b)
+{
+	const struct bake_node *x = *(struct bake_node *const *)a, *y = *(struct bake_node *const *)b;
+	const int order = memcmp(x->sha256, y->sha256, sizeof(x->sha256));
+
+	return order ? order : strcmp(x->path, y->path);
+}
+
+/* Digests of beginnings, which are whole digests where the file is no longer than that. */
+static enum chain_status beginning_hash(struct bake_tree *tree, struct bake_node *node, struct chain_error *err)
+{
+	const size_t size = node->spec.size_bytes < BEGINNING ? (size_t)node->spec.size_bytes : BEGINNING;
+	const bool all = size == node->spec.size_bytes;
+	char buf[BEGINNING];
+	const enum chain_status status = bake_tree_read(tree, &node->spec, 0, buf, size, err);
+
+	if (status != CHAIN_OK)
+		return status;
+	chain_sha256_of(buf, size, node->sha256);
+	if (!all)
+		return CHAIN_OK;
+	node->spec.sha256 = node->sha256;
+	if (node->text || tree->kept_bytes + size > KEPT_MAX)
+		return CHAIN_OK;
+	node->text = malloc(size);
+	if (!node->text)
+		return CHAIN_OK; /* then it is read again */
+	memcpy(node->text, buf, size);
+	tree->kept_bytes += size;
+	return CHAIN_OK;
+}
+
+static enum chain_status whole_hash(struct bake_tree *tree, struct bake_node *node, struct chain_error *err)
+{
+	const enum chain_status status = bake_tree_stream(tree, node, NULL, 0, node->sha256, err);
+
+	node->spec.sha256 = node->sha256;
+	return status;
+}
+
+static bool same_digest(const struct bake_node *a, const struct bake_node *b)
+{
+	return memcmp(a->sha256, b->sha256, sizeof(a->sha256)) == 0;
+}
+
+/* Files of one size, no digest of which is known: each that begins as another one does gets its own. */
+static enum chain_status unknown_hash(struct bake_tree *tree, struct bake_node **v, size_t count,
+				      struct chain_error *err)
+{
+	enum chain_status status = CHAIN_OK;
+
+	for (size_t i = 0; status == CHAIN_OK && i < count; i++)
+		status = beginning_hash(tree, v[i], err);
+	if (status != CHAIN_OK || v[0]->spec.sha256)
+		return status;
+	qsort(v, count, sizeof(*v), by_digest);
+	for (size_t i = 0; i < count; i++)
+		v[i]->alike = (i > 0 && same_digest(v[i - 1], v[i])) || (i + 1 < count && same_digest(v[i], v[i + 1]));
+	for (size_t i = 0; status == CHAIN_OK && i < count; i++)
+		if (v[i]->alike)
+			status = whole_hash(tree, v[i], err);
+	return status;
+}
+
+static enum chain_status alike_hash(struct bake_tree *tree, struct bake_node **v, size_t count, struct chain_error *err)
+{
+	enum chain_status status = CHAIN_OK;
+	bool known = false;
+
+	for (size_t i = 0; i < count; i++)
+		known = known || v[i]->spec.sha256;
+	if (!known)
+		return unknown_hash(tree, v, count, err);
+	for (size_t i = 0; status == CHAIN_OK && i < count; i++)
+		if (!v[i]->spec.sha256)
+			status = whole_hash(tree, v[i], err);
+	return status;
+}
+
+/* Only files of one size and one beginning can be the same, so only those are read twice. */
+enum chain_status bake_tree_twins(struct bake_tree *tree, struct chain_error *err)
+{
+	enum chain_status status = CHAIN_OK;
+	size_t end;
+
+	qsort(tree->v, tree->count, sizeof(*tree->v), by_size);
+	for (size_t i = 0; status == CHAIN_OK && i < tree->count; i = end) {
+		const uint64_t size = tree->v[i]->spec.size_bytes;
+
+		for (end = i + 1; end < tree->count && tree->v[end]->spec.size_bytes == size;)
+			end++;
+		if (end - i > 1 && size > 0)
+			status = alike_hash(tree, tree->v + i, end - i, err);
+	}
+	return status;
+}
