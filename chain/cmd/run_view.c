@@ -26,16 +26,28 @@ bool run_view_together(FILE *a, FILE *b)
 	return one.st_dev == two.st_dev && one.st_ino == two.st_ino;
 }
 
+/* U+0080 to U+009F, as UTF-8: controls to some terminals. */
+static bool is_wide_control(char first, char second)
+{
+	return (unsigned char)first == 0xc2 && ((unsigned char)second & 0xe0) == 0x80;
+}
+
 /* What a guest says may hold anything: a terminal gets printable text only. */
 static void clean(char *text)
 {
-	for (char *at = text; *at; at++)
-		if ((unsigned char)*at < ' ' || *at == 0x7f)
+	for (char *at = text; *at; at++) {
+		if (is_wide_control(at[0], at[1]))
+			*at++ = ' ', *at = ' ';
+		else if ((unsigned char)*at < ' ' || *at == 0x7f)
 			*at = ' ';
+	}
 }
 
-static void print(struct run_view *view, double at, enum cmd_style style, const char *what, const char *text)
+static void print(struct run_view *view, double at, enum cmd_style style, const char *name, const char *text)
 {
+	char what[VIEW_NAME_BYTES];
+	snprintf(what, sizeof(what), "%s", name);
+	clean(what);
 	FILE *to = view->to; /* an unfinished line of the console waits: it is shown whole or when nothing more comes */
 	fprintf(to, "%s%9.3f%s  %s%-10.32s%s %s\n", cmd_style(to, CMD_DIM), at, cmd_style(to, CMD_PLAIN), cmd_style(to, style), what,
 		cmd_style(to, CMD_PLAIN), text);
@@ -269,6 +281,8 @@ static size_t strip(char *line, size_t count)
 				;
 		} else if (byte == 0x1b) {
 			at++;
+		} else if (out && is_wide_control(line[out - 1], line[at])) {
+			out--; /* looked for behind what was left out, which may have stood between its bytes */
 		} else if (byte == '\t' || (byte >= ' ' && byte != 0x7f)) {
 			line[out++] = line[at];
 		}

@@ -10,7 +10,9 @@
 #include <cmocka.h>
 
 #include "../cmd/run_judge.h"
+#include "../cmd/run_view.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define ENTERED "{\"event\":\"entered\",\"link\":0,\"name\":\"a\",\"door\":\"multiboot1\"}"
@@ -107,6 +109,46 @@ static void a_line_longer_than_the_buffer_still_matches_at_its_end(void **state)
 	run_judge_free(&judge);
 }
 
+/* Every text of a guest that is shown, with an escape sequence, U+009B and a newline in it. */
+static void a_guest_can_not_move_the_cursor(void **state)
+{
+	(void)state;
+#define EVIL "\\u001b[2J\\u009b2J\\ny"
+	static const char *const LINES_SHOWN[] = {
+		"{\"event\":\"entered\",\"link\":0,\"name\":\"" EVIL "\",\"door\":\"" EVIL "\",\"image\":\"" EVIL "\"}",
+		"{\"event\":\"net\",\"name\":\"" EVIL "\",\"entry\":{\"status\":\"" EVIL "\",\"reason\":\"" EVIL "\"}}",
+		"{\"event\":\"step\",\"name\":\"" EVIL "\",\"kind\":\"call\",\"source\":\"" EVIL "\"}",
+		"{\"event\":\"result\",\"step\":\"" EVIL "\",\"status\":\"" EVIL "\"}",
+		"{\"event\":\"boot\",\"step\":\"" EVIL "\"}",
+		"{\"event\":\"error\",\"slug\":\"x\",\"message\":\"" EVIL "\",\"hint\":\"" EVIL "\"}",
+		"{\"event\":\"echo\",\"doc\":{\"a\":\"" EVIL "\"}}",
+	};
+	char *shown = NULL;
+	size_t used = 0, lines = 0;
+	FILE *to = open_memstream(&shown, &used);
+	struct run_view view;
+	run_view_init(&view, to, false, true);
+	for (size_t i = 0; i < sizeof(LINES_SHOWN) / sizeof(LINES_SHOWN[0]); i++) {
+		enum record_event event;
+		const char *why;
+		json_t *doc = record_parse(LINES_SHOWN[i], strlen(LINES_SHOWN[i]), &event, &why);
+		assert_non_null(doc);
+		run_view_record(&view, event, doc);
+		json_decref(doc);
+	}
+	static const char console[] = "a\033[2J\xc2\x9b" "b\xc2\033x\x9b" "c\n";
+	run_view_text(&view, console, sizeof(console) - 1);
+	fclose(to);
+	for (size_t i = 0; i < used; i++) {
+		lines += shown[i] == '\n';
+		assert_true((unsigned char)shown[i] >= ' ' || shown[i] == '\n');
+		assert_false(i && (unsigned char)shown[i - 1] == 0xc2 && ((unsigned char)shown[i] & 0xe0) == 0x80);
+	}
+	assert_int_equal(lines, sizeof(LINES_SHOWN) / sizeof(LINES_SHOWN[0]) + 2); /* the hint has a line of its own */
+	assert_non_null(strstr(shown, " abc\n"));
+	free(shown);
+}
+
 static void words(void **state)
 {
 	(void)state;
@@ -159,6 +201,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(verdicts), cmocka_unit_test(a_line_longer_than_the_buffer_still_matches_at_its_end),
+		cmocka_unit_test(a_guest_can_not_move_the_cursor),
 		cmocka_unit_test(words),    cmocka_unit_test(slips_are_recognised),
 		cmocka_unit_test(sizes_are_short),
 	};
