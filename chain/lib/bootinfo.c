@@ -155,21 +155,21 @@ enum chain_status chain_bootinfo_to_json(const struct chain_bootinfo *info, json
 	const struct chain_framebuffer *fb = &info->framebuffer;
 	int bad = 0;
 	for (size_t i = 0; i < info->mem_count; i++)
-		bad |= json_array_append_new(mem, json_pack("{s:o, s:o, s:i}", "base", hex(info->mem[i].range.base), "bytes",
-							    hex(chain_range_bytes(info->mem[i].range)), "type", (int)info->mem[i].type));
+		bad |= json_array_append_new(mem, json_pack("{s:o, s:o, s:I}", "base", hex(info->mem[i].range.base), "bytes",
+							    hex(chain_range_bytes(info->mem[i].range)), "type", (json_int_t)info->mem[i].type));
 	for (size_t i = 0; i < info->module_count; i++)
 		bad |= json_array_append_new(modules, json_pack("{s:o, s:o, s:s}", "base", hex(info->modules[i].range.base), "bytes",
 								hex(chain_range_bytes(info->modules[i].range)), "string",
 								info->modules[i].string));
-	json_t *doc = json_pack("{s:i, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:i}", "kchain_bootinfo", 1, "door", info->door,
+	json_t *doc = json_pack("{s:i, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I}", "kchain_bootinfo", 1, "door", info->door,
 				"loader", info->loader, "cmdline", info->cmdline, "memory", mem, "modules", modules,
 				"image_base", hex(info->image_base), "image_start", hex(info->image.base), "image_end",
 				hex(info->image.end), "acpi_rsdp", hex(info->acpi_rsdp), "smbios", hex(info->smbios),
-				"efi_system_table", hex(info->efi_system_table), "cpus", (int)info->cpus);
+				"efi_system_table", hex(info->efi_system_table), "cpus", (json_int_t)info->cpus);
 	if (doc && fb->phys)
 		bad |= json_object_set_new(doc, "framebuffer",
-					   json_pack("{s:o, s:i, s:i, s:i, s:i, s:i}", "phys", hex(fb->phys), "pitch_bytes",
-						     (int)fb->pitch_bytes, "width", (int)fb->width, "height", (int)fb->height, "bpp",
+					   json_pack("{s:o, s:I, s:I, s:I, s:i, s:i}", "phys", hex(fb->phys), "pitch_bytes",
+						     (json_int_t)fb->pitch_bytes, "width", (json_int_t)fb->width, "height", (json_int_t)fb->height, "bpp",
 						     (int)fb->bpp, "type", (int)fb->type));
 	if (doc && info->devices)
 		bad |= json_object_set(doc, "devices", info->devices);

@@ -43,6 +43,27 @@ static void test_there_and_back(void **state)
 	free(text);
 }
 
+/* Firmware may use any 32-bit number as a type, and so may the other numbers be. */
+static void test_large_numbers(void **state)
+{
+	struct chain_bootinfo info, again;
+	struct chain_error err = { 0 };
+	json_t *doc = NULL;
+	(void)state;
+	chain_bootinfo_init(&info);
+	assert_ok(chain_bootinfo_add_mem(&info, 0x1000, 0x1000, UINT32_MAX, &err), &err);
+	info.cpus = UINT32_MAX;
+	info.framebuffer = (struct chain_framebuffer){ 1, UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT8_MAX, UINT8_MAX };
+	assert_ok(chain_bootinfo_to_json(&info, &doc, &err), &err);
+	assert_ok(chain_bootinfo_from_json(doc, &again, &err), &err);
+	assert_int_equal(again.mem[0].type, UINT32_MAX);
+	assert_int_equal(again.cpus, UINT32_MAX);
+	assert_memory_equal(&again.framebuffer, &info.framebuffer, sizeof(info.framebuffer));
+	chain_bootinfo_free(&info);
+	chain_bootinfo_free(&again);
+	json_decref(doc);
+}
+
 /* The oracle is a map with one number for each of 64 bytes. */
 static void test_normalise(void **state)
 {
@@ -126,7 +147,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_invalid), cmocka_unit_test(test_valid), cmocka_unit_test(test_truncated),
 		cmocka_unit_test(test_mutated), cmocka_unit_test(test_there_and_back), cmocka_unit_test(test_normalise),
-		cmocka_unit_test(test_limits), cmocka_unit_test(test_schema),
+		cmocka_unit_test(test_limits), cmocka_unit_test(test_large_numbers), cmocka_unit_test(test_schema),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
