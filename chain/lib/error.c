@@ -23,15 +23,33 @@ static const struct status_row *row_of(enum chain_status status)
 	return (unsigned)status < CHAIN_STATUS_COUNT ? &rows[status] : &unknown;
 }
 
-/* Cuts loudly: a text that did not fit ends in "...". */
+/* Bytes of the UTF-8 character at `at` (RFC 3629 section 4), which ends in a zero byte somewhere; 0: there is none. */
+static size_t character_bytes(const unsigned char *at)
+{
+	unsigned first = at[0];
+	size_t bytes = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+	for (size_t i = 1; i < bytes; i++)
+		if ((at[i] & 0xc0) != 0x80)
+			return 0;
+	bool overlong = (first == 0xe0 && at[1] < 0xa0) || (first == 0xf0 && at[1] < 0x90);
+	bool no_character = (first == 0xed && at[1] >= 0xa0) || (first == 0xf4 && at[1] >= 0x90);
+	return overlong || no_character ? 0 : bytes;
+}
+
+/* Cuts loudly: a text that did not fit ends in "...". Names come from files: what is kept is UTF-8, so that it can be told as JSON. */
 static void copy_text(char out[CHAIN_SUBJECT_BYTES], const char *text)
 {
-	size_t bytes = text ? strnlen(text, CHAIN_SUBJECT_BYTES) : 0;
+	size_t bytes = text ? strnlen(text, CHAIN_SUBJECT_BYTES) : 0, used = 0;
 	bool cut = bytes == CHAIN_SUBJECT_BYTES;
 	size_t kept = cut ? CHAIN_SUBJECT_BYTES - 4 : bytes;
-	if (kept)
-		memcpy(out, text, kept);
-	memcpy(out + kept, cut ? "..." : "", cut ? 4 : 1);
+	while (used < kept) {
+		size_t count = character_bytes((const unsigned char *)text + used);
+		if (count > kept - used)
+			break;
+		memcpy(out + used, count ? text + used : "?", count ? count : 1);
+		used += count ? count : 1;
+	}
+	memcpy(out + used, cut ? "..." : "", cut ? 4 : 1);
 }
 
 enum chain_status chain_fail(struct chain_error *err, enum chain_status status, const char *subject,
@@ -85,8 +103,12 @@ static void put(struct sink *sink, char c)
 
 static void put_text(struct sink *sink, const char *text)
 {
-	while (*text)
-		put(sink, *text++);
+	for (; *text; text++) {
+		unsigned char byte = (unsigned char)text[0], next = (unsigned char)text[1];
+		bool control = byte == 0xc2 && next >= 0x80 && next < 0xa0; /* U+0080 to U+009F: terminals obey them too */
+		put(sink, control ? '?' : *text);
+		text += control;
+	}
 }
 
 static void put_number(struct sink *sink, uint64_t value, unsigned base)

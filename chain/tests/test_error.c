@@ -83,6 +83,39 @@ static void control_characters_stay_inside(void **state)
 	(void)chain_fail(&err, CHAIN_E_IO, "a\n\033[1mb", "x", 0, 0, 0, 0);
 	chain_error_format(&err, line, sizeof(line));
 	assert_string_equal(line, "a??[1mb: x");
+	chain_error_clear(&err);
+	(void)chain_fail(&err, CHAIN_E_IO, "\xc2\x9b" "1m\xc2\xa0\xe2\x80\xa6", "x", 0, 0, 0, 0); /* U+009B is CSI; the others are none */
+	chain_error_format(&err, line, sizeof(line));
+	assert_string_equal(line, "?1m\xc2\xa0\xe2\x80\xa6: x");
+}
+
+static void names_are_kept_as_utf8(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *given, *kept;
+	} cases[] = {
+		{ "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80" },
+		{ "a\xff", "a?" }, { "\xc3", "?" }, { "\xe2\x82", "??" }, { "\xc0\x80", "??" }, { "\xe0\x9f\xbf", "???" },
+		{ "\xed\xa0\x80", "???" }, { "\xf4\x90\x80\x80", "????" }, { "\xf0\x8f\xbf\xbf", "????" }, { "\xc3(", "?(" },
+	};
+	struct chain_error err = { 0 };
+	char name[400] = "";
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		chain_error_clear(&err);
+		(void)chain_fail(&err, CHAIN_E_IO, cases[i].given, NULL, 0, 0, 0, 0);
+		assert_string_equal(err.subject, cases[i].kept);
+	}
+	for (size_t i = 0; i + 3 < sizeof(name); i += 3)
+		memcpy(name + i, "\xe2\x82\xac", 4);
+	for (size_t shift = 0; shift < 3; shift++) { /* the cut falls between characters wherever they lie */
+		chain_error_clear(&err);
+		(void)chain_fail(&err, CHAIN_E_IO, name + 3 - shift, NULL, 0, 0, 0, 0);
+		memset(name, 'x', 3);
+		size_t bytes = strlen(err.subject) - 3;
+		assert_true(bytes > CHAIN_SUBJECT_BYTES - 8 && (bytes - shift) % 3 == 0);
+		assert_string_equal(err.subject + bytes, "...");
+	}
 }
 
 /* Slugs are names for machines: one for each failure, lower-case, with dashes. Messages have no placeholder left once filled in. */
@@ -116,6 +149,7 @@ int main(void)
 		cmocka_unit_test(short_buffers_are_kept_to),
 		cmocka_unit_test(long_subjects_are_cut_loudly),
 		cmocka_unit_test(control_characters_stay_inside),
+		cmocka_unit_test(names_are_kept_as_utf8),
 		cmocka_unit_test(the_table_is_sound),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
