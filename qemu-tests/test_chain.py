@@ -22,7 +22,7 @@ def chain():
     if not chain.ended:
         handoff = {"kchain_handoff": 1, "boot_id": "00" * 16, "self": {}, "links": [], "clock": {}, "state": {"limit": LINKS}}
         path = kt.write_json(kt.scratch("kchain-handoff"), handoff)
-        chain.ended = kt.expect_end(kt.boot(IMAGE, qemu=["-initrd", f"{IMAGE},{path}", "-icount", "shift=0,sleep=off", "-cpu", "max"],
+        chain.ended = kt.expect_end(kt.boot(IMAGE, qemu=["-initrd", path, "-icount", "shift=0,sleep=off", "-cpu", "max"],
                                             hang_after_s=kt.HANG_AFTER_S + LINKS))
     return chain.ended
 
@@ -75,6 +75,51 @@ def each_link_costs_the_same():
 def each_link_has_the_same_memory():
     maps = [r["doc"]["memory"] for r in chain().of("bootinfo")]
     kt.check(all(m == maps[0] for m in maps), "the memory map changes", maps[0], maps[-1])
+
+
+def short(expected_links=3, memory="128M", bake=(), **more):
+    """A chain of a few links of another image, by QEMU's loader."""
+    image = kt.bake(kt.pipeline([{"name": "count", "call": "fs:/count", "args": str(expected_links)},
+                                 {"name": "again", "when": {"results.count.result.more": True}, "boot": "self:"}],
+                                {"/count": "build/kernels/count.elf"}, state={"n": "{{results.count.result.n|0}}"}, **more), *bake)
+    return image, lambda ended: kt.check(ended.of("handoff")[-1]["doc"]["state"]["n"] == expected_links and
+                                         len(ended.of("entered")) == expected_links, "count", ended)
+
+
+@kt.test
+def it_boots_itself_wherever_it_lies():
+    image, counted = short(bake=["--base", "0x4000000"])
+    ended = kt.expect_end(kt.boot(image))
+    counted(ended)
+    kt.check(ended.of("bootinfo")[-1]["doc"] == dict(ended.of("bootinfo")[0]["doc"], **{
+        k: ended.of("bootinfo")[-1]["doc"][k] for k in ("modules", "loader", "cmdline")}), "another machine", ended)
+
+
+@kt.test
+def it_boots_itself_in_16_mib_checking_everything():
+    image, counted = short(verify="all")
+    counted(kt.expect_end(kt.boot(image, memory="16M")))
+
+
+@kt.test
+def it_boots_itself_through_grub_and_with_devices():
+    net = {"lan": {"dhcp": {"timeout": "5s"}}}
+    image, counted = short(net=net, block={"data": {"match": {"serial": "DATA01"}}})
+    with kt.Machine(kt.qemu_argv("q35", "128M", "-cdrom", kt.grub_iso(image), *kt.USER_NET, *kt.virtio_disk(kt.disk()))) as m:
+        status = m.wait_for_end()
+        kt.check(status is not None, "hangs", m.explain())
+        ended = kt.expect_end(kt.Ended(m, status))
+    counted(ended)
+    leases = [json.dumps(r["entry"].get("lease")) for r in ended.of("net")]
+    kt.check(len(leases) == 3 and len(set(leases)) == 1, "the lease is asked for again", leases)
+
+
+@kt.test
+def a_failure_may_be_answered_by_starting_over():
+    pipeline = kt.pipeline([{"name": "spin", "call": "fs:/result", "args": "good {{state.status}}", "on_error": {"boot": "self:"}}],
+                           {"/result": "build/kernels/result.elf"}, state={"status": "{{state.then|7}}", "then": "{{results.none|0}}"})
+    ended = kt.expect_end(kt.boot(kt.bake(pipeline)))
+    kt.check([r["exit"] for r in ended.of("result")] == [7, 0], "results", ended)
 
 
 @kt.test

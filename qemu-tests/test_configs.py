@@ -165,7 +165,7 @@ def kchain_run_follows_the_chain_to_the_banner():
 def an_image_that_boots_itself_counts_its_links():
     image = kt.config_image("11-count")
     state = kt.write_json(kt.scratch("handoff.json"), {"state": {"limit": 3}})
-    seen = kt.expect_boot(kt.run(image, "--module", image, "--handoff", state))
+    seen = kt.expect_boot(kt.run(image, "--handoff", state))
     kt.check(seen.result["state"] == {"limit": 3, "n": 3} and len(seen.result["links"]) == 3, "state", seen.result)
 
 

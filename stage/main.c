@@ -13,6 +13,7 @@
 #include "stage/report.h"
 #include "stage/run.h"
 #include "stage/runtime.h"
+#include "stage/self.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -47,7 +48,9 @@ static enum chain_status open_image(struct stage_run *run, struct chain_error *e
 	uint64_t fs_phys = stage_boot.image_phys + header->fs_offset;
 	run->fs = (struct chain_range){ fs_phys, fs_phys + header->fs_memory_bytes };
 	run->sources.fs_phys = fs_phys;
-	if (header->flags & CHAIN_IMAGE_FLAG_VERIFY_ALL)
+	run->sources.self = &run->self;
+	status = stage_self(&run->self, &run->image, err);
+	if (!status && header->flags & CHAIN_IMAGE_FLAG_VERIFY_ALL)
 		status = chain_image_verify(&run->image, NULL, NULL, err);
 	return status;
 }

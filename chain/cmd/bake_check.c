@@ -84,6 +84,7 @@ static enum chain_status plan_check(const struct bake_job *job, const struct cha
 					.sources = &sources,
 					.door = "multiboot1",
 					.boot_id = boot_id,
+					.regardless = true,
 					.fs = {fs, fs + image->header.fs_memory_bytes}};
 	struct chain_error inner = {.status = CHAIN_OK};
 	struct chain_prepared prepared;

@@ -26,6 +26,7 @@ struct plan_run {
 	struct chain_config config;
 	struct chain_bootinfo bootinfo;
 	struct chain_sources sources;
+	struct chain_self self;
 	struct chain_link link;
 	json_t *parent, *net, *block;
 	uint8_t boot_id[CHAIN_BOOT_ID_BYTES];
@@ -123,16 +124,18 @@ static enum chain_status load_pipeline(struct plan_run *run, const char *path, s
 	return status ? status : chain_config_parse((const char *)text, bytes, CHAIN_FS_PIPELINE, true, &run->config, err);
 }
 
-static void connect(struct plan_run *run)
+static enum chain_status connect(struct plan_run *run, struct chain_error *err)
 {
 	const struct chain_image_header *header = &run->input.image.header;
 	uint64_t fs = run->bootinfo.image_base + header->fs_offset;
-	run->sources = (struct chain_sources){ .image = &run->input.image, .fs_phys = fs, .bootinfo = &run->bootinfo };
+	run->sources = (struct chain_sources){ .image = &run->input.image, .fs_phys = fs, .bootinfo = &run->bootinfo,
+					      .self = &run->self };
 	run->link = (struct chain_link){
 		.config = &run->config, .sources = &run->sources, .fs = { fs, fs + header->fs_memory_bytes },
 		.parent = run->parent, .net = run->net, .block = run->block, .door = run->bootinfo.door, .boot_id = run->boot_id,
 		.regardless = true,
 	};
+	return chain_self_from_file(&run->self, &run->input.image, run->bootinfo.image_base, err);
 }
 
 static enum chain_status load_all(struct plan_run *run, const char *path, struct chain_error *err)
@@ -144,9 +147,7 @@ static enum chain_status load_all(struct plan_run *run, const char *path, struct
 		status = load_devices(run, err);
 	if (!status && run->options.handoff)
 		status = load_handoff(run->options.handoff, &run->parent, err);
-	if (!status)
-		connect(run);
-	return status;
+	return status ? status : connect(run, err);
 }
 
 static void release(struct plan_run *run)

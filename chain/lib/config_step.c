@@ -1,6 +1,7 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
+#include "chain/self.h"
 #include "config_internal.h"
 
 #include <stdlib.h>
@@ -10,13 +11,16 @@
 
 enum { DEFAULT_CALL_MEMORY = 1024 * 1024, DEFAULT_CALL_TIMEOUT_US = 10000000 };
 
-static enum chain_status check_source(const char *source, const struct chain_json_path *path, struct chain_error *err)
+/* `boots`: the source is of a kernel to boot. */
+static enum chain_status check_source(const char *source, bool boots, const struct chain_json_path *path, struct chain_error *err)
 {
 	static const char *const known[] = { "fs", "module" }, *const later[] = { "block", "http", "https", "tftp" };
 	const char *colon = strchr(source, ':');
 	if (!colon)
 		return chain_fail(err, CHAIN_E_CONFIG_SCHEME, path->at, source, 0, 0, 0, 0);
 	size_t bytes = (size_t)(colon - source);
+	if (!strcmp(source, CHAIN_SOURCE_SELF))
+		return boots ? CHAIN_OK : chain_fail(err, CHAIN_E_CONFIG_SELF, path->at, "can only be booted", 0, 0, 0, 0);
 	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
 		if (strlen(later[i]) == bytes && !memcmp(source, later[i], bytes))
 			return chain_fail(err, CHAIN_E_NOT_SUPPORTED, path->at, source, 0, 0, 0, 0);
@@ -27,10 +31,10 @@ static enum chain_status check_source(const char *source, const struct chain_jso
 	return chain_fail(err, CHAIN_E_CONFIG_SCHEME, path->at, source, 0, 0, 0, 0);
 }
 
-static enum chain_status read_source(const json_t *value, char **out, struct chain_json_path *path, struct chain_error *err)
+static enum chain_status read_source(const json_t *value, bool boots, char **out, struct chain_json_path *path, struct chain_error *err)
 {
 	enum chain_status status = chain_json_copy(value, out, path, err);
-	return status ? status : check_source(*out, path, err);
+	return status ? status : check_source(*out, boots, path, err);
 }
 
 static enum chain_status read_sha256(const json_t *value, uint8_t *out, bool *pinned, struct chain_json_path *path,
@@ -47,7 +51,7 @@ static enum chain_status read_sha256(const json_t *value, uint8_t *out, bool *pi
 
 static enum chain_status module_from(const json_t *v, void *m, struct chain_json_path *p, struct chain_error *e)
 {
-	return read_source(v, &((struct chain_config_module *)m)->from, p, e);
+	return read_source(v, false, &((struct chain_config_module *)m)->from, p, e);
 }
 static enum chain_status module_string(const json_t *v, void *m, struct chain_json_path *p, struct chain_error *e)
 {
@@ -69,6 +73,17 @@ static const struct chain_json_key module_keys[] = {
 	{ "sha256", module_sha256, false },
 	{ "unverified", module_unverified, false },
 };
+
+static enum chain_status check_self(const struct chain_step *step, const struct chain_json_path *path, struct chain_error *err)
+{
+	if (strcmp(step->source, CHAIN_SOURCE_SELF))
+		return CHAIN_OK;
+	if (step->pinned || step->unverified)
+		return chain_fail(err, CHAIN_E_CONFIG_SELF, path->at, "is checked against its own id: no \"sha256\", no \"unverified\"", 0, 0, 0, 0);
+	if (step->fs_keep)
+		return chain_fail(err, CHAIN_E_CONFIG_SELF, path->at, "has its filesystem anyway: no \"fs\"", 0, 0, 0, 0);
+	return CHAIN_OK;
+}
 
 static enum chain_status check_pinned(const char *source, bool pinned, bool unverified, const struct chain_json_path *path,
 				      struct chain_error *err)
@@ -204,7 +219,7 @@ static enum chain_status step_source(struct chain_step *step, enum chain_step_ki
 	if (step->source)
 		return chain_fail_subject(e, CHAIN_E_CONFIG_CALL_AND_BOOT, p->at);
 	step->kind = kind;
-	return read_source(v, &step->source, p, e);
+	return read_source(v, kind == CHAIN_STEP_BOOT, &step->source, p, e);
 }
 static enum chain_status step_call(const json_t *v, void *s, struct chain_json_path *p, struct chain_error *e)
 {
@@ -314,6 +329,8 @@ enum chain_status chain_config_read_step(const json_t *value, struct chain_step 
 		status = chain_fail_subject(err, CHAIN_E_CONFIG_NO_ACTION, path->at);
 	if (!status)
 		status = check_pinned(step->source, step->pinned, step->unverified, path, err);
+	if (!status)
+		status = check_self(step, path, err);
 	if (!status)
 		status = check_kind(value, step, path, err);
 	if (!status && step->kind == CHAIN_STEP_CALL && !json_object_get(value, "expect"))

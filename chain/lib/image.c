@@ -16,7 +16,7 @@ static bool ident_says_image(const uint8_t *bytes, uint64_t count)
 	       memcmp(bytes + CHAIN_IMAGE_IDENT_OFFSET, CHAIN_IMAGE_IDENT, CHAIN_IMAGE_IDENT_BYTES) == 0;
 }
 
-static bool header_find(const uint8_t *bytes, uint64_t count, uint64_t *out_at)
+bool image_header_find(const uint8_t *bytes, uint64_t count, uint64_t *out_at)
 {
 	const uint64_t search = CHAIN_IMAGE_SEARCH_BYTES + BLOCK;
 	const uint64_t limit = count < search ? count : search;
@@ -39,7 +39,7 @@ bool chain_image_is(const void *bytes, uint64_t bytes_count)
 
 	if (ident_says_image(bytes, bytes_count))
 		return true;
-	if (!header_find(bytes, bytes_count, &at))
+	if (!image_header_find(bytes, bytes_count, &at))
 		return false;
 	memcpy(&header, (const uint8_t *)bytes + at, sizeof(header));
 	return header.manifest_bytes != 0;
@@ -172,7 +172,7 @@ enum chain_status chain_image_open(struct chain_image *out, const void *bytes, u
 	enum chain_status status;
 
 	*out = (struct chain_image){.bytes = bytes, .bytes_count = bytes_count};
-	if (!header_find(bytes, bytes_count, &out->header_at))
+	if (!image_header_find(bytes, bytes_count, &out->header_at))
 		return chain_fail(err, CHAIN_E_IMAGE_NO_HEADER, "image header", NULL, CHAIN_IMAGE_SEARCH_BYTES + BLOCK,
 				  0, 0, 0);
 	memcpy(&out->header, out->bytes + out->header_at, sizeof(out->header));

@@ -15,6 +15,9 @@ extern const char *const image_part_names[IMAGE_PART_COUNT];
 enum chain_status image_manifest_check(struct chain_image *image, struct chain_manifest_entry parts[IMAGE_PART_COUNT],
 				       struct chain_error *err);
 
+/* Where the image header begins in a file, or in memory from the image's base on. */
+bool image_header_find(const uint8_t *bytes, uint64_t count, uint64_t *out_at);
+
 /* Compares two digests; the detail of the error gives both. */
 enum chain_status image_digest_same(const uint8_t found[CHAIN_SHA256_BYTES], const uint8_t wanted[CHAIN_SHA256_BYTES],
 				    const char *subject, struct chain_error *err);

@@ -198,11 +198,13 @@ static void add_copy(struct chain_plan *plan, struct chain_move *moves, size_t *
 static size_t add_segment(const struct plan_build *build, uint32_t index, struct chain_move *moves, size_t count)
 {
 	const struct chain_segment *segment = &build->kernel.segments[index];
+	const struct chain_plan_piece *piece = build->request->piece_count ? &build->request->pieces[index] : NULL;
+	const struct chain_blob *blob = piece ? &piece->blob : &build->request->kernel;
 	struct chain_move move = { .owner = CHAIN_OWNER_KERNEL, .tag = index };
 	uint64_t filled = segment->phys.base + segment->file_bytes; /* inside the segment */
 	move.dest = (struct chain_range){ segment->phys.base, filled };
-	add_copy(build->plan, moves, &count, &build->request->kernel, segment->file_offset, move);
-	if (filled < segment->phys.end) {
+	add_copy(build->plan, moves, &count, blob, segment->file_offset, move);
+	if (filled < segment->phys.end && !(piece && piece->keep_rest)) {
 		move.kind = CHAIN_MOVE_ZERO;
 		move.dest = (struct chain_range){ filled, segment->phys.end };
 		build->plan->bytes_zeroed += chain_range_bytes(move.dest);
@@ -235,14 +237,29 @@ static enum chain_status make_moves(struct plan_build *build)
 	return status;
 }
 
+static enum chain_status read_kernel(struct plan_build *build)
+{
+	const struct chain_plan_request *request = build->request;
+	if (!request->piece_count)
+		return chain_multiboot_kernel_read(&build->kernel, request->kernel.bytes, request->kernel.bytes_count, request->subject,
+						   build->err);
+	if (request->piece_count > CHAIN_SEGMENTS_MAX)
+		return chain_fail(build->err, CHAIN_E_LIMIT, request->subject, "pieces", request->piece_count, CHAIN_SEGMENTS_MAX, 0, 0);
+	for (size_t i = 0; i < request->piece_count; i++)
+		build->kernel.segments[i] = request->pieces[i].segment;
+	build->kernel.segment_count = request->piece_count;
+	build->kernel.entry = request->pieces_entry;
+	build->kernel.header.flags = CHAIN_MB1_PAGE_ALIGN; /* as our own header says */
+	return CHAIN_OK;
+}
+
 static enum chain_status build_steps(struct plan_build *build)
 {
 	const struct chain_plan_request *request = build->request;
 	struct chain_plan *plan = build->plan;
 	enum chain_status status = check_request(build);
 	if (!status)
-		status = chain_multiboot_kernel_read(&build->kernel, request->kernel.bytes, request->kernel.bytes_count,
-						     request->subject, build->err);
+		status = read_kernel(build);
 	if (!status)
 		status = check_video(build);
 	if (!status)

@@ -10,10 +10,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* It has no file to be digested: its id vouches for it. */
+static enum chain_status open_self(const struct chain_sources *sources, struct chain_prepared *out, struct chain_error *err)
+{
+	if (!sources->self)
+		return chain_fail_subject(err, CHAIN_E_SOURCE_ELSEWHERE, CHAIN_SOURCE_SELF);
+	out->kind = CHAIN_KERNEL_IMAGE;
+	out->self = sources->self;
+	memcpy(out->kernel.sha256, sources->image->header.id, CHAIN_SHA256_BYTES);
+	for (size_t i = 0; i < sources->self->piece_count; i++)
+		out->kernel.blob.bytes_count += sources->self->pieces[i].blob.bytes_count;
+	return chain_self_check(sources->self, sources->image, err);
+}
+
 static enum chain_status open_kernel(const struct chain_link *link, const struct chain_step *step, struct chain_prepared *out,
 				     struct chain_error *err)
 {
 	struct chain_source_pin pin = { step->pinned ? step->sha256 : NULL, step->unverified };
+	if (!strcmp(step->source, CHAIN_SOURCE_SELF))
+		return open_self(link->sources, out, err);
 	enum chain_status status = chain_source_open(link->sources, step->source, &pin, &out->kernel, err);
 	if (status)
 		return status;
@@ -99,6 +114,11 @@ static enum chain_status make_plan(const struct chain_link *link, const struct c
 			      step->handoff_at == CHAIN_CONFIG_HANDOFF_FIRST ? CHAIN_HANDOFF_FIRST : CHAIN_HANDOFF_LAST,
 		.bootinfo = link->sources->bootinfo, .fs = link->fs, .fs_keep = step->fs_keep,
 	};
+	if (out->self) {
+		request.pieces = out->self->pieces;
+		request.piece_count = out->self->piece_count;
+		request.pieces_entry = out->self->entry;
+	}
 	return chain_plan_build(&request, &out->plan, err);
 }
 

@@ -196,7 +196,11 @@ entry64:
 	mov	$boot_stack_top, %rsp
 	mov	$10f, %rax
 	jmp	*%rax
-10:	xor	%ebp, %ebp
+10:	mov	$stage_data_start, %rsi		/* whoever starts this image again needs its data as it was loaded */
+	mov	$stage_data_copy, %rdi
+	mov	$stage_data_words, %ecx
+	rep movsq
+	xor	%ebp, %ebp
 	push	$0			/* as if called: a return address behind a 16-byte boundary */
 	jmp	stage_boot_start_booted
 

@@ -9,6 +9,7 @@
 #define CHAIN_PLAN_H
 
 #include "chain/bootinfo.h"
+#include "chain/elf.h"
 #include "chain/range.h"
 
 /* Bytes to be placed: either they lie in target memory already (phys) or a plan makes them (made). */
@@ -25,12 +26,21 @@ struct chain_plan_module {
 	bool movable;           /* false: leave it where it lies if the kernel allows (it does unless page alignment is asked) */
 };
 
+/* A segment of a kernel that lies in memory in pieces rather than in a file. */
+struct chain_plan_piece {
+	struct chain_segment segment; /* its file_bytes are the blob's */
+	struct chain_blob blob;
+	bool keep_rest;               /* what the segment has behind the blob stays as it is; else it is zeroed */
+};
+
 enum chain_entry_mode { CHAIN_ENTRY_PROTECTED32, CHAIN_ENTRY_LONG64 };
 
 /* What the caller wants planned. All borrowed until chain_plan_free. */
 struct chain_plan_request {
 	const char *subject;          /* source of the kernel, for errors */
 	struct chain_blob kernel;
+	const struct chain_plan_piece *pieces; size_t piece_count; /* instead of `kernel`'s bytes, with where it is entered; 0: none */
+	uint64_t pieces_entry;
 	const char *args;             /* command line as the kernel shall see it (no kernel name is put before it) */
 	const char *loader_name;
 	const struct chain_plan_module *modules; size_t module_count;

@@ -11,6 +11,7 @@
 #include "chain/digest.h"
 #include "chain/image.h"
 #include "chain/plan.h"
+#include "chain/self.h"
 
 /* Where sources are looked up. All borrowed. */
 struct chain_sources {
@@ -20,6 +21,7 @@ struct chain_sources {
 	/* The bytes of module `index`, readable here; null when this side can't read them (a host planning for a machine). */
 	const uint8_t *(*module_bytes)(void *ctx, size_t index);
 	void *ctx;
+	const struct chain_self *self;         /* the image as what can be started again; null: not on this side */
 };
 
 /* What the pipeline says of a source beyond its name. */

@@ -12,6 +12,7 @@
 struct stage_run {
 	struct chain_image image;
 	struct chain_sources sources;
+	struct chain_self self;
 	struct chain_range fs;          /* physical */
 	struct chain_config config;
 	json_t *parent;                 /* received handoff, or null */
