@@ -26,6 +26,17 @@ struct line {
 	char bytes[LINE_BYTES];
 };
 
+enum row_status { ROW_OK, ROW_FAILED, ROW_FAULT, ROW_TIMEOUT };
+static const char *const row_status[] = { "ok", "failed", "fault", "timeout" };
+
+/* A turn that has ended. */
+struct row {
+	uint32_t index, processor;
+	uint64_t start_ticks, end_ticks;
+	uint8_t attempt, status;
+	int16_t exit;
+};
+
 struct fanout_run {
 	const struct chain_step *step;
 	struct chain_fanout_set set;
@@ -34,7 +45,8 @@ struct fanout_run {
 	uint32_t *again, again_count; /* to be started once more, the last one first */
 	uint8_t *attempts;           /* so far, by index */
 	json_t *results, *failures;  /* by index; those that failed for good */
-	json_t *rows;                /* of the next `kernels` record */
+	struct row *rows; size_t row_count, row_room;
+	json_t *windows;             /* where each processor's window lay */
 	uint32_t ok, failed, retried;
 	bool stopped;
 	struct line *lines;
@@ -94,26 +106,70 @@ static void end_line(struct fanout_run *f, uint32_t index)
 
 /* --- records --- */
 
-static void flush_rows(struct fanout_run *f)
+/* docs/RECORDS.md: index, attempt, processor, start, duration; then, unless it is ok with 0, status and exit. */
+static int put_row(const struct row *row, char *out, size_t size)
 {
-	if (!json_array_size(f->rows))
-		return;
-	stage_record_event(json_pack("{s:s, s:s, s:O}", "event", "kernels", "step", f->step->name, "rows", f->rows));
-	json_array_clear(f->rows);
+	int used = snprintf(out, size, "[%" PRIu32 ",%u,%" PRIu32 ",%" PRIu64 ",%" PRIu64, row->index, row->attempt, row->processor,
+			    stage_clock_us_at(row->start_ticks), stage_clock_us_at(row->end_ticks) - stage_clock_us_at(row->start_ticks));
+	if (row->status != ROW_OK || row->exit)
+		used += snprintf(out + used, size - (size_t)used, ",\"%s\",%d", row_status[row->status], row->exit);
+	return used + snprintf(out + used, size - (size_t)used, "],");
 }
 
-/* docs/RECORDS.md: index, attempt, processor, window, start, end, status, exit. */
-static void add_row(struct fanout_run *f, const struct stage_fanout_turn *turn, const json_t *entry)
+/* Told when all is over: a byte on a debug port can take as long as a kernel. */
+static enum chain_status record_rows(const struct fanout_run *f, struct chain_error *err)
 {
-	char window[24];
+	enum { ROW_BYTES = 112, HEAD_BYTES = 128 };
+	char *text = malloc(HEAD_BYTES + ROWS_MAX * ROW_BYTES);
+	if (!text)
+		return chain_fail(err, CHAIN_E_NO_MEMORY, f->step->name, NULL, HEAD_BYTES + ROWS_MAX * ROW_BYTES, 0, 0, 0);
+	for (size_t i = 0; i < f->row_count;) {
+		int used = snprintf(text, HEAD_BYTES, "{\"event\":\"kernels\",\"step\":\"%s\",\"rows\":[", f->step->name);
+		size_t end = f->row_count - i < ROWS_MAX ? f->row_count : i + ROWS_MAX;
+		for (; i < end; i++)
+			used += put_row(&f->rows[i], text + used, ROW_BYTES);
+		used += snprintf(text + used - 1, 3, "]}") - 1; /* over the last comma */
+		stage_record(text, (uint64_t)used);
+	}
+	free(text);
+	return CHAIN_OK;
+}
+
+static enum row_status status_of(const json_t *entry)
+{
+	const char *status = json_string_value(json_object_get(entry, "status"));
+	for (unsigned i = 0; status && i < sizeof(row_status) / sizeof(row_status[0]); i++)
+		if (!strcmp(row_status[i], status))
+			return (enum row_status)i;
+	return ROW_FAILED;
+}
+
+static bool note_window(struct fanout_run *f, const struct stage_fanout_turn *turn)
+{
+	char processor[16], window[24];
+	snprintf(processor, sizeof(processor), "%" PRIu32, turn->processor);
+	if (json_object_get(f->windows, processor))
+		return true;
 	snprintf(window, sizeof(window), "0x%" PRIx64, turn->window_phys);
-	json_array_append_new(f->rows, json_pack("[I, I, I, s, I, I, O, O]", (json_int_t)turn->index, (json_int_t)turn->attempt,
-						 (json_int_t)turn->processor, window,
-						 (json_int_t)stage_clock_us_at(turn->start_ticks),
-						 (json_int_t)stage_clock_us_at(turn->end_ticks), json_object_get(entry, "status"),
-						 json_object_get(entry, "exit")));
-	if (json_array_size(f->rows) >= ROWS_MAX)
-		flush_rows(f);
+	return !json_object_set_new(f->windows, processor, json_string(window));
+}
+
+static bool add_row(struct fanout_run *f, const struct stage_fanout_turn *turn, const json_t *entry)
+{
+	if (f->row_count == f->row_room) {
+		size_t room = f->row_room ? 2 * f->row_room : f->set.count;
+		struct row *grown = realloc(f->rows, room * sizeof(*grown));
+		if (!grown)
+			return false;
+		f->rows = grown;
+		f->row_room = room;
+	}
+	f->rows[f->row_count++] = (struct row){
+		.index = turn->index, .processor = turn->processor, .start_ticks = turn->start_ticks, .end_ticks = turn->end_ticks,
+		.attempt = (uint8_t)turn->attempt, .status = (uint8_t)status_of(entry),
+		.exit = (int16_t)json_integer_value(json_object_get(entry, "exit")),
+	};
+	return true;
 }
 
 static void on_progress(void *ctx, uint32_t running)
@@ -158,8 +214,7 @@ static void on_done(void *ctx, const struct stage_fanout_turn *turn)
 	json_t *entry = stage_judge(f->step, &turn->result, &good);
 	end_line(f, turn->index);
 	f->attempts[turn->index]++;
-	if (entry)
-		add_row(f, turn, entry);
+	bool told = entry && note_window(f, turn) && add_row(f, turn, entry);
 	if (!good && turn->attempt < f->step->retries && !f->stopped) {
 		f->again[f->again_count++] = turn->index;
 		f->retried++;
@@ -167,7 +222,7 @@ static void on_done(void *ctx, const struct stage_fanout_turn *turn)
 		f->ok += good;
 		f->failed += !good;
 		f->stopped = f->stopped || (!good && f->step->fanout.stop);
-		if ((!entry || keep(f, turn->index, entry, good)) && !f->err.status)
+		if ((!told || keep(f, turn->index, entry, good)) && !f->err.status)
 			(void)chain_fail(&f->err, CHAIN_E_NO_MEMORY, f->step->name, NULL, 0, 0, 0, 0);
 	}
 	json_decref(entry);
@@ -188,8 +243,8 @@ static enum chain_status prepare(struct fanout_run *f, const struct stage_run *r
 	f->attempts = calloc(count, 1);
 	f->results = json_array();
 	f->failures = json_array();
-	f->rows = json_array();
-	bool ok = f->again && f->attempts && f->results && f->failures && f->rows;
+	f->windows = json_object();
+	bool ok = f->again && f->attempts && f->results && f->failures && f->windows;
 	for (size_t i = 0; ok && i < count; i++)
 		ok = !json_array_append_new(f->results, json_null());
 	return ok ? CHAIN_OK : chain_fail(err, CHAIN_E_NO_MEMORY, f->step->name, NULL, count, 0, 0, 0);
@@ -205,7 +260,8 @@ static void release(struct fanout_run *f)
 	free(f->attempts);
 	json_decref(f->results);
 	json_decref(f->failures);
-	json_decref(f->rows);
+	json_decref(f->windows);
+	free(f->rows);
 	chain_fanout_texts_free(&f->texts);
 	chain_fanout_set_free(&f->set);
 }
@@ -216,7 +272,9 @@ static enum chain_status conclude(struct fanout_run *f, struct stage_run *run, c
 	size_t required = chain_fanout_required(&f->step->fanout, f->set.count), not_run = f->set.count - f->ok - f->failed;
 	uint64_t us = stage_clock_us() - begun_us;
 	*good = f->ok >= required;
-	flush_rows(f);
+	enum chain_status status = record_rows(f, err);
+	if (status)
+		return status;
 	json_t *entry = json_pack("{s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:O, s:O}", "status", *good ? "ok" : "failed", "exit", *good ? 0 : -1,
 				  "count", (json_int_t)f->set.count, "ok", (json_int_t)f->ok, "failed", (json_int_t)f->failed,
 				  "not_run", (json_int_t)not_run, "retried", (json_int_t)f->retried, "result", f->results, "failures",
@@ -231,13 +289,13 @@ static enum chain_status conclude(struct fanout_run *f, struct stage_run *run, c
 	stage_say("result", "%s  %s: %" PRIu32 " of %zu ok, %" PRIu32 " failed, %zu not run, %" PRIu32 " retried; %" PRIu64 " kernels a second",
 		  f->step->name, *good ? "ok" : "failed", f->ok, f->set.count, f->failed, not_run, f->retried,
 		  us ? (uint64_t)(f->ok + f->failed + f->retried) * 1000000 / us : 0);
-	stage_record_event(json_pack("{s:s, s:s, s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I}, s:I, s:I}", "event", "result", "step",
+	stage_record_event(json_pack("{s:s, s:s, s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I, s:O}, s:I, s:I}", "event", "result", "step",
 				     f->step->name, "status", *good ? "ok" : "failed", "exit", *good ? 0 : -1, "count",
 				     (json_int_t)f->set.count, "ok", (json_int_t)f->ok, "failed", (json_int_t)f->failed, "not_run",
 				     (json_int_t)not_run, "retried", (json_int_t)f->retried, "machine", "processors",
 				     (json_int_t)machine->processors, "processors_failed", (json_int_t)machine->processors_failed,
 				     "workers", (json_int_t)machine->workers, "window_bytes", (json_int_t)machine->window_bytes,
-				     "private_bytes", (json_int_t)machine->private_bytes, "begun_us", (json_int_t)begun_us, "ended_us",
+				     "private_bytes", (json_int_t)machine->private_bytes, "windows", f->windows, "begun_us", (json_int_t)begun_us, "ended_us",
 				     (json_int_t)(begun_us + us)));
 	return CHAIN_OK;
 }

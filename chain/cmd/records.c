@@ -8,7 +8,7 @@
 
 enum { FIELDS_MAX = 6, PREFIX_BYTES = sizeof(RECORDS_PREFIX) - 1 };
 
-/* Types as letters: s string, i integer, o object, a anything; upper case: may be absent or null. */
+/* Types as letters: s string, i integer, o object, l list, a anything; upper case: may be absent or null. */
 struct field {
 	const char *name;
 	char type;
@@ -27,6 +27,8 @@ static const struct form {
 	[RECORD_RESULT] = { "result", { { "step", 's' }, { "status", 's' }, { "exit", 'I' }, { "reason", 'S' } } },
 	[RECORD_HANDOFF] = { "handoff", { { "step", 'S' }, { "doc", 'o' } } },
 	[RECORD_SKIPPED] = { "skipped", { { "step", 's' }, { "fact", 's' }, { "wanted", 'A' }, { "found", 'A' } } },
+	[RECORD_KERNELS] = { "kernels", { { "step", 's' }, { "rows", 'l' } } },
+	[RECORD_PROGRESS] = { "progress", { { "step", 's' }, { "running", 'i' }, { "ok", 'i' }, { "failed", 'i' }, { "total", 'i' } } },
 	[RECORD_BOOT] = { "boot", { { "step", 's' }, { "kernel", 'S' }, { "expect", 'A' }, { "bytes_copied", 'I' } } },
 	[RECORD_ERROR] = { "error", { { "slug", 's' }, { "message", 's' }, { "step", 'S' }, { "hint", 'S' } } },
 	[RECORD_EXIT] = { "exit", { { "status", 'i' } } },
@@ -51,6 +53,8 @@ static bool field_fits(const struct field *field, const json_t *value)
 		return json_is_integer(value);
 	case 'o':
 		return json_is_object(value);
+	case 'l':
+		return json_is_array(value);
 	default:
 		return true;
 	}

@@ -11,13 +11,15 @@
 
 void run_judge_init(struct run_judge *judge, enum run_until until, const regex_t *regex, bool foreign)
 {
-	*judge = (struct run_judge){ .until = until, .regex = regex, .foreign = foreign, .links = json_array(), .steps = json_array() };
+	*judge = (struct run_judge){ .until = until, .regex = regex, .foreign = foreign, .links = json_array(), .steps = json_array(),
+				     .rows = json_array() };
 }
 
 void run_judge_free(struct run_judge *judge)
 {
 	json_decref(judge->links);
 	json_decref(judge->steps);
+	json_decref(judge->rows);
 	json_decref(judge->handoff);
 	json_decref(judge->bootinfo);
 	json_decref(judge->echo);
@@ -38,12 +40,49 @@ static void replace(json_t **slot, const json_t *doc)
 	*slot = json_deep_copy(doc);
 }
 
-/* The record without what every record has, kept for --json. */
-static void keep(json_t *list, const json_t *doc)
+/* The record without what every record has, kept for --json. `at`: seconds since the start by our clock. Borrowed. */
+static json_t *keep(json_t *list, const json_t *doc, double at)
 {
 	json_t *copy = json_deep_copy(doc);
 	json_object_del(copy, "event");
+	json_object_set_new(copy, "at", json_real(at));
 	json_array_append_new(list, copy);
+	return copy;
+}
+
+static void keep_step(struct run_judge *judge, const json_t *doc)
+{
+	json_t *step = keep(judge->steps, doc, judge->now);
+	json_object_set_new(step, "begun_at", json_real(judge->step_at));
+	if (judge->step_us >= 0 && !json_object_get(step, "begun_us"))
+		json_object_set_new(step, "begun_us", json_integer(judge->step_us));
+	if (json_array_size(judge->rows))
+		json_object_set(step, "kernels", judge->rows);
+	if (judge->rows_lost)
+		json_object_set_new(step, "kernels_lost", json_integer((json_int_t)judge->rows_lost));
+	json_decref(judge->rows);
+	judge->rows = json_array();
+	judge->rows_lost = 0;
+}
+
+static void on_step(struct run_judge *judge, const json_t *doc)
+{
+	const json_t *us = json_object_get(doc, "us");
+	snprintf(judge->step, sizeof(judge->step), "%s", text_of(doc, "name"));
+	judge->step_at = judge->now;
+	judge->step_us = json_is_integer(us) ? json_integer_value(us) : -1;
+}
+
+static void on_kernels(struct run_judge *judge, const json_t *doc)
+{
+	size_t i;
+	json_t *row;
+	json_array_foreach(json_object_get(doc, "rows"), i, row) {
+		if (json_array_size(judge->rows) < JUDGE_ROWS_MAX)
+			json_array_append_new(judge->rows, json_deep_copy(row));
+		else
+			judge->rows_lost++;
+	}
 }
 
 /* --- records --- */
@@ -55,7 +94,7 @@ static void on_entered(struct run_judge *judge, const json_t *doc)
 	judge->foreign = false;
 	judge->ended = judge->exited = false;
 	judge->step[0] = '\0';
-	keep(judge->links, doc);
+	keep(judge->links, doc, judge->now);
 }
 
 static void on_boot(struct run_judge *judge, const json_t *doc)
@@ -77,7 +116,7 @@ static void on_boot(struct run_judge *judge, const json_t *doc)
 	judge->want_success = judge->want || (json_is_string(expect) && strcmp(json_string_value(expect), "success") == 0);
 	judge->line_used = 0; /* what the stage printed is not the kernel's */
 	snprintf(judge->step, sizeof(judge->step), "%s", text_of(doc, "step"));
-	keep(judge->steps, doc);
+	keep_step(judge, doc);
 }
 
 static void on_result(struct run_judge *judge, const json_t *doc)
@@ -86,7 +125,7 @@ static void on_result(struct run_judge *judge, const json_t *doc)
 	if (strcmp(text_of(doc, "status"), "ok") != 0)
 		judge->failed_count++;
 	judge->step[0] = '\0';
-	keep(judge->steps, doc);
+	keep_step(judge, doc);
 }
 
 static void on_end(struct run_judge *judge, const json_t *doc)
@@ -121,7 +160,10 @@ void run_judge_record(struct run_judge *judge, enum record_event event, const js
 			replace(&judge->bootinfo, json_object_get(doc, "doc"));
 		break;
 	case RECORD_STEP:
-		snprintf(judge->step, sizeof(judge->step), "%s", text_of(doc, "name"));
+		on_step(judge, doc);
+		break;
+	case RECORD_KERNELS:
+		on_kernels(judge, doc);
 		break;
 	case RECORD_RESULT:
 		on_result(judge, doc);
@@ -146,6 +188,7 @@ void run_judge_record(struct run_judge *judge, enum record_event event, const js
 		on_end(judge, doc);
 		break;
 	case RECORD_SKIPPED:
+	case RECORD_PROGRESS:
 	case RECORD_DEVICE:
 	case RECORD_NET:
 	case RECORD_BLOCK:

@@ -23,13 +23,18 @@ enum run_end {
 	RUN_END_INTERRUPTED,
 };
 
-enum { RUN_LINE_BYTES = 8192, RUN_REASON_BYTES = 512, RUN_NAME_BYTES = 128 };
+enum { RUN_LINE_BYTES = 8192, RUN_REASON_BYTES = 512, RUN_NAME_BYTES = 128, JUDGE_ROWS_MAX = 200000 };
 
 struct run_judge {
 	enum run_until until;
 	const regex_t *regex;  /* RUN_UNTIL_MATCH; borrowed */
 	bool foreign;          /* no kernel of ours: it keeps no records */
 	json_t *links, *steps; /* owned arrays, for --json */
+	json_t *rows;          /* owned: of the `kernels` records of the step that runs */
+	uint64_t rows_lost;    /* beyond JUDGE_ROWS_MAX */
+	double now;            /* seconds since the start by our clock, set by the caller before each record */
+	double step_at;        /* when `step` began, by that clock */
+	json_int_t step_us;    /* by the machine's; -1: not known */
 	json_t *handoff, *bootinfo, *echo; /* owned; null until recorded */
 	unsigned link_count, call_count, boot_count, failed_count, error_count;
 	char error[RUN_REASON_BYTES];   /* the first error record's message */

@@ -49,7 +49,7 @@ static void on_bad(void *ctx, const char *why)
 
 static void tick(struct run_session *session)
 {
-	session->view.now = (double)(run_clock_us() - session->start_us) / 1e6;
+	session->judge.now = session->view.now = (double)(run_clock_us() - session->start_us) / 1e6;
 }
 
 void run_session_console(struct run_session *session, const char *bytes, size_t count)

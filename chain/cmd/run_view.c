@@ -43,11 +43,20 @@ static void clean(char *text)
 	}
 }
 
+/* A line of progress stands until something else is said. */
+static void end_live(struct run_view *view)
+{
+	if (view->live)
+		fputs("\r\033[K", view->to);
+	view->live = false;
+}
+
 static void print(struct run_view *view, double at, enum cmd_style style, const char *name, const char *text)
 {
 	char what[VIEW_NAME_BYTES];
 	snprintf(what, sizeof(what), "%s", name);
 	clean(what);
+	end_live(view);
 	FILE *to = view->to; /* an unfinished line of the console waits: it is shown whole or when nothing more comes */
 	fprintf(to, "%s%9.3f%s  %s%-10.32s%s %s\n", cmd_style(to, CMD_DIM), at, cmd_style(to, CMD_PLAIN), cmd_style(to, style), what,
 		cmd_style(to, CMD_PLAIN), text);
@@ -162,13 +171,55 @@ static void show_step(struct run_view *view, double at, const json_t *doc)
 	print(view, at, CMD_BOLD, text_of(doc, "name"), text);
 }
 
+static json_int_t number_of(const json_t *doc, const char *key) { return json_integer_value(json_object_get(doc, key)); }
+
+/* On a terminal one line that is written again and again; nothing elsewhere, where it would be a flood. */
+static void show_progress(struct run_view *view, const json_t *doc)
+{
+	json_int_t done = number_of(doc, "ok") + number_of(doc, "failed");
+	if (!isatty(fileno(view->to)) || view->raw)
+		return;
+	double seconds = view->now - (view->live ? view->live_at : view->step_at);
+	double rate = seconds > 0 ? (double)(done - (view->live ? view->live_done : 0)) / seconds : 0;
+	char text[VIEW_LINE_BYTES], name[VIEW_NAME_BYTES];
+	snprintf(name, sizeof(name), "%s", text_of(doc, "step"));
+	clean(name);
+	snprintf(text, sizeof(text), "%lld of %lld done, %lld running, %lld failed, %.0f/s", (long long)done,
+		 (long long)number_of(doc, "total"), (long long)number_of(doc, "running"), (long long)number_of(doc, "failed"), rate);
+	end_live(view);
+	fprintf(view->to, "%s%9.3f  %-10.32s %s%s", cmd_style(view->to, CMD_DIM), view->now, name, text, cmd_style(view->to, CMD_PLAIN));
+	fflush(view->to);
+	view->live = true;
+	view->live_at = view->now;
+	view->live_done = done;
+}
+
+/* "998 of 1000 ok, 2 failed, 3 retried, on 7 processors, 8476/s" */
+static void describe_fanout(const json_t *doc, char *out, size_t size)
+{
+	json_int_t turns = number_of(doc, "ok") + number_of(doc, "failed") + number_of(doc, "retried");
+	json_int_t us = number_of(doc, "ended_us") - number_of(doc, "begun_us"), workers = number_of(json_object_get(doc, "machine"), "workers");
+	int used = snprintf(out, size, "%lld of %lld ok", (long long)number_of(doc, "ok"), (long long)number_of(doc, "count"));
+	static const struct { const char *key, *word; } more[] = { { "failed", "failed" }, { "not_run", "not run" }, { "retried", "retried" } };
+	for (size_t i = 0; i < sizeof(more) / sizeof(more[0]); i++)
+		if (number_of(doc, more[i].key) && (size_t)used < size)
+			used += snprintf(out + used, size - (size_t)used, ", %lld %s", (long long)number_of(doc, more[i].key), more[i].word);
+	if ((size_t)used < size)
+		snprintf(out + used, size - (size_t)used, "  %lld processor%s, %.0f/s", (long long)workers, workers == 1 ? "" : "s",
+			 us > 0 ? (double)turns * 1e6 / (double)us : 0);
+}
+
 static void show_result(struct run_view *view, double at, const json_t *doc)
 {
 	char text[VIEW_LINE_BYTES];
 	const char *status = text_of(doc, "status"), *reason = text_of(doc, "reason");
 	const json_t *number = json_object_get(doc, "exit");
 	int used = snprintf(text, sizeof(text), "%s", status);
-	if (json_is_integer(number) && json_integer_value(number) >= 0)
+	if (json_object_get(doc, "count")) {
+		used += snprintf(text + used, sizeof(text) - (size_t)used, "  ");
+		describe_fanout(doc, text + used, 256);
+		used = (int)strlen(text);
+	} else if (json_is_integer(number) && json_integer_value(number) >= 0)
 		used += snprintf(text + used, sizeof(text) - (size_t)used, "  exit %lld", (long long)json_integer_value(number));
 	snprintf(text + used, sizeof(text) - (size_t)used, "  %.1f ms%s%.300s", step_seconds(view, at, doc) * 1e3, *reason ? "  " : "", reason);
 	clean(text);
@@ -240,6 +291,9 @@ void run_view_record(struct run_view *view, enum record_event event, const json_
 	case RECORD_RESULT:
 		show_result(view, at, doc);
 		break;
+	case RECORD_PROGRESS:
+		show_progress(view, doc);
+		break;
 	case RECORD_SKIPPED:
 		show_skipped(view, at, doc);
 		break;
@@ -308,6 +362,7 @@ void run_view_flush(struct run_view *view)
 		more += count - LINE_SHOWN;
 		count = LINE_SHOWN;
 	}
+	end_live(view);
 	FILE *to = view->to;
 	const char *dim = cmd_style(to, CMD_DIM), *plain = cmd_style(to, CMD_PLAIN);
 	fprintf(to, "%s%9.3f  │%s %.*s", dim, view->now, plain, (int)count, view->line);

@@ -23,6 +23,9 @@ struct run_view {
 	size_t line_used;
 	uint64_t line_more; /* bytes of it beyond the buffer */
 	bool dropping;    /* the rest of the console's line */
+	bool live;        /* the last line of a terminal shows progress and is to be overwritten */
+	double live_at;   /* when it was last shown */
+	json_int_t live_done; /* what it showed */
 };
 
 void run_view_init(struct run_view *view, FILE *to, bool raw, bool verbose);
