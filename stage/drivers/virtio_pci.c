@@ -65,7 +65,7 @@ static volatile void *queue_enable(struct stage_virtio *v, uint16_t index, uint1
 
 	set(v, QUEUE_SELECT, 2, index);
 	at = (uint64_t)get(v, QUEUE_NOTIFY_OFF, 2) * v->notify_multiplier;
-	if (v->notify_bytes < 2 || at > v->notify_bytes - 2)
+	if (v->notify_bytes < 2 || at > v->notify_bytes - 2 || at & 1)
 		return NULL;
 	set(v, QUEUE_SIZE, 2, size);
 	set(v, QUEUE_MSIX, 2, 0xffff);
@@ -98,7 +98,7 @@ static const struct stage_virtio_transport transport = {
 	.detach = detach,
 };
 
-/* Maps the structure a capability describes (4.1.4); it must lie within its register. */
+/* Maps the structure a capability describes (4.1.4); it must lie within its register, aligned as 4.1.4.3 and 4.1.4.4 say. */
 static enum chain_status map_structure(struct stage_virtio *v, const struct stage_pci_function *f, uint32_t cap,
 				       volatile uint8_t **out, uint64_t *out_bytes, struct chain_error *err)
 {
@@ -106,12 +106,13 @@ static enum chain_status map_structure(struct stage_virtio *v, const struct stag
 	uint32_t bar = env->pci_read(env->ctx, f->bdf, cap + 4, 1);
 	uint64_t offset = env->pci_read(env->ctx, f->bdf, cap + 8, 4);
 	uint64_t bytes = env->pci_read(env->ctx, f->bdf, cap + 12, 4);
+	uint32_t align = out == &v->notify ? 2 : 4;
 	struct stage_pci_bar window;
 	enum chain_status s = stage_pci_bar(env, f, bar, &window, err);
 
 	if (s)
 		return s;
-	if (bytes == 0 || bytes > window.bytes || offset > window.bytes - bytes)
+	if (bytes == 0 || bytes > window.bytes || offset > window.bytes - bytes || offset & (align - 1))
 		return chain_fail(err, CHAIN_E_VIRTIO_CAPABILITY, v->subject, NULL, bytes, offset, bar, window.bytes);
 	*out = env->map(env->ctx, window.phys + offset, bytes);
 	*out_bytes = bytes;
