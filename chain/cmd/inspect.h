@@ -1,0 +1,23 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Owns: what the parts of `kchain inspect` share: a JSON document says all, and what is printed is made of it. */
+#ifndef KCHAIN_INSPECT_H
+#define KCHAIN_INSPECT_H
+
+#include "chain/elf.h"
+#include "image_file.h"
+
+/* inspect_image.c: of a baked image; new. CHAIN_E_NO_MEMORY. */
+enum chain_status inspect_image(const struct image_file *file, const char *path, json_t **out,
+				struct chain_error *err) CHAIN_MUST_CHECK;
+/* The segments of a kernel as a list, each with what it holds; new. */
+json_t *inspect_segments(const struct chain_segment *segments, size_t count);
+/* "0x…"; new. */
+json_t *inspect_hex(uint64_t value);
+
+/* inspect_print.c: either document, for people. */
+void inspect_print_image(const json_t *doc);
+void inspect_print_kernel(const json_t *doc);
+
+#endif
