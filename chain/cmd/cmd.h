@@ -39,6 +39,7 @@ int cmd_cat(int argc, char **argv);
 int cmd_plan(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_watch(int argc, char **argv);
+int cmd_report(int argc, char **argv);
 
 /* bake.c, for `run` and `plan`: bakes the pipeline or folder `input` to the file `output` with the defaults of
  * `kchain bake`, silently. On failure no file is left. */

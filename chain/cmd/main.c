@@ -19,6 +19,7 @@ static const struct cmd COMMANDS[] = {
 	{ "ls", "list the files baked into an image", cmd_ls },
 	{ "cat", "print a file baked into an image, or its manifest", cmd_cat },
 	{ "watch", "follow a boot on a serial port or a pipe", cmd_watch },
+	{ "report", "say and draw what a run did over time", cmd_report },
 };
 enum { COMMAND_COUNT = sizeof(COMMANDS) / sizeof(COMMANDS[0]) };
 

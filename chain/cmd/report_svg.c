@@ -1,0 +1,183 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* The picture: time runs to the right; a row for the links, one for the steps, one for each processor. Thousands of turns become one path a
+ * colour, so that the file stays small. */
+
+#include "report.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	WIDTH = 1200, LEFT = 108, RIGHT = 24, TOP = 64, SPAN_ROW = 26, GAP = 14, FOOT = 66,
+	PLOT = WIDTH - LEFT - RIGHT, ROWS_HEIGHT = 560, ROW_MOST = 22, LABEL_LEAST = 12, ROW_LEAST = 3,
+};
+
+static const struct { const char *fill, *other; } COLOURS[REPORT_STATUS_COUNT] = {
+	[REPORT_OK] = { "#2b7a78", "#5aa9a3" }, [REPORT_FAILED] = { "#c8553d", "#c8553d" },
+	[REPORT_FAULT] = { "#8f2d56", "#8f2d56" }, [REPORT_TIMEOUT] = { "#e09f3e", "#e09f3e" },
+};
+
+struct picture {
+	const struct report *report;
+	FILE *to;
+	double begin, end;   /* microseconds shown */
+	double row;          /* height of a processor's row */
+	double rows_at;      /* where they begin */
+};
+
+static double x_of(const struct picture *p, double us) { return LEFT + (us - p->begin) / (p->end - p->begin) * PLOT; }
+
+static void text(const struct picture *p, double x, double y, const char *anchor, const char *style, const char *format, ...)
+	__attribute__((format(printf, 6, 7)));
+static void text(const struct picture *p, double x, double y, const char *anchor, const char *style, const char *format, ...)
+{
+	char raw[256];
+	va_list args;
+	va_start(args, format);
+	vsnprintf(raw, sizeof(raw), format, args);
+	va_end(args);
+	fprintf(p->to, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\"%s>", x, y, anchor, style);
+	for (const char *c = raw; *c; c++) {
+		if (*c == '<' || *c == '&' || *c == '>')
+			fprintf(p->to, "&#%d;", *c);
+		else
+			fputc((unsigned char)*c < ' ' ? ' ' : *c, p->to);
+	}
+	fputs("</text>\n", p->to);
+}
+
+/* 1, 2 or 5 times a power of ten, so that there are at most ten of them. */
+static double tick_us(double span)
+{
+	static const double factors[] = { 2, 2.5, 2 };
+	double step = 0.01;
+	for (unsigned i = 0; span / step > 10; i++)
+		step *= factors[i % 3];
+	return step;
+}
+
+static void draw_axis(const struct picture *p, double bottom)
+{
+	double step = tick_us(p->end - p->begin);
+	bool seconds = p->end - p->begin >= 2e6;
+	for (int64_t n = (int64_t)(p->begin / step) + (p->begin > 0); (double)n * step <= p->end; n++) {
+		double at = (double)n * step;
+		double x = x_of(p, at), shown = at / (seconds ? 1e6 : 1e3), each = step / (seconds ? 1e6 : 1e3);
+		fprintf(p->to, "<line x1=\"%.1f\" y1=\"%d\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"#d9dde1\"/>\n", x, TOP - 6, x, bottom);
+		text(p, x, bottom + 16, "middle", "", "%.*f", each >= 1 ? 0 : each >= 0.1 ? 1 : each >= 0.01 ? 2 : 3, shown);
+	}
+	text(p, LEFT + PLOT / 2.0, bottom + 34, "middle", "", seconds ? "seconds since the first link was entered" :
+	     "milliseconds since the first link was entered");
+}
+
+static void draw_span(const struct picture *p, const struct report_span *span, double y, const char *fill)
+{
+	double x = x_of(p, span->begin), width = x_of(p, span->end) - x;
+	size_t fits = (size_t)(width / 7);
+	fprintf(p->to, "<rect x=\"%.2f\" y=\"%.1f\" width=\"%.2f\" height=\"%d\" rx=\"2\" fill=\"%s\" stroke=\"#fff\" stroke-width=\"0.5\"><title>",
+		x, y, width < 1 ? 1 : width, SPAN_ROW - 6, fill);
+	for (const char *c = span->name; *c; c++)
+		fprintf(p->to, *c == '<' || *c == '&' || *c == '>' || (unsigned char)*c < ' ' ? "&#%d;" : "%c", (unsigned char)*c < ' ' ? ' ' : *c);
+	fprintf(p->to, ": %.3f ms</title></rect>\n", (span->end - span->begin) / 1e3);
+	if (fits >= strlen(span->name) && fits >= 2)
+		text(p, x + 5, y + 14, "start", " fill=\"#fff\"", "%s", span->name);
+}
+
+/* All turns of one status and one parity of the index as one path; neighbours differ so that they can be told apart. */
+static void draw_turns(const struct picture *p, enum report_status status, unsigned parity)
+{
+	double least = status == REPORT_OK ? 0.35 : 1.6; /* what went wrong is never too thin to be seen */
+	bool begun = false;
+	for (size_t i = 0; i < p->report->fanout_count; i++) {
+		const struct report_fanout *f = &p->report->fanouts[i];
+		for (size_t t = 0; t < f->turn_count; t++) {
+			const struct report_turn *turn = &f->turns[t];
+			if (turn->status != status || (turn->index & 1) != parity)
+				continue;
+			double x = x_of(p, turn->begin), width = x_of(p, turn->end) - x;
+			if (!begun)
+				fputs("<path d=\"", p->to);
+			begun = true;
+			fprintf(p->to, "M%.2f %.2fh%.2fv%.2fh-%.2fz", x, p->rows_at + turn->processor * p->row, width < least ? least : width,
+				p->row * 0.86, width < least ? least : width);
+		}
+	}
+	if (begun)
+		fprintf(p->to, "\" fill=\"%s\"/>\n", parity ? COLOURS[status].other : COLOURS[status].fill);
+}
+
+static void draw_processors(const struct picture *p)
+{
+	const struct report *r = p->report;
+	uint32_t every = 1;
+	while (every * p->row < LABEL_LEAST)
+		every = every == 1 ? 2 : every == 2 ? 5 : every * 2;
+	for (uint32_t i = 0; i < r->processors; i += every)
+		text(p, LEFT - 8, p->rows_at + i * p->row + p->row * 0.43 + 4, "end", "", every == 1 ? "processor %u" : "%u", i);
+	for (int status = 0; status < REPORT_STATUS_COUNT; status++)
+		for (unsigned parity = 0; parity < 2; parity++)
+			draw_turns(p, (enum report_status)status, parity);
+}
+
+static void draw_legend(const struct picture *p, double y)
+{
+	double x = LEFT;
+	uint64_t counts[REPORT_STATUS_COUNT] = { 0 };
+	for (size_t i = 0; i < p->report->fanout_count; i++)
+		for (size_t t = 0; t < p->report->fanouts[i].turn_count; t++)
+			counts[p->report->fanouts[i].turns[t].status]++;
+	for (int i = 0; i < REPORT_STATUS_COUNT; i++) {
+		if (!counts[i])
+			continue;
+		fprintf(p->to, "<rect x=\"%.0f\" y=\"%.0f\" width=\"11\" height=\"11\" fill=\"%s\"/>\n", x, y - 10, COLOURS[i].fill);
+		text(p, x + 17, y, "start", "", "%s (%llu)", report_status_name((enum report_status)i), (unsigned long long)counts[i]);
+		x += 130;
+	}
+}
+
+static void draw(struct picture *p)
+{
+	const struct report *r = p->report;
+	double height = p->rows_at + r->processors * p->row, bottom = height + 4;
+	uint64_t turns = 0;
+	for (size_t i = 0; i < r->fanout_count; i++)
+		turns += r->fanouts[i].turn_count;
+	fprintf(p->to, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %.0f\" width=\"%d\" height=\"%.0f\" "
+		"font-family=\"system-ui, 'DejaVu Sans', sans-serif\" font-size=\"12\" fill=\"#2f3640\">\n"
+		"<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n", WIDTH, bottom + FOOT, WIDTH, bottom + FOOT);
+	text(p, LEFT, 24, "start", " font-size=\"16\" font-weight=\"600\"", "%s", r->link_count ? r->links[0].name : "nothing was entered");
+	text(p, LEFT, 44, "start", " fill=\"#68727d\"", "%zu link%s, %zu step%s, %llu turns of kernels on %u processor%s; %.1f ms shown",
+	     r->link_count, r->link_count == 1 ? "" : "s", r->step_count, r->step_count == 1 ? "" : "s", (unsigned long long)turns,
+	     r->processors, r->processors == 1 ? "" : "s", (p->end - p->begin) / 1e3);
+	draw_axis(p, bottom);
+	text(p, LEFT - 8, TOP + 14, "end", "", "links");
+	for (size_t i = 0; i < r->link_count; i++)
+		draw_span(p, &r->links[i], TOP, i & 1 ? "#7a8794" : "#4a5560");
+	text(p, LEFT - 8, TOP + SPAN_ROW + 14, "end", "", "steps");
+	for (size_t i = 0; i < r->step_count; i++)
+		draw_span(p, &r->steps[i], TOP + SPAN_ROW, r->steps[i].status == REPORT_OK ? "#3d6fa5" : COLOURS[r->steps[i].status].fill);
+	draw_processors(p);
+	draw_legend(p, bottom + FOOT - 12);
+	fputs("</svg>\n", p->to);
+}
+
+char *report_svg(const struct report *report, size_t *out_bytes)
+{
+	char *bytes = NULL;
+	struct picture p = { .report = report, .to = open_memstream(&bytes, out_bytes), .rows_at = TOP + 2 * SPAN_ROW + GAP, .end = report->end };
+	if (!p.to)
+		return NULL;
+	p.begin = report->link_count ? report->links[0].begin : 0;
+	if (p.end <= p.begin)
+		p.end = p.begin + 1;
+	p.row = report->processors ? (double)ROWS_HEIGHT / report->processors : 0;
+	p.row = p.row > ROW_MOST ? ROW_MOST : p.row < ROW_LEAST && report->processors ? ROW_LEAST : p.row;
+	draw(&p);
+	if (fclose(p.to) == 0)
+		return bytes;
+	free(bytes);
+	return NULL;
+}
