@@ -187,11 +187,11 @@ def qemu_argv(machine="pc", memory="128M", *more):
 class Machine:
     """A QEMU of its own: serial console collected, QMP for what a person would look at."""
 
-    def __init__(self, argv):
+    def __init__(self, argv, serial=True):
         self.serial, self.debug, qmp = scratch("serial.log"), scratch("records"), scratch("qmp")
         for path in (self.serial, self.debug):
             open(path, "wb").close()
-        self.argv = argv + ["-serial", f"file:{self.serial}", "-qmp", f"unix:{qmp},server=on,wait=off",
+        self.argv = argv + (["-serial", f"file:{self.serial}"] if serial else []) + ["-qmp", f"unix:{qmp},server=on,wait=off",
                             "-chardev", f"file,id=records,path={self.debug}", "-device", "isa-debugcon,iobase=0xe9,chardev=records",
                             "-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"]
         self.qmp_path, self._qmp = qmp, None

@@ -12,7 +12,7 @@ import os
 
 import kt
 
-LINKS = int(os.environ.get("KCHAIN_LINKS", "80"))
+LINKS = int(os.environ.get("KCHAIN_LINKS", "150"))
 KEPT = 64  # entries of `links` (docs/HANDOFF.md)
 IMAGE = kt.config_image("11-count")
 
