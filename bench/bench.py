@@ -23,6 +23,7 @@ FOLDER = "build/bench"
 # Each is a module of this folder with a function run(report.Report).
 BENCHMARKS = (
     ("boot", "instructions from entry to a booted child, beside other loaders"),
+    ("call", "instructions of a call, and the size of a native kernel"),
 )
 
 

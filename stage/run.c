@@ -31,15 +31,15 @@ static struct chain_link this_link(const struct stage_run *run)
 	};
 }
 
-static void announce(const struct chain_step *step, const struct chain_prepared *prepared)
+static void announce(const struct chain_step *step, const struct chain_prepared *prepared, uint64_t began_ticks)
 {
 	char hex[CHAIN_SHA256_HEX + 1];
 	bool call = step->kind == CHAIN_STEP_CALL;
 	chain_sha256_to_hex(prepared->kernel.sha256, hex);
 	stage_say(call ? "call" : "boot", "%s  %s  %s, %" PRIu64 " bytes", step->name, step->source,
 		  chain_kernel_kind_name(prepared->kind), prepared->kernel.blob.bytes_count);
-	stage_record_event(json_pack("{s:s, s:s, s:s, s:s, s:s}", "event", "step", "name", step->name, "kind", call ? "call" : "boot",
-				     "source", step->source, "sha256", hex));
+	stage_record_event(json_pack("{s:s, s:s, s:s, s:s, s:s, s:I}", "event", "step", "name", step->name, "kind", call ? "call" : "boot",
+				     "source", step->source, "sha256", hex, "ticks", (json_int_t)began_ticks));
 	stage_record_event(json_pack("{s:s, s:s, s:O}", "event", "handoff", "step", step->name, "doc", prepared->handoff));
 }
 
@@ -98,7 +98,7 @@ static enum stage_end take_call(struct stage_run *run, const struct chain_step *
 			chain_prepared_free(&prepared);
 			return STAGE_END_OK;
 		}
-		announce(step, &prepared);
+		announce(step, &prepared, link.left_ticks);
 		status = step->fanout.kind == CHAIN_FANOUT_NONE ? call_once(run, step, &prepared, &good, err) :
 			 stage_run_fanout(run, step, &prepared, &good, err);
 		chain_prepared_free(&prepared);
@@ -129,7 +129,7 @@ static enum stage_end take_boot(struct stage_run *run, const struct chain_step *
 		chain_prepared_free(&prepared);
 		return STAGE_END_FAILED;
 	}
-	announce(step, &prepared);
+	announce(step, &prepared, link.left_ticks);
 	stage_record_event(json_pack("{s:s, s:s, s:s, s:o, s:I, s:I, s:I}", "event", "boot", "step", step->name, "kernel",
 				     chain_kernel_kind_name(prepared.kind), "expect", chain_step_expect_json(step), "ticks", (json_int_t)stage_rdtsc(), "bytes_copied",
 				     (json_int_t)prepared.plan.bytes_copied, "bytes_in_place",

@@ -1,0 +1,40 @@
+# SPDX-FileCopyrightText: The kchain authors
+# SPDX-License-Identifier: Apache-2.0
+"""Instructions from a call step's beginning to its kernel's main, and what a native kernel weighs.
+
+The kernel (kernels/tick.c) returns the tick at which its main began; the `step` record has the tick at which the step did. The file is
+hashed in between. A second image holds the same kernel with bytes behind its end that nobody loads, so the two differ in
+hashing alone, which gives its price per byte.
+"""
+import os
+
+import kt
+import machine
+
+TICK, MINIMAL = "build/bench/tick.elf", "build/bench/minimal.elf"
+BEHIND_BYTES = 256 << 10
+CALLS = ("first", "second", "third")
+COLUMNS = ("file_bytes", "call", "to_main", "to_next")
+
+
+def boot_of(kernel):
+    steps = [{"name": name, "call": "fs:/tick"} for name in CALLS]
+    done = machine.count("-kernel", kt.bake(kt.pipeline(steps, {"/tick": kernel})))
+    began = [done.ticks("step", name=name) for name in CALLS]
+    mains = [int(done.first("result", step=name)["result"]["main"], 16) for name in CALLS]
+    return [{"file_bytes": os.path.getsize(kernel), "call": name, "to_main": main - start, "to_next": after - start}
+            for name, start, main, after in zip(CALLS, began, mains, began[1:] + [None]) if after]
+
+
+def run(out):
+    larger = kt.write_bytes(kt.scratch("tick.elf"), kt.read_bytes(TICK) + bytes(BEHIND_BYTES))
+    rows, larger_rows = kt.in_parallel(boot_of, [TICK, larger])
+    out.table("instructions", COLUMNS, [[r[c] for c in COLUMNS] for r in rows + larger_rows])
+    first, second = rows
+    hashed = (larger_rows[0]["to_main"] - first["to_main"]) / BEHIND_BYTES
+    of_file = round(hashed * first["file_bytes"])
+    out.figure("call, to the kernel's main, without hashing its file", first["to_main"] - of_file, "instructions", 100_000, "<")
+    out.figure(f"hashing its file of {first['file_bytes']:,} bytes", of_file, "instructions")
+    out.figure("the same kernel's second call to main, all of it", second["to_main"], "instructions")
+    out.figure("a whole call, from one step to the next, all of it", second["to_next"], "instructions")
+    out.figure("minimal native kernel, the file", os.path.getsize(MINIMAL), "bytes", 64 << 10, "<")
