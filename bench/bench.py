@@ -24,6 +24,7 @@ FOLDER = "build/bench"
 BENCHMARKS = (
     ("boot", "instructions from entry to a booted child, beside other loaders"),
     ("call", "instructions of a call, and the size of a native kernel"),
+    ("dhcp", "from entry to an address, beside iPXE"),
 )
 
 

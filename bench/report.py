@@ -6,6 +6,7 @@ Must not know: how anything is measured.
 """
 import csv
 import os
+import statistics
 
 BELOW, AT_MOST, AT_LEAST = "<", "<=", ">="
 HOLDS = {BELOW: lambda value, aim: value < aim, AT_MOST: lambda value, aim: value <= aim, AT_LEAST: lambda value, aim: value >= aim}
@@ -45,6 +46,11 @@ class Report:
 
     def figure(self, what, value, unit, aim=None, sense=AT_MOST):
         self.figures.append(Figure(self.benchmark, what, value, unit, aim, sense))
+
+    def times(self, what, seconds, aim=None, sense=AT_MOST):
+        """The median of several runs; the least and the most beside it."""
+        unit = f"s ({number(min(seconds))} to {number(max(seconds))}, {len(seconds)} runs)"
+        self.figure(what, statistics.median(seconds), unit, aim, sense)
 
     def left_out(self, what, why):
         self.figures.append(Figure(self.benchmark, what, "left out", why, None, None))
