@@ -1,7 +1,7 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Leaves the result that its first argument names and exits with its second as status: good | none | malformed |
+/* Leaves the result that its first argument names and exits with its second as status: good | none | malformed | deep |
  * oversized (one byte more than there is room for) | full (exactly the room) | lie (claims more than it wrote). */
 
 #include <kchain.h>
@@ -26,6 +26,15 @@ static bool leave_string(size_t bytes)
 	return ok;
 }
 
+/* Deeper than a handoff may be once the result lies in it. */
+static bool leave_nested(void)
+{
+	char text[2 * 45 + 1] = "";
+	memset(text, '[', 45);
+	memset(text + 45, ']', 45);
+	return kchain_result(text);
+}
+
 static bool leave(const char *kind)
 {
 	if (!strcmp(kind, "good"))
@@ -34,6 +43,8 @@ static bool leave(const char *kind)
 		return true;
 	if (!strcmp(kind, "malformed"))
 		return kchain_result("{\"answer\": ");
+	if (!strcmp(kind, "deep"))
+		return leave_nested();
 	if (!strcmp(kind, "full"))
 		return leave_string(kchain_result_room());
 	if (!strcmp(kind, "oversized"))

@@ -27,7 +27,7 @@ static json_t *outcome(const struct stage_call_result *got, bool *good)
 			 STAGE_CALL_MAILBOX_BYTES);
 		return chain_result_entry("failed", got->exit, NULL, reason);
 	}
-	json_t *result = got->mailbox ? chain_json_any(got->mailbox, got->mailbox_bytes) : NULL;
+	json_t *result = got->mailbox ? chain_json_any(got->mailbox, got->mailbox_bytes, CHAIN_RESULT_DEPTH_MAX) : NULL;
 	if (got->mailbox && !result)
 		return chain_result_entry("failed", got->exit, NULL, "the result is not JSON, or nested too deep");
 	*good = got->exit == 0;

@@ -159,9 +159,9 @@ static json_t *memory_json(const struct chain_bootinfo *info)
 {
 	json_t *map = json_array();
 	for (size_t i = 0; map && i < info->mem_count; i++)
-		json_array_append_new(map, json_pack("{s:o, s:o, s:i}", "base", hex_string(info->mem[i].range.base), "bytes",
+		json_array_append_new(map, json_pack("{s:o, s:o, s:I}", "base", hex_string(info->mem[i].range.base), "bytes",
 						     hex_string(chain_range_bytes(info->mem[i].range)), "type",
-						     (int)info->mem[i].type));
+						     (json_int_t)info->mem[i].type));
 	return map;
 }
 
@@ -180,8 +180,8 @@ static int put_platform(json_t *doc, const struct chain_handoff_input *in)
 		bad |= json_object_set_new(platform, "smbios", hex_string(info->smbios));
 	if (fb->phys)
 		bad |= json_object_set_new(platform, "framebuffer",
-					   json_pack("{s:o, s:i, s:i, s:i, s:i, s:i}", "phys", hex_string(fb->phys), "pitch_bytes",
-						     (int)fb->pitch_bytes, "width", (int)fb->width, "height", (int)fb->height, "bpp",
+					   json_pack("{s:o, s:I, s:I, s:I, s:i, s:i}", "phys", hex_string(fb->phys), "pitch_bytes",
+						     (json_int_t)fb->pitch_bytes, "width", (json_int_t)fb->width, "height", (json_int_t)fb->height, "bpp",
 						     (int)fb->bpp, "type", (int)fb->type));
 	bad |= json_object_set_new(platform, "memory", memory_json(info));
 	return bad | json_object_set_new(doc, "platform", platform);
@@ -279,6 +279,10 @@ enum chain_status chain_handoff_text(const json_t *handoff, char **out, uint64_t
 	if (bytes > CHAIN_HANDOFF_MAX_BYTES) {
 		free(text);
 		return chain_fail(err, CHAIN_E_LIMIT, "handoff", NULL, bytes, CHAIN_HANDOFF_MAX_BYTES, 0, 0);
+	}
+	if (chain_json_too_deep(text, bytes, CHAIN_JSON_DEPTH_MAX)) {
+		free(text);
+		return chain_fail(err, CHAIN_E_JSON_DEPTH, "handoff", NULL, CHAIN_JSON_DEPTH_MAX, 0, 0, 0);
 	}
 	*out = text;
 	*out_bytes = bytes;

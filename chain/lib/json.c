@@ -8,17 +8,17 @@
 #include <string.h>
 
 /* Reading, copying and freeing recurse once a level, on a stage's stack: so the levels are counted before any of it. */
-static bool too_deep(const char *text, uint64_t bytes)
+bool chain_json_too_deep(const char *text, uint64_t bytes, unsigned max_depth)
 {
 	bool quoted = false;
-	int depth = 0;
+	int64_t depth = 0;
 	for (uint64_t i = 0; i < bytes; i++) {
 		char c = text[i];
 		if (quoted && c == '\\')
 			i++;
 		else if (c == '"')
 			quoted = !quoted;
-		else if (!quoted && (c == '{' || c == '[') && ++depth > CHAIN_JSON_DEPTH_MAX)
+		else if (!quoted && (c == '{' || c == '[') && ++depth > max_depth)
 			return true;
 		else if (!quoted && (c == '}' || c == ']'))
 			depth--;
@@ -32,7 +32,7 @@ enum chain_status chain_json_load(const char *text, uint64_t bytes, uint64_t max
 	json_error_t why;
 	if (bytes > max_bytes)
 		return chain_fail(err, CHAIN_E_LIMIT, subject, NULL, bytes, max_bytes, 0, 0);
-	if (too_deep(text, bytes))
+	if (chain_json_too_deep(text, bytes, CHAIN_JSON_DEPTH_MAX))
 		return chain_fail(err, CHAIN_E_JSON_DEPTH, subject, NULL, CHAIN_JSON_DEPTH_MAX, 0, 0, 0);
 	json_t *doc = json_loadb(text, (size_t)bytes, JSON_REJECT_DUPLICATES, &why);
 	if (!doc && json_error_code(&why) == json_error_out_of_memory)
@@ -48,33 +48,39 @@ enum chain_status chain_json_load(const char *text, uint64_t bytes, uint64_t max
 	return CHAIN_OK;
 }
 
-json_t *chain_json_any(const char *text, uint64_t bytes)
+json_t *chain_json_any(const char *text, uint64_t bytes, unsigned max_depth)
 {
-	return too_deep(text, bytes) ? NULL : json_loadb(text, (size_t)bytes, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, NULL);
+	if (chain_json_too_deep(text, bytes, max_depth))
+		return NULL;
+	return json_loadb(text, (size_t)bytes, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, NULL);
 }
 
-static size_t push(struct chain_json_path *path, const char *piece)
+/* Whole or not at all; room for the "..." of the next one is always kept. */
+static size_t push(struct chain_json_path *path, const char *separator, const char *piece)
 {
-	size_t mark = strlen(path->at), bytes = strlen(piece);
-	if (mark + bytes < sizeof(path->at))
-		memcpy(path->at + mark, piece, bytes + 1);
-	else if (mark + 4 <= sizeof(path->at))
-		memcpy(path->at + mark, "...", 4);
+	static const char more[] = "...";
+	size_t mark = strlen(path->at), first = strlen(separator), bytes = strlen(piece);
+	if (mark + sizeof(more) > sizeof(path->at))
+		return mark;
+	if (bytes > sizeof(path->at) || mark + first + bytes + sizeof(more) > sizeof(path->at)) {
+		memcpy(path->at + mark, more, sizeof(more));
+		return mark;
+	}
+	memcpy(path->at + mark, separator, first);
+	memcpy(path->at + mark + first, piece, bytes + 1);
 	return mark;
 }
 
 size_t chain_json_push_key(struct chain_json_path *path, const char *key)
 {
-	char piece[CHAIN_SUBJECT_BYTES];
-	snprintf(piece, sizeof(piece), "%s%s", path->at[0] ? "." : "", key);
-	return push(path, piece);
+	return push(path, path->at[0] ? "." : "", key);
 }
 
 size_t chain_json_push_index(struct chain_json_path *path, size_t index)
 {
 	char piece[32];
 	snprintf(piece, sizeof(piece), "[%zu]", index);
-	return push(path, piece);
+	return push(path, "", piece);
 }
 
 void chain_json_pop(struct chain_json_path *path, size_t mark)

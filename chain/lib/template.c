@@ -89,7 +89,7 @@ static bool is_whole(const char *text, struct piece *out)
 /* A default that stands for a value is one if it reads as JSON, else it is a text. */
 static json_t *fallback_value(const struct piece *piece)
 {
-	json_t *value = chain_json_any(piece->fallback, piece->fallback_bytes);
+	json_t *value = chain_json_any(piece->fallback, piece->fallback_bytes, CHAIN_JSON_DEPTH_MAX);
 	return value ? value : json_stringn(piece->fallback, piece->fallback_bytes);
 }
 

@@ -5,6 +5,7 @@
 #include "json_cases.h"
 
 #include "chain/handoff.h"
+#include "chain/json.h"
 
 static enum chain_status parse(const char *text, size_t bytes, struct chain_error *err)
 {
@@ -389,6 +390,41 @@ static void test_results(void **state)
 	json_decref(entry);
 }
 
+/* A kernel's result as deep as is allowed can be read by the next link; what is deeper is not sent on its way. */
+static void test_deep_results(void **state)
+{
+	(void)state;
+	char nested[2 * CHAIN_JSON_DEPTH_MAX + 1];
+	struct fixture f;
+	fixture_init(&f);
+	for (size_t depth = CHAIN_RESULT_DEPTH_MAX; depth <= CHAIN_RESULT_DEPTH_MAX + 2; depth++) {
+		struct chain_error err = { 0 };
+		json_t *doc, *received = NULL, *results = json_object();
+		char *text = NULL;
+		uint64_t bytes = 0;
+		memset(nested, '[', depth);
+		memset(nested + depth, ']', depth);
+		json_t *result = chain_json_any(nested, 2 * depth, CHAIN_RESULT_DEPTH_MAX);
+		assert_int_equal(result != NULL, depth <= CHAIN_RESULT_DEPTH_MAX);
+		if (!result)
+			result = chain_json_any(nested, 2 * depth, CHAIN_JSON_DEPTH_MAX);
+		json_object_set_new(results, "step", chain_result_entry("ok", 0, result, NULL));
+		f.in.results = results;
+		doc = built(&f.in);
+		enum chain_status status = chain_handoff_text(doc, &text, &bytes, &err);
+		assert_int_equal(status, depth <= CHAIN_RESULT_DEPTH_MAX + 1 ? CHAIN_OK : CHAIN_E_JSON_DEPTH);
+		if (!status) {
+			assert_ok(chain_handoff_parse(text, bytes, &received, &err), &err);
+			assert_true(json_equal(doc, received));
+		}
+		json_decref(received);
+		json_decref(doc);
+		json_decref(results);
+		free(text);
+	}
+	fixture_free(&f);
+}
+
 static void test_documented(void **state)
 {
 	size_t bytes, count = 0;
@@ -447,6 +483,7 @@ int main(void)
 		cmocka_unit_test(test_passed_on), cmocka_unit_test(test_clock), cmocka_unit_test(test_long_chain),
 		cmocka_unit_test(test_state), cmocka_unit_test(test_state_refused), cmocka_unit_test(test_build_out_of_memory),
 		cmocka_unit_test(test_mask), cmocka_unit_test(test_keep_net), cmocka_unit_test(test_expire), cmocka_unit_test(test_results),
+		cmocka_unit_test(test_deep_results),
 		cmocka_unit_test(test_documented), cmocka_unit_test(test_schema),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,11 +8,14 @@
 
 #include "chain/bootinfo.h"
 #include "chain/config.h"
+#include "chain/json.h"
 
 enum {
 	CHAIN_HANDOFF_MAX_BYTES = 1024 * 1024,
 	CHAIN_HANDOFF_LINKS_MAX = 64, /* the first and the last ones; what is between is counted and folded */
 	CHAIN_BOOT_ID_BYTES = 16,
+	/* Levels a kernel's result may have: it lies in the handoff, its results, its step's entry and, of a fan-out, a list. */
+	CHAIN_RESULT_DEPTH_MAX = CHAIN_JSON_DEPTH_MAX - 4,
 };
 
 /* What the module string of a handoff begins with. */
@@ -49,7 +52,7 @@ enum chain_status chain_handoff_build(const struct chain_handoff_input *input, j
 /* The kernel's digest is known when it was opened, and whether that happens may depend on the handoff. */
 enum chain_status chain_handoff_set_kernel(json_t *handoff, const uint8_t *sha256, struct chain_error *err) CHAIN_MUST_CHECK;
 
-/* Compact text, new; CHAIN_E_LIMIT above CHAIN_HANDOFF_MAX_BYTES. */
+/* Compact text, new, that the next link can read: CHAIN_E_LIMIT above CHAIN_HANDOFF_MAX_BYTES, CHAIN_E_JSON_DEPTH above CHAIN_JSON_DEPTH_MAX levels. */
 enum chain_status chain_handoff_text(const json_t *handoff, char **out, uint64_t *out_bytes, struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* Replaces what no plan can know by the string "volatile": boot_id, ticks and times, whatever DHCP gave, results, and the keys of

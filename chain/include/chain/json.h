@@ -19,8 +19,11 @@ enum { CHAIN_JSON_DEPTH_MAX = 48 };
 enum chain_status chain_json_load(const char *text, uint64_t bytes, uint64_t max_bytes, const char *subject, json_t **out,
 				  struct chain_error *err) CHAIN_MUST_CHECK;
 
-/* Any one JSON value of at most CHAIN_JSON_DEPTH_MAX levels; new reference, or null when the text is none. */
-json_t *chain_json_any(const char *text, uint64_t bytes);
+/* Any one JSON value of at most `max_depth` levels; new reference, or null when the text is none. */
+json_t *chain_json_any(const char *text, uint64_t bytes, unsigned max_depth);
+
+/* Whether a text, JSON or not, opens more than `max_depth` levels of arrays and objects. */
+bool chain_json_too_deep(const char *text, uint64_t bytes, unsigned max_depth);
 
 /* Where in a document a walk is. `at` is never cut: a path that would not fit ends in "...". */
 struct chain_json_path {
