@@ -1,0 +1,155 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+#include "chain/guest.h"
+
+#include "chain/multiboot1_format.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { LOW_END = 0x9fc00, HIGH_BASE = 0x100000 }; /* where a PC's memory stops and goes on */
+
+static enum chain_status unfit(const char *subject, const char *what, uint64_t base, uint64_t end, uint64_t memory_bytes,
+			       struct chain_error *err)
+{
+	return chain_fail(err, CHAIN_E_GUEST_PLAN, subject, what, base, end, memory_bytes, 0);
+}
+
+enum chain_status chain_guest_check(const struct chain_plan *plan, uint64_t memory_bytes, const char *subject, struct chain_error *err)
+{
+	const struct chain_range memory = { 0, memory_bytes };
+	struct chain_range info = { plan->info.base, plan->info.base };
+	if (plan->mode != CHAIN_ENTRY_PROTECTED32)
+		return unfit(subject, "an entry that is not 32-bit protected mode", plan->entry, plan->entry, memory_bytes, err);
+	if (plan->entry >= memory_bytes || plan->ebx != plan->info.base)
+		return unfit(subject, "the entry point or its information", plan->entry, plan->ebx, memory_bytes, err);
+	if (plan->made_bytes < sizeof(struct chain_mb1_info) || !chain_range_contains(memory, info) ||
+	    plan->made_bytes > memory_bytes - info.base)
+		return unfit(subject, "the information structure", plan->info.base, plan->info.end, memory_bytes, err);
+	if (plan->handoff.base > plan->handoff.end || !chain_range_contains(memory, plan->handoff))
+		return unfit(subject, "the handoff", plan->handoff.base, plan->handoff.end, memory_bytes, err);
+	for (size_t i = 0; i < plan->move_count; i++) {
+		const struct chain_move *move = &plan->moves[i];
+		if (move->dest.base > move->dest.end || !chain_range_contains(memory, move->dest))
+			return unfit(subject, "a move's destination", move->dest.base, move->dest.end, memory_bytes, err);
+		if (move->kind == CHAIN_MOVE_COPY && (move->source_phys != CHAIN_PHYS_UNKNOWN || !move->bytes))
+			return unfit(subject, "a move's source", move->source_phys, move->source_phys, memory_bytes, err);
+	}
+	return CHAIN_OK;
+}
+
+/* The room of the command line and the place that says where the handoff ends, both in the information structure. */
+static enum chain_status find_texts(struct chain_guest *guest, uint64_t text_bytes, const char *subject, struct chain_error *err)
+{
+	const struct chain_plan *plan = &guest->plan;
+	const struct chain_range made = { plan->info.base, plan->info.base + plan->made_bytes };
+	struct chain_mb1_info info;
+	memcpy(&info, plan->made, sizeof(info));
+	guest->args = (struct chain_range){ info.cmdline, info.cmdline + text_bytes };
+	guest->handoff = plan->handoff;
+	guest->handoff_end_at = info.mods_addr + offsetof(struct chain_mb1_module, end);
+	struct chain_range end = { guest->handoff_end_at, guest->handoff_end_at + sizeof(uint32_t) };
+	if (!chain_range_contains(made, guest->args) || !chain_range_contains(made, end))
+		return unfit(subject, "the command line or the module list", guest->args.base, end.base, guest->memory_bytes, err);
+	return CHAIN_OK;
+}
+
+/* The planner's words are about the machine's memory; here it is the step's that is too small. */
+static enum chain_status explain(const struct chain_error *why, const struct chain_guest_request *request, struct chain_error *err)
+{
+	char text[CHAIN_SUBJECT_BYTES];
+	if (why->status != CHAIN_E_NO_SPACE && why->status != CHAIN_E_PLAN_OUTSIDE_MEMORY) {
+		*err = *why;
+		return why->status;
+	}
+	chain_error_format(why, text, sizeof(text));
+	return chain_fail(err, CHAIN_E_GUEST_MEMORY, request->subject, text, request->memory_bytes, 0, 0, 0);
+}
+
+struct chain_bootinfo chain_guest_machine(uint64_t memory_bytes, struct chain_mem_entry mem[CHAIN_GUEST_MEM_ENTRIES])
+{
+	static char empty[] = "";
+	mem[0] = (struct chain_mem_entry){ { 0, LOW_END }, CHAIN_MEM_AVAILABLE };
+	mem[1] = (struct chain_mem_entry){ { HIGH_BASE, memory_bytes }, CHAIN_MEM_AVAILABLE };
+	return (struct chain_bootinfo){ .loader = empty, .cmdline = empty, .mem = mem, .mem_count = CHAIN_GUEST_MEM_ENTRIES, .cpus = 1 };
+}
+
+/* Planned once with texts of the largest size: those of each kernel are put in their place later. */
+static enum chain_status make_plan(const struct chain_guest_request *request, struct chain_guest *out, struct chain_error *err)
+{
+	struct chain_mem_entry mem[CHAIN_GUEST_MEM_ENTRIES];
+	const struct chain_bootinfo machine = chain_guest_machine(request->memory_bytes, mem);
+	const struct chain_plan_request plan = {
+		.subject = request->subject, .kernel = { request->kernel, request->kernel_bytes, CHAIN_PHYS_UNKNOWN },
+		.args = out->filler, .loader_name = "kchain",
+		.handoff = { (const uint8_t *)out->filler, request->text_bytes, CHAIN_PHYS_UNKNOWN },
+		.handoff_string = request->handoff_string, .handoff_at = CHAIN_HANDOFF_LAST, .bootinfo = &machine,
+	};
+	struct chain_error why = { 0 };
+	if (chain_plan_build(&plan, &out->plan, &why))
+		return explain(&why, request, err);
+	return CHAIN_OK;
+}
+
+enum chain_status chain_guest_make(const struct chain_guest_request *request, struct chain_guest *out, struct chain_error *err)
+{
+	*out = (struct chain_guest){ .memory_bytes = request->memory_bytes };
+	if (request->memory_bytes < CHAIN_GUEST_MEMORY_MIN)
+		return chain_fail(err, CHAIN_E_GUEST_MEMORY, request->subject, "a PC's memory goes on at 1 MiB, where kernels lie",
+				  request->memory_bytes, 0, 0, 0);
+	out->filler = malloc(request->text_bytes);
+	if (!out->filler)
+		return chain_fail(err, CHAIN_E_NO_MEMORY, request->subject, NULL, request->text_bytes, 0, 0, 0);
+	memset(out->filler, ' ', request->text_bytes - 1);
+	out->filler[request->text_bytes - 1] = '\0';
+	enum chain_status status = make_plan(request, out, err);
+	if (!status)
+		status = chain_guest_check(&out->plan, request->memory_bytes, request->subject, err);
+	if (!status)
+		status = find_texts(out, request->text_bytes, request->subject, err);
+	if (status)
+		chain_guest_free(out);
+	return status;
+}
+
+void chain_guest_free(struct chain_guest *guest)
+{
+	chain_plan_free(&guest->plan);
+	free(guest->filler);
+	*guest = (struct chain_guest){ 0 };
+}
+
+void chain_guest_part(const struct chain_guest *guest, uint64_t base, uint64_t bytes, uint8_t *into)
+{
+	memset(into, 0, bytes);
+	for (size_t i = 0; i < guest->plan.move_count; i++) {
+		const struct chain_move *move = &guest->plan.moves[i];
+		uint64_t from = move->dest.base > base ? move->dest.base : base;
+		uint64_t end = move->dest.end < base + bytes ? move->dest.end : base + bytes;
+		if (from >= end)
+			continue;
+		if (move->kind == CHAIN_MOVE_COPY)
+			memcpy(into + (from - base), move->bytes + (from - move->dest.base), end - from);
+		else
+			memset(into + (from - base), 0, end - from);
+	}
+}
+
+static void put(uint8_t *memory, struct chain_range room, const char *text, uint64_t bytes)
+{
+	memcpy(memory + room.base, text, bytes);
+	memset(memory + room.base + bytes, 0, chain_range_bytes(room) - bytes);
+}
+
+bool chain_guest_texts(const struct chain_guest *guest, uint8_t *memory, const char *handoff, uint64_t handoff_bytes, const char *args)
+{
+	uint64_t args_bytes = strlen(args);
+	if (handoff_bytes > chain_range_bytes(guest->handoff) || args_bytes >= chain_range_bytes(guest->args))
+		return false;
+	uint32_t end = (uint32_t)(guest->handoff.base + handoff_bytes);
+	put(memory, guest->handoff, handoff, handoff_bytes);
+	put(memory, guest->args, args, args_bytes);
+	memcpy(memory + guest->handoff_end_at, &end, sizeof(end));
+	return true;
+}
