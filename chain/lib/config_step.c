@@ -4,6 +4,8 @@
 #include "chain/self.h"
 #include "config_internal.h"
 
+#include "chain/guest.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -265,6 +267,14 @@ static enum chain_status step_timeout(const json_t *v, void *s, struct chain_jso
 	enum chain_status status = chain_json_time(v, &step->timeout_us, p, e);
 	return status || step->timeout_us ? status : chain_fail(e, CHAIN_E_CONFIG_RANGE, p->at, NULL, 0, 1, UINT64_MAX, 0);
 }
+static enum chain_status step_isolation(const json_t *v, void *s, struct chain_json_path *p, struct chain_error *e)
+{
+	static const char *const words[] = { "none", "svm" };
+	size_t word = 0;
+	enum chain_status status = chain_json_word(v, words, 2, &word, p, e);
+	((struct chain_step *)s)->isolation = (enum chain_isolation)word;
+	return status;
+}
 static enum chain_status step_retries(const json_t *v, void *s, struct chain_json_path *p, struct chain_error *e)
 {
 	return chain_json_number(v, CHAIN_CALL_RETRIES_MAX, &((struct chain_step *)s)->retries, p, e);
@@ -285,6 +295,7 @@ static const struct chain_json_key step_keys[] = {
 	{ "memory", step_memory, false },
 	{ "timeout", step_timeout, false },
 	{ "retries", step_retries, false },
+	{ "isolation", step_isolation, false },
 	{ "fanout", chain_config_read_fanout, false },
 	{ "expect", step_expect, false },
 	{ "on_error", step_on_error, false },
@@ -294,7 +305,7 @@ static const struct chain_json_key step_keys[] = {
 static enum chain_status check_kind(const json_t *value, const struct chain_step *step, struct chain_json_path *path,
 				    struct chain_error *err)
 {
-	static const char *const call_only[] = { "memory", "timeout", "retries", "fanout", NULL };
+	static const char *const call_only[] = { "memory", "timeout", "retries", "isolation", "fanout", NULL };
 	static const char *const boot_only[] = { "modules", "handoff", "fs", NULL };
 	bool call = step->kind == CHAIN_STEP_CALL;
 	for (const char *const *key = call ? boot_only : call_only; *key; key++) {
@@ -311,7 +322,7 @@ static enum chain_status check_kind(const json_t *value, const struct chain_step
 static enum chain_status set_defaults(struct chain_step *step, const struct chain_json_path *path, struct chain_error *err)
 {
 	if (!step->memory_bytes)
-		step->memory_bytes = DEFAULT_CALL_MEMORY;
+		step->memory_bytes = step->isolation ? CHAIN_GUEST_MEMORY_DEFAULT : DEFAULT_CALL_MEMORY;
 	if (!step->timeout_us)
 		step->timeout_us = DEFAULT_CALL_TIMEOUT_US;
 	if (!step->args)

@@ -169,7 +169,7 @@ static int put_platform(json_t *doc, const struct chain_handoff_input *in)
 {
 	const struct chain_bootinfo *info = in->bootinfo;
 	const struct chain_framebuffer *fb = &info->framebuffer;
-	json_t *platform = json_copy(json_object_get(doc, "platform"));
+	json_t *platform = in->own_machine ? NULL : json_copy(json_object_get(doc, "platform"));
 	if (!platform)
 		platform = json_object();
 	int bad = json_object_set_new(platform, "cpus", json_integer(info->cpus));

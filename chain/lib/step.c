@@ -5,6 +5,7 @@
 
 #include "chain/fact.h"
 #include "chain/fanout.h"
+#include "chain/guest.h"
 #include "chain/template.h"
 
 #include <stdlib.h>
@@ -32,7 +33,10 @@ static enum chain_status open_kernel(const struct chain_link *link, const struct
 	enum chain_status status = chain_source_open(link->sources, step->source, &pin, &out->kernel, err);
 	if (status)
 		return status;
-	return chain_kernel_probe(out->kernel.blob.bytes, out->kernel.blob.bytes_count, step->source, &out->kind, err);
+	status = chain_kernel_probe(out->kernel.blob.bytes, out->kernel.blob.bytes_count, step->source, &out->kind, err);
+	if (!status && step->kind == CHAIN_STEP_CALL && !step->isolation && out->kind != CHAIN_KERNEL_NATIVE)
+		return chain_fail(err, CHAIN_E_CALL_NOT_NATIVE, step->source, chain_kernel_kind_name(out->kind), 0, 0, 0, 0);
+	return status;
 }
 
 /* An absent fact equals null. */
@@ -60,13 +64,16 @@ static enum chain_status check_when(const struct chain_step *step, const json_t 
 static enum chain_status make_handoff(const struct chain_link *link, const struct chain_step *step, struct chain_prepared *out,
 				      struct chain_error *err)
 {
-	bool hand_fs = step->kind == CHAIN_STEP_CALL || step->fs_keep;
+	bool isolated = step->isolation != CHAIN_ISOLATION_NONE;
+	bool hand_fs = (step->kind == CHAIN_STEP_CALL && !isolated) || step->fs_keep;
+	struct chain_mem_entry mem[CHAIN_GUEST_MEM_ENTRIES];
+	const struct chain_bootinfo own = chain_guest_machine(step->memory_bytes, mem);
 	struct chain_handoff_input input = {
 		.parent = link->parent, .config = link->config, .step = step,
 		.image_sha256 = link->sources->image->header.id,
 		.door = link->door, .entered_ticks = link->entered_ticks, .tsc_hz = link->tsc_hz,
 		.left_ticks = step->kind == CHAIN_STEP_BOOT ? link->left_ticks : 0,
-		.boot_id = link->boot_id, .bootinfo = link->sources->bootinfo,
+		.boot_id = link->boot_id, .bootinfo = isolated ? &own : link->sources->bootinfo, .own_machine = isolated,
 		.fs_phys = hand_fs ? link->fs.base : 0, .fs_bytes = hand_fs ? link->sources->image->fs_bytes_count : 0,
 		.net = link->net, .block = link->block, .results = link->results,
 	};

@@ -58,6 +58,9 @@ enum chain_step_kind { CHAIN_STEP_CALL, CHAIN_STEP_BOOT };
 enum chain_expect { CHAIN_EXPECT_ENTERED, CHAIN_EXPECT_SUCCESS, CHAIN_EXPECT_CONSOLE, CHAIN_EXPECT_RESULT };
 enum chain_on_error { CHAIN_ON_ERROR_HALT, CHAIN_ON_ERROR_REBOOT, CHAIN_ON_ERROR_CONTINUE, CHAIN_ON_ERROR_BOOT };
 
+/* What a called kernel runs in: a window of the stage's own address space, or a machine of its own (chain/guest.h). */
+enum chain_isolation { CHAIN_ISOLATION_NONE, CHAIN_ISOLATION_SVM };
+
 enum { CHAIN_FANOUT_MAX = 65536 };
 enum chain_fanout_kind { CHAIN_FANOUT_NONE, CHAIN_FANOUT_COUNT, CHAIN_FANOUT_LIST, CHAIN_FANOUT_EACH, CHAIN_FANOUT_SLICES };
 
@@ -89,6 +92,7 @@ struct chain_step {
 	char *handoff_string;   /* begins with "kchain-handoff" unless handoff_at is none */
 	bool fs_keep;           /* boot */
 	uint64_t memory_bytes, timeout_us, retries; /* call */
+	enum chain_isolation isolation; /* call */
 	struct chain_config_fanout fanout; /* call */
 	enum chain_expect expect;
 	char *expect_console;   /* CHAIN_EXPECT_CONSOLE */
