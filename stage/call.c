@@ -13,7 +13,7 @@
 
 const char *stage_call_outcome_name(enum stage_call_outcome outcome)
 {
-	static const char *const names[] = { "exited", "fault", "timeout" };
+	static const char *const names[] = { "exited", "fault", "timeout", "halted", "refused" };
 	return names[outcome];
 }
 

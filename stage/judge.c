@@ -17,6 +17,19 @@ static json_t *outcome(const struct stage_call_result *got, bool *good)
 	*good = false;
 	if (got->outcome == STAGE_CALL_TIMED_OUT)
 		return chain_result_entry("timeout", -1, NULL, "it did not return in time");
+	if (got->outcome == STAGE_CALL_REFUSED) {
+		snprintf(reason, sizeof(reason), "it needs %s (0x%" PRIx64 "): not there under isolation svm; at 0x%" PRIx64, got->what,
+			 got->address, got->rip);
+		return chain_result_entry("failed", -1, NULL, reason);
+	}
+	if (got->outcome == STAGE_CALL_HALTED) { /* a kernel that knows nothing of us has no other way to say that it is done */
+		*good = true;
+		return chain_result_entry("ok", 0, NULL, got->what);
+	}
+	if (got->outcome == STAGE_CALL_FAULTED && got->what) {
+		snprintf(reason, sizeof(reason), "%s (0x%" PRIx64 ") at 0x%" PRIx64, got->what, got->address, got->rip);
+		return chain_result_entry("fault", -1, NULL, reason);
+	}
 	if (got->outcome == STAGE_CALL_FAULTED) {
 		snprintf(reason, sizeof(reason), "%s at 0x%" PRIx64 ", address 0x%" PRIx64 ", error code 0x%" PRIx64,
 			 stage_vector_name(got->vector), got->rip, got->address, got->error_code);

@@ -66,7 +66,7 @@ static enum chain_status call_once(struct stage_run *run, const struct chain_ste
 		.fs = run->fs, .window_bytes = step->memory_bytes, .timeout_us = step->timeout_us,
 	};
 	request.fs.end = request.fs.base + run->image.fs_bytes_count; /* its padding is not handed on */
-	enum chain_status status = stage_call(&request, &got, err);
+	enum chain_status status = step->isolation ? stage_call_isolated(&request, &got, err) : stage_call(&request, &got, err);
 	if (status)
 		return status;
 	json_t *entry = stage_judge(step, &got, good);

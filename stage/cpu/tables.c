@@ -10,7 +10,7 @@
 #include <string.h>
 
 enum {
-	PTE_PRESENT = 1, PTE_WRITE = 2, PTE_WRITE_THROUGH = 8, PTE_NO_CACHE = 16, PTE_DIRTY = 0x40, PTE_LARGE = 0x80,
+	PTE_PRESENT = 1, PTE_WRITE = 2, PTE_USER = 4, PTE_WRITE_THROUGH = 8, PTE_NO_CACHE = 16, PTE_DIRTY = 0x40, PTE_LARGE = 0x80,
 	LEVELS = 4, SLOTS = 512, LARGE_BYTES = 2 * 1024 * 1024,
 };
 #define PTE_NX      ((uint64_t)1 << 63)
@@ -31,6 +31,8 @@ static uint64_t leaf_bits(unsigned flags)
 	uint64_t bits = PTE_PRESENT;
 	if (flags & STAGE_MAP_WRITE)
 		bits |= PTE_WRITE;
+	if (flags & STAGE_MAP_USER)
+		bits |= PTE_USER;
 	if (flags & STAGE_MAP_UNCACHED)
 		bits |= PTE_NO_CACHE | PTE_WRITE_THROUGH;
 	if (!(flags & STAGE_MAP_EXECUTE) && has_nx())
@@ -50,7 +52,7 @@ static uint64_t *entry_of(uint64_t root_phys, const struct stage_table_pages *pa
 			uint64_t page = pages->take(pages->ctx);
 			if (!page)
 				return NULL;
-			*entry = page | PTE_PRESENT | PTE_WRITE; /* leaves decide */
+			*entry = page | PTE_PRESENT | PTE_WRITE | PTE_USER; /* leaves decide */
 		}
 		if (*entry & PTE_LARGE)
 			return NULL;

@@ -20,6 +20,8 @@ struct fanout {
 	const struct stage_fanout_client *client;
 	struct stage_call_request request;
 	struct stage_call_fs_table fs_table;
+	const struct worker_way *way;
+	void *shared;          /* the way's */
 	struct worker **workers;
 	uint32_t count;
 	bool own;              /* one worker, on this processor */
@@ -40,8 +42,8 @@ static void free_worker(struct worker *w)
 		free(w->entries[i].texts);
 		free(w->entries[i].mailbox);
 	}
-	if (w->run.window.phys)
-		stage_call_window_free(&w->run.window);
+	if (w->window.base)
+		w->way->free(w);
 	free(w);
 }
 
@@ -50,22 +52,25 @@ static enum chain_status make_worker(struct fanout *f, uint32_t processor, struc
 	const struct stage_call_request *request = &f->request;
 	struct worker *w = calloc(1, sizeof(*w));
 	bool ok = w;
+	if (w) {
+		w->request = request;
+		w->way = f->way;
+		w->processor = processor;
+		w->boot_waits = &f->boot_waits;
+		w->wipe = true;
+		worker_prepare(w, f->own ? f->client : NULL);
+	}
 	for (size_t i = 0; ok && i < WORKER_ENTRIES; i++) {
 		w->entries[i].texts = malloc(request->text_bytes);
 		w->entries[i].mailbox = malloc(STAGE_CALL_MAILBOX_BYTES);
 		ok = w->entries[i].texts && w->entries[i].mailbox;
 	}
-	enum chain_status status = ok ? stage_call_window_make(request, &w->run.window, err) :
+	enum chain_status status = ok ? w->way->make(w, f->shared, err) :
 		chain_fail(err, CHAIN_E_NO_MEMORY, request->subject, NULL, sizeof(*w) + WORKER_ENTRIES * request->text_bytes, 0, 0, 0);
 	if (status) {
 		free_worker(w);
 		return status;
 	}
-	w->run.window.wipe = true;
-	w->request = request;
-	w->processor = processor;
-	w->boot_waits = &f->boot_waits;
-	worker_prepare(w, f->own ? f->client : NULL);
 	*out = w;
 	return CHAIN_OK;
 }
@@ -109,6 +114,8 @@ static void end(struct fanout *f)
 		free_worker(f->workers[i]);
 	}
 	free(f->workers);
+	if (f->way->close)
+		f->way->close(f->shared);
 	stage_call_fs_table_free(&f->fs_table);
 }
 
@@ -210,7 +217,7 @@ static void settle(struct worker *w)
 			e->turn.result = (struct stage_call_result){ .outcome = STAGE_CALL_TIMED_OUT };
 			e->turn.end_ticks = stage_rdtsc();
 			e->turn.processor = w->processor;
-			e->turn.window_phys = w->run.window.phys;
+			e->turn.window_phys = w->window.base;
 			atomic_store(&e->state, ENTRY_DONE);
 			ended = true;
 		} else if (state_of(e) == ENTRY_RUNNING) {
@@ -225,7 +232,7 @@ static void take_back(struct worker *w)
 {
 	w->lost = !stage_processor_take_back(w->processor);
 	settle(w);
-	w->run.window.wipe = true; /* it may have been stopped while clearing it */
+	w->wipe = true; /* it may have been stopped while clearing it */
 	atomic_store(&w->waits, false);
 	if (!w->lost)
 		stage_processor_give(w->processor, worker_main, w);
@@ -321,6 +328,11 @@ static void run_here(struct fanout *f)
 	stage_ticker_stop();
 }
 
+static const struct worker_way *const ways[] = {
+	[STAGE_ISOLATION_NONE] = &worker_native,
+	[STAGE_ISOLATION_SVM] = &worker_svm,
+};
+
 static uint32_t worker_count(const struct stage_fanout *order, uint32_t processors)
 {
 	uint32_t others = processors > 1 ? processors - 1 : 1;
@@ -330,7 +342,7 @@ static uint32_t worker_count(const struct stage_fanout *order, uint32_t processo
 enum chain_status stage_fanout_run(const struct stage_fanout *order, const struct stage_fanout_client *client,
 				   struct stage_fanout_machine *out, struct chain_error *err)
 {
-	struct fanout f = { .order = order, .client = client, .request = order->request };
+	struct fanout f = { .order = order, .client = client, .request = order->request, .way = ways[order->isolation] };
 	*out = (struct stage_fanout_machine){ 0 };
 	enum chain_status status = stage_processors_start(&out->processors, &out->processors_failed, err);
 	if (status)
@@ -341,11 +353,13 @@ enum chain_status stage_fanout_run(const struct stage_fanout *order, const struc
 	if (!stage_call_fs_table_make(order->request.fs, &f.fs_table))
 		return chain_fail(err, CHAIN_E_NO_MEMORY, order->request.subject, NULL, f.fs_table.bytes, 0, 0, 0);
 	f.request.fs_table = f.fs_table.root_entry;
-	status = make_workers(&f, worker_count(order, out->processors), err);
+	status = f.way->open ? f.way->open(&f.request, &f.shared, err) : CHAIN_OK;
+	if (!status)
+		status = make_workers(&f, worker_count(order, out->processors), err);
 	if (!status) {
 		out->workers = f.count;
-		out->window_bytes = f.workers[0]->run.window.bytes;
-		out->private_bytes = f.workers[0]->run.window.used;
+		out->window_bytes = chain_range_bytes(f.workers[0]->window);
+		out->private_bytes = f.workers[0]->private_bytes;
 		if (f.own)
 			run_here(&f);
 		else

@@ -86,14 +86,15 @@ static void run_entry(struct worker *w, struct worker_entry *e)
 	request.args = e->texts + e->handoff_bytes;
 	request.index = e->turn.index;
 	e->turn.processor = w->processor;
-	e->turn.window_phys = w->run.window.phys;
-	stage_call_window_reset(&w->run.window, &request); /* the room was made for these texts */
+	e->turn.window_phys = w->window.base;
+	w->way->reset(w, &request);
+	w->wipe = false;
 	e->turn.start_ticks = stage_rdtsc();
 	atomic_store_explicit(&e->started, e->turn.start_ticks, memory_order_release);
-	stage_call_run(&w->run);
+	w->way->run(w);
 	e->turn.end_ticks = stage_rdtsc();
 	e->turn.result = w->run.result;
-	const char *mailbox = stage_call_mailbox(&w->run);
+	const char *mailbox = w->way->mailbox(w);
 	if (!mailbox)
 		return;
 	memcpy(e->mailbox, mailbox, w->run.result.mailbox_claimed);

@@ -14,6 +14,8 @@ enum stage_call_outcome {
 	STAGE_CALL_EXITED,   /* exit status in `exit` */
 	STAGE_CALL_FAULTED,  /* an exception: vector, rip and address say which */
 	STAGE_CALL_TIMED_OUT,
+	STAGE_CALL_HALTED,   /* isolated kernels only: it ended in good order without an exit status; `what` says how */
+	STAGE_CALL_REFUSED,  /* isolated kernels only: it needs `what` with the number `address`, which is not there */
 };
 
 struct stage_call_request {
@@ -36,6 +38,7 @@ struct stage_call_result {
 	uint8_t exit;
 	uint8_t vector;
 	uint64_t rip, address, error_code;
+	const char *what;          /* of an isolated kernel: says more than the vector; null: nothing to say */
 	char *mailbox;             /* owned, terminated; null when the kernel left no result */
 	uint64_t mailbox_bytes;
 	uint64_t mailbox_claimed;  /* what the kernel said it left; above mailbox_bytes: it would not have fitted */
@@ -48,6 +51,10 @@ enum { STAGE_CALL_MAILBOX_BYTES = 16 * 1024, STAGE_CALL_STACK_BYTES = 32 * 1024,
  * window (says how much is missing), no memory. What the kernel does after that is in `out`, whose mailbox the caller frees. */
 enum chain_status stage_call(const struct stage_call_request *request, struct stage_call_result *out,
 			     struct chain_error *err) CHAIN_MUST_CHECK;
+
+/* The same for any Multiboot 1 kernel, in a machine of its own (stage/fanout/svm.c). */
+enum chain_status stage_call_isolated(const struct stage_call_request *request, struct stage_call_result *out,
+				      struct chain_error *err) CHAIN_MUST_CHECK;
 
 const char *stage_call_outcome_name(enum stage_call_outcome outcome);
 

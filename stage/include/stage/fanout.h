@@ -38,6 +38,7 @@ struct stage_fanout_client {
 
 struct stage_fanout {
 	struct stage_call_request request; /* its handoff, args and index are not used; text_bytes bounds those of all tasks */
+	enum stage_isolation { STAGE_ISOLATION_NONE, STAGE_ISOLATION_SVM } isolation;
 	uint32_t concurrency;              /* workers at most; 0: as many as there are processors for */
 };
 

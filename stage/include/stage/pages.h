@@ -36,7 +36,8 @@ const void *stage_phys_view(uint64_t phys, uint64_t bytes);
 volatile void *stage_mmio_map(uint64_t phys, uint64_t bytes);
 
 /* Page tables (APM 5.3). Mapped memory is readable; the rest must be said. */
-enum { STAGE_MAP_WRITE = 1, STAGE_MAP_EXECUTE = 2, STAGE_MAP_UNCACHED = 4, STAGE_MAP_SMALL = 8 /* 4 KiB pages only */ };
+enum { STAGE_MAP_WRITE = 1, STAGE_MAP_EXECUTE = 2, STAGE_MAP_UNCACHED = 4, STAGE_MAP_SMALL = 8 /* 4 KiB pages only */,
+       STAGE_MAP_USER = 16 /* nested tables of guests (APM 15.25.5) */ };
 struct stage_table_pages {
 	uint64_t (*take)(void *ctx); /* physical address of a zeroed page, 0: none left */
 	void *ctx;

@@ -1,0 +1,69 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* One kernel in memory and with a processor of its own: a fan-out of one. */
+
+#include "stage/call.h"
+
+#include "stage/console.h"
+#include "stage/fanout.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct isolated {
+	const struct stage_call_request *request;
+	struct stage_call_result *out;
+	bool begun, lost; /* lost: no memory for its result */
+};
+
+static bool next(void *ctx, struct stage_fanout_task *out)
+{
+	struct isolated *i = ctx;
+	if (i->begun)
+		return false;
+	i->begun = true;
+	*out = (struct stage_fanout_task){ .handoff = i->request->handoff, .handoff_bytes = i->request->handoff_bytes,
+					   .args = i->request->args };
+	return true;
+}
+
+static void done(void *ctx, const struct stage_fanout_turn *turn)
+{
+	struct isolated *i = ctx;
+	*i->out = turn->result;
+	if (!turn->result.mailbox)
+		return;
+	i->out->mailbox = malloc(turn->result.mailbox_bytes + 1);
+	i->lost = !i->out->mailbox;
+	if (i->lost)
+		return;
+	memcpy(i->out->mailbox, turn->result.mailbox, turn->result.mailbox_bytes);
+	i->out->mailbox[turn->result.mailbox_bytes] = '\0';
+}
+
+static void text(void *ctx, uint32_t index, const char *bytes, uint64_t count)
+{
+	(void)ctx;
+	(void)index;
+	stage_console_write(bytes, count);
+}
+
+static void progress(void *ctx, uint32_t running)
+{
+	(void)ctx;
+	(void)running;
+}
+
+enum chain_status stage_call_isolated(const struct stage_call_request *request, struct stage_call_result *out, struct chain_error *err)
+{
+	struct isolated i = { request, out, false, false };
+	struct stage_fanout fanout = { .request = *request, .isolation = STAGE_ISOLATION_SVM, .concurrency = 1 };
+	struct stage_fanout_machine machine;
+	const struct stage_fanout_client client = { next, done, text, progress, &i };
+	fanout.request.text_bytes = request->handoff_bytes + strlen(request->args) + 1;
+	enum chain_status status = stage_fanout_run(&fanout, &client, &machine, err);
+	if (!status && i.lost)
+		return chain_fail(err, CHAIN_E_NO_MEMORY, "result of a call", NULL, out->mailbox_bytes + 1, 0, 0, 0);
+	return status;
+}

@@ -1,0 +1,221 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* A guest's turn: entered, and entered again after each exit that does not end it. Everything in the VMCB but what svm_guest_enter_state
+ * put there is the guest's word. */
+
+#include "svm.h"
+
+#include "stage/cpu.h"
+#include "stage/pages.h"
+
+#include <string.h>
+
+enum {
+	CODE32 = 0xc9b, DATA32 = 0xc93, TSS32 = 0x8b, LDT = 0x82, /* segment attributes: flat, 4 GiB, present, accessed */
+	SELECTOR_CODE = 0x08, SELECTOR_DATA = 0x10,
+	CR0_PROTECTED = 0x11, EFER_SVME = 1 << 12, CR4_OSXSAVE = 1 << 18, RFLAGS_FIXED = 2, RFLAGS_INTERRUPTS = 1 << 9,
+	DR6_FIRST = (int)0xffff0ff0, DR7_FIRST = 0x400,
+	ASID = 1, VGA_TEXT = 0xb8000,
+};
+#define PAT_FIRST 0x0007040600070406ull /* APM 7.8.2 */
+#define FIRST(exit) (1u << ((exit) - 0x60))
+#define SECOND(exit) (1u << ((exit) - 0x80))
+
+static void set_intercepts(struct svm_vmcb *v)
+{
+	/* Exceptions of a kind that can keep a processor busy for ever while they are delivered, so that nothing gets through to it. */
+	v->intercept_exceptions = 1u << (SVM_EXIT_DEBUG - 0x40) | 1u << (SVM_EXIT_ALIGNMENT - 0x40);
+	v->intercept_first = FIRST(SVM_EXIT_INTR) | FIRST(SVM_EXIT_NMI) | FIRST(SVM_EXIT_RDPMC) | FIRST(SVM_EXIT_CPUID) |
+			     FIRST(SVM_EXIT_RSM) | FIRST(SVM_EXIT_INVD) | FIRST(SVM_EXIT_HLT) | FIRST(SVM_EXIT_INVLPGA) |
+			     FIRST(SVM_EXIT_IO) | FIRST(SVM_EXIT_MSR) | FIRST(SVM_EXIT_FERR_FREEZE) | FIRST(SVM_EXIT_SHUTDOWN);
+	v->intercept_second = SECOND(SVM_EXIT_VMRUN) | SECOND(SVM_EXIT_VMMCALL) | SECOND(SVM_EXIT_VMLOAD) | SECOND(SVM_EXIT_VMSAVE) |
+			      SECOND(SVM_EXIT_STGI) | SECOND(SVM_EXIT_CLGI) | SECOND(SVM_EXIT_SKINIT) | SECOND(SVM_EXIT_MONITOR) |
+			      SECOND(SVM_EXIT_MWAIT) | SECOND(SVM_EXIT_MWAIT_ARMED) | SECOND(SVM_EXIT_XSETBV);
+}
+
+void svm_guest_enter_state(struct svm_guest *g)
+{
+	const struct chain_plan *plan = &g->shared->guest.plan;
+	const struct svm_segment data = { SELECTOR_DATA, DATA32, UINT32_MAX, 0 };
+	*g->vmcb = (struct svm_vmcb){
+		.iopm_phys = g->shared->maps_phys, .msrpm_phys = g->shared->maps_phys + SVM_IOPM_BYTES,
+		.asid = ASID, .tlb_control = SVM_TLB_FLUSH_ALL, .virtual_interrupt = SVM_VIRTUAL_MASKING,
+		.nested_control = SVM_NESTED_ENABLE, .nested_root = g->root_phys,
+		.es = data, .ss = data, .ds = data, .fs = data, .gs = data, .cs = { SELECTOR_CODE, CODE32, UINT32_MAX, 0 },
+		.tr = { 0, TSS32, 0xffff, 0 }, .ldtr = { 0, LDT, 0xffff, 0 },
+		.efer = EFER_SVME, .cr0 = CR0_PROTECTED, .dr6 = (uint32_t)DR6_FIRST, .dr7 = DR7_FIRST, .rflags = RFLAGS_FIXED,
+		.rip = plan->entry, .rax = plan->eax, .pat = PAT_FIRST,
+	};
+	set_intercepts(g->vmcb);
+}
+
+/* --- exits --- */
+
+static bool end(struct svm_guest *g, struct stage_call_run *run, enum stage_call_outcome outcome, const char *what, uint64_t address)
+{
+	run->result.outcome = outcome;
+	run->result.what = what;
+	run->result.rip = g->vmcb->cs.base + g->vmcb->rip;
+	run->result.address = address;
+	return false;
+}
+
+/* `bytes`: the instruction's, without prefixes, which none of those that are caught needs. */
+static bool skip(struct svm_guest *g, unsigned bytes)
+{
+	struct svm_vmcb *v = g->vmcb;
+	v->rip = g->shared->tells_next && v->next_rip ? v->next_rip : v->rip + bytes;
+	v->interrupt_shadow = 0;
+	return true;
+}
+
+static bool follow(struct svm_guest *g, struct stage_call_run *run, enum svm_verdict verdict, uint64_t number)
+{
+	const struct svm_machine *m = &g->machine;
+	if (verdict == SVM_NEEDS)
+		return end(g, run, STAGE_CALL_REFUSED, m->what, number);
+	run->result.exit = m->exit;
+	run->result.mailbox_claimed = m->result_bytes;
+	return end(g, run, m->outcome, m->what, 0);
+}
+
+static bool on_io(struct svm_guest *g, struct stage_call_run *run)
+{
+	struct svm_vmcb *v = g->vmcb;
+	uint64_t info = v->exit_info1;
+	unsigned bytes = info >> SVM_IO_BYTES_SHIFT & 7;
+	uint16_t port = (uint16_t)(info >> SVM_IO_PORT_SHIFT);
+	uint32_t value = (uint32_t)v->rax;
+	if (info & SVM_IO_STRING || (bytes != 1 && bytes != 2 && bytes != 4))
+		return end(g, run, STAGE_CALL_REFUSED, "string input or output, port", port);
+	enum svm_verdict verdict = svm_machine_port(&g->machine, info & SVM_IO_IN, port, bytes, &value);
+	if (verdict != SVM_GO_ON)
+		return follow(g, run, verdict, port);
+	if (info & SVM_IO_IN && bytes == 4)
+		v->rax = value; /* a 32-bit result clears the upper half */
+	else if (info & SVM_IO_IN)
+		v->rax = (v->rax & ~((1ull << 8 * bytes) - 1)) | (value & ((1u << 8 * bytes) - 1));
+	v->rip = v->exit_info2;
+	v->interrupt_shadow = 0;
+	return true;
+}
+
+static bool on_cpuid(struct svm_guest *g)
+{
+	struct svm_vmcb *v = g->vmcb;
+	struct stage_svm_registers *regs = &g->registers;
+	uint32_t leaf = (uint32_t)v->rax;
+	struct stage_cpuid r = svm_cpuid(leaf, stage_cpuid(leaf, (uint32_t)regs->rcx), v->cr4 & CR4_OSXSAVE, g->shared->tsc_khz);
+	v->rax = r.a;
+	regs->rbx = r.b;
+	regs->rcx = r.c;
+	regs->rdx = r.d;
+	return skip(g, 2);
+}
+
+static bool on_msr(struct svm_guest *g, struct stage_call_run *run)
+{
+	struct svm_vmcb *v = g->vmcb;
+	struct stage_svm_registers *regs = &g->registers;
+	bool write = v->exit_info1;
+	uint64_t value = regs->rdx << 32 | (uint32_t)v->rax;
+	enum svm_verdict verdict = svm_msr(&g->machine, write, (uint32_t)regs->rcx, &value, &v->efer, &v->pat);
+	if (verdict != SVM_GO_ON)
+		return follow(g, run, verdict, (uint32_t)regs->rcx);
+	if (!write) {
+		v->rax = (uint32_t)value;
+		regs->rdx = value >> 32;
+	}
+	return skip(g, 2);
+}
+
+/* Any part of what the processor runs with may be asked for, but nothing can be taken away or added: it stays as the stage has it. */
+static bool on_xsetbv(struct svm_guest *g, struct stage_call_run *run)
+{
+	uint64_t value = g->registers.rdx << 32 | (uint32_t)g->vmcb->rax;
+	if ((uint32_t)g->registers.rcx || !(value & 1) || value & ~g->xcr0)
+		return end(g, run, STAGE_CALL_REFUSED, "processor state, XCR0", value);
+	return skip(g, 3);
+}
+
+static bool on_halt(struct svm_guest *g, struct stage_call_run *run)
+{
+	if (g->vmcb->rflags & RFLAGS_INTERRUPTS)
+		return end(g, run, STAGE_CALL_REFUSED, "an interrupt to wake it from HLT, flags", g->vmcb->rflags);
+	return end(g, run, STAGE_CALL_HALTED, "it halted", 0);
+}
+
+static bool on_nested_fault(struct svm_guest *g, struct stage_call_run *run)
+{
+	const char *device = svm_device_at(g->vmcb->exit_info2);
+	return end(g, run, device ? STAGE_CALL_REFUSED : STAGE_CALL_FAULTED, device ? device : "access outside of its memory",
+		   g->vmcb->exit_info2);
+}
+
+/* What was caught on the way to the guest's own handler goes there. */
+static bool reflect(struct svm_guest *g)
+{
+	uint32_t vector = (uint32_t)g->vmcb->exit_code - 0x40;
+	g->vmcb->event_injection = SVM_EVENT_VALID | SVM_EVENT_EXCEPTION | vector;
+	if (g->vmcb->exit_code == SVM_EXIT_ALIGNMENT)
+		g->vmcb->event_injection |= SVM_EVENT_HAS_ERROR; /* its error code is 0 */
+	return true;
+}
+
+/* True: it goes on. */
+static bool on_exit(struct svm_guest *g, struct stage_call_run *run)
+{
+	struct svm_vmcb *v = g->vmcb;
+	switch (v->exit_code) {
+	case SVM_EXIT_IO:
+		return on_io(g, run);
+	case SVM_EXIT_CPUID:
+		return on_cpuid(g);
+	case SVM_EXIT_MSR:
+		return on_msr(g, run);
+	case SVM_EXIT_XSETBV:
+		return on_xsetbv(g, run);
+	case SVM_EXIT_HLT:
+		return on_halt(g, run);
+	case SVM_EXIT_INVD: /* the machine's caches are not the guest's to drop */
+		return skip(g, 2);
+	case SVM_EXIT_NMI: /* the host has taken it by now */
+	case SVM_EXIT_INTR:
+		v->event_injection = v->exit_interrupt;
+		return true;
+	case SVM_EXIT_DEBUG:
+	case SVM_EXIT_ALIGNMENT:
+		return reflect(g);
+	case SVM_EXIT_SHUTDOWN:
+		return end(g, run, STAGE_CALL_FAULTED, "triple fault", v->cr2);
+	case SVM_EXIT_NESTED_FAULT:
+		return on_nested_fault(g, run);
+	default:
+		return end(g, run, STAGE_CALL_FAULTED, "an instruction for hypervisors or processor management, exit", v->exit_code);
+	}
+}
+
+/* The ticker's NMI finds the turn by the processor's block and counts it; see call_run.c. */
+void svm_guest_run(struct svm_guest *g, struct stage_call_run *run)
+{
+	struct stage_cpu *cpu = stage_cpu();
+	bool more = true;
+	run->result = (struct stage_call_result){ .outcome = STAGE_CALL_TIMED_OUT };
+	run->stage_root = stage_read_cr3() & ~(uint64_t)(STAGE_PAGE - 1);
+	cpu->call = run;
+	uint64_t start = stage_rdtsc();
+	g->xcr0 = stage_svm_prepare(g->host_save_phys, &g->registers);
+	g->registers.rbx = g->shared->guest.plan.ebx;
+	while (more && run->ticks_left) {
+		stage_svm_enter(&g->registers, g->vmcb_phys, g->host_phys);
+		g->vmcb->tlb_control = 0;
+		g->vmcb->event_injection = 0;
+		more = on_exit(g, run);
+	}
+	stage_svm_leave(g->xcr0);
+	run->result.ticks = stage_rdtsc() - start;
+	svm_machine_flush(&g->machine);
+	svm_machine_screen(&g->machine, stage_phys_to_virt(g->memory_phys + VGA_TEXT));
+	cpu->call = NULL;
+}
