@@ -1,6 +1,7 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
+#include "stage/bulk.h"
 #include "stage/call.h"
 
 #include "stage/call_run.h"
@@ -32,7 +33,7 @@ static enum chain_status collect_mailbox(struct stage_call_run *run, struct chai
 	run->result.mailbox = malloc(used + 1);
 	if (!run->result.mailbox)
 		return chain_fail(err, CHAIN_E_NO_MEMORY, "result of a call", NULL, used + 1, 0, 0, 0);
-	memcpy(run->result.mailbox, mailbox, used);
+	stage_copy(run->result.mailbox, mailbox, used);
 	run->result.mailbox[used] = '\0';
 	run->result.mailbox_bytes = used;
 	return CHAIN_OK;

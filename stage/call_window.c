@@ -1,6 +1,7 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
+#include "stage/bulk.h"
 #include "stage/call_window.h"
 
 #include "chain/elf.h"
@@ -28,7 +29,7 @@ static uint64_t take(struct stage_call_window *w, uint64_t bytes)
 		return 0;
 	uint64_t phys = w->phys + w->used;
 	w->used += bytes;
-	memset(stage_phys_to_virt(phys), 0, bytes);
+	stage_zero(stage_phys_to_virt(phys), bytes);
 	return phys;
 }
 
@@ -94,7 +95,7 @@ static enum chain_status add_segment(struct stage_call_window *w, const struct s
 	if (!phys)
 		return too_small(w, request, page_up(memory_bytes), err);
 	if (!shared)
-		memcpy(stage_phys_to_virt(phys), bytes, s->file_bytes);
+		stage_copy(stage_phys_to_virt(phys), bytes, s->file_bytes);
 	if (writable)
 		note_piece(w, s->virt.base, phys, memory_bytes, bytes, s->file_bytes);
 	return map(w, request, s->virt.base, phys, memory_bytes, flags, err);
@@ -223,7 +224,7 @@ static void fill_block(const struct stage_call_window *w, const struct stage_cal
 {
 	struct kchain_call *block = stage_phys_to_virt(w->call_phys);
 	char *text = stage_phys_to_virt(w->text_phys);
-	memcpy(text, request->handoff, request->handoff_bytes);
+	stage_copy(text, request->handoff, request->handoff_bytes);
 	strcpy(text + request->handoff_bytes, request->args);
 	*block = (struct kchain_call){
 		.abi = KCHAIN_NATIVE_ABI, .bytes = sizeof(*block), .window_phys = w->phys, .window_bytes = w->bytes,
@@ -312,8 +313,8 @@ static void clean(void *ctx, uint64_t virt, uint64_t phys, uint64_t bytes)
 	if (offset < piece->file_bytes)
 		from_file = piece->file_bytes - offset < bytes ? piece->file_bytes - offset : bytes;
 	if (from_file)
-		memcpy(page, piece->file + offset, from_file);
-	memset(page + from_file, 0, bytes - from_file);
+		stage_copy(page, piece->file + offset, from_file);
+	stage_zero(page + from_file, bytes - from_file);
 }
 
 bool stage_call_window_reset(struct stage_call_window *w, const struct stage_call_request *request)

@@ -1,6 +1,7 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
+#include "stage/bulk.h"
 #include "stage/commit.h"
 
 #include "commit_layout.h"
@@ -115,7 +116,7 @@ static void fill_moves(uint64_t moves_phys, const struct chain_plan *plan)
 		const struct chain_move *move = &plan->moves[i];
 		uint64_t bytes = chain_range_bytes(move->dest), source = move->source_phys;
 		if (is_carried(move)) {
-			memcpy(stage_phys_to_virt(carried), move->bytes, bytes);
+			stage_copy(stage_phys_to_virt(carried), move->bytes, bytes);
 			source = carried;
 			carried += bytes;
 		}

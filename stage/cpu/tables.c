@@ -4,6 +4,7 @@
 /* Page tables: the builder, and the tables a booted kernel runs under. */
 
 #include "stage/boot.h"
+#include "stage/bulk.h"
 #include "stage/cpu.h"
 #include "stage/pages.h"
 
@@ -143,7 +144,7 @@ static uint64_t take_page(void *ctx)
 	(void)ctx;
 	uint64_t phys = stage_pages_alloc(STAGE_PAGE, STAGE_PAGE, CHAIN_OWNER_HEAP);
 	if (phys)
-		memset(stage_phys_to_virt(phys), 0, STAGE_PAGE);
+		stage_zero(stage_phys_to_virt(phys), STAGE_PAGE);
 	return phys;
 }
 

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 /* The stage's own device environment: ports, page tables, the clock. Nothing here runs before a device is asked for. */
+#include "stage/bulk.h"
 #include "stage/clock.h"
 #include "stage/cpu.h"
 #include "stage/device_env.h"
@@ -88,7 +89,7 @@ static void *dma_alloc(void *ctx, size_t bytes, uint64_t *out_phys)
 	if (*out_phys == 0)
 		return NULL;
 	virt = stage_phys_to_virt(*out_phys);
-	memset(virt, 0, whole_pages(bytes));
+	stage_zero(virt, whole_pages(bytes));
 	return virt;
 }
 

@@ -3,6 +3,7 @@
 
 /* Virtual I/O Device 1.1, section 5.2. One request at a time, through a buffer of the driver's own. */
 #include "stage/block.h"
+#include "stage/bulk.h"
 #include "stage/virtio.h"
 
 #include <assert.h>
@@ -94,7 +95,7 @@ static enum chain_status read_sectors(struct stage_block *dev, uint64_t lba, uin
 		enum chain_status s = request(blk, REQUEST_READ, lba * (dev->sector_bytes / UNIT_BYTES), bytes, err);
 		if (s)
 			return s;
-		memcpy(to, blk->buffer, bytes);
+		stage_copy(to, blk->buffer, bytes);
 		to += bytes;
 		lba += now;
 		count -= now;

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 /* Virtual I/O Device 1.1, section 5.1. */
+#include "stage/bulk.h"
 #include "stage/netdev.h"
 #include "stage/virtio.h"
 
@@ -94,7 +95,7 @@ static enum chain_status send_frame(struct stage_netdev *dev, const void *frame,
 	}
 	at = net->buffers + (size_t)(BUFFERS + slot) * BUFFER_BYTES;
 	memset(at, 0, HEADER_BYTES);
-	memcpy(at + HEADER_BYTES, frame, bytes);
+	stage_copy(at + HEADER_BYTES, frame, bytes);
 	segment.phys = net->buffers_phys + (uint64_t)(BUFFERS + slot) * BUFFER_BYTES;
 	segment.bytes = HEADER_BYTES + (uint32_t)bytes;
 	stage_virtqueue_put(&net->send, slot, &segment, 1);

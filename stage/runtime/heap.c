@@ -5,6 +5,7 @@
  * pieces; taking each from the claims would fill their list. */
 
 #include "stage/boot.h"
+#include "stage/bulk.h"
 #include "stage/pages.h"
 #include "stage/runtime.h"
 
@@ -45,7 +46,7 @@ static struct stretch *add(void *virt, uint64_t bytes, bool claimed)
 	if (bytes <= header)
 		return NULL;
 	struct stretch *s = virt;
-	memset(s, 0, header);
+	stage_zero(s, header);
 	*s = (struct stretch){ .next = stretches, .bytes = bytes, .pages = (bytes - header) / STAGE_PAGE,
 			       .first = (uint8_t *)virt + header, .claimed = claimed };
 	stretches = s;
@@ -54,16 +55,24 @@ static struct stretch *add(void *virt, uint64_t bytes, bool claimed)
 
 void stage_heap_add(void *virt, uint64_t bytes) { add(virt, bytes, false); }
 
+/* The first run of free pages; whole words of used ones are passed over at once. */
 static void *take(struct stretch *s, uint64_t pages)
 {
 	uint64_t run = 0;
 	for (uint64_t i = 0; i < s->pages; i++) {
+		if (i % WORD_BITS == 0 && s->used[i / WORD_BITS] == UINT64_MAX) {
+			run = 0;
+			i += WORD_BITS - 1;
+			continue;
+		}
 		run = is_used(s, i) ? 0 : run + 1;
 		if (run < pages)
 			continue;
 		uint64_t first = i + 1 - pages;
 		mark(s, first, pages, true);
-		return memset(s->first + first * STAGE_PAGE, 0, pages * STAGE_PAGE);
+		uint8_t *got = s->first + first * STAGE_PAGE;
+		stage_zero(got, pages * STAGE_PAGE);
+		return got;
 	}
 	return NULL;
 }

@@ -6,6 +6,7 @@
 #include <kchain.h>
 
 #include "stage/boot.h"
+#include "stage/bulk.h"
 #include "stage/clock.h"
 #include "stage/console.h"
 #include "stage/pages.h"
@@ -45,7 +46,7 @@ bool kchain_handoff(const char **text, size_t *bytes)
 		copy = malloc(count + 1);
 		if (!copy)
 			return false;
-		memcpy(copy, found, count);
+		stage_copy(copy, found, count);
 		copy[count] = '\0';
 	}
 	*text = copy;
