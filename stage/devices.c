@@ -4,6 +4,7 @@
 #include "stage/devices.h"
 
 #include "chain/handoff.h"
+#include "chain/json_write.h"
 #include "stage/block_json.h"
 #include "stage/device_env.h"
 #include "stage/device_list.h"
@@ -24,7 +25,7 @@ static enum chain_status no_memory(const char *name, struct chain_error *err)
 
 static json_t *absent(const char *reason)
 {
-	return json_pack("{s:s, s:s}", "status", "absent", "reason", reason);
+	return chain_json_object("ss", "status", "absent", "reason", reason);
 }
 
 /* Puts `entry` (stolen, null: memory ran out) under its name, tells of it, and refuses a required device that is not `wanted`. */
@@ -37,8 +38,8 @@ static enum chain_status settle(json_t *into, const char *class, const char *nam
 	const char *status = json_string_value(json_object_get(entry, "status"));
 	const char *why = json_string_value(json_object_get(entry, "reason"));
 	stage_say(class, "%s  %s%s%s", name, status, why ? ": " : "", why ? why : "");
-	stage_record_event(json_pack("{s:s, s:s, s:O}", "event", class, "name", name, "entry", entry));
-	json_t *listed = json_pack("{s:s, s:s}", "class", class, "name", name);
+	stage_record_event(chain_json_object("ssO", "event", class, "name", name, "entry", entry));
+	json_t *listed = chain_json_object("ss", "class", class, "name", name);
 	if (!listed || json_object_update(listed, entry) || json_array_append_new(info->devices, listed))
 		return no_memory(name, err);
 	bool good = !strcmp(status, "configured") || !strcmp(status, wanted);

@@ -5,6 +5,7 @@
  * error to report. */
 
 #include "stage/boot.h"
+#include "chain/json_write.h"
 #include "stage/clock.h"
 #include "stage/console.h"
 #include "stage/cpu.h"
@@ -137,9 +138,10 @@ static void greet(const struct stage_run *run)
 	chain_sha256_to_hex(run->image.header.id, image + 7);
 	stage_set_name(run->config.name);
 	stage_say("link", "%" PRIu64 "  %s  %.16s  by %s", link, run->config.name, image + 7, door);
-	stage_record_event(json_pack("{s:s, s:I, s:s, s:s, s:s, s:I, s:I}", "event", "entered", "link", (json_int_t)link, "name",
-				     run->config.name, "image", image, "door", door, "ticks", (json_int_t)stage_entry_tsc(), "tsc_hz",
-				     (json_int_t)stage_tsc_hz_known()));
+	stage_record_event(chain_json_object("sIsssII", "event", "entered", "link", (json_int_t)link,
+					     "name", run->config.name, "image", image, "door", door,
+					     "ticks", (json_int_t)stage_entry_tsc(),
+					     "tsc_hz", (json_int_t)stage_tsc_hz_known()));
 }
 
 static enum chain_status record_bootinfo(const struct stage_run *run, struct chain_error *err)
@@ -147,7 +149,7 @@ static enum chain_status record_bootinfo(const struct stage_run *run, struct cha
 	json_t *doc;
 	enum chain_status status = chain_bootinfo_to_json(run->sources.bootinfo, &doc, err);
 	if (!status)
-		stage_record_event(json_pack("{s:s, s:o}", "event", "bootinfo", "doc", doc));
+		stage_record_event(chain_json_object("so", "event", "bootinfo", "doc", doc));
 	return status;
 }
 

@@ -3,6 +3,7 @@
 
 #include "stage/report.h"
 
+#include "chain/json_write.h"
 #include "stage/clock.h"
 #include "stage/console.h"
 #include "stage/cpu.h"
@@ -52,9 +53,10 @@ void stage_record_event(json_t *event)
 {
 	if (event && stage_tsc_hz_known()) /* docs/RECORDS.md: on the handoff's clock */
 		json_object_set_new(event, "us", json_integer((json_int_t)stage_clock_us()));
-	char *text = event ? json_dumps(event, JSON_COMPACT) : NULL;
+	uint64_t bytes = 0;
+	char *text = event ? chain_json_text(event, 0, &bytes) : NULL;
 	if (text)
-		stage_record(text, strlen(text));
+		stage_record(text, bytes);
 	else
 		stage_say("memory", "a record was lost: out of memory");
 	free(text);
@@ -69,6 +71,6 @@ void stage_report_error(const char *step, const struct chain_error *err)
 	stage_say("error", "%s%s%s", step ? step : "", step ? ": " : "", message);
 	if (*hint)
 		stage_say("", "try: %s", hint);
-	stage_record_event(json_pack("{s:s, s:s, s:s?, s:s, s:s}", "event", "error", "slug", chain_status_slug(err->status),
-				     "step", step, "message", message, "hint", hint));
+	stage_record_event(chain_json_object("sssss", "event", "error", "slug", chain_status_slug(err->status),
+					     "step", step, "message", message, "hint", hint));
 }

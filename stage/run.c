@@ -4,6 +4,7 @@
 #include "stage/run.h"
 
 #include "chain/json.h"
+#include "chain/json_write.h"
 #include "stage/boot.h"
 #include "stage/call.h"
 #include "stage/clock.h"
@@ -38,17 +39,18 @@ static void announce(const struct chain_step *step, const struct chain_prepared 
 	chain_sha256_to_hex(prepared->kernel.sha256, hex);
 	stage_say(call ? "call" : "boot", "%s  %s  %s, %" PRIu64 " bytes", step->name, step->source,
 		  chain_kernel_kind_name(prepared->kind), prepared->kernel.blob.bytes_count);
-	stage_record_event(json_pack("{s:s, s:s, s:s, s:s, s:s, s:I}", "event", "step", "name", step->name, "kind", call ? "call" : "boot",
-				     "source", step->source, "sha256", hex, "ticks", (json_int_t)began_ticks));
-	stage_record_event(json_pack("{s:s, s:s, s:O}", "event", "handoff", "step", step->name, "doc", prepared->handoff));
+	stage_record_event(chain_json_object("sssssI", "event", "step", "name", step->name,
+					     "kind", call ? "call" : "boot", "source", step->source, "sha256", hex,
+					     "ticks", (json_int_t)began_ticks));
+	stage_record_event(chain_json_object("ssO", "event", "handoff", "step", step->name, "doc", prepared->handoff));
 }
 
 static void skip(const struct chain_step *step, const struct chain_prepared *prepared)
 {
-	char *text = json_dumps(prepared->unmet, JSON_COMPACT);
+	char *text = chain_json_text(prepared->unmet, 0, NULL);
 	stage_say("skip", "%s  %.200s", step->name, text ? text : "");
 	free(text);
-	json_t *event = json_pack("{s:s, s:s}", "event", "skipped", "step", step->name);
+	json_t *event = chain_json_object("ss", "event", "skipped", "step", step->name);
 	if (event)
 		json_object_update(event, prepared->unmet);
 	stage_record_event(event);
@@ -76,7 +78,7 @@ static enum chain_status call_once(struct stage_run *run, const struct chain_ste
 	const char *reason = json_string_value(json_object_get(entry, "reason"));
 	stage_say("result", "%s  %s%s%s", step->name, json_string_value(json_object_get(entry, "status")), reason ? ": " : "",
 		  reason ? reason : "");
-	json_t *event = json_pack("{s:s, s:s}", "event", "result", "step", step->name);
+	json_t *event = chain_json_object("ss", "event", "result", "step", step->name);
 	if (event)
 		json_object_update(event, entry);
 	stage_record_event(event);
@@ -130,10 +132,12 @@ static enum stage_end take_boot(struct stage_run *run, const struct chain_step *
 		return STAGE_END_FAILED;
 	}
 	announce(step, &prepared, link.left_ticks);
-	stage_record_event(json_pack("{s:s, s:s, s:s, s:o, s:I, s:I, s:I}", "event", "boot", "step", step->name, "kernel",
-				     chain_kernel_kind_name(prepared.kind), "expect", chain_step_expect_json(step), "ticks", (json_int_t)stage_rdtsc(), "bytes_copied",
-				     (json_int_t)prepared.plan.bytes_copied, "bytes_in_place",
-				     (json_int_t)prepared.plan.bytes_in_place));
+	stage_record_event(chain_json_object("sssoIII", "event", "boot", "step", step->name,
+					     "kernel", chain_kernel_kind_name(prepared.kind),
+					     "expect", chain_step_expect_json(step),
+					     "ticks", (json_int_t)stage_rdtsc(),
+					     "bytes_copied", (json_int_t)prepared.plan.bytes_copied,
+					     "bytes_in_place", (json_int_t)prepared.plan.bytes_in_place));
 	stage_devices_quiesce();
 	stage_processors_stop();
 	stage_commit(&commit);
@@ -199,7 +203,7 @@ static bool record_last_handoff(const struct stage_run *run)
 		stage_report_error(NULL, &err);
 		return false;
 	}
-	stage_record_event(json_pack("{s:s, s:b, s:o}", "event", "handoff", "final", 1, "doc", doc));
+	stage_record_event(chain_json_object("sbo", "event", "handoff", "final", 1, "doc", doc));
 	return true;
 }
 
@@ -211,6 +215,6 @@ int stage_run_end(struct stage_run *run, enum stage_end end)
 	const char *name = names[end - STAGE_END_OK];
 	stage_devices_quiesce();
 	stage_say("end", "%s", name);
-	stage_record_event(json_pack("{s:s, s:s}", "event", "end", "status", name));
+	stage_record_event(chain_json_object("ss", "event", "end", "status", name));
 	return (int)end;
 }

@@ -5,6 +5,7 @@
 
 #include "chain/fanout.h"
 #include "chain/handoff.h"
+#include "chain/json_write.h"
 #include "stage/clock.h"
 #include "stage/console.h"
 #include "stage/fanout.h"
@@ -175,9 +176,9 @@ static bool add_row(struct fanout_run *f, const struct stage_fanout_turn *turn, 
 static void on_progress(void *ctx, uint32_t running)
 {
 	const struct fanout_run *f = ctx;
-	stage_record_event(json_pack("{s:s, s:s, s:I, s:I, s:I, s:I}", "event", "progress", "step", f->step->name, "running",
-				     (json_int_t)running, "ok", (json_int_t)f->ok, "failed", (json_int_t)f->failed, "total",
-				     (json_int_t)f->set.count));
+	stage_record_event(chain_json_object("ssIIII", "event", "progress", "step", f->step->name,
+					     "running", (json_int_t)running, "ok", (json_int_t)f->ok,
+					     "failed", (json_int_t)f->failed, "total", (json_int_t)f->set.count));
 }
 
 /* --- the queue --- */
@@ -275,10 +276,11 @@ static enum chain_status conclude(struct fanout_run *f, struct stage_run *run, c
 	enum chain_status status = record_rows(f, err);
 	if (status)
 		return status;
-	json_t *entry = json_pack("{s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:O, s:O}", "status", *good ? "ok" : "failed", "exit", *good ? 0 : -1,
-				  "count", (json_int_t)f->set.count, "ok", (json_int_t)f->ok, "failed", (json_int_t)f->failed,
-				  "not_run", (json_int_t)not_run, "retried", (json_int_t)f->retried, "result", f->results, "failures",
-				  f->failures);
+	json_t *entry = chain_json_object("sIIIIIIOO", "status", *good ? "ok" : "failed",
+					  "exit", (json_int_t)(*good ? 0 : -1), "count", (json_int_t)f->set.count,
+					  "ok", (json_int_t)f->ok, "failed", (json_int_t)f->failed,
+					  "not_run", (json_int_t)not_run, "retried", (json_int_t)f->retried,
+					  "result", f->results, "failures", f->failures);
 	if (!entry || json_object_set_new(run->results, f->step->name, entry))
 		return chain_fail(err, CHAIN_E_NO_MEMORY, f->step->name, NULL, 0, 0, 0, 0);
 	if (!*good) {
@@ -289,14 +291,18 @@ static enum chain_status conclude(struct fanout_run *f, struct stage_run *run, c
 	stage_say("result", "%s  %s: %" PRIu32 " of %zu ok, %" PRIu32 " failed, %zu not run, %" PRIu32 " retried; %" PRIu64 " kernels a second",
 		  f->step->name, *good ? "ok" : "failed", f->ok, f->set.count, f->failed, not_run, f->retried,
 		  us ? (uint64_t)(f->ok + f->failed + f->retried) * 1000000 / us : 0);
-	stage_record_event(json_pack("{s:s, s:s, s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I, s:O}, s:I, s:I}", "event", "result", "step",
-				     f->step->name, "status", *good ? "ok" : "failed", "exit", *good ? 0 : -1, "count",
-				     (json_int_t)f->set.count, "ok", (json_int_t)f->ok, "failed", (json_int_t)f->failed, "not_run",
-				     (json_int_t)not_run, "retried", (json_int_t)f->retried, "machine", "processors",
-				     (json_int_t)machine->processors, "processors_failed", (json_int_t)machine->processors_failed,
-				     "workers", (json_int_t)machine->workers, "window_bytes", (json_int_t)machine->window_bytes,
-				     "private_bytes", (json_int_t)machine->private_bytes, "windows", f->windows, "begun_us", (json_int_t)begun_us, "ended_us",
-				     (json_int_t)(begun_us + us)));
+	json_t *about = chain_json_object("IIIIIO", "processors", (json_int_t)machine->processors,
+					  "processors_failed", (json_int_t)machine->processors_failed,
+					  "workers", (json_int_t)machine->workers,
+					  "window_bytes", (json_int_t)machine->window_bytes,
+					  "private_bytes", (json_int_t)machine->private_bytes, "windows", f->windows);
+	stage_record_event(chain_json_object("sssIIIIIIoII", "event", "result", "step", f->step->name,
+					     "status", *good ? "ok" : "failed", "exit", (json_int_t)(*good ? 0 : -1),
+					     "count", (json_int_t)f->set.count, "ok", (json_int_t)f->ok,
+					     "failed", (json_int_t)f->failed, "not_run", (json_int_t)not_run,
+					     "retried", (json_int_t)f->retried, "machine", about,
+					     "begun_us", (json_int_t)begun_us,
+					     "ended_us", (json_int_t)(begun_us + us)));
 	return CHAIN_OK;
 }
 

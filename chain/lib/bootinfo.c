@@ -3,6 +3,8 @@
 
 #include "chain/bootinfo.h"
 
+#include "chain/json_write.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -142,35 +144,32 @@ enum chain_status chain_bootinfo_normalise(struct chain_bootinfo *info, struct c
 	return CHAIN_OK;
 }
 
-static json_t *hex(uint64_t value)
-{
-	char text[24];
-	snprintf(text, sizeof(text), "0x%" PRIx64, value);
-	return json_string(text);
-}
-
 enum chain_status chain_bootinfo_to_json(const struct chain_bootinfo *info, json_t **out, struct chain_error *err)
 {
 	json_t *mem = json_array(), *modules = json_array();
 	const struct chain_framebuffer *fb = &info->framebuffer;
 	int bad = 0;
 	for (size_t i = 0; i < info->mem_count; i++)
-		bad |= json_array_append_new(mem, json_pack("{s:o, s:o, s:I}", "base", hex(info->mem[i].range.base), "bytes",
-							    hex(chain_range_bytes(info->mem[i].range)), "type", (json_int_t)info->mem[i].type));
+		bad |= json_array_append_new(mem, chain_json_object("xxI", "base", info->mem[i].range.base,
+								    "bytes", chain_range_bytes(info->mem[i].range),
+								    "type", (json_int_t)info->mem[i].type));
 	for (size_t i = 0; i < info->module_count; i++)
-		bad |= json_array_append_new(modules, json_pack("{s:o, s:o, s:s}", "base", hex(info->modules[i].range.base), "bytes",
-								hex(chain_range_bytes(info->modules[i].range)), "string",
-								info->modules[i].string));
-	json_t *doc = json_pack("{s:i, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I}", "kchain_bootinfo", 1, "door", info->door,
-				"loader", info->loader, "cmdline", info->cmdline, "memory", mem, "modules", modules,
-				"image_base", hex(info->image_base), "image_start", hex(info->image.base), "image_end",
-				hex(info->image.end), "acpi_rsdp", hex(info->acpi_rsdp), "smbios", hex(info->smbios),
-				"efi_system_table", hex(info->efi_system_table), "cpus", (json_int_t)info->cpus);
+		bad |= json_array_append_new(modules, chain_json_object("xxs", "base", info->modules[i].range.base,
+									"bytes", chain_range_bytes(info->modules[i].range),
+									"string", info->modules[i].string));
+	json_t *doc = chain_json_object("IsssooxxxxxxI", "kchain_bootinfo", (json_int_t)1, "door", info->door,
+					"loader", info->loader, "cmdline", info->cmdline, "memory", mem,
+					"modules", modules, "image_base", info->image_base,
+					"image_start", info->image.base, "image_end", info->image.end,
+					"acpi_rsdp", info->acpi_rsdp, "smbios", info->smbios,
+					"efi_system_table", info->efi_system_table, "cpus", (json_int_t)info->cpus);
 	if (doc && fb->phys)
 		bad |= json_object_set_new(doc, "framebuffer",
-					   json_pack("{s:o, s:I, s:I, s:I, s:i, s:i}", "phys", hex(fb->phys), "pitch_bytes",
-						     (json_int_t)fb->pitch_bytes, "width", (json_int_t)fb->width, "height", (json_int_t)fb->height, "bpp",
-						     (int)fb->bpp, "type", (int)fb->type));
+					   chain_json_object("xIIIII", "phys", fb->phys,
+							     "pitch_bytes", (json_int_t)fb->pitch_bytes,
+							     "width", (json_int_t)fb->width,
+							     "height", (json_int_t)fb->height,
+							     "bpp", (json_int_t)fb->bpp, "type", (json_int_t)fb->type));
 	if (doc && info->devices)
 		bad |= json_object_set(doc, "devices", info->devices);
 	if (!doc || bad) {

@@ -4,6 +4,7 @@
 #include "chain/config.h"
 
 #include "chain/json.h"
+#include "chain/json_write.h"
 #include "config_internal.h"
 
 #include <stdlib.h>
@@ -247,7 +248,7 @@ enum chain_status chain_config_baked_text(const struct chain_config *config, cha
 		if (json_object_get(doc, "files"))
 			good = good && !json_object_set(doc, "files", files);
 	}
-	*out = good ? json_dumps(doc, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+	*out = good ? chain_json_text(doc, CHAIN_JSON_SORTED, NULL) : NULL;
 	json_decref(files);
 	json_decref(doc);
 	return *out ? CHAIN_OK : chain_fail(err, CHAIN_E_NO_MEMORY, "baked pipeline", NULL, 0, 0, 0, 0);

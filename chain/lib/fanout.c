@@ -5,6 +5,8 @@
 
 #include "chain/fanout.h"
 
+#include "chain/json_write.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,7 +20,7 @@ static enum chain_status no_memory(const char *subject, uint64_t bytes, struct c
 /* Steals `value`, which is null when memory ran out. */
 static enum chain_status add_input(struct chain_fanout_set *set, json_t *value, const char *subject, struct chain_error *err)
 {
-	char *text = value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+	char *text = value ? chain_json_text(value, 0, NULL) : NULL;
 	json_decref(value);
 	if (!text)
 		return no_memory(subject, 0, err);
@@ -148,8 +150,8 @@ static enum chain_status expand_slices(const struct chain_step *step, const stru
 			const uint8_t *line = memchr(bytes + end, '\n', size - end);
 			end = line ? (uint64_t)(line + 1 - bytes) : size;
 		}
-		status = add_input(out, json_pack("{s:s, s:I, s:I}", "file", fanout->path, "offset", (json_int_t)begin, "bytes",
-						  (json_int_t)(end - begin)), step->name, err);
+		status = add_input(out, chain_json_object("sII", "file", fanout->path, "offset", (json_int_t)begin,
+							  "bytes", (json_int_t)(end - begin)), step->name, err);
 		begin = end;
 	}
 	return status;

@@ -6,6 +6,7 @@
 
 #include "chain/fanout.h"
 #include "chain/handoff.h"
+#include "chain/json_write.h"
 #include "chain/template.h"
 
 #include <stdio.h>
@@ -32,7 +33,7 @@ static enum chain_status make_head(struct chain_fanout_texts *t, struct chain_er
 	json_t *rest = json_copy(t->handoff);
 	const json_t *self = json_object_get(t->handoff, "self");
 	int bad = rest ? json_object_del(rest, "self") : -1;
-	char *text = bad ? NULL : json_dumps(rest, JSON_COMPACT), *own = self ? json_dumps(self, JSON_COMPACT) : NULL;
+	char *text = bad ? NULL : chain_json_text(rest, 0, NULL), *own = self ? chain_json_text(self, 0, NULL) : NULL;
 	json_decref(rest);
 	t->head = text && own ? malloc(strlen(text) + strlen(own) + 16) : NULL;
 	if (t->head)

@@ -5,6 +5,7 @@
 
 #include "chain/digest.h"
 #include "chain/json.h"
+#include "chain/json_write.h"
 #include "chain/template.h"
 
 #include <inttypes.h>
@@ -63,13 +64,6 @@ enum chain_status chain_handoff_parse(const char *text, uint64_t bytes, json_t *
 	return status;
 }
 
-static json_t *hex_string(uint64_t value)
-{
-	char text[24];
-	snprintf(text, sizeof(text), "0x%" PRIx64, value);
-	return json_string(text);
-}
-
 static json_t *digest_string(const uint8_t *sha256)
 {
 	char text[7 + CHAIN_SHA256_HEX + 1] = "sha256:";
@@ -100,8 +94,9 @@ static json_t *tsc_hz(const struct chain_handoff_input *in)
 static json_t *this_link(const struct chain_handoff_input *in, uint64_t n)
 {
 	uint64_t origin = origin_ticks(in), entered = in->entered_ticks - origin, left = in->left_ticks - origin;
-	json_t *link = json_pack("{s:I, s:s, s:o, s:s, s:I}", "n", (json_int_t)n, "name", in->config->name, "image",
-				 digest_string(in->image_sha256), "door", in->door, "entered_ticks", (json_int_t)entered);
+	json_t *link = chain_json_object("IsosI", "n", (json_int_t)n, "name", in->config->name,
+					 "image", digest_string(in->image_sha256), "door", in->door,
+					 "entered_ticks", (json_int_t)entered);
 	uint64_t mhz = in->tsc_hz / 1000000;
 	if (link && mhz)
 		json_object_set_new(link, "entered_us", json_integer((json_int_t)(entered / mhz)));
@@ -118,7 +113,7 @@ static int fold(json_t *doc, const json_t *link)
 {
 	const json_t *dropped = json_object_get(doc, "links_dropped");
 	const char *before = json_string_value(json_object_get(dropped, "sha256"));
-	char *text = json_dumps(link, JSON_COMPACT | JSON_SORT_KEYS);
+	char *text = chain_json_text(link, CHAIN_JSON_SORTED, NULL);
 	struct chain_sha256 ctx;
 	uint8_t digest[CHAIN_SHA256_BYTES];
 	char hex[CHAIN_SHA256_HEX + 1];
@@ -132,7 +127,8 @@ static int fold(json_t *doc, const json_t *link)
 	chain_sha256_to_hex(digest, hex);
 	free(text);
 	uint64_t count = (uint64_t)json_integer_value(json_object_get(dropped, "count")) + 1; /* unsigned: a parent may say anything */
-	return json_object_set_new(doc, "links_dropped", json_pack("{s:I, s:s}", "count", (json_int_t)count, "sha256", hex));
+	return json_object_set_new(doc, "links_dropped", chain_json_object("Is", "count", (json_int_t)count,
+									   "sha256", hex));
 }
 
 uint64_t chain_handoff_next_link(const json_t *parent)
@@ -159,9 +155,9 @@ static json_t *memory_json(const struct chain_bootinfo *info)
 {
 	json_t *map = json_array();
 	for (size_t i = 0; map && i < info->mem_count; i++)
-		json_array_append_new(map, json_pack("{s:o, s:o, s:I}", "base", hex_string(info->mem[i].range.base), "bytes",
-						     hex_string(chain_range_bytes(info->mem[i].range)), "type",
-						     (json_int_t)info->mem[i].type));
+		json_array_append_new(map, chain_json_object("xxI", "base", info->mem[i].range.base,
+							     "bytes", chain_range_bytes(info->mem[i].range),
+							     "type", (json_int_t)info->mem[i].type));
 	return map;
 }
 
@@ -175,14 +171,16 @@ static int put_platform(json_t *doc, const struct chain_handoff_input *in)
 	int bad = json_object_set_new(platform, "cpus", json_integer(info->cpus));
 	bad |= json_object_set_new(platform, "door", json_string(in->door));
 	if (info->acpi_rsdp)
-		bad |= json_object_set_new(platform, "acpi_rsdp", hex_string(info->acpi_rsdp));
+		bad |= json_object_set_new(platform, "acpi_rsdp", chain_json_hex(info->acpi_rsdp));
 	if (info->smbios)
-		bad |= json_object_set_new(platform, "smbios", hex_string(info->smbios));
+		bad |= json_object_set_new(platform, "smbios", chain_json_hex(info->smbios));
 	if (fb->phys)
 		bad |= json_object_set_new(platform, "framebuffer",
-					   json_pack("{s:o, s:I, s:I, s:I, s:i, s:i}", "phys", hex_string(fb->phys), "pitch_bytes",
-						     (json_int_t)fb->pitch_bytes, "width", (json_int_t)fb->width, "height", (json_int_t)fb->height, "bpp",
-						     (int)fb->bpp, "type", (int)fb->type));
+					   chain_json_object("xIIIII", "phys", fb->phys,
+							     "pitch_bytes", (json_int_t)fb->pitch_bytes,
+							     "width", (json_int_t)fb->width,
+							     "height", (json_int_t)fb->height,
+							     "bpp", (json_int_t)fb->bpp, "type", (json_int_t)fb->type));
 	bad |= json_object_set_new(platform, "memory", memory_json(info));
 	return bad | json_object_set_new(doc, "platform", platform);
 }
@@ -232,11 +230,11 @@ static int put_identity(json_t *doc, const struct chain_handoff_input *in)
 	int bad = json_object_set_new(doc, "kchain_handoff", json_integer(1));
 	if (!json_object_get(doc, "boot_id"))
 		bad |= json_object_set_new(doc, "boot_id", json_string(id));
-	bad |= json_object_set_new(doc, "self", json_pack("{s:s, s:s, s:s, s:n}", "step", in->step->name, "kind",
-							  in->step->kind == CHAIN_STEP_CALL ? "call" : "boot", "source",
-							  in->step->source, "kernel"));
-	return bad | json_object_set_new(doc, "clock", json_pack("{s:o, s:o}", "origin_ticks", hex_string(origin_ticks(in)), "tsc_hz",
-								 tsc_hz(in)));
+	bad |= json_object_set_new(doc, "self", chain_json_object("ssso", "step", in->step->name,
+								  "kind", in->step->kind == CHAIN_STEP_CALL ? "call" : "boot",
+								  "source", in->step->source, "kernel", json_null()));
+	return bad | json_object_set_new(doc, "clock", chain_json_object("xo", "origin_ticks", origin_ticks(in),
+									 "tsc_hz", tsc_hz(in)));
 }
 
 static int put_fs(json_t *doc, const struct chain_handoff_input *in)
@@ -244,8 +242,8 @@ static int put_fs(json_t *doc, const struct chain_handoff_input *in)
 	json_object_del(doc, "fs"); /* the parent's: its memory may be gone */
 	if (!in->fs_bytes)
 		return 0;
-	return json_object_set_new(doc, "fs", json_pack("{s:s, s:o, s:I}", "type", "erofs", "phys", hex_string(in->fs_phys), "bytes",
-							(json_int_t)in->fs_bytes));
+	return json_object_set_new(doc, "fs", chain_json_object("sxI", "type", "erofs", "phys", in->fs_phys,
+								"bytes", (json_int_t)in->fs_bytes));
 }
 
 enum chain_status chain_handoff_build(const struct chain_handoff_input *in, json_t **out, struct chain_error *err)
@@ -272,10 +270,10 @@ enum chain_status chain_handoff_set_kernel(json_t *handoff, const uint8_t *sha25
 
 enum chain_status chain_handoff_text(const json_t *handoff, char **out, uint64_t *out_bytes, struct chain_error *err)
 {
-	char *text = json_dumps(handoff, JSON_COMPACT);
+	uint64_t bytes = 0;
+	char *text = chain_json_text(handoff, 0, &bytes);
 	if (!text)
 		return chain_fail(err, CHAIN_E_NO_MEMORY, "handoff", NULL, 0, 0, 0, 0);
-	uint64_t bytes = strlen(text);
 	if (bytes > CHAIN_HANDOFF_MAX_BYTES) {
 		free(text);
 		return chain_fail(err, CHAIN_E_LIMIT, "handoff", NULL, bytes, CHAIN_HANDOFF_MAX_BYTES, 0, 0);
@@ -361,7 +359,7 @@ const json_t *chain_handoff_keep_net(const json_t *parent, const struct chain_co
 
 json_t *chain_result_entry(const char *status, int exit_status, json_t *result, const char *reason)
 {
-	json_t *entry = json_pack("{s:s, s:i}", "status", status, "exit", exit_status);
+	json_t *entry = chain_json_object("sI", "status", status, "exit", (json_int_t)exit_status);
 	if (entry && result)
 		json_object_set(entry, "result", result);
 	if (entry && reason)

@@ -3,30 +3,25 @@
 
 #include "chain/plan_json.h"
 
+#include "chain/json_write.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-static json_t *hex(uint64_t value)
-{
-	char text[24];
-	snprintf(text, sizeof(text), "0x%" PRIx64, value);
-	return json_string(text);
-}
-
 static json_t *range_json(struct chain_range range)
 {
-	return json_pack("{s:o, s:o}", "base", hex(range.base), "end", hex(range.end));
+	return chain_json_object("xx", "base", range.base, "end", range.end);
 }
 
 static json_t *move_json(const struct chain_move *move)
 {
 	bool known = move->kind == CHAIN_MOVE_COPY && move->source_phys != CHAIN_PHYS_UNKNOWN;
-	return json_pack("{s:s, s:s, s:I, s:o, s:o, s:o}", "kind", move->kind == CHAIN_MOVE_COPY ? "copy" : "zero",
-			 "owner", chain_owner_name(move->owner), "tag", (json_int_t)move->tag, "source",
-			 known ? hex(move->source_phys) : json_null(), "base", hex(move->dest.base), "end",
-			 hex(move->dest.end));
+	return chain_json_object("ssIoxx", "kind", move->kind == CHAIN_MOVE_COPY ? "copy" : "zero",
+				 "owner", chain_owner_name(move->owner), "tag", (json_int_t)move->tag,
+				 "source", known ? chain_json_hex(move->source_phys) : json_null(), "base", move->dest.base,
+				 "end", move->dest.end);
 }
 
 static json_t *moves_json(const struct chain_plan *plan)
@@ -45,9 +40,9 @@ static json_t *claims_json(const struct chain_plan *plan)
 	json_t *array = json_array();
 	for (size_t i = 0; array && i < plan->claims.count; i++) {
 		const struct chain_claim *claim = &plan->claims.v[i];
-		json_t *row = json_pack("{s:s, s:I, s:o, s:o}", "owner", chain_owner_name(claim->owner), "tag",
-					(json_int_t)claim->tag, "base", hex(claim->range.base), "end",
-					hex(claim->range.end));
+		json_t *row = chain_json_object("sIxx", "owner", chain_owner_name(claim->owner),
+						"tag", (json_int_t)claim->tag, "base", claim->range.base,
+						"end", claim->range.end);
 		if (json_array_append_new(array, row) != 0) {
 			json_decref(array);
 			array = NULL;
@@ -61,8 +56,8 @@ static json_t *memory_json(const struct chain_plan *plan)
 	json_t *array = json_array();
 	for (size_t i = 0; array && i < plan->mem_count; i++) {
 		const struct chain_mem_entry *entry = &plan->mem[i];
-		json_t *row = json_pack("{s:o, s:o, s:I}", "base", hex(entry->range.base), "end", hex(entry->range.end),
-					"type", (json_int_t)entry->type);
+		json_t *row = chain_json_object("xxI", "base", entry->range.base, "end", entry->range.end,
+						"type", (json_int_t)entry->type);
 		if (json_array_append_new(array, row) != 0) {
 			json_decref(array);
 			array = NULL;
@@ -79,14 +74,15 @@ static const char *mode_name(const struct chain_plan *plan)
 enum chain_status chain_plan_to_json(const struct chain_plan *plan, json_t **out, struct chain_error *err)
 {
 	bool handoff = plan->handoff.base != plan->handoff.end;
-	json_t *totals = json_pack("{s:I, s:I, s:I}", "copied", (json_int_t)plan->bytes_copied, "zeroed",
-				   (json_int_t)plan->bytes_zeroed, "in_place", (json_int_t)plan->bytes_in_place);
-	/* json_pack releases every `o` also when it fails, a null among them included. */
-	json_t *doc = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "mode", mode_name(plan), "entry",
-				hex(plan->entry), "eax", hex(plan->eax), "ebx", hex(plan->ebx), "info",
-				range_json(plan->info), "handoff", handoff ? range_json(plan->handoff) : json_null(),
-				"totals", totals, "moves", moves_json(plan), "claims", claims_json(plan), "memory",
-				memory_json(plan));
+	json_t *totals = chain_json_object("III", "copied", (json_int_t)plan->bytes_copied,
+					   "zeroed", (json_int_t)plan->bytes_zeroed,
+					   "in_place", (json_int_t)plan->bytes_in_place);
+	/* Every `o` is let go of also when it fails, a null among them included. */
+	json_t *doc = chain_json_object("sxxxoooooo", "mode", mode_name(plan), "entry", plan->entry, "eax", (uint64_t)plan->eax,
+					"ebx", (uint64_t)plan->ebx, "info", range_json(plan->info),
+					"handoff", handoff ? range_json(plan->handoff) : json_null(),
+					"totals", totals, "moves", moves_json(plan), "claims", claims_json(plan),
+					"memory", memory_json(plan));
 	if (!doc)
 		return chain_fail(err, CHAIN_E_NO_MEMORY, "plan as JSON", NULL, 0, 0, 0, 0);
 	*out = doc;

@@ -6,6 +6,7 @@
 #include "chain/fact.h"
 #include "chain/fanout.h"
 #include "chain/guest.h"
+#include "chain/json_write.h"
 #include "chain/template.h"
 
 #include <stdlib.h>
@@ -55,7 +56,7 @@ static enum chain_status check_when(const struct chain_step *step, const json_t 
 			json_decref(found);
 			continue;
 		}
-		*out_unmet = json_pack("{s:s, s:O, s:o}", "fact", fact, "wanted", wanted, "found", found);
+		*out_unmet = chain_json_object("sOo", "fact", fact, "wanted", wanted, "found", found);
 		return *out_unmet ? CHAIN_OK : chain_fail(err, CHAIN_E_NO_MEMORY, step->name, NULL, 0, 0, 0, 0);
 	}
 	return CHAIN_OK;
@@ -181,9 +182,9 @@ json_t *chain_step_expect_json(const struct chain_step *step)
 	case CHAIN_EXPECT_SUCCESS:
 		return json_string("success");
 	case CHAIN_EXPECT_CONSOLE:
-		return json_pack("{s:s}", "console", step->expect_console);
+		return chain_json_object("s", "console", step->expect_console);
 	case CHAIN_EXPECT_RESULT:
-		return json_pack("{s:O}", "result", step->expect_result);
+		return chain_json_object("O", "result", step->expect_result);
 	}
 	return NULL;
 }

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 #include "stage/block_json.h"
+#include "chain/json_write.h"
 #include "stage/block_partition.h"
 
 static enum chain_status read_through(void *ctx, uint64_t lba, uint64_t count, void *buf, struct chain_error *err)
@@ -13,8 +14,8 @@ static enum chain_status read_through(void *ctx, uint64_t lba, uint64_t count, v
 
 static json_t *describe_partition(const struct stage_partition *p)
 {
-	json_t *o = json_pack("{s:I, s:s, s:s, s:I, s:I}", "index", (json_int_t)p->index, "type", p->type, "uuid", p->uuid,
-			      "start_lba", (json_int_t)p->first, "sectors", (json_int_t)p->sectors);
+	json_t *o = chain_json_object("IssII", "index", (json_int_t)p->index, "type", p->type, "uuid", p->uuid,
+				      "start_lba", (json_int_t)p->first, "sectors", (json_int_t)p->sectors);
 
 	if (o && p->name[0] && json_object_set_new(o, "name", json_string(p->name))) {
 		json_decref(o);
@@ -54,9 +55,10 @@ enum chain_status stage_block_describe(struct stage_block *dev, json_t **out, st
 	*out = NULL;
 	if (s)
 		return s;
-	*out = json_pack("{s:s, s:s, s:s, s:I, s:I, s:b}", "status", dev->fault.status ? "present" : "configured", "driver",
-			 dev->driver, "pci", dev->pci, "bytes", (json_int_t)(dev->sectors * dev->sector_bytes), "sector_bytes",
-			 (json_int_t)dev->sector_bytes, "read_only", dev->read_only);
+	*out = chain_json_object("sssIIb", "status", dev->fault.status ? "present" : "configured",
+				 "driver", dev->driver, "pci", dev->pci,
+				 "bytes", (json_int_t)(dev->sectors * dev->sector_bytes),
+				 "sector_bytes", (json_int_t)dev->sector_bytes, "read_only", dev->read_only);
 	bad = !*out || (dev->serial[0] && json_object_set_new(*out, "serial", json_string(dev->serial)));
 	if (!bad && dev->fault.status) {
 		chain_error_format(&dev->fault, why, sizeof why);

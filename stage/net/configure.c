@@ -4,6 +4,7 @@
 #include "interface.h"
 
 #include "chain/handoff.h"
+#include "chain/json_write.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,14 +48,14 @@ static json_t *describe_absent(const struct chain_config_net *r, const struct st
 	for (const struct stage_dead_device *d = devices->dead; d; d = d->next) {
 		if (d->class == STAGE_CLASS_NET && !r->mac && (!r->pci || !strcasecmp(r->pci, d->pci))) {
 			chain_error_format(&d->fault, reason, sizeof reason);
-			return json_pack("{s:s, s:s, s:s, s:s}", "status", "present", "driver", d->driver, "pci", d->pci, "reason",
-					 reason);
+			return chain_json_object("ssss", "status", "present", "driver", d->driver, "pci", d->pci,
+						 "reason", reason);
 		}
 	}
 	if (r->mac || r->pci)
 		snprintf(reason, sizeof reason, "no network interface%s%.40s%s%.40s", r->mac ? " with MAC address " : "",
 			 r->mac ? r->mac : "", r->pci ? " at " : "", r->pci ? r->pci : "");
-	return json_pack("{s:s, s:s}", "status", "absent", "reason", reason);
+	return chain_json_object("ss", "status", "absent", "reason", reason);
 }
 
 /* Starts what the pipeline asks for; the answer of a server is waited for later, for all at once. */

@@ -3,6 +3,7 @@
 
 #include "interface.h"
 
+#include "chain/json_write.h"
 #include "lwip/dhcp.h"
 
 #include <stdio.h>
@@ -28,7 +29,8 @@ static json_t *network_string(const struct netif *netif)
 static json_t *lease(const struct interface *i)
 {
 	const struct dhcp *dhcp = netif_dhcp_data(&i->netif);
-	json_t *o = json_pack("{s:I, s:I}", "lifetime_s", (json_int_t)dhcp->offered_t0_lease, "obtained_us", (json_int_t)i->obtained_us);
+	json_t *o = chain_json_object("II", "lifetime_s", (json_int_t)dhcp->offered_t0_lease,
+				      "obtained_us", (json_int_t)i->obtained_us);
 
 	if (o && json_object_set_new(o, "server", address_string(ip_2_ip4(&dhcp->server_ip_addr)))) {
 		json_decref(o);
@@ -75,8 +77,8 @@ json_t *interface_describe(const struct interface *i)
 	int bad;
 
 	snprintf(mac, sizeof mac, "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
-	o = json_pack("{s:s, s:s, s:s, s:s, s:I}", "status", i->configured ? "configured" : "present", "driver", i->dev->driver,
-		      "pci", i->dev->pci, "mac", mac, "mtu", (json_int_t)i->dev->mtu);
+	o = chain_json_object("ssssI", "status", i->configured ? "configured" : "present", "driver", i->dev->driver,
+			      "pci", i->dev->pci, "mac", mac, "mtu", (json_int_t)i->dev->mtu);
 	if (!o)
 		return NULL;
 	if (i->configured) {

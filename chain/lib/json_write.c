@@ -1,0 +1,224 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+#include "chain/json_write.h"
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char digits[] = "0123456789abcdef";
+
+json_t *chain_json_hex(uint64_t value)
+{
+	char text[2 + 16 + 1], *at = text + sizeof(text);
+	*--at = '\0';
+	do
+		*--at = digits[value & 15];
+	while (value >>= 4);
+	*--at = 'x';
+	*--at = '0';
+	return json_string_nocheck(at);
+}
+
+static json_t *next_value(char kind, va_list *args)
+{
+	const char *text;
+	switch (kind) {
+	case 's':
+		text = va_arg(*args, const char *);
+		return text ? json_string(text) : json_null();
+	case 'I':
+		return json_integer(va_arg(*args, json_int_t));
+	case 'x':
+		return chain_json_hex(va_arg(*args, uint64_t));
+	case 'b':
+		return json_boolean(va_arg(*args, int));
+	case 'o':
+		return va_arg(*args, json_t *);
+	default:
+		return json_incref(va_arg(*args, json_t *));
+	}
+}
+
+json_t *chain_json_object(const char *kinds, ...)
+{
+	va_list args;
+	json_t *object = json_object();
+	bool good = object;
+	va_start(args, kinds);
+	for (; *kinds; kinds++) {
+		const char *key = va_arg(args, const char *);
+		json_t *value = next_value(*kinds, &args); /* also after a failure: what is to be stolen is let go of */
+		if (!good)
+			json_decref(value);
+		else
+			good = !json_object_set_new_nocheck(object, key, value);
+	}
+	va_end(args);
+	if (good)
+		return object;
+	json_decref(object);
+	return NULL;
+}
+
+/* --- text --- */
+
+struct out {
+	char *text; /* owned; null after memory ran out */
+	size_t used, room;
+};
+
+static bool put(struct out *out, const char *bytes, size_t count)
+{
+	if (count >= out->room - out->used) { /* one is left for the end */
+		size_t room = 2 * out->room > out->used + count ? 2 * out->room : out->used + count + 1;
+		char *grown = realloc(out->text, room);
+		if (!grown)
+			return false;
+		out->text = grown;
+		out->room = room;
+	}
+	memcpy(out->text + out->used, bytes, count);
+	out->used += count;
+	return true;
+}
+
+/* RFC 8259 section 7: quotation mark, backslash and control characters must be escaped; nothing else is. */
+static bool put_escaped(struct out *out, uint8_t c)
+{
+	static const char from[] = "\"\\\b\f\n\r\t", to[] = "\"\\bfnrt";
+	const char *found = memchr(from, c, sizeof(from) - 1);
+	const char low = (char)((c & 15) < 10 ? '0' + (c & 15) : 'A' + (c & 15) - 10);
+	const char code[] = { '\\', 'u', '0', '0', digits[c >> 4], low }, brief[] = { '\\', found ? to[found - from] : ' ' };
+	return found ? put(out, brief, sizeof(brief)) : put(out, code, sizeof(code));
+}
+
+static bool put_string(struct out *out, const char *text, size_t count)
+{
+	bool good = put(out, "\"", 1);
+	for (size_t i = 0, start = 0; good && i <= count; i++) {
+		uint8_t c = i < count ? (uint8_t)text[i] : 0;
+		if (c >= 0x20 && c != '"' && c != '\\')
+			continue;
+		good = put(out, text + start, i - start) && (i == count || put_escaped(out, c));
+		start = i + 1;
+	}
+	return good && put(out, "\"", 1);
+}
+
+static bool put_integer(struct out *out, json_int_t value)
+{
+	char text[24], *end = text + sizeof(text), *at = end;
+	uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+	do
+		*--at = digits[rest % 10];
+	while (rest /= 10);
+	if (value < 0)
+		*--at = '-';
+	return put(out, at, (size_t)(end - at));
+}
+
+/* As jansson writes them: always with a point or an exponent, so that they are read as reals again; no plus sign, no leading zeros. */
+static bool put_real(struct out *out, double value)
+{
+	char text[40];
+	size_t count = (size_t)snprintf(text, sizeof(text) - 2, "%.17g", value);
+	char *exponent = memchr(text, 'e', count);
+	if (!exponent && !memchr(text, '.', count)) {
+		memcpy(text + count, ".0", 2);
+		count += 2;
+	}
+	if (!exponent)
+		return put(out, text, count);
+	char *from = exponent + 1 + (exponent[1] == '+'), *to = exponent + 1;
+	if (*from == '-')
+		*to++ = *from++;
+	while (*from == '0')
+		from++;
+	memmove(to, from, (size_t)(text + count - from));
+	return put(out, text, count - (size_t)(from - to));
+}
+
+static bool put_value(struct out *out, const json_t *value, unsigned flags);
+
+static bool put_member(struct out *out, const char *key, const json_t *value, bool first, unsigned flags)
+{
+	return (first || put(out, ",", 1)) && put_string(out, key, strlen(key)) && put(out, ":", 1) && put_value(out, value, flags);
+}
+
+static int compare(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
+
+static bool put_sorted(struct out *out, json_t *object, unsigned flags)
+{
+	size_t count = 0;
+	const char **keys = malloc((json_object_size(object) + 1) * sizeof(*keys));
+	if (!keys)
+		return false;
+	for (void *it = json_object_iter(object); it; it = json_object_iter_next(object, it))
+		keys[count++] = json_object_iter_key(it);
+	qsort(keys, count, sizeof(*keys), compare);
+	bool good = true;
+	for (size_t i = 0; good && i < count; i++)
+		good = put_member(out, keys[i], json_object_get(object, keys[i]), i == 0, flags);
+	free(keys);
+	return good;
+}
+
+static bool put_object(struct out *out, json_t *object, unsigned flags)
+{
+	bool good = put(out, "{", 1);
+	if (good && flags & CHAIN_JSON_SORTED)
+		good = put_sorted(out, object, flags);
+	else
+		for (void *first = json_object_iter(object), *it = first; good && it; it = json_object_iter_next(object, it))
+			good = put_member(out, json_object_iter_key(it), json_object_iter_value(it), it == first, flags);
+	return good && put(out, "}", 1);
+}
+
+static bool put_array(struct out *out, const json_t *array, unsigned flags)
+{
+	bool good = put(out, "[", 1);
+	for (size_t i = 0; good && i < json_array_size(array); i++)
+		good = (i == 0 || put(out, ",", 1)) && put_value(out, json_array_get(array, i), flags);
+	return good && put(out, "]", 1);
+}
+
+/* Goes down once a level: documents are at most as deep as chain_json_load lets in, and those made here are shallow. */
+static bool put_value(struct out *out, const json_t *value, unsigned flags)
+{
+	switch (json_typeof(value)) {
+	case JSON_OBJECT:
+		return put_object(out, (json_t *)(uintptr_t)value, flags);
+	case JSON_ARRAY:
+		return put_array(out, value, flags);
+	case JSON_STRING:
+		return put_string(out, json_string_value(value), json_string_length(value));
+	case JSON_INTEGER:
+		return put_integer(out, json_integer_value(value));
+	case JSON_REAL:
+		return put_real(out, json_real_value(value));
+	case JSON_TRUE:
+		return put(out, "true", 4);
+	case JSON_FALSE:
+		return put(out, "false", 5);
+	default:
+		return put(out, "null", 4);
+	}
+}
+
+char *chain_json_text(const json_t *value, unsigned flags, uint64_t *out_bytes)
+{
+	enum { FIRST_BYTES = 1024 };
+	struct out out = { malloc(FIRST_BYTES), 0, FIRST_BYTES };
+	if (!out.text || !put_value(&out, value, flags)) {
+		free(out.text);
+		return NULL;
+	}
+	out.text[out.used] = '\0';
+	if (out_bytes)
+		*out_bytes = out.used;
+	return out.text;
+}

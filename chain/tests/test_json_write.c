@@ -1,0 +1,155 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Our JSON text against jansson's own, over random documents; the objects against what they were made of. */
+#include "chain/json_write.h"
+
+#include "json_cases.h"
+
+#include <math.h>
+#include <stdbool.h>
+
+static uint32_t seed;
+static uint32_t draw(uint32_t below)
+{
+	seed = seed * 1664525u + 1013904223u;
+	return (seed >> 8) % below;
+}
+
+static json_t *random_string(void)
+{
+	static const char *const parts[] = { "a", "\"", "\\", "/", "\n", "\t", "\b\f\r", "\x01", "\x1f", "\x7f", "ä", "€", "𝄞", " ", "{}" };
+	char text[64] = "";
+	for (uint32_t i = draw(9); i > 0; i--)
+		strcat(text, parts[draw(sizeof(parts) / sizeof(parts[0]))]);
+	return json_string(text);
+}
+
+static json_t *random_real(void)
+{
+	static const double some[] = { 0, -0.0, 1, -1, 0.1, 1e20, 1e21, 1e22, 1e-7, 1e300, 1e-300, 2.5, 123456789.125, 5e-324 };
+	return json_real(draw(2) ? some[draw(sizeof(some) / sizeof(some[0]))] : ldexp((double)draw(1 << 24) - (1 << 23), (int)draw(200) - 100));
+}
+
+static json_t *random_value(int depth);
+
+static json_t *random_container(int depth, bool object)
+{
+	json_t *out = object ? json_object() : json_array();
+	for (uint32_t i = draw(6); i > 0; i--) {
+		json_t *key = random_string(), *value = random_value(depth - 1);
+		assert_int_equal(object ? json_object_set_new(out, json_string_value(key), value) : json_array_append_new(out, value), 0);
+		json_decref(key);
+	}
+	return out;
+}
+
+static json_t *random_value(int depth)
+{
+	static const json_int_t integers[] = { 0, 7, -1, 10, 4294967296, INT64_MAX, INT64_MIN };
+	switch (draw(depth ? 8 : 6)) {
+	case 0: return json_null();
+	case 1: return json_boolean(draw(2));
+	case 2: return json_integer(integers[draw(sizeof(integers) / sizeof(integers[0]))]);
+	case 3: return random_real();
+	case 4: return json_integer(draw(1 << 24));
+	case 5: return random_string();
+	case 6: return random_container(depth, false);
+	default: return random_container(depth, true);
+	}
+}
+
+static void text_is_janssons(void **state)
+{
+	(void)state;
+	for (seed = 1; seed < 4000000000u; seed += 1999999) {
+		uint32_t now = seed;
+		json_t *value = random_value(5);
+		for (unsigned flags = 0; flags <= CHAIN_JSON_SORTED; flags++) {
+			uint64_t bytes = 0;
+			char *ours = chain_json_text(value, flags, &bytes);
+			char *theirs = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | (flags ? JSON_SORT_KEYS : 0u));
+			assert_non_null(ours);
+			assert_string_equal(ours, theirs);
+			assert_int_equal(bytes, strlen(theirs));
+			free(ours);
+			free(theirs);
+		}
+		json_decref(value);
+		seed = now;
+	}
+}
+
+static void large_texts_grow(void **state)
+{
+	(void)state;
+	for (size_t count = 900; count < 5000; count += 61) { /* around and past the first size */
+		char *long_text = malloc(count + 1);
+		memset(long_text, 'x', count);
+		long_text[count] = '\0';
+		json_t *doc = chain_json_object("ss", "a", long_text, "b", "");
+		char *ours = chain_json_text(doc, 0, NULL), *theirs = json_dumps(doc, JSON_COMPACT);
+		assert_string_equal(ours, theirs);
+		free(ours);
+		free(theirs);
+		json_decref(doc);
+		free(long_text);
+	}
+}
+
+static void hexadecimal(void **state)
+{
+	(void)state;
+	static const struct { uint64_t value; const char *text; } cases[] = {
+		{ 0, "0x0" }, { 15, "0xf" }, { 16, "0x10" }, { 0x100000, "0x100000" }, { UINT64_MAX, "0xffffffffffffffff" } };
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		json_t *value = chain_json_hex(cases[i].value);
+		assert_string_equal(json_string_value(value), cases[i].text);
+		json_decref(value);
+	}
+}
+
+static void each_kind(void **state)
+{
+	(void)state;
+	json_t *mine = json_array(), *lent = json_true();
+	json_t *object = chain_json_object("ssIxbbooO", "text", "t", "none", NULL, "number", (json_int_t)-3, "at", (uint64_t)0x1f, "yes", 1,
+					   "no", 0, "mine", mine, "null", json_null(), "lent", lent);
+	char *text = chain_json_text(object, 0, NULL);
+	assert_string_equal(text, "{\"text\":\"t\",\"none\":null,\"number\":-3,\"at\":\"0x1f\",\"yes\":true,\"no\":false,\"mine\":[],"
+				  "\"null\":null,\"lent\":true}");
+	free(text);
+	json_decref(object);
+}
+
+/* What is stolen is let go of, what is lent is not, whichever pair fails. */
+static void failures_let_go(void **state)
+{
+	(void)state;
+	json_t *lent = json_array();
+	assert_null(chain_json_object("Oos", "lent", lent, "mine", json_array(), "text", "\xff"));
+	assert_null(chain_json_object("osO", "null", NULL, "text", "t", "lent", lent));
+	assert_null(chain_json_object("soO", "text", "\xff", "mine", json_array(), "lent", lent));
+	json_set_alloc_funcs(failing_malloc, free);
+	json_t *object = NULL;
+	for (long n = 0; !object; n++) {
+		json_t *mine = json_array();
+		assert_non_null(mine);
+		allocations_left = n;
+		object = chain_json_object("sIxoO", "text", "t", "number", (json_int_t)1, "at", (uint64_t)1, "mine", mine, "lent", lent);
+		allocations_left = -1;
+	}
+	json_decref(object);
+	json_set_alloc_funcs(malloc, free);
+	assert_int_equal(lent->refcount, 1);
+	json_decref(lent);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(text_is_janssons), cmocka_unit_test(large_texts_grow), cmocka_unit_test(hexadecimal),
+		cmocka_unit_test(each_kind), cmocka_unit_test(failures_let_go),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
