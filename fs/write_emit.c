@@ -104,17 +104,17 @@ static uint32_t start_block(const struct fs_wnode *node)
 
 	if (type == FS_CHAR_DEVICE || type == FS_BLOCK_DEVICE)
 		return node->spec->rdev;
-	return (uint32_t)(node->data_offset / FS_BLOCK_BYTES);
+	return node->size_bytes == node->inline_bytes ? 0 : (uint32_t)(node->data_offset / FS_BLOCK_BYTES);
 }
 
 static size_t encode_inode(const struct fs_writer *writer, const struct fs_wnode *node, uint8_t *buf)
 {
 	static const struct fs_spec made = { .mode = 0755 };
 	const struct fs_spec *spec = node->spec ? node->spec : &made;
-	uint16_t xattr_count = 0;
+	uint16_t xattr_count = 0, layout = node->inline_bytes ? FS_EROFS_FLAT_INLINE : FS_EROFS_FLAT_PLAIN;
 	struct fs_erofs_compact compact;
 	struct fs_erofs_extended disk = {
-		.format = FS_EROFS_FORM_EXTENDED | FS_EROFS_FLAT_PLAIN << FS_EROFS_LAYOUT_SHIFT,
+		.format = (uint16_t)(FS_EROFS_FORM_EXTENDED | layout << FS_EROFS_LAYOUT_SHIFT),
 		.mode = (uint16_t)(disk_mode(fs_wnode_type(node)) | spec->mode),
 		.size = node->size_bytes, .start_block = start_block(node), .ino = node->number,
 		.uid = spec->uid, .gid = spec->gid, .nlink = node->nlink,
@@ -129,30 +129,11 @@ static size_t encode_inode(const struct fs_writer *writer, const struct fs_wnode
 		return sizeof(disk);
 	}
 	compact = (struct fs_erofs_compact){
-		.format = FS_EROFS_FORM_COMPACT | FS_EROFS_FLAT_PLAIN << FS_EROFS_LAYOUT_SHIFT,
+		.format = (uint16_t)(FS_EROFS_FORM_COMPACT | layout << FS_EROFS_LAYOUT_SHIFT),
 		.xattr_count = xattr_count, .mode = disk.mode, .nlink = (uint16_t)disk.nlink, .size = (uint32_t)disk.size,
 		.start_block = disk.start_block, .ino = disk.ino, .uid = (uint16_t)disk.uid, .gid = (uint16_t)disk.gid };
 	memcpy(buf, &compact, sizeof(compact));
 	return sizeof(compact);
-}
-
-static enum chain_status put_inodes(struct out *out, const struct fs_writer *writer, uint8_t *scratch, struct chain_error *err)
-{
-	for (uint32_t i = 0; i < writer->node_count; i++) {
-		const struct fs_wnode *node = &writer->nodes[i];
-		enum chain_status status;
-		size_t bytes;
-
-		if (node->inode != i)
-			continue;
-		bytes = encode_inode(writer, node, scratch);
-		if (node->xattr_bytes)
-			fs_xattrs_write(node->spec, scratch + bytes);
-		status = put(out, node->nid * FS_EROFS_SLOT_BYTES, scratch, bytes + node->xattr_bytes, err);
-		if (status != CHAIN_OK)
-			return status;
-	}
-	return CHAIN_OK;
 }
 
 /* One block of a directory: `it` stands before its `count` entries. */
@@ -175,20 +156,64 @@ static void encode_dir_block(struct fs_wdir *it, uint32_t count, uint8_t *block)
 	}
 }
 
+/* What of a directory or link is stored behind the inode. */
+static void encode_inline(const struct fs_writer *writer, uint32_t index, uint8_t *buf)
+{
+	const struct fs_wnode *node = &writer->nodes[index];
+	struct fs_wdir it, ahead;
+	struct fs_wentry next;
+	uint32_t count, bytes;
+
+	if (fs_wnode_type(node) == FS_SYMLINK) {
+		memcpy(buf, node->spec->target, node->inline_bytes); /* whole: a target is shorter than a block */
+		return;
+	}
+	fs_wdir_start(&ahead, writer, index);
+	do {
+		it = ahead;
+		count = fs_wdir_take_block(&ahead, &bytes);
+	} while (fs_wdir_peek(&ahead, &next));
+	encode_dir_block(&it, count, buf);
+}
+
+static enum chain_status put_inodes(struct out *out, const struct fs_writer *writer, uint8_t *scratch, struct chain_error *err)
+{
+	for (uint32_t i = 0; i < writer->node_count; i++) {
+		const struct fs_wnode *node = &writer->nodes[i];
+		enum chain_status status;
+		size_t bytes;
+
+		if (node->inode != i)
+			continue;
+		bytes = encode_inode(writer, node, scratch);
+		if (node->xattr_bytes)
+			fs_xattrs_write(node->spec, scratch + bytes);
+		bytes += node->xattr_bytes;
+		if (node->inline_bytes)
+			encode_inline(writer, i, scratch + bytes);
+		status = put(out, node->nid * FS_EROFS_SLOT_BYTES, scratch, bytes + node->inline_bytes, err);
+		if (status != CHAIN_OK)
+			return status;
+	}
+	return CHAIN_OK;
+}
+
 static enum chain_status put_directories(struct out *out, const struct fs_writer *writer, struct chain_error *err)
 {
 	for (uint32_t i = 0; i < writer->node_count; i++) {
-		uint64_t offset = writer->nodes[i].data_offset;
+		const struct fs_wnode *node = &writer->nodes[i];
+		uint64_t offset = node->data_offset, end = offset + node->size_bytes - node->inline_bytes;
 		struct fs_wdir it, ahead;
 		uint32_t count, bytes;
 
-		if (fs_wnode_type(&writer->nodes[i]) != FS_DIRECTORY)
+		if (fs_wnode_type(node) != FS_DIRECTORY)
 			continue;
 		fs_wdir_start(&it, writer, i);
-		for (ahead = it; (count = fs_wdir_take_block(&ahead, &bytes)) != 0; offset += FS_BLOCK_BYTES) {
+		for (ahead = it; offset < end; offset += FS_BLOCK_BYTES) {
 			uint8_t block[FS_BLOCK_BYTES] = { 0 };
 			enum chain_status status;
 
+			count = fs_wdir_take_block(&ahead, &bytes);
 			encode_dir_block(&it, count, block);
 			status = put(out, offset, block, sizeof(block), err);
 			if (status != CHAIN_OK)
@@ -204,7 +229,7 @@ static enum chain_status put_links(struct out *out, const struct fs_writer *writ
 		const struct fs_wnode *node = &writer->nodes[i];
 		enum chain_status status;
 
-		if (fs_wnode_type(node) != FS_SYMLINK || node->data != i)
+		if (fs_wnode_type(node) != FS_SYMLINK || node->inline_bytes || node->data != i)
 			continue;
 		status = put(out, node->data_offset, node->spec->target, node->size_bytes, err);
 		if (status != CHAIN_OK)

@@ -27,6 +27,7 @@ struct fs_wnode {
 	uint32_t nlink;
 	uint32_t number;               /* of the inode, from 1 */
 	uint32_t xattr_bytes;
+	uint32_t inline_bytes;         /* at the end of its data, stored behind the inode: directories and links only */
 	bool extended;
 	uint8_t sha256[CHAIN_SHA256_BYTES]; /* of the data it owns, when the spec has none: known once the data was emitted */
 	uint64_t nid, data_offset, size_bytes, align_bytes;

@@ -94,6 +94,22 @@ static bool needs_extended(const struct fs_writer *writer, const struct fs_wnode
 	       node->spec->uid > UINT16_MAX || node->spec->gid > UINT16_MAX;
 }
 
+static uint32_t inode_bytes(const struct fs_wnode *node)
+{
+	return node->xattr_bytes + (uint32_t)(node->extended ? sizeof(struct fs_erofs_extended) : sizeof(struct fs_erofs_compact));
+}
+
+/* What fills no block of a directory or link goes behind the inode, in the same block (FLAT_INLINE): metadata is hashed whole at
+ * every boot, and a block for each directory would be most of it. Files stay on blocks of their own, to be used in place. */
+static uint32_t inline_bytes(const struct fs_wnode *node)
+{
+	uint32_t tail = (uint32_t)(node->size_bytes % FS_BLOCK_BYTES);
+
+	if (fs_wnode_type(node) != FS_DIRECTORY && fs_wnode_type(node) != FS_SYMLINK)
+		return 0;
+	return inode_bytes(node) <= FS_BLOCK_BYTES - tail ? tail : 0;
+}
+
 static void measure(struct fs_writer *writer)
 {
 	const struct fs_spec *root = writer->nodes[0].spec;
@@ -115,6 +131,7 @@ static void measure(struct fs_writer *writer)
 		node->align_bytes = fs_wnode_type(node) == FS_REGULAR ? node->spec->align_bytes : 0;
 		node->xattr_bytes = fs_xattrs_bytes(node->spec);
 		node->extended = needs_extended(writer, node);
+		node->inline_bytes = inline_bytes(node);
 		node->number = (uint32_t)++writer->inode_count;
 	}
 }
@@ -123,7 +140,7 @@ static void measure(struct fs_writer *writer)
 static bool may_share(const struct fs_wnode *node)
 {
 	switch (fs_wnode_type(node)) {
-	case FS_SYMLINK: return true;
+	case FS_SYMLINK: return !node->inline_bytes;
 	case FS_REGULAR: return node->spec->sha256 && node->size_bytes && !node->spec->reserve_bytes;
 	default: return false;
 	}
@@ -198,7 +215,7 @@ static enum chain_status take(uint64_t *cursor, uint64_t bytes, uint64_t align, 
 	return CHAIN_OK;
 }
 
-/* Inodes follow the superblock. One that fits a block doesn't cross its end. */
+/* Inodes follow the superblock. One that fits a block, with what is stored behind it, doesn't cross its end. */
 static enum chain_status place_inodes(struct fs_writer *writer, uint64_t *cursor, struct chain_error *err)
 {
 	uint64_t at = FS_EROFS_SUPER_OFFSET + sizeof(struct fs_erofs_super), unused;
@@ -209,10 +226,12 @@ static enum chain_status place_inodes(struct fs_writer *writer, uint64_t *cursor
 
 		if (node->inode != i)
 			continue;
-		bytes = node->xattr_bytes + (node->extended ? sizeof(struct fs_erofs_extended) : sizeof(struct fs_erofs_compact));
+		bytes = (uint64_t)inode_bytes(node) + node->inline_bytes;
 		if (bytes > left && bytes <= FS_BLOCK_BYTES)
 			at += left;
 		node->nid = at / FS_EROFS_SLOT_BYTES;
+		if (node->inline_bytes)
+			node->data_offset = at + inode_bytes(node);
 		at += (bytes + FS_EROFS_SLOT_BYTES - 1) & ~(uint64_t)(FS_EROFS_SLOT_BYTES - 1);
 	}
 	return take(cursor, at, FS_BLOCK_BYTES, "the inodes", &unused, err);
@@ -222,7 +241,7 @@ static enum chain_status place_type(struct fs_writer *writer, enum fs_type type,
 {
 	for (uint32_t i = 0; i < writer->node_count; i++) {
 		struct fs_wnode *node = &writer->nodes[i];
-		uint64_t bytes = node->size_bytes, align = FS_BLOCK_BYTES;
+		uint64_t bytes = node->size_bytes - node->inline_bytes, align = FS_BLOCK_BYTES;
 		enum chain_status status;
 
 		if (fs_wnode_type(node) != type || node->inode != i || node->data != i)

@@ -1,12 +1,12 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: laying out and writing an EROFS image from a list of nodes: uncompressed, 4 KiB blocks, FLAT_PLAIN only,
- * metadata first, then data. Deterministic: the same nodes in any order give the same bytes.
+/* Owns: laying out and writing an EROFS image from a list of nodes: uncompressed, 4 KiB blocks, metadata first, then data.
+ * Deterministic: the same nodes in any order give the same bytes.
  * Metadata, which fs_writer_meta_bytes covers: superblock, inodes with their attributes, directories, targets of symbolic
- * links; so the digest of these bytes vouches for the whole name space. Data: regular files, in tree order, each from a
- * block of its own. Equal link targets are stored once, and so are files whose given digests and sizes are equal,
- * unless room is reserved behind them.
+ * links (these two behind their inodes as far as they fit: FLAT_INLINE); so the digest of these bytes vouches for the whole
+ * name space. Data: regular files, in tree order, each from a block of its own (FLAT_PLAIN). Files whose given digests and
+ * sizes are equal are stored once, unless room is reserved behind them.
  * Must not know: directories of the host, the manifest's form. Host only (uses malloc). No I/O of its own.
  *
  * Use: fs_writer_new, fs_writer_add for each node, fs_writer_layout (sizes and places are final),
