@@ -50,9 +50,11 @@ static enum chain_status open_image(struct stage_run *run, struct chain_error *e
 	run->fs = (struct chain_range){ fs_phys, fs_phys + header->fs_memory_bytes };
 	run->sources.fs_phys = fs_phys;
 	run->sources.self = &run->self;
+	run->image.checked = &run->checked;
 	status = stage_self(&run->self, &run->image, err);
 	if (!status && header->flags & CHAIN_IMAGE_FLAG_VERIFY_ALL)
 		status = chain_image_verify(&run->image, NULL, NULL, err);
+	run->checked.all = !status && header->flags & CHAIN_IMAGE_FLAG_VERIFY_ALL;
 	return status;
 }
 

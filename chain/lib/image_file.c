@@ -5,7 +5,10 @@
  * targets is checked before it is believed. */
 #include "image_internal.h"
 
+#include <assert.h>
 #include <string.h>
+
+static_assert(CHAIN_IMAGE_CHECKED_SLOTS == 1 << 8, "was_checked takes the top 8 bits");
 
 struct walk {
 	const struct chain_image *image;
@@ -105,6 +108,32 @@ static enum chain_status resolve(struct walk *walk, struct chain_manifest_entry 
 	}
 }
 
+/* Whether the file's digest has been found right before. If not, *out_slot is where to note that it was. */
+static bool was_checked(const struct chain_image *image, const struct chain_manifest_entry *entry, uint64_t **out_slot)
+{
+	const uint64_t at = (uint64_t)(entry->path - image->manifest);
+	struct chain_image_checked *checked = image->checked;
+
+	*out_slot = checked ? &checked->path_at[at * 0x9e3779b97f4a7c15 >> 56] : NULL;
+	return checked && (checked->all || **out_slot == at);
+}
+
+static enum chain_status digest_check(const struct chain_image *image, const struct chain_manifest_entry *entry,
+				      const uint8_t *bytes, uint64_t count, const char *path, struct chain_error *err)
+{
+	uint8_t digest[CHAIN_SHA256_BYTES];
+	uint64_t *slot;
+
+	if (was_checked(image, entry, &slot))
+		return CHAIN_OK;
+	chain_sha256_of(bytes, count, digest);
+	const enum chain_status status = image_digest_same(digest, entry->sha256, path, err);
+
+	if (status == CHAIN_OK && slot)
+		*slot = (uint64_t)(entry->path - image->manifest);
+	return status;
+}
+
 enum chain_status chain_image_file(const struct chain_image *image, const char *path, const uint8_t **out_bytes,
 				   uint64_t *out_count, uint8_t out_sha256[CHAIN_SHA256_BYTES], struct chain_error *err)
 {
@@ -128,6 +157,6 @@ enum chain_status chain_image_file(const struct chain_image *image, const char *
 		return status;
 	if (*out_count != entry.bytes)
 		return chain_fail(err, CHAIN_E_MANIFEST_SIZE, walk.done, NULL, entry.bytes, *out_count, 0, 0);
-	chain_sha256_of(*out_bytes, *out_count, out_sha256);
-	return image_digest_same(out_sha256, entry.sha256, walk.done, err);
+	memcpy(out_sha256, entry.sha256, CHAIN_SHA256_BYTES);
+	return digest_check(image, &entry, *out_bytes, *out_count, walk.done, err);
 }

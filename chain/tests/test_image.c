@@ -204,6 +204,40 @@ static void files_and_links(void **state)
 	free(sink.bytes);
 }
 
+/* With a note of what was checked, a file is hashed once, under whichever name; another's damage is still found. */
+static void files_are_checked_once(void **state)
+{
+	(void)state;
+	struct sink sink = small_image();
+	struct chain_image_checked checked = {0};
+	struct chain_image image;
+	const uint8_t *a, *b, *again;
+	uint64_t count;
+	uint8_t digest[32], wanted[32];
+
+	assert_int_equal(chain_image_open(&image, sink.bytes, sink.count, NULL), CHAIN_OK);
+	assert_int_equal(chain_image_file(&image, "/corpus/b", &b, &count, digest, NULL), CHAIN_OK);
+	image.checked = &checked;
+	assert_int_equal(chain_image_file(&image, "/corpus/a", &a, &count, digest, NULL), CHAIN_OK);
+	chain_sha256_of("alpha\n", 6, wanted);
+	((uint8_t *)(uintptr_t)a)[0] ^= 1;
+	((uint8_t *)(uintptr_t)b)[0] ^= 1;
+	for (const char *path = "/corpus/a\0/latest\0"; *path; path += strlen(path) + 1) {
+		memset(digest, 0, sizeof(digest));
+		assert_int_equal(chain_image_file(&image, path, &again, &count, digest, NULL), CHAIN_OK);
+		assert_ptr_equal(again, a);
+		assert_memory_equal(digest, wanted, 32);
+	}
+	for (int i = 0; i < 2; i++) /* what failed is not noted */
+		assert_int_equal(chain_image_file(&image, "/corpus/b", &b, &count, digest, NULL), CHAIN_E_IMAGE_DIGEST);
+	image.checked = NULL;
+	assert_int_equal(chain_image_file(&image, "/corpus/a", &a, &count, digest, NULL), CHAIN_E_IMAGE_DIGEST);
+	checked.all = true;
+	image.checked = &checked;
+	assert_int_equal(chain_image_file(&image, "/corpus/b", &b, &count, digest, NULL), CHAIN_OK);
+	free(sink.bytes);
+}
+
 /* The manifest's own walk and search agree, in the order it promises. */
 static void manifest_walk_and_find(void **state)
 {
@@ -373,7 +407,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(whole_image_is_accepted), cmocka_unit_test(every_flip_is_refused),
 	    cmocka_unit_test(every_length_is_refused), cmocka_unit_test(random_flips_of_a_larger_one),
-	    cmocka_unit_test(damage_names_its_place),  cmocka_unit_test(files_and_links),
+	    cmocka_unit_test(damage_names_its_place),  cmocka_unit_test(files_and_links), cmocka_unit_test(files_are_checked_once),
 	    cmocka_unit_test(manifest_walk_and_find),  cmocka_unit_test(loaded_image),
 	    cmocka_unit_test(forged_manifests),	       cmocka_unit_test(probe),
 	};

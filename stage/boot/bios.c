@@ -21,10 +21,11 @@ static bool sums_to_zero(const uint8_t *bytes, size_t count)
 /* Some ten thousand places are looked at in every boot: first at four bytes, without a call. */
 static uint64_t find(uint64_t base, uint64_t end, const char *magic, size_t magic_bytes, size_t sum_bytes)
 {
-	const uint8_t *first = stage_phys_view(base, end - base), *last = first + (end - base) - sum_bytes;
+	const uint8_t *first = stage_phys_view(base, end - base);
 	uint32_t wanted, here;
 	if (!first)
 		return 0;
+	const uint8_t *last = first + (end - base) - sum_bytes;
 	memcpy(&wanted, magic, sizeof(wanted));
 	for (const uint8_t *at = first; at <= last; at += STEP) {
 		memcpy(&here, at, sizeof(here));

@@ -12,6 +12,14 @@
 #include "chain/image_format.h"
 #include "fs/fs.h"
 
+/* Which files were found right before: each slot holds where in the manifest the path of one of them lies, or 0. For an image
+ * that nobody can change while it is open: a stage's own. `all`: chain_image_verify has passed. */
+enum { CHAIN_IMAGE_CHECKED_SLOTS = 256 };
+struct chain_image_checked {
+	bool all;
+	uint64_t path_at[CHAIN_IMAGE_CHECKED_SLOTS];
+};
+
 /* A baked image, opened. All pointers borrow `bytes`. */
 struct chain_image {
 	const uint8_t *bytes; /* the file, or the loaded image from its base (see chain_image_open_loaded) */
@@ -26,6 +34,7 @@ struct chain_image {
 	uint64_t fs_meta_bytes; /* leading part of the filesystem that the manifest's fs-meta covers */
 	uint64_t entries_at;	/* where in the manifest the first file or link line begins */
 	uint64_t entry_count;	/* files and links */
+	struct chain_image_checked *checked; /* caller's, zeroed; null (as opened): a file is hashed each time it is asked for */
 	bool loaded;		/* opened in memory: file parts (headers, section table) are not there to be checked */
 };
 
@@ -58,7 +67,7 @@ bool chain_manifest_next(const struct chain_image *image, uint64_t *cursor, stru
 enum chain_status chain_manifest_find(const struct chain_image *image, const char *path,
 				      struct chain_manifest_entry *out, struct chain_error *err) CHAIN_MUST_CHECK;
 
-/* A baked file's bytes in place, its digest checked against the manifest first. Follows links (at most 40, each checked
+/* A baked file's bytes in place, its digest checked against the manifest first (once, where `checked` is there). Follows links (at most 40, each checked
  * as well, never out of the root). Borrowed. A path, with its links followed, has at most CHAIN_IMAGE_PATH_BYTES - 1
  * bytes. */
 enum { CHAIN_IMAGE_PATH_BYTES = 1024, CHAIN_IMAGE_LINKS_MAX = 40 };
