@@ -71,16 +71,32 @@ struct out {
 	size_t used, room;
 };
 
+static bool grow(struct out *out, size_t count)
+{
+	size_t room = 2 * out->room > out->used + count ? 2 * out->room : out->used + count + 1;
+	char *grown = realloc(out->text, room);
+	if (!grown)
+		return false;
+	out->text = grown;
+	out->room = room;
+	return true;
+}
+
+/* Room for `count` bytes and for the end. */
+static inline bool reserve(struct out *out, size_t count) { return count < out->room - out->used || grow(out, count); }
+
+static inline bool put_char(struct out *out, char c)
+{
+	if (!reserve(out, 1))
+		return false;
+	out->text[out->used++] = c;
+	return true;
+}
+
 static bool put(struct out *out, const char *bytes, size_t count)
 {
-	if (count >= out->room - out->used) { /* one is left for the end */
-		size_t room = 2 * out->room > out->used + count ? 2 * out->room : out->used + count + 1;
-		char *grown = realloc(out->text, room);
-		if (!grown)
-			return false;
-		out->text = grown;
-		out->room = room;
-	}
+	if (!reserve(out, count))
+		return false;
 	memcpy(out->text + out->used, bytes, count);
 	out->used += count;
 	return true;
@@ -96,17 +112,24 @@ static bool put_escaped(struct out *out, uint8_t c)
 	return found ? put(out, brief, sizeof(brief)) : put(out, code, sizeof(code));
 }
 
+/* One pass in the usual case, in which nothing is escaped: the bytes are copied as they are looked at. */
 static bool put_string(struct out *out, const char *text, size_t count)
 {
-	bool good = put(out, "\"", 1);
-	for (size_t i = 0, start = 0; good && i <= count; i++) {
-		uint8_t c = i < count ? (uint8_t)text[i] : 0;
-		if (c >= 0x20 && c != '"' && c != '\\')
-			continue;
-		good = put(out, text + start, i - start) && (i == count || put_escaped(out, c));
-		start = i + 1;
+	const char *end = text + count;
+	if (!reserve(out, count + 2))
+		return false;
+	out->text[out->used++] = '"';
+	while (text < end) {
+		char *at = out->text + out->used;
+		uint8_t c = 0;
+		for (; text < end && (c = (uint8_t)*text) >= 0x20 && c != '"' && c != '\\'; text++)
+			*at++ = (char)c;
+		out->used = (size_t)(at - out->text);
+		if (text < end && !(put_escaped(out, c) && reserve(out, (size_t)(end - ++text) + 1)))
+			return false;
 	}
-	return good && put(out, "\"", 1);
+	out->text[out->used++] = '"';
+	return true;
 }
 
 static bool put_integer(struct out *out, json_int_t value)
@@ -146,7 +169,7 @@ static bool put_value(struct out *out, const json_t *value, unsigned flags);
 
 static bool put_member(struct out *out, const char *key, const json_t *value, bool first, unsigned flags)
 {
-	return (first || put(out, ",", 1)) && put_string(out, key, strlen(key)) && put(out, ":", 1) && put_value(out, value, flags);
+	return (first || put_char(out, ',')) && put_string(out, key, strlen(key)) && put_char(out, ':') && put_value(out, value, flags);
 }
 
 static int compare(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
@@ -169,21 +192,21 @@ static bool put_sorted(struct out *out, json_t *object, unsigned flags)
 
 static bool put_object(struct out *out, json_t *object, unsigned flags)
 {
-	bool good = put(out, "{", 1);
+	bool good = put_char(out, '{');
 	if (good && flags & CHAIN_JSON_SORTED)
 		good = put_sorted(out, object, flags);
 	else
 		for (void *first = json_object_iter(object), *it = first; good && it; it = json_object_iter_next(object, it))
 			good = put_member(out, json_object_iter_key(it), json_object_iter_value(it), it == first, flags);
-	return good && put(out, "}", 1);
+	return good && put_char(out, '}');
 }
 
 static bool put_array(struct out *out, const json_t *array, unsigned flags)
 {
-	bool good = put(out, "[", 1);
+	bool good = put_char(out, '[');
 	for (size_t i = 0; good && i < json_array_size(array); i++)
-		good = (i == 0 || put(out, ",", 1)) && put_value(out, json_array_get(array, i), flags);
-	return good && put(out, "]", 1);
+		good = (i == 0 || put_char(out, ',')) && put_value(out, json_array_get(array, i), flags);
+	return good && put_char(out, ']');
 }
 
 /* Goes down once a level: documents are at most as deep as chain_json_load lets in, and those made here are shallow. */
