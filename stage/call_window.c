@@ -128,6 +128,8 @@ static enum chain_status add_kernel(struct stage_call_window *w, const struct st
 	if (!status)
 		status = chain_elf_segments(&elf, segments, CHAIN_SEGMENTS_MAX, &count, err);
 	if (!status)
+		status = chain_elf_check_virtual(&elf, segments, count, err);
+	if (!status)
 		status = read_note(&elf, note, err);
 	if (status)
 		return status;

@@ -237,12 +237,31 @@ enum chain_status chain_elf_entry(const struct chain_elf *elf, const struct chai
 			*out = elf->entry;
 			return CHAIN_OK;
 		}
+	size_t found = count;
+	for (size_t i = 0; i < count; i++) {
+		if (elf->entry < segments[i].virt.base || elf->entry >= segments[i].virt.end)
+			continue;
+		if (found < count)
+			return chain_fail(err, CHAIN_E_ELF_ENTRY_AMBIGUOUS, elf->reader.subject, NULL, elf->entry, found, i, 0);
+		found = i;
+	}
+	if (found == count)
+		return chain_fail(err, CHAIN_E_ELF_BAD_ENTRY, elf->reader.subject, NULL, elf->entry, 0, 0, 0);
+	*out = segments[found].phys.base + (elf->entry - segments[found].virt.base);
+	return CHAIN_OK;
+}
+
+enum chain_status chain_elf_check_virtual(const struct chain_elf *elf, const struct chain_segment *segments, size_t count,
+					  struct chain_error *err)
+{
 	for (size_t i = 0; i < count; i++)
-		if (elf->entry >= segments[i].virt.base && elf->entry < segments[i].virt.end) {
-			*out = segments[i].phys.base + (elf->entry - segments[i].virt.base);
-			return CHAIN_OK;
+		for (size_t j = 0; j < i; j++) {
+			struct chain_range a = segments[j].virt, b = segments[i].virt;
+			if (chain_range_overlaps(a, b))
+				return chain_fail(err, CHAIN_E_ELF_SEGMENTS_VIRT_OVERLAP, elf->reader.subject, NULL, j, i,
+						  a.base > b.base ? a.base : b.base, a.end < b.end ? a.end : b.end);
 		}
-	return chain_fail(err, CHAIN_E_ELF_BAD_ENTRY, elf->reader.subject, NULL, elf->entry, 0, 0, 0);
+	return CHAIN_OK;
 }
 
 /* What is looked for, and where it was found. */

@@ -359,12 +359,42 @@ static void libelf_agrees_on_real_files(void **state)
 		skip();
 }
 
+/* Physical ranges decide where a kernel is loaded; virtual ones only where an entry point is meant, and what can be mapped. */
+static void virtual_overlap_matters_where_it_is_used(void **state)
+{
+	(void)state;
+	struct file64 f = good64();
+	struct chain_segment segments[CHAIN_SEGMENTS_MAX];
+	struct chain_error err = { 0 };
+	struct chain_elf elf;
+	size_t count = 0;
+	uint64_t entry = 0;
+	f.p[1].p_vaddr = f.p[0].p_vaddr + 8;
+	assert_int_equal(load(&f, sizeof(f), segments, &count, &entry, NULL), CHAIN_OK); /* the entry is in the first alone */
+	assert_int_equal(entry, 0x100004);
+	assert_int_equal(chain_elf_open(&elf, &f, sizeof(f), "t", NULL), CHAIN_OK);
+	assert_int_equal(chain_elf_check_virtual(&elf, segments, count, &err), CHAIN_E_ELF_SEGMENTS_VIRT_OVERLAP);
+	assert_int_equal(err.number[0], 0);
+	assert_int_equal(err.number[1], 1);
+	assert_true(err.number[2] == 0xffffffff80000008 && err.number[3] == 0xffffffff80000020);
+	chain_error_clear(&err);
+	f.e.e_entry = 0xffffffff8000000c;
+	assert_int_equal(load(&f, sizeof(f), segments, &count, &entry, &err), CHAIN_E_ELF_ENTRY_AMBIGUOUS);
+	assert_true(err.number[0] == 0xffffffff8000000c && err.number[1] == 0 && err.number[2] == 1);
+	f.e.e_entry = 0x101000;
+	assert_int_equal(load(&f, sizeof(f), segments, &count, &entry, NULL), CHAIN_OK); /* a physical entry is plain */
+	f.p[1].p_vaddr = f.p[0].p_vaddr + 32;
+	assert_int_equal(load(&f, sizeof(f), segments, &count, &entry, NULL), CHAIN_OK);
+	assert_int_equal(chain_elf_check_virtual(&elf, segments, count, NULL), CHAIN_OK);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(good_files_load),
 		cmocka_unit_test(refusals_are_exact),
 		cmocka_unit_test(errors_carry_numbers),
+		cmocka_unit_test(virtual_overlap_matters_where_it_is_used),
 		cmocka_unit_test(extended_counts_are_followed),
 		cmocka_unit_test(notes_are_found),
 		cmocka_unit_test(every_truncation_is_refused),

@@ -61,9 +61,15 @@ enum chain_status chain_elf_segments(const struct chain_elf *elf, struct chain_s
 				     size_t *out_count, struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* The physical entry point. Files differ: an e_entry inside a physical range is taken as physical (so do firmware and QEMU),
- * else as virtual and translated through the segment that has it (GNU Mach). CHAIN_E_ELF_BAD_ENTRY where none has. */
+ * else as virtual and translated through the segment that has it (GNU Mach). CHAIN_E_ELF_BAD_ENTRY where none has,
+ * CHAIN_E_ELF_ENTRY_AMBIGUOUS where two have. */
 enum chain_status chain_elf_entry(const struct chain_elf *elf, const struct chain_segment *segments, size_t count,
 				  uint64_t *out, struct chain_error *err) CHAIN_MUST_CHECK;
+
+/* Virtual ranges may overlap as far as loading by physical addresses goes (Multiboot, QEMU and GRUB look at those only). Whoever
+ * maps the segments where they were linked asks here first: CHAIN_E_ELF_SEGMENTS_VIRT_OVERLAP, with the two segments' numbers. */
+enum chain_status chain_elf_check_virtual(const struct chain_elf *elf, const struct chain_segment *segments, size_t count,
+					  struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* The first note of that name and type in a PT_NOTE segment: its descriptor, borrowed from the file, 4-aligned relative to
  * the segment. CHAIN_E_ELF_NO_NOTE where there is none, CHAIN_E_ELF_BAD_NOTE or _SEGMENT_FILE where one is malformed. */
