@@ -81,7 +81,7 @@ static void add_handoff(struct plan_build *build)
 static enum chain_status list_items(struct plan_build *build)
 {
 	const struct chain_plan_request *request = build->request;
-	size_t capacity = request->module_count + 1;
+	size_t capacity = request->module_count + 2;
 	build->items = calloc(capacity, sizeof(*build->items));
 	if (!build->items)
 		return no_memory(build, capacity * sizeof(*build->items));
@@ -142,29 +142,41 @@ static enum chain_status make_claims(struct plan_build *build)
 	return CHAIN_OK;
 }
 
-/* Finds a place for the information structure and makes it: all it points to has one by now. */
-static enum chain_status make_info(struct plan_build *build)
+/* What the information structure shall say, with the modules where they are by now; `modules` is the caller's. */
+static struct chain_multiboot_info describe(const struct plan_build *build, struct chain_multiboot_module *modules)
 {
 	const struct chain_plan_request *request = build->request;
+	uint64_t somewhere = build->items[build->item_count].range.base; /* an empty module lies nowhere; any address in memory does */
+	for (size_t i = 0; i < build->item_count; i++) {
+		const struct plan_item *item = &build->items[i];
+		modules[i] = (struct chain_multiboot_module){ item->range, item->string };
+		if (!item->blob.bytes_count)
+			modules[i].range = (struct chain_range){ somewhere, somewhere };
+	}
+	return (struct chain_multiboot_info){
+		.subject = request->subject, .cmdline = request->args, .loader_name = request->loader_name,
+		.modules = modules, .module_count = build->item_count, .mem = build->plan->mem, .mem_count = build->plan->mem_count,
+		.framebuffer = request->bootinfo->framebuffer,
+	};
+}
+
+/* Finds places for everything, then makes the information structure, which tells of them. */
+static enum chain_status place_and_describe(struct plan_build *build)
+{
 	struct chain_plan *plan = build->plan;
+	struct plan_item *own = &build->items[build->item_count];
 	size_t bytes = build->item_count * sizeof(struct chain_multiboot_module);
 	struct chain_multiboot_module *modules = malloc(bytes ? bytes : 1);
 	if (!modules)
 		return no_memory(build, bytes);
-	for (size_t i = 0; i < build->item_count; i++)
-		modules[i] = (struct chain_multiboot_module){ build->items[i].range, build->items[i].string };
-	struct chain_multiboot_info info = {
-		.subject = request->subject, .cmdline = request->args, .loader_name = request->loader_name,
-		.modules = modules, .module_count = build->item_count, .mem = plan->mem, .mem_count = plan->mem_count,
-		.framebuffer = request->bootinfo->framebuffer,
-	};
+	struct chain_multiboot_info info = describe(build, modules);
 	enum chain_status status = chain_multiboot_info_bytes(&info, &plan->made_bytes, build->err);
+	*own = (struct plan_item){ .blob = { NULL, plan->made_bytes, CHAIN_PHYS_UNKNOWN }, .owner = CHAIN_OWNER_BOOT_INFO };
 	if (!status)
-		status = plan_place(build, plan->made_bytes, CHAIN_OWNER_BOOT_INFO, 0, &plan->info);
+		status = plan_place_items(build);
 	if (!status) {
-		for (size_t i = 0; i < build->item_count; i++)
-			if (!build->items[i].blob.bytes_count) /* an empty module lies nowhere; any address in memory does */
-				modules[i].range = (struct chain_range){ plan->info.base, plan->info.base };
+		plan->info = own->range;
+		info = describe(build, modules);
 		plan->made = malloc(plan->made_bytes);
 		status = plan->made ? chain_multiboot_info_build(&info, plan->info.base, plan->made, build->err)
 				    : no_memory(build, plan->made_bytes);
@@ -275,9 +287,7 @@ static enum chain_status build_steps(struct plan_build *build)
 	if (!status && request->fs_keep)
 		status = chain_claims_add(&plan->claims, request->fs, CHAIN_OWNER_FS, 0, build->err);
 	if (!status)
-		status = plan_place_items(build);
-	if (!status)
-		status = make_info(build);
+		status = place_and_describe(build);
 	if (!status)
 		status = make_moves(build);
 	return status;

@@ -11,13 +11,14 @@
 #define PLAN_LIMIT_4G ((uint64_t)UINT32_MAX + 1)
 enum { PLAN_PAGE = 4096, PLAN_LOW_END = 1 << 20 };
 
-/* Something besides the kernel that gets a place: a module of the request, or the handoff. */
+/* Something besides the kernel that gets a place: a module of the request, the handoff, the information structure. */
 struct plan_item {
 	struct chain_blob blob;
 	const char *string;
 	enum chain_owner owner;
 	uint32_t tag;
 	bool movable;
+	bool stays;               /* used where it lies */
 	bool placed;
 	struct chain_range range; /* once placed */
 };
@@ -28,25 +29,23 @@ struct plan_build {
 	struct chain_plan *plan;
 	struct chain_multiboot_kernel kernel;
 	uint64_t kernel_end;         /* where the last segment ends */
-	struct plan_item *items;     /* in the order the kernel will see */
+	struct plan_item *items;     /* in the order the kernel will see; behind them, uncounted, the information structure */
 	size_t item_count;
 	struct chain_claims avoid;   /* the running image and boot modules: kept clear of where there is a choice */
 	struct chain_error *err;
 };
 
-/* plan_place.c: claims the kernel's segments, then the items that stay, then finds places for the others. */
+/* plan_place.c: claims the kernel's segments; then the items that stay, and places for the others and the information structure. */
 enum chain_status plan_place_kernel(struct plan_build *build) CHAIN_MUST_CHECK;
 enum chain_status plan_place_items(struct plan_build *build) CHAIN_MUST_CHECK;
-/* A page-aligned place for `bytes`, as plan.h's placement rules say, claimed for `owner`. */
-enum chain_status plan_place(struct plan_build *build, uint64_t bytes, enum chain_owner owner, uint32_t tag,
-			     struct chain_range *out) CHAIN_MUST_CHECK;
 
 /* plan_order.c: a place between 1 MiB and 4 GiB clear of the plan's claims, of `also` (nullable) and of every source of `moves`. */
 enum chain_status plan_find_clear(const struct chain_plan *plan, const struct chain_claims *also,
 				  const struct chain_move *moves, size_t move_count, uint64_t bytes,
 				  const char *subject, uint64_t *out_phys, struct chain_error *err) CHAIN_MUST_CHECK;
-/* Orders `moves` into plan->moves, so that nothing is overwritten before it is read; a cycle is cut by a detour of one move's bytes. */
-enum chain_status plan_order(struct chain_plan *plan, const struct chain_move *moves, size_t move_count,
+/* Orders `moves` into plan->moves, so that nothing is overwritten before it is read; a cycle is cut by a detour of one move's bytes.
+ * `moves` is used up. */
+enum chain_status plan_order(struct chain_plan *plan, struct chain_move *moves, size_t move_count,
 			     const char *subject, struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* Where a move's source lies; empty for zeroes and for bytes that lie nowhere known. */

@@ -49,31 +49,36 @@ enum chain_status plan_place_kernel(struct plan_build *build)
 	return CHAIN_OK;
 }
 
-enum chain_status plan_place(struct plan_build *build, uint64_t bytes, enum chain_owner owner, uint32_t tag,
-			     struct chain_range *out)
+/* A page-aligned place for an item, or CHAIN_E_NO_SPACE in `last`. Addresses end below 4 GiB: a module's end is a 32-bit number. */
+static uint64_t find_place(const struct plan_build *build, uint64_t bytes, bool tightest, struct chain_error *last)
 {
 	/* Above the kernel if at all possible, since kernels take what follows them for the first free memory; and clear of what the
-	 * stage still reads, which costs no detours then. Addresses end below 4 GiB: a module's end is a 32-bit number. */
+	 * stage still reads, which costs no detours then. */
 	uint64_t above = build->kernel_end > PLAN_LOW_END ? build->kernel_end : PLAN_LOW_END, base = 0;
 	const struct chain_range within[2] = { { above, PLAN_LIMIT_4G - 1 }, { PLAN_LOW_END, PLAN_LIMIT_4G - 1 } };
 	const struct chain_claims *avoid[2] = { &build->avoid, NULL };
-	struct chain_plan *plan = build->plan;
-	struct chain_error last = { 0 };
-	for (size_t i = 0; i < 4; i++) {
-		struct chain_find want = { .bytes = bytes, .align = PLAN_PAGE, .within = within[i / 2] };
-		chain_error_clear(&last);
-		if (chain_claims_find(&plan->claims, avoid[i % 2], plan->mem, plan->mem_count, &want, NULL, &base,
-				      &last) == CHAIN_OK)
+	const struct chain_plan *plan = build->plan;
+	for (size_t i = tightest ? 3 : 0; i < 4; i++) {
+		struct chain_find want = { .bytes = bytes, .align = PLAN_PAGE, .within = within[i / 2], .tightest = tightest };
+		chain_error_clear(last);
+		if (chain_claims_find(&plan->claims, avoid[i % 2], plan->mem, plan->mem_count, &want, NULL, &base, last) == CHAIN_OK)
 			break;
 	}
+	return base;
+}
+
+static enum chain_status place(struct plan_build *build, struct plan_item *item, bool tightest, struct chain_error *err)
+{
+	struct chain_error last = { 0 };
+	uint64_t base = find_place(build, item->blob.bytes_count, tightest, &last);
 	if (last.status) {
 		char what[CHAIN_SUBJECT_BYTES];
-		snprintf(what, sizeof(what), "%.200s: %s %u", build->request->subject, chain_owner_name(owner), tag);
-		return chain_fail(build->err, last.status, what, NULL, last.number[0], last.number[1], last.number[2],
-				  last.number[3]);
+		snprintf(what, sizeof(what), "%.200s: %s %u", build->request->subject, chain_owner_name(item->owner), item->tag);
+		return chain_fail(err, last.status, what, NULL, last.number[0], last.number[1], last.number[2], last.number[3]);
 	}
-	*out = (struct chain_range){ base, base + bytes }; /* inside a range: no overflow */
-	return chain_claims_add(&plan->claims, *out, owner, tag, build->err);
+	item->range = (struct chain_range){ base, base + item->blob.bytes_count }; /* inside a range: no overflow */
+	item->placed = true;
+	return chain_claims_add(&build->plan->claims, item->range, item->owner, item->tag, err);
 }
 
 /* Whether an item may be used where it lies. */
@@ -90,28 +95,61 @@ static bool stays(const struct plan_build *build, const struct plan_item *item)
 	       !chain_claims_overlap(&build->plan->claims, range);
 }
 
-enum chain_status plan_place_items(struct plan_build *build)
+/* Claims what may be used where it lies. */
+static enum chain_status leave_in_place(struct plan_build *build)
 {
-	for (size_t i = 0; i < build->item_count; i++) {
+	enum chain_status status = CHAIN_OK;
+	for (size_t i = 0; !status && i < build->item_count; i++) {
 		struct plan_item *item = &build->items[i];
 		if (!item->blob.bytes_count || !stays(build, item))
 			continue;
 		item->range = (struct chain_range){ item->blob.phys, item->blob.phys + item->blob.bytes_count };
-		item->placed = true;
-		enum chain_status status = chain_claims_add(&build->plan->claims, item->range, item->owner, item->tag,
-							    build->err);
-		if (status)
-			return status;
+		item->placed = item->stays = true;
+		status = chain_claims_add(&build->plan->claims, item->range, item->owner, item->tag, build->err);
 	}
-	for (size_t i = 0; i < build->item_count; i++) {
+	return status;
+}
+
+/* Null when all have a place. The first of equal ones. */
+static struct plan_item *largest_unplaced(const struct plan_build *build)
+{
+	struct plan_item *largest = NULL;
+	for (size_t i = 0; i <= build->item_count; i++) {
 		struct plan_item *item = &build->items[i];
-		if (item->placed || !item->blob.bytes_count)
-			continue;
-		enum chain_status status =
-			plan_place(build, item->blob.bytes_count, item->owner, item->tag, &item->range);
-		if (status)
-			return status;
-		item->placed = true;
+		if (!item->placed && item->blob.bytes_count && (!largest || item->blob.bytes_count > largest->blob.bytes_count))
+			largest = item;
 	}
-	return CHAIN_OK;
+	return largest;
+}
+
+/* The largest first: small ones find room in what is left over, while the other way round a large one may find none. */
+static enum chain_status place_the_rest(struct plan_build *build, bool tightest, struct chain_error *err)
+{
+	enum chain_status status = CHAIN_OK;
+	for (struct plan_item *item; !status && (item = largest_unplaced(build)) != NULL;)
+		status = place(build, item, tightest, err);
+	return status;
+}
+
+static enum chain_status take_back(struct plan_build *build)
+{
+	enum chain_status status = CHAIN_OK;
+	for (size_t i = 0; !status && i <= build->item_count; i++) {
+		struct plan_item *item = &build->items[i];
+		if (!item->placed || item->stays)
+			continue;
+		status = chain_claims_remove(&build->plan->claims, item->range, build->err);
+		item->placed = false;
+	}
+	return status;
+}
+
+enum chain_status plan_place_items(struct plan_build *build)
+{
+	struct chain_error why = { 0 };
+	enum chain_status status = leave_in_place(build);
+	if (status || !place_the_rest(build, false, &why))
+		return status;
+	status = take_back(build); /* memory is short: once more, without preferences and with nothing wasted */
+	return status ? status : place_the_rest(build, true, build->err);
 }

@@ -154,7 +154,7 @@ static const struct chain_claim *next_claim(const struct chain_claims *claims, c
 struct search {
 	const struct chain_find *want;
 	bool found;
-	uint64_t base, largest;
+	uint64_t base, largest, chosen; /* bytes of the largest hole, and of the one that `base` is in */
 };
 
 /* Takes note of a hole between claims; true when the search is over. */
@@ -167,11 +167,12 @@ static bool visit_hole(struct search *search, struct chain_range hole)
 	uint64_t bytes = hole.end - base;
 	if (bytes > search->largest)
 		search->largest = bytes;
-	if (bytes < want->bytes)
+	if (bytes < want->bytes || (want->tightest && search->found && bytes >= search->chosen))
 		return false;
 	search->found = true;
+	search->chosen = bytes;
 	search->base = want->top_down ? chain_align_down(hole.end - want->bytes, want->align) : base;
-	return !want->top_down;
+	return !want->top_down && !want->tightest;
 }
 
 /* Every hole of one stretch, from below; true when the search is over. */

@@ -157,7 +157,7 @@ static void find_agrees_with_the_bitmap(void **state)
 		chain_claims_init(&sets[0], storage[0], 16);
 		chain_claims_init(&sets[1], storage[1], 16);
 		size_t n = random_memory(bits, mem, sets);
-		struct chain_find want = { 1 + rnd(40), (uint64_t)1 << rnd(5), random_range(), rnd(2) };
+		struct chain_find want = { 1 + rnd(40), (uint64_t)1 << rnd(5), random_range(), rnd(2), false };
 		want.within.end = BITS - rnd(BITS - want.within.base + 1);
 		uint64_t expect = UINT64_MAX, got = UINT64_MAX;
 		for (uint64_t b = 0; b + want.bytes <= BITS; b += want.align)
@@ -170,12 +170,29 @@ static void find_agrees_with_the_bitmap(void **state)
 	}
 }
 
+static void the_tightest_hole_is_found(void **state)
+{
+	(void)state;
+	struct chain_mem_entry mem[] = { { { 0, 64 }, CHAIN_MEM_AVAILABLE }, { { 70, 90 }, CHAIN_MEM_AVAILABLE }, { { 100, 130 }, CHAIN_MEM_AVAILABLE } };
+	struct chain_claims none = { 0 };
+	struct chain_find want = { 15, 4, { 0, UINT64_MAX }, false, true };
+	uint64_t base;
+	assert_int_equal(chain_claims_find(&none, NULL, mem, 3, &want, "x", &base, NULL), CHAIN_OK);
+	assert_int_equal(base, 72);
+	want.bytes = 25;
+	assert_int_equal(chain_claims_find(&none, NULL, mem, 3, &want, "x", &base, NULL), CHAIN_OK);
+	assert_int_equal(base, 100);
+	want.top_down = true;
+	assert_int_equal(chain_claims_find(&none, NULL, mem, 3, &want, "x", &base, NULL), CHAIN_OK);
+	assert_int_equal(base, 104);
+}
+
 static void no_space_gives_numbers(void **state)
 {
 	(void)state;
 	struct chain_mem_entry mem[] = { { { 0, 64 }, CHAIN_MEM_AVAILABLE }, { { 64, 100 }, CHAIN_MEM_AVAILABLE } };
 	struct chain_claims none = { 0 };
-	struct chain_find want = { 120, 1, { 0, UINT64_MAX }, false };
+	struct chain_find want = { 120, 1, { 0, UINT64_MAX }, false, false };
 	struct chain_error err = { 0 };
 	uint64_t base;
 	assert_int_equal(chain_claims_find(&none, NULL, mem, 2, &want, "x", &base, &err), CHAIN_E_NO_SPACE);
@@ -202,6 +219,7 @@ int main(void)
 		cmocka_unit_test(claims_name_both_owners),
 		cmocka_unit_test(claims_behave_as_a_bitmap),
 		cmocka_unit_test(find_agrees_with_the_bitmap),
+		cmocka_unit_test(the_tightest_hole_is_found),
 		cmocka_unit_test(no_space_gives_numbers),
 		cmocka_unit_test(every_owner_has_a_name),
 	};

@@ -77,6 +77,7 @@ struct chain_find {
 	uint64_t align;             /* power of two */
 	struct chain_range within;  /* the result lies wholly inside */
 	bool top_down;              /* highest fit, else lowest */
+	bool tightest;              /* in the smallest hole that is large enough, rather than the first */
 };
 
 /* A free place: inside one available stretch of `mem` (adjacent available entries count as one), overlapping no
