@@ -18,7 +18,7 @@ struct node {
 
 struct order {
 	struct chain_plan *plan;
-	const struct chain_move *moves;
+	struct chain_move *moves; /* one that was read loses its source: what lay there is in nobody's way any more */
 	struct node *nodes;
 	uint32_t count, ready_head, ready_tail;
 	const char *subject;
@@ -100,6 +100,13 @@ static void emit(struct order *order, const struct chain_move *move)
 	order->plan->moves[order->plan->move_count++] = *move;
 }
 
+/* The source of a move was read. */
+static void release(struct order *order, uint32_t index)
+{
+	change_writers(order, index, -1);
+	order->moves[index].source_phys = CHAIN_PHYS_UNKNOWN;
+}
+
 static void finish(struct order *order, uint32_t index)
 {
 	struct node *node = &order->nodes[index];
@@ -109,7 +116,7 @@ static void finish(struct order *order, uint32_t index)
 		move.source_phys = node->detour;
 	emit(order, &move);
 	if (!node->detoured)
-		change_writers(order, index, -1);
+		release(order, index);
 }
 
 /* A move that still reads what `writer` will write. There is one while `writer` waits. */
@@ -159,7 +166,7 @@ static enum chain_status detour(struct order *order)
 	emit(order, &move);
 	order->nodes[index].detoured = true;
 	order->nodes[index].detour = phys;
-	change_writers(order, index, -1);
+	release(order, index);
 	return CHAIN_OK;
 }
 
@@ -183,7 +190,7 @@ static enum chain_status run(struct order *order)
 	return CHAIN_OK;
 }
 
-enum chain_status plan_order(struct chain_plan *plan, const struct chain_move *moves, size_t move_count,
+enum chain_status plan_order(struct chain_plan *plan, struct chain_move *moves, size_t move_count,
 			     const char *subject, struct chain_error *err)
 {
 	struct order order = { .plan = plan, .moves = moves, .count = (uint32_t)move_count, .subject = subject,
