@@ -249,20 +249,48 @@ static enum chain_status make_moves(struct plan_build *build)
 	return status;
 }
 
+/* As chain_multiboot_kernel_read checks what it reads. That pieces don't overlap is seen when they are claimed. */
+static enum chain_status check_piece(const struct plan_build *build, uint32_t index, bool *entered)
+{
+	const struct chain_plan_request *request = build->request;
+	const struct chain_plan_piece *piece = &request->pieces[index];
+	struct chain_range range = piece->segment.phys;
+	if (range.base > range.end || piece->blob.bytes_count != piece->segment.file_bytes || piece->blob.bytes_count > chain_range_bytes(range))
+		return chain_fail(build->err, CHAIN_E_PLAN_BAD_REQUEST, request->subject, "a piece of more bytes than it has room for", index, 0,
+				  0, 0);
+	if (range.end > PLAN_LIMIT_4G)
+		return chain_fail(build->err, CHAIN_E_MULTIBOOT_ABOVE_4G, request->subject, NULL, index, range.base, range.end, 0);
+	*entered |= request->pieces_entry >= range.base && request->pieces_entry < range.end;
+	return CHAIN_OK;
+}
+
+static enum chain_status read_pieces(struct plan_build *build)
+{
+	const struct chain_plan_request *request = build->request;
+	bool entered = false;
+	if (request->piece_count > CHAIN_SEGMENTS_MAX)
+		return chain_fail(build->err, CHAIN_E_LIMIT, request->subject, "pieces", request->piece_count, CHAIN_SEGMENTS_MAX, 0, 0);
+	for (uint32_t i = 0; i < request->piece_count; i++) {
+		enum chain_status status = check_piece(build, i, &entered);
+		if (status)
+			return status;
+		build->kernel.segments[i] = request->pieces[i].segment;
+	}
+	if (!entered)
+		return chain_fail(build->err, CHAIN_E_ELF_BAD_ENTRY, request->subject, NULL, request->pieces_entry, 0, 0, 0);
+	build->kernel.segment_count = request->piece_count;
+	build->kernel.entry = request->pieces_entry;
+	build->kernel.header.flags = CHAIN_MB1_PAGE_ALIGN; /* as our own header says */
+	return CHAIN_OK;
+}
+
 static enum chain_status read_kernel(struct plan_build *build)
 {
 	const struct chain_plan_request *request = build->request;
 	if (!request->piece_count)
 		return chain_multiboot_kernel_read(&build->kernel, request->kernel.bytes, request->kernel.bytes_count, request->subject,
 						   build->err);
-	if (request->piece_count > CHAIN_SEGMENTS_MAX)
-		return chain_fail(build->err, CHAIN_E_LIMIT, request->subject, "pieces", request->piece_count, CHAIN_SEGMENTS_MAX, 0, 0);
-	for (size_t i = 0; i < request->piece_count; i++)
-		build->kernel.segments[i] = request->pieces[i].segment;
-	build->kernel.segment_count = request->piece_count;
-	build->kernel.entry = request->pieces_entry;
-	build->kernel.header.flags = CHAIN_MB1_PAGE_ALIGN; /* as our own header says */
-	return CHAIN_OK;
+	return read_pieces(build);
 }
 
 static enum chain_status build_steps(struct plan_build *build)
