@@ -16,6 +16,15 @@ static bool every_other(void *ctx, const char *path)
 	return ++*asked % 3 != 0;
 }
 
+static void check_fanout(const struct chain_config_fanout *fanout)
+{
+	FUZZ_HOLDS((fanout->kind == CHAIN_FANOUT_LIST) == (fanout->list != NULL));
+	FUZZ_HOLDS((fanout->kind == CHAIN_FANOUT_EACH || fanout->kind == CHAIN_FANOUT_SLICES) == (fanout->path != NULL));
+	FUZZ_HOLDS(!fanout->path || !strncmp(fanout->path, "fs:/", 4));
+	FUZZ_HOLDS(fanout->count <= CHAIN_FANOUT_MAX && fanout->require_percent <= 100);
+	FUZZ_HOLDS(fanout->kind == CHAIN_FANOUT_NONE || fanout->kind == CHAIN_FANOUT_EACH || fanout->count);
+}
+
 static void check_step(const struct chain_step *step, bool fallback)
 {
 	FUZZ_HOLDS(step->name[0] && strlen(step->name) <= CHAIN_CONFIG_NAME_MAX && strchr(step->source, ':'));
@@ -25,6 +34,8 @@ static void check_step(const struct chain_step *step, bool fallback)
 	FUZZ_HOLDS((step->expect == CHAIN_EXPECT_CONSOLE) == (step->expect_console != NULL));
 	FUZZ_HOLDS((step->expect == CHAIN_EXPECT_RESULT) == (step->expect_result != NULL));
 	FUZZ_HOLDS((step->on_error == CHAIN_ON_ERROR_BOOT) == (step->fallback != NULL));
+	check_fanout(&step->fanout);
+	FUZZ_HOLDS(!step->when || json_is_object(step->when));
 	for (size_t i = 0; i < step->module_count; i++)
 		FUZZ_HOLDS(step->modules[i].from && step->modules[i].string);
 	if (step->fallback) {
@@ -40,7 +51,7 @@ static void check_config(const struct chain_config *config)
 	FUZZ_HOLDS(config->step_count && json_is_object(config->state) && config->console);
 	for (size_t i = 0; i < config->step_count; i++) {
 		check_step(&config->steps[i], false);
-		FUZZ_HOLDS(config->steps[i].kind == CHAIN_STEP_CALL || i + 1 == config->step_count);
+		FUZZ_HOLDS(config->steps[i].kind == CHAIN_STEP_CALL || config->steps[i].when || i + 1 == config->step_count);
 	}
 	for (size_t i = 0; i < config->net_count; i++)
 		FUZZ_HOLDS(config->net[i].dhcp != (config->net[i].address != NULL));
@@ -57,6 +68,10 @@ static void check_same_step(const struct chain_step *a, const struct chain_step 
 	FUZZ_HOLDS(a->retries == b->retries && a->expect == b->expect && a->on_error == b->on_error && a->fs_keep == b->fs_keep);
 	FUZZ_HOLDS(a->handoff_at == b->handoff_at && !strcmp(a->handoff_string, b->handoff_string));
 	FUZZ_HOLDS(a->module_count == b->module_count && a->pinned == b->pinned && !memcmp(a->sha256, b->sha256, sizeof(a->sha256)));
+	FUZZ_HOLDS(!a->when == !b->when && (!a->when || json_equal(a->when, b->when)));
+	FUZZ_HOLDS(a->fanout.kind == b->fanout.kind && a->fanout.count == b->fanout.count && a->fanout.at_byte == b->fanout.at_byte);
+	FUZZ_HOLDS(a->fanout.require_percent == b->fanout.require_percent && a->fanout.require_count == b->fanout.require_count);
+	FUZZ_HOLDS(!a->fanout.list || json_equal(a->fanout.list, b->fanout.list));
 	FUZZ_HOLDS(!a->expect_result || json_equal(a->expect_result, b->expect_result));
 	for (size_t i = 0; i < a->module_count; i++)
 		FUZZ_HOLDS(!strcmp(a->modules[i].from, b->modules[i].from) && !strcmp(a->modules[i].string, b->modules[i].string));
