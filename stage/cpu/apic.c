@@ -33,19 +33,19 @@ uint64_t stage_apic_phys(const struct stage_apic_env *env) { return env->rdmsr(M
 
 bool stage_apic_open(struct stage_apic *apic, const struct stage_apic_env *env, bool want_x2, bool has_x2)
 {
-	uint64_t base = env->rdmsr(MSR_APIC_BASE), wanted = base | BASE_ENABLED;
+	uint64_t base = env->rdmsr(MSR_APIC_BASE);
 	*apic = (struct stage_apic){ .env = *env };
 	if (want_x2 && !has_x2)
 		return false;
 	if (!(base & BASE_ENABLED)) { /* x2 can't be reached from off in one step (SDM figure 11-27) */
-		wanted &= ~(uint64_t)BASE_X2;
-		env->wrmsr(MSR_APIC_BASE, wanted);
+		base = (base & ~(uint64_t)BASE_X2) | BASE_ENABLED;
+		env->wrmsr(MSR_APIC_BASE, base);
 	}
-	if (want_x2)
-		wanted |= BASE_X2;
-	if (wanted != base)
-		env->wrmsr(MSR_APIC_BASE, wanted);
-	apic->x2 = wanted & BASE_X2;
+	if (want_x2 && !(base & BASE_X2)) {
+		base |= BASE_X2;
+		env->wrmsr(MSR_APIC_BASE, base);
+	}
+	apic->x2 = base & BASE_X2;
 	write(apic, SPURIOUS, SOFTWARE_ENABLED | STAGE_APIC_SPURIOUS);
 	return true;
 }

@@ -1,0 +1,256 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* What each kernel of a fan-out gets: which kernels there are, slices that lose nothing, texts that differ in `self` only. */
+#include "bake_fixture.h"
+
+#include "chain/fanout.h"
+#include "chain/handoff.h"
+#include "chain/json.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+static const char lines[] = "one\ntwo three\n\nfour five six\nseven";
+
+struct case_image {
+	struct chain_image image;
+	uint8_t *bytes;
+	struct chain_config config;
+};
+
+static void open_case(struct case_image *c, const char *fanout, const char *args)
+{
+	static const struct { const char *path, *text; } files[] = {
+		{ "/corpus/b.txt", "bb" }, { "/corpus/a.txt", "a" }, { "/corpus/.hidden.txt", "h" }, { "/corpus/c.dat", "ccc" },
+		{ "/corpus/sub/d.txt", "d" }, { "/lines", lines }, { "/empty", "" }, { "/k", "k" },
+	};
+	char text[2048];
+	uint8_t stage[STAGE_FILE_BYTES];
+	struct chain_error err = { 0 };
+	struct fs_spec specs[sizeof(files) / sizeof(files[0])];
+	struct sink sink = { 0 };
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+		specs[i] = file_spec(files[i].path, (char *)(uintptr_t)files[i].text);
+	stage_make(stage);
+	struct chain_bake_request request = request_make(stage, specs, sizeof(files) / sizeof(files[0]), &sink);
+	struct chain_bake_result result;
+	assert_int_equal(chain_bake(&request, &result, &err), CHAIN_OK);
+	c->bytes = sink.bytes;
+	assert_int_equal(chain_image_open(&c->image, c->bytes, sink.count, &err), CHAIN_OK);
+	snprintf(text, sizeof(text), "{\"kchain\":1,\"name\":\"p\",\"files\":{\"/k\":\"k\"},\"steps\":[{\"name\":\"s\",\"call\":\"fs:/k\",\"args\":\"%s\","
+		 "\"fanout\":%s}]}", args, fanout);
+	enum chain_status status = chain_config_parse(text, strlen(text), "case", false, &c->config, &err);
+	if (status)
+		fail_msg("%s at %s", chain_status_slug(status), err.subject);
+}
+
+static void close_case(struct case_image *c)
+{
+	chain_config_free(&c->config);
+	free(c->bytes);
+}
+
+static void expect_inputs(const char *fanout, size_t count, const char *const *wanted)
+{
+	struct case_image c;
+	struct chain_fanout_set set;
+	struct chain_error err = { 0 };
+	open_case(&c, fanout, "");
+	enum chain_status status = chain_fanout_expand(&c.config.steps[0], &c.image, &set, &err);
+	if (status)
+		fail_msg("%s: %s at %s", fanout, chain_status_slug(status), err.subject);
+	assert_int_equal(set.count, count);
+	for (size_t i = 0; i < count && wanted; i++)
+		assert_string_equal(set.inputs[i], wanted[i]);
+	assert_true(wanted || !set.inputs);
+	chain_fanout_set_free(&set);
+	close_case(&c);
+}
+
+static void expect_refused(const char *fanout, enum chain_status wanted)
+{
+	struct case_image c;
+	struct chain_fanout_set set;
+	struct chain_error err = { 0 };
+	open_case(&c, fanout, "");
+	assert_string_equal(chain_status_slug(chain_fanout_expand(&c.config.steps[0], &c.image, &set, &err)), chain_status_slug(wanted));
+	assert_null(set.inputs);
+	close_case(&c);
+}
+
+static void test_kinds(void **state)
+{
+	(void)state;
+	expect_inputs("{\"count\":3}", 3, NULL);
+	expect_inputs("{\"list\":[1,\"x\",{\"a\":null}]}", 3, (const char *const[]){ "1", "\"x\"", "{\"a\":null}" });
+	expect_inputs("{\"each\":\"fs:/corpus/*.txt\"}", 2, (const char *const[]){ "\"fs:/corpus/a.txt\"", "\"fs:/corpus/b.txt\"" });
+	expect_inputs("{\"each\":\"fs:/corpus/*\"}", 3,
+		      (const char *const[]){ "\"fs:/corpus/a.txt\"", "\"fs:/corpus/b.txt\"", "\"fs:/corpus/c.dat\"" });
+	expect_inputs("{\"each\":\"fs:/corpus/.*\"}", 1, (const char *const[]){ "\"fs:/corpus/.hidden.txt\"" });
+	expect_inputs("{\"each\":\"fs:/corpus/?.t*t\"}", 2, (const char *const[]){ "\"fs:/corpus/a.txt\"", "\"fs:/corpus/b.txt\"" });
+	expect_inputs("{\"each\":\"fs:/lines\"}", 1, (const char *const[]){ "\"fs:/lines\"" });
+}
+
+static void test_refused(void **state)
+{
+	(void)state;
+	expect_refused("{\"each\":\"fs:/corpus/*.none\"}", CHAIN_E_FANOUT_EMPTY);
+	expect_refused("{\"each\":\"fs:/nowhere/*\"}", CHAIN_E_FS_NOT_FOUND);
+	expect_refused("{\"each\":\"fs:/lines/*\"}", CHAIN_E_FS_NOT_DIRECTORY);
+	expect_refused("{\"slices\":{\"of\":\"fs:/nowhere\",\"count\":2}}", CHAIN_E_MANIFEST_NO_ENTRY);
+}
+
+/* A file whose bytes are not what the manifest says is no input. */
+static void test_damaged(void **state)
+{
+	struct case_image c;
+	struct chain_fanout_set set;
+	struct chain_error err = { 0 };
+	const uint8_t *bytes;
+	uint64_t count;
+	uint8_t sha256[CHAIN_SHA256_BYTES];
+	(void)state;
+	open_case(&c, "{\"each\":\"fs:/corpus/*\"}", "");
+	assert_int_equal(chain_image_file(&c.image, "/corpus/b.txt", &bytes, &count, sha256, &err), CHAIN_OK);
+	((uint8_t *)(uintptr_t)bytes)[0] ^= 1;
+	assert_int_not_equal(chain_fanout_expand(&c.config.steps[0], &c.image, &set, &err), CHAIN_OK);
+	assert_non_null(strstr(err.subject, "b.txt"));
+	close_case(&c);
+}
+
+/* Slices follow each other without a gap, cover the file, and end behind a line's end unless bytes are wanted. */
+static void check_slices(const char *file, size_t size, unsigned count, bool by_line)
+{
+	char fanout[128];
+	struct case_image c;
+	struct chain_fanout_set set;
+	struct chain_error err = { 0 };
+	json_int_t at = 0;
+	snprintf(fanout, sizeof(fanout), "{\"slices\":{\"of\":\"fs:%s\",\"count\":%u,\"at\":\"%s\"}}", file, count, by_line ? "line" : "byte");
+	open_case(&c, fanout, "");
+	assert_int_equal(chain_fanout_expand(&c.config.steps[0], &c.image, &set, &err), CHAIN_OK);
+	assert_int_equal(set.count, count);
+	for (size_t i = 0; i < set.count; i++) {
+		json_t *slice = json_loads(set.inputs[i], 0, NULL);
+		json_int_t bytes = json_integer_value(json_object_get(slice, "bytes"));
+		assert_int_equal(json_integer_value(json_object_get(slice, "offset")), at);
+		at += bytes;
+		if (by_line && bytes && (size_t)at < size)
+			assert_int_equal(lines[at - 1], '\n');
+		json_decref(slice);
+	}
+	assert_int_equal(at, size);
+	chain_fanout_set_free(&set);
+	close_case(&c);
+}
+
+static void test_slices(void **state)
+{
+	(void)state;
+	for (unsigned count = 1; count < 50; count++) {
+		check_slices("/lines", sizeof(lines) - 1, count, true);
+		check_slices("/lines", sizeof(lines) - 1, count, false);
+		check_slices("/empty", 0, count, true);
+	}
+}
+
+static json_t *handoff(void)
+{
+	return json_pack("{s:i, s:{s:s, s:s}, s:{s:s}}", "kchain_handoff", 1, "self", "step", "s", "kind", "call", "state", "x", "y");
+}
+
+/* The text is a document that equals the step's but for `self`, which has the kernel's own members besides the step's. */
+static void check_text(struct chain_fanout_texts *texts, size_t index, unsigned attempt, const char *input, const char *wanted_args)
+{
+	const char *text, *args;
+	size_t bytes;
+	struct chain_error err = { 0 };
+	assert_int_equal(chain_fanout_text(texts, index, attempt, &text, &bytes, &args, &err), CHAIN_OK);
+	assert_string_equal(args, wanted_args);
+	assert_int_equal(strlen(text), bytes);
+	assert_true(bytes + 1 + strlen(args) + 1 <= chain_fanout_text_bytes(texts) + 1);
+	json_t *doc = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, NULL), *same = handoff();
+	assert_non_null(doc);
+	json_t *self = json_object_get(same, "self");
+	json_object_set_new(self, "index", json_integer((json_int_t)index));
+	json_object_set_new(self, "count", json_integer((json_int_t)texts->set->count));
+	json_object_set_new(self, "attempt", json_integer(attempt));
+	if (input)
+		json_object_set_new(self, "input", json_loads(input, JSON_DECODE_ANY, NULL));
+	assert_true(json_equal(doc, same));
+	json_decref(doc);
+	json_decref(same);
+}
+
+static void with_texts(const char *fanout, const char *args, void (*each)(struct chain_fanout_texts *texts))
+{
+	struct case_image c;
+	struct chain_fanout_set set;
+	struct chain_fanout_texts texts;
+	struct chain_error err = { 0 };
+	json_t *doc = handoff();
+	open_case(&c, fanout, args);
+	assert_int_equal(chain_fanout_expand(&c.config.steps[0], &c.image, &set, &err), CHAIN_OK);
+	assert_int_equal(chain_fanout_texts_make(&c.config.steps[0], &set, doc, "same for all", &texts, &err), CHAIN_OK);
+	each(&texts);
+	chain_fanout_texts_free(&texts);
+	chain_fanout_set_free(&set);
+	json_decref(doc);
+	close_case(&c);
+}
+
+static void each_count(struct chain_fanout_texts *texts)
+{
+	check_text(texts, 0, 0, NULL, "same for all");
+	check_text(texts, 65535, 100, NULL, "same for all");
+	check_text(texts, 7, 1, NULL, "same for all");
+}
+
+static void each_list(struct chain_fanout_texts *texts)
+{
+	check_text(texts, 1, 0, "\"a long text, longer than all the others\"", "1/3/0 none");
+	check_text(texts, 0, 2, "{\"a\":\"A\"}", "0/3/2 A");
+	check_text(texts, 2, 0, "null", "2/3/0 none");
+}
+
+static void test_texts(void **state)
+{
+	(void)state;
+	with_texts("{\"count\":65536}", "as they are", each_count);
+	with_texts("{\"list\":[{\"a\":\"A\"},\"a long text, longer than all the others\",null]}",
+		   "{{self.index}}/{{self.count}}/{{self.attempt}} {{self.input.a|none}}", each_list);
+}
+
+static void test_args_differ(void **state)
+{
+	(void)state;
+	assert_true(chain_fanout_args_differ("a {{self.index}}"));
+	assert_true(chain_fanout_args_differ("{{self.step}} {{self.input.a|b}}"));
+	assert_true(chain_fanout_args_differ("{{self.count}}{{self.attempt}}"));
+	assert_false(chain_fanout_args_differ("{{self.step}} self.index {{state.x|y}}"));
+}
+
+static void test_required(void **state)
+{
+	(void)state;
+	static const struct { unsigned percent; uint64_t count; size_t of, wanted; } cases[] = {
+		{ 100, 0, 7, 7 }, { 95, 0, 10, 10 }, { 95, 0, 20, 19 }, { 95, 0, 1000, 950 }, { 1, 0, 3, 1 },
+		{ 0, 5, 10, 5 }, { 0, 50, 10, 10 }, { 0, 0, 10, 0 }, { 100, 0, 65536, 65536 },
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct chain_config_fanout fanout = { .require_percent = cases[i].percent, .require_count = cases[i].count };
+		assert_int_equal(chain_fanout_required(&fanout, cases[i].of), cases[i].wanted);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_kinds), cmocka_unit_test(test_refused), cmocka_unit_test(test_damaged), cmocka_unit_test(test_slices),
+		cmocka_unit_test(test_texts), cmocka_unit_test(test_args_differ), cmocka_unit_test(test_required),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,213 @@
+#!/usr/bin/env python3
+# SPDX-FileCopyrightText: The kchain authors
+# SPDX-License-Identifier: Apache-2.0
+# hang-after: 600
+"""Fan-outs: every kernel exactly once on any number of processors, whatever goes wrong in some of them.
+
+KCHAIN_FANOUT=long runs the 10,000 kernels of the queue's test instead of 1,000, and 255 processors twice as often."""
+import glob
+import os
+import re
+
+import kt
+
+LONG = os.environ.get("KCHAIN_FANOUT") == "long"
+KERNELS = ("flaky", "hello", "spin", "result", "wordcount", "sum", "fault", "clobber")
+FILES = {"/" + name: f"build/kernels/{name}.elf" for name in KERNELS}
+
+
+def fan(kernel, fanout, args="", **step):
+    return {"name": "map", "call": "fs:/" + kernel, "args": args, "memory": "256K", "timeout": "20s", **step, "fanout": fanout}
+
+
+def run(steps, cpus=2, machine="pc", memory="128M", status=kt.OK, files=None, qemu=()):
+    """The machine's end, and the results of `map` as the last handoff has them."""
+    image = kt.bake(kt.pipeline(steps, {**FILES, **(files or {})}))
+    ended = kt.expect_end(kt.boot(image, machine, memory, ["-cpu", "max", "-smp", cpus, *qemu], hang_after_s=300), status)
+    return ended, ended.of("handoff")[-1]["doc"]["results"].get("map")
+
+
+def rows(ended):
+    return [row for record in ended.of("kernels") for row in record["rows"]]
+
+
+def whole(results, count, missing=()):
+    """Every index exactly once, in its place, but for those that are known to have failed."""
+    kt.check(len(results["result"]) == count, f"{len(results['result'])} results of {count}")
+    wrong = [i for i, r in enumerate(results["result"]) if r != (None if i in missing else {"index": i})]
+    kt.check(not wrong, f"results out of place: {wrong[:10]}")
+    kt.check(results["ok"] == count - len(missing) and results["failed"] == len(missing), "counts", {k: results[k] for k in ("ok", "failed")})
+
+
+def on_processors(cpus, machine, memory, count):
+    def test():
+        ended, results = run([fan("flaky", {"count": count, "console": "mute"}, "0")], cpus, machine, memory)
+        whole(results, count)
+        turns = rows(ended)
+        kt.check(sorted(r[0] for r in turns) == list(range(count)), "a turn is missing or double", turns[:5])
+        machine_said = ended.of("result")[0]["machine"]
+        kt.check(machine_said["processors"] == cpus and machine_said["processors_failed"] == 0, "processors", machine_said)
+        kt.check(machine_said["workers"] == max(1, cpus - 1), "workers", machine_said)
+        kt.check({r[2] for r in turns} <= (set(range(1, cpus)) or {0}), "a turn on a processor that is none")
+        kt.check(machine_said["private_bytes"] < 128 << 10, "private memory of a kernel", machine_said)
+        kt.check(len(set(machine_said["windows"].values())) == len(machine_said["windows"]), "two processors in one window", machine_said)
+    return test
+
+
+for processors, kind, ram, kernels in ((1, "pc", "128M", 50), (2, "pc", "128M", 50), (8, "q35", "128M", 200), (64, "pc", "256M", 300),
+                                       (1, "microvm", "128M", 20), (255, "microvm", "512M", 600)):
+    kt.add_test(f"{kind}_with_{processors}_processors", on_processors(processors, kind, ram, kernels))
+
+
+def injected(cpus, count):
+    """5 % of the kernels fail at first, in six ways; one in ten of these always."""
+    def test():
+        ended, results = run([fan("flaky", {"count": count, "require": "99%", "console": "mute"}, "20 {{self.attempt}}", retries=1,
+                                  timeout="400ms")], cpus)
+        first = [i for i in range(count) if i % 20 == 19]
+        always = {i for i in first if (i // 20) % 10 == 9}
+        whole(results, count, always)
+        kt.check(results["retried"] == len(first) and results["not_run"] == 0, "retries", results["retried"])
+        kt.check({f["index"] for f in results["failures"]} == always, "failures", results["failures"][:3])
+        kt.check(all(f["attempts"] == 2 and f["reason"] for f in results["failures"]), "attempts", results["failures"][:3])
+        turns = rows(ended)
+        kt.check(sorted((r[0], r[1]) for r in turns) == sorted([(i, 0) for i in range(count)] + [(i, 1) for i in first]), "turns")
+        # What each way of failing was taken for: fault, jump, overflow, malformed, status 3, hang.
+        wanted = ("fault", "fault", "fault", "failed", "failed", "timeout")
+        for row in turns:
+            if row[0] in first and row[1] == 0:
+                kt.check(row[5] == wanted[row[0] // 20 % 6], f"kernel {row[0]}: {row[5:]}")
+    return test
+
+
+kt.add_test("faults_in_5_percent_on_4_processors", injected(4, 10000 if LONG else 1000))
+kt.add_test("faults_in_5_percent_on_1_processor", injected(1, 10000 if LONG else 240))
+
+
+@kt.test
+def words_are_counted_as_wc_does():
+    texts = sorted(glob.glob("docs/*"))
+    steps = [fan("wordcount", {"each": "fs:/corpus/*"}, "{{self.input}}"), {"name": "reduce", "call": "fs:/sum", "args": "map"}]
+    ended, results = run(steps, 3, files={"/corpus": "docs"})
+    counted = kt.command(["wc", *texts], env={"LC_ALL": "C", "PATH": os.environ["PATH"]})
+    total = [int(n) for n in counted.out.splitlines()[-1].split()[:3]]
+    answer = ended.of("handoff")[-1]["doc"]["results"]["reduce"]["result"]
+    kt.check([answer["lines"], answer["words"], answer["bytes"]] == total, f"{answer}, wc says {total}")
+    kt.check(results["count"] == len(texts), "a kernel for each file")
+    kt.check(f"{len(texts)} kernels:" in ended.console, "the answer is not on the console", ended)
+
+
+@kt.test
+def slices_of_one_file_come_to_the_same():
+    steps = [fan("wordcount", {"slices": {"of": "fs:/big", "count": 13}}, "{{self.input.file|}} {{self.input.offset|}} {{self.input.bytes|}}"),
+             {"name": "reduce", "call": "fs:/sum", "args": "map"}]
+    ended, _ = run(steps, 2, files={"/big": "docs/PIPELINE.md"})
+    counted = kt.command(["wc", "docs/PIPELINE.md"], env={"LC_ALL": "C", "PATH": os.environ["PATH"]})
+    answer = ended.of("handoff")[-1]["doc"]["results"]["reduce"]["result"]
+    kt.check([answer["lines"], answer["words"], answer["bytes"]] == [int(n) for n in counted.out.split()[:3]], f"{answer}, wc says {counted.out}")
+
+
+@kt.test
+def lines_of_many_kernels_do_not_mix():
+    ended, _ = run([fan("hello", {"count": 40}, "kernel-{{self.index}}-of-{{self.count}}")], 5)
+    lines = re.findall(r"^ *(\d+)\| hello, kernel-(\d+)-of-40: this kernel was called\r?$", ended.console, re.M)
+    kt.check(sorted(int(a) for a, b in lines if a == b) == list(range(40)), "lines", ended.console)
+
+
+@kt.test
+def a_flood_of_text_loses_nothing_and_ends():
+    ended, results = run([fan("spin", {"count": 3, "require": 0}, "talk", timeout="300ms")], 3)
+    kt.check([f["status"] for f in results["failures"]] == ["timeout"] * 3, "failures", results["failures"])
+    said = re.findall(r"^(.*still here.*)$", ended.console, re.M)
+    cut = [l for l in said if not re.fullmatch(r" *\d\| spin: still here, and printing a line that takes its caller longer to write than us to ask for\r?", l)]
+    kt.check(len(cut) <= 3, "only the last line of each may be cut short", cut)
+
+
+@kt.test
+def mute_is_mute():
+    ended, _ = run([fan("hello", {"count": 5, "console": "mute"}, "x")], 2)
+    kt.check("hello, x" not in ended.console, "text of a muted kernel", ended.console)
+
+
+@kt.test
+def stop_starts_nothing_more():
+    ended, results = run([fan("fault", {"count": 50, "failures": "stop", "concurrency": 1}, "null")], 2, status=kt.CHILD_FAILED)
+    kt.check(results["failed"] >= 1 and results["not_run"] >= 45, "counts", results)
+    kt.check(results["failed"] + results["not_run"] == 50 and results["status"] == "failed", "counts", results)
+
+
+@kt.test
+def require_decides():
+    for share, good in (("90%", True), (45, True), ("all", False), (46, False)):
+        _, results = run([fan("flaky", {"count": 50, "require": share, "console": "mute"}, "10 1", on_error="continue")], 2)
+        # kernel 99 would be the first that fails always; with attempt 1 none of these 50 does
+        kt.check(results["ok"] == 50, "flaky at its second attempt", results)
+    for share, status in (("90%", "ok"), (45, "ok"), ("all", "failed"), (46, "failed")):
+        _, results = run([fan("flaky", {"count": 50, "require": share, "console": "mute"}, "10 0", on_error="continue", timeout="300ms")], 2)
+        kt.check(results["ok"] == 45 and results["status"] == status, f"require {share}", {k: results[k] for k in ("ok", "status")})
+
+
+@kt.test
+def inputs_of_a_list_arrive():
+    ended, _ = run([fan("hello", {"list": [{"who": "Ada"}, {"who": "Grace"}, {}]}, "{{self.input.who|nobody}}")], 3)
+    for index, who in enumerate(("Ada", "Grace", "nobody")):
+        kt.check(re.search(rf"^ *{index}\| hello, {who}:", ended.console, re.M), who, ended.console)
+
+
+@kt.test
+def each_result_is_what_is_expected():
+    _, results = run([fan("result", {"list": ["good", "none"], "require": 0}, "{{self.input|}}", expect={"result": {"answer": 42}})], 2)
+    kt.check(results["result"] == [{"answer": 42}, None] and results["ok"] == 1, "results", results)
+    kt.check(results["failures"][0]["reason"] == "the result is not the expected one", "reason", results)
+
+
+@kt.test
+def windows_show_nothing_of_the_turn_before():
+    """clobber writes all over its window, then faults; the next kernel in the same window runs as if it were the first."""
+    steps = [fan("clobber", {"list": [hex(0xffffc00000000000 + n * 4096) for n in range(0, 40)], "require": 0}, "{{self.input|}}", timeout="1s"),
+             {**fan("flaky", {"count": 20}, "0"), "name": "after"}]
+    ended, _ = run(steps, 2)
+    kt.check(ended.of("handoff")[-1]["doc"]["results"]["after"]["ok"] == 20, "the kernels after", ended)
+
+
+@kt.test
+def a_second_fanout_and_a_boot_find_the_processors():
+    inner = kt.bake(kt.pipeline([fan("flaky", {"count": 30, "console": "mute"}, "0")], FILES, name="inner"))
+    steps = [fan("flaky", {"count": 30, "console": "mute"}, "0"), {**fan("flaky", {"count": 30, "console": "mute"}, "0"), "name": "again"},
+             {"name": "next", "boot": "fs:/inner"}]
+    ended, _ = run(steps, 4, files={"/inner": inner})
+    said = [r["machine"] for r in ended.of("result")]
+    kt.check([m["workers"] for m in said] == [3, 3, 3] and not any(m["processors_failed"] for m in said), "workers", said)
+
+
+@kt.test
+def what_does_not_fit_is_refused_and_said():
+    image = kt.bake(kt.pipeline([fan("flaky", {"count": 8, "concurrency": 3}, "0", memory="60M")], FILES))
+    ended = kt.boot(image, "pc", "96M", ["-cpu", "max", "-smp", 4])
+    kt.expect_error(ended, "no-memory", "62914560 bytes")
+    image = kt.bake(kt.pipeline([fan("flaky", {"count": 8}, "0", memory="128K")], FILES))
+    kt.expect_error(kt.boot(image, "pc", "96M", ["-cpu", "max", "-smp", 4]), "call-window-too-small|no-memory")
+
+
+@kt.test
+def fewer_windows_where_memory_is_short():
+    ended, results = run([fan("flaky", {"count": 12, "console": "mute"}, "0", memory="24M")], 8, memory="96M")
+    workers = ended.of("result")[0]["machine"]["workers"]
+    kt.check(1 <= workers < 7 and results["ok"] == 12, f"{workers} workers", results)
+
+
+@kt.test
+def report_is_drawn():
+    image = kt.bake(kt.pipeline([fan("flaky", {"count": 60, "console": "mute", "require": 0}, "10 0", timeout="200ms")], FILES))
+    done = kt.kchain("run", image, "-c", 3, "--json")
+    kt.check(done.exit == 0, "run", done)
+    path, svg = kt.write_bytes(kt.scratch("result.json"), done.out.encode()), kt.scratch("out.svg")
+    said = kt.kchain("report", path, "--svg", svg)
+    kt.check(said.exit == 0 and "60 kernels: 54 ok, 6 failed" in said.out, "report", said)
+    text = kt.read_bytes(svg).decode()
+    kt.check(text.startswith("<svg ") and text.endswith("</svg>\n") and "processor 2" in text, "the picture", text[:500])
+    kt.check(text.count("<path ") >= 4, "a path for each status", text.count("<path "))
+
+
+if __name__ == "__main__":
+    kt.main()
