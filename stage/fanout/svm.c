@@ -125,7 +125,8 @@ static enum chain_status make(struct worker *w, void *shared, struct chain_error
 	struct svm_guest *g = aligned_alloc(16, sizeof(*g));
 	if (!g)
 		return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, sizeof(*g), 0, 0, 0);
-	*g = (struct svm_guest){ .shared = shared };
+	memset(g, 0, sizeof(*g));
+	g->shared = shared;
 	uint64_t memory_bytes = g->shared->guest.memory_bytes;
 	g->bytes = memory_bytes + (table_pages(memory_bytes) + OWN_PAGES) * PAGE;
 	g->memory_phys = stage_pages_alloc(g->bytes, PAGE, CHAIN_OWNER_WINDOW);

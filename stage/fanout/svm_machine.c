@@ -74,6 +74,8 @@ static bool read_exit(struct svm_machine *m)
 		return false;
 	m->exit = (uint8_t)(number < 256 ? number : 255);
 	if (token(m, &at, ",") && key(m, &at, "\"result\"")) {
+		if (at == kept || (whole && m->record[kept - 1] != '}'))
+			return false;
 		m->result_at = at;
 		m->result_bytes = kept - at - 1; /* its closing brace; more than fits is told by the number */
 		return true;

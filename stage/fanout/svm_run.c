@@ -38,16 +38,28 @@ void svm_guest_enter_state(struct svm_guest *g)
 {
 	const struct chain_plan *plan = &g->shared->guest.plan;
 	const struct svm_segment data = { SELECTOR_DATA, DATA32, UINT32_MAX, 0 };
-	*g->vmcb = (struct svm_vmcb){
-		.iopm_phys = g->shared->maps_phys, .msrpm_phys = g->shared->maps_phys + SVM_IOPM_BYTES,
-		.asid = ASID, .tlb_control = SVM_TLB_FLUSH_ALL, .virtual_interrupt = SVM_VIRTUAL_MASKING,
-		.nested_control = SVM_NESTED_ENABLE, .nested_root = g->root_phys,
-		.es = data, .ss = data, .ds = data, .fs = data, .gs = data, .cs = { SELECTOR_CODE, CODE32, UINT32_MAX, 0 },
-		.tr = { 0, TSS32, 0xffff, 0 }, .ldtr = { 0, LDT, 0xffff, 0 },
-		.efer = EFER_SVME, .cr0 = CR0_PROTECTED, .dr6 = (uint32_t)DR6_FIRST, .dr7 = DR7_FIRST, .rflags = RFLAGS_FIXED,
-		.rip = plan->entry, .rax = plan->eax, .pat = PAT_FIRST,
-	};
-	set_intercepts(g->vmcb);
+	struct svm_vmcb *v = g->vmcb;
+	memset(v, 0, sizeof(*v)); /* not by an initialiser: it would be made on a stack that is not larger */
+	set_intercepts(v);
+	v->iopm_phys = g->shared->maps_phys;
+	v->msrpm_phys = g->shared->maps_phys + SVM_IOPM_BYTES;
+	v->asid = ASID;
+	v->tlb_control = SVM_TLB_FLUSH_ALL;
+	v->virtual_interrupt = SVM_VIRTUAL_MASKING;
+	v->nested_control = SVM_NESTED_ENABLE;
+	v->nested_root = g->root_phys;
+	v->es = v->ss = v->ds = v->fs = v->gs = data;
+	v->cs = (struct svm_segment){ SELECTOR_CODE, CODE32, UINT32_MAX, 0 };
+	v->tr = (struct svm_segment){ 0, TSS32, 0xffff, 0 };
+	v->ldtr = (struct svm_segment){ 0, LDT, 0xffff, 0 };
+	v->efer = EFER_SVME;
+	v->cr0 = CR0_PROTECTED;
+	v->dr6 = (uint32_t)DR6_FIRST;
+	v->dr7 = DR7_FIRST;
+	v->rflags = RFLAGS_FIXED;
+	v->pat = PAT_FIRST;
+	v->rip = plan->entry;
+	v->rax = plan->eax;
 }
 
 /* --- exits --- */
