@@ -53,7 +53,7 @@ static enum chain_status kernel_check(const struct bake_job *job, const struct c
 	uint8_t digest[CHAIN_SHA256_BYTES];
 	enum chain_status status;
 
-	*out = CHAIN_KERNEL_UNKNOWN;
+	*out = strcmp(step->source, CHAIN_SOURCE_SELF) == 0 ? CHAIN_KERNEL_IMAGE : CHAIN_KERNEL_UNKNOWN;
 	if (strncmp(step->source, "fs:", 3) != 0)
 		return CHAIN_OK; /* not at hand */
 	if (seen_before(job, image, path, out))
@@ -143,6 +143,8 @@ enum chain_status bake_steps_check(struct bake_job *job, const struct chain_imag
 		enum chain_kernel_kind kind, spare;
 
 		status = kernel_check(job, image, step, &kind, err);
+		if (status == CHAIN_OK && kind != CHAIN_KERNEL_UNKNOWN)
+			status = chain_step_check_kind(step, kind, err);
 		if (status == CHAIN_OK && step->fallback)
 			status = kernel_check(job, image, step->fallback, &spare, err);
 		if (status == CHAIN_OK)

@@ -12,6 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum chain_status chain_step_check_kind(const struct chain_step *step, enum chain_kernel_kind kind, struct chain_error *err)
+{
+	if (step->kind == CHAIN_STEP_BOOT || step->isolation || kind == CHAIN_KERNEL_NATIVE)
+		return CHAIN_OK;
+	return chain_fail(err, CHAIN_E_CALL_NOT_NATIVE, step->source, chain_kernel_kind_name(kind), 0, 0, 0, 0);
+}
+
 /* It has no file to be digested: its id vouches for it. */
 static enum chain_status open_self(const struct chain_sources *sources, struct chain_prepared *out, struct chain_error *err)
 {
@@ -35,9 +42,7 @@ static enum chain_status open_kernel(const struct chain_link *link, const struct
 	if (status)
 		return status;
 	status = chain_kernel_probe(out->kernel.blob.bytes, out->kernel.blob.bytes_count, step->source, &out->kind, err);
-	if (!status && step->kind == CHAIN_STEP_CALL && !step->isolation && out->kind != CHAIN_KERNEL_NATIVE)
-		return chain_fail(err, CHAIN_E_CALL_NOT_NATIVE, step->source, chain_kernel_kind_name(out->kind), 0, 0, 0, 0);
-	return status;
+	return status ? status : chain_step_check_kind(step, out->kind, err);
 }
 
 /* An absent fact equals null. */

@@ -39,6 +39,10 @@ struct chain_prepared {
 	struct chain_plan plan;              /* boot steps; owned */
 };
 
+/* Whether a kernel of that kind can be started as the step says: any can be booted, and called in isolation; only a native one
+ * called otherwise. CHAIN_E_CALL_NOT_NATIVE. */
+enum chain_status chain_step_check_kind(const struct chain_step *step, enum chain_kernel_kind kind, struct chain_error *err) CHAIN_MUST_CHECK;
+
 /* The whole of a step's preparation. On failure nothing is left to be freed. */
 enum chain_status chain_step_prepare(const struct chain_link *link, const struct chain_step *step, struct chain_prepared *out,
 				     struct chain_error *err) CHAIN_MUST_CHECK;
