@@ -26,6 +26,15 @@ def too_little_memory_is_said_before_qemu_starts():
 
 
 @kt.test
+def damage_is_told_with_the_files_name():
+    image = kt.bake(kt.pipeline(CALL, FILES))
+    data = bytearray(kt.read_bytes(image))
+    data[-5000] ^= 1
+    done = kt.kchain("run", kt.write_bytes(image, bytes(data)))
+    kt.check(done.exit == 3 and f"{image}: " in done.err and "damaged" in done.err, "not refused", done)
+
+
+@kt.test
 def too_little_memory_is_said_when_baking():
     path = kt.write_json(kt.scratch("p.json"), kt.pipeline([{"name": "echo", "boot": "fs:/echo"}], FILES))
     image = kt.scratch("image.elf")

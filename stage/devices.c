@@ -70,11 +70,16 @@ static struct stage_block *find_block(const struct chain_config_block *want)
 
 static json_t *absent_block(const struct chain_config_block *want)
 {
-	char reason[160], which[24] = "";
+	char reason[256], which[32] = "", others[48] = "";
+	size_t count = 0;
+	for (const struct stage_block *dev = devices.block; dev; dev = dev->next)
+		count++;
 	if (want->has_index)
 		snprintf(which, sizeof(which), " number %" PRIu64, want->index);
-	snprintf(reason, sizeof(reason), "no disk%s%s%.60s%s%.40s", which, want->serial ? " with serial " : "", want->serial ? want->serial : "",
-		 want->pci ? " at " : "", want->pci ? want->pci : "");
+	if (count) /* it may be there under another serial */
+		snprintf(others, sizeof(others), ", but %zu other%s", count, count == 1 ? "" : "s");
+	snprintf(reason, sizeof(reason), "no disk%s%s%.60s%s%.40s%s", which, want->serial ? " with serial " : "", want->serial ? want->serial : "",
+		 want->pci ? " at " : "", want->pci ? want->pci : "", others);
 	return absent(reason);
 }
 

@@ -6,6 +6,7 @@
 #include "bake_job.h"
 #include "cmd.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -90,7 +91,8 @@ static void report_print(const struct bake_job *job)
 		printf("  step %zu    %s: %s %s (%s)\n", i + 1, s->name, s->kind == CHAIN_STEP_BOOT ? "boots" : "calls",
 		       s->source, job->steps[i].kind ? job->steps[i].kind : "unknown");
 	}
-	printf("run it: kchain run %s\n", job->output);
+	/* as it was called, so that the line can be pasted where nothing is installed */
+	printf("run it: %s run %s\n", program_invocation_name, job->output);
 }
 
 static int bake_one(struct bake_job *job, bool json)

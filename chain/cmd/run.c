@@ -116,7 +116,8 @@ static int check_options(struct run *run)
 	if (run->cpus < 1 || run->cpus > 255)
 		return cmd_usage("run", "--cpus: %llu is not from 1 to 255", (unsigned long long)run->cpus);
 	if (run->memory_bytes && (run->memory_bytes < 1 << 20 || run->memory_bytes % 4096))
-		return cmd_usage("run", "--memory: at least 1M, in whole pages of 4K");
+		return cmd_usage("run", "--memory: %llu bytes: at least 1M, in whole pages of 4K; a size has a unit, as in 16M",
+				 (unsigned long long)run->memory_bytes);
 	if (run->screenshot && strcmp(run->machine, "microvm") == 0)
 		return cmd_usage("run", "--screenshot: a microvm has no screen");
 	return -1;

@@ -77,7 +77,9 @@ static enum chain_status map(const char *path, struct run_input *out, struct cha
 	status = chain_image_open(&out->image, out->file.bytes, out->file.bytes_count, err);
 	if (!status)
 		status = chain_image_verify(&out->image, NULL, NULL, err);
-	if (!status)
+	if (status)
+		cmd_error_in_file(err, path);
+	else
 		read_wishes(out);
 	return status;
 }

@@ -139,6 +139,7 @@ static void usage(void **state)
 		{ { "run", "--cpus", "0", "a" }, "not from 1 to 255" },
 		{ { "run", "--timeout", "soon", "a" }, "not a time" },
 		{ { "run", "--net", "--no-net", "a" }, "contradicts" },
+		{ { "run", "-m", "16", "a" }, "has a unit" },
 		{ { "run", "--icount", "--accel", "kvm", "a" }, "needs --accel tcg" },
 		{ { "watch" }, "is missing" },
 		{ { "watch", "-", "--baud", "12345" }, "usual rates" },
