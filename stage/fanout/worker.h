@@ -12,7 +12,7 @@
 #include <stdatomic.h>
 
 enum {
-	WORKER_ENTRIES = 2,          /* one being worked off, one waiting */
+	WORKER_ENTRIES = 4,          /* a power of two: one being worked off, the others waiting */
 	WORKER_TEXT_BYTES = 8192,    /* a power of two */
 };
 
