@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 #include "fs/check.h"
-#include "internal.h"
+#include "check_areas.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +22,7 @@ struct check {
 	size_t *slots; /* index + 1; 0: empty */
 	size_t slot_count;
 	struct fs_check_report report;
+	struct fs_areas areas;
 	/* Of all directories, of all attributes: neither can be more than the image, or parts of it are used twice, and
 	 * time would not be linear in its size. */
 	uint64_t directory_bytes, xattr_bytes;
@@ -196,6 +197,8 @@ static enum chain_status discover(struct check *check, uint64_t nid, uint64_t pa
 	if (status == CHAIN_OK)
 		status = check_node(check, &node, &place, err);
 	if (status == CHAIN_OK)
+		status = fs_areas_add_node(&check->areas, check->fs, &node, &place, err);
+	if (status == CHAIN_OK)
 		status = make_room(check, err);
 	if (status != CHAIN_OK)
 		return status;
@@ -278,8 +281,11 @@ enum chain_status fs_check(const struct fs *fs, struct fs_check_report *out, str
 			status = check_directory(&check, err);
 	if (status == CHAIN_OK)
 		status = check_counts(&check, err);
+	if (status == CHAIN_OK)
+		status = fs_areas_check(&check.areas, err);
 	if (status == CHAIN_OK && out)
 		*out = check.report;
+	fs_areas_free(&check.areas);
 	free(check.slots);
 	free(check.seen);
 	return status;

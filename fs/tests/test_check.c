@@ -4,6 +4,7 @@
 /* Bad images: cut at each length, changed at each byte, and the cases in data/invalid with their exact statuses. */
 #include "support.h"
 
+#include "../check_areas.h"
 #include "fs/check.h"
 
 #include <dirent.h>
@@ -333,12 +334,49 @@ static void malformed_cases(void **state)
 	assert_true(run >= 30);
 }
 
+/* Random areas against a map of their bytes: metadata must be alone, data may lie on data. */
+static void areas_against_a_map(void **state)
+{
+	enum { FROM = 2048, BYTES = 400, AREAS_MAX = 3 };
+	uint64_t seed = 7;
+	unsigned overlaps = 0;
+
+	(void)state;
+	for (int round = 0; round < 4000; round++) {
+		uint8_t data[BYTES] = { 0 }, meta[BYTES] = { 0 };
+		struct fs fs = { .block_bytes = 64 };
+		struct fs_areas areas = { 0 };
+		bool wanted = false;
+		enum chain_status status;
+
+		for (uint64_t i = 0, count = 1 + next_random(&seed) % AREAS_MAX; i < count; i++) {
+			struct fs_inode_place place = { .offset = FROM + next_random(&seed) % 300,
+							.inode_bytes = (uint32_t)(next_random(&seed) % 30) };
+			struct fs_node node = { .nid = i, .type = next_random(&seed) % 3 ? FS_REGULAR : FS_DIRECTORY,
+						.size_bytes = next_random(&seed) % 40,
+						.data_offset = FROM + next_random(&seed) % 300 };
+			uint8_t *map = node.type == FS_REGULAR ? data : meta;
+
+			assert_int_equal(fs_areas_add_node(&areas, &fs, &node, &place, NULL), CHAIN_OK);
+			for (uint64_t at = place.offset - FROM; at < place.offset - FROM + place.inode_bytes; at++)
+				wanted |= meta[at]++ || data[at];
+			for (uint64_t at = node.data_offset - FROM; at < node.data_offset - FROM + node.size_bytes; at++)
+				wanted |= meta[at] || (map[at]++ && map == meta) || (map == meta && data[at]);
+		}
+		status = fs_areas_check(&areas, NULL);
+		assert_int_equal(status, wanted ? CHAIN_E_FS_OVERLAP : CHAIN_OK);
+		overlaps += wanted;
+		fs_areas_free(&areas);
+	}
+	assert_in_range(overlaps, 400, 3600); /* both ways were tried */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(base_is_sound), cmocka_unit_test(truncation_sweep), cmocka_unit_test(fewer_blocks_sweep),
 		cmocka_unit_test(flip_sweep_checksummed), cmocka_unit_test(flip_sweep_unchecked), cmocka_unit_test(random_damage),
-		cmocka_unit_test(malformed_cases),
+		cmocka_unit_test(malformed_cases), cmocka_unit_test(areas_against_a_map),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,7 +3,8 @@
 
 /* Owns: checking a whole EROFS image, as fsck does: everything that is reachable from the root, and that it adds up.
  * Must not know: manifests and digests (the contents of files are not looked at). Uses malloc, in proportion to the
- * number of inodes; time is linear in the size of the image, whatever its bytes say. No recursion. */
+ * number of inodes; time is linear in the size of the image, whatever its bytes say, but for one sort of what lies where.
+ * No recursion. */
 #ifndef FS_CHECK_H
 #define FS_CHECK_H
 
@@ -17,8 +18,9 @@ struct fs_check_report {
 };
 
 /* `fs` is mounted. Checks every reachable inode (form, type, layout, data inside the image, attributes, times), every
- * directory (order, names, "." and "..", types as in the inodes, one parent each), link targets, link counts, and the
- * superblock's count of inodes. `out` may be null; it is filled on success. */
+ * directory (order, names, "." and "..", types as in the inodes, one parent each), link targets, link counts, the
+ * superblock's count of inodes, and that no bytes are metadata of two inodes, or metadata of one and data of another.
+ * `out` may be null; it is filled on success. */
 enum chain_status fs_check(const struct fs *fs, struct fs_check_report *out, struct chain_error *err) CHAIN_MUST_CHECK;
 
 #endif
