@@ -102,9 +102,6 @@ void cmd_help_print(const struct cmd_spec *spec, FILE *to);
 /* Printed as "kchain COMMAND: …" with "try `kchain COMMAND --help`" below; returns CMD_USAGE. */
 int cmd_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* The nearest of `names` (null-terminated list) by edit distance, if it is near enough to be a slip; else null. */
-const char *cmd_nearest(const char *word, const char *const *names);
-
 /* False when the text is not of the form above or does not fit. */
 bool cmd_size_parse(const char *text, uint64_t *out_bytes);
 bool cmd_time_parse(const char *text, uint64_t *out_us);

@@ -4,6 +4,7 @@
 /* Owns: reading a command line by a table, and the help that the same table gives. */
 
 #include "cmd.h"
+#include "chain/json.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -54,12 +55,12 @@ void cmd_help_print(const struct cmd_spec *spec, FILE *to)
 
 static int unknown(const struct cmd_spec *spec, const char *name)
 {
-	const char *names[OPTION_MAX + 2] = { 0 };
+	const char *names[OPTION_MAX + 1];
 	size_t count = 0;
 	for (; count < spec->opt_count && count < OPTION_MAX; count++)
 		names[count] = spec->opts[count].name;
 	names[count] = "help";
-	const char *near = cmd_nearest(name, names);
+	const char *near = chain_nearest(name, names, count + 1);
 	if (near)
 		return cmd_usage(spec->command, "unknown option '--%s' (did you mean '--%s'?)", name, near);
 	return cmd_usage(spec->command, "unknown option '--%s'", name);

@@ -4,6 +4,7 @@
 /* Owns: the table of subcommands and which of them is meant. */
 
 #include "cmd.h"
+#include "chain/json.h"
 
 #include <signal.h>
 #include <string.h>
@@ -47,10 +48,10 @@ static const struct cmd *find(const char *name)
 
 static int unknown(const char *word)
 {
-	const char *names[COMMAND_COUNT + 1] = { 0 };
+	const char *names[COMMAND_COUNT];
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
 		names[i] = COMMANDS[i].name;
-	const char *near = cmd_nearest(word, names);
+	const char *near = chain_nearest(word, names, COMMAND_COUNT);
 	const char *what = word[0] == '-' ? "option" : "command";
 	if (near)
 		return cmd_usage(NULL, "unknown %s '%s' (did you mean '%s'?)", what, word, near);

@@ -132,7 +132,7 @@ const char *chain_nearest(const char *text, const char *const *words, size_t cou
 	size_t least = strlen(text) / 3 + 2;
 	for (size_t i = 0; i < count; i++) {
 		size_t d = distance(text, words[i]);
-		if (d < least) {
+		if (d < least && d < strlen(words[i])) {
 			least = d;
 			best = words[i];
 		}
@@ -244,12 +244,7 @@ enum chain_status chain_json_word(const json_t *value, const char *const *words,
 	return chain_fail(err, CHAIN_E_JSON_WORD, path->at, list, 0, 0, 0, 0);
 }
 
-struct unit {
-	const char *name;
-	uint64_t factor;
-};
-
-static bool parse_units(const char *text, const struct unit *units, size_t count, uint64_t *out)
+bool chain_parse_units(const char *text, const struct chain_unit *units, size_t count, uint64_t *out)
 {
 	uint64_t value = 0;
 	size_t i = 0;
@@ -266,17 +261,17 @@ static bool parse_units(const char *text, const struct unit *units, size_t count
 
 bool chain_parse_size(const char *text, uint64_t *out_bytes)
 {
-	static const struct unit units[] = {
+	static const struct chain_unit units[] = {
 		{ "", 1 }, { "B", 1 }, { "K", 1 << 10 }, { "KiB", 1 << 10 }, { "M", 1 << 20 }, { "MiB", 1 << 20 },
 		{ "G", 1 << 30 }, { "GiB", 1 << 30 },
 	};
-	return parse_units(text, units, sizeof(units) / sizeof(units[0]), out_bytes);
+	return chain_parse_units(text, units, sizeof(units) / sizeof(units[0]), out_bytes);
 }
 
 bool chain_parse_time(const char *text, uint64_t *out_us)
 {
-	static const struct unit units[] = { { "us", 1 }, { "ms", 1000 }, { "s", 1000000 }, { "m", 60000000 }, { "h", 3600000000 } };
-	return parse_units(text, units, sizeof(units) / sizeof(units[0]), out_us);
+	static const struct chain_unit units[] = { { "us", 1 }, { "ms", 1000 }, { "s", 1000000 }, { "m", 60000000 }, { "h", 3600000000 } };
+	return chain_parse_units(text, units, sizeof(units) / sizeof(units[0]), out_us);
 }
 
 enum chain_status chain_json_size(const json_t *value, uint64_t *out_bytes, struct chain_json_path *path, struct chain_error *err)

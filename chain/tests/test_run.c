@@ -3,6 +3,7 @@
 
 /* What a run has come to: exit codes of recorded runs, and the words of a command line. */
 
+#include "chain/json.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -169,7 +170,9 @@ static void words(void **state)
 	assert_true(cmd_time_parse("250ms", &value) && value == 250000);
 	assert_true(cmd_time_parse("2m", &value) && value == 120000000);
 	assert_true(cmd_time_parse("5", &value) && value == 5000000);
+	assert_true(cmd_time_parse("1H", &value) && value == 3600000000);
 	assert_false(cmd_time_parse("5 s", &value));
+	assert_false(cmd_size_parse("00000000000000000000000000000000001K", &value));
 	assert_true(cmd_address_parse("0xFFffffffffffffff", &value) && value == UINT64_MAX);
 	assert_false(cmd_address_parse("0x", &value));
 	assert_false(cmd_address_parse("0x10000000000000000", &value));
@@ -179,11 +182,12 @@ static void words(void **state)
 static void slips_are_recognised(void **state)
 {
 	(void)state;
-	static const char *const NAMES[] = { "memory", "machine", "module", "net", NULL };
-	assert_string_equal(cmd_nearest("memroy", NAMES), "memory");
-	assert_string_equal(cmd_nearest("modul", NAMES), "module");
-	assert_null(cmd_nearest("colour", NAMES));
-	assert_null(cmd_nearest("", NAMES));
+	static const char *const NAMES[] = { "memory", "machine", "module", "net" };
+	assert_string_equal(chain_nearest("memroy", NAMES, 4), "memory");
+	assert_string_equal(chain_nearest("modul", NAMES, 4), "module");
+	assert_null(chain_nearest("colour", NAMES, 4));
+	assert_null(chain_nearest("", NAMES, 4));
+	assert_null(chain_nearest("abc", (const char *const[]){ "ls" }, 1));
 }
 
 static void sizes_are_short(void **state)

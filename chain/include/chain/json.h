@@ -61,9 +61,15 @@ enum chain_status chain_json_time(const json_t *value, uint64_t *out_us, struct 
 /* The texts themselves; false when malformed or too large for 64 bits. */
 bool chain_parse_size(const char *text, uint64_t *out_bytes);
 bool chain_parse_time(const char *text, uint64_t *out_us);
+/* Decimal digits and one of the units, "" included where that is one. */
+struct chain_unit {
+	const char *name;
+	uint64_t factor;
+};
+bool chain_parse_units(const char *text, const struct chain_unit *units, size_t count, uint64_t *out);
 
 enum chain_status chain_json_wrong(const json_t *value, const char *wanted, const struct chain_json_path *path, struct chain_error *err);
-/* The word of `words` nearest to `text` by edit distance, or null where none is near. */
+/* The word of `words` nearest to `text` by edit distance, or null where none is near: one that shares no letter is not. */
 const char *chain_nearest(const char *text, const char *const *words, size_t count);
 
 #endif
