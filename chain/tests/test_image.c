@@ -3,6 +3,7 @@
 
 /* Images that were damaged: every byte, every length. And what is found in whole ones. */
 #include "bake_fixture.h"
+#include "fs/erofs_format.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -359,6 +360,69 @@ static void forged_manifests(void **state)
 	}
 }
 
+/* Gives a file another place in the filesystem, and metadata, manifest and id that fit. */
+static void place_forge(struct sink *sink, const char *path, uint32_t block)
+{
+	struct fs_erofs_super super;
+	struct fs_erofs_compact inode;
+	struct chain_image image;
+	struct fs_node node;
+	char before[CHAIN_SHA256_HEX + 1], after[CHAIN_SHA256_HEX + 1];
+	uint8_t digest[32];
+
+	assert_int_equal(chain_image_open(&image, sink->bytes, sink->count, NULL), CHAIN_OK);
+	assert_int_equal(fs_lookup(&image.fs, path, false, &node, NULL), CHAIN_OK);
+	uint8_t *fs = sink->bytes + image.header.file_fs;
+
+	chain_sha256_of(fs, image.fs_meta_bytes, digest);
+	chain_sha256_to_hex(digest, before);
+	memcpy(&super, fs + FS_EROFS_SUPER_OFFSET, sizeof(super));
+	super.feature_compat &= ~(uint32_t)FS_EROFS_COMPAT_CHECKSUM;
+	memcpy(fs + FS_EROFS_SUPER_OFFSET, &super, sizeof(super));
+	memcpy(&inode, fs + node.nid * FS_EROFS_SLOT_BYTES, sizeof(inode));
+	memset(fs + node.data_offset, 0, node.size_bytes);
+	inode.start_block = block;
+	memcpy(fs + node.nid * FS_EROFS_SLOT_BYTES, &inode, sizeof(inode));
+	chain_sha256_of(fs, image.fs_meta_bytes, digest);
+	chain_sha256_to_hex(digest, after);
+	manifest_forge(sink, before, after);
+}
+
+/* A thousand names for nearly the same bytes would be hashed a thousand times: one is refused. */
+static void files_that_overlap_are_refused(void **state)
+{
+	(void)state;
+	static const struct {
+		int block; /* counted from that of /corpus/b, whose five blocks lie behind the one of /corpus/a */
+		enum chain_status status;
+		const char *subject, *detail;
+	} cases[] = {
+	    {0, CHAIN_E_IMAGE_OVERLAP, "/corpus/b", "another file"},
+	    {1, CHAIN_E_IMAGE_OVERLAP, "/corpus/a", "another file"},
+	    {4, CHAIN_E_IMAGE_OVERLAP, "/corpus/a", "another file"},
+	    {5, CHAIN_E_IMAGE_DIGEST, "/corpus/a", ""}, /* behind it */
+	    {-2, CHAIN_E_IMAGE_OVERLAP, "/corpus/a", "the filesystem's metadata"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct sink sink = small_image();
+		struct chain_error err = {0};
+		struct chain_image image;
+		struct fs_node node;
+
+		assert_int_equal(chain_image_open(&image, sink.bytes, sink.count, NULL), CHAIN_OK);
+		assert_int_equal(fs_lookup(&image.fs, "/corpus/b", false, &node, NULL), CHAIN_OK);
+		place_forge(&sink, "/corpus/a", (uint32_t)((int64_t)(node.data_offset / 4096) + cases[i].block));
+		const enum chain_status status = check(sink.bytes, sink.count, &err);
+
+		if (status != cases[i].status)
+			fail_msg("case %zu: %s, %s", i, chain_status_slug(status), err.subject);
+		assert_string_equal(err.subject, cases[i].subject);
+		assert_int_equal(strncmp(err.detail, cases[i].detail, strlen(cases[i].detail)), 0);
+		free(sink.bytes);
+	}
+}
+
 static void probe(void **state)
 {
 	(void)state;
@@ -405,11 +469,18 @@ static void probe(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(whole_image_is_accepted), cmocka_unit_test(every_flip_is_refused),
-	    cmocka_unit_test(every_length_is_refused), cmocka_unit_test(random_flips_of_a_larger_one),
-	    cmocka_unit_test(damage_names_its_place),  cmocka_unit_test(files_and_links), cmocka_unit_test(files_are_checked_once),
-	    cmocka_unit_test(manifest_walk_and_find),  cmocka_unit_test(loaded_image),
-	    cmocka_unit_test(forged_manifests),	       cmocka_unit_test(probe),
+	    cmocka_unit_test(whole_image_is_accepted),
+	    cmocka_unit_test(every_flip_is_refused),
+	    cmocka_unit_test(every_length_is_refused),
+	    cmocka_unit_test(random_flips_of_a_larger_one),
+	    cmocka_unit_test(damage_names_its_place),
+	    cmocka_unit_test(files_and_links),
+	    cmocka_unit_test(files_are_checked_once),
+	    cmocka_unit_test(manifest_walk_and_find),
+	    cmocka_unit_test(loaded_image),
+	    cmocka_unit_test(forged_manifests),
+	    cmocka_unit_test(files_that_overlap_are_refused),
+	    cmocka_unit_test(probe),
 	};
 
 	stage_make(stage);
