@@ -9,6 +9,7 @@
 #include "bake_hash.h"
 #include "bake_share.h"
 #include "chain/config.h"
+#include "cmd.h"
 #include "fs/write.h"
 
 #include <signal.h>
@@ -77,13 +78,12 @@ struct bake_out {
 	const char *path;
 	char *beside; /* temporary name; unlinked by bake_out_drop, and by SIGINT, SIGTERM and SIGHUP */
 	int fd;
-	uint64_t written; /* for progress */
-	bool progress;
+	bool shows; /* progress */
+	struct cmd_progress progress;
 	struct bake_copy {
 		int fd;
 		uint64_t from, to, count;
 	} copy; /* not yet made: what follows it on both sides becomes part of it */
-	struct timespec start, shown;
 	struct sigaction int_before, term_before, hup_before, size_before;
 };
 

@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 /* What a signal handler may touch: the name of the file to be removed. */
@@ -36,7 +35,7 @@ enum chain_status bake_out_open(struct bake_out *out, const char *path, bool pro
 	struct sigaction action = {.sa_handler = interrupted};
 	struct stat about;
 
-	*out = (struct bake_out){.path = path, .fd = -1, .progress = progress};
+	*out = (struct bake_out){.path = path, .fd = -1, .shows = progress};
 	if (stat(path, &about) == 0 && !S_ISREG(about.st_mode))
 		return chain_fail(err, CHAIN_E_NOT_SUPPORTED, path, "an image can only be written to a regular file", 0,
 				  0, 0, 0);
@@ -44,8 +43,7 @@ enum chain_status bake_out_open(struct bake_out *out, const char *path, bool pro
 		out->beside = NULL;
 		return chain_fail(err, CHAIN_E_NO_MEMORY, path, NULL, strlen(path) + 8, 0, 0, 0);
 	}
-	(void)clock_gettime(CLOCK_MONOTONIC, &out->start);
-	out->shown = out->start;
+	cmd_progress_start(&out->progress, "written");
 	out->fd = mkostemp(out->beside, O_CLOEXEC);
 	if (out->fd < 0) {
 		const int number = errno;
@@ -64,24 +62,6 @@ enum chain_status bake_out_open(struct bake_out *out, const char *path, bool pro
 	return CHAIN_OK;
 }
 
-/* Every 100 ms on a terminal; anywhere else only once in a while, and never in the first second. */
-static void progress(struct bake_out *out)
-{
-	const bool terminal = isatty(STDERR_FILENO) != 0;
-	struct timespec now;
-	char done[CMD_SIZE_BYTES];
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	const double since =
-	    (double)(now.tv_sec - out->shown.tv_sec) + (double)(now.tv_nsec - out->shown.tv_nsec) * 1e-9;
-	const double all = (double)(now.tv_sec - out->start.tv_sec) + (double)(now.tv_nsec - out->start.tv_nsec) * 1e-9;
-
-	if (all < 1.0 || since < (terminal ? 0.1 : 5.0))
-		return;
-	out->shown = now;
-	fprintf(stderr, terminal ? "\r%s written\033[K" : "%s written\n", cmd_size_text(out->written, done));
-}
-
 enum chain_status bake_out_write(struct bake_out *out, uint64_t offset, const void *bytes, size_t count,
 				 struct chain_error *err)
 {
@@ -97,10 +77,9 @@ enum chain_status bake_out_write(struct bake_out *out, uint64_t offset, const vo
 		at += put;
 		offset += (uint64_t)put;
 		count -= (size_t)put;
-		out->written += (uint64_t)put;
+		if (out->shows)
+			cmd_progress_add(&out->progress, (uint64_t)put);
 	}
-	if (out->progress)
-		progress(out);
 	return CHAIN_OK;
 }
 
@@ -142,9 +121,8 @@ enum chain_status bake_out_flush(struct bake_out *out, struct chain_error *err)
 		copy->from += (uint64_t)copied;
 		copy->to += (uint64_t)copied;
 		copy->count -= (uint64_t)copied;
-		out->written += (uint64_t)copied;
-		if (out->progress)
-			progress(out);
+		if (out->shows)
+			cmd_progress_add(&out->progress, (uint64_t)copied);
 	}
 	return CHAIN_OK;
 }
@@ -166,8 +144,8 @@ enum chain_status bake_out_copy(struct bake_out *out, int fd, uint64_t from, uin
 
 static void finish(struct bake_out *out)
 {
-	if (out->progress && isatty(STDERR_FILENO) && out->shown.tv_sec != out->start.tv_sec)
-		fputs("\r\033[K", stderr);
+	if (out->shows)
+		cmd_progress_end(&out->progress);
 	pending = NULL;
 	(void)sigaction(SIGINT, &out->int_before, NULL);
 	(void)sigaction(SIGTERM, &out->term_before, NULL);

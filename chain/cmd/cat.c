@@ -8,21 +8,10 @@
 #include <errno.h>
 #include <string.h>
 
-static enum chain_status find(const struct image_file *file, const char *image, const char *path, bool manifest,
-			      const uint8_t **out, uint64_t *out_count, struct chain_error *err)
-{
-	struct chain_error inner = {.status = CHAIN_OK};
-	uint8_t digest[CHAIN_SHA256_BYTES];
-
-	if (manifest) {
-		*out = (const uint8_t *)file->image.manifest;
-		*out_count = file->image.manifest_bytes;
-		return CHAIN_OK;
-	}
-	if (chain_image_file(&file->image, path, out, out_count, digest, &inner) == CHAIN_OK)
-		return CHAIN_OK;
-	return image_file_error(image, &inner, err);
-}
+struct cat {
+	const char *path; /* null: the manifest */
+	bool json, manifest;
+};
 
 /* As text where it is UTF-8, else as hexadecimal digits. */
 static json_t *as_json(const char *path, const uint8_t *bytes, uint64_t count)
@@ -40,12 +29,32 @@ static json_t *as_json(const char *path, const uint8_t *bytes, uint64_t count)
 	return doc;
 }
 
+static enum chain_status cat(void *ctx, const struct image_file *file, struct chain_error *err)
+{
+	const struct cat *cat = ctx;
+	const uint8_t *bytes = (const uint8_t *)file->image.manifest;
+	uint64_t count = file->image.manifest_bytes;
+	uint8_t digest[CHAIN_SHA256_BYTES];
+
+	if (cat->path) {
+		const enum chain_status status = chain_image_file(&file->image, cat->path, &bytes, &count, digest, err);
+
+		if (status != CHAIN_OK)
+			return status;
+	}
+	if (cat->json)
+		return image_file_print(as_json(cat->path ? cat->path : "manifest", bytes, count), err);
+	if (fwrite(bytes, 1, count, stdout) != count)
+		return chain_fail(err, CHAIN_E_IO, "standard output", strerror(errno), 0, 0, 0, 0);
+	return CHAIN_OK;
+}
+
 int cmd_cat(int argc, char **argv)
 {
-	bool json = false, manifest = false;
+	struct cat options = {.path = NULL};
 	const struct cmd_opt opts[] = {
-	    {"manifest", 0, CMD_OPT_FLAG, NULL, "print the manifest; its SHA-256 is the image's id", &manifest},
-	    {"json", 0, CMD_OPT_FLAG, NULL, "print path, size, digest and, of a text, the text as JSON", &json},
+	    {"manifest", 0, CMD_OPT_FLAG, NULL, "print the manifest; its SHA-256 is the image's id", &options.manifest},
+	    {"json", 0, CMD_OPT_FLAG, NULL, "print path, size, digest and, of a text, the text as JSON", &options.json},
 	};
 	const struct cmd_spec spec = {
 	    .command = "cat",
@@ -55,32 +64,19 @@ int cmd_cat(int argc, char **argv)
 	    .least = 1,
 	    .most = 2,
 	    .about = "Prints a file baked into an image. Nothing is printed of a file that is damaged.",
-	    .epilog = "kchain cat IMAGE --manifest | sha256sum"};
-	struct chain_error err = {.status = CHAIN_OK};
-	struct image_file file;
+	    .epilog = "example: kchain cat image.elf --manifest | sha256sum"};
 	struct cmd_args args;
-	const uint8_t *bytes;
-	uint64_t count;
 	int code = cmd_parse(&spec, argc, argv, &args);
 
 	if (code >= 0)
 		return code;
-	if (manifest != (args.count == 1)) {
-		code =
-		    cmd_usage("cat", manifest ? "--manifest takes no PATH" : "which file? Give a PATH, or --manifest");
-	} else if (image_file_open(args.v[0], &file, &err) != CHAIN_OK) {
-		code = cmd_refuse(&err, json);
-	} else {
-		const char *path = manifest ? "manifest" : args.v[1];
-
-		if (find(&file, args.v[0], path, manifest, &bytes, &count, &err) != CHAIN_OK)
-			code = cmd_refuse(&err, json);
-		else if (json)
-			code = cmd_json_print(as_json(path, bytes, count)) ? CMD_OK : CMD_REFUSED;
-		else
-			code = fwrite(bytes, 1, count, stdout) == count ? CMD_OK : CMD_REFUSED;
-		image_file_close(&file);
-	}
+	if (args.count > 1)
+		options.path = args.v[1];
+	if (options.manifest != (args.count == 1))
+		code = cmd_usage("cat", options.manifest ? "--manifest takes no PATH"
+							 : "which file? Give a PATH, or --manifest");
+	else
+		code = image_file_with(args.v[0], options.json, cat, &options);
 	cmd_args_free(&args);
 	return code;
 }

@@ -125,3 +125,35 @@ char *cmd_size_text(uint64_t bytes, char buf[CMD_SIZE_BYTES])
 		snprintf(buf, CMD_SIZE_BYTES, "%llu %s", (unsigned long long)whole, UNITS[unit]);
 	return buf;
 }
+
+void cmd_progress_start(struct cmd_progress *progress, const char *done)
+{
+	*progress = (struct cmd_progress){ .done = done };
+	clock_gettime(CLOCK_MONOTONIC, &progress->start);
+	progress->shown = progress->start;
+}
+
+static double seconds_between(const struct timespec *a, const struct timespec *b)
+{
+	return (double)(b->tv_sec - a->tv_sec) + (double)(b->tv_nsec - a->tv_nsec) * 1e-9;
+}
+
+void cmd_progress_add(struct cmd_progress *progress, uint64_t bytes)
+{
+	bool terminal = isatty(STDERR_FILENO) != 0;
+	char size[CMD_SIZE_BYTES];
+	struct timespec now;
+	progress->bytes += bytes;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (seconds_between(&progress->start, &now) < 1.0 || seconds_between(&progress->shown, &now) < (terminal ? 0.1 : 5.0))
+		return;
+	progress->shown = now;
+	fprintf(stderr, terminal ? "\r%s %s\033[K" : "%s %s\n", cmd_size_text(progress->bytes, size), progress->done);
+}
+
+void cmd_progress_end(const struct cmd_progress *progress)
+{
+	bool shown = progress->shown.tv_sec != progress->start.tv_sec || progress->shown.tv_nsec != progress->start.tv_nsec;
+	if (shown && isatty(STDERR_FILENO))
+		fputs("\r\033[K", stderr);
+}

@@ -12,6 +12,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <time.h>
 
 enum cmd_exit {
 	CMD_OK = 0,
@@ -134,6 +135,18 @@ const char *cmd_style(FILE *to, enum cmd_style style);
 /* "4.0 KiB", "132 MiB": at most four digits; `buf` is returned. */
 enum { CMD_SIZE_BYTES = 24 };
 char *cmd_size_text(uint64_t bytes, char buf[CMD_SIZE_BYTES]);
+
+/* "N MiB DONE" on stderr while something lasts: on a terminal every 100 ms in one line, elsewhere every 5 s; never in the
+ * first second. */
+struct cmd_progress {
+	const char *done; /* "written" */
+	uint64_t bytes;	  /* so far */
+	struct timespec start, shown;
+};
+void cmd_progress_start(struct cmd_progress *progress, const char *done);
+void cmd_progress_add(struct cmd_progress *progress, uint64_t bytes);
+/* Takes the line away. */
+void cmd_progress_end(const struct cmd_progress *progress);
 
 /* --- files (cmd_file.c) ------------------------------------------------------------------------------------------- */
 

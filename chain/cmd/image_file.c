@@ -33,6 +33,29 @@ void image_file_close(struct image_file *file)
 	cmd_file_free(&file->file);
 }
 
+int image_file_with(const char *path, bool json, image_file_use *use, void *ctx)
+{
+	struct chain_error err = {.status = CHAIN_OK}, inner = {.status = CHAIN_OK};
+	struct image_file file;
+	int code = CMD_OK;
+
+	if (image_file_open(path, &file, &err) != CHAIN_OK)
+		return cmd_refuse(&err, json);
+	if (use(ctx, &file, &inner) != CHAIN_OK) {
+		(void)image_file_error(path, &inner, &err);
+		code = cmd_refuse(&err, json);
+	}
+	image_file_close(&file);
+	return code;
+}
+
+enum chain_status image_file_print(json_t *doc, struct chain_error *err)
+{
+	return cmd_json_print(doc)
+		   ? CHAIN_OK
+		   : chain_fail(err, CHAIN_E_IO, "the result", "it can't be written as JSON", 0, 0, 0, 0);
+}
+
 const char *image_id_text(const uint8_t id[CHAIN_SHA256_BYTES], char buf[IMAGE_ID_BYTES])
 {
 	memcpy(buf, "sha256:", 7);

@@ -20,6 +20,13 @@ void image_file_close(struct image_file *file);
 /* Records `inner` in `err` with the file's name before its subject; returns its status. */
 enum chain_status image_file_error(const char *path, const struct chain_error *inner, struct chain_error *err);
 
+/* Opens, calls `use`, closes. What fails is printed with the file's name before the error's subject. Returns the exit
+ * code. */
+typedef enum chain_status image_file_use(void *ctx, const struct image_file *file, struct chain_error *err);
+int image_file_with(const char *path, bool json, image_file_use *use, void *ctx);
+/* cmd_json_print, for a `use`. */
+enum chain_status image_file_print(json_t *doc, struct chain_error *err) CHAIN_MUST_CHECK;
+
 /* "sha256:…" */
 enum { IMAGE_ID_BYTES = 7 + CHAIN_SHA256_HEX + 1 };
 const char *image_id_text(const uint8_t id[CHAIN_SHA256_BYTES], char buf[IMAGE_ID_BYTES]);

@@ -143,12 +143,29 @@ static enum chain_status list(struct listing *l, const char *path, struct chain_
 	return tree_show(l, &node, err);
 }
 
+struct ls {
+	const char *path;
+	bool json, details;
+};
+
+static enum chain_status ls(void *ctx, const struct image_file *file, struct chain_error *err)
+{
+	const struct ls *ls = ctx;
+	struct listing l = {.fs = &file->image.fs, .details = ls->details, .list = ls->json ? json_array() : NULL};
+	const enum chain_status status = list(&l, ls->path, err);
+
+	if (status == CHAIN_OK && ls->json)
+		return image_file_print(l.list, err);
+	json_decref(l.list);
+	return status;
+}
+
 int cmd_ls(int argc, char **argv)
 {
-	bool json = false, details = false;
+	struct ls options = {.path = "/"};
 	const struct cmd_opt opts[] = {
-	    {"long", 'l', CMD_OPT_FLAG, NULL, "with mode, links, owner, group, size and time (UTC)", &details},
-	    {"json", 0, CMD_OPT_FLAG, NULL, "print one JSON array instead of text", &json},
+	    {"long", 'l', CMD_OPT_FLAG, NULL, "with mode, links, owner, group, size and time (UTC)", &options.details},
+	    {"json", 0, CMD_OPT_FLAG, NULL, "print one JSON array instead of text", &options.json},
 	};
 	const struct cmd_spec spec = {.command = "ls",
 				      .operands = "IMAGE [PATH]",
@@ -158,27 +175,14 @@ int cmd_ls(int argc, char **argv)
 				      .most = 2,
 				      .about =
 					  "Lists what is baked into an image, or what of it is at PATH and below."};
-	struct chain_error err = {.status = CHAIN_OK}, inner = {.status = CHAIN_OK};
-	struct image_file file;
 	struct cmd_args args;
 	int code = cmd_parse(&spec, argc, argv, &args);
 
 	if (code >= 0)
 		return code;
-	if (image_file_open(args.v[0], &file, &err) != CHAIN_OK) {
-		code = cmd_refuse(&err, json);
-	} else {
-		struct listing l = {.fs = &file.image.fs, .details = details, .list = json ? json_array() : NULL};
-
-		if (list(&l, args.count > 1 ? args.v[1] : "/", &inner) != CHAIN_OK) {
-			json_decref(l.list);
-			(void)image_file_error(args.v[0], &inner, &err);
-			code = cmd_refuse(&err, json);
-		} else {
-			code = !json || cmd_json_print(l.list) ? CMD_OK : CMD_REFUSED;
-		}
-		image_file_close(&file);
-	}
+	if (args.count > 1)
+		options.path = args.v[1];
+	code = image_file_with(args.v[0], options.json, ls, &options);
 	cmd_args_free(&args);
 	return code;
 }

@@ -1,0 +1,64 @@
+#!/usr/bin/env python3
+# SPDX-FileCopyrightText: The kchain authors
+# SPDX-License-Identifier: Apache-2.0
+# hang-after: 120
+"""`kchain verify`, `ls` and `cat` on images in images, and on what is not there."""
+import hashlib
+import os
+import shutil
+
+import kt
+
+ECHO = {"/echo": "build/kernels/echo.elf"}
+STEPS = [{"name": "echo", "call": "fs:/echo"}]
+
+
+def parent_of(child):
+    """An image with the child under three names, one of them a hard link, and once more with a byte before it."""
+    folder = os.path.dirname(kt.scratch("x"))
+    shutil.copyfile(child, os.path.join(folder, "one"))
+    shutil.copyfile(child, os.path.join(folder, "same"))
+    os.link(os.path.join(folder, "one"), os.path.join(folder, "hard"))
+    kt.write_bytes(os.path.join(folder, "shifted"), b"x" + kt.read_bytes(child))
+    return kt.bake(kt.pipeline(STEPS, {**ECHO, "/d": folder}))
+
+
+@kt.test
+def images_inside_are_verified_once_whatever_their_names():
+    inner = kt.bake(kt.pipeline(STEPS, ECHO))
+    middle = parent_of(inner)
+    outer = parent_of(middle)
+    for image, images, files in ((inner, 1, 2), (middle, 2, 6 + 2), (outer, 3, 6 + 6 + 2)):
+        said = kt.kchain("verify", "--json", image).json()
+        kt.check((said["ok"], said["images"], said["files"]) == (True, images, files), "another count", said)
+    kt.check("2 images inside" in kt.kchain("verify", outer).out, "not said")
+
+
+@kt.test
+def damage_inside_is_named_by_its_way_there():
+    child = kt.bake(kt.pipeline(STEPS, ECHO))
+    bad = bytearray(kt.read_bytes(child))
+    bad[5000] ^= 1
+    middle = kt.bake(kt.pipeline(STEPS, {**ECHO, "/bad.elf": kt.write_bytes(kt.scratch("bad.elf"), bad)}))
+    outer = kt.bake(kt.pipeline(STEPS, {**ECHO, "/middle.elf": middle}))
+    done = kt.kchain("verify", "--json", outer)
+    kt.check(done.exit == 3 and done.json()["error"]["slug"] == "image-digest", "not refused", done)
+    kt.check(done.json()["error"]["subject"] == f"{outer}: /middle.elf: /bad.elf: stage", "not named", done)
+
+
+@kt.test
+def what_is_printed_is_what_was_baked():
+    image = kt.bake(kt.pipeline(STEPS, ECHO))
+    manifest = kt.command([kt.KCHAIN, "cat", image, "--manifest"]).out
+    kt.check("sha256:" + hashlib.sha256(manifest.encode()).hexdigest() == kt.kchain("verify", "--json", image).json()["id"], "another id")
+    said = kt.kchain("cat", "--json", image, "/echo").json()
+    kt.check(said["sha256"] == hashlib.sha256(kt.read_bytes("build/kernels/echo.elf")).hexdigest() and "text" not in said, "another file", said)
+    kt.check([e["path"] for e in kt.kchain("ls", "--json", image, "/kchain").json()] == ["/kchain", "/kchain/pipeline.json"], "another list")
+    for command in ("ls", "cat"):
+        done = kt.kchain(command, "--json", image, "/none")
+        kt.check(done.exit == 3 and done.json()["error"]["subject"] == f"{image}: /none", "not named", done)
+        done = kt.kchain(command, "--json", "build/kernels/echo.elf", "/none")
+        kt.check(done.exit == 3 and done.json()["error"]["slug"] == "image-not-baked", "not refused", done)
+
+
+kt.main()
