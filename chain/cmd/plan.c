@@ -14,7 +14,7 @@
 enum { JSON_FILE_MAX = 16 * 1024 * 1024 };
 
 struct plan_options {
-	const char *bootinfo, *devices, *handoff, *machine, *step, *mask;
+	const char *bootinfo, *devices, *handoff, *results, *machine, *step, *mask;
 	uint64_t memory_bytes, cpus;
 	bool json, masked, show_handoff;
 };
@@ -29,6 +29,8 @@ struct plan_run {
 	struct chain_self self;
 	struct chain_link link;
 	json_t *parent, *net, *block;
+	json_t *given;            /* results of calls, by step; null: none */
+	json_t *results, *pending; /* what a step may know of the calls before it, and what nobody can */
 	uint8_t boot_id[CHAIN_BOOT_ID_BYTES];
 };
 
@@ -110,6 +112,58 @@ static enum chain_status load_devices(struct plan_run *run, struct chain_error *
 	return status;
 }
 
+/* As they stand in a handoff: that a run ended with, or alone. */
+static enum chain_status load_results(struct plan_run *run, struct chain_error *err)
+{
+	json_t *doc = NULL;
+	enum chain_status status = load_json(run->options.results, &doc, err);
+	if (status)
+		return status;
+	const json_t *inside = json_object_get(doc, "kchain_handoff") ? json_object_get(doc, "results") : doc;
+	if (!json_is_object(inside))
+		status = chain_fail(err, CHAIN_E_JSON_TYPE, run->options.results, "results are an object by step", 0, 0, 0, 0);
+	else
+		run->given = json_incref((json_t *)(uintptr_t)inside);
+	json_decref(doc);
+	return status;
+}
+
+/* Notes that facts which begin so are not known. */
+static enum chain_status set_pending(struct plan_run *run, const char *word, const char *name, struct chain_error *err)
+{
+	if (!json_object_get(run->pending, word) && json_object_set_new(run->pending, word, json_object()))
+		return chain_fail(err, CHAIN_E_NO_MEMORY, word, NULL, 0, 0, 0, 0);
+	if (json_object_set_new(json_object_get(run->pending, word), name, json_true()))
+		return chain_fail(err, CHAIN_E_NO_MEMORY, name, NULL, 0, 0, 0, 0);
+	return CHAIN_OK;
+}
+
+/* Devices are known from a recorded machine, as they are assumed, or from the link before. */
+static enum chain_status set_devices_pending(struct plan_run *run, struct chain_error *err)
+{
+	enum chain_status status = CHAIN_OK;
+	bool known = run->options.bootinfo || run->options.devices;
+	const json_t *net = json_object_get(run->parent, "net"), *block = json_object_get(run->parent, "block");
+	for (size_t i = 0; !status && !known && i < run->config.net_count; i++)
+		if (!json_object_get(net, run->config.net[i].name))
+			status = set_pending(run, "net", run->config.net[i].name, err);
+	for (size_t i = 0; !status && !known && i < run->config.block_count; i++)
+		if (!json_object_get(block, run->config.block[i].name))
+			status = set_pending(run, "block", run->config.block[i].name, err);
+	return status;
+}
+
+/* What the steps behind this one may know of it. */
+static enum chain_status set_result(struct plan_run *run, const struct chain_step *step, struct chain_error *err)
+{
+	json_t *result = json_object_get(run->given, step->name);
+	if (step->kind != CHAIN_STEP_CALL)
+		return CHAIN_OK;
+	if (!result)
+		return set_pending(run, "results", step->name, err);
+	return json_object_set(run->results, step->name, result) ? chain_fail(err, CHAIN_E_NO_MEMORY, step->name, NULL, 0, 0, 0, 0) : CHAIN_OK;
+}
+
 static enum chain_status load_pipeline(struct plan_run *run, const char *path, struct chain_error *err)
 {
 	const uint8_t *text;
@@ -133,7 +187,7 @@ static enum chain_status connect(struct plan_run *run, struct chain_error *err)
 	run->link = (struct chain_link){
 		.config = &run->config, .sources = &run->sources, .fs = { fs, fs + header->fs_memory_bytes },
 		.parent = run->parent, .net = run->net, .block = run->block, .door = run->bootinfo.door, .boot_id = run->boot_id,
-		.regardless = true,
+		.results = run->results, .regardless = true, .pending = run->pending,
 	};
 	return chain_self_from_file(&run->self, &run->input.image, run->bootinfo.image_base, err);
 }
@@ -147,6 +201,12 @@ static enum chain_status load_all(struct plan_run *run, const char *path, struct
 		status = load_devices(run, err);
 	if (!status && run->options.handoff)
 		status = load_handoff(run->options.handoff, &run->parent, err);
+	if (!status && run->options.results)
+		status = load_results(run, err);
+	run->results = json_object();
+	run->pending = json_object();
+	if (!status)
+		status = set_devices_pending(run, err);
 	return status ? status : connect(run, err);
 }
 
@@ -155,6 +215,9 @@ static void release(struct plan_run *run)
 	json_decref(run->parent);
 	json_decref(run->net);
 	json_decref(run->block);
+	json_decref(run->given);
+	json_decref(run->results);
+	json_decref(run->pending);
 	chain_bootinfo_free(&run->bootinfo);
 	chain_config_free(&run->config);
 	run_input_close(&run->input);
@@ -261,10 +324,12 @@ static int plan_steps(struct plan_run *run)
 	enum chain_status status = CHAIN_OK;
 	for (size_t i = 0; !status && i < run->config.step_count; i++) {
 		const struct chain_step *step = &run->config.steps[i];
-		if (run->options.step && strcmp(step->name, run->options.step) != 0)
-			continue;
-		found = true;
-		status = one_step(run, step, steps, &err);
+		if (!run->options.step || !strcmp(step->name, run->options.step)) {
+			found = true;
+			status = one_step(run, step, steps, &err);
+		}
+		if (!status)
+			status = set_result(run, step, &err);
 	}
 	if (!status && !found)
 		status = chain_fail(&err, CHAIN_E_CMD_NO_STEP, run->options.step, run->config.name, 0, 0, 0, 0);
@@ -338,6 +403,7 @@ int cmd_plan(int argc, char **argv)
 		{ "cpus", 'c', CMD_OPT_COUNT, "N", "its processors (default: 1)", &o.cpus },
 		{ "devices", 0, CMD_OPT_TEXT, "FILE", "JSON object with the handoff's `net` and `block` entries to assume", &o.devices },
 		{ "handoff-in", 0, CMD_OPT_TEXT, "FILE", "plan as a later link that received this handoff", &o.handoff },
+		{ "results", 0, CMD_OPT_TEXT, "FILE", "what the calls left, to assume: JSON object by step, or a handoff that a run ended with", &o.results },
 		{ "step", 's', CMD_OPT_TEXT, "NAME", "only this step", &o.step },
 		{ "handoff", 0, CMD_OPT_FLAG, NULL, "print the handoff that each kernel would get", &o.show_handoff },
 		{ "masked", 0, CMD_OPT_FLAG, NULL, "put \"volatile\" for what no plan can know", &o.masked },
@@ -347,7 +413,8 @@ int cmd_plan(int argc, char **argv)
 	const struct cmd_spec spec = {
 		.command = "plan", .operands = "IMAGE|PIPELINE|FOLDER", .opts = options, .opt_count = sizeof(options) / sizeof(options[0]),
 		.least = 0, .most = 1,
-		.about = "Prints what each step of a boot would do: the kernel and its digest, arguments with all facts filled in,\n"
+		.about = "Prints what each step of a boot would do: the kernel and its digest, arguments with the facts filled in\n"
+			 "(those stay in braces that nothing given tells: devices, results of calls before the step),\n"
 			 "where every byte goes and in which order, the processor's state at entry, and the handoff. By the code\n"
 			 "that the stage runs; nothing is booted.",
 		.epilog = "example: kchain run image.elf --bootinfo machine.json; kchain plan image.elf --bootinfo machine.json --handoff",

@@ -105,7 +105,7 @@ static enum chain_status open_modules(const struct chain_link *link, const struc
 		char *string = NULL;
 		enum chain_status status = chain_source_open(link->sources, module->from, &pin, &bytes, err);
 		if (!status)
-			status = chain_template_expand(module->string, out->handoff, step->name, &string, err);
+			status = chain_template_expand_known(module->string, out->handoff, link->pending, step->name, &string, err);
 		if (status)
 			return status;
 		out->modules[i] = (struct chain_plan_module){ .blob = bytes.blob, .string = string };
@@ -136,10 +136,11 @@ static enum chain_status make_plan(const struct chain_link *link, const struct c
 }
 
 /* Where each kernel of a fan-out has arguments of its own, there are none in common. */
-static enum chain_status expand_args(const struct chain_step *step, struct chain_prepared *out, struct chain_error *err)
+static enum chain_status expand_args(const struct chain_link *link, const struct chain_step *step, struct chain_prepared *out,
+				     struct chain_error *err)
 {
 	bool differ = step->fanout.kind != CHAIN_FANOUT_NONE && chain_fanout_args_differ(step->args);
-	return chain_template_expand(differ ? "" : step->args, out->handoff, step->name, &out->args, err);
+	return chain_template_expand_known(differ ? "" : step->args, out->handoff, link->pending, step->name, &out->args, err);
 }
 
 enum chain_status chain_step_prepare(const struct chain_link *link, const struct chain_step *step, struct chain_prepared *out,
@@ -156,7 +157,7 @@ enum chain_status chain_step_prepare(const struct chain_link *link, const struct
 	if (!status)
 		status = finish_handoff(out, err);
 	if (!status)
-		status = expand_args(step, out, err);
+		status = expand_args(link, step, out, err);
 	if (!status)
 		status = open_modules(link, step, out, err);
 	if (!status && step->kind == CHAIN_STEP_BOOT)

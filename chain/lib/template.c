@@ -228,24 +228,46 @@ static enum chain_status append_fact(struct text *text, const struct piece *piec
 	return status;
 }
 
-enum chain_status chain_template_expand(const char *text, const json_t *handoff, const char *where, char **out,
-					struct chain_error *err)
+/* `pending` has an entry for the first two words of the fact. */
+static bool is_pending(const json_t *pending, const char *fact)
+{
+	char words[CHAIN_FACT_MAX + 1];
+	snprintf(words, sizeof(words), "%s", fact);
+	char *second = strchr(words, '.');
+	if (!second)
+		return false;
+	*second++ = '\0';
+	second[strcspn(second, ".")] = '\0';
+	return json_object_get(json_object_get(pending, words), second) != NULL;
+}
+
+enum chain_status chain_template_expand_known(const char *text, const json_t *handoff, const json_t *pending, const char *where,
+					      char **out, struct chain_error *err)
 {
 	struct text result = { 0 };
 	struct piece piece;
 	enum chain_status status = append(&result, "", 0, where, err);
 	while (!status && *text) {
+		const char *start = text;
 		status = next_piece(&text, &piece, where, err);
 		if (!status)
 			status = append(&result, piece.literal, piece.literal_bytes, where, err);
-		if (!status && piece.fact[0])
-			status = append_fact(&result, &piece, handoff, where, err);
+		if (status || !piece.fact[0])
+			continue;
+		start += piece.literal_bytes;
+		status = is_pending(pending, piece.fact) ? append(&result, start, (size_t)(text - start), where, err)
+							 : append_fact(&result, &piece, handoff, where, err);
 	}
 	if (status)
 		free(result.bytes);
 	else
 		*out = result.bytes;
 	return status;
+}
+
+enum chain_status chain_template_expand(const char *text, const json_t *handoff, const char *where, char **out, struct chain_error *err)
+{
+	return chain_template_expand_known(text, handoff, NULL, where, out, err);
 }
 
 static enum chain_status no_memory(const char *where, struct chain_error *err)

@@ -295,6 +295,41 @@ static void errors_are_json_too(void **state)
 	json_decref(doc);
 }
 
+/* --- plans --- */
+
+static void expect_plan(const char *const args[ARGS], const char *what)
+{
+	const struct done *done = run(args);
+	if (done->code != 0 || !strstr(done->out, what))
+		fail_msg("exit code %d, \"%s\" wanted:\n%s%s", done->code, what, done->out, done->err);
+}
+
+/* What is not known before a boot stands in the plan as it does in the pipeline, unless it is given. */
+static void plans_leave_open_what_they_can_not_know(void **state)
+{
+	(void)state;
+	static const char TEXT[] = PIPELINE("\"net\":{\"lan\":{\"dhcp\":true}},\"steps\":["
+					    "{\"name\":\"c\",\"call\":\"fs:/k\",\"isolation\":\"svm\",\"args\":\"{{results.c.exit|none}}\"},"
+					    "{\"name\":\"b\",\"boot\":\"fs:/k\",\"args\":\"n={{results.c.result.n|none}} a={{net.lan.address}}\"}]");
+	static const char RESULTS[] = "{\"c\":{\"status\":\"ok\",\"exit\":0,\"result\":{\"n\":7}}}";
+	static const char ENDED[] = "{\"kchain_handoff\":1,\"results\":{\"c\":{\"status\":\"ok\",\"exit\":0,\"result\":{\"n\":8}}}}";
+	static const char DEVICES[] = "{\"net\":{\"lan\":{\"status\":\"configured\",\"addresses\":[\"10.0.2.15/24\"]}}}";
+	put("kernel", KERNEL, sizeof(KERNEL));
+	put("p.json", TEXT, sizeof(TEXT) - 1);
+	put("r.json", RESULTS, sizeof(RESULTS) - 1);
+	put("e.json", ENDED, sizeof(ENDED) - 1);
+	put("d.json", DEVICES, sizeof(DEVICES) - 1);
+	put("list", "[]", 2);
+	expect_plan((const char *[ARGS]){ "plan", "p.json" }, "n={{results.c.result.n|none}} a={{net.lan.address}}\n");
+	expect_plan((const char *[ARGS]){ "plan", "p.json", "--results", "r.json" }, "n=7 a={{net.lan.address}}\n");
+	expect_plan((const char *[ARGS]){ "plan", "p.json", "--results", "r.json" }, "args     none\n"); /* its own is not there yet */
+	expect_plan((const char *[ARGS]){ "plan", "p.json", "--results", "e.json", "--devices", "d.json" }, "n=8 a=10.0.2.15\n");
+	expect_plan((const char *[ARGS]){ "plan", "p.json", "--step", "b", "--devices", "d.json", "--json" },
+		    "n={{results.c.result.n|none}} a=10.0.2.15\"");
+	assert_clear(run((const char *[ARGS]){ "plan", "p.json", "--results", "list" }), 3, "list", "results that are a list");
+	assert_clear(run((const char *[ARGS]){ "plan", "p.json", "--results", "gone" }), 3, "gone", "results that are not there");
+}
+
 /* --- runs --- */
 
 static bool has_qemu(void)
@@ -402,6 +437,7 @@ int main(void)
 		cmocka_unit_test_teardown(bad_companions, sweep),
 		cmocka_unit_test_teardown(missing_qemu_is_named_with_its_package, sweep),
 		cmocka_unit_test_teardown(errors_are_json_too, sweep),
+		cmocka_unit_test_teardown(plans_leave_open_what_they_can_not_know, sweep),
 		cmocka_unit_test_teardown(a_timeout_has_its_own_exit_code, sweep),
 		cmocka_unit_test_teardown(an_interrupt_ends_it_at_once, sweep),
 		cmocka_unit_test_teardown(a_wrong_qemu_argument_is_passed_on_in_qemus_words, sweep),

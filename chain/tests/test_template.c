@@ -68,6 +68,29 @@ static void test_rows(void **state)
 	assert_int_equal(wrong, 0);
 }
 
+static void test_pending(void **state)
+{
+	static const char text[] = "{{net.lan.address}} {{net.lan.gateway|x y}} {{state.gone|}}{{results.a.result.n|none}} {{boot_id}}";
+	struct chain_error err = { 0 };
+	json_t *doc = handoff(), *pending = json_loads("{\"net\": {\"lan\": true}, \"results\": {\"b\": true}}", 0, NULL);
+	char *all = NULL, *known = NULL;
+	(void)state;
+	assert_ok(chain_template_expand(text, doc, "s", &all, &err), &err);
+	assert_ok(chain_template_expand_known(text, doc, pending, "s", &known, &err), &err);
+	assert_true(!strncmp(known, "{{net.lan.address}} {{net.lan.gateway|x y}} none ", 49));
+	assert_string_equal(strrchr(known, ' '), strrchr(all, ' '));
+	free(known);
+	json_object_set_new(json_object_get(pending, "results"), "a", json_true());
+	json_object_del(pending, "net");
+	assert_ok(chain_template_expand_known(text, doc, pending, "s", &known, &err), &err);
+	assert_non_null(strstr(known, " {{results.a.result.n|none}} "));
+	assert_null(strstr(known, "{{net"));
+	free(known);
+	free(all);
+	json_decref(pending);
+	json_decref(doc);
+}
+
 static void test_too_long(void **state)
 {
 	struct chain_error err = { 0 };
@@ -110,7 +133,7 @@ static void test_random(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rows), cmocka_unit_test(test_too_long), cmocka_unit_test(test_random),
+		cmocka_unit_test(test_rows), cmocka_unit_test(test_pending), cmocka_unit_test(test_too_long), cmocka_unit_test(test_random),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,6 +19,11 @@ enum chain_status chain_template_check(const char *text, const struct chain_conf
 enum chain_status chain_template_expand(const char *text, const json_t *handoff, const char *where, char **out,
 					struct chain_error *err) CHAIN_MUST_CHECK;
 
+/* The same, but a fact that `pending` (nullable) speaks of is left as it stands, braces and all: what is not known before a boot is seen to be
+ * so. Its form is the handoff's: {"results": {"sum": …}} is about every fact that begins with results.sum. */
+enum chain_status chain_template_expand_known(const char *text, const json_t *handoff, const json_t *pending, const char *where,
+					      char **out, struct chain_error *err) CHAIN_MUST_CHECK;
+
 /* Whether a JSON value has a template in it, in any depth; and whether it is one that may stand for null. */
 bool chain_template_in(const json_t *value);
 bool chain_template_may_be_null(const json_t *value);
