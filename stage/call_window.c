@@ -286,10 +286,9 @@ enum chain_status stage_call_window_make(const struct stage_call_request *reques
 	struct stage_call_window *w = out;
 	struct kchain_native_note note;
 	*w = (struct stage_call_window){ .bytes = page_up(request->window_bytes) };
-	w->phys = stage_pages_alloc(w->bytes, PAGE, CHAIN_OWNER_WINDOW);
-	if (!w->phys)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, request->subject, NULL, w->bytes, 0, 0, 0);
-	enum chain_status status = CHAIN_OK;
+	enum chain_status status = stage_pages_take(w->bytes, PAGE, CHAIN_OWNER_WINDOW, request->subject, &w->phys, err);
+	if (status)
+		return status;
 	w->root_phys = take(w, PAGE);
 	if (!w->root_phys)
 		status = too_small(w, request, PAGE, err);

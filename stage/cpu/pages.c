@@ -17,23 +17,36 @@ static const struct chain_bootinfo *memory;
 
 struct chain_claims *stage_pages_claims(void) { return &claims; }
 
+/* From the machine's own memory. */
+static enum chain_status take_claimed(uint64_t bytes, uint64_t align, enum chain_owner owner, const char *subject, uint64_t *out_phys,
+				      struct chain_error *err)
+{
+	struct chain_find want = { .bytes = bytes, .align = align < STAGE_PAGE ? STAGE_PAGE : align,
+				   .within = { LOW_END, (uint64_t)1 << 32 }, .top_down = true };
+	if (!memory)
+		return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, bytes, 0, 0, 0);
+	enum chain_status status = chain_claims_find(&claims, NULL, memory->mem, memory->mem_count, &want, subject, out_phys, err);
+	return status ? status : chain_claims_add(&claims, (struct chain_range){ *out_phys, *out_phys + bytes }, owner, 0, err);
+}
+
+enum chain_status stage_pages_take(uint64_t bytes, uint64_t align, enum chain_owner owner, const char *subject, uint64_t *out_phys,
+				   struct chain_error *err)
+{
+	uint64_t whole;
+	*out_phys = 0;
+	if (!bytes || !chain_align_up(bytes, STAGE_PAGE, &whole))
+		return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, bytes, 0, 0, 0);
+	if (!stage_is_called())
+		return take_claimed(whole, align, owner, subject, out_phys, err);
+	*out_phys = align <= STAGE_PAGE ? (uint64_t)stage_heap_map(whole) : 0;
+	return *out_phys ? CHAIN_OK : chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, whole, 0, 0, 0);
+}
+
 uint64_t stage_pages_alloc(uint64_t bytes, uint64_t align, enum chain_owner owner)
 {
-	uint64_t whole, phys;
-	if (!bytes || !chain_align_up(bytes, STAGE_PAGE, &whole))
-		return 0;
-	if (stage_is_called())
-		return align <= STAGE_PAGE ? (uint64_t)stage_heap_map(whole) : 0;
-	if (!memory)
-		return 0;
-	struct chain_find want = { .bytes = whole, .align = align < STAGE_PAGE ? STAGE_PAGE : align,
-				   .within = { LOW_END, (uint64_t)1 << 32 }, .top_down = true };
 	struct chain_error err = { 0 };
-	if (chain_claims_find(&claims, NULL, memory->mem, memory->mem_count, &want, "pages", &phys, &err))
-		return 0;
-	if (chain_claims_add(&claims, (struct chain_range){ phys, phys + whole }, owner, 0, &err))
-		return 0;
-	return phys;
+	uint64_t phys;
+	return stage_pages_take(bytes, align, owner, "pages", &phys, &err) ? 0 : phys;
 }
 
 void stage_pages_free(uint64_t phys, uint64_t bytes)

@@ -129,9 +129,8 @@ static enum chain_status make(struct worker *w, void *shared, struct chain_error
 	g->shared = shared;
 	uint64_t memory_bytes = g->shared->guest.memory_bytes;
 	g->bytes = memory_bytes + (table_pages(memory_bytes) + OWN_PAGES) * PAGE;
-	g->memory_phys = stage_pages_alloc(g->bytes, PAGE, CHAIN_OWNER_WINDOW);
-	if (!g->memory_phys) {
-		enum chain_status status = chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, g->bytes, 0, 0, 0);
+	enum chain_status status = stage_pages_take(g->bytes, PAGE, CHAIN_OWNER_WINDOW, subject, &g->memory_phys, err);
+	if (status) {
 		free(g);
 		return status;
 	}

@@ -19,6 +19,9 @@ enum {
 
 /* Whole pages below 4 GiB, highest first, not zeroed; `align` a power of two. 0 when there is no room. */
 uint64_t stage_pages_alloc(uint64_t bytes, uint64_t align, enum chain_owner owner);
+/* The same, and why not: CHAIN_E_NO_SPACE says how much is missing. */
+enum chain_status stage_pages_take(uint64_t bytes, uint64_t align, enum chain_owner owner, const char *subject, uint64_t *out_phys,
+				   struct chain_error *err) CHAIN_MUST_CHECK;
 /* Exactly what was allocated. */
 void stage_pages_free(uint64_t phys, uint64_t bytes);
 /* All claims of this run: the image, its filesystem, boot modules, the firmware's low memory, the heap. Borrowed. */
