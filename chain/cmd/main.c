@@ -12,7 +12,7 @@
 #define KCHAIN_VERSION "1.0"
 
 static const struct cmd COMMANDS[] = {
-	{ "bake", "make one bootable image of a pipeline or a folder", cmd_bake },
+	{ "bake", "make bootable images of pipelines or folders", cmd_bake },
 	{ "run", "start an image, a pipeline or a folder in QEMU and follow it", cmd_run },
 	{ "plan", "print what each step of a boot would do, without booting", cmd_plan },
 	{ "inspect", "say what an image is made of and what takes the space", cmd_inspect },
