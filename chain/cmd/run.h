@@ -1,0 +1,48 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Owns: what the files of `kchain run` share: run.c has the options and the order of things, run_machine.c the machine that
+ * is started, run_follow.c what it says until its end. */
+#ifndef KCHAIN_RUN_H
+#define KCHAIN_RUN_H
+
+#include "qemu.h"
+#include "run_input.h"
+#include "run_session.h"
+
+enum { RUN_MODULES_MAX = 32, RUN_ERRORS_BYTES = 2048 };
+
+struct run {
+	/* options */
+	const char *machine, *accel, *cpu, *handoff, *args, *screenshot;
+	uint64_t memory_bytes, cpus, hold_us;
+	bool net, no_net, display, icount;
+	struct cmd_list ports, disks, modules;
+	struct run_session_options session_options;
+	/* the run */
+	struct cmd_args operands;
+	struct run_input input;
+	struct run_session session;
+	struct qemu qemu;
+	char program[QEMU_PATH_BYTES];
+	struct qemu_module module_list[RUN_MODULES_MAX];
+	char *module_paths[RUN_MODULES_MAX]; /* owned */
+	size_t module_count;
+	char monitor[65536]; size_t monitor_used; /* the monitor's unfinished line */
+	bool ready, shut_down, ended, shot_done, shot_failed;
+	int shot_fd, handoff_fd;
+	char handoff_path[64];
+	char errors[RUN_ERRORS_BYTES]; size_t errors_used; /* QEMU's own words, the first of them */
+};
+
+/* run_machine.c: opens the inputs and settles what the options leave open; then starts QEMU. */
+enum chain_status run_prepare(struct run *run, struct chain_error *err) CHAIN_MUST_CHECK;
+enum chain_status run_start(struct run *run, struct chain_error *err) CHAIN_MUST_CHECK;
+void run_release(struct run *run);
+
+/* run_follow.c: hears the machine until it is over; for a while longer where it is ready and wanted; takes its picture. */
+enum run_end run_follow(struct run *run);
+void run_hold(struct run *run);
+enum chain_status run_screenshot(struct run *run, struct chain_error *err) CHAIN_MUST_CHECK;
+
+#endif

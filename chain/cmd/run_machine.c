@@ -1,0 +1,169 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Owns: the machine that `kchain run` starts: its kernel, modules, handoff, memory and devices. */
+
+#include "run.h"
+
+#include "chain/handoff.h"
+#include "chain/json.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+enum { SLACK_BYTES = 64 << 20 };
+#define MEMORY_DEFAULT (128ull << 20)
+
+static enum chain_status add_module(struct run *run, const char *path, const char *string, struct chain_error *err)
+{
+	if (run->module_count == RUN_MODULES_MAX)
+		return chain_fail(err, CHAIN_E_LIMIT, "modules", NULL, run->modules.count + 1, RUN_MODULES_MAX, 0, 0);
+	if (access(path, R_OK) < 0)
+		return chain_fail(err, CHAIN_E_IO, path, strerror(errno), 0, 0, 0, 0);
+	run->module_list[run->module_count++] = (struct qemu_module){ .path = path, .string = string };
+	return CHAIN_OK;
+}
+
+/* People write what they want to vary, `state` mostly; what every handoff has is put in where it is missing. */
+static enum chain_status complete(json_t *doc, const char *path, struct chain_error *err)
+{
+	uint8_t seed[CHAIN_BOOT_ID_BYTES];
+	char id[2 * CHAIN_BOOT_ID_BYTES + 1];
+	if (getrandom(seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
+		return chain_fail(err, CHAIN_E_IO, path, strerror(errno), 0, 0, 0, 0);
+	for (size_t i = 0; i < sizeof(seed); i++)
+		snprintf(id + 2 * i, 3, "%02x", seed[i]);
+	json_t *usual = json_pack("{s:i, s:s, s:{s:s, s:s}, s:{}, s:[]}", "kchain_handoff", 1, "boot_id", id, "self", "step", "host", "kind",
+				  "boot", "clock", "links");
+	int bad = usual ? json_object_update_missing(doc, usual) : -1;
+	json_decref(usual);
+	return bad ? chain_fail(err, CHAIN_E_NO_MEMORY, path, NULL, 0, 0, 0, 0) : CHAIN_OK;
+}
+
+/* The completed handoff lies in a file without a name, which QEMU opens by our process's number. */
+static enum chain_status write_handoff(struct run *run, const json_t *doc, struct chain_error *err)
+{
+	json_t *checked = NULL;
+	char *text = json_dumps(doc, JSON_COMPACT);
+	size_t count = text ? strlen(text) : 0;
+	enum chain_status status = text ? chain_handoff_parse(text, count, &checked, err) :
+					  chain_fail(err, CHAIN_E_NO_MEMORY, run->handoff, NULL, 0, 0, 0, 0);
+	json_decref(checked);
+	if (!status) {
+		run->handoff_fd = memfd_create("kchain-handoff", MFD_CLOEXEC);
+		if (run->handoff_fd < 0 || write(run->handoff_fd, text, count) != (ssize_t)count)
+			status = chain_fail(err, CHAIN_E_IO, run->handoff, strerror(errno), 0, 0, 0, 0);
+		snprintf(run->handoff_path, sizeof(run->handoff_path), "/proc/%ld/fd/%d", (long)getpid(), run->handoff_fd);
+	}
+	free(text);
+	return status;
+}
+
+static enum chain_status make_handoff(struct run *run, struct chain_error *err)
+{
+	struct cmd_file file;
+	json_t *doc;
+	enum chain_status status = cmd_file_load(run->handoff, CHAIN_HANDOFF_MAX_BYTES, &file, err);
+	if (status)
+		return status;
+	status = chain_json_load((const char *)file.bytes, file.bytes_count, CHAIN_HANDOFF_MAX_BYTES, run->handoff, &doc, err);
+	cmd_file_free(&file);
+	if (status)
+		return status;
+	status = complete(doc, run->handoff, err);
+	if (!status)
+		status = write_handoff(run, doc, err);
+	json_decref(doc);
+	return status;
+}
+
+static enum chain_status collect_modules(struct run *run, struct chain_error *err)
+{
+	for (size_t i = 0; i < run->modules.count; i++) {
+		const char *text = run->modules.v[i], *equals = strchr(text, '='), *slash = strrchr(text, '/');
+		size_t path_bytes = equals ? (size_t)(equals - text) : strlen(text);
+		if (i >= RUN_MODULES_MAX)
+			return chain_fail(err, CHAIN_E_LIMIT, "modules", NULL, run->modules.count, RUN_MODULES_MAX, 0, 0);
+		char *path = run->module_paths[i] = strndup(text, path_bytes);
+		if (!path)
+			return chain_fail(err, CHAIN_E_NO_MEMORY, text, NULL, path_bytes, 0, 0, 0);
+		enum chain_status status = add_module(run, path, equals ? equals + 1 : slash ? slash + 1 : text, err);
+		if (status)
+			return status;
+	}
+	if (!run->handoff)
+		return CHAIN_OK;
+	enum chain_status status = make_handoff(run, err);
+	return status ? status : add_module(run, run->handoff_path, CHAIN_HANDOFF_STRING, err);
+}
+
+/* The user's own network devices take the place of ours. */
+static bool extra_has_net(const struct run *run)
+{
+	for (size_t i = 0; i < run->operands.rest_count; i++)
+		if (strcmp(run->operands.rest[i], "-netdev") == 0 || strcmp(run->operands.rest[i], "-nic") == 0)
+			return true;
+	return false;
+}
+
+static enum chain_status settle(struct run *run, struct chain_error *err)
+{
+	uint64_t need = run->input.memory_bytes;
+	if (run->memory_bytes && need > run->memory_bytes)
+		return chain_fail(err, CHAIN_E_CMD_MEMORY, run->operands.v[0], NULL, need >> 10, run->memory_bytes >> 10, 0, 0);
+	if (!run->memory_bytes)
+		run->memory_bytes = need + SLACK_BYTES <= MEMORY_DEFAULT ? MEMORY_DEFAULT :
+				    (need + 2ull * SLACK_BYTES - 1) / SLACK_BYTES * SLACK_BYTES;
+	if (!run->no_net && (run->ports.count || (run->input.wants_net && !extra_has_net(run))))
+		run->net = true;
+	if (run->icount)
+		run->accel = "tcg";
+	else if (strcmp(run->accel, "auto") == 0)
+		run->accel = qemu_accel_choose(run->program);
+	return CHAIN_OK;
+}
+
+enum chain_status run_prepare(struct run *run, struct chain_error *err)
+{
+	enum chain_status status = run_input_open(run->operands.v[0], &run->input, err);
+	if (!status)
+		status = collect_modules(run, err);
+	if (!status)
+		status = qemu_find(run->program, err);
+	if (!status)
+		status = settle(run, err);
+	if (!status && run->screenshot && (run->shot_fd = memfd_create("kchain-screen", 0)) < 0)
+		status = chain_fail(err, CHAIN_E_IO, run->screenshot, strerror(errno), 0, 0, 0, 0);
+	return status;
+}
+
+enum chain_status run_start(struct run *run, struct chain_error *err)
+{
+	const struct qemu_config config = {
+		.program = run->program, .machine = run->machine, .accel = run->accel, .cpu = run->cpu,
+		.memory_bytes = run->memory_bytes, .cpus = run->cpus, .icount = run->icount, .display = run->display, .net = run->net,
+		.keep_screen = run->screenshot != NULL, .kernel_fd = run->input.fd, .args = run->args, .ports = run->ports,
+		.disks = run->disks, .modules = run->module_list, .module_count = run->module_count, .extra = run->operands.rest,
+		.extra_count = run->operands.rest_count,
+	};
+	return qemu_start(&config, &run->qemu, err);
+}
+
+void run_release(struct run *run)
+{
+	for (size_t i = 0; i < RUN_MODULES_MAX; i++)
+		free(run->module_paths[i]);
+	if (run->shot_fd >= 0)
+		close(run->shot_fd);
+	if (run->handoff_fd >= 0)
+		close(run->handoff_fd);
+	run_input_close(&run->input);
+	free(run->ports.v);
+	free(run->disks.v);
+	free(run->modules.v);
+	cmd_args_free(&run->operands);
+}
