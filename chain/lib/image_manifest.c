@@ -64,6 +64,20 @@ static bool take_part(struct line *line, struct chain_manifest_entry *out)
 	       line->at == line->end;
 }
 
+/* A path is looked for by its components, so there is one way to write it: none of them is empty, "." or "..". */
+static bool path_is_plain(const char *path, size_t bytes)
+{
+	for (size_t at = 0, end; at < bytes; at = end) {
+		const char *name = path + at + 1, *slash = memchr(name, '/', bytes - at - 1);
+		const size_t count = slash ? (size_t)(slash - name) : bytes - at - 1;
+
+		if (count == 0 || (count == 1 && name[0] == '.') || (count == 2 && name[0] == '.' && name[1] == '.'))
+			return false;
+		end = at + 1 + count;
+	}
+	return true;
+}
+
 static bool take_entry(struct line *line, struct chain_manifest_entry *out)
 {
 	out->offset = 0;
@@ -75,7 +89,7 @@ static bool take_entry(struct line *line, struct chain_manifest_entry *out)
 	for (const char *c = line->at; c < line->end; c++)
 		if ((unsigned char)*c < 0x20 || *c == 0x7f)
 			return false;
-	return true;
+	return path_is_plain(out->path, out->path_bytes);
 }
 
 static bool line_parse(const char *text, uint64_t bytes, uint64_t *cursor, struct chain_manifest_entry *out)

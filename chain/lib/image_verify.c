@@ -130,6 +130,20 @@ static int extent_order(const void *a, const void *b)
 	return x->cursor < y->cursor ? -1 : x->cursor > y->cursor;
 }
 
+/* Who opens a path follows the links that the manifest has; so nothing may be listed behind one. Leaves `path` as it was. */
+static enum chain_status folders_check(const struct chain_image *image, char *path, struct chain_error *err)
+{
+	struct chain_manifest_entry above;
+
+	for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		if (chain_manifest_find(image, path, &above, NULL) == CHAIN_OK)
+			return chain_fail(err, CHAIN_E_MANIFEST_KIND, path, "a folder", 0, 0, 0, 0);
+		*slash = '/';
+	}
+	return CHAIN_OK;
+}
+
 /* Looks one line's node up and notes where its data lies. */
 static enum chain_status extent_note(struct verify *v, const struct chain_manifest_entry *entry, uint64_t cursor,
 				     struct chain_error *err)
@@ -140,6 +154,8 @@ static enum chain_status extent_note(struct verify *v, const struct chain_manife
 	struct fs_node node;
 	enum chain_status status = image_path_copy(entry, path, err);
 
+	if (status == CHAIN_OK)
+		status = folders_check(v->image, path, err);
 	if (status == CHAIN_OK)
 		status = fs_lookup(&v->image->fs, path, false, &node, err);
 	if (status != CHAIN_OK)

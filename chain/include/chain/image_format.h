@@ -59,7 +59,8 @@ static_assert(offsetof(struct chain_image_header, file_base) == 168, "image head
  *   file <sha256 hex> <bytes> <path>                                 sorted bytewise by path, over files and links
  *   link <sha256 hex of the target's text> <bytes> <path>
  *
- * Numbers are decimal without leading zeros, paths absolute without control characters. Directories, modes, owners and
+ * Numbers are decimal without leading zeros, paths absolute without control characters and without empty, "." and ".."
+ * components. Nothing is listed behind a link. Directories, modes, owners and
  * times are covered by fs-meta. */
 #define CHAIN_MANIFEST_FIRST_LINE "kchain-manifest 1\n"
 
