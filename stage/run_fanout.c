@@ -321,7 +321,7 @@ enum chain_status stage_run_fanout(struct stage_run *run, const struct chain_ste
 				     .window_bytes = step->memory_bytes, .timeout_us = step->timeout_us,
 				     .text_bytes = chain_fanout_text_bytes(&f.texts), .recycled = true },
 			.isolation = step->isolation ? STAGE_ISOLATION_SVM : STAGE_ISOLATION_NONE,
-			.concurrency = (uint32_t)step->fanout.concurrency,
+			.config = &step->fanout, .kernels = f.set.count,
 		};
 		uint64_t begun = stage_clock_us();
 		status = stage_fanout_run(&fanout, &client, &machine, err);

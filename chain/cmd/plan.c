@@ -5,6 +5,7 @@
 
 #include "chain/plan_json.h"
 #include "chain/step.h"
+#include "plan_fanout.h"
 #include "run_input.h"
 
 #include <stdlib.h>
@@ -234,8 +235,8 @@ static json_t *modules_json(const struct chain_prepared *prepared)
 	return list;
 }
 
-static enum chain_status step_json(const struct chain_step *step, const struct chain_prepared *prepared, json_t *into,
-				   struct chain_error *err)
+static enum chain_status step_json(const struct chain_step *step, const struct chain_prepared *prepared, const json_t *fanout,
+				   json_t *into, struct chain_error *err)
 {
 	json_t *plan = NULL;
 	char hex[CHAIN_SHA256_HEX + 1];
@@ -245,12 +246,12 @@ static enum chain_status step_json(const struct chain_step *step, const struct c
 		if (status)
 			return status;
 	}
-	json_t *doc = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:o?, s:o, s:O, s:o?, s:O?}", "name", step->name, "kind",
+	json_t *doc = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:o?, s:o, s:O, s:o?, s:O?, s:O?}", "name", step->name, "kind",
 				step->kind == CHAIN_STEP_CALL ? "call" : "boot", "source", step->source, "kernel",
 				chain_kernel_kind_name(prepared->kind), "sha256", hex, "bytes",
 				(json_int_t)prepared->kernel.blob.bytes_count, "args", prepared->args, "expect",
 				chain_step_expect_json(step), "modules", modules_json(prepared), "handoff", prepared->handoff, "plan", plan,
-				"when", step->when);
+				"when", step->when, "fanout", fanout);
 	if (!doc || json_array_append_new(into, doc))
 		return chain_fail(err, CHAIN_E_NO_MEMORY, step->name, NULL, 0, 0, 0, 0);
 	return CHAIN_OK;
@@ -266,7 +267,7 @@ static void print_indented(const char *text)
 }
 
 static enum chain_status step_print(const struct plan_run *run, const struct chain_step *step, const struct chain_prepared *prepared,
-				    struct chain_error *err)
+				    const json_t *fanout, struct chain_error *err)
 {
 	char size[CMD_SIZE_BYTES];
 	bool call = step->kind == CHAIN_STEP_CALL;
@@ -284,6 +285,7 @@ static enum chain_status step_print(const struct plan_run *run, const struct cha
 	if (call)
 		printf("  window   %s, at most %.3f s, %llu retries\n", cmd_size_text(step->memory_bytes, size), (double)step->timeout_us / 1e6,
 		       (unsigned long long)step->retries);
+	plan_fanout_print(fanout);
 	if (!call) {
 		char *table;
 		enum chain_status status = chain_plan_format(&prepared->plan, &table, err);
@@ -310,8 +312,12 @@ static enum chain_status one_step(struct plan_run *run, const struct chain_step 
 		return status;
 	if (run->options.masked)
 		status = chain_handoff_mask(prepared.handoff, &run->config, err);
+	json_t *fanout = NULL;
 	if (!status)
-		status = run->options.json ? step_json(step, &prepared, into, err) : step_print(run, step, &prepared, err);
+		status = plan_fanout(step, run->sources.image, &run->bootinfo, &fanout, err);
+	if (!status)
+		status = run->options.json ? step_json(step, &prepared, fanout, into, err) : step_print(run, step, &prepared, fanout, err);
+	json_decref(fanout);
 	chain_prepared_free(&prepared);
 	return status;
 }

@@ -246,11 +246,55 @@ static void test_required(void **state)
 	}
 }
 
+/* A machine with `mib` of memory above the first MiB and `cpus` processors; the image has its first 4 MiB. */
+static enum chain_status lay_out(const char *fanout, size_t count, uint64_t mib, uint32_t cpus, uint32_t *workers, struct chain_error *err)
+{
+	struct case_image c;
+	struct chain_fanout_layout layout;
+	struct chain_mem_entry memory[] = { { { 0x100000, (mib + 1) << 20 }, CHAIN_MEM_AVAILABLE }, { { (mib + 1) << 20, (mib + 2) << 20 }, CHAIN_MEM_RESERVED } };
+	struct chain_boot_module module = { .range = { 5 << 20, 6 << 20 } };
+	struct chain_bootinfo machine = { .mem = memory, .mem_count = 2, .image = { 1 << 20, 5 << 20 }, .cpus = cpus, .modules = &module,
+					  .module_count = 1 };
+	open_case(&c, fanout, "");
+	c.config.steps[0].memory_bytes = 4 << 20;
+	enum chain_status status = chain_fanout_lay_out(&c.config.steps[0], count, &machine, 1 << 20, &layout, err);
+	*workers = layout.workers;
+	for (uint32_t i = 0; i < layout.workers; i++) {
+		assert_int_equal(chain_range_bytes(layout.windows[i]), 4 << 20);
+		assert_true(layout.windows[i].base >= 6 << 20 && layout.windows[i].end <= (mib + 1) << 20);
+		for (uint32_t j = 0; j < i; j++)
+			assert_false(chain_range_overlaps(layout.windows[i], layout.windows[j]));
+	}
+	chain_fanout_layout_free(&layout);
+	close_case(&c);
+	return status;
+}
+
+static void test_layout(void **state)
+{
+	struct chain_error err = { 0 };
+	uint32_t workers;
+	(void)state;
+	static const struct { const char *fanout; size_t count; uint64_t mib; uint32_t cpus, wanted; } fits[] = {
+		{ "{\"count\":9}", 9, 64, 1, 1 }, { "{\"count\":9}", 9, 64, 8, 7 }, { "{\"count\":3}", 3, 64, 8, 3 },
+		{ "{\"count\":9,\"concurrency\":2}", 9, 64, 8, 2 }, { "{\"count\":9}", 9, 10, 8, 1 }, { "{\"count\":99}", 99, 64, 99, 14 },
+	};
+	for (size_t i = 0; i < sizeof(fits) / sizeof(fits[0]); i++) {
+		assert_int_equal(lay_out(fits[i].fanout, fits[i].count, fits[i].mib, fits[i].cpus, &workers, &err), CHAIN_OK);
+		assert_int_equal(workers, fits[i].wanted);
+	}
+	assert_int_equal(lay_out("{\"count\":9,\"concurrency\":3}", 9, 16, 8, &workers, &err), CHAIN_E_NO_SPACE);
+	assert_non_null(strstr(err.subject, "window 3 of 3"));
+	assert_int_equal(err.number[3], 2 << 20); /* missing: 16 MiB less image and module, heap, two windows leave 2 */
+	err = (struct chain_error){ 0 };
+	assert_int_equal(lay_out("{\"count\":1}", 1, 6, 1, &workers, &err), CHAIN_E_NO_SPACE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_kinds), cmocka_unit_test(test_refused), cmocka_unit_test(test_damaged), cmocka_unit_test(test_slices),
-		cmocka_unit_test(test_texts), cmocka_unit_test(test_args_differ), cmocka_unit_test(test_required),
+		cmocka_unit_test(test_texts), cmocka_unit_test(test_args_differ), cmocka_unit_test(test_required), cmocka_unit_test(test_layout),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

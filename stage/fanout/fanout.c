@@ -84,7 +84,7 @@ static enum chain_status make_workers(struct fanout *f, uint32_t wanted, struct 
 	for (uint32_t i = 0; i < wanted; i++) {
 		struct chain_error why = { 0 };
 		enum chain_status status = make_worker(f, f->own ? 0 : i + 1, &f->workers[i], &why);
-		if (status && (!i || f->order->concurrency)) {
+		if (status && (!i || f->order->config->concurrency)) {
 			*err = why;
 			return status;
 		}
@@ -333,12 +333,6 @@ static const struct worker_way *const ways[] = {
 	[STAGE_ISOLATION_SVM] = &worker_svm,
 };
 
-static uint32_t worker_count(const struct stage_fanout *order, uint32_t processors)
-{
-	uint32_t others = processors > 1 ? processors - 1 : 1;
-	return order->concurrency && order->concurrency < others ? order->concurrency : others;
-}
-
 enum chain_status stage_fanout_run(const struct stage_fanout *order, const struct stage_fanout_client *client,
 				   struct stage_fanout_machine *out, struct chain_error *err)
 {
@@ -355,7 +349,7 @@ enum chain_status stage_fanout_run(const struct stage_fanout *order, const struc
 	f.request.fs_table = f.fs_table.root_entry;
 	status = f.way->open ? f.way->open(&f.request, &f.shared, err) : CHAIN_OK;
 	if (!status)
-		status = make_workers(&f, worker_count(order, out->processors), err);
+		status = make_workers(&f, chain_fanout_workers(order->config, order->kernels, out->processors), err);
 	if (!status) {
 		out->workers = f.count;
 		out->window_bytes = chain_range_bytes(f.workers[0]->window);

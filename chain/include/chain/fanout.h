@@ -7,6 +7,7 @@
 #ifndef CHAIN_FANOUT_H
 #define CHAIN_FANOUT_H
 
+#include "chain/bootinfo.h"
 #include "chain/config.h"
 #include "chain/image.h"
 
@@ -47,6 +48,21 @@ size_t chain_fanout_text_bytes(const struct chain_fanout_texts *texts);
 
 /* Whether `args` names {{self.index}}, {{self.count}}, {{self.attempt}} or {{self.input…}}. */
 bool chain_fanout_args_differ(const char *args);
+
+/* The windows that `count` kernels of the step get on this machine, as many as run at once, laid out as the stage does when nothing but the image,
+ * its modules and `heap_bytes` of its own are in memory. Where the step says how many run at once, all must fit, else one; CHAIN_E_NO_SPACE
+ * names the window and says how much is missing. */
+struct chain_fanout_layout {
+	uint32_t processors, workers;  /* of the machine; that get a window */
+	struct chain_range *windows;   /* owned: one for each worker */
+	uint64_t window_bytes;
+};
+enum chain_status chain_fanout_lay_out(const struct chain_step *step, size_t count, const struct chain_bootinfo *machine, uint64_t heap_bytes,
+				       struct chain_fanout_layout *out, struct chain_error *err) CHAIN_MUST_CHECK;
+void chain_fanout_layout_free(struct chain_fanout_layout *layout);
+
+/* How many windows there are to be: a worker on each processor but the first, no more than kernels, no more than the step says. */
+uint32_t chain_fanout_workers(const struct chain_config_fanout *fanout, size_t count, uint32_t processors);
 
 /* How many of `count` kernels must end well for the step to be a success. */
 size_t chain_fanout_required(const struct chain_config_fanout *fanout, size_t count);

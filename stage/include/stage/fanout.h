@@ -3,10 +3,11 @@
 
 /* Owns: many calls of one native kernel side by side: a worker on each processor but the first, with a window of its own that is used again
  * and again, fed from a queue; on a machine with one processor, one after another on that one.
- * Must not know: pipelines, JSON, what the kernels compute. */
+ * Must not know: steps, JSON, what the kernels compute. */
 #ifndef STAGE_FANOUT_H
 #define STAGE_FANOUT_H
 
+#include "chain/fanout.h"
 #include "stage/call.h"
 
 /* What one turn gets, besides what all have in common. Texts are copied. */
@@ -39,7 +40,8 @@ struct stage_fanout_client {
 struct stage_fanout {
 	struct stage_call_request request; /* its handoff, args and index are not used; text_bytes bounds those of all tasks */
 	enum stage_isolation { STAGE_ISOLATION_NONE, STAGE_ISOLATION_SVM } isolation;
-	uint32_t concurrency;              /* workers at most; 0: as many as there are processors for */
+	const struct chain_config_fanout *config; /* how many at once, at most */
+	size_t kernels;                    /* in all; there are no more workers */
 };
 
 /* What it was carried out with. */

@@ -1,0 +1,49 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+#include "plan_fanout.h"
+
+#include "chain/fanout.h"
+
+#include <inttypes.h>
+
+enum { HEAP_BYTES = 2 * 1024 * 1024 }; /* about what a stage has taken by then */
+
+enum chain_status plan_fanout(const struct chain_step *step, const struct chain_image *image, const struct chain_bootinfo *machine,
+			      json_t **out, struct chain_error *err)
+{
+	struct chain_fanout_set set;
+	struct chain_fanout_layout layout;
+	*out = NULL;
+	if (step->fanout.kind == CHAIN_FANOUT_NONE)
+		return CHAIN_OK;
+	enum chain_status status = chain_fanout_expand(step, image, &set, err);
+	if (status)
+		return status;
+	status = chain_fanout_lay_out(step, set.count, machine, HEAP_BYTES, &layout, err);
+	if (!status) {
+		json_t *inputs = json_array();
+		for (size_t i = 0; set.inputs && i < set.count; i++)
+			json_array_append_new(inputs, json_loads(set.inputs[i], JSON_DECODE_ANY, NULL));
+		*out = json_pack("{s:I, s:I, s:I, s:I, s:I, s:o}", "kernels", (json_int_t)set.count, "required",
+				 (json_int_t)chain_fanout_required(&step->fanout, set.count), "processors", (json_int_t)layout.processors,
+				 "at_once", (json_int_t)layout.workers, "window_bytes", (json_int_t)layout.window_bytes, "inputs", inputs);
+		if (!*out)
+			status = chain_fail(err, CHAIN_E_NO_MEMORY, step->name, NULL, 0, 0, 0, 0);
+		chain_fanout_layout_free(&layout);
+	}
+	chain_fanout_set_free(&set);
+	return status;
+}
+
+void plan_fanout_print(const json_t *fanout)
+{
+	json_int_t at_once = json_integer_value(json_object_get(fanout, "at_once"));
+	char size[CMD_SIZE_BYTES];
+	if (!fanout)
+		return;
+	printf("  fanout   %" JSON_INTEGER_FORMAT " kernels, %" JSON_INTEGER_FORMAT " at once in windows of %s in all; %" JSON_INTEGER_FORMAT " must end well\n",
+	       json_integer_value(json_object_get(fanout, "kernels")), at_once,
+	       cmd_size_text((uint64_t)(at_once * json_integer_value(json_object_get(fanout, "window_bytes"))), size),
+	       json_integer_value(json_object_get(fanout, "required")));
+}

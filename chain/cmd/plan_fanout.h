@@ -1,0 +1,21 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Owns: what `kchain plan` says of a fan-out: its kernels, and whether their windows fit the machine.
+ * Must not know: the rest of the plan. */
+#ifndef KCHAIN_PLAN_FANOUT_H
+#define KCHAIN_PLAN_FANOUT_H
+
+#include "cmd.h"
+
+#include "chain/bootinfo.h"
+#include "chain/config.h"
+#include "chain/image.h"
+
+/* {"kernels", "required", "processors", "at_once", "window_bytes", "inputs"}; new, null for a step without a fan-out. Errors are those of
+ * chain_fanout_expand and chain_fanout_lay_out. */
+enum chain_status plan_fanout(const struct chain_step *step, const struct chain_image *image, const struct chain_bootinfo *machine,
+			      json_t **out, struct chain_error *err) CHAIN_MUST_CHECK;
+void plan_fanout_print(const json_t *fanout);
+
+#endif

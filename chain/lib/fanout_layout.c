@@ -1,0 +1,80 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Whether a fan-out fits a machine. */
+
+#include "chain/fanout.h"
+#include "chain/range.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { PAGE = 4096, LOW_END = 0x100000 };
+
+uint32_t chain_fanout_workers(const struct chain_config_fanout *fanout, size_t count, uint32_t processors)
+{
+	uint64_t workers = processors > 1 ? processors - 1 : 1;
+	if (fanout->concurrency && fanout->concurrency < workers)
+		workers = fanout->concurrency;
+	return (uint32_t)(count < workers ? count : workers);
+}
+
+static enum chain_status place(struct chain_claims *claims, const struct chain_bootinfo *machine, uint64_t bytes, const char *subject,
+			       struct chain_range *out, struct chain_error *err)
+{
+	struct chain_find want = { .bytes = bytes, .align = PAGE, .within = { LOW_END, (uint64_t)1 << 32 }, .top_down = true };
+	uint64_t base;
+	enum chain_status status = chain_claims_find(claims, NULL, machine->mem, machine->mem_count, &want, subject, &base, err);
+	*out = (struct chain_range){ base, base + bytes };
+	return status ? status : chain_claims_add(claims, *out, CHAIN_OWNER_WINDOW, 0, err);
+}
+
+static enum chain_status take_what_is_there(struct chain_claims *claims, const struct chain_bootinfo *machine, uint64_t heap_bytes,
+					    struct chain_error *err)
+{
+	struct chain_range heap;
+	enum chain_status status = chain_claims_add(claims, machine->image, CHAIN_OWNER_STAGE, 0, err);
+	for (size_t i = 0; !status && i < machine->module_count; i++)
+		if (!chain_claims_overlap(claims, machine->modules[i].range))
+			status = chain_claims_add(claims, machine->modules[i].range, CHAIN_OWNER_BOOT_MODULE, (uint32_t)i, err);
+	return status || !heap_bytes ? status : place(claims, machine, heap_bytes, "heap", &heap, err);
+}
+
+enum chain_status chain_fanout_lay_out(const struct chain_step *step, size_t count, const struct chain_bootinfo *machine, uint64_t heap_bytes,
+				       struct chain_fanout_layout *out, struct chain_error *err)
+{
+	uint32_t workers = chain_fanout_workers(&step->fanout, count, machine->cpus);
+	size_t capacity = workers + machine->module_count + 2;
+	struct chain_claim *storage = calloc(capacity, sizeof(*storage));
+	struct chain_claims claims;
+	char subject[CHAIN_SUBJECT_BYTES];
+	*out = (struct chain_fanout_layout){ .processors = machine->cpus, .windows = calloc(workers, sizeof(*out->windows)),
+					     .window_bytes = (step->memory_bytes + PAGE - 1) & ~(uint64_t)(PAGE - 1) };
+	enum chain_status status = storage && out->windows ? CHAIN_OK :
+		chain_fail(err, CHAIN_E_NO_MEMORY, step->name, NULL, capacity * sizeof(*storage), 0, 0, 0);
+	chain_claims_init(&claims, storage, capacity);
+	if (!status)
+		status = take_what_is_there(&claims, machine, heap_bytes, err);
+	for (; !status && out->workers < workers; out->workers++) {
+		struct chain_error why = { 0 };
+		snprintf(subject, sizeof(subject), "%.60s, window %u of %u", step->name, out->workers + 1, workers);
+		enum chain_status full = place(&claims, machine, out->window_bytes, subject, &out->windows[out->workers], &why);
+		if (full && out->workers && !step->fanout.concurrency)
+			break; /* fewer at once then */
+		if (full) {
+			*err = why;
+			status = full;
+			break;
+		}
+	}
+	free(storage);
+	if (status)
+		chain_fanout_layout_free(out);
+	return status;
+}
+
+void chain_fanout_layout_free(struct chain_fanout_layout *layout)
+{
+	free(layout->windows);
+	*layout = (struct chain_fanout_layout){ 0 };
+}
