@@ -304,6 +304,17 @@ static enum chain_status step_print(const struct plan_run *run, const struct cha
 	return CHAIN_OK;
 }
 
+/* In a copy: the handoff shares parts with those of the steps to come. */
+static enum chain_status mask_own(const struct plan_run *run, struct chain_prepared *prepared, struct chain_error *err)
+{
+	json_t *own = json_deep_copy(prepared->handoff);
+	if (!own)
+		return chain_fail(err, CHAIN_E_NO_MEMORY, "handoff", NULL, 0, 0, 0, 0);
+	json_decref(prepared->handoff);
+	prepared->handoff = own;
+	return chain_handoff_mask(own, &run->config, err);
+}
+
 static enum chain_status one_step(struct plan_run *run, const struct chain_step *step, json_t *into, struct chain_error *err)
 {
 	struct chain_prepared prepared;
@@ -311,7 +322,7 @@ static enum chain_status one_step(struct plan_run *run, const struct chain_step 
 	if (status)
 		return status;
 	if (run->options.masked)
-		status = chain_handoff_mask(prepared.handoff, &run->config, err);
+		status = mask_own(run, &prepared, err);
 	json_t *fanout = NULL;
 	if (!status)
 		status = plan_fanout(step, run->sources.image, &run->bootinfo, &fanout, err);
