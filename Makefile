@@ -176,7 +176,7 @@ help:
 	'make unit         unit tests only;  make qemu-check, docs-check, style-check: the others' \
 	'make fuzz         fuzz what parses hostile bytes: all targets in turn, or FUZZ=NAME; FUZZ_SECONDS=60 each' \
 	'make fuzz-check   the corpora and a few thousand mutations of each; fuzz-merge, fuzz-cover: grow and measure them' \
-	'make bench        figures beside those of GRUB, iPXE and others (bench/README.md);  make bench BENCH=boot: one of them' \
+	'make bench        figures beside those of GRUB, iPXE and others (bench/README.md);  make bench BENCH="boot call": some of them' \
 	'make images       bake every pipeline of configs/ into build/images/' \
 	'make sdk          what an outsider needs to build a native kernel, in build/sdk/' \
 	'make deps         only install and fetch what the other goals need' \

@@ -25,6 +25,9 @@ BENCHMARKS = (
     ("boot", "instructions from entry to a booted child, beside other loaders"),
     ("call", "instructions of a call, and the size of a native kernel"),
     ("dhcp", "from entry to an address, beside iPXE"),
+    ("size", "what the stage adds to an image, and the memory it needs"),
+    ("bake", "wall time and memory of bake, beside cp, mkfs.erofs and grub-mkrescue"),
+    ("chain", "the cost of each of a thousand links"),
 )
 
 

@@ -18,6 +18,6 @@ $(B)/bench/child.o: bench/child.S
 	$(call say,AS,$@)
 	$(Q)$(CC) -m32 -c -o $@ $<
 
-bench: all $(B)/bench/child.o $(BENCH_KERNELS)
+bench: all $(B)/bench/child.o $(BENCH_KERNELS) $(B)/images/11-count.elf
 	$(Q)bench/bench.py $(BENCH)
 .PHONY: bench

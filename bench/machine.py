@@ -35,14 +35,14 @@ class Counted:
         return ticks if isinstance(ticks, int) else int(ticks, 16)
 
 
-def count(*args, memory="256M", icount=True):
+def count(*args, memory="256M", icount=True, hang_after_s=HANG_AFTER_S):
     """Boots with these QEMU arguments to the end; a serial port, the debug port and the exit port are the only devices.
 
     Without icount the ticks are those of the emulated clock: time, not instructions.
     """
     started = time.monotonic()
     with kt.Machine(kt.qemu_argv("pc", memory, *(ICOUNT if icount else ICOUNT[2:]), *args)) as machine:
-        status = machine.wait_for_end(HANG_AFTER_S)
+        status = machine.wait_for_end(hang_after_s)
         kt.check(status == kt.OK, f"QEMU's exit status {status}, wanted {kt.OK}", machine.explain())
         return Counted(machine.records(), time.monotonic() - started, machine.console())
 
