@@ -98,7 +98,7 @@ def lines(title, subtitle, x_label, y_label, series, log_x=False, log_y=False, s
     y_axis = Axis([p[1] for p in points], HEIGHT - BOTTOM, TOP, log_y, show_y)
     if x_ticks:
         x_axis.low, x_axis.high, x_axis.ticks = min(x_ticks), max(x_ticks), x_ticks
-    parts = frame(title, subtitle, x_label, y_label, y_axis, list(series))
+    parts = frame(title, subtitle, x_label, y_label, y_axis, list(series) if len(series) > 1 else [])
     for tick in x_axis.ticks:
         x = x_axis.at(tick)
         parts += [rule(x, HEIGHT - BOTTOM, x, HEIGHT - BOTTOM + 5, INK), text(x, HEIGHT - BOTTOM + 19, show_x(tick), size=11)]
