@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`kchain bake` beside cp, mkfs.erofs and grub-mkrescue on the same trees: wall time, interleaved, and peak memory.
 
-The inputs are in the page cache before the first run; each run writes a new file on the same file system, and what a run left
-unwritten is written out before the next one starts.
+The inputs are in the page cache before the first run; each run writes a new file on the same file system, and
+what a run left unwritten is written out before the next one starts.
 """
 import os
 import random
@@ -74,9 +74,14 @@ def small_files(out, folder):
     tree = small_tree(folder)
     pipeline, image = pipeline_of(folder, {"/tree": tree}), os.path.join(folder, "image.elf")
     erofs, iso = os.path.join(folder, "tree.erofs"), os.path.join(folder, "tree.iso")
-    contestants = {"kchain bake": (bake_argv(pipeline, image), image), "mkfs.erofs": (["mkfs.erofs", "--quiet", erofs, tree], erofs)}
+    contestants = {
+        "kchain bake": (bake_argv(pipeline, image), image),
+        "mkfs.erofs": (["mkfs.erofs", "--quiet", erofs, tree], erofs),
+    }
     seconds = in_turns(contestants, 9)
-    seconds["grub-mkrescue"] = in_turns({"iso": (["grub-mkrescue", "-d", "/usr/lib/grub/i386-pc", "-o", iso, tree], iso)}, 3)["iso"]
+    seconds["grub-mkrescue"] = in_turns(
+        {"iso": (["grub-mkrescue", "-d", "/usr/lib/grub/i386-pc", "-o", iso, tree], iso)}, 3
+    )["iso"]
     for name, several in seconds.items():
         out.times(f"{FILES:,} small files by {name}", several, *([0.1] if name == "kchain bake" else []))
     return [[f"{name}, {FILES} files", n, s] for name, several in seconds.items() for n, s in enumerate(several)]
@@ -100,13 +105,20 @@ def one_gib(out, folder):
         large = large_file(tree, size)
         pipeline = pipeline_of(folder, {"/large": large})
         peaks[size] = peak_kib(bake_argv(pipeline, image))
-    contestants = {"cp": (["cp", large, copy], copy), "kchain bake": (bake_argv(pipeline, image), image),
-                   "mkfs.erofs": (["mkfs.erofs", "--quiet", erofs, tree], erofs)}
+    contestants = {
+        "cp": (["cp", large, copy], copy),
+        "kchain bake": (bake_argv(pipeline, image), image),
+        "mkfs.erofs": (["mkfs.erofs", "--quiet", erofs, tree], erofs),
+    }
     seconds = in_turns(contestants, 5)
     for name in ("kchain bake", "cp", "mkfs.erofs"):
         out.times(f"1 GiB by {name}", seconds[name])
-    out.figure("1 GiB: kchain bake over cp (medians)", statistics.median(seconds["kchain bake"]) / statistics.median(seconds["cp"]),
-               "times", 1.1)
+    out.figure(
+        "1 GiB: kchain bake over cp (medians)",
+        statistics.median(seconds["kchain bake"]) / statistics.median(seconds["cp"]),
+        "times",
+        1.1,
+    )
     out.figure("peak memory, image of 16 MiB", peaks[16 * MIB] / KIB, "MiB")
     out.figure("peak memory, image of 1 GiB", peaks[LARGE_BYTES] / KIB, "MiB")
     out.figure("peak memory, 1 GiB over 16 MiB", peaks[LARGE_BYTES] / peaks[16 * MIB], "times", 1.1)
@@ -121,7 +133,9 @@ def variants(out, folder):
     os.makedirs(images)
     paths = []
     for number in range(VARIANTS):
-        value = kt.pipeline([{"name": "tick", "call": "fs:/tick"}], {"/tick": KERNEL, "/data": data}, state={"run": number})
+        value = kt.pipeline(
+            [{"name": "tick", "call": "fs:/tick"}], {"/tick": KERNEL, "/data": data}, state={"run": number}
+        )
         paths.append(kt.write_json(os.path.join(inputs, f"v{number:04}.json"), value))
     started = time.monotonic()
     for path in paths[:SINGLE]:
@@ -132,9 +146,18 @@ def variants(out, folder):
     done = kt.kchain("bake", *paths, "-o", images + "/", hang_after_s=300)
     seconds = time.monotonic() - started
     kt.check(done.exit == 0 and len(os.listdir(images)) == VARIANTS + 1, "bake failed", done)
-    out.figure(f"{VARIANTS:,} variants of one image, baked in one run", VARIANTS / seconds * 60, "images/minute", VARIANTS, ">=")
+    out.figure(
+        f"{VARIANTS:,} variants of one image, baked in one run",
+        VARIANTS / seconds * 60,
+        "images/minute",
+        VARIANTS,
+        ">=",
+    )
     out.figure(f"the same by one run each ({SINGLE} of them)", single, "images/minute")
-    return [["kchain bake, 1000 variants in one run", 0, seconds], [f"kchain bake, {SINGLE} single runs", 0, SINGLE / single * 60]]
+    return [
+        ["kchain bake, 1000 variants in one run", 0, seconds],
+        [f"kchain bake, {SINGLE} single runs", 0, SINGLE / single * 60],
+    ]
 
 
 def run(out):
@@ -144,7 +167,19 @@ def run(out):
         rows = small_files(out, folder) + one_gib(out, folder) + variants(out, folder)
     out.table("seconds", COLUMNS, rows)
     median = {name: statistics.median(r[2] for r in rows if r[0] == name) for name, _, _ in rows}
-    groups = [(group, [median.get(f"{name}, {key}") for name in ("kchain bake", "mkfs.erofs", "grub-mkrescue", "cp")])
-              for group, key in ((f"{FILES:,} small files", f"{FILES} files"), ("one file of 1 GiB", "1 GiB"))]
-    out.plot("seconds", plot.bars("Baking, beside others on the same tree", "median wall time; inputs in the page cache; kchain hashes every byte",
-                                  "", "seconds", groups, ["kchain bake", "mkfs.erofs", "grub-mkrescue", "cp"], log_y=True))
+    groups = [
+        (group, [median.get(f"{name}, {key}") for name in ("kchain bake", "mkfs.erofs", "grub-mkrescue", "cp")])
+        for group, key in ((f"{FILES:,} small files", f"{FILES} files"), ("one file of 1 GiB", "1 GiB"))
+    ]
+    out.plot(
+        "seconds",
+        plot.bars(
+            "Baking, beside others on the same tree",
+            "median wall time; inputs in the page cache; kchain hashes every byte",
+            "",
+            "seconds",
+            groups,
+            ["kchain bake", "mkfs.erofs", "grub-mkrescue", "cp"],
+            log_y=True,
+        ),
+    )

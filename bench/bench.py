@@ -5,8 +5,8 @@
 
 Usage: bench/bench.py [NAME]...
 
-Raw figures and plots go to build/bench/. A figure that misses its aim is shown, and is no failure; a benchmark that cannot
-be run is.
+Raw figures and plots go to build/bench/. A figure that misses its aim is shown, and is no failure; a benchmark
+that cannot be run is.
 """
 import importlib
 import os
@@ -50,7 +50,9 @@ def main():
     wanted = sys.argv[1:]
     unknown = set(wanted) - {name for name, _ in BENCHMARKS}
     if unknown:
-        sys.exit(f"bench: no such benchmark: {', '.join(sorted(unknown))} (there are {', '.join(n for n, _ in BENCHMARKS)})")
+        sys.exit(
+            f"bench: no such benchmark: {', '.join(sorted(unknown))} (there are {', '.join(n for n, _ in BENCHMARKS)})"
+        )
     before, figures, failed = machine.load(), [], False
     for name, about in BENCHMARKS:
         if not wanted or name in wanted:
@@ -59,8 +61,14 @@ def main():
     facts = machine.surroundings() + [("load average", f"{before:.2f} before, {machine.load():.2f} after")]
     lines = [f"{name + ':':14}{value}" for name, value in facts] + [""] + report.summary(figures)
     print("\n".join(lines))
-    report.write_csv(f"{FOLDER}/summary.csv", ["benchmark", "what", "value", "unit", "aim", "verdict"],
-                     [[f.benchmark, f.what, f.value, f.unit, "" if f.aim is None else f"{f.sense} {f.aim}", f.verdict()] for f in figures])
+    report.write_csv(
+        f"{FOLDER}/summary.csv",
+        ["benchmark", "what", "value", "unit", "aim", "verdict"],
+        [
+            [f.benchmark, f.what, f.value, f.unit, "" if f.aim is None else f"{f.sense} {f.aim}", f.verdict()]
+            for f in figures
+        ],
+    )
     with open(f"{FOLDER}/summary.txt", "w", encoding="utf-8") as f:
         f.write("\n".join(lines) + "\n")
     return 1 if failed else 0

@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Instructions from the stage's entry to a booted child's entry, and from reset to the child's entry for everyone.
 
-The same child, in three sizes. Where it lies in the image already (`in place`), the stage only hashes it; where it has to be
-moved, it is hashed and moved. The splits are differences between such boots:
-hashed: (in place, largest) - (in place, smallest), per byte; moved: (moved, largest) - (in place, largest), per byte;
-fixed: (in place, smallest), less what hashing it took. The boot of the size between says how far that is from linear.
+The same child, in three sizes. Where it lies in the image already (`in place`), the stage only hashes it; where it
+has to be moved, it is hashed and moved. The splits are differences between such boots:
+hashed: (in place, largest) - (in place, smallest), per byte; moved: (moved, largest) - (in place, largest), per
+byte; fixed: (in place, smallest), less what hashing it took. The boot of the size between says how far that is from
+linear.
 """
 import child
 import kt
@@ -43,9 +44,13 @@ def make_in_place(size):
 
 def boots_of_size(size):
     kernel = child.make(kt.scratch("child"), size, ADDRESS)
-    return [("kchain, moved", size, ["-kernel", image_of(kernel)]), ("kchain, in place", size, ["-kernel", make_in_place(size)]),
-            ("GRUB ISO", size, ["-cdrom", kt.grub_iso(kernel)]), ("QEMU -kernel", size, ["-kernel", kernel]),
-            *([(IPXE, size, None)] if size <= IPXE_MOST else [])]
+    return [
+        ("kchain, moved", size, ["-kernel", image_of(kernel)]),
+        ("kchain, in place", size, ["-kernel", make_in_place(size)]),
+        ("GRUB ISO", size, ["-cdrom", kt.grub_iso(kernel)]),
+        ("QEMU -kernel", size, ["-kernel", kernel]),
+        *([(IPXE, size, None)] if size <= IPXE_MOST else []),
+    ]
 
 
 def ipxe_boot(size):
@@ -65,8 +70,16 @@ def row_of(boot):
     if not name.startswith("kchain"):
         return {"loader": name, "child_bytes": size, "from_reset": at}
     entered, last = done.ticks("entered"), done.first("boot")
-    return {"loader": name, "child_bytes": size, "from_reset": at, "from_entry": at - entered, "prepare": last["ticks"] - entered,
-            "commit": at - last["ticks"], "bytes_copied": last["bytes_copied"], "bytes_in_place": last["bytes_in_place"]}
+    return {
+        "loader": name,
+        "child_bytes": size,
+        "from_reset": at,
+        "from_entry": at - entered,
+        "prepare": last["ticks"] - entered,
+        "commit": at - last["ticks"],
+        "bytes_copied": last["bytes_copied"],
+        "bytes_in_place": last["bytes_in_place"],
+    }
 
 
 COLUMNS = ("loader", "child_bytes", "from_reset", "from_entry", "prepare", "commit", "bytes_copied", "bytes_in_place")
@@ -80,6 +93,7 @@ def run(out):
 
     def ours(name, size):
         return at[name, size]["from_entry"]
+
     small, middle, large = SIZES
     kt.check(at["kchain, in place", large]["bytes_in_place"] >= large, "the child that lies in place was moved")
     hashed = (ours("kchain, in place", large) - ours("kchain, in place", small)) / (large - small)
@@ -87,7 +101,9 @@ def run(out):
     fixed = round(ours("kchain, in place", small) - hashed * small)
     off = ours("kchain, moved", middle) - fixed - (hashed + moved) * middle
     out.figure("fixed, from the stage's entry to the child's", fixed, "instructions", 1_000_000)
-    out.figure("of it behind the boot record (quiesce, commit)", at["kchain, in place", small]["commit"], "instructions")
+    out.figure(
+        "of it behind the boot record (quiesce, commit)", at["kchain, in place", small]["commit"], "instructions"
+    )
     out.figure("hashed", hashed, "instructions/byte", 30)
     out.figure("moved", moved, "instructions/byte", 0.2)
     out.figure("1 MiB, moved: measured less fixed, hashed and moved", round(off), "instructions")
@@ -97,10 +113,30 @@ def run(out):
             out.figure(f"{plot.bytes_text(size)} by {name}, from reset", at[name, size]["from_reset"], "instructions")
     out.left_out(f"{plot.bytes_text(large)} by {IPXE}", "its network takes minutes under -icount")
     series = {name: [(size, at[name, size]["from_reset"]) for size in SIZES if (name, size) in at] for name in loaders}
-    out.plot("from-reset", plot.lines("From reset to the child's first instruction",
-                                      "QEMU -icount, pc, Multiboot 1; kchain checks the child's SHA-256, the others check nothing",
-                                      "size of the child", "instructions", series, log_x=True, log_y=True, show_x=plot.bytes_text,
-                                      x_ticks=SIZES))
+    out.plot(
+        "from-reset",
+        plot.lines(
+            "From reset to the child's first instruction",
+            "QEMU -icount, pc, Multiboot 1; kchain checks the child's SHA-256, the others check nothing",
+            "size of the child",
+            "instructions",
+            series,
+            log_x=True,
+            log_y=True,
+            show_x=plot.bytes_text,
+            x_ticks=SIZES,
+        ),
+    )
     split = [(plot.bytes_text(size), [fixed, hashed * size, moved * size]) for size in SIZES]
-    out.plot("split", plot.bars("From the stage's entry to the child's, by what it is for", "kchain; QEMU -icount -cpu max (AVX2, no SHA-NI)",
-                                "size of the child", "instructions", split, ["fixed", "hashed", "moved"], log_y=True))
+    out.plot(
+        "split",
+        plot.bars(
+            "From the stage's entry to the child's, by what it is for",
+            "kchain; QEMU -icount -cpu max (AVX2, no SHA-NI)",
+            "size of the child",
+            "instructions",
+            split,
+            ["fixed", "hashed", "moved"],
+            log_y=True,
+        ),
+    )

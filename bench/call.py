@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Instructions from a call step's beginning to its kernel's main, and what a native kernel weighs.
 
-The kernel (kernels/tick.c) returns the tick at which its main began; the `step` record has the tick at which the step did. The file is
-hashed in between. A second image holds the same kernel with bytes behind its end that nobody loads, so the two differ in
-hashing alone, which gives its price per byte.
+The kernel (kernels/tick.c) returns the tick at which its main began; the `step` record has the tick at which the
+step did. The file is hashed in between. A second image holds the same kernel with bytes behind its end that
+nobody loads, so the two differ in hashing alone, which gives its price per byte.
 """
 import os
 
@@ -22,8 +22,11 @@ def boot_of(kernel):
     done = machine.count("-kernel", kt.bake(kt.pipeline(steps, {"/tick": kernel})))
     began = [done.ticks("step", name=name) for name in CALLS]
     mains = [int(done.first("result", step=name)["result"]["main"], 16) for name in CALLS]
-    return [{"file_bytes": os.path.getsize(kernel), "call": name, "to_main": main - start, "to_next": after - start}
-            for name, start, main, after in zip(CALLS, began, mains, began[1:] + [None]) if after]
+    return [
+        {"file_bytes": os.path.getsize(kernel), "call": name, "to_main": main - start, "to_next": after - start}
+        for name, start, main, after in zip(CALLS, began, mains, began[1:] + [None])
+        if after
+    ]
 
 
 def run(out):
@@ -33,7 +36,9 @@ def run(out):
     first, second = rows
     hashed = (larger_rows[0]["to_main"] - first["to_main"]) / BEHIND_BYTES
     of_file = round(hashed * first["file_bytes"])
-    out.figure("call, to the kernel's main, without hashing its file", first["to_main"] - of_file, "instructions", 100_000, "<")
+    out.figure(
+        "call, to the kernel's main, without hashing its file", first["to_main"] - of_file, "instructions", 100_000, "<"
+    )
     out.figure(f"hashing its file of {first['file_bytes']:,} bytes", of_file, "instructions")
     out.figure("the same kernel's second call to main, all of it", second["to_main"], "instructions")
     out.figure("a whole call, from one step to the next, all of it", second["to_next"], "instructions")

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The kernel that all loaders start: raw Multiboot 1 with address fields, of exactly the wanted size and address.
 
-Its code (child.S) reports the tick of its entry. Behind it come random bytes, so that nothing can be compressed or left out.
+Its code (child.S) reports the tick of its entry. Behind it come random bytes, so that nothing can be compressed
+or left out.
 """
 import random
 
@@ -15,8 +16,19 @@ PIECE_BYTES = 1 << 20
 def make(path, size_bytes, address):
     """Writes the child that is to lie at the physical `address`; returns the path."""
     linked = kt.scratch("child.elf")
-    for argv in (["ld", "-m", "elf_i386", f"-Ttext={address:#x}", f"--defsym=CHILD_END={address + size_bytes}", "-o", linked, OBJECT],
-                 ["objcopy", "-O", "binary", "-j", ".text", linked, path]):
+    for argv in (
+        [
+            "ld",
+            "-m",
+            "elf_i386",
+            f"-Ttext={address:#x}",
+            f"--defsym=CHILD_END={address + size_bytes}",
+            "-o",
+            linked,
+            OBJECT,
+        ],
+        ["objcopy", "-O", "binary", "-j", ".text", linked, path],
+    ):
         done = kt.command(argv)
         kt.check(done.exit == 0, "the child cannot be linked", done)
     filler = random.Random(size_bytes)

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """From the stage's entry to an address that can be used, beside iPXE, on the same virtio-net card and user network.
 
-The stage is through when its first step begins. iPXE is through when it enters a child of 1 KiB that it has loaded by HTTP; the same
-with an address that was written into its script says what of it is DHCP.
+The stage is through when its first step begins. iPXE is through when it enters a child of 1 KiB that it has
+loaded by HTTP; the same with an address that was written into its script says what of it is DHCP.
 """
 import child
 import kt
@@ -38,16 +38,31 @@ def run(out):
 
 
 def counted(out, url):
-    boots = [("iPXE dhcp", theirs, peers.ipxe("dhcp", url)), ("iPXE static", theirs, peers.ipxe(peers.STATIC, url)),
-             ("kchain dhcp", ours, ["-kernel", image_of(True), *NET]), ("kchain no net", ours, ["-kernel", image_of(False), *NET])]
+    boots = [
+        ("iPXE dhcp", theirs, peers.ipxe("dhcp", url)),
+        ("iPXE static", theirs, peers.ipxe(peers.STATIC, url)),
+        ("kchain dhcp", ours, ["-kernel", image_of(True), *NET]),
+        ("kchain no net", ours, ["-kernel", image_of(False), *NET]),
+    ]
     rows = {name: row for (name, _, _), row in zip(boots, kt.in_parallel(lambda b: b[1](b[2], True), boots))}
-    out.table("instructions", ("loader", "from_reset", "from_entry"), [[n, r["from_reset"], r.get("from_entry", "")] for n, r in rows.items()])
+    out.table(
+        "instructions",
+        ("loader", "from_reset", "from_entry"),
+        [[n, r["from_reset"], r.get("from_entry", "")] for n, r in rows.items()],
+    )
     out.figure("kchain, from the stage's entry to an address", rows["kchain dhcp"]["from_entry"], "instructions")
-    out.figure("of it DHCP and the card (less a pipeline without)", rows["kchain dhcp"]["from_entry"] - rows["kchain no net"]["from_entry"],
-               "instructions")
+    out.figure(
+        "of it DHCP and the card (less a pipeline without)",
+        rows["kchain dhcp"]["from_entry"] - rows["kchain no net"]["from_entry"],
+        "instructions",
+    )
     out.figure("kchain, from reset to an address", rows["kchain dhcp"]["from_reset"], "instructions")
     out.figure("iPXE, from reset to a child of 1 KiB", rows["iPXE dhcp"]["from_reset"], "instructions")
-    out.figure("of it DHCP (less a written address)", rows["iPXE dhcp"]["from_reset"] - rows["iPXE static"]["from_reset"], "instructions")
+    out.figure(
+        "of it DHCP (less a written address)",
+        rows["iPXE dhcp"]["from_reset"] - rows["iPXE static"]["from_reset"],
+        "instructions",
+    )
 
 
 def timed(out, url):

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Boots whose time is counted in instructions, and what the figures were measured with.
 
-Under `-icount shift=0,sleep=off` the emulated processor's TSC counts the instructions since reset, so that two ticks are as far
-apart as the instructions between them, whatever else the host does; such boots may run side by side.
+Under `-icount shift=0,sleep=off` the emulated processor's TSC counts the instructions since reset, so that two
+ticks are as far apart as the instructions between them, whatever else the host does; such boots may run side by
+side.
 """
 import os
 import platform

@@ -28,7 +28,7 @@ class Axis:
     def powers(self, low, high):
         first, last = math.floor(math.log(low, self.base) + 1e-9), math.ceil(math.log(high, self.base) - 1e-9)
         every = max(1, round((last - first) / 8))
-        return [self.base ** e for e in range(first, max(last, first + 1) + 1, every)]
+        return [self.base**e for e in range(first, max(last, first + 1) + 1, every)]
 
     @staticmethod
     def steps(low, high):
@@ -38,8 +38,11 @@ class Axis:
         return [low + i * step for i in range(math.ceil((high - low) / step - 1e-9) + 1)]
 
     def at(self, value):
-        part = (math.log(value / self.low) / math.log(self.high / self.low) if self.log
-                else (value - self.low) / (self.high - self.low))
+        part = (
+            math.log(value / self.low) / math.log(self.high / self.low)
+            if self.log
+            else (value - self.low) / (self.high - self.low)
+        )
         return self.first_px + part * (self.last_px - self.first_px)
 
 
@@ -59,8 +62,10 @@ def bytes_text(value):
 
 
 def text(x, y, words, anchor="middle", size=12, colour=INK, more=""):
-    return (f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}" fill="{colour}" {FONT}{more}>'
-            f"{html.escape(words)}</text>")
+    return (
+        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}" fill="{colour}" {FONT}{more}>'
+        f"{html.escape(words)}</text>"
+    )
 
 
 def rule(x1, y1, x2, y2, colour=PALE, width=1):
@@ -70,18 +75,23 @@ def rule(x1, y1, x2, y2, colour=PALE, width=1):
 def frame(title, subtitle, x_label, y_label, y_axis, names):
     """Everything but the data and the x axis's ticks."""
     middle = (TOP + HEIGHT - BOTTOM) / 2
-    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}">',
-             f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>',
-             text(LEFT, 26, title, "start", 16, more=' font-weight="bold"'), text(LEFT, 45, subtitle, "start", 12, "#5c6670"),
-             text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 14, x_label),
-             text(20, middle, y_label, more=f' transform="rotate(-90 20 {middle:.1f})"')]
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}">',
+        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>',
+        text(LEFT, 26, title, "start", 16, more=' font-weight="bold"'),
+        text(LEFT, 45, subtitle, "start", 12, "#5c6670"),
+        text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 14, x_label),
+        text(20, middle, y_label, more=f' transform="rotate(-90 20 {middle:.1f})"'),
+    ]
     for tick in y_axis.ticks:
         y = y_axis.at(tick)
         parts += [rule(LEFT, y, WIDTH - RIGHT, y), text(LEFT - 8, y + 4, y_axis.show(tick), "end", 11)]
     x = LEFT
     for index, name in enumerate(names):
-        parts += [f'<rect x="{x:.1f}" y="{TOP - 21}" width="11" height="11" fill="{COLOURS[index % len(COLOURS)]}"/>',
-                  text(x + 16, TOP - 11, name, "start", 12)]
+        parts += [
+            f'<rect x="{x:.1f}" y="{TOP - 21}" width="11" height="11" fill="{COLOURS[index % len(COLOURS)]}"/>',
+            text(x + 16, TOP - 11, name, "start", 12),
+        ]
         x += 34 + 7.1 * len(name)
     return parts
 
@@ -91,23 +101,44 @@ def finish(parts):
     return "\n".join(parts + [rule(LEFT, y, WIDTH - RIGHT, y, INK), "</svg>", ""])
 
 
-def lines(title, subtitle, x_label, y_label, series, log_x=False, log_y=False, show_x=plain, show_y=plain, x_ticks=None, marks=True):
+def lines(
+    title,
+    subtitle,
+    x_label,
+    y_label,
+    series,
+    log_x=False,
+    log_y=False,
+    show_x=plain,
+    show_y=plain,
+    x_ticks=None,
+    marks=True,
+):
     """`series`: name -> list of (x, y)."""
     points = [p for s in series.values() for p in s]
-    x_axis = Axis([p[0] for p in points], LEFT + 14, WIDTH - RIGHT - 14, log_x, show_x, 2 if show_x is bytes_text else 10)
+    x_axis = Axis(
+        [p[0] for p in points], LEFT + 14, WIDTH - RIGHT - 14, log_x, show_x, 2 if show_x is bytes_text else 10
+    )
     y_axis = Axis([p[1] for p in points], HEIGHT - BOTTOM, TOP, log_y, show_y)
     if x_ticks:
         x_axis.low, x_axis.high, x_axis.ticks = min(x_ticks), max(x_ticks), x_ticks
     parts = frame(title, subtitle, x_label, y_label, y_axis, list(series) if len(series) > 1 else [])
     for tick in x_axis.ticks:
         x = x_axis.at(tick)
-        parts += [rule(x, HEIGHT - BOTTOM, x, HEIGHT - BOTTOM + 5, INK), text(x, HEIGHT - BOTTOM + 19, show_x(tick), size=11)]
+        parts += [
+            rule(x, HEIGHT - BOTTOM, x, HEIGHT - BOTTOM + 5, INK),
+            text(x, HEIGHT - BOTTOM + 19, show_x(tick), size=11),
+        ]
     for index, data in enumerate(series.values()):
         colour = COLOURS[index % len(COLOURS)]
         path = " ".join(f"{x_axis.at(x):.1f},{y_axis.at(y):.1f}" for x, y in data)
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2" stroke-linejoin="round"/>')
+        parts.append(
+            f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2" stroke-linejoin="round"/>'
+        )
         if marks:
-            parts += [f'<circle cx="{x_axis.at(x):.1f}" cy="{y_axis.at(y):.1f}" r="4" fill="{colour}"/>' for x, y in data]
+            parts += [
+                f'<circle cx="{x_axis.at(x):.1f}" cy="{y_axis.at(y):.1f}" r="4" fill="{colour}"/>' for x, y in data
+            ]
     return finish(parts)
 
 
@@ -125,6 +156,9 @@ def bars(title, subtitle, x_label, y_label, groups, names, log_y=False, show_y=p
             if value is None:
                 continue
             x, y = middle + (index - len(data) / 2) * width, y_axis.at(value)
-            parts += [f'<rect x="{x + 1.5:.1f}" y="{y:.1f}" width="{width - 3:.1f}" height="{HEIGHT - BOTTOM - y:.1f}" '
-                      f'fill="{COLOURS[index % len(COLOURS)]}"/>', text(x + width / 2, y - 5, show_value(value), size=10)]
+            parts += [
+                f'<rect x="{x + 1.5:.1f}" y="{y:.1f}" width="{width - 3:.1f}" height="{HEIGHT - BOTTOM - y:.1f}" '
+                f'fill="{COLOURS[index % len(COLOURS)]}"/>',
+                text(x + width / 2, y - 5, show_value(value), size=10),
+            ]
     return finish(parts)

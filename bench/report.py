@@ -9,7 +9,11 @@ import os
 import statistics
 
 BELOW, AT_MOST, AT_LEAST = "<", "<=", ">="
-HOLDS = {BELOW: lambda value, aim: value < aim, AT_MOST: lambda value, aim: value <= aim, AT_LEAST: lambda value, aim: value >= aim}
+HOLDS = {
+    BELOW: lambda value, aim: value < aim,
+    AT_MOST: lambda value, aim: value <= aim,
+    AT_LEAST: lambda value, aim: value >= aim,
+}
 
 
 def number(value):
@@ -25,7 +29,14 @@ class Figure:
     """One line of the summary."""
 
     def __init__(self, benchmark, what, value, unit, aim, sense):
-        self.benchmark, self.what, self.value, self.unit, self.aim, self.sense = benchmark, what, value, unit, aim, sense
+        self.benchmark, self.what, self.value, self.unit, self.aim, self.sense = (
+            benchmark,
+            what,
+            value,
+            unit,
+            aim,
+            sense,
+        )
 
     def verdict(self):
         if self.aim is None:
@@ -82,6 +93,16 @@ def summary(figures):
     for row in rows:
         first = "" if row[0] == last else row[0]
         last = row[0]
-        lines.append("  ".join([first.ljust(widths[0]), row[1].ljust(widths[1]), row[2].rjust(widths[2]), row[3].ljust(widths[3]),
-                                row[4].rjust(widths[4]), row[5]]).rstrip())
+        lines.append(
+            "  ".join(
+                [
+                    first.ljust(widths[0]),
+                    row[1].ljust(widths[1]),
+                    row[2].rjust(widths[2]),
+                    row[3].ljust(widths[3]),
+                    row[4].rjust(widths[4]),
+                    row[5],
+                ]
+            ).rstrip()
+        )
     return lines

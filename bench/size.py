@@ -33,27 +33,38 @@ def least_memory_kib(image, qemu=()):
 
 
 def images():
-    """(name, pipeline's image, QEMU's arguments, whether the aim holds for it: a call's window is what its step asks for)"""
+    """(name, image, QEMU's arguments, whether the aim holds for it: a call's window is what its step asks for)"""
     low = child.make(kt.scratch("child"), 4 * KIB, LOW_ADDRESS)
     boot = [{"name": "child", "boot": "fs:/child"}]
     net = {"lan": {"dhcp": True}}
-    return (("a boot", kt.bake(kt.pipeline(boot, {"/child": low})), (), True),
-            ("DHCP and a boot", kt.bake(kt.pipeline(boot, {"/child": low}, net=net)), NET, True),
-            ("a call", kt.bake(kt.pipeline([{"name": "tick", "call": "fs:/tick"}], {"/tick": TICK})), (), False))
+    return (
+        ("a boot", kt.bake(kt.pipeline(boot, {"/child": low})), (), True),
+        ("DHCP and a boot", kt.bake(kt.pipeline(boot, {"/child": low}, net=net)), NET, True),
+        ("a call", kt.bake(kt.pipeline([{"name": "tick", "call": "fs:/tick"}], {"/tick": TICK})), (), False),
+    )
 
 
 def memory(out):
     boots = images()
-    for (name, image, _, aimed), kib in zip(boots, kt.in_parallel(lambda boot: least_memory_kib(boot[1], boot[2]), boots)):
+    for (name, image, _, aimed), kib in zip(
+        boots, kt.in_parallel(lambda boot: least_memory_kib(boot[1], boot[2]), boots)
+    ):
         content = kt.kchain("inspect", "--json", image).json()["content_bytes"]
         out.figure(f"{name}: the least -m", kib, "KiB")
-        out.figure("  of it above the first MiB, beyond the image's files", kib - KIB - content // KIB, "KiB", *((4096, "<") if aimed else ()))
+        out.figure(
+            "  of it above the first MiB, beyond the image's files",
+            kib - KIB - content // KIB,
+            "KiB",
+            *((4096, "<") if aimed else ()),
+        )
 
 
 def grub_core():
     """GRUB's core image with what it needs to find a kernel on a CD and start it."""
     path = kt.scratch("core.img")
-    done = kt.command(["grub-mkimage", "-O", "i386-pc", "-o", path, "-p", "/boot/grub", "biosdisk", "iso9660", "multiboot", "normal"])
+    done = kt.command(
+        ["grub-mkimage", "-O", "i386-pc", "-o", path, "-p", "/boot/grub", "biosdisk", "iso9660", "multiboot", "normal"]
+    )
     kt.check(done.exit == 0, "grub-mkimage failed", done)
     return os.path.getsize(path)
 
@@ -64,8 +75,11 @@ def run(out):
     parts = {p["name"]: p["bytes"] for p in facts["parts"]}
     adds = facts["bytes"] - facts["content_bytes"]
     kernel = child.make(kt.scratch("child"), 64 * KIB, 128 * MIB)
-    peers_add = {"GRUB core image": grub_core(), "GRUB ISO": os.path.getsize(kt.grub_iso(kernel)) - 64 * KIB,
-                 "iPXE lkrn": os.path.getsize(peers.IPXE)}
+    peers_add = {
+        "GRUB core image": grub_core(),
+        "GRUB ISO": os.path.getsize(kt.grub_iso(kernel)) - 64 * KIB,
+        "iPXE lkrn": os.path.getsize(peers.IPXE),
+    }
     out.table("parts", ("part", "bytes"), [*parts.items(), *peers_add.items()])
     out.figure("what the stage adds to an image (image less its files)", adds, "bytes", 256 * KIB)
     for name in ("stage", "fs-meta", "elf", "manifest"):
@@ -73,5 +87,14 @@ def run(out):
     for name, size in peers_add.items():
         out.figure(f"beside it: {name}", size, "bytes")
     memory(out)
-    out.plot("added", plot.bars("What a loader adds to a kernel's file", "i386-pc GRUB and iPXE as Debian has them", "", "KiB",
-                                [(name, [size / KIB]) for name, size in {"kchain stage": adds, **peers_add}.items()], ["size"]))
+    out.plot(
+        "added",
+        plot.bars(
+            "What a loader adds to a kernel's file",
+            "i386-pc GRUB and iPXE as Debian has them",
+            "",
+            "KiB",
+            [(name, [size / KIB]) for name, size in {"kchain stage": adds, **peers_add}.items()],
+            ["size"],
+        ),
+    )
