@@ -32,7 +32,7 @@ def run(out):
         "state": {"limit": LINKS},
     }
     path = kt.write_json(kt.scratch("kchain-handoff"), handoff)
-    done = machine.count("-kernel", kt.config_image("11-count"), "-initrd", path, memory="128M", hang_after_s=600)
+    done = machine.count("-kernel", kt.config_image("11-count"), "-initrd", path, memory="128M")
     at = [r["ticks"] for r in done.all("entered")]
     last = done.all("handoff")[-1]["doc"]
     kt.check(len(at) == LINKS and last["state"]["n"] == LINKS, f"{len(at)} links, state {last['state']}")

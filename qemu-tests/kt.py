@@ -8,6 +8,7 @@ detector only: no test measures time.
 import atexit
 import concurrent.futures
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -291,19 +292,23 @@ class Machine:
                 f"\n--- records\n{read_bytes(self.debug).decode('utf-8', 'replace')[-2500:]}")
 
 
-def grub_iso(image, modules=(), args=""):
-    """A BIOS ISO whose GRUB boots the image by Multiboot 1."""
+def grub_iso(image, modules=(), args="", checked=False):
+    """A BIOS ISO whose GRUB boots the image by Multiboot 1; `checked`: only if it has the right SHA-256."""
     top = scratch("iso")
     os.makedirs(top + "/boot/grub")
     shutil.copy(image, top + "/boot/image.elf")
     lines = ["set timeout=0", f"multiboot /boot/image.elf {args}"]
+    if checked:
+        sums = f"{hashlib.sha256(read_bytes(image)).hexdigest()}  /boot/image.elf\n"
+        write_bytes(top + "/boot/sums", sums.encode())
+        lines.insert(1, "if ! hashsum --hash sha256 --check /boot/sums; then halt; fi")
     for number, (path, string) in enumerate(modules):
         shutil.copy(path, f"{top}/boot/module{number}")
         lines.append(f"module /boot/module{number} {string}")
     with open(top + "/boot/grub/grub.cfg", "w", encoding="utf-8") as f:
         f.write("\n".join(lines + ["boot", ""]))
     iso = scratch("boot.iso")
-    done = command(["grub-mkrescue", "-d", "/usr/lib/grub/i386-pc", "--install-modules=multiboot normal iso9660 biosdisk",
+    done = command(["grub-mkrescue", "-d", "/usr/lib/grub/i386-pc", "--install-modules=multiboot normal iso9660 biosdisk" + " halt hashsum gcry_sha256" * checked,
                     "--locales=", "--fonts=", "--themes=", "-o", iso, top])
     check(done.exit == 0 and os.path.exists(iso), "grub-mkrescue failed", done)
     return iso
