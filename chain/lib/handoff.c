@@ -38,6 +38,21 @@ static enum chain_status check_links(const json_t *doc, struct chain_error *err)
 	return CHAIN_OK;
 }
 
+/* A count and a digest that could not be gone on from would begin the history anew, unnoticed. */
+static enum chain_status check_dropped(const json_t *doc, struct chain_error *err)
+{
+	const json_t *dropped = json_object_get(doc, "links_dropped");
+	const char *digest = json_string_value(json_object_get(dropped, "sha256"));
+	uint8_t sha256[CHAIN_SHA256_BYTES];
+	if (!dropped)
+		return CHAIN_OK;
+	if (json_integer_value(json_object_get(dropped, "count")) < 1)
+		return chain_fail(err, CHAIN_E_HANDOFF_MEMBER, "links_dropped", "no count of at least 1", 0, 0, 0, 0);
+	if (!digest || !chain_sha256_from_hex(digest, strlen(digest), sha256))
+		return chain_fail(err, CHAIN_E_HANDOFF_MEMBER, "links_dropped", "no SHA-256 digest", 0, 0, 0, 0);
+	return CHAIN_OK;
+}
+
 enum chain_status chain_handoff_parse(const char *text, uint64_t bytes, json_t **out, struct chain_error *err)
 {
 	json_t *doc;
@@ -57,6 +72,8 @@ enum chain_status chain_handoff_parse(const char *text, uint64_t bytes, json_t *
 	}
 	if (!status)
 		status = check_links(doc, err);
+	if (!status)
+		status = check_dropped(doc, err);
 	if (status)
 		json_decref(doc);
 	else
