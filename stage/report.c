@@ -63,6 +63,21 @@ void stage_record_event(json_t *event)
 	json_decref(event);
 }
 
+void stage_record_handoff(const char *step, const char *text)
+{
+	char *line, us[40] = "";
+	if (stage_tsc_hz_known())
+		snprintf(us, sizeof(us), ",\"us\":%" PRIu64, stage_clock_us());
+	/* a step's name has no character that JSON would write otherwise (chain_config_name_ok) */
+	int bytes = asprintf(&line, "{\"event\":\"handoff\",\"step\":\"%s\",\"doc\":%s%s}", step, text, us);
+	if (bytes < 0) {
+		stage_say("memory", "a record was lost: out of memory");
+		return;
+	}
+	stage_record(line, (size_t)bytes);
+	free(line);
+}
+
 void stage_report_error(const char *step, const struct chain_error *err)
 {
 	char message[2 * CHAIN_SUBJECT_BYTES + 256];

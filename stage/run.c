@@ -42,7 +42,7 @@ static void announce(const struct chain_step *step, const struct chain_prepared 
 	stage_record_event(chain_json_object("sssssI", "event", "step", "name", step->name,
 					     "kind", call ? "call" : "boot", "source", step->source, "sha256", hex,
 					     "ticks", (json_int_t)began_ticks));
-	stage_record_event(chain_json_object("ssO", "event", "handoff", "step", step->name, "doc", prepared->handoff));
+	stage_record_handoff(step->name, prepared->handoff_text);
 }
 
 static void skip(const struct chain_step *step, const struct chain_prepared *prepared)

@@ -21,6 +21,9 @@ void stage_say(const char *what, const char *format, ...) __attribute__((format(
 /* Sends a record. Steals `event` (null: memory ran out; said on the console). */
 void stage_record_event(json_t *event);
 
+/* The record of a handoff whose text is there already: writing a long history once more would cost more than the call it is for. */
+void stage_record_handoff(const char *step, const char *text);
+
 /* A failure, for people and as a record: `step` (nullable) names where in the pipeline. */
 void stage_report_error(const char *step, const struct chain_error *err);
 
