@@ -28,6 +28,7 @@ BENCHMARKS = (
     ("size", "what the stage adds to an image, and the memory it needs"),
     ("bake", "wall time and memory of bake, beside cp, mkfs.erofs and grub-mkrescue"),
     ("chain", "the cost of each of a thousand links"),
+    ("fanout", "a thousand kernels in one machine, beside a process each"),
 )
 
 
