@@ -26,20 +26,32 @@ bool chain_json_too_deep(const char *text, uint64_t bytes, unsigned max_depth)
 	return false;
 }
 
+static enum chain_status parse(const char *text, uint64_t bytes, unsigned max_depth, size_t flags, const char *subject, json_t **out,
+			       struct chain_error *err)
+{
+	json_error_t why = { 0 }; /* it sets no code where it cannot even begin */
+	if (chain_json_too_deep(text, bytes, max_depth))
+		return chain_fail(err, CHAIN_E_JSON_DEPTH, subject, NULL, max_depth, 0, 0, 0);
+	*out = json_loadb(text, (size_t)bytes, JSON_REJECT_DUPLICATES | flags, &why);
+	if (*out)
+		return CHAIN_OK;
+	enum json_error_code code = json_error_code(&why);
+	if (code == json_error_out_of_memory ||
+	    ((code == json_error_invalid_syntax || code == json_error_unknown) && chain_json_is_grammatical(text, bytes)))
+		return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, bytes, 0, 0, 0);
+	return chain_fail(err, CHAIN_E_JSON_SYNTAX, subject, why.text, (uint64_t)(why.line > 0 ? why.line : 0),
+			  (uint64_t)(why.column > 0 ? why.column : 0), 0, 0);
+}
+
 enum chain_status chain_json_load(const char *text, uint64_t bytes, uint64_t max_bytes, const char *subject, json_t **out,
 				  struct chain_error *err)
 {
-	json_error_t why;
+	json_t *doc;
 	if (bytes > max_bytes)
 		return chain_fail(err, CHAIN_E_LIMIT, subject, NULL, bytes, max_bytes, 0, 0);
-	if (chain_json_too_deep(text, bytes, CHAIN_JSON_DEPTH_MAX))
-		return chain_fail(err, CHAIN_E_JSON_DEPTH, subject, NULL, CHAIN_JSON_DEPTH_MAX, 0, 0, 0);
-	json_t *doc = json_loadb(text, (size_t)bytes, JSON_REJECT_DUPLICATES, &why);
-	if (!doc && json_error_code(&why) == json_error_out_of_memory)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, bytes, 0, 0, 0);
-	if (!doc)
-		return chain_fail(err, CHAIN_E_JSON_SYNTAX, subject, why.text, (uint64_t)(why.line > 0 ? why.line : 0),
-				  (uint64_t)(why.column > 0 ? why.column : 0), 0, 0);
+	enum chain_status status = parse(text, bytes, CHAIN_JSON_DEPTH_MAX, 0, subject, &doc, err);
+	if (status)
+		return status;
 	if (!json_is_object(doc)) {
 		json_decref(doc);
 		return chain_fail_subject(err, CHAIN_E_JSON_NOT_OBJECT, subject);
@@ -48,11 +60,11 @@ enum chain_status chain_json_load(const char *text, uint64_t bytes, uint64_t max
 	return CHAIN_OK;
 }
 
-json_t *chain_json_any(const char *text, uint64_t bytes, unsigned max_depth)
+enum chain_status chain_json_any(const char *text, uint64_t bytes, unsigned max_depth, const char *subject, json_t **out,
+				 struct chain_error *err)
 {
-	if (chain_json_too_deep(text, bytes, max_depth))
-		return NULL;
-	return json_loadb(text, (size_t)bytes, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, NULL);
+	*out = NULL;
+	return parse(text, bytes, max_depth, JSON_DECODE_ANY, subject, out, err);
 }
 
 /* Whole or not at all; room for the "..." of the next one is always kept. */

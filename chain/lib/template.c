@@ -86,11 +86,12 @@ static bool is_whole(const char *text, struct piece *out)
 	return !next_piece(&text, out, "", NULL) && out->fact[0] && !out->literal_bytes && !*text;
 }
 
-/* A default that stands for a value is one if it reads as JSON, else it is a text. */
+/* A default that stands for a value is one if it reads as JSON, else it is a text. Null: no memory. */
 static json_t *fallback_value(const struct piece *piece)
 {
-	json_t *value = chain_json_any(piece->fallback, piece->fallback_bytes, CHAIN_JSON_DEPTH_MAX);
-	return value ? value : json_stringn(piece->fallback, piece->fallback_bytes);
+	json_t *value;
+	enum chain_status status = chain_json_any(piece->fallback, piece->fallback_bytes, CHAIN_JSON_DEPTH_MAX, "", &value, NULL);
+	return !status || status == CHAIN_E_NO_MEMORY ? value : json_stringn(piece->fallback, piece->fallback_bytes);
 }
 
 bool chain_template_may_be_null(const json_t *value)
