@@ -40,8 +40,13 @@ static json_t *outcome(const struct stage_call_result *got, bool *good)
 			 STAGE_CALL_MAILBOX_BYTES);
 		return chain_result_entry("failed", got->exit, NULL, reason);
 	}
-	json_t *result = got->mailbox ? chain_json_any(got->mailbox, got->mailbox_bytes, CHAIN_RESULT_DEPTH_MAX) : NULL;
-	if (got->mailbox && !result)
+	json_t *result = NULL;
+	enum chain_status status = CHAIN_OK;
+	if (got->mailbox)
+		status = chain_json_any(got->mailbox, got->mailbox_bytes, CHAIN_RESULT_DEPTH_MAX, "", &result, NULL);
+	if (status == CHAIN_E_NO_MEMORY)
+		return NULL;
+	if (status)
 		return chain_result_entry("failed", got->exit, NULL, "the result is not JSON, or nested too deep");
 	*good = got->exit == 0;
 	return chain_result_entry(*good ? "ok" : "failed", got->exit, result, *good ? NULL : "its exit status is not 0");
@@ -54,7 +59,10 @@ json_t *stage_judge(const struct chain_step *step, const struct stage_call_resul
 	    chain_result_contains(json_object_get(entry, "result"), step->expect_result))
 		return entry;
 	*good = false;
-	json_object_set_new(entry, "status", json_string("failed"));
-	json_object_set_new(entry, "reason", json_string("the result is not the expected one"));
+	if (json_object_set_new(entry, "status", json_string("failed")) ||
+	    json_object_set_new(entry, "reason", json_string("the result is not the expected one"))) {
+		json_decref(entry);
+		return NULL;
+	}
 	return entry;
 }

@@ -10,6 +10,7 @@
 #include "stage/console.h"
 #include "stage/cpu.h"
 #include "stage/devices.h"
+#include "stage/json_memory.h"
 #include "stage/pages.h"
 #include "stage/report.h"
 #include "stage/run.h"
@@ -123,7 +124,7 @@ static void make_boot_id(uint8_t out[CHAIN_BOOT_ID_BYTES])
 static void begin(struct stage_run *run)
 {
 	struct chain_bootinfo *info = stage_bootinfo();
-	stage_report_init(stage_entry_tsc());
+	stage_json_memory_init();
 	make_boot_id(run->boot_id);
 	run->sources = (struct chain_sources){ .image = &run->image, .bootinfo = info, .module_bytes = module_bytes, .ctx = info };
 	run->results = json_object();

@@ -7,6 +7,7 @@
 #include "stage/clock.h"
 #include "stage/console.h"
 #include "stage/cpu.h"
+#include "stage/json_memory.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -14,18 +15,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static uint64_t entry_ticks;
-
-void stage_report_init(uint64_t ticks)
-{
-	entry_ticks = ticks;
-}
-
 /* Milliseconds where the counter's rate is known; else millions of ticks: a rate nobody asked for is not measured for a
  * line of text. */
 static int put_time(char *buf, size_t size)
 {
-	uint64_t ticks = stage_rdtsc() - entry_ticks, hz = stage_tsc_hz_known();
+	uint64_t ticks = stage_rdtsc() - stage_entry_tsc(), hz = stage_tsc_hz_known();
 	uint64_t thousandths = hz ? ticks / (hz / 1000000 ? hz / 1000000 : 1) : ticks / 1000;
 	return snprintf(buf, size, "%5" PRIu64 ".%03" PRIu64 " %s", thousandths / 1000, thousandths % 1000, hz ? "ms" : "Mt");
 }
@@ -59,6 +53,7 @@ void stage_record_event(json_t *event)
 		stage_record(text, bytes);
 	else
 		stage_say("memory", "a record was lost: out of memory");
+	stage_json_memory_again();
 	free(text);
 	json_decref(event);
 }
@@ -82,6 +77,7 @@ void stage_report_error(const char *step, const struct chain_error *err)
 {
 	char message[2 * CHAIN_SUBJECT_BYTES + 256];
 	const char *hint = chain_status_hint(err->status);
+	stage_json_memory_again();
 	chain_error_format(err, message, sizeof(message));
 	stage_say("error", "%s%s%s", step ? step : "", step ? ": " : "", message);
 	if (*hint)

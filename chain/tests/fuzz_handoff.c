@@ -145,7 +145,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (fuzz_text_status(chain_handoff_parse((const char *)data, bytes, &doc, &err), &err))
 		return 0;
 	if (zero)
-		result = chain_json_any((const char *)zero + 1, size - bytes - 1, CHAIN_RESULT_DEPTH_MAX);
+		(void)!chain_json_any((const char *)zero + 1, size - bytes - 1, CHAIN_RESULT_DEPTH_MAX, "result", &result, NULL);
 	if (!fuzz_text_status(chain_handoff_text(doc, &text, &text_bytes, &err), &err)) {
 		FUZZ_HOLDS(!fuzz_text_status(chain_handoff_parse(text, text_bytes, &again, &err), &err) && json_equal(doc, again));
 		json_decref(again);

@@ -404,10 +404,12 @@ static void test_deep_results(void **state)
 		uint64_t bytes = 0;
 		memset(nested, '[', depth);
 		memset(nested + depth, ']', depth);
-		json_t *result = chain_json_any(nested, 2 * depth, CHAIN_RESULT_DEPTH_MAX);
+		json_t *result;
+		enum chain_status read = chain_json_any(nested, 2 * depth, CHAIN_RESULT_DEPTH_MAX, "result", &result, NULL);
+		assert_int_equal(read, depth <= CHAIN_RESULT_DEPTH_MAX ? CHAIN_OK : CHAIN_E_JSON_DEPTH);
 		assert_int_equal(result != NULL, depth <= CHAIN_RESULT_DEPTH_MAX);
 		if (!result)
-			result = chain_json_any(nested, 2 * depth, CHAIN_JSON_DEPTH_MAX);
+			assert_ok(chain_json_any(nested, 2 * depth, CHAIN_JSON_DEPTH_MAX, "result", &result, &err), &err);
 		json_object_set_new(results, "step", chain_result_entry("ok", 0, result, NULL));
 		f.in.results = results;
 		doc = built(&f.in);

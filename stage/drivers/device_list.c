@@ -63,7 +63,8 @@ static bool visit(void *ctx, const struct stage_pci_function *f)
 
 	if (!row || !(row->class & o->classes) || row->open(o, f, &fault) == CHAIN_OK)
 		return true;
-	dead = calloc(1, sizeof *dead);
+	/* Without memory to work with, nothing is said of the device. */
+	dead = fault.status == CHAIN_E_NO_MEMORY ? NULL : calloc(1, sizeof *dead);
 	if (!dead) {
 		o->status = chain_fail(o->err, CHAIN_E_NO_MEMORY, f->name, NULL, sizeof *dead, 0, 0, 0);
 		return false;

@@ -83,17 +83,27 @@ static void init_bootinfo(struct chain_bootinfo *info)
 		stage_panic("no memory to start with");
 }
 
+/* The stage's own, which says it in words. Their table is larger than a whole kernel: others name the status, as status.def counts them. */
+void stage_report_error(const char *step, const struct chain_error *err) __attribute__((weak));
+
+static _Noreturn void cannot_start(const struct chain_error *err)
+{
+	if (!stage_report_error)
+		stage_panic("cannot start: %s: %s %d (%llu, %llu, %llu) %s", err->subject,
+			    err->status == CHAIN_E_NO_MEMORY ? "no memory," : "status", (int)err->status, (unsigned long long)err->number[0],
+			    (unsigned long long)err->number[1], (unsigned long long)err->number[2], err->detail);
+	stage_report_error(NULL, err);
+	stage_exit(STAGE_EXIT_FAULT);
+}
+
 static int run(int argc, char **argv, char **envp)
 {
 	(void)argc;
 	(void)argv;
 	struct chain_error err = { 0 };
 	init_bootinfo(stage_bootinfo());
-	/* Without chain_error_format: its table of texts is larger than a whole kernel. status.def counts the statuses from 1. */
 	if (machine_set_up && machine_set_up(&err))
-		stage_panic("cannot start: %s: status %d (%llu, %llu, %llu) %s", err.subject, (int)err.status,
-			    (unsigned long long)err.number[0], (unsigned long long)err.number[1], (unsigned long long)err.number[2],
-			    err.detail);
+		cannot_start(&err);
 	if (OPENSSL_cpuid_setup)
 		OPENSSL_cpuid_setup();
 	static char *args[ARGS_MAX + 2];

@@ -12,10 +12,7 @@
 #include <jansson.h>
 #include <stdint.h>
 
-/* The tick at which this link was entered: what the times of the lines count from. */
-void stage_report_init(uint64_t entry_ticks);
-
-/* One line: time since entry, `what` in a column of its own, the text. */
+/* One line: time since this link was entered, `what` in a column of its own, the text. */
 void stage_say(const char *what, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Sends a record. Steals `event` (null: memory ran out; said on the console). */
