@@ -153,13 +153,13 @@ deps: ; @:
 unit-programs: $(UNIT_HOST) $(UNIT_ASAN)
 unit: unit-programs $(UNIT_NEEDS)
 	$(Q)tools/run-tests $(T) $(UNIT_HOST) $(UNIT_ASAN)
-qemu-check: all images sdk
+qemu-check: all images sdk $(QEMU_NEEDS)
 	$(Q)tools/run-tests $(T) $(QEMU_TESTS)
 style-check:
 	$(Q)tools/run-tests $(T) tools/check-style
 docs-check: all images sdk $(INPUTS)
 	$(Q)tools/run-tests $(T) tools/check-docs
-check: all images sdk $(INPUTS) unit-programs $(UNIT_NEEDS) $(FUZZ_CHECKS)
+check: all images sdk $(INPUTS) unit-programs $(UNIT_NEEDS) $(QEMU_NEEDS) $(FUZZ_CHECKS)
 	$(Q)tools/run-tests $(T) $(QEMU_TESTS) tools/check-docs tools/check-style $(FUZZ_CHECKS) $(UNIT_ASAN) $(UNIT_HOST)
 run: all $(B)/images/$(RUN_CONFIG).elf $(B)/inputs/disk.img
 	$(Q)$(KCHAIN) run $(B)/images/$(RUN_CONFIG).elf --disk $(B)/inputs/disk.img,serial=DATA01
