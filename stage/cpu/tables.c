@@ -6,8 +6,10 @@
 #include "stage/boot.h"
 #include "stage/bulk.h"
 #include "stage/cpu.h"
+#include "stage/device_env.h"
 #include "stage/pages.h"
 
+#include <assert.h>
 #include <string.h>
 
 enum {
@@ -17,6 +19,8 @@ enum {
 #define PTE_NX      ((uint64_t)1 << 63)
 #define PTE_ADDRESS 0x000ffffffffff000ull
 #define MMIO_VIRT   0xffffa00000000000ull /* registers at physical P are at MMIO_VIRT + P */
+#define DIRECT_LIMIT (MMIO_VIRT - KCHAIN_DIRECT_VIRT)
+static_assert(MMIO_VIRT + STAGE_MMIO_LIMIT <= KCHAIN_WINDOW_VIRT, "registers stay in their range");
 
 static bool has_nx(void)
 {
@@ -128,8 +132,7 @@ static uint64_t mapped_bytes(uint64_t root_phys, uint64_t virt)
 
 const void *stage_phys_view(uint64_t phys, uint64_t bytes)
 {
-	const uint64_t room = KCHAIN_WINDOW_VIRT - KCHAIN_DIRECT_VIRT;
-	if (bytes > room || phys > room - bytes)
+	if (bytes > DIRECT_LIMIT || phys > DIRECT_LIMIT - bytes)
 		return NULL;
 	for (uint64_t at = 0, step; at < bytes; at += step) {
 		step = mapped_bytes(stage_read_cr3() & PTE_ADDRESS, KCHAIN_DIRECT_VIRT + phys + at);
@@ -153,7 +156,8 @@ static const struct stage_table_pages heap_pages = { take_page, NULL };
 volatile void *stage_mmio_map(uint64_t phys, uint64_t bytes)
 {
 	uint64_t first = chain_align_down(phys, STAGE_PAGE), end;
-	if (stage_is_called() || !bytes || bytes > UINT64_MAX - phys || !chain_align_up(phys + bytes, STAGE_PAGE, &end))
+	if (stage_is_called() || !bytes || bytes > STAGE_MMIO_LIMIT || phys > STAGE_MMIO_LIMIT - bytes ||
+	    !chain_align_up(phys + bytes, STAGE_PAGE, &end))
 		return NULL;
 	if (!stage_table_map(stage_cpu()->root_phys, &heap_pages, MMIO_VIRT + first, first, end - first,
 			     STAGE_MAP_WRITE | STAGE_MAP_UNCACHED))
@@ -165,8 +169,10 @@ volatile void *stage_mmio_map(uint64_t phys, uint64_t bytes)
 
 static bool map_direct(uint64_t root, uint64_t base, uint64_t end)
 {
-	uint64_t first = chain_align_down(base, LARGE_BYTES), last;
-	if (!chain_align_up(end, LARGE_BYTES, &last))
+	uint64_t first = chain_align_down(base, LARGE_BYTES), last = DIRECT_LIMIT;
+	if (first >= DIRECT_LIMIT) /* nobody's: pages are taken below 4 GiB */
+		return true;
+	if (end < DIRECT_LIMIT && !chain_align_up(end, LARGE_BYTES, &last))
 		return false;
 	return stage_table_map(root, &heap_pages, KCHAIN_DIRECT_VIRT + first, first, last - first, STAGE_MAP_WRITE);
 }

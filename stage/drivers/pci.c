@@ -120,6 +120,12 @@ enum chain_status stage_pci_bar(const struct stage_device_env *env, const struct
 		*out = (struct stage_pci_bar){ 0 };
 		return chain_fail(err, CHAIN_E_PCI_BAD_BAR, function->name, "the firmware gave it no address", index, low, 0, 0);
 	}
+	if (end > STAGE_MMIO_LIMIT) {
+		low = (uint32_t)(out->phys >> 32);
+		*out = (struct stage_pci_bar){ 0 };
+		return chain_fail(err, CHAIN_E_PCI_BAD_BAR, function->name, "the address, of which these are the upper 32 bits, is too high", index,
+				  low, 0, 0);
+	}
 	return CHAIN_OK;
 }
 

@@ -44,6 +44,7 @@ struct fake {
 	enum fake_fault fault;
 	uint8_t pci[256];
 	uint8_t bar[FAKE_BAR_BYTES]; /* config space of the device lies in it */
+	uint8_t nowhere[16]; /* stands for all addresses at which nothing answers: they read as ones */
 	uint64_t features, accepted;
 	uint32_t feature_select, driver_select;
 	uint8_t status;
@@ -89,7 +90,7 @@ static inline bool fake_pci_present(void *ctx)
 static inline volatile void *fake_map(void *ctx, uint64_t phys, uint64_t bytes)
 {
 	if (phys < FAKE_BAR || bytes > FAKE_BAR_BYTES || phys - FAKE_BAR > FAKE_BAR_BYTES - bytes)
-		return NULL;
+		return fake_of(ctx)->nowhere;
 	return fake_of(ctx)->bar + (phys - FAKE_BAR);
 }
 
@@ -168,13 +169,24 @@ static inline bool fake_complete(struct fake *f, unsigned index)
 	return true;
 }
 
+/* Offset in the device's registers; false: nothing is there. */
+static inline bool fake_offset(const struct fake *f, const volatile void *at, size_t *out)
+{
+	uintptr_t bar = (uintptr_t)f->bar, virt = (uintptr_t)at;
+
+	*out = virt - bar;
+	return virt >= bar && virt < bar + FAKE_BAR_BYTES;
+}
+
 static inline uint32_t fake_mmio_read(void *ctx, const volatile void *at, unsigned width)
 {
 	struct fake *f = ctx;
-	size_t offset = (size_t)((const volatile uint8_t *)at - f->bar);
+	size_t offset;
 	uint32_t v = 0;
 
 	f->accesses++;
+	if (!fake_offset(f, at, &offset))
+		return 0xffffffff >> (32 - 8 * width);
 	if (offset < FAKE_CONFIG)
 		return fake_common_read(f, (uint32_t)offset);
 	memcpy(&v, f->bar + offset, width);
@@ -184,9 +196,11 @@ static inline uint32_t fake_mmio_read(void *ctx, const volatile void *at, unsign
 static inline void fake_mmio_write(void *ctx, volatile void *at, unsigned width, uint32_t value)
 {
 	struct fake *f = ctx;
-	size_t offset = (size_t)((volatile uint8_t *)at - f->bar);
+	size_t offset;
 
 	(void)width;
+	if (!fake_offset(f, at, &offset))
+		return;
 	if (offset < FAKE_CONFIG)
 		fake_common_write(f, (uint32_t)offset, value);
 	else if (offset >= FAKE_NOTIFY && f->fault != FAKE_SILENT && value < FAKE_QUEUES && f->handler)

@@ -48,8 +48,9 @@ static uint32_t pci_read(void *ctx, uint32_t bdf, uint32_t offset, unsigned widt
 static uint32_t mmio_read(void *ctx, const volatile void *at, unsigned width)
 {
 	struct machine *m = ctx;
-	size_t offset = (size_t)((const volatile uint8_t *)at - m->fake.bar);
-	FUZZ_HOLDS(offset <= FAKE_BAR_BYTES - width && offset % width == 0);
+	size_t offset;
+	if (fake_offset(&m->fake, at, &offset))
+		FUZZ_HOLDS(offset <= FAKE_BAR_BYTES - width && offset % width == 0);
 	return spoil(m, fake_mmio_read(ctx, at, width), width);
 }
 
@@ -85,8 +86,9 @@ static void lie_in_ring(struct machine *m, struct fake_queue *q)
 static void mmio_write(void *ctx, volatile void *at, unsigned width, uint32_t value)
 {
 	struct machine *m = ctx;
-	size_t offset = (size_t)((volatile uint8_t *)at - m->fake.bar);
-	FUZZ_HOLDS(offset <= FAKE_BAR_BYTES - width && offset % width == 0);
+	size_t offset;
+	if (fake_offset(&m->fake, at, &offset))
+		FUZZ_HOLDS(offset <= FAKE_BAR_BYTES - width && offset % width == 0);
 	keep_to_dma(m);
 	fake_mmio_write(ctx, at, width, value);
 	keep_to_dma(m);

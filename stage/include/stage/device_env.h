@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 /* `width` is 1, 2 or 4 bytes everywhere, and the address is a multiple of it. No member is null. */
+#define STAGE_MMIO_LIMIT (UINT64_C(1) << 45)
 struct stage_device_env {
 	void *ctx;
 	/* PCI configuration space, the first 256 bytes. `bdf`: bus << 8 | device << 3 | function. A function that is not there
@@ -22,7 +23,7 @@ struct stage_device_env {
 	void (*pci_write)(void *ctx, uint32_t bdf, uint32_t offset, unsigned width, uint32_t value);
 	/* False: there is no PCI here at all. */
 	bool (*pci_present)(void *ctx);
-	/* Device registers; the mapping stays for good. Null when it cannot be made. */
+	/* Device registers, wholly below STAGE_MMIO_LIMIT; the mapping stays for good. Null: no memory for tables. */
 	volatile void *(*map)(void *ctx, uint64_t phys, uint64_t bytes);
 	uint32_t (*mmio_read)(void *ctx, const volatile void *at, unsigned width);
 	void (*mmio_write)(void *ctx, volatile void *at, unsigned width, uint32_t value);

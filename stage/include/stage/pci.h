@@ -37,7 +37,7 @@ typedef bool stage_pci_visit(void *ctx, const struct stage_pci_function *functio
 void stage_pci_scan(const struct stage_device_env *env, stage_pci_visit *visit, void *ctx);
 
 /* Decodes memory register `index`; sizes it by writing ones with decoding turned off (3.0, section 6.2.5.1).
- * CHAIN_E_PCI_BAD_BAR: not a memory register, no address, or it wraps around. */
+ * CHAIN_E_PCI_BAD_BAR: not a memory register, no address, or one beyond STAGE_MMIO_LIMIT. */
 enum chain_status stage_pci_bar(const struct stage_device_env *env, const struct stage_pci_function *function,
 				unsigned index, struct stage_pci_bar *out, struct chain_error *err) CHAIN_MUST_CHECK;
 
