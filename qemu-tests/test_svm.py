@@ -142,6 +142,22 @@ def native_kernels_run_booted_and_find_their_handoff():
 
 
 @kt.test
+def modules_come_before_the_handoff_or_without_it():
+    modules = [{"from": "fs:/text", "string": "text {{self.step}}"}, {"from": "fs:/acts", "string": "kernel"}]
+    files = dict(FILES, **{"/text": kt.write_bytes(kt.scratch("text"), b'"forty-two"')})
+    steps = [isolated("first", "acts", args="handoff", modules=modules), isolated("many", "acts", args="handoff", modules=modules, fanout={"count": 2}),
+             isolated("none", "acts", args="handoff", handoff={"at": "none"}, on_error="continue"),
+             isolated("front", "acts", args="handoff", modules=modules, handoff={"at": "first", "string": "kchain-handoff x"})]
+    ended = kt.expect_end(kt.boot(kt.bake(kt.pipeline(steps, files)), qemu=cpus(1)))
+    results = ended.of("handoff")[-1]["doc"]["results"]
+    kt.check(results["first"]["result"] == {"string": "text first", "handoff": "forty-two"}, "first module", results)
+    kt.check(results["many"]["result"] == [{"string": "text many", "handoff": "forty-two"}] * 2, "first module", results)
+    kt.check(results["none"]["exit"] == 1 and results["none"]["result"] == {"modules": 0}, "a module nobody asked for", results)
+    kt.check(results["front"]["result"]["string"] == "kchain-handoff x", "handoff in front", results)
+    kt.check(results["front"]["result"]["handoff"]["self"]["step"] == "front", "handoff in front", results)
+
+
+@kt.test
 def gnu_mach_is_refused_by_name():
     step = isolated("mach", "mach", memory="32M", on_error="continue")
     ended = kt.expect_end(kt.boot(kt.bake(kt.pipeline([step], FILES)), qemu=cpus(1)))

@@ -59,7 +59,7 @@ enum chain_status stage_call_isolated(const struct stage_call_request *request, 
 {
 	struct isolated i = { request, out, false, false };
 	const struct chain_config_fanout alone = { .concurrency = 1 };
-	struct stage_fanout fanout = { .request = *request, .isolation = STAGE_ISOLATION_SVM, .config = &alone, .kernels = 1 };
+	struct stage_fanout fanout = { .request = *request, .config = &alone, .kernels = 1 };
 	struct stage_fanout_machine machine;
 	const struct stage_fanout_client client = { next, done, text, progress, &i };
 	fanout.request.text_bytes = request->handoff_bytes + strlen(request->args) + 1;

@@ -314,13 +314,13 @@ enum chain_status stage_run_fanout(struct stage_run *run, const struct chain_ste
 	const struct stage_fanout_client client = { next, on_done, on_text, on_progress, &f };
 	enum chain_status status = prepare(&f, run, prepared, err);
 	if (!status) {
+		const struct chain_guest_request guest = chain_step_guest(step, prepared);
 		struct stage_fanout fanout = {
 			.request = { .subject = step->source, .kernel = prepared->kernel.blob.bytes,
 				     .kernel_bytes = prepared->kernel.blob.bytes_count, .args = "", .handoff = "",
 				     .fs = { run->fs.base, run->fs.base + run->image.fs_bytes_count },
 				     .window_bytes = step->memory_bytes, .timeout_us = step->timeout_us,
-				     .text_bytes = chain_fanout_text_bytes(&f.texts), .recycled = true },
-			.isolation = step->isolation ? STAGE_ISOLATION_SVM : STAGE_ISOLATION_NONE,
+				     .guest = step->isolation ? &guest : NULL, .text_bytes = chain_fanout_text_bytes(&f.texts), .recycled = true },
 			.config = &step->fanout, .kernels = f.set.count,
 		};
 		uint64_t begun = stage_clock_us();

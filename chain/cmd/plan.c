@@ -266,6 +266,20 @@ static void print_indented(const char *text)
 	}
 }
 
+/* Where things will lie in an isolated kernel's memory; its texts may be longer where they differ from kernel to kernel. */
+static enum chain_status format_guest(const struct chain_step *step, const struct chain_prepared *prepared, char **out, struct chain_error *err)
+{
+	struct chain_guest guest;
+	struct chain_guest_request request = chain_step_guest(step, prepared);
+	request.text_bytes = prepared->handoff_bytes + strlen(prepared->args) + 1;
+	enum chain_status status = chain_guest_make(&request, &guest, err);
+	if (status)
+		return status;
+	status = chain_plan_format(&guest.plan, out, err);
+	chain_guest_free(&guest);
+	return status;
+}
+
 static enum chain_status step_print(const struct plan_run *run, const struct chain_step *step, const struct chain_prepared *prepared,
 				    const json_t *fanout, struct chain_error *err)
 {
@@ -283,12 +297,12 @@ static enum chain_status step_print(const struct plan_run *run, const struct cha
 		printf("  module   %s  %s\n", prepared->modules[i].string,
 		       cmd_size_text(prepared->modules[i].blob.bytes_count, size));
 	if (call)
-		printf("  window   %s, at most %.3f s, %llu retries\n", cmd_size_text(step->memory_bytes, size), (double)step->timeout_us / 1e6,
-		       (unsigned long long)step->retries);
+		printf("  %s   %s, at most %.3f s, %llu retries\n", step->isolation ? "guest " : "window",
+		       cmd_size_text(step->memory_bytes, size), (double)step->timeout_us / 1e6, (unsigned long long)step->retries);
 	plan_fanout_print(fanout);
-	if (!call) {
+	if (!call || step->isolation) {
 		char *table;
-		enum chain_status status = chain_plan_format(&prepared->plan, &table, err);
+		enum chain_status status = call ? format_guest(step, prepared, &table, err) : chain_plan_format(&prepared->plan, &table, err);
 		if (status)
 			return status;
 		print_indented(table);

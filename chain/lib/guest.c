@@ -48,11 +48,34 @@ static enum chain_status find_texts(struct chain_guest *guest, uint64_t text_byt
 	memcpy(&info, plan->made, sizeof(info));
 	guest->args = (struct chain_range){ info.cmdline, info.cmdline + text_bytes };
 	guest->handoff = plan->handoff;
-	guest->handoff_end_at = info.mods_addr + offsetof(struct chain_mb1_module, end);
-	struct chain_range end = { guest->handoff_end_at, guest->handoff_end_at + sizeof(uint32_t) };
-	if (!chain_range_contains(made, guest->args) || !chain_range_contains(made, end))
-		return unfit(subject, "the command line or the module list", guest->args.base, end.base, guest->memory_bytes, err);
-	return CHAIN_OK;
+	if (!chain_range_contains(made, guest->args))
+		return unfit(subject, "the command line", guest->args.base, guest->args.end, guest->memory_bytes, err);
+	if (!chain_range_bytes(plan->handoff))
+		return CHAIN_OK;
+	for (uint64_t i = 0, at = info.mods_addr; i < info.mods_count; i++, at += sizeof(struct chain_mb1_module)) {
+		struct chain_mb1_module module;
+		struct chain_range entry = { at, at + sizeof(module) };
+		if (!chain_range_contains(made, entry))
+			break;
+		memcpy(&module, plan->made + (at - made.base), sizeof(module));
+		if (module.start == plan->handoff.base && module.end == plan->handoff.end)
+			guest->handoff_end_at = at + offsetof(struct chain_mb1_module, end);
+	}
+	if (guest->handoff_end_at)
+		return CHAIN_OK;
+	return unfit(subject, "the module list", info.mods_addr, info.mods_count, guest->memory_bytes, err);
+}
+
+/* A module's bytes lie in the stage's memory, not in the guest's. */
+static struct chain_plan_module *borrow_modules(const struct chain_guest_request *request)
+{
+	struct chain_plan_module *modules = calloc(request->module_count + 1, sizeof(*modules));
+	for (size_t i = 0; modules && i < request->module_count; i++) {
+		modules[i] = request->modules[i];
+		modules[i].blob.phys = CHAIN_PHYS_UNKNOWN;
+		modules[i].movable = true;
+	}
+	return modules;
 }
 
 /* The planner's words are about the machine's memory; here it is the step's that is too small. */
@@ -80,16 +103,20 @@ static enum chain_status make_plan(const struct chain_guest_request *request, st
 {
 	struct chain_mem_entry mem[CHAIN_GUEST_MEM_ENTRIES];
 	const struct chain_bootinfo machine = chain_guest_machine(request->memory_bytes, mem);
+	struct chain_plan_module *modules = borrow_modules(request);
+	if (!modules)
+		return chain_fail(err, CHAIN_E_NO_MEMORY, request->subject, NULL, request->module_count * sizeof(*modules), 0, 0, 0);
 	const struct chain_plan_request plan = {
 		.subject = request->subject, .kernel = { request->kernel, request->kernel_bytes, CHAIN_PHYS_UNKNOWN },
 		.args = out->filler, .loader_name = "kchain",
 		.handoff = { (const uint8_t *)out->filler, request->text_bytes, CHAIN_PHYS_UNKNOWN },
-		.handoff_string = request->handoff_string, .handoff_at = CHAIN_HANDOFF_LAST, .bootinfo = &machine,
+		.modules = modules, .module_count = request->module_count,
+		.handoff_string = request->handoff_string, .handoff_at = request->handoff_at, .bootinfo = &machine,
 	};
 	struct chain_error why = { 0 };
-	if (chain_plan_build(&plan, &out->plan, &why))
-		return explain(&why, request, err);
-	return CHAIN_OK;
+	enum chain_status status = chain_plan_build(&plan, &out->plan, &why);
+	free(modules);
+	return status ? explain(&why, request, err) : CHAIN_OK;
 }
 
 enum chain_status chain_guest_make(const struct chain_guest_request *request, struct chain_guest *out, struct chain_error *err)
@@ -145,11 +172,15 @@ static void put(uint8_t *memory, struct chain_range room, const char *text, uint
 bool chain_guest_texts(const struct chain_guest *guest, uint8_t *memory, const char *handoff, uint64_t handoff_bytes, const char *args)
 {
 	uint64_t args_bytes = strlen(args);
-	if (handoff_bytes > chain_range_bytes(guest->handoff) || args_bytes >= chain_range_bytes(guest->args))
-		return false;
 	uint32_t end = (uint32_t)(guest->handoff.base + handoff_bytes);
-	put(memory, guest->handoff, handoff, handoff_bytes);
+	if (args_bytes >= chain_range_bytes(guest->args))
+		return false;
 	put(memory, guest->args, args, args_bytes);
+	if (!guest->handoff_end_at)
+		return true;
+	if (handoff_bytes > chain_range_bytes(guest->handoff))
+		return false;
+	put(memory, guest->handoff, handoff, handoff_bytes);
 	memcpy(memory + guest->handoff_end_at, &end, sizeof(end));
 	return true;
 }

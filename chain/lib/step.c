@@ -114,6 +114,22 @@ static enum chain_status open_modules(const struct chain_link *link, const struc
 	return CHAIN_OK;
 }
 
+static enum chain_handoff_at handoff_at(const struct chain_step *step)
+{
+	return step->handoff_at == CHAIN_CONFIG_HANDOFF_NONE  ? CHAIN_HANDOFF_NONE :
+	       step->handoff_at == CHAIN_CONFIG_HANDOFF_FIRST ? CHAIN_HANDOFF_FIRST :
+								CHAIN_HANDOFF_LAST;
+}
+
+struct chain_guest_request chain_step_guest(const struct chain_step *step, const struct chain_prepared *prepared)
+{
+	return (struct chain_guest_request){
+		.subject = step->source, .kernel = prepared->kernel.blob.bytes, .kernel_bytes = prepared->kernel.blob.bytes_count,
+		.modules = prepared->modules, .module_count = prepared->module_count, .handoff_at = handoff_at(step),
+		.handoff_string = step->handoff_string, .memory_bytes = step->memory_bytes,
+	};
+}
+
 static enum chain_status make_plan(const struct chain_link *link, const struct chain_step *step, struct chain_prepared *out,
 				   struct chain_error *err)
 {
@@ -123,8 +139,7 @@ static enum chain_status make_plan(const struct chain_link *link, const struct c
 		.modules = out->modules, .module_count = out->module_count,
 		.handoff = { (const uint8_t *)out->handoff_text, handoff ? out->handoff_bytes : 0, CHAIN_PHYS_UNKNOWN },
 		.handoff_string = step->handoff_string,
-		.handoff_at = !handoff ? CHAIN_HANDOFF_NONE :
-			      step->handoff_at == CHAIN_CONFIG_HANDOFF_FIRST ? CHAIN_HANDOFF_FIRST : CHAIN_HANDOFF_LAST,
+		.handoff_at = handoff_at(step),
 		.bootinfo = link->sources->bootinfo, .fs = link->fs, .fs_keep = step->fs_keep,
 	};
 	if (out->self) {

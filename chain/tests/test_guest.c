@@ -38,7 +38,7 @@ static void make_kernel(uint32_t load, uint32_t bss_end)
 static struct chain_guest_request request(uint64_t memory_bytes)
 {
 	return (struct chain_guest_request){ .subject = "k", .kernel = kernel, .kernel_bytes = sizeof(kernel),
-					     .handoff_string = "kchain-handoff", .memory_bytes = memory_bytes, .text_bytes = TEXT_BYTES };
+					     .handoff_string = "kchain-handoff", .handoff_at = CHAIN_HANDOFF_LAST, .memory_bytes = memory_bytes, .text_bytes = TEXT_BYTES };
 }
 
 static struct chain_guest made(void)
@@ -110,6 +110,45 @@ static void a_kernel_finds_what_it_was_promised(void **state)
 	assert_false(chain_guest_texts(&guest, memory, "", 0, longest));
 	free(memory);
 	chain_guest_free(&guest);
+}
+
+static void modules_and_handoff_in_any_order(void **state)
+{
+	static const enum chain_handoff_at places[] = { CHAIN_HANDOFF_FIRST, CHAIN_HANDOFF_LAST, CHAIN_HANDOFF_NONE };
+	const struct chain_plan_module modules[] = {
+		{ { kernel, 5000, 0x123456 }, "a", false }, { { NULL, 0, CHAIN_PHYS_UNKNOWN }, "empty", true }, { { kernel + 7, 3, 0 }, "b", true },
+	};
+	(void)state;
+	make_kernel(LOAD, BSS_END);
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		struct chain_guest_request wanted = request(MEMORY);
+		struct chain_guest guest;
+		struct chain_error err = { 0 };
+		struct chain_bootinfo info;
+		wanted.modules = modules;
+		wanted.module_count = 3;
+		wanted.handoff_at = places[i];
+		assert_int_equal(chain_guest_make(&wanted, &guest, &err), CHAIN_OK);
+		uint8_t *memory = memory_of(&guest);
+		assert_true(chain_guest_texts(&guest, memory, "{}", 2, "x"));
+		chain_bootinfo_init(&info);
+		assert_int_equal(chain_multiboot_info_read(guest.plan.eax, guest.plan.ebx, view, memory, &info, &err), CHAIN_OK);
+		assert_int_equal(info.module_count, places[i] == CHAIN_HANDOFF_NONE ? 3 : 4);
+		for (size_t m = 0; m < 3; m++) {
+			const struct chain_boot_module *found = &info.modules[m + (places[i] == CHAIN_HANDOFF_FIRST)];
+			assert_string_equal(found->string, modules[m].string);
+			assert_int_equal(chain_range_bytes(found->range), modules[m].blob.bytes_count);
+			if (modules[m].blob.bytes)
+				assert_memory_equal(memory + found->range.base, modules[m].blob.bytes, modules[m].blob.bytes_count);
+		}
+		if (places[i] != CHAIN_HANDOFF_NONE) {
+			struct chain_range at = info.modules[places[i] == CHAIN_HANDOFF_FIRST ? 0 : 3].range;
+			assert_true(chain_range_bytes(at) == 2 && !memcmp(memory + at.base, "{}", 3));
+		}
+		chain_bootinfo_free(&info);
+		free(memory);
+		chain_guest_free(&guest);
+	}
 }
 
 /* One kernel's texts leave nothing for the next to see. */
@@ -241,6 +280,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_kernel_finds_what_it_was_promised),
+		cmocka_unit_test(modules_and_handoff_in_any_order),
 		cmocka_unit_test(shorter_texts_wipe_longer_ones),
 		cmocka_unit_test(parts_are_the_whole),
 		cmocka_unit_test(what_does_not_fit_is_refused),

@@ -328,15 +328,11 @@ static void run_here(struct fanout *f)
 	stage_ticker_stop();
 }
 
-static const struct worker_way *const ways[] = {
-	[STAGE_ISOLATION_NONE] = &worker_native,
-	[STAGE_ISOLATION_SVM] = &worker_svm,
-};
 
 enum chain_status stage_fanout_run(const struct stage_fanout *order, const struct stage_fanout_client *client,
 				   struct stage_fanout_machine *out, struct chain_error *err)
 {
-	struct fanout f = { .order = order, .client = client, .request = order->request, .way = ways[order->isolation] };
+	struct fanout f = { .order = order, .client = client, .request = order->request, .way = order->request.guest ? &worker_svm : &worker_native };
 	*out = (struct stage_fanout_machine){ 0 };
 	enum chain_status status = stage_processors_start(&out->processors, &out->processors_failed, err);
 	if (status)

@@ -48,16 +48,14 @@ static void close_shared(void *ctx)
 
 static enum chain_status open_shared(const struct stage_call_request *request, void **out, struct chain_error *err)
 {
-	const struct chain_guest_request guest = {
-		.subject = request->subject, .kernel = request->kernel, .kernel_bytes = request->kernel_bytes,
-		.handoff_string = "kchain-handoff", .memory_bytes = request->window_bytes, .text_bytes = request->text_bytes,
-	};
+	struct chain_guest_request guest = *request->guest;
 	const char *lacks = stage_svm_lacks();
 	if (lacks)
 		return chain_fail(err, CHAIN_E_SVM_MISSING, request->subject, lacks, 0, 0, 0, 0);
 	struct svm_shared *shared = calloc(1, sizeof(*shared));
 	if (!shared)
 		return chain_fail(err, CHAIN_E_NO_MEMORY, request->subject, NULL, sizeof(*shared), 0, 0, 0);
+	guest.text_bytes = request->text_bytes;
 	shared->tsc_khz = (uint32_t)(stage_tsc_hz() / 1000);
 	shared->tells_next = stage_svm_tells_next();
 	enum chain_status status = chain_guest_make(&guest, &shared->guest, err);

@@ -19,6 +19,8 @@ struct chain_bootinfo chain_guest_machine(uint64_t memory_bytes, struct chain_me
 struct chain_guest_request {
 	const char *subject;                       /* source of the kernel, for errors */
 	const uint8_t *kernel; uint64_t kernel_bytes; /* a Multiboot 1 kernel */
+	const struct chain_plan_module *modules; size_t module_count; /* their bytes are copied from where `bytes` points */
+	enum chain_handoff_at handoff_at;
 	const char *handoff_string;
 	uint64_t memory_bytes;                     /* from address 0 on */
 	uint64_t text_bytes;                       /* room that handoff and arguments get, each */
@@ -28,7 +30,7 @@ struct chain_guest {
 	struct chain_plan plan;      /* owned; its sources: the kernel's bytes and the plan's own */
 	uint64_t memory_bytes;
 	struct chain_range handoff, args; /* their rooms */
-	uint64_t handoff_end_at;     /* where the module list says how far the handoff reaches */
+	uint64_t handoff_end_at;     /* where the module list says how far the handoff reaches; 0: there is none */
 	char *filler;                /* owned: what stands in for texts that differ from kernel to kernel */
 };
 

@@ -35,6 +35,8 @@ struct chain_plan_piece {
 
 enum chain_entry_mode { CHAIN_ENTRY_PROTECTED32, CHAIN_ENTRY_LONG64 };
 
+enum chain_handoff_at { CHAIN_HANDOFF_NONE, CHAIN_HANDOFF_FIRST, CHAIN_HANDOFF_LAST };
+
 /* What the caller wants planned. All borrowed until chain_plan_free. */
 struct chain_plan_request {
 	const char *subject;          /* source of the kernel, for errors */
@@ -46,7 +48,7 @@ struct chain_plan_request {
 	const struct chain_plan_module *modules; size_t module_count;
 	struct chain_blob handoff;    /* bytes_count 0: none */
 	const char *handoff_string;   /* module string of the handoff: begins with "kchain-handoff" */
-	enum { CHAIN_HANDOFF_NONE, CHAIN_HANDOFF_FIRST, CHAIN_HANDOFF_LAST } handoff_at;
+	enum chain_handoff_at handoff_at;
 	const struct chain_bootinfo *bootinfo;
 	struct chain_range fs;        /* where the baked filesystem lies */
 	bool fs_keep;                 /* the next kernel may read it: reserved in its map, and nothing may be placed on it */

@@ -9,6 +9,7 @@
 #define CHAIN_STEP_H
 
 #include "chain/config.h"
+#include "chain/guest.h"
 #include "chain/handoff.h"
 #include "chain/plan.h"
 #include "chain/source.h"
@@ -48,6 +49,9 @@ enum chain_status chain_step_check_kind(const struct chain_step *step, enum chai
 enum chain_status chain_step_prepare(const struct chain_link *link, const struct chain_step *step, struct chain_prepared *out,
 				     struct chain_error *err) CHAIN_MUST_CHECK;
 void chain_prepared_free(struct chain_prepared *prepared);
+
+/* What an isolated call asks for; text_bytes is left to the caller. Borrows both. */
+struct chain_guest_request chain_step_guest(const struct chain_step *step, const struct chain_prepared *prepared);
 
 /* The expectation's name in records and in plans. New reference, or null. */
 json_t *chain_step_expect_json(const struct chain_step *step);

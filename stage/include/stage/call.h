@@ -7,7 +7,7 @@
 #ifndef STAGE_CALL_H
 #define STAGE_CALL_H
 
-#include "chain/error.h"
+#include "chain/guest.h"
 #include "chain/range.h"
 
 enum stage_call_outcome {
@@ -28,6 +28,7 @@ struct stage_call_request {
 	struct chain_range fs;     /* physical place of the baked filesystem; empty: none */
 	uint64_t window_bytes;     /* private memory; a multiple of 4096 */
 	uint64_t timeout_us;       /* more than 0 */
+	const struct chain_guest_request *guest; /* of an isolated kernel: its machine; text_bytes is not used. Null: a native kernel in a window */
 	uint64_t text_bytes;       /* room for handoff and arguments of later calls in the same window; 0: this call's */
 	uint64_t fs_table;         /* root-level table that shows the filesystem already (stage_call_fs_table); 0: the window makes its own */
 	bool recycled;             /* the window is for more than one call */

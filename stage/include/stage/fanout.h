@@ -39,7 +39,6 @@ struct stage_fanout_client {
 
 struct stage_fanout {
 	struct stage_call_request request; /* its handoff, args and index are not used; text_bytes bounds those of all tasks */
-	enum stage_isolation { STAGE_ISOLATION_NONE, STAGE_ISOLATION_SVM } isolation;
 	const struct chain_config_fanout *config; /* how many at once, at most */
 	size_t kernels;                    /* in all; there are no more workers */
 };
