@@ -3,6 +3,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # hang-after: 400
 """Kernels under "isolation": "svm": what they do well, what they do badly, and that none of it reaches anybody else."""
+import os
+
 import kt
 
 FILES = {"/acts": "build/kernels/acts.elf", "/hello": "build/kernels/hello.elf", "/echo": "build/kernels/echo.elf",
@@ -184,7 +186,12 @@ def too_little_memory_is_refused():
 
 @kt.test
 def without_isolation_the_refusal_names_it():
-    ended = kt.boot(kt.bake(kt.pipeline([{"name": "k", "call": "fs:/acts"}], FILES)), qemu=cpus(1))
+    path = kt.write_json(kt.scratch("pipeline.json"), kt.pipeline([{"name": "k", "call": "fs:/acts"}], FILES))
+    done = kt.kchain("bake", path, "-o", kt.scratch("image.elf"))
+    kt.check(done.exit == 3 and "multiboot1" in done.err and '"isolation": "svm"' in done.err, "bake", done)
+    kernel = os.path.abspath(FILES["/acts"])
+    step = {"name": "k", "call": "module:" + kernel, "unverified": True}
+    ended = kt.boot(kt.bake(kt.pipeline([step], FILES)), qemu=["-initrd", kernel])
     kt.expect_error(ended, "call-not-native", "multiboot1")
     kt.check('"isolation": "svm"' in ended.of("error")[0]["hint"], "hint", ended)
 
