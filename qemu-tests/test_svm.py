@@ -130,7 +130,7 @@ for cpu_count in (1, 2, 8):
 @kt.test
 def native_kernels_run_booted_and_find_their_handoff():
     steps = [isolated("hello", "hello", args="one"), isolated("each", "hello", args="k{{self.index}}", fanout={"count": 3}),
-             isolated("echo", "echo", args="a b", memory="8M"), {"name": "after", "call": "fs:/hello"}]
+             isolated("echo", "echo", args="a b", memory="8388611"), {"name": "after", "call": "fs:/hello"}]
     ended = kt.expect_end(kt.boot(kt.bake(kt.pipeline(steps, FILES, state={"unit": "mm"})), qemu=cpus(2)))
     results = ended.of("handoff")[-1]["doc"]["results"]
     kt.check("hello, one: this kernel was booted" in ended.console, "no greeting", ended)

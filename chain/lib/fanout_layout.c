@@ -4,6 +4,7 @@
 /* Whether a fan-out fits a machine. */
 
 #include "chain/fanout.h"
+#include "chain/guest.h"
 #include "chain/range.h"
 
 #include <stdio.h>
@@ -48,8 +49,11 @@ enum chain_status chain_fanout_lay_out(const struct chain_step *step, size_t cou
 	struct chain_claim *storage = calloc(capacity, sizeof(*storage));
 	struct chain_claims claims;
 	char subject[CHAIN_SUBJECT_BYTES];
-	*out = (struct chain_fanout_layout){ .processors = machine->cpus, .windows = calloc(workers, sizeof(*out->windows)),
-					     .window_bytes = (step->memory_bytes + PAGE - 1) & ~(uint64_t)(PAGE - 1) };
+	uint64_t native_bytes = (step->memory_bytes + PAGE - 1) & ~(uint64_t)(PAGE - 1);
+	*out = (struct chain_fanout_layout){
+		.processors = machine->cpus, .windows = calloc(workers, sizeof(*out->windows)),
+		.window_bytes = step->isolation ? chain_guest_window_bytes(step->memory_bytes) : native_bytes,
+	};
 	enum chain_status status = storage && out->windows ? CHAIN_OK :
 		chain_fail(err, CHAIN_E_NO_MEMORY, step->name, NULL, capacity * sizeof(*storage), 0, 0, 0);
 	chain_claims_init(&claims, storage, capacity);

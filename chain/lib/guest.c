@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LOW_END = 0x9fc00, HIGH_BASE = 0x100000 }; /* where a PC's memory stops and goes on */
+enum { LOW_END = 0x9fc00, HIGH_BASE = 0x100000, PAGE = 4096, TABLE_BYTES = 2 * 1024 * 1024 }; /* where a PC's memory stops and goes on */
 
 static enum chain_status unfit(const char *subject, const char *what, uint64_t base, uint64_t end, uint64_t memory_bytes,
 			       struct chain_error *err)
@@ -90,11 +90,20 @@ static enum chain_status explain(const struct chain_error *why, const struct cha
 	return chain_fail(err, CHAIN_E_GUEST_MEMORY, request->subject, text, request->memory_bytes, 0, 0, 0);
 }
 
+static uint64_t whole_pages(uint64_t memory_bytes) { return chain_align_down(memory_bytes, PAGE); }
+
+/* Tables: one for each 2 MiB begun, one for each GiB begun, two above. */
+uint64_t chain_guest_window_bytes(uint64_t memory_bytes)
+{
+	uint64_t memory = whole_pages(memory_bytes), tables = memory / TABLE_BYTES + 1 + memory / (512ull * TABLE_BYTES) + 1 + 2;
+	return memory + (tables + CHAIN_GUEST_OWN_PAGES) * PAGE;
+}
+
 struct chain_bootinfo chain_guest_machine(uint64_t memory_bytes, struct chain_mem_entry mem[CHAIN_GUEST_MEM_ENTRIES])
 {
 	static char empty[] = "";
 	mem[0] = (struct chain_mem_entry){ { 0, LOW_END }, CHAIN_MEM_AVAILABLE };
-	mem[1] = (struct chain_mem_entry){ { HIGH_BASE, memory_bytes }, CHAIN_MEM_AVAILABLE };
+	mem[1] = (struct chain_mem_entry){ { HIGH_BASE, whole_pages(memory_bytes) }, CHAIN_MEM_AVAILABLE };
 	return (struct chain_bootinfo){ .loader = empty, .cmdline = empty, .mem = mem, .mem_count = CHAIN_GUEST_MEM_ENTRIES, .cpus = 1 };
 }
 
@@ -121,7 +130,7 @@ static enum chain_status make_plan(const struct chain_guest_request *request, st
 
 enum chain_status chain_guest_make(const struct chain_guest_request *request, struct chain_guest *out, struct chain_error *err)
 {
-	*out = (struct chain_guest){ .memory_bytes = request->memory_bytes };
+	*out = (struct chain_guest){ .memory_bytes = whole_pages(request->memory_bytes) };
 	if (request->memory_bytes < CHAIN_GUEST_MEMORY_MIN)
 		return chain_fail(err, CHAIN_E_GUEST_MEMORY, request->subject, "a PC's memory goes on at 1 MiB, where kernels lie",
 				  request->memory_bytes, 0, 0, 0);
@@ -132,7 +141,7 @@ enum chain_status chain_guest_make(const struct chain_guest_request *request, st
 	out->filler[request->text_bytes - 1] = '\0';
 	enum chain_status status = make_plan(request, out, err);
 	if (!status)
-		status = chain_guest_check(&out->plan, request->memory_bytes, request->subject, err);
+		status = chain_guest_check(&out->plan, out->memory_bytes, request->subject, err);
 	if (!status)
 		status = find_texts(out, request->text_bytes, request->subject, err);
 	if (status)

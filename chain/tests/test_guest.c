@@ -186,6 +186,25 @@ static void parts_are_the_whole(void **state)
 	chain_guest_free(&guest);
 }
 
+/* Sizes that are no multiple of anything: whole pages are shown, and what the window needs beside them grows with them. */
+static void memory_of_any_size(void **state)
+{
+	(void)state;
+	make_kernel(LOAD, BSS_END);
+	for (int i = 0; i < 200; i++) {
+		uint64_t bytes = CHAIN_GUEST_MEMORY_MIN + rnd(8 << 20);
+		struct chain_guest_request wanted = request(bytes);
+		struct chain_guest guest;
+		struct chain_error err = { 0 };
+		assert_int_equal(chain_guest_make(&wanted, &guest, &err), CHAIN_OK);
+		assert_true(guest.memory_bytes <= bytes && guest.memory_bytes + PAGE > bytes && guest.memory_bytes % PAGE == 0);
+		assert_int_equal(guest.plan.mem[1].range.end, guest.memory_bytes);
+		uint64_t beside = chain_guest_window_bytes(bytes) - guest.memory_bytes, tables = (guest.memory_bytes + (2 << 20) - 1) >> 21;
+		assert_true(beside >= (tables + 3 + CHAIN_GUEST_OWN_PAGES) * PAGE && beside <= (tables + 5 + CHAIN_GUEST_OWN_PAGES) * PAGE);
+		chain_guest_free(&guest);
+	}
+}
+
 static void expect_refused(struct chain_guest_request wanted, enum chain_status status)
 {
 	struct chain_guest guest;
@@ -283,6 +302,7 @@ int main(void)
 		cmocka_unit_test(modules_and_handoff_in_any_order),
 		cmocka_unit_test(shorter_texts_wipe_longer_ones),
 		cmocka_unit_test(parts_are_the_whole),
+		cmocka_unit_test(memory_of_any_size),
 		cmocka_unit_test(what_does_not_fit_is_refused),
 		cmocka_unit_test(hostile_plans_stay_inside),
 	};

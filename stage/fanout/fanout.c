@@ -328,7 +328,6 @@ static void run_here(struct fanout *f)
 	stage_ticker_stop();
 }
 
-
 enum chain_status stage_fanout_run(const struct stage_fanout *order, const struct stage_fanout_client *client,
 				   struct stage_fanout_machine *out, struct chain_error *err)
 {

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAGE = STAGE_PAGE, LARGE_BYTES = 2 * 1024 * 1024, MAPS_BYTES = SVM_IOPM_BYTES + SVM_MSRPM_BYTES, OWN_PAGES = 3 };
+enum { PAGE = STAGE_PAGE, MAPS_BYTES = SVM_IOPM_BYTES + SVM_MSRPM_BYTES, OWN_PAGES = CHAIN_GUEST_OWN_PAGES };
 
 /* --- what all workers share --- */
 
@@ -72,12 +72,6 @@ static enum chain_status open_shared(const struct stage_call_request *request, v
 
 static struct svm_guest *guest_of(const struct worker *w) { return w->guest; }
 
-/* Nested tables: a page for each 2 MiB, one for each GiB, two above. */
-static uint64_t table_pages(uint64_t memory_bytes)
-{
-	return (memory_bytes + LARGE_BYTES - 1) / LARGE_BYTES + memory_bytes / (512ull * LARGE_BYTES) + 3;
-}
-
 static uint64_t take_table(void *ctx)
 {
 	struct svm_guest *g = ctx;
@@ -126,7 +120,7 @@ static enum chain_status make(struct worker *w, void *shared, struct chain_error
 	memset(g, 0, sizeof(*g));
 	g->shared = shared;
 	uint64_t memory_bytes = g->shared->guest.memory_bytes;
-	g->bytes = memory_bytes + (table_pages(memory_bytes) + OWN_PAGES) * PAGE;
+	g->bytes = chain_guest_window_bytes(memory_bytes);
 	enum chain_status status = stage_pages_take(g->bytes, PAGE, CHAIN_OWNER_WINDOW, subject, &g->memory_phys, err);
 	if (status) {
 		free(g);
