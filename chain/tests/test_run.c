@@ -15,6 +15,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define ENTERED "{\"event\":\"entered\",\"link\":0,\"name\":\"a\",\"door\":\"multiboot1\"}"
 #define BOOT(kernel, expect) "{\"event\":\"boot\",\"step\":\"b\",\"kernel\":\"" kernel "\",\"expect\":" expect "}"
@@ -201,13 +202,37 @@ static void sizes_are_short(void **state)
 	assert_string_equal(cmd_size_text(UINT64_MAX, text), "15 EiB");
 }
 
+/* With clocks that are set back instead of waiting. */
+static void progress_is_shown_after_a_second_and_then_seldom(void **state)
+{
+	(void)state;
+	char text[64] = "", name[] = "/tmp/kchain-progress-XXXXXX";
+	int file = mkstemp(name), before = dup(STDERR_FILENO);
+	struct cmd_progress progress;
+	assert_true(file >= 0 && before >= 0 && dup2(file, STDERR_FILENO) >= 0);
+	cmd_progress_start(&progress, "checked");
+	progress.start.tv_sec += 3600; /* it has not begun: nothing is shown however long this takes */
+	cmd_progress_add(&progress, 1 << 20);
+	progress.start.tv_sec -= 3610;
+	progress.shown = progress.start;
+	cmd_progress_add(&progress, 1 << 20);
+	progress.shown.tv_sec += 3600; /* it was shown just now */
+	cmd_progress_add(&progress, 1 << 20);
+	cmd_progress_end(&progress);
+	assert_true(dup2(before, STDERR_FILENO) >= 0);
+	assert_true(pread(file, text, sizeof(text) - 1, 0) > 0);
+	assert_string_equal(text, "2 MiB checked\n");
+	assert_int_equal(progress.bytes, 3 << 20);
+	assert_int_equal(close(file) | close(before) | unlink(name), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(verdicts), cmocka_unit_test(a_line_longer_than_the_buffer_still_matches_at_its_end),
 		cmocka_unit_test(a_guest_can_not_move_the_cursor),
 		cmocka_unit_test(words),    cmocka_unit_test(slips_are_recognised),
-		cmocka_unit_test(sizes_are_short),
+		cmocka_unit_test(sizes_are_short), cmocka_unit_test(progress_is_shown_after_a_second_and_then_seldom),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
