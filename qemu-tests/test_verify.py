@@ -5,7 +5,9 @@
 """`kchain verify`, `ls` and `cat` on images in images, and on what is not there."""
 import hashlib
 import os
+import re
 import shutil
+import struct
 
 import kt
 
@@ -59,6 +61,44 @@ def what_is_printed_is_what_was_baked():
         kt.check(done.exit == 3 and done.json()["error"]["subject"] == f"{image}: /none", "not named", done)
         done = kt.kchain(command, "--json", "build/kernels/echo.elf", "/none")
         kt.check(done.exit == 3 and done.json()["error"]["slug"] == "image-not-baked", "not refused", done)
+
+
+def forged(image, patch):
+    """The image after `patch` changed its filesystem's metadata, with digests and an id that fit."""
+    data = bytearray(kt.read_bytes(image))
+    parts = {p["name"]: p for p in kt.kchain("inspect", "--json", image).json()["parts"]}
+    meta, manifest = (slice(parts[n]["offset"], parts[n]["offset"] + parts[n]["bytes"]) for n in ("fs-meta", "manifest"))
+    changed = bytearray(data[meta])
+    patch(changed)
+    text = bytes(data[manifest]).replace(hashlib.sha256(data[meta]).hexdigest().encode(), hashlib.sha256(changed).hexdigest().encode())
+    data[meta], data[manifest] = changed, text
+    header = data.index(b"KCHAIN\r\n", 4096)
+    data[header + 16:header + 48] = hashlib.sha256(text).digest()
+    return kt.write_bytes(kt.scratch("forged.elf"), data)
+
+
+@kt.test
+def a_folder_in_two_places_is_not_listed_for_ever():
+    folder = os.path.dirname(kt.scratch("x"))
+    for name in ("one", "two"):
+        os.makedirs(os.path.join(folder, name))
+        kt.write_bytes(os.path.join(folder, name, "file"), b"x")
+    image = kt.bake(kt.pipeline(STEPS, {**ECHO, "/d": folder}))
+    region = kt.scratch("fs.img")
+    kt.command(["objcopy", "-O", "binary", "--only-section=.kchain.fs", image, region])
+    nids = [int(re.search(r"NID: (\d+)", kt.command(["dump.erofs", f"--path=/d/{name}", region]).out)[1]) for name in ("one", "two")]
+
+    def patch(meta):
+        meta[1024 + 8] &= 0xfe  # the superblock has no checksum from here on
+        entry = struct.pack("<Q", nids[1])
+        at = [i for i in range(1152, len(meta) - 12) if meta[i:i + 8] == entry and meta[i + 10] == 2 and i % 4 == 0]
+        kt.check(len(at) == 2, "the entries of one folder are its own and its parent's", at)
+        first = min(at, key=lambda i: abs(i - meta.index(b"onetwo")))
+        meta[first:first + 8] = struct.pack("<Q", nids[0])
+
+    kt.check(kt.kchain("ls", image, "/d").exit == 0 and kt.kchain("ls", forged(image, lambda meta: None)).exit == 0, "the sound one is refused")
+    done = kt.kchain("ls", "--json", forged(image, patch))
+    kt.check(done.exit == 3 and done.json()["error"]["slug"] == "fs-directory-twice", "not refused", done)
 
 
 kt.main()

@@ -3,6 +3,7 @@
 
 /* Owns: `kchain ls`: the tree baked into an image. */
 
+#include "fs/check.h"
 #include "image_file.h"
 
 #include <stdlib.h>
@@ -152,8 +153,11 @@ static enum chain_status ls(void *ctx, const struct image_file *file, struct cha
 {
 	const struct ls *ls = ctx;
 	struct listing l = {.fs = &file->image.fs, .details = ls->details, .list = ls->json ? json_array() : NULL};
-	const enum chain_status status = list(&l, ls->path, err);
+	/* A folder with two parents, which no baker makes, would be listed as often as there are ways to it. */
+	enum chain_status status = fs_check(&file->image.fs, NULL, err);
 
+	if (status == CHAIN_OK)
+		status = list(&l, ls->path, err);
 	if (status == CHAIN_OK && ls->json)
 		return image_file_print(l.list, err);
 	json_decref(l.list);
