@@ -11,6 +11,7 @@ STAGE_NET_SRC := $(wildcard stage/net/*.c)
 STAGE_SRC_test_net := $(STAGE_DRIVER_SRC) $(STAGE_NET_SRC) $(LWIP_TREE)
 STAGE_SRC_test_partition := $(STAGE_BLOCK_SRC)
 STAGE_SRC_test_virtio_blk := $(STAGE_DRIVER_SRC)
+STAGE_SRC_test_malloc := stage/runtime/malloc.c
 STAGE_SRC_test_svm := stage/fanout/svm_machine.c stage/fanout/svm_policy.c
 
 FUZZ_SRC_door := stage/boot/multiboot2.c stage/cpu/pages.c

@@ -1,0 +1,240 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Regions of pages, each cut into blocks without a gap. A block begins with its size and flags; when it is free, the links of its
+ * bin follow, and its last word repeats the size, so that the block behind finds its start. (Knuth's boundary tags; the bins as
+ * in TLSF, M. Masmano and others, 2004.) A region of its own goes back when it is free again; small ones stay.
+ *
+ *   region: | bytes | block | block | ... | 0 |        blocks are at 8 modulo 16, what they hold at 0 */
+
+#include "stage/malloc.h"
+
+#include "stage/cpu.h"
+#include "stage/runtime.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+
+enum {
+	UNIT = 16, HEAD = 8, LEAST = 32, /* bytes of a block */
+	FREE = 1, PREVIOUS_FREE = 2, FIRST = 4, FLAGS = 15,
+	SMALL = 1024, BINS = 192, WORD_BITS = 64, PAGE = 4096,
+	REGION_BYTES = 8 * PAGE, RETURNED_BYTES = 32 * PAGE,
+};
+#define BYTES_MAX ((size_t)1 << 40)
+
+struct block {
+	size_t head;
+	struct block *next, *previous;
+};
+
+static struct block *bins[BINS];
+static uint64_t filled[BINS / WORD_BITS];
+
+static size_t bytes_of(const struct block *b) { return b->head & ~(size_t)FLAGS; }
+static struct block *at(const void *base, size_t offset) { return (struct block *)((uintptr_t)base + offset); }
+static struct block *behind(const struct block *b) { return at(b, bytes_of(b)); }
+static size_t *last_word(const struct block *b) { return (size_t *)((uintptr_t)behind(b) - sizeof(size_t)); }
+
+/* One for each size below SMALL, then four for each power of two. */
+static size_t bin_of(size_t bytes)
+{
+	if (bytes < SMALL)
+		return bytes / UNIT;
+	size_t power = (size_t)(63 - __builtin_clzll(bytes));
+	return SMALL / UNIT + (power - 10) * 4 + (bytes >> (power - 2) & 3);
+}
+
+static void put(struct block *b)
+{
+	size_t bin = bin_of(bytes_of(b));
+	b->head |= FREE;
+	*last_word(b) = bytes_of(b);
+	behind(b)->head |= PREVIOUS_FREE;
+	b->previous = NULL;
+	b->next = bins[bin];
+	if (b->next)
+		b->next->previous = b;
+	bins[bin] = b;
+	filled[bin / WORD_BITS] |= (uint64_t)1 << bin % WORD_BITS;
+}
+
+static void take(struct block *b)
+{
+	size_t bin = bin_of(bytes_of(b));
+	if (b->next)
+		b->next->previous = b->previous;
+	if (b->previous)
+		b->previous->next = b->next;
+	else
+		bins[bin] = b->next;
+	if (!bins[bin])
+		filled[bin / WORD_BITS] &= ~((uint64_t)1 << bin % WORD_BITS);
+	b->head &= ~(size_t)FREE;
+	behind(b)->head &= ~(size_t)PREVIOUS_FREE;
+}
+
+/* A used block becomes a free one, one with its free neighbours. */
+static void release(struct block *b)
+{
+	struct block *next = behind(b);
+	if (next->head & FREE) {
+		take(next);
+		b->head += bytes_of(next);
+	}
+	if (b->head & PREVIOUS_FREE) {
+		struct block *previous = at(b, 0 - *(size_t *)((uintptr_t)b - sizeof(size_t)));
+		take(previous);
+		previous->head += bytes_of(b);
+		b = previous;
+	}
+	size_t region = bytes_of(b) + UNIT;
+	if (!(b->head & FIRST) || bytes_of(behind(b)) || region < RETURNED_BYTES || !stage_heap_unmap(at(b, 0 - (size_t)HEAD), region))
+		put(b);
+}
+
+/* Gives back what a used block has more than `bytes`. */
+static void shrink(struct block *b, size_t bytes)
+{
+	size_t rest = bytes_of(b) - bytes;
+	if (rest < LEAST)
+		return;
+	b->head -= rest;
+	behind(b)->head = rest;
+	release(behind(b));
+}
+
+static struct block *grow(size_t bytes)
+{
+	size_t whole = (bytes + UNIT + PAGE - 1) & ~(size_t)(PAGE - 1);
+	size_t want = whole < REGION_BYTES ? REGION_BYTES : whole;
+	size_t *region = stage_heap_map(want);
+	if (!region && want > whole)
+		region = stage_heap_map(want = whole);
+	if (!region)
+		return NULL;
+	struct block *b = at(region, HEAD);
+	*region = want;
+	b->head = (want - UNIT) | FIRST;
+	behind(b)->head = 0;
+	put(b);
+	return b;
+}
+
+/* A free block of at least that size: of the same bin, then of the next one that has any. */
+static struct block *find(size_t bytes)
+{
+	size_t bin = bin_of(bytes);
+	for (struct block *b = bins[bin]; b; b = b->next)
+		if (bytes_of(b) >= bytes)
+			return b;
+	for (size_t from = bin + 1; from < BINS; from = (from / WORD_BITS + 1) * WORD_BITS) {
+		uint64_t word = filled[from / WORD_BITS] >> from % WORD_BITS;
+		if (word)
+			return bins[from + (size_t)__builtin_ctzll(word)];
+	}
+	return grow(bytes);
+}
+
+/* Bytes of a block that holds `bytes`; 0: more than there can be. */
+static size_t block_bytes(size_t bytes)
+{
+	if (bytes > BYTES_MAX)
+		return 0;
+	size_t whole = (bytes + HEAD + UNIT - 1) & ~(size_t)(UNIT - 1);
+	return whole < LEAST ? LEAST : whole;
+}
+
+void *stage_malloc(size_t bytes)
+{
+	size_t whole = block_bytes(bytes);
+	struct block *b = whole ? find(whole) : NULL;
+	if (!b) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	take(b);
+	shrink(b, whole);
+	return at(b, HEAD);
+}
+
+static struct block *block_of(void *given)
+{
+	struct block *b = at(given, 0 - (size_t)HEAD);
+	if ((uintptr_t)given % UNIT || b->head & FREE || bytes_of(b) < LEAST)
+		stage_panic("%p was not allocated, or was freed", given);
+	return b;
+}
+
+void stage_free(void *given)
+{
+	if (given)
+		release(block_of(given));
+}
+
+void *stage_calloc(size_t count, size_t bytes)
+{
+	size_t whole;
+	if (__builtin_mul_overflow(count, bytes, &whole)) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	void *got = stage_malloc(whole);
+	return got ? memset(got, 0, whole) : NULL;
+}
+
+void *stage_realloc(void *given, size_t bytes)
+{
+	if (!given)
+		return stage_malloc(bytes);
+	struct block *b = block_of(given), *next = behind(b);
+	size_t whole = block_bytes(bytes), had = bytes_of(b);
+	if (whole && whole > had && next->head & FREE && bytes_of(next) >= whole - had) {
+		take(next);
+		b->head += bytes_of(next);
+	}
+	if (whole && whole <= bytes_of(b)) {
+		shrink(b, whole);
+		return given;
+	}
+	void *got = stage_malloc(bytes);
+	if (!got)
+		return NULL;
+	memcpy(got, given, had - HEAD);
+	release(b);
+	return got;
+}
+
+void *stage_aligned_alloc(size_t align, size_t bytes)
+{
+	if (align <= UNIT || bytes > BYTES_MAX || align > BYTES_MAX)
+		return align > BYTES_MAX ? NULL : stage_malloc(bytes);
+	uint8_t *got = stage_malloc(bytes + align + LEAST);
+	if (!got)
+		return NULL;
+	size_t gap = (0 - (uintptr_t)got) & (align - 1);
+	if (gap && gap < LEAST)
+		gap += align;
+	struct block *b = at(got, 0 - (size_t)HEAD), *aligned = at(b, gap);
+	if (gap) {
+		size_t whole = bytes_of(b);
+		b->head -= whole - gap;
+		aligned->head = whole - gap;
+		release(b);
+	}
+	shrink(aligned, block_bytes(bytes));
+	return at(aligned, HEAD);
+}
+
+size_t stage_malloc_usable_size(void *given) { return given ? bytes_of(block_of(given)) - HEAD : 0; }
+
+#if KCHAIN_STAGE
+void *malloc(size_t) __attribute__((alias("stage_malloc")));
+void free(void *) __attribute__((alias("stage_free")));
+void *calloc(size_t, size_t) __attribute__((alias("stage_calloc")));
+void *realloc(void *, size_t) __attribute__((alias("stage_realloc")));
+void *aligned_alloc(size_t, size_t) __attribute__((alias("stage_aligned_alloc")));
+void *memalign(size_t, size_t) __attribute__((alias("stage_aligned_alloc")));
+size_t malloc_usable_size(void *) __attribute__((alias("stage_malloc_usable_size")));
+#endif
