@@ -15,6 +15,18 @@ int SHA256_Init(void *ctx);
 int SHA256_Update(void *ctx, const void *bytes, size_t count);
 int SHA256_Final(unsigned char *out, void *ctx);
 #define CONTEXT(ctx) ((void *)(ctx)->state)
+
+/* libcrypto's own set-up parses an environment variable; this is the rest of it. */
+extern uint32_t OPENSSL_ia32cap_P[4] __attribute__((visibility("hidden")));
+uint64_t OPENSSL_ia32_cpuid(uint32_t capabilities[4]);
+void OPENSSL_cpuid_setup(void);
+void OPENSSL_cpuid_setup(void)
+{
+	const uint64_t found = OPENSSL_ia32_cpuid(OPENSSL_ia32cap_P);
+
+	OPENSSL_ia32cap_P[0] = (uint32_t)found | 1u << 10; /* "set up" */
+	OPENSSL_ia32cap_P[1] = (uint32_t)(found >> 32);
+}
 #else
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/sha.h>

@@ -3,24 +3,44 @@
 
 #include "chain/error.h"
 
+#include <assert.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <string.h>
 
-struct status_row {
-	const char *slug, *message, *hint;
+/* All texts in one piece, a status's three behind each other with their zero bytes, and where each begins: pointers would take as
+ * much room as a third of the texts. */
+#define OK_TEXTS "ok\0no error\0"
+static const struct texts {
+	char ok[sizeof(OK_TEXTS)];
+#define CHAIN_STATUS(name, slug, message, hint) char name[sizeof(slug "\0" message "\0" hint)];
+#include "chain/status.def"
+#undef CHAIN_STATUS
+	char unknown[sizeof("unknown\0{s}: unknown status\0")];
+} texts = {
+	OK_TEXTS,
+#define CHAIN_STATUS(name, slug, message, hint) slug "\0" message "\0" hint,
+#include "chain/status.def"
+#undef CHAIN_STATUS
+	"unknown\0{s}: unknown status\0",
 };
+static_assert(sizeof(texts) <= UINT16_MAX, "where a text begins has 16 bits");
 
-static const struct status_row rows[CHAIN_STATUS_COUNT] = {
-	[CHAIN_OK] = { "ok", "no error", "" },
-#define CHAIN_STATUS(name, slug, message, hint) [CHAIN_E_##name] = { slug, message, hint },
+static const uint16_t begins[CHAIN_STATUS_COUNT] = {
+	[CHAIN_OK] = offsetof(struct texts, ok),
+#define CHAIN_STATUS(name, slug, message, hint) [CHAIN_E_##name] = offsetof(struct texts, name),
 #include "chain/status.def"
 #undef CHAIN_STATUS
 };
 
-static const struct status_row *row_of(enum chain_status status)
+enum text { SLUG, MESSAGE, HINT };
+
+static const char *text_of(enum chain_status status, enum text which)
 {
-	static const struct status_row unknown = { "unknown", "{s}: unknown status", "" };
-	return (unsigned)status < CHAIN_STATUS_COUNT ? &rows[status] : &unknown;
+	const char *text = (unsigned)status < CHAIN_STATUS_COUNT ? (const char *)&texts + begins[status] : texts.unknown;
+	for (; which > SLUG; which--)
+		text += strlen(text) + 1;
+	return text;
 }
 
 /* Bytes of the UTF-8 character at `at` (RFC 3629 section 4), which ends in a zero byte somewhere; 0: there is none. */
@@ -79,12 +99,12 @@ void chain_error_clear(struct chain_error *err)
 
 const char *chain_status_slug(enum chain_status status)
 {
-	return row_of(status)->slug;
+	return text_of(status, SLUG);
 }
 
 const char *chain_status_hint(enum chain_status status)
 {
-	return row_of(status)->hint;
+	return text_of(status, HINT);
 }
 
 struct sink {
@@ -146,7 +166,7 @@ static size_t put_placeholder(struct sink *sink, const struct chain_error *err, 
 size_t chain_error_format(const struct chain_error *err, char *buf, size_t size)
 {
 	struct sink sink = { buf, size, 0 };
-	for (const char *at = row_of(err->status)->message; *at;) {
+	for (const char *at = text_of(err->status, MESSAGE); *at;) {
 		size_t taken = *at == '{' ? put_placeholder(&sink, err, at) : 0;
 		if (!taken) {
 			put(&sink, *at);

@@ -6,6 +6,7 @@
 
 #include "stage/cpu.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -22,6 +23,12 @@ void *__memcpy_chk(void *to, const void *from, size_t count, size_t room)
 {
 	check(count, room);
 	return memcpy(to, from, count);
+}
+
+/* What assert() calls: without stderr and the buffers behind it. */
+_Noreturn void __assert_fail(const char *claim, const char *file, int line, const char *function)
+{
+	stage_panic("%s:%d: %s: %s does not hold", file, line, function, claim);
 }
 
 char *__strncpy_chk(char *to, const char *from, size_t count, size_t room);
