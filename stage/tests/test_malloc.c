@@ -112,7 +112,7 @@ static void resize(struct piece *p)
 static void pieces_are_left_alone(void **state)
 {
 	(void)state;
-	for (int round = 0; round < 60000; round++) {
+	for (int round = 0; round < 15000; round++) {
 		struct piece *p = &pieces[draw(round % 4000 < 2000 ? PIECES : PIECES / 8)];
 		if (!p->at) {
 			give_out(p);
