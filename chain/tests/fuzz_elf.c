@@ -34,6 +34,17 @@ static void check_entry(const struct chain_elf *elf, const struct chain_segment 
 	FUZZ_HOLDS(inside == 1);
 }
 
+static void check_virtual(const struct chain_elf *elf, const struct chain_segment *segments, size_t count)
+{
+	struct chain_error err = { 0 };
+	enum chain_status status = fuzz_status(chain_elf_check_virtual(elf, segments, count, &err), &err);
+	bool overlap = false;
+	for (size_t i = 0; i < count; i++)
+		for (size_t j = 0; j < count; j++)
+			overlap = overlap || (i != j && segments[i].virt.base >= segments[j].virt.base && segments[i].virt.base < segments[j].virt.end);
+	FUZZ_HOLDS(overlap == (status != CHAIN_OK));
+}
+
 static void check_note(const struct chain_elf *elf, const char *name, uint32_t type)
 {
 	struct chain_error err = { 0 };
@@ -98,6 +109,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!fuzz_status(chain_elf_segments(&elf, segments, CHAIN_SEGMENTS_MAX, &count, &err), &err)) {
 		check_segments(&elf, segments, count);
 		check_entry(&elf, segments, count);
+		check_virtual(&elf, segments, count);
 	}
 	check_note(&elf, "GNU", 3);
 	check_note(&elf, "kchain", 1);
