@@ -75,11 +75,30 @@ static void *grow(void *array, size_t *room, size_t count, size_t element_bytes)
 
 void bake_share_start(struct bake_share *share, int fd)
 {
+	struct stat about;
+
 	if (share->fd >= 0)
 		(void)close(share->fd);
 	share->fd = fd;
+	if (fd >= 0 && fstat(fd, &about) == 0)
+		share->image = bake_identity_of(&about);
 	for (size_t i = 0; i < share->count; i++)
 		share->known[i].offset = 0;
+}
+
+void bake_share_recheck(struct bake_share *share)
+{
+	struct stat about;
+
+	if (share->fd < 0)
+		return;
+	if (fstat(share->fd, &about) == 0) {
+		const struct bake_identity now = bake_identity_of(&about);
+
+		if (bake_identity_same(&now, &share->image))
+			return;
+	}
+	bake_share_start(share, -1);
 }
 
 bool bake_share_add(struct bake_share *share, const struct bake_known *file)

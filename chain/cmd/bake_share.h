@@ -33,8 +33,9 @@ struct bake_known {
 };
 
 struct bake_share {
-	int fd;			  /* the image baked last; -1: none */
-	struct bake_known *known; /* the first `sorted` by device and inode, the others new */
+	int fd;			    /* the image baked last; -1: none */
+	struct bake_identity image; /* of it, when it was finished */
+	struct bake_known *known;   /* the first `sorted` by device and inode, the others new */
 	size_t count, sorted, room;
 	struct bake_good {
 		uint8_t sha256[CHAIN_SHA256_BYTES];
@@ -46,6 +47,8 @@ struct bake_share {
 void bake_share_init(struct bake_share *share);
 void bake_share_free(struct bake_share *share);
 
+/* To be called before a bake: where somebody has written to the image baked last, nothing is copied from it. */
+void bake_share_recheck(struct bake_share *share);
 /* Null when it is not known. Borrowed until the next bake_share_start. */
 const struct bake_known *bake_share_find(const struct bake_share *share, const struct bake_identity *identity);
 

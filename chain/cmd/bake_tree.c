@@ -32,6 +32,8 @@ enum chain_status bake_tree_init(struct bake_tree *tree, const char *output, str
 	struct stat about;
 
 	*tree = (struct bake_tree){.fd = -1, .share = share};
+	if (share)
+		bake_share_recheck(share);
 	if (output && stat(output, &about) == 0) {
 		tree->skip_dev = about.st_dev;
 		tree->skip_ino = about.st_ino;

@@ -263,6 +263,37 @@ static const uint8_t *baked_bytes(struct cmd_file *file, const char *path, uint6
 	return bytes;
 }
 
+/* As if the image had been finished just now. */
+static void unnotice(struct bake_share *share)
+{
+	struct stat about;
+
+	assert_int_equal(fstat(share->fd, &about), 0);
+	share->image = bake_identity_of(&about);
+}
+
+static void an_image_that_was_written_to_is_not_copied_from(void **state)
+{
+	(void)state;
+	struct bake_share share;
+	struct cmd_file one, two;
+	struct chain_image image;
+	uint64_t count;
+
+	bake_share_init(&share);
+	bake_shared("out/1.elf", &share, &one);
+	const uint64_t where = (uint64_t)(baked_bytes(&one, "/d/one", &count) - one.bytes);
+
+	assert_int_equal(pwrite(share.fd, "T", 1, (off_t)where), 1);
+	bake_shared("out/2.elf", &share, &two);
+	assert_int_equal(chain_image_open(&image, two.bytes, two.bytes_count, NULL), CHAIN_OK);
+	assert_int_equal(chain_image_verify(&image, NULL, NULL, NULL), CHAIN_OK);
+	bake_share_free(&share);
+	cmd_file_free(&one);
+	cmd_file_free(&two);
+	assert_int_equal(unlink(at("out/1.elf")) | unlink(at("out/2.elf")), 0);
+}
+
 /* The second image is made of the first: what was done to that one shows, and what was done to a file shows too. */
 static void shared_files_come_from_the_image_before(void **state)
 {
@@ -281,6 +312,7 @@ static void shared_files_come_from_the_image_before(void **state)
 	const uint64_t where = (uint64_t)(baked_bytes(&one, "/d/one", &count) - one.bytes);
 
 	assert_int_equal(pwrite(share.fd, "T", 1, (off_t)where), 1);
+	unnotice(&share);
 	put_text("in/own", "changed\n");
 	bake_shared("out/2.elf", &share, &two);
 	assert_int_equal(share.good_count, 1);
@@ -314,6 +346,7 @@ static void short_image_before_is_an_error(void **state)
 	bake_shared("out/1.elf", &share, &one);
 	cmd_file_free(&one);
 	assert_int_equal(ftruncate(share.fd, 4096), 0);
+	unnotice(&share);
 	(void)snprintf(from, sizeof(from), "%s", at("in"));
 	(void)snprintf(to, sizeof(to), "%s", at("out/2.elf"));
 	struct bake_job job = job_of(from, to);
@@ -376,6 +409,7 @@ int main(void)
 	    cmocka_unit_test(memory_is_checked),
 	    cmocka_unit_test(shared_files_come_from_the_image_before),
 	    cmocka_unit_test(short_image_before_is_an_error),
+	    cmocka_unit_test(an_image_that_was_written_to_is_not_copied_from),
 	    cmocka_unit_test(shared_files_are_known_by_all_of_their_identity),
 	};
 
