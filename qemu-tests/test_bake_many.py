@@ -47,7 +47,7 @@ def alone(path):
 def each_is_the_one_that_it_would_be_alone():
     folder, paths = make_inputs()
     out = os.path.join(folder, "out")
-    done = kt.kchain("bake", *paths, "-o", out + "/")
+    done = kt.kchain("bake", *paths, "-o", out)
     kt.check(done.exit == 0 and not done.err, "bake failed", done)
     kt.check(sorted(os.listdir(out)) == [f"v{i:02}.elf" for i in range(COUNT)], "other files are there", os.listdir(out))
     kt.check([line.split()[0] for line in done.out.splitlines()] == [f"{out}/v{i:02}.elf" for i in range(COUNT)], "not one line each", done)
@@ -112,7 +112,7 @@ def what_makes_no_sense_is_refused_before_anything_is_written():
     shutil.copyfile(paths[0], os.path.join(again, "v00.json"))
     out = os.path.join(folder, "out")
     file = kt.write_bytes(os.path.join(folder, "file"), b"")
-    for args, text in (((paths[0], paths[1]), "FOLDER/"), ((paths[0], paths[1], "-o", file), "FOLDER/"),
+    for args, text in (((paths[0], paths[1]), "FOLDER/"), ((paths[0], paths[1], "-o", file), "is none"),
                        ((paths[0], os.path.join(again, "v00.json"), "-o", out + "/"), "would both be written"),
                        ((paths[0], paths[1], "--name", "n", "-o", out + "/"), "--name")):
         done = kt.kchain("bake", *args)

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum chain_status cmd_bake_file(const char *input, const char *output, struct chain_error *err)
 {
@@ -127,8 +128,10 @@ static int bake(struct bake_job *job, const struct cmd_args *args, const char *b
 		job->input = args->v[0];
 		return bake_one(job, json);
 	}
-	if (!is_folder(job->output))
+	if (!job->output || !*job->output)
 		return cmd_usage("bake", "several images need --output FOLDER/");
+	if (!is_folder(job->output) && access(job->output, F_OK) == 0)
+		return cmd_usage("bake", "several images need --output FOLDER/, and '%s' is none", job->output);
 	if (job->name)
 		return cmd_usage("bake", "--name is for one image, not for a folder of them");
 	return bake_many(job, args->v, args->count, json);
