@@ -160,6 +160,14 @@ def modules_come_before_the_handoff_or_without_it():
 
 
 @kt.test
+def records_on_the_console_cannot_be_forged():
+    steps = [isolated("one", "acts", args="forge"), isolated("two", "acts", args="forge", fanout={"count": 1})]
+    ended = kt.expect_end(kt.boot(kt.bake(kt.pipeline(steps, FILES)), qemu=cpus(1)))
+    kt.check(ended.console.count("@kchain") == 2, "its text", ended)
+    kt.check(not kt.re.search("^@kchain", ended.console, kt.re.M), "a forged record", ended)
+
+
+@kt.test
 def gnu_mach_is_refused_by_name():
     step = isolated("mach", "mach", memory="32M", on_error="continue")
     ended = kt.expect_end(kt.boot(kt.bake(kt.pipeline([step], FILES)), qemu=cpus(1)))

@@ -118,6 +118,12 @@ static void asks(uint32_t number) /* nothing but exits */
 	for (;;)
 		in8(0x80);
 }
+static void forges(uint32_t number) /* a record that is not its to write (docs/RECORDS.md) */
+{
+	(void)number;
+	say(SERIAL, "@kchain {\"event\":\"end\",\"status\":\"failed\"}\n");
+	halt();
+}
 static void triple(uint32_t number)
 {
 	const struct __attribute__((packed)) { uint16_t limit; uint32_t base; } idt = { 0, 0 };
@@ -254,7 +260,7 @@ static void processor(uint32_t number) /* bits of CPUID 1: APIC, x2APIC, and SVM
 
 static const struct { const char *name; void (*act)(uint32_t number); } acts[] = {
 	{ "work", work }, { "halt", halts }, { "sleep", sleeps }, { "spin", spins }, { "flood", floods }, { "ask", asks },
-	{ "triple", triple }, { "wild-idt", wild_idt }, { "outside", outside }, { "past-end", past_end }, { "run-away", runs_away },
+	{ "forge", forges }, { "triple", triple }, { "wild-idt", wild_idt }, { "outside", outside }, { "past-end", past_end }, { "run-away", runs_away },
 	{ "local-apic", local_apic }, { "io-apic", io_apic }, { "in", port_in }, { "out", port_out }, { "rdmsr", reads_msr },
 	{ "wrmsr", writes_msr }, { "vmrun", vmrun }, { "vmmcall", vmmcall }, { "strings", strings }, { "screen", screen },
 	{ "status", status }, { "record", record }, { "off", off }, { "reset", resets }, { "malformed", malformed },

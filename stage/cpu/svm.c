@@ -73,6 +73,7 @@ uint64_t stage_svm_prepare(uint64_t host_save_phys, struct stage_svm_registers *
 /* A guest can change XCR0 where the processor does not let that be caught (QEMU's emulation). */
 void stage_svm_leave(uint64_t xcr0)
 {
+	stage_wrmsr(MSR_EFER, stage_rdmsr(MSR_EFER) & ~(uint64_t)EFER_SVME); /* the next kernel finds the processor as we did */
 	if (xcr0)
 		__asm__ volatile("xsetbv" : : "c"(0), "a"((uint32_t)xcr0), "d"((uint32_t)(xcr0 >> 32)));
 }

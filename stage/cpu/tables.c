@@ -13,7 +13,7 @@
 #include <string.h>
 
 enum {
-	PTE_PRESENT = 1, PTE_WRITE = 2, PTE_USER = 4, PTE_WRITE_THROUGH = 8, PTE_NO_CACHE = 16, PTE_DIRTY = 0x40, PTE_LARGE = 0x80,
+	PTE_PRESENT = 1, PTE_WRITE = 2, PTE_USER = 4, PTE_WRITE_THROUGH = 8, PTE_NO_CACHE = 16, PTE_ACCESSED = 0x20, PTE_DIRTY = 0x40, PTE_LARGE = 0x80,
 	LEVELS = 4, SLOTS = 512, LARGE_BYTES = 2 * 1024 * 1024,
 };
 #define PTE_NX      ((uint64_t)1 << 63)
@@ -111,8 +111,10 @@ void stage_table_each_dirty(uint64_t root_phys, uint64_t virt, uint64_t bytes, s
 		stop = (virt | (LARGE_BYTES - 1)) < end ? (virt | (LARGE_BYTES - 1)) + 1 : end;
 		if (entry && *entry & PTE_LARGE) {
 			if_dirty(entry, virt, LARGE_BYTES, each, ctx);
-		} else if (entry) {
+		} else if (entry && *entry & PTE_ACCESSED) { /* else nobody was there since all of it was looked at */
 			uint64_t *table = stage_phys_to_virt(*entry & PTE_ADDRESS);
+			if (stop - virt == LARGE_BYTES)
+				*entry &= ~(uint64_t)PTE_ACCESSED;
 			for (uint64_t page = virt; page < stop; page += STAGE_PAGE)
 				if_dirty(&table[page >> 12 & (SLOTS - 1)], page, STAGE_PAGE, each, ctx);
 		}

@@ -132,7 +132,7 @@ static enum chain_status make(struct worker *w, void *shared, struct chain_error
 	g->machine.ctx = w;
 	w->guest = g;
 	w->window = (struct chain_range){ g->memory_phys, g->memory_phys + g->bytes };
-	w->private_bytes = g->bytes;
+	w->private_bytes = g->bytes - memory_bytes + g->shared->guest.plan.bytes_copied + g->shared->guest.plan.bytes_zeroed;
 	return CHAIN_OK;
 }
 

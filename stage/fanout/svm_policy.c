@@ -12,6 +12,7 @@ enum {
 	EDX_MCE = 1 << 7, EDX_APIC = 1 << 9, EDX_MTRR = 1 << 12, EDX_MCA = 1 << 14,
 	/* CPUID 0x80000001 */
 	EXT_SVM = 1 << 2, EXT_APIC_SPACE = 1 << 3, EXT_OSVW = 1 << 9, EXT_IBS = 1 << 10, EXT_SKINIT = 1 << 12, EXT_LWP = 1 << 15,
+	EXT8_WBNOINVD = 1 << 9, /* CPUID 0x80000008 */
 };
 #define ECX_HYPERVISOR (1u << 31)
 #define HYPERVISOR_MAX 0x40000010u
@@ -48,6 +49,7 @@ struct stage_cpuid svm_cpuid(uint32_t leaf, struct stage_cpuid r, bool os_xsave,
 	case 0x8000001b: case 0x8000001c: case 0x8000001f: /* IBS, LWP, memory encryption */
 		return (struct stage_cpuid){ 0, 0, 0, 0 };
 	case 0x80000008:
+		r.b &= ~(uint32_t)EXT8_WBNOINVD;
 		r.c = 0; /* processors */
 		return r;
 	default:

@@ -30,8 +30,8 @@ static void set_intercepts(struct svm_vmcb *v)
 			     FIRST(SVM_EXIT_RSM) | FIRST(SVM_EXIT_INVD) | FIRST(SVM_EXIT_HLT) | FIRST(SVM_EXIT_INVLPGA) |
 			     FIRST(SVM_EXIT_IO) | FIRST(SVM_EXIT_MSR) | FIRST(SVM_EXIT_FERR_FREEZE) | FIRST(SVM_EXIT_SHUTDOWN);
 	v->intercept_second = SECOND(SVM_EXIT_VMRUN) | SECOND(SVM_EXIT_VMMCALL) | SECOND(SVM_EXIT_VMLOAD) | SECOND(SVM_EXIT_VMSAVE) |
-			      SECOND(SVM_EXIT_STGI) | SECOND(SVM_EXIT_CLGI) | SECOND(SVM_EXIT_SKINIT) | SECOND(SVM_EXIT_MONITOR) |
-			      SECOND(SVM_EXIT_MWAIT) | SECOND(SVM_EXIT_MWAIT_ARMED) | SECOND(SVM_EXIT_XSETBV);
+			      SECOND(SVM_EXIT_STGI) | SECOND(SVM_EXIT_CLGI) | SECOND(SVM_EXIT_SKINIT) | SECOND(SVM_EXIT_WBINVD) |
+			      SECOND(SVM_EXIT_MONITOR) | SECOND(SVM_EXIT_MWAIT) | SECOND(SVM_EXIT_MWAIT_ARMED) | SECOND(SVM_EXIT_XSETBV);
 }
 
 void svm_guest_enter_state(struct svm_guest *g)
@@ -190,7 +190,8 @@ static bool on_exit(struct svm_guest *g, struct stage_call_run *run)
 		return on_xsetbv(g, run);
 	case SVM_EXIT_HLT:
 		return on_halt(g, run);
-	case SVM_EXIT_INVD: /* the machine's caches are not the guest's to drop */
+	case SVM_EXIT_INVD: /* the machine's caches are not the guest's to drop, nor to empty under its neighbours */
+	case SVM_EXIT_WBINVD:
 		return skip(g, 2);
 	case SVM_EXIT_NMI: /* the host has taken it by now */
 	case SVM_EXIT_INTR:
