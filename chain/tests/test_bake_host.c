@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 #include <dirent.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -360,6 +361,42 @@ static void short_image_before_is_an_error(void **state)
 	assert_int_equal(access(to, F_OK), -1);
 }
 
+/* From memory to disk, where the kernel may refuse to copy by itself: pieces that touch, one that does not, and one
+ * that reaches behind the end. */
+static void copies_between_file_systems(void **state)
+{
+	(void)state;
+	enum { COUNT = 300000, GAP = 5000 };
+	static uint8_t bytes[COUNT];
+	const int from = memfd_create("source", MFD_CLOEXEC);
+	struct chain_error err = {0};
+	struct cmd_file file;
+	struct bake_out out;
+	char to[256];
+
+	for (size_t i = 0; i < COUNT; i++)
+		bytes[i] = (uint8_t)(i * 13 + i / 253);
+	assert_int_equal(write(from, bytes, COUNT), COUNT);
+	(void)snprintf(to, sizeof(to), "%s", at("out/copy"));
+	assert_int_equal(bake_out_open(&out, to, false, &err), CHAIN_OK);
+	assert_int_equal(bake_out_copy(&out, from, 0, 0, 100000, &err), CHAIN_OK);
+	assert_int_equal(bake_out_copy(&out, from, 100000, 100000, 50000, &err), CHAIN_OK);
+	assert_int_equal(out.copy.count, 150000);
+	assert_int_equal(bake_out_copy(&out, from, 150000, 150000 + GAP, 150000, &err), CHAIN_OK);
+	assert_int_equal(bake_out_flush(&out, &err), CHAIN_OK);
+	assert_int_equal(bake_out_commit(&out, NULL, &err), CHAIN_OK);
+	assert_int_equal(cmd_file_load(to, 0, &file, &err), CHAIN_OK);
+	assert_int_equal(file.bytes_count, COUNT + GAP);
+	assert_memory_equal(file.bytes, bytes, 150000);
+	assert_memory_equal(file.bytes + 150000 + GAP, bytes + 150000, 150000);
+	cmd_file_free(&file);
+	assert_int_equal(bake_out_open(&out, to, false, &err), CHAIN_OK);
+	assert_int_equal(bake_out_copy(&out, from, COUNT - 10, 0, 11, &err), CHAIN_OK);
+	assert_int_equal(bake_out_flush(&out, &err), CHAIN_E_BAKE_CHANGED);
+	bake_out_drop(&out);
+	assert_int_equal(close(from) | unlink(to), 0);
+}
+
 /* Many files, so that the table grows and is sorted; an inode whose file is another now is not known. */
 static void shared_files_are_known_by_all_of_their_identity(void **state)
 {
@@ -410,6 +447,7 @@ int main(void)
 	    cmocka_unit_test(shared_files_come_from_the_image_before),
 	    cmocka_unit_test(short_image_before_is_an_error),
 	    cmocka_unit_test(an_image_that_was_written_to_is_not_copied_from),
+	    cmocka_unit_test(copies_between_file_systems),
 	    cmocka_unit_test(shared_files_are_known_by_all_of_their_identity),
 	};
 
