@@ -75,6 +75,9 @@ def each_link_costs_the_same():
 def each_link_has_the_same_memory():
     maps = [r["doc"]["memory"] for r in chain().of("bootinfo")]
     kt.check(all(m == maps[0] for m in maps), "the memory map changes", maps[0], maps[-1])
+    free = [r["bytes_free"] for r in chain().of("boot")]
+    # The heap grows by 1 MiB at a time: once or twice while the history grows, and then no more.
+    kt.check(max(free) - min(free) <= 3 << 20 and max(free[KEPT:]) - min(free[KEPT:]) <= 8 << 10, "free memory by link", free)
 
 
 def short(expected_links=3, memory="128M", bake=(), **more):

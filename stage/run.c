@@ -133,12 +133,13 @@ static enum stage_end take_boot(struct stage_run *run, const struct chain_step *
 		return STAGE_END_FAILED;
 	}
 	announce(step, &prepared, link.left_ticks);
-	stage_record_event(chain_json_object("sssoIII", "event", "boot", "step", step->name,
+	stage_record_event(chain_json_object("sssoIIII", "event", "boot", "step", step->name,
 					     "kernel", chain_kernel_kind_name(prepared.kind),
 					     "expect", chain_step_expect_json(step),
 					     "ticks", (json_int_t)stage_rdtsc(),
 					     "bytes_copied", (json_int_t)prepared.plan.bytes_copied,
-					     "bytes_in_place", (json_int_t)prepared.plan.bytes_in_place));
+					     "bytes_in_place", (json_int_t)prepared.plan.bytes_in_place,
+					     "bytes_free", (json_int_t)stage_pages_unclaimed()));
 	stage_devices_quiesce();
 	stage_processors_stop();
 	stage_commit(&commit);

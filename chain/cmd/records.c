@@ -29,7 +29,7 @@ static const struct form {
 	[RECORD_SKIPPED] = { "skipped", { { "step", 's' }, { "fact", 's' }, { "wanted", 'A' }, { "found", 'A' } } },
 	[RECORD_KERNELS] = { "kernels", { { "step", 's' }, { "rows", 'l' } } },
 	[RECORD_PROGRESS] = { "progress", { { "step", 's' }, { "running", 'i' }, { "ok", 'i' }, { "failed", 'i' }, { "total", 'i' } } },
-	[RECORD_BOOT] = { "boot", { { "step", 's' }, { "kernel", 'S' }, { "expect", 'A' }, { "bytes_copied", 'I' } } },
+	[RECORD_BOOT] = { "boot", { { "step", 's' }, { "kernel", 'S' }, { "expect", 'A' }, { "bytes_copied", 'I' }, { "bytes_free", 'I' } } },
 	[RECORD_ERROR] = { "error", { { "slug", 's' }, { "message", 's' }, { "step", 'S' }, { "hint", 'S' } } },
 	[RECORD_EXIT] = { "exit", { { "status", 'i' } } },
 	[RECORD_ECHO] = { "echo", { { "doc", 'o' } } },

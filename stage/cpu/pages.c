@@ -60,6 +60,23 @@ void stage_pages_free(uint64_t phys, uint64_t bytes)
 		stage_panic("pages %#llx + %#llx were not allocated", (unsigned long long)phys, (unsigned long long)whole);
 }
 
+uint64_t stage_pages_unclaimed(void)
+{
+	uint64_t bytes = 0;
+	for (size_t i = 0; memory && i < memory->mem_count; i++) {
+		struct chain_range range = memory->mem[i].range;
+		if (memory->mem[i].type != CHAIN_MEM_AVAILABLE)
+			continue;
+		bytes += chain_range_bytes(range);
+		for (size_t c = 0; c < claims.count; c++) {
+			uint64_t base = claims.v[c].range.base > range.base ? claims.v[c].range.base : range.base;
+			uint64_t end = claims.v[c].range.end < range.end ? claims.v[c].range.end : range.end;
+			bytes -= base < end ? end - base : 0;
+		}
+	}
+	return bytes;
+}
+
 void *stage_phys_to_virt(uint64_t phys)
 {
 	return (void *)(stage_is_called() ? phys : KCHAIN_DIRECT_VIRT + phys);

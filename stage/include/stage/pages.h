@@ -24,6 +24,8 @@ enum chain_status stage_pages_take(uint64_t bytes, uint64_t align, enum chain_ow
 				   struct chain_error *err) CHAIN_MUST_CHECK;
 /* Exactly what was allocated. */
 void stage_pages_free(uint64_t phys, uint64_t bytes);
+/* Available memory that nobody holds; 0 in a called kernel. */
+uint64_t stage_pages_unclaimed(void);
 /* All claims of this run: the image, its filesystem, boot modules, the firmware's low memory, the heap. Borrowed. */
 struct chain_claims *stage_pages_claims(void);
 
