@@ -9,6 +9,7 @@ byte; fixed: (in place, smallest), less what hashing it took. The boot of the si
 linear.
 """
 import child
+import kexec
 import kt
 import machine
 import peers
@@ -16,7 +17,7 @@ import plot
 
 KIB, MIB = 1 << 10, 1 << 20
 SIZES = (64 * KIB, MIB, 64 * MIB)
-GRUB_CHECKED = "GRUB ISO, checked"
+GRUB_CHECKED, KEXEC = "GRUB ISO, checked", "Linux kexec"
 IPXE, IPXE_MOST = "iPXE HTTP", MIB  # more takes minutes: the emulated network hands over a few segments at a time
 ADDRESS = 128 * MIB  # clear of the stage and of every loader
 
@@ -52,6 +53,7 @@ def boots_of_size(size):
         (GRUB_CHECKED, size, ["-cdrom", kt.grub_iso(kernel, checked=True)]),
         ("QEMU -kernel", size, ["-kernel", kernel]),
         *([(IPXE, size, None)] if size <= IPXE_MOST else []),
+        *([] if kexec.missing() else [(KEXEC, size, kexec.boot(kernel))]),
     ]
 
 
@@ -109,18 +111,19 @@ def run(out):
     out.figure("hashed", hashed, "instructions/byte", 30)
     out.figure("moved", moved, "instructions/byte", 0.2)
     out.figure("1 MiB, moved: measured less fixed, hashed and moved", round(off), "instructions")
-    loaders = ("kchain, moved", "GRUB ISO", GRUB_CHECKED, IPXE, "QEMU -kernel")
+    loaders = ("kchain, moved", "GRUB ISO", GRUB_CHECKED, IPXE, KEXEC, "QEMU -kernel")
     for name, size in ((name, size) for size in SIZES for name in loaders):
         if (name, size) in at:
             out.figure(f"{plot.bytes_text(size)} by {name}, from reset", at[name, size]["from_reset"], "instructions")
     out.left_out(f"{plot.bytes_text(large)} by {IPXE}", "its network takes minutes under -icount")
-    out.left_out("Linux kexec", "not measured: it needs a kernel and a userland that nothing else here uses")
+    if kexec.missing():
+        out.left_out(KEXEC, kexec.missing())
     series = {name: [(size, at[name, size]["from_reset"]) for size in SIZES if (name, size) in at] for name in loaders}
     out.plot(
         "from-reset",
         plot.lines(
             "From reset to the child's first instruction",
-            "QEMU -icount, pc, Multiboot 1; kchain and `GRUB, checked` verify the child's SHA-256",
+            "QEMU -icount, pc, Multiboot 1; kchain, `GRUB, checked` and kexec verify the child's SHA-256",
             "size of the child",
             "instructions",
             series,

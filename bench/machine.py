@@ -36,7 +36,7 @@ class Counted:
         return ticks if isinstance(ticks, int) else int(ticks, 16)
 
 
-def count(*args, memory="256M", icount=True):
+def count(*args, memory="512M", icount=True):
     """Boots with these QEMU arguments to the end; a serial port, the debug port and the exit port are the only devices.
 
     Without icount the ticks are those of the emulated clock: time, not instructions.
