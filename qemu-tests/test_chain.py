@@ -99,6 +99,20 @@ def it_boots_itself_wherever_it_lies():
 
 
 @kt.test
+def it_boots_itself_on_a_microvm_and_with_many_processors():
+    fanout = {"name": "all", "call": "fs:/hello", "memory": "512K", "fanout": {"count": 8}}
+    image = kt.bake(kt.pipeline([fanout, {"name": "count", "call": "fs:/count", "args": "3"},
+                                 {"name": "again", "when": {"results.count.result.more": True}, "boot": "self:"}],
+                                {"/count": "build/kernels/count.elf", "/hello": "build/kernels/hello.elf"},
+                                state={"n": "{{results.count.result.n|0}}"}))
+    for machine in ("pc", "microvm,isa-serial=on"):
+        ended = kt.expect_end(kt.boot(image, machine, qemu=["-smp", "3"]))
+        kt.check(ended.of("handoff")[-1]["doc"]["state"]["n"] == 3 and len(ended.of("entered")) == 3, "count", ended)
+        joined = [r["status"] for r in ended.of("result") if r["step"] == "all"]
+        kt.check(joined.count("ok") >= 3 and set(joined) == {"ok"}, "results of the fan-out", joined)
+
+
+@kt.test
 def it_boots_itself_in_16_mib_checking_everything():
     image, counted = short(verify="all")
     counted(kt.expect_end(kt.boot(image, memory="16M")))

@@ -162,6 +162,14 @@ def kchain_run_follows_the_chain_to_the_banner():
 
 
 @kt.test
+def words_are_counted_by_many_kernels_and_summed_up():
+    texts = [kt.read_bytes(path) for path in glob.glob("docs/*")]
+    ended = kt.expect_end(kt.boot(kt.config_image("12-wordcount"), qemu=["-smp", "3"]))
+    result = [r for r in ended.of("result") if r["step"] == "reduce"][0]["result"]
+    kt.check(result["lines"] == sum(t.count(b"\n") for t in texts) and result["bytes"] == sum(map(len, texts)), "sums", result)
+
+
+@kt.test
 def an_image_that_boots_itself_counts_its_links():
     image = kt.config_image("11-count")
     state = kt.write_json(kt.scratch("handoff.json"), {"state": {"limit": 3}})
