@@ -188,8 +188,13 @@ def a_processor_without_svm_is_refused_with_what_to_do():
 def too_little_memory_is_refused():
     for memory, message in (("1M", "1 MiB"), ("2M", "does not lie in available memory")):
         kernel = "acts" if memory == "1M" else "mach"
-        ended = kt.boot(kt.bake(kt.pipeline([isolated("k", kernel, memory=memory)], FILES)), qemu=cpus(1))
-        kt.expect_error(ended, "guest-memory", message)
+        image = kt.bake(kt.pipeline([isolated("k", kernel, memory=memory)], FILES))
+        kt.expect_error(kt.boot(image, qemu=cpus(1)), "guest-memory", message)
+        done = kt.kchain("plan", image)
+        kt.check(done.exit and kt.re.search(message, done.err), "kchain plan", done)
+    done = kt.kchain("plan", "--json", kt.bake(kt.pipeline([isolated("k", "acts")], FILES)))
+    plan = done.json()["steps"][0]["plan"]
+    kt.check(plan["mode"] == "protected32" and plan["memory"][-1]["end"] == "0x400000", "the plan of its machine", plan)
 
 
 @kt.test

@@ -235,17 +235,34 @@ static json_t *modules_json(const struct chain_prepared *prepared)
 	return list;
 }
 
+/* Where things will lie: a boot's plan, or an isolated kernel's, whose texts may be longer where they differ from kernel to kernel; null for any other
+ * call. `guest` holds what is made for it, and is the caller's to free. */
+static enum chain_status find_plan(const struct chain_step *step, const struct chain_prepared *prepared, struct chain_guest *guest,
+				   const struct chain_plan **out, struct chain_error *err)
+{
+	*guest = (struct chain_guest){ 0 };
+	*out = step->kind == CHAIN_STEP_BOOT ? &prepared->plan : step->isolation ? &guest->plan : NULL;
+	if (!step->isolation)
+		return CHAIN_OK;
+	struct chain_guest_request request = chain_step_guest(step, prepared);
+	request.text_bytes = prepared->handoff_bytes + strlen(prepared->args) + 1;
+	return chain_guest_make(&request, guest, err);
+}
+
 static enum chain_status step_json(const struct chain_step *step, const struct chain_prepared *prepared, const json_t *fanout,
 				   json_t *into, struct chain_error *err)
 {
 	json_t *plan = NULL;
 	char hex[CHAIN_SHA256_HEX + 1];
 	chain_sha256_to_hex(prepared->kernel.sha256, hex);
-	if (step->kind == CHAIN_STEP_BOOT) {
-		enum chain_status status = chain_plan_to_json(&prepared->plan, &plan, err);
-		if (status)
-			return status;
-	}
+	struct chain_guest guest;
+	const struct chain_plan *found;
+	enum chain_status status = find_plan(step, prepared, &guest, &found, err);
+	if (!status && found)
+		status = chain_plan_to_json(found, &plan, err);
+	chain_guest_free(&guest);
+	if (status)
+		return status;
 	json_t *doc = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:o?, s:o, s:O, s:o?, s:O?, s:O?}", "name", step->name, "kind",
 				step->kind == CHAIN_STEP_CALL ? "call" : "boot", "source", step->source, "kernel",
 				chain_kernel_kind_name(prepared->kind), "sha256", hex, "bytes",
@@ -264,20 +281,6 @@ static void print_indented(const char *text)
 		printf("  %.*s\n", (int)line, text);
 		text += line + (text[line] == '\n');
 	}
-}
-
-/* Where things will lie in an isolated kernel's memory; its texts may be longer where they differ from kernel to kernel. */
-static enum chain_status format_guest(const struct chain_step *step, const struct chain_prepared *prepared, char **out, struct chain_error *err)
-{
-	struct chain_guest guest;
-	struct chain_guest_request request = chain_step_guest(step, prepared);
-	request.text_bytes = prepared->handoff_bytes + strlen(prepared->args) + 1;
-	enum chain_status status = chain_guest_make(&request, &guest, err);
-	if (status)
-		return status;
-	status = chain_plan_format(&guest.plan, out, err);
-	chain_guest_free(&guest);
-	return status;
 }
 
 static enum chain_status step_print(const struct plan_run *run, const struct chain_step *step, const struct chain_prepared *prepared,
@@ -300,14 +303,18 @@ static enum chain_status step_print(const struct plan_run *run, const struct cha
 		printf("  %s   %s, at most %.3f s, %llu retries\n", step->isolation ? "guest " : "window",
 		       cmd_size_text(step->memory_bytes, size), (double)step->timeout_us / 1e6, (unsigned long long)step->retries);
 	plan_fanout_print(fanout);
-	if (!call || step->isolation) {
-		char *table;
-		enum chain_status status = call ? format_guest(step, prepared, &table, err) : chain_plan_format(&prepared->plan, &table, err);
-		if (status)
-			return status;
+	struct chain_guest guest;
+	const struct chain_plan *plan;
+	char *table = NULL;
+	enum chain_status status = find_plan(step, prepared, &guest, &plan, err);
+	if (!status && plan)
+		status = chain_plan_format(plan, &table, err);
+	chain_guest_free(&guest);
+	if (status)
+		return status;
+	if (table)
 		print_indented(table);
-		free(table);
-	}
+	free(table);
 	if (run->options.show_handoff) {
 		char *text = json_dumps(prepared->handoff, JSON_INDENT(2));
 		puts("  handoff");
