@@ -33,8 +33,12 @@ static void mode_text(const struct fs_node *node, char out[11])
 /* Names of an image are data of a stranger: nothing that moves a terminal's cursor is printed. */
 static void name_print(const char *name)
 {
-	for (; *name; name++)
-		putchar((unsigned char)*name < 0x20 || *name == 0x7f ? '?' : *name);
+	for (; *name; name++) {
+		const bool control = chain_text_has_control(name, name[1] && (unsigned char)name[0] == 0xc2 ? 2 : 1);
+
+		putchar(control ? '?' : *name);
+		name += control && (unsigned char)*name == 0xc2;
+	}
 }
 
 static enum chain_status target_read(const struct listing *l, const struct fs_node *node, char **out,

@@ -290,7 +290,7 @@ static enum chain_status step_print(const struct plan_run *run, const struct cha
 	bool call = step->kind == CHAIN_STEP_CALL;
 	printf("%s%s%s  %s %s  %s, %s\n", cmd_style(stdout, CMD_BOLD), step->name, cmd_style(stdout, CMD_PLAIN), call ? "call" : "boot",
 	       step->source, chain_kernel_kind_name(prepared->kind), cmd_size_text(prepared->kernel.blob.bytes_count, size));
-	char *when = json_dumps(step->when, JSON_COMPACT); /* null without one */
+	char *when = json_dumps(step->when, JSON_COMPACT | JSON_ENSURE_ASCII); /* null without one */
 	if (when)
 		printf("  when     %s\n", when);
 	free(when);

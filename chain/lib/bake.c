@@ -36,10 +36,8 @@ static enum chain_status path_check(const struct fs_spec *spec, struct chain_err
 {
 	if (strlen(spec->path) > PATH_MAX_BYTES)
 		return chain_fail(err, CHAIN_E_LIMIT, spec->path, NULL, strlen(spec->path), PATH_MAX_BYTES, 0, 0);
-	for (const unsigned char *c = (const unsigned char *)spec->path; *c; c++)
-		if (*c < 0x20 || *c == 0x7f)
-			return chain_fail(err, CHAIN_E_BAKE_PATH, spec->path, "a path can't hold control characters", 0,
-					  0, 0, 0);
+	if (chain_text_has_control(spec->path, strlen(spec->path)))
+		return chain_fail(err, CHAIN_E_BAKE_PATH, spec->path, "a path can't hold control characters", 0, 0, 0, 0);
 	if (spec->type != FS_REGULAR && spec->type != FS_DIRECTORY && spec->type != FS_SYMLINK)
 		return chain_fail(err, CHAIN_E_BAKE_NOT_BAKEABLE, spec->path, "a device, pipe or socket", 0, 0, 0, 0);
 	return CHAIN_OK;
@@ -51,6 +49,8 @@ static enum chain_status request_check(const struct chain_bake_request *r, struc
 
 	if (name_bytes >= CHAIN_IMAGE_NAME_BYTES)
 		return chain_fail(err, CHAIN_E_BAKE_NAME, r->name, NULL, name_bytes, CHAIN_IMAGE_NAME_BYTES - 1, 0, 0);
+	if (r->name && chain_text_has_control(r->name, name_bytes))
+		return chain_fail(err, CHAIN_E_BAKE_PATH, r->name, "a name can't hold control characters", 0, 0, 0, 0);
 	if (r->base % BAKE_BLOCK != 0 || r->base < 0x100000 || r->base > UINT32_MAX)
 		return chain_fail(err, CHAIN_E_BAKE_BAD_BASE, r->name ? r->name : "image", NULL, r->base, 0, 0, 0);
 	for (size_t i = 0; i < r->spec_count; i++) {

@@ -56,10 +56,7 @@ static bool image_path_ok(const char *path)
 		if (dots || bytes > 255 || (!bytes && path[1]))
 			return false;
 	}
-	for (const char *c = path; *c; c++)
-		if ((unsigned char)*c < 0x20 || *c == 0x7f)
-			return false;
-	return true;
+	return !chain_text_has_control(path, strlen(path));
 }
 
 enum chain_status chain_config_read_files(const json_t *value, void *into, struct chain_json_path *path, struct chain_error *err)

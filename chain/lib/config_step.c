@@ -33,9 +33,18 @@ static enum chain_status check_source(const char *source, bool boots, const stru
 	return chain_fail(err, CHAIN_E_CONFIG_SCHEME, path->at, source, 0, 0, 0, 0);
 }
 
-static enum chain_status read_source(const json_t *value, bool boots, char **out, struct chain_json_path *path, struct chain_error *err)
+/* Text that is a name or goes on a command line, and is shown by whoever looks at the pipeline. */
+static enum chain_status read_plain(const json_t *value, char **out, struct chain_json_path *path, struct chain_error *err)
 {
 	enum chain_status status = chain_json_copy(value, out, path, err);
+	if (!status && chain_text_has_control(*out, strlen(*out)))
+		return chain_fail(err, CHAIN_E_CONFIG_CONTROL, path->at, *out, 0, 0, 0, 0);
+	return status;
+}
+
+static enum chain_status read_source(const json_t *value, bool boots, char **out, struct chain_json_path *path, struct chain_error *err)
+{
+	enum chain_status status = read_plain(value, out, path, err);
 	return status ? status : check_source(*out, boots, path, err);
 }
 
@@ -57,7 +66,7 @@ static enum chain_status module_from(const json_t *v, void *m, struct chain_json
 }
 static enum chain_status module_string(const json_t *v, void *m, struct chain_json_path *p, struct chain_error *e)
 {
-	return chain_json_copy(v, &((struct chain_config_module *)m)->string, p, e);
+	return read_plain(v, &((struct chain_config_module *)m)->string, p, e);
 }
 static enum chain_status module_sha256(const json_t *v, void *m, struct chain_json_path *p, struct chain_error *e)
 {
@@ -127,7 +136,7 @@ static enum chain_status handoff_at(const json_t *v, void *s, struct chain_json_
 static enum chain_status handoff_string(const json_t *v, void *s, struct chain_json_path *p, struct chain_error *e)
 {
 	struct chain_step *step = s;
-	enum chain_status status = chain_json_copy(v, &step->handoff_string, p, e);
+	enum chain_status status = read_plain(v, &step->handoff_string, p, e);
 	if (!status && strncmp(step->handoff_string, "kchain-handoff", 14))
 		return chain_fail(e, CHAIN_E_CONFIG_HANDOFF_STRING, p->at, step->handoff_string, 0, 0, 0, 0);
 	return status;
@@ -242,7 +251,7 @@ static enum chain_status step_unverified(const json_t *v, void *s, struct chain_
 }
 static enum chain_status step_args(const json_t *v, void *s, struct chain_json_path *p, struct chain_error *e)
 {
-	return chain_json_copy(v, &((struct chain_step *)s)->args, p, e);
+	return read_plain(v, &((struct chain_step *)s)->args, p, e);
 }
 static enum chain_status step_fs(const json_t *v, void *s, struct chain_json_path *p, struct chain_error *e)
 {

@@ -107,27 +107,39 @@ const char *chain_status_hint(enum chain_status status)
 	return text_of(status, HINT);
 }
 
+/* The first byte may be one, or begin one with the second. */
+static bool is_control(unsigned char first, unsigned char second)
+{
+	return first < 0x20 || first == 0x7f || (first == 0xc2 && second >= 0x80 && second < 0xa0);
+}
+
+bool chain_text_has_control(const char *text, size_t bytes)
+{
+	for (size_t i = 0; i < bytes; i++)
+		if (is_control((unsigned char)text[i], i + 1 < bytes ? (unsigned char)text[i + 1] : 0))
+			return true;
+	return false;
+}
+
 struct sink {
 	char *buf;
 	size_t size, used; /* used counts what would have been written */
 };
 
-/* Names come from files: a control character in one must not reach a terminal or break the line. */
 static void put(struct sink *sink, char c)
 {
-	unsigned char byte = (unsigned char)c;
 	if (sink->used + 1 < sink->size)
-		sink->buf[sink->used] = byte < 0x20 || byte == 0x7f ? '?' : c;
+		sink->buf[sink->used] = c;
 	sink->used++;
 }
 
+/* Names come from files: a control character in one must not reach a terminal or break the line. */
 static void put_text(struct sink *sink, const char *text)
 {
 	for (; *text; text++) {
-		unsigned char byte = (unsigned char)text[0], next = (unsigned char)text[1];
-		bool control = byte == 0xc2 && next >= 0x80 && next < 0xa0; /* U+0080 to U+009F: terminals obey them too */
+		bool control = is_control((unsigned char)text[0], (unsigned char)text[1]);
 		put(sink, control ? '?' : *text);
-		text += control;
+		text += control && (unsigned char)*text == 0xc2;
 	}
 }
 

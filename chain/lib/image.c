@@ -62,6 +62,8 @@ static enum chain_status header_check(const struct chain_image_header *h, struct
 		return bad_header(err, "flags", h->flags, CHAIN_IMAGE_FLAG_VERIFY_ALL);
 	if (!memchr(h->name, '\0', sizeof(h->name)))
 		return bad_header(err, "the end of the name", (unsigned char)h->name[CHAIN_IMAGE_NAME_BYTES - 1], 0);
+	if (chain_text_has_control(h->name, strlen(h->name)))
+		return chain_fail(err, CHAIN_E_IMAGE_BAD_NAME, "image header", h->name, 0, 0, 0, 0);
 	if (h->manifest_offset % BLOCK != 0 || h->manifest_offset < h->stage_bytes)
 		return bad_header(err, "manifest_offset", h->manifest_offset, h->stage_bytes);
 	if (h->fs_bytes % BLOCK != 0 || h->fs_bytes == 0)

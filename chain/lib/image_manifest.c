@@ -86,9 +86,8 @@ static bool take_entry(struct line *line, struct chain_manifest_entry *out)
 		return false;
 	out->path = line->at;
 	out->path_bytes = (size_t)(line->end - line->at);
-	for (const char *c = line->at; c < line->end; c++)
-		if ((unsigned char)*c < 0x20 || *c == 0x7f)
-			return false;
+	if (chain_text_has_control(out->path, out->path_bytes))
+		return false;
 	return path_is_plain(out->path, out->path_bytes);
 }
 

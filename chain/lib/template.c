@@ -198,9 +198,7 @@ static enum chain_status append_value(struct text *text, const struct piece *pie
 {
 	char number[32];
 	const char *plain = json_string_value(value);
-	bool good = plain && strlen(plain) < CHAIN_TEMPLATE_FACT_BYTES;
-	for (const char *c = plain; good && *c; c++)
-		good = (unsigned char)*c >= 0x20 && *c != 0x7f;
+	bool good = plain && strlen(plain) < CHAIN_TEMPLATE_FACT_BYTES && !chain_text_has_control(plain, strlen(plain));
 	if (json_is_integer(value)) {
 		snprintf(number, sizeof(number), "%lld", (long long)json_integer_value(value));
 		plain = number;

@@ -28,6 +28,7 @@ static void check_fanout(const struct chain_config_fanout *fanout)
 static void check_step(const struct chain_step *step, bool fallback)
 {
 	FUZZ_HOLDS(step->name[0] && strlen(step->name) <= CHAIN_CONFIG_NAME_MAX && strchr(step->source, ':'));
+	FUZZ_HOLDS(fuzz_printable(step->source, strlen(step->source)) && fuzz_printable(step->args, strlen(step->args)));
 	FUZZ_HOLDS(step->args && step->handoff_string && !strncmp(step->handoff_string, "kchain-handoff", 14));
 	FUZZ_HOLDS(step->memory_bytes >= CHAIN_CALL_MEMORY_MIN && step->memory_bytes <= CHAIN_CALL_MEMORY_MAX);
 	FUZZ_HOLDS(step->timeout_us && step->retries <= CHAIN_CALL_RETRIES_MAX);
@@ -37,7 +38,7 @@ static void check_step(const struct chain_step *step, bool fallback)
 	check_fanout(&step->fanout);
 	FUZZ_HOLDS(!step->when || json_is_object(step->when));
 	for (size_t i = 0; i < step->module_count; i++)
-		FUZZ_HOLDS(step->modules[i].from && step->modules[i].string);
+		FUZZ_HOLDS(step->modules[i].from && step->modules[i].string && fuzz_printable(step->modules[i].string, strlen(step->modules[i].string)));
 	if (step->fallback) {
 		FUZZ_HOLDS(!fallback && step->fallback->kind == CHAIN_STEP_BOOT);
 		check_step(step->fallback, true);

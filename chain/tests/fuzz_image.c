@@ -79,6 +79,7 @@ static void check_image(const struct chain_image *image, size_t size)
 	FUZZ_HOLDS(image->fs_bytes + image->fs_bytes_count <= image->bytes + size);
 	FUZZ_HOLDS((const uint8_t *)image->manifest + image->manifest_bytes <= image->fs_bytes);
 	FUZZ_HOLDS(chain_image_is(image->bytes, size));
+	FUZZ_HOLDS(fuzz_printable(image->header.name, strlen(image->header.name)));
 	bool sound = !fuzz_status(chain_image_verify(image, check_progress, &heard, &err), &err);
 	while (chain_manifest_next(image, &cursor, &entry)) {
 		if (entry.kind == CHAIN_MANIFEST_PART)

@@ -89,6 +89,17 @@ static void control_characters_stay_inside(void **state)
 	assert_string_equal(line, "?1m\xc2\xa0\xe2\x80\xa6: x");
 }
 
+static void control_characters_are_found(void **state)
+{
+	(void)state;
+	static const char *const has[] = { "\n", "a\033", "\x7f", "a\xc2\x80", "\xc2\x9f" "b" }, *const has_not[] = { "", "a b", "\xc2\xa0", "\xc3\x9b", "\xe2\x80\xa6", "\xc2" };
+	for (size_t i = 0; i < sizeof(has) / sizeof(has[0]); i++)
+		assert_true(chain_text_has_control(has[i], strlen(has[i])));
+	for (size_t i = 0; i < sizeof(has_not) / sizeof(has_not[0]); i++)
+		assert_false(chain_text_has_control(has_not[i], strlen(has_not[i])));
+	assert_true(chain_text_has_control("a\0b", 3));
+}
+
 static void names_are_kept_as_utf8(void **state)
 {
 	(void)state;
@@ -149,6 +160,7 @@ int main(void)
 		cmocka_unit_test(short_buffers_are_kept_to),
 		cmocka_unit_test(long_subjects_are_cut_loudly),
 		cmocka_unit_test(control_characters_stay_inside),
+		cmocka_unit_test(control_characters_are_found),
 		cmocka_unit_test(names_are_kept_as_utf8),
 		cmocka_unit_test(the_table_is_sound),
 	};

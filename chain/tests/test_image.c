@@ -345,6 +345,7 @@ static void forged_manifests(void **state)
 	    {" 6 /corpus/a\n", "  6/corpus/a\n", CHAIN_E_MANIFEST_MALFORMED},
 	    {" 8 /latest\n", " 8 /latesu\n", CHAIN_E_FS_NOT_FOUND},
 	    {" 0 /empty\n", " 0 /dir/a\n", CHAIN_E_MANIFEST_KIND}, /* behind a link */
+	    {" 6 /corpus/a\n", " 6 /corp\xc2\x9b/a\n", CHAIN_E_MANIFEST_MALFORMED},
 	    {" 6 /corpus/a\n", " 6 //orpus/a\n", CHAIN_E_MANIFEST_MALFORMED},
 	    {" 6 /corpus/a\n", " 6 /./rpus/a\n", CHAIN_E_MANIFEST_MALFORMED},
 	    {" 6 /corpus/a\n", " 6 /corpu/..\n", CHAIN_E_MANIFEST_MALFORMED},

@@ -11,6 +11,7 @@
 #ifndef CHAIN_ERROR_H
 #define CHAIN_ERROR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -55,5 +56,8 @@ const char *chain_status_hint(enum chain_status status);
  * (hexadecimal) filled in, as one line without a newline. Writes at most
  * `size` bytes with the terminator; returns the length the whole text has, as snprintf does. */
 size_t chain_error_format(const struct chain_error *err, char *buf, size_t size);
+
+/* Whether there is a control character in UTF-8 text: of ASCII, or one of U+0080 to U+009F, which terminals may obey as well. */
+bool chain_text_has_control(const char *text, size_t bytes);
 
 #endif
