@@ -28,6 +28,8 @@ void stage_say(const char *what, const char *format, ...)
 {
 	enum { LINE = 512 };
 	char line[LINE];
+	if (!stage_console_is_open())
+		return;
 	int used = put_time(line, sizeof(line));
 	used += snprintf(line + used, sizeof(line) - (size_t)used, "  %-8s ", what);
 	va_list args;

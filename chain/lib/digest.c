@@ -62,15 +62,20 @@ void chain_sha256_of(const void *bytes, uint64_t count, uint8_t out[CHAIN_SHA256
 	chain_sha256_final(&ctx, out);
 }
 
-void chain_sha256_to_hex(const uint8_t digest[CHAIN_SHA256_BYTES], char out[CHAIN_SHA256_HEX + 1])
+void chain_hex_of(const uint8_t *bytes, size_t count, char *out)
 {
 	static const char digits[] = "0123456789abcdef";
 
-	for (size_t i = 0; i < CHAIN_SHA256_BYTES; i++) {
-		out[2 * i] = digits[digest[i] >> 4];
-		out[2 * i + 1] = digits[digest[i] & 15];
+	for (size_t i = 0; i < count; i++) {
+		*out++ = digits[bytes[i] >> 4];
+		*out++ = digits[bytes[i] & 15];
 	}
-	out[CHAIN_SHA256_HEX] = '\0';
+	*out = '\0';
+}
+
+void chain_sha256_to_hex(const uint8_t digest[CHAIN_SHA256_BYTES], char out[CHAIN_SHA256_HEX + 1])
+{
+	chain_hex_of(digest, CHAIN_SHA256_BYTES, out);
 }
 
 static int hex_value(char c)

@@ -242,8 +242,8 @@ static enum chain_status put_state(json_t *doc, const struct chain_handoff_input
 static int put_identity(json_t *doc, const struct chain_handoff_input *in)
 {
 	char id[2 * CHAIN_BOOT_ID_BYTES + 1] = "";
-	for (size_t i = 0; in->boot_id && i < CHAIN_BOOT_ID_BYTES; i++)
-		snprintf(id + 2 * i, 3, "%02x", in->boot_id[i]);
+	if (in->boot_id)
+		chain_hex_of(in->boot_id, CHAIN_BOOT_ID_BYTES, id);
 	int bad = json_object_set_new(doc, "kchain_handoff", json_integer(1));
 	if (!json_object_get(doc, "boot_id"))
 		bad |= json_object_set_new(doc, "boot_id", json_string(id));

@@ -75,10 +75,12 @@ bool stage_table_map(uint64_t root_phys, const struct stage_table_pages *pages, 
 		uint64_t *entry = entry_of(root_phys, pages, virt, large);
 		if (!entry)
 			return false;
-		*entry = phys | bits | (large ? PTE_LARGE : 0u);
-		virt += step;
-		phys += step;
-		bytes -= step < bytes ? step : bytes;
+		do { /* to the end of this table */
+			*entry++ = phys | bits | (large ? PTE_LARGE : 0u);
+			virt += step;
+			phys += step;
+			bytes -= step < bytes ? step : bytes;
+		} while (bytes >= (large ? step : 1) && virt & (step * SLOTS - 1));
 	}
 	return true;
 }

@@ -80,6 +80,8 @@ static void write_to_caller(const char *bytes, uint64_t count)
 	}
 }
 
+bool stage_console_is_open(void) { return stage_is_called() || !chosen || part_count; }
+
 void stage_console_write(const char *bytes, uint64_t count)
 {
 	if (!count)

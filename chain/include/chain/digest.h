@@ -19,6 +19,8 @@ void chain_sha256_final(struct chain_sha256 *ctx, uint8_t out[CHAIN_SHA256_BYTES
 void chain_sha256_of(const void *bytes, uint64_t count, uint8_t out[CHAIN_SHA256_BYTES]);
 
 /* Lower-case hexadecimal, terminated. */
+/* Lower case, terminated: `out` has room for 2 * count + 1. */
+void chain_hex_of(const uint8_t *bytes, size_t count, char *out);
 void chain_sha256_to_hex(const uint8_t digest[CHAIN_SHA256_BYTES], char out[CHAIN_SHA256_HEX + 1]);
 /* Exactly 64 lower- or upper-case digits; false otherwise. */
 bool chain_sha256_from_hex(const char *text, size_t count, uint8_t out[CHAIN_SHA256_BYTES]);

@@ -17,6 +17,8 @@ bool stage_console_add(const char *name);
 /* Forgets the list: nothing is written until the next add. */
 void stage_console_clear(void);
 
+/* Whether anybody reads what is written: a text costs thousands of instructions to make. */
+bool stage_console_is_open(void);
 void stage_console_write(const char *bytes, uint64_t count);
 
 /* One machine record: a JSON object without newline. To the debug port where there is one, else to the consoles
