@@ -62,16 +62,22 @@ void stage_record_event(json_t *event)
 
 void stage_record_handoff(const char *step, const char *text)
 {
-	char *line, us[40] = "";
+	enum { AROUND = 128 };
+	char us[40] = "";
+	size_t step_bytes = strlen(step), text_bytes = strlen(text), room = step_bytes + text_bytes + AROUND;
+	char *line = malloc(room);
 	if (stage_tsc_hz_known())
 		snprintf(us, sizeof(us), ",\"us\":%" PRIu64, stage_clock_us());
 	/* a step's name has no character that JSON would write otherwise (chain_config_name_ok) */
-	int bytes = asprintf(&line, "{\"event\":\"handoff\",\"step\":\"%s\",\"doc\":%s%s}", step, text, us);
-	if (bytes < 0) {
+	if (!line) {
 		stage_say("memory", "a record was lost: out of memory");
 		return;
 	}
-	stage_record(line, (size_t)bytes);
+	int used = snprintf(line, room, "{\"event\":\"handoff\",\"step\":\"%s\",\"doc\":", step);
+	memcpy(line + used, text, text_bytes);
+	used += (int)text_bytes;
+	used += snprintf(line + used, room - (size_t)used, "%s}", us);
+	stage_record(line, (size_t)used);
 	free(line);
 }
 

@@ -22,11 +22,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct chain_link this_link(const struct stage_run *run)
+static struct chain_link this_link(struct stage_run *run)
 {
 	return (struct chain_link){
 		.config = &run->config, .sources = &run->sources, .fs = run->fs, .parent = run->parent,
-		.net = run->net, .block = run->block, .results = run->results,
+		.net = run->net, .block = run->block, .results = run->results, .platform = &run->platform,
 		.door = run->sources.bootinfo->door, .boot_id = run->boot_id,
 		.entered_ticks = stage_entry_tsc(), .left_ticks = stage_rdtsc(), .tsc_hz = stage_tsc_hz_known(),
 	};

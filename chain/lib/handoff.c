@@ -182,6 +182,8 @@ static int put_platform(json_t *doc, const struct chain_handoff_input *in)
 {
 	const struct chain_bootinfo *info = in->bootinfo;
 	const struct chain_framebuffer *fb = &info->framebuffer;
+	if (in->platform)
+		return json_object_set(doc, "platform", in->platform);
 	json_t *platform = in->own_machine ? NULL : json_copy(json_object_get(doc, "platform"));
 	if (!platform)
 		platform = json_object();
@@ -288,16 +290,14 @@ enum chain_status chain_handoff_set_kernel(json_t *handoff, const uint8_t *sha25
 enum chain_status chain_handoff_text(const json_t *handoff, char **out, uint64_t *out_bytes, struct chain_error *err)
 {
 	uint64_t bytes = 0;
+	if (chain_json_is_deeper(handoff, CHAIN_JSON_DEPTH_MAX))
+		return chain_fail(err, CHAIN_E_JSON_DEPTH, "handoff", NULL, CHAIN_JSON_DEPTH_MAX, 0, 0, 0);
 	char *text = chain_json_text(handoff, 0, &bytes);
 	if (!text)
 		return chain_fail(err, CHAIN_E_NO_MEMORY, "handoff", NULL, 0, 0, 0, 0);
 	if (bytes > CHAIN_HANDOFF_MAX_BYTES) {
 		free(text);
 		return chain_fail(err, CHAIN_E_LIMIT, "handoff", NULL, bytes, CHAIN_HANDOFF_MAX_BYTES, 0, 0);
-	}
-	if (chain_json_too_deep(text, bytes, CHAIN_JSON_DEPTH_MAX)) {
-		free(text);
-		return chain_fail(err, CHAIN_E_JSON_DEPTH, "handoff", NULL, CHAIN_JSON_DEPTH_MAX, 0, 0, 0);
 	}
 	*out = text;
 	*out_bytes = bytes;

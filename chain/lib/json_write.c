@@ -64,6 +64,21 @@ json_t *chain_json_object(const char *kinds, ...)
 	return NULL;
 }
 
+bool chain_json_is_deeper(const json_t *value, unsigned levels)
+{
+	json_t *inner = (json_t *)(uintptr_t)value;
+	if (!json_is_object(value) && !json_is_array(value))
+		return false;
+	if (!levels)
+		return true;
+	bool deeper = false;
+	for (size_t i = 0; !deeper && i < json_array_size(value); i++)
+		deeper = chain_json_is_deeper(json_array_get(value, i), levels - 1);
+	for (void *it = json_object_iter(inner); !deeper && it; it = json_object_iter_next(inner, it))
+		deeper = chain_json_is_deeper(json_object_iter_value(it), levels - 1);
+	return deeper;
+}
+
 /* --- text --- */
 
 struct out {

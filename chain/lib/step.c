@@ -83,7 +83,12 @@ static enum chain_status make_handoff(const struct chain_link *link, const struc
 		.fs_phys = hand_fs ? link->fs.base : 0, .fs_bytes = hand_fs ? link->sources->image->fs_bytes_count : 0,
 		.net = link->net, .block = link->block, .results = link->results,
 	};
-	return chain_handoff_build(&input, &out->handoff, err);
+	if (link->platform && !isolated)
+		input.platform = *link->platform;
+	enum chain_status status = chain_handoff_build(&input, &out->handoff, err);
+	if (!status && link->platform && !isolated && !*link->platform)
+		*link->platform = json_incref(json_object_get(out->handoff, "platform"));
+	return status;
 }
 
 static enum chain_status finish_handoff(struct chain_prepared *out, struct chain_error *err)

@@ -109,6 +109,19 @@ static void hexadecimal(void **state)
 	}
 }
 
+static void depth_is_counted(void **state)
+{
+	(void)state;
+	json_t *value = json_integer(1);
+	for (unsigned levels = 0; levels < 60; levels++) {
+		assert_false(chain_json_is_deeper(value, levels));
+		assert_int_equal(chain_json_is_deeper(value, levels - 1), levels > 0);
+		json_t *outer = levels % 2 ? json_pack("[i, o]", 1, value) : json_pack("{s:i, s:o}", "a", 1, "b", value);
+		value = outer;
+	}
+	json_decref(value);
+}
+
 static void each_kind(void **state)
 {
 	(void)state;
@@ -148,7 +161,7 @@ static void failures_let_go(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(text_is_janssons), cmocka_unit_test(large_texts_grow), cmocka_unit_test(hexadecimal),
+		cmocka_unit_test(text_is_janssons), cmocka_unit_test(large_texts_grow), cmocka_unit_test(hexadecimal), cmocka_unit_test(depth_is_counted),
 		cmocka_unit_test(each_kind), cmocka_unit_test(failures_let_go),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

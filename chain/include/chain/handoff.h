@@ -39,6 +39,7 @@ struct chain_handoff_input {
 	uint64_t left_ticks;               /* TSC; 0: this link is still running (a call) */
 	uint64_t tsc_hz;                   /* 0: not known */
 	const uint8_t *boot_id;            /* CHAIN_BOOT_ID_BYTES; used by the first link */
+	json_t *platform;       /* borrowed: that member of an earlier handoff of this link, which is the same; null: it is made */
 	bool own_machine;       /* `bootinfo` is a machine of the kernel's own: what earlier links said of theirs does not hold */
 	const struct chain_bootinfo *bootinfo;
 	uint64_t fs_phys, fs_bytes;        /* 0: no filesystem is handed on */

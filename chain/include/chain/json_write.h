@@ -8,6 +8,7 @@
 #define CHAIN_JSON_WRITE_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /* A new object. `kinds` has one letter for each pair that follows it, a key (const char *, kept by copying) and a value:
@@ -22,6 +23,9 @@ json_t *chain_json_object(const char *kinds, ...);
 
 /* "0x1f". Null: no memory. */
 json_t *chain_json_hex(uint64_t value);
+
+/* Whether there are more than `levels` objects and arrays within each other. Looks no deeper than that. */
+bool chain_json_is_deeper(const json_t *value, unsigned levels);
 
 /* The text without blanks, keys as they were put in or, CHAIN_JSON_SORTED, ascending: byte for byte what json_dumps writes with
  * JSON_COMPACT. Terminated; *out_bytes (nullable) does not count the end. The caller frees. Null: no memory. */
