@@ -5,6 +5,7 @@
 
 #include "chain/plan_json.h"
 #include "chain/step.h"
+#include "chain/template.h"
 #include "plan_fanout.h"
 #include "run_input.h"
 
@@ -154,14 +155,28 @@ static enum chain_status set_devices_pending(struct plan_run *run, struct chain_
 	return status;
 }
 
+/* State that is made of what is not known is not known either. */
+static enum chain_status set_state_pending(struct plan_run *run, struct chain_error *err)
+{
+	const char *key;
+	json_t *value;
+	enum chain_status status = CHAIN_OK;
+	json_object_foreach(run->config.state, key, value)
+		if (!status && chain_template_pending(value, run->pending))
+			status = set_pending(run, "state", key, err);
+	return status;
+}
+
 /* What the steps behind this one may know of it. */
 static enum chain_status set_result(struct plan_run *run, const struct chain_step *step, struct chain_error *err)
 {
 	json_t *result = json_object_get(run->given, step->name);
 	if (step->kind != CHAIN_STEP_CALL)
 		return CHAIN_OK;
-	if (!result)
-		return set_pending(run, "results", step->name, err);
+	if (!result) {
+		enum chain_status status = set_pending(run, "results", step->name, err);
+		return status ? status : set_state_pending(run, err);
+	}
 	return json_object_set(run->results, step->name, result) ? chain_fail(err, CHAIN_E_NO_MEMORY, step->name, NULL, 0, 0, 0, 0) : CHAIN_OK;
 }
 
@@ -208,6 +223,8 @@ static enum chain_status load_all(struct plan_run *run, const char *path, struct
 	run->pending = json_object();
 	if (!status)
 		status = set_devices_pending(run, err);
+	if (!status)
+		status = set_state_pending(run, err);
 	return status ? status : connect(run, err);
 }
 

@@ -240,6 +240,28 @@ static bool is_pending(const json_t *pending, const char *fact)
 	return json_object_get(json_object_get(pending, words), second) != NULL;
 }
 
+static bool text_pending(const char *text, const json_t *pending)
+{
+	struct piece piece;
+	while (*text)
+		if (next_piece(&text, &piece, "", NULL) || (piece.fact[0] && is_pending(pending, piece.fact)))
+			return true;
+	return false;
+}
+
+bool chain_template_pending(const json_t *value, const json_t *pending)
+{
+	const char *key;
+	json_t *item;
+	size_t i;
+	bool found = json_is_string(value) && text_pending(json_string_value(value), pending);
+	json_array_foreach(value, i, item)
+		found = found || chain_template_pending(item, pending);
+	json_object_foreach((json_t *)(uintptr_t)value, key, item)
+		found = found || chain_template_pending(item, pending);
+	return found;
+}
+
 enum chain_status chain_template_expand_known(const char *text, const json_t *handoff, const json_t *pending, const char *where,
 					      char **out, struct chain_error *err)
 {

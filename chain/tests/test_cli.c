@@ -308,9 +308,9 @@ static void expect_plan(const char *const args[ARGS], const char *what)
 static void plans_leave_open_what_they_can_not_know(void **state)
 {
 	(void)state;
-	static const char TEXT[] = PIPELINE("\"net\":{\"lan\":{\"dhcp\":true}},\"steps\":["
-					    "{\"name\":\"c\",\"call\":\"fs:/k\",\"isolation\":\"svm\",\"args\":\"{{results.c.exit|none}}\"},"
-					    "{\"name\":\"b\",\"boot\":\"fs:/k\",\"args\":\"n={{results.c.result.n|none}} a={{net.lan.address}}\"}]");
+	static const char TEXT[] = PIPELINE("\"net\":{\"lan\":{\"dhcp\":true}},\"state\":{\"n\":[\"{{results.c.result.n|0}}\"],\"m\":\"{{results.c.exit|5}}\"},\"steps\":["
+					    "{\"name\":\"c\",\"call\":\"fs:/k\",\"isolation\":\"svm\",\"args\":\"{{results.c.exit|none}} m={{state.m}}\"},"
+					    "{\"name\":\"b\",\"boot\":\"fs:/k\",\"args\":\"m={{state.m}} n={{results.c.result.n|none}} a={{net.lan.address}}\"}]");
 	static const char RESULTS[] = "{\"c\":{\"status\":\"ok\",\"exit\":0,\"result\":{\"n\":7}}}";
 	static const char ENDED[] = "{\"kchain_handoff\":1,\"results\":{\"c\":{\"status\":\"ok\",\"exit\":0,\"result\":{\"n\":8}}}}";
 	static const char DEVICES[] = "{\"net\":{\"lan\":{\"status\":\"configured\",\"addresses\":[\"10.0.2.15/24\"]}}}";
@@ -320,9 +320,9 @@ static void plans_leave_open_what_they_can_not_know(void **state)
 	put("e.json", ENDED, sizeof(ENDED) - 1);
 	put("d.json", DEVICES, sizeof(DEVICES) - 1);
 	put("list", "[]", 2);
-	expect_plan((const char *[ARGS]){ "plan", "p.json" }, "n={{results.c.result.n|none}} a={{net.lan.address}}\n");
-	expect_plan((const char *[ARGS]){ "plan", "p.json", "--results", "r.json" }, "n=7 a={{net.lan.address}}\n");
-	expect_plan((const char *[ARGS]){ "plan", "p.json", "--results", "r.json" }, "args     none\n"); /* its own is not there yet */
+	expect_plan((const char *[ARGS]){ "plan", "p.json" }, "m={{state.m}} n={{results.c.result.n|none}} a={{net.lan.address}}\n");
+	expect_plan((const char *[ARGS]){ "plan", "p.json", "--results", "r.json" }, "m=0 n=7 a={{net.lan.address}}\n");
+	expect_plan((const char *[ARGS]){ "plan", "p.json", "--results", "r.json" }, "args     none m=5\n"); /* its own is not there yet */
 	expect_plan((const char *[ARGS]){ "plan", "p.json", "--results", "e.json", "--devices", "d.json" }, "n=8 a=10.0.2.15\n");
 	expect_plan((const char *[ARGS]){ "plan", "p.json", "--step", "b", "--devices", "d.json", "--json" },
 		    "n={{results.c.result.n|none}} a=10.0.2.15\"");

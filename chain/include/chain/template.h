@@ -24,6 +24,9 @@ enum chain_status chain_template_expand(const char *text, const json_t *handoff,
 enum chain_status chain_template_expand_known(const char *text, const json_t *handoff, const json_t *pending, const char *where,
 					      char **out, struct chain_error *err) CHAIN_MUST_CHECK;
 
+/* Whether a value of `state` is made of a fact that `pending` speaks of. */
+bool chain_template_pending(const json_t *value, const json_t *pending);
+
 /* Whether a JSON value has a template in it, in any depth; and whether it is one that may stand for null. */
 bool chain_template_in(const json_t *value);
 bool chain_template_may_be_null(const json_t *value);
