@@ -36,6 +36,11 @@ $(CMD_TESTS:%=$(B)/asan/chain/tests/%): HOST_LIBS := $(B)/asan/libcmd.a $(B)/asa
 $(B)/host/chain/tests/test_cli: | $(B)/kchain
 $(B)/asan/chain/tests/test_cli: | $(B)/asan/kchain
 
+# Programs whose allocations fail in turn (chain/tests/alloc_fail.h).
+ALLOC_WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
+ALLOC_TESTS := test_alloc test_json_write
+$(ALLOC_TESTS:%=$(B)/host/chain/tests/%) $(ALLOC_TESTS:%=$(B)/asan/chain/tests/%): HOST_LIBS += $(ALLOC_WRAP)
+
 all: $(B)/kchain
 
 # Its digests are made up: see there.

@@ -22,6 +22,12 @@ void chain_bootinfo_init(struct chain_bootinfo *info)
 	*info = (struct chain_bootinfo){ .cpus = 1, .devices = json_array(), .loader = copy_text(""), .cmdline = copy_text("") };
 }
 
+/* Whether all that chain_bootinfo_init wanted to allocate is there. */
+static bool has_memory(const struct chain_bootinfo *info)
+{
+	return info->devices && info->loader && info->cmdline;
+}
+
 void chain_bootinfo_free(struct chain_bootinfo *info)
 {
 	if (!info)
@@ -305,7 +311,9 @@ enum chain_status chain_bootinfo_from_json(const json_t *doc, struct chain_booti
 	uint32_t version = 0;
 	char *door = NULL;
 	chain_bootinfo_init(out);
-	enum chain_status status = read_u32(doc, "kchain_bootinfo", 0, &version, err);
+	enum chain_status status = has_memory(out) ? CHAIN_OK : no_memory(sizeof(*out), err);
+	if (!status)
+		status = read_u32(doc, "kchain_bootinfo", 0, &version, err);
 	if (!status && version != 1)
 		status = wrong("kchain_bootinfo", "this kchain reads version 1", err);
 	if (!status)
@@ -382,7 +390,7 @@ enum chain_status chain_bootinfo_qemu(const char *machine, uint64_t memory_bytes
 	chain_bootinfo_init(out);
 	snprintf(out->door, sizeof(out->door), "multiboot1");
 	out->cpus = cpus;
-	enum chain_status status = CHAIN_OK;
+	enum chain_status status = has_memory(out) ? CHAIN_OK : no_memory(sizeof(*out), err);
 	for (size_t i = 0; !status && i < sizeof(rows) / sizeof(rows[0]); i++)
 		status = chain_bootinfo_add_mem(out, rows[i].base, rows[i].end - rows[i].base, rows[i].type, err);
 	for (size_t i = 0; !status && i < sizeof(m->fixed) / sizeof(m->fixed[0]); i++)

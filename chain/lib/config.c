@@ -103,8 +103,8 @@ static enum chain_status read_state(const json_t *value, void *into, struct chai
 	struct chain_config *config = into;
 	if (!json_is_object(value))
 		return chain_json_wrong(value, "an object", path, err);
-	config->state = json_deep_copy(value);
-	return config->state ? CHAIN_OK : no_memory(path, 0, err);
+	config->state = json_incref((json_t *)(uintptr_t)value);
+	return CHAIN_OK;
 }
 
 static enum chain_status read_steps(const json_t *value, void *into, struct chain_json_path *path, struct chain_error *err)
@@ -230,7 +230,7 @@ void chain_config_free(struct chain_config *config)
 /* {"from": "x", "mode": …} without "from"; a plain string becomes an empty object. */
 static json_t *without_host_path(const json_t *entry)
 {
-	json_t *copy = json_is_object(entry) ? json_copy((json_t *)(uintptr_t)entry) : json_object();
+	json_t *copy = json_is_object(entry) ? chain_json_shallow(entry) : json_object();
 	if (copy && json_is_object(entry))
 		json_object_del(copy, "from");
 	return copy;
@@ -239,7 +239,7 @@ static json_t *without_host_path(const json_t *entry)
 enum chain_status chain_config_baked_text(const struct chain_config *config, char **out, struct chain_error *err)
 {
 	const char *key;
-	json_t *value, *doc = json_copy(config->doc), *files = json_object();
+	json_t *value, *doc = chain_json_shallow(config->doc), *files = json_object();
 	bool good = doc && files;
 	if (good) {
 		json_object_foreach(json_object_get(config->doc, "files"), key, value)

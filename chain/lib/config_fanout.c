@@ -43,8 +43,8 @@ static enum chain_status fanout_list(const json_t *v, void *into, struct chain_j
 	fanout->count = json_array_size(v);
 	if (!fanout->count || fanout->count > CHAIN_FANOUT_MAX)
 		return chain_fail(e, CHAIN_E_CONFIG_RANGE, p->at, NULL, fanout->count, 1, CHAIN_FANOUT_MAX, 0);
-	fanout->list = json_deep_copy(v);
-	return fanout->list ? CHAIN_OK : chain_fail(e, CHAIN_E_NO_MEMORY, p->at, NULL, 0, 0, 0, 0);
+	fanout->list = json_incref((json_t *)(uintptr_t)v);
+	return CHAIN_OK;
 }
 
 static enum chain_status read_path(const json_t *v, char **out, struct chain_json_path *p, struct chain_error *e)

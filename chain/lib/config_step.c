@@ -1,6 +1,7 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
+#include "chain/json_write.h"
 #include "chain/self.h"
 #include "config_internal.h"
 
@@ -157,9 +158,11 @@ static enum chain_status expect_console(const json_t *v, void *s, struct chain_j
 static enum chain_status expect_result(const json_t *v, void *s, struct chain_json_path *p, struct chain_error *e)
 {
 	struct chain_step *step = s;
+	(void)p;
+	(void)e;
 	step->expect = CHAIN_EXPECT_RESULT;
-	step->expect_result = json_deep_copy(v);
-	return step->expect_result ? CHAIN_OK : chain_fail(e, CHAIN_E_NO_MEMORY, p->at, NULL, 0, 0, 0, 0);
+	step->expect_result = json_incref((json_t *)(uintptr_t)v);
+	return CHAIN_OK;
 }
 static const struct chain_json_key expect_keys[] = { { "console", expect_console, false }, { "result", expect_result, false } };
 
@@ -180,13 +183,12 @@ static enum chain_status step_expect(const json_t *value, void *into, struct cha
 static enum chain_status read_fallback(const json_t *value, struct chain_step *step, struct chain_json_path *path,
 				       struct chain_error *err)
 {
-	json_t *copy = json_copy((json_t *)(uintptr_t)value);
+	json_t *copy = chain_json_shallow(value);
 	enum chain_status status = chain_config_array(1, sizeof(struct chain_step), &step->fallback, path, err);
-	if (copy && !json_object_get(copy, "name"))
-		json_object_set_new(copy, "name", json_string("rescue"));
+	bool named = copy && (json_object_get(copy, "name") || !json_object_set_new(copy, "name", json_string("rescue")));
 	if (!status)
-		status = copy ? chain_config_read_step(copy, step->fallback, path, err) :
-				chain_fail(err, CHAIN_E_NO_MEMORY, path->at, NULL, 0, 0, 0, 0);
+		status = named ? chain_config_read_step(copy, step->fallback, path, err) :
+				 chain_fail(err, CHAIN_E_NO_MEMORY, path->at, NULL, 0, 0, 0, 0);
 	json_decref(copy);
 	if (!status && (step->fallback->kind != CHAIN_STEP_BOOT || step->fallback->fallback || step->fallback->when))
 		return chain_fail_subject(err, CHAIN_E_CONFIG_FALLBACK, path->at);
@@ -221,8 +223,8 @@ static enum chain_status step_when(const json_t *v, void *s, struct chain_json_p
 	struct chain_step *step = s;
 	if (!json_is_object(v) || !json_object_size(v))
 		return chain_json_wrong(v, "an object of at least one fact", p, e);
-	step->when = json_deep_copy(v);
-	return step->when ? CHAIN_OK : chain_fail(e, CHAIN_E_NO_MEMORY, p->at, NULL, 0, 0, 0, 0);
+	step->when = json_incref((json_t *)(uintptr_t)v);
+	return CHAIN_OK;
 }
 static enum chain_status step_source(struct chain_step *step, enum chain_step_kind kind, const json_t *v, struct chain_json_path *p,
 				     struct chain_error *e)

@@ -56,6 +56,16 @@ static size_t character_bytes(const unsigned char *at)
 	return overlong || no_character ? 0 : bytes;
 }
 
+bool chain_is_utf8(const char *text)
+{
+	for (size_t bytes; *text; text += bytes) {
+		bytes = character_bytes((const unsigned char *)text);
+		if (!bytes)
+			return false;
+	}
+	return true;
+}
+
 /* Cuts loudly: a text that did not fit ends in "...". Names come from files: what is kept is UTF-8, so that it can be told as JSON. */
 static void copy_text(char out[CHAIN_SUBJECT_BYTES], const char *text)
 {

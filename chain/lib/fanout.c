@@ -91,6 +91,8 @@ static enum chain_status add_file(struct listing *l, const char *name, size_t na
 	if (status)
 		return status;
 	json_t *value = json_string(path);
+	if (!value && chain_is_utf8(path))
+		return no_memory(l->step->name, sizeof(path), err);
 	if (!value)
 		return chain_fail(err, CHAIN_E_FANOUT_NAME, l->step->name, NULL, l->out->count, 0, 0, 0);
 	return add_input(l->out, value, l->step->name, err);

@@ -30,7 +30,7 @@ static const char *input_of(const struct chain_fanout_set *set, size_t index) { 
 /* `{…,"self":{…` : the step's own members of `self`, and room for the kernel's. */
 static enum chain_status make_head(struct chain_fanout_texts *t, struct chain_error *err)
 {
-	json_t *rest = json_copy(t->handoff);
+	json_t *rest = chain_json_shallow(t->handoff);
 	const json_t *self = json_object_get(t->handoff, "self");
 	int bad = rest ? json_object_del(rest, "self") : -1;
 	char *text = bad ? NULL : chain_json_text(rest, 0, NULL), *own = self ? chain_json_text(self, 0, NULL) : NULL;
@@ -48,7 +48,7 @@ enum chain_status chain_fanout_texts_make(const struct chain_step *step, const s
 {
 	size_t longest = 0;
 	*out = (struct chain_fanout_texts){ .set = set, .step = step->name, .args_differ = chain_fanout_args_differ(step->args),
-					    .args = step->args, .handoff = json_copy((json_t *)(uintptr_t)handoff) };
+					    .args = step->args, .handoff = chain_json_shallow(handoff) };
 	enum chain_status status = out->handoff ? make_head(out, err) : chain_fail(err, CHAIN_E_NO_MEMORY, "handoff", NULL, 0, 0, 0, 0);
 	for (size_t i = 0; i < set->count && set->inputs; i++)
 		longest = strlen(set->inputs[i]) > longest ? strlen(set->inputs[i]) : longest;
@@ -88,13 +88,15 @@ size_t chain_fanout_text_bytes(const struct chain_fanout_texts *t)
 static enum chain_status expand_args(struct chain_fanout_texts *t, size_t index, unsigned attempt, struct chain_error *err)
 {
 	const char *input = input_of(t->set, index);
-	json_t *self = json_copy(json_object_get(t->handoff, "self"));
+	json_t *self = chain_json_shallow(json_object_get(t->handoff, "self"));
 	int bad = self ? 0 : -1;
 	bad = bad || json_object_set_new(self, "index", json_integer((json_int_t)index)) ||
 	      json_object_set_new(self, "count", json_integer((json_int_t)t->set->count)) ||
 	      json_object_set_new(self, "attempt", json_integer((json_int_t)attempt)) ||
 	      (input && json_object_set_new(self, "input", json_loads(input, JSON_DECODE_ANY, NULL)));
-	if (bad || json_object_set_new(t->handoff, "self", self))
+	bad = bad || json_object_set(t->handoff, "self", self);
+	json_decref(self);
+	if (bad)
 		return chain_fail(err, CHAIN_E_NO_MEMORY, t->step, NULL, 0, 0, 0, 0);
 	free(t->text_args);
 	t->text_args = NULL;

@@ -115,14 +115,17 @@ static json_t *this_link(const struct chain_handoff_input *in, uint64_t n)
 					 "image", digest_string(in->image_sha256), "door", in->door,
 					 "entered_ticks", (json_int_t)entered);
 	uint64_t mhz = in->tsc_hz / 1000000;
-	if (link && mhz)
-		json_object_set_new(link, "entered_us", json_integer((json_int_t)(entered / mhz)));
-	if (link && in->left_ticks) {
-		json_object_set_new(link, "left_ticks", json_integer((json_int_t)left));
-		if (mhz)
-			json_object_set_new(link, "left_us", json_integer((json_int_t)(left / mhz)));
-	}
-	return link;
+	int bad = link ? 0 : -1;
+	if (mhz)
+		bad |= json_object_set_new(link, "entered_us", json_integer((json_int_t)(entered / mhz)));
+	if (in->left_ticks)
+		bad |= json_object_set_new(link, "left_ticks", json_integer((json_int_t)left));
+	if (in->left_ticks && mhz)
+		bad |= json_object_set_new(link, "left_us", json_integer((json_int_t)(left / mhz)));
+	if (!bad)
+		return link;
+	json_decref(link);
+	return NULL;
 }
 
 /* One dropped link more: the digest of the chain so far and the link's own text. */
@@ -158,7 +161,7 @@ uint64_t chain_handoff_next_link(const json_t *parent)
 static int put_links(json_t *doc, const struct chain_handoff_input *in)
 {
 	const json_t *before = json_object_get(in->parent, "links");
-	json_t *links = before ? json_copy((json_t *)(uintptr_t)before) : json_array();
+	json_t *links = before ? chain_json_shallow(before) : json_array();
 	size_t count = json_array_size(links);
 	int bad = json_object_set_new(doc, "links", links);
 	if (count >= CHAIN_HANDOFF_LINKS_MAX) {
@@ -171,11 +174,15 @@ static int put_links(json_t *doc, const struct chain_handoff_input *in)
 static json_t *memory_json(const struct chain_bootinfo *info)
 {
 	json_t *map = json_array();
-	for (size_t i = 0; map && i < info->mem_count; i++)
-		json_array_append_new(map, chain_json_object("xxI", "base", info->mem[i].range.base,
-							     "bytes", chain_range_bytes(info->mem[i].range),
-							     "type", (json_int_t)info->mem[i].type));
-	return map;
+	int bad = map ? 0 : -1;
+	for (size_t i = 0; !bad && i < info->mem_count; i++)
+		bad = json_array_append_new(map, chain_json_object("xxI", "base", info->mem[i].range.base,
+								   "bytes", chain_range_bytes(info->mem[i].range),
+								   "type", (json_int_t)info->mem[i].type));
+	if (!bad)
+		return map;
+	json_decref(map);
+	return NULL;
 }
 
 static int put_platform(json_t *doc, const struct chain_handoff_input *in)
@@ -184,9 +191,8 @@ static int put_platform(json_t *doc, const struct chain_handoff_input *in)
 	const struct chain_framebuffer *fb = &info->framebuffer;
 	if (in->platform)
 		return json_object_set(doc, "platform", in->platform);
-	json_t *platform = in->own_machine ? NULL : json_copy(json_object_get(doc, "platform"));
-	if (!platform)
-		platform = json_object();
+	const json_t *before = in->own_machine ? NULL : json_object_get(doc, "platform");
+	json_t *platform = before ? chain_json_shallow(before) : json_object();
 	int bad = json_object_set_new(platform, "cpus", json_integer(info->cpus));
 	bad |= json_object_set_new(platform, "door", json_string(in->door));
 	if (info->acpi_rsdp)
@@ -207,9 +213,8 @@ static int put_platform(json_t *doc, const struct chain_handoff_input *in)
 /* The parent's object of that name, overlaid by `ours`. */
 static int put_overlaid(json_t *doc, const char *name, const json_t *ours)
 {
-	json_t *merged = json_copy(json_object_get(doc, name));
-	if (!merged)
-		merged = json_object();
+	const json_t *before = json_object_get(doc, name);
+	json_t *merged = before ? chain_json_shallow(before) : json_object();
 	int bad = ours ? json_object_update(merged, (json_t *)(uintptr_t)ours) : 0;
 	return bad | json_object_set_new(doc, name, merged);
 }
@@ -267,7 +272,7 @@ static int put_fs(json_t *doc, const struct chain_handoff_input *in)
 
 enum chain_status chain_handoff_build(const struct chain_handoff_input *in, json_t **out, struct chain_error *err)
 {
-	json_t *doc = in->parent ? json_copy((json_t *)(uintptr_t)in->parent) : json_object();
+	json_t *doc = in->parent ? chain_json_shallow(in->parent) : json_object();
 	int bad = doc ? put_identity(doc, in) : -1;
 	if (!bad)
 		bad = put_links(doc, in) | put_overlaid(doc, "net", in->net) | put_overlaid(doc, "block", in->block) |
@@ -377,12 +382,16 @@ const json_t *chain_handoff_keep_net(const json_t *parent, const struct chain_co
 json_t *chain_result_entry(const char *status, int exit_status, json_t *result, const char *reason)
 {
 	json_t *entry = chain_json_object("sI", "status", status, "exit", (json_int_t)exit_status);
-	if (entry && result)
-		json_object_set(entry, "result", result);
-	if (entry && reason)
-		json_object_set_new(entry, "reason", json_string(reason));
+	int bad = entry ? 0 : -1;
+	if (result)
+		bad |= json_object_set(entry, "result", result);
+	if (reason)
+		bad |= json_object_set_new(entry, "reason", json_string(reason));
 	json_decref(result);
-	return entry;
+	if (!bad)
+		return entry;
+	json_decref(entry);
+	return NULL;
 }
 
 bool chain_result_contains(const json_t *result, const json_t *wanted)

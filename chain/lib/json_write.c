@@ -11,6 +11,16 @@
 
 static const char digits[] = "0123456789abcdef";
 
+json_t *chain_json_shallow(const json_t *value)
+{
+	json_t *from = (json_t *)(uintptr_t)value; /* jansson's own do not write to it either */
+	json_t *copy = json_is_object(value) ? json_object() : json_is_array(value) ? json_array() : NULL;
+	if (!(json_is_object(value) ? json_object_update(copy, from) : json_array_extend(copy, from)))
+		return copy;
+	json_decref(copy);
+	return NULL;
+}
+
 json_t *chain_json_hex(uint64_t value)
 {
 	char text[2 + 16 + 1], *at = text + sizeof(text);

@@ -1,7 +1,7 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: what the tests of our JSON documents share: cases in data/{valid,invalid}/<prefix>-*, sweeps over them, failing allocations. */
+/* Owns: what the tests of our JSON documents share: cases in data/{valid,invalid}/<prefix>-*, sweeps over them. */
 #ifndef CHAIN_TESTS_JSON_CASES_H
 #define CHAIN_TESTS_JSON_CASES_H
 
@@ -144,36 +144,6 @@ static inline void check_mutated(const char *name, json_case_parse *parse)
 		assert_int_equal(err.status, status);
 		free(copy);
 	}
-	free(text);
-}
-
-/* Allocations of jansson, the n-th of which fails (the library's own go to the C library). */
-static long allocations_left = -1;
-static inline void *failing_malloc(size_t bytes)
-{
-	if (allocations_left == 0)
-		return NULL;
-	if (allocations_left > 0)
-		allocations_left--;
-	return malloc(bytes);
-}
-
-/* Fails each allocation in turn until the parse needs no more: every failure is reported as one, nothing leaks. */
-static inline void check_out_of_memory(const char *name, json_case_parse *parse)
-{
-	size_t bytes;
-	char *text = valid_case(name, &bytes);
-	enum chain_status status = CHAIN_E_NO_MEMORY;
-	json_set_alloc_funcs(failing_malloc, free);
-	for (long n = 0; status != CHAIN_OK; n++) {
-		struct chain_error err = { 0 };
-		assert_true(n < 100000);
-		allocations_left = n;
-		status = parse(text, bytes, &err);
-		allocations_left = -1;
-		assert_int_equal(err.status, status);
-	}
-	json_set_alloc_funcs(malloc, free);
 	free(text);
 }
 

@@ -19,7 +19,6 @@ static void test_invalid(void **state) { (void)state; each_case("invalid", "conf
 static void test_valid(void **state) { (void)state; each_case("valid", "config-", check_valid, parse); }
 static void test_truncated(void **state) { (void)state; each_case("valid", "config-", check_truncated, parse); }
 static void test_mutated(void **state) { (void)state; each_case("valid", "config-", check_mutated, parse); }
-static void test_out_of_memory(void **state) { (void)state; each_case("valid", "config-", check_out_of_memory, parse); }
 
 static void parsed(const char *name, struct chain_config *out)
 {
@@ -227,7 +226,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_invalid), cmocka_unit_test(test_valid), cmocka_unit_test(test_truncated),
-		cmocka_unit_test(test_mutated), cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_mutated), cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_all_read), cmocka_unit_test(test_baked), cmocka_unit_test(test_sources),
 		cmocka_unit_test(test_too_large), cmocka_unit_test(test_suggestions), cmocka_unit_test(test_units),
 		cmocka_unit_test(test_documented), cmocka_unit_test(test_configs), cmocka_unit_test(test_schema),

@@ -19,7 +19,6 @@ static void test_invalid(void **state) { (void)state; each_case("invalid", "hand
 static void test_valid(void **state) { (void)state; each_case("valid", "handoff-", check_valid, parse); }
 static void test_truncated(void **state) { (void)state; each_case("valid", "handoff-", check_truncated, parse); }
 static void test_mutated(void **state) { (void)state; each_case("valid", "handoff-", check_mutated, parse); }
-static void test_out_of_memory(void **state) { (void)state; each_case("valid", "handoff-", check_out_of_memory, parse); }
 
 static const char pipeline[] = "{\"kchain\":1,\"name\":\"me\",\"state\":{\"a\":\"mine\",\"b\":2},"
 	"\"net\":{\"lan\":{\"dhcp\":true,\"match\":{\"mac\":\"52:54:00:12:34:56\"}},\"fix\":{\"static\":{\"address\":\"10.0.2.77/24\"}}},"
@@ -275,31 +274,6 @@ static void test_state_refused(void **state)
 	fixture_free(&f);
 }
 
-/* Each allocation of jansson fails in turn: an error, not half a document. */
-static void test_build_out_of_memory(void **state)
-{
-	enum chain_status status = CHAIN_E_NO_MEMORY;
-	struct fixture f;
-	(void)state;
-	json_set_alloc_funcs(failing_malloc, free);
-	fixture_init(&f);
-	use_pipeline(&f, "{\"kchain\":1,\"name\":\"s\",\"state\":{\"n\":\"{{platform.cpus}}\",\"l\":[{\"a\":\"x {{self.step}}\"}],\"p\":1},"
-			 "\"steps\":[{\"name\":\"c\",\"call\":\"fs:/k\"}]}");
-	json_t *whole = built(&f.in), *doc = NULL;
-	for (long n = 0; status; n++) {
-		struct chain_error err = { 0 };
-		allocations_left = n;
-		status = chain_handoff_build(&f.in, &doc, &err);
-		allocations_left = -1;
-		assert_true(status == CHAIN_OK || status == CHAIN_E_NO_MEMORY);
-	}
-	assert_true(json_equal(doc, whole));
-	json_decref(whole);
-	json_decref(doc);
-	fixture_free(&f);
-	json_set_alloc_funcs(malloc, free);
-}
-
 /* Two boots of one image differ in nothing that is left after masking. */
 static void test_mask(void **state)
 {
@@ -481,9 +455,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_invalid), cmocka_unit_test(test_valid), cmocka_unit_test(test_truncated),
-		cmocka_unit_test(test_mutated), cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_first_link),
+		cmocka_unit_test(test_mutated), cmocka_unit_test(test_first_link),
 		cmocka_unit_test(test_passed_on), cmocka_unit_test(test_clock), cmocka_unit_test(test_long_chain),
-		cmocka_unit_test(test_state), cmocka_unit_test(test_state_refused), cmocka_unit_test(test_build_out_of_memory),
+		cmocka_unit_test(test_state), cmocka_unit_test(test_state_refused),
 		cmocka_unit_test(test_mask), cmocka_unit_test(test_keep_net), cmocka_unit_test(test_expire), cmocka_unit_test(test_results),
 		cmocka_unit_test(test_deep_results),
 		cmocka_unit_test(test_documented), cmocka_unit_test(test_schema),

@@ -4,6 +4,7 @@
 /* Our JSON text against jansson's own, over random documents; the objects against what they were made of. */
 #include "chain/json_write.h"
 
+#include "alloc_fail.h"
 #include "json_cases.h"
 
 #include <math.h>
@@ -143,17 +144,15 @@ static void failures_let_go(void **state)
 	assert_null(chain_json_object("Oos", "lent", lent, "mine", json_array(), "text", "\xff"));
 	assert_null(chain_json_object("osO", "null", NULL, "text", "t", "lent", lent));
 	assert_null(chain_json_object("soO", "text", "\xff", "mine", json_array(), "lent", lent));
-	json_set_alloc_funcs(failing_malloc, free);
 	json_t *object = NULL;
 	for (long n = 0; !object; n++) {
 		json_t *mine = json_array();
 		assert_non_null(mine);
-		allocations_left = n;
+		alloc_fail_at(n, false);
 		object = chain_json_object("sIxoO", "text", "t", "number", (json_int_t)1, "at", (uint64_t)1, "mine", mine, "lent", lent);
-		allocations_left = -1;
+		alloc_stop();
 	}
 	json_decref(object);
-	json_set_alloc_funcs(malloc, free);
 	assert_int_equal(lent->refcount, 1);
 	json_decref(lent);
 }

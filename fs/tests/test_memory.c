@@ -2,33 +2,11 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 /* Each allocation of the writer and the checker fails in turn: a clean error, nothing leaked, no superblock written.
- * fs/build.mk links this program so that malloc, calloc and realloc of fs/ arrive here. */
+ * fs/build.mk links this program so that malloc, calloc and realloc of fs/ arrive in alloc_fail.h. */
 #include "support.h"
 
+#include "alloc_fail.h"
 #include "fs/check.h"
-
-void *__real_malloc(size_t bytes);
-void *__real_calloc(size_t count, size_t bytes);
-void *__real_realloc(void *old, size_t bytes);
-void *__wrap_malloc(size_t bytes);
-void *__wrap_calloc(size_t count, size_t bytes);
-void *__wrap_realloc(void *old, size_t bytes);
-
-static int allocations_left = -1; /* before one fails; -1: none does */
-
-static bool fails(void)
-{
-	if (allocations_left < 0)
-		return false;
-	if (allocations_left == 0)
-		return true;
-	allocations_left--;
-	return false;
-}
-
-void *__wrap_malloc(size_t bytes) { return fails() ? NULL : __real_malloc(bytes); }
-void *__wrap_calloc(size_t count, size_t bytes) { return fails() ? NULL : __real_calloc(count, bytes); }
-void *__wrap_realloc(void *old, size_t bytes) { return fails() ? NULL : __real_realloc(old, bytes); }
 
 enum { COUNT = 300 };
 static char paths[COUNT][32];
@@ -59,37 +37,46 @@ static enum chain_status write_all(struct image *image, struct chain_error *err)
 	return status;
 }
 
+/* `ctx` has room for the whole image. */
+static enum chain_status act_write(void *ctx, uint64_t *out_sum, struct chain_error *err)
+{
+	struct image *image = ctx;
+
+	image->finished = false;
+	image->ascended = 0;
+	memset(image->bytes, 0, image->bytes_count);
+	enum chain_status status = write_all(image, err);
+	assert_int_equal(image->finished, status == CHAIN_OK);
+	*out_sum = alloc_sum(0, image->bytes, image->bytes_count);
+	return status;
+}
+
+static enum chain_status act_check(void *ctx, uint64_t *out_sum, struct chain_error *err)
+{
+	(void)out_sum;
+	return fs_check(ctx, NULL, err);
+}
+
+static void sweep(alloc_act *act, void *ctx, long least)
+{
+	long at = 0, count = alloc_sweep(act, ctx, &at);
+
+	if (count < least)
+		fail_msg("when allocation %ld fails: %s (%ld in all)", at, alloc_state.why, count);
+}
+
 static void writer_without_memory(void **state)
 {
-	struct image image = { 0 };
-	int failures = 0;
-	enum chain_status status;
+	struct image image = { 0 }, *whole;
 
 	(void)state;
 	fill_specs();
-	image.bytes_count = 0;
-	{
-		struct image *whole = image_of(specs, COUNT);
-
-		image.bytes_count = whole->bytes_count;
-		image_free(whole);
-	}
+	whole = image_of(specs, COUNT);
+	image.bytes_count = whole->bytes_count;
+	image_free(whole);
 	image.bytes = calloc(1, image.bytes_count);
 	assert_non_null(image.bytes);
-	do {
-		struct chain_error err = { 0 };
-
-		image.finished = false;
-		image.ascended = 0;
-		allocations_left = failures;
-		status = write_all(&image, &err);
-		allocations_left = -1;
-		assert_int_equal(status, err.status);
-		assert_int_equal(image.finished, status == CHAIN_OK);
-		if (status != CHAIN_OK)
-			assert_status(status, CHAIN_E_NO_MEMORY);
-	} while (status != CHAIN_OK && ++failures < 1000);
-	assert_true(failures >= 10 && failures < 1000);
+	sweep(act_write, &image, 10);
 	free(image.bytes);
 }
 
@@ -97,24 +84,12 @@ static void checker_without_memory(void **state)
 {
 	struct image *image;
 	struct fs fs;
-	int failures = 0;
-	enum chain_status status;
 
 	(void)state;
 	fill_specs();
 	image = image_of(specs, COUNT);
 	assert_ok(fs_mount(&fs, image->bytes, image->bytes_count, NULL), &(struct chain_error){ 0 });
-	do {
-		struct chain_error err = { 0 };
-
-		allocations_left = failures;
-		status = fs_check(&fs, NULL, &err);
-		allocations_left = -1;
-		assert_int_equal(status, err.status);
-		if (status != CHAIN_OK)
-			assert_status(status, CHAIN_E_NO_MEMORY);
-	} while (status != CHAIN_OK && ++failures < 1000);
-	assert_true(failures >= 6 && failures < 1000);
+	sweep(act_check, &fs, 6);
 	image_free(image);
 }
 

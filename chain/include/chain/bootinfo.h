@@ -60,7 +60,7 @@ struct chain_bootinfo {
 	json_t *devices;             /* owned array; empty until the devices were looked at */
 };
 
-/* An empty one; `free` releases all that it owns (null is allowed). */
+/* An empty one; `free` releases all that it owns (null is allowed). Where memory runs out its texts and its list of devices are null. */
 void chain_bootinfo_init(struct chain_bootinfo *info);
 void chain_bootinfo_free(struct chain_bootinfo *info);
 

@@ -43,6 +43,9 @@ enum chain_status chain_fail(struct chain_error *err, enum chain_status status, 
 /* The common case without detail or numbers. */
 enum chain_status chain_fail_subject(struct chain_error *err, enum chain_status status, const char *subject);
 
+/* Whether a text is UTF-8 (RFC 3629), so that it can be told as JSON. */
+bool chain_is_utf8(const char *text);
+
 /* Forgets what was recorded. */
 void chain_error_clear(struct chain_error *err);
 
