@@ -391,12 +391,20 @@ static inline void world_text(struct dice *dice, char *out)
 	out[bytes] = '\0';
 }
 
+/* Where something of `bytes` would just touch a segment, or overlap it by a byte, at either end. */
+static inline uint64_t world_beside(struct world *w, uint64_t bytes)
+{
+	const struct world_segment *s = &w->kernel.segments[dice_roll(&w->dice, w->kernel.segment_count)];
+	uint64_t edge = dice_roll(&w->dice, 2) ? s->phys - bytes : s->phys + s->memory_bytes;
+	return edge + dice_roll(&w->dice, 3) - 1;
+}
+
 /* Part `index` of the arena as bytes to be placed, lying anywhere in the machine's memory, or in none of it. */
 static inline struct chain_blob world_blob(struct world *w, size_t index, uint64_t bytes)
 {
 	struct chain_blob blob = { w->arena + index * WORLD_BLOB_BYTES, bytes, CHAIN_PHYS_UNKNOWN };
 	if (dice_roll(&w->dice, 4))
-		blob.phys = world_address(w);
+		blob.phys = w->kernel.segment_count && dice_once_in(&w->dice, 4) ? world_beside(w, bytes) : world_address(w);
 	return blob;
 }
 
