@@ -126,6 +126,14 @@ static void test_random(void **state)
 		assert_int_equal(err.status, status);
 		if (!status)
 			free(out);
+		/* As a value of state: the same, or the fact's own value. */
+		struct chain_error other = { 0 };
+		json_t *value = json_pack("[{s:s}]", "a", text), *filled = NULL;
+		enum chain_status filling = chain_template_fill(value, doc, "s", &filled, &other);
+		assert_int_equal(other.status, filling);
+		assert_true(filling == status || status == CHAIN_E_TEMPLATE_VALUE);
+		json_decref(filled);
+		json_decref(value);
 	}
 	json_decref(doc);
 }
