@@ -81,7 +81,8 @@ static struct stretch *grow(uint64_t bytes)
 {
 	if (stage_is_called())
 		return NULL;
-	uint64_t least = bytes + header_bytes(bytes), want = least > STRETCH_BYTES ? least : STRETCH_BYTES;
+	/* The header's own pages have bits in it as well. */
+	uint64_t least = bytes + header_bytes(bytes + header_bytes(bytes)), want = least > STRETCH_BYTES ? least : STRETCH_BYTES;
 	for (; want >= least; want = least) {
 		uint64_t phys = stage_pages_alloc(want, STAGE_PAGE, CHAIN_OWNER_HEAP);
 		if (phys)
@@ -116,7 +117,9 @@ static bool is_empty(const struct stretch *s)
 
 bool stage_heap_unmap(void *virt, uint64_t bytes)
 {
-	uint64_t v = (uint64_t)virt, pages = (bytes + STAGE_PAGE - 1) / STAGE_PAGE;
+	uint64_t v = (uint64_t)virt, pages = bytes / STAGE_PAGE + (bytes % STAGE_PAGE != 0);
+	if (!pages || v % STAGE_PAGE)
+		return false;
 	for (struct stretch **link = &stretches; *link; link = &(*link)->next) {
 		struct stretch *s = *link;
 		uint64_t first = (uint64_t)s->first;

@@ -8,8 +8,14 @@ STAGE_DRIVER_SRC := $(filter-out stage/drivers/native_env.c,$(wildcard stage/dri
 STAGE_BLOCK_SRC := $(wildcard stage/block/*.c)
 STAGE_NET_SRC := $(wildcard stage/net/*.c)
 
+STAGE_SRC_test_boot := stage/boot/multiboot2.c stage/boot/acpi.c stage/boot/bios.c
+STAGE_SRC_test_clock := stage/cpu/clock.c
+STAGE_SRC_test_console := stage/runtime/console.c stage/runtime/serial.c stage/runtime/vga.c
+STAGE_SRC_test_files := stage/runtime/files.c stage/runtime/syscall.c stage/runtime/random.c
+STAGE_SRC_test_heap := stage/runtime/heap.c
 STAGE_SRC_test_net := $(STAGE_DRIVER_SRC) $(STAGE_NET_SRC) $(LWIP_TREE)
 STAGE_SRC_test_partition := $(STAGE_BLOCK_SRC)
+STAGE_SRC_test_tables := stage/cpu/tables.c
 STAGE_SRC_test_virtio_blk := $(STAGE_DRIVER_SRC)
 STAGE_SRC_test_malloc := stage/runtime/malloc.c
 STAGE_SRC_test_svm := stage/fanout/svm_machine.c stage/fanout/svm_policy.c
@@ -25,5 +31,12 @@ define stage_test
 $(B)/$(1)/stage/tests/$(2): $(patsubst %.c,$(B)/$(1)/%.o,$(STAGE_SRC_$(2)))
 $(B)/$(1)/stage/tests/$(2): HOST_LIBS := $(B)/$(1)/libkchain.a $(HOST_LIBS)
 endef
+# An image's symbols, for what names them.
+$(foreach v,host asan,$(B)/$(v)/stage/tests/test_tables): $(B)/host/stage/tests/fake_image.o
+$(B)/host/stage/tests/fake_image.o: stage/tests/fake_image.S
+	@mkdir -p $(@D)
+	$(Q)$(CC) -c -o $@ $<
 STAGE_TESTS := $(patsubst stage/tests/%.c,%,$(wildcard stage/tests/test_*.c))
 $(foreach v,host asan,$(foreach t,$(STAGE_TESTS),$(eval $(call stage_test,$(v),$(t)))))
+$(foreach v,host asan fuzz cover,$(B)/$(v)/stage/runtime/syscall.o): | $(B)/include/stage/syscall_names.h
+CFLAGS_stage/runtime/kchain.c := -Isdk/include
