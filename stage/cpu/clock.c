@@ -17,7 +17,7 @@ enum {
 	IDLE_TICKS = PIT_HZ / 1000,
 };
 #define TSC_HZ_MIN 100000000u
-#define TSC_HZ_MAX 10000000000u /* a handoff that says more or less is not believed: waits stay bounded */
+#define TSC_HZ_MAX 10000000000u /* whoever says more or less is not believed: waits stay bounded, sums fit */
 #define FALLBACK_HZ 2000000000u /* no timer to measure by: deadlines come within a small factor */
 
 static uint64_t tsc_hz, origin_tsc;
@@ -26,13 +26,15 @@ static enum { WAKE_UNKNOWN, WAKE_PIT, WAKE_NONE } wake;
 uint64_t stage_entry_tsc(void) { return stage_boot.entry_tsc; }
 uint64_t stage_tsc_hz_known(void) { return tsc_hz; }
 
+static uint64_t believable(uint64_t hz) { return hz >= TSC_HZ_MIN && hz <= TSC_HZ_MAX ? hz : 0; }
+
 bool stage_clock_continue(uint64_t first_entry_tsc, uint64_t hz)
 {
 	if (first_entry_tsc > stage_boot.entry_tsc)
 		return false;
 	origin_tsc = first_entry_tsc;
-	if (!tsc_hz && hz >= TSC_HZ_MIN && hz <= TSC_HZ_MAX)
-		tsc_hz = hz;
+	if (!tsc_hz)
+		tsc_hz = believable(hz);
 	return true;
 }
 
@@ -118,13 +120,13 @@ static uint64_t hz_from_pit_count(void)
 uint64_t stage_tsc_hz(void)
 {
 	if (!tsc_hz && stage_boot.call)
-		tsc_hz = stage_boot.call->tsc_hz;
+		tsc_hz = believable(stage_boot.call->tsc_hz);
 	if (!tsc_hz)
-		tsc_hz = hz_from_cpuid();
+		tsc_hz = believable(hz_from_cpuid());
 	if (!tsc_hz && !stage_boot.call)
-		tsc_hz = hz_from_pit();
+		tsc_hz = believable(hz_from_pit());
 	if (!tsc_hz && !stage_boot.call)
-		tsc_hz = hz_from_pit_count();
+		tsc_hz = believable(hz_from_pit_count());
 	if (!tsc_hz)
 		tsc_hz = FALLBACK_HZ;
 	return tsc_hz;
