@@ -85,7 +85,10 @@ static int64_t sleep_for(const struct timespec *t)
 {
 	if (t->tv_sec < 0 || t->tv_nsec < 0 || t->tv_nsec > 999999999)
 		return -EINVAL;
-	stage_sleep_us((uint64_t)t->tv_sec * 1000000 + (uint64_t)t->tv_nsec / 1000);
+	uint64_t us;
+	if (__builtin_mul_overflow((uint64_t)t->tv_sec, 1000000, &us) || __builtin_add_overflow(us, (uint64_t)t->tv_nsec / 1000, &us))
+		us = UINT64_MAX;
+	stage_sleep_us(us);
 	return 0;
 }
 
