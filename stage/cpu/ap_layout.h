@@ -13,5 +13,6 @@
 #define AP_STACK 16
 #define AP_ENTRY 24
 #define AP_ARGUMENT 32
+#define AP_ID 40
 
 #endif

@@ -48,6 +48,17 @@ long_mode:
 	mov	%eax, %ss
 	mov	%eax, %fs
 	mov	%eax, %gs
+	/* One that was given up, and comes late, finds another's stack here: it stops. */
+	mov	%rbx, %rsi
+	mov	$1, %eax
+	cpuid
+	shr	$24, %ebx
+	cmp	%ebx, AP_PARAMS + AP_ID(%rsi)
+1:	je	2f
+	cli
+	hlt
+	jmp	1b			/* an NMI woke it; the flags are as they were */
+2:	mov	%rsi, %rbx
 	mov	AP_PARAMS + AP_STACK(%rbx), %rsp
 	mov	AP_PARAMS + AP_ARGUMENT(%rbx), %rdi
 	mov	AP_PARAMS + AP_ENTRY(%rbx), %rax

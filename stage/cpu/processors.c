@@ -27,7 +27,7 @@ enum {
 
 struct processor {
 	struct stage_cpu cpu;   /* first: the GDT is the block's beginning */
-	uint32_t apic_id;
+	uint32_t apic_id, index;
 	uint8_t *area;          /* AREA_BYTES */
 	atomic_bool alive;
 	_Atomic(stage_processor_work *) work;
@@ -37,20 +37,22 @@ struct processor {
 struct __attribute__((packed)) ap_params {
 	uint32_t cr3, cr4, efer, cr0;
 	uint64_t stack, entry, argument;
+	uint32_t id; /* whose they are: the low 8 bits, as CPUID says them */
 };
 static_assert(offsetof(struct ap_params, cr3) == AP_CR3 && offsetof(struct ap_params, cr4) == AP_CR4, "control registers");
 static_assert(offsetof(struct ap_params, efer) == AP_EFER && offsetof(struct ap_params, cr0) == AP_CR0, "control registers");
 static_assert(offsetof(struct ap_params, stack) == AP_STACK && offsetof(struct ap_params, entry) == AP_ENTRY, "entry");
-static_assert(offsetof(struct ap_params, argument) == AP_ARGUMENT, "argument");
+static_assert(offsetof(struct ap_params, argument) == AP_ARGUMENT && offsetof(struct ap_params, id) == AP_ID, "argument, id");
 
 extern const uint8_t stage_ap_start[], stage_ap_start_end[];
 
 static struct stage_apic apic;
-static struct processor *others; /* index i + 1 */
+static struct processor *others; /* all that are listed; one that did not answer keeps its own, in case it does later */
+static uint16_t slots[CPUS_MAX];  /* of those that did: index i + 1 is others[slots[i]] */
 static uint32_t other_count, failed_count, boot_apic_id, start_root;
 static bool started;
 
-static struct processor *processor(uint32_t index) { return &others[index - 1]; }
+static struct processor *processor(uint32_t index) { return &others[slots[index - 1]]; }
 
 static void on_wake(struct stage_trap_frame *frame)
 {
@@ -87,11 +89,10 @@ static uint64_t *root_of(const struct processor *p) { return (uint64_t *)(p->are
 static _Noreturn void enter(struct processor *p)
 {
 	uint64_t ist_tops[STAGE_IST_COUNT];
-	uint32_t index = (uint32_t)(p - others) + 1;
 	for (size_t i = 0; i < STAGE_IST_COUNT; i++)
 		ist_tops[i] = stack_top(p) + (i + 1) * IDLE_IST_BYTES;
 	stage_write_cr3(stage_virt_to_phys(root_of(p)));
-	stage_cpu_init(&p->cpu, index, ist_tops);
+	stage_cpu_init(&p->cpu, p->index, ist_tops);
 	enable_apic();
 	park(p);
 }
@@ -111,8 +112,8 @@ static void prepare_page(struct processor *p)
 	struct ap_params params = {
 		.cr3 = start_root, .cr4 = (uint32_t)cr4 & ~(1u << 18), .efer = (uint32_t)stage_rdmsr(MSR_EFER), /* OSXSAVE: later */
 		.cr0 = (uint32_t)cr0, .stack = stack_top(p), .entry = (uint64_t)enter, .argument = (uint64_t)p,
+		.id = (uint8_t)p->apic_id,
 	};
-	memcpy(page, stage_ap_start, (size_t)(stage_ap_start_end - stage_ap_start));
 	memcpy(page + AP_PARAMS, &params, sizeof(params));
 }
 
@@ -125,6 +126,13 @@ static bool wait_alive(struct processor *p, uint64_t us)
 		stage_pause();
 	}
 	return true;
+}
+
+/* A startup message may still be on its way (under QEMU, INIT does not take it back). */
+static void disown_page(void)
+{
+	struct ap_params *params = (void *)((uint8_t *)stage_phys_to_virt(STAGE_AP_PAGE) + AP_PARAMS);
+	params->id = UINT32_MAX;
 }
 
 /* INIT, startup, and once more where that was not heard (SDM volume 3A 8.4.4.1). */
@@ -143,6 +151,7 @@ static bool start(struct processor *p)
 		if (wait_alive(p, i ? START_US : START_US / 4))
 			return true;
 	}
+	disown_page();
 	return false;
 }
 
@@ -219,22 +228,23 @@ static bool open_apic(const uint32_t *ids, uint32_t count)
 
 static enum chain_status start_all(const uint32_t *ids, uint32_t count, struct chain_error *err)
 {
+	/* Once: it fills in its own place, the same for all, and one that is late may be running it at any time. */
+	memcpy(stage_phys_to_virt(STAGE_AP_PAGE), stage_ap_start, (size_t)(stage_ap_start_end - stage_ap_start));
 	if (!make_blocks(count) || !make_start_root())
 		return chain_fail(err, CHAIN_E_NO_MEMORY, "processors", NULL, count * sizeof(struct processor), 0, 0, 0);
 	for (uint32_t i = 0; i < count; i++) {
-		struct processor *p = &others[other_count];
+		struct processor *p = &others[i];
 		if (ids[i] == boot_apic_id)
 			continue;
-		*p = (struct processor){ .apic_id = ids[i] };
+		*p = (struct processor){ .apic_id = ids[i], .index = other_count + 1 };
 		if (!make_area(p))
 			return chain_fail(err, CHAIN_E_NO_MEMORY, "processors", NULL, AREA_BYTES, 0, 0, 0);
 		if (start(p)) {
-			other_count++;
+			slots[other_count++] = (uint16_t)i;
 			continue;
 		}
 		failed_count++;
 		stage_apic_send(&apic, p->apic_id, STAGE_APIC_INIT); /* whatever it does now, it stops */
-		stage_pages_free(stage_virt_to_phys(p->area), AREA_BYTES);
 	}
 	return CHAIN_OK;
 }
@@ -259,7 +269,7 @@ enum chain_status stage_processors_start(uint32_t *count, uint32_t *failed, stru
 void stage_processors_stop(void)
 {
 	for (uint32_t i = 0; i < other_count; i++)
-		stage_apic_send(&apic, others[i].apic_id, STAGE_APIC_INIT);
+		stage_apic_send(&apic, processor(i + 1)->apic_id, STAGE_APIC_INIT);
 	other_count = 0;
 	started = false;
 }
