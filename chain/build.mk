@@ -41,6 +41,11 @@ ALLOC_WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
 ALLOC_TESTS := test_alloc test_json_write
 $(ALLOC_TESTS:%=$(B)/host/chain/tests/%) $(ALLOC_TESTS:%=$(B)/asan/chain/tests/%): HOST_LIBS += $(ALLOC_WRAP)
 
+$(B)/kchain-failing: $(B)/host/chain/cmd/main.o $(B)/host/chain/tests/failing_command.o $(B)/host/libcmd.a $(B)/host/libkchain.a
+	$(call say,LD,$@)
+	$(Q)$(CC) -o $@ $^ $(HOST_LIBS) $(ALLOC_WRAP) -Wl,--wrap=asprintf,--wrap=vasprintf,--wrap=strndup
+QEMU_NEEDS += $(B)/kchain-failing
+
 all: $(B)/kchain
 
 # Its digests are made up: see there.
