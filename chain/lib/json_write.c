@@ -3,9 +3,9 @@
 
 #include "chain/json_write.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -169,25 +169,92 @@ static bool put_integer(struct out *out, json_int_t value)
 	return put(out, at, (size_t)(end - at));
 }
 
-/* As jansson writes them: always with a point or an exponent, so that they are read as reals again; no plus sign, no leading zeros. */
+/* An integer of any size, base 10^9, least significant first: 2^1024 has 309 digits, 2^53 * 5^1074 has 767. */
+struct big {
+	uint32_t parts[90];
+	size_t count;
+};
+
+static void multiply(struct big *big, uint32_t by)
+{
+	uint64_t carry = 0;
+	for (size_t i = 0; i < big->count; i++) {
+		carry += (uint64_t)big->parts[i] * by;
+		big->parts[i] = (uint32_t)(carry % 1000000000);
+		carry /= 1000000000;
+	}
+	if (carry)
+		big->parts[big->count++] = (uint32_t)carry;
+}
+
+/* All digits of a finite positive number; *out_point is where its point would be, counted from the first. */
+static size_t digits_of(double value, char out[9 * 90], int *out_point)
+{
+	int power;
+	uint64_t whole = (uint64_t)ldexp(frexp(value, &power), 53);
+	struct big big = { { (uint32_t)(whole % 1000000000), (uint32_t)(whole / 1000000000) }, 2 };
+	int behind = power < 53 ? 53 - power : 0; /* m / 2^n is m * 5^n / 10^n */
+	for (int i = 0; i < behind; i++)
+		multiply(&big, 5);
+	for (int i = 53; i < power; i++)
+		multiply(&big, 2);
+	size_t count = 0;
+	for (size_t i = big.count; i-- > 0;) {
+		uint32_t part = big.parts[i];
+		for (uint32_t unit = 100000000; unit; unit /= 10)
+			if (count || part / unit % 10)
+				out[count++] = digits[part / unit % 10];
+	}
+	*out_point = (int)count - behind;
+	return count;
+}
+
+/* To the nearest, in the middle to the even one (IEEE 754 section 4.3.1). Ending zeros are left out. */
+static size_t round_digits(char *all, size_t count, size_t keep, int *point)
+{
+	if (count > keep) {
+		bool rest = false;
+		for (size_t i = keep + 1; i < count; i++)
+			rest |= all[i] != '0';
+		bool up = all[keep] > '5' || (all[keep] == '5' && (rest || (all[keep - 1] - '0') % 2));
+		for (size_t i = keep; up && i-- > 0;) {
+			up = all[i] == '9';
+			all[i] = (char)(up ? '0' : all[i] + 1);
+		}
+		if (up) {
+			all[0] = '1';
+			++*point;
+		}
+		count = keep;
+	}
+	while (count > 1 && all[count - 1] == '0')
+		count--;
+	return count;
+}
+
+/* 17 digits, which give the same number when read again, as printf's %.17g has them; always with a point or an exponent, so that
+ * they are read as a real again. */
 static bool put_real(struct out *out, double value)
 {
-	char text[40];
-	size_t count = (size_t)snprintf(text, sizeof(text) - 2, "%.17g", value);
-	char *exponent = memchr(text, 'e', count);
-	if (!exponent && !memchr(text, '.', count)) {
-		memcpy(text + count, ".0", 2);
-		count += 2;
-	}
-	if (!exponent)
-		return put(out, text, count);
-	char *from = exponent + 1 + (exponent[1] == '+'), *to = exponent + 1;
-	if (*from == '-')
-		*to++ = *from++;
-	while (*from == '0')
-		from++;
-	memmove(to, from, (size_t)(text + count - from));
-	return put(out, text, count - (size_t)(from - to));
+	enum { KEPT = 17 };
+	char all[9 * 90] = "0";
+	int point = 1;
+	bool good = !signbit(value) || put_char(out, '-');
+	size_t count = value == 0 ? 1 : round_digits(all, digits_of(fabs(value), all, &point), KEPT, &point);
+	bool scientific = point < -3 || point > KEPT;
+	size_t before = scientific ? 1 : point > 0 ? (size_t)point : 0;
+	good = good && (before || put(out, "0", 1));
+	for (size_t i = 0; good && i < before; i++)
+		good = put_char(out, i < count ? all[i] : '0');
+	if (before < count || !scientific)
+		good = good && put_char(out, '.');
+	for (int i = point; good && i < 0 && !scientific; i++)
+		good = put_char(out, '0');
+	if (before < count)
+		good = good && put(out, all + before, count - before);
+	else if (!scientific)
+		good = good && put_char(out, '0');
+	return good && (!scientific || (put_char(out, 'e') && put_integer(out, point - 1)));
 }
 
 static bool put_value(struct out *out, const json_t *value, unsigned flags);

@@ -81,6 +81,25 @@ static void text_is_janssons(void **state)
 	}
 }
 
+/* Every power of two, its neighbours, and bits drawn at random. */
+static void reals_are_janssons(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 6000; i++) {
+		uint64_t bits = i < 4096 ? (uint64_t)(i & 2047) << 52 | (i < 2048 ? 0 : 0xfffffffffffff) : (uint64_t)draw(1 << 22) << 42 | (uint64_t)draw(1 << 21) << 21 | draw(1 << 21);
+		double number;
+		memcpy(&number, &bits, sizeof(number));
+		if (!isfinite(number))
+			continue;
+		json_t *value = json_real(i % 3 ? number : -number);
+		char *ours = chain_json_text(value, 0, NULL), *theirs = json_dumps(value, JSON_ENCODE_ANY);
+		assert_string_equal(ours, theirs);
+		free(ours);
+		free(theirs);
+		json_decref(value);
+	}
+}
+
 static void large_texts_grow(void **state)
 {
 	(void)state;
@@ -160,7 +179,7 @@ static void failures_let_go(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(text_is_janssons), cmocka_unit_test(large_texts_grow), cmocka_unit_test(hexadecimal), cmocka_unit_test(depth_is_counted),
+		cmocka_unit_test(text_is_janssons), cmocka_unit_test(reals_are_janssons), cmocka_unit_test(large_texts_grow), cmocka_unit_test(hexadecimal), cmocka_unit_test(depth_is_counted),
 		cmocka_unit_test(each_kind), cmocka_unit_test(failures_let_go),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
