@@ -54,7 +54,7 @@ ASAN_FLAGS := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-om
 # The stage: 64-bit, in the upper 2 GiB, musl's headers, no host header but jansson's (copied alone).
 GCC_INCLUDE := $(shell $(CC) -print-file-name=include 2>/dev/null)
 MUSL := /usr/lib/x86_64-linux-musl
-STAGE_CFLAGS := -std=c11 -D_GNU_SOURCE -DKCHAIN_STAGE=1 -Os -g $(WARN) -MMD -MP \
+STAGE_CFLAGS := -std=c11 -D_GNU_SOURCE -DKCHAIN_STAGE=1 -Oz -g $(WARN) -MMD -MP \
 	-nostdinc -isystem $(B)/stage-include -isystem /usr/include/x86_64-linux-musl -isystem $(GCC_INCLUDE) $(INCLUDES) \
 	-m64 -march=x86-64 -mcmodel=kernel -fno-pic -fno-pie -mno-red-zone -fno-stack-protector -fcf-protection=none \
 	-mstringop-strategy=libcall -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -fno-strict-aliasing -ffile-prefix-map=$(CURDIR)=.

@@ -20,8 +20,7 @@ $(B)/include/stage/syscall_names.h: /usr/include/x86_64-linux-musl/bits/syscall.
 	@mkdir -p $(@D)
 	$(Q)awk '/^#define __NR_/ { n[$$3 + 0] = substr($$2, 6); if ($$3 + 0 > most) most = $$3 + 0 } \
 		END { for (i = 0; i <= most; i++) printf "\"%s\\0\"\n", n[i] }' $< >$@
-$(B)/stage/stage/runtime/syscall.o: $(B)/include/stage/syscall_names.h
-STAGE_CFLAGS_chain/lib/json_write.c := -O2
+$(B)/stage/stage/runtime/syscall_names.o: $(B)/include/stage/syscall_names.h
 STAGE_CFLAGS_stage/runtime/kchain.c := -Isdk/include
 
 $(B)/stage/libstage.a: $(call stage_objects,$(STAGE_LIB_SRC))

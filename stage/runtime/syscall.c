@@ -159,14 +159,9 @@ static const struct row {
 	{ SYS_getrandom, sys_getrandom }, /* getrandom(2) */
 };
 
-/* In order of their numbers, each with its zero byte; empty where a number has none. */
-static const char names[] =
-#include "stage/syscall_names.h"
-	;
-
 static const char *name_of(uint64_t number)
 {
-	const char *name = stage_packed_name(names, sizeof(names), number);
+	const char *name = stage_packed_name(stage_syscall_names, stage_syscall_names_bytes, number);
 	return name && *name ? name : "unknown";
 }
 

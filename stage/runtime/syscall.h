@@ -6,6 +6,7 @@
 #ifndef STAGE_SYSCALL_H
 #define STAGE_SYSCALL_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 enum { STAGE_SYSCALL_ARGS = 6 };
@@ -15,5 +16,9 @@ typedef int64_t stage_syscall_fn(const uint64_t args[STAGE_SYSCALL_ARGS]);
 stage_syscall_fn stage_sys_read, stage_sys_write, stage_sys_readv, stage_sys_writev, stage_sys_open, stage_sys_openat,
 	stage_sys_close, stage_sys_lseek, stage_sys_stat, stage_sys_lstat, stage_sys_fstat, stage_sys_newfstatat, stage_sys_getdents64,
 	stage_sys_ioctl, stage_sys_fcntl, stage_sys_pread64, stage_sys_access, stage_sys_readlink;
+
+/* For the message that a call is not there (stage/packed_names.h). The stage has none: its calls are known. */
+extern const char stage_syscall_names[];
+extern const size_t stage_syscall_names_bytes;
 
 #endif
