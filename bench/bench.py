@@ -22,7 +22,8 @@ import report  # noqa: E402
 FOLDER = "build/bench"
 # Each is a module of this folder with a function run(report.Report).
 BENCHMARKS = (
-    ("boot", "instructions from entry to a booted child, beside other loaders"),
+    ("boot", "instructions from the stage's entry to a booted child's"),
+    ("loaders", "instructions from reset to the same child, by kchain and by others"),
     ("call", "instructions of a call, and the size of a native kernel"),
     ("dhcp", "from entry to an address, beside iPXE"),
     ("size", "what the stage adds to an image, and the memory it needs"),

@@ -11,9 +11,11 @@ import kt
 
 OBJECT = "build/bench/child.o"
 PIECE_BYTES = 1 << 20
+SIZES = (64 << 10, 1 << 20, 64 << 20)
+ADDRESS = 128 << 20  # clear of the stage and of every loader
 
 
-def make(path, size_bytes, address):
+def make(path, size_bytes, address=ADDRESS):
     """Writes the child that is to lie at the physical `address`; returns the path."""
     linked = kt.scratch("child.elf")
     for argv in (
@@ -37,3 +39,9 @@ def make(path, size_bytes, address):
         while f.tell() < size_bytes:
             f.write(filler.randbytes(min(PIECE_BYTES, size_bytes - f.tell())))
     return path
+
+
+def entered_at(done):
+    """The tick of its entry, in a boot that machine.count counted."""
+    kt.check(done.first("child")["magic"] == "0x2badb002", "the child was not entered by Multiboot 1")
+    return done.ticks("child")

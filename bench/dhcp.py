@@ -31,7 +31,7 @@ def theirs(argv, icount):
 
 
 def run(out):
-    small = child.make(kt.scratch("child"), 1024, 128 << 20)
+    small = child.make(kt.scratch("child"), 1024)
     with peers.served(small) as url:
         counted(out, url)
         timed(out, url)

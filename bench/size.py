@@ -9,7 +9,7 @@ import machine
 import peers
 import plot
 
-KIB, MIB = 1 << 10, 1 << 20
+KIB = 1 << 10
 TICK = "build/bench/tick.elf"
 GRAIN_KIB, MOST_KIB = 64, 32 << 10
 HANG_AFTER_S = 20
@@ -74,7 +74,7 @@ def run(out):
     facts = kt.kchain("inspect", "--json", image).json()
     parts = {p["name"]: p["bytes"] for p in facts["parts"]}
     adds = facts["bytes"] - facts["content_bytes"]
-    kernel = child.make(kt.scratch("child"), 64 * KIB, 128 * MIB)
+    kernel = child.make(kt.scratch("child"), 64 * KIB)
     peers_add = {
         "GRUB core image": grub_core(),
         "GRUB ISO": os.path.getsize(kt.grub_iso(kernel)) - 64 * KIB,

@@ -1,0 +1,70 @@
+# SPDX-FileCopyrightText: The kchain authors
+# SPDX-License-Identifier: Apache-2.0
+"""Instructions from reset to the child's first, for the same child by kchain and by others."""
+import boot
+import child
+import kexec
+import kt
+import machine
+import peers
+import plot
+
+OURS, GRUB, GRUB_CHECKED, IPXE, KEXEC, QEMU = (
+    "kchain",
+    "GRUB ISO",
+    "GRUB ISO, checked",
+    "iPXE HTTP",
+    "Linux kexec",
+    "QEMU -kernel",
+)
+IPXE_MOST = 1 << 20  # more takes minutes: the emulated network hands over a few segments at a time
+
+
+def by_ipxe(kernel):
+    """iPXE loads from a network only; its address is written down, so that it does not wait for a lease."""
+    with peers.served(kernel) as url:
+        return machine.count(*peers.ipxe(peers.STATIC, url))
+
+
+# How each boots a child.
+LOADERS = {
+    OURS: lambda kernel: machine.count("-kernel", boot.image_of(kernel)),
+    GRUB: lambda kernel: machine.count("-cdrom", kt.grub_iso(kernel)),
+    GRUB_CHECKED: lambda kernel: machine.count("-cdrom", kt.grub_iso(kernel, checked=True)),
+    IPXE: by_ipxe,
+    KEXEC: lambda kernel: machine.count(*kexec.boot(kernel)),
+    QEMU: lambda kernel: machine.count("-kernel", kernel),
+}
+
+
+def count(loader_and_size):
+    name, size = loader_and_size
+    return child.entered_at(LOADERS[name](child.make(kt.scratch("child"), size)))
+
+
+def run(out):
+    boots = [(name, size) for size in reversed(child.SIZES) for name in LOADERS]
+    boots = [b for b in boots if not (b[0] == IPXE and b[1] > IPXE_MOST) and not (b[0] == KEXEC and kexec.missing())]
+    at = dict(zip(boots, kt.in_parallel(count, boots)))
+    out.table("instructions", ("loader", "child_bytes", "from_reset"), [[*b, ticks] for b, ticks in at.items()])
+    for name, size in ((name, size) for size in child.SIZES for name in LOADERS):
+        if (name, size) in at:
+            out.figure(f"{plot.bytes_text(size)} by {name}", at[name, size], "instructions")
+    out.left_out(f"{plot.bytes_text(child.SIZES[-1])} by {IPXE}", "its network takes minutes under -icount")
+    if kexec.missing():
+        out.left_out(KEXEC, kexec.missing())
+    series = {name: [(size, at[name, size]) for size in child.SIZES if (name, size) in at] for name in LOADERS}
+    out.plot(
+        "from-reset",
+        plot.lines(
+            "From reset to the child's first instruction",
+            "QEMU -icount, pc, Multiboot 1; kchain, `GRUB, checked` and kexec verify the child's SHA-256",
+            "size of the child",
+            "instructions",
+            {name: points for name, points in series.items() if points},
+            log_x=True,
+            log_y=True,
+            show_x=plot.bytes_text,
+            x_ticks=child.SIZES,
+        ),
+    )
