@@ -42,11 +42,13 @@ $(B)/stage/stage.elf: $(B)/stage/stage.debug
 	$(Q)strip -o $@ $<
 
 # The same stage with allocators that fail when told to (stage/tests/fail_alloc.c), for qemu-tests/test_alloc.py.
-$(B)/stage-test/stage.elf: STAGE_LDFLAGS += $(foreach f,malloc calloc realloc stage_pages_alloc stage_heap_map stage_exit stage_commit,--wrap=$(f)) -s
-$(B)/stage-test/stage.elf: $(call stage_objects,$(STAGE_MAIN_SRC) stage/tests/fail_alloc.c) $(B)/stage/libstage.a stage/kernel.ld
+$(B)/stage-test/stage.debug: STAGE_LDFLAGS += $(foreach f,malloc calloc realloc stage_pages_alloc stage_heap_map stage_exit stage_commit,--wrap=$(f))
+$(B)/stage-test/stage.debug: $(call stage_objects,$(STAGE_MAIN_SRC) stage/tests/fail_alloc.c) $(B)/stage/libstage.a stage/kernel.ld
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(call link_kernel,$(STAGE_VIRT),$@,$(filter %.o,$^))
+$(B)/stage-test/stage.elf: $(B)/stage-test/stage.debug
+	$(Q)strip -o $@ $<
 QEMU_NEEDS += $(B)/stage-test/stage.elf
 
 # Native kernels: each kernels/NAME.c, or each folder kernels/NAME/ with a main of its own.

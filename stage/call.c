@@ -47,7 +47,9 @@ enum chain_status stage_call(const struct stage_call_request *request, struct st
 		return chain_fail(err, CHAIN_E_NO_MEMORY, request->subject, NULL, sizeof(*run), 0, 0, 0);
 	run->write = write_console;
 	run->ticks_left = stage_ticker_periods(request->timeout_us);
-	enum chain_status status = stage_call_window_make(request, &run->window, err);
+	enum chain_status status = stage_ticker_open(err);
+	if (!status)
+		status = stage_call_window_make(request, &run->window, err);
 	if (!status) {
 		stage_call_run_init();
 		stage_ticker_start();

@@ -19,7 +19,9 @@ enum {
 #define IOAPIC_PHYS 0xfec00000u
 #define LAPIC_PHYS 0xfee00000u
 
-static void ioapic_write(volatile uint32_t *ioapic, uint32_t reg, uint32_t value)
+static volatile uint32_t *ioapic, *lapic;
+
+static void ioapic_write(uint32_t reg, uint32_t value)
 {
 	ioapic[IOAPIC_INDEX] = reg;
 	ioapic[IOAPIC_DATA] = value;
@@ -27,12 +29,19 @@ static void ioapic_write(volatile uint32_t *ioapic, uint32_t reg, uint32_t value
 
 static void route(uint32_t low)
 {
-	volatile uint32_t *ioapic = stage_mmio_map(IOAPIC_PHYS, 4096);
-	volatile uint32_t *lapic = stage_mmio_map(LAPIC_PHYS, 4096);
 	uint32_t id = lapic[LAPIC_ID / 4] >> 24;
-	ioapic_write(ioapic, IOAPIC_TABLE + 2 * PIT_PIN, IOAPIC_MASKED);
-	ioapic_write(ioapic, IOAPIC_TABLE + 2 * PIT_PIN + 1, id << 24);
-	ioapic_write(ioapic, IOAPIC_TABLE + 2 * PIT_PIN, low);
+	ioapic_write(IOAPIC_TABLE + 2 * PIT_PIN, IOAPIC_MASKED);
+	ioapic_write(IOAPIC_TABLE + 2 * PIT_PIN + 1, id << 24);
+	ioapic_write(IOAPIC_TABLE + 2 * PIT_PIN, low);
+}
+
+enum chain_status stage_ticker_open(struct chain_error *err)
+{
+	ioapic = stage_mmio_map(IOAPIC_PHYS, STAGE_PAGE);
+	lapic = stage_mmio_map(LAPIC_PHYS, STAGE_PAGE);
+	if (!ioapic || !lapic)
+		return chain_fail(err, CHAIN_E_NO_MEMORY, "timer", NULL, STAGE_PAGE, 0, 0, 0);
+	return CHAIN_OK;
 }
 
 void stage_ticker_start(void)

@@ -337,10 +337,15 @@ enum chain_status stage_fanout_run(const struct stage_fanout *order, const struc
 	if (status)
 		return status;
 	f.own = out->processors == 1;
+	status = f.own ? stage_ticker_open(err) : CHAIN_OK;
+	if (status)
+		return status;
 	f.timeout_ticks = stage_deadline_after_us(order->request.timeout_us) - stage_rdtsc();
 	stage_call_run_init();
-	if (!stage_call_fs_table_make(order->request.fs, &f.fs_table))
-		return chain_fail(err, CHAIN_E_NO_MEMORY, order->request.subject, NULL, f.fs_table.bytes, 0, 0, 0);
+	if (!stage_call_fs_table_make(order->request.fs, &f.fs_table)) {
+		stage_call_fs_table_free(&f.fs_table);
+		return chain_fail(err, CHAIN_E_NO_MEMORY, order->request.subject, NULL, 0, 0, 0, 0);
+	}
 	f.request.fs_table = f.fs_table.root_entry;
 	status = f.way->open ? f.way->open(&f.request, &f.shared, err) : CHAIN_OK;
 	if (!status)

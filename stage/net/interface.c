@@ -8,6 +8,7 @@
 #include "lwip/init.h"
 #include "lwip/timeouts.h"
 #include "netif/ethernet.h"
+#include "netif/ppp/ppp_opts.h" /* a summand of LWIP_NUM_SYS_TIMEOUT_INTERNAL */
 #include "stage_lwip_hooks.h"
 
 #include <stdio.h>
@@ -24,6 +25,30 @@ u32_t sys_now(void)
 uint32_t stage_lwip_random(void)
 {
 	return lwip_env->random(lwip_env->ctx);
+}
+
+static struct {
+	struct sys_timeo timer;
+	bool used;
+} timers[LWIP_NUM_SYS_TIMEOUT_INTERNAL + 1];
+
+void *stage_lwip_timer_take(memp_t pool)
+{
+	(void)pool;
+	for (size_t i = 0; i < sizeof timers / sizeof timers[0]; i++) {
+		if (timers[i].used)
+			continue;
+		timers[i].used = true;
+		return &timers[i].timer;
+	}
+	return NULL;
+}
+
+void stage_lwip_timer_free(memp_t pool, void *timer)
+{
+	(void)pool;
+	for (size_t i = 0; i < sizeof timers / sizeof timers[0]; i++)
+		timers[i].used = timers[i].used && timer != &timers[i].timer;
 }
 
 static err_t output(struct netif *netif, struct pbuf *p)

@@ -14,7 +14,10 @@ $(B)/lwip/.complete: tools/fetch-lwip
 	$(Q)folder=$$(tools/fetch-lwip) && ln -sfn "$$folder" $(B)/lwip && touch -c $@
 
 # Others' code: our warnings are not for it. One list of name servers for all interfaces is not what we want.
-LWIP_CFLAGS = $(if $(filter core/ipv4/dhcp,$*),-Ddns_setserver=stage_lwip_dns_server) $(LWIP_INCLUDES)
+# Its timers take themselves from a pool and trap where there is none left: they get a pool that is always there.
+lwip_defines = $(if $(filter core/ipv4/dhcp,$(1)),-Ddns_setserver=stage_lwip_dns_server) \
+	$(if $(filter core/timeouts,$(1)),-Dmemp_malloc=stage_lwip_timer_take -Dmemp_free=stage_lwip_timer_free)
+LWIP_CFLAGS = $(call lwip_defines,$*) $(LWIP_INCLUDES)
 $(LWIP_STAGE): $(B)/stage/lwip/%.o: $(B)/lwip/.complete stage/net/include/lwipopts.h stage/net/include/arch/cc.h | $(B)/stage-include/jansson.h
 	@mkdir -p $(@D)
 	$(call say,CC-stage,lwip/$*.c)
@@ -23,7 +26,7 @@ $(LWIP_STAGE): $(B)/stage/lwip/%.o: $(B)/lwip/.complete stage/net/include/lwipop
 LWIP_TREE := $(patsubst %,$(B)/lwip/src/%.c,$(LWIP_SRC))
 $(LWIP_TREE): $(B)/lwip/.complete ;
 $(foreach f,$(LWIP_SRC),$(eval CFLAGS_$(B)/lwip/src/$(f).c := -w -fno-sanitize=alignment \
-	$(if $(filter core/ipv4/dhcp,$(f)),-Ddns_setserver=stage_lwip_dns_server) $(LWIP_INCLUDES)))
+	$(call lwip_defines,$(f)) $(LWIP_INCLUDES)))
 
 STAGE_NET_SRC := $(wildcard stage/net/*.c)
 $(foreach f,$(STAGE_NET_SRC),$(eval STAGE_CFLAGS_$(f) := $(LWIP_INCLUDES)))

@@ -6,6 +6,7 @@
 #define STAGE_LWIP_HOOKS_H
 
 #include "lwip/ip_addr.h"
+#include "lwip/memp.h"
 #include "lwip/pbuf.h"
 
 struct netif;
@@ -17,6 +18,10 @@ void stage_lwip_dhcp_option(struct netif *netif, u8_t option, u8_t bytes, struct
 		LWIP_UNUSED_ARG(msg); \
 		stage_lwip_dhcp_option(netif, option, len, pbuf, offset); \
 	} while (0)
+
+/* Memory of a timer: there are as many as lwIP has, whatever else runs out. `pool` is the one it asks; null: more than it has. */
+void *stage_lwip_timer_take(memp_t pool);
+void stage_lwip_timer_free(memp_t pool, void *timer);
 
 /* Name server `index` of the interface whose frame is being looked at. */
 void stage_lwip_dns_server(u8_t index, const ip_addr_t *address);
