@@ -9,6 +9,7 @@
 #include "stage/call.h"
 #include "stage/clock.h"
 #include "stage/commit.h"
+#include "stage/console.h"
 #include "stage/cpu.h"
 #include "stage/devices.h"
 #include "stage/pages.h"
@@ -217,6 +218,12 @@ int stage_run_end(struct stage_run *run, enum stage_end end)
 	const char *name = names[end - STAGE_END_OK];
 	stage_devices_quiesce();
 	stage_say("end", "%s", name);
-	stage_record_event(chain_json_object("ss", "event", "end", "status", name));
+	/* The verdict needs no memory. */
+	char text[96];
+	int count = snprintf(text, sizeof(text), "{\"event\":\"end\",\"status\":\"%s\"", name);
+	if (stage_tsc_hz_known())
+		count += snprintf(text + count, sizeof(text) - (size_t)count, ",\"us\":%" PRIu64, stage_clock_us());
+	text[count++] = '}';
+	stage_record(text, (uint64_t)count);
 	return (int)end;
 }
