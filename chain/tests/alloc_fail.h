@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: making the n-th allocation of a program fail, or all from the n-th on: its own, by ld's --wrap (ALLOC_WRAP in chain/build.mk), and jansson's. One file
- * of a program includes it.
+/* Owns: making the n-th allocation of a program fail, or all from the n-th on: its own, by ld's --wrap (ALLOC_WRAP
+ * in chain/build.mk), and jansson's. One file of a program includes it.
  * Must not know: what is being tried. */
 #ifndef CHAIN_TESTS_ALLOC_FAIL_H
 #define CHAIN_TESTS_ALLOC_FAIL_H
@@ -61,8 +61,8 @@ static inline void alloc_stop(void)
 	alloc_state.left = -1;
 }
 
-/* Something that allocates. With CHAIN_OK, `out_sum` stands for all that came of it: what was made in vain would differ. It calls alloc_stop before it
- * looks at the result, and leaves nothing. */
+/* Something that allocates. With CHAIN_OK, `out_sum` stands for all that came of it: what was made in vain would
+ * differ. It calls alloc_stop before it looks at the result, and leaves nothing. */
 typedef enum chain_status alloc_act(void *ctx, uint64_t *out_sum, struct chain_error *err);
 
 /* FNV-1a; begins with 0. */
@@ -93,8 +93,8 @@ static inline bool alloc_is_right(enum chain_status status, const struct chain_e
 	return !wrong;
 }
 
-/* Fails each allocation in turn, each with all that follow, and then each alone. Returns how many there are; -1 when something was wrong, with the
- * allocation in *out_at and the reason in alloc_state.why. */
+/* Fails each allocation in turn, each with all that follow, and then each alone. Returns how many there are; -1 when
+ * something was wrong, with the allocation in *out_at and the reason in alloc_state.why. */
 static inline long alloc_sweep(alloc_act *act, void *ctx, long *out_at)
 {
 	uint64_t whole = 0;

@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* What makes build/kchain-failing of the command: KCHAIN_FAIL_ALLOC=N lets its N-th allocation fail and all that follow, with KCHAIN_FAIL_ONCE only that
- * one (qemu-tests/test_command_memory.py). */
+/* What makes build/kchain-failing of the command: KCHAIN_FAIL_ALLOC=N lets its N-th allocation fail and all that
+ * follow, with KCHAIN_FAIL_ONCE only that one (qemu-tests/test_command_memory.py). */
 #include "alloc_fail.h"
 
 #include <stdarg.h>

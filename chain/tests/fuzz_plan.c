@@ -1,7 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* libFuzzer target: any bytes make a machine, a kernel and what it is to be given (plan_world.h); the plan or its refusal goes before the oracle. */
+/* libFuzzer target: any bytes make a machine, a kernel and what it is to be given (plan_world.h); the plan or its
+ * refusal goes before the oracle. */
 #include "plan_child.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

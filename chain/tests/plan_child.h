@@ -1,7 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: the last part of the oracle: reading memory as the child finds it at its entry (Multiboot 0.6.96 section 3.3), and the verdict on a whole world.
+/* Owns: the last part of the oracle: reading memory as the child finds it at its entry (Multiboot 0.6.96 section
+ * 3.3), and the verdict on a whole world.
  * Must not know: how the planner decides. */
 #ifndef CHAIN_TESTS_PLAN_CHILD_H
 #define CHAIN_TESTS_PLAN_CHILD_H
@@ -118,7 +119,8 @@ static inline bool child_reads_info(struct oracle *o)
 	       child_reads_modules(o, &info) && child_reads_framebuffer(o, &info);
 }
 
-/* What must come to pass in all: the kernel's bytes, the modules', the information structure's are copied, or lie in place. */
+/* What must come to pass in all: the kernel's bytes, the modules', the information structure's are copied, or lie in
+ * place. */
 static inline bool oracle_check_totals(struct oracle *o)
 {
 	uint64_t bytes = o->plan->made_bytes;
@@ -138,7 +140,8 @@ static inline bool oracle_judge_plan(struct oracle *o)
 	       oracle_check_trampoline(o);
 }
 
-/* The verdict on one world and what the planner said of it (`plan` counts only with CHAIN_OK). False: `why` says what is wrong. */
+/* The verdict on one world and what the planner said of it (`plan` counts only with CHAIN_OK). False: `why` says
+ * what is wrong. */
 static inline bool oracle_judge(struct oracle *o, const struct world *w, enum chain_status status, const struct chain_error *err,
 				const struct chain_plan *plan)
 {

@@ -1,8 +1,9 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: what must come of a world (plan_world.h), worked out from how it was made and the specifications, without the library's parsers, ranges
- * or claims: which bytes belong where, the map the kernel should see, and the faults for which it may be refused.
+/* Owns: what must come of a world (plan_world.h), worked out from how it was made and the specifications, without
+ * the library's parsers, ranges or claims: which bytes belong where, the map the kernel should see, and the faults
+ * for which it may be refused.
  * Must not know: what the planner did (plan_oracle.h). */
 #ifndef CHAIN_TESTS_PLAN_EXPECT_H
 #define CHAIN_TESTS_PLAN_EXPECT_H
@@ -57,8 +58,8 @@ static inline void expect_bound(uint64_t at, uint64_t bound, uint64_t *until)
 		*until = bound;
 }
 
-/* The type of memory at `at`, and up to where it is the same at least. What is not available wins, then the higher type;
- * 0 where nobody speaks of it. The kernel is told that a kept filesystem is reserved. */
+/* The type of memory at `at`, and up to where it is the same at least. What is not available wins, then the higher
+ * type; 0 where nobody speaks of it. The kernel is told that a kept filesystem is reserved. */
 static inline uint32_t expect_type(const struct world *w, uint64_t at, bool for_kernel, uint64_t *until)
 {
 	uint32_t type = 0;
@@ -235,8 +236,8 @@ static inline bool expect_has_handoff(const struct world *w)
 	return w->request.handoff.bytes_count && w->request.handoff_at != CHAIN_HANDOFF_NONE;
 }
 
-/* plan.h: what lies at a page boundary (or anywhere, if it need not be moved and the kernel doesn't ask for pages), in available
- * memory below 4 GiB and clear of the kernel and of what stays already, is left there. */
+/* plan.h: what lies at a page boundary (or anywhere, if it need not be moved and the kernel doesn't ask for pages),
+ * in available memory below 4 GiB and clear of the kernel and of what stays already, is left there. */
 static inline bool expect_stays(const struct expect *e, const struct expect_item *item)
 {
 	const struct chain_blob *blob = item->blob;

@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: a target's memory of 64-bit addresses on which the moves of a plan are carried out: it knows of every byte where it came from, so gigabytes
- * cost nothing and two bytes are the same only if they are the same one.
+/* Owns: a target's memory of 64-bit addresses on which the moves of a plan are carried out: it knows of every byte
+ * where it came from, so gigabytes cost nothing and two bytes are the same only if they are the same one.
  * Must not know: plans, worlds. */
 #ifndef CHAIN_TESTS_PLAN_MEMORY_H
 #define CHAIN_TESTS_PLAN_MEMORY_H

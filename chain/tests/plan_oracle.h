@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: judging what the planner made of a world: an accepted plan is carried out on a memory that knows where each byte came from, and then read
- * as the child would; a refusal must name a fault that is there, or room that is not.
+/* Owns: judging what the planner made of a world: an accepted plan is carried out on a memory that knows where each
+ * byte came from, and then read as the child would; a refusal must name a fault that is there, or room that is not.
  * Must not know: how the planner decides. */
 #ifndef CHAIN_TESTS_PLAN_ORACLE_H
 #define CHAIN_TESTS_PLAN_ORACLE_H
@@ -56,7 +56,8 @@ static inline bool oracle_is_clear(const struct oracle *o, uint64_t base, uint64
 	return true;
 }
 
-/* The next stretch of whole pages at or above `at` that is available and clear; false when there is none below 4 GiB. */
+/* The next stretch of whole pages at or above `at` that is available and clear; false when there is none below 4
+ * GiB. */
 static inline bool oracle_next_hole(const struct oracle *o, uint64_t at, struct chain_range *out)
 {
 	uint64_t until, start = UINT64_MAX;
@@ -82,8 +83,8 @@ static inline bool oracle_next_hole(const struct oracle *o, uint64_t at, struct 
 
 /* --- refusals --- */
 
-/* Whether pieces of these sizes all fit into pages that are free besides the kernel, what stays and the filesystem: the largest first,
- * each where the least is left over. */
+/* Whether pieces of these sizes all fit into pages that are free besides the kernel, what stays and the filesystem:
+ * the largest first, each where the least is left over. */
 static inline bool oracle_packs(const struct oracle *o, const uint64_t *sizes, size_t count)
 {
 	enum { HOLES_MAX = 128 };
@@ -151,8 +152,8 @@ static inline void oracle_busy_sources(struct oracle *o)
 		oracle_busy_blob(o, o->expect.segments[i].blob);
 }
 
-/* Memory is said to be too small, or too much in pieces: is it? For a detour that can't be known without knowing the moves: that refusal is wrong only
- * if everything could take a detour at once, clear of all that is read. */
+/* Memory is said to be too small, or too much in pieces: is it? For a detour that can't be known without knowing the
+ * moves: that refusal is wrong only if everything could take a detour at once, clear of all that is read. */
 static inline bool oracle_judge_no_space(struct oracle *o, const struct chain_error *err)
 {
 	const struct expect *e = &o->expect;

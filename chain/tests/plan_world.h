@@ -1,8 +1,9 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: machines and kernels made of any bytes, for test_plan_random.c and fuzz_plan.c: memory maps with holes and overlaps, Multiboot
- * kernels of every form (with faults now and then), modules, a filesystem, a handoff, each anywhere.
+/* Owns: machines and kernels made of any bytes, for test_plan_random.c and fuzz_plan.c: memory maps with holes and
+ * overlaps, Multiboot kernels of every form (with faults now and then), modules, a filesystem, a handoff, each
+ * anywhere.
  * Must not know: what a planner should make of them (plan_oracle.h). */
 #ifndef CHAIN_TESTS_PLAN_WORLD_H
 #define CHAIN_TESTS_PLAN_WORLD_H

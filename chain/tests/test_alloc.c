@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Every allocation of the library fails in turn: the status is CHAIN_E_NO_MEMORY, or all is well; nothing leaks (with sanitizers), nothing is half
- * made. fs/ has its own, fs/tests/test_memory.c. */
+/* Every allocation of the library fails in turn: the status is CHAIN_E_NO_MEMORY, or all is well; nothing leaks
+ * (with sanitizers), nothing is half made. fs/ has its own, fs/tests/test_memory.c. */
 #include "alloc_fail.h"
 #include "bake_fixture.h"
 
@@ -16,7 +16,8 @@
 #include "chain/template.h"
 #include "json_cases.h"
 
-/* What all of them work on: an image with a Multiboot kernel, its pipeline, a machine, a handoff that was received. Made once. */
+/* What all of them work on: an image with a Multiboot kernel, its pipeline, a machine, a handoff that was received.
+ * Made once. */
 static const char pipeline[] =
 	"{\"kchain\":1,\"name\":\"a\",\"state\":{\"n\":\"{{platform.cpus}}\",\"l\":[1,\"x {{self.step}}\"]},"
 	"\"net\":{\"lan\":{\"dhcp\":true,\"hostname\":\"h\"}},\"block\":{\"data\":{\"match\":{\"serial\":\"S\"},\"need\":\"optional\"}},\"steps\":["

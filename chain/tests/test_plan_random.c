@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Random kernels, modules and memory maps: what the planner makes of them, before an oracle that carries the plan out (plan_oracle.h);
- * and whether that oracle would notice. fuzz_plan.c gives the same worlds to libFuzzer. */
+/* Random kernels, modules and memory maps: what the planner makes of them, before an oracle that carries the plan
+ * out (plan_oracle.h); and whether that oracle would notice. fuzz_plan.c gives the same worlds to libFuzzer. */
 #include "plan_child.h"
 
 #include <setjmp.h>
@@ -154,8 +154,8 @@ static bool zero_too_little(struct chain_plan *plan)
 	return true;
 }
 
-/* Every bit counts, but those of the fixed part, which has fields that no flag calls valid, and of where a module's string lies: there may be
- * two of it. */
+/* Every bit counts, but those of the fixed part, which has fields that no flag calls valid, and of where a module's
+ * string lies: there may be two of it. */
 static bool damage_information(struct chain_plan *plan)
 {
 	uint64_t fixed = sizeof(struct chain_mb1_info) + 4, at = fixed + rnd() % (plan->made_bytes - fixed);
