@@ -57,10 +57,10 @@ enum chain_status bake_tree_add_text(struct bake_tree *tree, const char *path, c
 enum chain_status bake_tree_finish(struct bake_tree *tree, struct chain_error *err);
 /* Tells the next bake of this run what lies where in the finished image; takes `fd`. */
 void bake_tree_share(const struct bake_tree *tree, int fd);
+
 /* --- reading (bake_read.c) ---------------------------------------------------------------------------------------- */
 
-/* A file that is another than the walk saw, when it is opened or when its last byte was read, is CHAIN_E_BAKE_CHANGED.
- */
+/* CHAIN_E_BAKE_CHANGED: a file is another than the walk saw, when it is opened or when its last byte was read. */
 
 /* An fs_source whose ctx is the tree. */
 enum chain_status bake_tree_read(struct bake_tree *tree, const struct fs_spec *spec, uint64_t offset, void *buf,
