@@ -4,7 +4,7 @@
 # The `kchain` command: its subcommands, the library and the first-stage kernel in one file.
 
 CMD_SRC := $(sort $(wildcard chain/cmd/*.c))
-CMD_LIB_SRC := $(filter-out chain/cmd/main.c,$(CMD_SRC))
+CMD_LIB_SRC := $(filter-out chain/cmd/main.c,$(CMD_SRC)) stage/json_memory.c
 STAGE_ELF := $(B)/stage/stage.elf
 
 # All but main, for the tests of the command's parts.
@@ -28,11 +28,14 @@ $(B)/asan/kchain: $(B)/asan/chain/cmd/main.o $(B)/asan/libcmd.a $(B)/asan/libkch
 	$(Q)$(CC) $(ASAN_FLAGS) -o $@ $^ $(HOST_LIBS)
 
 # Tests of the command's parts need libcmd before libkchain on the link line, and the whole command beside them.
-CMD_TESTS := test_records test_run test_bake_host test_bake_read
+CMD_TESTS := test_records test_run test_bake_host test_bake_read test_bake_alloc
 $(CMD_TESTS:%=$(B)/host/chain/tests/%): $(B)/host/libcmd.a
 $(CMD_TESTS:%=$(B)/asan/chain/tests/%): $(B)/asan/libcmd.a
 $(CMD_TESTS:%=$(B)/host/chain/tests/%): HOST_LIBS := $(B)/host/libcmd.a $(B)/host/libkchain.a $(HOST_LIBS)
 $(CMD_TESTS:%=$(B)/asan/chain/tests/%): HOST_LIBS := $(B)/asan/libcmd.a $(B)/asan/libkchain.a $(HOST_LIBS)
+# Each allocation fails in turn.
+$(B)/host/chain/tests/test_bake_alloc $(B)/asan/chain/tests/test_bake_alloc: \
+	HOST_LIBS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=asprintf
 $(B)/host/chain/tests/test_cli: | $(B)/kchain
 $(B)/asan/chain/tests/test_cli: | $(B)/asan/kchain
 

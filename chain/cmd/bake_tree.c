@@ -130,6 +130,15 @@ static enum chain_status link_read(struct bake_node *node, uint64_t size, struct
 	return CHAIN_OK;
 }
 
+static bool is_utf8(const char *text)
+{
+	size_t bytes = 1;
+
+	for (; *text && bytes > 0; text += bytes)
+		bytes = chain_utf8_bytes(text);
+	return bytes > 0;
+}
+
 static enum chain_status walk(struct bake_tree *tree, const char *path, const char *host,
 			      const struct chain_config_file *file, struct chain_error *err);
 
@@ -138,15 +147,12 @@ static enum chain_status add(struct bake_tree *tree, char *path, char *host, boo
 			     const struct chain_config_file *file, struct chain_error *err)
 {
 	struct stat about;
-	json_t *text = path ? json_string(path) : NULL;
 	struct bake_node *node = node_new(tree, path, host, err);
 
-	if (!node || !text) {
-		json_decref(text);
-		return !node ? CHAIN_E_NO_MEMORY
-			     : chain_fail(err, CHAIN_E_BAKE_PATH, path, "its name is not UTF-8", 0, 0, 0, 0);
-	}
-	json_decref(text);
+	if (!node)
+		return CHAIN_E_NO_MEMORY;
+	if (!is_utf8(path))
+		return chain_fail(err, CHAIN_E_BAKE_PATH, path, "its name is not UTF-8", 0, 0, 0, 0);
 	if (!host)
 		return no_memory(path, 0, err);
 	if ((follow ? stat : lstat)(host, &about) < 0)

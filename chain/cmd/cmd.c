@@ -4,6 +4,7 @@
 /* Owns: how the command speaks: errors for people and programs, colours, sizes. */
 
 #include "cmd.h"
+#include "stage/json_memory.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -69,6 +70,7 @@ json_t *cmd_error_json(const struct chain_error *err, int code)
 int cmd_error_print(const struct chain_error *err, bool json, int code)
 {
 	char message[MESSAGE_BYTES];
+	stage_json_memory_again(); /* for the object, and for what comes behind this error */
 	chain_error_format(err, message, sizeof(message));
 	const char *hint = chain_status_hint(err->status);
 	cmd_warn("%s%s%s", cmd_style(stderr, CMD_RED), message, cmd_style(stderr, CMD_PLAIN));

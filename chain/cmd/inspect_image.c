@@ -26,11 +26,23 @@ struct look {
 	struct stored *files;
 	uint64_t file_count;
 	struct chain_error problem; /* the first thing that an image in order would not have */
+	bool lacking;		    /* memory: the document is not whole */
 };
 
-static void set_number(json_t *object, const char *key, uint64_t value)
+/* Takes `value`; null for lack of memory. */
+static void set(struct look *look, json_t *object, const char *key, json_t *value)
 {
-	(void)json_object_set_new(object, key, json_integer((json_int_t)value));
+	look->lacking |= json_object_set_new(object, key, value) != 0;
+}
+
+static void set_number(struct look *look, json_t *object, const char *key, uint64_t value)
+{
+	set(look, object, key, json_integer((json_int_t)value));
+}
+
+static void append(struct look *look, json_t *list, json_t *value)
+{
+	look->lacking |= json_array_append_new(list, value) != 0;
 }
 
 json_t *inspect_hex(uint64_t value)
@@ -55,16 +67,20 @@ static const char *segment_name(const struct chain_segment *s)
 json_t *inspect_segments(const struct chain_segment *segments, size_t count)
 {
 	json_t *rows = json_array();
+	int bad = 0;
 
 	for (size_t i = 0; i < count; i++) {
 		const struct chain_segment *s = &segments[i];
 
-		(void)json_array_append_new(rows, json_pack("{s:s, s:o, s:I, s:I}", "name", segment_name(s), "phys",
-							    inspect_hex(s->phys.base), "file_bytes",
-							    (json_int_t)s->file_bytes, "memory_bytes",
-							    (json_int_t)chain_range_bytes(s->phys)));
+		bad |= json_array_append_new(rows, json_pack("{s:s, s:o, s:I, s:I}", "name", segment_name(s), "phys",
+							     inspect_hex(s->phys.base), "file_bytes",
+							     (json_int_t)s->file_bytes, "memory_bytes",
+							     (json_int_t)chain_range_bytes(s->phys)));
 	}
-	return rows;
+	if (!bad)
+		return rows;
+	json_decref(rows);
+	return NULL;
 }
 
 /* Those of the ELF headers that belong to the stage: manifest and filesystem lie behind it. */
@@ -86,14 +102,15 @@ static json_t *stage_segments(struct look *look)
 	return inspect_segments(segments, kept);
 }
 
-static json_t *part(const char *name, uint64_t offset, uint64_t bytes, uint64_t phys, uint64_t memory)
+static json_t *part(struct look *look, const char *name, uint64_t offset, uint64_t bytes, uint64_t phys,
+		    uint64_t memory)
 {
 	json_t *row =
 	    json_pack("{s:s, s:I, s:I}", "name", name, "offset", (json_int_t)offset, "bytes", (json_int_t)bytes);
 
 	if (memory) {
-		(void)json_object_set_new(row, "phys", inspect_hex(phys));
-		set_number(row, "memory_bytes", memory);
+		set(look, row, "phys", inspect_hex(phys));
+		set_number(look, row, "memory_bytes", memory);
 	}
 	return row;
 }
@@ -114,18 +131,19 @@ static void look_at_parts(struct look *look)
 	const struct chain_image_header *h = &look->image->header;
 	const uint64_t fs = h->base + h->fs_offset, meta = look->image->fs_meta_bytes, end = h->file_fs + h->fs_bytes;
 	json_t *rows = json_array(),
-	       *stage = part("stage", h->file_base, stage_bytes(look->image), h->base, h->stage_bytes);
+	       *stage = part(look, "stage", h->file_base, stage_bytes(look->image), h->base, h->stage_bytes);
 
-	(void)json_object_set_new(stage, "segments", stage_segments(look));
-	(void)json_array_append_new(rows, part("elf", 0, h->file_base, 0, 0));
-	(void)json_array_append_new(rows, stage);
-	(void)json_array_append_new(rows, part("manifest", h->file_manifest, h->manifest_bytes,
-					       h->base + h->manifest_offset, h->manifest_bytes));
-	(void)json_array_append_new(rows, part("fs-meta", h->file_fs, meta, fs, meta));
-	(void)json_array_append_new(
-	    rows, part("files", h->file_fs + meta, h->fs_bytes - meta, fs + meta, h->fs_memory_bytes - meta));
-	(void)json_array_append_new(rows, part("sections", end, look->image->bytes_count - end, 0, 0));
-	(void)json_object_set_new(look->doc, "parts", rows);
+	set(look, stage, "segments", stage_segments(look));
+	append(look, rows, part(look, "elf", 0, h->file_base, 0, 0));
+	append(look, rows, stage);
+	append(look, rows,
+	       part(look, "manifest", h->file_manifest, h->manifest_bytes, h->base + h->manifest_offset,
+		    h->manifest_bytes));
+	append(look, rows, part(look, "fs-meta", h->file_fs, meta, fs, meta));
+	append(look, rows,
+	       part(look, "files", h->file_fs + meta, h->fs_bytes - meta, fs + meta, h->fs_memory_bytes - meta));
+	append(look, rows, part(look, "sections", end, look->image->bytes_count - end, 0, 0));
+	set(look, look->doc, "parts", rows);
 }
 
 static void stored_note(struct look *look, const struct chain_manifest_entry *entry)
@@ -182,14 +200,14 @@ static json_t *largest(struct look *look)
 
 	qsort(look->files, look->file_count, sizeof(*look->files), by_size);
 	for (uint64_t i = 0; i < look->file_count && i < LARGEST; i++)
-		(void)json_array_append_new(
-		    rows, json_pack("{s:o, s:I}", "path",
-				    json_stringn(look->files[i].entry.path, look->files[i].entry.path_bytes), "bytes",
-				    (json_int_t)look->files[i].entry.bytes));
+		append(look, rows,
+		       json_pack("{s:o, s:I}", "path",
+				 json_stringn(look->files[i].entry.path, look->files[i].entry.path_bytes), "bytes",
+				 (json_int_t)look->files[i].entry.bytes));
 	return rows;
 }
 
-static bool look_at_files(struct look *look)
+static void look_at_files(struct look *look)
 {
 	const struct chain_image *image = look->image;
 	const struct chain_image_header *h = &image->header;
@@ -197,8 +215,10 @@ static bool look_at_files(struct look *look)
 	uint64_t links = 0, content = 0;
 
 	look->files = calloc(image->entry_count + 1, sizeof(*look->files));
-	if (!look->files)
-		return false;
+	if (!look->files) {
+		look->lacking = true;
+		return;
+	}
 	for (uint64_t cursor = 0; chain_manifest_next(image, &cursor, &entry);) {
 		links += entry.kind == CHAIN_MANIFEST_LINK;
 		if (entry.kind != CHAIN_MANIFEST_FILE)
@@ -210,14 +230,13 @@ static bool look_at_files(struct look *look)
 		       used = h->file_base + stage_bytes(image) + h->manifest_bytes + image->fs_meta_bytes + stored +
 			      sections;
 
-	set_number(look->doc, "files", look->file_count);
-	set_number(look->doc, "links", links);
-	set_number(look->doc, "content_bytes", content);
-	set_number(look->doc, "stored_bytes", stored);
-	set_number(look->doc, "padding_bytes", image->bytes_count > used ? image->bytes_count - used : 0);
-	(void)json_object_set_new(look->doc, "largest", largest(look));
+	set_number(look, look->doc, "files", look->file_count);
+	set_number(look, look->doc, "links", links);
+	set_number(look, look->doc, "content_bytes", content);
+	set_number(look, look->doc, "stored_bytes", stored);
+	set_number(look, look->doc, "padding_bytes", image->bytes_count > used ? image->bytes_count - used : 0);
+	set(look, look->doc, "largest", largest(look));
 	free(look->files);
-	return true;
 }
 
 static const char *kernel_kind(const struct chain_image *image, const char *source)
@@ -235,14 +254,14 @@ static const char *kernel_kind(const struct chain_image *image, const char *sour
 										 : "not a kernel";
 }
 
-static json_t *step_json(const struct chain_image *image, const struct chain_step *step)
+static json_t *step_json(struct look *look, const struct chain_step *step)
 {
 	const bool call = step->kind == CHAIN_STEP_CALL;
 	json_t *row = json_pack("{s:s, s:s, s:s, s:s}", "name", step->name, "does", call ? "call" : "boot", "source",
-				step->source, "kernel", kernel_kind(image, step->source));
+				step->source, "kernel", kernel_kind(look->image, step->source));
 
 	if (call)
-		set_number(row, "window_bytes", step->memory_bytes);
+		set_number(look, row, "window_bytes", step->memory_bytes);
 	return row;
 }
 
@@ -259,23 +278,24 @@ static void look_at_pipeline(struct look *look)
 
 	if (status == CHAIN_OK)
 		status = chain_config_parse((const char *)bytes, count, CHAIN_FS_PIPELINE, true, &config, &err);
+	look->lacking |= status == CHAIN_E_NO_MEMORY;
 	if (status != CHAIN_OK) {
 		(void)chain_error_format(&err, text, sizeof(text));
-		(void)json_object_set_new(look->doc, "pipeline_error", json_string(text));
+		set(look, look->doc, "pipeline_error", json_string(text));
 		return;
 	}
 	json_t *steps = json_array(), *net = json_array(), *block = json_array();
 
 	for (size_t i = 0; i < config.step_count; i++)
-		(void)json_array_append_new(steps, step_json(look->image, &config.steps[i]));
+		append(look, steps, step_json(look, &config.steps[i]));
 	for (size_t i = 0; i < config.net_count; i++)
-		(void)json_array_append_new(net, json_string(config.net[i].name));
+		append(look, net, json_string(config.net[i].name));
 	for (size_t i = 0; i < config.block_count; i++)
-		(void)json_array_append_new(block, json_string(config.block[i].name));
-	(void)json_object_set_new(look->doc, "verify", json_string(config.verify_all ? "all" : "used"));
-	(void)json_object_set_new(look->doc, "steps", steps);
-	(void)json_object_set_new(look->doc, "net", net);
-	(void)json_object_set_new(look->doc, "block", block);
+		append(look, block, json_string(config.block[i].name));
+	set(look, look->doc, "verify", json_string(config.verify_all ? "all" : "used"));
+	set(look, look->doc, "steps", steps);
+	set(look, look->doc, "net", net);
+	set(look, look->doc, "block", block);
 	chain_config_free(&config);
 }
 
@@ -288,19 +308,20 @@ enum chain_status inspect_image(const struct image_file *file, const char *path,
 
 	look.doc = json_pack("{s:s, s:s, s:s, s:s, s:I}", "file", path, "kind", "image", "id", image_id_text(h->id, id),
 			     "name", h->name, "bytes", (json_int_t)file->file.bytes_count);
-	(void)json_object_set_new(look.doc, "base", inspect_hex(h->base));
-	(void)json_object_set_new(look.doc, "memory_end", inspect_hex(h->base + end));
-	set_number(look.doc, "memory_bytes", end);
+	set(&look, look.doc, "base", inspect_hex(h->base));
+	set(&look, look.doc, "memory_end", inspect_hex(h->base + end));
+	set_number(&look, look.doc, "memory_bytes", end);
 	look_at_parts(&look);
-	if (!look_at_files(&look)) {
+	look_at_files(&look);
+	if (look.problem.status != CHAIN_OK) {
+		(void)chain_error_format(&look.problem, text, sizeof(text));
+		set(&look, look.doc, "problem", json_string(text));
+	}
+	look_at_pipeline(&look);
+	if (look.lacking || look.problem.status == CHAIN_E_NO_MEMORY) {
 		json_decref(look.doc);
 		return chain_fail(err, CHAIN_E_NO_MEMORY, path, NULL, 0, 0, 0, 0);
 	}
-	if (look.problem.status != CHAIN_OK) {
-		(void)chain_error_format(&look.problem, text, sizeof(text));
-		(void)json_object_set_new(look.doc, "problem", json_string(text));
-	}
-	look_at_pipeline(&look);
 	*out = look.doc;
 	return CHAIN_OK;
 }

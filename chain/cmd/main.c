@@ -5,6 +5,7 @@
 
 #include "cmd.h"
 #include "chain/json.h"
+#include "stage/json_memory.h"
 
 #include <signal.h>
 #include <string.h>
@@ -72,6 +73,7 @@ static int finish(int code)
 int main(int argc, char **argv)
 {
 	signal(SIGPIPE, SIG_IGN);
+	stage_json_memory_init();
 	if (argc < 2) {
 		help_print(stderr);
 		return CMD_USAGE;

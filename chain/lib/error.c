@@ -43,9 +43,9 @@ static const char *text_of(enum chain_status status, enum text which)
 	return text;
 }
 
-/* Bytes of the UTF-8 character at `at` (RFC 3629 section 4), which ends in a zero byte somewhere; 0: there is none. */
-static size_t character_bytes(const unsigned char *at)
+size_t chain_utf8_bytes(const char *text)
 {
+	const unsigned char *at = (const unsigned char *)text;
 	unsigned first = at[0];
 	size_t bytes = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
 	for (size_t i = 1; i < bytes; i++)
@@ -73,7 +73,7 @@ static void copy_text(char out[CHAIN_SUBJECT_BYTES], const char *text)
 	bool cut = bytes == CHAIN_SUBJECT_BYTES;
 	size_t kept = cut ? CHAIN_SUBJECT_BYTES - 4 : bytes;
 	while (used < kept) {
-		size_t count = character_bytes((const unsigned char *)text + used);
+		size_t count = chain_utf8_bytes(text + used);
 		if (count > kept - used)
 			break;
 		memcpy(out + used, count ? text + used : "?", count ? count : 1);
