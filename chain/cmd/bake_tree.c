@@ -130,15 +130,6 @@ static enum chain_status link_read(struct bake_node *node, uint64_t size, struct
 	return CHAIN_OK;
 }
 
-static bool is_utf8(const char *text)
-{
-	size_t bytes = 1;
-
-	for (; *text && bytes > 0; text += bytes)
-		bytes = chain_utf8_bytes(text);
-	return bytes > 0;
-}
-
 static enum chain_status walk(struct bake_tree *tree, const char *path, const char *host,
 			      const struct chain_config_file *file, struct chain_error *err);
 
@@ -151,7 +142,7 @@ static enum chain_status add(struct bake_tree *tree, char *path, char *host, boo
 
 	if (!node)
 		return CHAIN_E_NO_MEMORY;
-	if (!is_utf8(path))
+	if (!chain_is_utf8(path))
 		return chain_fail(err, CHAIN_E_BAKE_PATH, path, "its name is not UTF-8", 0, 0, 0, 0);
 	if (!host)
 		return no_memory(path, 0, err);

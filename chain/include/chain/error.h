@@ -55,9 +55,6 @@ const char *chain_status_slug(enum chain_status status);
 /* What to try next; "" where there is nothing better to say than the message. */
 const char *chain_status_hint(enum chain_status status);
 
-/* Bytes of the UTF-8 character at `at` (RFC 3629 section 4), which ends in a zero byte somewhere; 0: there is none. */
-size_t chain_utf8_bytes(const char *at);
-
 /* The one printer: the message of the status with {s} (subject), {d} (detail), {0}..{3} (decimal) and {x0}..{x3}
  * (hexadecimal) filled in, as one line without a newline. Writes at most
  * `size` bytes with the terminator; returns the length the whole text has, as snprintf does. */
