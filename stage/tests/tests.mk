@@ -11,7 +11,7 @@ STAGE_NET_SRC := $(wildcard stage/net/*.c)
 STAGE_SRC_test_boot := stage/boot/multiboot2.c stage/boot/acpi.c stage/boot/bios.c
 STAGE_SRC_test_clock := stage/cpu/clock.c
 STAGE_SRC_test_console := stage/runtime/console.c stage/runtime/serial.c stage/runtime/vga.c
-STAGE_SRC_test_files := stage/runtime/files.c stage/runtime/syscall.c stage/runtime/random.c
+STAGE_SRC_test_files := stage/runtime/files.c stage/runtime/syscall.c stage/runtime/random.c stage/runtime/syscall_names.c
 STAGE_SRC_test_heap := stage/runtime/heap.c
 STAGE_SRC_test_net := $(STAGE_DRIVER_SRC) $(STAGE_NET_SRC) $(LWIP_TREE)
 STAGE_SRC_test_partition := $(STAGE_BLOCK_SRC)
@@ -40,5 +40,5 @@ $(B)/host/stage/tests/fake_image.o: stage/tests/fake_image.S
 	$(Q)$(CC) -c -o $@ $<
 STAGE_TESTS := $(patsubst stage/tests/%.c,%,$(wildcard stage/tests/test_*.c))
 $(foreach v,host asan,$(foreach t,$(STAGE_TESTS),$(eval $(call stage_test,$(v),$(t)))))
-$(foreach v,host asan fuzz cover,$(B)/$(v)/stage/runtime/syscall.o): | $(B)/include/stage/syscall_names.h
+$(foreach v,host asan fuzz cover,$(B)/$(v)/stage/runtime/syscall_names.o): | $(B)/include/stage/syscall_names.h
 CFLAGS_stage/runtime/kchain.c := -Isdk/include
