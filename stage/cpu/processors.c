@@ -91,6 +91,9 @@ static _Noreturn void enter(struct processor *p)
 	uint64_t ist_tops[STAGE_IST_COUNT];
 	for (size_t i = 0; i < STAGE_IST_COUNT; i++)
 		ist_tops[i] = stack_top(p) + (i + 1) * IDLE_IST_BYTES;
+	/* What it may have been taken from. Not before: until INIT it works on these stacks, and a fault without one resets the machine. */
+	root_of(p)[(KCHAIN_WINDOW_VIRT >> 39) & 511] = 0;
+	p->cpu.call = NULL;
 	stage_write_cr3(stage_virt_to_phys(root_of(p)));
 	stage_cpu_init(&p->cpu, p->index, ist_tops);
 	enable_apic();
@@ -291,9 +294,5 @@ void stage_processor_wake(uint32_t index) { stage_apic_send(&apic, processor(ind
 
 bool stage_processor_take_back(uint32_t index)
 {
-	struct processor *p = processor(index);
-	uint64_t *root = root_of(p);
-	root[(KCHAIN_WINDOW_VIRT >> 39) & 511] = 0;
-	p->cpu.call = NULL;
-	return start(p);
+	return start(processor(index));
 }
