@@ -96,18 +96,26 @@ void cmd_error_in_file(struct chain_error *err, const char *path)
 		memcpy(err->subject + sizeof(err->subject) - 4, "...", 4);
 }
 
+/* The whole of it or nothing: half a document is worse than none. */
+static bool put_json(json_t *doc, size_t flags)
+{
+	char *text = doc ? json_dumps(doc, flags) : NULL;
+	json_decref(doc);
+	if (!text)
+		cmd_warn("out of memory for the output");
+	bool good = text && fputs(text, stdout) != EOF && putchar('\n') != EOF;
+	free(text);
+	return good;
+}
+
 bool cmd_json_print(json_t *doc)
 {
-	bool good = doc && json_dumpf(doc, stdout, JSON_INDENT(2)) == 0 && putchar('\n') != EOF;
-	json_decref(doc);
-	return good;
+	return put_json(doc, JSON_INDENT(2));
 }
 
 bool cmd_json_line(json_t *doc)
 {
-	bool good = doc && json_dumpf(doc, stdout, JSON_COMPACT) == 0 && putchar('\n') != EOF && fflush(stdout) == 0;
-	json_decref(doc);
-	return good;
+	return put_json(doc, JSON_COMPACT) && fflush(stdout) == 0;
 }
 
 char *cmd_size_text(uint64_t bytes, char buf[CMD_SIZE_BYTES])

@@ -395,9 +395,8 @@ static int plan_steps(struct plan_run *run)
 	char id[CHAIN_SHA256_HEX + 8] = "sha256:";
 	chain_sha256_to_hex(run->input.image.header.id, id + 7);
 	if (run->options.json)
-		cmd_json_print(json_pack("{s:s, s:s, s:o}", "name", run->config.name, "image", id, "steps", steps));
-	else
-		json_decref(steps);
+		return cmd_json_print(json_pack("{s:s, s:s, s:o}", "name", run->config.name, "image", id, "steps", steps)) ? CMD_OK : CMD_REFUSED;
+	json_decref(steps);
 	return CMD_OK;
 }
 
@@ -419,8 +418,7 @@ static int mask(const struct plan_options *options, const char *image)
 		json_decref(handoff);
 		return cmd_refuse(&err, options->json);
 	}
-	cmd_json_print(handoff);
-	return CMD_OK;
+	return cmd_json_print(handoff) ? CMD_OK : CMD_REFUSED;
 }
 
 static int plan_image(const struct plan_options *options, const char *path)
