@@ -39,7 +39,7 @@ enum {
 
 /* In the image, so that a trap finds it under a called kernel's tables; shared by all processors. */
 static struct idt_gate idt[VECTORS] STAGE_BOOT_ONLY __attribute__((aligned(4096)));
-extern const uint8_t stage_trap_stubs[];
+extern const uint8_t stage_trap_entries[];
 void stage_syscall_entry(void);
 
 static enum stage_ist ist_of(unsigned vector)
@@ -58,10 +58,10 @@ static enum stage_ist ist_of(unsigned vector)
 static void fill_idt(void)
 {
 	for (unsigned v = 0; v < VECTORS; v++) {
-		uint64_t stub = (uint64_t)stage_trap_stubs + v * TRAP_STUB_BYTES;
-		idt[v] = (struct idt_gate){ .offset_low = (uint16_t)stub, .selector = STAGE_SEL_CODE,
+		uint64_t entry = (uint64_t)stage_trap_entries + v * TRAP_ENTRY_BYTES;
+		idt[v] = (struct idt_gate){ .offset_low = (uint16_t)entry, .selector = STAGE_SEL_CODE,
 					    .ist = (uint8_t)(ist_of(v) + 1), .type = GATE_INTERRUPT,
-					    .offset_middle = (uint16_t)(stub >> 16), .offset_high = (uint32_t)(stub >> 32) };
+					    .offset_middle = (uint16_t)(entry >> 16), .offset_high = (uint32_t)(entry >> 32) };
 	}
 }
 

@@ -115,7 +115,7 @@ static _Noreturn void report(const struct stage_trap_frame *f)
 	stage_exit(STAGE_EXIT_FAULT);
 }
 
-/* From the stub, with interrupts off, under the stage's tables. */
+/* From the entry code, with interrupts off, under the stage's tables. */
 void stage_trap(struct stage_trap_frame *frame);
 void stage_trap(struct stage_trap_frame *frame)
 {

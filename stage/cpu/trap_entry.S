@@ -8,8 +8,8 @@
 
 	.text
 	.balign	16
-	.globl	stage_trap_stubs
-stage_trap_stubs:		/* 256 stubs of TRAP_STUB_BYTES each; the pushed vector is sign-extended, see below */
+	.globl	stage_trap_entries
+stage_trap_entries:		/* 256 entries of TRAP_ENTRY_BYTES each; the pushed vector is sign-extended, see below */
 	.set	vector, 0
 	.rept	256
 	.if	(vector == 8) || (vector >= 10 && vector <= 14) || (vector == 17) || (vector == 21) || (vector == 29) || (vector == 30)

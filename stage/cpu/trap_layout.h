@@ -9,6 +9,6 @@
 #define CPU_ROOT 56
 #define CPU_FS_BASE 64
 
-#define TRAP_STUB_BYTES 9
+#define TRAP_ENTRY_BYTES 9
 
 #endif

@@ -31,7 +31,7 @@ struct __attribute__((packed)) stage_tss { /* APM 12.2.5 */
 	uint16_t io_map;
 };
 
-/* One a processor, pointed to by GS. The GDT is its first member, so that the trap stub finds the block by SGDT
+/* One a processor, pointed to by GS. The GDT is its first member, so that the trap entry finds the block by SGDT
  * whatever a called kernel did to GS. */
 struct stage_cpu {
 	uint64_t gdt[6];
@@ -55,7 +55,7 @@ static inline struct stage_cpu *stage_cpu(void)
 struct stage_cpu *stage_cpu(void);
 #endif
 
-/* What the stub saves. `cr3` is what was loaded when the trap came, and is loaded again when it returns; changing any
+/* What the entry code saves. `cr3` is what was loaded when the trap came, and is loaded again when it returns; changing any
  * of it changes where and how the return goes. x87 and SSE registers are saved and restored beside it. */
 struct stage_trap_frame {
 	uint64_t cr3;
