@@ -62,43 +62,46 @@ STAGE_CFLAGS := -std=c11 -D_GNU_SOURCE -DKCHAIN_STAGE=1 -Oz -g $(WARN) -MMD -MP 
 CHAIN_LIB_SRC := $(sort $(wildcard chain/lib/*.c))
 FS_LIB_SRC := $(sort $(wildcard fs/*.c))
 
+# What things were made with, a small file for each way of making them: see the end.
+WITH := $(B)/made-with
+
 host_objects = $(patsubst %.c,$(B)/host/%.o,$(1))
 asan_objects = $(patsubst %.c,$(B)/asan/%.o,$(1))
 stage_objects = $(patsubst %.S,$(B)/stage/%.o,$(patsubst %.c,$(B)/stage/%.o,$(1)))
 
 include $(sort $(wildcard */build.mk))
 
-$(B)/host/%.o: %.c
+$(B)/host/%.o: %.c $(WITH)/host
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(HOST_CFLAGS) $(CFLAGS_$(<)) -c -o $@ $<
 
-$(B)/asan/%.o: %.c
+$(B)/asan/%.o: %.c $(WITH)/asan
 	@mkdir -p $(@D)
 	$(call say,CC-asan,$<)
 	$(Q)$(CC) $(HOST_CFLAGS) $(ASAN_FLAGS) $(CFLAGS_$(<)) -c -o $@ $<
 
-$(B)/stage/%.o: %.c | $(B)/stage-include/jansson.h
+$(B)/stage/%.o: %.c $(WITH)/stage | $(B)/stage-include/jansson.h
 	@mkdir -p $(@D)
 	$(call say,CC-stage,$<)
 	$(Q)$(CC) $(STAGE_CFLAGS) $(STAGE_CFLAGS_$(<)) -c -o $@ $<
 
-$(B)/stage/%.o: %.S
+$(B)/stage/%.o: %.S $(WITH)/stage
 	@mkdir -p $(@D)
 	$(call say,AS-stage,$<)
 	$(Q)$(CC) $(STAGE_CFLAGS) -D__ASSEMBLER__ -c -o $@ $<
 
-$(B)/stage-include/jansson.h: /usr/include/jansson.h
+$(B)/stage-include/jansson.h: /usr/include/jansson.h $(WITH)/stage
 	@mkdir -p $(@D)
 	$(Q)cp /usr/include/jansson.h $(firstword $(wildcard /usr/include/jansson_config.h /usr/include/x86_64-linux-gnu/jansson_config.h)) $(@D)/
 	$(Q)mkdir -p $(@D)/openssl
 
-$(B)/host/libkchain.a: $(call host_objects,$(CHAIN_LIB_SRC) $(FS_LIB_SRC))
+$(B)/host/libkchain.a: $(call host_objects,$(CHAIN_LIB_SRC) $(FS_LIB_SRC)) $(WITH)/link
 	$(call say,AR,$@)
-	$(Q)rm -f $@ && ar rcsD $@ $^
-$(B)/asan/libkchain.a: $(call asan_objects,$(CHAIN_LIB_SRC) $(FS_LIB_SRC))
+	$(Q)rm -f $@ && ar rcsD $@ $(filter %.o,$^)
+$(B)/asan/libkchain.a: $(call asan_objects,$(CHAIN_LIB_SRC) $(FS_LIB_SRC)) $(WITH)/link
 	$(call say,AR,$@)
-	$(Q)rm -f $@ && ar rcsD $@ $^
+	$(Q)rm -f $@ && ar rcsD $@ $(filter %.o,$^)
 
 # Kernels that nobody here wrote, as the pipelines in configs/ name them.
 $(B)/inputs/gnumach: $(wildcard /boot/gnumach-1.8-486.gz)
@@ -132,10 +135,10 @@ UNIT_HOST := $(patsubst %.c,$(B)/host/%,$(UNIT_SRC))
 UNIT_ASAN := $(patsubst %.c,$(B)/asan/%,$(UNIT_SRC))
 $(UNIT_HOST): $(B)/host/%: $(B)/host/%.o $(B)/host/libkchain.a
 	$(call say,LD,$@)
-	$(Q)$(CC) -o $@ $^ $(HOST_LIBS) -lcmocka
+	$(Q)$(CC) -o $@ $(filter %.o %.a,$^) $(HOST_LIBS) -lcmocka
 $(UNIT_ASAN): $(B)/asan/%: $(B)/asan/%.o $(B)/asan/libkchain.a
 	$(call say,LD,$@)
-	$(Q)$(CC) $(ASAN_FLAGS) -o $@ $^ $(HOST_LIBS) -lcmocka
+	$(Q)$(CC) $(ASAN_FLAGS) -o $@ $(filter %.o %.a,$^) $(HOST_LIBS) -lcmocka
 
 include tools/fuzz.mk
 
@@ -183,6 +186,32 @@ help:
 	'make clean        remove build/' \
 	'make compile_commands.json   for editors and analysers' \
 	'V=1 shows the commands; T=-v shows the output of tests that pass'
+
+# Written anew only when it says something else, so that what was made with other flags, from another list of sources, by another
+# compiler or with another library is made again. A package's upgrade keeps its files' own times; the time of their change tells.
+OUTSIDE := $(shell stat -Lc '%n:%s:%Z' $$(command -v $(CC) $(FUZZ_CC)) $(STAGE_LIBS) /usr/include/jansson.h 2>/dev/null)
+settings = $(foreach v,$(sort $(filter $(1),$(.VARIABLES))),$(v)=$($(v)))
+WITH_host := $(OUTSIDE) $(HOST_CFLAGS) $(call settings,CFLAGS_%)
+WITH_asan := $(WITH_host) $(ASAN_FLAGS)
+WITH_stage := $(OUTSIDE) $(STAGE_CFLAGS) $(call settings,STAGE_CFLAGS_%) $(LWIP_INCLUDES) $(value lwip_defines)
+WITH_fuzz := $(OUTSIDE) $(FUZZ_CFLAGS) $(FUZZ_FLAGS_fuzz) $(call settings,CFLAGS_%)
+WITH_cover := $(OUTSIDE) $(FUZZ_CFLAGS) $(FUZZ_FLAGS_cover) $(call settings,CFLAGS_%)
+WITH_link := $(OUTSIDE) $(HOST_LIBS) $(ASAN_FLAGS) $(CHAIN_LIB_SRC) $(FS_LIB_SRC) $(CMD_LIB_SRC) \
+	$(call settings,ALLOC_% CMD_TESTS STAGE_SRC_% FUZZ_SRC_% FUZZ_LINK_%)
+WITH_link-stage := $(OUTSIDE) $(STAGE_VIRT) $(NATIVE_VIRT) $(STAGE_LDFLAGS) $(STAGE_LIB_SRC) $(STAGE_MAIN_SRC) $(LWIP_SRC)
+WITH_multiboot1 := $(OUTSIDE) $(MULTIBOOT1_CFLAGS)
+
+# $(1): host, asan, ...
+define keep
+ifneq ($$(strip $$(file <$(WITH)/$(1))),$$(strip $$(WITH_$(1))))
+$$(file >$(WITH)/$(1),$$(strip $$(WITH_$(1))))
+endif
+$(WITH)/$(1): ;
+endef
+ifdef KCHAIN_DEPS
+$(shell mkdir -p $(WITH))
+$(foreach k,$(patsubst WITH_%,%,$(filter WITH_%,$(.VARIABLES))),$(eval $(call keep,$(k))))
+endif
 
 .SECONDARY:
 .DELETE_ON_ERROR:

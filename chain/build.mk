@@ -8,12 +8,12 @@ CMD_LIB_SRC := $(filter-out chain/cmd/main.c,$(CMD_SRC)) stage/json_memory.c
 STAGE_ELF := $(B)/stage/stage.elf
 
 # All but main, for the tests of the command's parts.
-$(B)/host/libcmd.a: $(patsubst %.c,$(B)/host/%.o,$(CMD_LIB_SRC)) $(B)/host/chain/cmd/stage_blob.o
+$(B)/host/libcmd.a: $(patsubst %.c,$(B)/host/%.o,$(CMD_LIB_SRC)) $(B)/host/chain/cmd/stage_blob.o $(WITH)/link
 	$(call say,AR,$@)
-	$(Q)rm -f $@ && ar rcsD $@ $^
-$(B)/asan/libcmd.a: $(patsubst %.c,$(B)/asan/%.o,$(CMD_LIB_SRC)) $(B)/host/chain/cmd/stage_blob.o
+	$(Q)rm -f $@ && ar rcsD $@ $(filter %.o,$^)
+$(B)/asan/libcmd.a: $(patsubst %.c,$(B)/asan/%.o,$(CMD_LIB_SRC)) $(B)/host/chain/cmd/stage_blob.o $(WITH)/link
 	$(call say,AR,$@)
-	$(Q)rm -f $@ && ar rcsD $@ $^
+	$(Q)rm -f $@ && ar rcsD $@ $(filter %.o,$^)
 
 $(B)/host/chain/cmd/stage_blob.o: chain/cmd/stage_blob.S $(STAGE_ELF)
 	@mkdir -p $(@D)

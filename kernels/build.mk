@@ -5,7 +5,7 @@
 
 MULTIBOOT1_CFLAGS := -std=gnu11 -Os -m32 -march=i686 -mgeneral-regs-only -ffreestanding -fno-pic -fno-pie -fno-stack-protector \
 	-fcf-protection=none -fno-asynchronous-unwind-tables -ffile-prefix-map=$(CURDIR)=. $(WARN)
-$(B)/kernels/acts.elf: kernels/multiboot1/acts.c kernels/multiboot1/link.ld
+$(B)/kernels/acts.elf: kernels/multiboot1/acts.c kernels/multiboot1/link.ld $(WITH)/multiboot1
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(CC) $(MULTIBOOT1_CFLAGS) -c -o $(@:.elf=.o) $<

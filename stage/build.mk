@@ -23,9 +23,9 @@ $(B)/include/stage/syscall_names.h: /usr/include/x86_64-linux-musl/bits/syscall.
 $(B)/stage/stage/runtime/syscall_names.o: $(B)/include/stage/syscall_names.h
 STAGE_CFLAGS_stage/runtime/kchain.c := -Isdk/include
 
-$(B)/stage/libstage.a: $(call stage_objects,$(STAGE_LIB_SRC))
+$(B)/stage/libstage.a: $(call stage_objects,$(STAGE_LIB_SRC)) $(WITH)/link-stage
 	$(call say,AR,$@)
-	$(Q)rm -f $@.new && ar rcsD $@.new $^ && mv $@.new $@
+	$(Q)rm -f $@.new && ar rcsD $@.new $(filter %.o,$^) && mv $@.new $@
 
 include stage/net/lwip.mk
 include stage/tests/tests.mk

@@ -20,16 +20,16 @@ FUZZ_LINK_cover := -fsanitize=fuzzer -fprofile-instr-generate
 
 # $(1): fuzz or cover
 define fuzz_rules
-$(B)/$(1)/%.o: %.c
+$(B)/$(1)/%.o: %.c $(WITH)/$(1)
 	@mkdir -p $$(@D)
 	$$(call say,CC-$(1),$$<)
 	$$(Q)$$(FUZZ_CC) $$(FUZZ_CFLAGS) $$(FUZZ_FLAGS_$(1)) $$(CFLAGS_$$(<)) -c -o $$@ $$<
-$(B)/$(1)/libkchain.a: $$(patsubst %.c,$(B)/$(1)/%.o,$$(CHAIN_LIB_SRC) $$(FS_LIB_SRC))
+$(B)/$(1)/libkchain.a: $$(patsubst %.c,$(B)/$(1)/%.o,$$(CHAIN_LIB_SRC) $$(FS_LIB_SRC)) $(WITH)/link
 	$$(call say,AR,$$@)
-	$$(Q)rm -f $$@ && ar rcsD $$@ $$^
-$(B)/$(1)/libcmd.a: $$(patsubst %.c,$(B)/$(1)/%.o,$$(CMD_LIB_SRC)) $(B)/host/chain/cmd/stage_blob.o
+	$$(Q)rm -f $$@ && ar rcsD $$@ $$(filter %.o,$$^)
+$(B)/$(1)/libcmd.a: $$(patsubst %.c,$(B)/$(1)/%.o,$$(CMD_LIB_SRC)) $(B)/host/chain/cmd/stage_blob.o $(WITH)/link
 	$$(call say,AR,$$@)
-	$$(Q)rm -f $$@ && ar rcsD $$@ $$^
+	$$(Q)rm -f $$@ && ar rcsD $$@ $$(filter %.o,$$^)
 endef
 # $(1): fuzz or cover, $(2): the target's source
 define fuzz_program
