@@ -8,28 +8,32 @@ LWIP_SRC := core/def core/dns core/inet_chksum core/init core/ip core/mem core/m
 LWIP_INCLUDES := -isystem $(B)/lwip/src/include -isystem stage/net/include
 LWIP_STAGE := $(patsubst %,$(B)/stage/lwip/%.o,$(LWIP_SRC))
 
-$(B)/lwip/.complete: tools/fetch-lwip
+# The stamp is ours: the cache is shared by all clones, and what one of them touches there all others would make again.
+$(B)/lwip.linked: tools/fetch-lwip $(if $(wildcard $(B)/lwip/.complete),,lwip-is-missing)
 	@mkdir -p $(B)
 	$(call say,FETCH,lwIP)
-	$(Q)folder=$$(tools/fetch-lwip) && ln -sfn "$$folder" $(B)/lwip && touch -c $@
+	$(Q)folder=$$(tools/fetch-lwip) && ln -sfn "$$folder" $(B)/lwip && touch $@
+.PHONY: lwip-is-missing
+lwip-is-missing: ;
 
 # Others' code: our warnings are not for it. One list of name servers for all interfaces is not what we want.
 # Its timers take themselves from a pool and trap where there is none left: they get a pool that is always there.
 lwip_defines = $(if $(filter core/ipv4/dhcp,$(1)),-Ddns_setserver=stage_lwip_dns_server) \
 	$(if $(filter core/timeouts,$(1)),-Dmemp_malloc=stage_lwip_timer_take -Dmemp_free=stage_lwip_timer_free)
 LWIP_CFLAGS = $(call lwip_defines,$*) $(LWIP_INCLUDES)
-$(LWIP_STAGE): $(B)/stage/lwip/%.o: $(B)/lwip/.complete stage/net/include/lwipopts.h stage/net/include/arch/cc.h | $(B)/stage-include/jansson.h
+$(LWIP_STAGE): $(B)/stage/lwip/%.o: $(B)/lwip.linked $(WITH)/stage stage/net/include/lwipopts.h stage/net/include/arch/cc.h | $(B)/stage-include/jansson.h
 	@mkdir -p $(@D)
 	$(call say,CC-stage,lwip/$*.c)
 	$(Q)$(CC) $(filter-out $(WARN) -MMD -MP,$(STAGE_CFLAGS)) -w $(LWIP_CFLAGS) -c -o $@ $(B)/lwip/src/$*.c
 # For the host's tests it is compiled by the general rules, from below build/.
 LWIP_TREE := $(patsubst %,$(B)/lwip/src/%.c,$(LWIP_SRC))
-$(LWIP_TREE): $(B)/lwip/.complete ;
+$(LWIP_TREE): $(B)/lwip.linked ;
+$(foreach v,host asan fuzz cover,$(patsubst %.c,$(B)/$(v)/%.o,$(LWIP_TREE))): $(B)/lwip.linked
 $(foreach f,$(LWIP_SRC),$(eval CFLAGS_$(B)/lwip/src/$(f).c := -w -fno-sanitize=alignment \
 	$(call lwip_defines,$(f)) $(LWIP_INCLUDES)))
 
 STAGE_NET_SRC := $(wildcard stage/net/*.c)
 $(foreach f,$(STAGE_NET_SRC),$(eval STAGE_CFLAGS_$(f) := $(LWIP_INCLUDES)))
 $(foreach f,$(STAGE_NET_SRC),$(eval CFLAGS_$(f) := $(LWIP_INCLUDES)))
-$(foreach v,stage host asan fuzz cover,$(eval $(patsubst %.c,$(B)/$(v)/%.o,$(STAGE_NET_SRC)): | $(B)/lwip/.complete))
+$(foreach v,stage host asan fuzz cover,$(eval $(patsubst %.c,$(B)/$(v)/%.o,$(STAGE_NET_SRC)): | $(B)/lwip.linked))
 $(B)/stage/libstage.a: $(LWIP_STAGE)
