@@ -5,6 +5,7 @@ import boot
 import child
 import kexec
 import kt
+import linux
 import machine
 import peers
 import plot
@@ -27,35 +28,37 @@ def by_ipxe(kernel):
         return machine.count(*peers.ipxe(peers.STATIC, url))
 
 
-# How each boots a child.
-LOADERS = {
-    OURS: lambda kernel: machine.count("-kernel", boot.image_of(kernel)),
-    GRUB: lambda kernel: machine.count("-cdrom", kt.grub_iso(kernel)),
-    GRUB_CHECKED: lambda kernel: machine.count("-cdrom", kt.grub_iso(kernel, checked=True)),
-    IPXE: by_ipxe,
-    KEXEC: lambda kernel: machine.count(*kexec.boot(kernel)),
-    QEMU: lambda kernel: machine.count("-kernel", kernel),
-}
-
-
-def count(loader_and_size):
-    name, size = loader_and_size
-    return child.entered_at(LOADERS[name](child.make(kt.scratch("child"), size)))
+def loaders(system):
+    """How each boots a child."""
+    named = {
+        OURS: lambda kernel: machine.count("-kernel", boot.image_of(kernel)),
+        GRUB: lambda kernel: machine.count("-cdrom", kt.grub_iso(kernel)),
+        GRUB_CHECKED: lambda kernel: machine.count("-cdrom", kt.grub_iso(kernel, checked=True)),
+        IPXE: by_ipxe,
+        QEMU: lambda kernel: machine.count("-kernel", kernel),
+    }
+    return {**named, KEXEC: lambda kernel: machine.count(*kexec.boot(system, kernel))} if system else named
 
 
 def run(out):
-    boots = [(name, size) for size in reversed(child.SIZES) for name in LOADERS]
-    boots = [b for b in boots if b[1] <= MOST_BYTES.get(b[0], b[1]) and not (b[0] == KEXEC and kexec.missing())]
+    system, why_not = linux.find()
+    how = loaders(system)
+    boots = [(name, size) for size in reversed(child.SIZES) for name in how if size <= MOST_BYTES.get(name, size)]
+
+    def count(loader_and_size):
+        name, size = loader_and_size
+        return child.entered_at(how[name](child.make(kt.scratch("child"), size)))
+
     at = dict(zip(boots, kt.in_parallel(count, boots)))
     out.table("instructions", ("loader", "child_bytes", "from_reset"), [[*b, ticks] for b, ticks in at.items()])
-    for name, size in ((name, size) for size in child.SIZES for name in LOADERS):
+    for name, size in ((name, size) for size in child.SIZES for name in how):
         if (name, size) in at:
             out.figure(f"{plot.bytes_text(size)} by {name}", at[name, size], "instructions")
     for name in MOST_BYTES:
         out.left_out(f"{plot.bytes_text(child.SIZES[-1])} by {name}", "takes minutes under -icount")
-    if kexec.missing():
-        out.left_out(KEXEC, kexec.missing())
-    series = {name: [(size, at[name, size]) for size in child.SIZES if (name, size) in at] for name in LOADERS}
+    if not system:
+        out.left_out(KEXEC, why_not)
+    series = {name: [(size, at[name, size]) for size in child.SIZES if (name, size) in at] for name in how}
     out.plot(
         "from-reset",
         plot.lines(
