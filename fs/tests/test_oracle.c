@@ -3,74 +3,22 @@
 
 /* erofs-utils as the oracle, in both directions: what we write, fsck.erofs accepts and extracts and dump.erofs
  * describes alike; what mkfs.erofs writes, we read. A missing tool is a counted skip. */
-#include "support.h"
+#include "every_node.h"
 
 #include "fs/check.h"
 
 #include <fcntl.h>
 #include <ftw.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#define FILE_OF(text) .type = FS_REGULAR, .mode = 0644, .size_bytes = sizeof(text) - 1, .cookie = (void *)(uintptr_t)(text)
-
-enum { BIG_BYTES = 3 * 1024 * 1024 + 17, MANY = 900, LONG_NAMES = 40 };
-static uint8_t big[BIG_BYTES];
-static char names[MANY + LONG_NAMES][300];
-static char long_target[4000];
-static const struct fs_xattr notes[] = { { "user.note", "some value", 10 }, { "user.z", "", 0 }, { "trusted.x", "\1\2\3", 3 } };
-
-static const struct fs_spec fixed[] = {
-	{ .path = "/", .type = FS_DIRECTORY, .mode = 0750, .mtime = 1700000000 },
-	{ .path = "/text", FILE_OF("some text\n"), .mtime = 1700000000 },
-	{ .path = "/empty", FILE_OF(""), .mtime = 1 },
-	{ .path = "/!bang", FILE_OF("!") },
-	{ .path = "/.-dash", FILE_OF("-") },
-	{ .path = "/deep/er/and/deeper/file", FILE_OF("deep"), .uid = 1000, .gid = 100 },
-	{ .path = "/deep/owned", FILE_OF("far owner"), .uid = 100000, .gid = 200000, .mtime = 1600000000, .mtime_ns = 123456789 },
-	{ .path = "/deep-er", FILE_OF("sorts before /deep/") },
-	{ .path = "/set", .type = FS_REGULAR, .mode = 04755, .size_bytes = 3, .cookie = (void *)(uintptr_t)"abc" },
-	{ .path = "/sticky", .type = FS_DIRECTORY, .mode = 01777, .uid = 7 },
-	{ .path = "/big", .type = FS_REGULAR, .mode = 0400, .size_bytes = BIG_BYTES, .cookie = big },
-	{ .path = "/aligned", .type = FS_REGULAR, .mode = 0600, .size_bytes = 8192, .cookie = big + 1, .align_bytes = 1 << 20,
-	  .reserve_bytes = 100000 },
-	{ .path = "/link", .type = FS_SYMLINK, .mode = 0777, .target = "deep/er/and" },
-	{ .path = "/again", .type = FS_SYMLINK, .mode = 0777, .target = "deep/er/and" },
-	{ .path = "/long", .type = FS_SYMLINK, .mode = 0777, .target = long_target },
-	{ .path = "/hard", .type = FS_REGULAR, .hard_link = "/text" },
-	{ .path = "/deep/hard", .type = FS_REGULAR, .hard_link = "/text" },
-	{ .path = "/noted", FILE_OF("has attributes"), .xattrs = notes, .xattr_count = 3 },
-	{ .path = "/fifo", .type = FS_FIFO, .mode = 0620 },
-	{ .path = "/sock", .type = FS_SOCKET, .mode = 0755 },
-	{ .path = "/tty", .type = FS_CHAR_DEVICE, .mode = 0666, .rdev = 5 << 8 },
-	{ .path = "/disk", .type = FS_BLOCK_DEVICE, .mode = 0660, .rdev = (300 & 0xff) | 259 << 8 | (300 & ~0xffu) << 12 },
-};
-enum { FIXED = sizeof(fixed) / sizeof(fixed[0]), COUNT = FIXED + MANY + LONG_NAMES };
-static struct fs_spec specs[COUNT];
 static char scratch[256];
 
-/* A directory of short names and one of the longest, both of several blocks. */
 static int prepare(void **state)
 {
-	uint64_t seed = 7;
-
 	(void)state;
-	for (size_t i = 0; i < BIG_BYTES; i++)
-		big[i] = (uint8_t)next_random(&seed);
-	memset(long_target, 'x', sizeof(long_target) - 1);
-	for (size_t i = 100; i < sizeof(long_target) - 1; i += 100)
-		long_target[i] = '/';
-	memcpy(specs, fixed, sizeof(fixed));
-	for (int i = 0; i < MANY + LONG_NAMES; i++) {
-		if (i < MANY)
-			snprintf(names[i], sizeof(names[i]), "/many/file%d", i);
-		else
-			snprintf(names[i], sizeof(names[i]), "/long-names/%0255d", i);
-		specs[FIXED + i] = (struct fs_spec){ .path = names[i], .type = FS_REGULAR, .mode = 0640, .mtime = (uint64_t)i,
-						     .size_bytes = (uint64_t)i * 7, .cookie = big + i };
-	}
+	nodes_make();
 	make_scratch(scratch);
 	return 0;
 }
@@ -99,13 +47,6 @@ static void fsck_accepts_ours(void **state)
 	write_ours();
 	assert_int_equal(run("fsck.erofs -d3 --extract '%s/ours.img' >'%s/fsck.log' 2>&1", scratch, scratch), 0);
 	assert_int_equal(run("grep -q 'No errors found' '%s/fsck.log'", scratch), 0);
-}
-
-static mode_t mode_of(enum fs_type type)
-{
-	static const mode_t modes[] = { 0, S_IFREG, S_IFDIR, S_IFCHR, S_IFBLK, S_IFIFO, S_IFSOCK, S_IFLNK };
-
-	return modes[type];
 }
 
 static void compare_contents(const char *path, const uint8_t *wanted, uint64_t count)
@@ -141,7 +82,7 @@ static void compare_extracted(const char *root, const struct fs_spec *spec)
 	/* fsck.erofs 1.5 changes the owner last, which takes setuid away; we_read_theirs compares those bits. */
 	assert_int_equal(st.st_mode & 01777, inode->mode & 01777);
 	if (spec->type == FS_CHAR_DEVICE || spec->type == FS_BLOCK_DEVICE)
-		assert_int_equal(st.st_rdev, makedev(spec->rdev >> 8 & 0xfff, (spec->rdev & 0xff) | (spec->rdev >> 12 & 0xfff00)));
+		assert_int_equal(st.st_rdev, device_of(spec->rdev));
 	if (spec->type != FS_REGULAR)
 		return;
 	assert_int_equal(st.st_mtim.tv_sec, inode->mtime);
@@ -230,7 +171,7 @@ static int compare_theirs(const char *path, const struct stat *st, int flag, str
 	if (node.type != FS_DIRECTORY)
 		assert_int_equal(node.nlink, st->st_nlink);
 	if (node.type == FS_CHAR_DEVICE || node.type == FS_BLOCK_DEVICE)
-		assert_int_equal(st->st_rdev, makedev(node.rdev >> 8 & 0xfff, (node.rdev & 0xff) | (node.rdev >> 12 & 0xfff00)));
+		assert_int_equal(st->st_rdev, device_of(node.rdev));
 	if (node.type == FS_REGULAR || node.type == FS_SYMLINK) {
 		uint8_t *copy = malloc(node.size_bytes + 1), *wanted = malloc(4096);
 
