@@ -72,7 +72,7 @@ def forged(image, patch):
     patch(changed)
     text = bytes(data[manifest]).replace(hashlib.sha256(data[meta]).hexdigest().encode(), hashlib.sha256(changed).hexdigest().encode())
     data[meta], data[manifest] = changed, text
-    header = data.index(b"KCHAIN\r\n", 4096)
+    header = data.index(b"KCHAIN\r\n")
     data[header + 16:header + 48] = hashlib.sha256(text).digest()
     return kt.write_bytes(kt.scratch("forged.elf"), data)
 

@@ -98,7 +98,7 @@ static void places_set(struct bake *bake, uint64_t manifest_bytes)
 	struct chain_bake_result *out = bake->result;
 	struct chain_image_header *h = &out->header;
 	const uint64_t fs_bytes = fs_writer_image_bytes(bake->writer), stage_bytes = bake->stage.bytes_count;
-	const uint64_t block = BAKE_BLOCK - 1, big = CHAIN_IMAGE_FS_ALIGN - 1, base = bake->request->base;
+	const uint64_t text = CHAIN_IMAGE_MANIFEST_ALIGN - 1, block = BAKE_BLOCK - 1, big = CHAIN_IMAGE_FS_ALIGN - 1, base = bake->request->base;
 
 	/* the sums stay far below 2^64: base and stage below 4 GiB, the filesystem at most 2^32 blocks */
 	h->manifest_bytes = manifest_bytes;
@@ -106,13 +106,13 @@ static void places_set(struct bake *bake, uint64_t manifest_bytes)
 	h->fs_offset = ((base + h->manifest_offset + manifest_bytes + big) & ~big) - base;
 	h->fs_bytes = fs_bytes;
 	h->fs_memory_bytes = (fs_bytes + big) & ~big;
-	h->file_base = BAKE_BLOCK;
-	h->file_manifest = (h->file_base + stage_bytes + block) & ~block;
+	h->file_base = bake->stage.file_base;
+	h->file_manifest = (h->file_base + stage_bytes + text) & ~text;
 	h->file_fs = (h->file_manifest + manifest_bytes + block) & ~block;
 
 	const uint64_t fs_phys = base + h->fs_offset, meta = bake->meta_bytes;
 	const struct chain_bake_part parts[CHAIN_BAKE_PART_COUNT] = {
-	    [CHAIN_BAKE_ELF] = {0, BAKE_BLOCK, 0, 0},
+	    [CHAIN_BAKE_ELF] = {0, h->file_base, 0, 0},
 	    [CHAIN_BAKE_STAGE] = {h->file_base, stage_bytes, base, bake->stage.memory_bytes},
 	    [CHAIN_BAKE_MANIFEST] = {h->file_manifest, manifest_bytes, base + h->manifest_offset, manifest_bytes},
 	    [CHAIN_BAKE_FS_META] = {h->file_fs, meta, fs_phys, meta},
@@ -240,7 +240,8 @@ static enum chain_status part_emit(struct bake *bake, enum chain_bake_part_kind 
 
 static enum chain_status parts_emit(struct bake *bake, struct chain_error *err)
 {
-	uint8_t headers[BAKE_BLOCK], sections[BAKE_SECTIONS_MAX];
+	uint8_t block[BAKE_BLOCK], sections[BAKE_SECTIONS_MAX];
+	uint8_t *headers = bake->stage.file_base > 0 ? block : bake->stage.bytes;
 	enum chain_status status;
 
 	bake_elf_headers(bake->result, &bake->stage, headers);

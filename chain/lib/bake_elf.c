@@ -16,6 +16,17 @@ enum { NAME_STAGE = 1, NAME_MANIFEST = 15, NAME_FS = 32, NAME_NAMES = 43, SECTIO
 enum { TABLE_AT = (sizeof(NAMES) + 3) / 4 * 4 };
 static_assert(TABLE_AT + SECTION_COUNT * sizeof(Elf32_Shdr) <= BAKE_SECTIONS_MAX, "sections fit their buffer");
 
+/* Everything is loaded to the start of a page; only the manifest does not lie on one in the file. */
+static uint32_t alignment(uint64_t offset)
+{
+	return offset % BAKE_BLOCK == 0 ? BAKE_BLOCK : CHAIN_IMAGE_MANIFEST_ALIGN;
+}
+
+uint64_t bake_elf_least_bytes(size_t segment_count)
+{
+	return sizeof(Elf32_Ehdr) + (segment_count + 2) * sizeof(Elf32_Phdr);
+}
+
 /* All that is put here was checked to lie below 4 GiB. */
 static Elf32_Phdr load(uint64_t offset, uint64_t phys, uint64_t file_bytes, uint64_t memory_bytes, uint32_t flags)
 {
@@ -26,7 +37,7 @@ static Elf32_Phdr load(uint64_t offset, uint64_t phys, uint64_t file_bytes, uint
 			    .p_filesz = (Elf32_Word)file_bytes,
 			    .p_memsz = (Elf32_Word)memory_bytes,
 			    .p_flags = flags,
-			    .p_align = BAKE_BLOCK};
+			    .p_align = alignment(offset)};
 }
 
 static const struct chain_bake_part *last_part(const struct chain_bake_result *layout)
@@ -34,7 +45,7 @@ static const struct chain_bake_part *last_part(const struct chain_bake_result *l
 	return &layout->parts[CHAIN_BAKE_SECTIONS];
 }
 
-void bake_elf_headers(const struct chain_bake_result *layout, const struct bake_stage *stage, uint8_t out[BAKE_BLOCK])
+void bake_elf_headers(const struct chain_bake_result *layout, const struct bake_stage *stage, uint8_t *out)
 {
 	const struct chain_image_header *h = &layout->header;
 	const struct chain_bake_part *manifest = &layout->parts[CHAIN_BAKE_MANIFEST];
@@ -66,7 +77,7 @@ void bake_elf_headers(const struct chain_bake_result *layout, const struct bake_
 	    .e_shstrndx = SECTION_NAMES,
 	};
 	memcpy(ehdr.e_ident + CHAIN_IMAGE_IDENT_OFFSET, CHAIN_IMAGE_IDENT, CHAIN_IMAGE_IDENT_BYTES);
-	memset(out, 0, BAKE_BLOCK);
+	memset(out, 0, stage->elf_bytes);
 	memcpy(out, &ehdr, sizeof(ehdr));
 	memcpy(out + sizeof(ehdr), phdrs, count * sizeof(phdrs[0]));
 }
@@ -79,7 +90,7 @@ static Elf32_Shdr section(uint32_t name, uint32_t flags, uint64_t phys, uint64_t
 			    .sh_addr = (Elf32_Addr)phys,
 			    .sh_offset = (Elf32_Off)offset,
 			    .sh_size = (Elf32_Word)bytes,
-			    .sh_addralign = BAKE_BLOCK};
+			    .sh_addralign = alignment(offset)};
 }
 
 size_t bake_elf_sections(const struct chain_bake_result *layout, uint8_t out[BAKE_SECTIONS_MAX])

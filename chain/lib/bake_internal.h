@@ -19,13 +19,19 @@ struct bake_stage {
 	uint64_t memory_bytes;
 	uint64_t entry;	    /* physical */
 	uint64_t header_at; /* of struct chain_image_header in bytes */
+	/* Where its bytes lie in the file. A stage that is loaded with its own ELF headers first gives their place to the image's, and
+	 * begins the file; any other comes behind a block of headers. */
+	uint64_t file_base;
+	uint64_t elf_bytes; /* room for the ELF headers */
 };
 enum chain_status bake_stage_load(const struct chain_bake_request *request, struct bake_stage *out,
 				  struct chain_error *err);
 void bake_stage_free(struct bake_stage *stage);
 
-/* ELF headers: exactly BAKE_BLOCK bytes. */
-void bake_elf_headers(const struct chain_bake_result *layout, const struct bake_stage *stage, uint8_t out[BAKE_BLOCK]);
+/* What ELF headers take around a stage of so many segments. */
+uint64_t bake_elf_least_bytes(size_t segment_count);
+/* ELF headers, and zeros behind them: exactly stage->elf_bytes, at most BAKE_BLOCK. */
+void bake_elf_headers(const struct chain_bake_result *layout, const struct bake_stage *stage, uint8_t *out);
 /* Section names and table, behind each other: writes and returns their size, at most BAKE_SECTIONS_MAX. */
 enum { BAKE_SECTIONS_MAX = 512 };
 size_t bake_elf_sections(const struct chain_bake_result *layout, uint8_t out[BAKE_SECTIONS_MAX]);

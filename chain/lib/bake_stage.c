@@ -27,8 +27,8 @@ static void put32(uint8_t *at, uint32_t value)
 	memcpy(at, &value, sizeof(value));
 }
 
-/* Multiboot 1, section 3.1.1: without bit 16 of the flags a loader goes by the ELF headers. In the file the block of
- * ELF headers comes first, so the header has to lie within the next 4 KiB for a loader that looks at the file's first 8
+/* Multiboot 1, section 3.1.1: without bit 16 of the flags a loader goes by the ELF headers. In the file a block of
+ * ELF headers may come first, so the header has to lie within the next 4 KiB for a loader that looks at the file's first 8
  * KiB. */
 static bool multiboot1_by_elf(uint8_t *bytes, uint64_t count)
 {
@@ -144,6 +144,20 @@ static enum chain_status headers_check(const struct chain_bake_request *request,
 	return CHAIN_OK;
 }
 
+/* Whether the first bytes that are loaded are the stage's own ELF headers, with room for the image's. */
+static bool headers_come_first(const struct chain_elf *elf, const struct bake_stage *stage, uint64_t base, uint64_t *out_bytes)
+{
+	const uint64_t header = elf->is64 ? 64 : 52, row = elf->is64 ? 56 : 32;
+
+	*out_bytes = header + row * elf->phdr_count; /* chain_elf_open bounded it */
+	if (elf->phdrs_offset != header || *out_bytes > BAKE_BLOCK || *out_bytes < bake_elf_least_bytes(stage->segment_count))
+		return false;
+	for (size_t i = 0; i < stage->segment_count; i++)
+		if (stage->segments[i].phys.base == base)
+			return stage->segments[i].file_offset == 0 && stage->segments[i].file_bytes >= *out_bytes;
+	return false;
+}
+
 enum chain_status bake_stage_load(const struct chain_bake_request *request, struct bake_stage *out,
 				  struct chain_error *err)
 {
@@ -165,6 +179,8 @@ enum chain_status bake_stage_load(const struct chain_bake_request *request, stru
 	if (status != CHAIN_OK)
 		return status;
 	out->entry = entry - from + request->base;
+	if (!headers_come_first(&elf, out, request->base, &out->elf_bytes))
+		out->file_base = out->elf_bytes = BAKE_BLOCK;
 	out->bytes = calloc(1, out->bytes_count + 1);
 	if (!out->bytes)
 		return chain_fail(err, CHAIN_E_NO_MEMORY, request->stage_subject, NULL, out->bytes_count, 0, 0, 0);
@@ -174,7 +190,7 @@ enum chain_status bake_stage_load(const struct chain_bake_request *request, stru
 
 		if (s->file_bytes > 0)
 			memcpy(out->bytes + at, file + s->file_offset, s->file_bytes);
-		s->file_offset = BAKE_BLOCK + (s->file_bytes > 0 ? at : 0);
+		s->file_offset = out->file_base + (s->file_bytes > 0 ? at : 0);
 	}
 	status = headers_check(request, out, err);
 	if (status != CHAIN_OK)

@@ -48,7 +48,7 @@ static void image_is_bootable_elf32(void **state)
 		memcpy(&phdr, sink.bytes + ehdr.e_phoff + i * sizeof(phdr), sizeof(phdr));
 		assert_int_equal(phdr.p_type, PT_LOAD);
 		assert_int_equal(phdr.p_vaddr, phdr.p_paddr);
-		assert_int_equal(phdr.p_paddr % 4096, phdr.p_offset % 4096);
+		assert_int_equal(phdr.p_paddr % phdr.p_align, phdr.p_offset % phdr.p_align);
 		if (phdr.p_filesz > 0) {
 			assert_true(phdr.p_offset >= last_offset);
 			last_offset = phdr.p_offset;
@@ -64,6 +64,45 @@ static void image_is_bootable_elf32(void **state)
 	assert_int_equal((uint32_t)(mb[0] + mb[1] + mb[2]), 0);
 	for (int i = 3; i < 8; i++)
 		assert_int_equal(mb[i], 0);
+	free(sink.bytes);
+}
+
+/* A stage whose first segment begins with its own ELF headers, as ours does, needs no block for the image's. */
+static void headers_take_the_place_of_the_stages_own(void **state)
+{
+	(void)state;
+	enum { TEXT = 0x800, HEADERS_AT = 256, OWN_BYTES = 64 + 3 * 56 };
+	const struct fs_spec specs[] = {file_spec("/a", "hello\n")};
+	uint8_t compact[STAGE_FILE_BYTES];
+	struct chain_bake_result result;
+	struct chain_image image;
+	struct sink sink = {0};
+	struct chain_bake_request request = request_make(compact, specs, 1, &sink);
+	Elf32_Ehdr ehdr;
+	Elf32_Phdr phdr;
+
+	memcpy(compact, stage, sizeof(compact));
+	memcpy(compact + HEADERS_AT, stage + STAGE_TEXT_AT, TEXT - HEADERS_AT);
+	((Elf64_Phdr *)(void *)(compact + 64))->p_offset = 0;
+	assert_int_equal(chain_bake(&request, &result, NULL), CHAIN_OK);
+	assert_int_equal(result.header.file_base, 0);
+	assert_int_equal(result.parts[CHAIN_BAKE_ELF].bytes, 0);
+	assert_int_equal(result.header.file_manifest, 0x1328); /* of the stage's 0x1321 bytes, to a multiple of 8 */
+	memcpy(&ehdr, sink.bytes, sizeof(ehdr));
+	assert_int_equal(ehdr.e_ident[EI_CLASS], ELFCLASS32);
+	memcpy(&phdr, sink.bytes + ehdr.e_phoff, sizeof(phdr));
+	assert_int_equal(phdr.p_offset, 0);
+	assert_int_equal(phdr.p_filesz, TEXT);
+	for (size_t i = ehdr.e_phoff + ehdr.e_phnum * sizeof(phdr); i < OWN_BYTES; i++)
+		assert_int_equal(sink.bytes[i], 0);
+	assert_memory_equal(sink.bytes + OWN_BYTES, compact + OWN_BYTES, HEADERS_AT - OWN_BYTES);
+	assert_int_equal(chain_image_open(&image, sink.bytes, sink.count, NULL), CHAIN_OK);
+	assert_int_equal(chain_image_verify(&image, NULL, NULL, NULL), CHAIN_OK);
+	sink.bytes[30] ^= 1; /* in the ELF header, which is the stage's beginning now */
+	struct chain_error err = {0};
+
+	assert_int_equal(chain_image_verify(&image, NULL, NULL, &err), CHAIN_E_IMAGE_DIGEST);
+	assert_string_equal(err.subject, "stage");
 	free(sink.bytes);
 }
 
@@ -310,7 +349,8 @@ static void placing_gives_the_same_bytes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(image_is_bootable_elf32),	  cmocka_unit_test(sections_by_libelf),
+	    cmocka_unit_test(image_is_bootable_elf32),	  cmocka_unit_test(headers_take_the_place_of_the_stages_own),
+	    cmocka_unit_test(sections_by_libelf),
 	    cmocka_unit_test(same_inputs_same_bytes),	  cmocka_unit_test(many_sizes_open_and_verify),
 	    cmocka_unit_test(base_moves_the_image),	  cmocka_unit_test(refusals),
 	    cmocka_unit_test(same_files_are_stored_once), cmocka_unit_test(placing_gives_the_same_bytes),

@@ -18,9 +18,10 @@
 
 enum {
 	CHAIN_IMAGE_VERSION = 1,
-	CHAIN_IMAGE_SEARCH_BYTES = 8192, /* of the image in memory; a file has 4096 bytes of ELF headers before it */
+	CHAIN_IMAGE_SEARCH_BYTES = 8192, /* of the image in memory; a file may have 4096 bytes of ELF headers before it */
 	CHAIN_IMAGE_HEADER_ALIGN = 64,
 	CHAIN_IMAGE_FS_ALIGN = 2 * 1024 * 1024,
+	CHAIN_IMAGE_MANIFEST_ALIGN = 8, /* in the file; in memory it lies on a page */
 	CHAIN_IMAGE_NAME_BYTES = 64,
 	CHAIN_IMAGE_FLAG_VERIFY_ALL = 1, /* check everything at entry */
 };
@@ -52,7 +53,7 @@ static_assert(offsetof(struct chain_image_header, file_base) == 168, "image head
 /* The manifest is text (UTF-8, lines ended by '\n'), so that `kchain cat IMAGE --manifest | sha256sum` gives the id:
  *
  *   kchain-manifest 1
- *   part elf <sha256 hex> <offset in the image file> <bytes>         the ELF header and program headers
+ *   part elf <sha256 hex> <offset in the image file> <bytes>         the ELF headers; empty where they begin the stage
  *   part stage <sha256 hex> <offset> <bytes>                         text and data of the stage, with its id counted as zero
  *   part fs-meta <sha256 hex> <offset> <bytes>                       the filesystem's metadata blocks
  *   part sections <sha256 hex> <offset> <bytes>                      section names and table, to the end of the file
