@@ -98,7 +98,7 @@ static void places_set(struct bake *bake, uint64_t manifest_bytes)
 	struct chain_bake_result *out = bake->result;
 	struct chain_image_header *h = &out->header;
 	const uint64_t fs_bytes = fs_writer_image_bytes(bake->writer), stage_bytes = bake->stage.bytes_count;
-	const uint64_t text = CHAIN_IMAGE_MANIFEST_ALIGN - 1, block = BAKE_BLOCK - 1, big = CHAIN_IMAGE_FS_ALIGN - 1, base = bake->request->base;
+	const uint64_t text = CHAIN_IMAGE_FILE_ALIGN - 1, block = BAKE_BLOCK - 1, big = CHAIN_IMAGE_FS_ALIGN - 1, base = bake->request->base;
 
 	/* the sums stay far below 2^64: base and stage below 4 GiB, the filesystem at most 2^32 blocks */
 	h->manifest_bytes = manifest_bytes;

@@ -16,10 +16,10 @@ enum { NAME_STAGE = 1, NAME_MANIFEST = 15, NAME_FS = 32, NAME_NAMES = 43, SECTIO
 enum { TABLE_AT = (sizeof(NAMES) + 3) / 4 * 4 };
 static_assert(TABLE_AT + SECTION_COUNT * sizeof(Elf32_Shdr) <= BAKE_SECTIONS_MAX, "sections fit their buffer");
 
-/* Everything is loaded to the start of a page; only the manifest does not lie on one in the file. */
+/* Everything is loaded to the start of a page, but only the stage's first segment and the filesystem lie on one in the file. */
 static uint32_t alignment(uint64_t offset)
 {
-	return offset % BAKE_BLOCK == 0 ? BAKE_BLOCK : CHAIN_IMAGE_MANIFEST_ALIGN;
+	return offset % BAKE_BLOCK == 0 ? BAKE_BLOCK : CHAIN_IMAGE_FILE_ALIGN;
 }
 
 uint64_t bake_elf_least_bytes(size_t segment_count)

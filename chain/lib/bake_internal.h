@@ -12,7 +12,7 @@ enum { BAKE_BLOCK = 4096 };
 
 /* The stage, moved to its base. */
 struct bake_stage {
-	uint8_t *bytes; /* owned: what of it lies in the file, from base on */
+	uint8_t *bytes; /* owned: what of it lies in the file, segment behind segment */
 	uint64_t bytes_count;
 	struct chain_segment segments[CHAIN_SEGMENTS_MAX]; /* phys: moved; file_offset: in the image */
 	size_t segment_count;

@@ -1,7 +1,7 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* The stage as it goes into an image: its segments in one piece, at their distances from each other, moved to the base.
+/* The stage as it goes into an image: what its segments have in the file, behind each other, to be loaded from the base on.
  * Its 32-bit entry finds out where it is, so nothing in its code changes; its Multiboot headers lose the addresses it
  * was linked for, and the ELF headers rule. */
 #include "bake_internal.h"
@@ -94,11 +94,13 @@ static bool header_find(const uint8_t *bytes, uint64_t count, uint64_t *out)
 	return false;
 }
 
-/* Finds the extent of the segments and moves them; *out_from is the physical base they were linked for. */
+/* Finds the extent of the segments, moves them, and lays their bytes behind each other; *out_from is the physical base they were linked
+ * for. What lies between them in memory is padding up to a page, which a loader leaves out as well. */
 static enum chain_status segments_move(const struct chain_bake_request *request, struct bake_stage *stage,
 				       uint64_t *out_from, struct chain_error *err)
 {
-	uint64_t low = UINT64_MAX, high = 0, file_end = 0;
+	const uint64_t align = CHAIN_IMAGE_FILE_ALIGN - 1;
+	uint64_t low = UINT64_MAX, high = 0, packed = 0;
 
 	for (size_t i = 0; i < stage->segment_count; i++) {
 		low = stage->segments[i].phys.base < low ? stage->segments[i].phys.base : low;
@@ -106,17 +108,19 @@ static enum chain_status segments_move(const struct chain_bake_request *request,
 	}
 	if (low % BAKE_BLOCK != 0)
 		return bad_stage(request, "it does not begin on a page", low, err);
+	if (stage->segments[0].phys.base != low)
+		return bad_stage(request, "its first segment is not the lowest", low, err);
 	if (high - low > UINT32_MAX - request->base)
 		return bad_stage(request, "it is too large", high - low, err);
 	for (size_t i = 0; i < stage->segment_count; i++) {
 		struct chain_segment *s = &stage->segments[i];
 		const uint64_t at = s->phys.base - low, bytes = chain_range_bytes(s->phys);
 
-		if (s->file_bytes > 0 && at + s->file_bytes > file_end)
-			file_end = at + s->file_bytes;
 		s->phys = (struct chain_range){request->base + at, request->base + at + bytes};
+		if (s->file_bytes > 0) /* within the file, apart from the others: no sum of a few of them wraps */
+			packed = ((packed + align) & ~align) + s->file_bytes;
 	}
-	stage->bytes_count = file_end;
+	stage->bytes_count = packed;
 	stage->memory_bytes = high - low;
 	*out_from = low;
 	return CHAIN_OK;
@@ -158,6 +162,25 @@ static bool headers_come_first(const struct chain_elf *elf, const struct bake_st
 	return false;
 }
 
+static void segments_pack(struct bake_stage *stage, const uint8_t *file)
+{
+	const uint64_t align = CHAIN_IMAGE_FILE_ALIGN - 1;
+	uint64_t at = 0;
+
+	for (size_t i = 0; i < stage->segment_count; i++) {
+		struct chain_segment *s = &stage->segments[i];
+
+		if (s->file_bytes == 0) {
+			s->file_offset = stage->file_base;
+			continue;
+		}
+		at = (at + align) & ~align;
+		memcpy(stage->bytes + at, file + s->file_offset, s->file_bytes);
+		s->file_offset = stage->file_base + at;
+		at += s->file_bytes;
+	}
+}
+
 enum chain_status bake_stage_load(const struct chain_bake_request *request, struct bake_stage *out,
 				  struct chain_error *err)
 {
@@ -184,14 +207,7 @@ enum chain_status bake_stage_load(const struct chain_bake_request *request, stru
 	out->bytes = calloc(1, out->bytes_count + 1);
 	if (!out->bytes)
 		return chain_fail(err, CHAIN_E_NO_MEMORY, request->stage_subject, NULL, out->bytes_count, 0, 0, 0);
-	for (size_t i = 0; i < out->segment_count; i++) {
-		struct chain_segment *s = &out->segments[i];
-		const uint64_t at = s->phys.base - request->base;
-
-		if (s->file_bytes > 0)
-			memcpy(out->bytes + at, file + s->file_offset, s->file_bytes);
-		s->file_offset = out->file_base + (s->file_bytes > 0 ? at : 0);
-	}
+	segments_pack(out, file);
 	status = headers_check(request, out, err);
 	if (status != CHAIN_OK)
 		bake_stage_free(out);

@@ -85,7 +85,7 @@ static enum chain_status file_check(const struct chain_image *image, struct chai
 
 	if (h->file_base % BLOCK != 0 || h->file_base > image->header_at || h->file_base > h->file_manifest)
 		return bad_header(err, "file_base", h->file_base, image->header_at);
-	if (h->file_manifest % CHAIN_IMAGE_MANIFEST_ALIGN != 0 || h->file_manifest < image->header_at + sizeof(*h))
+	if (h->file_manifest % CHAIN_IMAGE_FILE_ALIGN != 0 || h->file_manifest < image->header_at + sizeof(*h))
 		return bad_header(err, "file_manifest", h->file_manifest, image->header_at + sizeof(*h));
 	if (h->file_fs % BLOCK != 0 || h->file_fs < h->file_manifest)
 		return bad_header(err, "file_fs", h->file_fs, h->file_manifest);

@@ -101,18 +101,16 @@ enum chain_status chain_self_check(const struct chain_self *self, const struct c
 	if (status)
 		return status;
 	at = self->pieces[0].blob.bytes_count;
-	/* What lies between the pieces is not loaded: in the file it is zero. */
+	/* As they lie in the file: behind each other, each on a multiple of a few bytes. */
 	for (size_t i = 1; i < self->piece_count && at < part.bytes; i++) {
 		const struct chain_blob *blob = &self->pieces[i].blob;
-		uint64_t offset = self->pieces[i].segment.phys.base - self->pieces[0].segment.phys.base;
-		if (!blob->bytes_count || offset >= part.bytes)
+		uint64_t gap = -at % CHAIN_IMAGE_FILE_ALIGN;
+		if (!blob->bytes_count)
 			continue;
-		uint64_t bytes = blob->bytes_count < part.bytes - offset ? blob->bytes_count : part.bytes - offset;
-		hash_zeros(&ctx, offset - at);
-		chain_sha256_update(&ctx, blob->bytes, bytes);
-		at = offset + bytes;
+		hash_zeros(&ctx, gap);
+		chain_sha256_update(&ctx, blob->bytes, blob->bytes_count);
+		at += gap + blob->bytes_count;
 	}
-	hash_zeros(&ctx, part.bytes - at);
 	chain_sha256_final(&ctx, digest);
 	return image_digest_same(digest, part.sha256, image_part_names[IMAGE_PART_STAGE], err);
 }

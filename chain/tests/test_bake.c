@@ -87,7 +87,7 @@ static void headers_take_the_place_of_the_stages_own(void **state)
 	assert_int_equal(chain_bake(&request, &result, NULL), CHAIN_OK);
 	assert_int_equal(result.header.file_base, 0);
 	assert_int_equal(result.parts[CHAIN_BAKE_ELF].bytes, 0);
-	assert_int_equal(result.header.file_manifest, 0x1328); /* of the stage's 0x1321 bytes, to a multiple of 8 */
+	assert_int_equal(result.header.file_manifest, 0xb28); /* 0x800 bytes of text and 0x321 of data, to a multiple of 8 */
 	memcpy(&ehdr, sink.bytes, sizeof(ehdr));
 	assert_int_equal(ehdr.e_ident[EI_CLASS], ELFCLASS32);
 	memcpy(&phdr, sink.bytes + ehdr.e_phoff, sizeof(phdr));
@@ -251,6 +251,9 @@ static void refusals(void **state)
 	expect(&r, CHAIN_E_BAKE_BAD_STAGE, "stage");
 	damaged[STAGE_TEXT_AT + 128] ^= 1;
 	damaged[STAGE_TEXT_AT] ^= 1;
+	expect(&r, CHAIN_E_BAKE_BAD_STAGE, "stage");
+	damaged[STAGE_TEXT_AT] ^= 1;
+	((Elf64_Phdr *)(void *)(damaged + 64))[1].p_paddr = STAGE_PHYS - 0x2000; /* the data before the text */
 	expect(&r, CHAIN_E_BAKE_BAD_STAGE, "stage");
 	r = good;
 	sink.room = 20000;

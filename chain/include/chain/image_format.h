@@ -21,7 +21,7 @@ enum {
 	CHAIN_IMAGE_SEARCH_BYTES = 8192, /* of the image in memory; a file may have 4096 bytes of ELF headers before it */
 	CHAIN_IMAGE_HEADER_ALIGN = 64,
 	CHAIN_IMAGE_FS_ALIGN = 2 * 1024 * 1024,
-	CHAIN_IMAGE_MANIFEST_ALIGN = 8, /* in the file; in memory it lies on a page */
+	CHAIN_IMAGE_FILE_ALIGN = 8, /* of the stage's segments and the manifest in the file; in memory each has pages of its own */
 	CHAIN_IMAGE_NAME_BYTES = 64,
 	CHAIN_IMAGE_FLAG_VERIFY_ALL = 1, /* check everything at entry */
 };
