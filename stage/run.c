@@ -73,13 +73,15 @@ static enum chain_status call_once(struct stage_run *run, const struct chain_ste
 	enum chain_status status = step->isolation ? stage_call_isolated(&request, &got, err) : stage_call(&request, &got, err);
 	if (status)
 		return status;
-	json_t *entry = stage_judge(step, &got, good);
+	struct stage_verdict verdict;
+	bool judged = stage_judge(step, &got, &verdict);
 	free(got.mailbox);
+	json_t *entry = judged ? stage_verdict_entry(&verdict) : NULL;
+	*good = verdict.good;
+	stage_verdict_free(&verdict);
 	if (!entry || json_object_set_new(run->results, step->name, entry))
 		return chain_fail(err, CHAIN_E_NO_MEMORY, step->name, NULL, got.mailbox_bytes, 0, 0, 0);
-	const char *reason = json_string_value(json_object_get(entry, "reason"));
-	stage_say("result", "%s  %s%s%s", step->name, json_string_value(json_object_get(entry, "status")), reason ? ": " : "",
-		  reason ? reason : "");
+	stage_say("result", "%s  %s%s%s", step->name, stage_verdict_name(verdict.status), verdict.reason[0] ? ": " : "", verdict.reason);
 	json_t *event = chain_json_object("ss", "event", "result", "step", step->name);
 	if (event)
 		json_object_update(event, entry);

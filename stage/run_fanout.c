@@ -27,14 +27,11 @@ struct line {
 	char bytes[LINE_BYTES];
 };
 
-enum row_status { ROW_OK, ROW_FAILED, ROW_FAULT, ROW_TIMEOUT };
-static const char *const row_status[] = { "ok", "failed", "fault", "timeout" };
-
 /* A turn that has ended. */
 struct row {
 	uint32_t index, processor;
 	uint64_t start_ticks, end_ticks;
-	uint8_t attempt, status;
+	uint8_t attempt, status; /* enum stage_verdict_status */
 	int16_t exit;
 };
 
@@ -47,7 +44,7 @@ struct fanout_run {
 	uint8_t *attempts;           /* so far, by index */
 	json_t *results, *failures;  /* by index; those that failed for good */
 	struct row *rows; size_t row_count, row_room;
-	json_t *windows;             /* where each processor's window lay */
+	uint64_t *windows; uint32_t window_room; /* where each processor's window lay; 0: it had none */
 	uint32_t ok, failed, retried;
 	bool stopped;
 	struct line *lines;
@@ -112,8 +109,8 @@ static int put_row(const struct row *row, char *out, size_t size)
 {
 	int used = snprintf(out, size, "[%" PRIu32 ",%u,%" PRIu32 ",%" PRIu64 ",%" PRIu64, row->index, row->attempt, row->processor,
 			    stage_clock_us_at(row->start_ticks), stage_clock_us_at(row->end_ticks) - stage_clock_us_at(row->start_ticks));
-	if (row->status != ROW_OK || row->exit)
-		used += snprintf(out + used, size - (size_t)used, ",\"%s\",%d", row_status[row->status], row->exit);
+	if (row->status != STAGE_VERDICT_OK || row->exit)
+		used += snprintf(out + used, size - (size_t)used, ",\"%s\",%d", stage_verdict_name((enum stage_verdict_status)row->status), row->exit);
 	return used + snprintf(out + used, size - (size_t)used, "],");
 }
 
@@ -136,26 +133,39 @@ static enum chain_status record_rows(const struct fanout_run *f, struct chain_er
 	return CHAIN_OK;
 }
 
-static enum row_status status_of(const json_t *entry)
-{
-	const char *status = json_string_value(json_object_get(entry, "status"));
-	for (unsigned i = 0; status && i < sizeof(row_status) / sizeof(row_status[0]); i++)
-		if (!strcmp(row_status[i], status))
-			return (enum row_status)i;
-	return ROW_FAILED;
-}
-
 static bool note_window(struct fanout_run *f, const struct stage_fanout_turn *turn)
 {
-	char processor[16], window[24];
-	snprintf(processor, sizeof(processor), "%" PRIu32, turn->processor);
-	if (json_object_get(f->windows, processor))
-		return true;
-	snprintf(window, sizeof(window), "0x%" PRIx64, turn->window_phys);
-	return !json_object_set_new(f->windows, processor, json_string(window));
+	if (turn->processor >= f->window_room) {
+		uint32_t room = 2 * turn->processor + 1;
+		uint64_t *grown = realloc(f->windows, room * sizeof(*grown));
+		if (!grown)
+			return false;
+		memset(grown + f->window_room, 0, (room - f->window_room) * sizeof(*grown));
+		f->windows = grown;
+		f->window_room = room;
+	}
+	f->windows[turn->processor] = turn->window_phys;
+	return true;
 }
 
-static bool add_row(struct fanout_run *f, const struct stage_fanout_turn *turn, const json_t *entry)
+static json_t *windows_json(const struct fanout_run *f)
+{
+	json_t *windows = json_object();
+	for (uint32_t i = 0; windows && i < f->window_room; i++) {
+		char processor[16], window[24];
+		if (!f->windows[i])
+			continue;
+		snprintf(processor, sizeof(processor), "%" PRIu32, i);
+		snprintf(window, sizeof(window), "0x%" PRIx64, f->windows[i]);
+		if (json_object_set_new(windows, processor, json_string(window))) {
+			json_decref(windows);
+			return NULL;
+		}
+	}
+	return windows;
+}
+
+static bool add_row(struct fanout_run *f, const struct stage_fanout_turn *turn, const struct stage_verdict *verdict)
 {
 	if (f->row_count == f->row_room) {
 		size_t room = f->row_room ? 2 * f->row_room : f->set.count;
@@ -167,8 +177,7 @@ static bool add_row(struct fanout_run *f, const struct stage_fanout_turn *turn, 
 	}
 	f->rows[f->row_count++] = (struct row){
 		.index = turn->index, .processor = turn->processor, .start_ticks = turn->start_ticks, .end_ticks = turn->end_ticks,
-		.attempt = (uint8_t)turn->attempt, .status = (uint8_t)status_of(entry),
-		.exit = (int16_t)json_integer_value(json_object_get(entry, "exit")),
+		.attempt = (uint8_t)turn->attempt, .status = (uint8_t)verdict->status, .exit = (int16_t)verdict->exit,
 	};
 	return true;
 }
@@ -197,36 +206,39 @@ static bool next(void *ctx, struct stage_fanout_task *out)
 	return true;
 }
 
-static int keep(struct fanout_run *f, uint32_t index, json_t *entry, bool good)
+static bool keep(struct fanout_run *f, uint32_t index, const struct stage_verdict *verdict)
 {
-	json_t *result = json_object_get(entry, "result");
-	int bad = result ? json_array_set(f->results, index, result) : 0;
-	if (good)
-		return bad;
+	if (verdict->result && json_array_set(f->results, index, verdict->result))
+		return false;
+	if (verdict->good)
+		return true;
+	json_t *entry = stage_verdict_entry(verdict);
+	int bad = entry ? 0 : -1;
 	bad |= json_object_set_new(entry, "index", json_integer(index));
 	bad |= json_object_set_new(entry, "attempts", json_integer(f->attempts[index]));
-	return bad | json_array_append(f->failures, entry);
+	bad |= json_array_append(f->failures, entry);
+	json_decref(entry);
+	return !bad;
 }
 
 static void on_done(void *ctx, const struct stage_fanout_turn *turn)
 {
 	struct fanout_run *f = ctx;
-	bool good = false;
-	json_t *entry = stage_judge(f->step, &turn->result, &good);
+	struct stage_verdict verdict;
+	bool told = stage_judge(f->step, &turn->result, &verdict) && note_window(f, turn) && add_row(f, turn, &verdict);
 	end_line(f, turn->index);
 	f->attempts[turn->index]++;
-	bool told = entry && note_window(f, turn) && add_row(f, turn, entry);
-	if (!good && turn->attempt < f->step->retries && !f->stopped) {
+	if (!verdict.good && turn->attempt < f->step->retries && !f->stopped) {
 		f->again[f->again_count++] = turn->index;
 		f->retried++;
 	} else {
-		f->ok += good;
-		f->failed += !good;
-		f->stopped = f->stopped || (!good && f->step->fanout.stop);
-		if ((!told || keep(f, turn->index, entry, good)) && !f->err.status)
+		f->ok += verdict.good;
+		f->failed += !verdict.good;
+		f->stopped = f->stopped || (!verdict.good && f->step->fanout.stop);
+		if ((!told || !keep(f, turn->index, &verdict)) && !f->err.status)
 			(void)chain_fail(&f->err, CHAIN_E_NO_MEMORY, f->step->name, NULL, 0, 0, 0, 0);
 	}
-	json_decref(entry);
+	stage_verdict_free(&verdict);
 }
 
 /* --- the whole --- */
@@ -244,8 +256,7 @@ static enum chain_status prepare(struct fanout_run *f, const struct stage_run *r
 	f->attempts = calloc(count, 1);
 	f->results = json_array();
 	f->failures = json_array();
-	f->windows = json_object();
-	bool ok = f->again && f->attempts && f->results && f->failures && f->windows;
+	bool ok = f->again && f->attempts && f->results && f->failures;
 	for (size_t i = 0; ok && i < count; i++)
 		ok = !json_array_append_new(f->results, json_null());
 	return ok ? CHAIN_OK : chain_fail(err, CHAIN_E_NO_MEMORY, f->step->name, NULL, count, 0, 0, 0);
@@ -261,7 +272,7 @@ static void release(struct fanout_run *f)
 	free(f->attempts);
 	json_decref(f->results);
 	json_decref(f->failures);
-	json_decref(f->windows);
+	free(f->windows);
 	free(f->rows);
 	chain_fanout_texts_free(&f->texts);
 	chain_fanout_set_free(&f->set);
@@ -291,11 +302,11 @@ static enum chain_status conclude(struct fanout_run *f, struct stage_run *run, c
 	stage_say("result", "%s  %s: %" PRIu32 " of %zu ok, %" PRIu32 " failed, %zu not run, %" PRIu32 " retried; %" PRIu64 " kernels a second",
 		  f->step->name, *good ? "ok" : "failed", f->ok, f->set.count, f->failed, not_run, f->retried,
 		  us ? (uint64_t)(f->ok + f->failed + f->retried) * 1000000 / us : 0);
-	json_t *about = chain_json_object("IIIIIO", "processors", (json_int_t)machine->processors,
+	json_t *about = chain_json_object("IIIIIo", "processors", (json_int_t)machine->processors,
 					  "processors_failed", (json_int_t)machine->processors_failed,
 					  "workers", (json_int_t)machine->workers,
 					  "window_bytes", (json_int_t)machine->window_bytes,
-					  "private_bytes", (json_int_t)machine->private_bytes, "windows", f->windows);
+					  "private_bytes", (json_int_t)machine->private_bytes, "windows", windows_json(f));
 	stage_record_event(chain_json_object("sssIIIIIIoII", "event", "result", "step", f->step->name,
 					     "status", *good ? "ok" : "failed", "exit", (json_int_t)(*good ? 0 : -1),
 					     "count", (json_int_t)f->set.count, "ok", (json_int_t)f->ok,

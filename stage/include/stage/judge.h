@@ -1,7 +1,7 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: what the outcome of a call comes to, as an entry of `results`.
+/* Owns: what the outcome of a call comes to: a verdict, and that as an entry of `results`.
  * Must not know: how the call was made. */
 #ifndef STAGE_JUDGE_H
 #define STAGE_JUDGE_H
@@ -9,7 +9,22 @@
 #include "chain/config.h"
 #include "stage/call.h"
 
-/* {"status", "exit", "result" | "reason"}; *good: it is what the step expects. New reference; null when memory ran out. */
-json_t *stage_judge(const struct chain_step *step, const struct stage_call_result *got, bool *good);
+enum stage_verdict_status { STAGE_VERDICT_OK, STAGE_VERDICT_FAILED, STAGE_VERDICT_FAULT, STAGE_VERDICT_TIMEOUT };
+
+struct stage_verdict {
+	enum stage_verdict_status status;
+	bool good;         /* what the step expects */
+	int exit;          /* -1: it left none */
+	json_t *result;    /* owned; null: none */
+	char reason[160];  /* empty: nothing to say */
+};
+
+/* False when memory ran out, with nothing owned. */
+bool stage_judge(const struct chain_step *step, const struct stage_call_result *got, struct stage_verdict *out);
+void stage_verdict_free(struct stage_verdict *verdict);
+
+const char *stage_verdict_name(enum stage_verdict_status status);
+/* {"status", "exit", "result" | "reason"}: new reference; null when memory ran out. */
+json_t *stage_verdict_entry(const struct stage_verdict *verdict);
 
 #endif
