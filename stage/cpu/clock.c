@@ -11,7 +11,7 @@ enum {
 	PIT_CHANNEL0 = 0x40, PIT_CHANNEL2 = 0x42, PIT_CONTROL = 0x43, PIT_HZ = 1193182,
 	PORT_B = 0x61, PORT_B_GATE2 = 1, PORT_B_SPEAKER = 2, PORT_B_OUT2 = 0x20,
 	PIT2_ONE_SHOT = 0xb0, PIT0_RATE = 0x34, PIT0_ONE_SHOT = 0x30, PIT0_LATCH = 0,
-	CALIBRATE_TICKS = PIT_HZ / 100,
+	BRIEF_TICKS = PIT_HZ / 500, CALIBRATE_TICKS = PIT_HZ / 100, /* 2 ms, 10 ms */
 	POLLS_MAX = 50 * 1000 * 1000,
 	PIC1 = 0x20, PIC2 = 0xa0, PIC_EOI = 0x20, PIC_VECTOR = 0x20,
 	IDLE_TICKS = PIT_HZ / 1000,
@@ -51,15 +51,16 @@ static uint64_t hz_from_cpuid(void)
 	return 0;
 }
 
-/* 8254: channel 2 counts down once with its gate held open; bit 5 of port 0x61 shows its output. */
-static uint64_t measure_by_pit(uint64_t *slack)
+/* 8254: channel 2 counts down once with its gate held open; bit 5 of port 0x61 shows its output. False: it never ends. A rate of 0: it had
+ * ended before it was looked at twice. */
+static bool measure_by_pit(uint32_t ticks, uint64_t *hz, uint64_t *slack)
 {
 	uint8_t before = stage_inb(PORT_B);
 	stage_outb(PORT_B, (uint8_t)((before & ~PORT_B_SPEAKER) | PORT_B_GATE2));
 	stage_outb(PIT_CONTROL, PIT2_ONE_SHOT);
-	stage_outb(PIT_CHANNEL2, CALIBRATE_TICKS & 0xff);
+	stage_outb(PIT_CHANNEL2, (uint8_t)ticks);
 	uint64_t first = stage_rdtsc();
-	stage_outb(PIT_CHANNEL2, CALIBRATE_TICKS >> 8); /* now it counts */
+	stage_outb(PIT_CHANNEL2, (uint8_t)(ticks >> 8)); /* now it counts */
 	uint64_t start = stage_rdtsc(), last = start, end = start;
 	uint32_t polls = 0;
 	do {
@@ -68,21 +69,25 @@ static uint64_t measure_by_pit(uint64_t *slack)
 	} while (!(stage_inb(PORT_B) & PORT_B_OUT2) && ++polls < POLLS_MAX && end - start < 10ull * FALLBACK_HZ);
 	uint64_t after = stage_rdtsc();
 	stage_outb(PORT_B, before);
-	if (polls < 2 || polls == POLLS_MAX)
-		return 0;
 	*slack = after - last + start - first; /* it began and ended somewhere in between */
-	return (last + (after - last) / 2 - first - (start - first) / 2) * PIT_HZ / CALIBRATE_TICKS;
+	*hz = polls < 2 ? 0 : (last + (after - last) / 2 - first - (start - first) / 2) * PIT_HZ / ticks;
+	return polls < POLLS_MAX;
 }
 
-/* A hypervisor may be away for longer than the measurement takes; then it is made again, and the best one counts. */
+/* A brief measurement is good enough where a port is read quickly. A hypervisor may be away for longer than one takes; then it is made
+ * again, for longer, and the best one counts. */
 static uint64_t hz_from_pit(void)
 {
 	enum { TRIES = 5, GOOD = 1000 }; /* a thousandth is good enough */
 	uint64_t best = 0, least = UINT64_MAX;
 	for (int i = 0; i < TRIES; i++) {
-		uint64_t slack, hz = measure_by_pit(&slack);
-		if (!hz)
+		uint32_t ticks = i ? CALIBRATE_TICKS : BRIEF_TICKS;
+		uint64_t slack, hz;
+		if (!measure_by_pit(ticks, &hz, &slack))
 			return best;
+		if (!hz)
+			continue;
+		slack = slack * (CALIBRATE_TICKS / ticks); /* as if all took the same time */
 		if (slack < least) {
 			least = slack;
 			best = hz;
