@@ -114,12 +114,19 @@ bool worker_turn(struct worker *w)
 	return true;
 }
 
+/* The boot processor is called to half of the entries at once: each call costs as much as a short turn. */
+static bool is_running_dry(struct worker *w)
+{
+	return atomic_load(&w->entries[(w->at + WORKER_ENTRIES / 2 - 1) % WORKER_ENTRIES].state) != ENTRY_READY;
+}
+
 void worker_main(void *arg)
 {
 	struct worker *w = arg;
 	while (!atomic_load(&w->stop)) {
 		if (worker_turn(w)) {
-			call_boot_if_waiting(w);
+			if (is_running_dry(w))
+				call_boot_if_waiting(w);
 			continue;
 		}
 		/* A task that comes after this look wakes the processor: `waits` is seen, or the state was. */
