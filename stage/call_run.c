@@ -123,8 +123,7 @@ void stage_call_run(struct stage_call_run *call)
 	cpu->call = NULL;
 	for (size_t i = 0; i < STAGE_IST_COUNT; i++)
 		cpu->tss.ist[i] = ist[i];
-	root[slot] = 0;
-	stage_write_cr3(call->stage_root); /* forget the window's translations */
+	root[slot] = 0; /* nobody looks there until the next trap, which loads these tables anew */
 	const struct kchain_call *block = stage_phys_to_virt(call->window.call_phys);
 	if (call->result.outcome == STAGE_CALL_EXITED)
 		call->result.mailbox_claimed = block->mailbox_used;

@@ -49,7 +49,7 @@ static enum chain_status map(struct stage_call_window *w, const struct stage_cal
 static void note_piece(struct stage_call_window *w, uint64_t virt, uint64_t phys, uint64_t bytes, const uint8_t *file,
 		       uint64_t file_bytes)
 {
-	w->pieces[w->piece_count++] = (struct stage_call_piece){ virt, phys, page_up(bytes), file, file_bytes };
+	w->pieces[w->piece_count++] = (struct stage_call_piece){ virt, phys, page_up(bytes), file, file_bytes, NULL };
 }
 
 /* A piece of the window, visible at the next virtual address, an unmapped page behind it. */
@@ -230,7 +230,7 @@ static void fill_block(const struct stage_call_window *w, const struct stage_cal
 	strcpy(text + request->handoff_bytes, request->args);
 	*block = (struct kchain_call){
 		.abi = KCHAIN_NATIVE_ABI, .bytes = sizeof(*block), .window_phys = w->phys, .window_bytes = w->bytes,
-		.processor = stage_cpu()->index, .index = request->index, .tsc_hz = stage_tsc_hz_known(),
+		.processor = stage_cpu()->index, .index = request->index, .heap_is_zero = request->recycled, .tsc_hz = stage_tsc_hz_known(),
 		.handoff = w->text_virt, .handoff_bytes = request->handoff_bytes, .args = w->text_virt + request->handoff_bytes,
 		.mailbox = w->visible[VISIBLE_MAILBOX].base, .mailbox_bytes = STAGE_CALL_MAILBOX_BYTES,
 		.heap = w->visible[VISIBLE_HEAP].base, .heap_bytes = chain_range_bytes(w->visible[VISIBLE_HEAP]),
@@ -300,6 +300,8 @@ enum chain_status stage_call_window_make(const struct stage_call_request *reques
 		status = add_stacks(w, request, &note, err);
 	if (!status)
 		status = add_block(w, request, &note, err);
+	for (size_t i = 0; !status && request->recycled && i < w->piece_count; i++)
+		w->pieces[i].entries = stage_table_pages_at(w->root_phys, w->pieces[i].virt, w->pieces[i].bytes);
 	if (status)
 		stage_call_window_free(w);
 	return status;
@@ -326,6 +328,8 @@ bool stage_call_window_reset(struct stage_call_window *w, const struct stage_cal
 		struct stage_call_piece *piece = &w->pieces[i];
 		if (w->wipe)
 			clean(piece, piece->virt, piece->phys, piece->bytes);
+		else if (piece->entries)
+			stage_table_each_dirty_of(piece->entries, piece->virt, piece->bytes, clean, piece);
 		else
 			stage_table_each_dirty(w->root_phys, piece->virt, piece->bytes, clean, piece);
 	}

@@ -100,7 +100,7 @@ _Noreturn void stage_boot_start_booted(void)
 	for (size_t i = 0; i < STAGE_IST_COUNT; i++)
 		ist_tops[i] = (uint64_t)(ist_stacks[i] + STAGE_IST_BYTES);
 	stage_cpu_init(&boot_cpu, 0, ist_tops);
-	stage_heap_add(first_heap, sizeof(first_heap));
+	stage_heap_add(first_heap, sizeof(first_heap), true);
 	stage_start(set_up_machine);
 }
 
@@ -108,8 +108,6 @@ _Noreturn void stage_boot_start_booted(void)
 _Noreturn void stage_boot_start_called(void);
 _Noreturn void stage_boot_start_called(void)
 {
-	const struct kchain_call *call = stage_boot.call;
 	stage_cpu_restore_syscall();
-	stage_heap_add((void *)call->heap, call->heap_bytes);
 	stage_start(NULL);
 }

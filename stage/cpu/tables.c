@@ -105,6 +105,21 @@ static void if_dirty(uint64_t *entry, uint64_t virt, uint64_t bytes, stage_dirty
 	each(ctx, virt, *entry & PTE_ADDRESS, bytes);
 }
 
+uint64_t *stage_table_pages_at(uint64_t root_phys, uint64_t virt, uint64_t bytes)
+{
+	uint64_t *entry = directory_entry(root_phys, virt);
+	bool one_table = bytes && (virt & (LARGE_BYTES - 1)) + bytes <= LARGE_BYTES;
+	if (!entry || *entry & PTE_LARGE || !one_table)
+		return NULL;
+	return (uint64_t *)stage_phys_to_virt(*entry & PTE_ADDRESS) + (virt >> 12 & (SLOTS - 1));
+}
+
+void stage_table_each_dirty_of(uint64_t *entries, uint64_t virt, uint64_t bytes, stage_dirty_page *each, void *ctx)
+{
+	for (uint64_t end = virt + bytes; virt < end; virt += STAGE_PAGE)
+		if_dirty(entries++, virt, STAGE_PAGE, each, ctx);
+}
+
 void stage_table_each_dirty(uint64_t root_phys, uint64_t virt, uint64_t bytes, stage_dirty_page *each, void *ctx)
 {
 	uint64_t end = virt + bytes;
@@ -117,8 +132,7 @@ void stage_table_each_dirty(uint64_t root_phys, uint64_t virt, uint64_t bytes, s
 			uint64_t *table = stage_phys_to_virt(*entry & PTE_ADDRESS);
 			if (stop - virt == LARGE_BYTES)
 				*entry &= ~(uint64_t)PTE_ACCESSED;
-			for (uint64_t page = virt; page < stop; page += STAGE_PAGE)
-				if_dirty(&table[page >> 12 & (SLOTS - 1)], page, STAGE_PAGE, each, ctx);
+			stage_table_each_dirty_of(&table[virt >> 12 & (SLOTS - 1)], virt, stop - virt, each, ctx);
 		}
 	}
 }

@@ -14,7 +14,7 @@
 
 enum { EXCEPTIONS = 32, PAGE_FAULT = 14, STACK_WORDS = 12, LINE_BYTES = 160 };
 
-static stage_trap_handler *handlers[256];
+static stage_trap_handler *handlers[256] STAGE_BOOT_ONLY;
 static stage_fault_hook *fault_hook;
 
 void stage_cpu_set_handler(uint8_t vector, stage_trap_handler *handler) { handlers[vector] = handler; }

@@ -18,6 +18,7 @@ struct stretch {
 	uint64_t bytes;       /* header included */
 	uint64_t pages;       /* that can be handed out */
 	uint8_t *first;
+	uint64_t touched;     /* pages from this one on are zero: nobody has had them yet */
 	bool claimed;         /* goes back to the claims when empty */
 	uint64_t used[];      /* one bit a page */
 };
@@ -40,20 +41,32 @@ static void mark(struct stretch *s, uint64_t page, uint64_t count, bool used)
 	}
 }
 
-static struct stretch *add(void *virt, uint64_t bytes, bool claimed)
+static struct stretch *add(void *virt, uint64_t bytes, bool zero, bool claimed)
 {
 	uint64_t header = header_bytes(bytes);
 	if (bytes <= header)
 		return NULL;
 	struct stretch *s = virt;
-	stage_zero(s, header);
-	*s = (struct stretch){ .next = stretches, .bytes = bytes, .pages = (bytes - header) / STAGE_PAGE,
-			       .first = (uint8_t *)virt + header, .claimed = claimed };
+	uint64_t pages = (bytes - header) / STAGE_PAGE;
+	if (!zero)
+		stage_zero(s, header);
+	*s = (struct stretch){ .next = stretches, .bytes = bytes, .pages = pages, .first = (uint8_t *)virt + header,
+			       .touched = zero ? 0 : pages, .claimed = claimed };
 	stretches = s;
 	return s;
 }
 
-void stage_heap_add(void *virt, uint64_t bytes) { add(virt, bytes, false); }
+void stage_heap_add(void *virt, uint64_t bytes, bool zero) { add(virt, bytes, zero, false); }
+
+static void *zeroed(struct stretch *s, uint64_t first, uint64_t pages)
+{
+	uint8_t *got = s->first + first * STAGE_PAGE;
+	if (first < s->touched)
+		stage_zero(got, (first + pages < s->touched ? pages : s->touched - first) * STAGE_PAGE);
+	if (first + pages > s->touched)
+		s->touched = first + pages;
+	return got;
+}
 
 /* The first run of free pages; whole words of used ones are passed over at once. */
 static void *take(struct stretch *s, uint64_t pages)
@@ -70,23 +83,28 @@ static void *take(struct stretch *s, uint64_t pages)
 			continue;
 		uint64_t first = i + 1 - pages;
 		mark(s, first, pages, true);
-		uint8_t *got = s->first + first * STAGE_PAGE;
-		stage_zero(got, pages * STAGE_PAGE);
-		return got;
+		return zeroed(s, first, pages);
 	}
 	return NULL;
+}
+
+/* All that a called kernel has, when it first asks: one that never does writes to no page for it. */
+static struct stretch *add_window(void)
+{
+	const struct kchain_call *call = stage_boot.call;
+	return stretches ? NULL : add((void *)call->heap, call->heap_bytes, call->heap_is_zero, false);
 }
 
 static struct stretch *grow(uint64_t bytes)
 {
 	if (stage_is_called())
-		return NULL;
+		return add_window();
 	/* The header's own pages have bits in it as well. */
 	uint64_t least = bytes + header_bytes(bytes + header_bytes(bytes)), want = least > STRETCH_BYTES ? least : STRETCH_BYTES;
 	for (; want >= least; want = least) {
 		uint64_t phys = stage_pages_alloc(want, STAGE_PAGE, CHAIN_OWNER_HEAP);
 		if (phys)
-			return add(stage_phys_to_virt(phys), want, true);
+			return add(stage_phys_to_virt(phys), want, false, true);
 		if (want == least)
 			break;
 	}

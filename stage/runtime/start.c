@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ARGS_MAX = 256, AUX_PAIRS = 10 };
+enum { ARGS_MAX = 256, LINE_BYTES = 128, AUX_PAIRS = 10 };
 
 extern const uint8_t stage_tls_start[], stage_tls_bytes[], stage_tls_file_bytes[];
 
@@ -94,18 +94,36 @@ static _Noreturn void cannot_start(const struct chain_error *err)
 	stage_exit(STAGE_EXIT_FAULT);
 }
 
+static void start_machine(void)
+{
+	struct chain_error err = { 0 };
+	init_bootinfo(stage_bootinfo());
+	if (machine_set_up(&err))
+		cannot_start(&err);
+}
+
+/* The command line, to be cut up. A short one needs no heap: a thousand kernels may start a second. */
+static char *own_command_line(void)
+{
+	static char line[LINE_BYTES];
+	const char *given = command_line();
+	size_t bytes = strlen(given) + 1;
+	char *own = bytes <= sizeof(line) ? line : malloc(bytes);
+	if (!own)
+		stage_panic("no memory for the command line");
+	return memcpy(own, given, bytes);
+}
+
 static int run(int argc, char **argv, char **envp)
 {
 	(void)argc;
 	(void)argv;
-	struct chain_error err = { 0 };
-	init_bootinfo(stage_bootinfo());
-	if (machine_set_up && machine_set_up(&err))
-		cannot_start(&err);
+	if (machine_set_up)
+		start_machine();
+	if (OPENSSL_cpuid_setup)
+		OPENSSL_cpuid_setup();
 	static char *args[ARGS_MAX + 2];
-	char *text = strdup(command_line());
-	if (!text)
-		stage_panic("no memory for the command line");
+	char *text = own_command_line();
 	int count = 0;
 	if (!loader_names_kernel())
 		args[count++] = (char *)(uintptr_t)program_name;
@@ -125,7 +143,7 @@ _Noreturn void stage_start(stage_set_up *set_up)
 	} start;
 	tls = (Elf64_Phdr){ .p_type = PT_TLS, .p_vaddr = (uint64_t)stage_tls_start, .p_memsz = (uint64_t)stage_tls_bytes,
 			    .p_filesz = (uint64_t)stage_tls_file_bytes, .p_align = 16 };
-	stage_random_fill(random_bytes, sizeof(random_bytes));
+	stage_random_fill(random_bytes, sizeof(random_bytes[0])); /* musl takes 8 of the 16 bytes */
 	const uint64_t aux[AUX_PAIRS][2] = {
 		{ AT_PHDR, (uint64_t)&tls }, { AT_PHENT, sizeof(tls) }, { AT_PHNUM, tls.p_memsz ? 1 : 0 },
 		{ AT_PAGESZ, 4096 }, { AT_RANDOM, (uint64_t)random_bytes }, { AT_HWCAP, stage_cpuid(1, 0).d },

@@ -117,7 +117,7 @@ static int64_t sys_getcwd(const uint64_t a[STAGE_SYSCALL_ARGS])
 static const struct row {
 	uint16_t number;
 	stage_syscall_fn *handle;
-} rows[] = { /* the page of Linux man-pages that says what each does */
+} rows[] = { /* by number; the page of Linux man-pages that says what each does */
 	{ SYS_read, stage_sys_read }, /* read(2) */
 	{ SYS_write, stage_sys_write }, /* write(2) */
 	{ SYS_open, stage_sys_open }, /* open(2) */
@@ -145,9 +145,9 @@ static const struct row {
 	{ SYS_fcntl, stage_sys_fcntl }, /* fcntl(2) */
 	{ SYS_getcwd, sys_getcwd }, /* getcwd(2) */
 	{ SYS_readlink, stage_sys_readlink }, /* readlink(2) */
-	{ SYS_gettid, one }, /* gettid(2) */
 	{ SYS_getuid, succeed }, /* getuid(2) */
 	{ SYS_arch_prctl, sys_arch_prctl }, /* arch_prctl(2) */
+	{ SYS_gettid, one }, /* gettid(2) */
 	{ SYS_futex, succeed }, /* futex(2): one thread, so nobody waits */
 	{ SYS_getdents64, stage_sys_getdents64 }, /* getdents64(2) */
 	{ SYS_set_tid_address, one }, /* set_tid_address(2) */
@@ -178,8 +178,15 @@ static int64_t refuse(uint64_t number)
 int64_t stage_syscall(uint64_t number, const uint64_t args[STAGE_SYSCALL_ARGS]);
 int64_t stage_syscall(uint64_t number, const uint64_t args[STAGE_SYSCALL_ARGS])
 {
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		if (rows[i].number == number)
-			return rows[i].handle(args);
+	size_t first = 0, end = sizeof(rows) / sizeof(rows[0]);
+	while (first < end) {
+		size_t middle = (first + end) / 2;
+		if (rows[middle].number == number)
+			return rows[middle].handle(args);
+		if (rows[middle].number < number)
+			first = middle + 1;
+		else
+			end = middle;
+	}
 	return refuse(number);
 }

@@ -152,7 +152,7 @@ static void called_kernel_has_its_window_only(void **state)
 
 int main(void)
 {
-	static uint8_t first[FIRST_BYTES] __attribute__((aligned(4096)));
+	static uint8_t first[FIRST_BYTES] __attribute__((aligned(4096))), used[FIRST_BYTES] __attribute__((aligned(4096)));
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_size_is_had),
 		cmocka_unit_test(nonsense_is_refused),
@@ -160,6 +160,8 @@ int main(void)
 		cmocka_unit_test(called_kernel_has_its_window_only),
 	};
 
-	stage_heap_add(first, sizeof(first));
+	memset(used, 0x5a, sizeof(used));
+	stage_heap_add(first, sizeof(first), true);
+	stage_heap_add(used, sizeof(used), false);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -280,9 +280,46 @@ static void registers_keep_to_their_range(void **state)
 	assert_null(stage_mmio_map(0x380000000000 >> 4, 4096));
 }
 
+static void note_dirty(void *ctx, uint64_t virt, uint64_t phys, uint64_t bytes)
+{
+	struct { unsigned count; uint64_t virt, phys, bytes; } *seen = ctx;
+	seen->count++;
+	seen->virt = virt;
+	seen->phys = phys;
+	seen->bytes = bytes;
+}
+
+/* The entries that stage_table_pages_at finds are the ones that a walk finds; each written page is told once. */
+static void written_pages_are_told_once(void **state)
+{
+	enum { DIRTY = 0x40 };
+	const uint64_t large = 2 * 1024 * 1024, virt = KCHAIN_WINDOW_VIRT + large - 4 * STAGE_PAGE;
+	struct { unsigned count; uint64_t virt, phys, bytes; } seen = { 0 }, again = { 0 };
+
+	(void)state;
+	assert_int_equal(boot(usual, sizeof(usual) / sizeof(usual[0])), CHAIN_OK);
+	uint64_t root = fake_machine.cr3;
+	assert_true(stage_table_map(root, &pages, virt, 0x400000, 8 * STAGE_PAGE, STAGE_MAP_WRITE | STAGE_MAP_SMALL));
+	assert_null(stage_table_pages_at(root, virt, 5 * STAGE_PAGE)); /* in two tables */
+	assert_null(stage_table_pages_at(root, virt, 0));
+	assert_null(stage_table_pages_at(root, KCHAIN_WINDOW_VIRT + (UINT64_C(1) << 35), STAGE_PAGE)); /* in none */
+	assert_null(stage_table_pages_at(root, KCHAIN_DIRECT_VIRT + 0x400000, STAGE_PAGE)); /* a large page */
+	uint64_t *entries = stage_table_pages_at(root, virt, 4 * STAGE_PAGE);
+	assert_non_null(entries);
+	entries[2] |= DIRTY;
+	stage_table_each_dirty_of(entries, virt, 2 * STAGE_PAGE, note_dirty, &again);
+	assert_int_equal(again.count, 0); /* beyond what was asked for */
+	stage_table_each_dirty_of(entries, virt, 4 * STAGE_PAGE, note_dirty, &seen);
+	assert_int_equal(seen.count, 1);
+	assert_true(seen.virt == virt + 2 * STAGE_PAGE && seen.phys == 0x402000 && seen.bytes == STAGE_PAGE);
+	stage_table_each_dirty_of(entries, virt, 4 * STAGE_PAGE, note_dirty, &again);
+	assert_int_equal(again.count, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(written_pages_are_told_once),
 		cmocka_unit_test(tables_say_what_was_mapped),
 		cmocka_unit_test(no_page_for_a_table_is_said),
 		cmocka_unit_test(image_is_mapped_by_its_parts),

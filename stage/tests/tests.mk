@@ -9,6 +9,9 @@ STAGE_BLOCK_SRC := $(wildcard stage/block/*.c)
 STAGE_NET_SRC := $(wildcard stage/net/*.c)
 
 STAGE_SRC_test_boot := stage/boot/multiboot2.c stage/boot/acpi.c stage/boot/bios.c
+STAGE_SRC_test_bulk := stage/runtime/bulk.c
+CFLAGS_stage/runtime/bulk.c := -DKCHAIN_STAGE=1
+CFLAGS_stage/tests/test_bulk.c := -DKCHAIN_STAGE=1
 STAGE_SRC_test_clock := stage/cpu/clock.c
 STAGE_SRC_test_console := stage/runtime/console.c stage/runtime/serial.c stage/runtime/vga.c
 STAGE_SRC_test_files := stage/runtime/files.c stage/runtime/syscall.c stage/runtime/random.c stage/runtime/syscall_names.c

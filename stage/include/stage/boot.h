@@ -31,7 +31,7 @@ extern const struct chain_image_header stage_image_header;
 /* First byte of the image in virtual memory, and the end of what it takes up (stage_bytes on). */
 extern const uint8_t stage_image_start[], stage_image_end[];
 
-/* Never null; empty (one processor, no memory) in a called kernel. */
+/* Never null; empty in a called kernel. */
 struct chain_bootinfo *stage_bootinfo(void);
 
 /* The RSDP (ACPI 6.5 section 5.2.5.1), searched in the BIOS areas; 0: none. */

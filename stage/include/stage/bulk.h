@@ -1,7 +1,7 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: filling and copying of pages and buffers, eight bytes a step. The compiler, asked for small code, turns memset and
+/* Owns: filling and copying of pages and buffers, eight bytes a step and more. The compiler, asked for small code, turns memset and
  * memcpy of unknown length into `rep stosb` and `rep movsb`: a byte a step, which an emulator counts and pays for.
  * Must not know: what is copied. */
 #ifndef STAGE_BULK_H
@@ -11,11 +11,8 @@
 #include <string.h>
 
 #if KCHAIN_STAGE
-static inline void stage_zero(void *to, uint64_t bytes)
-{
-	uint64_t words = bytes / 8, rest = bytes % 8;
-	__asm__ volatile("rep stosq\n\tmov %2, %%rcx\n\trep stosb" : "+D"(to), "+c"(words) : "r"(rest), "a"(0) : "memory");
-}
+/* Sixteen stores of 16 bytes a round, where `to` is on a multiple of 16. */
+void stage_zero(void *to, uint64_t bytes);
 /* The two don't overlap. */
 static inline void stage_copy(void *to, const void *from, uint64_t bytes)
 {

@@ -15,6 +15,7 @@
 struct stage_call_piece {
 	uint64_t virt, phys, bytes;
 	const uint8_t *file; uint64_t file_bytes; /* what it begins with; zero behind */
+	uint64_t *entries;         /* of a window that is used again: the table entries of its pages; null: in more than one table */
 };
 
 struct stage_call_window {

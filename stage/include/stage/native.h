@@ -67,7 +67,9 @@ struct kchain_call {
 	uint64_t tsc_hz;          /* 0: not calibrated */
 	uint32_t processor;       /* index of the processor it runs on */
 	uint32_t index;           /* of a fan-out; 0 */
+	uint32_t heap_is_zero;    /* 1: all of the heap is zero; 0: it may hold anything */
+	uint32_t reserved;
 };
-static_assert(sizeof(struct kchain_call) == 136 - 8, "native call");
+static_assert(sizeof(struct kchain_call) == 136, "native call");
 #endif
 #endif

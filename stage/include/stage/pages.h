@@ -56,6 +56,10 @@ bool stage_table_map(uint64_t root_phys, const struct stage_table_pages *pages, 
  * the processor must load its tables anew before it may write there again. */
 typedef void stage_dirty_page(void *ctx, uint64_t virt, uint64_t phys, uint64_t bytes);
 void stage_table_each_dirty(uint64_t root_phys, uint64_t virt, uint64_t bytes, stage_dirty_page *each, void *ctx);
+/* The entries of a range that lies in one table of 4 KiB pages; null: it doesn't. They stay where they are as long as the tables do, so
+ * asking them again and again is cheap. */
+uint64_t *stage_table_pages_at(uint64_t root_phys, uint64_t virt, uint64_t bytes);
+void stage_table_each_dirty_of(uint64_t *entries, uint64_t virt, uint64_t bytes, stage_dirty_page *each, void *ctx);
 
 /* Boot only: takes over the memory map, then builds the final tables and loads them. */
 enum chain_status stage_pages_init(const struct chain_bootinfo *info, struct chain_error *err) CHAIN_MUST_CHECK;

@@ -17,8 +17,8 @@ const struct fs *stage_fs(void);
 /* Zeroed pages for the C library; null: none left. */
 void *stage_heap_map(uint64_t bytes);
 bool stage_heap_unmap(void *virt, uint64_t bytes);
-/* Gives the heap memory to begin with. Page-aligned. */
-void stage_heap_add(void *virt, uint64_t bytes);
+/* Gives the heap memory to begin with. Page-aligned. `zero`: it is zero, and need not be cleared again. */
+void stage_heap_add(void *virt, uint64_t bytes, bool zero);
 
 enum { STAGE_EXIT_FAULT = 134 }; /* as a shell reports SIGABRT */
 
