@@ -12,5 +12,5 @@ KCHAIN_CFLAGS := -std=c11 -Os -g -Wall -Wextra -nostdinc -isystem $(KCHAIN_SDK)/
 KCHAIN_LDFLAGS := -nostdlib -static --gc-sections -z max-page-size=4096 -s -z noexecstack --build-id=none --no-eh-frame-hdr \
 	--defsym=KCHAIN_VIRT=0xffffffffc0000000 -T $(KCHAIN_SDK)/kernel.ld
 KCHAIN_LIBS := --start-group $(KCHAIN_SDK)/lib/libkchain.a /usr/lib/x86_64-linux-musl/libc.a \
-	$(wildcard /usr/lib/x86_64-linux-gnu/libjansson.a) $(shell $(CC) -print-libgcc-file-name) --end-group
+	$(wildcard /usr/lib/x86_64-linux-gnu/libjansson.a /usr/lib/x86_64-linux-gnu/libcrypto.a) $(shell $(CC) -print-libgcc-file-name) --end-group
 LD := ld

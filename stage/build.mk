@@ -11,9 +11,9 @@ STAGE_MAIN_SRC := $(sort $(wildcard stage/*.c stage/*.S))
 STAGE_VIRT := 0xffffffff80000000
 NATIVE_VIRT := 0xffffffffc0000000
 
-# What the library stands on: musl and jansson.
+# The library with what it stands on, for native kernels and the SDK: musl, jansson, and SHA-256 out of libcrypto.
 LIBGCC := $(shell $(CC) -print-libgcc-file-name)
-STAGE_LIBS := $(MUSL)/libc.a /usr/lib/x86_64-linux-gnu/libjansson.a $(LIBGCC)
+STAGE_LIBS := $(MUSL)/libc.a /usr/lib/x86_64-linux-gnu/libjansson.a /usr/lib/x86_64-linux-gnu/libcrypto.a $(LIBGCC)
 STAGE_LDFLAGS := -nostdlib -static --gc-sections -z max-page-size=4096 -z noexecstack --no-warn-rwx-segments --build-id=none \
 	--hash-style=gnu --no-eh-frame-hdr
 $(B)/include/stage/syscall_names.h: /usr/include/x86_64-linux-musl/bits/syscall.h
@@ -22,8 +22,6 @@ $(B)/include/stage/syscall_names.h: /usr/include/x86_64-linux-musl/bits/syscall.
 		END { for (i = 0; i <= most; i++) printf "\"%s\\0\"\n", n[i] }' $< >$@
 $(B)/stage/stage/runtime/syscall_names.o: $(B)/include/stage/syscall_names.h
 STAGE_CFLAGS_stage/runtime/kchain.c := -Isdk/include
-# Every byte that is used goes through it: quick before small.
-STAGE_CFLAGS_chain/lib/sha256.c := -O2 -fno-tree-pre -fno-gcse -fno-align-functions -fno-align-loops -fno-align-jumps -fno-align-labels
 
 $(B)/stage/libstage.a: $(call stage_objects,$(STAGE_LIB_SRC)) $(WITH)/link-stage
 	$(call say,AR,$@)

@@ -1,68 +1,56 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* SHA-256 is libcrypto's on the host, and our own (sha256.c) in a kernel. */
+/* SHA-256 by libcrypto's SHA256_* functions. They are marked deprecated in favour of EVP, but EVP drags in tables,
+ * locks and a file system: 27 KiB against several MiB in the ring-0 stage, which has room for the former only. */
 #include "chain/digest.h"
 
 #include <assert.h>
 #include <string.h>
 
 #ifdef KCHAIN_STAGE
-#include "sha256.h"
-typedef struct sha256 context;
-static void begin(context *ctx)
+/* The stage is compiled without the host's headers; libcrypto.a is the same. The context is opaque here, and the host
+ * build asserts its size. */
+int SHA256_Init(void *ctx);
+int SHA256_Update(void *ctx, const void *bytes, size_t count);
+int SHA256_Final(unsigned char *out, void *ctx);
+#define CONTEXT(ctx) ((void *)(ctx)->state)
+
+/* libcrypto's own set-up parses an environment variable; this is the rest of it. */
+extern uint32_t OPENSSL_ia32cap_P[4] __attribute__((visibility("hidden")));
+uint64_t OPENSSL_ia32_cpuid(uint32_t capabilities[4]);
+void OPENSSL_cpuid_setup(void);
+void OPENSSL_cpuid_setup(void)
 {
-	sha256_init(ctx, sha256_best_way());
-}
-static void take(context *ctx, const void *bytes, uint64_t count)
-{
-	sha256_update(ctx, bytes, count);
-}
-static void end(context *ctx, uint8_t out[CHAIN_SHA256_BYTES])
-{
-	sha256_final(ctx, out);
+	const uint64_t found = OPENSSL_ia32_cpuid(OPENSSL_ia32cap_P);
+
+	OPENSSL_ia32cap_P[0] = (uint32_t)found | 1u << 10; /* "set up" */
+	OPENSSL_ia32cap_P[1] = (uint32_t)(found >> 32);
 }
 #else
-/* libcrypto's SHA256_* functions are marked deprecated in favour of EVP, which can fail; these return 1 always (OpenSSL, sha256.c). */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/sha.h>
-typedef SHA256_CTX context;
-static void begin(context *ctx)
-{
-	(void)SHA256_Init(ctx);
-}
-static void take(context *ctx, const void *bytes, uint64_t count)
-{
-	(void)SHA256_Update(ctx, bytes, count);
-}
-static void end(context *ctx, uint8_t out[CHAIN_SHA256_BYTES])
-{
-	(void)SHA256_Final(out, ctx);
-}
+static_assert(sizeof(SHA256_CTX) == sizeof(struct chain_sha256), "room for libcrypto's context");
+static_assert(_Alignof(SHA256_CTX) <= _Alignof(struct chain_sha256), "alignment of libcrypto's context");
+#define CONTEXT(ctx) ((SHA256_CTX *)(void *)(ctx)->state)
 #endif
-static_assert(sizeof(context) <= sizeof(struct chain_sha256), "room for the context");
-static_assert(_Alignof(context) <= _Alignof(struct chain_sha256), "alignment of the context");
 
-static context *context_of(struct chain_sha256 *ctx)
-{
-	return (context *)(void *)ctx->state;
-}
-
+/* The three return 1 always (OpenSSL, sha256.c): there is nothing in them that can fail. */
 void chain_sha256_init(struct chain_sha256 *ctx)
 {
 	memset(ctx, 0, sizeof(*ctx));
-	begin(context_of(ctx));
+	(void)SHA256_Init(CONTEXT(ctx));
 }
 
 void chain_sha256_update(struct chain_sha256 *ctx, const void *bytes, uint64_t count)
 {
 	if (count > 0)
-		take(context_of(ctx), bytes, count);
+		(void)SHA256_Update(CONTEXT(ctx), bytes, (size_t)count);
 }
 
 void chain_sha256_final(struct chain_sha256 *ctx, uint8_t out[CHAIN_SHA256_BYTES])
 {
-	end(context_of(ctx), out);
+	(void)SHA256_Final(out, CONTEXT(ctx));
 }
 
 void chain_sha256_of(const void *bytes, uint64_t count, uint8_t out[CHAIN_SHA256_BYTES])

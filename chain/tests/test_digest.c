@@ -1,8 +1,7 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* SHA-256 against FIPS 180-4's examples, a kernel's against the host's, hexadecimal text, and docs/IMAGE.md against the header it describes. */
-#include "../lib/sha256.h"
+/* SHA-256 against FIPS 180-4's examples, hexadecimal text, and docs/IMAGE.md against the header it describes. */
 #include "chain/digest.h"
 #include "chain/image_format.h"
 
@@ -54,50 +53,6 @@ static void pieces_are_the_whole(void **state)
 		chain_sha256_final(&ctx, pieces);
 		assert_memory_equal(pieces, whole, sizeof(whole));
 	}
-}
-
-/* A kernel's own SHA-256, in each way that this processor can: the same as libcrypto's, for every length around the ends of blocks and
- * pairs of blocks, in one piece and in many. */
-static void own_is_the_same(enum sha256_way way)
-{
-	uint8_t bytes[640], whole[CHAIN_SHA256_BYTES], own[CHAIN_SHA256_BYTES];
-
-	for (size_t i = 0; i < sizeof(bytes); i++)
-		bytes[i] = (uint8_t)(i * i * 31 + i / 7);
-	for (size_t count = 0; count <= sizeof(bytes); count++) {
-		chain_sha256_of(bytes, count, whole);
-		for (size_t piece = 1; piece <= count + 1; piece += 1 + piece / 2) {
-			struct sha256 hash;
-
-			sha256_init(&hash, way);
-			for (size_t at = 0; at < count; at += piece)
-				sha256_update(&hash, bytes + at, count - at < piece ? count - at : piece);
-			sha256_final(&hash, own);
-			assert_memory_equal(own, whole, sizeof(whole));
-		}
-	}
-}
-
-static void plain_is_the_same(void **state)
-{
-	(void)state;
-	own_is_the_same(SHA256_PLAIN);
-}
-
-static void avx2_is_the_same(void **state)
-{
-	(void)state;
-	if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("bmi2"))
-		skip();
-	own_is_the_same(SHA256_AVX2);
-}
-
-static void sha_is_the_same(void **state)
-{
-	(void)state;
-	if (sha256_best_way() != SHA256_SHA)
-		skip();
-	own_is_the_same(SHA256_SHA);
 }
 
 static void hexadecimal(void **state)
@@ -169,9 +124,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(known_answers),
 		cmocka_unit_test(pieces_are_the_whole),
-		cmocka_unit_test(plain_is_the_same),
-		cmocka_unit_test(avx2_is_the_same),
-		cmocka_unit_test(sha_is_the_same),
 		cmocka_unit_test(hexadecimal),
 		cmocka_unit_test(document_is_true),
 	};

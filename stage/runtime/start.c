@@ -25,6 +25,8 @@ extern const uint8_t stage_tls_start[], stage_tls_bytes[], stage_tls_file_bytes[
 int main(int argc, char **argv, char **envp);
 int __libc_start_main(int (*main)(int, char **, char **), int argc, char **argv, void (*init)(void), void (*fini)(void),
 		      void (*ldso)(void));
+/* In libcrypto; there only when something of it was linked. It reads CPUID, so AVX must be on by now. */
+void OPENSSL_cpuid_setup(void) __attribute__((weak));
 
 static stage_set_up *machine_set_up;
 static const char *program_name = "kernel";

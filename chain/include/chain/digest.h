@@ -1,7 +1,7 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: SHA-256 (FIPS 180-4) and its hexadecimal text.
+/* Owns: SHA-256 (FIPS 180-4) as OpenSSL's libcrypto computes it, and its hexadecimal text.
  * Must not know: what is hashed. */
 #ifndef CHAIN_DIGEST_H
 #define CHAIN_DIGEST_H
@@ -12,7 +12,7 @@
 
 enum { CHAIN_SHA256_BYTES = 32, CHAIN_SHA256_HEX = 64 };
 
-struct chain_sha256 { _Alignas(8) unsigned char state[112]; /* whose, digest.c says, and asserts that it fits */ };
+struct chain_sha256 { _Alignas(8) unsigned char state[112]; /* an OpenSSL SHA256_CTX; digest.c asserts the size */ };
 void chain_sha256_init(struct chain_sha256 *ctx);
 void chain_sha256_update(struct chain_sha256 *ctx, const void *bytes, uint64_t count);
 void chain_sha256_final(struct chain_sha256 *ctx, uint8_t out[CHAIN_SHA256_BYTES]);
