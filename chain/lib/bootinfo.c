@@ -150,15 +150,24 @@ enum chain_status chain_bootinfo_normalise(struct chain_bootinfo *info, struct c
 	return CHAIN_OK;
 }
 
+json_t *chain_bootinfo_memory_json(const struct chain_mem_entry *mem, size_t count)
+{
+	json_t *map = json_array();
+	int bad = map ? 0 : -1;
+	for (size_t i = 0; !bad && i < count; i++)
+		bad = json_array_append_new(map, chain_json_object("xxI", "base", mem[i].range.base, "bytes", chain_range_bytes(mem[i].range),
+								   "type", (json_int_t)mem[i].type));
+	if (!bad)
+		return map;
+	json_decref(map);
+	return NULL;
+}
+
 enum chain_status chain_bootinfo_to_json(const struct chain_bootinfo *info, json_t **out, struct chain_error *err)
 {
-	json_t *mem = json_array(), *modules = json_array();
+	json_t *mem = chain_bootinfo_memory_json(info->mem, info->mem_count), *modules = json_array();
 	const struct chain_framebuffer *fb = &info->framebuffer;
 	int bad = 0;
-	for (size_t i = 0; i < info->mem_count; i++)
-		bad |= json_array_append_new(mem, chain_json_object("xxI", "base", info->mem[i].range.base,
-								    "bytes", chain_range_bytes(info->mem[i].range),
-								    "type", (json_int_t)info->mem[i].type));
 	for (size_t i = 0; i < info->module_count; i++)
 		bad |= json_array_append_new(modules, chain_json_object("xxs", "base", info->modules[i].range.base,
 									"bytes", chain_range_bytes(info->modules[i].range),

@@ -171,20 +171,6 @@ static int put_links(json_t *doc, const struct chain_handoff_input *in)
 	return bad | json_array_append_new(links, this_link(in, chain_handoff_next_link(in->parent)));
 }
 
-static json_t *memory_json(const struct chain_bootinfo *info)
-{
-	json_t *map = json_array();
-	int bad = map ? 0 : -1;
-	for (size_t i = 0; !bad && i < info->mem_count; i++)
-		bad = json_array_append_new(map, chain_json_object("xxI", "base", info->mem[i].range.base,
-								   "bytes", chain_range_bytes(info->mem[i].range),
-								   "type", (json_int_t)info->mem[i].type));
-	if (!bad)
-		return map;
-	json_decref(map);
-	return NULL;
-}
-
 static int put_platform(json_t *doc, const struct chain_handoff_input *in)
 {
 	const struct chain_bootinfo *info = in->bootinfo;
@@ -206,7 +192,7 @@ static int put_platform(json_t *doc, const struct chain_handoff_input *in)
 							     "width", (json_int_t)fb->width,
 							     "height", (json_int_t)fb->height,
 							     "bpp", (json_int_t)fb->bpp, "type", (json_int_t)fb->type));
-	bad |= json_object_set_new(platform, "memory", memory_json(info));
+	bad |= json_object_set_new(platform, "memory", chain_bootinfo_memory_json(info->mem, info->mem_count));
 	return bad | json_object_set_new(doc, "platform", platform);
 }
 

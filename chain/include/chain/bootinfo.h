@@ -78,6 +78,9 @@ enum chain_status chain_bootinfo_normalise(struct chain_bootinfo *info, struct c
 enum chain_status chain_bootinfo_to_json(const struct chain_bootinfo *info, json_t **out, struct chain_error *err) CHAIN_MUST_CHECK;
 enum chain_status chain_bootinfo_from_json(const json_t *doc, struct chain_bootinfo *out, struct chain_error *err) CHAIN_MUST_CHECK;
 
+/* A memory map as documents have it: a new array, or null. */
+json_t *chain_bootinfo_memory_json(const struct chain_mem_entry *mem, size_t count);
+
 /* QEMU's own defaults for `machine` ("pc", "q35", "microvm") with `memory_bytes` of RAM (a multiple of 1 MiB, at
  * least 2 MiB) and `cpus` processors: the memory map SeaBIOS or qboot reports. The image fields are left zero. */
 enum chain_status chain_bootinfo_qemu(const char *machine, uint64_t memory_bytes, uint32_t cpus,
