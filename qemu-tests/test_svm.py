@@ -3,8 +3,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # hang-after: 400
 """Kernels under "isolation": "svm": what they do well, what they do badly, and that none of it reaches anybody else."""
-import os
-
 import kt
 
 FILES = {"/acts": "build/kernels/acts.elf", "/hello": "build/kernels/hello.elf", "/echo": "build/kernels/echo.elf",
@@ -195,18 +193,6 @@ def too_little_memory_is_refused():
     done = kt.kchain("plan", "--json", kt.bake(kt.pipeline([isolated("k", "acts")], FILES)))
     plan = done.json()["steps"][0]["plan"]
     kt.check(plan["mode"] == "protected32" and plan["memory"][-1]["end"] == "0x400000", "the plan of its machine", plan)
-
-
-@kt.test
-def without_isolation_the_refusal_names_it():
-    path = kt.write_json(kt.scratch("pipeline.json"), kt.pipeline([{"name": "k", "call": "fs:/acts"}], FILES))
-    done = kt.kchain("bake", path, "-o", kt.scratch("image.elf"))
-    kt.check(done.exit == 3 and "multiboot1" in done.err and '"isolation": "svm"' in done.err, "bake", done)
-    kernel = os.path.abspath(FILES["/acts"])
-    step = {"name": "k", "call": "module:" + kernel, "unverified": True}
-    ended = kt.boot(kt.bake(kt.pipeline([step], FILES)), qemu=["-initrd", kernel])
-    kt.expect_error(ended, "call-not-native", "multiboot1")
-    kt.check('"isolation": "svm"' in ended.of("error")[0]["hint"], "hint", ended)
 
 
 kt.main()

@@ -71,11 +71,11 @@ SDK := $(B)/sdk
 sdk: $(SDK)/.complete
 .PHONY: sdk
 $(SDK)/.complete: $(B)/stage/libstage.a $(B)/stage-include/jansson.h stage/kernel.ld stage/include/stage/native.h sdk/include/kchain.h \
-		sdk/flags.mk sdk/example/Makefile kernels/hello.c
+		stage/include/stage/mailbox.h sdk/include/kchain_mailbox.h sdk/flags.mk sdk/example/Makefile kernels/hello.c
 	$(call say,SDK,$(SDK))
 	$(Q)rm -rf $(SDK) && mkdir -p $(SDK)/include/stage $(SDK)/lib $(SDK)/example
-	$(Q)cp sdk/include/kchain.h $(B)/stage-include/jansson.h $(B)/stage-include/jansson_config.h $(SDK)/include/
-	$(Q)cp stage/include/stage/native.h $(SDK)/include/stage/
+	$(Q)cp sdk/include/kchain.h sdk/include/kchain_mailbox.h $(B)/stage-include/jansson.h $(B)/stage-include/jansson_config.h $(SDK)/include/
+	$(Q)cp stage/include/stage/native.h stage/include/stage/mailbox.h $(SDK)/include/stage/
 	$(Q)cp $(B)/stage/libstage.a $(SDK)/lib/libkchain.a
 	$(Q)cp stage/kernel.ld sdk/flags.mk $(SDK)/ && cp sdk/example/Makefile kernels/hello.c $(SDK)/example/
 	$(Q)touch $@

@@ -71,7 +71,7 @@ static uint64_t carried_bytes(const struct chain_plan *plan)
 }
 
 /* tables | parameters and code (one page) | moves | carried bytes */
-static uint64_t area_bytes(const struct chain_plan *plan)
+uint64_t stage_commit_bytes(const struct chain_plan *plan)
 {
 	uint64_t bytes = (uint64_t)(TABLE_PAGES + 1) * PAGE + (uint64_t)plan->move_count * sizeof(struct commit_move) +
 			 carried_bytes(plan);
@@ -125,13 +125,8 @@ static void fill_moves(uint64_t moves_phys, const struct chain_plan *plan)
 	}
 }
 
-enum chain_status stage_commit_prepare(const struct chain_plan *plan, const struct chain_bootinfo *bootinfo,
-				       const struct chain_claims *in_use, struct stage_commit *out, struct chain_error *err)
+void stage_commit_lay_out(const struct chain_plan *plan, uint64_t phys, struct stage_commit *out)
 {
-	uint64_t phys;
-	enum chain_status status = chain_plan_find_trampoline(plan, bootinfo, in_use, area_bytes(plan), &phys, err);
-	if (status)
-		return status;
 	uint64_t params_phys = phys + TABLE_PAGES * PAGE;
 	uint64_t code_phys = (params_phys + sizeof(struct commit_params) + 15) & ~(uint64_t)15;
 	uint64_t moves_phys = params_phys + PAGE;
@@ -143,7 +138,16 @@ enum chain_status stage_commit_prepare(const struct chain_plan *plan, const stru
 	memcpy(stage_phys_to_virt(code_phys), stage_commit_trampoline, code_bytes());
 	fill_moves(moves_phys, plan);
 	*out = (struct stage_commit){ .root_phys = phys, .params_phys = params_phys, .code_phys = code_phys };
-	return CHAIN_OK;
+}
+
+enum chain_status stage_commit_prepare(const struct chain_plan *plan, const struct chain_bootinfo *bootinfo,
+				       const struct chain_claims *in_use, struct stage_commit *out, struct chain_error *err)
+{
+	uint64_t phys;
+	enum chain_status status = chain_plan_find_trampoline(plan, bootinfo, in_use, stage_commit_bytes(plan), &phys, err);
+	if (!status)
+		stage_commit_lay_out(plan, phys, out);
+	return status;
 }
 
 _Noreturn void stage_commit(const struct stage_commit *commit)

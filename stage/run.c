@@ -67,10 +67,10 @@ static enum chain_status call_once(struct stage_run *run, const struct chain_ste
 	struct stage_call_request request = {
 		.subject = step->source, .kernel = prepared->kernel.blob.bytes, .kernel_bytes = prepared->kernel.blob.bytes_count,
 		.handoff = prepared->handoff_text, .handoff_bytes = prepared->handoff_bytes, .args = prepared->args,
-		.guest = step->isolation ? &guest : NULL, .fs = run->fs, .window_bytes = step->memory_bytes, .timeout_us = step->timeout_us,
+		.guest = prepared->way == CHAIN_CALL_NATIVE ? NULL : &guest, .fs = run->fs, .window_bytes = prepared->memory_bytes, .timeout_us = step->timeout_us,
 	};
 	request.fs.end = request.fs.base + run->image.fs_bytes_count; /* its padding is not handed on */
-	enum chain_status status = step->isolation ? stage_call_isolated(&request, &got, err) : stage_call(&request, &got, err);
+	enum chain_status status = request.guest ? stage_call_apart(&request, &got, err) : stage_call(&request, &got, err);
 	if (status)
 		return status;
 	struct stage_verdict verdict;

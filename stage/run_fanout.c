@@ -330,8 +330,8 @@ enum chain_status stage_run_fanout(struct stage_run *run, const struct chain_ste
 			.request = { .subject = step->source, .kernel = prepared->kernel.blob.bytes,
 				     .kernel_bytes = prepared->kernel.blob.bytes_count, .args = "", .handoff = "",
 				     .fs = { run->fs.base, run->fs.base + run->image.fs_bytes_count },
-				     .window_bytes = step->memory_bytes, .timeout_us = step->timeout_us,
-				     .guest = step->isolation ? &guest : NULL, .text_bytes = chain_fanout_text_bytes(&f.texts), .recycled = true },
+				     .window_bytes = prepared->memory_bytes, .timeout_us = step->timeout_us,
+				     .guest = prepared->way == CHAIN_CALL_NATIVE ? NULL : &guest, .text_bytes = chain_fanout_text_bytes(&f.texts), .recycled = true },
 			.config = &step->fanout, .kernels = f.set.count,
 		};
 		uint64_t begun = stage_clock_us();

@@ -66,6 +66,26 @@ static enum chain_status kernel_check(const struct bake_job *job, const struct c
 	return status;
 }
 
+/* The image will lie where it is linked for: whether a called kernel wants to be there is known now. */
+static enum chain_status fixed_check(const struct chain_image *image, const struct chain_step *step,
+				     enum chain_kernel_kind kind, struct chain_error *err)
+{
+	const uint64_t base = image->header.base;
+	const struct chain_range lies = {base, base + image->header.fs_offset + image->header.fs_memory_bytes};
+	const uint8_t *bytes;
+	uint64_t count;
+	uint8_t digest[CHAIN_SHA256_BYTES];
+	struct chain_fixed fixed;
+	enum chain_status status;
+
+	if (step->kind != CHAIN_STEP_CALL || chain_step_way(step, kind) != CHAIN_CALL_FIXED)
+		return CHAIN_OK;
+	status = chain_image_file(image, step->source + 3, &bytes, &count, digest, err);
+	if (status == CHAIN_OK)
+		status = chain_fixed_place(bytes, count, chain_step_memory(step, kind), step->source, &fixed, err);
+	return status == CHAIN_OK ? chain_fixed_check_image(&fixed, lies, step->source, err) : status;
+}
+
 /* A fact that only the boot will know is no reason to refuse. */
 static bool needs_the_machine(enum chain_status status)
 {
@@ -145,6 +165,8 @@ enum chain_status bake_steps_check(struct bake_job *job, const struct chain_imag
 		status = kernel_check(job, image, step, &kind, err);
 		if (status == CHAIN_OK && kind != CHAIN_KERNEL_UNKNOWN)
 			status = chain_step_check_kind(step, kind, err);
+		if (status == CHAIN_OK)
+			status = fixed_check(image, step, kind, err);
 		if (status == CHAIN_OK && step->fallback)
 			status = kernel_check(job, image, step->fallback, &spare, err);
 		if (status == CHAIN_OK)

@@ -5,7 +5,7 @@
 
 #include "inspect.h"
 
-#include "chain/config.h"
+#include "chain/step.h"
 #include "stage/native.h"
 
 #include <stdlib.h>
@@ -239,29 +239,31 @@ static void look_at_files(struct look *look)
 	free(look->files);
 }
 
-static const char *kernel_kind(const struct chain_image *image, const char *source)
+/* *out is CHAIN_KERNEL_UNKNOWN where the name says why. */
+static const char *kernel_kind(const struct chain_image *image, const char *source, enum chain_kernel_kind *out)
 {
 	uint8_t digest[CHAIN_SHA256_BYTES];
-	enum chain_kernel_kind kind;
 	const uint8_t *bytes;
 	uint64_t count;
 
+	*out = CHAIN_KERNEL_UNKNOWN;
 	if (strncmp(source, "fs:", 3) != 0)
 		return "fetched at boot";
 	if (chain_image_file(image, source + 3, &bytes, &count, digest, NULL) != CHAIN_OK)
 		return "missing or damaged";
-	return chain_kernel_probe(bytes, count, source, &kind, NULL) == CHAIN_OK ? chain_kernel_kind_name(kind)
-										 : "not a kernel";
+	return chain_kernel_probe(bytes, count, source, out, NULL) == CHAIN_OK ? chain_kernel_kind_name(*out) : "not a kernel";
 }
 
 static json_t *step_json(struct look *look, const struct chain_step *step)
 {
 	const bool call = step->kind == CHAIN_STEP_CALL;
+	enum chain_kernel_kind kind;
+	const char *name = kernel_kind(look->image, step->source, &kind);
 	json_t *row = json_pack("{s:s, s:s, s:s, s:s}", "name", step->name, "does", call ? "call" : "boot", "source",
-				step->source, "kernel", kernel_kind(look->image, step->source));
+				step->source, "kernel", name);
 
 	if (call)
-		set_number(look, row, "window_bytes", step->memory_bytes);
+		set_number(look, row, "window_bytes", chain_step_memory(step, kind));
 	return row;
 }
 

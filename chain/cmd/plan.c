@@ -252,14 +252,15 @@ static json_t *modules_json(const struct chain_prepared *prepared)
 	return list;
 }
 
-/* Where things will lie: a boot's plan, or an isolated kernel's, whose texts may be longer where they differ from kernel to kernel; null for any other
- * call. `guest` holds what is made for it, and is the caller's to free. */
+/* Where things will lie: a boot's plan, or that of a call which is not native, whose texts may be longer where they differ from kernel to
+ * kernel; null for a native one. `guest` holds what is made for it, and is the caller's to free. */
 static enum chain_status find_plan(const struct chain_step *step, const struct chain_prepared *prepared, struct chain_guest *guest,
 				   const struct chain_plan **out, struct chain_error *err)
 {
 	*guest = (struct chain_guest){ 0 };
-	*out = step->kind == CHAIN_STEP_BOOT ? &prepared->plan : step->isolation ? &guest->plan : NULL;
-	if (!step->isolation)
+	bool guest_is = step->kind == CHAIN_STEP_CALL && prepared->way != CHAIN_CALL_NATIVE;
+	*out = step->kind == CHAIN_STEP_BOOT ? &prepared->plan : guest_is ? &guest->plan : NULL;
+	if (!guest_is)
 		return CHAIN_OK;
 	struct chain_guest_request request = chain_step_guest(step, prepared);
 	request.text_bytes = prepared->handoff_bytes + strlen(prepared->args) + 1;
@@ -318,7 +319,10 @@ static enum chain_status step_print(const struct plan_run *run, const struct cha
 		       cmd_size_text(prepared->modules[i].blob.bytes_count, size));
 	if (call)
 		printf("  %s   %s, at most %.3f s, %llu retries\n", step->isolation ? "guest " : "window",
-		       cmd_size_text(step->memory_bytes, size), (double)step->timeout_us / 1e6, (unsigned long long)step->retries);
+		       cmd_size_text(prepared->memory_bytes, size), (double)step->timeout_us / 1e6, (unsigned long long)step->retries);
+	if (call && prepared->way == CHAIN_CALL_FIXED)
+		printf("  fixed    0x%llx to 0x%llx, on a processor of its own; mailbox at 0x%llx\n", (unsigned long long)prepared->fixed.window.base,
+		       (unsigned long long)prepared->fixed.window.end, (unsigned long long)prepared->fixed.mailbox.base);
 	plan_fanout_print(fanout);
 	struct chain_guest guest;
 	const struct chain_plan *plan;
@@ -363,7 +367,7 @@ static enum chain_status one_step(struct plan_run *run, const struct chain_step 
 		status = mask_own(run, &prepared, err);
 	json_t *fanout = NULL;
 	if (!status)
-		status = plan_fanout(step, run->sources.image, &run->bootinfo, &fanout, err);
+		status = plan_fanout(step, &prepared, run->sources.image, &fanout, err);
 	if (!status)
 		status = run->options.json ? step_json(step, &prepared, fanout, into, err) : step_print(run, step, &prepared, fanout, err);
 	json_decref(fanout);

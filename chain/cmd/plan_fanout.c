@@ -9,18 +9,31 @@
 
 enum { HEAP_BYTES = 2 * 1024 * 1024 }; /* about what a stage has taken by then */
 
-enum chain_status plan_fanout(const struct chain_step *step, const struct chain_image *image, const struct chain_bootinfo *machine,
+static enum chain_status lay_out_one(const struct chain_step *step, const struct chain_prepared *prepared, const struct chain_fixed *fixed,
+				     struct chain_error *err)
+{
+	struct chain_fanout_layout layout;
+	if (!fixed)
+		return CHAIN_OK;
+	enum chain_status status = chain_fanout_lay_out(step, 1, fixed, prepared->machine, HEAP_BYTES, &layout, err);
+	if (!status)
+		chain_fanout_layout_free(&layout);
+	return status;
+}
+
+enum chain_status plan_fanout(const struct chain_step *step, const struct chain_prepared *prepared, const struct chain_image *image,
 			      json_t **out, struct chain_error *err)
 {
 	struct chain_fanout_set set;
 	struct chain_fanout_layout layout;
+	const struct chain_fixed *fixed = prepared->way == CHAIN_CALL_FIXED ? &prepared->fixed : NULL;
 	*out = NULL;
 	if (step->fanout.kind == CHAIN_FANOUT_NONE)
-		return CHAIN_OK;
+		return lay_out_one(step, prepared, fixed, err);
 	enum chain_status status = chain_fanout_expand(step, image, &set, err);
 	if (status)
 		return status;
-	status = chain_fanout_lay_out(step, set.count, machine, HEAP_BYTES, &layout, err);
+	status = chain_fanout_lay_out(step, set.count, fixed, prepared->machine, HEAP_BYTES, &layout, err);
 	if (!status) {
 		json_t *inputs = json_array();
 		for (size_t i = 0; set.inputs && i < set.count; i++)

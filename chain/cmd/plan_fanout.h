@@ -8,13 +8,12 @@
 
 #include "cmd.h"
 
-#include "chain/bootinfo.h"
-#include "chain/config.h"
 #include "chain/image.h"
+#include "chain/step.h"
 
 /* {"kernels", "required", "processors", "at_once", "window_bytes", "inputs"}; new, null for a step without a fan-out. Errors are those of
- * chain_fanout_expand and chain_fanout_lay_out. */
-enum chain_status plan_fanout(const struct chain_step *step, const struct chain_image *image, const struct chain_bootinfo *machine,
+ * chain_fanout_expand and chain_fanout_lay_out; of the latter also for a single kernel with fixed addresses. */
+enum chain_status plan_fanout(const struct chain_step *step, const struct chain_prepared *prepared, const struct chain_image *image,
 			      json_t **out, struct chain_error *err) CHAIN_MUST_CHECK;
 void plan_fanout_print(const json_t *fanout);
 

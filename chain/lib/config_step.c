@@ -267,6 +267,7 @@ static enum chain_status step_memory(const json_t *v, void *s, struct chain_json
 {
 	struct chain_step *step = s;
 	enum chain_status status = chain_json_size(v, &step->memory_bytes, p, e);
+	step->memory_said = true;
 	if (!status && (step->memory_bytes < CHAIN_CALL_MEMORY_MIN || step->memory_bytes > CHAIN_CALL_MEMORY_MAX))
 		return chain_fail(e, CHAIN_E_CONFIG_RANGE, p->at, NULL, step->memory_bytes, CHAIN_CALL_MEMORY_MIN,
 				  CHAIN_CALL_MEMORY_MAX, 0);
@@ -317,14 +318,13 @@ static enum chain_status check_kind(const json_t *value, const struct chain_step
 				    struct chain_error *err)
 {
 	static const char *const call_only[] = { "memory", "timeout", "retries", "isolation", "fanout", NULL };
-	static const char *const boot_only[] = { "fs", "modules", "handoff", NULL };
-	static const char *const isolated[] = { "fs", NULL }; /* what may not be said of it: it finds modules as a booted one does */
+	static const char *const boot_only[] = { "fs", NULL }; /* "modules" and "handoff" hang on the kernel: chain_step_check_kind */
 	bool call = step->kind == CHAIN_STEP_CALL;
-	for (const char *const *key = !call ? call_only : step->isolation ? isolated : boot_only; *key; key++) {
+	for (const char *const *key = call ? boot_only : call_only; *key; key++) {
 		if (!json_object_get(value, *key))
 			continue;
 		chain_json_push_key(path, *key);
-		return chain_fail(err, CHAIN_E_CONFIG_KIND, path->at, !call ? "call" : **key == 'f' ? "boot" : "boot or isolated call", 0, 0, 0, 0);
+		return chain_fail(err, CHAIN_E_CONFIG_KIND, path->at, call ? "boot" : "call", 0, 0, 0, 0);
 	}
 	if (!call && step->on_error == CHAIN_ON_ERROR_CONTINUE)
 		return chain_fail(err, CHAIN_E_CONFIG_KIND, path->at, "call", 0, 0, 0, 0);

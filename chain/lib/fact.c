@@ -98,8 +98,11 @@ static enum chain_certainty state_certainty(const struct chain_config *config, c
 static enum chain_certainty self_certainty(const char *rest, enum chain_fact_use use)
 {
 	static const char *const own[] = { "index", "count", "attempt", NULL };
+	static const char *const placed[] = { "window.phys", "window.bytes", "mailbox.phys", "mailbox.bytes", NULL };
 	if (!strcmp(rest, "step"))
 		return CHAIN_FACT_ALWAYS;
+	if (one_of(rest, placed)) /* a kernel's own place is known when it was opened */
+		return use == CHAIN_FACT_IN_STATE || use == CHAIN_FACT_IN_WHEN ? CHAIN_FACT_UNKNOWN : CHAIN_FACT_MAYBE;
 	if (use != CHAIN_FACT_IN_FANOUT && use != CHAIN_FACT_IN_EACH)
 		return CHAIN_FACT_UNKNOWN;
 	if (!strcmp(rest, "input") || !strncmp(rest, "input.", 6))

@@ -20,14 +20,14 @@ uint32_t chain_fanout_workers(const struct chain_config_fanout *fanout, size_t c
 	return (uint32_t)(count < workers ? count : workers);
 }
 
-static enum chain_status place(struct chain_claims *claims, const struct chain_bootinfo *machine, uint64_t bytes, const char *subject,
-			       struct chain_range *out, struct chain_error *err)
+static enum chain_status place(struct chain_claims *claims, const struct chain_bootinfo *machine, uint64_t bytes, enum chain_owner owner,
+			       const char *subject, struct chain_range *out, struct chain_error *err)
 {
 	struct chain_find want = { .bytes = bytes, .align = PAGE, .within = { LOW_END, (uint64_t)1 << 32 }, .top_down = true };
 	uint64_t base;
 	enum chain_status status = chain_claims_find(claims, NULL, machine->mem, machine->mem_count, &want, subject, &base, err);
 	*out = (struct chain_range){ base, base + bytes };
-	return status ? status : chain_claims_add(claims, *out, CHAIN_OWNER_WINDOW, 0, err);
+	return status ? status : chain_claims_add(claims, *out, owner, 0, err);
 }
 
 static enum chain_status take_what_is_there(struct chain_claims *claims, const struct chain_bootinfo *machine, uint64_t heap_bytes,
@@ -38,13 +38,24 @@ static enum chain_status take_what_is_there(struct chain_claims *claims, const s
 	for (size_t i = 0; !status && i < machine->module_count; i++)
 		if (!chain_claims_overlap(claims, machine->modules[i].range))
 			status = chain_claims_add(claims, machine->modules[i].range, CHAIN_OWNER_BOOT_MODULE, (uint32_t)i, err);
-	return status || !heap_bytes ? status : place(claims, machine, heap_bytes, "heap", &heap, err);
+	return status || !heap_bytes ? status : place(claims, machine, heap_bytes, CHAIN_OWNER_HEAP, "heap", &heap, err);
 }
 
-enum chain_status chain_fanout_lay_out(const struct chain_step *step, size_t count, const struct chain_bootinfo *machine, uint64_t heap_bytes,
+static enum chain_status lay_out_fixed(const struct chain_step *step, const struct chain_fixed *fixed, struct chain_claims *claims,
 				       struct chain_fanout_layout *out, struct chain_error *err)
 {
-	uint32_t workers = chain_fanout_workers(&step->fanout, count, machine->cpus);
+	enum chain_status status = chain_fixed_check_processors(out->processors, step->source, err);
+	out->window_bytes = chain_range_bytes(fixed->window);
+	out->windows[0] = fixed->window;
+	out->workers = 1;
+	return status ? status : chain_fixed_claim(fixed, claims, step->source, err);
+}
+
+enum chain_status chain_fanout_lay_out(const struct chain_step *step, size_t count, const struct chain_fixed *fixed,
+				       const struct chain_bootinfo *machine, uint64_t heap_bytes, struct chain_fanout_layout *out,
+				       struct chain_error *err)
+{
+	uint32_t workers = fixed ? 1 : chain_fanout_workers(&step->fanout, count, machine->cpus);
 	size_t capacity = workers + machine->module_count + 2;
 	struct chain_claim *storage = calloc(capacity, sizeof(*storage));
 	struct chain_claims claims;
@@ -59,10 +70,12 @@ enum chain_status chain_fanout_lay_out(const struct chain_step *step, size_t cou
 	chain_claims_init(&claims, storage, capacity);
 	if (!status)
 		status = take_what_is_there(&claims, machine, heap_bytes, err);
+	if (!status && fixed)
+		status = lay_out_fixed(step, fixed, &claims, out, err);
 	for (; !status && out->workers < workers; out->workers++) {
 		struct chain_error why = { 0 };
 		snprintf(subject, sizeof(subject), "%.60s, window %u of %u", step->name, out->workers + 1, workers);
-		enum chain_status full = place(&claims, machine, out->window_bytes, subject, &out->windows[out->workers], &why);
+		enum chain_status full = place(&claims, machine, out->window_bytes, CHAIN_OWNER_WINDOW, subject, &out->windows[out->workers], &why);
 		if (full && out->workers && !step->fanout.concurrency)
 			break; /* fewer at once then */
 		if (full) {

@@ -10,33 +10,37 @@
 
 enum { LOW_END = 0x9fc00, HIGH_BASE = 0x100000, PAGE = 4096, TABLE_BYTES = 2 * 1024 * 1024 }; /* where a PC's memory stops and goes on */
 
-static enum chain_status unfit(const char *subject, const char *what, uint64_t base, uint64_t end, uint64_t memory_bytes,
+static enum chain_status unfit(const char *subject, const char *what, uint64_t base, uint64_t end, struct chain_range memory,
 			       struct chain_error *err)
 {
-	return chain_fail(err, CHAIN_E_GUEST_PLAN, subject, what, base, end, memory_bytes, 0);
+	return chain_fail(err, CHAIN_E_GUEST_PLAN, subject, what, base, end, memory.base, memory.end);
 }
 
-enum chain_status chain_guest_check(const struct chain_plan *plan, uint64_t memory_bytes, const char *subject, struct chain_error *err)
+enum chain_status chain_guest_check(const struct chain_plan *plan, struct chain_range memory, const char *subject, struct chain_error *err)
 {
-	const struct chain_range memory = { 0, memory_bytes };
 	struct chain_range info = { plan->info.base, plan->info.base };
 	if (plan->mode != CHAIN_ENTRY_PROTECTED32)
-		return unfit(subject, "an entry that is not 32-bit protected mode", plan->entry, plan->entry, memory_bytes, err);
-	if (plan->entry >= memory_bytes || plan->ebx != plan->info.base)
-		return unfit(subject, "the entry point or its information", plan->entry, plan->ebx, memory_bytes, err);
+		return unfit(subject, "an entry that is not 32-bit protected mode", plan->entry, plan->entry, memory, err);
+	if (plan->entry < memory.base || plan->entry >= memory.end || plan->ebx != plan->info.base)
+		return unfit(subject, "the entry point or its information", plan->entry, plan->ebx, memory, err);
 	if (plan->made_bytes < sizeof(struct chain_mb1_info) || !chain_range_contains(memory, info) ||
-	    plan->made_bytes > memory_bytes - info.base)
-		return unfit(subject, "the information structure", plan->info.base, plan->info.end, memory_bytes, err);
+	    plan->made_bytes > memory.end - info.base)
+		return unfit(subject, "the information structure", plan->info.base, plan->info.end, memory, err);
 	if (plan->handoff.base > plan->handoff.end || !chain_range_contains(memory, plan->handoff))
-		return unfit(subject, "the handoff", plan->handoff.base, plan->handoff.end, memory_bytes, err);
+		return unfit(subject, "the handoff", plan->handoff.base, plan->handoff.end, memory, err);
 	for (size_t i = 0; i < plan->move_count; i++) {
 		const struct chain_move *move = &plan->moves[i];
 		if (move->dest.base > move->dest.end || !chain_range_contains(memory, move->dest))
-			return unfit(subject, "a move's destination", move->dest.base, move->dest.end, memory_bytes, err);
+			return unfit(subject, "a move's destination", move->dest.base, move->dest.end, memory, err);
 		if (move->kind == CHAIN_MOVE_COPY && (move->source_phys != CHAIN_PHYS_UNKNOWN || !move->bytes))
-			return unfit(subject, "a move's source", move->source_phys, move->source_phys, memory_bytes, err);
+			return unfit(subject, "a move's source", move->source_phys, move->source_phys, memory, err);
 	}
 	return CHAIN_OK;
+}
+
+static struct chain_range memory_of(const struct chain_guest *guest)
+{
+	return (struct chain_range){ guest->base, guest->base + guest->memory_bytes };
 }
 
 /* The room of the command line and the place that says where the handoff ends, both in the information structure. */
@@ -49,7 +53,7 @@ static enum chain_status find_texts(struct chain_guest *guest, uint64_t text_byt
 	guest->args = (struct chain_range){ info.cmdline, info.cmdline + text_bytes };
 	guest->handoff = plan->handoff;
 	if (!chain_range_contains(made, guest->args))
-		return unfit(subject, "the command line", guest->args.base, guest->args.end, guest->memory_bytes, err);
+		return unfit(subject, "the command line", guest->args.base, guest->args.end, memory_of(guest), err);
 	if (!chain_range_bytes(plan->handoff))
 		return CHAIN_OK;
 	for (uint64_t i = 0, at = info.mods_addr; i < info.mods_count; i++, at += sizeof(struct chain_mb1_module)) {
@@ -63,7 +67,7 @@ static enum chain_status find_texts(struct chain_guest *guest, uint64_t text_byt
 	}
 	if (guest->handoff_end_at)
 		return CHAIN_OK;
-	return unfit(subject, "the module list", info.mods_addr, info.mods_count, guest->memory_bytes, err);
+	return unfit(subject, "the module list", info.mods_addr, info.mods_count, memory_of(guest), err);
 }
 
 /* A module's bytes lie in the stage's memory, not in the guest's. */
@@ -86,8 +90,9 @@ static enum chain_status explain(const struct chain_error *why, const struct cha
 		*err = *why;
 		return why->status;
 	}
+	uint64_t bytes = request->fixed ? chain_range_bytes(request->fixed->window) : request->memory_bytes;
 	chain_error_format(why, text, sizeof(text));
-	return chain_fail(err, CHAIN_E_GUEST_MEMORY, request->subject, text, request->memory_bytes, 0, 0, 0);
+	return chain_fail(err, CHAIN_E_GUEST_MEMORY, request->subject, text, bytes, 0, 0, 0);
 }
 
 static uint64_t whole_pages(uint64_t memory_bytes) { return chain_align_down(memory_bytes, PAGE); }
@@ -107,14 +112,33 @@ struct chain_bootinfo chain_guest_machine(uint64_t memory_bytes, struct chain_me
 	return (struct chain_bootinfo){ .loader = empty, .cmdline = empty, .mem = mem, .mem_count = CHAIN_GUEST_MEM_ENTRIES, .cpus = 1 };
 }
 
+/* The machine as the kernel is told of it. `isolated`: room for the map of one of its own; else `*out_map` is the caller's to free. */
+static enum chain_status show_machine(const struct chain_guest_request *request, struct chain_mem_entry isolated[CHAIN_GUEST_MEM_ENTRIES],
+				      struct chain_bootinfo *out, struct chain_mem_entry **out_map, struct chain_error *err)
+{
+	*out = chain_guest_machine(request->memory_bytes, isolated);
+	*out_map = NULL;
+	if (!request->fixed)
+		return CHAIN_OK;
+	enum chain_status status = chain_fixed_map(request->fixed, request->machine, out_map, &out->mem_count, err);
+	out->mem = *out_map;
+	out->framebuffer = request->machine->framebuffer;
+	return status;
+}
+
 /* Planned once with texts of the largest size: those of each kernel are put in their place later. */
 static enum chain_status make_plan(const struct chain_guest_request *request, struct chain_guest *out, struct chain_error *err)
 {
-	struct chain_mem_entry mem[CHAIN_GUEST_MEM_ENTRIES];
-	const struct chain_bootinfo machine = chain_guest_machine(request->memory_bytes, mem);
+	struct chain_mem_entry mem[CHAIN_GUEST_MEM_ENTRIES], *map;
+	struct chain_bootinfo machine;
+	enum chain_status status = show_machine(request, mem, &machine, &map, err);
+	if (status)
+		return status;
 	struct chain_plan_module *modules = borrow_modules(request);
-	if (!modules)
+	if (!modules) {
+		free(map);
 		return chain_fail(err, CHAIN_E_NO_MEMORY, request->subject, NULL, request->module_count * sizeof(*modules), 0, 0, 0);
+	}
 	const struct chain_plan_request plan = {
 		.subject = request->subject, .kernel = { request->kernel, request->kernel_bytes, CHAIN_PHYS_UNKNOWN },
 		.args = out->filler, .loader_name = "kchain",
@@ -123,15 +147,20 @@ static enum chain_status make_plan(const struct chain_guest_request *request, st
 		.handoff_string = request->handoff_string, .handoff_at = request->handoff_at, .bootinfo = &machine,
 	};
 	struct chain_error why = { 0 };
-	enum chain_status status = chain_plan_build(&plan, &out->plan, &why);
+	status = chain_plan_build(&plan, &out->plan, &why);
 	free(modules);
+	free(map);
 	return status ? explain(&why, request, err) : CHAIN_OK;
 }
 
-enum chain_status chain_guest_make(const struct chain_guest_request *request, struct chain_guest *out, struct chain_error *err)
+/* Its memory, empty so far. */
+static enum chain_status begin(const struct chain_guest_request *request, struct chain_guest *out, struct chain_error *err)
 {
+	const struct chain_fixed *fixed = request->fixed;
 	*out = (struct chain_guest){ .memory_bytes = whole_pages(request->memory_bytes) };
-	if (request->memory_bytes < CHAIN_GUEST_MEMORY_MIN)
+	if (fixed)
+		*out = (struct chain_guest){ .base = fixed->window.base, .memory_bytes = fixed->mailbox.base - fixed->window.base };
+	if (!fixed && request->memory_bytes < CHAIN_GUEST_MEMORY_MIN)
 		return chain_fail(err, CHAIN_E_GUEST_MEMORY, request->subject, "a PC's memory goes on at 1 MiB, where kernels lie",
 				  request->memory_bytes, 0, 0, 0);
 	out->filler = malloc(request->text_bytes);
@@ -139,9 +168,17 @@ enum chain_status chain_guest_make(const struct chain_guest_request *request, st
 		return chain_fail(err, CHAIN_E_NO_MEMORY, request->subject, NULL, request->text_bytes, 0, 0, 0);
 	memset(out->filler, ' ', request->text_bytes - 1);
 	out->filler[request->text_bytes - 1] = '\0';
-	enum chain_status status = make_plan(request, out, err);
+	return CHAIN_OK;
+}
+
+enum chain_status chain_guest_make(const struct chain_guest_request *request, struct chain_guest *out, struct chain_error *err)
+{
+	enum chain_status status = begin(request, out, err);
+	if (status)
+		return status;
+	status = make_plan(request, out, err);
 	if (!status)
-		status = chain_guest_check(&out->plan, out->memory_bytes, request->subject, err);
+		status = chain_guest_check(&out->plan, memory_of(out), request->subject, err);
 	if (!status)
 		status = find_texts(out, request->text_bytes, request->subject, err);
 	if (status)
@@ -172,10 +209,11 @@ void chain_guest_part(const struct chain_guest *guest, uint64_t base, uint64_t b
 	}
 }
 
-static void put(uint8_t *memory, struct chain_range room, const char *text, uint64_t bytes)
+/* `at`: the room's first byte. */
+static void put(uint8_t *at, struct chain_range room, const char *text, uint64_t bytes)
 {
-	memcpy(memory + room.base, text, bytes);
-	memset(memory + room.base + bytes, 0, chain_range_bytes(room) - bytes);
+	memcpy(at, text, bytes);
+	memset(at + bytes, 0, chain_range_bytes(room) - bytes);
 }
 
 bool chain_guest_texts(const struct chain_guest *guest, uint8_t *memory, const char *handoff, uint64_t handoff_bytes, const char *args)
@@ -184,12 +222,12 @@ bool chain_guest_texts(const struct chain_guest *guest, uint8_t *memory, const c
 	uint32_t end = (uint32_t)(guest->handoff.base + handoff_bytes);
 	if (args_bytes >= chain_range_bytes(guest->args))
 		return false;
-	put(memory, guest->args, args, args_bytes);
+	put(memory + (guest->args.base - guest->base), guest->args, args, args_bytes);
 	if (!guest->handoff_end_at)
 		return true;
 	if (handoff_bytes > chain_range_bytes(guest->handoff))
 		return false;
-	put(memory, guest->handoff, handoff, handoff_bytes);
-	memcpy(memory + guest->handoff_end_at, &end, sizeof(end));
+	put(memory + (guest->handoff.base - guest->base), guest->handoff, handoff, handoff_bytes);
+	memcpy(memory + (guest->handoff_end_at - guest->base), &end, sizeof(end));
 	return true;
 }

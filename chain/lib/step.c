@@ -12,11 +12,30 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum chain_call_way chain_step_way(const struct chain_step *step, enum chain_kernel_kind kind)
+{
+	return step->isolation ? CHAIN_CALL_SVM : kind == CHAIN_KERNEL_MULTIBOOT1 ? CHAIN_CALL_FIXED : CHAIN_CALL_NATIVE;
+}
+
+uint64_t chain_step_memory(const struct chain_step *step, enum chain_kernel_kind kind)
+{
+	bool fixed = chain_step_way(step, kind) == CHAIN_CALL_FIXED;
+	return fixed && !step->memory_said ? CHAIN_FIXED_MEMORY_DEFAULT : step->memory_bytes;
+}
+
 enum chain_status chain_step_check_kind(const struct chain_step *step, enum chain_kernel_kind kind, struct chain_error *err)
 {
-	if (step->kind == CHAIN_STEP_BOOT || step->isolation || kind == CHAIN_KERNEL_NATIVE)
+	uint64_t at_once = step->fanout.concurrency;
+	bool handoff = step->handoff_at != CHAIN_CONFIG_HANDOFF_LAST || strcmp(step->handoff_string, CHAIN_HANDOFF_STRING);
+	if (step->kind == CHAIN_STEP_BOOT || step->isolation)
 		return CHAIN_OK;
-	return chain_fail(err, CHAIN_E_CALL_NOT_NATIVE, step->source, chain_kernel_kind_name(kind), 0, 0, 0, 0);
+	if (kind == CHAIN_KERNEL_MULTIBOOT1)
+		return at_once < 2 ? CHAIN_OK : chain_fail(err, CHAIN_E_FIXED_CONCURRENCY, step->source, NULL, at_once, 0, 0, 0);
+	if (kind != CHAIN_KERNEL_NATIVE)
+		return chain_fail(err, CHAIN_E_CALL_NOT_NATIVE, step->source, chain_kernel_kind_name(kind), 0, 0, 0, 0);
+	if (step->module_count || handoff)
+		return chain_fail(err, CHAIN_E_CALL_MODULES, step->source, handoff ? "handoff" : "modules", 0, 0, 0, 0);
+	return CHAIN_OK;
 }
 
 /* It has no file to be digested: its id vouches for it. */
@@ -91,6 +110,22 @@ static enum chain_status make_handoff(const struct chain_link *link, const struc
 	return status;
 }
 
+/* Where a kernel with fixed addresses lies, which its handoff says. */
+static enum chain_status place_call(const struct chain_link *link, const struct chain_step *step, struct chain_prepared *out,
+				    struct chain_error *err)
+{
+	const struct chain_blob *blob = &out->kernel.blob;
+	out->way = chain_step_way(step, out->kind);
+	out->memory_bytes = chain_step_memory(step, out->kind);
+	out->machine = link->sources->bootinfo;
+	if (out->way != CHAIN_CALL_FIXED)
+		return CHAIN_OK;
+	enum chain_status status = chain_fixed_place(blob->bytes, blob->bytes_count, out->memory_bytes, step->source, &out->fixed, err);
+	if (!status)
+		status = chain_fixed_check(&out->fixed, out->machine, step->source, err);
+	return status ? status : chain_fixed_hand_over(&out->fixed, out->machine, out->handoff, err);
+}
+
 static enum chain_status finish_handoff(struct chain_prepared *out, struct chain_error *err)
 {
 	enum chain_status status = chain_handoff_set_kernel(out->handoff, out->kernel.sha256, err);
@@ -131,7 +166,8 @@ struct chain_guest_request chain_step_guest(const struct chain_step *step, const
 	return (struct chain_guest_request){
 		.subject = step->source, .kernel = prepared->kernel.blob.bytes, .kernel_bytes = prepared->kernel.blob.bytes_count,
 		.modules = prepared->modules, .module_count = prepared->module_count, .handoff_at = handoff_at(step),
-		.handoff_string = step->handoff_string, .memory_bytes = step->memory_bytes,
+		.handoff_string = step->handoff_string, .memory_bytes = prepared->memory_bytes,
+		.fixed = prepared->way == CHAIN_CALL_FIXED ? &prepared->fixed : NULL, .machine = prepared->machine,
 	};
 }
 
@@ -174,6 +210,8 @@ enum chain_status chain_step_prepare(const struct chain_link *link, const struct
 		return CHAIN_OK;
 	if (!status)
 		status = open_kernel(link, step, out, err);
+	if (!status && step->kind == CHAIN_STEP_CALL)
+		status = place_call(link, step, out, err);
 	if (!status)
 		status = finish_handoff(out, err);
 	if (!status)

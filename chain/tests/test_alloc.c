@@ -23,7 +23,8 @@ static const char pipeline[] =
 	"\"net\":{\"lan\":{\"dhcp\":true,\"hostname\":\"h\"}},\"block\":{\"data\":{\"match\":{\"serial\":\"S\"},\"need\":\"optional\"}},\"steps\":["
 	"{\"name\":\"each\",\"call\":\"fs:/k\",\"isolation\":\"svm\",\"args\":\"{{self.index}} {{self.input}}\",\"fanout\":{\"each\":\"fs:/m*\"}},"
 	"{\"name\":\"go\",\"when\":{\"state.n\":2,\"results.each.status\":\"ok\"},\"boot\":\"fs:/k\",\"args\":\"a={{net.lan.address}} {{state.n}}\",\"fs\":\"keep\","
-	"\"modules\":[{\"from\":\"fs:/m1\",\"string\":\"m {{results.each.status|none}}\"},{\"from\":\"fs:/m2\"}]}]}";
+	"\"modules\":[{\"from\":\"fs:/m1\",\"string\":\"m {{results.each.status|none}}\"},{\"from\":\"fs:/m2\"}]},"
+	"{\"name\":\"fixed\",\"call\":\"fs:/k\",\"memory\":\"1M\",\"args\":\"{{self.mailbox.phys|0}}\"}]}";
 
 static struct {
 	uint8_t stage[STAGE_FILE_BYTES], boot_id[CHAIN_BOOT_ID_BYTES];
@@ -391,18 +392,22 @@ static enum chain_status act_fanout(void *ctx, uint64_t *out_sum, struct chain_e
 	return status;
 }
 
+/* `ctx`: a step that was prepared, whose kernel has fixed addresses; null: an isolated kernel. */
 static enum chain_status act_guest(void *ctx, uint64_t *out_sum, struct chain_error *err)
 {
+	const struct chain_prepared *prepared = ctx;
 	static uint8_t part[4096];
 	struct chain_guest guest;
 	struct chain_guest_request request = { .subject = "k", .kernel = (const uint8_t *)kernel_bytes, .kernel_bytes = sizeof(kernel_bytes),
-					       .handoff_string = "kchain-handoff", .memory_bytes = 4 << 20, .text_bytes = 500 };
-	(void)ctx;
+					       .handoff_string = "kchain-handoff", .memory_bytes = 4 << 20 };
+	if (prepared)
+		request = chain_step_guest(&all.config.steps[2], prepared);
+	request.text_bytes = 500;
 	enum chain_status status = chain_guest_make(&request, &guest, err);
 	if (status)
 		return status;
 	for (uint64_t at = 0; at < guest.memory_bytes; at += sizeof(part)) {
-		chain_guest_part(&guest, at, sizeof(part), part);
+		chain_guest_part(&guest, guest.base + at, sizeof(part), part);
 		*out_sum = alloc_sum(*out_sum, part, sizeof(part));
 	}
 	chain_guest_free(&guest);
@@ -481,6 +486,12 @@ static void steps(void **state)
 	chain_prepared_free(&prepared);
 	sweep("fan-out", act_fanout, NULL, 10);
 	sweep("isolated kernel", act_guest, NULL, 5);
+	all.info.image = (struct chain_range){ 0x800000, 0xb00000 }; /* out of its way */
+	sweep("a step that calls at fixed addresses", act_step, &all.config.steps[2], 50);
+	assert_int_equal(chain_step_prepare(&all.link, &all.config.steps[2], &prepared, NULL), CHAIN_OK);
+	assert_int_equal(prepared.way, CHAIN_CALL_FIXED);
+	sweep("kernel at fixed addresses", act_guest, &prepared, 5);
+	chain_prepared_free(&prepared);
 }
 
 int main(void)

@@ -257,7 +257,7 @@ static enum chain_status lay_out(const char *fanout, size_t count, uint64_t mib,
 					  .module_count = 1 };
 	open_case(&c, fanout, "");
 	c.config.steps[0].memory_bytes = 4 << 20;
-	enum chain_status status = chain_fanout_lay_out(&c.config.steps[0], count, &machine, 1 << 20, &layout, err);
+	enum chain_status status = chain_fanout_lay_out(&c.config.steps[0], count, NULL, &machine, 1 << 20, &layout, err);
 	*workers = layout.workers;
 	for (uint32_t i = 0; i < layout.workers; i++) {
 		assert_int_equal(chain_range_bytes(layout.windows[i]), 4 << 20);

@@ -272,7 +272,7 @@ static void hostile_plans_stay_inside(void **state)
 				moves[i].bytes = long_source; /* only destinations are the point here */
 		for (uint64_t i = rnd(3) + 1; i; i--)
 			spoil(&spoilt.plan);
-		enum chain_status status = chain_guest_check(&spoilt.plan, MEMORY, "k", &err);
+		enum chain_status status = chain_guest_check(&spoilt.plan, (struct chain_range){ 0, MEMORY }, "k", &err);
 		refused += status == CHAIN_E_GUEST_PLAN;
 		accepted += status == CHAIN_OK;
 		if (!status && round % 16 == 0)
@@ -282,13 +282,13 @@ static void hostile_plans_stay_inside(void **state)
 	assert_true(refused > 1000 && accepted > 200);
 	spoilt.plan = guest.plan;
 	spoilt.plan.mode = CHAIN_ENTRY_LONG64;
-	assert_int_equal(chain_guest_check(&spoilt.plan, MEMORY, "k", NULL), CHAIN_E_GUEST_PLAN);
+	assert_int_equal(chain_guest_check(&spoilt.plan, (struct chain_range){ 0, MEMORY }, "k", NULL), CHAIN_E_GUEST_PLAN);
 	spoilt.plan = guest.plan;
 	spoilt.plan.ebx++;
-	assert_int_equal(chain_guest_check(&spoilt.plan, MEMORY, "k", NULL), CHAIN_E_GUEST_PLAN);
+	assert_int_equal(chain_guest_check(&spoilt.plan, (struct chain_range){ 0, MEMORY }, "k", NULL), CHAIN_E_GUEST_PLAN);
 	spoilt.plan = guest.plan;
 	spoilt.plan.made_bytes = 8;
-	assert_int_equal(chain_guest_check(&spoilt.plan, MEMORY, "k", NULL), CHAIN_E_GUEST_PLAN);
+	assert_int_equal(chain_guest_check(&spoilt.plan, (struct chain_range){ 0, MEMORY }, "k", NULL), CHAIN_E_GUEST_PLAN);
 	free(moves);
 	free(long_source);
 	free(memory);

@@ -1,21 +1,28 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* A kernel that knows nothing of kchain but what docs/RECORDS.md says: plain Multiboot 1, 32-bit, fixed at 1 MiB, without anybody's
- * runtime. Its first argument names what it does, well or badly; see the table at the end. */
+/* A kernel that knows nothing of kchain but how a result is left: plain Multiboot 1, 32-bit, fixed at 1 MiB (or 32), without anybody's runtime. Where
+ * its handoff names a mailbox it leaves the result there, else as a record (docs/RECORDS.md). Its first argument names what it does, well
+ * or badly; see the table at the end. */
+
+#include "kchain_mailbox.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
-enum { HEADER_MAGIC = 0x1badb002, SERIAL = 0x3f8, DEBUG = 0xe9, DEBUG_EXIT = 0xf4, OUTSIDE = 0x30000000 };
+enum { HEADER_MAGIC = 0x1badb002, SERIAL = 0x3f8, DEBUG = 0xe9, DEBUG_EXIT = 0xf4, OUTSIDE = 0x30000000,
+       RESULT = 0 /* instead of a port: part of the result */ };
 
 struct module { uint32_t start, end, string, reserved; };
-struct info { uint32_t flags, mem_lower, mem_upper, boot_device, cmdline, mods_count; const struct module *mods; };
+struct info { uint32_t flags, mem_lower, mem_upper, boot_device, cmdline, mods_count; const struct module *mods;
+	      uint32_t symbols[4], mmap_bytes, mmap; };
 
 __attribute__((section(".header"), used)) static const uint32_t header[] = { HEADER_MAGIC, 0, 0u - HEADER_MAGIC };
 
 uint8_t stack[16384];
 static const struct info *info;
+static struct kchain_mailbox *mailbox;
+static uint32_t result_status, result_bytes;
 static uint32_t touched; /* in .bss: zero at the start, each time */
 
 __asm__(".globl start\nstart:\tmov $stack + 16384, %esp\n\tcld\n\tpush %ebx\n\tpush %eax\n\tcall begin");
@@ -32,6 +39,13 @@ static uint8_t in8(uint16_t port)
 
 static void put(uint16_t port, char c)
 {
+	if (port == RESULT && mailbox) {
+		if (result_bytes < KCHAIN_MAILBOX_TEXT_BYTES)
+			mailbox->text[result_bytes] = c;
+		result_bytes++;
+		return;
+	}
+	port = port == RESULT ? DEBUG : port;
 	while (port == SERIAL && !(in8(SERIAL + 5) & 0x20))
 		;
 	out8(port, (uint8_t)c);
@@ -56,15 +70,34 @@ static _Noreturn void halt(void)
 		__asm__ volatile("cli\n\thlt");
 }
 
-static void leave(uint32_t status, const char *key, uint32_t value)
+static void begin_result(uint32_t status)
 {
+	result_status = status;
+	result_bytes = 0;
+	if (mailbox)
+		return;
 	say(DEBUG, "{\"event\": \"exit\", \"status\": ");
 	say_number(DEBUG, status);
-	say(DEBUG, ", \"result\": {\"");
-	say(DEBUG, key);
-	say(DEBUG, "\": ");
-	say_number(DEBUG, value);
-	say(DEBUG, "}}\n");
+	say(DEBUG, ", \"result\": ");
+}
+
+static void end_result(void)
+{
+	if (mailbox)
+		kchain_mailbox_leave(mailbox, result_status, mailbox->text, result_bytes);
+	else
+		say(DEBUG, "}\n");
+}
+
+static void leave(uint32_t status, const char *key, uint32_t value)
+{
+	begin_result(status);
+	say(RESULT, "{\"");
+	say(RESULT, key);
+	say(RESULT, "\": ");
+	say_number(RESULT, value);
+	say(RESULT, "}");
+	end_result();
 }
 
 /* --- what it can do --- */
@@ -207,6 +240,7 @@ static void record(uint32_t number)
 	say(DEBUG, "text on the debug port\n{\"event\": \"other\"}\n");
 	leave(number, "status", number);
 }
+static void leaves(uint32_t number) { leave(number, "status", number); }
 static void off(uint32_t number)
 {
 	(void)number;
@@ -219,15 +253,18 @@ static void resets(uint32_t number)
 }
 static void malformed(uint32_t number)
 {
-	(void)number;
-	say(DEBUG, "{\"event\":\"exit\",\"status\":0,\"result\":{{}}\n");
+	begin_result(number);
+	say(RESULT, "{{}");
+	end_result();
 }
 static void oversized(uint32_t number)
 {
-	say(DEBUG, "{\"event\":\"exit\",\"status\":0,\"result\":\"");
+	begin_result(0);
+	say(RESULT, "\"");
 	for (uint32_t i = 0; i < number; i++)
-		put(DEBUG, 'x');
-	say(DEBUG, "\"}\n");
+		put(RESULT, 'x');
+	say(RESULT, "\"");
+	end_result();
 }
 /* The first module as its result: the handoff, where it got one. */
 static void handoff(uint32_t number)
@@ -237,17 +274,85 @@ static void handoff(uint32_t number)
 		leave(1, "modules", 0);
 		return;
 	}
-	say(DEBUG, "{\"event\":\"exit\",\"status\":0,\"result\":{\"string\":\"");
-	say(DEBUG, (const char *)info->mods->string);
-	say(DEBUG, "\",\"handoff\":");
+	begin_result(0);
+	say(RESULT, "{\"string\":\"");
+	say(RESULT, (const char *)info->mods->string);
+	say(RESULT, "\",\"handoff\":");
 	for (const char *at = (const char *)info->mods->start; at < (const char *)info->mods->end; at++)
-		put(DEBUG, *at);
-	say(DEBUG, "}}\n");
+		put(RESULT, *at);
+	say(RESULT, "}");
+	end_result();
 }
 static void upper_memory(uint32_t number)
 {
 	(void)number;
 	leave(0, "kib", info->mem_upper);
+}
+/* What it found at its entry: where it lies, and its memory map as [base, bytes, type]. */
+static void entry(uint32_t number)
+{
+	const char *separator = "";
+	(void)number;
+	begin_result(0);
+	say(RESULT, "{\"info\":");
+	say_number(RESULT, (uint32_t)info);
+	say(RESULT, ",\"lower\":");
+	say_number(RESULT, info->mem_lower);
+	say(RESULT, ",\"upper\":");
+	say_number(RESULT, info->mem_upper);
+	say(RESULT, ",\"memory\":[");
+	for (uint32_t at = info->mmap; at < info->mmap + info->mmap_bytes; at += *(uint32_t *)at + 4, separator = ",") {
+		const uint32_t *words = (const uint32_t *)at;
+		say(RESULT, separator);
+		for (uint32_t i = 1; i < 6; i++) {
+			say(RESULT, i == 1 ? "[" : ",");
+			say_number(RESULT, words[i]);
+		}
+		say(RESULT, "]");
+	}
+	say(RESULT, "]}");
+	end_result();
+}
+/* The second time it goes well. `number`: the attempt. */
+static void flaky(uint32_t number)
+{
+	if (!number)
+		spins(number);
+	leave(0, "attempt", number);
+}
+/* As a kernel with drivers begins: interrupt controllers and timer made its own, interrupts wanted. */
+static void takes_over(uint32_t number)
+{
+	static const struct { uint16_t port; uint8_t value; } words[] = {
+		{ 0x20, 0x11 }, { 0xa0, 0x11 }, { 0x21, 0x30 }, { 0xa1, 0x38 }, { 0x21, 4 }, { 0xa1, 2 }, { 0x21, 1 }, { 0xa1, 1 }, { 0x21, 0 }, { 0xa1, 0 },
+		{ 0x43, 0x34 }, { 0x40, 0 }, { 0x40, 1 },
+	};
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		out8(words[i].port, words[i].value);
+	__asm__ volatile("sti");
+	for (uint32_t i = 0; i < 1000; i++)
+		in8(0x80);
+	__asm__ volatile("cli");
+	leave(0, "took", number);
+}
+static void mailbox_state(uint32_t number)
+{
+	mailbox->state = number;
+}
+static void mailbox_bytes(uint32_t number)
+{
+	mailbox->text_bytes = number;
+	mailbox->state = KCHAIN_MAILBOX_DONE;
+}
+static void mailbox_overrun(uint32_t number)
+{
+	for (uint32_t *at = (uint32_t *)mailbox; at < (uint32_t *)(mailbox + 1); at++)
+		*at = number;
+}
+/* `number`: where the pipeline says it is, which a kernel that reads no JSON would go by. */
+static void mailbox_argument(uint32_t number)
+{
+	leave(number == (uint32_t)mailbox ? 0 : 1, "mailbox", (uint32_t)mailbox);
 }
 static void processor(uint32_t number) /* bits of CPUID 1: APIC, x2APIC, and SVM of 0x80000001 */
 {
@@ -263,8 +368,10 @@ static const struct { const char *name; void (*act)(uint32_t number); } acts[] =
 	{ "forge", forges }, { "triple", triple }, { "wild-idt", wild_idt }, { "outside", outside }, { "past-end", past_end }, { "run-away", runs_away },
 	{ "local-apic", local_apic }, { "io-apic", io_apic }, { "in", port_in }, { "out", port_out }, { "rdmsr", reads_msr },
 	{ "wrmsr", writes_msr }, { "vmrun", vmrun }, { "vmmcall", vmmcall }, { "strings", strings }, { "screen", screen },
-	{ "status", status }, { "record", record }, { "off", off }, { "reset", resets }, { "malformed", malformed },
+	{ "status", status }, { "record", record }, { "leave", leaves }, { "off", off }, { "reset", resets }, { "malformed", malformed },
 	{ "oversized", oversized }, { "handoff", handoff }, { "upper-memory", upper_memory }, { "processor", processor },
+	{ "entry", entry }, { "flaky", flaky }, { "take-over", takes_over }, { "mailbox-state", mailbox_state }, { "mailbox-bytes", mailbox_bytes },
+	{ "mailbox-overrun", mailbox_overrun }, { "mailbox-argument", mailbox_argument },
 };
 
 static const char *word(const char *at, const char *wanted)
@@ -274,19 +381,27 @@ static const char *word(const char *at, const char *wanted)
 	return !*wanted && (!*at || *at == ' ') ? at : NULL;
 }
 
+static uint32_t read_number(const char *at)
+{
+	uint32_t number = 0, base = at[0] == '0' && at[1] == 'x' ? 16 : 10;
+	for (at += base == 16 ? 2 : 0; (*at >= '0' && *at <= '9') || (base == 16 && *at >= 'a' && *at <= 'f'); at++)
+		number = number * base + (uint32_t)(*at <= '9' ? *at - '0' : *at - 'a' + 10);
+	return number;
+}
+
 _Noreturn void begin(uint32_t magic, const struct info *given);
 _Noreturn void begin(uint32_t magic, const struct info *given)
 {
 	const char *args = (const char *)given->cmdline, *rest;
 	info = given;
+	mailbox = magic == 0x2badb002 ? kchain_mailbox_find((uint32_t)given) : NULL;
 	for (size_t i = 0; magic == 0x2badb002 && i < sizeof(acts) / sizeof(acts[0]); i++) {
 		uint32_t number = 0;
 		if (!(rest = word(args, acts[i].name)))
 			continue;
 		while (*rest == ' ')
 			rest++;
-		for (; *rest >= '0' && *rest <= '9'; rest++)
-			number = number * 10 + (uint32_t)(*rest - '0');
+		number = read_number(rest);
 		acts[i].act(number);
 		halt();
 	}

@@ -9,6 +9,8 @@ enum {
 	MSR_APIC_BASE = 0x1b, BASE_X2 = 1 << 10, BASE_ENABLED = 1 << 11,
 	MSR_X2 = 0x800, /* register at offset N is MSR 0x800 + N / 16 (SDM 11.12.1.2) */
 	ID = 0x20, EOI = 0xb0, SPURIOUS = 0xf0, COMMAND_LOW = 0x300, COMMAND_HIGH = 0x310,
+	TIMER = 0x320, LINE0 = 0x350, TIMER_COUNT = 0x380, TIMER_DIVIDE = 0x3e0, /* SDM 11.5.1, 11.5.4 */
+	MASKED = 1 << 16, PERIODIC = 1 << 17, DIVIDE_BY_1 = 0xb, TICK_COUNT = 1000 * 1000,
 	SOFTWARE_ENABLED = 1 << 8, PENDING = 1 << 12,
 	POLLS_MAX = 1000 * 1000,
 };
@@ -48,6 +50,22 @@ bool stage_apic_open(struct stage_apic *apic, const struct stage_apic_env *env, 
 	apic->x2 = base & BASE_X2;
 	write(apic, SPURIOUS, SOFTWARE_ENABLED | STAGE_APIC_SPURIOUS);
 	return true;
+}
+
+void stage_apic_close(const struct stage_apic *apic) { write(apic, SPURIOUS, STAGE_APIC_SPURIOUS); }
+
+void stage_apic_tick(struct stage_apic *apic, uint8_t vector)
+{
+	if (!vector) {
+		write(apic, TIMER, MASKED);
+		write(apic, LINE0, apic->line0);
+		return;
+	}
+	apic->line0 = read(apic, LINE0);
+	write(apic, LINE0, apic->line0 | MASKED);
+	write(apic, TIMER_DIVIDE, DIVIDE_BY_1);
+	write(apic, TIMER, PERIODIC | vector);
+	write(apic, TIMER_COUNT, TICK_COUNT);
 }
 
 uint32_t stage_apic_id(const struct stage_apic *apic)

@@ -213,6 +213,15 @@ static void find_wake(void)
 		wake = WAKE_PIT;
 }
 
+void stage_idle_anew(void)
+{
+	stage_outb(PIC1 + 1, 0xff);
+	stage_outb(PIC2 + 1, 0xff);
+	stage_outb(PIT_CONTROL, PIT0_ONE_SHOT);
+	timer_came = false;
+	wake = WAKE_UNKNOWN;
+}
+
 void stage_idle(void)
 {
 	if (wake == WAKE_UNKNOWN)

@@ -16,7 +16,7 @@ enum {
 	CPUS_MAX = 1024,
 	STACK_BYTES = 8192, IDLE_IST_BYTES = 4096,
 	AREA_BYTES = STACK_BYTES + STAGE_IST_COUNT * IDLE_IST_BYTES + STAGE_PAGE, /* stacks and its root table */
-	WAKE_VECTOR = 0xf1,
+	WAKE_VECTOR = 0xf1, TICK_VECTOR = 0xf2, FIRST_VECTOR = 32,
 	START_US = 1000000, SETTLE_US = 10000, /* INIT needs 10 ms on real processors (SDM volume 3A 8.4.4.1) */
 	CPUID_X2APIC = 1 << 21, CPUID_HYPERVISOR = 1u << 31,
 	MSR_EFER = 0xc0000080,
@@ -66,6 +66,16 @@ static void enable_apic(void)
 {
 	struct stage_apic own;
 	stage_apic_open(&own, &apic.env, apic.x2, apic.x2);
+}
+
+/* What was sent to it already is taken first, or it would come when the next owner lets interrupts in. */
+void stage_processor_hush(void)
+{
+	struct stage_apic own = apic;
+	stage_interrupts_on();
+	stage_pause();
+	stage_interrupts_off();
+	stage_apic_close(&own);
 }
 
 static _Noreturn void park(struct processor *p)
@@ -275,6 +285,13 @@ void stage_processors_stop(void)
 		stage_apic_send(&apic, processor(i + 1)->apic_id, STAGE_APIC_INIT);
 	other_count = 0;
 	started = false;
+}
+
+void stage_processors_watch(bool on)
+{
+	for (unsigned v = FIRST_VECTOR; on && v < STAGE_APIC_SPURIOUS; v++)
+		stage_cpu_keep_quiet((uint8_t)v, on_wake);
+	stage_apic_tick(&apic, on ? TICK_VECTOR : 0);
 }
 
 void stage_processor_give(uint32_t index, stage_processor_work *work, void *arg)

@@ -18,6 +18,7 @@ static stage_trap_handler *handlers[256] STAGE_BOOT_ONLY;
 static stage_fault_hook *fault_hook;
 
 void stage_cpu_set_handler(uint8_t vector, stage_trap_handler *handler) { handlers[vector] = handler; }
+void stage_cpu_keep_quiet(uint8_t vector, stage_trap_handler *handler) { handlers[vector] = handlers[vector] ? handlers[vector] : handler; }
 void stage_cpu_set_fault_hook(stage_fault_hook *hook) { fault_hook = hook; }
 
 const char *stage_vector_name(uint64_t vector)

@@ -214,8 +214,10 @@ static void settle(struct worker *w)
 	for (uint32_t s = w->collected; s != w->fill; s++) {
 		struct worker_entry *e = entry(w, s);
 		if (state_of(e) == ENTRY_RUNNING && !ended && atomic_load(&e->started)) {
-			e->turn.result = (struct stage_call_result){ .outcome = STAGE_CALL_TIMED_OUT };
-			e->turn.end_ticks = stage_rdtsc();
+			w->run.result = (struct stage_call_result){ .outcome = STAGE_CALL_TIMED_OUT };
+			if (w->way->conclude)
+				w->way->conclude(w);
+			worker_keep(w, e);
 			e->turn.processor = w->processor;
 			e->turn.window_phys = w->window.base;
 			atomic_store(&e->state, ENTRY_DONE);
@@ -249,6 +251,13 @@ static bool is_overdue(const struct fanout *f, struct worker *w)
 	return false;
 }
 
+/* A kernel that can't give its processor back says only that it is done. */
+static bool has_ended(const struct fanout *f, struct worker *w)
+{
+	const struct worker_entry *e = entry(w, w->collected);
+	return f->way->has_ended && w->collected != w->fill && state_of(e) == ENTRY_RUNNING && atomic_load(&e->started) && f->way->has_ended(w);
+}
+
 static uint32_t running(const struct fanout *f)
 {
 	uint32_t count = 0;
@@ -274,9 +283,11 @@ static void wait(struct fanout *f)
 	for (uint32_t i = 0; i < f->count && !news; i++) {
 		struct worker *w = f->workers[i];
 		news = atomic_load(&w->text_written) != w->text_read ||
-		       (w->collected != w->fill && state_of(entry(w, w->collected)) == ENTRY_DONE);
+		       (w->collected != w->fill && state_of(entry(w, w->collected)) == ENTRY_DONE) || has_ended(f, w);
 	}
-	if (!news)
+	if (!news && f->way->has_ended)
+		stage_wait_for_interrupt(); /* of stage_processors_watch */
+	else if (!news)
 		stage_idle();
 	atomic_store(&f->boot_waits, false);
 }
@@ -298,7 +309,7 @@ static enum chain_status run_on_others(struct fanout *f, struct chain_error *err
 		bool news = feed_all(f);
 		for (uint32_t i = 0; i < f->count; i++) {
 			news = collect(f, f->workers[i]) || news;
-			if (!f->workers[i]->lost && is_overdue(f, f->workers[i])) {
+			if (!f->workers[i]->lost && (has_ended(f, f->workers[i]) || is_overdue(f, f->workers[i]))) {
 				take_back(f->workers[i]);
 				news = true;
 			}
@@ -312,6 +323,17 @@ static enum chain_status run_on_others(struct fanout *f, struct chain_error *err
 			return chain_fail(err, CHAIN_E_FANOUT_LOST, f->order->request.subject, NULL, f->count, 0, 0, 0);
 		wait(f);
 	}
+}
+
+/* The kernel may have changed what interrupts come from: until it is over, only the boot processor's own timer wakes it. */
+static enum chain_status run_watched(struct fanout *f, struct chain_error *err)
+{
+	stage_idle_anew(); /* what the firmware's timer asks for would be pending for ever */
+	stage_processors_watch(true);
+	enum chain_status status = run_on_others(f, err);
+	stage_idle_anew();
+	stage_processors_watch(false);
+	return status;
 }
 
 /* The time is watched by the ticker's interrupts here. */
@@ -331,12 +353,18 @@ static void run_here(struct fanout *f)
 enum chain_status stage_fanout_run(const struct stage_fanout *order, const struct stage_fanout_client *client,
 				   struct stage_fanout_machine *out, struct chain_error *err)
 {
-	struct fanout f = { .order = order, .client = client, .request = order->request, .way = order->request.guest ? &worker_svm : &worker_native };
+	const struct chain_guest_request *guest = order->request.guest;
+	struct fanout f = { .order = order, .client = client, .request = order->request,
+			    .way = !guest ? &worker_native : guest->fixed ? &worker_fixed : &worker_svm };
 	*out = (struct stage_fanout_machine){ 0 };
 	enum chain_status status = stage_processors_start(&out->processors, &out->processors_failed, err);
 	if (status)
 		return status;
 	f.own = out->processors == 1;
+	if (f.way->has_ended)
+		status = chain_fixed_check_processors(out->processors, order->request.subject, err);
+	if (status)
+		return status;
 	status = f.own ? stage_ticker_open(err) : CHAIN_OK;
 	if (status)
 		return status;
@@ -349,13 +377,15 @@ enum chain_status stage_fanout_run(const struct stage_fanout *order, const struc
 	f.request.fs_table = f.fs_table.root_entry;
 	status = f.way->open ? f.way->open(&f.request, &f.shared, err) : CHAIN_OK;
 	if (!status)
-		status = make_workers(&f, chain_fanout_workers(order->config, order->kernels, out->processors), err);
+		status = make_workers(&f, f.way->has_ended ? 1 : chain_fanout_workers(order->config, order->kernels, out->processors), err);
 	if (!status) {
 		out->workers = f.count;
 		out->window_bytes = chain_range_bytes(f.workers[0]->window);
 		out->private_bytes = f.workers[0]->private_bytes;
 		if (f.own)
 			run_here(&f);
+		else if (f.way->has_ended)
+			status = run_watched(&f, err);
 		else
 			status = run_on_others(&f, err);
 	}

@@ -78,6 +78,18 @@ void worker_prepare(struct worker *w, const struct stage_fanout_client *direct)
 	w->run.ticks_left = UINT64_MAX;
 }
 
+void worker_keep(struct worker *w, struct worker_entry *e)
+{
+	e->turn.end_ticks = stage_rdtsc();
+	e->turn.result = w->run.result;
+	const char *mailbox = w->way->mailbox(w);
+	if (!mailbox)
+		return;
+	memcpy(e->mailbox, mailbox, w->run.result.mailbox_claimed);
+	e->turn.result.mailbox = e->mailbox;
+	e->turn.result.mailbox_bytes = w->run.result.mailbox_claimed;
+}
+
 static void run_entry(struct worker *w, struct worker_entry *e)
 {
 	struct stage_call_request request = *w->request;
@@ -92,14 +104,7 @@ static void run_entry(struct worker *w, struct worker_entry *e)
 	e->turn.start_ticks = stage_rdtsc();
 	atomic_store_explicit(&e->started, e->turn.start_ticks, memory_order_release);
 	w->way->run(w);
-	e->turn.end_ticks = stage_rdtsc();
-	e->turn.result = w->run.result;
-	const char *mailbox = w->way->mailbox(w);
-	if (!mailbox)
-		return;
-	memcpy(e->mailbox, mailbox, w->run.result.mailbox_claimed);
-	e->turn.result.mailbox = e->mailbox;
-	e->turn.result.mailbox_bytes = w->run.result.mailbox_claimed;
+	worker_keep(w, e);
 }
 
 bool worker_turn(struct worker *w)

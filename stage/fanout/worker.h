@@ -31,7 +31,7 @@ struct worker_entry {
 
 struct worker;
 
-/* How a kernel is run on a worker's processor: one row of a table for each "isolation". */
+/* How a kernel is run on a worker's processor: one row for each enum chain_call_way. */
 struct worker_way {
 	/* What all workers of a fan-out share, made before them and given back after them; both null where there is nothing. */
 	enum chain_status (*open)(const struct stage_call_request *request, void **out_shared, struct chain_error *err);
@@ -46,8 +46,12 @@ struct worker_way {
 	void (*run)(struct worker *w);
 	/* What the kernel left, as many bytes as run.result.mailbox_claimed says; null: nothing, or more than there is room for. */
 	const char *(*mailbox)(const struct worker *w);
+	/* Both null, unless `run` does not return: then there is one worker, never on the boot processor, which asks `has_ended` while it
+	 * runs, takes its processor away and has run.result filled in by `conclude`. */
+	bool (*has_ended)(const struct worker *w);
+	void (*conclude)(struct worker *w);
 };
-extern const struct worker_way worker_native, worker_svm;
+extern const struct worker_way worker_native, worker_fixed, worker_svm;
 
 struct worker {
 	struct stage_call_run run;
@@ -77,6 +81,8 @@ void worker_prepare(struct worker *worker, const struct stage_fanout_client *dir
 void worker_main(void *worker);
 /* One READY entry, if there is one. */
 bool worker_turn(struct worker *worker);
+/* Its run is over: keeps what run.result says of it, and the mailbox, in the entry. */
+void worker_keep(struct worker *worker, struct worker_entry *entry);
 /* On the boot processor: hands over all text so far. */
 void worker_drain(struct worker *worker, const struct stage_fanout_client *client);
 

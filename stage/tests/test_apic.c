@@ -128,12 +128,41 @@ static void test_x2_from_off(void **state)
 	assert_int_equal(written[1].value, 0xfee00000 | 3 << 10);
 }
 
+/* SDM 11.5: the 8259's line is held back while the timer ticks, and as before afterwards; in both modes. */
+static void test_ticks_and_closes(void **state)
+{
+	struct stage_apic apic;
+	(void)state;
+	assert_true(stage_apic_open(&apic, &env, false, false));
+	registers[0x350 / 4] = 0x700;
+	registers[0x320 / 4] = 1 << 16;
+	stage_apic_tick(&apic, 0xf2);
+	assert_int_equal(registers[0x350 / 4], 0x10700);
+	assert_int_equal(registers[0x320 / 4], 1 << 17 | 0xf2);
+	assert_int_equal(registers[0x3e0 / 4], 0xb);
+	assert_true(registers[0x380 / 4] >= 100000);
+	stage_apic_tick(&apic, 0);
+	assert_int_equal(registers[0x350 / 4], 0x700);
+	assert_int_equal(registers[0x320 / 4], 1 << 16);
+	stage_apic_close(&apic);
+	assert_int_equal(registers[0xf0 / 4], 0xff);
+	msrs[0x1b] |= 1 << 10;
+	assert_true(stage_apic_open(&apic, &env, false, true));
+	msrs[0x835] = 0x10700; /* held back before, too */
+	stage_apic_tick(&apic, 0xf2);
+	assert_int_equal(msrs[0x832], 1 << 17 | 0xf2);
+	stage_apic_tick(&apic, 0);
+	assert_int_equal(msrs[0x835], 0x10700);
+	assert_int_equal(msrs[0x832], 1 << 16);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_xapic, reset), cmocka_unit_test_setup(test_xapic_refuses, reset),
 		cmocka_unit_test_setup(test_turned_on, reset), cmocka_unit_test_setup(test_x2_as_left, reset),
 		cmocka_unit_test_setup(test_x2_wanted, reset), cmocka_unit_test_setup(test_x2_from_off, reset),
+		cmocka_unit_test_setup(test_ticks_and_closes, reset),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -58,7 +58,8 @@ enum chain_step_kind { CHAIN_STEP_CALL, CHAIN_STEP_BOOT };
 enum chain_expect { CHAIN_EXPECT_ENTERED, CHAIN_EXPECT_SUCCESS, CHAIN_EXPECT_CONSOLE, CHAIN_EXPECT_RESULT };
 enum chain_on_error { CHAIN_ON_ERROR_HALT, CHAIN_ON_ERROR_REBOOT, CHAIN_ON_ERROR_CONTINUE, CHAIN_ON_ERROR_BOOT };
 
-/* What a called kernel runs in: a window of the stage's own address space, or a machine of its own (chain/guest.h). */
+/* What a called kernel runs in: a window of the stage's own address space (a kernel with fixed addresses: chain/fixed.h), or a
+ * machine of its own (chain/guest.h). */
 enum chain_isolation { CHAIN_ISOLATION_NONE, CHAIN_ISOLATION_SVM };
 
 enum { CHAIN_FANOUT_MAX = 65536 };
@@ -92,6 +93,7 @@ struct chain_step {
 	char *handoff_string;   /* begins with "kchain-handoff" unless handoff_at is none */
 	bool fs_keep;           /* boot */
 	uint64_t memory_bytes, timeout_us, retries; /* call */
+	bool memory_said;       /* else memory_bytes is the default, which a kernel with fixed addresses has another of */
 	enum chain_isolation isolation; /* call */
 	struct chain_config_fanout fanout; /* call */
 	enum chain_expect expect;

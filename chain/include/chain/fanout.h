@@ -9,6 +9,7 @@
 
 #include "chain/bootinfo.h"
 #include "chain/config.h"
+#include "chain/fixed.h"
 #include "chain/image.h"
 
 /* The kernels of a step, in order: what each has as `self.input`, as JSON text; null where the step gives none. */
@@ -51,14 +52,16 @@ bool chain_fanout_args_differ(const char *args);
 
 /* The windows that `count` kernels of the step get on this machine, as many as run at once, laid out as the stage does when nothing but the image,
  * its modules and `heap_bytes` of its own are in memory. Where the step says how many run at once, all must fit, else one; CHAIN_E_NO_SPACE
- * names the window and says how much is missing. */
+ * names the window and says how much is missing. `fixed` (null: another kind of kernel): the one window that its kernels have in turn;
+ * CHAIN_E_FIXED_PROCESSORS, CHAIN_E_FIXED_OVERLAP. */
 struct chain_fanout_layout {
 	uint32_t processors, workers;  /* of the machine; that get a window */
 	struct chain_range *windows;   /* owned: one for each worker */
 	uint64_t window_bytes;
 };
-enum chain_status chain_fanout_lay_out(const struct chain_step *step, size_t count, const struct chain_bootinfo *machine, uint64_t heap_bytes,
-				       struct chain_fanout_layout *out, struct chain_error *err) CHAIN_MUST_CHECK;
+enum chain_status chain_fanout_lay_out(const struct chain_step *step, size_t count, const struct chain_fixed *fixed,
+				       const struct chain_bootinfo *machine, uint64_t heap_bytes, struct chain_fanout_layout *out,
+				       struct chain_error *err) CHAIN_MUST_CHECK;
 void chain_fanout_layout_free(struct chain_fanout_layout *layout);
 
 /* How many windows there are to be: a worker on each processor but the first, no more than kernels, no more than the step says. */

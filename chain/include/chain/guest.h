@@ -1,12 +1,14 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: what the memory of an isolated kernel ("isolation") begins with: a plan for a machine with nothing but that memory, and the plan
- * carried out for the whole of it or for any part, so that a used memory is made fresh again where it was written to.
+/* Owns: what the memory of a called Multiboot kernel begins with: a plan for a machine with nothing but that memory (from 0 on under
+ * "isolation", else a window of the real one: chain/fixed.h), and the plan carried out for the whole of it or for any part, so that a used
+ * memory is made fresh again where it was written to.
  * Must not know: processors, how a kernel is run. */
 #ifndef CHAIN_GUEST_H
 #define CHAIN_GUEST_H
 
+#include "chain/fixed.h"
 #include "chain/plan.h"
 
 enum { CHAIN_GUEST_MEMORY_MIN = 2 * 1024 * 1024, CHAIN_GUEST_MEMORY_DEFAULT = 16 * 1024 * 1024 };
@@ -26,13 +28,15 @@ struct chain_guest_request {
 	const struct chain_plan_module *modules; size_t module_count; /* their bytes are copied from where `bytes` points */
 	enum chain_handoff_at handoff_at;
 	const char *handoff_string;
-	uint64_t memory_bytes;                     /* from address 0 on */
+	uint64_t memory_bytes;                     /* from address 0 on; not used with `fixed` */
+	const struct chain_fixed *fixed;           /* null: isolated, in a machine of its own */
+	const struct chain_bootinfo *machine;      /* with `fixed`: what surrounds its window */
 	uint64_t text_bytes;                       /* room that handoff and arguments get, each */
 };
 
 struct chain_guest {
 	struct chain_plan plan;      /* owned; its sources: the kernel's bytes and the plan's own */
-	uint64_t memory_bytes;
+	uint64_t base, memory_bytes; /* in whole pages; of a window its mailbox is not part */
 	struct chain_range handoff, args; /* their rooms */
 	uint64_t handoff_end_at;     /* where the module list says how far the handoff reaches; 0: there is none */
 	char *filler;                /* owned: what stands in for texts that differ from kernel to kernel */
@@ -43,14 +47,13 @@ struct chain_guest {
 enum chain_status chain_guest_make(const struct chain_guest_request *request, struct chain_guest *out, struct chain_error *err) CHAIN_MUST_CHECK;
 void chain_guest_free(struct chain_guest *guest);
 
-/* Whether every destination, the entry point, the information structure and the handoff lie in `memory_bytes` from 0 on, and no move
- * reads target memory: whatever the plan says, chain_guest_part then stays within bounds. Run by make; public for tests. */
-enum chain_status chain_guest_check(const struct chain_plan *plan, uint64_t memory_bytes, const char *subject,
+/* Whether every destination, the entry point, the information structure and the handoff lie in `memory`, and no move reads target memory: whatever the plan says, chain_guest_part then stays within bounds. Run by make; public for tests. */
+enum chain_status chain_guest_check(const struct chain_plan *plan, struct chain_range memory, const char *subject,
 				    struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* What the memory begins with at [base, base + bytes), written to `into`; zero where the plan puts nothing. Texts are not in it. */
 void chain_guest_part(const struct chain_guest *guest, uint64_t base, uint64_t bytes, uint8_t *into);
-/* One kernel's texts, written to its memory; `memory` is all of it. False: they don't fit the room. */
+/* One kernel's texts, written to its memory; `memory` is all of it, from `base` on. False: they don't fit the room. */
 bool chain_guest_texts(const struct chain_guest *guest, uint8_t *memory, const char *handoff, uint64_t handoff_bytes, const char *args);
 
 #endif

@@ -9,6 +9,7 @@
 #define CHAIN_STEP_H
 
 #include "chain/config.h"
+#include "chain/fixed.h"
 #include "chain/guest.h"
 #include "chain/handoff.h"
 #include "chain/plan.h"
@@ -29,6 +30,13 @@ struct chain_link {
 	const json_t *pending;               /* facts that a plan can't know, see chain_template_expand_known; null: none */
 };
 
+/* How a called kernel is run. */
+enum chain_call_way {
+	CHAIN_CALL_NATIVE,
+	CHAIN_CALL_FIXED, /* a Multiboot 1 kernel where its addresses say, on a processor of its own */
+	CHAIN_CALL_SVM,
+};
+
 struct chain_prepared {
 	json_t *unmet;                       /* owned: {"fact", "wanted", "found"} of a "when" that does not hold; then there is only the handoff besides */
 	enum chain_kernel_kind kind;
@@ -40,10 +48,15 @@ struct chain_prepared {
 	struct chain_plan_module *modules;   /* owned, strings too */
 	size_t module_count;
 	struct chain_plan plan;              /* boot steps; owned */
+	enum chain_call_way way;             /* call steps */
+	uint64_t memory_bytes;               /* call steps: of the kernel's window or machine */
+	struct chain_fixed fixed;            /* CHAIN_CALL_FIXED: where it lies */
+	const struct chain_bootinfo *machine; /* borrowed */
 };
 
-/* Whether a kernel of that kind can be started as the step says: any can be booted, and called in isolation; only a native one
- * called otherwise. CHAIN_E_CALL_NOT_NATIVE. */
+/* Whether a kernel of that kind can be started as the step says: any can be booted, and called in isolation; only a native one or a plain
+ * Multiboot one called otherwise (CHAIN_E_CALL_NOT_NATIVE), the former without modules (CHAIN_E_CALL_MODULES), the latter one at a time
+ * (CHAIN_E_FIXED_CONCURRENCY). */
 enum chain_status chain_step_check_kind(const struct chain_step *step, enum chain_kernel_kind kind, struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* The whole of a step's preparation. On failure nothing is left to be freed. */
@@ -51,7 +64,11 @@ enum chain_status chain_step_prepare(const struct chain_link *link, const struct
 				     struct chain_error *err) CHAIN_MUST_CHECK;
 void chain_prepared_free(struct chain_prepared *prepared);
 
-/* What an isolated call asks for; text_bytes is left to the caller. Borrows both. */
+enum chain_call_way chain_step_way(const struct chain_step *step, enum chain_kernel_kind kind);
+/* The memory of its window or machine. */
+uint64_t chain_step_memory(const struct chain_step *step, enum chain_kernel_kind kind);
+
+/* What a call that is not native asks for; text_bytes is left to the caller. Borrows both. */
 struct chain_guest_request chain_step_guest(const struct chain_step *step, const struct chain_prepared *prepared);
 
 /* The expectation's name in records and in plans. New reference, or null. */

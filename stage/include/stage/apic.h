@@ -20,6 +20,7 @@ struct stage_apic_env {
 struct stage_apic {
 	struct stage_apic_env env;
 	bool x2;
+	uint32_t line0; /* as it was before stage_apic_tick */
 };
 
 enum { STAGE_APIC_XID_MAX = 254, STAGE_APIC_SPURIOUS = 0xff };
@@ -28,6 +29,13 @@ uint64_t stage_apic_phys(const struct stage_apic_env *env);
 /* Takes the mode the firmware left, or changes to x2APIC where ids beyond STAGE_APIC_XID_MAX need it (`want_x2`). False: they
  * can't be reached. To be called on each processor that is to receive interrupts. */
 bool stage_apic_open(struct stage_apic *apic, const struct stage_apic_env *env, bool want_x2, bool has_x2);
+
+/* No interrupt reaches this processor any more but INIT, NMI and startup messages. */
+void stage_apic_close(const struct stage_apic *apic);
+
+/* This processor's own timer interrupts it every now and then (at most some tens of ms apart: its clock is 25 MHz to 1 GHz), and nothing that
+ * comes by the 8259; 0: as before. Needs no interrupt that anybody else could be asked for. */
+void stage_apic_tick(struct stage_apic *apic, uint8_t vector);
 
 uint32_t stage_apic_id(const struct stage_apic *apic);
 void stage_apic_end(const struct stage_apic *apic); /* of an interrupt (EOI) */

@@ -28,7 +28,7 @@ struct stage_call_request {
 	struct chain_range fs;     /* physical place of the baked filesystem; empty: none */
 	uint64_t window_bytes;     /* private memory; a multiple of 4096 */
 	uint64_t timeout_us;       /* more than 0 */
-	const struct chain_guest_request *guest; /* of an isolated kernel: its machine; text_bytes is not used. Null: a native kernel in a window */
+	const struct chain_guest_request *guest; /* of a Multiboot kernel: its machine; text_bytes is not used. Null: a native kernel in a window */
 	uint64_t text_bytes;       /* room for handoff and arguments of later calls in the same window; 0: this call's */
 	uint64_t fs_table;         /* root-level table that shows the filesystem already (stage_call_fs_table); 0: the window makes its own */
 	bool recycled;             /* the window is for more than one call */
@@ -39,7 +39,7 @@ struct stage_call_result {
 	uint8_t exit;
 	uint8_t vector;
 	uint64_t rip, address, error_code;
-	const char *what;          /* of an isolated kernel: says more than the vector; null: nothing to say */
+	const char *what;          /* of a kernel that is not native: says more than the vector; null: nothing to say */
 	char *mailbox;             /* owned, terminated; null when the kernel left no result */
 	uint64_t mailbox_bytes;
 	uint64_t mailbox_claimed;  /* what the kernel said it left; above mailbox_bytes: it would not have fitted */
@@ -53,9 +53,9 @@ enum { STAGE_CALL_MAILBOX_BYTES = 16 * 1024, STAGE_CALL_STACK_BYTES = 32 * 1024,
 enum chain_status stage_call(const struct stage_call_request *request, struct stage_call_result *out,
 			     struct chain_error *err) CHAIN_MUST_CHECK;
 
-/* The same for any Multiboot 1 kernel, in a machine of its own (stage/fanout/svm.c). */
-enum chain_status stage_call_isolated(const struct stage_call_request *request, struct stage_call_result *out,
-				      struct chain_error *err) CHAIN_MUST_CHECK;
+/* The same for a Multiboot 1 kernel: in a machine of its own (stage/fanout/svm.c), or where its addresses say (fixed.c). */
+enum chain_status stage_call_apart(const struct stage_call_request *request, struct stage_call_result *out,
+				   struct chain_error *err) CHAIN_MUST_CHECK;
 
 const char *stage_call_outcome_name(enum stage_call_outcome outcome);
 

@@ -30,5 +30,7 @@ bool stage_deadline_passed(uint64_t deadline);
 void stage_sleep_us(uint64_t us);
 /* Between two polls of a device: returns after at most about a millisecond. */
 void stage_idle(void);
+/* Somebody else may have used the timer and the interrupt controller: both are silent after this, and set up again when they are needed. */
+void stage_idle_anew(void);
 
 #endif

@@ -72,6 +72,8 @@ void stage_cpu_restore_syscall(void);
 /* Handlers run with interrupts off, under the stage's page tables. Null takes one away. */
 typedef void stage_trap_handler(struct stage_trap_frame *frame);
 void stage_cpu_set_handler(uint8_t vector, stage_trap_handler *handler);
+/* A handler for a vector that has none. */
+void stage_cpu_keep_quiet(uint8_t vector, stage_trap_handler *handler);
 /* Asked first about every exception (vectors 0 to 31) without a handler; true: it took over, return by the frame. */
 typedef bool stage_fault_hook(struct stage_trap_frame *frame);
 void stage_cpu_set_fault_hook(stage_fault_hook *hook);

@@ -30,6 +30,13 @@ void stage_processor_wake(uint32_t index);
 /* Takes it away from whatever it does, by INIT, and parks it anew. False: it did not come back. */
 bool stage_processor_take_back(uint32_t index);
 
+/* While work may change what interrupts the machine's devices make: the boot processor is woken by a timer of its own, and takes no notice of
+ * interrupts that nobody here asked for, which may go on coming afterwards. */
+void stage_processors_watch(bool on);
+
+/* Called by work that leaves the stage for good: until INIT nothing interrupts this processor. */
+void stage_processor_hush(void);
+
 /* Called by work, on the other processor: halts until woken, or not at all when a wake-up came since the last wait. */
 void stage_processor_wait(void);
 /* Called by work: ends the boot processor's stage_idle. */
