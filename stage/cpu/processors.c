@@ -17,7 +17,11 @@ enum {
 	STACK_BYTES = 8192, IDLE_IST_BYTES = 4096,
 	AREA_BYTES = STACK_BYTES + STAGE_IST_COUNT * IDLE_IST_BYTES + STAGE_PAGE, /* stacks and its root table */
 	WAKE_VECTOR = 0xf1, TICK_VECTOR = 0xf2, FIRST_VECTOR = 32,
-	START_US = 1000000, SETTLE_US = 10000, /* INIT needs 10 ms on real processors (SDM volume 3A 8.4.4.1) */
+	/* While nobody answers: when to ask again, and when to give up. Where this processor was away for longer than AWAY_US between two
+	 * looks, its host may have kept the others away as long: no more than that counts. */
+	AGAIN_US = 500000, START_US = 3000000, AWAY_US = 10000,
+	SETTLE_US = 10000, /* INIT needs 10 ms on real processors (SDM volume 3A 8.4.4.1) */
+	SPINS = 1000,
 	CPUID_X2APIC = 1 << 21, CPUID_HYPERVISOR = 1u << 31,
 	MSR_EFER = 0xc0000080,
 };
@@ -29,27 +33,35 @@ struct processor {
 	struct stage_cpu cpu;   /* first: the GDT is the block's beginning */
 	uint32_t apic_id, index;
 	uint8_t *area;          /* AREA_BYTES */
+	uint64_t stack;         /* in it: where it ends */
 	atomic_bool alive;
+	bool unreachable;
 	_Atomic(stage_processor_work *) work;
 	void *arg;
 };
 
 struct __attribute__((packed)) ap_params {
-	uint32_t cr3, cr4, efer, cr0;
-	uint64_t stack, entry, argument;
-	uint32_t id; /* whose they are: the low 8 bits, as CPUID says them */
+	uint32_t cr3, cr4, efer, cr0, id_leaf, count;
+	const uint32_t *ids;
+	struct processor *blocks;
+	uint32_t block_bytes, stack_at;
+	uint64_t entry;
 };
+static_assert((int)AP_PAGE == (int)STAGE_AP_PAGE, "page");
 static_assert(offsetof(struct ap_params, cr3) == AP_CR3 && offsetof(struct ap_params, cr4) == AP_CR4, "control registers");
 static_assert(offsetof(struct ap_params, efer) == AP_EFER && offsetof(struct ap_params, cr0) == AP_CR0, "control registers");
-static_assert(offsetof(struct ap_params, stack) == AP_STACK && offsetof(struct ap_params, entry) == AP_ENTRY, "entry");
-static_assert(offsetof(struct ap_params, argument) == AP_ARGUMENT && offsetof(struct ap_params, id) == AP_ID, "argument, id");
+static_assert(offsetof(struct ap_params, id_leaf) == AP_ID_LEAF && offsetof(struct ap_params, count) == AP_COUNT, "ids");
+static_assert(offsetof(struct ap_params, ids) == AP_IDS && offsetof(struct ap_params, blocks) == AP_BLOCKS, "ids, blocks");
+static_assert(offsetof(struct ap_params, block_bytes) == AP_BLOCK_BYTES && offsetof(struct ap_params, stack_at) == AP_STACK_AT, "blocks");
+static_assert(offsetof(struct ap_params, entry) == AP_ENTRY, "entry");
 
 extern const uint8_t stage_ap_start[], stage_ap_start_end[];
 
 static struct stage_apic apic;
-static struct processor *others; /* all that are listed; one that did not answer keeps its own, in case it does later */
-static uint16_t slots[CPUS_MAX];  /* of those that did: index i + 1 is others[slots[i]] */
-static uint32_t other_count, failed_count, boot_apic_id, start_root;
+static uint32_t ids[CPUS_MAX];   /* of all that are listed, but the boot processor; STAGE_APIC_NOBODY: given up */
+static struct processor *others; /* theirs; one that did not answer keeps its own, in case it does later */
+static uint16_t slots[CPUS_MAX]; /* of those that did: index i + 1 is others[slots[i]] */
+static uint32_t listed_count, other_count, boot_apic_id, start_root;
 static bool started;
 
 static struct processor *processor(uint32_t index) { return &others[slots[index - 1]]; }
@@ -93,14 +105,13 @@ static _Noreturn void park(struct processor *p)
 	}
 }
 
-static uint64_t stack_top(const struct processor *p) { return (uint64_t)(p->area + STACK_BYTES); }
 static uint64_t *root_of(const struct processor *p) { return (uint64_t *)(p->area + AREA_BYTES - STAGE_PAGE); }
 
 static _Noreturn void enter(struct processor *p)
 {
 	uint64_t ist_tops[STAGE_IST_COUNT];
 	for (size_t i = 0; i < STAGE_IST_COUNT; i++)
-		ist_tops[i] = stack_top(p) + (i + 1) * IDLE_IST_BYTES;
+		ist_tops[i] = p->stack + (i + 1) * IDLE_IST_BYTES;
 	/* What it may have been taken from. Not before: until INIT it works on these stacks, and a fault without one resets the machine. */
 	root_of(p)[(KCHAIN_WINDOW_VIRT >> 39) & 511] = 0;
 	p->cpu.call = NULL;
@@ -116,7 +127,14 @@ void stage_processor_call_boot(void) { stage_apic_send(&apic, boot_apic_id, STAG
 
 /* --- on the boot processor --- */
 
-static void prepare_page(struct processor *p)
+/* By which leaf of CPUID a processor finds its own id: 0xb where it is filled in, as it has 32 bits of it (SDM 3A 11.12.8). */
+static uint32_t id_leaf(void)
+{
+	return stage_cpuid(0, 0).a >= 0xb && stage_cpuid(0xb, 0).b ? 0xb : 1;
+}
+
+/* Once: they are the same for all, and one that is late may be running it at any time. */
+static void prepare_page(uint32_t count)
 {
 	uint8_t *page = stage_phys_to_virt(STAGE_AP_PAGE);
 	uint64_t cr0, cr4;
@@ -124,48 +142,68 @@ static void prepare_page(struct processor *p)
 	__asm__("mov %%cr4, %0" : "=r"(cr4));
 	struct ap_params params = {
 		.cr3 = start_root, .cr4 = (uint32_t)cr4 & ~(1u << 18), .efer = (uint32_t)stage_rdmsr(MSR_EFER), /* OSXSAVE: later */
-		.cr0 = (uint32_t)cr0, .stack = stack_top(p), .entry = (uint64_t)enter, .argument = (uint64_t)p,
-		.id = (uint8_t)p->apic_id,
+		.cr0 = (uint32_t)cr0, .id_leaf = id_leaf(), .count = count, .ids = ids, .blocks = others,
+		.block_bytes = sizeof(struct processor), .stack_at = offsetof(struct processor, stack), .entry = (uint64_t)enter,
 	};
+	memcpy(page, stage_ap_start, (size_t)(stage_ap_start_end - stage_ap_start));
 	memcpy(page + AP_PARAMS, &params, sizeof(params));
 }
 
-static bool wait_alive(struct processor *p, uint64_t us)
+static bool is_alive(struct processor *p) { return atomic_load_explicit(&p->alive, memory_order_acquire); }
+
+static uint32_t count_answered(struct processor *first, uint32_t count)
 {
-	uint64_t deadline = stage_deadline_after_us(us);
-	while (!atomic_load_explicit(&p->alive, memory_order_acquire)) {
-		if (stage_deadline_passed(deadline))
+	uint32_t answered = 0;
+	for (uint32_t i = 0; i < count; i++)
+		answered += first[i].unreachable || is_alive(&first[i]);
+	return answered;
+}
+
+/* Until all `count` have answered. False: none of those that are left did for `us`. */
+static bool wait_alive(struct processor *first, uint32_t count, uint64_t us)
+{
+	uint64_t second = stage_tsc_hz(), most = second / 1000000 * us, away = second / 1000000 * AWAY_US, quiet = 0, last = stage_rdtsc();
+	uint32_t seen = 0, answered;
+	for (uint32_t polls = 0; (answered = count_answered(first, count)) < count; polls++) {
+		uint64_t now = stage_rdtsc(), passed = now - last;
+		quiet = answered > seen ? 0 : quiet + (passed < away ? passed : away);
+		if (quiet > most)
 			return false;
-		stage_pause();
+		last = now;
+		seen = answered;
+		if (polls < SPINS || count == 1) /* one that is taken back may own the timer still */
+			stage_pause();
+		else
+			stage_idle();
 	}
 	return true;
 }
 
-/* A startup message may still be on its way (under QEMU, INIT does not take it back). */
-static void disown_page(void)
+/* INIT, startup, and once more where that was not heard (SDM volume 3A 8.4.4.1). The messages go to all before the first is waited for. */
+static bool start(struct processor *first, uint32_t count)
 {
-	struct ap_params *params = (void *)((uint8_t *)stage_phys_to_virt(STAGE_AP_PAGE) + AP_PARAMS);
-	params->id = UINT32_MAX;
-}
-
-/* INIT, startup, and once more where that was not heard (SDM volume 3A 8.4.4.1). */
-static bool start(struct processor *p)
-{
-	prepare_page(p);
-	atomic_store(&p->alive, false);
-	atomic_store(&p->work, NULL);
-	if (!stage_apic_send(&apic, p->apic_id, STAGE_APIC_INIT))
-		return false;
+	for (struct processor *p = first; p < first + count; p++) {
+		atomic_store(&p->alive, false);
+		atomic_store(&p->work, NULL);
+		p->unreachable = !stage_apic_send(&apic, p->apic_id, STAGE_APIC_INIT);
+	}
 	if (!(stage_cpuid(1, 0).c & CPUID_HYPERVISOR))
 		stage_sleep_us(SETTLE_US);
 	for (int i = 0; i < 2; i++) {
-		if (!stage_apic_send(&apic, p->apic_id, STAGE_APIC_STARTUP | STAGE_AP_PAGE / STAGE_PAGE))
-			return false;
-		if (wait_alive(p, i ? START_US : START_US / 4))
-			return true;
+		for (struct processor *p = first; p < first + count; p++)
+			if (!p->unreachable && !is_alive(p))
+				p->unreachable = !stage_apic_send(&apic, p->apic_id, STAGE_APIC_STARTUP | STAGE_AP_PAGE / STAGE_PAGE);
+		if (wait_alive(first, count, i ? START_US : AGAIN_US))
+			break;
 	}
-	disown_page();
-	return false;
+	return is_alive(first);
+}
+
+/* A startup message may still be on its way (under QEMU, INIT does not take it back): then it finds that it is nobody, and halts. */
+static void give_up(struct processor *p)
+{
+	__atomic_store_n(&ids[p - others], STAGE_APIC_NOBODY, __ATOMIC_RELEASE);
+	stage_apic_send(&apic, p->apic_id, STAGE_APIC_INIT); /* whatever it does now, it stops */
 }
 
 static uint64_t take_page(void *ctx)
@@ -209,6 +247,7 @@ static bool make_area(struct processor *p)
 	if (!phys)
 		return false;
 	p->area = stage_phys_to_virt(phys);
+	p->stack = (uint64_t)(p->area + STACK_BYTES);
 	memcpy(root_of(p), stage_phys_to_virt(stage_cpu()->root_phys), STAGE_PAGE);
 	p->cpu.fs_base = stage_cpu()->fs_base;
 	return true;
@@ -225,7 +264,7 @@ static bool has_start_page(void)
 	return false;
 }
 
-static bool open_apic(const uint32_t *ids, uint32_t count)
+static bool open_apic(uint32_t count)
 {
 	struct stage_apic_env env = { NULL, stage_rdmsr, stage_wrmsr };
 	bool far = false, has_x2 = stage_cpuid(1, 0).c & CPUID_X2APIC;
@@ -239,43 +278,67 @@ static bool open_apic(const uint32_t *ids, uint32_t count)
 	return true;
 }
 
-static enum chain_status start_all(const uint32_t *ids, uint32_t count, struct chain_error *err)
+/* Without the boot processor, and each once. */
+static uint32_t keep_others(uint32_t count)
 {
-	/* Once: it fills in its own place, the same for all, and one that is late may be running it at any time. */
-	memcpy(stage_phys_to_virt(STAGE_AP_PAGE), stage_ap_start, (size_t)(stage_ap_start_end - stage_ap_start));
+	uint32_t kept = 0;
+	for (uint32_t i = 0; i < count; i++) {
+		bool known = ids[i] == boot_apic_id;
+		for (uint32_t k = 0; k < kept && !known; k++)
+			known = ids[k] == ids[i];
+		if (!known)
+			ids[kept++] = ids[i];
+	}
+	return kept;
+}
+
+static enum chain_status start_all(uint32_t count, struct chain_error *err)
+{
 	if (!make_blocks(count) || !make_start_root())
 		return chain_fail(err, CHAIN_E_NO_MEMORY, "processors", NULL, count * sizeof(struct processor), 0, 0, 0);
 	for (uint32_t i = 0; i < count; i++) {
-		struct processor *p = &others[i];
-		if (ids[i] == boot_apic_id)
-			continue;
-		*p = (struct processor){ .apic_id = ids[i], .index = other_count + 1 };
-		if (!make_area(p))
+		others[i] = (struct processor){ .apic_id = ids[i], .index = i + 1 };
+		if (!make_area(&others[i]))
 			return chain_fail(err, CHAIN_E_NO_MEMORY, "processors", NULL, AREA_BYTES, 0, 0, 0);
-		if (start(p)) {
-			slots[other_count++] = (uint16_t)i;
-			continue;
-		}
-		failed_count++;
-		stage_apic_send(&apic, p->apic_id, STAGE_APIC_INIT); /* whatever it does now, it stops */
 	}
+	prepare_page(count);
+	listed_count = count;
+	start(others, count);
+	for (uint32_t i = 0; i < count; i++)
+		if (!is_alive(&others[i]))
+			give_up(&others[i]);
 	return CHAIN_OK;
+}
+
+/* Those that answered are numbered from 1 on; one that was lost since is left out. */
+static void number_others(void)
+{
+	other_count = 0;
+	for (uint32_t i = 0; i < listed_count; i++) {
+		if (!is_alive(&others[i]))
+			continue;
+		slots[other_count++] = (uint16_t)i;
+		others[i].index = others[i].cpu.index = other_count;
+	}
 }
 
 enum chain_status stage_processors_start(uint32_t *count, uint32_t *failed, struct chain_error *err)
 {
-	static uint32_t ids[CPUS_MAX];
 	enum chain_status status = CHAIN_OK;
 	if (!started) {
 		started = true;
 		uint32_t listed = stage_list_cpus(stage_bootinfo()->acpi_rsdp, ids, CPUS_MAX);
 		if (listed > CPUS_MAX)
 			return chain_fail(err, CHAIN_E_LIMIT, "processors", NULL, listed, CPUS_MAX, 0, 0);
-		if (listed > 1 && has_start_page() && open_apic(ids, listed))
-			status = start_all(ids, listed, err);
+		if (listed > 1 && has_start_page() && open_apic(listed))
+			listed = keep_others(listed);
+		else
+			listed = 0;
+		status = listed ? start_all(listed, err) : CHAIN_OK;
 	}
+	number_others();
 	*count = other_count + 1;
-	*failed = failed_count;
+	*failed = listed_count - other_count;
 	return status;
 }
 
@@ -283,7 +346,7 @@ void stage_processors_stop(void)
 {
 	for (uint32_t i = 0; i < other_count; i++)
 		stage_apic_send(&apic, processor(i + 1)->apic_id, STAGE_APIC_INIT);
-	other_count = 0;
+	listed_count = other_count = 0;
 	started = false;
 }
 
@@ -311,5 +374,9 @@ void stage_processor_wake(uint32_t index) { stage_apic_send(&apic, processor(ind
 
 bool stage_processor_take_back(uint32_t index)
 {
-	return start(processor(index));
+	struct processor *p = processor(index);
+	if (start(p, 1))
+		return true;
+	give_up(p);
+	return false;
 }

@@ -99,6 +99,10 @@ static void stop_worker(struct worker *w)
 {
 	atomic_store(&w->stop, true);
 	stage_processor_wake(w->processor);
+}
+
+static void wait_parked(struct worker *w)
+{
 	uint64_t deadline = stage_deadline_after_us(PARK_US);
 	while (!stage_processor_is_parked(w->processor) && !stage_deadline_passed(deadline))
 		stage_pause();
@@ -108,9 +112,13 @@ static void stop_worker(struct worker *w)
 
 static void end(struct fanout *f)
 {
-	for (uint32_t i = 0; f->workers && i < f->count; i++) {
-		if (!f->own && !f->workers[i]->lost)
+	bool others = f->workers && !f->own;
+	for (uint32_t i = 0; others && i < f->count; i++)
+		if (!f->workers[i]->lost)
 			stop_worker(f->workers[i]);
+	for (uint32_t i = 0; f->workers && i < f->count; i++) {
+		if (others && !f->workers[i]->lost)
+			wait_parked(f->workers[i]);
 		free_worker(f->workers[i]);
 	}
 	free(f->workers);

@@ -24,6 +24,7 @@ struct stage_apic {
 };
 
 enum { STAGE_APIC_XID_MAX = 254, STAGE_APIC_SPURIOUS = 0xff };
+#define STAGE_APIC_NOBODY UINT32_MAX /* an id that no processor has: in x2APIC mode, all of them (SDM 11.12.9) */
 /* Where the xAPIC's registers are, by IA32_APIC_BASE. */
 uint64_t stage_apic_phys(const struct stage_apic_env *env);
 /* Takes the mode the firmware left, or changes to x2APIC where ids beyond STAGE_APIC_XID_MAX need it (`want_x2`). False: they
