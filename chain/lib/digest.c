@@ -9,6 +9,7 @@
 #include <string.h>
 
 #ifdef KCHAIN_STAGE
+#include <cpuid.h>
 /* The stage is compiled without the host's headers; libcrypto.a is the same. The context is opaque here, and the host
  * build asserts its size. */
 int SHA256_Init(void *ctx);
@@ -16,16 +17,30 @@ int SHA256_Update(void *ctx, const void *bytes, size_t count);
 int SHA256_Final(unsigned char *out, void *ctx);
 #define CONTEXT(ctx) ((void *)(ctx)->state)
 
-/* libcrypto's own set-up parses an environment variable; this is the rest of it. */
-extern uint32_t OPENSSL_ia32cap_P[4] __attribute__((visibility("hidden")));
-uint64_t OPENSSL_ia32_cpuid(uint32_t capabilities[4]);
+/* What libcrypto's SHA-256 goes by (OPENSSL_ia32cap(3)): CPUID's leaf 1, EDX and ECX, and leaf 7, EBX. libcrypto's own finding out
+ * parses an environment variable, and lies in one object with a kilobyte of other things. Without the bit that says "Intel" no use is
+ * made of AVX alone; AVX2 wants the operating system's consent (APM volume 2, section 11.5.1). */
+uint32_t OPENSSL_ia32cap_P[4] __attribute__((visibility("hidden")));
 void OPENSSL_cpuid_setup(void);
 void OPENSSL_cpuid_setup(void)
 {
-	const uint64_t found = OPENSSL_ia32_cpuid(OPENSSL_ia32cap_P);
+	uint32_t a, b, c, d, consent = 0;
 
-	OPENSSL_ia32cap_P[0] = (uint32_t)found | 1u << 10; /* "set up" */
-	OPENSSL_ia32cap_P[1] = (uint32_t)(found >> 32);
+	if (!__get_cpuid(1, &a, &b, &c, &d))
+		return;
+	OPENSSL_ia32cap_P[1] = c & ~(uint32_t)bit_AVX;
+	if (c & bit_OSXSAVE)
+		__asm__("xgetbv" : "=a"(consent) : "c"(0) : "edx");
+	if (__get_cpuid_count(7, 0, &a, &b, &c, &d))
+		OPENSSL_ia32cap_P[2] = (consent & 6) == 6 ? b : b & ~(uint32_t)bit_AVX2;
+}
+
+/* SHA256_Final clears its buffer by it. */
+void OPENSSL_cleanse(void *bytes, size_t count);
+void OPENSSL_cleanse(void *bytes, size_t count)
+{
+	memset(bytes, 0, count);
+	__asm__ volatile("" : : "r"(bytes) : "memory");
 }
 #else
 #define OPENSSL_SUPPRESS_DEPRECATED
