@@ -50,4 +50,18 @@ def baking_again_over_an_image_gives_the_same_bytes():
     kt.check(kt.read_bytes(kt.bake(value)) == kt.read_bytes(kt.bake(value)), "two bakes differ")
 
 
+@kt.test
+def digests_that_were_kept_make_the_same_image():
+    value = kt.pipeline([{"name": "echo", "call": "fs:/echo"}], {"/echo": "build/kernels/echo.elf", "/tool": kt.KCHAIN})
+    path, home = kt.write_json(kt.scratch("p.json"), value), kt.scratch("cache")
+    digests, images = os.path.join(home, "kchain", "digests"), []
+    for options, kept in (["--no-cache"], False), ([], True), ([], True):
+        image = kt.scratch("image.elf")
+        done = kt.kchain("bake", path, "-o", image, *options, env=dict(os.environ, XDG_CACHE_HOME=home))
+        kt.check(done.exit == 0, "bake failed", done)
+        kt.check(os.path.exists(digests) == kept, f"digests are {'not ' if kept else ''}there behind {options}")
+        images.append(kt.read_bytes(image))
+    kt.check(images[0] == images[1] == images[2], "the images differ")
+
+
 kt.main()

@@ -14,10 +14,14 @@
 
 enum chain_status cmd_bake_file(const char *input, const char *output, struct chain_error *err)
 {
-	struct bake_job job = {.input = input, .output = output, .base = CHAIN_BAKE_BASE};
+	struct bake_cache cache;
+	struct bake_job job = {.input = input, .output = output, .base = CHAIN_BAKE_BASE, .cache = &cache};
+
+	bake_cache_open(&cache);
 	const enum chain_status status = bake_job_run(&job, err);
 
 	bake_job_free(&job);
+	bake_cache_close(&cache);
 	return status;
 }
 
@@ -140,8 +144,9 @@ static int bake(struct bake_job *job, const struct cmd_args *args, const char *b
 int cmd_bake(int argc, char **argv)
 {
 	struct bake_job job = {.base = CHAIN_BAKE_BASE, .progress = true};
+	struct bake_cache cache;
 	const char *base = NULL;
-	bool json = false;
+	bool json = false, no_cache = false;
 	const struct cmd_opt opts[] = {
 	    {"output", 'o', CMD_OPT_TEXT, "FILE|FOLDER/",
 	     "write the image to FILE (default: NAME.elf), or each to FOLDER/INPUT.elf", &job.output},
@@ -151,6 +156,7 @@ int cmd_bake(int argc, char **argv)
 	    {"memory", 0, CMD_OPT_SIZE, "SIZE", "check that every boot fits a PC with that much memory",
 	     &job.memory_bytes},
 	    {"stage", 0, CMD_OPT_TEXT, "FILE", "start from this stage instead of the built-in one", &job.stage},
+	    {"no-cache", 0, CMD_OPT_FLAG, NULL, "hash every file, and keep no digest for the next time", &no_cache},
 	    {"json", 0, CMD_OPT_FLAG, NULL, "print a JSON object instead of text; with a FOLDER, one line per image",
 	     &json},
 	};
@@ -175,7 +181,13 @@ int cmd_bake(int argc, char **argv)
 
 	if (code >= 0)
 		return code;
+	if (!no_cache) {
+		bake_cache_open(&cache);
+		job.cache = &cache;
+	}
 	code = bake(&job, &args, base, json);
+	if (job.cache)
+		bake_cache_close(&cache);
 	cmd_args_free(&args);
 	return code;
 }

@@ -6,6 +6,7 @@
 #ifndef KCHAIN_BAKE_HOST_H
 #define KCHAIN_BAKE_HOST_H
 
+#include "bake_cache.h"
 #include "bake_hash.h"
 #include "bake_share.h"
 #include "chain/config.h"
@@ -26,6 +27,7 @@ struct bake_node {
 	uint8_t sha256[CHAIN_SHA256_BYTES];
 	struct bake_identity identity;	/* of a file */
 	const struct bake_known *known; /* what an earlier bake of this run found of it; null: nothing */
+	bool cached;			/* `sha256` is what an earlier run found */
 	uint64_t image_offset;		/* where it came to lie */
 	bool many_names;		/* more than one hard link */
 	bool alike;			/* begins as another file of its size does */
@@ -38,6 +40,7 @@ struct bake_tree {
 	dev_t skip_dev; /* the output of an earlier run is no input */
 	ino_t skip_ino;
 	struct bake_share *share; /* borrowed; null: this bake stands alone */
+	struct bake_cache *cache; /* borrowed; null: every file is hashed */
 	struct fs_spec *specs;	  /* made by bake_tree_finish */
 	int fd;			  /* the file being read; -1: none */
 	const struct bake_node *reading;
@@ -46,7 +49,7 @@ struct bake_tree {
 };
 
 enum chain_status bake_tree_init(struct bake_tree *tree, const char *output, struct bake_share *share,
-				 struct chain_error *err);
+				 struct bake_cache *cache, struct chain_error *err);
 void bake_tree_free(struct bake_tree *tree);
 /* A file or a folder with all that is in it. `from` is relative to `dir`. */
 enum chain_status bake_tree_add(struct bake_tree *tree, const char *dir, const struct chain_config_file *file,
@@ -57,6 +60,8 @@ enum chain_status bake_tree_add_text(struct bake_tree *tree, const char *path, c
 enum chain_status bake_tree_finish(struct bake_tree *tree, struct chain_error *err);
 /* Tells the next bake of this run what lies where in the finished image; takes `fd`. */
 void bake_tree_share(const struct bake_tree *tree, int fd);
+/* Tells the next run what the files' digests are. */
+void bake_tree_cache(const struct bake_tree *tree);
 
 /* --- reading (bake_read.c) ---------------------------------------------------------------------------------------- */
 
@@ -69,6 +74,9 @@ enum chain_status bake_tree_read(struct bake_tree *tree, const struct fs_spec *s
 struct bake_out;
 enum chain_status bake_tree_stream(struct bake_tree *tree, const struct bake_node *node, struct bake_out *out,
 				   uint64_t offset, uint8_t out_sha256[CHAIN_SHA256_BYTES], struct chain_error *err);
+/* All of a file to `offset` of the output, past this process: its digest is known. */
+enum chain_status bake_tree_copy(struct bake_tree *tree, const struct bake_node *node, struct bake_out *out, uint64_t offset,
+				 struct chain_error *err);
 /* Gives a digest to each file that may be the same as another one. */
 enum chain_status bake_tree_twins(struct bake_tree *tree, struct chain_error *err);
 
@@ -81,6 +89,7 @@ struct bake_out {
 	bool shows; /* progress */
 	struct cmd_progress progress;
 	struct bake_copy {
+		const char *name; /* of the file; null: the image baked before */
 		int fd;
 		uint64_t from, to, count;
 	} copy; /* not yet made: what follows it on both sides becomes part of it */
@@ -90,9 +99,9 @@ struct bake_out {
 enum chain_status bake_out_open(struct bake_out *out, const char *path, bool progress, struct chain_error *err);
 enum chain_status bake_out_write(struct bake_out *out, uint64_t offset, const void *bytes, size_t count,
 				 struct chain_error *err);
-/* Copies from another file, borrowed until bake_out_flush, without looking at the bytes: by reference where the file
+/* Copies from another file (its name, or null: the image baked before), borrowed until bake_out_flush, without looking at the bytes: by reference where the file
  * system can, else within the kernel. CHAIN_E_BAKE_CHANGED when that file is shorter. */
-enum chain_status bake_out_copy(struct bake_out *out, int fd, uint64_t from, uint64_t to, uint64_t count,
+enum chain_status bake_out_copy(struct bake_out *out, const char *name, int fd, uint64_t from, uint64_t to, uint64_t count,
 				struct chain_error *err);
 /* To be called before the file is read and before the commit. */
 enum chain_status bake_out_flush(struct bake_out *out, struct chain_error *err);

@@ -29,7 +29,8 @@ static enum chain_status write_image(void *ctx, uint64_t offset, const void *byt
 	return bake_out_write(&((struct streams *)ctx)->out, offset, bytes, count, err);
 }
 
-/* A file that the image before this one has as well is copied from there; a large one is hashed while it is copied. */
+/* A file that the image before this one has as well is copied from there; one whose digest is known, from where it is; a
+ * large one is hashed while it is copied. */
 static enum chain_status place_file(void *ctx, const struct fs_spec *spec, uint64_t offset, bool *out_placed,
 				    uint8_t out_sha256[CHAIN_SHA256_BYTES], struct chain_error *err)
 {
@@ -43,7 +44,11 @@ static enum chain_status place_file(void *ctx, const struct fs_spec *spec, uint6
 		memcpy(out_sha256, known->sha256, CHAIN_SHA256_BYTES);
 		/* whole blocks, so that the file system may share them; what follows the file in its last one is zero
 		 * there too */
-		return bake_out_copy(&streams->out, streams->tree.share->fd, known->offset, offset, blocks, err);
+		return bake_out_copy(&streams->out, NULL, streams->tree.share->fd, known->offset, offset, blocks, err);
+	}
+	if (node->cached) {
+		memcpy(out_sha256, node->sha256, CHAIN_SHA256_BYTES);
+		return bake_tree_copy(&streams->tree, node, &streams->out, offset, err);
 	}
 	if (spec->size_bytes >= LARGE && !node->text)
 		return bake_tree_stream(&streams->tree, node, &streams->out, offset, out_sha256, err);
@@ -80,7 +85,7 @@ static enum chain_status write_all(struct bake_job *job, struct streams *streams
 	    .source = read_file,
 	    .sink = write_image,
 	    .place = place_file,
-	    .placed = job->share ? note_place : NULL,
+	    .placed = job->share || job->cache ? note_place : NULL,
 	    .ctx = streams,
 	};
 	struct cmd_file stage;
@@ -134,7 +139,7 @@ enum chain_status bake_job_run(struct bake_job *job, struct chain_error *err)
 {
 	struct streams streams = {.out.fd = -1};
 	int fd;
-	enum chain_status status = bake_tree_init(&streams.tree, job->output, job->share, err);
+	enum chain_status status = bake_tree_init(&streams.tree, job->output, job->share, job->cache, err);
 
 	if (status == CHAIN_OK)
 		status = bake_input_read(job, &streams.tree, err);
@@ -159,6 +164,8 @@ enum chain_status bake_job_run(struct bake_job *job, struct chain_error *err)
 		status = bake_out_commit(&streams.out, job->share ? &fd : NULL, err);
 	if (status == CHAIN_OK && job->share)
 		bake_tree_share(&streams.tree, fd);
+	if (status == CHAIN_OK && job->cache)
+		bake_tree_cache(&streams.tree);
 	bake_out_drop(&streams.out);
 	bake_tree_free(&streams.tree);
 	return status;

@@ -19,6 +19,7 @@ struct bake_job {
 	uint64_t memory_bytes; /* 0: not checked whether the steps fit */
 	bool progress;
 	struct bake_share *share; /* with the other bakes of this run; null: alone */
+	struct bake_cache *cache; /* with other runs; null: alone */
 
 	/* what came of it; owned */
 	struct chain_config config;

@@ -116,8 +116,9 @@ enum chain_status bake_out_flush(struct bake_out *out, struct chain_error *err)
 		if (copied < 0)
 			return io(out->path, errno, err);
 		if (copied == 0)
-			return chain_fail(err, CHAIN_E_BAKE_CHANGED, out->path,
-					  "the image baked before it became shorter", 0, 0, 0, 0);
+			return chain_fail(err, CHAIN_E_BAKE_CHANGED, copy->name ? copy->name : out->path,
+					  copy->name ? "it became shorter" : "the image baked before it became shorter",
+					  0, 0, 0, 0);
 		copy->from += (uint64_t)copied;
 		copy->to += (uint64_t)copied;
 		copy->count -= (uint64_t)copied;
@@ -127,7 +128,7 @@ enum chain_status bake_out_flush(struct bake_out *out, struct chain_error *err)
 	return CHAIN_OK;
 }
 
-enum chain_status bake_out_copy(struct bake_out *out, int fd, uint64_t from, uint64_t to, uint64_t count,
+enum chain_status bake_out_copy(struct bake_out *out, const char *name, int fd, uint64_t from, uint64_t to, uint64_t count,
 				struct chain_error *err)
 {
 	struct bake_copy *copy = &out->copy;
@@ -138,7 +139,7 @@ enum chain_status bake_out_copy(struct bake_out *out, int fd, uint64_t from, uin
 	}
 	const enum chain_status status = bake_out_flush(out, err);
 
-	*copy = (struct bake_copy){fd, from, to, count};
+	*copy = (struct bake_copy){name, fd, from, to, count};
 	return status;
 }
 

@@ -102,6 +102,24 @@ enum chain_status bake_tree_stream(struct bake_tree *tree, const struct bake_nod
 	return status;
 }
 
+/* Whole blocks apart from the rest: a file system that shares them between files can share no less than one. */
+enum chain_status bake_tree_copy(struct bake_tree *tree, const struct bake_node *node, struct bake_out *out, uint64_t offset,
+				 struct chain_error *err)
+{
+	const uint64_t size = node->spec.size_bytes, whole = size & ~(uint64_t)(FS_BLOCK_BYTES - 1);
+	enum chain_status status = file_open(tree, node, err);
+
+	if (status == CHAIN_OK)
+		status = bake_out_copy(out, node->host, tree->fd, 0, offset, whole, err);
+	if (status == CHAIN_OK)
+		status = bake_out_flush(out, err);
+	if (status == CHAIN_OK)
+		status = bake_out_copy(out, node->host, tree->fd, whole, offset + whole, size - whole, err);
+	if (status == CHAIN_OK)
+		status = bake_out_flush(out, err);
+	return status == CHAIN_OK ? identity_check(tree, node, err) : status;
+}
+
 static int by_size(const void *a, const void *b)
 {
 	const struct bake_node *x = *(struct bake_node *const *)a, *y = *(struct bake_node *const *)b;

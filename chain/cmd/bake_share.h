@@ -5,38 +5,18 @@
  * read, hashed and looked at once: digests of files, where they lie in the image baked last, and which kernels were
  * found good. Grows with the number of different files, not with their sizes or the number of images.
  *
- * A file counts as the same while device, inode, size and both times are. What is shared is copied out of the last
- * image, where it has the digest that was seen, and not out of the file: an image is whole even where that guess is
- * wrong. Where memory is short, less is shared. */
+ * What is shared is copied out of the last image, where it has the digest that was seen, and not out of the file: an
+ * image is whole even where a file that seems the same (bake_known.h) is not. Where memory is short, less is shared. */
 #ifndef KCHAIN_BAKE_SHARE_H
 #define KCHAIN_BAKE_SHARE_H
 
-#include "chain/digest.h"
+#include "bake_known.h"
 #include "chain/image.h"
-
-#include <sys/stat.h>
-
-/* What a file is known by. */
-struct bake_identity {
-	dev_t dev;
-	ino_t ino;
-	uint64_t size;
-	struct timespec mtime, ctime;
-};
-struct bake_identity bake_identity_of(const struct stat *about);
-bool bake_identity_same(const struct bake_identity *a, const struct bake_identity *b);
-
-struct bake_known {
-	struct bake_identity identity;
-	uint8_t sha256[CHAIN_SHA256_BYTES];
-	uint64_t offset; /* in the image baked last; 0: not in it */
-};
 
 struct bake_share {
 	int fd;			    /* the image baked last; -1: none */
 	struct bake_identity image; /* of it, when it was finished */
-	struct bake_known *known;   /* the first `sorted` by device and inode, the others new */
-	size_t count, sorted, room;
+	struct bake_table table;
 	struct bake_good {
 		uint8_t sha256[CHAIN_SHA256_BYTES];
 		enum chain_kernel_kind kind;

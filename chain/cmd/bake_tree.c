@@ -26,12 +26,12 @@ static enum chain_status no_memory(const char *subject, uint64_t bytes, struct c
 }
 
 enum chain_status bake_tree_init(struct bake_tree *tree, const char *output, struct bake_share *share,
-				 struct chain_error *err)
+				 struct bake_cache *cache, struct chain_error *err)
 {
 	const char *epoch = getenv("SOURCE_DATE_EPOCH");
 	struct stat about;
 
-	*tree = (struct bake_tree){.fd = -1, .share = share};
+	*tree = (struct bake_tree){.fd = -1, .share = share, .cache = cache};
 	if (share)
 		bake_share_recheck(share);
 	if (output && stat(output, &about) == 0) {
@@ -133,6 +133,19 @@ static enum chain_status link_read(struct bake_node *node, uint64_t size, struct
 static enum chain_status walk(struct bake_tree *tree, const char *path, const char *host,
 			      const struct chain_config_file *file, struct chain_error *err);
 
+static void digest_find(struct bake_tree *tree, struct bake_node *node)
+{
+	const struct bake_known *known = tree->cache ? bake_cache_find(tree->cache, &node->identity) : NULL;
+
+	node->cached = known != NULL;
+	node->known = tree->share ? bake_share_find(tree->share, &node->identity) : NULL;
+	known = node->known ? node->known : known;
+	if (!known)
+		return;
+	memcpy(node->sha256, known->sha256, sizeof(node->sha256));
+	node->spec.sha256 = node->sha256;
+}
+
 /* Takes `path` and `host`. */
 static enum chain_status add(struct bake_tree *tree, char *path, char *host, bool follow,
 			     const struct chain_config_file *file, struct chain_error *err)
@@ -168,11 +181,7 @@ static enum chain_status add(struct bake_tree *tree, char *path, char *host, boo
 	node->spec.reserve_bytes = file->reserve_bytes;
 	node->many_names = about.st_nlink > 1;
 	node->identity = bake_identity_of(&about);
-	node->known = tree->share ? bake_share_find(tree->share, &node->identity) : NULL;
-	if (node->known) {
-		memcpy(node->sha256, node->known->sha256, sizeof(node->sha256));
-		node->spec.sha256 = node->sha256;
-	}
+	digest_find(tree, node);
 	return CHAIN_OK;
 }
 
@@ -305,6 +314,19 @@ enum chain_status bake_tree_finish(struct bake_tree *tree, struct chain_error *e
 	return CHAIN_OK;
 }
 
+static bool has_bytes(const struct bake_node *node)
+{
+	return node->host && node->spec.type == FS_REGULAR && !node->spec.hard_link && node->spec.size_bytes;
+}
+
+void bake_tree_cache(const struct bake_tree *tree)
+{
+	for (size_t i = 0; i < tree->count; i++)
+		if (has_bytes(tree->v[i]))
+			bake_cache_note(tree->cache, &tree->v[i]->identity, tree->v[i]->sha256);
+	bake_cache_finish(tree->cache);
+}
+
 void bake_tree_share(const struct bake_tree *tree, int fd)
 {
 	bool room = true; /* without memory for it the next bake reads the file again, that is all */
@@ -314,7 +336,7 @@ void bake_tree_share(const struct bake_tree *tree, int fd)
 		const struct bake_node *node = tree->v[i];
 		struct bake_known known = {.identity = node->identity, .offset = node->image_offset};
 
-		if (!node->host || node->spec.type != FS_REGULAR || node->spec.hard_link || !node->spec.size_bytes)
+		if (!has_bytes(node))
 			continue;
 		memcpy(known.sha256, node->sha256, sizeof(known.sha256));
 		room = bake_share_add(tree->share, &known);

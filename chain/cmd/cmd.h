@@ -166,4 +166,7 @@ void cmd_file_free(struct cmd_file *file);
 enum chain_status cmd_file_write(const char *path, const void *bytes, size_t count, struct chain_error *err) CHAIN_MUST_CHECK;
 enum chain_status cmd_file_write_json(const char *path, const json_t *doc, struct chain_error *err) CHAIN_MUST_CHECK;
 
+/* $XDG_CACHE_HOME/kchain/NAME, or in ~/.cache; the folders are made. False, and an empty text, where there is no such place. */
+bool cmd_cache_path(const char *name, char *out, size_t size);
+
 #endif

@@ -169,3 +169,22 @@ enum chain_status cmd_file_write_json(const char *path, const json_t *doc, struc
 	free(text);
 	return status;
 }
+
+bool cmd_cache_path(const char *name, char *out, size_t size)
+{
+	const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+	const bool own = cache && *cache == '/';
+	if (!own && !(home && *home == '/'))
+		return false;
+	const int parent = snprintf(out, size, "%s%s", own ? cache : home, own ? "" : "/.cache");
+	if (parent < 0 || (size_t)parent + strlen("/kchain/") + strlen(name) >= size) {
+		*out = '\0';
+		return false;
+	}
+	mkdir(out, 0777);
+	strcat(out, "/kchain");
+	mkdir(out, 0777);
+	strcat(out, "/");
+	strcat(out, name);
+	return true;
+}

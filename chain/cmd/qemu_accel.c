@@ -92,29 +92,13 @@ static void key_make(const char *program, char *out, size_t size)
 	snprintf(out, size, "%s %lld %lld %s %s", program, (long long)about.st_mtime, (long long)about.st_size, host.release, host.nodename);
 }
 
-static bool cache_path(char *out, size_t size)
-{
-	const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-	if (cache && *cache == '/')
-		snprintf(out, size, "%s", cache);
-	else if (home && *home == '/')
-		snprintf(out, size, "%s/.cache", home);
-	else
-		return false;
-	mkdir(out, 0777);
-	strncat(out, "/kchain", size - strlen(out) - 1);
-	mkdir(out, 0777);
-	strncat(out, "/accel", size - strlen(out) - 1);
-	return true;
-}
-
 const char *qemu_accel_choose(const char *program)
 {
 	if (access("/dev/kvm", R_OK | W_OK) < 0)
 		return "tcg";
 	char key[QEMU_PATH_BYTES + 512], path[4096], line[QEMU_PATH_BYTES + 600];
 	key_make(program, key, sizeof(key));
-	bool cached = cache_path(path, sizeof(path));
+	bool cached = cmd_cache_path("accel", path, sizeof(path));
 	struct cmd_file file = { 0 };
 	if (cached && cmd_file_load(path, sizeof(line) - 1, &file, NULL) == CHAIN_OK) {
 		size_t count = strlen(key);

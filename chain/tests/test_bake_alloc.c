@@ -4,19 +4,10 @@
 /* Each allocation of `kchain bake` and of what looks at images fails in turn, alone and with all that follow: memory is
  * said to be lacking, or the result is the one that it would have been; nothing leaks and no file is left.
  * chain/build.mk links this program so that the allocators of our own code arrive here. */
-#include "../cmd/bake_job.h"
 #include "../cmd/inspect.h"
-#include "bake_fixture.h"
+#include "bake_folder.h"
 #include "fs/check.h"
 #include "stage/json_memory.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-#include <dirent.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 void *__real_malloc(size_t bytes);
 void *__real_calloc(size_t count, size_t bytes);
@@ -67,41 +58,9 @@ int __wrap_asprintf(char **out, const char *format, ...)
 	return count;
 }
 
-static char folder[] = "/tmp/kchain-alloc-XXXXXX";
-static uint8_t stage[STAGE_FILE_BYTES];
-
-static const char *at(const char *name)
-{
-	static char paths[4][256];
-	static unsigned next;
-
-	next = (next + 1) % 4;
-	(void)snprintf(paths[next], sizeof(paths[next]), "%s/%s", folder, name);
-	return paths[next];
-}
-
-static void put(const char *name, const void *bytes, size_t count)
-{
-	assert_int_equal(cmd_file_write(at(name), bytes, count, NULL), CHAIN_OK);
-}
-
-static size_t entries(const char *name)
-{
-	DIR *dir = opendir(at(name));
-	size_t count = 0;
-
-	assert_non_null(dir);
-	while (readdir(dir))
-		count++;
-	(void)closedir(dir);
-	return count;
-}
-
 static int make_tree(void **state)
 {
-	static uint8_t kernel[4096], large[(1 << 20) + 5000];
-	static const uint32_t header[8] = {0x1badb002, 0x10000, 0u - 0x1badb002 - 0x10000, 0x400000, 0x400000, 0,
-					   0,	       0x400000};
+	static uint8_t large[(1 << 20) + 5000];
 	static const char pipeline[] = "{\"kchain\":1,\"name\":\"x\",\"files\":{\"/"
 				       "t\":\"t\"},\"net\":{\"lan\":{\"dhcp\":true,\"need\":\"optional\"}},"
 				       "\"block\":{\"d\":{\"need\":\"optional\"}},\"steps\":[{\"name\":\"a\",\"boot\":"
@@ -109,29 +68,17 @@ static int make_tree(void **state)
 				       "\"on_error\":{\"boot\":\"fs:/t/link\"}}]}";
 
 	(void)state;
-	memcpy(kernel, header, sizeof(header));
-	stage_make(stage);
-	if (!mkdtemp(folder) || mkdir(at("in"), 0755) || mkdir(at("in/t"), 0755) || mkdir(at("out"), 0755))
+	if (!folder_make("in/t", "in/t/k"))
 		return -1;
-	put("stage.elf", stage, sizeof(stage));
 	put("in/pipeline.json", pipeline, sizeof(pipeline) - 1);
-	put("in/t/k", kernel, sizeof(kernel));
 	put("in/t/large", large, sizeof(large));
 	put("in/t/one", "same\n", 5);
 	put("in/t/two", "same\n", 5);
+	(void)setenv("XDG_CACHE_HOME", folder, 1);
 	return symlink("k", at("in/t/link")) || link(at("in/t/one"), at("in/t/hard")) ? -1 : 0;
 }
 
-static int remove_tree(void **state)
-{
-	char command[300];
-
-	(void)state;
-	(void)snprintf(command, sizeof(command), "rm -rf '%s'", folder);
-	return system(command);
-}
-
-static enum chain_status bake(struct bake_share *share, struct chain_error *err)
+static enum chain_status bake(struct bake_share *share, struct bake_cache *cache, struct chain_error *err)
 {
 	char from[256], to[256], with[256];
 
@@ -143,6 +90,7 @@ static enum chain_status bake(struct bake_share *share, struct chain_error *err)
 			       .stage = with,
 			       .base = CHAIN_BAKE_BASE,
 			       .share = share,
+			       .cache = cache,
 			       .memory_bytes = 64 << 20};
 	enum chain_status status = bake_job_run(&job, err);
 
@@ -157,7 +105,7 @@ static enum chain_status bake(struct bake_share *share, struct chain_error *err)
 
 static enum chain_status bake_alone(struct chain_error *err)
 {
-	return bake(NULL, err);
+	return bake(NULL, NULL, err);
 }
 
 /* Twice with what the first leaves for the second. */
@@ -166,11 +114,27 @@ static enum chain_status bake_twice(struct chain_error *err)
 	struct bake_share share;
 
 	bake_share_init(&share);
-	enum chain_status status = bake(&share, err);
+	enum chain_status status = bake(&share, NULL, err);
 
 	if (status == CHAIN_OK)
-		status = bake(&share, err);
+		status = bake(&share, NULL, err);
 	bake_share_free(&share);
+	return status;
+}
+
+/* Twice with what the first keeps for other runs. */
+static enum chain_status bake_cached(struct chain_error *err)
+{
+	enum chain_status status = CHAIN_OK;
+	struct bake_cache cache;
+
+	(void)unlink(at("kchain/digests"));
+	for (int i = 0; i < 2 && status == CHAIN_OK; i++) {
+		bake_cache_open(&cache);
+		cache.began_s += 10; /* the files have come to rest */
+		status = bake(NULL, &cache, err);
+		bake_cache_close(&cache);
+	}
 	return status;
 }
 
@@ -278,6 +242,12 @@ static void two_bakes(void **state)
 	fail_each(bake_twice, check_second);
 }
 
+static void two_runs(void **state)
+{
+	(void)state;
+	fail_each(bake_cached, check_second);
+}
+
 static void a_look(void **state)
 {
 	struct chain_error err = {.status = CHAIN_OK};
@@ -292,8 +262,8 @@ static void a_look(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(one_bake), cmocka_unit_test(two_bakes),
-					   cmocka_unit_test(a_look)};
+					   cmocka_unit_test(two_runs), cmocka_unit_test(a_look)};
 
 	stage_json_memory_init();
-	return cmocka_run_group_tests(tests, make_tree, remove_tree);
+	return cmocka_run_group_tests(tests, make_tree, folder_remove);
 }

@@ -2,84 +2,26 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 /* `kchain bake` from files: what goes in, what is refused, and that a refusal leaves nothing behind. */
-#include "../cmd/bake_job.h"
-#include "../cmd/cmd.h"
-#include "bake_fixture.h"
+#include "bake_folder.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-#include <dirent.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-static char folder[] = "/tmp/kchain-bake-XXXXXX";
-static uint8_t stage[STAGE_FILE_BYTES];
-
-static const char *at(const char *name)
-{
-	static char paths[4][256];
-	static unsigned next;
-
-	next = (next + 1) % 4;
-	(void)snprintf(paths[next], sizeof(paths[next]), "%s/%s", folder, name);
-	return paths[next];
-}
-
-static void put(const char *name, const void *bytes, size_t count)
-{
-	struct chain_error err = {0};
-
-	assert_int_equal(cmd_file_write(at(name), bytes, count, &err), CHAIN_OK);
-}
 
 static void put_text(const char *name, const char *text)
 {
 	put(name, text, strlen(text));
 }
 
-static size_t entries(const char *name)
-{
-	DIR *dir = opendir(at(name));
-	size_t count = 0;
-
-	assert_non_null(dir);
-	while (readdir(dir))
-		count++;
-	(void)closedir(dir);
-	return count;
-}
-
 static int make_tree(void **state)
 {
 	(void)state;
-	/* a Multiboot kernel by its address fields: loaded to 4 MiB, entered there */
-	static uint8_t kernel[4096];
-	const uint32_t header[8] = {0x1badb002, 0x10000, 0u - 0x1badb002 - 0x10000, 0x400000, 0x400000, 0, 0, 0x400000};
-
-	memcpy(kernel, header, sizeof(header));
-	stage_make(stage);
-	if (!mkdtemp(folder) || mkdir(at("in"), 0755) || mkdir(at("in/d"), 0755) || mkdir(at("out"), 0755))
+	if (!folder_make("in/d", "in/k.bin"))
 		return -1;
-	put("stage.elf", stage, sizeof(stage));
-	put("in/k.bin", kernel, sizeof(kernel));
 	put_text("in/d/one", "one\n");
 	put_text("in/d/same", "one\n");
 	if (symlink("one", at("in/d/link")) || link(at("in/d/one"), at("in/d/hard")) || chmod(at("in/d/same"), 0700))
 		return -1;
 	return 0;
-}
-
-static int remove_tree(void **state)
-{
-	(void)state;
-	char command[300];
-
-	(void)snprintf(command, sizeof(command), "rm -rf '%s'", folder);
-	return system(command);
 }
 
 static struct bake_job job_of(const char *input, const char *output)
@@ -309,7 +251,7 @@ static void shared_files_come_from_the_image_before(void **state)
 	bake_share_init(&share);
 	bake_shared("out/1.elf", &share, &one);
 	assert_int_equal(share.good_count, 1);
-	assert_int_equal(share.count, 4);
+	assert_int_equal(share.table.count, 4);
 	const uint64_t where = (uint64_t)(baked_bytes(&one, "/d/one", &count) - one.bytes);
 
 	assert_int_equal(pwrite(share.fd, "T", 1, (off_t)where), 1);
@@ -317,7 +259,7 @@ static void shared_files_come_from_the_image_before(void **state)
 	put_text("in/own", "changed\n");
 	bake_shared("out/2.elf", &share, &two);
 	assert_int_equal(share.good_count, 1);
-	assert_int_equal(share.count, 5); /* a new file in the old one's place */
+	assert_int_equal(share.table.count, 5); /* a new file in the old one's place */
 	assert_memory_equal(baked_bytes(&two, "/own", &count), "changed\n", 8);
 	assert_int_equal(two.bytes[where], 'T');
 	assert_int_equal(chain_image_open(&image, two.bytes, two.bytes_count, &err), CHAIN_OK);
@@ -379,10 +321,10 @@ static void copies_between_file_systems(void **state)
 	assert_int_equal(write(from, bytes, COUNT), COUNT);
 	(void)snprintf(to, sizeof(to), "%s", at("out/copy"));
 	assert_int_equal(bake_out_open(&out, to, false, &err), CHAIN_OK);
-	assert_int_equal(bake_out_copy(&out, from, 0, 0, 100000, &err), CHAIN_OK);
-	assert_int_equal(bake_out_copy(&out, from, 100000, 100000, 50000, &err), CHAIN_OK);
+	assert_int_equal(bake_out_copy(&out, NULL, from, 0, 0, 100000, &err), CHAIN_OK);
+	assert_int_equal(bake_out_copy(&out, NULL, from, 100000, 100000, 50000, &err), CHAIN_OK);
 	assert_int_equal(out.copy.count, 150000);
-	assert_int_equal(bake_out_copy(&out, from, 150000, 150000 + GAP, 150000, &err), CHAIN_OK);
+	assert_int_equal(bake_out_copy(&out, NULL, from, 150000, 150000 + GAP, 150000, &err), CHAIN_OK);
 	assert_int_equal(bake_out_flush(&out, &err), CHAIN_OK);
 	assert_int_equal(bake_out_commit(&out, NULL, &err), CHAIN_OK);
 	assert_int_equal(cmd_file_load(to, 0, &file, &err), CHAIN_OK);
@@ -391,7 +333,7 @@ static void copies_between_file_systems(void **state)
 	assert_memory_equal(file.bytes + 150000 + GAP, bytes + 150000, 150000);
 	cmd_file_free(&file);
 	assert_int_equal(bake_out_open(&out, to, false, &err), CHAIN_OK);
-	assert_int_equal(bake_out_copy(&out, from, COUNT - 10, 0, 11, &err), CHAIN_OK);
+	assert_int_equal(bake_out_copy(&out, NULL, from, COUNT - 10, 0, 11, &err), CHAIN_OK);
 	assert_int_equal(bake_out_flush(&out, &err), CHAIN_E_BAKE_CHANGED);
 	bake_out_drop(&out);
 	assert_int_equal(close(from) | unlink(to), 0);
@@ -413,7 +355,7 @@ static void shared_files_are_known_by_all_of_their_identity(void **state)
 		assert_true(bake_share_add(&share, &file));
 	}
 	bake_share_finish(&share);
-	assert_int_equal(share.count, MANY);
+	assert_int_equal(share.table.count, MANY);
 	for (unsigned i = 1; i <= MANY; i++) {
 		file.identity.ino = i;
 		const struct bake_known *known = bake_share_find(&share, &file.identity);
@@ -451,5 +393,5 @@ int main(void)
 	    cmocka_unit_test(shared_files_are_known_by_all_of_their_identity),
 	};
 
-	return cmocka_run_group_tests(tests, make_tree, remove_tree);
+	return cmocka_run_group_tests(tests, make_tree, folder_remove);
 }

@@ -35,7 +35,7 @@ static void tree_open(struct bake_tree *tree)
 	const struct chain_config_file all = {
 	    .path = (char[]){"/"}, .from = (char[]){"."}, .mode = CHAIN_CONFIG_MODE_AS_IS};
 
-	assert_int_equal(bake_tree_init(tree, NULL, NULL, NULL), CHAIN_OK);
+	assert_int_equal(bake_tree_init(tree, NULL, NULL, NULL, NULL), CHAIN_OK);
 	assert_int_equal(bake_tree_add(tree, folder, &all, NULL), CHAIN_OK);
 }
 
