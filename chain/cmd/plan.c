@@ -3,6 +3,7 @@
 
 /* Owns: `kchain plan`: what each step of an image's pipeline would do on a machine, by the code that the stage runs. */
 
+#include "chain/json_write.h"
 #include "chain/plan_json.h"
 #include "chain/step.h"
 #include "chain/template.h"
@@ -84,7 +85,7 @@ static enum chain_status load_machine(struct plan_run *run, struct chain_error *
 
 static json_t *without_names(const json_t *device)
 {
-	json_t *entry = json_deep_copy(device);
+	json_t *entry = chain_json_shallow(device);
 	json_object_del(entry, "class");
 	json_object_del(entry, "name");
 	return entry;
@@ -100,16 +101,15 @@ static enum chain_status load_devices(struct plan_run *run, struct chain_error *
 	json_array_foreach(run->bootinfo.devices, i, device) {
 		const char *class = json_string_value(json_object_get(device, "class"));
 		const char *name = json_string_value(json_object_get(device, "name"));
-		if (class && name)
-			json_object_set_new(strcmp(class, "net") == 0 ? run->net : run->block, name, without_names(device));
+		if (class && name && json_object_set_new(strcmp(class, "net") == 0 ? run->net : run->block, name, without_names(device)))
+			return chain_fail(err, CHAIN_E_NO_MEMORY, name, NULL, 0, 0, 0, 0);
 	}
 	if (!run->options.devices)
 		return CHAIN_OK;
 	enum chain_status status = load_json(run->options.devices, &doc, err);
-	if (!status) {
-		json_object_update(run->net, json_object_get(doc, "net"));
-		json_object_update(run->block, json_object_get(doc, "block"));
-	}
+	json_t *net = json_object_get(doc, "net"), *block = json_object_get(doc, "block");
+	if ((json_is_object(net) && json_object_update(run->net, net)) || (json_is_object(block) && json_object_update(run->block, block)))
+		status = chain_fail(err, CHAIN_E_NO_MEMORY, run->options.devices, NULL, 0, 0, 0, 0);
 	json_decref(doc);
 	return status;
 }
@@ -349,7 +349,7 @@ static enum chain_status step_print(const struct plan_run *run, const struct cha
 /* In a copy: the handoff shares parts with those of the steps to come. */
 static enum chain_status mask_own(const struct plan_run *run, struct chain_prepared *prepared, struct chain_error *err)
 {
-	json_t *own = json_deep_copy(prepared->handoff);
+	json_t *own = chain_json_deep(prepared->handoff);
 	if (!own)
 		return chain_fail(err, CHAIN_E_NO_MEMORY, "handoff", NULL, 0, 0, 0, 0);
 	json_decref(prepared->handoff);

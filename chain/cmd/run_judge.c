@@ -4,6 +4,7 @@
 #include "run_judge.h"
 
 #include "chain/handoff.h"
+#include "chain/json_write.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -37,29 +38,35 @@ static const char *text_of(const json_t *doc, const char *key)
 static void replace(json_t **slot, const json_t *doc)
 {
 	json_decref(*slot);
-	*slot = json_deep_copy(doc);
+	*slot = json_incref((json_t *)(uintptr_t)doc); /* nobody changes a record */
 }
 
-/* The record without what every record has, kept for --json. `at`: seconds since the start by our clock. Borrowed. */
-static json_t *keep(json_t *list, const json_t *doc, double at)
+/* The record without what every record has, kept for --json; with the seconds since the start by our clock. Borrowed; null: no memory. */
+static json_t *keep(struct run_judge *judge, json_t *list, const json_t *doc)
 {
-	json_t *copy = json_deep_copy(doc);
+	json_t *copy = chain_json_shallow(doc);
 	json_object_del(copy, "event");
-	json_object_set_new(copy, "at", json_real(at));
-	json_array_append_new(list, copy);
-	return copy;
+	if (!json_object_set_new(copy, "at", json_real(judge->now)) && !json_array_append_new(list, json_incref(copy))) {
+		json_decref(copy);
+		return copy;
+	}
+	json_decref(copy);
+	judge->no_memory = true;
+	return NULL;
 }
 
 static void keep_step(struct run_judge *judge, const json_t *doc)
 {
-	json_t *step = keep(judge->steps, doc, judge->now);
-	json_object_set_new(step, "begun_at", json_real(judge->step_at));
+	json_t *step = keep(judge, judge->steps, doc);
+	int bad = json_object_set_new(step, "begun_at", json_real(judge->step_at));
 	if (judge->step_us >= 0 && !json_object_get(step, "begun_us"))
-		json_object_set_new(step, "begun_us", json_integer(judge->step_us));
+		bad |= json_object_set_new(step, "begun_us", json_integer(judge->step_us));
 	if (json_array_size(judge->rows))
-		json_object_set(step, "kernels", judge->rows);
+		bad |= json_object_set(step, "kernels", judge->rows);
 	if (judge->rows_lost)
-		json_object_set_new(step, "kernels_lost", json_integer((json_int_t)judge->rows_lost));
+		bad |= json_object_set_new(step, "kernels_lost", json_integer((json_int_t)judge->rows_lost));
+	if (bad)
+		judge->no_memory = true;
 	json_decref(judge->rows);
 	judge->rows = json_array();
 	judge->rows_lost = 0;
@@ -78,10 +85,10 @@ static void on_kernels(struct run_judge *judge, const json_t *doc)
 	size_t i;
 	json_t *row;
 	json_array_foreach(json_object_get(doc, "rows"), i, row) {
-		if (json_array_size(judge->rows) < JUDGE_ROWS_MAX)
-			json_array_append_new(judge->rows, json_deep_copy(row));
-		else
+		if (json_array_size(judge->rows) >= JUDGE_ROWS_MAX)
 			judge->rows_lost++;
+		else if (json_array_append(judge->rows, row))
+			judge->no_memory = true;
 	}
 }
 
@@ -94,7 +101,7 @@ static void on_entered(struct run_judge *judge, const json_t *doc)
 	judge->foreign = false;
 	judge->ended = judge->exited = false;
 	judge->step[0] = '\0';
-	keep(judge->links, doc, judge->now);
+	keep(judge, judge->links, doc);
 }
 
 static void on_boot(struct run_judge *judge, const json_t *doc)

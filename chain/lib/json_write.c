@@ -21,6 +21,24 @@ json_t *chain_json_shallow(const json_t *value)
 	return NULL;
 }
 
+json_t *chain_json_deep(const json_t *value)
+{
+	if (!json_is_object(value) && !json_is_array(value))
+		return json_incref((json_t *)(uintptr_t)value);
+	json_t *copy = chain_json_shallow(value), *member;
+	const char *key;
+	size_t i;
+	int bad = 0;
+	json_object_foreach(copy, key, member)
+		bad |= json_object_set_new(copy, key, chain_json_deep(member));
+	json_array_foreach(copy, i, member)
+		bad |= json_array_set_new(copy, i, chain_json_deep(member));
+	if (!bad)
+		return copy;
+	json_decref(copy);
+	return NULL;
+}
+
 json_t *chain_json_hex(uint64_t value)
 {
 	char text[2 + 16 + 1], *at = text + sizeof(text);

@@ -176,11 +176,40 @@ static void failures_let_go(void **state)
 	json_decref(lent);
 }
 
+static enum chain_status copies(void *ctx, uint64_t *out_sum, struct chain_error *err)
+{
+	json_t *shallow = chain_json_shallow(ctx), *deep = chain_json_deep(ctx);
+	alloc_stop();
+	bool whole = (!shallow || json_equal(shallow, ctx)) && (!deep || json_equal(deep, ctx));
+	*out_sum = alloc_sum(0, &whole, sizeof(whole));
+	enum chain_status status = shallow && deep ? CHAIN_OK : chain_fail(err, CHAIN_E_NO_MEMORY, "copy", NULL, 0, 0, 0, 0);
+	json_decref(shallow);
+	json_decref(deep);
+	return whole ? status : chain_fail(err, CHAIN_E_JSON_TYPE, "copy", "members are missing", 0, 0, 0, 0);
+}
+
+/* With jansson's json_copy it fails. */
+static void copies_are_whole_or_none(void **state)
+{
+	(void)state;
+	long at;
+	json_t *doc = json_pack("{s:[i,{s:s,s:[]},n], s:{s:{s:f}}, s:b}", "list", 1, "a", "b", "empty", "in", "deeper", "real", 0.5, "yes", 1);
+	assert_true(alloc_sweep(copies, doc, &at) > 10);
+	json_t *deep = chain_json_deep(doc);
+	json_object_clear(json_object_get(json_object_get(deep, "in"), "deeper"));
+	json_array_clear(json_object_get(deep, "list"));
+	assert_int_equal(json_object_size(json_object_get(json_object_get(doc, "in"), "deeper")), 1);
+	assert_int_equal(json_array_size(json_object_get(doc, "list")), 3);
+	json_decref(deep);
+	json_decref(doc);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(text_is_janssons), cmocka_unit_test(reals_are_janssons), cmocka_unit_test(large_texts_grow), cmocka_unit_test(hexadecimal), cmocka_unit_test(depth_is_counted),
 		cmocka_unit_test(each_kind), cmocka_unit_test(failures_let_go),
+		cmocka_unit_test(copies_are_whole_or_none),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

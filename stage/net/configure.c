@@ -88,8 +88,8 @@ static enum chain_status take(const struct stage_device_env *env, const struct c
 
 static enum chain_status keep(const struct chain_config_net *r, const json_t *kept, json_t *out, struct chain_error *err)
 {
-	return json_object_set_new(out, r->name, json_deep_copy(kept)) ? chain_fail(err, CHAIN_E_NO_MEMORY, r->name, NULL, 0, 0, 0, 0)
-								       : CHAIN_OK;
+	return json_object_set_new(out, r->name, chain_json_deep(kept)) ? chain_fail(err, CHAIN_E_NO_MEMORY, r->name, NULL, 0, 0, 0, 0)
+									: CHAIN_OK;
 }
 
 /* True while an interface may still get an answer. */

@@ -21,9 +21,11 @@
  * Null: memory ran out, a string was no UTF-8, or a json_t was null. */
 json_t *chain_json_object(const char *kinds, ...);
 
-/* A new object or array with the same members; unlike json_copy and json_deep_copy, which give what they could, all of them. Null: no memory, or
+/* A new object or array with the same members; unlike json_copy (and json_deep_copy before jansson 2.13), which gives what it could, all of them. Null: no memory, or
  * `value` is neither. */
 json_t *chain_json_shallow(const json_t *value);
+/* The same all through: nothing that can be changed is shared. For documents as deep as chain_json_load lets in. Null: no memory. */
+json_t *chain_json_deep(const json_t *value);
 
 /* "0x1f". Null: no memory. */
 json_t *chain_json_hex(uint64_t value);
