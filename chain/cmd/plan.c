@@ -281,12 +281,12 @@ static enum chain_status step_json(const struct chain_step *step, const struct c
 	chain_guest_free(&guest);
 	if (status)
 		return status;
-	json_t *doc = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:o?, s:o, s:O, s:o?, s:O?, s:O?}", "name", step->name, "kind",
+	json_t *doc = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:o?, s:o, s:O, s:o?, s:O?, s:O?, s:o?}", "name", step->name, "kind",
 				step->kind == CHAIN_STEP_CALL ? "call" : "boot", "source", step->source, "kernel",
 				chain_kernel_kind_name(prepared->kind), "sha256", hex, "bytes",
 				(json_int_t)prepared->kernel.blob.bytes_count, "args", prepared->args, "expect",
 				chain_step_expect_json(step), "modules", modules_json(prepared), "handoff", prepared->handoff, "plan", plan,
-				"when", step->when, "fanout", fanout);
+				"when", step->when, "fanout", fanout, "devices", plan_devices(step));
 	if (!doc || json_array_append_new(into, doc))
 		return chain_fail(err, CHAIN_E_NO_MEMORY, step->name, NULL, 0, 0, 0, 0);
 	return CHAIN_OK;
@@ -324,6 +324,7 @@ static enum chain_status step_print(const struct plan_run *run, const struct cha
 		printf("  fixed    0x%llx to 0x%llx, on a processor of its own; mailbox at 0x%llx\n", (unsigned long long)prepared->fixed.window.base,
 		       (unsigned long long)prepared->fixed.window.end, (unsigned long long)prepared->fixed.mailbox.base);
 	plan_fanout_print(fanout);
+	plan_devices_print(step);
 	struct chain_guest guest;
 	const struct chain_plan *plan;
 	char *table = NULL;

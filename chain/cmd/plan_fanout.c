@@ -60,3 +60,22 @@ void plan_fanout_print(const json_t *fanout)
 	       cmd_size_text((uint64_t)(at_once * json_integer_value(json_object_get(fanout, "window_bytes"))), size),
 	       json_integer_value(json_object_get(fanout, "required")));
 }
+
+json_t *plan_devices(const struct chain_step *step)
+{
+	json_t *devices = step->device_count ? json_object() : NULL;
+	for (size_t i = 0; i < step->device_count; i++)
+		json_object_set_new(devices, step->devices[i].name, json_integer((json_int_t)step->devices[i].kernel));
+	return devices;
+}
+
+void plan_devices_print(const struct chain_step *step)
+{
+	for (size_t i = 0; i < step->device_count; i++) {
+		const struct chain_config_given *given = &step->devices[i];
+		printf("  device   %s %s", given->is_net ? "net" : "block", given->name);
+		if (step->fanout.kind != CHAIN_FANOUT_NONE)
+			printf(", to kernel %" PRIu64, given->kernel);
+		putchar('\n');
+	}
+}

@@ -1,7 +1,7 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: what `kchain plan` says of a fan-out: its kernels, and whether their windows fit the machine.
+/* Owns: what `kchain plan` says of a fan-out: its kernels, whether their windows fit the machine, and which of them gets which device.
  * Must not know: the rest of the plan. */
 #ifndef KCHAIN_PLAN_FANOUT_H
 #define KCHAIN_PLAN_FANOUT_H
@@ -16,5 +16,9 @@
 enum chain_status plan_fanout(const struct chain_step *step, const struct chain_prepared *prepared, const struct chain_image *image,
 			      json_t **out, struct chain_error *err) CHAIN_MUST_CHECK;
 void plan_fanout_print(const json_t *fanout);
+
+/* A kernel's index by device, as the pipeline has it; new, null where the step gives none. */
+json_t *plan_devices(const struct chain_step *step);
+void plan_devices_print(const struct chain_step *step);
 
 #endif

@@ -177,6 +177,8 @@ enum chain_status chain_config_parse(const char *text, uint64_t bytes, const cha
 	if (!status && !baked)
 		status = require_host_paths(out, err);
 	if (!status)
+		status = chain_config_settle_given(out, err);
+	if (!status)
 		status = chain_config_check_templates(out, err);
 	if (status)
 		chain_config_free(out);

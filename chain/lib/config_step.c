@@ -309,6 +309,7 @@ static const struct chain_json_key step_keys[] = {
 	{ "retries", step_retries, false },
 	{ "isolation", step_isolation, false },
 	{ "fanout", chain_config_read_fanout, false },
+	{ "devices", chain_config_read_given, false },
 	{ "expect", step_expect, false },
 	{ "on_error", step_on_error, false },
 };
@@ -317,7 +318,7 @@ static const struct chain_json_key step_keys[] = {
 static enum chain_status check_kind(const json_t *value, const struct chain_step *step, struct chain_json_path *path,
 				    struct chain_error *err)
 {
-	static const char *const call_only[] = { "memory", "timeout", "retries", "isolation", "fanout", NULL };
+	static const char *const call_only[] = { "memory", "timeout", "retries", "isolation", "fanout", "devices", NULL };
 	static const char *const boot_only[] = { "fs", NULL }; /* "modules" and "handoff" hang on the kernel: chain_step_check_kind */
 	bool call = step->kind == CHAIN_STEP_CALL;
 	for (const char *const *key = call ? boot_only : call_only; *key; key++) {
@@ -377,6 +378,7 @@ void chain_config_free_step(struct chain_step *step)
 	json_decref(step->when);
 	json_decref(step->fanout.list);
 	free(step->fanout.path);
+	chain_config_free_given(step);
 	if (step->fallback)
 		chain_config_free_step(step->fallback);
 	free(step->fallback);

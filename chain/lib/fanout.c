@@ -174,6 +174,8 @@ enum chain_status chain_fanout_expand(const struct chain_step *step, const struc
 		status = expand_list(step, out, err);
 	else if (!status)
 		out->count = fanout->count;
+	if (!status)
+		status = chain_config_check_given(step, out->count, step->name, err);
 	if (status)
 		chain_fanout_set_free(out);
 	return status;

@@ -43,16 +43,25 @@ static enum chain_status make_head(struct chain_fanout_texts *t, struct chain_er
 	return t->head ? CHAIN_OK : chain_fail(err, CHAIN_E_NO_MEMORY, "handoff", NULL, 0, 0, 0, 0);
 }
 
+/* At most, and without the terminator. */
+static size_t names_bytes(const struct chain_step *step)
+{
+	size_t bytes = step->device_count ? sizeof(",\"devices\":[]") : 0;
+	for (size_t i = 0; i < step->device_count; i++)
+		bytes += strlen(step->devices[i].name) + sizeof("\"\",") - 1;
+	return bytes;
+}
+
 enum chain_status chain_fanout_texts_make(const struct chain_step *step, const struct chain_fanout_set *set, const json_t *handoff,
 					  const char *args, struct chain_fanout_texts *out, struct chain_error *err)
 {
 	size_t longest = 0;
-	*out = (struct chain_fanout_texts){ .set = set, .step = step->name, .args_differ = chain_fanout_args_differ(step->args),
+	*out = (struct chain_fanout_texts){ .set = set, .step = step, .args_differ = chain_fanout_args_differ(step->args),
 					    .args = step->args, .handoff = chain_json_shallow(handoff) };
 	enum chain_status status = out->handoff ? make_head(out, err) : chain_fail(err, CHAIN_E_NO_MEMORY, "handoff", NULL, 0, 0, 0, 0);
 	for (size_t i = 0; i < set->count && set->inputs; i++)
 		longest = strlen(set->inputs[i]) > longest ? strlen(set->inputs[i]) : longest;
-	out->room_bytes = out->head_bytes + OWN_BYTES + longest;
+	out->room_bytes = out->head_bytes + OWN_BYTES + longest + names_bytes(step);
 	if (!status && out->room_bytes > CHAIN_HANDOFF_MAX_BYTES)
 		status = chain_fail(err, CHAIN_E_LIMIT, "handoff", NULL, out->room_bytes, CHAIN_HANDOFF_MAX_BYTES, 0, 0);
 	if (!status) {
@@ -97,10 +106,10 @@ static enum chain_status expand_args(struct chain_fanout_texts *t, size_t index,
 	bad = bad || json_object_set(t->handoff, "self", self);
 	json_decref(self);
 	if (bad)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, t->step, NULL, 0, 0, 0, 0);
+		return chain_fail(err, CHAIN_E_NO_MEMORY, t->step->name, NULL, 0, 0, 0, 0);
 	free(t->text_args);
 	t->text_args = NULL;
-	return chain_template_expand(t->args, t->handoff, t->step, &t->text_args, err);
+	return chain_template_expand(t->args, t->handoff, t->step->name, &t->text_args, err);
 }
 
 /* printf's part of a kernel's cost would be larger than all else here. */
@@ -124,6 +133,20 @@ static char *put_member(char *at, const char *name, uint64_t value)
 	return at;
 }
 
+/* Names of devices have no character that JSON would want escaped. */
+static char *put_names(char *at, const struct chain_step *step, size_t index)
+{
+	bool any = false;
+	for (size_t i = 0; i < step->device_count; i++) {
+		if (step->devices[i].kernel != index)
+			continue;
+		at = put_text(put_text(at, any ? ",\"" : ",\"devices\":[\""), step->devices[i].name);
+		*at++ = '"';
+		any = true;
+	}
+	return any ? put_text(at, "]") : at;
+}
+
 enum chain_status chain_fanout_text(struct chain_fanout_texts *t, size_t index, unsigned attempt, const char **out_handoff,
 				    size_t *out_bytes, const char **out_args, struct chain_error *err)
 {
@@ -131,7 +154,8 @@ enum chain_status chain_fanout_text(struct chain_fanout_texts *t, size_t index, 
 	enum chain_status status = t->args_differ ? expand_args(t, index, attempt, err) : CHAIN_OK;
 	if (status)
 		return status;
-	char *at = put_member(t->text + t->head_bytes, ",\"index\":", index); /* OWN_BYTES is room for all but the input */
+	char *at = put_names(t->text + t->head_bytes, t->step, index);
+	at = put_member(at, ",\"index\":", index); /* OWN_BYTES is room for all but the input */
 	at = put_member(at, ",\"count\":", t->set->count);
 	at = put_member(at, ",\"attempt\":", attempt);
 	if (input)

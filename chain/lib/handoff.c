@@ -232,6 +232,15 @@ static enum chain_status put_state(json_t *doc, const struct chain_handoff_input
 	return bad && !status ? chain_fail(err, CHAIN_E_NO_MEMORY, "handoff", NULL, 0, 0, 0, 0) : status;
 }
 
+/* Of a fan-out each kernel has its own: chain_fanout_text. */
+static int put_devices(json_t *self, const struct chain_step *step)
+{
+	json_t *names = NULL;
+	if (step->fanout.kind == CHAIN_FANOUT_NONE && chain_config_given_names(step, 0, &names, NULL))
+		return -1;
+	return names ? json_object_set_new(self, "devices", names) : 0;
+}
+
 static int put_identity(json_t *doc, const struct chain_handoff_input *in)
 {
 	char id[2 * CHAIN_BOOT_ID_BYTES + 1] = "";
@@ -240,9 +249,11 @@ static int put_identity(json_t *doc, const struct chain_handoff_input *in)
 	int bad = json_object_set_new(doc, "kchain_handoff", json_integer(1));
 	if (!json_object_get(doc, "boot_id"))
 		bad |= json_object_set_new(doc, "boot_id", json_string(id));
-	bad |= json_object_set_new(doc, "self", chain_json_object("ssso", "step", in->step->name,
-								  "kind", in->step->kind == CHAIN_STEP_CALL ? "call" : "boot",
-								  "source", in->step->source, "kernel", json_null()));
+	json_t *self = chain_json_object("ssso", "step", in->step->name,
+					 "kind", in->step->kind == CHAIN_STEP_CALL ? "call" : "boot",
+					 "source", in->step->source, "kernel", json_null());
+	bad |= self ? put_devices(self, in->step) : -1;
+	bad |= json_object_set_new(doc, "self", self);
 	return bad | json_object_set_new(doc, "clock", chain_json_object("xo", "origin_ticks", origin_ticks(in),
 									 "tsc_hz", tsc_hz(in)));
 }

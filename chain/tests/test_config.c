@@ -74,6 +74,34 @@ static void test_all_read(void **state)
 	chain_config_free(&config);
 }
 
+/* Each names an entry of the pipeline's own, whose kind and need it takes over. */
+static void test_devices(void **state)
+{
+	struct chain_config config;
+	struct chain_error err = { 0 };
+	json_t *names;
+	(void)state;
+	parsed("config-devices", &config);
+	const struct chain_step *step = &config.steps[0];
+	assert_int_equal(step->device_count, 3);
+	assert_string_equal(step->devices[0].name, "data");
+	assert_int_equal(step->devices[0].kernel, 3);
+	assert_true(!step->devices[0].is_net && step->devices[0].required);
+	assert_true(step->devices[1].is_net && step->devices[1].required && !step->devices[1].kernel);
+	assert_true(!step->devices[2].is_net && !step->devices[2].required);
+	assert_ok(chain_config_given_names(step, 3, &names, &err), &err);
+	assert_int_equal(json_array_size(names), 2);
+	assert_string_equal(json_string_value(json_array_get(names, 1)), "spare");
+	json_decref(names);
+	assert_ok(chain_config_given_names(step, 1, &names, &err), &err);
+	assert_null(names);
+	assert_ok(chain_config_check_given(step, 4, "s", &err), &err);
+	assert_int_equal(chain_config_check_given(step, 3, "s", &err), CHAIN_E_CONFIG_DEVICE_INDEX);
+	assert_string_equal(err.subject, "s.devices.data");
+	assert_true(err.number[0] == 3 && err.number[1] == 3);
+	chain_config_free(&config);
+}
+
 /* The baked form parses again, bakes to the same bytes, and says nothing of the host. */
 static void test_baked(void **state)
 {
@@ -227,7 +255,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_invalid), cmocka_unit_test(test_valid), cmocka_unit_test(test_truncated),
 		cmocka_unit_test(test_mutated), cmocka_unit_test(test_defaults),
-		cmocka_unit_test(test_all_read), cmocka_unit_test(test_baked), cmocka_unit_test(test_sources),
+		cmocka_unit_test(test_all_read), cmocka_unit_test(test_devices), cmocka_unit_test(test_baked), cmocka_unit_test(test_sources),
 		cmocka_unit_test(test_too_large), cmocka_unit_test(test_suggestions), cmocka_unit_test(test_units),
 		cmocka_unit_test(test_documented), cmocka_unit_test(test_configs), cmocka_unit_test(test_schema),
 	};

@@ -224,6 +224,57 @@ static void test_texts(void **state)
 		   "{{self.index}}/{{self.count}}/{{self.attempt}} {{self.input.a|none}}", each_list);
 }
 
+/* Gives the step three disks, to kernels 1, 1 and 2. */
+static void add_devices(struct chain_step *step)
+{
+	static const struct { const char *name; uint64_t kernel; } given[] = { { "a", 1 }, { "b.c-d_e", 1 }, { "z", 2 } };
+	step->device_count = sizeof(given) / sizeof(given[0]);
+	step->devices = calloc(step->device_count, sizeof(*step->devices));
+	for (size_t i = 0; i < step->device_count; i++)
+		step->devices[i] = (struct chain_config_given){ .name = strdup(given[i].name), .kernel = given[i].kernel };
+}
+
+static void check_devices(struct chain_fanout_texts *texts, size_t index, const char *wanted)
+{
+	const char *text, *args;
+	size_t bytes;
+	struct chain_error err = { 0 };
+	assert_int_equal(chain_fanout_text(texts, index, 0, &text, &bytes, &args, &err), CHAIN_OK);
+	assert_true(bytes + 1 + strlen(args) + 1 <= chain_fanout_text_bytes(texts) + 1);
+	json_t *doc = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, NULL);
+	json_t *devices = json_object_get(json_object_get(doc, "self"), "devices");
+	char *found = devices ? json_dumps(devices, JSON_COMPACT) : NULL;
+	assert_non_null(doc);
+	assert_string_equal(found ? found : "none", wanted);
+	free(found);
+	json_decref(doc);
+}
+
+static void test_devices(void **state)
+{
+	struct case_image c;
+	struct chain_fanout_set set;
+	struct chain_fanout_texts texts;
+	struct chain_error err = { 0 };
+	json_t *doc = handoff();
+	(void)state;
+	open_case(&c, "{\"each\":\"fs:/corpus/*\"}", "");
+	add_devices(&c.config.steps[0]);
+	assert_int_equal(chain_fanout_expand(&c.config.steps[0], &c.image, &set, &err), CHAIN_OK);
+	assert_int_equal(chain_fanout_texts_make(&c.config.steps[0], &set, doc, "", &texts, &err), CHAIN_OK);
+	check_devices(&texts, 1, "[\"a\",\"b.c-d_e\"]");
+	check_devices(&texts, 0, "none");
+	check_devices(&texts, 2, "[\"z\"]");
+	chain_fanout_texts_free(&texts);
+	chain_fanout_set_free(&set);
+	c.config.steps[0].devices[1].kernel = 3; /* of three files */
+	assert_int_equal(chain_fanout_expand(&c.config.steps[0], &c.image, &set, &err), CHAIN_E_CONFIG_DEVICE_INDEX);
+	assert_string_equal(err.subject, "s.devices.b.c-d_e");
+	assert_true(err.number[0] == 3 && err.number[1] == 3);
+	json_decref(doc);
+	close_case(&c);
+}
+
 static void test_args_differ(void **state)
 {
 	(void)state;
@@ -294,7 +345,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_kinds), cmocka_unit_test(test_refused), cmocka_unit_test(test_damaged), cmocka_unit_test(test_slices),
-		cmocka_unit_test(test_texts), cmocka_unit_test(test_args_differ), cmocka_unit_test(test_required), cmocka_unit_test(test_layout),
+		cmocka_unit_test(test_texts), cmocka_unit_test(test_devices), cmocka_unit_test(test_args_differ), cmocka_unit_test(test_required), cmocka_unit_test(test_layout),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,7 +19,7 @@ struct chain_fanout_set {
 };
 
 /* Lists the kernels. Files that "each" and "slices" name are read from `image`, their digests checked. CHAIN_E_FANOUT_EMPTY when a pattern
- * matches nothing, CHAIN_E_LIMIT above CHAIN_FANOUT_MAX, those of image.h and fs.h. */
+ * matches nothing, CHAIN_E_LIMIT above CHAIN_FANOUT_MAX, CHAIN_E_CONFIG_DEVICE_INDEX when a device is given to a kernel that there is not, those of image.h and fs.h. */
 enum chain_status chain_fanout_expand(const struct chain_step *step, const struct chain_image *image, struct chain_fanout_set *out,
 				      struct chain_error *err) CHAIN_MUST_CHECK;
 void chain_fanout_set_free(struct chain_fanout_set *set);
@@ -33,7 +33,7 @@ struct chain_fanout_texts {
 	char *text, *text_args;             /* owned: of the last kernel asked for */
 	size_t room_bytes;
 	bool args_differ;
-	const char *step;                   /* borrowed */
+	const struct chain_step *step;      /* borrowed */
 };
 
 /* `handoff` is the step's, as chain_step_prepare makes it, `args` its expanded arguments where they are the same for all (see
