@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 #include "stage/device_list.h"
+#include "stage/virtio.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -34,21 +35,21 @@ static enum chain_status open_block(struct opening *o, const struct stage_pci_fu
 	return s;
 }
 
-/* Who takes what: the first row that matches. Virtio 1.1, section 4.1.2.1: 0x1000 and on are transitional, 0x1040 and on modern. */
+/* Who takes what: the first row that matches. */
 static const struct row {
 	const char *driver;
 	enum stage_device_class class;
-	uint16_t vendor, devices[2];
+	unsigned type;
 	enum chain_status (*open)(struct opening *o, const struct stage_pci_function *f, struct chain_error *err);
 } rows[] = {
-	{ "virtio-net", STAGE_CLASS_NET, 0x1af4, { 0x1000, 0x1041 }, open_net },
-	{ "virtio-blk", STAGE_CLASS_BLOCK, 0x1af4, { 0x1001, 0x1042 }, open_block },
+	{ "virtio-net", STAGE_CLASS_NET, VIRTIO_TYPE_NET, open_net },
+	{ "virtio-blk", STAGE_CLASS_BLOCK, VIRTIO_TYPE_BLOCK, open_block },
 };
 
 static const struct row *find_row(const struct stage_pci_function *f)
 {
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-		if (f->vendor == rows[i].vendor && (f->device == rows[i].devices[0] || f->device == rows[i].devices[1]))
+		if (stage_virtio_pci_is(f, rows[i].type))
 			return &rows[i];
 	}
 	return NULL;

@@ -9,10 +9,33 @@
 #include "stage/pages.h"
 #include "stage/random.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 enum { CONFIG_ADDRESS = 0xcf8, CONFIG_DATA = 0xcfc };
 #define CONFIG_ENABLE 0x80000000u
+
+/* One address register for all processors. Who uses it is noted (its index, and one), for a processor can be stopped in the middle. */
+static _Atomic uint32_t config_user;
+
+static void lock_config(void)
+{
+	uint32_t user = stage_cpu()->index + 1, nobody = 0;
+
+	while (!atomic_compare_exchange_weak_explicit(&config_user, &nobody, user, memory_order_acquire, memory_order_relaxed)) {
+		nobody = 0;
+		stage_pause();
+	}
+}
+
+static void unlock_config(void) { atomic_store_explicit(&config_user, 0, memory_order_release); }
+
+void stage_native_env_stopped(uint32_t processor)
+{
+	uint32_t user = processor + 1;
+
+	atomic_compare_exchange_strong(&config_user, &user, 0);
+}
 
 static void select_config(uint32_t bdf, uint32_t offset)
 {
@@ -22,10 +45,14 @@ static void select_config(uint32_t bdf, uint32_t offset)
 static uint32_t pci_read(void *ctx, uint32_t bdf, uint32_t offset, unsigned width)
 {
 	uint16_t port = (uint16_t)(CONFIG_DATA + (offset & 3));
+	uint32_t value;
 
 	(void)ctx;
+	lock_config();
 	select_config(bdf, offset);
-	return width == 1 ? stage_inb(port) : width == 2 ? stage_inw(port) : stage_inl(port);
+	value = width == 1 ? stage_inb(port) : width == 2 ? stage_inw(port) : stage_inl(port);
+	unlock_config();
+	return value;
 }
 
 static void pci_write(void *ctx, uint32_t bdf, uint32_t offset, unsigned width, uint32_t value)
@@ -33,6 +60,7 @@ static void pci_write(void *ctx, uint32_t bdf, uint32_t offset, unsigned width, 
 	uint16_t port = (uint16_t)(CONFIG_DATA + (offset & 3));
 
 	(void)ctx;
+	lock_config();
 	select_config(bdf, offset);
 	if (width == 1)
 		stage_outb(port, (uint8_t)value);
@@ -40,14 +68,20 @@ static void pci_write(void *ctx, uint32_t bdf, uint32_t offset, unsigned width, 
 		stage_outw(port, (uint16_t)value);
 	else
 		stage_outl(port, value);
+	unlock_config();
 }
 
 /* Mechanism 1 keeps what is written to its address register (PCI 3.0, section 3.2.2.3.2). */
 static bool pci_present(void *ctx)
 {
+	bool kept;
+
 	(void)ctx;
+	lock_config();
 	stage_outl(CONFIG_ADDRESS, CONFIG_ENABLE);
-	return stage_inl(CONFIG_ADDRESS) == CONFIG_ENABLE;
+	kept = stage_inl(CONFIG_ADDRESS) == CONFIG_ENABLE;
+	unlock_config();
+	return kept;
 }
 
 static volatile void *map(void *ctx, uint64_t phys, uint64_t bytes)

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CLASS_BRIDGE_PCI = 0x0604, SECONDARY_BUS = 0x19, MULTI_FUNCTION = 0x80 };
+enum { CLASS_BRIDGE_PCI = 0x0604, SECONDARY_BUS = 0x19, HEADER_TYPE = 0x0e, MULTI_FUNCTION = 0x80 };
 enum { STATUS_CAPABILITIES = 0x10, FIRST_CAPABILITY = 0x40, CONFIG_BYTES = 256, CAPABILITY_LIMIT = (256 - 0x40) / 4 };
 
 struct walk {
@@ -26,20 +26,29 @@ static void push_bus(struct walk *walk, uint8_t bus)
 	walk->queue[walk->queued++] = bus;
 }
 
+bool stage_pci_function_at(const struct stage_device_env *env, uint32_t bdf, struct stage_pci_function *out)
+{
+	uint32_t id = env->pci_read(env->ctx, bdf, 0, 4);
+
+	*out = (struct stage_pci_function){ .bdf = bdf, .vendor = (uint16_t)id, .device = (uint16_t)(id >> 16) };
+	if (out->vendor == 0xffff || out->vendor == 0)
+		return false;
+	out->class_code = env->pci_read(env->ctx, bdf, 0x08, 4) >> 8;
+	out->header = env->pci_read(env->ctx, bdf, HEADER_TYPE, 1) & (MULTI_FUNCTION - 1);
+	snprintf(out->name, sizeof out->name, "0000:%02x:%02x.%x", bdf >> 8 & 0xff, bdf >> 3 & 31, bdf & 7);
+	return true;
+}
+
 /* False: the visitor wants no more. *out_header is 0xff where there is no function. */
 static bool visit_function(struct walk *walk, uint32_t bdf, uint8_t *out_header)
 {
 	const struct stage_device_env *env = walk->env;
-	uint32_t id = env->pci_read(env->ctx, bdf, 0, 4);
-	struct stage_pci_function function = { .bdf = bdf, .vendor = (uint16_t)id, .device = (uint16_t)(id >> 16) };
+	struct stage_pci_function function;
 
 	*out_header = 0xff;
-	if (function.vendor == 0xffff || function.vendor == 0)
+	if (!stage_pci_function_at(env, bdf, &function))
 		return true;
-	*out_header = (uint8_t)env->pci_read(env->ctx, bdf, 0x0e, 1);
-	function.class_code = env->pci_read(env->ctx, bdf, 0x08, 4) >> 8;
-	function.header = *out_header & 0x7f;
-	snprintf(function.name, sizeof function.name, "0000:%02x:%02x.%x", bdf >> 8 & 0xff, bdf >> 3 & 31, bdf & 7);
+	*out_header = (uint8_t)env->pci_read(env->ctx, bdf, HEADER_TYPE, 1);
 	if (function.class_code >> 8 == CLASS_BRIDGE_PCI && function.header == 1)
 		push_bus(walk, (uint8_t)env->pci_read(env->ctx, bdf, SECONDARY_BUS, 1));
 	return walk->visit(walk->ctx, &function);
@@ -71,6 +80,28 @@ void stage_pci_scan(const struct stage_device_env *env, stage_pci_visit *visit, 
 		if (!visit_bus(&walk, walk.queue[i]))
 			return;
 	}
+}
+
+/* So many hexadecimal digits, then `end`. */
+static bool take_hex(const char **at, unsigned digits, char end, uint32_t *out)
+{
+	for (*out = 0; digits; digits--, ++*at) {
+		uint32_t letter = (uint8_t)**at | 0x20u, digit = letter - (letter <= '9' ? '0' : 'a' - 10);
+		if (digit > 15 || (letter > '9' && letter < 'a'))
+			return false;
+		*out = *out << 4 | digit;
+	}
+	return *(*at)++ == end;
+}
+
+bool stage_pci_find(const struct stage_device_env *env, const char *name, struct stage_pci_function *out)
+{
+	uint32_t domain, bus, device, function;
+
+	if (!take_hex(&name, 4, ':', &domain) || !take_hex(&name, 2, ':', &bus) || !take_hex(&name, 2, '.', &device) ||
+	    !take_hex(&name, 1, '\0', &function) || domain || device > 31 || function > 7)
+		return false;
+	return env->pci_present(env->ctx) && stage_pci_function_at(env, bus << 8 | device << 3 | function, out);
 }
 
 void stage_pci_command(const struct stage_device_env *env, uint32_t bdf, uint16_t set, uint16_t clear)

@@ -48,7 +48,7 @@ uint64_t stage_virtio_config(struct stage_virtio *v, uint32_t offset, unsigned b
 	return value;
 }
 
-static bool reset(struct stage_virtio *v)
+bool stage_virtio_reset(struct stage_virtio *v)
 {
 	uint64_t deadline = v->env->now_us(v->env->ctx) + VIRTIO_RESET_US;
 
@@ -72,7 +72,7 @@ enum chain_status stage_virtio_begin(struct stage_virtio *v, uint64_t wanted, st
 	const struct stage_virtio_transport *t = v->transport;
 	uint64_t offered;
 
-	if (!reset(v))
+	if (!stage_virtio_reset(v))
 		return chain_fail(err, CHAIN_E_VIRTIO_RESET, v->subject, NULL, VIRTIO_RESET_US / 1000, 0, 0, 0);
 	t->set_status(v, STATUS_ACKNOWLEDGE);
 	t->set_status(v, STATUS_ACKNOWLEDGE | STATUS_DRIVER);
@@ -95,7 +95,7 @@ void stage_virtio_ready(struct stage_virtio *v)
 void stage_virtio_stop(struct stage_virtio *v)
 {
 	/* A reset that never finishes is no reason to stay: without the bus nothing of the device reaches memory. */
-	(void)reset(v);
+	(void)stage_virtio_reset(v);
 	v->transport->detach(v);
 }
 

@@ -98,6 +98,13 @@ static const struct stage_virtio_transport transport = {
 	.detach = detach,
 };
 
+bool stage_virtio_pci_is(const struct stage_pci_function *function, unsigned type)
+{
+	enum { VENDOR = 0x1af4, TRANSITIONAL = 0x1000 - 1, MODERN = 0x1040 };
+
+	return function->vendor == VENDOR && (function->device == TRANSITIONAL + type || function->device == MODERN + type);
+}
+
 /* Maps the structure a capability describes (4.1.4); it must lie within its register, aligned as 4.1.4.3 and 4.1.4.4 say. */
 static enum chain_status map_structure(struct stage_virtio *v, const struct stage_pci_function *f, uint32_t cap,
 				       volatile uint8_t **out, uint64_t *out_bytes, struct chain_error *err)

@@ -39,5 +39,7 @@ struct stage_device_env {
 
 /* The environment of a running stage; static, borrowed. */
 const struct stage_device_env *stage_native_env(void);
+/* That processor was stopped, wherever it was: what it had locked is free again. */
+void stage_native_env_stopped(uint32_t processor);
 
 #endif

@@ -36,6 +36,10 @@ struct stage_pci_bar {
 typedef bool stage_pci_visit(void *ctx, const struct stage_pci_function *function);
 void stage_pci_scan(const struct stage_device_env *env, stage_pci_visit *visit, void *ctx);
 
+/* The function at that place; false: there is none. The second one takes the place as a name, "0000:00:03.0". */
+bool stage_pci_function_at(const struct stage_device_env *env, uint32_t bdf, struct stage_pci_function *out);
+bool stage_pci_find(const struct stage_device_env *env, const char *name, struct stage_pci_function *out);
+
 /* Decodes memory register `index`; sizes it by writing ones with decoding turned off (3.0, section 6.2.5.1).
  * CHAIN_E_PCI_BAD_BAR: not a memory register, no address, or one beyond STAGE_MMIO_LIMIT. */
 enum chain_status stage_pci_bar(const struct stage_device_env *env, const struct stage_pci_function *function,

@@ -50,6 +50,13 @@ uint64_t stage_virtio_config(struct stage_virtio *v, uint32_t offset, unsigned b
 enum chain_status stage_virtio_pci_open(const struct stage_device_env *env, const struct stage_pci_function *function,
 					const char *driver, struct stage_virtio *out, struct chain_error *err) CHAIN_MUST_CHECK;
 
+/* Whether the function is a virtio device of that type, transitional or modern (1.1, section 4.1.2.1). */
+enum { VIRTIO_TYPE_NET = 1, VIRTIO_TYPE_BLOCK = 2 };
+bool stage_virtio_pci_is(const struct stage_pci_function *function, unsigned type);
+
+/* The device forgets all that it was told, and does nothing. False: not within VIRTIO_RESET_US. */
+bool stage_virtio_reset(struct stage_virtio *v);
+
 /* 1.1, section 3.1.1 to step 6: reset, acknowledge, agree on `wanted` as far as offered; VERSION_1 is required. */
 enum chain_status stage_virtio_begin(struct stage_virtio *v, uint64_t wanted, struct chain_error *err) CHAIN_MUST_CHECK;
 /* Step 8: the queues are set up. */

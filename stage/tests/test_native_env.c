@@ -1,0 +1,122 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Configuration space, whose one address register all processors share, and a processor that is stopped while it uses it. */
+#include "fake_machine.h"
+
+#include "stage/clock.h"
+#include "stage/device_env.h"
+#include "stage/pages.h"
+#include "stage/random.h"
+
+#include <signal.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { ADDRESS = 0xcf8, DATA = 0xcfc, BDF = 2 << 8 | 5 << 3 | 1 };
+
+/* --- not asked for here --- */
+
+volatile void *stage_mmio_map(uint64_t phys, uint64_t bytes) { return phys == bytes ? &fake_machine : NULL; }
+uint64_t stage_pages_alloc(uint64_t bytes, uint64_t align, enum chain_owner owner) { return owner == CHAIN_OWNER_HEAP ? 0 * bytes * align : 0; }
+void stage_pages_free(uint64_t phys, uint64_t bytes) { fail_msg("%llu %llu", (unsigned long long)phys, (unsigned long long)bytes); }
+void *stage_phys_to_virt(uint64_t phys) { return (void *)(uintptr_t)phys; }
+uint64_t stage_clock_us(void) { return 0; }
+void stage_idle(void) {}
+void stage_random_fill(void *to, size_t bytes) { memset(to, 0, bytes); }
+
+/* --- the bus --- */
+
+static uint32_t address, space[64];
+static bool stops; /* the processor is stopped between the address and the data */
+
+static void out(uint16_t port, uint32_t value, unsigned width)
+{
+	if (port == ADDRESS && width == 4)
+		address = value;
+	else if (address >> 8 == (0x800000 | BDF))
+		memcpy((uint8_t *)space + (address & 0xfc) + (port - DATA), &value, width);
+	if (port == ADDRESS && stops)
+		fake_end();
+}
+
+static uint32_t in(uint16_t port, unsigned width)
+{
+	uint32_t value = UINT32_MAX;
+
+	if (port == ADDRESS)
+		return address;
+	if (address >> 8 == (0x800000 | BDF))
+		memcpy(&value, (uint8_t *)space + (address & 0xfc) + (port - DATA), width);
+	return value;
+}
+
+static uint32_t read_at(uint32_t bdf, uint32_t offset, unsigned width) { return stage_native_env()->pci_read(NULL, bdf, offset, width); }
+
+static void configuration_space_is_read_and_written(void **state)
+{
+	(void)state;
+	fake_machine.in = in;
+	fake_machine.out = out;
+	space[1] = 0x44332211;
+	assert_true(stage_native_env()->pci_present(NULL));
+	assert_int_equal(read_at(BDF, 4, 4), 0x44332211);
+	assert_int_equal(read_at(BDF, 6, 2), 0x4433);
+	assert_int_equal(read_at(BDF, 5, 1), 0x22);
+	assert_int_equal(read_at(BDF ^ 8, 4, 2), 0xffff);
+	stage_native_env()->pci_write(NULL, BDF, 6, 2, 0xbeef);
+	stage_native_env()->pci_write(NULL, BDF, 5, 1, 0x55);
+	stage_native_env()->pci_write(NULL, BDF, 8, 4, 0xfeedf00d);
+	assert_true(space[1] == 0xbeef5511 && space[2] == 0xfeedf00d);
+	fake_machine.in = NULL;
+	assert_false(stage_native_env()->pci_present(NULL));
+}
+
+/* Whether this processor, which is another one, would wait for ever: a child tries it. */
+static bool waits(void)
+{
+	const struct itimerval soon = { .it_value.tv_usec = 100000 };
+	int status;
+	pid_t child = fork();
+
+	if (child == 0) {
+		setitimer(ITIMER_REAL, &soon, NULL);
+		read_at(BDF, 4, 4);
+		_exit(0);
+	}
+	assert_true(child > 0 && waitpid(child, &status, 0) == child);
+	return WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM;
+}
+
+static void a_stopped_processor_keeps_nothing(void **state)
+{
+	(void)state;
+	fake_machine.in = in;
+	fake_machine.out = out;
+	space[1] = 7;
+	for (uint32_t processor = 0; processor < 3; processor++) {
+		fake_machine.cpu.index = processor;
+		stops = true;
+		assert_true(FAKE_ENDS(read_at(BDF, 4, 4)));
+		stops = false;
+		fake_machine.cpu.index = processor + 1;
+		stage_native_env_stopped(processor + 1); /* which does not have it */
+		assert_true(waits());
+		stage_native_env_stopped(processor);
+		assert_false(waits());
+		assert_int_equal(read_at(BDF, 4, 4), 7);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(configuration_space_is_read_and_written),
+		cmocka_unit_test(a_stopped_processor_keeps_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
