@@ -6,6 +6,7 @@
 
 #include "stage/call_run.h"
 #include "stage/console.h"
+#include "stage/given.h"
 #include "stage/pages.h"
 #include "stage/ticker.h"
 
@@ -52,9 +53,11 @@ enum chain_status stage_call(const struct stage_call_request *request, struct st
 		status = stage_call_window_make(request, &run->window, err);
 	if (!status) {
 		stage_call_run_init();
+		stage_given_begin(request->devices);
 		stage_ticker_start();
 		stage_call_run(run);
 		stage_ticker_stop();
+		stage_given_end(request->devices);
 		status = collect_mailbox(run, err);
 		stage_call_window_free(&run->window);
 	}

@@ -6,6 +6,7 @@
 
 #include "chain/elf.h"
 #include "stage/clock.h"
+#include "stage/given.h"
 #include "stage/native.h"
 #include "stage/pages.h"
 
@@ -166,6 +167,7 @@ static enum chain_status add_heap(struct stage_call_window *w, const struct stag
 		return too_small(w, request, tables + least, err);
 	uint64_t bytes = w->bytes - w->used - tables, phys = w->phys + w->used + tables;
 	w->visible[VISIBLE_HEAP] = (struct chain_range){ w->virt_next, w->virt_next + bytes };
+	w->heap_phys = phys;
 	note_piece(w, w->virt_next, phys, bytes, NULL, 0);
 	return map(w, request, w->virt_next, phys, bytes, STAGE_MAP_WRITE, err);
 }
@@ -233,12 +235,19 @@ static void fill_block(const struct stage_call_window *w, const struct stage_cal
 		.processor = stage_cpu()->index, .index = request->index, .heap_is_zero = request->recycled, .tsc_hz = stage_tsc_hz_known(),
 		.handoff = w->text_virt, .handoff_bytes = request->handoff_bytes, .args = w->text_virt + request->handoff_bytes,
 		.mailbox = w->visible[VISIBLE_MAILBOX].base, .mailbox_bytes = STAGE_CALL_MAILBOX_BYTES,
-		.heap = w->visible[VISIBLE_HEAP].base, .heap_bytes = chain_range_bytes(w->visible[VISIBLE_HEAP]),
+		.heap_phys = w->heap_phys, .heap = w->visible[VISIBLE_HEAP].base, .heap_bytes = chain_range_bytes(w->visible[VISIBLE_HEAP]),
 	};
 	if (chain_range_bytes(request->fs)) {
 		block->fs = KCHAIN_FS_VIRT;
 		block->fs_bytes = chain_range_bytes(request->fs);
 		block->fs_phys = request->fs.base;
+	}
+	uint64_t *device_root = (uint64_t *)stage_phys_to_virt(w->root_phys) + (KCHAIN_DEVICE_VIRT >> 39 & 511);
+	*device_root = 0;
+	if (request->devices) {
+		*device_root = request->devices->root_entry;
+		block->devices = KCHAIN_DEVICE_VIRT;
+		block->device_count = request->devices->count;
 	}
 }
 

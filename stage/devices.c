@@ -13,6 +13,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -140,6 +141,88 @@ enum chain_status stage_devices_configure(const struct chain_config *config, con
 		status = take_block(&config->block[i], block, info, err);
 	if (!status && config->net_count)
 		status = take_nets(config, parent, net, info, err);
+	return status;
+}
+
+/* --- devices of called kernels --- */
+
+static void release_net(const char *pci)
+{
+	for (struct stage_netdev **link = &devices.net; *link; link = &(*link)->next) {
+		struct stage_netdev *dev = *link;
+		if (strcmp(dev->pci, pci))
+			continue;
+		*link = dev->next;
+		stage_net_release(dev);
+		dev->ops->close(dev);
+		return;
+	}
+}
+
+static void release_block(const char *pci)
+{
+	for (struct stage_block **link = &devices.block; *link; link = &(*link)->next) {
+		struct stage_block *dev = *link;
+		if (strcmp(dev->pci, pci))
+			continue;
+		*link = dev->next;
+		dev->ops->close(dev);
+		return;
+	}
+}
+
+static struct stage_given_wish wish_of(const struct chain_config_given *given, const json_t *net, const json_t *block)
+{
+	const json_t *entry = json_object_get(given->is_net ? net : block, given->name);
+	struct stage_given_wish wish = {
+		.name = given->name, .is_net = given->is_net, .required = given->required,
+		.pci = json_string_value(json_object_get(entry, "pci")), .reason = json_string_value(json_object_get(entry, "reason")),
+	};
+	if (wish.pci && given->is_net)
+		release_net(wish.pci);
+	else if (wish.pci)
+		release_block(wish.pci);
+	return wish;
+}
+
+/* The devices of one kernel, first named by entry `first` of the step. */
+static enum chain_status give_kernel(const struct chain_step *step, size_t first, const json_t *net, const json_t *block,
+				     struct stage_given **list, struct chain_error *err)
+{
+	struct stage_given_wish *wishes = calloc(step->device_count, sizeof(*wishes));
+	struct stage_given *given;
+	uint64_t kernel = step->devices[first].kernel;
+	size_t count = 0;
+	if (!wishes)
+		return no_memory(step->name, err);
+	for (size_t i = first; i < step->device_count; i++) {
+		if (step->devices[i].kernel != kernel)
+			continue;
+		wishes[count++] = wish_of(&step->devices[i], net, block);
+		stage_say("give", "%s  to kernel %" PRIu64 " of %s", step->devices[i].name, kernel, step->name);
+	}
+	enum chain_status status = stage_given_make(stage_native_env(), wishes, count, &given, err);
+	free(wishes);
+	if (status)
+		return status;
+	given->kernel = kernel;
+	given->next = *list;
+	*list = given;
+	return CHAIN_OK;
+}
+
+enum chain_status stage_devices_give(const struct chain_step *step, const json_t *net, const json_t *block, struct stage_given **out,
+				     struct chain_error *err)
+{
+	enum chain_status status = CHAIN_OK;
+	*out = NULL;
+	for (size_t i = 0; !status && i < step->device_count; i++)
+		if (!stage_given_of(*out, step->devices[i].kernel))
+			status = give_kernel(step, i, net, block, out, err);
+	if (!status)
+		return CHAIN_OK;
+	stage_given_free(*out);
+	*out = NULL;
 	return status;
 }
 

@@ -63,6 +63,7 @@ static enum chain_status call_once(struct stage_run *run, const struct chain_ste
 				   bool *good, struct chain_error *err)
 {
 	struct stage_call_result got = { 0 };
+	struct stage_given *given;
 	const struct chain_guest_request guest = chain_step_guest(step, prepared);
 	struct stage_call_request request = {
 		.subject = step->source, .kernel = prepared->kernel.blob.bytes, .kernel_bytes = prepared->kernel.blob.bytes_count,
@@ -70,7 +71,11 @@ static enum chain_status call_once(struct stage_run *run, const struct chain_ste
 		.guest = prepared->way == CHAIN_CALL_NATIVE ? NULL : &guest, .fs = run->fs, .window_bytes = prepared->memory_bytes, .timeout_us = step->timeout_us,
 	};
 	request.fs.end = request.fs.base + run->image.fs_bytes_count; /* its padding is not handed on */
-	enum chain_status status = request.guest ? stage_call_apart(&request, &got, err) : stage_call(&request, &got, err);
+	enum chain_status status = stage_devices_give(step, run->net, run->block, &given, err);
+	request.devices = given;
+	if (!status)
+		status = request.guest ? stage_call_apart(&request, &got, err) : stage_call(&request, &got, err);
+	stage_given_free(given);
 	if (status)
 		return status;
 	struct stage_verdict verdict;

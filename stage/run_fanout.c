@@ -8,6 +8,7 @@
 #include "chain/json_write.h"
 #include "stage/clock.h"
 #include "stage/console.h"
+#include "stage/devices.h"
 #include "stage/fanout.h"
 #include "stage/judge.h"
 #include "stage/report.h"
@@ -48,6 +49,7 @@ struct fanout_run {
 	uint32_t ok, failed, retried;
 	bool stopped;
 	struct line *lines;
+	struct stage_given *devices; /* of the kernels that have any */
 	struct chain_error err;      /* why the queue stopped */
 };
 
@@ -198,7 +200,7 @@ static bool next(void *ctx, struct stage_fanout_task *out)
 	if (f->stopped || f->err.status || (!f->again_count && f->fresh == f->set.count))
 		return false;
 	uint32_t index = f->again_count ? f->again[--f->again_count] : f->fresh++;
-	*out = (struct stage_fanout_task){ .index = index, .attempt = f->attempts[index] };
+	*out = (struct stage_fanout_task){ .index = index, .attempt = f->attempts[index], .devices = stage_given_of(f->devices, index) };
 	size_t bytes;
 	if (chain_fanout_text(&f->texts, index, out->attempt, &out->handoff, &bytes, &out->args, &f->err))
 		return false; /* the first error ends the step once all that run have ended */
@@ -274,6 +276,7 @@ static void release(struct fanout_run *f)
 	json_decref(f->failures);
 	free(f->windows);
 	free(f->rows);
+	stage_given_free(f->devices);
 	chain_fanout_texts_free(&f->texts);
 	chain_fanout_set_free(&f->set);
 }
@@ -324,6 +327,8 @@ enum chain_status stage_run_fanout(struct stage_run *run, const struct chain_ste
 	struct stage_fanout_machine machine = { 0 };
 	const struct stage_fanout_client client = { next, on_done, on_text, on_progress, &f };
 	enum chain_status status = prepare(&f, run, prepared, err);
+	if (!status)
+		status = stage_devices_give(step, run->net, run->block, &f.devices, err);
 	if (!status) {
 		const struct chain_guest_request guest = chain_step_guest(step, prepared);
 		struct stage_fanout fanout = {

@@ -342,6 +342,14 @@ enum chain_status stage_processors_start(uint32_t *count, uint32_t *failed, stru
 	return status;
 }
 
+/* Tables below the root are shared; a root-level entry that was made since its processor started is not there. */
+void stage_processors_share(const void *virt)
+{
+	size_t slot = ((uint64_t)virt >> 39) & 511;
+	for (uint32_t i = 0; i < other_count; i++)
+		root_of(processor(i + 1))[slot] = ((const uint64_t *)stage_phys_to_virt(stage_cpu()->root_phys))[slot];
+}
+
 void stage_processors_stop(void)
 {
 	for (uint32_t i = 0; i < other_count; i++)

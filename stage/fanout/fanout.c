@@ -6,6 +6,7 @@
 #include "stage/fanout.h"
 
 #include "stage/clock.h"
+#include "stage/given.h"
 #include "stage/processors.h"
 #include "stage/ticker.h"
 #include "worker.h"
@@ -144,7 +145,7 @@ static bool feed(struct fanout *f, struct worker *w)
 	memcpy(e->texts, task.handoff, task.handoff_bytes);
 	strcpy(e->texts + task.handoff_bytes, task.args); /* text_bytes bounds both */
 	e->handoff_bytes = task.handoff_bytes;
-	e->turn = (struct stage_fanout_turn){ .index = task.index, .attempt = task.attempt };
+	e->turn = (struct stage_fanout_turn){ .index = task.index, .attempt = task.attempt, .devices = task.devices };
 	atomic_store_explicit(&e->started, 0, memory_order_relaxed);
 	w->fill++;
 	atomic_store(&e->state, ENTRY_READY);
@@ -238,9 +239,25 @@ static void settle(struct worker *w)
 	}
 }
 
+/* Nothing that the kernel's devices were doing goes on, and a processor that is running yet does not drive them. */
+static void end_devices(struct worker *w)
+{
+	stage_native_env_stopped(w->processor);
+	for (uint32_t s = w->collected; s != w->fill; s++) {
+		struct worker_entry *e = entry(w, s);
+		if (state_of(e) != ENTRY_RUNNING)
+			continue;
+		if (w->lost)
+			stage_given_lose(e->turn.devices);
+		else
+			stage_given_end(e->turn.devices);
+	}
+}
+
 static void take_back(struct worker *w)
 {
 	w->lost = !stage_processor_take_back(w->processor);
+	end_devices(w);
 	settle(w);
 	w->wipe = true; /* it may have been stopped while clearing it */
 	atomic_store(&w->waits, false);

@@ -5,6 +5,7 @@
 
 #include "worker.h"
 
+#include "stage/given.h"
 #include "stage/processors.h"
 
 #include <string.h>
@@ -97,13 +98,16 @@ static void run_entry(struct worker *w, struct worker_entry *e)
 	request.handoff_bytes = e->handoff_bytes;
 	request.args = e->texts + e->handoff_bytes;
 	request.index = e->turn.index;
+	request.devices = e->turn.devices;
 	e->turn.processor = w->processor;
 	e->turn.window_phys = w->window.base;
 	w->way->reset(w, &request);
 	w->wipe = false;
+	stage_given_begin(e->turn.devices);
 	e->turn.start_ticks = stage_rdtsc();
 	atomic_store_explicit(&e->started, e->turn.start_ticks, memory_order_release);
 	w->way->run(w);
+	stage_given_end(e->turn.devices);
 	worker_keep(w, e);
 }
 

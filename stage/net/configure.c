@@ -126,14 +126,29 @@ void stage_net_poll(void)
 		interface_timers();
 }
 
+static void drop(struct interface **link)
+{
+	struct interface *i = *link;
+
+	*link = i->next;
+	interface_stop(i);
+	free(i);
+}
+
+void stage_net_release(const struct stage_netdev *dev)
+{
+	struct interface **link = &interfaces;
+
+	while (*link && (*link)->dev != dev)
+		link = &(*link)->next;
+	if (*link)
+		drop(link);
+}
+
 void stage_net_stop(void)
 {
-	while (interfaces) {
-		struct interface *i = interfaces;
-		interfaces = i->next;
-		interface_stop(i);
-		free(i);
-	}
+	while (interfaces)
+		drop(&interfaces);
 }
 
 enum chain_status stage_net_configure(const struct stage_device_env *env, const struct chain_config_net *requests, size_t count,

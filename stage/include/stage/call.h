@@ -18,6 +18,8 @@ enum stage_call_outcome {
 	STAGE_CALL_REFUSED,  /* isolated kernels only: it needs `what` with the number `address`, which is not there */
 };
 
+struct stage_given;
+
 struct stage_call_request {
 	const char *subject;       /* the kernel's source, for errors */
 	const uint8_t *kernel;     /* ELF64 with the native note; borrowed, direct-mapped, page-aligned where it is to be shared */
@@ -29,6 +31,7 @@ struct stage_call_request {
 	uint64_t window_bytes;     /* private memory; a multiple of 4096 */
 	uint64_t timeout_us;       /* more than 0 */
 	const struct chain_guest_request *guest; /* of a Multiboot kernel: its machine; text_bytes is not used. Null: a native kernel in a window */
+	struct stage_given *devices; /* of a native kernel: those that it has to itself (stage/given.h); null: none */
 	uint64_t text_bytes;       /* room for handoff and arguments of later calls in the same window; 0: this call's */
 	uint64_t fs_table;         /* root-level table that shows the filesystem already (stage_call_fs_table); 0: the window makes its own */
 	bool recycled;             /* the window is for more than one call */

@@ -27,6 +27,7 @@ struct stage_call_window {
 	uint64_t ist_top[STAGE_IST_COUNT];
 	uint64_t stack_top, entry;
 	uint64_t call_phys, call_virt, mailbox_phys;
+	uint64_t heap_phys;
 	uint64_t text_phys, text_virt, text_bytes; /* handoff and arguments */
 	struct stage_call_piece pieces[CHAIN_SEGMENTS_MAX + STAGE_IST_COUNT + 4];
 	size_t piece_count;

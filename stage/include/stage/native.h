@@ -24,6 +24,7 @@
 
 #define KCHAIN_DIRECT_VIRT 0xffff800000000000 /* all physical memory: stages and booted kernels only */
 #define KCHAIN_WINDOW_VIRT 0xffffc00000000000 /* a called kernel's private window */
+#define KCHAIN_DEVICE_VIRT 0xffffc80000000000 /* the devices it was given: their list, then their registers, uncached */
 #define KCHAIN_FS_VIRT     0xffffd00000000000 /* the baked filesystem, read-only */
 #define KCHAIN_STAGE_VIRT  0xffffffff80000000 /* stage: text and data */
 #define KCHAIN_NATIVE_VIRT 0xffffffffc0000000 /* native kernels: text and data */
@@ -52,6 +53,21 @@ enum kchain_service {
 	KCHAIN_SERVICE_CLOCK = 3, /* microseconds since the first link's entry */
 };
 
+/* A device that a called kernel has to itself. Its registers are where `registers` says, and it reaches all of the window by DMA; its
+ * configuration space is the caller's business, and was so when the device was given. */
+enum { KCHAIN_DEVICE_REGISTERS = 6, KCHAIN_DEVICE_CONFIG_BYTES = 256 };
+struct kchain_device {
+	char name[64];            /* the pipeline's, terminated */
+	char reason[256];         /* why it is not there, terminated; "": it is, reset and with nothing to do */
+	uint32_t is_net;          /* an interface, else a disk */
+	uint32_t bdf;             /* PCI bus << 8 | device << 3 | function */
+	struct {
+		uint64_t phys, virt, bytes; /* bytes 0: no memory register of that number */
+	} registers[KCHAIN_DEVICE_REGISTERS];
+	uint8_t config[KCHAIN_DEVICE_CONFIG_BYTES];
+};
+static_assert(sizeof(struct kchain_device) == 728, "native device");
+
 /* All addresses are virtual in the called kernel unless they say phys. */
 struct kchain_call {
 	uint32_t abi;             /* KCHAIN_NATIVE_ABI */
@@ -68,8 +84,10 @@ struct kchain_call {
 	uint32_t processor;       /* index of the processor it runs on */
 	uint32_t index;           /* of a fan-out; 0 */
 	uint32_t heap_is_zero;    /* 1: all of the heap is zero; 0: it may hold anything */
-	uint32_t reserved;
+	uint32_t device_count;
+	uint64_t devices;         /* array of struct kchain_device */
+	uint64_t heap_phys;       /* where the heap lies in physical memory, in one piece */
 };
-static_assert(sizeof(struct kchain_call) == 136, "native call");
+static_assert(sizeof(struct kchain_call) == 152, "native call");
 #endif
 #endif

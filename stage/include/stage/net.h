@@ -20,6 +20,9 @@ enum chain_status stage_net_configure(const struct stage_device_env *env, const 
 /* Lets received frames in and timers run: keeps leases and answers pings while something else is waited for. */
 void stage_net_poll(void);
 
+/* Forgets that device's interface, as stage_net_stop does: the device is somebody else's from now on. */
+void stage_net_release(const struct stage_netdev *dev);
+
 /* Forgets all interfaces; before their devices are closed. A lease is not given back: it is the next link's. */
 void stage_net_stop(void);
 

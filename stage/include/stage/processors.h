@@ -17,6 +17,9 @@
  * of its processors has one. `failed`: how many did not answer. Fails only for lack of memory. */
 enum chain_status stage_processors_start(uint32_t *count, uint32_t *failed, struct chain_error *err) CHAIN_MUST_CHECK;
 
+/* Work may use what the boot processor's tables show at `virt` and around it. */
+void stage_processors_share(const void *virt);
+
 /* Before another kernel is booted: the others wait for a startup message, as after a reset. */
 void stage_processors_stop(void);
 
