@@ -4,6 +4,7 @@
 # hang-after: 600
 """Every pipeline of configs/ is booted; each has a test here and a line in configs/README.md."""
 import glob
+import hashlib
 import os
 import re
 
@@ -167,6 +168,15 @@ def words_are_counted_by_many_kernels_and_summed_up():
     ended = kt.expect_end(kt.boot(kt.config_image("12-wordcount"), qemu=["-smp", "3"]))
     result = [r for r in ended.of("result") if r["step"] == "reduce"][0]["result"]
     kt.check(result["lines"] == sum(t.count(b"\n") for t in texts) and result["bytes"] == sum(map(len, texts)), "sums", result)
+
+
+@kt.test
+def disks_are_read_by_a_kernel_each():
+    disks = [kt.write_bytes(kt.scratch(n), bytes([i]) * (i << 20)) for i, n in ((1, "a"), (2, "b"))]
+    seen = kt.expect_boot(kt.run(kt.config_image("15-devices"), "-c", 3, "--disk", disks[0] + ",serial=A", "--disk", disks[1] + ",serial=B"))
+    left = seen.result["results"]["digest"]
+    kt.check([r.get("sha256") for r in left["result"][:2]] == [hashlib.sha256(kt.read_bytes(d)).hexdigest() for d in disks], "digests", left)
+    kt.check([r["error"] for r in left["result"][2:]] == ["c: no disk with serial C, but 2 others", "a: it was not given to this kernel"], "without a disk", left)
 
 
 @kt.test

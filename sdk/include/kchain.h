@@ -39,4 +39,31 @@ void kchain_record(const char *json);
 /* The bytes of a baked file where they lie, uncopied. False: no such file. Borrowed for the kernel's life. */
 bool kchain_file(const char *path, const void **bytes, size_t *count);
 
+/* --- devices, by the pipeline's names: those that the step's "devices" give to this kernel; booted, all of the handoff's --- */
+
+/* Nothing interrupts: a device is asked, and every wait has an end. Devices that are left open are stopped by the caller. */
+
+/* Why the last of the calls below failed, in English. Never null. */
+const char *kchain_device_error(void);
+
+/* Null: it can't be had; each device can be open once. */
+struct kchain_disk *kchain_disk_open(const char *name);
+uint64_t kchain_disk_sectors(const struct kchain_disk *disk);
+uint32_t kchain_disk_sector_bytes(const struct kchain_disk *disk);
+/* Reads `count` sectors from number `first` on. False: past the end, or the disk failed. */
+bool kchain_disk_read(struct kchain_disk *disk, uint64_t first, uint64_t count, void *buf);
+void kchain_disk_close(struct kchain_disk *disk); /* null is allowed */
+
+/* A network card: whole Ethernet frames, from the destination's address on, without the checksum. Whatever address the caller got there, it
+ * does not answer for it meanwhile. */
+enum { KCHAIN_NET_FRAME_BYTES = 1514 };
+struct kchain_net *kchain_net_open(const char *name);
+const uint8_t *kchain_net_mac(const struct kchain_net *net); /* 6 bytes */
+bool kchain_net_link_up(struct kchain_net *net);
+/* Copies the frame and returns; false: it is too long, or the card takes none. */
+bool kchain_net_send(struct kchain_net *net, const void *frame, size_t bytes);
+/* The next frame, into KCHAIN_NET_FRAME_BYTES of room: its bytes; 0: none came in that time, or the card failed. */
+size_t kchain_net_receive(struct kchain_net *net, void *frame, uint64_t timeout_us);
+void kchain_net_close(struct kchain_net *net); /* null is allowed */
+
 #endif

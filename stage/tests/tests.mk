@@ -4,7 +4,7 @@
 # What the host tests and fuzz targets of the stage are linked with beside the library: the same sources as the stage's, against
 # machines that the tests make up.
 
-STAGE_DRIVER_SRC := $(filter-out stage/drivers/native_env.c,$(wildcard stage/drivers/*.c))
+STAGE_DRIVER_SRC := $(filter-out stage/drivers/native_env.c stage/drivers/given.c,$(wildcard stage/drivers/*.c))
 STAGE_BLOCK_SRC := $(wildcard stage/block/*.c)
 STAGE_NET_SRC := $(wildcard stage/net/*.c)
 
@@ -15,7 +15,9 @@ CFLAGS_stage/tests/test_bulk.c := -DKCHAIN_STAGE=1
 STAGE_SRC_test_clock := stage/cpu/clock.c
 STAGE_SRC_test_console := stage/runtime/console.c stage/runtime/serial.c stage/runtime/vga.c
 STAGE_SRC_test_files := stage/runtime/files.c stage/runtime/syscall.c stage/runtime/random.c stage/runtime/syscall_names.c
+STAGE_SRC_test_given := $(STAGE_DRIVER_SRC) stage/drivers/given.c
 STAGE_SRC_test_heap := stage/runtime/heap.c
+STAGE_SRC_test_native_env := stage/drivers/native_env.c
 STAGE_SRC_test_net := $(STAGE_DRIVER_SRC) $(STAGE_NET_SRC) $(LWIP_TREE)
 STAGE_SRC_test_partition := $(STAGE_BLOCK_SRC)
 STAGE_SRC_test_tables := stage/cpu/tables.c

@@ -1,0 +1,108 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Leaves its disk in the middle of reads, or looks whether another did: abandon fault | hang | exit | wait puts reads of the first disk it was
+ * given on its ring, and ends in that way while they are under way, or waits for them; abandon watch MILLISECONDS looks whether anything writes to
+ * its memory. It drives the ring itself: kchain.h has no read that is not waited for. */
+
+#include <kchain.h>
+
+#include "stage/boot.h"
+#include "stage/called_env.h"
+#include "stage/virtio.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { READS = 16, READ_BYTES = 32 * 1024, STRIDE_BYTES = READ_BYTES + 4096, PIECE_BYTES = 16 * 1024, PIECES = 1024 };
+
+static struct stage_called_env called;
+static struct stage_virtio virtio;
+static struct stage_virtqueue queue;
+static uint8_t *reads;
+
+static bool start_reads(void)
+{
+	const struct kchain_call *call = stage_boot.call;
+	const struct kchain_device *device = (const struct kchain_device *)call->devices;
+	struct stage_pci_function function;
+	struct chain_error err = { 0 };
+	uint64_t phys;
+	if (!call->device_count || *device->reason)
+		return false;
+	stage_called_env_init(&called, stage_native_env(), device, call->heap, call->heap_bytes, call->heap_phys);
+	reads = called.env.dma_alloc(&called, READS * STRIDE_BYTES, &phys);
+	if (!reads || !stage_pci_function_at(&called.env, device->bdf, &function) ||
+	    stage_virtio_pci_open(&called.env, &function, "abandon", &virtio, &err) || stage_virtio_begin(&virtio, 0, &err) ||
+	    stage_virtqueue_open(&queue, &virtio, 0, VIRTIO_SEGMENTS, &err))
+		return false;
+	stage_virtio_ready(&virtio);
+	for (uint16_t i = 0; i < READS; i++) { /* the header, all zero, asks for a read from sector 0 on */
+		uint64_t at = phys + i * STRIDE_BYTES;
+		const struct stage_virtio_segment segments[] = { { at + READ_BYTES, 16, false }, { at, READ_BYTES, true }, { at + READ_BYTES + 16, 1, true } };
+		stage_virtqueue_put(&queue, i, segments, 3);
+	}
+	stage_virtqueue_kick(&queue);
+	return true;
+}
+
+/* All of them, and what the first byte of each is. */
+static int wait(void)
+{
+	char result[64];
+	unsigned sum = 0;
+	for (unsigned done = 0; done < READS;) {
+		struct chain_error err = { 0 };
+		uint16_t slot;
+		uint32_t bytes;
+		if (stage_virtqueue_take(&queue, &slot, &bytes, &err)) {
+			sum += reads[slot * STRIDE_BYTES];
+			done++;
+		} else if (err.status) {
+			return 1;
+		}
+	}
+	snprintf(result, sizeof(result), "{\"reads\": %d, \"sum\": %u}", READS, sum);
+	return kchain_result(result) ? 0 : 1;
+}
+
+static int abandon(const char *way)
+{
+	if (!start_reads()) {
+		printf("abandon: no disk\n");
+		return 3;
+	}
+	if (!strcmp(way, "fault"))
+		__builtin_trap();
+	while (!strcmp(way, "hang"))
+		;
+	return strcmp(way, "wait") ? 0 : wait();
+}
+
+/* All of the heap, zero as it was given. */
+static int watch(uint64_t milliseconds)
+{
+	static uint64_t *pieces[PIECES];
+	size_t count = 0, changed = 0;
+	char result[64];
+	while (count < PIECES && (pieces[count] = calloc(1, PIECE_BYTES)))
+		count++;
+	for (uint64_t end = kchain_clock_us() + milliseconds * 1000; kchain_clock_us() < end && !changed;)
+		for (size_t i = 0; i < count; i++)
+			for (size_t word = 0; word < PIECE_BYTES / 8; word++)
+				changed += ((volatile uint64_t *)pieces[i])[word] != 0;
+	snprintf(result, sizeof(result), "{\"bytes\": %zu, \"changed\": %zu}", count * PIECE_BYTES, changed);
+	printf("abandon: %zu words changed\n", changed);
+	return kchain_result(result) ? changed != 0 : 1;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 3 && !strcmp(argv[1], "watch"))
+		return watch(strtoull(argv[2], NULL, 10));
+	if (argc == 2 && kchain_is_called())
+		return abandon(argv[1]);
+	printf("usage: abandon fault | hang | exit | wait | watch MILLISECONDS\n");
+	return 2;
+}

@@ -1,0 +1,248 @@
+#!/usr/bin/env python3
+# SPDX-FileCopyrightText: The kchain authors
+# SPDX-License-Identifier: Apache-2.0
+# hang-after: 600
+"""Devices given to called kernels: each is one kernel's alone, works there, and does nothing when that kernel's turn is over."""
+import hashlib
+import re
+
+import kt
+
+KERNELS = ("disk", "arp", "abandon", "echo", "clobber", "hello")
+FILES = {"/" + name: f"build/kernels/{name}.elf" for name in KERNELS}
+BLOCK = {"a": {"match": {"serial": "A"}}, "b": {"match": {"serial": "B"}}}
+NET = {"lan": {"dhcp": True}}
+DEVICE_VIRT = 0xffffc80000000000
+ARP = "lan {{net.lan.address}} {{net.lan.gateway|10.0.2.2}}"
+GATEWAY_MAC = re.compile(r"52:55:0a:00:02:02")  # QEMU's user network makes it of the address
+
+
+class Disk:
+    """A disk of sectors that are all different."""
+
+    def __init__(self, serial, size_bytes=1 << 20, options=""):
+        data = b"".join(hashlib.sha512(f"{serial}{n}".encode()).digest() for n in range(size_bytes // 64))
+        self.qemu = kt.virtio_disk(kt.write_bytes(kt.scratch(serial), data) + options, serial, "disk" + serial)
+        self.result = {"sectors": size_bytes // 512, "sector_bytes": 512, "read": size_bytes // 512, "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def two_disks():
+    return Disk("A"), Disk("B", 3 << 19)
+
+
+def read(name, **more):
+    return {"name": name, "call": "fs:/disk", "args": more.pop("args", name), **more}
+
+
+def run(steps, qemu, cpus=1, machine="pc", status=kt.OK, **more):
+    image = kt.bake(kt.pipeline(steps, {**FILES, **more.pop("files", {})}, **more))
+    return kt.expect_end(kt.boot(image, machine, "128M", ["-cpu", "max", "-smp", cpus, *qemu], hang_after_s=300), status)
+
+
+def results(ended):
+    return ended.of("handoff")[-1]["doc"]["results"]
+
+
+def side_by_side(cpus, machine):
+    def test():
+        a, b = two_disks()
+        step = read("map", args="{{self.input|}}", devices={"a": 0, "b": 1}, fanout={"list": ["a", "b", "b", "a"], "require": 2})
+        ended = run([step], a.qemu + b.qemu, cpus, machine, block=BLOCK)
+        left = results(ended)["map"]
+        kt.check(left["result"][:2] == [{"name": "a", **a.result}, {"name": "b", **b.result}], "what the disks' kernels left", left)
+        none = [{"name": n, "error": f"{n}: it was not given to this kernel"} for n in ("b", "a")]
+        kt.check(left["result"][2:] == none and {f["index"] for f in left["failures"]} == {2, 3}, "kernels without a disk", left)
+    return test
+
+
+for processors, kind in ((1, "pc"), (3, "pc"), (3, "q35"), (5, "pc")):
+    kt.add_test(f"two_disks_for_two_kernels_on_{kind}_with_{processors}_processors", side_by_side(processors, kind))
+
+
+@kt.test
+def one_kernel_has_several():
+    a, b = two_disks()
+    steps = [{"name": "echo", "call": "fs:/echo", "devices": {"a": 1, "lan": 1, "b": 0}, "fanout": {"count": 3}},
+             {"name": "net", "call": "fs:/arp", "args": ARP, "devices": {"a": 0, "lan": 0, "b": 0}}]
+    ended = run(steps, a.qemu + b.qemu + kt.USER_NET, 3, block=BLOCK, net=NET)
+    given = [r["handoff"]["self"].get("devices") for r in results(ended)["echo"]["result"]]
+    kt.check(given == [["b"], ["a", "lan"], None], "self.devices", given)
+    handoff = [h["doc"] for h in ended.of("handoff") if h.get("step") == "net"][0]
+    kt.check(handoff["self"]["devices"] == ["a", "b", "lan"], "self.devices of a call", handoff["self"])
+    kt.check(GATEWAY_MAC.fullmatch(results(ended)["net"]["result"]["mac"]), "the card", results(ended)["net"])
+
+
+@kt.test
+def a_disk_goes_from_step_to_step_and_facts_stay():
+    a, b = two_disks()
+    steps = [read("one", args="a", devices={"a": 0}), read("two", args="a 7 9", devices={"a": 0}), read("none", args="a", on_error="continue"),
+             read("map", args="a", devices={"a": 1}, fanout={"count": 2, "require": 1}), read("last", args="b {{block.b.bytes}} 1", devices={"b": 0}, on_error="continue")]
+    ended = run(steps, a.qemu + b.qemu, 2, block=BLOCK)
+    left = results(ended)
+    kt.check(left["one"]["result"] == {"name": "a", **a.result} and left["map"]["result"] == [left["none"]["result"], left["one"]["result"]], "results", left)
+    kt.check(left["two"]["result"]["read"] == 9 and left["two"]["result"]["sha256"] != a.result["sha256"], "a part of it", left["two"])
+    kt.check(left["none"]["result"]["error"] == "a: it was not given to this kernel", "none", left["none"])
+    kt.check(re.fullmatch(r"b: sectors past its end \(1572864, 1, 3072\)", left["last"]["result"]["error"]), "past the end", left["last"])
+    entries = [h["doc"]["block"] for h in ended.of("handoff")]
+    kt.check(all(e == entries[0] for e in entries) and entries[0]["a"]["status"] == "configured", "block entries", entries)
+
+
+def in_flight(way, status, cpus):
+    """While the disk has most of its reads to do, the kernel is gone; those that get its window after it see nothing of them."""
+    def test():
+        disk = Disk("A", options=",throttling.bps-total=131072")  # half a MiB is asked for
+        step = {"name": "map", "call": "fs:/abandon", "args": "{{self.input|}}", "devices": {"a": 0}, "timeout": "2s",
+                "fanout": {"list": [way, "watch 900", "watch 900", "watch 900"], "concurrency": 1, "require": 3}, "retries": 1}
+        ended = run([step], disk.qemu, cpus, block={"a": {}})
+        left = results(ended)["map"]
+        kt.check(all(r and r["bytes"] > 400000 and r["changed"] == 0 for r in left["result"][1:]), "the memory of the others", left)
+        kt.check([f["status"] for f in left["failures"]] == [status] * (status != "ok"), "how it ended", left)
+        kt.check(left["retried"] == (status != "ok"), "retries", left)
+    return test
+
+
+for way, status in (("fault", "fault"), ("hang", "timeout"), ("exit", "ok")):
+    for processors in (1, 2):
+        kt.add_test(f"{way}_with_reads_in_flight_on_{processors}_processors", in_flight(way, status, processors))
+
+
+@kt.test
+def a_retry_gets_the_disk_again_reset():
+    for cpus in (1, 3):
+        disk = Disk("A", options=",throttling.bps-total=1048576")
+        first = kt.read_bytes(disk.qemu[1].split("file=")[1].split(",")[0])[0]
+        step = {"name": "map", "call": "fs:/abandon", "args": "{{state.way}}", "devices": {"a": 1}, "fanout": {"count": 2, "require": 1}, "retries": 3}
+        # Each turn of kernel 1 leaves it in the middle; the step behind finds it as new.
+        ended = run([{**step, "args": "fault", "name": "left", "on_error": "continue"}, {**step, "args": "wait"}], disk.qemu, cpus, block={"a": {}})
+        left = results(ended)
+        kt.check(left["left"]["retried"] == 6 and {f["status"] for f in left["left"]["failures"]} == {"failed", "fault"}, "abandoned", left["left"])
+        kt.check(left["map"]["result"][1] == {"reads": 16, "sum": 16 * first}, "the reads after it", left["map"])
+
+
+@kt.test
+def a_call_that_abandons_its_disk_harms_no_later_one():
+    disk = Disk("A", options=",throttling.bps-total=131072")
+    steps = []
+    for n, way in enumerate(("fault", "hang", "exit")):
+        steps += [{"name": f"{way}", "call": "fs:/abandon", "args": way, "devices": {"a": 0}, "timeout": "1s", "on_error": "continue"},
+                  {"name": f"watch{n}", "call": "fs:/abandon", "args": "watch 700"}]
+    ended = run(steps, disk.qemu, block={"a": {}})
+    left = results(ended)
+    kt.check([left[w]["status"] for w in ("fault", "hang", "exit")] == ["fault", "timeout", "ok"], "how they ended", left)
+    kt.check(all(left[f"watch{n}"]["result"]["changed"] == 0 for n in range(3)), "the memory of the others", left)
+
+
+@kt.test
+def a_card_answers_in_a_kernel_and_its_lease_stays_a_fact():
+    step = {"name": "map", "call": "fs:/arp", "args": ARP, "devices": {"lan": 1}, "fanout": {"count": 2, "require": 1}}
+    # The inner link is handed the lease, so its stage touches no card, until it gives it away.
+    inner = kt.bake(kt.pipeline([{**step, "name": "inner"}], FILES, net=NET, name="inner"))
+    for cpus in (1, 3):
+        ended = run([step, {**step, "name": "again"}, {"name": "next", "boot": "fs:/inner"}], kt.USER_NET, cpus, net=NET, files={"/inner": inner})
+        left = results(ended)
+        for name in ("map", "again", "inner"):
+            kt.check(left[name]["result"][0] == {"name": "lan", "error": "lan: it was not given to this kernel"}, "the kernel without a card", left)
+            kt.check(left[name]["result"][1] == {"name": "lan", "own": "52:54:00:12:34:56", "link": True, "mac": "52:55:0a:00:02:02"}, "the answer", left)
+        entries = [h["doc"]["net"]["lan"] for h in ended.of("handoff")]
+        kt.check(entries[0]["status"] == "configured" and all(e == entries[0] for e in entries), "the lease", entries)
+
+
+@kt.test
+def what_is_absent_is_told_with_its_reason():
+    block = {"data": {"match": {"serial": "DATA01"}, "need": "optional"}}
+    net = {"lan": {"dhcp": True, "need": "optional"}}
+    steps = [read("one", args="data", devices={"data": 0}, on_error="continue"),
+             {"name": "two", "call": "fs:/arp", "args": "lan 10.0.0.1 10.0.0.2", "devices": {"lan": 0, "data": 1}, "fanout": {"count": 2, "require": 0}}]
+    ended = run(steps, Disk("OTHER").qemu, 2, block=block, net=net)
+    left = results(ended)
+    kt.check(left["one"]["result"]["error"] == "data: no disk with serial DATA01, but 1 other", "disk", left["one"])
+    kt.check(left["two"]["result"][0]["error"] == "lan: no network interface left that a driver knows", "interface", left["two"])
+    kt.check(ended.of("handoff")[0]["doc"]["self"]["devices"] == ["data"], "self.devices", ended.of("handoff")[0]["doc"]["self"])
+    kt.expect_error(kt.boot(kt.bake(kt.pipeline(steps, FILES, block={"data": {}}, net=net))), "device-missing", "data: required, but it is absent: no disk")
+
+
+@kt.test
+def a_handoff_that_names_a_wrong_place_is_not_believed():
+    def with_place(pci, need):
+        lan = {"status": "configured", "pci": pci, "mac": "52:54:00:12:34:56", "addresses": ["10.0.2.15/24"]}
+        handoff = {"kchain_handoff": 1, "boot_id": "", "self": {}, "links": [], "clock": {}, "net": {"lan": lan}}
+        step = {"name": "map", "call": "fs:/arp", "args": "lan 10.0.2.15 10.0.2.2", "devices": {"lan": 0}, "on_error": "continue"}
+        image = kt.bake(kt.pipeline([step], FILES, net={"lan": {"dhcp": True, "need": need}}))
+        path = kt.write_json(kt.scratch("kchain-handoff"), handoff)
+        return kt.boot(image, qemu=["-initrd", path, *kt.USER_NET, "-device", "virtio-rng-pci,addr=9"])
+    for pci in ("0000:00:1e.7", "0000:00:00.0", "0000:00:09.0", "0001:00:03.0", "nowhere", ""):
+        ended = kt.expect_end(with_place(pci, "optional"))
+        error = results(ended)["map"]["result"]["error"]
+        kt.check(error == f"lan: {pci}: no device that the driver knows", f"at {pci!r}", error)
+        kt.expect_error(with_place(pci, "required"), "device-missing", f"lan: required, but {pci}: no device that the driver knows", kt.OK)
+
+
+@kt.test
+def nobody_else_sees_the_registers():
+    disk = Disk("A")
+    step = {"name": "map", "call": "fs:/clobber", "args": hex(DEVICE_VIRT), "devices": {"a": 0}, "fanout": {"count": 4, "require": 0}}
+    for cpus in (1, 3):
+        left = results(run([step, read("after", args="a", devices={"a": 0})], disk.qemu, cpus, block={"a": {}}))
+        reasons = [f["reason"] for f in sorted(left["map"]["failures"], key=lambda f: f["index"])]
+        kt.check(len(reasons) == 4 and all(f"address {hex(DEVICE_VIRT)}" in r for r in reasons), "faults", reasons)
+        codes = [r.rsplit(" ", 1)[1] for r in reasons]
+        kt.check(codes == ["0x3", "0x2", "0x2", "0x2"], "it may read the list, others see nothing (APM 8.4.2)", reasons)
+        kt.check(left["after"]["result"] == {"name": "a", **disk.result}, "the disk after it", left["after"])
+
+
+@kt.test
+def a_booted_kernel_has_them_all():
+    a, b = two_disks()
+    for args, wanted in (("b", {"name": "b", **b.result}), ("a 5 1", None), ("c", "c: the handoff does not know it"),
+                         ("d", "d: no disk with serial D, but 2 others")):
+        image = kt.bake(kt.pipeline([{"name": "next", "boot": "fs:/disk", "args": args}], FILES,
+                                    block={**BLOCK, "d": {"match": {"serial": "D"}, "need": "optional"}}))
+        ended = kt.boot(image, qemu=a.qemu + b.qemu)
+        left = ended.of("exit")[-1]
+        if isinstance(wanted, str):
+            kt.check(left["status"] == 3 and left["result"]["error"] == wanted, "absent", ended)
+            continue
+        kt.check(left["status"] == 0 and (wanted is None or left["result"] == wanted), "booted", ended)
+    image = kt.bake(kt.pipeline([{"name": "next", "boot": "fs:/arp", "args": ARP}], FILES, net=NET))
+    left = kt.expect_end(kt.boot(image, qemu=kt.USER_NET)).of("exit")[-1]
+    kt.check(GATEWAY_MAC.fullmatch(left["result"]["mac"]), "booted with a card", left)
+    ended = kt.boot("build/kernels/disk.elf", qemu=["-append", "a", *a.qemu])
+    kt.check("a: there is no handoff to say where it is" in ended.console, "booted alone", ended)
+
+
+@kt.test
+def what_can_not_be_given_is_refused():
+    def refused(step, message, **more):
+        value = kt.pipeline([{"name": "map", "call": "fs:/disk", **step}], FILES, block=BLOCK, **more)
+        done = kt.kchain("bake", kt.write_json(kt.scratch("p.json"), value), "-o", kt.scratch("image.elf"))
+        kt.check(done.exit == 3 and message in done.err, message, done)
+    fan = {"fanout": {"count": 3}}
+    refused({"devices": {"c": 0}}, "steps[0].devices.c: there is neither an interface nor a disk of that name")
+    refused({"devices": {"a": 0}}, "steps[0].devices.a: there are an interface and a disk of that name", net={"a": {"dhcp": True}})
+    refused({"devices": {"a": 1}}, "steps[0].devices.a: there is no kernel 1: the step has 1, counted from 0")
+    refused({"devices": {"a": 0, "b": 3}, **fan}, "steps[0].devices.b: there is no kernel 3: the step has 3, counted from 0")
+    refused({"devices": {"a": 0}, "isolation": "svm"}, "steps[0].devices: under isolation svm a kernel has no devices")
+    # How many files there are is known when they are listed.
+    each = {"name": "map", "call": "fs:/disk", "devices": {"b": 2}, "fanout": {"each": "fs:/texts/*"}}
+    image = kt.bake(kt.pipeline([each], {**FILES, "/texts/a": "README.md", "/texts/b": "LICENSE"}, block=BLOCK))
+    message = "map.devices.b: there is no kernel 2: the step has 2, counted from 0"
+    done = kt.kchain("plan", image)
+    kt.check(done.exit == 3 and message in done.err, "plan", done)
+    a, b = two_disks()
+    kt.expect_error(kt.boot(image, qemu=a.qemu + b.qemu), "config-device-index", re.escape(message))
+
+
+@kt.test
+def plan_shows_who_gets_what():
+    steps = [read("one", args="a", devices={"a": 0}), read("map", args="b", devices={"lan": 2, "b": 1}, fanout={"count": 3})]
+    image = kt.bake(kt.pipeline(steps, FILES, block=BLOCK, net=NET))
+    text = kt.kchain("plan", image).out
+    for line in ("  device   block a\n", "  device   block b, to kernel 1\n", "  device   net lan, to kernel 2\n"):
+        kt.check(line in text, line, text)
+    planned = kt.kchain("plan", image, "--json").json()["steps"]
+    kt.check([s.get("devices") for s in planned] == [{"a": 0}, {"b": 1, "lan": 2}], "devices", planned)
+    kt.check(planned[0]["handoff"]["self"]["devices"] == ["a"] and "devices" not in planned[1]["handoff"]["self"], "self", planned)
+
+
+if __name__ == "__main__":
+    kt.main()

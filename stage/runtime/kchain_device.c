@@ -1,0 +1,108 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+#include "kchain_device.h"
+
+#include <kchain.h>
+
+#include "stage/boot.h"
+#include "stage/virtio.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+static char error[320];
+static struct kchain_open *opened;
+
+const char *kchain_device_error(void) { return error; }
+
+bool kchain_device_refuse(const char *name, const char *reason)
+{
+	snprintf(error, sizeof(error), "%.63s: %s", name, reason);
+	return false;
+}
+
+bool kchain_device_failed(const char *name, const struct chain_error *err)
+{
+	static const struct { enum chain_status status; const char *words; } rows[] = {
+		{ CHAIN_E_NO_MEMORY, "no memory for its driver" },
+		{ CHAIN_E_BLOCK_PAST_END, "sectors past its end" },
+		{ CHAIN_E_BLOCK_TIMEOUT, "no answer in time" },
+		{ CHAIN_E_NET_FRAME, "the frame is too long" },
+		{ CHAIN_E_NET_BUSY, "it takes no more frames" },
+		{ CHAIN_E_VIRTIO_RESET, "its reset does not finish" },
+	};
+	const char *words = err->detail[0] ? err->detail : "it does not work as its driver expects";
+	char text[200];
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (rows[i].status == err->status)
+			words = rows[i].words;
+	snprintf(text, sizeof(text), "%.120s (%" PRIu64 ", %" PRIu64 ", %" PRIu64 ")", words, err->number[0], err->number[1], err->number[2]);
+	return kchain_device_refuse(name, text);
+}
+
+static bool find_called(const char *name, bool is_net, struct kchain_open *out)
+{
+	const struct kchain_call *call = stage_boot.call;
+	bool knows = call->bytes >= offsetof(struct kchain_call, device_count) + sizeof(call->device_count);
+	const struct kchain_device *list = (const struct kchain_device *)(knows ? call->devices : 0);
+
+	for (uint64_t i = 0; knows && i < call->device_count; i++) {
+		if (strcmp(list[i].name, name) || list[i].is_net != is_net)
+			continue;
+		if (*list[i].reason)
+			return kchain_device_refuse(name, list[i].reason);
+		stage_called_env_init(&out->called, stage_native_env(), &list[i], call->heap, call->heap_bytes, call->heap_phys);
+		out->env = &out->called.env;
+		return stage_pci_function_at(out->env, list[i].bdf, &out->function) || kchain_device_refuse(name, "it is not there");
+	}
+	return kchain_device_refuse(name, "it was not given to this kernel");
+}
+
+/* Booted, a kernel has all that the handoff knows of. */
+static bool find_booted(const char *name, bool is_net, struct kchain_open *out)
+{
+	const char *text = "";
+	size_t bytes = 0;
+	json_error_t why;
+
+	if (!kchain_handoff(&text, &bytes))
+		return kchain_device_refuse(name, "there is no handoff to say where it is");
+	json_t *doc = json_loadb(text, bytes, 0, &why);
+	const json_t *entry = json_object_get(json_object_get(doc, is_net ? "net" : "block"), name);
+	const char *pci = json_string_value(json_object_get(entry, "pci")), *reason = json_string_value(json_object_get(entry, "reason"));
+	out->env = stage_native_env();
+	bool found = pci && stage_pci_find(out->env, pci, &out->function);
+	if (!found)
+		kchain_device_refuse(name, !entry ? "the handoff does not know it" : pci ? "it is not where the handoff says" : reason ? reason : "it is absent");
+	json_decref(doc);
+	return found;
+}
+
+bool kchain_device_find(const char *name, bool is_net, struct kchain_open *out)
+{
+	if (!(stage_is_called() ? find_called(name, is_net, out) : find_booted(name, is_net, out)))
+		return false;
+	if (!stage_virtio_pci_is(&out->function, is_net ? VIRTIO_TYPE_NET : VIRTIO_TYPE_BLOCK))
+		return kchain_device_refuse(name, "no driver knows it");
+	for (struct kchain_open *other = opened; other; other = other->next)
+		if (other->function.bdf == out->function.bdf)
+			return kchain_device_refuse(name, "it is open");
+	snprintf(out->name, sizeof(out->name), "%s", name);
+	out->next = opened;
+	opened = out;
+	return true;
+}
+
+void kchain_device_forget(struct kchain_open *open)
+{
+	struct kchain_open **link = &opened;
+
+	while (*link && *link != open)
+		link = &(*link)->next;
+	if (*link)
+		*link = open->next;
+}

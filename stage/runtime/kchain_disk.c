@@ -1,0 +1,57 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Disks for authors of native kernels. */
+
+#include "kchain_device.h"
+
+#include <kchain.h>
+
+#include "stage/block.h"
+
+#include <stdlib.h>
+
+struct kchain_disk {
+	struct kchain_open open;
+	struct stage_block *dev;
+};
+
+struct kchain_disk *kchain_disk_open(const char *name)
+{
+	struct kchain_disk *disk = calloc(1, sizeof(*disk));
+	struct chain_error err = { 0 };
+
+	if (!disk) {
+		kchain_device_refuse(name, "no memory");
+		return NULL;
+	}
+	if (!kchain_device_find(name, false, &disk->open)) {
+		free(disk);
+		return NULL;
+	}
+	if (!stage_virtio_blk_open(disk->open.env, &disk->open.function, &disk->dev, &err))
+		return disk;
+	kchain_device_failed(name, &err);
+	kchain_device_forget(&disk->open);
+	free(disk);
+	return NULL;
+}
+
+uint64_t kchain_disk_sectors(const struct kchain_disk *disk) { return disk->dev->sectors; }
+uint32_t kchain_disk_sector_bytes(const struct kchain_disk *disk) { return disk->dev->sector_bytes; }
+
+bool kchain_disk_read(struct kchain_disk *disk, uint64_t first, uint64_t count, void *buf)
+{
+	struct chain_error err = { 0 };
+
+	return !disk->dev->ops->read(disk->dev, first, count, buf, &err) || kchain_device_failed(disk->open.name, &err);
+}
+
+void kchain_disk_close(struct kchain_disk *disk)
+{
+	if (!disk)
+		return;
+	disk->dev->ops->close(disk->dev);
+	kchain_device_forget(&disk->open);
+	free(disk);
+}
