@@ -95,7 +95,7 @@ def in_flight(way, status, cpus):
                 "fanout": {"list": [way, "watch 900", "watch 900", "watch 900"], "concurrency": 1, "require": 3}, "retries": 1}
         ended = run([step], disk.qemu, cpus, block={"a": {}})
         left = results(ended)["map"]
-        kt.check(all(r and r["bytes"] > 400000 and r["changed"] == 0 for r in left["result"][1:]), "the memory of the others", left)
+        kt.check(all(r and r["changed"] == 0 for r in left["result"][1:]), "the memory of the others", left)
         kt.check([f["status"] for f in left["failures"]] == [status] * (status != "ok"), "how it ended", left)
         kt.check(left["retried"] == (status != "ok"), "retries", left)
     return test

@@ -247,7 +247,7 @@ static void fill_block(const struct stage_call_window *w, const struct stage_cal
 	if (request->devices) {
 		*device_root = request->devices->root_entry;
 		block->devices = KCHAIN_DEVICE_VIRT;
-		block->device_count = request->devices->count;
+		block->device_count = (uint32_t)request->devices->count;
 	}
 }
 

@@ -102,7 +102,7 @@ static void run_entry(struct worker *w, struct worker_entry *e)
 	e->turn.processor = w->processor;
 	e->turn.window_phys = w->window.base;
 	w->way->reset(w, &request);
-	w->wipe = false;
+	w->wipe = e->turn.devices; /* no page says that a device wrote to it */
 	stage_given_begin(e->turn.devices);
 	e->turn.start_ticks = stage_rdtsc();
 	atomic_store_explicit(&e->started, e->turn.start_ticks, memory_order_release);

@@ -47,10 +47,10 @@ bool kchain_device_failed(const char *name, const struct chain_error *err)
 static bool find_called(const char *name, bool is_net, struct kchain_open *out)
 {
 	const struct kchain_call *call = stage_boot.call;
-	bool knows = call->bytes >= offsetof(struct kchain_call, device_count) + sizeof(call->device_count);
+	bool knows = call->bytes >= offsetof(struct kchain_call, heap_phys) + sizeof(call->heap_phys);
 	const struct kchain_device *list = (const struct kchain_device *)(knows ? call->devices : 0);
 
-	for (uint64_t i = 0; knows && i < call->device_count; i++) {
+	for (uint32_t i = 0; knows && i < call->device_count; i++) {
 		if (strcmp(list[i].name, name) || list[i].is_net != is_net)
 			continue;
 		if (*list[i].reason)
