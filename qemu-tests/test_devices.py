@@ -8,7 +8,7 @@ import re
 
 import kt
 
-KERNELS = ("disk", "arp", "abandon", "echo", "clobber", "hello")
+KERNELS = ("disk", "arp", "abandon", "echo", "clobber", "hello", "acts")
 FILES = {"/" + name: f"build/kernels/{name}.elf" for name in KERNELS}
 BLOCK = {"a": {"match": {"serial": "A"}}, "b": {"match": {"serial": "B"}}}
 NET = {"lan": {"dhcp": True}}
@@ -221,7 +221,8 @@ def what_can_not_be_given_is_refused():
     refused({"devices": {"a": 0}}, "steps[0].devices.a: there are an interface and a disk of that name", net={"a": {"dhcp": True}})
     refused({"devices": {"a": 1}}, "steps[0].devices.a: there is no kernel 1: the step has 1, counted from 0")
     refused({"devices": {"a": 0, "b": 3}, **fan}, "steps[0].devices.b: there is no kernel 3: the step has 3, counted from 0")
-    refused({"devices": {"a": 0}, "isolation": "svm"}, "steps[0].devices: under isolation svm a kernel has no devices")
+    refused({"devices": {"a": 0}, "isolation": "svm"}, "steps[0].devices: only a native kernel can have devices, not one under isolation svm")
+    refused({"call": "fs:/acts", "devices": {"a": 0}}, "fs:/acts: only a native kernel can have devices, not multiboot1")
     # How many files there are is known when they are listed.
     each = {"name": "map", "call": "fs:/disk", "devices": {"b": 2}, "fanout": {"each": "fs:/texts/*"}}
     image = kt.bake(kt.pipeline([each], {**FILES, "/texts/a": "README.md", "/texts/b": "LICENSE"}, block=BLOCK))

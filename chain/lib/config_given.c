@@ -76,7 +76,7 @@ static enum chain_status settle_step(struct chain_step *step, const struct chain
 	size_t mark = chain_json_push_key(path, "devices");
 	enum chain_status status = CHAIN_OK;
 	if (step->device_count && step->isolation)
-		return chain_fail(err, CHAIN_E_CONFIG_DEVICE_ISOLATED, path->at, "svm", 0, 0, 0, 0);
+		return chain_fail(err, CHAIN_E_CONFIG_DEVICE_NATIVE, path->at, "one under isolation svm", 0, 0, 0, 0);
 	for (size_t i = 0; !status && i < step->device_count; i++) {
 		size_t inner = chain_json_push_key(path, step->devices[i].name);
 		status = settle(&step->devices[i], config, path, err);

@@ -56,7 +56,7 @@ struct chain_prepared {
 
 /* Whether a kernel of that kind can be started as the step says: any can be booted, and called in isolation; only a native one or a plain
  * Multiboot one called otherwise (CHAIN_E_CALL_NOT_NATIVE), the former without modules (CHAIN_E_CALL_MODULES), the latter one at a time
- * (CHAIN_E_FIXED_CONCURRENCY). */
+ * (CHAIN_E_FIXED_CONCURRENCY) and without devices (CHAIN_E_CONFIG_DEVICE_NATIVE). */
 enum chain_status chain_step_check_kind(const struct chain_step *step, enum chain_kernel_kind kind, struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* The whole of a step's preparation. On failure nothing is left to be freed. */
