@@ -5,10 +5,13 @@
 The stage is through when its first step begins. iPXE is through when it enters a child of 1 KiB that it has
 loaded by HTTP; the same with an address that was written into its script says what of it is DHCP.
 """
+import statistics
+
 import child
 import kt
 import machine
 import peers
+import plot
 
 RUNS = 3
 NET = ["-netdev", "user,id=lan", *peers.NET]
@@ -74,5 +77,9 @@ def timed(out, url):
         seconds["iPXE"].append(other["from_reset"] / hz)
         rows.append([number, mine["from_entry"] / hz, mine["from_reset"] / hz, other["from_reset"] / hz])
     out.table("seconds", ("run", "kchain_from_entry", "kchain_from_reset", "ipxe_from_reset"), rows)
+    medians = {name: statistics.median(several) for name, several in seconds.items()}
+    groups = [("kchain, from entry to an address", [medians["kchain"]]), ("iPXE, from reset to a child of 1 KiB", [medians["iPXE"]])]
+    subtitle = f"medians of {RUNS} boots; virtio-net and QEMU's user network"
+    out.plot("seconds", plot.bars("Until DHCP is through", subtitle, "", "seconds of the emulated clock", groups, ["seconds"], log_y=True))
     out.times("kchain, from the stage's entry to an address", seconds["kchain"])
     out.times("iPXE, from reset to a child of 1 KiB", seconds["iPXE"])

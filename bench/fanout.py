@@ -12,6 +12,7 @@ import time
 
 import kt
 import machine
+import plot
 
 KERNELS = 1000
 PROCESSORS = (1, 2, 8, 64)
@@ -62,7 +63,10 @@ def run(out):
     out.figure("one kernel, median: all that is done for it", int(statistics.median(turns)), "instructions")
     out.figure("one kernel, 99 % within", turns[len(turns) * 99 // 100], "instructions")
     out.figure("private memory of a kernel, without its heap", private, "bytes", 128 << 10, "<")
-    processes(out, here, private)
+    alone = processes(out, here, private)
+    groups = [(f"{n} processor{'s'[:n > 1]}", [rate]) for n, _, rate, _ in rows] + [("a QEMU process each", [alone])]
+    subtitle = f"{KERNELS:,} minimal kernels by wall time, microvm for the process; QEMU tcg"
+    out.plot("rates", plot.bars("Kernels a second, in one machine and in one each", subtitle, "", "kernels a second", groups, ["rate"], log_y=True))
 
 
 def processes(out, here, private):
@@ -74,6 +78,7 @@ def processes(out, here, private):
     out.figure("as many times the kernels a second, on one processor", here / rate, "times", 1000, ">=")
     out.figure("memory of a QEMU process, most", memory, "bytes")
     out.figure("a kernel's private memory, of that", private / memory, "", 0.01, "<")
+    return rate
 
 
 def most_memory():

@@ -10,6 +10,8 @@ COLOURS = ("#0b6e99", "#d1602b", "#4d8c3a", "#7b4fa3", "#8a6d1d", "#5c6670")
 INK, PALE = "#22272e", "#dfe3e8"
 FONT = "font-family=\"'DejaVu Sans', Helvetica, Arial, sans-serif\""
 
+HALO = ' stroke="#ffffff" stroke-width="3" paint-order="stroke"'  # a grid line does not run through what is written
+
 
 class Axis:
     """Maps values to pixels between two ends; logarithmic where the range needs it."""
@@ -159,6 +161,6 @@ def bars(title, subtitle, x_label, y_label, groups, names, log_y=False, show_y=p
             parts += [
                 f'<rect x="{x + 1.5:.1f}" y="{y:.1f}" width="{width - 3:.1f}" height="{HEIGHT - BOTTOM - y:.1f}" '
                 f'fill="{COLOURS[index % len(COLOURS)]}"/>',
-                text(x + width / 2, y - 5, show_value(value), size=10),
+                text(x + width / 2, y - 5, show_value(value), size=10, more=HALO),
             ]
     return finish(parts)

@@ -99,8 +99,9 @@ struct bake_out {
 enum chain_status bake_out_open(struct bake_out *out, const char *path, bool progress, struct chain_error *err);
 enum chain_status bake_out_write(struct bake_out *out, uint64_t offset, const void *bytes, size_t count,
 				 struct chain_error *err);
-/* Copies from another file (its name, or null: the image baked before), borrowed until bake_out_flush, without looking at the bytes: by reference where the file
- * system can, else within the kernel. CHAIN_E_BAKE_CHANGED when that file is shorter. */
+/* Copies from another file (its name, or null: the image baked before), borrowed until bake_out_flush, without looking at
+ * the bytes: by reference where the file system can, else within the kernel. CHAIN_E_BAKE_CHANGED when that file is
+ * shorter. */
 enum chain_status bake_out_copy(struct bake_out *out, const char *name, int fd, uint64_t from, uint64_t to, uint64_t count,
 				struct chain_error *err);
 /* To be called before the file is read and before the commit. */
