@@ -193,12 +193,12 @@ OUTSIDE := $(shell stat -Lc '%n:%s:%Z' $$(command -v $(CC) $(FUZZ_CC)) $(STAGE_L
 settings = $(foreach v,$(sort $(filter $(1),$(.VARIABLES))),$(v)=$($(v)))
 WITH_host := $(OUTSIDE) $(HOST_CFLAGS) $(call settings,CFLAGS_%)
 WITH_asan := $(WITH_host) $(ASAN_FLAGS)
-WITH_stage := $(OUTSIDE) $(STAGE_CFLAGS) $(call settings,STAGE_CFLAGS_%) $(LWIP_INCLUDES) $(value lwip_defines)
+WITH_stage := $(OUTSIDE) $(STAGE_CFLAGS) $(call settings,STAGE_CFLAGS_%) $(LWIP_INCLUDES) $(value lwip_defines) $(JANSSON_CFLAGS)
 WITH_fuzz := $(OUTSIDE) $(FUZZ_CFLAGS) $(FUZZ_FLAGS_fuzz) $(call settings,CFLAGS_%)
 WITH_cover := $(OUTSIDE) $(FUZZ_CFLAGS) $(FUZZ_FLAGS_cover) $(call settings,CFLAGS_%)
 WITH_link := $(OUTSIDE) $(HOST_LIBS) $(ASAN_FLAGS) $(CHAIN_LIB_SRC) $(FS_LIB_SRC) $(CMD_LIB_SRC) \
 	$(call settings,ALLOC_% CMD_TESTS STAGE_SRC_% FUZZ_SRC_% FUZZ_LINK_%)
-WITH_link-stage := $(OUTSIDE) $(STAGE_VIRT) $(NATIVE_VIRT) $(STAGE_LDFLAGS) $(STAGE_LIB_SRC) $(STAGE_MAIN_SRC) $(LWIP_SRC)
+WITH_link-stage := $(OUTSIDE) $(STAGE_VIRT) $(NATIVE_VIRT) $(STAGE_LDFLAGS) $(STAGE_LIB_SRC) $(STAGE_MAIN_SRC) $(LWIP_SRC) $(JANSSON_SRC) $(value link_kernel)
 WITH_multiboot1 := $(OUTSIDE) $(MULTIBOOT1_CFLAGS)
 
 # $(1): host, asan, ...

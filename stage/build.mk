@@ -11,9 +11,9 @@ STAGE_MAIN_SRC := $(sort $(wildcard stage/*.c stage/*.S))
 STAGE_VIRT := 0xffffffff80000000
 NATIVE_VIRT := 0xffffffffc0000000
 
-# The library with what it stands on, for native kernels and the SDK: musl, jansson, and SHA-256 out of libcrypto.
+# What the library stands on: musl, SHA-256 out of libcrypto, and jansson (stage/json/jansson.mk).
 LIBGCC := $(shell $(CC) -print-libgcc-file-name)
-STAGE_LIBS := $(MUSL)/libc.a /usr/lib/x86_64-linux-gnu/libjansson.a /usr/lib/x86_64-linux-gnu/libcrypto.a $(LIBGCC)
+STAGE_LIBS := $(MUSL)/libc.a /usr/lib/x86_64-linux-gnu/libcrypto.a $(LIBGCC)
 STAGE_LDFLAGS := -nostdlib -static --gc-sections -z max-page-size=4096 -z noexecstack --no-warn-rwx-segments --build-id=none \
 	--hash-style=gnu --no-eh-frame-hdr
 $(B)/include/stage/syscall_names.h: /usr/include/x86_64-linux-musl/bits/syscall.h
@@ -28,13 +28,14 @@ $(B)/stage/libstage.a: $(call stage_objects,$(STAGE_LIB_SRC)) $(WITH)/link-stage
 	$(Q)rm -f $@.new && ar rcsD $@.new $(filter %.o,$^) && mv $@.new $@
 
 include stage/net/lwip.mk
+include stage/json/jansson.mk
 include stage/tests/tests.mk
 
-# $(1): virtual address, $(2): output, $(3): objects
-link_kernel = ld $(STAGE_LDFLAGS) --defsym=KCHAIN_VIRT=$(1) -T stage/kernel.ld -o $(2) $(3) --start-group $(B)/stage/libstage.a \
-	$(STAGE_EXTRA_LIBS) $(STAGE_LIBS) --end-group
+# $(1): virtual address, $(2): output, $(3): objects. What jansson needs is looked for in libstage.a before musl.
+link_kernel = ld $(STAGE_LDFLAGS) --defsym=KCHAIN_VIRT=$(1) -T stage/kernel.ld -o $(2) $(3) --start-group $(JANSSON_LIB) \
+	$(B)/stage/libstage.a $(STAGE_LIBS) --end-group
 
-$(B)/stage/stage.debug: $(call stage_objects,$(STAGE_MAIN_SRC)) $(B)/stage/libstage.a stage/kernel.ld
+$(B)/stage/stage.debug: $(call stage_objects,$(STAGE_MAIN_SRC)) $(B)/stage/libstage.a $(JANSSON_LIB) stage/kernel.ld
 	$(call say,LD,$@)
 	$(Q)$(call link_kernel,$(STAGE_VIRT),$@,$(filter %.o,$^))
 $(B)/stage/stage.elf: $(B)/stage/stage.debug
@@ -43,7 +44,7 @@ $(B)/stage/stage.elf: $(B)/stage/stage.debug
 
 # The same stage with allocators that fail when told to (stage/tests/fail_alloc.c), for qemu-tests/test_alloc.py.
 $(B)/stage-test/stage.debug: STAGE_LDFLAGS += $(foreach f,malloc calloc realloc stage_pages_alloc stage_heap_map stage_exit stage_commit,--wrap=$(f))
-$(B)/stage-test/stage.debug: $(call stage_objects,$(STAGE_MAIN_SRC) stage/tests/fail_alloc.c) $(B)/stage/libstage.a stage/kernel.ld
+$(B)/stage-test/stage.debug: $(call stage_objects,$(STAGE_MAIN_SRC) stage/tests/fail_alloc.c) $(B)/stage/libstage.a $(JANSSON_LIB) stage/kernel.ld
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(call link_kernel,$(STAGE_VIRT),$@,$(filter %.o,$^))
@@ -56,7 +57,7 @@ KERNELS := $(patsubst kernels/%.c,%,$(wildcard kernels/*.c))
 KERNEL_ELFS := $(patsubst %,$(B)/kernels/%.elf,$(KERNELS))
 STAGE_CFLAGS_KERNELS := -Isdk/include
 $(foreach k,$(wildcard kernels/*.c),$(eval STAGE_CFLAGS_$(k) := -Isdk/include))
-$(B)/kernels/%.debug: $(B)/stage/kernels/%.o $(B)/stage/libstage.a stage/kernel.ld
+$(B)/kernels/%.debug: $(B)/stage/kernels/%.o $(B)/stage/libstage.a $(JANSSON_LIB) stage/kernel.ld
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(call link_kernel,$(NATIVE_VIRT),$@,$(filter %.o,$^))
@@ -70,12 +71,12 @@ ALL += $(B)/stage/stage.elf $(KERNEL_ELFS)
 SDK := $(B)/sdk
 sdk: $(SDK)/.complete
 .PHONY: sdk
-$(SDK)/.complete: $(B)/stage/libstage.a $(B)/stage-include/jansson.h stage/kernel.ld stage/include/stage/native.h sdk/include/kchain.h \
+$(SDK)/.complete: $(B)/stage/libstage.a $(JANSSON_LIB) $(B)/stage-include/jansson.h stage/kernel.ld stage/include/stage/native.h sdk/include/kchain.h \
 		stage/include/stage/mailbox.h sdk/include/kchain_mailbox.h sdk/flags.mk sdk/example/Makefile kernels/hello.c
 	$(call say,SDK,$(SDK))
 	$(Q)rm -rf $(SDK) && mkdir -p $(SDK)/include/stage $(SDK)/lib $(SDK)/example
 	$(Q)cp sdk/include/kchain.h sdk/include/kchain_mailbox.h $(B)/stage-include/jansson.h $(B)/stage-include/jansson_config.h $(SDK)/include/
 	$(Q)cp stage/include/stage/native.h stage/include/stage/mailbox.h $(SDK)/include/stage/
-	$(Q)cp $(B)/stage/libstage.a $(SDK)/lib/libkchain.a
+	$(Q)cp $(B)/stage/libstage.a $(SDK)/lib/libkchain.a && cp $(JANSSON_LIB) $(SDK)/lib/
 	$(Q)cp stage/kernel.ld sdk/flags.mk $(SDK)/ && cp sdk/example/Makefile kernels/hello.c $(SDK)/example/
 	$(Q)touch $@

@@ -1,49 +1,18 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* What the libraries refer to and the stage never uses, or uses on short texts only, in a few bytes each instead of musl's and
- * jansson's ten kilobytes: the linker takes the first definition that it finds. A native kernel gets the libraries' own. */
+/* What the libraries refer to and the stage never uses, or uses on short texts only, in a few bytes each instead of musl's
+ * kilobytes: the linker takes the first definition that it finds. A native kernel gets the libraries' own. */
 
 #include "stage/cpu.h"
 
-#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
-/* jansson: json_loadf, json_load_file and json_loadfd. */
+/* jansson's json_loadf refers to it. */
 #undef stdin
 FILE *const stdin = NULL;
-
-FILE *fopen(const char *restrict path, const char *restrict mode)
-{
-	(void)path;
-	(void)mode;
-	errno = ENOSYS;
-	return NULL;
-}
-
-int fclose(FILE *file)
-{
-	(void)file;
-	return EOF;
-}
-
-int fgetc(FILE *file)
-{
-	(void)file;
-	return EOF;
-}
-
-ssize_t read(int fd, void *bytes, size_t count)
-{
-	(void)fd;
-	(void)bytes;
-	(void)count;
-	errno = ENOSYS;
-	return -1;
-}
 
 /* runtime/syscall.h: the stage makes no system call that is not in the table. */
 extern const char stage_syscall_names[];
@@ -51,7 +20,7 @@ extern const size_t stage_syscall_names_bytes;
 const char stage_syscall_names[1] = "";
 const size_t stage_syscall_names_bytes = sizeof(stage_syscall_names);
 
-/* printf's %m, and the messages of the functions above. */
+/* printf's %m, and what jansson says of a file that it can't read. */
 char *strerror(int number)
 {
 	(void)number;

@@ -57,3 +57,19 @@ fetch_end() {
 	mv "$work/unpacked" "$1" 2>/dev/null || [ -f "$1/.complete" ] || fail "cannot move what was fetched to $1"
 	echo "$1"
 }
+
+# fetch_source PACKAGE VERSION TARBALL ORIG_SHA256 DEBIAN_SHA256: the folder of a source package, unpacked and patched, by `apt-get source`.
+# The digests are those of PACKAGE_UPSTREAM.TARBALL and of PACKAGE_VERSION.debian.tar.xz.
+fetch_source() {
+	folder=$cache/$1-$2
+	if [ -f "$folder/.complete" ]; then
+		echo "$folder"
+		exit 0
+	fi
+	fetch_begin deb-src "$1 $2's source in $folder" dpkg-source
+	apt_get source --download-only "$1=$2"
+	printf '%s  %s\n' "$4" "$1_${2%-*}.$3" "$5" "$1_$2.debian.tar.xz" |
+		sha256sum --check --quiet >"$work/log" 2>&1 || fail "a digest of $1 $2 is not the pinned one: $(head -n1 "$work/log")"
+	quietly dpkg-source --no-check -x "$1_$2.dsc" "$work/unpacked"
+	fetch_end "$folder"
+}
