@@ -8,6 +8,7 @@
 
 #include <assert.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -182,6 +183,8 @@ static bool may_write(const char *path)
 static void file_write(const struct bake_cache *cache, size_t count)
 {
 	const size_t bytes = file_bytes(count);
+	const struct sigaction ignore = {.sa_handler = SIG_IGN};
+	struct sigaction before;
 	struct head head = {.count = count};
 	uint8_t *file = malloc(bytes);
 
@@ -195,9 +198,11 @@ static void file_write(const struct bake_cache *cache, size_t count)
 		memcpy(file + sizeof(head) + i * sizeof(entry), &entry, sizeof(entry));
 	}
 	chain_sha256_of(file, bytes - CHAIN_SHA256_BYTES, file + bytes - CHAIN_SHA256_BYTES);
+	(void)sigaction(SIGXFSZ, &ignore, &before); /* a limit on the size of files is an error of write(2) like any other */
 	const bool written = cmd_file_write(cache->path, file, bytes, NULL) == CHAIN_OK;
 
 	(void)written; /* where it cannot be, the next run hashes again */
+	(void)sigaction(SIGXFSZ, &before, NULL);
 	free(file);
 }
 

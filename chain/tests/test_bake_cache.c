@@ -6,6 +6,7 @@
 #include "bake_folder.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 
 enum { LARGE_BYTES = BAKE_CACHE_FILE_BYTES + 12345 };
 static uint8_t large[LARGE_BYTES], wanted_sha256[CHAIN_SHA256_BYTES];
@@ -287,6 +288,24 @@ static void a_cache_that_has_no_place_is_no_error(void **state)
 	(void)setenv("XDG_CACHE_HOME", folder, 1);
 }
 
+static void a_cache_that_may_not_be_so_large_is_no_error(void **state)
+{
+	(void)state;
+	const struct bake_identity identity = identity_of("in/d/large");
+	struct rlimit before, least;
+	struct bake_cache cache;
+
+	forget();
+	open_later(&cache);
+	bake_cache_note(&cache, &identity, wanted_sha256);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	least = (struct rlimit){.rlim_cur = 100, .rlim_max = before.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &least), 0);
+	bake_cache_close(&cache);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	assert_int_equal(entries("kchain"), 2); /* nothing, and nothing half done */
+}
+
 static struct bake_identity made_up(uint64_t number)
 {
 	return (struct bake_identity){.dev = 1, .ino = number, .size = 1 << 20, .mtime.tv_sec = 1, .ctime.tv_sec = 1};
@@ -401,6 +420,7 @@ int main(void)
 	    cmocka_unit_test(a_damaged_cache_is_none),
 	    cmocka_unit_test(what_is_not_ours_is_left_alone),
 	    cmocka_unit_test(a_cache_that_has_no_place_is_no_error),
+	    cmocka_unit_test(a_cache_that_may_not_be_so_large_is_no_error),
 	    cmocka_unit_test(it_is_bounded),
 	    cmocka_unit_test(two_at_once_leave_a_whole_one),
 	    cmocka_unit_test(a_known_file_that_changes_meanwhile_ends_the_bake),
