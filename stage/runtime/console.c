@@ -114,8 +114,7 @@ const char *stage_record_channel(void) { return has_debug_port() ? "debugcon" : 
 void stage_record(const char *json, uint64_t count)
 {
 	if (has_debug_port()) {
-		for (uint64_t i = 0; i < count; i++)
-			stage_outb(DEBUG_PORT, (uint8_t)json[i]);
+		stage_outs(DEBUG_PORT, json, count);
 		stage_outb(DEBUG_PORT, '\n');
 		return;
 	}

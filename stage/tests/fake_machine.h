@@ -81,6 +81,11 @@ static inline void fake_out(uint16_t port, uint32_t value, unsigned width)
 void stage_outb(uint16_t port, uint8_t v) { fake_out(port, v, 1); }
 void stage_outw(uint16_t port, uint16_t v) { fake_out(port, v, 2); }
 void stage_outl(uint16_t port, uint32_t v) { fake_out(port, v, 4); }
+void stage_outs(uint16_t port, const void *bytes, uint64_t count)
+{
+	for (uint64_t i = 0; i < count; i++)
+		fake_out(port, ((const uint8_t *)bytes)[i], 1);
+}
 uint8_t stage_inb(uint16_t port) { return (uint8_t)fake_in(port, 1); }
 uint16_t stage_inw(uint16_t port) { return (uint16_t)fake_in(port, 2); }
 uint32_t stage_inl(uint16_t port) { return fake_in(port, 4); }

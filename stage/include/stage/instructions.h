@@ -18,6 +18,10 @@ struct stage_cpuid { uint32_t a, b, c, d; };
 static inline void stage_outb(uint16_t port, uint8_t v) { __asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(port)); }
 static inline void stage_outw(uint16_t port, uint16_t v) { __asm__ volatile("outw %0, %1" : : "a"(v), "Nd"(port)); }
 static inline void stage_outl(uint16_t port, uint32_t v) { __asm__ volatile("outl %0, %1" : : "a"(v), "Nd"(port)); }
+static inline void stage_outs(uint16_t port, const void *bytes, uint64_t count)
+{
+	__asm__ volatile("rep outsb" : "+S"(bytes), "+c"(count) : "d"(port) : "memory");
+}
 static inline uint8_t stage_inb(uint16_t port)
 {
 	uint8_t v;
@@ -95,6 +99,7 @@ static inline void stage_pause(void) { __asm__ volatile("pause" : : : "memory");
 void stage_outb(uint16_t port, uint8_t v);
 void stage_outw(uint16_t port, uint16_t v);
 void stage_outl(uint16_t port, uint32_t v);
+void stage_outs(uint16_t port, const void *bytes, uint64_t count);
 uint8_t stage_inb(uint16_t port);
 uint16_t stage_inw(uint16_t port);
 uint32_t stage_inl(uint16_t port);
