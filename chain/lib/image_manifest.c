@@ -159,6 +159,19 @@ bool chain_manifest_next(const struct chain_image *image, uint64_t *cursor, stru
 	return line_parse(image->manifest, image->manifest_bytes, cursor, out);
 }
 
+/* The path of a file's or link's line [start, end); the check has seen all of it. A search looks at many lines and needs no more of them. */
+static bool line_path(const char *start, const char *end, const char **out, size_t *out_bytes)
+{
+	const size_t before = sizeof("file ") - 1 + CHAIN_SHA256_HEX + sizeof(" ") - 1;
+	const char *space = (size_t)(end - start) > before ? memchr(start + before, ' ', (size_t)(end - start) - before) : NULL;
+
+	if (!space)
+		return false;
+	*out = space + 1;
+	*out_bytes = (size_t)(end - *out);
+	return true;
+}
+
 static bool find(const struct chain_image *image, const char *path, size_t path_bytes, struct chain_manifest_entry *out)
 {
 	uint64_t low = image->entries_at, high = image->manifest_bytes; /* both at the start of a line */
@@ -168,18 +181,19 @@ static bool find(const struct chain_image *image, const char *path, size_t path_
 
 		while (middle > low && image->manifest[middle - 1] != '\n')
 			middle--;
-		uint64_t next = middle;
+		const char *start = image->manifest + middle, *newline = memchr(start, '\n', (size_t)(image->manifest_bytes - middle)), *there;
+		size_t there_bytes;
 
-		if (!line_parse(image->manifest, image->manifest_bytes, &next, out))
+		if (!newline || !line_path(start, newline, &there, &there_bytes))
 			return false;
-		const int order = path_compare(path, path_bytes, out->path, out->path_bytes);
+		const int order = path_compare(path, path_bytes, there, there_bytes);
 
 		if (order == 0)
-			return true;
+			return line_parse(image->manifest, image->manifest_bytes, &middle, out);
 		if (order < 0)
 			high = middle;
 		else
-			low = next;
+			low = (uint64_t)(newline - image->manifest) + 1;
 	}
 	return false;
 }
