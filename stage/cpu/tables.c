@@ -75,12 +75,13 @@ bool stage_table_map(uint64_t root_phys, const struct stage_table_pages *pages, 
 		uint64_t *entry = entry_of(root_phys, pages, virt, large);
 		if (!entry)
 			return false;
-		do { /* to the end of this table */
-			*entry++ = phys | bits | (large ? PTE_LARGE : 0u);
-			virt += step;
-			phys += step;
-			bytes -= step < bytes ? step : bytes;
-		} while (bytes >= (large ? step : 1) && virt & (step * SLOTS - 1));
+		uint64_t left = SLOTS - (virt / step & (SLOTS - 1)), whole = bytes / step + (!large && bytes % step != 0);
+		uint64_t count = whole < left ? whole : left, value = phys | bits | (large ? PTE_LARGE : 0u); /* to the end of this table */
+		for (uint64_t *end = entry + count; entry < end; value += step)
+			*entry++ = value;
+		virt += count * step;
+		phys += count * step;
+		bytes -= count * step < bytes ? count * step : bytes;
 	}
 	return true;
 }
