@@ -39,7 +39,7 @@ static enum chain_status settle(json_t *into, const char *class, const char *nam
 	const char *status = json_string_value(json_object_get(entry, "status"));
 	const char *why = json_string_value(json_object_get(entry, "reason"));
 	stage_say(class, "%s  %s%s%s", name, status, why ? ": " : "", why ? why : "");
-	stage_record_event(chain_json_object("ssO", "event", class, "name", name, "entry", entry));
+	stage_record_members("ssO", "event", class, "name", name, "entry", entry);
 	json_t *listed = chain_json_object("ss", "class", class, "name", name);
 	if (!listed || json_object_update(listed, entry) || json_array_append_new(info->devices, listed))
 		return no_memory(name, err);

@@ -141,10 +141,10 @@ static void greet(const struct stage_run *run)
 	chain_sha256_to_hex(run->image.header.id, image + 7);
 	stage_set_name(run->config.name);
 	stage_say("link", "%" PRIu64 "  %s  %.16s  by %s", link, run->config.name, image + 7, door);
-	stage_record_event(chain_json_object("sIsssII", "event", "entered", "link", (json_int_t)link,
-					     "name", run->config.name, "image", image, "door", door,
-					     "ticks", (json_int_t)stage_entry_tsc(),
-					     "tsc_hz", (json_int_t)stage_tsc_hz_known()));
+	stage_record_members("sIsssII", "event", "entered", "link", (json_int_t)link,
+			     "name", run->config.name, "image", image, "door", door,
+			     "ticks", (json_int_t)stage_entry_tsc(),
+			     "tsc_hz", (json_int_t)stage_tsc_hz_known());
 }
 
 static enum chain_status record_bootinfo(const struct stage_run *run, struct chain_error *err)
@@ -152,8 +152,14 @@ static enum chain_status record_bootinfo(const struct stage_run *run, struct cha
 	json_t *doc;
 	enum chain_status status = chain_bootinfo_to_json(run->sources.bootinfo, &doc, err);
 	if (!status)
-		stage_record_event(chain_json_object("so", "event", "bootinfo", "doc", doc));
+		stage_record_members("so", "event", "bootinfo", "doc", doc);
 	return status;
+}
+
+static enum chain_status describe_platform(struct stage_run *run, struct chain_error *err)
+{
+	const struct chain_bootinfo *info = run->sources.bootinfo;
+	return chain_handoff_platform(run->parent, info, info->door, &run->platform, err);
 }
 
 int main(void)
@@ -173,6 +179,8 @@ int main(void)
 		status = stage_devices_configure(&run.config, run.parent, stage_bootinfo(), run.net, run.block, &err);
 	if (!status)
 		status = record_bootinfo(&run, &err);
+	if (!status)
+		status = describe_platform(&run, &err);
 	if (status) {
 		stage_report_error(NULL, &err);
 		return stage_run_end(&run, STAGE_END_FAILED);

@@ -45,19 +45,36 @@ void stage_say(const char *what, const char *format, ...)
 	stage_console_write(line, bytes);
 }
 
-void stage_record_event(json_t *event)
+/* Sends the text, which is owned here, or says that there was no memory for it. */
+static void send(char *text, uint64_t bytes)
 {
-	if (event && stage_tsc_hz_known()) /* docs/RECORDS.md: on the handoff's clock */
-		json_object_set_new(event, "us", json_integer((json_int_t)stage_clock_us()));
-	uint64_t bytes = 0;
-	char *text = event ? chain_json_text(event, 0, &bytes) : NULL;
 	if (text)
 		stage_record(text, bytes);
 	else
 		stage_say("memory", "a record was lost: out of memory");
 	stage_json_memory_again();
 	free(text);
+}
+
+void stage_record_event(json_t *event)
+{
+	if (event && stage_tsc_hz_known()) /* docs/RECORDS.md: on the handoff's clock */
+		json_object_set_new(event, "us", json_integer((json_int_t)stage_clock_us()));
+	uint64_t bytes = 0;
+	char *text = event ? chain_json_text(event, 0, &bytes) : NULL;
+	send(text, bytes);
 	json_decref(event);
+}
+
+void stage_record_members(const char *kinds, ...)
+{
+	uint64_t bytes = 0;
+	bool timed = stage_tsc_hz_known();
+	va_list args;
+	va_start(args, kinds);
+	char *text = chain_json_object_text(kinds, args, timed ? "us" : NULL, timed ? (json_int_t)stage_clock_us() : 0, &bytes);
+	va_end(args);
+	send(text, bytes);
 }
 
 void stage_record_handoff(const char *step, const char *text)
@@ -90,6 +107,6 @@ void stage_report_error(const char *step, const struct chain_error *err)
 	stage_say("error", "%s%s%s", step ? step : "", step ? ": " : "", message);
 	if (*hint)
 		stage_say("", "try: %s", hint);
-	stage_record_event(chain_json_object("sssss", "event", "error", "slug", chain_status_slug(err->status),
-					     "step", step, "message", message, "hint", hint));
+	stage_record_members("sssss", "event", "error", "slug", chain_status_slug(err->status),
+			     "step", step, "message", message, "hint", hint);
 }

@@ -40,9 +40,9 @@ static void announce(const struct chain_step *step, const struct chain_prepared 
 	chain_sha256_to_hex(prepared->kernel.sha256, hex);
 	stage_say(call ? "call" : "boot", "%s  %s  %s, %" PRIu64 " bytes", step->name, step->source,
 		  chain_kernel_kind_name(prepared->kind), prepared->kernel.blob.bytes_count);
-	stage_record_event(chain_json_object("sssssI", "event", "step", "name", step->name,
-					     "kind", call ? "call" : "boot", "source", step->source, "sha256", hex,
-					     "ticks", (json_int_t)began_ticks));
+	stage_record_members("sssssI", "event", "step", "name", step->name,
+			     "kind", call ? "call" : "boot", "source", step->source, "sha256", hex,
+			     "ticks", (json_int_t)began_ticks);
 	stage_record_handoff(step->name, prepared->handoff_text);
 }
 
@@ -141,13 +141,13 @@ static enum stage_end take_boot(struct stage_run *run, const struct chain_step *
 		return STAGE_END_FAILED;
 	}
 	announce(step, &prepared, link.left_ticks);
-	stage_record_event(chain_json_object("sssoIIII", "event", "boot", "step", step->name,
-					     "kernel", chain_kernel_kind_name(prepared.kind),
-					     "expect", chain_step_expect_json(step),
-					     "ticks", (json_int_t)stage_rdtsc(),
-					     "bytes_copied", (json_int_t)prepared.plan.bytes_copied,
-					     "bytes_in_place", (json_int_t)prepared.plan.bytes_in_place,
-					     "bytes_free", (json_int_t)stage_pages_unclaimed()));
+	stage_record_members("sssoIIII", "event", "boot", "step", step->name,
+			     "kernel", chain_kernel_kind_name(prepared.kind),
+			     "expect", chain_step_expect_json(step),
+			     "ticks", (json_int_t)stage_rdtsc(),
+			     "bytes_copied", (json_int_t)prepared.plan.bytes_copied,
+			     "bytes_in_place", (json_int_t)prepared.plan.bytes_in_place,
+			     "bytes_free", (json_int_t)stage_pages_unclaimed());
 	stage_devices_quiesce();
 	stage_processors_stop();
 	stage_commit(&commit);
@@ -213,7 +213,7 @@ static bool record_last_handoff(const struct stage_run *run)
 		stage_report_error(NULL, &err);
 		return false;
 	}
-	stage_record_event(chain_json_object("sbo", "event", "handoff", "final", 1, "doc", doc));
+	stage_record_members("sbo", "event", "handoff", "final", 1, "doc", doc);
 	return true;
 }
 

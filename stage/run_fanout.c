@@ -187,9 +187,9 @@ static bool add_row(struct fanout_run *f, const struct stage_fanout_turn *turn, 
 static void on_progress(void *ctx, uint32_t running)
 {
 	const struct fanout_run *f = ctx;
-	stage_record_event(chain_json_object("ssIIII", "event", "progress", "step", f->step->name,
-					     "running", (json_int_t)running, "ok", (json_int_t)f->ok,
-					     "failed", (json_int_t)f->failed, "total", (json_int_t)f->set.count));
+	stage_record_members("ssIIII", "event", "progress", "step", f->step->name,
+			     "running", (json_int_t)running, "ok", (json_int_t)f->ok,
+			     "failed", (json_int_t)f->failed, "total", (json_int_t)f->set.count);
 }
 
 /* --- the queue --- */
@@ -310,13 +310,13 @@ static enum chain_status conclude(struct fanout_run *f, struct stage_run *run, c
 					  "workers", (json_int_t)machine->workers,
 					  "window_bytes", (json_int_t)machine->window_bytes,
 					  "private_bytes", (json_int_t)machine->private_bytes, "windows", windows_json(f));
-	stage_record_event(chain_json_object("sssIIIIIIoII", "event", "result", "step", f->step->name,
-					     "status", *good ? "ok" : "failed", "exit", (json_int_t)(*good ? 0 : -1),
-					     "count", (json_int_t)f->set.count, "ok", (json_int_t)f->ok,
-					     "failed", (json_int_t)f->failed, "not_run", (json_int_t)not_run,
-					     "retried", (json_int_t)f->retried, "machine", about,
-					     "begun_us", (json_int_t)begun_us,
-					     "ended_us", (json_int_t)(begun_us + us)));
+	stage_record_members("sssIIIIIIoII", "event", "result", "step", f->step->name,
+			     "status", *good ? "ok" : "failed", "exit", (json_int_t)(*good ? 0 : -1),
+			     "count", (json_int_t)f->set.count, "ok", (json_int_t)f->ok,
+			     "failed", (json_int_t)f->failed, "not_run", (json_int_t)not_run,
+			     "retried", (json_int_t)f->retried, "machine", about,
+			     "begun_us", (json_int_t)begun_us,
+			     "ended_us", (json_int_t)(begun_us + us));
 	return CHAIN_OK;
 }
 

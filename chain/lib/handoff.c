@@ -171,16 +171,13 @@ static int put_links(json_t *doc, const struct chain_handoff_input *in)
 	return bad | json_array_append_new(links, this_link(in, chain_handoff_next_link(in->parent)));
 }
 
-static int put_platform(json_t *doc, const struct chain_handoff_input *in)
+static json_t *platform_json(const json_t *parent, const struct chain_bootinfo *info, const char *door)
 {
-	const struct chain_bootinfo *info = in->bootinfo;
 	const struct chain_framebuffer *fb = &info->framebuffer;
-	if (in->platform)
-		return json_object_set(doc, "platform", in->platform);
-	const json_t *before = in->own_machine ? NULL : json_object_get(doc, "platform");
+	const json_t *before = json_object_get(parent, "platform");
 	json_t *platform = before ? chain_json_shallow(before) : json_object();
 	int bad = json_object_set_new(platform, "cpus", json_integer(info->cpus));
-	bad |= json_object_set_new(platform, "door", json_string(in->door));
+	bad |= json_object_set_new(platform, "door", json_string(door));
 	if (info->acpi_rsdp)
 		bad |= json_object_set_new(platform, "acpi_rsdp", chain_json_hex(info->acpi_rsdp));
 	if (info->smbios)
@@ -193,7 +190,32 @@ static int put_platform(json_t *doc, const struct chain_handoff_input *in)
 							     "height", (json_int_t)fb->height,
 							     "bpp", (json_int_t)fb->bpp, "type", (json_int_t)fb->type));
 	bad |= json_object_set_new(platform, "memory", chain_bootinfo_memory_json(info->mem, info->mem_count));
-	return bad | json_object_set_new(doc, "platform", platform);
+	if (!bad)
+		return platform;
+	json_decref(platform);
+	return NULL;
+}
+
+enum chain_status chain_handoff_platform(const json_t *parent, const struct chain_bootinfo *info, const char *door, struct chain_json_known *out,
+					 struct chain_error *err)
+{
+	bool deeper = false;
+	*out = (struct chain_json_known){ .value = platform_json(parent, info, door) };
+	if (out->value) /* one level less: the handoff around it */
+		out->text = chain_json_text_within(out->value, CHAIN_JSON_DEPTH_MAX - 1, 0, NULL, &out->bytes, &deeper);
+	if (out->text)
+		return CHAIN_OK;
+	json_decref(out->value);
+	out->value = NULL;
+	return deeper ? chain_fail(err, CHAIN_E_JSON_DEPTH, "handoff", NULL, CHAIN_JSON_DEPTH_MAX, 0, 0, 0) :
+			chain_fail(err, CHAIN_E_NO_MEMORY, "handoff", NULL, 0, 0, 0, 0);
+}
+
+static int put_platform(json_t *doc, const struct chain_handoff_input *in)
+{
+	if (in->platform)
+		return json_object_set(doc, "platform", in->platform);
+	return json_object_set_new(doc, "platform", platform_json(in->own_machine ? NULL : in->parent, in->bootinfo, in->door));
 }
 
 /* The parent's object of that name, overlaid by `ours`. */
@@ -289,12 +311,14 @@ enum chain_status chain_handoff_set_kernel(json_t *handoff, const uint8_t *sha25
 	return chain_fail(err, CHAIN_E_NO_MEMORY, "handoff", NULL, 0, 0, 0, 0);
 }
 
-enum chain_status chain_handoff_text(const json_t *handoff, char **out, uint64_t *out_bytes, struct chain_error *err)
+enum chain_status chain_handoff_text(const json_t *handoff, const struct chain_json_known *known, char **out, uint64_t *out_bytes,
+				     struct chain_error *err)
 {
 	uint64_t bytes = 0;
-	if (chain_json_is_deeper(handoff, CHAIN_JSON_DEPTH_MAX))
+	bool deeper;
+	char *text = chain_json_text_within(handoff, CHAIN_JSON_DEPTH_MAX, 0, known, &bytes, &deeper);
+	if (deeper)
 		return chain_fail(err, CHAIN_E_JSON_DEPTH, "handoff", NULL, CHAIN_JSON_DEPTH_MAX, 0, 0, 0);
-	char *text = chain_json_text(handoff, 0, &bytes);
 	if (!text)
 		return chain_fail(err, CHAIN_E_NO_MEMORY, "handoff", NULL, 0, 0, 0, 0);
 	if (bytes > CHAIN_HANDOFF_MAX_BYTES) {

@@ -3,6 +3,9 @@
 
 #include "chain/json_write.h"
 
+#include "chain/error.h"
+
+#include <limits.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -92,26 +95,14 @@ json_t *chain_json_object(const char *kinds, ...)
 	return NULL;
 }
 
-bool chain_json_is_deeper(const json_t *value, unsigned levels)
-{
-	json_t *inner = (json_t *)(uintptr_t)value;
-	if (!json_is_object(value) && !json_is_array(value))
-		return false;
-	if (!levels)
-		return true;
-	bool deeper = false;
-	for (size_t i = 0; !deeper && i < json_array_size(value); i++)
-		deeper = chain_json_is_deeper(json_array_get(value, i), levels - 1);
-	for (void *it = json_object_iter(inner); !deeper && it; it = json_object_iter_next(inner, it))
-		deeper = chain_json_is_deeper(json_object_iter_value(it), levels - 1);
-	return deeper;
-}
-
 /* --- text --- */
 
 struct out {
 	char *text; /* owned; null after memory ran out */
 	size_t used, room;
+	const struct chain_json_known *known; /* nullable */
+	unsigned levels; /* how many objects and arrays may still be begun within each other */
+	bool deeper;     /* that was not enough */
 };
 
 static bool grow(struct out *out, size_t count)
@@ -155,25 +146,43 @@ static bool put_escaped(struct out *out, uint8_t c)
 	return found ? put(out, brief, sizeof(brief)) : put(out, code, sizeof(code));
 }
 
-/* One pass in the usual case, in which nothing is escaped: the bytes are copied as they are looked at. */
-static bool put_string(struct out *out, const char *text, size_t count)
+/* Whether one of eight bytes must be escaped: a borrow reaches a byte's highest bit where it is below what is taken away, and where it
+ * was zero. Bytes of 0x80 and more are let off first. */
+static inline bool any_escaped(uint64_t eight)
+{
+	const uint64_t ones = 0x0101010101010101, quotes = eight ^ '"' * ones, slashes = eight ^ '\\' * ones;
+	return (((eight - 0x20 * ones) | (quotes - ones) | (slashes - ones)) & ~eight & 0x80 * ones) != 0;
+}
+
+/* With a character before and one behind it; 0: none. One pass in the usual case, in which nothing is escaped: the bytes are copied as
+ * they are looked at. */
+static bool put_between(struct out *out, char before, const char *text, size_t count, char behind)
 {
 	const char *end = text + count;
-	if (!reserve(out, count + 2))
+	if (!reserve(out, count + 4))
 		return false;
+	if (before)
+		out->text[out->used++] = before;
 	out->text[out->used++] = '"';
 	while (text < end) {
 		char *at = out->text + out->used;
 		uint8_t c = 0;
+		uint64_t eight;
+		for (; end - text >= 8 && (memcpy(&eight, text, 8), !any_escaped(eight)); text += 8, at += 8)
+			memcpy(at, &eight, 8);
 		for (; text < end && (c = (uint8_t)*text) >= 0x20 && c != '"' && c != '\\'; text++)
 			*at++ = (char)c;
 		out->used = (size_t)(at - out->text);
-		if (text < end && !(put_escaped(out, c) && reserve(out, (size_t)(end - ++text) + 1)))
+		if (text < end && !(put_escaped(out, c) && reserve(out, (size_t)(end - ++text) + 2)))
 			return false;
 	}
 	out->text[out->used++] = '"';
+	if (behind)
+		out->text[out->used++] = behind;
 	return true;
 }
+
+static bool put_string(struct out *out, const char *text, size_t count) { return put_between(out, 0, text, count, 0); }
 
 static bool put_integer(struct out *out, json_int_t value)
 {
@@ -277,9 +286,9 @@ static bool put_real(struct out *out, double value)
 
 static bool put_value(struct out *out, const json_t *value, unsigned flags);
 
-static bool put_member(struct out *out, const char *key, const json_t *value, bool first, unsigned flags)
+static bool put_key(struct out *out, const char *key, size_t bytes, bool first)
 {
-	return (first || put_char(out, ',')) && put_string(out, key, strlen(key)) && put_char(out, ':') && put_value(out, value, flags);
+	return put_between(out, first ? 0 : ',', key, bytes, ':');
 }
 
 static int compare(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
@@ -295,7 +304,7 @@ static bool put_sorted(struct out *out, json_t *object, unsigned flags)
 	qsort(keys, count, sizeof(*keys), compare);
 	bool good = true;
 	for (size_t i = 0; good && i < count; i++)
-		good = put_member(out, keys[i], json_object_get(object, keys[i]), i == 0, flags);
+		good = put_key(out, keys[i], strlen(keys[i]), i == 0) && put_value(out, json_object_get(object, keys[i]), flags);
 	free(keys);
 	return good;
 }
@@ -307,7 +316,8 @@ static bool put_object(struct out *out, json_t *object, unsigned flags)
 		good = put_sorted(out, object, flags);
 	else
 		for (void *first = json_object_iter(object), *it = first; good && it; it = json_object_iter_next(object, it))
-			good = put_member(out, json_object_iter_key(it), json_object_iter_value(it), it == first, flags);
+			good = put_key(out, json_object_iter_key(it), json_object_iter_key_len(it), it == first) &&
+			       put_value(out, json_object_iter_value(it), flags);
 	return good && put_char(out, '}');
 }
 
@@ -319,14 +329,25 @@ static bool put_array(struct out *out, const json_t *array, unsigned flags)
 	return good && put_char(out, ']');
 }
 
-/* Goes down once a level: documents are at most as deep as chain_json_load lets in, and those made here are shallow. */
+static bool put_container(struct out *out, const json_t *value, unsigned flags)
+{
+	if (out->known && out->known->value == value)
+		return put(out, out->known->text, out->known->bytes);
+	out->deeper = !out->levels;
+	if (out->deeper)
+		return false;
+	out->levels--;
+	bool good = json_is_array(value) ? put_array(out, value, flags) : put_object(out, (json_t *)(uintptr_t)value, flags);
+	out->levels++;
+	return good;
+}
+
 static bool put_value(struct out *out, const json_t *value, unsigned flags)
 {
 	switch (json_typeof(value)) {
 	case JSON_OBJECT:
-		return put_object(out, (json_t *)(uintptr_t)value, flags);
 	case JSON_ARRAY:
-		return put_array(out, value, flags);
+		return put_container(out, value, flags);
 	case JSON_STRING:
 		return put_string(out, json_string_value(value), json_string_length(value));
 	case JSON_INTEGER:
@@ -342,16 +363,76 @@ static bool put_value(struct out *out, const json_t *value, unsigned flags)
 	}
 }
 
-char *chain_json_text(const json_t *value, unsigned flags, uint64_t *out_bytes)
+enum { FIRST_BYTES = 1024 };
+
+/* The text, terminated, or nothing. */
+static char *finish(struct out *out, bool good, uint64_t *out_bytes)
 {
-	enum { FIRST_BYTES = 1024 };
-	struct out out = { malloc(FIRST_BYTES), 0, FIRST_BYTES };
-	if (!out.text || !put_value(&out, value, flags)) {
-		free(out.text);
+	if (!good) {
+		free(out->text);
 		return NULL;
 	}
-	out.text[out.used] = '\0';
+	out->text[out->used] = '\0';
 	if (out_bytes)
-		*out_bytes = out.used;
-	return out.text;
+		*out_bytes = out->used;
+	return out->text;
+}
+
+char *chain_json_text_within(const json_t *value, unsigned levels, unsigned flags, const struct chain_json_known *known, uint64_t *out_bytes,
+			     bool *out_deeper)
+{
+	struct out out = { malloc(FIRST_BYTES), 0, FIRST_BYTES, known, levels, false };
+	char *text = finish(&out, out.text && put_value(&out, value, flags), out_bytes);
+	*out_deeper = out.deeper;
+	return text;
+}
+
+char *chain_json_text(const json_t *value, unsigned flags, uint64_t *out_bytes)
+{
+	bool deeper;
+	return chain_json_text_within(value, UINT_MAX, flags, NULL, out_bytes, &deeper);
+}
+
+static bool put_json(struct out *out, json_t *value) { return value && put_value(out, value, 0); }
+
+/* A value of the kind; what is to be stolen is let go of, also where `good` is false and nothing is put. */
+static bool put_kind(struct out *out, char kind, va_list *args, bool good)
+{
+	const char *text;
+	json_int_t number;
+	json_t *value;
+	switch (kind) {
+	case 's':
+		text = va_arg(*args, const char *);
+		return good && (text ? chain_is_utf8(text) && put_string(out, text, strlen(text)) : put(out, "null", 4));
+	case 'I':
+		number = va_arg(*args, json_int_t);
+		return good && put_integer(out, number);
+	case 'b':
+		number = va_arg(*args, int);
+		return good && (number ? put(out, "true", 4) : put(out, "false", 5));
+	default:
+		value = kind == 'x' ? chain_json_hex(va_arg(*args, uint64_t)) : va_arg(*args, json_t *);
+		good = good && put_json(out, value);
+		if (kind != 'O')
+			json_decref(value);
+		return good;
+	}
+}
+
+char *chain_json_object_text(const char *kinds, va_list args, const char *last, json_int_t last_value, uint64_t *out_bytes)
+{
+	struct out out = { malloc(FIRST_BYTES), 0, FIRST_BYTES, NULL, UINT_MAX, false };
+	va_list copy; /* an array type on some machines: only a copy of our own has an address of that type */
+	bool good = out.text && put_char(&out, '{');
+	va_copy(copy, args);
+	for (const char *kind = kinds; *kind; kind++) {
+		const char *key = va_arg(copy, const char *);
+		good = good && put_key(&out, key, strlen(key), kind == kinds);
+		good = put_kind(&out, *kind, &copy, good);
+	}
+	va_end(copy);
+	if (last)
+		good = good && put_key(&out, last, strlen(last), !*kinds) && put_integer(&out, last_value);
+	return finish(&out, good && put_char(&out, '}'), out_bytes);
 }

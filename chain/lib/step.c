@@ -102,14 +102,9 @@ static enum chain_status make_handoff(const struct chain_link *link, const struc
 		.left_ticks = step->kind == CHAIN_STEP_BOOT ? link->left_ticks : 0,
 		.boot_id = link->boot_id, .bootinfo = isolated ? &own : link->sources->bootinfo, .own_machine = isolated,
 		.fs_phys = hand_fs ? link->fs.base : 0, .fs_bytes = hand_fs ? link->sources->image->fs_bytes_count : 0,
-		.net = link->net, .block = link->block, .results = link->results,
+		.net = link->net, .block = link->block, .results = link->results, .platform = isolated || !link->platform ? NULL : link->platform->value,
 	};
-	if (link->platform && !isolated)
-		input.platform = *link->platform;
-	enum chain_status status = chain_handoff_build(&input, &out->handoff, err);
-	if (!status && link->platform && !isolated && !*link->platform)
-		*link->platform = json_incref(json_object_get(out->handoff, "platform"));
-	return status;
+	return chain_handoff_build(&input, &out->handoff, err);
 }
 
 /* Where a kernel with fixed addresses lies, which its handoff says. */
@@ -128,10 +123,10 @@ static enum chain_status place_call(const struct chain_link *link, const struct 
 	return status ? status : chain_fixed_hand_over(&out->fixed, out->machine, out->handoff, err);
 }
 
-static enum chain_status finish_handoff(struct chain_prepared *out, struct chain_error *err)
+static enum chain_status finish_handoff(const struct chain_link *link, struct chain_prepared *out, struct chain_error *err)
 {
 	enum chain_status status = chain_handoff_set_kernel(out->handoff, out->kernel.sha256, err);
-	return status ? status : chain_handoff_text(out->handoff, &out->handoff_text, &out->handoff_bytes, err);
+	return status ? status : chain_handoff_text(out->handoff, link->platform, &out->handoff_text, &out->handoff_bytes, err);
 }
 
 static enum chain_status open_modules(const struct chain_link *link, const struct chain_step *step, struct chain_prepared *out,
@@ -215,7 +210,7 @@ enum chain_status chain_step_prepare(const struct chain_link *link, const struct
 	if (!status && step->kind == CHAIN_STEP_CALL)
 		status = place_call(link, step, out, err);
 	if (!status)
-		status = finish_handoff(out, err);
+		status = finish_handoff(link, out, err);
 	if (!status)
 		status = expand_args(link, step, out, err);
 	if (!status)

@@ -78,7 +78,7 @@ static void hand_on(const json_t *parent, const struct chain_handoff_input *inpu
 		return;
 	check_child(parent, child, input);
 	FUZZ_HOLDS(!fuzz_text_status(chain_handoff_set_kernel(child, input->image_sha256, &err), &err));
-	status = fuzz_text_status(chain_handoff_text(child, &text, &bytes, &err), &err);
+	status = fuzz_text_status(chain_handoff_text(child, NULL, &text, &bytes, &err), &err);
 	FUZZ_HOLDS(!status || status == CHAIN_E_LIMIT || (made && status == CHAIN_E_JSON_DEPTH));
 	if (!status) {
 		FUZZ_HOLDS(!fuzz_text_status(chain_handoff_parse(text, bytes, &received, &err), &err));
@@ -146,7 +146,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	if (zero)
 		(void)!chain_json_any((const char *)zero + 1, size - bytes - 1, CHAIN_RESULT_DEPTH_MAX, "result", &result, NULL);
-	if (!fuzz_text_status(chain_handoff_text(doc, &text, &text_bytes, &err), &err)) {
+	if (!fuzz_text_status(chain_handoff_text(doc, NULL, &text, &text_bytes, &err), &err)) {
 		FUZZ_HOLDS(!fuzz_text_status(chain_handoff_parse(text, text_bytes, &again, &err), &err) && json_equal(doc, again));
 		json_decref(again);
 		free(text);

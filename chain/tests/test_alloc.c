@@ -162,15 +162,22 @@ static enum chain_status act_handoff_build(void *ctx, uint64_t *out_sum, struct 
 					     .tsc_hz = 1000000000, .boot_id = all.boot_id, .bootinfo = &all.info, .fs_phys = 0x400000,
 					     .fs_bytes = 4096, .net = all.net, .block = all.block, .results = all.results };
 	json_t *doc;
+	struct chain_json_known platform;
 	(void)ctx;
-	enum chain_status status = chain_handoff_build(&input, &doc, err);
+	enum chain_status status = chain_handoff_platform(all.parent, &all.info, "multiboot1", &platform, err);
+	if (status)
+		return status;
+	input.platform = platform.value;
+	status = chain_handoff_build(&input, &doc, err);
+	json_decref(platform.value);
+	free(platform.text);
 	if (status)
 		return status;
 	status = chain_handoff_set_kernel(doc, all.image.header.id, err);
 	char *text = NULL;
 	uint64_t bytes;
 	if (!status)
-		status = chain_handoff_text(doc, &text, &bytes, err);
+		status = chain_handoff_text(doc, NULL, &text, &bytes, err);
 	if (!status)
 		*out_sum = sum_of_text(text);
 	json_decref(doc);

@@ -87,7 +87,7 @@ static void test_first_link(void **state)
 	assert_null(at(link, "entered_us")); /* the clock was not calibrated */
 	assert_string_equal(json_string_value(at(at(doc, "fs"), "phys")), "0x400000");
 	assert_string_equal(json_string_value(at(at(doc, "state"), "a")), "mine");
-	assert_ok(chain_handoff_text(doc, &text, &bytes, &err), &err);
+	assert_ok(chain_handoff_text(doc, NULL, &text, &bytes, &err), &err);
 	assert_ok(parse(text, bytes, &err), &err);
 	free(text);
 	json_decref(doc);
@@ -96,6 +96,33 @@ static void test_first_link(void **state)
 	assert_int_equal(json_integer_value(at(json_array_get(at(doc, "links"), 0), "left_us")), 2000);
 	json_decref(doc);
 	fixture_free(&f);
+}
+
+/* Made and written once for all handoffs of a link, it is what each would make of its own; with a parent's facts kept. */
+static void expect_same_with_platform(struct fixture *f, const json_t *parent)
+{
+	struct chain_error err = { 0 };
+	struct chain_json_known platform;
+	char *own = NULL, *shared = NULL;
+	uint64_t own_bytes = 0, shared_bytes = 0;
+	f->in.parent = parent;
+	json_t *doc = built(&f->in);
+	assert_ok(chain_handoff_text(doc, NULL, &own, &own_bytes, &err), &err);
+	json_decref(doc);
+	assert_ok(chain_handoff_platform(parent, f->in.bootinfo, f->in.door, &platform, &err), &err);
+	f->in.platform = platform.value;
+	doc = built(&f->in);
+	assert_ptr_equal(at(doc, "platform"), platform.value);
+	assert_ok(chain_handoff_text(doc, &platform, &shared, &shared_bytes, &err), &err);
+	assert_int_equal(shared_bytes, own_bytes);
+	assert_string_equal(shared, own);
+	f->in.platform = NULL;
+	f->in.parent = NULL;
+	json_decref(doc);
+	json_decref(platform.value);
+	free(platform.text);
+	free(own);
+	free(shared);
 }
 
 static json_t *parent_case(void)
@@ -107,6 +134,18 @@ static json_t *parent_case(void)
 	assert_ok(chain_handoff_parse(text, bytes, &parent, &err), &err);
 	free(text);
 	return parent;
+}
+
+static void test_shared_platform(void **state)
+{
+	struct fixture f;
+	(void)state;
+	fixture_init(&f);
+	json_t *parent = parent_case();
+	expect_same_with_platform(&f, NULL);
+	expect_same_with_platform(&f, parent);
+	json_decref(parent);
+	fixture_free(&f);
 }
 
 static void test_passed_on(void **state)
@@ -185,7 +224,7 @@ static void test_long_chain(void **state)
 		char *text = NULL;
 		uint64_t bytes = 0;
 		json_t *next;
-		assert_ok(chain_handoff_text(doc, &text, &bytes, &err), &err);
+		assert_ok(chain_handoff_text(doc, NULL, &text, &bytes, &err), &err);
 		json_decref(doc);
 		assert_ok(chain_handoff_parse(text, bytes, &doc, &err), &err);
 		free(text);
@@ -387,7 +426,7 @@ static void test_deep_results(void **state)
 		json_object_set_new(results, "step", chain_result_entry("ok", 0, result, NULL));
 		f.in.results = results;
 		doc = built(&f.in);
-		enum chain_status status = chain_handoff_text(doc, &text, &bytes, &err);
+		enum chain_status status = chain_handoff_text(doc, NULL, &text, &bytes, &err);
 		assert_int_equal(status, depth <= CHAIN_RESULT_DEPTH_MAX + 1 ? CHAIN_OK : CHAIN_E_JSON_DEPTH);
 		if (!status) {
 			assert_ok(chain_handoff_parse(text, bytes, &received, &err), &err);
@@ -455,7 +494,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_invalid), cmocka_unit_test(test_valid), cmocka_unit_test(test_truncated),
-		cmocka_unit_test(test_mutated), cmocka_unit_test(test_first_link),
+		cmocka_unit_test(test_mutated), cmocka_unit_test(test_first_link), cmocka_unit_test(test_shared_platform),
 		cmocka_unit_test(test_passed_on), cmocka_unit_test(test_clock), cmocka_unit_test(test_long_chain),
 		cmocka_unit_test(test_state), cmocka_unit_test(test_state_refused),
 		cmocka_unit_test(test_mask), cmocka_unit_test(test_keep_net), cmocka_unit_test(test_expire), cmocka_unit_test(test_results),

@@ -134,8 +134,15 @@ static void depth_is_counted(void **state)
 	(void)state;
 	json_t *value = json_integer(1);
 	for (unsigned levels = 0; levels < 60; levels++) {
-		assert_false(chain_json_is_deeper(value, levels));
-		assert_int_equal(chain_json_is_deeper(value, levels - 1), levels > 0);
+		bool deeper = true;
+		char *text = chain_json_text_within(value, levels, 0, NULL, NULL, &deeper), *plain = chain_json_text(value, 0, NULL);
+		assert_false(deeper);
+		assert_string_equal(text, plain);
+		if (levels)
+			assert_null(chain_json_text_within(value, levels - 1, 0, NULL, NULL, &deeper));
+		assert_int_equal(deeper, levels > 0);
+		free(text);
+		free(plain);
 		json_t *outer = levels % 2 ? json_pack("[i, o]", 1, value) : json_pack("{s:i, s:o}", "a", 1, "b", value);
 		value = outer;
 	}
@@ -153,6 +160,66 @@ static void each_kind(void **state)
 				  "\"null\":null,\"lent\":true}");
 	free(text);
 	json_decref(object);
+}
+
+/* Its text is believed; a value that only looks like it is written out. */
+static void known_text_is_put(void **state)
+{
+	(void)state;
+	json_t *mine = json_pack("{s:[i]}", "a", 1), *doc = json_pack("{s:O, s:{s:[i]}, s:[O]}", "x", mine, "y", "a", 1, "z", mine);
+	const struct chain_json_known known = { mine, "{\"a\":[1]}", 9 }, another = { mine, "KNOWN", 5 };
+	bool deeper = true;
+	char *plain = chain_json_text(doc, 0, NULL), *text = chain_json_text_within(doc, 3, 0, &known, NULL, &deeper);
+	assert_false(deeper);
+	assert_string_equal(text, plain);
+	free(text);
+	text = chain_json_text_within(doc, 3, 0, &another, NULL, &deeper);
+	assert_string_equal(text, "{\"x\":KNOWN,\"y\":{\"a\":[1]},\"z\":[KNOWN]}");
+	free(text);
+	free(plain);
+	json_decref(doc);
+	json_decref(mine);
+}
+
+static char *object_text(const char *last, uint64_t *bytes, const char *kinds, ...)
+{
+	va_list args;
+	va_start(args, kinds);
+	char *text = chain_json_object_text(kinds, args, last, 7, bytes);
+	va_end(args);
+	return text;
+}
+
+static void text_of_no_object(void **state)
+{
+	(void)state;
+	uint64_t bytes = 0;
+	json_t *lent = json_pack("[i]", 1);
+	char *text = object_text("us", &bytes, "ssIxbbooO", "te\"xt", "a\n", "none", NULL, "number", INT64_MIN, "at", (uint64_t)0x1f, "yes", 1,
+				 "no", 0, "mine", json_array(), "null", json_null(), "lent", lent);
+	assert_string_equal(text, "{\"te\\\"xt\":\"a\\n\",\"none\":null,\"number\":-9223372036854775808,\"at\":\"0x1f\",\"yes\":true,\"no\":false,"
+				  "\"mine\":[],\"null\":null,\"lent\":[1],\"us\":7}");
+	assert_int_equal(bytes, strlen(text));
+	free(text);
+	text = object_text(NULL, NULL, "");
+	assert_string_equal(text, "{}");
+	free(text);
+	text = object_text("us", NULL, "");
+	assert_string_equal(text, "{\"us\":7}");
+	free(text);
+	assert_null(object_text(NULL, NULL, "Oos", "lent", lent, "mine", json_array(), "text", "\xff"));
+	assert_null(object_text(NULL, NULL, "osO", "null", NULL, "text", "t", "lent", lent));
+	text = NULL;
+	for (long n = 0; !text; n++) {
+		json_t *mine = json_array();
+		assert_non_null(mine);
+		alloc_fail_at(n, false);
+		text = object_text("us", NULL, "sIxoO", "text", "t", "number", (json_int_t)1, "at", (uint64_t)1, "mine", mine, "lent", lent);
+		alloc_stop();
+	}
+	free(text);
+	assert_int_equal(lent->refcount, 1);
+	json_decref(lent);
 }
 
 /* What is stolen is let go of, what is lent is not, whichever pair fails. */
@@ -208,7 +275,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(text_is_janssons), cmocka_unit_test(reals_are_janssons), cmocka_unit_test(large_texts_grow), cmocka_unit_test(hexadecimal), cmocka_unit_test(depth_is_counted),
-		cmocka_unit_test(each_kind), cmocka_unit_test(failures_let_go),
+		cmocka_unit_test(each_kind), cmocka_unit_test(text_of_no_object), cmocka_unit_test(known_text_is_put), cmocka_unit_test(failures_let_go),
 		cmocka_unit_test(copies_are_whole_or_none),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,7 @@
 
 #include "chain/bootinfo.h"
 #include "chain/config.h"
+#include "chain/json_write.h"
 #include "chain/json.h"
 
 enum {
@@ -39,13 +40,18 @@ struct chain_handoff_input {
 	uint64_t left_ticks;               /* TSC; 0: this link is still running (a call) */
 	uint64_t tsc_hz;                   /* 0: not known */
 	const uint8_t *boot_id;            /* CHAIN_BOOT_ID_BYTES; used by the first link */
-	json_t *platform;       /* borrowed: that member of an earlier handoff of this link, which is the same; null: it is made */
+	json_t *platform;       /* borrowed: what chain_handoff_platform made; null: it is made */
 	bool own_machine;       /* `bootinfo` is a machine of the kernel's own: what earlier links said of theirs does not hold */
 	const struct chain_bootinfo *bootinfo;
 	uint64_t fs_phys, fs_bytes;        /* 0: no filesystem is handed on */
 	const json_t *net, *block;         /* objects by the pipeline's names */
 	const json_t *results;             /* object by step */
 };
+
+/* The machine as all handoffs of a link describe it, over what `parent` (nullable) said of it: made and written once. Both are the caller's to
+ * let go of. CHAIN_E_JSON_DEPTH as for the handoff around it. */
+enum chain_status chain_handoff_platform(const json_t *parent, const struct chain_bootinfo *info, const char *door, struct chain_json_known *out,
+					 struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* The next handoff, new reference, with `self.kernel` still null. Members that the parent had and this link says nothing of are
  * passed on. Errors of template.h where `state` can't be made. */
@@ -54,8 +60,10 @@ enum chain_status chain_handoff_build(const struct chain_handoff_input *input, j
 /* The kernel's digest is known when it was opened, and whether that happens may depend on the handoff. */
 enum chain_status chain_handoff_set_kernel(json_t *handoff, const uint8_t *sha256, struct chain_error *err) CHAIN_MUST_CHECK;
 
-/* Compact text, new, that the next link can read: CHAIN_E_LIMIT above CHAIN_HANDOFF_MAX_BYTES, CHAIN_E_JSON_DEPTH above CHAIN_JSON_DEPTH_MAX levels. */
-enum chain_status chain_handoff_text(const json_t *handoff, char **out, uint64_t *out_bytes, struct chain_error *err) CHAIN_MUST_CHECK;
+/* Compact text, new, that the next link can read: CHAIN_E_LIMIT above CHAIN_HANDOFF_MAX_BYTES, CHAIN_E_JSON_DEPTH above CHAIN_JSON_DEPTH_MAX levels.
+ * `known` (nullable): what is written already. */
+enum chain_status chain_handoff_text(const json_t *handoff, const struct chain_json_known *known, char **out, uint64_t *out_bytes,
+				     struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* Replaces what no plan can know by the string "volatile": boot_id, ticks and times, whatever DHCP gave, results, and the keys of
  * `state` that the pipeline (nullable) makes of facts. In place. */

@@ -8,6 +8,7 @@
 #define CHAIN_JSON_WRITE_H
 
 #include <jansson.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -20,6 +21,9 @@
  *   O  json_t *: borrowed
  * Null: memory ran out, a string was no UTF-8, or a json_t was null. */
 json_t *chain_json_object(const char *kinds, ...);
+/* The text that such an object would have, with a last integer where `last` is its key (null: none), without making it: terminated, *out_bytes
+ * (nullable) without the end. The caller frees. Null as above. */
+char *chain_json_object_text(const char *kinds, va_list args, const char *last, json_int_t last_value, uint64_t *out_bytes);
 
 /* A new object or array with the same members; unlike json_copy (and json_deep_copy before jansson 2.13), which gives what it could, all of them. Null: no memory, or
  * `value` is neither. */
@@ -30,12 +34,18 @@ json_t *chain_json_deep(const json_t *value);
 /* "0x1f". Null: no memory. */
 json_t *chain_json_hex(uint64_t value);
 
-/* Whether there are more than `levels` objects and arrays within each other. Looks no deeper than that. */
-bool chain_json_is_deeper(const json_t *value, unsigned levels);
-
 /* The text without blanks, keys as they were put in or, CHAIN_JSON_SORTED, ascending: byte for byte what json_dumps writes with
  * JSON_COMPACT. Terminated; *out_bytes (nullable) does not count the end. The caller frees. Null: no memory. */
 enum { CHAIN_JSON_SORTED = 1 };
 char *chain_json_text(const json_t *value, unsigned flags, uint64_t *out_bytes);
+/* A value whose text, as flags of 0 make it, is there already. */
+struct chain_json_known {
+	json_t *value;
+	char *text; uint64_t bytes;
+};
+/* The same of at most `levels` objects and arrays within each other; null with *out_deeper: there are more. Where `known` (nullable, borrowed)
+ * is met, its text is put, and its levels are not counted. */
+char *chain_json_text_within(const json_t *value, unsigned levels, unsigned flags, const struct chain_json_known *known, uint64_t *out_bytes,
+			     bool *out_deeper);
 
 #endif

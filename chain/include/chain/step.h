@@ -25,7 +25,7 @@ struct chain_link {
 	const char *door;
 	const uint8_t *boot_id;
 	uint64_t entered_ticks, left_ticks, tsc_hz;
-	json_t **platform;                   /* caller's slot, null at first: where the handoffs of one link keep what they share; null: nowhere */
+	const struct chain_json_known *platform; /* chain_handoff_platform's, which all handoffs of one link share; null: each makes its own */
 	bool regardless;                     /* of "when": a plan shows what a step does if it is taken */
 	const json_t *pending;               /* facts that a plan can't know, see chain_template_expand_known; null: none */
 };

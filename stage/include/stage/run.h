@@ -18,7 +18,7 @@ struct stage_run {
 	struct chain_config config;
 	json_t *parent;                 /* received handoff, or null */
 	json_t *net, *block, *results;
-	json_t *platform;               /* of the handoffs, made by the first of them */
+	struct chain_json_known platform; /* the machine, as all handoffs describe it */
 	uint8_t boot_id[CHAIN_BOOT_ID_BYTES];
 };
 
