@@ -25,8 +25,8 @@ json_t *chain_json_object(const char *kinds, ...);
  * (nullable) without the end. The caller frees. Null as above. */
 char *chain_json_object_text(const char *kinds, va_list args, const char *last, json_int_t last_value, uint64_t *out_bytes);
 
-/* A new object or array with the same members; unlike json_copy (and json_deep_copy before jansson 2.13), which gives what it could, all of them. Null: no memory, or
- * `value` is neither. */
+/* A new object or array with the same members; all of them, where json_copy (and json_deep_copy before jansson 2.13) gives what it
+ * could. Null: no memory, or `value` is neither. */
 json_t *chain_json_shallow(const json_t *value);
 /* The same all through: nothing that can be changed is shared. For documents as deep as chain_json_load lets in. Null: no memory. */
 json_t *chain_json_deep(const json_t *value);
