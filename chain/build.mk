@@ -33,20 +33,17 @@ $(CMD_TESTS:%=$(B)/host/chain/tests/%): $(B)/host/libcmd.a
 $(CMD_TESTS:%=$(B)/asan/chain/tests/%): $(B)/asan/libcmd.a
 $(CMD_TESTS:%=$(B)/host/chain/tests/%): HOST_LIBS := $(B)/host/libcmd.a $(B)/host/libkchain.a $(HOST_LIBS)
 $(CMD_TESTS:%=$(B)/asan/chain/tests/%): HOST_LIBS := $(B)/asan/libcmd.a $(B)/asan/libkchain.a $(HOST_LIBS)
-# Each allocation fails in turn.
-$(B)/host/chain/tests/test_bake_alloc $(B)/asan/chain/tests/test_bake_alloc: \
-	HOST_LIBS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=asprintf
 $(B)/host/chain/tests/test_cli: | $(B)/kchain
 $(B)/asan/chain/tests/test_cli: | $(B)/asan/kchain
 
 # Programs whose allocations fail in turn (chain/tests/alloc_fail.h).
-ALLOC_WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
-ALLOC_TESTS := test_alloc test_json_write
+ALLOC_WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup,--wrap=asprintf,--wrap=vasprintf
+ALLOC_TESTS := test_alloc test_json_write test_bake_alloc
 $(ALLOC_TESTS:%=$(B)/host/chain/tests/%) $(ALLOC_TESTS:%=$(B)/asan/chain/tests/%): HOST_LIBS += $(ALLOC_WRAP)
 
 $(B)/kchain-failing: $(B)/host/chain/cmd/main.o $(B)/host/chain/tests/failing_command.o $(B)/host/libcmd.a $(B)/host/libkchain.a
 	$(call say,LD,$@)
-	$(Q)$(CC) -o $@ $^ $(HOST_LIBS) $(ALLOC_WRAP) -Wl,--wrap=asprintf,--wrap=vasprintf,--wrap=strndup
+	$(Q)$(CC) -o $@ $^ $(HOST_LIBS) $(ALLOC_WRAP)
 QEMU_NEEDS += $(B)/kchain-failing
 
 all: $(B)/kchain

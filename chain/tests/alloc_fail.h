@@ -10,6 +10,7 @@
 #include "chain/error.h"
 
 #include <jansson.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,10 +20,15 @@ void *__real_malloc(size_t bytes);
 void *__real_calloc(size_t count, size_t bytes);
 void *__real_realloc(void *old, size_t bytes);
 char *__real_strdup(const char *text);
+char *__real_strndup(const char *text, size_t bytes);
+int __real_vasprintf(char **out, const char *format, va_list args);
 void *__wrap_malloc(size_t bytes);
 void *__wrap_calloc(size_t count, size_t bytes);
 void *__wrap_realloc(void *old, size_t bytes);
 char *__wrap_strdup(const char *text);
+char *__wrap_strndup(const char *text, size_t bytes);
+int __wrap_vasprintf(char **out, const char *format, va_list args);
+int __wrap_asprintf(char **out, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 static struct {
 	long left;   /* before one fails; negative: none does */
@@ -46,6 +52,17 @@ void *__wrap_malloc(size_t bytes) { return alloc_fails() ? NULL : __real_malloc(
 void *__wrap_calloc(size_t count, size_t bytes) { return alloc_fails() ? NULL : __real_calloc(count, bytes); }
 void *__wrap_realloc(void *old, size_t bytes) { return alloc_fails() ? NULL : __real_realloc(old, bytes); }
 char *__wrap_strdup(const char *text) { return alloc_fails() ? NULL : __real_strdup(text); }
+char *__wrap_strndup(const char *text, size_t bytes) { return alloc_fails() ? NULL : __real_strndup(text, bytes); }
+int __wrap_vasprintf(char **out, const char *format, va_list args) { return alloc_fails() ? -1 : __real_vasprintf(out, format, args); }
+
+int __wrap_asprintf(char **out, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	int bytes = __wrap_vasprintf(out, format, args);
+	va_end(args);
+	return bytes;
+}
 
 static inline void alloc_fail_at(long n, bool once)
 {

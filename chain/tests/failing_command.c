@@ -5,34 +5,6 @@
  * follow, with KCHAIN_FAIL_ONCE only that one (qemu-tests/test_command_memory.py). */
 #include "alloc_fail.h"
 
-#include <stdarg.h>
-#include <stdio.h>
-
-int __wrap_asprintf(char **out, const char *format, ...) __attribute__((format(printf, 2, 3)));
-int __wrap_vasprintf(char **out, const char *format, va_list args);
-int __real_vasprintf(char **out, const char *format, va_list args);
-char *__wrap_strndup(const char *text, size_t bytes);
-char *__real_strndup(const char *text, size_t bytes);
-
-int __wrap_vasprintf(char **out, const char *format, va_list args)
-{
-	return alloc_fails() ? -1 : __real_vasprintf(out, format, args);
-}
-
-int __wrap_asprintf(char **out, const char *format, ...)
-{
-	va_list args;
-	va_start(args, format);
-	int bytes = __wrap_vasprintf(out, format, args);
-	va_end(args);
-	return bytes;
-}
-
-char *__wrap_strndup(const char *text, size_t bytes)
-{
-	return alloc_fails() ? NULL : __real_strndup(text, bytes);
-}
-
 static void __attribute__((constructor)) begin(void)
 {
 	const char *n = getenv("KCHAIN_FAIL_ALLOC");

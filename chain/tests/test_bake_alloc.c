@@ -5,58 +5,10 @@
  * said to be lacking, or the result is the one that it would have been; nothing leaks and no file is left.
  * chain/build.mk links this program so that the allocators of our own code arrive here. */
 #include "../cmd/inspect.h"
+#include "alloc_fail.h"
 #include "bake_folder.h"
 #include "fs/check.h"
 #include "stage/json_memory.h"
-
-void *__real_malloc(size_t bytes);
-void *__real_calloc(size_t count, size_t bytes);
-void *__real_realloc(void *old, size_t bytes);
-char *__real_strdup(const char *text);
-void *__wrap_malloc(size_t bytes);
-void *__wrap_calloc(size_t count, size_t bytes);
-void *__wrap_realloc(void *old, size_t bytes);
-char *__wrap_strdup(const char *text);
-int __wrap_asprintf(char **out, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static unsigned asked, fails_at; /* from 1; 0: none fails */
-static bool fails_on;		 /* all from there on */
-
-static bool fails(void)
-{
-	asked++;
-	return fails_at > 0 && (asked == fails_at || (fails_on && asked > fails_at));
-}
-
-void *__wrap_malloc(size_t bytes)
-{
-	return fails() ? NULL : __real_malloc(bytes);
-}
-void *__wrap_calloc(size_t count, size_t bytes)
-{
-	return fails() ? NULL : __real_calloc(count, bytes);
-}
-void *__wrap_realloc(void *old, size_t bytes)
-{
-	return fails() ? NULL : __real_realloc(old, bytes);
-}
-char *__wrap_strdup(const char *text)
-{
-	return fails() ? NULL : __real_strdup(text);
-}
-
-int __wrap_asprintf(char **out, const char *format, ...)
-{
-	va_list args;
-
-	if (fails())
-		return -1;
-	va_start(args, format);
-	const int count = vasprintf(out, format, args);
-
-	va_end(args);
-	return count;
-}
 
 static int make_tree(void **state)
 {
@@ -156,42 +108,37 @@ static enum chain_status look(struct chain_error *err)
 	return status;
 }
 
-static enum chain_status attempt(enum chain_status (*work)(struct chain_error *err), unsigned number, bool on,
-				 struct chain_error *err)
-{
-	*err = (struct chain_error){.status = CHAIN_OK};
-	asked = 0;
-	fails_at = number;
-	fails_on = on;
-	const enum chain_status status = work(err);
+struct trial {
+	enum chain_status (*work)(struct chain_error *err);
+	void (*check)(bool good); /* is told whether it succeeded */
+	long refused;
+};
 
+static enum chain_status attempt(void *ctx, uint64_t *out_sum, struct chain_error *err)
+{
+	struct trial *trial = ctx;
+
+	stage_json_memory_init(); /* as in the command, and not as a sweep has it */
+	const enum chain_status status = trial->work(err);
+
+	alloc_stop();
 	stage_json_memory_again();
-	fails_at = 0;
+	trial->refused += status != CHAIN_OK;
+	trial->check(status == CHAIN_OK);
+	*out_sum = 0; /* `check` has looked */
 	return status;
 }
 
-/* Calls `work` with each of its allocations failing; `check` is told whether it succeeded all the same. */
 static void fail_each(enum chain_status (*work)(struct chain_error *err), void (*check)(bool good))
 {
-	struct chain_error err;
-	unsigned refused = 0;
+	struct trial trial = {work, check, 0};
+	long last;
+	const long count = alloc_sweep(attempt, &trial, &last);
 
-	assert_int_equal(attempt(work, 0, false, &err), CHAIN_OK);
-	const unsigned count = asked;
-
-	check(true);
+	if (count < 0)
+		fail_msg("allocation %ld: %s", last, alloc_state.why);
 	assert_true(count > 20);
-	for (unsigned i = 0; i < 2 * count; i++) {
-		const enum chain_status status = attempt(work, i / 2 + 1, i % 2, &err);
-
-		if (status != CHAIN_OK && status != CHAIN_E_NO_MEMORY)
-			fail_msg("allocation %u of %u: %s, %s", i / 2 + 1, count, chain_status_slug(status),
-				 err.subject);
-		assert_int_equal(err.status, status);
-		refused += status != CHAIN_OK;
-		check(status == CHAIN_OK);
-	}
-	assert_true(refused > count);
+	assert_true(trial.refused > count);
 }
 
 static uint8_t *wanted;
@@ -264,6 +211,5 @@ int main(void)
 	const struct CMUnitTest tests[] = {cmocka_unit_test(one_bake), cmocka_unit_test(two_bakes),
 					   cmocka_unit_test(two_runs), cmocka_unit_test(a_look)};
 
-	stage_json_memory_init();
 	return cmocka_run_group_tests(tests, make_tree, folder_remove);
 }
