@@ -94,6 +94,21 @@ static enum chain_status call_once(struct stage_run *run, const struct chain_ste
 	return CHAIN_OK;
 }
 
+/* False: the step has ended, as `out_over` says; it was skipped, or can't be prepared. */
+static bool prepare(const struct chain_link *link, const struct chain_step *step, struct chain_prepared *out, enum stage_end *out_over,
+		    struct chain_error *err)
+{
+	*out_over = STAGE_END_FAILED;
+	if (chain_step_prepare(link, step, out, err))
+		return false;
+	if (!out->unmet)
+		return true;
+	skip(step, out);
+	chain_prepared_free(out);
+	*out_over = STAGE_END_OK;
+	return false;
+}
+
 static enum stage_end take_call(struct stage_run *run, const struct chain_step *step, struct chain_error *err)
 {
 	bool good = false;
@@ -101,17 +116,13 @@ static enum stage_end take_call(struct stage_run *run, const struct chain_step *
 	for (uint64_t attempt = 0; !good && attempt <= retries; attempt++) {
 		struct chain_link link = this_link(run);
 		struct chain_prepared prepared;
-		enum chain_status status = chain_step_prepare(&link, step, &prepared, err);
-		if (status)
-			return STAGE_END_FAILED;
-		if (prepared.unmet) {
-			skip(step, &prepared);
-			chain_prepared_free(&prepared);
-			return STAGE_END_OK;
-		}
+		enum stage_end over;
+		if (!prepare(&link, step, &prepared, &over, err))
+			return over;
 		announce(step, &prepared, link.left_ticks);
-		status = step->fanout.kind == CHAIN_FANOUT_NONE ? call_once(run, step, &prepared, &good, err) :
-			 stage_run_fanout(run, step, &prepared, &good, err);
+		enum chain_status status = step->fanout.kind == CHAIN_FANOUT_NONE ?
+			call_once(run, step, &prepared, &good, err) :
+			stage_run_fanout(run, step, &prepared, &good, err);
 		chain_prepared_free(&prepared);
 		if (status)
 			return STAGE_END_FAILED;
@@ -127,15 +138,10 @@ static enum stage_end take_boot(struct stage_run *run, const struct chain_step *
 	struct chain_link link = this_link(run);
 	struct chain_prepared prepared;
 	struct stage_commit commit;
-	enum chain_status status = chain_step_prepare(&link, step, &prepared, err);
-	if (status)
-		return STAGE_END_FAILED;
-	if (prepared.unmet) {
-		skip(step, &prepared);
-		chain_prepared_free(&prepared);
-		return STAGE_END_OK;
-	}
-	status = stage_commit_prepare(&prepared.plan, run->sources.bootinfo, stage_pages_claims(), &commit, err);
+	enum stage_end over;
+	if (!prepare(&link, step, &prepared, &over, err))
+		return over;
+	enum chain_status status = stage_commit_prepare(&prepared.plan, run->sources.bootinfo, stage_pages_claims(), &commit, err);
 	if (status) {
 		chain_prepared_free(&prepared);
 		return STAGE_END_FAILED;

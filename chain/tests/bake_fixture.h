@@ -122,4 +122,19 @@ static inline struct chain_bake_request request_make(const uint8_t stage[STAGE_F
 					   .ctx = sink};
 }
 
+/* An image of that stage with one file, /a, opened; its bytes are the sink's. */
+static inline enum chain_status image_make(struct sink *sink, struct chain_image *image)
+{
+	static uint8_t stage[STAGE_FILE_BYTES];
+	static char text[] = "text\n";
+	struct fs_spec specs[] = {file_spec("/a", text)};
+	struct chain_bake_result result;
+
+	stage_make(stage);
+	struct chain_bake_request request = request_make(stage, specs, 1, sink);
+	const enum chain_status status = chain_bake(&request, &result, NULL);
+
+	return status == CHAIN_OK ? chain_image_open(image, sink->bytes, sink->count, NULL) : status;
+}
+
 #endif

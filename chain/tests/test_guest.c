@@ -5,6 +5,7 @@
 
 #include "chain/guest.h"
 #include "chain/multiboot.h"
+#include "random.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,15 +15,6 @@
 #include <cmocka.h>
 
 enum { MEMORY = 3 << 20, KERNEL_BYTES = 10000, LOAD = 0x100000, BSS_END = LOAD + 0x8000, TEXT_BYTES = 500, PAGE = 4096 };
-
-static uint64_t seed = 88172645463325252u;
-static uint64_t rnd(uint64_t below)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return below ? seed % below : 0;
-}
 
 static uint8_t kernel[KERNEL_BYTES];
 

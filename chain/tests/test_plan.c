@@ -5,6 +5,7 @@
 #include "chain/multiboot.h"
 #include "chain/plan.h"
 #include "chain/plan_json.h"
+#include "random.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,16 +20,6 @@ enum {
 	KERNEL_MAX = 0x9000,
 	ROUNDS = 1500, /* the slow part of it; test_plan_random.c has more worlds */
 };
-
-/* xorshift64: the same run every time. */
-static uint64_t seed = 88172645463325252u;
-static uint64_t rnd(uint64_t below)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return below ? seed % below : 0;
-}
 
 static void put32(uint8_t *at, uint32_t value)
 {

@@ -2,8 +2,9 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 /* Random kernels, modules and memory maps: what the planner makes of them, before an oracle that carries the plan
- * out (plan_oracle.h); and whether that oracle would notice. fuzz_plan.c gives the same worlds to libFuzzer. */
+ * out (plan_oracle.h); and whether that oracle would notice. KCHAIN_SEED varies them. fuzz_plan.c gives the same worlds to libFuzzer. */
 #include "plan_child.h"
+#include "random.h"
 
 #include <setjmp.h>
 #include <stdio.h>
@@ -11,21 +12,10 @@
 
 enum { ROUNDS = 100000, DAMAGED_ROUNDS = 40000, DICE_BYTES = 1024 };
 
-/* xorshift64: the same run every time. KCHAIN_SEED varies it. */
-static uint64_t seed = 88172645463325252u;
-
-static uint64_t rnd(void)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return seed;
-}
-
 static void fill(uint8_t dice[DICE_BYTES])
 {
 	for (size_t i = 0; i < DICE_BYTES; i += 8) {
-		uint64_t value = rnd();
+		uint64_t value = random_next();
 		memcpy(dice + i, &value, 8);
 	}
 }
@@ -84,7 +74,7 @@ static void plans_and_refusals_are_right(void **state)
 
 static struct chain_move *some_move(struct chain_plan *plan, enum chain_move_kind kind)
 {
-	size_t start = plan->move_count ? (size_t)rnd() % plan->move_count : 0;
+	size_t start = plan->move_count ? (size_t)random_next() % plan->move_count : 0;
 	for (size_t i = 0; i < plan->move_count; i++) {
 		struct chain_move *move = &plan->moves[(start + i) % plan->move_count];
 		if (move->kind == kind && move->owner != CHAIN_OWNER_TRAMPOLINE)
@@ -95,13 +85,13 @@ static struct chain_move *some_move(struct chain_plan *plan, enum chain_move_kin
 
 static bool damage_entry(struct chain_plan *plan)
 {
-	plan->entry += 1 + rnd() % 4096;
+	plan->entry += 1 + random_next() % 4096;
 	return true;
 }
 
 static bool damage_registers(struct chain_plan *plan)
 {
-	*(rnd() % 2 ? &plan->eax : &plan->ebx) ^= 1u << rnd() % 32;
+	*(random_next() % 2 ? &plan->eax : &plan->ebx) ^= 1u << random_next() % 32;
 	return true;
 }
 
@@ -132,8 +122,8 @@ static bool read_elsewhere(struct chain_plan *plan)
 
 static bool write_elsewhere(struct chain_plan *plan)
 {
-	struct chain_move *move = some_move(plan, rnd() % 2 ? CHAIN_MOVE_COPY : CHAIN_MOVE_ZERO);
-	uint64_t by = rnd() % 2 ? 1 : 4096;
+	struct chain_move *move = some_move(plan, random_next() % 2 ? CHAIN_MOVE_COPY : CHAIN_MOVE_ZERO);
+	uint64_t by = random_next() % 2 ? 1 : 4096;
 	if (!move)
 		return false;
 	move->dest.base += by;
@@ -146,7 +136,7 @@ static bool zero_too_little(struct chain_plan *plan)
 	struct chain_move *move = some_move(plan, CHAIN_MOVE_ZERO);
 	if (!move || chain_range_bytes(move->dest) < 2)
 		return false;
-	if (rnd() % 2)
+	if (random_next() % 2)
 		move->dest.base++;
 	else
 		move->dest.end--;
@@ -158,20 +148,20 @@ static bool zero_too_little(struct chain_plan *plan)
  * string lies: there may be two of it. */
 static bool damage_information(struct chain_plan *plan)
 {
-	uint64_t fixed = sizeof(struct chain_mb1_info) + 4, at = fixed + rnd() % (plan->made_bytes - fixed);
+	uint64_t fixed = sizeof(struct chain_mb1_info) + 4, at = fixed + random_next() % (plan->made_bytes - fixed);
 	struct chain_mb1_info info;
 	memcpy(&info, plan->made, sizeof(info));
 	uint64_t modules_end = fixed + info.mods_count * sizeof(struct chain_mb1_module);
 	if (at < modules_end)
 		at -= (at - fixed) % sizeof(struct chain_mb1_module) & offsetof(struct chain_mb1_module, string);
-	plan->made[at] ^= (uint8_t)(1u << rnd() % 8);
+	plan->made[at] ^= (uint8_t)(1u << random_next() % 8);
 	return true;
 }
 
 static bool disclaim(struct chain_plan *plan)
 {
 	struct chain_claims *claims = &plan->claims;
-	size_t at = (size_t)rnd() % claims->count;
+	size_t at = (size_t)random_next() % claims->count;
 	if (claims->v[at].owner == CHAIN_OWNER_TRAMPOLINE)
 		return false; /* what was only used on the way there may be free again */
 	memmove(&claims->v[at], &claims->v[at + 1], (claims->count - at - 1) * sizeof(claims->v[0]));
@@ -190,7 +180,7 @@ static bool swap_moves(struct chain_plan *plan)
 {
 	if (plan->move_count < 2)
 		return false;
-	struct chain_move *a = &plan->moves[rnd() % plan->move_count], *b = &plan->moves[rnd() % plan->move_count], kept = *a;
+	struct chain_move *a = &plan->moves[random_next() % plan->move_count], *b = &plan->moves[random_next() % plan->move_count], kept = *a;
 	*a = *b;
 	*b = kept;
 	return true;
@@ -234,7 +224,7 @@ static void damage_is_noticed(void **state)
 	(void)state;
 	for (unsigned round = 0; round < DAMAGED_ROUNDS; round++) {
 		struct chain_plan plan;
-		size_t kind = (size_t)rnd() % DAMAGES;
+		size_t kind = (size_t)random_next() % DAMAGES;
 		fill(b->dice);
 		assert_true(world_make(&b->world, b->dice, DICE_BYTES));
 		if (chain_plan_build(&b->world.request, &plan, NULL))

@@ -22,15 +22,8 @@ struct fixture {
 
 static void fixture_init(struct fixture *f)
 {
-	static uint8_t stage[STAGE_FILE_BYTES];
-	static char text[] = "text\n";
-	struct fs_spec specs[] = { file_spec("/a", text) };
-	struct chain_bake_result result;
 	*f = (struct fixture){ 0 };
-	stage_make(stage);
-	struct chain_bake_request request = request_make(stage, specs, 1, &f->sink);
-	assert_int_equal(chain_bake(&request, &result, NULL), CHAIN_OK);
-	assert_int_equal(chain_image_open(&f->image, f->sink.bytes, f->sink.count, NULL), CHAIN_OK);
+	assert_int_equal(image_make(&f->sink, &f->image), CHAIN_OK);
 	assert_int_equal(chain_self_from_file(&f->self, &f->image, BASE, NULL), CHAIN_OK);
 }
 

@@ -48,15 +48,8 @@ struct fixture {
 
 static void fixture_init(struct fixture *f)
 {
-	static uint8_t stage[STAGE_FILE_BYTES];
-	static char text[] = "text\n";
-	struct fs_spec specs[] = { file_spec("/a", text) };
-	struct chain_bake_result result;
 	*f = (struct fixture){ 0 };
-	stage_make(stage);
-	struct chain_bake_request request = request_make(stage, specs, 1, &f->sink);
-	assert_int_equal(chain_bake(&request, &result, NULL), CHAIN_OK);
-	assert_int_equal(chain_image_open(&f->image, f->sink.bytes, f->sink.count, NULL), CHAIN_OK);
+	assert_int_equal(image_make(&f->sink, &f->image), CHAIN_OK);
 	assert_int_equal(chain_bootinfo_qemu("pc", 64 << 20, 1, &f->info, NULL), CHAIN_OK);
 	f->sources = (struct chain_sources){ .image = &f->image, .bootinfo = &f->info };
 	f->parent = json_pack("{s:[], s:{s:s}, s:{s:{s:i, s:{s:i, s:[b]}}}}", "links", "state", "theirs", "kept", "results", "s", "exit", 3,
