@@ -3,7 +3,8 @@
 
 /* Regions of pages, each cut into blocks without a gap. A block begins with its size and flags; when it is free, the links of its
  * bin follow, and its last word repeats the size, so that the block behind finds its start. (Knuth's boundary tags; the bins as
- * in TLSF, M. Masmano and others, 2004.) A region of its own goes back when it is free again; small ones stay.
+ * in TLSF, M. Masmano and others, 2004.) A region of its own goes back when it is free again; small ones stay. Small blocks are cut one
+ * after another from what the last one left over, which is in no bin meanwhile, and goes back to one before a large block is looked for.
  *
  *   region: | bytes | block | block | ... | 0 |        blocks are at 8 modulo 16, what they hold at 0 */
 
@@ -29,7 +30,7 @@ struct block {
 	struct block *next, *previous;
 };
 
-static struct block *bins[BINS];
+static struct block *bins[BINS], *rest; /* null: there is none; its head is a used block's */
 static uint64_t filled[BINS / WORD_BITS];
 
 static size_t bytes_of(const struct block *b) { return b->head & ~(size_t)FLAGS; }
@@ -79,6 +80,11 @@ static void take(struct block *b)
 static void release(struct block *b)
 {
 	struct block *next = behind(b);
+	if (next == rest) {
+		b->head += bytes_of(next);
+		rest = b;
+		return;
+	}
 	if (next->head & FREE) {
 		take(next);
 		b->head += bytes_of(next);
@@ -97,12 +103,30 @@ static void release(struct block *b)
 /* Gives back what a used block has more than `bytes`. */
 static void shrink(struct block *b, size_t bytes)
 {
-	size_t rest = bytes_of(b) - bytes;
-	if (rest < LEAST)
+	size_t more = bytes_of(b) - bytes;
+	if (more < LEAST)
 		return;
-	b->head -= rest;
-	behind(b)->head = rest;
+	b->head -= more;
+	behind(b)->head = more;
 	release(behind(b));
+}
+
+static void put_rest_back(void)
+{
+	struct block *b = rest;
+	rest = NULL;
+	if (b)
+		release(b);
+}
+
+/* The first `bytes` of what is left over; some of it stays. */
+static struct block *cut(size_t bytes)
+{
+	struct block *b = rest;
+	rest = at(b, bytes);
+	rest->head = bytes_of(b) - bytes;
+	b->head = bytes | (b->head & FLAGS);
+	return b;
 }
 
 static struct block *grow(size_t bytes)
@@ -149,12 +173,21 @@ static size_t block_bytes(size_t bytes)
 void *stage_malloc(size_t bytes)
 {
 	size_t whole = block_bytes(bytes);
+	bool small = whole && whole < SMALL;
+	if (small && !bins[bin_of(whole)] && rest && bytes_of(rest) >= whole + LEAST)
+		return at(cut(whole), HEAD);
+	if (!small || !bins[bin_of(whole)])
+		put_rest_back();
 	struct block *b = whole ? find(whole) : NULL;
 	if (!b) {
 		errno = ENOMEM;
 		return NULL;
 	}
 	take(b);
+	if (small && bytes_of(b) >= whole + LEAST) {
+		rest = b;
+		return at(cut(whole), HEAD);
+	}
 	shrink(b, whole);
 	return at(b, HEAD);
 }
