@@ -13,25 +13,6 @@
 enum { PAGE = 4096, LOW_END = 0x100000, MAILBOX_BYTES = (KCHAIN_MAILBOX_BYTES + PAGE - 1) / PAGE * PAGE };
 #define LIMIT_4G ((uint64_t)UINT32_MAX + 1)
 
-enum chain_status chain_fixed_place(const uint8_t *kernel, uint64_t kernel_bytes, uint64_t memory_bytes, const char *subject,
-				    struct chain_fixed *out, struct chain_error *err)
-{
-	struct chain_multiboot_kernel read;
-	uint64_t lowest = UINT64_MAX, memory = chain_align_down(memory_bytes, PAGE);
-	enum chain_status status = chain_multiboot_kernel_read(&read, kernel, kernel_bytes, subject, err);
-	for (size_t i = 0; !status && i < read.segment_count; i++)
-		lowest = read.segments[i].phys.base < lowest ? read.segments[i].phys.base : lowest;
-	if (!status && memory <= MAILBOX_BYTES)
-		status = chain_fail(err, CHAIN_E_GUEST_MEMORY, subject, "its mailbox takes five pages", memory_bytes, 0, 0, 0);
-	if (!status)
-		status = chain_range_make(chain_align_down(lowest, PAGE), memory, subject, &out->window, err);
-	if (!status && out->window.end > LIMIT_4G)
-		status = chain_fail(err, CHAIN_E_FIXED_NO_MEMORY, subject, NULL, out->window.base, out->window.end, out->window.end - LIMIT_4G, 0);
-	if (!status)
-		out->mailbox = (struct chain_range){ out->window.end - MAILBOX_BYTES, out->window.end };
-	return status;
-}
-
 static struct chain_range common(struct chain_range a, struct chain_range b)
 {
 	struct chain_range both = { a.base > b.base ? a.base : b.base, a.end < b.end ? a.end : b.end };
@@ -45,6 +26,25 @@ static enum chain_status taken(const struct chain_fixed *fixed, struct chain_ran
 	return chain_fail(err, CHAIN_E_FIXED_OVERLAP, subject, who, fixed->window.base, fixed->window.end, chain_range_bytes(both), both.base);
 }
 
+enum chain_status chain_fixed_place(const uint8_t *kernel, uint64_t kernel_bytes, uint64_t memory_bytes, const char *subject,
+				    struct chain_fixed *out, struct chain_error *err)
+{
+	struct chain_multiboot_kernel read;
+	uint64_t lowest = UINT64_MAX, memory = chain_align_down(memory_bytes, PAGE);
+	enum chain_status status = chain_multiboot_kernel_read(&read, kernel, kernel_bytes, subject, err);
+	for (size_t i = 0; !status && i < read.segment_count; i++)
+		lowest = read.segments[i].phys.base < lowest ? read.segments[i].phys.base : lowest;
+	if (!status && memory <= MAILBOX_BYTES)
+		status = chain_fail(err, CHAIN_E_GUEST_MEMORY, subject, "its mailbox takes five pages", memory_bytes, 0, 0, 0);
+	if (!status)
+		status = chain_range_make(chain_align_down(lowest, PAGE), memory, subject, &out->window, err);
+	if (!status && out->window.end > LIMIT_4G)
+		status = taken(out, (struct chain_range){ LIMIT_4G, UINT64_MAX }, "it lies above 4 GiB", subject, err);
+	if (!status)
+		out->mailbox = (struct chain_range){ out->window.end - MAILBOX_BYTES, out->window.end };
+	return status;
+}
+
 enum chain_status chain_fixed_check_image(const struct chain_fixed *fixed, struct chain_range image, const char *subject,
 					  struct chain_error *err)
 {
@@ -54,14 +54,33 @@ enum chain_status chain_fixed_check_image(const struct chain_fixed *fixed, struc
 	return chain_fail(err, CHAIN_E_FIXED_ON_IMAGE, subject, NULL, fixed->window.base, fixed->window.end, chain_range_bytes(both), fixed->window.end);
 }
 
+/* The map is sorted. */
+static enum chain_status check_there(const struct chain_fixed *fixed, const struct chain_bootinfo *machine, const char *subject,
+				     struct chain_error *err)
+{
+	struct chain_range missing = fixed->window; /* what is behind the last piece that is there */
+	uint64_t there = 0;
+	for (size_t i = 0; i < machine->mem_count; i++) {
+		struct chain_range part = common(fixed->window, machine->mem[i].range);
+		if (machine->mem[i].type != CHAIN_MEM_AVAILABLE)
+			continue;
+		there += chain_range_bytes(part);
+		if (part.base == missing.base && chain_range_bytes(part))
+			missing.base = part.end;
+	}
+	if (missing.base == missing.end)
+		return CHAIN_OK;
+	return chain_fail(err, CHAIN_E_FIXED_OVERLAP, subject, "it is no available memory", fixed->window.base, fixed->window.end,
+			  chain_range_bytes(fixed->window) - there, missing.base);
+}
+
 enum chain_status chain_fixed_check(const struct chain_fixed *fixed, const struct chain_bootinfo *machine, const char *subject,
 				    struct chain_error *err)
 {
 	const struct chain_range low = { 0, LOW_END };
-	uint64_t there = 0;
 	char who[CHAIN_SUBJECT_BYTES];
 	if (chain_range_overlaps(fixed->window, low))
-		return taken(fixed, low, "the first MiB belongs to the firmware and to starting processors", subject, err);
+		return taken(fixed, low, "it is the firmware's", subject, err);
 	enum chain_status status = chain_fixed_check_image(fixed, machine->image, subject, err);
 	if (status)
 		return status;
@@ -71,13 +90,7 @@ enum chain_status chain_fixed_check(const struct chain_fixed *fixed, const struc
 		snprintf(who, sizeof(who), "boot module %zu, %.100s", i, machine->modules[i].string);
 		return taken(fixed, machine->modules[i].range, who, subject, err);
 	}
-	for (size_t i = 0; i < machine->mem_count; i++)
-		if (machine->mem[i].type == CHAIN_MEM_AVAILABLE)
-			there += chain_range_bytes(common(fixed->window, machine->mem[i].range));
-	if (there == chain_range_bytes(fixed->window))
-		return CHAIN_OK;
-	return chain_fail(err, CHAIN_E_FIXED_NO_MEMORY, subject, NULL, fixed->window.base, fixed->window.end,
-			  chain_range_bytes(fixed->window) - there, 0);
+	return check_there(fixed, machine, subject, err);
 }
 
 enum chain_status chain_fixed_check_processors(uint32_t processors, const char *subject, struct chain_error *err)

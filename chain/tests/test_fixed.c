@@ -65,7 +65,7 @@ static void the_window_begins_with_the_kernel(void **state)
 	chain_error_clear(&err);
 	make_kernel(0xfff00000, 0);
 	assert_int_equal(chain_fixed_place(kernel, sizeof(kernel), MIB, "k", &fixed, &err), CHAIN_OK);
-	assert_int_equal(chain_fixed_place(kernel, sizeof(kernel), MIB + PAGE, "k", &fixed, &err), CHAIN_E_FIXED_NO_MEMORY);
+	assert_int_equal(chain_fixed_place(kernel, sizeof(kernel), MIB + PAGE, "k", &fixed, &err), CHAIN_E_FIXED_OVERLAP);
 	assert_int_equal(err.number[2], PAGE);
 	chain_error_clear(&err);
 	for (size_t bytes = 0; bytes < 32; bytes++) { /* the header is cut */
@@ -106,9 +106,9 @@ static void what_lies_in_the_way_is_named(void **state)
 	fixed = placed(0x9000, MIB);
 	expect(&fixed, &info, CHAIN_E_FIXED_OVERLAP, MIB - 0x9000, 0x9000);
 	fixed = placed(62 * MIB, 4 * MIB); /* the firmware keeps the last 128 KiB */
-	expect(&fixed, &info, CHAIN_E_FIXED_NO_MEMORY, 2 * MIB + 0x20000, 0);
+	expect(&fixed, &info, CHAIN_E_FIXED_OVERLAP, 2 * MIB + 0x20000, 64 * MIB - 0x20000);
 	fixed = placed(0xc0000000, MIB);
-	expect(&fixed, &info, CHAIN_E_FIXED_NO_MEMORY, MIB, 0);
+	expect(&fixed, &info, CHAIN_E_FIXED_OVERLAP, MIB, 0xc0000000);
 	chain_bootinfo_free(&info);
 }
 

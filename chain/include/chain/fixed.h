@@ -17,7 +17,7 @@ struct chain_fixed {
 	struct chain_range mailbox; /* at its end: stage/mailbox.h; whole pages that the kernel's map calls reserved */
 };
 
-/* Reads the kernel's segments. CHAIN_E_GUEST_MEMORY where `memory_bytes` hold no mailbox, CHAIN_E_FIXED_NO_MEMORY where they would end above
+/* Reads the kernel's segments. CHAIN_E_GUEST_MEMORY where `memory_bytes` hold no mailbox, CHAIN_E_FIXED_OVERLAP where they would end above
  * 4 GiB, those of multiboot.h. */
 enum chain_status chain_fixed_place(const uint8_t *kernel, uint64_t kernel_bytes, uint64_t memory_bytes, const char *subject,
 				    struct chain_fixed *out, struct chain_error *err) CHAIN_MUST_CHECK;
@@ -25,8 +25,8 @@ enum chain_status chain_fixed_place(const uint8_t *kernel, uint64_t kernel_bytes
 /* CHAIN_E_FIXED_ON_IMAGE: says how many bytes of the window the image lies on, and from where on it would not. */
 enum chain_status chain_fixed_check_image(const struct chain_fixed *fixed, struct chain_range image, const char *subject,
 					  struct chain_error *err) CHAIN_MUST_CHECK;
-/* The same; besides, all of the window must be available memory (CHAIN_E_FIXED_NO_MEMORY) above the first MiB, which is the firmware's and
- * other processors', and no boot module may lie on it (CHAIN_E_FIXED_OVERLAP). */
+/* The same; besides, all of the window must be available memory above the first MiB, which is the firmware's and other processors', and no
+ * boot module may lie on it: CHAIN_E_FIXED_OVERLAP. */
 enum chain_status chain_fixed_check(const struct chain_fixed *fixed, const struct chain_bootinfo *machine, const char *subject,
 				    struct chain_error *err) CHAIN_MUST_CHECK;
 /* It takes a processor that is not the boot processor: CHAIN_E_FIXED_PROCESSORS. */
