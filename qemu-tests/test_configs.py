@@ -202,7 +202,7 @@ def isolated_kernels_end_alone():
 def a_kernel_with_fixed_addresses_has_a_processor_of_its_own():
     ended = kt.expect_end(kt.boot(kt.config_image("14-fixed"), qemu=["-smp", "2"]))
     results = ended.of("handoff")[-1]["doc"]["results"]
-    kt.check(results["one"] == {"status": "ok", "exit": 0, "result": {"mailbox": 0x23fb000}}, "alone", results)
+    kt.check(results["one"] == {"status": "ok", "exit": 0, "result": {"mailbox": 0x4fb000}}, "alone", results)
     kt.check(results["many"]["result"] == [{"status": 0}, {"attempt": 1}, {"status": 0}] and results["many"]["retried"] == 1, "in turn", results)
 
 

@@ -10,7 +10,6 @@ import kt
 FILES = {"/acts": "build/kernels/acts.elf", "/hello": "build/kernels/hello.elf"}
 TWO = ["-smp", "2"]
 MIB = 1 << 20
-BEHIND = ("--base", "0x500000")  # where the windows of the steps below end
 ROOM = 16384
 
 
@@ -18,8 +17,8 @@ def fixed(name, args, **more):
     return {"name": name, "call": "fs:/acts", "args": args, "memory": "4M", "timeout": "20s", **more}
 
 
-def bake(steps, *args, files=None, **more):
-    return kt.bake(kt.pipeline(steps, files or FILES, **more), *(args or BEHIND))
+def bake(steps, *args, files=None):
+    return kt.bake(kt.pipeline(steps, files or FILES), *args)
 
 
 def results(ended):
@@ -90,7 +89,7 @@ def kernels_that_know_nothing_of_it_are_taken_back():
     alone = {"timeout": "1500ms", "on_error": "continue"}
     steps = [fixed("mach", "", call="fs:/mach", **alone), fixed("invaders", "", call="fs:/invaders", **alone), fixed("after", "work 1"),
              fixed("native", "{{self.index}}", call="fs:/hello", memory="1M", fanout={"count": 3})]
-    ended = kt.expect_end(kt.boot(bake(steps, "--base", "0x1400000", files=files), qemu=TWO))
+    ended = kt.expect_end(kt.boot(bake(steps, files=files), qemu=TWO))
     found = results(ended)
     kt.check([found[name]["status"] for name in ("mach", "invaders", "after", "native")] == ["timeout", "timeout", "ok", "ok"], "results", found)
 
@@ -174,6 +173,22 @@ def one_processor_is_refused():
 
 
 @kt.test
+def the_image_goes_out_of_the_way():
+    """Behind each of two kernels that drive it on, with a file large enough to be written by a second thread."""
+    files = dict(FILES, **{"/high": "build/kernels/acts-32m.elf", "/large": kt.write_bytes(kt.scratch("large"), os.urandom(3 * MIB))})
+    steps = [fixed("low", "leave 0", memory="31M"), fixed("high", "leave 0", call="fs:/high")]
+    image = bake(steps, files=files)
+    look = kt.kchain("inspect", "--json", image).json()
+    kt.check(look["base"] == "0x2400000", "where it lies", look["base"])
+    kt.check([step["window_bytes"] for step in look["steps"]] == [31 * MIB, 4 * MIB], "windows", look["steps"])
+    kt.check(kt.kchain("verify", image).exit == 0, "it is whole", image)
+    kt.check(kt.read_bytes(image) == kt.read_bytes(bake(steps, "--base", "0x2400000", files=files)), "the same as if it had been said", image)
+    kt.expect_end(kt.boot(image, qemu=TWO))
+    path = kt.write_json(kt.scratch("pipeline.json"), kt.pipeline(steps, files))
+    kt.expect_boot(kt.run(path, "--cpus", 2), marker="high .*ok")
+
+
+@kt.test
 def an_overlap_is_refused_with_whose_and_how_much():
     path = kt.write_json(kt.scratch("pipeline.json"), kt.pipeline([fixed("k", "work 1")], FILES))
     for base, lies_on in (("0x100000", "lies on [0-9]+ bytes"), ("0x4ff000", "lies on 4096 bytes")):
@@ -191,7 +206,7 @@ def a_boot_module_in_the_way_is_named():
     module = kt.scratch("large")
     with open(module, "wb") as f:
         f.truncate(32 * MIB)
-    image = bake([fixed("k", "leave 0", call="fs:/high")], "--base", "0x100000", files={"/high": "build/kernels/acts-32m.elf"})
+    image = bake([fixed("k", "leave 0", call="fs:/high")], files={"/high": "build/kernels/acts-32m.elf"})
     ended = kt.expect_error(kt.boot(image, qemu=[*TWO, "-initrd", module + " here"]), "fixed-overlap",
                             r"0x2000000 to 0x2400000; 4194304 bytes of that, from 0x2000000 on, are not to be had: boot module 0, .*large here")
     machine = kt.write_json(kt.scratch("machine.json"), ended.of("bootinfo")[0]["doc"])
@@ -202,7 +217,7 @@ def a_boot_module_in_the_way_is_named():
 @kt.test
 def a_kernel_that_lies_above_the_image():
     def high(memory):
-        return bake([fixed("k", "leave 0", call="fs:/high", memory=memory)], "--base", "0x100000", files={"/high": "build/kernels/acts-32m.elf"})
+        return bake([fixed("k", "leave 0", call="fs:/high", memory=memory)], files={"/high": "build/kernels/acts-32m.elf"})
     ended = kt.expect_end(kt.boot(high("4M"), qemu=TWO))
     kt.check(results(ended)["k"]["result"] == {"status": 0}, "where there is memory", ended)
     refused(high("100M"), "fixed-overlap", "0x2000000 to 0x8400000; 4325376 bytes of that, from 0x7fe0000 on, .* no available memory", "more for the machine", processors=2)
@@ -211,7 +226,7 @@ def a_kernel_that_lies_above_the_image():
 @kt.test
 def more_than_one_at_once_is_refused():
     path = kt.write_json(kt.scratch("pipeline.json"), kt.pipeline([fixed("k", "work 1", fanout={"count": 2, "concurrency": 2})], FILES))
-    done = kt.kchain("bake", path, *BEHIND, "-o", kt.scratch("image.elf"))
+    done = kt.kchain("bake", path, "-o", kt.scratch("image.elf"))
     kt.check(done.exit == 3 and "2 at once" in done.err and "one runs after another" in done.err, "bake", done)
     kt.check("no \"concurrency\"" in done.err and '"isolation": "svm"' in done.err, "what to do", done)
     ended = kt.boot(bake([fixed("k", "work {{self.index}}", fanout={"count": 2, "concurrency": 1})]), qemu=TWO)

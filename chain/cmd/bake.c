@@ -15,7 +15,7 @@
 enum chain_status cmd_bake_file(const char *input, const char *output, struct chain_error *err)
 {
 	struct bake_cache cache;
-	struct bake_job job = {.input = input, .output = output, .base = CHAIN_BAKE_BASE, .cache = &cache};
+	struct bake_job job = {.input = input, .output = output, .cache = &cache};
 
 	bake_cache_open(&cache);
 	const enum chain_status status = bake_job_run(&job, err);
@@ -143,7 +143,7 @@ static int bake(struct bake_job *job, const struct cmd_args *args, const char *b
 
 int cmd_bake(int argc, char **argv)
 {
-	struct bake_job job = {.base = CHAIN_BAKE_BASE, .progress = true};
+	struct bake_job job = {.progress = true};
 	struct bake_cache cache;
 	const char *base = NULL;
 	bool json = false, no_cache = false;
@@ -151,7 +151,8 @@ int cmd_bake(int argc, char **argv)
 	    {"output", 'o', CMD_OPT_TEXT, "FILE|FOLDER/",
 	     "write the image to FILE (default: NAME.elf), or each to FOLDER/INPUT.elf", &job.output},
 	    {"name", 0, CMD_OPT_TEXT, "NAME", "call the image NAME (default: the pipeline's name)", &job.name},
-	    {"base", 0, CMD_OPT_TEXT, "ADDRESS", "place it there in memory, a multiple of 4096 (default: 0x100000)",
+	    {"base", 0, CMD_OPT_TEXT, "ADDRESS", "place it there in memory, a multiple of 4096 (default: 0x100000, or behind the\n"
+	     "memory of called kernels that want to lie there)",
 	     &base},
 	    {"memory", 0, CMD_OPT_SIZE, "SIZE", "check that every boot fits a PC with that much memory",
 	     &job.memory_bytes},

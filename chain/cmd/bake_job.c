@@ -73,11 +73,11 @@ static enum chain_status stage_get(const struct bake_job *job, struct cmd_file *
 	return out->bytes_count > 0 ? CHAIN_OK : chain_fail_subject(err, CHAIN_E_BAKE_NO_STAGE, "kchain");
 }
 
-static enum chain_status write_all(struct bake_job *job, struct streams *streams, struct chain_error *err)
+static enum chain_status write_all(struct bake_job *job, uint64_t base, struct streams *streams, struct chain_error *err)
 {
 	struct chain_bake_request request = {
 	    .name = job->name ? job->name : job->config.name,
-	    .base = job->base,
+	    .base = base,
 	    .flags = job->config.verify_all ? CHAIN_IMAGE_FLAG_VERIFY_ALL : 0,
 	    .stage_subject = job->stage ? job->stage : "built-in stage",
 	    .specs = streams->tree.specs,
@@ -135,6 +135,40 @@ static bool exists(void *ctx, const char *path)
 	return false;
 }
 
+static void steps_free(struct bake_job *job)
+{
+	for (size_t i = 0; job->steps && i < job->config.step_count; i++)
+		free(job->steps[i].kind);
+	free(job->steps);
+	job->steps = NULL;
+}
+
+/* A called kernel whose addresses the image lies on drives it further up, where nobody said where it is to be. Each time it gets behind one
+ * kernel's memory at least. */
+static enum chain_status write_where_it_can_lie(struct bake_job *job, struct streams *streams, struct chain_error *err)
+{
+	uint64_t base = job->base ? job->base : CHAIN_BAKE_BASE;
+
+	for (;;) {
+		struct chain_error why = {.status = CHAIN_OK};
+		enum chain_status status = bake_out_open(&streams->out, job->output, job->progress, &why);
+
+		if (status == CHAIN_OK)
+			status = write_all(job, base, streams, &why);
+		if (status == CHAIN_OK)
+			status = check(job, &streams->out, &why);
+		if (status != CHAIN_E_FIXED_ON_IMAGE || job->base || why.number[3] <= base) {
+			if (status != CHAIN_OK)
+				*err = why;
+			return status;
+		}
+		base = why.number[3];
+		steps_free(job);
+		bake_out_drop(&streams->out);
+		streams->out = (struct bake_out){.fd = -1};
+	}
+}
+
 enum chain_status bake_job_run(struct bake_job *job, struct chain_error *err)
 {
 	struct streams streams = {.out.fd = -1};
@@ -155,11 +189,7 @@ enum chain_status bake_job_run(struct bake_job *job, struct chain_error *err)
 		job->output = job->output_made;
 	}
 	if (status == CHAIN_OK)
-		status = bake_out_open(&streams.out, job->output, job->progress, err);
-	if (status == CHAIN_OK)
-		status = write_all(job, &streams, err);
-	if (status == CHAIN_OK)
-		status = check(job, &streams.out, err);
+		status = write_where_it_can_lie(job, &streams, err);
 	if (status == CHAIN_OK)
 		status = bake_out_commit(&streams.out, job->share ? &fd : NULL, err);
 	if (status == CHAIN_OK && job->share)
@@ -173,9 +203,7 @@ enum chain_status bake_job_run(struct bake_job *job, struct chain_error *err)
 
 void bake_job_free(struct bake_job *job)
 {
-	for (size_t i = 0; job->steps && i < job->config.step_count; i++)
-		free(job->steps[i].kind);
-	free(job->steps);
+	steps_free(job);
 	free(job->output_made);
 	chain_config_free(&job->config);
 }

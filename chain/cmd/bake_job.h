@@ -15,7 +15,7 @@ struct bake_job {
 	const char *output; /* null: NAME.elf in the current folder */
 	const char *name;   /* null: the pipeline's */
 	const char *stage;  /* file; null: the one inside the command */
-	uint64_t base;
+	uint64_t base;	       /* 0: the usual place, or behind what called kernels need for themselves */
 	uint64_t memory_bytes; /* 0: not checked whether the steps fit */
 	bool progress;
 	struct bake_share *share; /* with the other bakes of this run; null: alone */
