@@ -1,7 +1,12 @@
 # SPDX-FileCopyrightText: The kchain authors
 # SPDX-License-Identifier: Apache-2.0
 #
-# The `kchain` command: its subcommands, the library and the first-stage kernel in one file.
+# The library's packed texts, and the `kchain` command: its subcommands, the library and the first-stage kernel in one file.
+
+$(B)/include/chain/status_texts.h: tools/pack-texts chain/include/chain/status.def
+	@mkdir -p $(@D)
+	$(Q)tools/pack-texts chain/include/chain/status.def >$@.new && mv $@.new $@
+$(foreach v,host asan stage fuzz cover,$(B)/$(v)/chain/lib/error.o): | $(B)/include/chain/status_texts.h
 
 CMD_SRC := $(sort $(wildcard chain/cmd/*.c))
 CMD_LIB_SRC := $(filter-out chain/cmd/main.c,$(CMD_SRC)) stage/json_memory.c

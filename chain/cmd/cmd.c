@@ -54,8 +54,9 @@ int cmd_usage(const char *command, const char *format, ...)
 
 json_t *cmd_error_json(const struct chain_error *err, int code)
 {
-	char message[MESSAGE_BYTES];
+	char message[MESSAGE_BYTES], hint[CHAIN_TEXT_BYTES];
 	chain_error_format(err, message, sizeof(message));
+	chain_status_hint(err->status, hint);
 	json_t *numbers = json_array();
 	for (size_t i = 0; i < CHAIN_ERROR_NUMBERS; i++)
 		json_array_append_new(numbers, json_integer((json_int_t)err->number[i]));
@@ -63,16 +64,15 @@ json_t *cmd_error_json(const struct chain_error *err, int code)
 	json_t *subject = json_string(err->subject), *detail = json_string(err->detail), *text = json_string(message);
 	return json_pack("{s:{s:s, s:o, s:o, s:o, s:o, s:s}, s:i}", "error", "slug", chain_status_slug(err->status),
 			 "message", text ? text : json_null(), "subject", subject ? subject : json_null(), "detail",
-			 detail ? detail : json_null(), "numbers", numbers, "hint", chain_status_hint(err->status), "exit",
-			 code);
+			 detail ? detail : json_null(), "numbers", numbers, "hint", hint, "exit", code);
 }
 
 int cmd_error_print(const struct chain_error *err, bool json, int code)
 {
-	char message[MESSAGE_BYTES];
+	char message[MESSAGE_BYTES], hint[CHAIN_TEXT_BYTES];
 	stage_json_memory_again(); /* for the object, and for what comes behind this error */
 	chain_error_format(err, message, sizeof(message));
-	const char *hint = chain_status_hint(err->status);
+	chain_status_hint(err->status, hint);
 	cmd_warn("%s%s%s", cmd_style(stderr, CMD_RED), message, cmd_style(stderr, CMD_PLAIN));
 	if (*hint)
 		fprintf(stderr, "  hint: %s\n", hint);

@@ -8,39 +8,32 @@
 #include <stddef.h>
 #include <string.h>
 
-/* All texts in one piece, a status's three behind each other with their zero bytes, and where each begins: pointers would take as
- * much room as a third of the texts. */
-#define OK_TEXTS "ok\0no error\0"
-static const struct texts {
-	char ok[sizeof(OK_TEXTS)];
-#define CHAIN_STATUS(name, slug, message, hint) char name[sizeof(slug "\0" message "\0" hint)];
+/* Texts behind each other with their zero bytes, so that there are no pointers to them: those would take a third as much again. */
+static const char slugs[] = "ok\0"
+#define CHAIN_STATUS(name, slug, message, hint) slug "\0"
 #include "chain/status.def"
 #undef CHAIN_STATUS
-	char unknown[sizeof("unknown\0{s}: unknown status\0")];
-} texts = {
-	OK_TEXTS,
-#define CHAIN_STATUS(name, slug, message, hint) slug "\0" message "\0" hint,
-#include "chain/status.def"
-#undef CHAIN_STATUS
-	"unknown\0{s}: unknown status\0",
-};
-static_assert(sizeof(texts) <= UINT16_MAX, "where a text begins has 16 bits");
+			    "unknown";
 
-static const uint16_t begins[CHAIN_STATUS_COUNT] = {
-	[CHAIN_OK] = offsetof(struct texts, ok),
-#define CHAIN_STATUS(name, slug, message, hint) [CHAIN_E_##name] = offsetof(struct texts, name),
-#include "chain/status.def"
-#undef CHAIN_STATUS
-};
+/* `packed`: message and hint of each status from the first failure on, in which bytes from FIRST_CODE on stand for one of the `pairs`. */
+#include "chain/status_texts.h"
+enum text { MESSAGE, HINT, TEXTS };
+enum { FIRST_CODE = 0x80 };
+static_assert(sizeof(pairs) == sizeof(pairs[0]) * (256 - FIRST_CODE), "a pair for each code");
 
-enum text { SLUG, MESSAGE, HINT };
-
-static const char *text_of(enum chain_status status, enum text which)
+static const uint8_t *text_at(const void *texts, size_t number)
 {
-	const char *text = (unsigned)status < CHAIN_STATUS_COUNT ? (const char *)&texts + begins[status] : texts.unknown;
-	for (; which > SLUG; which--)
-		text += strlen(text) + 1;
-	return text;
+	const char *at = texts;
+	for (; number; number--)
+		at += strlen(at) + 1;
+	return (const uint8_t *)at;
+}
+
+static const uint8_t *packed_text(enum chain_status status, enum text which)
+{
+	if (status == CHAIN_OK || (unsigned)status >= CHAIN_STATUS_COUNT)
+		return (const uint8_t *)(which == HINT ? "" : status == CHAIN_OK ? "no error" : "{s}: unknown status");
+	return text_at(packed, (size_t)(status - 1) * TEXTS + which);
 }
 
 /* Bytes of the UTF-8 character at `text` (RFC 3629 section 4), which ends in a zero byte somewhere; 0: there is none. */
@@ -110,12 +103,7 @@ void chain_error_clear(struct chain_error *err)
 
 const char *chain_status_slug(enum chain_status status)
 {
-	return text_of(status, SLUG);
-}
-
-const char *chain_status_hint(enum chain_status status)
-{
-	return text_of(status, HINT);
+	return (const char *)text_at(slugs, (unsigned)status < CHAIN_STATUS_COUNT ? (size_t)status : CHAIN_STATUS_COUNT);
 }
 
 /* The first byte may be one, or begin one with the second. */
@@ -186,10 +174,36 @@ static size_t put_placeholder(struct sink *sink, const struct chain_error *err, 
 	return hex ? 4 : 3;
 }
 
-size_t chain_error_format(const struct chain_error *err, char *buf, size_t size)
+static void put_code(struct sink *sink, uint8_t code)
+{
+	if (code < FIRST_CODE || !pairs[code - FIRST_CODE][0]) {
+		put(sink, (char)code);
+		return;
+	}
+	put_code(sink, pairs[code - FIRST_CODE][0]); /* of bytes before this one */
+	put_code(sink, pairs[code - FIRST_CODE][1]);
+}
+
+static void unpack(enum chain_status status, enum text which, char *buf, size_t size)
 {
 	struct sink sink = { buf, size, 0 };
-	for (const char *at = text_of(err->status, MESSAGE); *at;) {
+	for (const uint8_t *at = packed_text(status, which); *at; at++)
+		put_code(&sink, *at);
+	if (size)
+		buf[sink.used < size ? sink.used : size - 1] = '\0';
+}
+
+void chain_status_hint(enum chain_status status, char out[CHAIN_TEXT_BYTES])
+{
+	unpack(status, HINT, out, CHAIN_TEXT_BYTES);
+}
+
+size_t chain_error_format(const struct chain_error *err, char *buf, size_t size)
+{
+	char message[CHAIN_TEXT_BYTES];
+	struct sink sink = { buf, size, 0 };
+	unpack(err->status, MESSAGE, message, sizeof(message));
+	for (const char *at = message; *at;) {
 		size_t taken = *at == '{' ? put_placeholder(&sink, err, at) : 0;
 		if (!taken) {
 			put(&sink, *at);

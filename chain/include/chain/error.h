@@ -52,8 +52,9 @@ void chain_error_clear(struct chain_error *err);
 /* Stable machine name of a status ("elf-truncated"); "ok" for CHAIN_OK; never null. */
 const char *chain_status_slug(enum chain_status status);
 
-/* What to try next; "" where there is nothing better to say than the message. */
-const char *chain_status_hint(enum chain_status status);
+/* What to try next; "" where there is nothing better to say than the message. No message and no hint is longer. */
+enum { CHAIN_TEXT_BYTES = 256 };
+void chain_status_hint(enum chain_status status, char out[CHAIN_TEXT_BYTES]);
 
 /* The one printer: the message of the status with {s} (subject), {d} (detail), {0}..{3} (decimal) and {x0}..{x3}
  * (hexadecimal) filled in, as one line without a newline. Writes at most
