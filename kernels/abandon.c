@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 /* Leaves its disk in the middle of reads, or looks whether another did: abandon fault | hang | exit | wait puts reads of the first disk it was
- * given on its ring, and ends in that way while they are under way, or waits for them; abandon watch MILLISECONDS looks whether anything writes to
- * its memory. It drives the ring itself: kchain.h has no read that is not waited for. */
+ * given on its ring, and ends in that way while they are under way, or waits for them (abandon ATTEMPT and several of them: by the attempt); abandon
+ * watch MILLISECONDS looks whether anything writes to its memory. It drives the ring itself: kchain.h has no read that is not waited for. */
 
 #include <kchain.h>
 
@@ -111,6 +111,9 @@ int main(int argc, char **argv)
 		return watch(strtoull(argv[2], NULL, 10));
 	if (argc == 2 && kchain_is_called())
 		return abandon(argv[1]);
-	printf("usage: abandon fault | hang | exit | wait | watch MILLISECONDS\n");
+	int attempt = argc > 2 ? atoi(argv[1]) : -1;
+	if (attempt >= 0 && attempt < argc - 2 && kchain_is_called())
+		return abandon(argv[2 + attempt]);
+	printf("usage: abandon fault | hang | exit | wait | watch MILLISECONDS, or ATTEMPT and what to do at each\n");
 	return 2;
 }

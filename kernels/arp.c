@@ -6,6 +6,7 @@
 
 #include <kchain.h>
 
+#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,10 +14,11 @@ enum { TRIES = 5, WAIT_US = 1000000, FRAME_BYTES = 60, OPERATION = 20, SENDER = 
 
 static int fail(const char *name, const char *why)
 {
-	char result[512];
+	json_t *left = json_pack("{s:s, s:s}", "name", name, "error", why);
+	char *text = json_dumps(left, JSON_COMPACT);
 	printf("arp: %s\n", why);
-	snprintf(result, sizeof(result), "{\"name\": \"%s\", \"error\": \"%s\"}", name, why);
-	kchain_result(result);
+	if (text)
+		kchain_result(text);
 	return 3;
 }
 

@@ -9,6 +9,7 @@
 #include "chain/digest.h"
 
 #include <inttypes.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -16,10 +17,11 @@ enum { PIECE_BYTES = 64 * 1024 }; /* the largest sector there is */
 
 static int fail(const char *name)
 {
-	char result[512];
+	json_t *left = json_pack("{s:s, s:s}", "name", name, "error", kchain_device_error());
+	char *text = json_dumps(left, JSON_COMPACT);
 	printf("disk: %s\n", kchain_device_error());
-	snprintf(result, sizeof(result), "{\"name\": \"%s\", \"error\": \"%s\"}", name, kchain_device_error());
-	kchain_result(result);
+	if (text)
+		kchain_result(text);
 	return 3;
 }
 

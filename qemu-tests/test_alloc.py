@@ -24,6 +24,12 @@ FAN_OUT = kt.pipeline([{"name": "many", "call": "fs:/hello", "fanout": {"count":
                       FILES, console=["com1,115200"])
 
 
+DEVICES = kt.pipeline([{"name": "disk", "call": "fs:/disk", "args": "data", "devices": {"data": 0}},
+                       {"name": "many", "call": "fs:/disk", "args": "data 0 1", "devices": {"lan": 1, "data": 0}, "fanout": {"count": 2, "require": 1}, "timeout": "60s"}],
+                      {"/disk": "build/kernels/disk.elf"}, console=["com1,115200"], net={"lan": {"static": {"address": "10.0.2.15/24"}}},
+                      block={"data": {"match": {"serial": "DATA01"}}})
+
+
 def prepare(value, smp, devices):
     """The image, and the rest of what boots it."""
     image = kt.bake(value, "--stage", STAGE)
@@ -85,6 +91,11 @@ def a_boot_lives_with_each_allocation_that_fails_or_says_so():
 @kt.test
 def a_fan_out_lives_with_each_allocation_that_fails_or_says_so():
     sweep(FAN_OUT, smp=2)
+
+
+@kt.test
+def devices_are_given_with_each_allocation_that_fails_or_not():
+    sweep(DEVICES, smp=2, devices=True)
 
 
 kt.main()

@@ -111,12 +111,11 @@ def a_retry_gets_the_disk_again_reset():
     for cpus in (1, 3):
         disk = Disk("A", options=",throttling.bps-total=1048576")
         first = kt.read_bytes(disk.qemu[1].split("file=")[1].split(",")[0])[0]
-        step = {"name": "map", "call": "fs:/abandon", "args": "{{state.way}}", "devices": {"a": 1}, "fanout": {"count": 2, "require": 1}, "retries": 3}
-        # Each turn of kernel 1 leaves it in the middle; the step behind finds it as new.
-        ended = run([{**step, "args": "fault", "name": "left", "on_error": "continue"}, {**step, "args": "wait"}], disk.qemu, cpus, block={"a": {}})
-        left = results(ended)
-        kt.check(left["left"]["retried"] == 6 and {f["status"] for f in left["left"]["failures"]} == {"failed", "fault"}, "abandoned", left["left"])
-        kt.check(left["map"]["result"][1] == {"reads": 16, "sum": 16 * first}, "the reads after it", left["map"])
+        step = {"name": "map", "call": "fs:/abandon", "args": "{{self.attempt}} fault hang fault wait", "devices": {"a": 1}, "timeout": "4s",
+                "fanout": {"count": 2, "require": 1}, "retries": 3}
+        left = results(run([step], disk.qemu, cpus, block={"a": {}}))["map"]
+        kt.check(left["result"] == [None, {"reads": 16, "sum": 16 * first}], "the reads at the last attempt", left)
+        kt.check(left["retried"] == 6 and [f["exit"] for f in left["failures"]] == [3], "the kernel without it", left)
 
 
 @kt.test
@@ -231,6 +230,25 @@ def what_can_not_be_given_is_refused():
     kt.check(done.exit == 3 and message in done.err, "plan", done)
     a, b = two_disks()
     kt.expect_error(kt.boot(image, qemu=a.qemu + b.qemu), "config-device-index", re.escape(message))
+
+
+@kt.test
+def one_disk_under_two_names_is_not_given():
+    disk = Disk("A")
+    block = {"a": {"match": {"serial": "A"}}, "same": {"match": {"index": 0}}}
+    for devices in ({"a": 0, "same": 1}, {"a": 1, "same": 1}):
+        image = kt.bake(kt.pipeline([read("map", args="a", devices=devices, fanout={"count": 2})], FILES, block=block))
+        kt.expect_error(kt.boot(image, qemu=disk.qemu), "device-same", "same: it is the same device as a, which is given as well")
+    steps = [read("one", args="a", devices={"a": 0}), read("two", args="same", devices={"same": 0})]
+    left = results(run(steps, disk.qemu, block=block))
+    kt.check(left["two"]["result"] == {"name": "same", **disk.result}, "one after the other", left)
+
+
+@kt.test
+def a_reason_may_hold_anything():
+    serial = 'a "b" \\ c'
+    ended = run([read("one", args="data", devices={"data": 0}, on_error="continue")], [], block={"data": {"match": {"serial": serial}, "need": "optional"}})
+    kt.check(results(ended)["one"]["result"]["error"] == f"data: no disk with serial {serial}", "reason", results(ended))
 
 
 @kt.test

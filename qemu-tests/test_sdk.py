@@ -8,10 +8,12 @@ import shutil
 import kt
 
 
-def built():
+def built(source=None):
     top = kt.scratch("sdk-user")
     shutil.copytree("build/sdk", top + "/sdk")
     shutil.copytree("build/sdk/example", top + "/mine")
+    if source:
+        kt.write_bytes(top + "/mine/hello.c", source)
     done = kt.command(["make", "-C", top + "/mine", "KCHAIN_SDK=" + top + "/sdk"])
     kt.check(done.exit == 0, "the example does not build", done)
     return os.path.join(top, "mine", "hello.elf")
@@ -31,6 +33,30 @@ def example_is_called():
     ended = kt.expect_end(kt.boot(kt.bake(kt.pipeline([step], {"/mine": built()}))))
     kt.check("hello, inside: this kernel was called" in ended.console, "no greeting", ended)
     kt.check(ended.of("result")[0]["result"] == {"greeted": "inside"}, "no result", ended)
+
+
+@kt.test
+def an_outsiders_kernel_reads_its_disk():
+    source = b'''#include <kchain.h>
+#include <stdio.h>
+
+int main(void)
+{
+	static unsigned char sector[4096];
+	char result[64];
+	struct kchain_disk *disk = kchain_disk_open("data");
+	if (!disk || !kchain_disk_read(disk, 3, 1, sector)) {
+		printf("%s\\n", kchain_device_error());
+		return 1;
+	}
+	snprintf(result, sizeof(result), "[%d, %d]", (int)kchain_disk_sectors(disk), sector[511]);
+	return !kchain_result(result);
+}
+'''
+    step = {"name": "mine", "call": "fs:/mine", "devices": {"data": 0}, "expect": {"result": [64, 3]}}
+    data = kt.write_bytes(kt.scratch("disk"), b"".join(bytes([n]) * 512 for n in range(64)))
+    image = kt.bake(kt.pipeline([step], {"/mine": built(source)}, block={"data": {}}))
+    kt.expect_end(kt.boot(image, qemu=kt.virtio_disk(data)))
 
 
 @kt.test

@@ -150,7 +150,7 @@ static void release_net(const char *pci)
 {
 	for (struct stage_netdev **link = &devices.net; *link; link = &(*link)->next) {
 		struct stage_netdev *dev = *link;
-		if (strcmp(dev->pci, pci))
+		if (strcasecmp(dev->pci, pci))
 			continue;
 		*link = dev->next;
 		stage_net_release(dev);
@@ -163,7 +163,7 @@ static void release_block(const char *pci)
 {
 	for (struct stage_block **link = &devices.block; *link; link = &(*link)->next) {
 		struct stage_block *dev = *link;
-		if (strcmp(dev->pci, pci))
+		if (strcasecmp(dev->pci, pci))
 			continue;
 		*link = dev->next;
 		dev->ops->close(dev);
@@ -171,12 +171,31 @@ static void release_block(const char *pci)
 	}
 }
 
+static const char *place_of(const struct chain_config_given *given, const json_t *net, const json_t *block)
+{
+	return json_string_value(json_object_get(json_object_get(given->is_net ? net : block, given->name), "pci"));
+}
+
+/* Two names of the pipeline may match one disk: then it would have two owners. */
+static enum chain_status check_places(const struct chain_step *step, const json_t *net, const json_t *block, struct chain_error *err)
+{
+	for (size_t i = 1; i < step->device_count; i++) {
+		const char *place = place_of(&step->devices[i], net, block);
+		for (size_t j = 0; place && j < i; j++) {
+			const char *other = place_of(&step->devices[j], net, block);
+			if (other && !strcasecmp(place, other))
+				return chain_fail(err, CHAIN_E_DEVICE_SAME, step->devices[i].name, step->devices[j].name, 0, 0, 0, 0);
+		}
+	}
+	return CHAIN_OK;
+}
+
 static struct stage_given_wish wish_of(const struct chain_config_given *given, const json_t *net, const json_t *block)
 {
 	const json_t *entry = json_object_get(given->is_net ? net : block, given->name);
 	struct stage_given_wish wish = {
 		.name = given->name, .is_net = given->is_net, .required = given->required,
-		.pci = json_string_value(json_object_get(entry, "pci")), .reason = json_string_value(json_object_get(entry, "reason")),
+		.pci = place_of(given, net, block), .reason = json_string_value(json_object_get(entry, "reason")),
 	};
 	if (wish.pci && given->is_net)
 		release_net(wish.pci);
@@ -214,7 +233,7 @@ static enum chain_status give_kernel(const struct chain_step *step, size_t first
 enum chain_status stage_devices_give(const struct chain_step *step, const json_t *net, const json_t *block, struct stage_given **out,
 				     struct chain_error *err)
 {
-	enum chain_status status = CHAIN_OK;
+	enum chain_status status = check_places(step, net, block, err);
 	*out = NULL;
 	for (size_t i = 0; !status && i < step->device_count; i++)
 		if (!stage_given_of(*out, step->devices[i].kernel))

@@ -41,21 +41,14 @@ void chain_config_free_given(struct chain_step *step)
 static enum chain_status settle(struct chain_config_given *given, const struct chain_config *config, const struct chain_json_path *path,
 				struct chain_error *err)
 {
-	unsigned found = 0;
-	for (size_t i = 0; i < config->net_count; i++) {
-		if (strcmp(config->net[i].name, given->name))
-			continue;
-		found++;
-		given->is_net = true;
-		given->required = config->net[i].required;
-	}
-	for (size_t i = 0; i < config->block_count; i++) {
-		if (strcmp(config->block[i].name, given->name))
-			continue;
-		found++;
-		given->required = config->block[i].required;
-	}
-	return found == 1 ? CHAIN_OK : chain_fail_subject(err, found ? CHAIN_E_CONFIG_DEVICE_TWO : CHAIN_E_CONFIG_DEVICE, path->at);
+	const json_t *net = json_object_get(json_object_get(config->doc, "net"), given->name);
+	const json_t *block = json_object_get(json_object_get(config->doc, "block"), given->name);
+	const char *need = json_string_value(json_object_get(net ? net : block, "need"));
+	given->is_net = net;
+	given->required = !need || strcmp(need, "optional");
+	if (!net == !block)
+		return chain_fail_subject(err, net ? CHAIN_E_CONFIG_DEVICE_TWO : CHAIN_E_CONFIG_DEVICE, path->at);
+	return CHAIN_OK;
 }
 
 static enum chain_status check_index(const struct chain_step *step, uint64_t count, struct chain_json_path *path, struct chain_error *err)

@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static char error[320];
@@ -24,7 +25,7 @@ bool kchain_device_refuse(const char *name, const char *reason)
 	return false;
 }
 
-bool kchain_device_failed(const char *name, const struct chain_error *err)
+bool kchain_device_failed(const struct kchain_open *open, const struct chain_error *err)
 {
 	static const struct { enum chain_status status; const char *words; } rows[] = {
 		{ CHAIN_E_NO_MEMORY, "no memory for its driver" },
@@ -41,7 +42,7 @@ bool kchain_device_failed(const char *name, const struct chain_error *err)
 		if (rows[i].status == err->status)
 			words = rows[i].words;
 	snprintf(text, sizeof(text), "%.120s (%" PRIu64 ", %" PRIu64 ", %" PRIu64 ")", words, err->number[0], err->number[1], err->number[2]);
-	return kchain_device_refuse(name, text);
+	return kchain_device_refuse(open->name, text);
 }
 
 static bool find_called(const char *name, bool is_net, struct kchain_open *out)
@@ -82,7 +83,7 @@ static bool find_booted(const char *name, bool is_net, struct kchain_open *out)
 	return found;
 }
 
-bool kchain_device_find(const char *name, bool is_net, struct kchain_open *out)
+static bool find(const char *name, bool is_net, struct kchain_open *out)
 {
 	if (!(stage_is_called() ? find_called(name, is_net, out) : find_booted(name, is_net, out)))
 		return false;
@@ -91,18 +92,33 @@ bool kchain_device_find(const char *name, bool is_net, struct kchain_open *out)
 	for (struct kchain_open *other = opened; other; other = other->next)
 		if (other->function.bdf == out->function.bdf)
 			return kchain_device_refuse(name, "it is open");
-	snprintf(out->name, sizeof(out->name), "%s", name);
-	out->next = opened;
-	opened = out;
 	return true;
 }
 
-void kchain_device_forget(struct kchain_open *open)
+void *kchain_device_open(const char *name, bool is_net, size_t bytes)
+{
+	struct kchain_open *open = calloc(1, bytes);
+
+	if (!open) {
+		kchain_device_refuse(name, "no memory");
+		return NULL;
+	}
+	if (!find(name, is_net, open)) {
+		free(open);
+		return NULL;
+	}
+	snprintf(open->name, sizeof(open->name), "%s", name);
+	open->next = opened;
+	opened = open;
+	return open;
+}
+
+void kchain_device_close(struct kchain_open *open)
 {
 	struct kchain_open **link = &opened;
 
-	while (*link && *link != open)
+	while (*link != open)
 		link = &(*link)->next;
-	if (*link)
-		*link = open->next;
+	*link = open->next;
+	free(open);
 }

@@ -18,14 +18,14 @@ struct kchain_open {
 	char name[64];
 };
 
-/* Finds it and notes that it is open. False: kchain_device_error says why. */
-bool kchain_device_find(const char *name, bool is_net, struct kchain_open *out);
-/* Forgets that it is open. */
-void kchain_device_forget(struct kchain_open *open);
+/* Finds it, and notes that it is open: `bytes` of zeroed memory, which begin with a struct kchain_open. Null: kchain_device_error says why. */
+void *kchain_device_open(const char *name, bool is_net, size_t bytes);
+/* Its driver does not use it any more, or could not start. Frees it. */
+void kchain_device_close(struct kchain_open *open);
 
 /* What kchain_device_error says from now on; always false. */
 bool kchain_device_refuse(const char *name, const char *reason);
 /* The same in few words for what a driver says: the library's own are a table larger than a kernel. */
-bool kchain_device_failed(const char *name, const struct chain_error *err);
+bool kchain_device_failed(const struct kchain_open *open, const struct chain_error *err);
 
 #endif

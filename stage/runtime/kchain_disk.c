@@ -9,8 +9,6 @@
 
 #include "stage/block.h"
 
-#include <stdlib.h>
-
 struct kchain_disk {
 	struct kchain_open open;
 	struct stage_block *dev;
@@ -18,22 +16,13 @@ struct kchain_disk {
 
 struct kchain_disk *kchain_disk_open(const char *name)
 {
-	struct kchain_disk *disk = calloc(1, sizeof(*disk));
+	struct kchain_disk *disk = kchain_device_open(name, false, sizeof(*disk));
 	struct chain_error err = { 0 };
 
-	if (!disk) {
-		kchain_device_refuse(name, "no memory");
-		return NULL;
-	}
-	if (!kchain_device_find(name, false, &disk->open)) {
-		free(disk);
-		return NULL;
-	}
-	if (!stage_virtio_blk_open(disk->open.env, &disk->open.function, &disk->dev, &err))
+	if (!disk || !stage_virtio_blk_open(disk->open.env, &disk->open.function, &disk->dev, &err))
 		return disk;
-	kchain_device_failed(name, &err);
-	kchain_device_forget(&disk->open);
-	free(disk);
+	kchain_device_failed(&disk->open, &err);
+	kchain_device_close(&disk->open);
 	return NULL;
 }
 
@@ -44,7 +33,7 @@ bool kchain_disk_read(struct kchain_disk *disk, uint64_t first, uint64_t count, 
 {
 	struct chain_error err = { 0 };
 
-	return !disk->dev->ops->read(disk->dev, first, count, buf, &err) || kchain_device_failed(disk->open.name, &err);
+	return !disk->dev->ops->read(disk->dev, first, count, buf, &err) || kchain_device_failed(&disk->open, &err);
 }
 
 void kchain_disk_close(struct kchain_disk *disk)
@@ -52,6 +41,5 @@ void kchain_disk_close(struct kchain_disk *disk)
 	if (!disk)
 		return;
 	disk->dev->ops->close(disk->dev);
-	kchain_device_forget(&disk->open);
-	free(disk);
+	kchain_device_close(&disk->open);
 }

@@ -11,7 +11,6 @@
 #include "stage/netdev.h"
 
 #include <assert.h>
-#include <stdlib.h>
 
 enum { FRAMES = 16 }; /* as many as one poll delivers (stage/drivers/virtio_net.c) */
 static_assert((int)KCHAIN_NET_FRAME_BYTES == (int)STAGE_FRAME_BYTES, "frames");
@@ -26,22 +25,13 @@ struct kchain_net {
 
 struct kchain_net *kchain_net_open(const char *name)
 {
-	struct kchain_net *net = calloc(1, sizeof(*net));
+	struct kchain_net *net = kchain_device_open(name, true, sizeof(*net));
 	struct chain_error err = { 0 };
 
-	if (!net) {
-		kchain_device_refuse(name, "no memory");
-		return NULL;
-	}
-	if (!kchain_device_find(name, true, &net->open)) {
-		free(net);
-		return NULL;
-	}
-	if (!stage_virtio_net_open(net->open.env, &net->open.function, &net->dev, &err))
+	if (!net || !stage_virtio_net_open(net->open.env, &net->open.function, &net->dev, &err))
 		return net;
-	kchain_device_failed(name, &err);
-	kchain_device_forget(&net->open);
-	free(net);
+	kchain_device_failed(&net->open, &err);
+	kchain_device_close(&net->open);
 	return NULL;
 }
 
@@ -52,7 +42,7 @@ bool kchain_net_send(struct kchain_net *net, const void *frame, size_t bytes)
 {
 	struct chain_error err = { 0 };
 
-	return !net->dev->ops->send(net->dev, frame, bytes, &err) || kchain_device_failed(net->open.name, &err);
+	return !net->dev->ops->send(net->dev, frame, bytes, &err) || kchain_device_failed(&net->open, &err);
 }
 
 static void keep(void *ctx, const void *frame, size_t bytes)
@@ -81,7 +71,7 @@ size_t kchain_net_receive(struct kchain_net *net, void *frame, uint64_t timeout_
 		if (net->first < net->count)
 			break;
 		if (net->dev->fault.status) {
-			kchain_device_failed(net->open.name, &net->dev->fault);
+			kchain_device_failed(&net->open, &net->dev->fault);
 			return 0;
 		}
 		if (env->now_us(env->ctx) - start >= timeout_us) {
@@ -99,6 +89,5 @@ void kchain_net_close(struct kchain_net *net)
 	if (!net)
 		return;
 	net->dev->ops->close(net->dev);
-	kchain_device_forget(&net->open);
-	free(net);
+	kchain_device_close(&net->open);
 }
