@@ -29,7 +29,7 @@ struct stage_boot stage_boot;
 static struct chain_bootinfo info;
 
 /* The processor that was booted; its descriptor tables lie in the image. */
-static struct stage_cpu boot_cpu __attribute__((aligned(64)));
+static struct stage_cpu boot_cpu STAGE_BOOT_ONLY __attribute__((aligned(64)));
 static uint8_t ist_stacks[STAGE_IST_COUNT][STAGE_IST_BYTES] STAGE_BOOT_ONLY __attribute__((aligned(4096)));
 static uint8_t first_heap[FIRST_HEAP_BYTES] STAGE_BOOT_ONLY __attribute__((aligned(4096)));
 
