@@ -20,7 +20,7 @@
 
 enum { ARGS_MAX = 256, LINE_BYTES = 128, AUX_PAIRS = 10 };
 
-extern const uint8_t stage_tls_start[], stage_tls_bytes[], stage_tls_file_bytes[];
+extern const uint8_t stage_tls_start[], stage_tls_bytes[], stage_tls_file_bytes[], stage_tls_align[];
 
 int main(int argc, char **argv, char **envp);
 int __libc_start_main(int (*main)(int, char **, char **), int argc, char **argv, void (*init)(void), void (*fini)(void),
@@ -144,7 +144,7 @@ _Noreturn void stage_start(stage_set_up *set_up)
 		uint64_t aux[AUX_PAIRS][2];
 	} start;
 	tls = (Elf64_Phdr){ .p_type = PT_TLS, .p_vaddr = (uint64_t)stage_tls_start, .p_memsz = (uint64_t)stage_tls_bytes,
-			    .p_filesz = (uint64_t)stage_tls_file_bytes, .p_align = 16 };
+			    .p_filesz = (uint64_t)stage_tls_file_bytes, .p_align = (uint64_t)stage_tls_align };
 	stage_random_fill(random_bytes, sizeof(random_bytes[0])); /* musl takes 8 of the 16 bytes */
 	const uint64_t aux[AUX_PAIRS][2] = {
 		{ AT_PHDR, (uint64_t)&tls }, { AT_PHENT, sizeof(tls) }, { AT_PHNUM, tls.p_memsz ? 1 : 0 },
