@@ -15,7 +15,7 @@
 
 const char *stage_call_outcome_name(enum stage_call_outcome outcome)
 {
-	static const char *const names[] = { "exited", "fault", "timeout", "halted", "refused" };
+	static const char *const names[] = { "exited", "fault", "timeout", "halted", "refused", "done" };
 	return names[outcome];
 }
 

@@ -7,7 +7,7 @@
 	.text
 	.globl stage_call_enter
 	.globl stage_call_resume
-stage_call_enter:			/* RDI &saved_rsp, RSI root, RDX entry, RCX stack, R8 call block */
+stage_call_enter:			/* RDI &saved_rsp, RSI root, RDX entry, RCX stack, R8 and R9 the kernel's RDI and RSI */
 	push	%rbx
 	push	%rbp
 	push	%r12
@@ -15,7 +15,7 @@ stage_call_enter:			/* RDI &saved_rsp, RSI root, RDX entry, RCX stack, R8 call b
 	push	%r14
 	push	%r15
 	pushfq
-	mov	%rdx, %r9
+	mov	%rdx, %r11
 	mov	%rcx, %r10
 	mov	$0xc0000100, %ecx	/* MSR_FS_BASE */
 	rdmsr
@@ -26,21 +26,21 @@ stage_call_enter:			/* RDI &saved_rsp, RSI root, RDX entry, RCX stack, R8 call b
 	mov	%rsp, (%rdi)
 	mov	%r8, %rdi
 	mov	%rsi, %cr3
+	mov	%r9, %rsi
 	mov	%r10, %rsp
 	xor	%eax, %eax
 	xor	%ebx, %ebx
 	xor	%ecx, %ecx
 	xor	%edx, %edx
-	xor	%esi, %esi
 	xor	%ebp, %ebp
 	xor	%r8d, %r8d
+	xor	%r9d, %r9d
 	xor	%r10d, %r10d
-	xor	%r11d, %r11d
 	xor	%r12d, %r12d
 	xor	%r13d, %r13d
 	xor	%r14d, %r14d
 	xor	%r15d, %r15d
-	jmp	*%r9
+	jmp	*%r11
 
 stage_call_resume:
 	cld

@@ -8,8 +8,8 @@
 #include "stage/pages.h"
 
 /* stage/call_enter.S: saves the stage's callee-saved registers and its FS base on its stack, notes the stack pointer in
- * *saved_rsp, loads `root` and enters the kernel. stage_call_resume undoes that, entered by iretq with RSP = saved_rsp. */
-void stage_call_enter(uint64_t *saved_rsp, uint64_t root, uint64_t entry, uint64_t stack, uint64_t call_virt);
+ * *saved_rsp, loads `root` and enters the kernel with RDI and RSI. stage_call_resume undoes that, entered by iretq with RSP = saved_rsp. */
+void stage_call_enter(uint64_t *saved_rsp, uint64_t root, uint64_t entry, uint64_t stack, uint64_t rdi, uint64_t rsi);
 extern const uint8_t stage_call_resume[];
 
 /* The call under way on this processor; null between calls. */
@@ -54,6 +54,8 @@ static uint64_t serve(struct stage_call_run *call, const struct stage_trap_frame
 		return service_write(call, frame->rdi, frame->rsi);
 	case KCHAIN_SERVICE_CLOCK:
 		return stage_clock_us();
+	case KCHAIN_SERVICE_START:
+		return call->start ? call->start(call, frame->rdi, frame->rsi) : UINT64_MAX;
 	default:
 		return UINT64_MAX;
 	}
@@ -65,6 +67,10 @@ static void on_service(struct stage_trap_frame *frame)
 	if (call && frame->rax == KCHAIN_SERVICE_EXIT) {
 		call->result.exit = (uint8_t)frame->rdi;
 		take_back(frame, STAGE_CALL_EXITED);
+		return;
+	}
+	if (call && call->cpu && frame->rax == KCHAIN_SERVICE_DONE) {
+		take_back(frame, STAGE_CALL_DONE);
 		return;
 	}
 	frame->rax = call ? serve(call, frame) : UINT64_MAX;
@@ -117,7 +123,7 @@ void stage_call_run(struct stage_call_run *call)
 	cpu->call = call;
 	uint64_t start = stage_rdtsc();
 	stage_call_enter(&call->saved_rsp, call->window.root_phys, call->window.entry, call->window.stack_top,
-			 call->window.call_virt);
+			 call->cpu ? call->cpu : call->window.call_virt, call->argument);
 	call->result.ticks = stage_rdtsc() - start;
 	stage_cpu_restore_syscall();
 	cpu->call = NULL;

@@ -10,9 +10,10 @@
 #include "stage/native.h"
 #include "stage/pages.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-enum { PAGE = STAGE_PAGE, VISIBLE_STACK = 0, VISIBLE_MAILBOX, VISIBLE_HEAP };
+enum { PAGE = STAGE_PAGE, VISIBLE_STACK = 0, VISIBLE_MAILBOX, VISIBLE_HEAP, OTHER_PIECES = 3 /* call block, mailbox, heap */ };
 
 static uint64_t page_up(uint64_t bytes) { return (bytes + PAGE - 1) & ~(uint64_t)(PAGE - 1); }
 
@@ -140,22 +141,45 @@ static enum chain_status add_kernel(struct stage_call_window *w, const struct st
 	return status;
 }
 
+/* Of one processor. They follow each other, so that those of each further one are as far on; see stage_call_window_of. */
+static enum chain_status add_own_stacks(struct stage_call_window *w, const struct stage_call_request *request, uint64_t stack_bytes,
+					struct chain_range out[STAGE_IST_COUNT + 1], struct chain_error *err)
+{
+	uint64_t phys;
+	enum chain_status status = CHAIN_OK;
+	for (size_t i = 0; !status && i < STAGE_IST_COUNT; i++)
+		status = add_piece(w, request, STAGE_CALL_IST_BYTES, STAGE_MAP_WRITE, &phys, &out[i], err);
+	return status ? status : add_piece(w, request, stack_bytes, STAGE_MAP_WRITE, &phys, &out[STAGE_IST_COUNT], err);
+}
+
 static enum chain_status add_stacks(struct stage_call_window *w, const struct stage_call_request *request,
 				    const struct kchain_native_note *note, struct chain_error *err)
 {
-	uint64_t phys;
-	struct chain_range virt;
+	uint64_t stack_bytes = note->stack_bytes ? note->stack_bytes : STAGE_CALL_STACK_BYTES;
+	struct chain_range first[STAGE_IST_COUNT + 1], further[STAGE_IST_COUNT + 1];
 	w->virt_next = KCHAIN_WINDOW_VIRT;
-	for (size_t i = 0; i < STAGE_IST_COUNT; i++) {
-		enum chain_status status = add_piece(w, request, STAGE_CALL_IST_BYTES, STAGE_MAP_WRITE, &phys, &virt, err);
-		if (status)
-			return status;
-		w->ist_top[i] = virt.end;
-	}
-	uint64_t stack = note->stack_bytes ? note->stack_bytes : STAGE_CALL_STACK_BYTES;
-	enum chain_status status = add_piece(w, request, stack, STAGE_MAP_WRITE, &phys, &w->visible[VISIBLE_STACK], err);
+	enum chain_status status = add_own_stacks(w, request, stack_bytes, first, err);
+	if (status)
+		return status;
+	for (size_t i = 0; i < STAGE_IST_COUNT; i++)
+		w->ist_top[i] = first[i].end;
+	w->visible[VISIBLE_STACK] = first[STAGE_IST_COUNT];
 	w->stack_top = w->visible[VISIBLE_STACK].end - 8; /* as if called: a zero return address on a 16-byte boundary */
+	for (uint32_t cpu = 1; !status && cpu < request->cpus; cpu++)
+		status = add_own_stacks(w, request, stack_bytes, further, err);
 	return status;
+}
+
+struct stage_call_window stage_call_window_of(const struct stage_call_window *w, uint32_t cpu)
+{
+	struct stage_call_window own = *w;
+	uint64_t further = cpu * (w->visible[VISIBLE_STACK].end + PAGE - KCHAIN_WINDOW_VIRT);
+	for (size_t i = 0; i < STAGE_IST_COUNT; i++)
+		own.ist_top[i] += further;
+	own.stack_top += further;
+	own.visible[VISIBLE_STACK].base += further;
+	own.visible[VISIBLE_STACK].end += further;
+	return own;
 }
 
 /* All that is left of the window, less what its own tables may take. */
@@ -233,6 +257,7 @@ static void fill_block(const struct stage_call_window *w, const struct stage_cal
 	*block = (struct kchain_call){
 		.abi = KCHAIN_NATIVE_ABI, .bytes = sizeof(*block), .window_phys = w->phys, .window_bytes = w->bytes,
 		.processor = stage_cpu()->index, .index = request->index, .heap_is_zero = request->recycled, .tsc_hz = stage_tsc_hz_known(),
+		.team = w->team_virt, .cpus = request->cpus ? request->cpus : 1,
 		.handoff = w->text_virt, .handoff_bytes = request->handoff_bytes, .args = w->text_virt + request->handoff_bytes,
 		.mailbox = w->visible[VISIBLE_MAILBOX].base, .mailbox_bytes = STAGE_CALL_MAILBOX_BYTES,
 		.heap_phys = w->heap_phys, .heap = w->visible[VISIBLE_HEAP].base, .heap_bytes = chain_range_bytes(w->visible[VISIBLE_HEAP]),
@@ -251,6 +276,15 @@ static void fill_block(const struct stage_call_window *w, const struct stage_cal
 	}
 }
 
+/* No piece that is made as new for each call: it is the stage's. */
+static enum chain_status add_team(struct stage_call_window *w, const struct stage_call_request *request, struct chain_error *err)
+{
+	struct chain_range virt = { 0, 0 };
+	enum chain_status status = add_piece(w, request, sizeof(struct kchain_team), 0, &w->team_phys, &virt, err);
+	w->team_virt = virt.base;
+	return status;
+}
+
 static enum chain_status add_block(struct stage_call_window *w, const struct stage_call_request *request,
 				   const struct kchain_native_note *note, struct chain_error *err)
 {
@@ -260,6 +294,8 @@ static enum chain_status add_block(struct stage_call_window *w, const struct sta
 	w->call_virt = virt.base;
 	if (!status)
 		status = add_texts(w, request, err);
+	if (!status && request->cpus > 1)
+		status = add_team(w, request, err);
 	if (!status && fs_bytes && request->fs_table)
 		((uint64_t *)stage_phys_to_virt(w->root_phys))[(KCHAIN_FS_VIRT >> 39) & 511] = request->fs_table;
 	else if (!status && fs_bytes)
@@ -295,9 +331,15 @@ enum chain_status stage_call_window_make(const struct stage_call_request *reques
 	struct stage_call_window *w = out;
 	struct kchain_native_note note;
 	*w = (struct stage_call_window){ .bytes = page_up(request->window_bytes) };
+	size_t most = CHAIN_SEGMENTS_MAX + (STAGE_IST_COUNT + 1) * (request->cpus ? request->cpus : 1) + OTHER_PIECES;
+	w->pieces = malloc(most * sizeof(*w->pieces));
+	if (!w->pieces)
+		return chain_fail(err, CHAIN_E_NO_MEMORY, request->subject, NULL, most * sizeof(*w->pieces), 0, 0, 0);
 	enum chain_status status = stage_pages_take(w->bytes, PAGE, CHAIN_OWNER_WINDOW, request->subject, &w->phys, err);
-	if (status)
+	if (status) {
+		free(w->pieces);
 		return status;
+	}
 	w->root_phys = take(w, PAGE);
 	if (!w->root_phys)
 		status = too_small(w, request, PAGE, err);
@@ -351,4 +393,5 @@ void stage_call_window_free(struct stage_call_window *window)
 {
 	stage_pages_free(window->phys, window->bytes);
 	window->phys = 0;
+	free(window->pieces);
 }

@@ -50,8 +50,9 @@ static bool judge_result(const struct stage_call_result *got, struct stage_verdi
 	return rule(out, STAGE_VERDICT_OK, 0, NULL);
 }
 
-static bool judge_end(const struct stage_call_result *got, struct stage_verdict *out)
+static bool judge_end(const struct chain_step *step, const struct stage_call_result *got, struct stage_verdict *out)
 {
+	char cpu[24] = "";
 	switch (got->outcome) {
 	case STAGE_CALL_TIMED_OUT:
 		return rule(out, STAGE_VERDICT_TIMEOUT, -1, "it did not return in time");
@@ -63,8 +64,11 @@ static bool judge_end(const struct stage_call_result *got, struct stage_verdict 
 	case STAGE_CALL_FAULTED:
 		if (got->what)
 			return rule(out, STAGE_VERDICT_FAULT, -1, "%s (0x%" PRIx64 ") at 0x%" PRIx64, got->what, got->address, got->rip);
-		return rule(out, STAGE_VERDICT_FAULT, -1, "%s at 0x%" PRIx64 ", address 0x%" PRIx64 ", error code 0x%" PRIx64,
-			    stage_vector_name(got->vector), got->rip, got->address, got->error_code);
+		if (step->fanout.cpus > 1)
+			snprintf(cpu, sizeof(cpu), ", on cpu %" PRIu32, got->cpu);
+		return rule(out, STAGE_VERDICT_FAULT, -1, "%s at 0x%" PRIx64 ", address 0x%" PRIx64 ", error code 0x%" PRIx64 "%s",
+			    stage_vector_name(got->vector), got->rip, got->address, got->error_code, cpu);
+	case STAGE_CALL_DONE:
 	case STAGE_CALL_EXITED:
 		break;
 	}
@@ -74,7 +78,7 @@ static bool judge_end(const struct stage_call_result *got, struct stage_verdict 
 bool stage_judge(const struct chain_step *step, const struct stage_call_result *got, struct stage_verdict *out)
 {
 	*out = (struct stage_verdict){ .exit = -1 };
-	if (!judge_end(got, out))
+	if (!judge_end(step, got, out))
 		return false;
 	out->good = out->status == STAGE_VERDICT_OK;
 	if (out->good && step->expect == CHAIN_EXPECT_RESULT && !chain_result_contains(out->result, step->expect_result)) {

@@ -305,9 +305,10 @@ static enum chain_status conclude(struct fanout_run *f, struct stage_run *run, c
 	stage_say("result", "%s  %s: %" PRIu32 " of %zu ok, %" PRIu32 " failed, %zu not run, %" PRIu32 " retried; %" PRIu64 " kernels a second",
 		  f->step->name, *good ? "ok" : "failed", f->ok, f->set.count, f->failed, not_run, f->retried,
 		  us ? (uint64_t)(f->ok + f->failed + f->retried) * 1000000 / us : 0);
-	json_t *about = chain_json_object("IIIIIo", "processors", (json_int_t)machine->processors,
+	json_t *about = chain_json_object("IIIIIIo", "processors", (json_int_t)machine->processors,
 					  "processors_failed", (json_int_t)machine->processors_failed,
 					  "workers", (json_int_t)machine->workers,
+					  "cpus", (json_int_t)f->step->fanout.cpus,
 					  "window_bytes", (json_int_t)machine->window_bytes,
 					  "private_bytes", (json_int_t)machine->private_bytes, "windows", windows_json(f));
 	stage_record_members("sssIIIIIIoII", "event", "result", "step", f->step->name,

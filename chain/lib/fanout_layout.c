@@ -12,12 +12,17 @@
 
 enum { PAGE = 4096, LOW_END = 0x100000 };
 
-uint32_t chain_fanout_workers(const struct chain_config_fanout *fanout, size_t count, uint32_t processors)
+enum chain_status chain_fanout_workers(const struct chain_config_fanout *fanout, const char *subject, size_t count, uint32_t processors,
+				       uint32_t *out, struct chain_error *err)
 {
-	uint64_t workers = processors > 1 ? processors - 1 : 1;
+	uint64_t others = processors ? processors - 1 : 0, cpus = fanout->cpus ? fanout->cpus : 1;
+	if (cpus > 1 && cpus > others)
+		return chain_fail(err, CHAIN_E_FANOUT_CPUS, subject, NULL, cpus, cpus + 1, others + 1, cpus - others);
+	uint64_t workers = others ? others / cpus : 1; /* the only one does the work itself */
 	if (fanout->concurrency && fanout->concurrency < workers)
 		workers = fanout->concurrency;
-	return (uint32_t)(count < workers ? count : workers);
+	*out = (uint32_t)(count < workers ? count : workers);
+	return CHAIN_OK;
 }
 
 static enum chain_status place(struct chain_claims *claims, const struct chain_bootinfo *machine, uint64_t bytes, enum chain_owner owner,
@@ -55,17 +60,19 @@ enum chain_status chain_fanout_lay_out(const struct chain_step *step, size_t cou
 				       const struct chain_bootinfo *machine, uint64_t heap_bytes, struct chain_fanout_layout *out,
 				       struct chain_error *err)
 {
-	uint32_t workers = fixed ? 1 : chain_fanout_workers(&step->fanout, count, machine->cpus);
+	uint32_t workers = 1;
+	*out = (struct chain_fanout_layout){ .processors = machine->cpus };
+	enum chain_status status = fixed ? CHAIN_OK : chain_fanout_workers(&step->fanout, step->name, count, machine->cpus, &workers, err);
+	if (status)
+		return status;
 	size_t capacity = workers + machine->module_count + 2;
 	struct chain_claim *storage = calloc(capacity, sizeof(*storage));
 	struct chain_claims claims;
 	char subject[CHAIN_SUBJECT_BYTES];
 	uint64_t native_bytes = (step->memory_bytes + PAGE - 1) & ~(uint64_t)(PAGE - 1);
-	*out = (struct chain_fanout_layout){
-		.processors = machine->cpus, .windows = calloc(workers, sizeof(*out->windows)),
-		.window_bytes = step->isolation ? chain_guest_window_bytes(step->memory_bytes) : native_bytes,
-	};
-	enum chain_status status = storage && out->windows ? CHAIN_OK :
+	out->windows = calloc(workers, sizeof(*out->windows));
+	out->window_bytes = step->isolation ? chain_guest_window_bytes(step->memory_bytes) : native_bytes;
+	status = storage && out->windows ? CHAIN_OK :
 		chain_fail(err, CHAIN_E_NO_MEMORY, step->name, NULL, capacity * sizeof(*storage), 0, 0, 0);
 	chain_claims_init(&claims, storage, capacity);
 	if (!status)

@@ -26,9 +26,17 @@ const char *kchain_args(void);
 /* Called by a stage: main's return goes back to it. Otherwise booted: the machine ends with main. */
 bool kchain_is_called(void);
 
-/* Which of a fan-out's kernels this is, and the processor it runs on; 0 and 0 otherwise. */
+/* Which of a fan-out's kernels this is, and the processor this is asked on; 0 and 0 otherwise. */
 unsigned kchain_index(void);
 unsigned kchain_processor(void);
+
+/* How many processors the kernel has for itself: the "cpus" of its fan-out; 1 otherwise. */
+unsigned kchain_cpus(void);
+
+/* Calls work(0, arg) here, and work(1, arg) to work(kchain_cpus() - 1, arg) on the kernel's other processors at the same time, which are halted
+ * between whiles. Returns when all have returned. False, and nothing was called: asked for from inside of such a function.
+ * docs/NATIVE.md, "Several processors", says what `work` may use: no stdio, not kchain_result. */
+bool kchain_parallel(void (*work)(unsigned cpu, void *arg), void *arg);
 
 /* Microseconds since the first link of the chain was entered. */
 uint64_t kchain_clock_us(void);

@@ -9,6 +9,7 @@
 #include "stage/given.h"
 #include "stage/processors.h"
 #include "stage/ticker.h"
+#include "team.h"
 #include "worker.h"
 
 #include <stdlib.h>
@@ -77,14 +78,19 @@ static enum chain_status make_worker(struct fanout *f, uint32_t processor, struc
 }
 
 /* As many as asked for; where nobody asked for a number, as many as there is memory for. */
-static enum chain_status make_workers(struct fanout *f, uint32_t wanted, struct chain_error *err)
+static enum chain_status make_workers(struct fanout *f, uint32_t processors, struct chain_error *err)
 {
+	uint32_t wanted = 1, each = f->request.cpus;
+	enum chain_status status = f->way->has_ended ? CHAIN_OK :
+		chain_fanout_workers(f->order->config, f->request.subject, f->order->kernels, processors, &wanted, err);
+	if (status)
+		return status;
 	f->workers = calloc(wanted, sizeof(*f->workers));
 	if (!f->workers)
 		return chain_fail(err, CHAIN_E_NO_MEMORY, f->order->request.subject, NULL, wanted * sizeof(*f->workers), 0, 0, 0);
 	for (uint32_t i = 0; i < wanted; i++) {
 		struct chain_error why = { 0 };
-		enum chain_status status = make_worker(f, f->own ? 0 : i + 1, &f->workers[i], &why);
+		status = make_worker(f, f->own ? 0 : i * each + 1, &f->workers[i], &why);
 		if (status && (!i || f->order->config->concurrency)) {
 			*err = why;
 			return status;
@@ -100,15 +106,19 @@ static void stop_worker(struct worker *w)
 {
 	atomic_store(&w->stop, true);
 	stage_processor_wake(w->processor);
+	for (uint32_t i = 0; w->team && i < w->team->count; i++) {
+		atomic_store(&w->team->members[i].state, TEAM_STOP);
+		stage_processor_wake(w->team->members[i].processor);
+	}
 }
 
-static void wait_parked(struct worker *w)
+static void wait_parked(uint32_t processor)
 {
 	uint64_t deadline = stage_deadline_after_us(PARK_US);
-	while (!stage_processor_is_parked(w->processor) && !stage_deadline_passed(deadline))
+	while (!stage_processor_is_parked(processor) && !stage_deadline_passed(deadline))
 		stage_pause();
-	if (!stage_processor_is_parked(w->processor))
-		stage_processor_take_back(w->processor);
+	if (!stage_processor_is_parked(processor))
+		stage_processor_take_back(processor);
 }
 
 static void end(struct fanout *f)
@@ -118,9 +128,13 @@ static void end(struct fanout *f)
 		if (!f->workers[i]->lost)
 			stop_worker(f->workers[i]);
 	for (uint32_t i = 0; f->workers && i < f->count; i++) {
-		if (others && !f->workers[i]->lost)
-			wait_parked(f->workers[i]);
-		free_worker(f->workers[i]);
+		struct worker *w = f->workers[i];
+		bool waiting = others && !w->lost;
+		if (waiting)
+			wait_parked(w->processor);
+		for (uint32_t m = 0; waiting && w->team && m < w->team->count; m++)
+			wait_parked(w->team->members[m].processor);
+		free_worker(w);
 	}
 	free(f->workers);
 	if (f->way->close)
@@ -215,7 +229,7 @@ static bool collect(struct fanout *f, struct worker *w)
 	return any;
 }
 
-/* The worker's processor stands still now. What it was doing is over; what it had not begun stays. */
+/* The worker's processors stand still now. What it was doing is over; what it had not begun stays. */
 static void settle(struct worker *w)
 {
 	bool ended = false;
@@ -223,7 +237,7 @@ static void settle(struct worker *w)
 	for (uint32_t s = w->collected; s != w->fill; s++) {
 		struct worker_entry *e = entry(w, s);
 		if (state_of(e) == ENTRY_RUNNING && !ended && atomic_load(&e->started)) {
-			w->run.result = (struct stage_call_result){ .outcome = STAGE_CALL_TIMED_OUT };
+			w->run.result = team_result(w->team);
 			if (w->way->conclude)
 				w->way->conclude(w);
 			worker_keep(w, e);
@@ -254,15 +268,35 @@ static void end_devices(struct worker *w)
 	}
 }
 
+static void give(struct worker *w)
+{
+	if (w->team)
+		team_give(w->team);
+	stage_processor_give(w->processor, worker_main, w);
+}
+
 static void take_back(struct worker *w)
 {
 	w->lost = !stage_processor_take_back(w->processor);
+	if (w->team && !team_take_back(w->team))
+		w->lost = true;
 	end_devices(w);
 	settle(w);
 	w->wipe = true; /* it may have been stopped while clearing it */
 	atomic_store(&w->waits, false);
 	if (!w->lost)
-		stage_processor_give(w->processor, worker_main, w);
+		give(w);
+}
+
+/* Its first processor is out of the kernel, with a result, and waits for the others. */
+static void take_back_members(struct worker *w)
+{
+	if (!team_take_back(w->team)) {
+		take_back(w);
+		return;
+	}
+	team_give(w->team);
+	stage_processor_wake(w->processor);
 }
 
 static bool is_overdue(const struct fanout *f, struct worker *w)
@@ -281,6 +315,19 @@ static bool has_ended(const struct fanout *f, struct worker *w)
 {
 	const struct worker_entry *e = entry(w, w->collected);
 	return f->way->has_ended && w->collected != w->fill && state_of(e) == ENTRY_RUNNING && atomic_load(&e->started) && f->way->has_ended(w);
+}
+
+/* True: some processor was taken back. */
+static bool look_after(struct fanout *f, struct worker *w)
+{
+	enum team_wish wish = w->team && !w->lost ? team_wish(w->team) : TEAM_NOTHING;
+	if (w->lost || (wish == TEAM_NOTHING && !has_ended(f, w) && !is_overdue(f, w)))
+		return false;
+	if (wish == TEAM_MEMBERS)
+		take_back_members(w);
+	else
+		take_back(w);
+	return true;
 }
 
 static uint32_t running(const struct fanout *f)
@@ -307,7 +354,7 @@ static void wait(struct fanout *f)
 	atomic_store(&f->boot_waits, true);
 	for (uint32_t i = 0; i < f->count && !news; i++) {
 		struct worker *w = f->workers[i];
-		news = atomic_load(&w->text_written) != w->text_read ||
+		news = atomic_load(&w->text_written) != w->text_read || (w->team && !w->lost && team_wish(w->team)) ||
 		       (w->collected != w->fill && state_of(entry(w, w->collected)) == ENTRY_DONE) || has_ended(f, w);
 	}
 	if (!news && f->way->has_ended)
@@ -329,15 +376,12 @@ static void report_progress(struct fanout *f)
 static enum chain_status run_on_others(struct fanout *f, struct chain_error *err)
 {
 	for (uint32_t i = 0; i < f->count; i++)
-		stage_processor_give(f->workers[i]->processor, worker_main, f->workers[i]);
+		give(f->workers[i]);
 	for (;;) {
 		bool news = feed_all(f);
 		for (uint32_t i = 0; i < f->count; i++) {
 			news = collect(f, f->workers[i]) || news;
-			if (!f->workers[i]->lost && (has_ended(f, f->workers[i]) || is_overdue(f, f->workers[i]))) {
-				take_back(f->workers[i]);
-				news = true;
-			}
+			news = look_after(f, f->workers[i]) || news;
 		}
 		report_progress(f);
 		if (news)
@@ -400,9 +444,10 @@ enum chain_status stage_fanout_run(const struct stage_fanout *order, const struc
 		return chain_fail(err, CHAIN_E_NO_MEMORY, order->request.subject, NULL, 0, 0, 0, 0);
 	}
 	f.request.fs_table = f.fs_table.root_entry;
+	f.request.cpus = order->config->cpus ? (uint32_t)order->config->cpus : 1;
 	status = f.way->open ? f.way->open(&f.request, &f.shared, err) : CHAIN_OK;
 	if (!status)
-		status = make_workers(&f, f.way->has_ended ? 1 : chain_fanout_workers(order->config, order->kernels, out->processors), err);
+		status = make_workers(&f, out->processors, err);
 	if (!status) {
 		out->workers = f.count;
 		out->window_bytes = chain_range_bytes(f.workers[0]->window);

@@ -10,8 +10,6 @@
 
 #include <string.h>
 
-static struct worker *worker_of(struct stage_call_run *run) { return (struct worker *)((uint8_t *)run - offsetof(struct worker, run)); }
-
 /* --- text --- */
 
 static void put(struct worker *w, uint64_t at, const void *bytes, uint64_t count)
@@ -26,16 +24,15 @@ static void get(const struct worker *w, uint64_t at, void *bytes, uint64_t count
 		((uint8_t *)bytes)[i] = w->text[(at + i) % WORKER_TEXT_BYTES];
 }
 
-static void call_boot_if_waiting(struct worker *w)
+void worker_call_boot(struct worker *w)
 {
 	if (atomic_load(w->boot_waits))
 		stage_processor_call_boot();
 }
 
 /* Waits for room: the boot processor reads all the time, and takes the processor away when the kernel's time is up. */
-static void write_text(struct stage_call_run *run, const char *bytes, uint64_t count)
+void worker_write(struct worker *w, const char *bytes, uint64_t count)
 {
-	struct worker *w = worker_of(run);
 	uint32_t head[2] = { w->entries[w->at % WORKER_ENTRIES].turn.index, (uint32_t)count };
 	if (w->direct) {
 		w->direct->text(w->direct->ctx, head[0], bytes, count);
@@ -43,14 +40,16 @@ static void write_text(struct stage_call_run *run, const char *bytes, uint64_t c
 	}
 	uint64_t written = atomic_load_explicit(&w->text_written, memory_order_relaxed);
 	while (WORKER_TEXT_BYTES - (written - atomic_load_explicit(&w->text_read, memory_order_acquire)) < sizeof(head) + count) {
-		call_boot_if_waiting(w);
+		worker_call_boot(w);
 		stage_pause();
 	}
 	put(w, written, head, sizeof(head));
 	put(w, written + sizeof(head), bytes, count);
 	atomic_store(&w->text_written, written + sizeof(head) + count);
-	call_boot_if_waiting(w);
+	worker_call_boot(w);
 }
+
+static void write_text(struct stage_call_run *run, const char *bytes, uint64_t count) { worker_write(worker_of(run), bytes, count); }
 
 void worker_drain(struct worker *w, const struct stage_fanout_client *client)
 {
@@ -135,7 +134,7 @@ void worker_main(void *arg)
 	while (!atomic_load(&w->stop)) {
 		if (worker_turn(w)) {
 			if (is_running_dry(w))
-				call_boot_if_waiting(w);
+				worker_call_boot(w);
 			continue;
 		}
 		/* A task that comes after this look wakes the processor: `waits` is seen, or the state was. */

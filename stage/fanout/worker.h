@@ -29,6 +29,7 @@ struct worker_entry {
 	char *mailbox;               /* STAGE_CALL_MAILBOX_BYTES */
 };
 
+struct team;
 struct worker;
 
 /* How a kernel is run on a worker's processor: one row for each enum chain_call_way. */
@@ -57,6 +58,7 @@ struct worker {
 	struct stage_call_run run;
 	const struct worker_way *way;
 	void *guest;                 /* the way's */
+	struct team *team;           /* owned; null: the kernels have one processor */
 	struct chain_range window;   /* physical */
 	uint64_t private_bytes;      /* of it, in use when nothing has run yet, without free heap */
 	bool wipe;                   /* the window was left in the middle of something */
@@ -75,6 +77,11 @@ struct worker {
 	const struct stage_fanout_client *direct;
 };
 
+static inline struct worker *worker_of(struct stage_call_run *run)
+{
+	return (struct worker *)((uint8_t *)run - offsetof(struct worker, run));
+}
+
 /* `direct`: where the boot processor is its own worker, who gets the text; else null. */
 void worker_prepare(struct worker *worker, const struct stage_fanout_client *direct);
 /* On the worker's processor, until `stop`. */
@@ -83,6 +90,10 @@ void worker_main(void *worker);
 bool worker_turn(struct worker *worker);
 /* Its run is over: keeps what run.result says of it, and the mailbox, in the entry. */
 void worker_keep(struct worker *worker, struct worker_entry *entry);
+/* Text of the running kernel; on one of its processors at a time. */
+void worker_write(struct worker *worker, const char *bytes, uint64_t count);
+/* On any processor: the boot processor has a look, if it was waiting. */
+void worker_call_boot(struct worker *worker);
 /* On the boot processor: hands over all text so far. */
 void worker_drain(struct worker *worker, const struct stage_fanout_client *client);
 

@@ -68,7 +68,6 @@ const char *kchain_args(void)
 
 bool kchain_is_called(void) { return stage_is_called(); }
 unsigned kchain_index(void) { return stage_is_called() ? stage_boot.call->index : 0; }
-unsigned kchain_processor(void) { return stage_is_called() ? stage_boot.call->processor : 0; }
 uint64_t kchain_clock_us(void) { return stage_clock_us(); }
 void kchain_record(const char *json) { stage_record(json, strlen(json)); }
 

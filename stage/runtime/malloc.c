@@ -262,12 +262,13 @@ void *stage_aligned_alloc(size_t align, size_t bytes)
 
 size_t stage_malloc_usable_size(void *given) { return given ? bytes_of(block_of(given)) - HEAD : 0; }
 
+/* Weak: a kernel with several processors has others (parallel.c). */
 #if KCHAIN_STAGE
-void *malloc(size_t) __attribute__((alias("stage_malloc")));
-void free(void *) __attribute__((alias("stage_free")));
-void *calloc(size_t, size_t) __attribute__((alias("stage_calloc")));
-void *realloc(void *, size_t) __attribute__((alias("stage_realloc")));
-void *aligned_alloc(size_t, size_t) __attribute__((alias("stage_aligned_alloc")));
-void *memalign(size_t, size_t) __attribute__((alias("stage_aligned_alloc")));
-size_t malloc_usable_size(void *) __attribute__((alias("stage_malloc_usable_size")));
+void *malloc(size_t) __attribute__((weak, alias("stage_malloc")));
+void free(void *) __attribute__((weak, alias("stage_free")));
+void *calloc(size_t, size_t) __attribute__((weak, alias("stage_calloc")));
+void *realloc(void *, size_t) __attribute__((weak, alias("stage_realloc")));
+void *aligned_alloc(size_t, size_t) __attribute__((weak, alias("stage_aligned_alloc")));
+void *memalign(size_t, size_t) __attribute__((weak, alias("stage_aligned_alloc")));
+size_t malloc_usable_size(void *) __attribute__((weak, alias("stage_malloc_usable_size")));
 #endif

@@ -165,19 +165,35 @@ static const char *name_of(uint64_t number)
 	return name && *name ? name : "unknown";
 }
 
-static int64_t refuse(uint64_t number)
+static int64_t refuse(uint64_t number, const char *is)
 {
-	char text[96];
-	int count = snprintf(text, sizeof(text), "%.32s: system call %s (%llu) is not there\n", stage_name(), name_of(number),
-			     (unsigned long long)number);
+	char text[128];
+	int count = snprintf(text, sizeof(text), "%.32s: system call %s (%llu) is %s\n", stage_name(), name_of(number),
+			     (unsigned long long)number, is);
 	stage_console_write(text, (uint64_t)count);
 	return -ENOSYS;
+}
+
+const void *stage_first_thread;
+
+/* What any of a kernel's processors may ask for. Open files, the heap's pages and random bytes have no locks. */
+static bool is_for_all(uint64_t number)
+{
+	switch (number) {
+	case SYS_write: case SYS_nanosleep: case SYS_clock_nanosleep: case SYS_clock_gettime: case SYS_getpid: case SYS_gettid: case SYS_futex:
+	case SYS_arch_prctl: case SYS_set_tid_address: case SYS_exit: case SYS_exit_group:
+		return true;
+	default:
+		return false;
+	}
 }
 
 /* From syscall_entry.S. */
 int64_t stage_syscall(uint64_t number, const uint64_t args[STAGE_SYSCALL_ARGS]);
 int64_t stage_syscall(uint64_t number, const uint64_t args[STAGE_SYSCALL_ARGS])
 {
+	if (stage_first_thread && __builtin_thread_pointer() != stage_first_thread && !is_for_all(number))
+		return refuse(number, "for the kernel's first processor only");
 	size_t first = 0, end = sizeof(rows) / sizeof(rows[0]);
 	while (first < end) {
 		size_t middle = (first + end) / 2;
@@ -188,5 +204,5 @@ int64_t stage_syscall(uint64_t number, const uint64_t args[STAGE_SYSCALL_ARGS])
 		else
 			end = middle;
 	}
-	return refuse(number);
+	return refuse(number, "not there");
 }

@@ -17,6 +17,9 @@ stage_syscall_fn stage_sys_read, stage_sys_write, stage_sys_readv, stage_sys_wri
 	stage_sys_close, stage_sys_lseek, stage_sys_stat, stage_sys_lstat, stage_sys_fstat, stage_sys_newfstatat, stage_sys_getdents64,
 	stage_sys_ioctl, stage_sys_fcntl, stage_sys_pread64, stage_sys_access, stage_sys_readlink;
 
+/* The first processor's thread pointer, in a kernel that has put others to work; null: there is one. */
+extern const void *stage_first_thread;
+
 /* For the message that a call is not there (stage/packed_names.h). The stage has none: its calls are known. */
 extern const char stage_syscall_names[];
 extern const size_t stage_syscall_names_bytes;

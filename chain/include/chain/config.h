@@ -62,7 +62,7 @@ enum chain_on_error { CHAIN_ON_ERROR_HALT, CHAIN_ON_ERROR_REBOOT, CHAIN_ON_ERROR
  * machine of its own (chain/guest.h). */
 enum chain_isolation { CHAIN_ISOLATION_NONE, CHAIN_ISOLATION_SVM };
 
-enum { CHAIN_FANOUT_MAX = 65536 };
+enum { CHAIN_FANOUT_MAX = 65536, CHAIN_FANOUT_CPUS_MAX = 1023 };
 enum chain_fanout_kind { CHAIN_FANOUT_NONE, CHAIN_FANOUT_COUNT, CHAIN_FANOUT_LIST, CHAIN_FANOUT_EACH, CHAIN_FANOUT_SLICES };
 
 /* "fanout" of a call step: the call is made many times, side by side. */
@@ -73,6 +73,7 @@ struct chain_config_fanout {
 	char *path;                  /* "fs:/…": CHAIN_FANOUT_EACH (a pattern), CHAIN_FANOUT_SLICES */
 	bool at_byte;                /* slices end anywhere, not at the end of a line */
 	uint64_t concurrency;        /* 0: as many as there are processors for */
+	uint64_t cpus;               /* processors of each kernel, at least 1; 0, where nothing was read, is 1 */
 	unsigned require_percent; uint64_t require_count; /* one of them; percent 0: the count */
 	bool stop;                   /* nothing more is started after a kernel has failed for good */
 	bool mute;                   /* the kernels' console text is dropped */

@@ -53,9 +53,9 @@ bool chain_fanout_args_differ(const char *args);
 /* The windows that `count` kernels of the step get on this machine, as many as run at once, laid out as the stage does when nothing but the image,
  * its modules and `heap_bytes` of its own are in memory. Where the step says how many run at once, all must fit, else one; CHAIN_E_NO_SPACE
  * names the window and says how much is missing. `fixed` (null: another kind of kernel): the one window that its kernels have in turn;
- * CHAIN_E_FIXED_PROCESSORS, CHAIN_E_FIXED_OVERLAP. */
+ * CHAIN_E_FIXED_PROCESSORS, CHAIN_E_FIXED_OVERLAP. Fails as chain_fanout_workers does, too. */
 struct chain_fanout_layout {
-	uint32_t processors, workers;  /* of the machine; that get a window */
+	uint32_t processors, workers;  /* of the machine; of those, first ones of a kernel, which get a window */
 	struct chain_range *windows;   /* owned: one for each worker */
 	uint64_t window_bytes;
 };
@@ -64,8 +64,10 @@ enum chain_status chain_fanout_lay_out(const struct chain_step *step, size_t cou
 				       struct chain_error *err) CHAIN_MUST_CHECK;
 void chain_fanout_layout_free(struct chain_fanout_layout *layout);
 
-/* How many windows there are to be: a worker on each processor but the first, no more than kernels, no more than the step says. */
-uint32_t chain_fanout_workers(const struct chain_config_fanout *fanout, size_t count, uint32_t processors);
+/* How many windows there are to be: a worker on each processor but the first, or on each `cpus` of them; no more than kernels, no more than the
+ * step says. CHAIN_E_FANOUT_CPUS: there are not processors enough for one. */
+enum chain_status chain_fanout_workers(const struct chain_config_fanout *fanout, const char *subject, size_t count, uint32_t processors,
+				       uint32_t *out, struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* How many of `count` kernels must end well for the step to be a success. */
 size_t chain_fanout_required(const struct chain_config_fanout *fanout, size_t count);

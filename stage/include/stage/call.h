@@ -16,6 +16,7 @@ enum stage_call_outcome {
 	STAGE_CALL_TIMED_OUT,
 	STAGE_CALL_HALTED,   /* isolated kernels only: it ended in good order without an exit status; `what` says how */
 	STAGE_CALL_REFUSED,  /* isolated kernels only: it needs `what` with the number `address`, which is not there */
+	STAGE_CALL_DONE,     /* of a kernel's further processor, never of a kernel */
 };
 
 struct stage_given;
@@ -35,12 +36,14 @@ struct stage_call_request {
 	uint64_t text_bytes;       /* room for handoff and arguments of later calls in the same window; 0: this call's */
 	uint64_t fs_table;         /* root-level table that shows the filesystem already (stage_call_fs_table); 0: the window makes its own */
 	bool recycled;             /* the window is for more than one call */
+	uint32_t cpus;             /* processors that share the window; 0 is 1 */
 };
 
 struct stage_call_result {
 	enum stage_call_outcome outcome;
 	uint8_t exit;
 	uint8_t vector;
+	uint32_t cpu;              /* which of the kernel's processors faulted or exited; 0: its first */
 	uint64_t rip, address, error_code;
 	const char *what;          /* of a kernel that is not native: says more than the vector; null: nothing to say */
 	char *mailbox;             /* owned, terminated; null when the kernel left no result */

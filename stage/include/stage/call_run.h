@@ -15,6 +15,11 @@ struct stage_call_run {
 	volatile uint64_t ticks_left;      /* ticker periods until the time is up; UINT64_MAX: somebody else watches the time */
 	/* Text of the kernel, readable here. Called in a trap. */
 	void (*write)(struct stage_call_run *run, const char *bytes, uint64_t count);
+	/* KCHAIN_SERVICE_START, in a trap; null: refused. */
+	uint64_t (*start)(struct stage_call_run *run, uint64_t entry, uint64_t argument);
+	/* Which of the kernel's processors this is. 0: its first, entered with the call block; another is entered with its number and `argument`. */
+	uint32_t cpu;
+	uint64_t argument;
 	uint64_t saved_rsp;                /* the stage's stack, see stage_call_enter */
 	uint64_t stage_root;
 };

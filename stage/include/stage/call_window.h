@@ -29,8 +29,8 @@ struct stage_call_window {
 	uint64_t call_phys, call_virt, mailbox_phys;
 	uint64_t heap_phys;
 	uint64_t text_phys, text_virt, text_bytes; /* handoff and arguments */
-	struct stage_call_piece pieces[CHAIN_SEGMENTS_MAX + STAGE_IST_COUNT + 4];
-	size_t piece_count;
+	uint64_t team_phys, team_virt;     /* struct kchain_team, where there are several processors; else 0 */
+	struct stage_call_piece *pieces; size_t piece_count; /* owned */
 	bool wipe;                 /* all of it is to be cleared before the next use, not only what was written to */
 };
 
@@ -49,6 +49,8 @@ enum chain_status stage_call_window_make(const struct stage_call_request *reques
  * to are cleared, and the heap too; so it costs what the last call touched. To be run on the processor that enters it next. False: the texts
  * don't fit the room that the window was made with. */
 bool stage_call_window_reset(struct stage_call_window *window, const struct stage_call_request *request);
+/* As the cpu-th of the kernel's processors sees it: with stacks of its own. Owns nothing. */
+struct stage_call_window stage_call_window_of(const struct stage_call_window *window, uint32_t cpu);
 void stage_call_window_free(struct stage_call_window *window);
 
 #endif

@@ -16,7 +16,7 @@ struct stage_verdict {
 	bool good;         /* what the step expects */
 	int exit;          /* -1: it left none */
 	json_t *result;    /* owned; null: none */
-	char reason[160];  /* empty: nothing to say */
+	char reason[176];  /* empty: nothing to say */
 };
 
 /* False when memory ran out, with nothing owned. */

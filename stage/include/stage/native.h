@@ -51,6 +51,10 @@ enum kchain_service {
 	KCHAIN_SERVICE_EXIT = 1,  /* RDI: status 0 to 255; does not return. The result lies in the mailbox */
 	KCHAIN_SERVICE_WRITE = 2, /* RDI: virtual address inside the window, RSI: bytes (at most 4096); console text */
 	KCHAIN_SERVICE_CLOCK = 3, /* microseconds since the first link's entry */
+	/* RDI: entry, RSI: argument. All further processors of the kernel begin there: RDI the number (from 1), RSI the argument, RSP a stack of its own
+	 * as at the kernel's entry, FS base 0, syscall MSRs the stage's. Not 0: refused, since there are none, some are still at work, or one of them asked */
+	KCHAIN_SERVICE_START = 4,
+	KCHAIN_SERVICE_DONE = 5,  /* of a further processor: it has done its part; does not return. When it is the last, the first one is interrupted */
 };
 
 /* A device that a called kernel has to itself. Its registers are where `registers` says, and it reaches all of the window by DMA; its
@@ -67,6 +71,14 @@ struct kchain_device {
 	uint8_t config[KCHAIN_DEVICE_CONFIG_BYTES];
 };
 static_assert(sizeof(struct kchain_device) == 728, "native device");
+
+/* A kernel with several processors sees this, read-only. */
+enum { KCHAIN_TEAM_MAX = 1023 };
+struct kchain_team {
+	uint32_t busy;                        /* further processors at work */
+	uint32_t processors[KCHAIN_TEAM_MAX]; /* which ones the kernel has, by their numbers in it; 0 is where it was entered */
+};
+static_assert(sizeof(struct kchain_team) == 4096, "a page");
 
 /* All addresses are virtual in the called kernel unless they say phys. */
 struct kchain_call {
@@ -87,7 +99,9 @@ struct kchain_call {
 	uint32_t device_count;
 	uint64_t devices;         /* array of struct kchain_device */
 	uint64_t heap_phys;       /* where the heap lies in physical memory, in one piece */
+	uint64_t team;            /* struct kchain_team; 0: the kernel has one processor */
+	uint64_t cpus;            /* how many it has */
 };
-static_assert(sizeof(struct kchain_call) == 152, "native call");
+static_assert(sizeof(struct kchain_call) == 168, "native call");
 #endif
 #endif

@@ -5,7 +5,7 @@
  * work that does not end.
  * Must not know: what the work is.
  *
- * All of it is called on the boot processor. Work runs on another one, under the stage's own tables with a window slot of that
+ * All of it is called on the boot processor, but for what says otherwise. Work runs on another one, under the stage's own tables with a window slot of that
  * processor's own; it must not use the C library's heap or files, the console or claims. */
 #ifndef STAGE_PROCESSORS_H
 #define STAGE_PROCESSORS_H
@@ -28,7 +28,7 @@ typedef void stage_processor_work(void *arg);
 void stage_processor_give(uint32_t index, stage_processor_work *work, void *arg);
 /* True once the work it was given has returned. */
 bool stage_processor_is_parked(uint32_t index);
-/* Wakes it if it is halted in stage_processor_wait. */
+/* Wakes it if it is halted in stage_processor_wait. On any processor. */
 void stage_processor_wake(uint32_t index);
 /* Takes it away from whatever it does, by INIT, and parks it anew. False: it did not come back. */
 bool stage_processor_take_back(uint32_t index);
