@@ -38,9 +38,10 @@ enum chain_status plan_fanout(const struct chain_step *step, const struct chain_
 		json_t *inputs = json_array();
 		for (size_t i = 0; set.inputs && i < set.count; i++)
 			json_array_append_new(inputs, json_loads(set.inputs[i], JSON_DECODE_ANY, NULL));
-		*out = json_pack("{s:I, s:I, s:I, s:I, s:I, s:o}", "kernels", (json_int_t)set.count, "required",
+		*out = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "kernels", (json_int_t)set.count, "required",
 				 (json_int_t)chain_fanout_required(&step->fanout, set.count), "processors", (json_int_t)layout.processors,
-				 "at_once", (json_int_t)layout.workers, "window_bytes", (json_int_t)layout.window_bytes, "inputs", inputs);
+				 "cpus", (json_int_t)step->fanout.cpus, "at_once", (json_int_t)layout.workers,
+				 "window_bytes", (json_int_t)layout.window_bytes, "inputs", inputs);
 		if (!*out)
 			status = chain_fail(err, CHAIN_E_NO_MEMORY, step->name, NULL, 0, 0, 0, 0);
 		chain_fanout_layout_free(&layout);
@@ -52,11 +53,14 @@ enum chain_status plan_fanout(const struct chain_step *step, const struct chain_
 void plan_fanout_print(const json_t *fanout)
 {
 	json_int_t at_once = json_integer_value(json_object_get(fanout, "at_once"));
-	char size[CMD_SIZE_BYTES];
+	json_int_t cpus = json_integer_value(json_object_get(fanout, "cpus"));
+	char size[CMD_SIZE_BYTES], each[64] = "";
 	if (!fanout)
 		return;
-	printf("  fanout   %" JSON_INTEGER_FORMAT " kernels, %" JSON_INTEGER_FORMAT " at once in windows of %s in all; %" JSON_INTEGER_FORMAT " must end well\n",
-	       json_integer_value(json_object_get(fanout, "kernels")), at_once,
+	if (cpus > 1)
+		snprintf(each, sizeof(each), ", each on %" JSON_INTEGER_FORMAT " processors,", cpus);
+	printf("  fanout   %" JSON_INTEGER_FORMAT " kernels, %" JSON_INTEGER_FORMAT " at once%s in windows of %s in all; %" JSON_INTEGER_FORMAT " must end well\n",
+	       json_integer_value(json_object_get(fanout, "kernels")), at_once, each,
 	       cmd_size_text((uint64_t)(at_once * json_integer_value(json_object_get(fanout, "window_bytes"))), size),
 	       json_integer_value(json_object_get(fanout, "required")));
 }

@@ -198,14 +198,16 @@ static void show_progress(struct run_view *view, const json_t *doc)
 static void describe_fanout(const json_t *doc, char *out, size_t size)
 {
 	json_int_t turns = number_of(doc, "ok") + number_of(doc, "failed") + number_of(doc, "retried");
-	json_int_t us = number_of(doc, "ended_us") - number_of(doc, "begun_us"), workers = number_of(json_object_get(doc, "machine"), "workers");
+	const json_t *machine = json_object_get(doc, "machine");
+	json_int_t cpus = number_of(machine, "cpus"), processors = number_of(machine, "workers") * (cpus > 0 ? cpus : 1);
+	json_int_t us = number_of(doc, "ended_us") - number_of(doc, "begun_us");
 	int used = snprintf(out, size, "%lld of %lld ok", (long long)number_of(doc, "ok"), (long long)number_of(doc, "count"));
 	static const struct { const char *key, *word; } more[] = { { "failed", "failed" }, { "not_run", "not run" }, { "retried", "retried" } };
 	for (size_t i = 0; i < sizeof(more) / sizeof(more[0]); i++)
 		if (number_of(doc, more[i].key) && (size_t)used < size)
 			used += snprintf(out + used, size - (size_t)used, ", %lld %s", (long long)number_of(doc, more[i].key), more[i].word);
 	if ((size_t)used < size)
-		snprintf(out + used, size - (size_t)used, "  %lld processor%s, %.0f/s", (long long)workers, workers == 1 ? "" : "s",
+		snprintf(out + used, size - (size_t)used, "  %lld processor%s, %.0f/s", (long long)processors, processors == 1 ? "" : "s",
 			 us > 0 ? (double)turns * 1e6 / (double)us : 0);
 }
 

@@ -103,6 +103,13 @@ static enum chain_status fanout_concurrency(const json_t *v, void *into, struct 
 	return read_count(v, &((struct chain_config_fanout *)into)->concurrency, p, e);
 }
 
+static enum chain_status fanout_cpus(const json_t *v, void *into, struct chain_json_path *p, struct chain_error *e)
+{
+	struct chain_config_fanout *fanout = into;
+	enum chain_status status = chain_json_number(v, CHAIN_FANOUT_CPUS_MAX, &fanout->cpus, p, e);
+	return status || fanout->cpus ? status : chain_fail(e, CHAIN_E_CONFIG_RANGE, p->at, NULL, 0, 1, CHAIN_FANOUT_CPUS_MAX, 0);
+}
+
 /* "all", "95%", or a number of kernels. */
 static enum chain_status fanout_require(const json_t *v, void *into, struct chain_json_path *p, struct chain_error *e)
 {
@@ -149,6 +156,7 @@ static const struct chain_json_key fanout_keys[] = {
 	{ "each", fanout_each, false },
 	{ "slices", fanout_slices, false },
 	{ "concurrency", fanout_concurrency, false },
+	{ "cpus", fanout_cpus, false },
 	{ "require", fanout_require, false },
 	{ "failures", fanout_failures, false },
 	{ "console", fanout_console, false },
@@ -158,6 +166,7 @@ enum chain_status chain_config_read_fanout(const json_t *value, void *into, stru
 {
 	struct chain_config_fanout *fanout = &((struct chain_step *)into)->fanout;
 	fanout->require_percent = 100;
+	fanout->cpus = 1;
 	enum chain_status status = chain_json_walk(value, ROWS(fanout_keys), fanout, path, err);
 	if (!status && fanout->kind == CHAIN_FANOUT_NONE)
 		return chain_fail_subject(err, CHAIN_E_FANOUT_KINDS, path->at);

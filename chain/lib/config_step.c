@@ -329,6 +329,8 @@ static enum chain_status check_kind(const json_t *value, const struct chain_step
 	}
 	if (!call && step->on_error == CHAIN_ON_ERROR_CONTINUE)
 		return chain_fail(err, CHAIN_E_CONFIG_KIND, path->at, "call", 0, 0, 0, 0);
+	if (step->isolation && step->fanout.cpus > 1)
+		return chain_fail(err, CHAIN_E_FANOUT_CPUS_ONE, path->at, "an isolated machine", step->fanout.cpus, 0, 0, 0);
 	return CHAIN_OK;
 }
 

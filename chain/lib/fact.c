@@ -97,7 +97,7 @@ static enum chain_certainty state_certainty(const struct chain_config *config, c
 
 static enum chain_certainty self_certainty(const char *rest, enum chain_fact_use use)
 {
-	static const char *const own[] = { "index", "count", "attempt", NULL };
+	static const char *const own[] = { "index", "count", "attempt", "cpus", NULL };
 	static const char *const placed[] = { "window.phys", "window.bytes", "mailbox.phys", "mailbox.bytes", NULL };
 	if (!strcmp(rest, "step"))
 		return CHAIN_FACT_ALWAYS;

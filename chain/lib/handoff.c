@@ -275,6 +275,8 @@ static int put_identity(json_t *doc, const struct chain_handoff_input *in)
 					 "kind", in->step->kind == CHAIN_STEP_CALL ? "call" : "boot",
 					 "source", in->step->source, "kernel", json_null());
 	bad |= self ? put_devices(self, in->step) : -1;
+	if (in->step->fanout.kind != CHAIN_FANOUT_NONE)
+		bad |= json_object_set_new(self, "cpus", json_integer((json_int_t)in->step->fanout.cpus));
 	bad |= json_object_set_new(doc, "self", self);
 	return bad | json_object_set_new(doc, "clock", chain_json_object("xo", "origin_ticks", origin_ticks(in),
 									 "tsc_hz", tsc_hz(in)));

@@ -31,6 +31,8 @@ enum chain_status chain_step_check_kind(const struct chain_step *step, enum chai
 		return CHAIN_OK;
 	if (step->device_count && kind != CHAIN_KERNEL_NATIVE)
 		return chain_fail(err, CHAIN_E_CONFIG_DEVICE_NATIVE, step->source, chain_kernel_kind_name(kind), 0, 0, 0, 0);
+	if (kind == CHAIN_KERNEL_MULTIBOOT1 && step->fanout.cpus > 1)
+		return chain_fail(err, CHAIN_E_FANOUT_CPUS_ONE, step->source, "a Multiboot kernel", step->fanout.cpus, 0, 0, 0);
 	if (kind == CHAIN_KERNEL_MULTIBOOT1)
 		return at_once < 2 ? CHAIN_OK : chain_fail(err, CHAIN_E_FIXED_CONCURRENCY, step->source, NULL, at_once, 0, 0, 0);
 	if (kind != CHAIN_KERNEL_NATIVE)

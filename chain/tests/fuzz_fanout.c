@@ -54,6 +54,23 @@ static void check_texts(const struct chain_step *step, const struct chain_fanout
 	free(args);
 }
 
+/* On a machine of any size: as many as there are processors for, all of them used where nothing else limits it; else a refusal that counts right. */
+static void check_workers(const struct chain_config_fanout *fanout, uint32_t processors, size_t count)
+{
+	struct chain_error err = { 0 };
+	uint32_t workers = 0;
+	uint64_t cpus = fanout->cpus;
+	FUZZ_HOLDS(cpus >= 1 && cpus <= CHAIN_FANOUT_CPUS_MAX);
+	if (fuzz_text_status(chain_fanout_workers(fanout, "step", count, processors, &workers, &err), &err)) {
+		FUZZ_HOLDS(err.status == CHAIN_E_FANOUT_CPUS && cpus > 1 && processors < cpus + 1);
+		FUZZ_HOLDS(err.number[2] + err.number[3] == cpus + 1 && err.number[1] == cpus + 1);
+		return;
+	}
+	FUZZ_HOLDS(workers && workers <= count && (!fanout->concurrency || workers <= fanout->concurrency));
+	FUZZ_HOLDS(workers * cpus < processors || (workers == 1 && cpus == 1));
+	FUZZ_HOLDS(workers == count || workers == fanout->concurrency || (workers + 1) * cpus >= processors);
+}
+
 static void check_step(const struct chain_config *config, const struct chain_step *step, const struct chain_bootinfo *bootinfo)
 {
 	const uint8_t digest[CHAIN_SHA256_BYTES] = { 1, 2, 3 };
@@ -63,6 +80,8 @@ static void check_step(const struct chain_config *config, const struct chain_ste
 	json_t *handoff = NULL;
 	size_t required = chain_fanout_required(&step->fanout, 10);
 	FUZZ_HOLDS(!step->fanout.require_percent || required <= 10);
+	for (uint32_t processors = 1; processors < 2048; processors = processors * 2 + (uint32_t)step->fanout.cpus % 2)
+		check_workers(&step->fanout, processors, 10);
 	if (step->fanout.kind != CHAIN_FANOUT_COUNT && step->fanout.kind != CHAIN_FANOUT_LIST)
 		return; /* the others look into an image */
 	if (fuzz_text_status(chain_handoff_build(&input, &handoff, &err), &err))

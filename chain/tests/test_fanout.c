@@ -328,6 +328,9 @@ static void test_layout(void **state)
 	(void)state;
 	static const struct { const char *fanout; size_t count; uint64_t mib; uint32_t cpus, wanted; } fits[] = {
 		{ "{\"count\":9}", 9, 64, 1, 1 }, { "{\"count\":9}", 9, 64, 8, 7 }, { "{\"count\":3}", 3, 64, 8, 3 },
+		{ "{\"count\":9,\"cpus\":1}", 9, 64, 1, 1 }, { "{\"count\":9,\"cpus\":2}", 9, 64, 5, 2 }, { "{\"count\":9,\"cpus\":4}", 9, 64, 5, 1 },
+		{ "{\"count\":9,\"cpus\":2}", 9, 64, 6, 2 }, { "{\"count\":9,\"cpus\":2,\"concurrency\":1}", 9, 64, 9, 1 },
+		{ "{\"count\":1,\"cpus\":1023}", 1, 64, 1024, 1 }, { "{\"count\":99,\"cpus\":2}", 99, 64, 99, 14 },
 		{ "{\"count\":9,\"concurrency\":2}", 9, 64, 8, 2 }, { "{\"count\":9}", 9, 10, 8, 1 }, { "{\"count\":99}", 99, 64, 99, 14 },
 	};
 	for (size_t i = 0; i < sizeof(fits) / sizeof(fits[0]); i++) {
@@ -341,11 +344,30 @@ static void test_layout(void **state)
 	assert_int_equal(lay_out("{\"count\":1}", 1, 6, 1, &workers, &err), CHAIN_E_NO_SPACE);
 }
 
+/* Processors wanted, there, and missing. */
+static void test_too_few_processors(void **state)
+{
+	static const struct { const char *fanout; uint32_t processors; uint64_t numbers[4]; } cases[] = {
+		{ "{\"count\":9,\"cpus\":2}", 1, { 2, 3, 1, 2 } }, { "{\"count\":9,\"cpus\":2}", 2, { 2, 3, 2, 1 } },
+		{ "{\"count\":1,\"cpus\":5}", 5, { 5, 6, 5, 1 } }, { "{\"count\":1,\"cpus\":1023}", 255, { 1023, 1024, 255, 769 } },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct chain_error err = { 0 };
+		uint32_t workers;
+		assert_int_equal(lay_out(cases[i].fanout, 9, 64, cases[i].processors, &workers, &err), CHAIN_E_FANOUT_CPUS);
+		assert_int_equal(workers, 0);
+		assert_string_equal(err.subject, "s");
+		assert_memory_equal(err.number, cases[i].numbers, sizeof(cases[i].numbers));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_kinds), cmocka_unit_test(test_refused), cmocka_unit_test(test_damaged), cmocka_unit_test(test_slices),
 		cmocka_unit_test(test_texts), cmocka_unit_test(test_devices), cmocka_unit_test(test_args_differ), cmocka_unit_test(test_required), cmocka_unit_test(test_layout),
+		cmocka_unit_test(test_too_few_processors),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
