@@ -56,6 +56,16 @@ def every_byte_of_the_file_is_accounted_for():
 
 
 @kt.test
+def the_stage_adds_at_most_256_kib():
+    """For the compiler and libraries of the pinned release; what takes the space, `kchain inspect` says."""
+    image = kt.bake(kt.pipeline([{"name": "hello", "call": "fs:/hello"}], {"/hello": "build/kernels/hello.elf"}))
+    look = kt.kchain("inspect", "--json", image).json()
+    adds = os.path.getsize(image) - os.path.getsize("build/kernels/hello.elf") - len(kt.kchain("cat", image, "/kchain/pipeline.json").out.encode())
+    kt.check(adds == look["bytes"] - look["content_bytes"], f"another sum of contents: {adds}", look)
+    kt.check(adds <= 256 << 10, f"an image has {adds} bytes more than its files, which is {adds - (256 << 10)} too many", look)
+
+
+@kt.test
 def segments_and_memory_are_those_of_readelf():
     image = make_image()
     look = kt.kchain("inspect", "--json", image).json()
