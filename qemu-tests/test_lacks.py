@@ -55,6 +55,13 @@ for name, value in PIPELINES:
     kt.add_test("with any memory: " + name, with_any_memory(value))
 
 
+@kt.test
+def a_boot_finds_room_between_the_images_parts_where_there_is_no_other():
+    image = kt.bake(PIPELINES[1][1])
+    for memory in ("3M", "4M"):  # all of it is the image's, up to the next multiple of 2 MiB
+        kt.expect_end(kt.boot(image, memory=memory, qemu=kt.USER_NET + kt.virtio_disk(kt.disk())))
+
+
 def combination(image, machine, bits):
     """What is wrong with a machine that has those of (network, disk, screen, serial port), or None."""
     net, disk, vga, serial = bits

@@ -46,7 +46,7 @@ extern const uint8_t stage_commit_trampoline[], stage_commit_trampoline_end[];
 
 enum {
 	PAGE = 4096,
-	TABLE_PAGES = 6, /* root, one directory of directories, four directories: the low 4 GiB in 2 MiB pages */
+	GIB_MAX = 4,
 	PTE_PRESENT = 1, PTE_WRITE = 2, PTE_LARGE = 0x80,
 };
 
@@ -70,16 +70,44 @@ static uint64_t carried_bytes(const struct chain_plan *plan)
 	return bytes;
 }
 
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* How much from address 0 on it has to see: the moves, and any memory that it may lie in itself. */
+static uint64_t gib_seen(const struct chain_plan *plan)
+{
+	enum { GIB_SHIFT = 30 };
+	const uint64_t most = (uint64_t)GIB_MAX << GIB_SHIFT;
+	uint64_t top = plan->mem_count ? 1 : most;
+	for (size_t i = 0; i < plan->mem_count; i++)
+		if (plan->mem[i].type == CHAIN_MEM_AVAILABLE)
+			top = larger(top, plan->mem[i].range.end);
+	for (size_t i = 0; i < plan->move_count; i++) {
+		const struct chain_move *move = &plan->moves[i];
+		top = larger(top, move->dest.end);
+		if (move->kind == CHAIN_MOVE_COPY && !is_carried(move))
+			top = larger(top, move->source_phys + chain_range_bytes(move->dest)); /* the plan was checked: no overflow */
+	}
+	return ((top < most ? top : most) - 1) / ((uint64_t)1 << GIB_SHIFT) + 1;
+}
+
+/* Root, one directory of directories, a directory for each GiB in 2 MiB pages. */
+static uint64_t tables_bytes(const struct chain_plan *plan)
+{
+	return (2 + gib_seen(plan)) * PAGE;
+}
+
 /* tables | parameters and code (one page) | moves | carried bytes */
 uint64_t stage_commit_bytes(const struct chain_plan *plan)
 {
-	uint64_t bytes = (uint64_t)(TABLE_PAGES + 1) * PAGE + (uint64_t)plan->move_count * sizeof(struct commit_move) +
-			 carried_bytes(plan);
+	uint64_t bytes = tables_bytes(plan) + PAGE + (uint64_t)plan->move_count * sizeof(struct commit_move) + carried_bytes(plan);
 	return (bytes + PAGE - 1) & ~(uint64_t)(PAGE - 1);
 }
 
-/* Identity for the low 4 GiB; the topmost slot is the running one's, so that the next instruction is still there. */
-static void build_tables(uint64_t phys)
+/* Identity; the topmost slot is the running one's, so that the next instruction is still there. */
+static void build_tables(uint64_t phys, uint64_t gib)
 {
 	uint64_t *root = stage_phys_to_virt(phys);
 	uint64_t *directories = stage_phys_to_virt(phys + PAGE);
@@ -87,7 +115,7 @@ static void build_tables(uint64_t phys)
 	memset(root, 0, 2 * PAGE);
 	root[0] = (phys + PAGE) | PTE_PRESENT | PTE_WRITE;
 	root[511] = running[511];
-	for (uint64_t d = 0; d < 4; d++) {
+	for (uint64_t d = 0; d < gib; d++) {
 		uint64_t table_phys = phys + (2 + d) * PAGE;
 		uint64_t *table = stage_phys_to_virt(table_phys);
 		directories[d] = table_phys | PTE_PRESENT | PTE_WRITE;
@@ -127,13 +155,13 @@ static void fill_moves(uint64_t moves_phys, const struct chain_plan *plan)
 
 void stage_commit_lay_out(const struct chain_plan *plan, uint64_t phys, struct stage_commit *out)
 {
-	uint64_t params_phys = phys + TABLE_PAGES * PAGE;
+	uint64_t params_phys = phys + tables_bytes(plan);
 	uint64_t code_phys = (params_phys + sizeof(struct commit_params) + 15) & ~(uint64_t)15;
 	uint64_t moves_phys = params_phys + PAGE;
 	if (code_phys + code_bytes() > moves_phys)
 		stage_panic("the commit trampoline does not fit its page");
 
-	build_tables(phys);
+	build_tables(phys, gib_seen(plan));
 	fill_params(stage_phys_to_virt(params_phys), params_phys, moves_phys, plan);
 	memcpy(stage_phys_to_virt(code_phys), stage_commit_trampoline, code_bytes());
 	fill_moves(moves_phys, plan);

@@ -118,12 +118,14 @@ static void add_to_union(struct chain_claims *avoid, struct chain_range range)
 /* The running image, the boot modules and `also` (nullable) as one set; storage is the caller's to free. False: out of memory. */
 static bool make_avoided(struct chain_claims *out, const struct chain_bootinfo *info, const struct chain_claims *also)
 {
+	/* who has claims of its own knows which of the image's pages are in use: there are many between its parts */
 	size_t also_count = also ? also->count : 0, capacity = info->module_count + 1 + also_count;
 	struct chain_claim *storage = malloc(capacity * sizeof(*storage));
 	if (!storage)
 		return false;
 	chain_claims_init(out, storage, capacity);
-	add_to_union(out, info->image);
+	if (!also)
+		add_to_union(out, info->image);
 	for (size_t i = 0; i < info->module_count; i++)
 		add_to_union(out, info->modules[i].range);
 	for (size_t i = 0; i < also_count; i++)

@@ -302,7 +302,6 @@ static inline bool oracle_check_trampoline(struct oracle *o)
 	struct chain_range hole;
 	enum chain_status status = chain_plan_find_trampoline(o->plan, &w->info, &w->in_use, bytes, &phys, NULL);
 	o->busy_count = 0;
-	oracle_busy(o, w->info.image.base, w->info.image.end);
 	for (size_t i = 0; i < w->info.module_count; i++)
 		oracle_busy(o, w->info.modules[i].range.base, w->info.modules[i].range.end);
 	for (size_t i = 0; i < w->in_use.count; i++)

@@ -99,8 +99,8 @@ void chain_plan_free(struct chain_plan *plan);
  * overlap); a COPY whose source_phys is CHAIN_PHYS_UNKNOWN reads `bytes`, which the executor keeps out of the moves' way itself.
  *
  * A page-aligned place of `bytes` (> 0), above 1 MiB and below 4 GiB, for the executor's code and data: outside every destination,
- * every source with a known place, everything the plan claims, the running image, the boot modules, and `also_claims` (nullable).
- * CHAIN_E_NO_SPACE. */
+ * every source with a known place, everything the plan claims, the boot modules, and `also_claims`, which has what of the running image
+ * is in use; without them (null) outside of the whole image. CHAIN_E_NO_SPACE. */
 enum chain_status chain_plan_find_trampoline(const struct chain_plan *plan, const struct chain_bootinfo *bootinfo,
 					     const struct chain_claims *also_claims, uint64_t bytes, uint64_t *out_phys,
 					     struct chain_error *err) CHAIN_MUST_CHECK;
