@@ -75,6 +75,20 @@ def intended_equals_received_through_grub():
 
 
 @kt.test
+def a_screen_goes_through_as_grub_gave_it():
+    """Text: graphics GRUB gives only to kernels that ask for them (chain/tests/test_multiboot.c has these)."""
+    inner = kt.bake(kt.pipeline([{"name": "echo", "boot": "fs:/echo"}], FILES, name="second"))
+    image = kt.bake(kt.pipeline([{"name": "second", "boot": "fs:/second"}], {"/second": inner}))
+    with kt.Machine(kt.qemu_argv("pc", "128M", "-vga", "std", "-cdrom", kt.grub_iso(image))) as m:
+        status = m.wait_for_end()
+        kt.check(status is not None, "hangs", m.explain())
+        ended = kt.expect_end(kt.Ended(m, status))
+    first, second = [r["doc"].get("framebuffer") for r in ended.of("bootinfo")]
+    kt.check(first and first["phys"] == "0xb8000" and (first["width"], first["height"], first["type"]) == (80, 25, 2), "what GRUB gave", first)
+    kt.check(second == first and received(ended)["platform"]["framebuffer"] == first, "lost on the way", second)
+
+
+@kt.test
 def a_handoff_passed_by_the_host_is_kept_and_counted():
     handoff = {"kchain_handoff": 1, "state": {"from": "host"}, "x-mine": [1, 2], "links": []}
     path = kt.write_json(kt.scratch("handoff.json"), handoff)

@@ -163,10 +163,25 @@ json_t *chain_bootinfo_memory_json(const struct chain_mem_entry *mem, size_t cou
 	return NULL;
 }
 
+json_t *chain_bootinfo_framebuffer_json(const struct chain_framebuffer *fb)
+{
+	json_t *doc = chain_json_object("xIIIII", "phys", fb->phys, "pitch_bytes", (json_int_t)fb->pitch_bytes, "width", (json_int_t)fb->width,
+					"height", (json_int_t)fb->height, "bpp", (json_int_t)fb->bpp, "type", (json_int_t)fb->type);
+	if (!doc || fb->type != CHAIN_FRAMEBUFFER_RGB)
+		return doc;
+	json_t *colors = json_array();
+	int bad = json_object_set_new(doc, "colors", colors);
+	for (size_t i = 0; i < sizeof(fb->colors); i++)
+		bad |= json_array_append_new(colors, json_integer(fb->colors[i]));
+	if (!bad)
+		return doc;
+	json_decref(doc);
+	return NULL;
+}
+
 enum chain_status chain_bootinfo_to_json(const struct chain_bootinfo *info, json_t **out, struct chain_error *err)
 {
 	json_t *mem = chain_bootinfo_memory_json(info->mem, info->mem_count), *modules = json_array();
-	const struct chain_framebuffer *fb = &info->framebuffer;
 	int bad = 0;
 	for (size_t i = 0; i < info->module_count; i++)
 		bad |= json_array_append_new(modules, chain_json_object("xxs", "base", info->modules[i].range.base,
@@ -178,13 +193,8 @@ enum chain_status chain_bootinfo_to_json(const struct chain_bootinfo *info, json
 					"image_start", info->image.base, "image_end", info->image.end,
 					"acpi_rsdp", info->acpi_rsdp, "smbios", info->smbios,
 					"efi_system_table", info->efi_system_table, "cpus", (json_int_t)info->cpus);
-	if (doc && fb->phys)
-		bad |= json_object_set_new(doc, "framebuffer",
-					   chain_json_object("xIIIII", "phys", fb->phys,
-							     "pitch_bytes", (json_int_t)fb->pitch_bytes,
-							     "width", (json_int_t)fb->width,
-							     "height", (json_int_t)fb->height,
-							     "bpp", (json_int_t)fb->bpp, "type", (json_int_t)fb->type));
+	if (doc && info->framebuffer.phys)
+		bad |= json_object_set_new(doc, "framebuffer", chain_bootinfo_framebuffer_json(&info->framebuffer));
 	if (doc && info->devices)
 		bad |= json_object_set(doc, "devices", info->devices);
 	if (!doc || bad) {
@@ -278,6 +288,24 @@ static enum chain_status read_modules(const json_t *list, struct chain_bootinfo 
 	return CHAIN_OK;
 }
 
+/* Those that VESA modes of its depth have. */
+static void assume_colors(struct chain_framebuffer *fb)
+{
+	static const uint8_t rows[][6] = { { 16, 8, 8, 8, 0, 8 }, { 11, 5, 5, 6, 0, 5 }, { 10, 5, 5, 5, 0, 5 } };
+	memcpy(fb->colors, rows[fb->bpp > 16 ? 0 : fb->bpp == 16 ? 1 : 2], sizeof(fb->colors));
+}
+
+static enum chain_status read_colors(const json_t *value, struct chain_framebuffer *fb, struct chain_error *err)
+{
+	bool good = fb->type == CHAIN_FRAMEBUFFER_RGB && json_array_size(value) == sizeof(fb->colors);
+	for (size_t i = 0; good && i < sizeof(fb->colors); i++) {
+		const json_t *number = json_array_get(value, i);
+		good = json_is_integer(number) && json_integer_value(number) >= 0 && json_integer_value(number) <= UINT8_MAX;
+		fb->colors[i] = (uint8_t)json_integer_value(number);
+	}
+	return good ? CHAIN_OK : wrong("framebuffer", "colors are six numbers of 8 bits, and only type 1 has them", err);
+}
+
 static enum chain_status read_framebuffer(const json_t *value, struct chain_framebuffer *out, struct chain_error *err)
 {
 	uint32_t bpp = 0, type = 0;
@@ -298,6 +326,11 @@ static enum chain_status read_framebuffer(const json_t *value, struct chain_fram
 		status = wrong("framebuffer", "bpp and type have 8 bits", err);
 	out->bpp = (uint8_t)bpp;
 	out->type = (uint8_t)type;
+	const json_t *colors = json_object_get(value, "colors");
+	if (!status && colors)
+		return read_colors(colors, out, err);
+	if (!status && out->type == CHAIN_FRAMEBUFFER_RGB) /* recorded before they were */
+		assume_colors(out);
 	return status;
 }
 

@@ -173,7 +173,6 @@ static int put_links(json_t *doc, const struct chain_handoff_input *in)
 
 static json_t *platform_json(const json_t *parent, const struct chain_bootinfo *info, const char *door)
 {
-	const struct chain_framebuffer *fb = &info->framebuffer;
 	const json_t *before = json_object_get(parent, "platform");
 	json_t *platform = before ? chain_json_shallow(before) : json_object();
 	int bad = json_object_set_new(platform, "cpus", json_integer(info->cpus));
@@ -182,13 +181,8 @@ static json_t *platform_json(const json_t *parent, const struct chain_bootinfo *
 		bad |= json_object_set_new(platform, "acpi_rsdp", chain_json_hex(info->acpi_rsdp));
 	if (info->smbios)
 		bad |= json_object_set_new(platform, "smbios", chain_json_hex(info->smbios));
-	if (fb->phys)
-		bad |= json_object_set_new(platform, "framebuffer",
-					   chain_json_object("xIIIII", "phys", fb->phys,
-							     "pitch_bytes", (json_int_t)fb->pitch_bytes,
-							     "width", (json_int_t)fb->width,
-							     "height", (json_int_t)fb->height,
-							     "bpp", (json_int_t)fb->bpp, "type", (json_int_t)fb->type));
+	if (info->framebuffer.phys)
+		bad |= json_object_set_new(platform, "framebuffer", chain_bootinfo_framebuffer_json(&info->framebuffer));
 	bad |= json_object_set_new(platform, "memory", chain_bootinfo_memory_json(info->mem, info->mem_count));
 	if (!bad)
 		return platform;

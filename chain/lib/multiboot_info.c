@@ -98,8 +98,6 @@ static enum chain_status put_modules(const struct chain_multiboot_info *info, st
 
 static void put_framebuffer(const struct chain_framebuffer *from, struct chain_mb1_info *out)
 {
-	/* The places of the colours that VESA modes of these depths have; the bootinfo does not carry others. */
-	static const uint8_t deep[6] = { 16, 8, 8, 8, 0, 8 }, high[6] = { 11, 5, 5, 6, 0, 5 };
 	out->flags |= CHAIN_MB1_INFO_FRAMEBUFFER;
 	out->framebuffer_addr = from->phys;
 	out->framebuffer_pitch = from->pitch_bytes;
@@ -107,8 +105,8 @@ static void put_framebuffer(const struct chain_framebuffer *from, struct chain_m
 	out->framebuffer_height = from->height;
 	out->framebuffer_bpp = from->bpp;
 	out->framebuffer_type = from->type;
-	if (from->type == 1)
-		memcpy(out->color, from->bpp > 16 ? deep : high, sizeof(out->color));
+	if (from->type == CHAIN_FRAMEBUFFER_RGB) /* else zero: of an indexed one's palette, no colours are known */
+		memcpy(out->color, from->colors, sizeof(out->color));
 }
 
 enum chain_status chain_multiboot_info_build(const struct chain_multiboot_info *info, uint64_t phys, void *buf,

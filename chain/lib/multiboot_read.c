@@ -182,13 +182,17 @@ static void read_framebuffer(const struct chain_mb1_info *info, struct chain_fra
 		.width = info->framebuffer_width, .height = info->framebuffer_height,
 		.bpp = info->framebuffer_bpp, .type = info->framebuffer_type,
 	};
+	/* Red has bits: where it has none by the table, what stands there aligns the colours behind it. */
+	bool by_table = info->table_color[1] != 0;
+	if (out->type == CHAIN_FRAMEBUFFER_RGB)
+		memcpy(out->colors, by_table ? info->table_color : info->color, sizeof(out->colors));
 }
 
 /* The structure itself. Loaders older than the framebuffer fields may have left less than all of it at the end of memory. */
 static enum chain_status fetch_info(const struct source *source, uint64_t phys, struct chain_mb1_info *out)
 {
 	const void *at = NULL;
-	uint64_t bytes = sizeof(*out);
+	uint64_t bytes = CHAIN_MB1_INFO_TABLE_BYTES;
 	*out = (struct chain_mb1_info){ 0 };
 	enum chain_status status = fetch(source, "structure", phys, sizeof(out->flags), &at);
 	if (status)
@@ -196,6 +200,8 @@ static enum chain_status fetch_info(const struct source *source, uint64_t phys, 
 	memcpy(&out->flags, at, sizeof(out->flags));
 	if (!(out->flags & CHAIN_MB1_INFO_FRAMEBUFFER))
 		bytes = offsetof(struct chain_mb1_info, framebuffer_addr);
+	else if (source->map(source->ctx, phys, sizeof(*out))) /* the table's may end where memory does */
+		bytes = sizeof(*out);
 	status = fetch(source, "structure", phys, bytes, &at);
 	if (!status)
 		memcpy(out, at, (size_t)bytes);

@@ -33,7 +33,7 @@ static struct world *the_world(size_t index)
 		return world;
 	FUZZ_HOLDS(!chain_config_parse(pipelines[index], strlen(pipelines[index]), "fuzz", false, &world->config, &err));
 	FUZZ_HOLDS(!chain_bootinfo_qemu("pc", 128 << 20, 2, &world->bootinfo, &err));
-	world->bootinfo.framebuffer = (struct chain_framebuffer){ 0xfd000000, 4096, 1024, 768, 32, 1 };
+	world->bootinfo.framebuffer = (struct chain_framebuffer){ 0xfd000000, 4096, 1024, 768, 32, 1, { 16, 8, 8, 8, 0, 8 } };
 	return world;
 }
 

@@ -95,7 +95,7 @@ static inline bool child_reads_framebuffer(struct oracle *o, const struct chain_
 	bool has = info->flags & CHAIN_MB1_INFO_FRAMEBUFFER;
 	if (has != (fb->phys != 0) || (has && (info->framebuffer_addr != fb->phys || info->framebuffer_pitch != fb->pitch_bytes ||
 	    info->framebuffer_width != fb->width || info->framebuffer_height != fb->height || info->framebuffer_bpp != fb->bpp ||
-	    info->framebuffer_type != fb->type)))
+	    info->framebuffer_type != fb->type || memcmp(info->color, fb->colors, sizeof(fb->colors)) != 0)))
 		return oracle_wrong(o, "another framebuffer");
 	return true;
 }

@@ -432,7 +432,9 @@ static inline void world_make_request(struct world *w)
 	r->fs_keep = dice_once_in(dice, 3);
 	if (w->sound ? w->kernel.flags & CHAIN_MB1_VIDEO_MODE : dice_once_in(dice, 3))
 		w->info.framebuffer = (struct chain_framebuffer){ 0xfd000000, 4096, 1024, 768, dice_roll(dice, 2) ? 32 : 16,
-								  (uint8_t)dice_roll(dice, 3) };
+								  (uint8_t)dice_roll(dice, 3), { 0 } };
+	for (size_t i = 0; w->info.framebuffer.type == CHAIN_FRAMEBUFFER_RGB && i < sizeof(w->info.framebuffer.colors); i++)
+		w->info.framebuffer.colors[i] = (uint8_t)dice_roll(dice, 256);
 	if (world_fault(w, 50))
 		r->fs = (struct chain_range){ r->fs.end + 1, r->fs.base };
 }

@@ -83,7 +83,7 @@ static int setup(void **state)
 	assert_ok(chain_config_parse(pipeline, strlen(pipeline), "p", true, &all.config, &err), &err);
 	assert_ok(chain_bootinfo_qemu("pc", 64 << 20, 2, &all.info, &err), &err);
 	all.info.image = (struct chain_range){ 0x100000, 0x400000 };
-	all.info.framebuffer = (struct chain_framebuffer){ 0xfd000000, 4096, 1024, 768, 32, 1 };
+	all.info.framebuffer = (struct chain_framebuffer){ 0xfd000000, 4096, 1024, 768, 32, 1, { 16, 8, 8, 8, 0, 8 } };
 	assert_ok(chain_bootinfo_add_module(&all.info, 0x500000, 4096, "boot", &err), &err);
 	add_devices();
 	uint64_t fs = 0x100000 + all.image.header.fs_offset;

@@ -53,7 +53,7 @@ static void test_large_numbers(void **state)
 	chain_bootinfo_init(&info);
 	assert_ok(chain_bootinfo_add_mem(&info, 0x1000, 0x1000, UINT32_MAX, &err), &err);
 	info.cpus = UINT32_MAX;
-	info.framebuffer = (struct chain_framebuffer){ 1, UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT8_MAX, UINT8_MAX };
+	info.framebuffer = (struct chain_framebuffer){ 1, UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT8_MAX, UINT8_MAX, { 0 } };
 	assert_ok(chain_bootinfo_to_json(&info, &doc, &err), &err);
 	assert_ok(chain_bootinfo_from_json(doc, &again, &err), &err);
 	assert_int_equal(again.mem[0].type, UINT32_MAX);
@@ -62,6 +62,39 @@ static void test_large_numbers(void **state)
 	chain_bootinfo_free(&info);
 	chain_bootinfo_free(&again);
 	json_decref(doc);
+}
+
+static struct chain_framebuffer read_case(const char *name)
+{
+	struct chain_bootinfo info;
+	struct chain_error err = { 0 };
+	size_t bytes;
+	char *text = valid_case(name, &bytes);
+	json_t *doc = json_loadb(text, bytes, 0, NULL);
+	assert_ok(chain_bootinfo_from_json(doc, &info, &err), &err);
+	struct chain_framebuffer fb = info.framebuffer;
+	chain_bootinfo_free(&info);
+	json_decref(doc);
+	free(text);
+	return fb;
+}
+
+/* Colours are those that were recorded; where none were, those of the depth, and none where there are none. */
+static void test_colors(void **state)
+{
+	static const uint8_t none[6] = { 0 }, swapped[6] = { 0, 8, 8, 8, 16, 8 }, high[6] = { 11, 5, 5, 6, 0, 5 };
+	static const struct { const char *name; const uint8_t *colors; } cases[] = {
+		{ "bootinfo-full", swapped }, { "bootinfo-framebuffer-before-colors", high },
+		{ "bootinfo-framebuffer-text", none }, { "bootinfo-framebuffer-indexed", none },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct chain_framebuffer fb = read_case(cases[i].name);
+		assert_memory_equal(fb.colors, cases[i].colors, 6);
+		json_t *doc = chain_bootinfo_framebuffer_json(&fb);
+		assert_int_equal(json_array_size(json_object_get(doc, "colors")), fb.type == CHAIN_FRAMEBUFFER_RGB ? 6 : 0);
+		json_decref(doc);
+	}
 }
 
 /* The oracle is a map with one number for each of 64 bytes. */
@@ -147,7 +180,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_invalid), cmocka_unit_test(test_valid), cmocka_unit_test(test_truncated),
 		cmocka_unit_test(test_mutated), cmocka_unit_test(test_there_and_back), cmocka_unit_test(test_normalise),
-		cmocka_unit_test(test_limits), cmocka_unit_test(test_large_numbers), cmocka_unit_test(test_schema),
+		cmocka_unit_test(test_limits), cmocka_unit_test(test_large_numbers), cmocka_unit_test(test_colors), cmocka_unit_test(test_schema),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -229,7 +229,8 @@ static const struct chain_mem_entry map[] = {
 static size_t build(uint8_t *room)
 {
 	static const struct chain_multiboot_module modules[] = { { { 0xa000, 0xa010 }, "one 1" }, { { 0xb000, 0xb000 }, "" } };
-	struct chain_multiboot_info info = { "k", "root=x", "kchain 1", modules, 2, map, 4, { 0xfd000000, 4096, 1024, 768, 32, 1 } };
+	struct chain_multiboot_info info = { "k", "root=x", "kchain 1", modules, 2, map, 4,
+					     { 0xfd000000, 4096, 1024, 768, 32, CHAIN_FRAMEBUFFER_RGB, { 0, 8, 8, 8, 16, 8 } } };
 	uint64_t bytes = 0;
 	assert_int_equal(chain_multiboot_info_bytes(&info, &bytes, NULL), CHAIN_OK);
 	assert_true(bytes <= 0x1000);
@@ -264,8 +265,55 @@ static void what_is_built_is_read(void **state)
 		assert_int_equal(got.mem[i].type, map[i].type);
 	}
 	assert_int_equal(got.framebuffer.width, 1024);
+	assert_memory_equal(got.framebuffer.colors, ((uint8_t[]){ 0, 8, 8, 8, 16, 8 }), 6);
 	chain_bootinfo_free(&got);
 	free(room);
+}
+
+/* Each type as it came; what only colours have means something else in the others, and is not taken for them. */
+static void framebuffers_go_through(void **state)
+{
+	(void)state;
+	for (unsigned type = 0; type < 4; type++) {
+		uint8_t room[ROOM] = { 0 };
+		struct multiboot_info theirs;
+		struct chain_bootinfo got;
+		struct chain_multiboot_info info = { "k", "", "", NULL, 0, map, 4, { 0xfd000000, 640, 640, 480, 8, (uint8_t)type, { 1, 2, 3, 4, 5, 6 } } };
+		assert_int_equal(chain_multiboot_info_build(&info, PHYS, room, NULL), CHAIN_OK);
+		memcpy(&theirs, room, sizeof(theirs));
+		assert_int_equal(theirs.framebuffer_type, type);
+		if (type == CHAIN_FRAMEBUFFER_RGB) {
+			assert_int_equal(theirs.framebuffer_red_field_position, 1);
+			assert_int_equal(theirs.framebuffer_blue_mask_size, 6);
+		} else { /* no palette is known, so it has no colours */
+			assert_int_equal(theirs.framebuffer_palette_num_colors, 0);
+			assert_int_equal(theirs.framebuffer_palette_addr, 0);
+		}
+		room[offsetof(struct chain_mb1_info, color)] = 77;
+		room[offsetof(struct chain_mb1_info, table_color)] = 88; /* which aligns */
+		chain_bootinfo_init(&got);
+		assert_int_equal(chain_multiboot_info_read(CHAIN_MB1_ENTRY_MAGIC, PHYS, map_room, room, &got, NULL), CHAIN_OK);
+		assert_int_equal(got.framebuffer.type, type);
+		assert_int_equal(got.framebuffer.colors[0], type == CHAIN_FRAMEBUFFER_RGB ? 77 : 0);
+		chain_bootinfo_free(&got);
+	}
+}
+
+/* A loader that goes by the table, and whose structure ends with memory. */
+static void colors_by_the_table(void **state)
+{
+	(void)state;
+	uint8_t room[ROOM] = { 0 };
+	const uint32_t at = ROOM - CHAIN_MB1_INFO_TABLE_BYTES;
+	struct chain_bootinfo got;
+	struct chain_mb1_info theirs = { .flags = CHAIN_MB1_INFO_MEMORY | CHAIN_MB1_INFO_FRAMEBUFFER, .mem_lower = 640, .mem_upper = 4096,
+					 .framebuffer_addr = 0xfd000000, .framebuffer_type = CHAIN_FRAMEBUFFER_RGB };
+	memcpy(&theirs.table_color, ((uint8_t[]){ 16, 8, 8, 8, 0, 8 }), 6);
+	memcpy(room + at, &theirs, CHAIN_MB1_INFO_TABLE_BYTES);
+	chain_bootinfo_init(&got);
+	assert_int_equal(chain_multiboot_info_read(CHAIN_MB1_ENTRY_MAGIC, PHYS + at, map_room, room, &got, NULL), CHAIN_OK);
+	assert_memory_equal(got.framebuffer.colors, ((uint8_t[]){ 16, 8, 8, 8, 0, 8 }), 6);
+	chain_bootinfo_free(&got);
 }
 
 static void building_keeps_to_32_bits(void **state)
@@ -393,7 +441,7 @@ int main(void)
 		cmocka_unit_test(grub_invaders_is_understood),
 		cmocka_unit_test(gnu_mach_is_understood),
 		cmocka_unit_test(what_is_built_is_read),
-		cmocka_unit_test(building_keeps_to_32_bits),
+		cmocka_unit_test(framebuffers_go_through), cmocka_unit_test(colors_by_the_table), cmocka_unit_test(building_keeps_to_32_bits),
 		cmocka_unit_test(lies_are_named),
 		cmocka_unit_test(endless_strings_end),
 		cmocka_unit_test(any_byte_may_lie),

@@ -368,7 +368,7 @@ static void video_needs_a_framebuffer(void **state)
 	struct chain_plan_request request = plain_request(file, bytes, &info);
 	struct chain_plan plan;
 	assert_int_equal(chain_plan_build(&request, &plan, NULL), CHAIN_E_PLAN_NO_VIDEO);
-	info.framebuffer = (struct chain_framebuffer){ 0xb8000, 160, 80, 25, 16, 2 };
+	info.framebuffer = (struct chain_framebuffer){ 0xb8000, 160, 80, 25, 16, CHAIN_FRAMEBUFFER_TEXT, { 0 } };
 	assert_int_equal(chain_plan_build(&request, &plan, NULL), CHAIN_OK);
 	chain_plan_free(&plan);
 }

@@ -73,11 +73,15 @@ static enum chain_status read_mmap(const uint8_t *tag, uint32_t bytes, struct ch
 
 static enum chain_status read_framebuffer(const uint8_t *tag, uint32_t bytes, struct chain_bootinfo *out, struct chain_error *err)
 {
-	enum { FIXED = 31 };
-	if (bytes < FIXED)
+	/* Section 3.6.12; the colours' place is that of its structure, which loaders use: two reserved bytes before them. */
+	enum { TYPE = 29, FIXED = 31, COLORS = 32 };
+	struct chain_framebuffer *fb = &out->framebuffer;
+	if (bytes < FIXED || (tag[TYPE] == CHAIN_FRAMEBUFFER_RGB && bytes < COLORS + sizeof(fb->colors)))
 		return bad_tag(TAG_FRAMEBUFFER, bytes, err);
-	out->framebuffer = (struct chain_framebuffer){ .phys = u64(tag + 8), .pitch_bytes = u32(tag + 16), .width = u32(tag + 20),
-						       .height = u32(tag + 24), .bpp = tag[28], .type = tag[29] };
+	*fb = (struct chain_framebuffer){ .phys = u64(tag + 8), .pitch_bytes = u32(tag + 16), .width = u32(tag + 20),
+					  .height = u32(tag + 24), .bpp = tag[28], .type = tag[TYPE] };
+	if (fb->type == CHAIN_FRAMEBUFFER_RGB)
+		memcpy(fb->colors, tag + COLORS, sizeof(fb->colors));
 	return CHAIN_OK;
 }
 

@@ -13,7 +13,6 @@ enum {
 	COLUMNS = 80, ROWS = 25, COLOUR = 0x0700, TAB = 8,
 	BIOS_MODE = 0x449, BIOS_COLUMNS = 0x44a, BIOS_CURSOR = 0x450, MODE_TEXT_COLOUR = 3, /* BIOS data area */
 	CRTC_INDEX = 0x3d4, CRTC_DATA = 0x3d5, CRTC_CURSOR_HIGH = 14, CRTC_CURSOR_LOW = 15,
-	FRAMEBUFFER_TEXT = 2,
 };
 #define TEXT_PHYS 0xb8000
 
@@ -40,7 +39,7 @@ bool stage_vga_open(unsigned unit, const char *options)
 	(void)options;
 	const struct chain_framebuffer *fb = &stage_bootinfo()->framebuffer;
 	const volatile uint8_t *bios = stage_phys_to_virt(0);
-	if (fb->phys && fb->type != FRAMEBUFFER_TEXT)
+	if (fb->phys && fb->type != CHAIN_FRAMEBUFFER_TEXT)
 		return false;
 	if (bios[BIOS_MODE] != MODE_TEXT_COLOUR || bios[BIOS_COLUMNS] != COLUMNS || !answers())
 		return false;

@@ -103,6 +103,7 @@ static void multiboot2_is_read(void **state)
 	assert_int_equal(info.mem_count, 3);
 	assert_true(info.mem[1].range.end == 0x7fe0000 && info.mem[2].type == CHAIN_MEM_RESERVED);
 	assert_true(info.framebuffer.phys == 0xfd000000 && info.framebuffer.width == 1024 && info.framebuffer.bpp == 32);
+	assert_memory_equal(info.framebuffer.colors, ((uint8_t[]){ 0, 8, 8, 8, 16, 8 }), 6);
 	chain_bootinfo_free(&info);
 }
 
@@ -135,6 +136,8 @@ static void lying_tags_are_refused(void **state)
 		{ 6, 8 + 8 + 16, { 24 }, CHAIN_E_DOOR_TAG },		     /* part of one */
 		{ 6, 8 + 8, { 24 }, CHAIN_E_MULTIBOOT_INFO_NO_MEMORY },	     /* none */
 		{ 8, 8 + 12, { 0 }, CHAIN_E_DOOR_TAG },			     /* no room for a framebuffer */
+		{ 8, 8 + 24, { 0, 0, 0, 0, 0, 0x120 }, CHAIN_E_DOOR_TAG },   /* of type 1, none for its colours */
+		{ 8, 8 + 24, { 0, 0, 0, 0, 0, 0x210 }, CHAIN_E_MULTIBOOT_INFO_NO_MEMORY }, /* text has none */
 		{ 1, 4, { 0 }, CHAIN_E_DOOR_TAG },			     /* shorter than its own head */
 		{ 77, UINT32_MAX, { 0 }, CHAIN_E_DOOR_TAG },
 		{ 77, 8, { 0 }, CHAIN_E_MULTIBOOT_INFO_NO_MEMORY },	     /* unknown ones are passed over */

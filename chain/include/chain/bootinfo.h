@@ -38,8 +38,11 @@ struct chain_boot_module {
 struct chain_framebuffer { /* phys == 0: none was handed over */
 	uint64_t phys;
 	uint32_t pitch_bytes, width, height;
-	uint8_t bpp, type; /* type as Multiboot 1 section 3.3: 0 indexed, 1 RGB, 2 EGA text */
+	uint8_t bpp, type;  /* as Multiboot 1 section 3.3: enum chain_framebuffer_type, or a number of the loader's own */
+	uint8_t colors[6];  /* CHAIN_FRAMEBUFFER_RGB: lowest bit and number of bits of red, green and blue, as received */
 };
+/* An indexed one's palette is not kept: it lies in memory that a chain gives to others. */
+enum chain_framebuffer_type { CHAIN_FRAMEBUFFER_INDEXED, CHAIN_FRAMEBUFFER_RGB, CHAIN_FRAMEBUFFER_TEXT };
 
 /* A device the stage found. Kept as JSON objects of the forms that docs/HANDOFF.md gives for
  * `net` and `block` entries, plus "class": "net" | "block". */
@@ -80,6 +83,8 @@ enum chain_status chain_bootinfo_from_json(const json_t *doc, struct chain_booti
 
 /* A memory map as documents have it: a new array, or null. */
 json_t *chain_bootinfo_memory_json(const struct chain_mem_entry *mem, size_t count);
+/* As a bootinfo and a handoff's platform have it. Null: no memory. */
+json_t *chain_bootinfo_framebuffer_json(const struct chain_framebuffer *fb);
 
 /* QEMU's own defaults for `machine` ("pc", "q35", "microvm") with `memory_bytes` of RAM (a multiple of 1 MiB, at
  * least 2 MiB) and `cpus` processors: the memory map SeaBIOS or qboot reports. The image fields are left zero. */
