@@ -58,7 +58,7 @@ static enum stage_ist ist_of(unsigned vector)
 static void fill_idt(void)
 {
 	for (unsigned v = 0; v < VECTORS; v++) {
-		uint64_t entry = (uint64_t)stage_trap_entries + v * TRAP_ENTRY_BYTES;
+		uint64_t entry = (uint64_t)stage_trap_entries + v / TRAP_GROUP * TRAP_GROUP_BYTES + v % TRAP_GROUP * TRAP_ENTRY_BYTES;
 		idt[v] = (struct idt_gate){ .offset_low = (uint16_t)entry, .selector = STAGE_SEL_CODE,
 					    .ist = (uint8_t)(ist_of(v) + 1), .type = GATE_INTERRUPT,
 					    .offset_middle = (uint16_t)(entry >> 16), .offset_high = (uint32_t)(entry >> 32) };

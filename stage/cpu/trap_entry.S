@@ -9,20 +9,27 @@
 	.text
 	.balign	16
 	.globl	stage_trap_entries
-stage_trap_entries:		/* 256 entries of TRAP_ENTRY_BYTES each; the pushed vector is sign-extended, see below */
+stage_trap_entries:		/* of 256 vectors; each pushes its number, sign-extended (see below), and jumps to the end of its group */
 	.set	vector, 0
-	.rept	256
-	.if	(vector == 8) || (vector >= 10 && vector <= 14) || (vector == 17) || (vector == 21) || (vector == 29) || (vector == 30)
-	.byte	0x66, 0x90	/* the processor pushed an error code (APM 8.2) */
-	.else
-	.byte	0x6a, 0
-	.endif
+	.rept	256 / TRAP_GROUP
+	.rept	TRAP_GROUP
 	.byte	0x6a, vector
-	.byte	0xe9
-	.long	trap_common - . - 4
+	.byte	0xeb, (TRAP_GROUP - 1 - vector % TRAP_GROUP) * TRAP_ENTRY_BYTES
 	.set	vector, vector + 1
 	.endr
+	.byte	0xe9
+	.long	trap_number - . - 4
+	.endr
 
+/* The processor pushed an error code for some vectors (APM 8.2); the others get a zero in its place. */
+trap_number:
+	push	%rax
+	movzbl	8(%rsp), %eax
+	bt	%eax, with_error_code(%rip)
+	pop	%rax
+	jc	trap_common
+	pushq	(%rsp)
+	movq	$0, 8(%rsp)
 trap_common:
 	push	%rax
 	push	%rbx
@@ -110,5 +117,7 @@ trap_common:
 	.balign	4
 default_mxcsr:
 	.long	0x1f80
+with_error_code:		/* a bit a vector: 8, 10 to 14, 17, 21, 29, 30 */
+	.long	0x60227d00, 0, 0, 0, 0, 0, 0, 0
 
 	.section .note.GNU-stack, "", @progbits

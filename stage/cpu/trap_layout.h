@@ -9,6 +9,9 @@
 #define CPU_ROOT 56
 #define CPU_FS_BASE 64
 
-#define TRAP_ENTRY_BYTES 9
+/* Entries reach the end of their group by a short jump. */
+#define TRAP_GROUP 32
+#define TRAP_ENTRY_BYTES 4
+#define TRAP_GROUP_BYTES (TRAP_GROUP * TRAP_ENTRY_BYTES + 5)
 
 #endif
