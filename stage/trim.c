@@ -6,13 +6,16 @@
 
 #include "stage/cpu.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
+#if KCHAIN_STAGE /* the host's test has the host's */
 /* jansson's json_loadf refers to it. */
 #undef stdin
 FILE *const stdin = NULL;
+#endif
 
 /* runtime/syscall.h: the stage makes no system call that is not in the table. */
 extern const char stage_syscall_names[];
@@ -20,12 +23,21 @@ extern const size_t stage_syscall_names_bytes;
 const char stage_syscall_names[1] = "";
 const size_t stage_syscall_names_bytes = sizeof(stage_syscall_names);
 
-/* printf's %m, and what jansson says of a file that it can't read. */
+/* What the runtime's system calls fail with; any other by its number. */
 char *strerror(int number)
 {
-	(void)number;
-	static char text[] = "error";
-	return text;
+	static const struct { uint8_t number; char text[22]; } rows[] = {
+		{ 0, "no error" }, { ENOENT, "no such file" }, { EIO, "input or output error" }, { EBADF, "file is not open" },
+		{ ENOMEM, "out of memory" }, { ENOTDIR, "not a directory" }, { EISDIR, "is a directory" }, { EINVAL, "invalid argument" },
+		{ EMFILE, "too many open files" }, { ENOTTY, "not a terminal" }, { ESPIPE, "not seekable" }, { EROFS, "read-only file system" },
+		{ ERANGE, "out of range" }, { ENAMETOOLONG, "name too long" }, { ENOSYS, "no such system call" }, { ELOOP, "too many links" },
+	};
+	static char other[] = "error -2147483648";
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (rows[i].number == number)
+			return (char *)(uintptr_t)rows[i].text;
+	snprintf(other, sizeof(other), "error %d", number);
+	return other;
 }
 
 /* jansson: where its hash tables begin to differ from other machines'. No secret: a document's sender could as well send a longer one. */

@@ -159,17 +159,13 @@ static const struct row {
 	{ SYS_getrandom, sys_getrandom }, /* getrandom(2) */
 };
 
-static const char *name_of(uint64_t number)
-{
-	const char *name = stage_packed_name(stage_syscall_names, stage_syscall_names_bytes, number);
-	return name && *name ? name : "unknown";
-}
-
 static int64_t refuse(uint64_t number, const char *is)
 {
 	char text[128];
-	int count = snprintf(text, sizeof(text), "%.32s: system call %s (%llu) is %s\n", stage_name(), name_of(number),
-			     (unsigned long long)number, is);
+	const char *name = stage_packed_name(stage_syscall_names, stage_syscall_names_bytes, number);
+	bool named = name && *name;
+	int count = snprintf(text, sizeof(text), "%.32s: system call %s%s%llu%s is %s\n", stage_name(), named ? name : "", named ? " (" : "",
+			     (unsigned long long)number, named ? ")" : "", is);
 	stage_console_write(text, (uint64_t)count);
 	return -ENOSYS;
 }

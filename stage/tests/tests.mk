@@ -27,6 +27,8 @@ STAGE_SRC_test_print := stage/print.c
 CFLAGS_stage/print.c := -Dvsnprintf=stage_vsnprintf
 STAGE_SRC_test_number := stage/number.c
 CFLAGS_stage/number.c := $(foreach f,strtod strtol strtoul strtoll strtoull,-D$(f)=stage_$(f))
+STAGE_SRC_test_trim := stage/trim.c
+CFLAGS_stage/trim.c := -Dstrerror=stage_strerror -Dstrstr=stage_strstr
 STAGE_SRC_test_svm := stage/fanout/svm_machine.c stage/fanout/svm_policy.c
 
 FUZZ_SRC_door := stage/boot/multiboot2.c stage/cpu/pages.c
