@@ -132,6 +132,38 @@ def a_call_that_abandons_its_disk_harms_no_later_one():
 
 
 @kt.test
+def many_kernels_begin_and_end_with_devices_at_once():
+    """Six disks on seven processors, some of whose kernels are stopped in the middle; one disk and one card lie behind a bridge."""
+    disks = [Disk(str(n), 1 << 16, ",throttling.bps-total=1048576" * (n % 2)) for n in range(6)]
+    bridge = ["-device", "pci-bridge,id=bridge,chassis_nr=1", "-netdev", "user,id=lab,restrict=on,net=10.0.3.0/24", "-device", "virtio-net-pci,netdev=lab,bus=bridge,addr=2"]
+    disks[5].qemu[3] += ",bus=bridge,addr=1"
+    block = {f"d{n}": {"match": {"serial": str(n)}} for n in range(6)}
+    net = {"lan": {"match": {"mac": "52:54:00:12:34:56"}, "dhcp": True}, "lab": {"dhcp": True}}
+    steps = []
+    for turn in range(3):
+        steps += [read(f"read{turn}", args="{{self.input|}}", devices={f"d{n}": n for n in range(6)}, fanout={"list": list(block)}),
+                  {"name": f"leave{turn}", "call": "fs:/abandon", "args": "{{self.input|}}", "devices": {f"d{n}": n for n in range(6)}, "timeout": "300ms",
+                   "fanout": {"list": ["fault", "hang", "exit", "hang", "fault", "hang"], "require": 1}, "retries": 1},
+                  {"name": f"ask{turn}", "call": "fs:/arp", "args": "{{self.input|}}", "devices": {"lan": 0, "lab": 1},
+                   "fanout": {"list": ["lan 10.0.2.15 10.0.2.2", "lab 10.0.3.15 10.0.3.2"]}}]
+    ended = run(steps, sum((d.qemu for d in disks[:5]), []) + kt.USER_NET + bridge + disks[5].qemu, 7, block=block, net=net)
+    left = results(ended)
+    place = ended.of("handoff")[0]["doc"]["block"]["d5"]["pci"]
+    kt.check(not place.startswith("0000:00:"), "the disk behind the bridge", place)
+    for turn in range(3):
+        kt.check(left[f"read{turn}"]["result"] == [{"name": f"d{n}", **d.result} for n, d in enumerate(disks)], "digests", left[f"read{turn}"])
+        kt.check(left[f"leave{turn}"]["ok"] == 1 and left[f"leave{turn}"]["retried"] == 5, "left", left[f"leave{turn}"])
+        kt.check([r["mac"] for r in left[f"ask{turn}"]["result"]] == ["52:55:0a:00:02:02", "52:55:0a:00:03:02"], "answers", left[f"ask{turn}"])
+
+
+@kt.test
+def an_isolated_kernel_finds_no_bus():
+    step = read("one", args="a", isolation="svm", on_error="continue", memory="8M")
+    ended = run([step], Disk("A").qemu, block={"a": {}})
+    kt.check(results(ended)["one"]["result"] == {"name": "a", "error": "a: it is not where the handoff says"}, "isolated", results(ended))
+
+
+@kt.test
 def a_card_answers_in_a_kernel_and_its_lease_stays_a_fact():
     step = {"name": "map", "call": "fs:/arp", "args": ARP, "devices": {"lan": 1}, "fanout": {"count": 2, "require": 1}}
     # The inner link is handed the lease, so its stage touches no card, until it gives it away.

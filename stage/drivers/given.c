@@ -18,7 +18,7 @@ static uint64_t page_up(uint64_t bytes) { return (bytes + PAGE - 1) & ~(uint64_t
 
 /* --- opening --- */
 
-/* Memory registers, unless they share a page with something else. A device's own addresses were checked by stage_pci_bar. */
+/* Its memory registers. Those that share a page with others would show a kernel what is not its own; those without an address are nowhere. */
 static enum chain_status read_registers(const struct stage_device_env *env, const struct stage_pci_function *f, struct kchain_device *out,
 					struct chain_error *err)
 {
@@ -28,11 +28,13 @@ static enum chain_status read_registers(const struct stage_device_env *env, cons
 		uint32_t low = env->pci_read(env->ctx, f->bdf, STAGE_PCI_BAR0 + i * 4, 4);
 		struct chain_error none = { 0 };
 		struct stage_pci_bar bar;
-		if (stage_pci_bar(env, f, i, &bar, &none) == CHAIN_OK && !((bar.phys | bar.bytes) & (PAGE - 1))) {
+		if (!stage_pci_bar(env, f, i, &bar, &none)) {
+			if ((bar.phys | bar.bytes) & (PAGE - 1))
+				return chain_fail(err, CHAIN_E_PCI_BAD_BAR, f->name, "it shares a page with what is not the device's", i, bar.phys, 0, 0);
+			if (bar.bytes > REGISTERS_MAX - bytes)
+				return chain_fail(err, CHAIN_E_LIMIT, f->name, NULL, bytes + bar.bytes, REGISTERS_MAX, 0, 0);
 			out->registers[i].phys = bar.phys;
 			out->registers[i].bytes = bar.bytes;
-			if (bar.bytes > REGISTERS_MAX - bytes)
-				return chain_fail(err, CHAIN_E_LIMIT, f->name, NULL, bar.bytes, REGISTERS_MAX - bytes, 0, 0);
 			bytes += bar.bytes;
 		}
 		i += (low & 7) == 4; /* the next register is its upper half (PCI 3.0, section 6.2.5.1) */

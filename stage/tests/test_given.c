@@ -322,6 +322,36 @@ static void too_many_registers_are_refused(void **state)
 	check_missing(&f, wish, "0000:00:03.0: 134217728 exceeds the limit of 67108864");
 }
 
+/* A second register, of 2 KiB: the upper half of a page. */
+static uint32_t small_value = 0xfebf1800;
+
+static uint32_t small_read(void *ctx, uint32_t bdf, uint32_t offset, unsigned width)
+{
+	return bdf == 3 << 3 && offset == 0x14 ? small_value : fake_pci_read(ctx, bdf, offset, width);
+}
+
+static void small_write(void *ctx, uint32_t bdf, uint32_t offset, unsigned width, uint32_t value)
+{
+	if (bdf == 3 << 3 && offset == 0x14)
+		small_value = value & 0xfffff800;
+	fake_pci_write(ctx, bdf, offset, width, value);
+}
+
+static void registers_on_a_shared_page_are_refused(void **state)
+{
+	struct fake f;
+
+	(void)state;
+	make_disk(&f, FAKE_GOOD);
+	f.env.pci_read = small_read;
+	f.env.pci_write = small_write;
+	check_missing(&f, wish, "0000:00:03.0: base address register 1 is 0xfebf1800: it shares a page with what is not the device's");
+	small_value = 0;
+	mapping_count = 0;
+	stage_given_free(given_disk(&f)); /* one without an address is none */
+	assert_int_equal(mapping_count, 2);
+}
+
 /* --- the environment by itself --- */
 
 static void registers_are_sized_as_the_device_would(void **state)
@@ -417,6 +447,7 @@ int main(void)
 		cmocka_unit_test(a_lost_kernel_loses_its_devices),
 		cmocka_unit_test(what_is_not_there_is_listed),
 		cmocka_unit_test(too_many_registers_are_refused),
+		cmocka_unit_test(registers_on_a_shared_page_are_refused),
 		cmocka_unit_test(registers_are_sized_as_the_device_would),
 		cmocka_unit_test(memory_for_devices_is_the_heaps),
 		cmocka_unit_test(places_are_read_strictly),
