@@ -43,7 +43,7 @@ $(B)/$(1)/stage/tests/$(2): $(patsubst %.c,$(B)/$(1)/%.o,$(STAGE_SRC_$(2)))
 $(B)/$(1)/stage/tests/$(2): HOST_LIBS := $(B)/$(1)/libkchain.a $(HOST_LIBS)
 endef
 # An image's symbols, for what names them.
-$(foreach v,host asan,$(B)/$(v)/stage/tests/test_tables): $(B)/host/stage/tests/fake_image.o
+$(foreach v,host asan,$(B)/$(v)/stage/tests/test_tables $(B)/$(v)/stage/tests/test_console): $(B)/host/stage/tests/fake_image.o
 $(B)/host/stage/tests/fake_image.o: stage/tests/fake_image.S
 	@mkdir -p $(@D)
 	$(Q)$(CC) -c -o $@ $<
