@@ -43,10 +43,10 @@ def results(ended):
     return ended.of("handoff")[-1]["doc"]["results"]
 
 
-def side_by_side(cpus, machine):
+def side_by_side(cpus, machine, each=1):
     def test():
         a, b = two_disks()
-        step = read("map", args="{{self.input|}}", devices={"a": 0, "b": 1}, fanout={"list": ["a", "b", "b", "a"], "require": 2})
+        step = read("map", args="{{self.input|}}", devices={"a": 0, "b": 1}, fanout={"list": ["a", "b", "b", "a"], "require": 2, "cpus": each})
         ended = run([step], a.qemu + b.qemu, cpus, machine, block=BLOCK)
         left = results(ended)["map"]
         kt.check(left["result"][:2] == [{"name": "a", **a.result}, {"name": "b", **b.result}], "what the disks' kernels left", left)
@@ -57,6 +57,7 @@ def side_by_side(cpus, machine):
 
 for processors, kind in ((1, "pc"), (3, "pc"), (3, "q35"), (5, "pc")):
     kt.add_test(f"two_disks_for_two_kernels_on_{kind}_with_{processors}_processors", side_by_side(processors, kind))
+kt.add_test("two_disks_for_two_kernels_of_three_processors", side_by_side(7, "pc", 3))
 
 
 @kt.test
@@ -87,12 +88,12 @@ def a_disk_goes_from_step_to_step_and_facts_stay():
     kt.check(all(e == entries[0] for e in entries) and entries[0]["a"]["status"] == "configured", "block entries", entries)
 
 
-def in_flight(way, status, cpus):
+def in_flight(way, status, cpus, each=1):
     """While the disk has most of its reads to do, the kernel is gone; those that get its window after it see nothing of them."""
     def test():
         disk = Disk("A", options=",throttling.bps-total=131072")  # half a MiB is asked for
         step = {"name": "map", "call": "fs:/abandon", "args": "{{self.input|}}", "devices": {"a": 0}, "timeout": "2s",
-                "fanout": {"list": [way, "watch 900", "watch 900", "watch 900"], "concurrency": 1, "require": 3}, "retries": 1}
+                "fanout": {"list": [way, "watch 900", "watch 900", "watch 900"], "concurrency": 1, "require": 3, "cpus": each}, "retries": 1}
         ended = run([step], disk.qemu, cpus, block={"a": {}})
         left = results(ended)["map"]
         kt.check(all(r and r["changed"] == 0 for r in left["result"][1:]), "the memory of the others", left)
@@ -104,6 +105,7 @@ def in_flight(way, status, cpus):
 for way, status in (("fault", "fault"), ("hang", "timeout"), ("exit", "ok")):
     for processors in (1, 2):
         kt.add_test(f"{way}_with_reads_in_flight_on_{processors}_processors", in_flight(way, status, processors))
+    kt.add_test(f"{way}_with_reads_in_flight_of_two_processors", in_flight(way, status, 3, 2))
 
 
 @kt.test

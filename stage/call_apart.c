@@ -25,7 +25,7 @@ static bool next(void *ctx, struct stage_fanout_task *out)
 		return false;
 	i->begun = true;
 	*out = (struct stage_fanout_task){ .handoff = i->request->handoff, .handoff_bytes = i->request->handoff_bytes,
-					   .args = i->request->args };
+					   .args = i->request->args, .devices = i->request->devices };
 	return true;
 }
 
