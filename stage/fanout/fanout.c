@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PROGRESS_US = 100000, PARK_US = 1000000 };
+enum { PROGRESS_US = 100000 };
 
 struct fanout {
 	const struct stage_fanout *order;
@@ -31,23 +31,7 @@ struct fanout {
 	uint64_t timeout_ticks, progress_ticks;
 };
 
-static struct worker_entry *entry(struct worker *w, uint32_t sequence) { return &w->entries[sequence % WORKER_ENTRIES]; }
-static uint32_t state_of(const struct worker_entry *e) { return atomic_load_explicit(&e->state, memory_order_acquire); }
-
 /* --- making and freeing --- */
-
-static void free_worker(struct worker *w)
-{
-	if (!w)
-		return;
-	for (size_t i = 0; i < WORKER_ENTRIES; i++) {
-		free(w->entries[i].texts);
-		free(w->entries[i].mailbox);
-	}
-	if (w->window.base)
-		w->way->free(w);
-	free(w);
-}
 
 static enum chain_status make_worker(struct fanout *f, uint32_t processor, struct worker **out, struct chain_error *err)
 {
@@ -70,7 +54,7 @@ static enum chain_status make_worker(struct fanout *f, uint32_t processor, struc
 	enum chain_status status = ok ? w->way->make(w, f->shared, err) :
 		chain_fail(err, CHAIN_E_NO_MEMORY, request->subject, NULL, sizeof(*w) + WORKER_ENTRIES * request->text_bytes, 0, 0, 0);
 	if (status) {
-		free_worker(w);
+		worker_free(w);
 		return status;
 	}
 	*out = w;
@@ -102,39 +86,16 @@ static enum chain_status make_workers(struct fanout *f, uint32_t processors, str
 	return CHAIN_OK;
 }
 
-static void stop_worker(struct worker *w)
-{
-	atomic_store(&w->stop, true);
-	stage_processor_wake(w->processor);
-	for (uint32_t i = 0; w->team && i < w->team->count; i++) {
-		atomic_store(&w->team->members[i].state, TEAM_STOP);
-		stage_processor_wake(w->team->members[i].processor);
-	}
-}
-
-static void wait_parked(uint32_t processor)
-{
-	uint64_t deadline = stage_deadline_after_us(PARK_US);
-	while (!stage_processor_is_parked(processor) && !stage_deadline_passed(deadline))
-		stage_pause();
-	if (!stage_processor_is_parked(processor))
-		stage_processor_take_back(processor);
-}
-
 static void end(struct fanout *f)
 {
 	bool others = f->workers && !f->own;
 	for (uint32_t i = 0; others && i < f->count; i++)
 		if (!f->workers[i]->lost)
-			stop_worker(f->workers[i]);
+			worker_stop(f->workers[i]);
 	for (uint32_t i = 0; f->workers && i < f->count; i++) {
-		struct worker *w = f->workers[i];
-		bool waiting = others && !w->lost;
-		if (waiting)
-			wait_parked(w->processor);
-		for (uint32_t m = 0; waiting && w->team && m < w->team->count; m++)
-			wait_parked(w->team->members[m].processor);
-		free_worker(w);
+		if (others && !f->workers[i]->lost)
+			worker_wait_parked(f->workers[i]);
+		worker_free(f->workers[i]);
 	}
 	free(f->workers);
 	if (f->way->close)
@@ -153,7 +114,7 @@ static void wake_if_waiting(struct fanout *f, struct worker *w)
 static bool feed(struct fanout *f, struct worker *w)
 {
 	struct stage_fanout_task task;
-	struct worker_entry *e = entry(w, w->fill);
+	struct worker_entry *e = worker_entry(w, w->fill);
 	if (!f->client->next(f->client->ctx, &task))
 		return false;
 	memcpy(e->texts, task.handoff, task.handoff_bytes);
@@ -172,7 +133,7 @@ static bool move_task(struct fanout *f, struct worker *idle)
 {
 	for (uint32_t i = 0; i < f->count; i++) {
 		struct worker *w = f->workers[i];
-		struct worker_entry *from = entry(w, w->fill - 1), *to = entry(idle, idle->fill);
+		struct worker_entry *from = worker_entry(w, w->fill - 1), *to = worker_entry(idle, idle->fill);
 		uint32_t ready = ENTRY_READY;
 		if (w == idle || w->fill == w->collected || (!w->lost && w->fill - w->collected < 2) ||
 		    !atomic_compare_exchange_strong(&from->state, &ready, ENTRY_EMPTY))
@@ -216,10 +177,10 @@ static bool collect(struct fanout *f, struct worker *w)
 {
 	bool any = atomic_load_explicit(&w->text_written, memory_order_acquire) != w->text_read;
 	uint32_t fill = w->fill;
-	bool done = w->collected != fill && state_of(entry(w, w->collected)) == ENTRY_DONE;
+	bool done = w->collected != fill && worker_state_of(worker_entry(w, w->collected)) == ENTRY_DONE;
 	worker_drain(w, f->client); /* all of a turn's text was there before it was done */
 	while (done) {
-		struct worker_entry *e = entry(w, w->collected);
+		struct worker_entry *e = worker_entry(w, w->collected);
 		f->client->done(f->client->ctx, &e->turn);
 		atomic_store(&e->state, ENTRY_EMPTY);
 		w->collected++;
@@ -229,82 +190,12 @@ static bool collect(struct fanout *f, struct worker *w)
 	return any;
 }
 
-/* The worker's processors stand still now. What it was doing is over; what it had not begun stays. */
-static void settle(struct worker *w)
-{
-	bool ended = false;
-	w->at = w->fill;
-	for (uint32_t s = w->collected; s != w->fill; s++) {
-		struct worker_entry *e = entry(w, s);
-		if (state_of(e) == ENTRY_RUNNING && !ended && atomic_load(&e->started)) {
-			w->run.result = team_result(w->team);
-			if (w->way->conclude)
-				w->way->conclude(w);
-			worker_keep(w, e);
-			e->turn.processor = w->processor;
-			e->turn.window_phys = w->window.base;
-			atomic_store(&e->state, ENTRY_DONE);
-			ended = true;
-		} else if (state_of(e) == ENTRY_RUNNING) {
-			atomic_store(&e->state, ENTRY_READY);
-		}
-		if (state_of(e) == ENTRY_READY && w->at == w->fill)
-			w->at = s;
-	}
-}
-
-/* Nothing that the kernel's devices were doing goes on, and a processor that is running yet does not drive them. */
-static void end_devices(struct worker *w)
-{
-	stage_native_env_stopped(w->processor);
-	for (uint32_t s = w->collected; s != w->fill; s++) {
-		struct worker_entry *e = entry(w, s);
-		if (state_of(e) != ENTRY_RUNNING)
-			continue;
-		if (w->lost)
-			stage_given_lose(e->turn.devices);
-		else
-			stage_given_end(e->turn.devices);
-	}
-}
-
-static void give(struct worker *w)
-{
-	if (w->team)
-		team_give(w->team);
-	stage_processor_give(w->processor, worker_main, w);
-}
-
-static void take_back(struct worker *w)
-{
-	w->lost = !stage_processor_take_back(w->processor);
-	if (w->team && !team_take_back(w->team))
-		w->lost = true;
-	end_devices(w);
-	settle(w);
-	w->wipe = true; /* it may have been stopped while clearing it */
-	atomic_store(&w->waits, false);
-	if (!w->lost)
-		give(w);
-}
-
-/* Its first processor is out of the kernel, with a result, and waits for the others. */
-static void take_back_members(struct worker *w)
-{
-	if (!team_take_back(w->team)) {
-		take_back(w);
-		return;
-	}
-	team_give(w->team);
-	stage_processor_wake(w->processor);
-}
-
 static bool is_overdue(const struct fanout *f, struct worker *w)
 {
 	for (uint32_t s = w->collected; s != w->fill; s++) {
-		struct worker_entry *e = entry(w, s);
+		struct worker_entry *e = worker_entry(w, s);
 		uint64_t started = atomic_load_explicit(&e->started, memory_order_acquire), now = stage_rdtsc();
-		if (state_of(e) == ENTRY_RUNNING && started && now > started && now - started > f->timeout_ticks)
+		if (worker_state_of(e) == ENTRY_RUNNING && started && now > started && now - started > f->timeout_ticks)
 			return true;
 	}
 	return false;
@@ -313,8 +204,8 @@ static bool is_overdue(const struct fanout *f, struct worker *w)
 /* A kernel that can't give its processor back says only that it is done. */
 static bool has_ended(const struct fanout *f, struct worker *w)
 {
-	const struct worker_entry *e = entry(w, w->collected);
-	return f->way->has_ended && w->collected != w->fill && state_of(e) == ENTRY_RUNNING && atomic_load(&e->started) && f->way->has_ended(w);
+	const struct worker_entry *e = worker_entry(w, w->collected);
+	return f->way->has_ended && w->collected != w->fill && worker_state_of(e) == ENTRY_RUNNING && atomic_load(&e->started) && f->way->has_ended(w);
 }
 
 /* True: some processor was taken back. */
@@ -324,9 +215,9 @@ static bool look_after(struct fanout *f, struct worker *w)
 	if (w->lost || (wish == TEAM_NOTHING && !has_ended(f, w) && !is_overdue(f, w)))
 		return false;
 	if (wish == TEAM_MEMBERS)
-		take_back_members(w);
+		worker_take_back_members(w);
 	else
-		take_back(w);
+		worker_take_back(w);
 	return true;
 }
 
@@ -355,7 +246,7 @@ static void wait(struct fanout *f)
 	for (uint32_t i = 0; i < f->count && !news; i++) {
 		struct worker *w = f->workers[i];
 		news = atomic_load(&w->text_written) != w->text_read || (w->team && !w->lost && team_wish(w->team)) ||
-		       (w->collected != w->fill && state_of(entry(w, w->collected)) == ENTRY_DONE) || has_ended(f, w);
+		       (w->collected != w->fill && worker_state_of(worker_entry(w, w->collected)) == ENTRY_DONE) || has_ended(f, w);
 	}
 	if (!news && f->way->has_ended)
 		stage_wait_for_interrupt(); /* of stage_processors_watch */
@@ -376,7 +267,7 @@ static void report_progress(struct fanout *f)
 static enum chain_status run_on_others(struct fanout *f, struct chain_error *err)
 {
 	for (uint32_t i = 0; i < f->count; i++)
-		give(f->workers[i]);
+		worker_give(f->workers[i]);
 	for (;;) {
 		bool news = feed_all(f);
 		for (uint32_t i = 0; i < f->count; i++) {

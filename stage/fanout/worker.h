@@ -94,7 +94,22 @@ void worker_keep(struct worker *worker, struct worker_entry *entry);
 void worker_write(struct worker *worker, const char *bytes, uint64_t count);
 /* On any processor: the boot processor has a look, if it was waiting. */
 void worker_call_boot(struct worker *worker);
-/* On the boot processor: hands over all text so far. */
+
+/* On the boot processor. */
+static inline struct worker_entry *worker_entry(struct worker *w, uint32_t sequence) { return &w->entries[sequence % WORKER_ENTRIES]; }
+static inline uint32_t worker_state_of(const struct worker_entry *e) { return atomic_load_explicit(&e->state, memory_order_acquire); }
+/* Its processors, which stand still, begin to work for it. */
+void worker_give(struct worker *worker);
+/* Takes them away, whatever they do, and gives them to it anew; the turn that was under way is over. `lost`, when one does not come back. */
+void worker_take_back(struct worker *worker);
+/* All but the first, which is out of the kernel with a result and waits for the others. */
+void worker_take_back_members(struct worker *worker);
+/* It has nothing to do and is to have nothing more; its processors are parked when the second returns. */
+void worker_stop(struct worker *worker);
+void worker_wait_parked(struct worker *worker);
+/* Null is taken. */
+void worker_free(struct worker *worker);
+/* Hands over all text so far. */
 void worker_drain(struct worker *worker, const struct stage_fanout_client *client);
 
 #endif
