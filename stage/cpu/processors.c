@@ -264,18 +264,21 @@ static bool has_start_page(void)
 	return false;
 }
 
-static bool open_apic(uint32_t count)
+/* 0 in *count: they can't be reached. */
+static enum chain_status open_apic(uint32_t *count, struct chain_error *err)
 {
 	struct stage_apic_env env = { NULL, stage_rdmsr, stage_wrmsr };
 	bool far = false, has_x2 = stage_cpuid(1, 0).c & CPUID_X2APIC;
-	for (uint32_t i = 0; i < count; i++)
+	for (uint32_t i = 0; i < *count; i++)
 		far = far || ids[i] > STAGE_APIC_XID_MAX;
 	env.registers = stage_mmio_map(stage_apic_phys(&env), STAGE_PAGE);
-	if (!env.registers || !stage_apic_open(&apic, &env, far && has_x2, has_x2))
-		return false;
+	if (!env.registers)
+		return chain_fail(err, CHAIN_E_NO_MEMORY, "processors", NULL, STAGE_PAGE, 0, 0, 0);
+	if (!stage_apic_open(&apic, &env, far && has_x2, has_x2))
+		*count = 0;
 	boot_apic_id = stage_apic_id(&apic);
 	stage_cpu_set_handler(WAKE_VECTOR, on_wake);
-	return true;
+	return CHAIN_OK;
 }
 
 /* Without the boot processor, and each once. */
@@ -330,11 +333,13 @@ enum chain_status stage_processors_start(uint32_t *count, uint32_t *failed, stru
 		uint32_t listed = stage_list_cpus(stage_bootinfo()->acpi_rsdp, ids, CPUS_MAX);
 		if (listed > CPUS_MAX)
 			return chain_fail(err, CHAIN_E_LIMIT, "processors", NULL, listed, CPUS_MAX, 0, 0);
-		if (listed > 1 && has_start_page() && open_apic(listed))
-			listed = keep_others(listed);
-		else
+		if (listed < 2 || !has_start_page())
 			listed = 0;
-		status = listed ? start_all(listed, err) : CHAIN_OK;
+		if (listed)
+			status = open_apic(&listed, err);
+		listed = keep_others(listed);
+		if (!status && listed)
+			status = start_all(listed, err);
 	}
 	number_others();
 	*count = other_count + 1;
