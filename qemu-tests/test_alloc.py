@@ -13,14 +13,15 @@ import kt
 STAGE = "build/stage-test/stage.elf"
 EXTENT = os.environ.get("KCHAIN_ALLOC", "sample")
 SAMPLE = 10
-FILES = {"/echo": "build/kernels/echo.elf", "/hello": "build/kernels/hello.elf"}
+FILES = {"/echo": "build/kernels/echo.elf", "/hello": "build/kernels/hello.elf", "/team": "build/kernels/team.elf"}
 SAYS_MEMORY = re.compile(r"^.*(?:error|stopped: ).*\bmemory\b", re.M | re.I)
 
 BOOT = kt.pipeline(
     [{"name": "hello", "call": "fs:/hello", "args": "{{net.lan.address}}", "retries": 1},
      {"name": "echo", "boot": "fs:/echo", "args": "{{block.data.serial|none}}", "modules": [{"from": "fs:/hello", "string": "hello"}]}],
     FILES, console=["com1,115200"], net={"lan": {"dhcp": {"timeout": "20s"}}}, block={"data": {"match": {"serial": "DATA01"}}})
-FAN_OUT = kt.pipeline([{"name": "many", "call": "fs:/hello", "fanout": {"count": 3}, "timeout": "60s"}, {"name": "hello", "call": "fs:/hello"}],
+FAN_OUT = kt.pipeline([{"name": "many", "call": "fs:/hello", "fanout": {"count": 3}, "timeout": "60s"}, {"name": "hello", "call": "fs:/hello"},
+                       {"name": "pairs", "call": "fs:/team", "fanout": {"count": 2, "cpus": 2}, "timeout": "60s"}],
                       FILES, console=["com1,115200"])
 
 
@@ -90,7 +91,7 @@ def a_boot_lives_with_each_allocation_that_fails_or_says_so():
 
 @kt.test
 def a_fan_out_lives_with_each_allocation_that_fails_or_says_so():
-    sweep(FAN_OUT, smp=2)
+    sweep(FAN_OUT, smp=3)
 
 
 @kt.test
