@@ -8,7 +8,7 @@
 
 #include "stage/boot.h"
 
-extern const uint8_t stage_text_end[], stage_rodata_start[], stage_tls_file_end[], stage_data_start[], stage_data_file_end[],
+extern const uint8_t stage_text_end[], stage_rodata_start[], stage_rodata_file_end[], stage_data_start[], stage_data_file_end[],
 	stage_data_end[], stage_boot_start[], stage_entry32[], stage_data_copy[];
 
 static uint64_t phys_of(const uint8_t *virt) { return stage_boot.image_phys + (uint64_t)(virt - stage_image_start); }
@@ -19,7 +19,7 @@ enum chain_status stage_self(struct chain_self *out, const struct chain_image *i
 		const uint8_t *start, *file_end, *end, *copy;
 	} segments[] = {
 		{ stage_image_start, stage_text_end, stage_text_end, NULL },
-		{ stage_rodata_start, stage_tls_file_end, stage_tls_file_end, NULL },
+		{ stage_rodata_start, stage_rodata_file_end, stage_rodata_file_end, NULL },
 		{ stage_data_start, stage_data_file_end, stage_data_end, stage_data_copy },
 		{ stage_boot_start, stage_boot_start, stage_image_end, NULL },
 	};
