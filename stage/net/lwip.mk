@@ -3,7 +3,7 @@
 #
 # lwIP, compiled from the distribution's source package where tools/fetch-lwip keeps it; linked into build/ by name.
 
-LWIP_SRC := core/def core/dns core/inet_chksum core/init core/ip core/mem core/memp core/netif core/pbuf core/timeouts core/udp \
+LWIP_SRC := core/def core/inet_chksum core/init core/ip core/mem core/memp core/netif core/pbuf core/timeouts core/udp \
 	core/ipv4/dhcp core/ipv4/etharp core/ipv4/icmp core/ipv4/ip4 core/ipv4/ip4_addr core/ipv4/ip4_frag netif/ethernet
 LWIP_INCLUDES := -isystem $(B)/lwip/src/include -isystem stage/net/include
 LWIP_STAGE := $(patsubst %,$(B)/stage/lwip/%.o,$(LWIP_SRC))
@@ -18,7 +18,7 @@ lwip-is-missing: ;
 
 # Others' code: our warnings are not for it. One list of name servers for all interfaces is not what we want.
 # Its timers take themselves from a pool and trap where there is none left: they get a pool that is always there.
-lwip_defines = $(if $(filter core/ipv4/dhcp,$(1)),-Ddns_setserver=stage_lwip_dns_server) \
+lwip_defines = $(if $(filter core/ipv4/dhcp,$(1)),-DLWIP_DNS=1 -Ddns_setserver=stage_lwip_dns_server) \
 	$(if $(filter core/timeouts,$(1)),-Dmemp_malloc=stage_lwip_timer_take -Dmemp_free=stage_lwip_timer_free)
 LWIP_CFLAGS = $(call lwip_defines,$*) $(LWIP_INCLUDES)
 $(LWIP_STAGE): $(B)/stage/lwip/%.o: $(B)/lwip.linked $(WITH)/stage stage/net/include/lwipopts.h stage/net/include/arch/cc.h | $(B)/stage-include/jansson.h

@@ -35,9 +35,11 @@
 #define DNS_MAX_SERVERS 4
 #define LWIP_NETIF_HOSTNAME 1
 #define LWIP_NETIF_LINK_CALLBACK 0
-/* Asks for name servers in DHCP. lwIP keeps one list for all interfaces; dhcp.c is compiled to report to stage_lwip_dns_server
- * instead (stage/net/lwip.mk). */
-#define LWIP_DNS 1
+/* Nobody asks a name server. DHCP asks for their addresses all the same: dhcp.c alone is compiled with it, to report to
+ * stage_lwip_dns_server (stage/net/lwip.mk). */
+#ifndef LWIP_DNS
+#define LWIP_DNS 0
+#endif
 
 #define LWIP_CHECKSUM_ON_COPY 0
 #define LWIP_HOOK_FILENAME "stage_lwip_hooks.h"
