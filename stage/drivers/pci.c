@@ -86,8 +86,10 @@ void stage_pci_scan(const struct stage_device_env *env, stage_pci_visit *visit, 
 static bool take_hex(const char **at, unsigned digits, char end, uint32_t *out)
 {
 	for (*out = 0; digits; digits--, ++*at) {
-		uint32_t letter = (uint8_t)**at | 0x20u, digit = letter - (letter <= '9' ? '0' : 'a' - 10);
-		if (digit > 15 || (letter > '9' && letter < 'a'))
+		uint32_t digit = (uint8_t)**at - (uint32_t)'0', letter = ((uint8_t)**at | 0x20u) - 'a';
+		if (digit > 9)
+			digit = letter < 6 ? letter + 10 : 16;
+		if (digit > 15)
 			return false;
 		*out = *out << 4 | digit;
 	}
@@ -146,6 +148,10 @@ enum chain_status stage_pci_bar(const struct stage_device_env *env, const struct
 	out->bytes = ~mask + 1;
 	if (mask << 32 == 0 && !wide)
 		out->bytes = 0;
+	if (out->bytes & (out->bytes - 1)) { /* the bits of an address come without gaps (6.2.5.1) */
+		*out = (struct stage_pci_bar){ 0 };
+		return chain_fail(err, CHAIN_E_PCI_BAD_BAR, function->name, "what of it can be written is no size", index, (uint32_t)mask, 0, 0);
+	}
 	if (out->phys == 0 || out->bytes == 0 || __builtin_add_overflow(out->phys, out->bytes, &end)) {
 		low = (uint32_t)out->phys;
 		*out = (struct stage_pci_bar){ 0 };

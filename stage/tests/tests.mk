@@ -19,6 +19,7 @@ STAGE_SRC_test_given := $(STAGE_DRIVER_SRC) stage/drivers/given.c
 STAGE_SRC_test_heap := stage/runtime/heap.c
 STAGE_SRC_test_native_env := stage/drivers/native_env.c
 STAGE_SRC_test_net := $(STAGE_DRIVER_SRC) $(STAGE_NET_SRC) $(LWIP_TREE)
+STAGE_SRC_test_pci := $(STAGE_DRIVER_SRC)
 STAGE_SRC_test_partition := $(STAGE_BLOCK_SRC)
 STAGE_SRC_test_tables := stage/cpu/tables.c
 STAGE_SRC_test_virtio_blk := $(STAGE_DRIVER_SRC)
