@@ -57,7 +57,7 @@ MUSL := /usr/lib/x86_64-linux-musl
 STAGE_CFLAGS := -std=c11 -D_GNU_SOURCE -DKCHAIN_STAGE=1 -Oz -g $(WARN) -MMD -MP \
 	-nostdinc -isystem $(B)/stage-include -isystem /usr/include/x86_64-linux-musl -isystem $(GCC_INCLUDE) $(INCLUDES) \
 	-m64 -march=x86-64 -mcmodel=kernel -fno-pic -fno-pie -mno-red-zone -fno-stack-protector -fcf-protection=none \
-	-mstringop-strategy=libcall -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -fno-strict-aliasing -ffile-prefix-map=$(CURDIR)=.
+	-mstringop-strategy=libcall -malign-data=abi -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -fno-strict-aliasing -ffile-prefix-map=$(CURDIR)=.
 
 CHAIN_LIB_SRC := $(sort $(wildcard chain/lib/*.c))
 FS_LIB_SRC := $(sort $(wildcard fs/*.c))

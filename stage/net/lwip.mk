@@ -4,7 +4,7 @@
 # lwIP, compiled from the distribution's source package where tools/fetch-lwip keeps it; linked into build/ by name.
 
 LWIP_SRC := core/def core/inet_chksum core/init core/ip core/mem core/memp core/netif core/pbuf core/timeouts core/udp \
-	core/ipv4/dhcp core/ipv4/etharp core/ipv4/icmp core/ipv4/ip4 core/ipv4/ip4_addr core/ipv4/ip4_frag netif/ethernet
+	core/ipv4/dhcp core/ipv4/etharp core/ipv4/ip4 core/ipv4/ip4_addr core/ipv4/ip4_frag netif/ethernet
 LWIP_INCLUDES := -isystem $(B)/lwip/src/include -isystem stage/net/include
 LWIP_STAGE := $(patsubst %,$(B)/stage/lwip/%.o,$(LWIP_SRC))
 

@@ -18,7 +18,7 @@
 #define LWIP_IPV4 1
 #define LWIP_IPV6 0
 #define LWIP_ARP 1
-#define LWIP_ICMP 1
+#define LWIP_ICMP 0 /* nobody listens but while a lease is asked for */
 #define LWIP_UDP 1
 #define LWIP_TCP 0
 #define LWIP_RAW 0
