@@ -15,11 +15,12 @@ static const char slugs[] = "ok\0"
 #undef CHAIN_STATUS
 			    "unknown";
 
-/* `packed`: message and hint of each status from the first failure on, in which bytes from FIRST_CODE on stand for one of the `pairs`. */
+/* `packed`: message and hint of each status from the first failure on, in which control characters and bytes from HIGH on stand for one
+ * of the `pairs`, in this order. */
 #include "chain/status_texts.h"
 enum text { MESSAGE, HINT, TEXTS };
-enum { FIRST_CODE = 0x80 };
-static_assert(sizeof(pairs) == sizeof(pairs[0]) * (256 - FIRST_CODE), "a pair for each code");
+enum { PRINTABLE = 0x20, HIGH = 0x80 };
+static_assert(sizeof(pairs) == sizeof(pairs[0]) * (PRINTABLE - 1 + 256 - HIGH), "a pair for each code");
 
 static const uint8_t *text_at(const void *texts, size_t number)
 {
@@ -176,12 +177,14 @@ static size_t put_placeholder(struct sink *sink, const struct chain_error *err, 
 
 static void put_code(struct sink *sink, uint8_t code)
 {
-	if (code < FIRST_CODE || !pairs[code - FIRST_CODE][0]) {
+	const bool text = code >= PRINTABLE && code < HIGH;
+	const uint8_t *pair = pairs[text ? 0 : code < PRINTABLE ? code - 1 : code - HIGH + PRINTABLE - 1];
+	if (text || !pair[0]) {
 		put(sink, (char)code);
 		return;
 	}
-	put_code(sink, pairs[code - FIRST_CODE][0]); /* of bytes before this one */
-	put_code(sink, pairs[code - FIRST_CODE][1]);
+	put_code(sink, pair[0]); /* made of bytes and of codes that were given away before */
+	put_code(sink, pair[1]);
 }
 
 static void unpack(enum chain_status status, enum text which, char *buf, size_t size)
