@@ -193,6 +193,19 @@ def who_has_one_processor_is_refused_by_name():
 
 
 @kt.test
+def the_report_draws_all_of_them():
+    words = [{"from": n * 1000, "to": n * 1000 + 10} for n in range(4)]
+    image = kt.bake(kt.pipeline([fan("sum {{self.input.from|}} {{self.input.to|}}", {"list": words, "cpus": 2})], FILES))
+    done = kt.kchain("run", image, "-c", 5, "--json")
+    kt.check(done.exit == 0 and "4 of 4 ok  4 processors" in done.err, "run", done)
+    path, svg = kt.write_bytes(kt.scratch("result.json"), done.out.encode()), kt.scratch("out.svg")
+    said = kt.kchain("report", path, "--svg", svg)
+    kt.check(said.exit == 0 and "on 4 processors" in said.out, "report", said)
+    text = kt.read_bytes(svg).decode()
+    kt.check("on 5 processors" in text and "processor 4" in text, "the picture", text[:1500])
+
+
+@kt.test
 def the_plan_says_how_they_are_laid_out():
     image = kt.bake(kt.pipeline([fan("sum", {"count": 9, "cpus": 3})], FILES))
     done = kt.kchain("plan", image, "--cpus", 8)

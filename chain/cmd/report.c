@@ -47,9 +47,9 @@ static json_t *as_json(const struct report *r)
 		double us = f->end - f->begin;
 		if (!measure(f, &d))
 			continue;
-		json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f}", "step", f->name, "kernels",
+		json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f}", "step", f->name, "kernels",
 			(json_int_t)f->count, "turns", (json_int_t)f->turn_count, "ok", (json_int_t)f->ok, "failed", (json_int_t)f->failed,
-			"not_run", (json_int_t)f->not_run, "retried", (json_int_t)f->retried, "workers", (json_int_t)f->workers, "us", us,
+			"not_run", (json_int_t)f->not_run, "retried", (json_int_t)f->retried, "workers", (json_int_t)f->workers, "cpus", (json_int_t)f->cpus, "us", us,
 			"median_us", d.median, "p99_us", d.p99, "max_us", d.most, "busy", us > 0 && f->workers ?
 			d.busy / us / (double)f->workers : 0.0));
 	}
@@ -73,7 +73,7 @@ static void print(const struct report *r)
 		       "  duration  median %.3f ms, 99 %% within %.3f ms, longest %.3f ms\n",
 		       f->name, (unsigned long long)f->count, (unsigned long long)f->ok, (unsigned long long)f->failed,
 		       (unsigned long long)f->not_run, (unsigned long long)f->retried, f->turn_count, us / 1e3,
-		       us > 0 ? (double)f->turn_count * 1e6 / us : 0, (unsigned long long)f->workers, f->workers == 1 ? "" : "s",
+		       us > 0 ? (double)f->turn_count * 1e6 / us : 0, (unsigned long long)(f->workers * f->cpus), f->workers * f->cpus == 1 ? "" : "s",
 		       us > 0 && f->workers ? d.busy / us / (double)f->workers * 100 : 0, d.median / 1e3, d.p99 / 1e3, d.most / 1e3);
 	}
 }

@@ -28,6 +28,7 @@ struct report_fanout {
 	const char *name; /* borrowed */
 	double begin, end;
 	uint64_t count, ok, failed, not_run, retried, workers;
+	uint32_t cpus; /* of each kernel: the one that a turn names and those behind it; at least 1 */
 	struct report_turn *turns; size_t turn_count; /* owned; in the order in which they ended */
 };
 
@@ -37,7 +38,7 @@ struct report {
 	struct report_span *steps; size_t step_count;
 	struct report_fanout *fanouts; size_t fanout_count;
 	double end;
-	uint32_t processors; /* one more than the highest that a turn names */
+	uint32_t processors; /* one more than the highest that a turn had */
 };
 
 /* CHAIN_E_IO, CHAIN_E_JSON_…, CHAIN_E_REPORT_FORM with the place that is wrong. */

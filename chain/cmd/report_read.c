@@ -92,11 +92,14 @@ static bool read_turn(const json_t *row, struct report_turn *out)
 static enum chain_status read_fanout(struct report *r, const json_t *step, const struct report_span *span, const char *path,
 				     struct chain_error *err)
 {
-	const json_t *rows = json_object_get(step, "kernels");
+	const json_t *rows = json_object_get(step, "kernels"), *machine = json_object_get(step, "machine");
+	uint64_t cpus = count_of(machine, "cpus");
+	if (cpus >= PROCESSORS_MAX)
+		return wrong(path, "steps", r->step_count - 1, err);
 	struct report_fanout *f = &r->fanouts[r->fanout_count];
 	*f = (struct report_fanout){ .name = span->name, .begin = span->begin, .end = span->end, .count = count_of(step, "count"),
 				     .ok = count_of(step, "ok"), .failed = count_of(step, "failed"), .not_run = count_of(step, "not_run"),
-				     .retried = count_of(step, "retried"), .workers = count_of(json_object_get(step, "machine"), "workers") };
+				     .retried = count_of(step, "retried"), .workers = count_of(machine, "workers"), .cpus = cpus ? (uint32_t)cpus : 1 };
 	f->turns = calloc(json_array_size(rows) + 1, sizeof(*f->turns));
 	if (!f->turns)
 		return chain_fail(err, CHAIN_E_NO_MEMORY, path, NULL, 0, 0, 0, 0);
@@ -108,8 +111,8 @@ static enum chain_status read_fanout(struct report *r, const json_t *step, const
 		if (!read_turn(row, turn))
 			return wrong(path, "kernels", i, err);
 		f->turn_count = i + 1;
-		if (turn->processor >= r->processors)
-			r->processors = turn->processor + 1;
+		if (turn->processor + f->cpus > r->processors)
+			r->processors = turn->processor + f->cpus;
 		r->end = turn->end > r->end ? turn->end : r->end;
 	}
 	return CHAIN_OK;

@@ -102,7 +102,7 @@ static void draw_turns(const struct picture *p, enum report_status status, unsig
 				fputs("<path d=\"", p->to);
 			begun = true;
 			fprintf(p->to, "M%.2f %.2fh%.2fv%.2fh-%.2fz", x, p->rows_at + turn->processor * p->row, width < least ? least : width,
-				p->row * 0.86, width < least ? least : width);
+				p->row * (f->cpus - 0.14), width < least ? least : width);
 		}
 	}
 	if (begun)
