@@ -30,6 +30,7 @@ STAGE_SRC_test_number := stage/number.c
 CFLAGS_stage/number.c := $(foreach f,strtod strtol strtoul strtoll strtoull,-D$(f)=stage_$(f))
 STAGE_SRC_test_trim := stage/trim.c
 CFLAGS_stage/trim.c := -Dstrerror=stage_strerror -Dstrstr=stage_strstr
+STAGE_SRC_test_stage_self := stage/self.c
 STAGE_SRC_test_svm := stage/fanout/svm_machine.c stage/fanout/svm_policy.c
 
 FUZZ_SRC_door := stage/boot/multiboot2.c stage/cpu/pages.c
