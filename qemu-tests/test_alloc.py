@@ -14,6 +14,7 @@ STAGE = "build/stage-test/stage.elf"
 EXTENT = os.environ.get("KCHAIN_ALLOC", "sample")
 SAMPLE = 10
 FILES = {"/echo": "build/kernels/echo.elf", "/hello": "build/kernels/hello.elf", "/team": "build/kernels/team.elf"}
+ACTS = {"/acts": "build/kernels/acts.elf"}
 SAYS_MEMORY = re.compile(r"^.*(?:error|stopped: ).*\bmemory\b", re.M | re.I)
 
 BOOT = kt.pipeline(
@@ -23,6 +24,8 @@ BOOT = kt.pipeline(
 FAN_OUT = kt.pipeline([{"name": "many", "call": "fs:/hello", "fanout": {"count": 3}, "timeout": "60s"}, {"name": "hello", "call": "fs:/hello"},
                        {"name": "pairs", "call": "fs:/team", "fanout": {"count": 2, "cpus": 2}, "timeout": "60s"}],
                       FILES, console=["com1,115200"])
+FIXED = kt.pipeline([{"name": "many", "call": "fs:/acts", "args": "leave 0", "fanout": {"count": 2}, "timeout": "60s", "memory": "1M"},
+                     {"name": "one", "call": "fs:/acts", "args": "leave 0", "timeout": "60s", "memory": "1M"}], ACTS, console=["com1,115200"])
 
 
 DEVICES = kt.pipeline([{"name": "disk", "call": "fs:/disk", "args": "data", "devices": {"data": 0}},
@@ -97,6 +100,11 @@ def a_fan_out_lives_with_each_allocation_that_fails_or_says_so():
 @kt.test
 def devices_are_given_with_each_allocation_that_fails_or_not():
     sweep(DEVICES, smp=2, devices=True)
+
+
+@kt.test
+def a_call_at_fixed_addresses_lives_with_each_allocation_that_fails_or_says_so():
+    sweep(FIXED, smp=2)
 
 
 kt.main()

@@ -202,6 +202,16 @@ def an_overlap_is_refused_with_whose_and_how_much():
 
 
 @kt.test
+def the_stages_own_memory_in_the_way_is_named():
+    """Of so many kernels the list alone needs more than there is above the image. How much a plan can only guess."""
+    image = bake([fixed("k", "leave 0", memory="3M", fanout={"count": 65536})])
+    said = "take 0x100000 to 0x400000; [0-9]+ bytes of that, from 0x[23][0-9a-f]{5} on, are not to be had: heap"
+    ended = kt.expect_error(kt.boot(image, memory="9M", qemu=TWO), "fixed-overlap", said)
+    done = kt.kchain("plan", "--memory", "9M", "--cpus", 2, image)
+    kt.check(done.exit == 3 and kt.re.search(said, done.err) and "more for the machine" in ended.of("error")[0]["hint"], "kchain plan", done)
+
+
+@kt.test
 def a_boot_module_in_the_way_is_named():
     module = kt.scratch("large")
     with open(module, "wb") as f:

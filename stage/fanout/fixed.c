@@ -28,6 +28,8 @@ struct fixed {
 static void close_fixed(void *ctx)
 {
 	struct fixed *f = ctx;
+	if (!f)
+		return;
 	stage_pages_free(f->code_phys, f->code_bytes);
 	if (f->claimed && chain_claims_remove(stage_pages_claims(), f->place.window, NULL))
 		stage_panic("the window at %#llx was not claimed", (unsigned long long)f->place.window.base);

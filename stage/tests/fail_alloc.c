@@ -11,6 +11,7 @@
 #include "stage/boot.h"
 #include "stage/commit.h"
 #include "stage/console.h"
+#include "stage/cpu.h"
 #include "stage/pages.h"
 #include "stage/runtime.h"
 
@@ -109,6 +110,7 @@ _Noreturn void __real_stage_commit(const struct stage_commit *commit);
 _Noreturn void __wrap_stage_commit(const struct stage_commit *commit);
 _Noreturn void __wrap_stage_commit(const struct stage_commit *commit)
 {
-	report();
+	if (!stage_cpu()->index) /* another processor's is given away for a call only */
+		report();
 	__real_stage_commit(commit);
 }
