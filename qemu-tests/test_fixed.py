@@ -94,6 +94,21 @@ def kernels_that_know_nothing_of_it_are_taken_back():
     kt.check([found[name]["status"] for name in ("mach", "invaders", "after", "native")] == ["timeout", "timeout", "ok", "ok"], "results", found)
 
 
+@kt.test
+def whatever_a_kernel_makes_of_timer_and_interrupts():
+    """The first processor finds out by its timer that a native kernel hangs: before, and after the 8259 was somebody else's."""
+    files = dict(FILES, **{"/spin": "build/kernels/spin.elf"})
+    hangs = {"call": "fs:/spin", "timeout": "200ms", "fanout": {"count": 1}, "on_error": "continue"}
+    steps = [{"name": "before", **hangs}]
+    for number in range(4):
+        steps += [fixed(f"take{number}", f"take-over {number}"), {"name": f"after{number}", **hangs}]
+    ended = kt.expect_end(kt.boot(bake([*steps, fixed("apic", "local-apic-on")], files=files), qemu=TWO))
+    found = results(ended)
+    kt.check([found[f"take{i}"]["result"] for i in range(4)] == [{"took": i} for i in range(4)], "kernels", found)
+    kt.check(all(found[name]["failures"][0]["status"] == "timeout" for name in ("before", *(f"after{i}" for i in range(4)))), "hangs", found)
+    kt.check(found["apic"]["result"] == {"on": 0}, "the local APIC at its entry", found)
+
+
 # What the mailbox is made to say, and what must come of it.
 WILD = (
     ("malformed 0", "failed", 0, "not JSON"),
