@@ -1,9 +1,12 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* libFuzzer target: any bytes as a kernel: the Multiboot 1 header, the segments it means, and what the file is taken for. */
+/* libFuzzer target: any bytes as a kernel: the Multiboot 1 header, the segments it means, what the file is taken for, and the memory that
+ * it is called in where its addresses say. */
 #include "fuzz.h"
 
+#include "chain/fixed.h"
+#include "chain/guest.h"
 #include "chain/image.h"
 #include "chain/multiboot.h"
 
@@ -34,6 +37,38 @@ static void check_kernel(const struct chain_multiboot_kernel *kernel, size_t siz
 	FUZZ_HOLDS(inside == 1);
 }
 
+/* All that a call writes lies in its window, which begins with the kernel, and its mailbox is no part of it. */
+static void check_call(const struct chain_multiboot_kernel *kernel, const uint8_t *data, size_t size)
+{
+	static struct chain_bootinfo machine;
+	struct chain_error err = { 0 };
+	struct chain_fixed fixed;
+	struct chain_guest guest;
+	if (!machine.loader)
+		FUZZ_HOLDS(!chain_bootinfo_qemu("pc", 64 << 20, 2, &machine, &err));
+	if (fuzz_status(chain_fixed_place(data, size, 1 << 20, "fuzz", &fixed, &err), &err))
+		return;
+	FUZZ_HOLDS(chain_range_contains(fixed.window, fixed.mailbox) && chain_range_bytes(fixed.window) == 1 << 20);
+	for (size_t i = 0; i < kernel->segment_count; i++)
+		FUZZ_HOLDS(kernel->segments[i].phys.base >= fixed.window.base);
+	if (fuzz_status(chain_fixed_check(&fixed, &machine, "fuzz", &err), &err))
+		return;
+	struct chain_guest_request request = { .subject = "fuzz", .kernel = data, .kernel_bytes = size, .handoff_string = "kchain-handoff",
+					       .handoff_at = CHAIN_HANDOFF_LAST, .text_bytes = 100, .fixed = &fixed, .machine = &machine };
+	if (fuzz_status(chain_guest_make(&request, &guest, &err), &err))
+		return;
+	FUZZ_HOLDS(guest.base == fixed.window.base && guest.base + guest.memory_bytes == fixed.mailbox.base);
+	const struct chain_range memory = { guest.base, fixed.mailbox.base };
+	for (size_t i = 0; i < guest.plan.move_count; i++)
+		FUZZ_HOLDS(chain_range_contains(memory, guest.plan.moves[i].dest));
+	uint8_t *bytes = malloc(guest.memory_bytes);
+	FUZZ_HOLDS(bytes);
+	chain_guest_part(&guest, guest.base, guest.memory_bytes, bytes);
+	FUZZ_HOLDS(chain_guest_texts(&guest, bytes, "{}", 2, "a"));
+	free(bytes);
+	chain_guest_free(&guest);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct chain_error find_err = { 0 }, read_err = { 0 }, probe_err = { 0 };
@@ -54,6 +89,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!fuzz_status(chain_multiboot_kernel_read(&kernel, data, size, "fuzz", &read_err), &read_err)) {
 		FUZZ_HOLDS(!found && kernel.header_offset == offset);
 		check_kernel(&kernel, size);
+		check_call(&kernel, data, size);
 	}
 	return 0;
 }
