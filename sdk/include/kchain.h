@@ -49,7 +49,8 @@ bool kchain_file(const char *path, const void **bytes, size_t *count);
 
 /* --- devices, by the pipeline's names: those that the step's "devices" give to this kernel; booted, all of the handoff's --- */
 
-/* Nothing interrupts: a device is asked, and every wait has an end. Devices that are left open are stopped by the caller. */
+/* Nothing interrupts: a device is asked, and every wait has an end. Of a kernel's processors one at a time may ask. Devices that are left
+ * open are stopped by the caller. */
 
 /* Why the last of the calls below failed, in English. Never null. */
 const char *kchain_device_error(void);

@@ -1,14 +1,15 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* libFuzzer target: a disk or network card that lies. Byte 0: which of the two, byte 1: which piece of DMA memory there is none for. The
- * rest is read as the driver asks: a byte for each answer of the device, and where its top bit is set the answer itself; so an input that
+/* libFuzzer target: a disk or network card that lies. Byte 0: which of the two, and whether a called kernel has it, with a configuration space
+ * that is not what it was; byte 1: which piece of DMA memory there is none for. The rest is read as the driver asks: a byte for each answer of the device, and where its top bit is set the answer itself; so an input that
  * ends early is a device that behaves from there on. */
 #include "../../chain/tests/fuzz.h"
 #include "fake_virtio.h"
 
 #include "chain/range.h"
 #include "stage/block_json.h"
+#include "stage/called_env.h"
 #include "stage/device_list.h"
 
 enum { SECTORS = 1000, MODERN_NET = 0x1041, MODERN_BLK = 0x1042, LIE = 0x80, ROUNDS = 6, PIECES = 8, DRIVER_OK = 4 };
@@ -199,6 +200,25 @@ static void use_block(struct machine *m, struct stage_block *dev)
 	json_decref(entry);
 }
 
+/* Memory is where it is for both, and registers are where the device has them. */
+static const struct stage_device_env *called_env(struct machine *m)
+{
+	enum { CHANGES = 8, REGISTER = 4 };
+	static struct kchain_device device;
+	static struct stage_called_env called;
+	device = (struct kchain_device){ .bdf = 3 << 3 };
+	device.registers[REGISTER].phys = FAKE_BAR;
+	device.registers[REGISTER].bytes = FAKE_BAR_BYTES;
+	device.registers[REGISTER].virt = (uintptr_t)m->fake.bar;
+	memcpy(device.config, m->fake.pci, sizeof(device.config));
+	for (int i = 0; i < CHANGES && next(m) & LIE; i++) {
+		uint8_t at = next(m);
+		device.config[at] = next(m);
+	}
+	stage_called_env_init(&called, &m->fake.env, &device, 0, UINT64_MAX, 0);
+	return &called.env;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct machine m;
@@ -225,7 +245,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	m.fake.env.idle = idle;
 	m.fake.env.dma_alloc = dma_alloc;
 	m.fake.env.dma_free = dma_free;
-	(void)fuzz_status(stage_device_list_open(&m.fake.env, net ? STAGE_CLASS_NET : STAGE_CLASS_BLOCK, &list, &err), &err);
+	const struct stage_device_env *env = data[0] & 2 ? called_env(&m) : &m.fake.env;
+	(void)fuzz_status(stage_device_list_open(env, net ? STAGE_CLASS_NET : STAGE_CLASS_BLOCK, &list, &err), &err);
 	for (struct stage_netdev *dev = list.net; dev; dev = dev->next)
 		use_net(&m, dev);
 	for (struct stage_block *dev = list.block; dev; dev = dev->next)
