@@ -6,7 +6,6 @@
 #include "stage/fanout.h"
 
 #include "stage/clock.h"
-#include "stage/given.h"
 #include "stage/processors.h"
 #include "stage/ticker.h"
 #include "team.h"
