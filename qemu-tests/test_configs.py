@@ -207,6 +207,14 @@ def a_kernel_with_fixed_addresses_has_a_processor_of_its_own():
 
 
 @kt.test
+def kernels_of_two_processors_count_primes():
+    ended = kt.expect_end(kt.boot(kt.config_image("16-cpus"), qemu=["-smp", "5"]))
+    entry = ended.of("handoff")[-1]["doc"]["results"]["primes"]
+    kt.check([r["cpus"] for r in entry["result"]] == [2] * 4 and ended.of("result")[0]["machine"]["workers"] == 2, "processors", entry)
+    kt.check(sum(r["primes"] for r in entry["result"]) == 17984, "primes below 200,000", entry)
+
+
+@kt.test
 def failures_are_retried_passed_over_and_rescued():
     ended = kt.expect_end(kt.boot(kt.config_image("09-on-error")))
     results = ended.of("result")
