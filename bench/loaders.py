@@ -18,8 +18,8 @@ OURS, GRUB, GRUB_CHECKED, IPXE, KEXEC, QEMU = (
     "Linux kexec",
     "QEMU -kernel",
 )
-# More takes minutes: the emulated network hands over a few segments at a time, and GRUB's own SHA-256 takes thousands of millions.
-MOST_BYTES = {IPXE: 1 << 20, GRUB_CHECKED: 1 << 20}
+# More takes minutes: the emulated network hands over a few segments at a time.
+MOST_BYTES = {IPXE: 1 << 20}
 
 
 def by_ipxe(kernel):
@@ -47,13 +47,20 @@ def run(out):
 
     def count(loader_and_size):
         name, size = loader_and_size
-        return child.entered_at(how[name](child.make(kt.scratch("child"), size)))
+        try:
+            return child.entered_at(how[name](child.make(kt.scratch("child"), size)))
+        except machine.Late:
+            if name == OURS:
+                raise
+            return None
 
-    at = dict(zip(boots, kt.in_parallel(count, boots)))
+    at = {which: ticks for which, ticks in zip(boots, kt.in_parallel(count, boots)) if ticks}
     out.table("instructions", ("loader", "child_bytes", "from_reset"), [[*b, ticks] for b, ticks in at.items()])
     for name, size in ((name, size) for size in child.SIZES for name in how):
         if (name, size) in at:
             out.figure(f"{plot.bytes_text(size)} by {name}", at[name, size], "instructions")
+    for name, size in (which for which in boots if which not in at):
+        out.left_out(f"{plot.bytes_text(size)} by {name}", f"not through in {machine.HANG_AFTER_S} s")
     for name in MOST_BYTES:
         out.left_out(f"{plot.bytes_text(child.SIZES[-1])} by {name}", "takes minutes under -icount")
     if not system:

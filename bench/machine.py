@@ -17,6 +17,10 @@ ICOUNT = ["-icount", "shift=0,sleep=off", "-cpu", "max"]
 HANG_AFTER_S = 600
 
 
+class Late(AssertionError):
+    """A boot was not through when HANG_AFTER_S were: a hang, or a machine with too much else to do."""
+
+
 class Counted:
     """A boot that ended with the verdict "as expected": its records."""
 
@@ -43,6 +47,8 @@ def count(*args, memory="512M", icount=True):
     """
     with kt.Machine(kt.qemu_argv("pc", memory, *(ICOUNT if icount else ICOUNT[2:]), *args)) as machine:
         status = machine.wait_for_end(HANG_AFTER_S)
+        if status is None:
+            raise Late(f"not through in {HANG_AFTER_S} s\n{machine.explain()}")
         kt.check(status == kt.OK, f"QEMU's exit status {status}, wanted {kt.OK}", machine.explain())
         return Counted(machine.records())
 
