@@ -7,6 +7,8 @@
  *   team heap TIMES       each processor allocates, fills, checks and frees; leaves {"wrong"}
  *   team libc             what is each processor's own in the C library, and what is refused: leaves {"errno", "thread", "nested"}
  *   team say LINES        each processor writes lines
+ *   team services         asks the caller for what it must refuse: leaves {"wrong"}
+ *   team wild             starts its further processors where nothing is
  * or what goes wrong on the processor numbered CPU, the others doing their part:
  *   team fault CPU [ATTEMPT]   a write to address 8; ends well from the second attempt on
  *   team hang CPU [ATTEMPT]    interrupts off, for ever
@@ -115,6 +117,27 @@ static void say(unsigned cpu, void *arg)
 	}
 }
 
+static uint64_t service(uint64_t number, uint64_t first, uint64_t second)
+{
+	uint64_t result;
+	__asm__ volatile("int $0xf0" : "=a"(result) : "a"(number), "D"(first), "S"(second) : "memory");
+	return result;
+}
+
+/* Starting while others are at work, or by one of them; being done without having been started; a service that is none. */
+static void ask_in_vain(unsigned cpu, void *arg)
+{
+	enum { START = 4, DONE = 5 };
+	wrong += service(START, (uintptr_t)ask_in_vain, 0) != UINT64_MAX;
+	wrong += !cpu && service(DONE, 0, 0) != UINT64_MAX;
+	wrong += service(6, 0, 0) != UINT64_MAX;
+	wrong += service(2, (uintptr_t)&wrong, 4) != UINT64_MAX; /* text from outside the window */
+	came++;
+	while (came < cpus)
+		__asm__ volatile("pause" : : : "memory");
+	(void)arg;
+}
+
 static void go_wrong(unsigned cpu, void *arg)
 {
 	add(cpu, arg);
@@ -167,13 +190,18 @@ static int many(unsigned times)
 	return leave("\"many\":true", "counts", counts);
 }
 
-static int heap(unsigned times)
+static int leave_wrong(void)
 {
 	char text[64];
-	if (!kchain_parallel(use_heap, &times))
-		return 1;
 	sprintf(text, "{\"wrong\":%u}", wrong);
 	return kchain_result(text) ? 0 : 1;
+}
+
+static _Noreturn void wild(void)
+{
+	service(4, 8, 0);
+	for (;;)
+		__asm__ volatile("pause" : : : "memory");
 }
 
 static int libc(void)
@@ -190,6 +218,7 @@ static int libc(void)
 }
 
 static int parallel(void (*work)(unsigned cpu, void *arg), void *arg) { return kchain_parallel(work, arg) ? 0 : 1; }
+static int count_wrong(void (*work)(unsigned cpu, void *arg), void *arg) { return kchain_parallel(work, arg) ? leave_wrong() : 1; }
 
 int main(int argc, char **argv)
 {
@@ -204,7 +233,11 @@ int main(int argc, char **argv)
 	if (!strcmp(what, "many"))
 		return many(number);
 	if (!strcmp(what, "heap"))
-		return heap(number);
+		return count_wrong(use_heap, &number);
+	if (!strcmp(what, "services"))
+		return count_wrong(ask_in_vain, NULL);
+	if (!strcmp(what, "wild"))
+		wild();
 	if (!strcmp(what, "libc"))
 		return libc();
 	if (!strcmp(what, "say"))

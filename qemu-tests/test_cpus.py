@@ -140,6 +140,20 @@ kt.add_test("a_hang_on_one_takes_all_back", mishap("hang", "timeout"))
 
 
 @kt.test
+def what_must_not_be_asked_for_is_refused():
+    _, results = run([fan("services", {"count": 3, "cpus": 3})], 4)
+    kt.check(results["result"] == [{"wrong": 0}] * 3, "services", results)
+
+
+@kt.test
+def a_start_where_nothing_is_ends_the_kernel():
+    _, results = run([fan("wild", {"count": 3, "cpus": 3, "require": 0})], 4)
+    for got in results["failures"]:
+        kt.check(got["status"] == "fault" and re.fullmatch(r"page fault at 0x8, address 0x8, error code 0x10, on cpu [12]", got["reason"]), "reason", got)
+    kt.check(len(results["failures"]) == 3, "failures", results)
+
+
+@kt.test
 def who_is_still_at_work_when_main_returns_is_taken_back():
     steps = [fan("leave", {"count": 6, "cpus": 3}), {**fan("sum 0 1000", {"count": 6, "cpus": 3}), "name": "after"}]
     ended, results = run(steps, 7)
