@@ -82,7 +82,7 @@ def run(out):
     }
     out.table("parts", ("part", "bytes"), [*parts.items(), *peers_add.items()])
     out.figure("what the stage adds to an image (image less its files)", adds, "bytes", 256 * KIB)
-    for name in ("stage", "fs-meta", "elf", "manifest"):
+    for name in ("stage", "fs-meta", "manifest", "sections"):
         out.figure(f"of it {name}", parts[name], "bytes")
     for name, size in peers_add.items():
         out.figure(f"beside it: {name}", size, "bytes")
