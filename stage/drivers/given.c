@@ -4,6 +4,7 @@
 #include "stage/given.h"
 
 #include "stage/bulk.h"
+#include "stage/instructions.h"
 #include "stage/pages.h"
 #include "stage/processors.h"
 
@@ -148,6 +149,12 @@ static enum chain_status show(struct stage_given *g, struct kchain_device *list,
 
 /* --- the whole --- */
 
+static void spin(void *ctx)
+{
+	(void)ctx;
+	stage_pause();
+}
+
 enum chain_status stage_given_make(const struct stage_device_env *env, const struct stage_given_wish *wishes, size_t count,
 				   struct stage_given **out, struct chain_error *err)
 {
@@ -157,8 +164,12 @@ enum chain_status stage_given_make(const struct stage_device_env *env, const str
 
 	if (!g || !list)
 		s = chain_fail(err, CHAIN_E_NO_MEMORY, wishes->name, NULL, count * sizeof(*list), 0, 0, 0);
+	if (g) {
+		g->env = *env;
+		g->env.idle = spin;
+	}
 	for (size_t i = 0; !s && i < count; i++, g->count++)
-		s = take(env, &wishes[i], &g->devices[i], &list[i], err);
+		s = take(&g->env, &wishes[i], &g->devices[i], &list[i], err);
 	if (!s)
 		s = show(g, list, err);
 	free(list);

@@ -24,6 +24,7 @@ enum { SECTORS = 1000, MODERN_BLK = 0x1042, HEAP_BYTES = 1 << 20, MAPPINGS = 8 }
 static struct mapping { uint64_t virt, phys, bytes; unsigned flags; } mappings[MAPPINGS];
 static size_t mapping_count, pages_live;
 static const void *shared;
+static struct fake *waited_for;
 
 bool stage_table_map(uint64_t root_phys, const struct stage_table_pages *pages, uint64_t virt, uint64_t phys, uint64_t bytes, unsigned flags)
 {
@@ -35,6 +36,10 @@ bool stage_table_map(uint64_t root_phys, const struct stage_table_pages *pages, 
 }
 
 void *stage_phys_to_virt(uint64_t phys) { return (void *)(uintptr_t)phys; }
+/* Time goes on. What may run on any processor waits in no other way. */
+void stage_pause(void) { waited_for->now_us += 10; }
+static void no_idle(void *ctx) { fail_msg("%p sleeps", ctx); }
+
 void stage_processors_share(const void *virt) { shared = virt; }
 _Noreturn void stage_panic(const char *format, ...) { fail_msg("%s", format); abort(); }
 
@@ -101,6 +106,7 @@ static struct stage_device_env kernel_base(struct fake *f)
 
 	machine = f;
 	heap_used = 0;
+	env.idle = fake_idle;
 	env.mmio_read = kernel_read;
 	env.mmio_write = kernel_write;
 	env.dma_alloc = kernel_alloc;
@@ -129,6 +135,8 @@ static void make_disk(struct fake *f, enum fake_fault fault)
 
 	fake_init(f, MODERN_BLK, fault, 0, disk);
 	memcpy(f->bar + FAKE_CONFIG, &sectors, 8);
+	f->env.idle = no_idle;
+	waited_for = f;
 	mapping_count = 0;
 	shared = NULL;
 }

@@ -30,6 +30,7 @@ struct stage_given {
 	uint64_t root_entry;           /* root-level table that shows the kernel its devices, at KCHAIN_DEVICE_VIRT */
 	struct kchain_device *list;    /* what the kernel reads of them */
 	uint64_t phys, bytes, used;    /* memory of that list and of the tables */
+	struct stage_device_env env;   /* for any processor, and while the ticker has the timer: what it waits for is not slept for */
 	bool lost;                     /* the processor with the kernel did not come back: nobody gets these devices any more */
 	size_t count;
 	struct stage_given_device devices[];
