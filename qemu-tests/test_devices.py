@@ -88,32 +88,29 @@ def a_disk_goes_from_step_to_step_and_facts_stay():
     kt.check(all(e == entries[0] for e in entries) and entries[0]["a"]["status"] == "configured", "block entries", entries)
 
 
-def in_flight(way, status, cpus, each=1):
-    """While the disk has most of its reads to do, the kernel is gone; those that get its window after it see nothing of them."""
+def in_flight(cpus, each=1):
+    """While its disk has most of its reads to do, a kernel is gone; the next one in its window sees nothing of them."""
     def test():
-        disk = Disk("A", options=",throttling.bps-total=131072")  # half a MiB is asked for
-        step = {"name": "map", "call": "fs:/abandon", "args": "{{self.input|}}", "devices": {"a": 0}, "timeout": "2s",
-                "fanout": {"list": [way, "watch 900", "watch 900", "watch 900"], "concurrency": 1, "require": 3, "cpus": each}, "retries": 1}
-        ended = run([step], disk.qemu, cpus, block={"a": {}})
+        disks = [Disk(n, options=",throttling.bps-total=131072") for n in "FHE"]  # half a MiB is asked for
+        step = {"name": "map", "call": "fs:/abandon", "args": "{{self.input|}}", "devices": {"f": 0, "h": 2, "e": 4}, "timeout": "2s",
+                "fanout": {"list": ["fault", "watch 500", "hang", "watch 500", "exit", "watch 500"], "concurrency": 1, "require": 4, "cpus": each}}
+        ended = run([step], sum((d.qemu for d in disks), []), cpus, block={n.lower(): {"match": {"serial": n}} for n in "FHE"})
         left = results(ended)["map"]
-        kt.check(all(r and r["changed"] == 0 for r in left["result"][1:]), "the memory of the others", left)
-        kt.check([f["status"] for f in left["failures"]] == [status] * (status != "ok"), "how it ended", left)
-        kt.check(left["retried"] == (status != "ok"), "retries", left)
+        kt.check(all(r and r["changed"] == 0 for r in left["result"][1::2]), "the memory of the others", left)
+        kt.check({f["index"]: f["status"] for f in left["failures"]} == {0: "fault", 2: "timeout"}, "how they ended", left)
     return test
 
 
-for way, status in (("fault", "fault"), ("hang", "timeout"), ("exit", "ok")):
-    for processors in (1, 2):
-        kt.add_test(f"{way}_with_reads_in_flight_on_{processors}_processors", in_flight(way, status, processors))
-    kt.add_test(f"{way}_with_reads_in_flight_of_two_processors", in_flight(way, status, 3, 2))
+for processors, of_each in ((1, 1), (2, 1), (3, 2)):
+    kt.add_test(f"reads_in_flight_on_{processors}_processors_{of_each}_a_kernel", in_flight(processors, of_each))
 
 
 @kt.test
 def a_retry_gets_the_disk_again_reset():
     for cpus in (1, 3):
-        disk = Disk("A", options=",throttling.bps-total=1048576")
+        disk = Disk("A", options=",throttling.bps-total=4194304")
         first = kt.read_bytes(disk.qemu[1].split("file=")[1].split(",")[0])[0]
-        step = {"name": "map", "call": "fs:/abandon", "args": "{{self.attempt}} fault hang fault wait", "devices": {"a": 1}, "timeout": "4s",
+        step = {"name": "map", "call": "fs:/abandon", "args": "{{self.attempt}} fault hang fault wait", "devices": {"a": 1}, "timeout": "2s",
                 "fanout": {"count": 2, "require": 1}, "retries": 3}
         left = results(run([step], disk.qemu, cpus, block={"a": {}}))["map"]
         kt.check(left["result"] == [None, {"reads": 16, "sum": 16 * first}], "the reads at the last attempt", left)
@@ -126,7 +123,7 @@ def a_call_that_abandons_its_disk_harms_no_later_one():
     steps = []
     for n, way in enumerate(("fault", "hang", "exit")):
         steps += [{"name": f"{way}", "call": "fs:/abandon", "args": way, "devices": {"a": 0}, "timeout": "1s", "on_error": "continue"},
-                  {"name": f"watch{n}", "call": "fs:/abandon", "args": "watch 700"}]
+                  {"name": f"watch{n}", "call": "fs:/abandon", "args": "watch 500"}]
     ended = run(steps, disk.qemu, block={"a": {}})
     left = results(ended)
     kt.check([left[w]["status"] for w in ("fault", "hang", "exit")] == ["fault", "timeout", "ok"], "how they ended", left)
@@ -142,7 +139,7 @@ def many_kernels_begin_and_end_with_devices_at_once():
     block = {f"d{n}": {"match": {"serial": str(n)}} for n in range(6)}
     net = {"lan": {"match": {"mac": "52:54:00:12:34:56"}, "dhcp": True}, "lab": {"dhcp": True}}
     steps = []
-    for turn in range(3):
+    for turn in range(2):
         steps += [read(f"read{turn}", args="{{self.input|}}", devices={f"d{n}": n for n in range(6)}, fanout={"list": list(block)}),
                   {"name": f"leave{turn}", "call": "fs:/abandon", "args": "{{self.input|}}", "devices": {f"d{n}": n for n in range(6)}, "timeout": "300ms",
                    "fanout": {"list": ["fault", "hang", "exit", "hang", "fault", "hang"], "require": 1}, "retries": 1},
@@ -152,7 +149,7 @@ def many_kernels_begin_and_end_with_devices_at_once():
     left = results(ended)
     place = ended.of("handoff")[0]["doc"]["block"]["d5"]["pci"]
     kt.check(not place.startswith("0000:00:"), "the disk behind the bridge", place)
-    for turn in range(3):
+    for turn in range(2):
         kt.check(left[f"read{turn}"]["result"] == [{"name": f"d{n}", **d.result} for n, d in enumerate(disks)], "digests", left[f"read{turn}"])
         kt.check(left[f"leave{turn}"]["ok"] == 1 and left[f"leave{turn}"]["retried"] == 5, "left", left[f"leave{turn}"])
         kt.check([r["mac"] for r in left[f"ask{turn}"]["result"]] == ["52:55:0a:00:02:02", "52:55:0a:00:03:02"], "answers", left[f"ask{turn}"])
@@ -203,7 +200,7 @@ def a_handoff_that_names_a_wrong_place_is_not_believed():
         image = kt.bake(kt.pipeline([step], FILES, net={"lan": {"dhcp": True, "need": need}}))
         path = kt.write_json(kt.scratch("kchain-handoff"), handoff)
         return kt.boot(image, qemu=["-initrd", path, *kt.USER_NET, "-device", "virtio-rng-pci,addr=9"])
-    for pci in ("0000:00:1e.7", "0000:00:00.0", "0000:00:09.0", "0001:00:03.0", "nowhere", ""):
+    for pci in ("0000:00:1e.7", "0000:00:09.0", "0001:00:03.0", ""):
         ended = kt.expect_end(with_place(pci, "optional"))
         error = results(ended)["map"]["result"]["error"]
         kt.check(error == f"lan: {pci}: no device that the driver knows", f"at {pci!r}", error)
