@@ -78,10 +78,10 @@ static bool measure_by_pit(uint32_t ticks, uint64_t *hz, uint64_t *slack)
  * again, for longer, and the best one counts. */
 static uint64_t hz_from_pit(void)
 {
-	enum { TRIES = 5, GOOD = 1000 }; /* a thousandth is good enough */
+	enum { BRIEF_TRIES = 2, TRIES = 5, GOOD = 1000 }; /* a thousandth is good enough; an emulator meets the code for the first time once */
 	uint64_t best = 0, least = UINT64_MAX;
 	for (int i = 0; i < TRIES; i++) {
-		uint32_t ticks = i ? CALIBRATE_TICKS : BRIEF_TICKS;
+		uint32_t ticks = i < BRIEF_TRIES ? BRIEF_TICKS : CALIBRATE_TICKS;
 		uint64_t slack, hz;
 		if (!measure_by_pit(ticks, &hz, &slack))
 			return best;
