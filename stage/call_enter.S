@@ -1,8 +1,9 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* The way into a called kernel and back. stage_call_resume is reached by iretq from a trap that take_back() (call.c)
- * redirected, with the stage's page tables and the stack that stage_call_enter left. */
+/* The way into a called kernel and back. stage_call_resume is reached by iretq from a trap that take_back() (call_run.c)
+ * redirected, with the stage's page tables, FS base and vector registers (trap_entry.S), and the stack that stage_call_enter left. Of the
+ * floating-point state a function's caller counts on the control words only (System V ABI, AMD64, 3.2.1). */
 
 	.text
 	.globl stage_call_enter
@@ -17,12 +18,9 @@ stage_call_enter:			/* RDI &saved_rsp, RSI root, RDX entry, RCX stack, R8 and R9
 	pushfq
 	mov	%rdx, %r11
 	mov	%rcx, %r10
-	mov	$0xc0000100, %ecx	/* MSR_FS_BASE */
-	rdmsr
-	push	%rax
-	push	%rdx
-	sub	$528, %rsp		/* FXSAVE area on a 16-byte boundary: 9 pushes and a return address are 80 bytes */
-	fxsave64 (%rsp)
+	sub	$8, %rsp
+	stmxcsr	(%rsp)
+	fnstcw	4(%rsp)
 	mov	%rsp, (%rdi)
 	mov	%r8, %rdi
 	mov	%rsi, %cr3
@@ -44,12 +42,9 @@ stage_call_enter:			/* RDI &saved_rsp, RSI root, RDX entry, RCX stack, R8 and R9
 
 stage_call_resume:
 	cld
-	fxrstor64 (%rsp)
-	add	$528, %rsp
-	pop	%rdx
-	pop	%rax
-	mov	$0xc0000100, %ecx
-	wrmsr
+	ldmxcsr	(%rsp)
+	fldcw	4(%rsp)
+	add	$8, %rsp
 	popfq
 	pop	%r15
 	pop	%r14

@@ -15,6 +15,7 @@ static_assert(offsetof(struct stage_cpu, root_phys) == CPU_ROOT, "CPU_ROOT");
 static_assert(offsetof(struct stage_cpu, fs_base) == CPU_FS_BASE, "CPU_FS_BASE");
 static_assert(sizeof(struct stage_tss) == 104, "TSS");
 static_assert(offsetof(struct stage_trap_frame, vector) == 16 * 8, "trap frame");
+static_assert(offsetof(struct stage_trap_frame, rip) == TRAP_RIP, "TRAP_RIP");
 
 struct __attribute__((packed)) table_pointer {
 	uint16_t limit;

@@ -30,6 +30,7 @@ trap_number:
 	jc	trap_common
 	pushq	(%rsp)
 	movq	$0, 8(%rsp)
+	.weak	stage_call_resume	/* a kernel that calls none has none */
 trap_common:
 	push	%rax
 	push	%rbx
@@ -82,6 +83,8 @@ trap_common:
 	ldmxcsr	default_mxcsr(%rip)
 	mov	%rbp, %rdi
 	call	stage_trap
+	cmpq	$stage_call_resume, TRAP_RIP(%rbp)
+	je	2f			/* the kernel is over: what it had in its registers is nobody's */
 	fxrstor64 (%rsp)
 	mov	$0xc0000100, %ecx
 	mov	%r12d, %eax
@@ -89,13 +92,13 @@ trap_common:
 	shr	$32, %rdx
 	wrmsr
 
-	mov	%rbp, %rsp
+2:	mov	%rbp, %rsp
 	pop	%rax
 	mov	%cr3, %rcx
 	cmp	%rax, %rcx
-	je	2f
+	je	3f
 	mov	%rax, %cr3
-2:	pop	%r15
+3:	pop	%r15
 	pop	%r14
 	pop	%r13
 	pop	%r12

@@ -1,13 +1,14 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: offsets into struct stage_cpu that trap_entry.S uses; cpu.c asserts them. */
+/* Owns: offsets into struct stage_cpu and the trap frame that trap_entry.S uses; cpu.c asserts them. */
 #ifndef STAGE_TRAP_LAYOUT_H
 #define STAGE_TRAP_LAYOUT_H
 
 #define CPU_SELF 48
 #define CPU_ROOT 56
 #define CPU_FS_BASE 64
+#define TRAP_RIP (18 * 8)
 
 /* Entries reach the end of their group by a short jump. */
 #define TRAP_GROUP 32
