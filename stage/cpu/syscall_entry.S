@@ -20,14 +20,20 @@ stage_syscall_entry:
 	push	%rsi
 	push	%rdi
 	mov	%rsp, %rsi		/* the six arguments, as an array */
+	push	%rax
 	and	$-16, %rsp
-	sub	$512, %rsp
-	fxsave64 (%rsp)
 	mov	%rax, %rdi
 	cld
+	call	stage_syscall_brief
+	test	%edx, %edx
+	jnz	1f
+	sub	$512, %rsp
+	fxsave64 (%rsp)
+	mov	-56(%rbp), %rdi
+	lea	-48(%rbp), %rsi
 	call	stage_syscall
 	fxrstor64 (%rsp)
-	lea	-48(%rbp), %rsp
+1:	lea	-48(%rbp), %rsp
 	pop	%rdi
 	pop	%rsi
 	pop	%rdx

@@ -58,19 +58,6 @@ static int64_t sys_mremap(const uint64_t a[STAGE_SYSCALL_ARGS])
 	return -ENOMEM;
 }
 
-static int64_t sys_arch_prctl(const uint64_t a[STAGE_SYSCALL_ARGS])
-{
-	enum { ARCH_SET_FS = 0x1002, MSR_FS_BASE = 0xc0000100 };
-	if (a[0] != ARCH_SET_FS)
-		return -EINVAL;
-	stage_wrmsr(MSR_FS_BASE, a[1]);
-	if (!stage_is_called()) /* the block is the caller's */
-		stage_cpu()->fs_base = a[1];
-	return 0;
-}
-
-static int64_t sys_exit(const uint64_t a[STAGE_SYSCALL_ARGS]) { stage_exit((int)(a[0] & 0xff)); }
-
 /* Every clock counts from the chain's beginning: a machine without a battery-backed clock we trust has no date. */
 static int64_t sys_clock_gettime(const uint64_t a[STAGE_SYSCALL_ARGS])
 {
@@ -141,19 +128,19 @@ static const struct row {
 	{ SYS_madvise, succeed }, /* madvise(2) */
 	{ SYS_nanosleep, sys_nanosleep }, /* nanosleep(2) */
 	{ SYS_getpid, one }, /* getpid(2) */
-	{ SYS_exit, sys_exit }, /* _exit(2) */
+	{ SYS_exit, stage_sys_exit }, /* _exit(2) */
 	{ SYS_fcntl, stage_sys_fcntl }, /* fcntl(2) */
 	{ SYS_getcwd, sys_getcwd }, /* getcwd(2) */
 	{ SYS_readlink, stage_sys_readlink }, /* readlink(2) */
 	{ SYS_getuid, succeed }, /* getuid(2) */
-	{ SYS_arch_prctl, sys_arch_prctl }, /* arch_prctl(2) */
+	{ SYS_arch_prctl, stage_sys_arch_prctl }, /* arch_prctl(2) */
 	{ SYS_gettid, one }, /* gettid(2) */
 	{ SYS_futex, succeed }, /* futex(2): one thread, so nobody waits */
 	{ SYS_getdents64, stage_sys_getdents64 }, /* getdents64(2) */
-	{ SYS_set_tid_address, one }, /* set_tid_address(2) */
+	{ SYS_set_tid_address, stage_sys_set_tid_address }, /* set_tid_address(2) */
 	{ SYS_clock_gettime, sys_clock_gettime }, /* clock_gettime(2) */
 	{ SYS_clock_nanosleep, sys_clock_nanosleep }, /* clock_nanosleep(2) */
-	{ SYS_exit_group, sys_exit }, /* exit_group(2) */
+	{ SYS_exit_group, stage_sys_exit }, /* exit_group(2) */
 	{ SYS_openat, stage_sys_openat }, /* openat(2) */
 	{ SYS_newfstatat, stage_sys_newfstatat }, /* fstatat(2) */
 	{ SYS_getrandom, sys_getrandom }, /* getrandom(2) */

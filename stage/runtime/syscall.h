@@ -17,6 +17,15 @@ stage_syscall_fn stage_sys_read, stage_sys_write, stage_sys_readv, stage_sys_wri
 	stage_sys_close, stage_sys_lseek, stage_sys_stat, stage_sys_lstat, stage_sys_fstat, stage_sys_newfstatat, stage_sys_getdents64,
 	stage_sys_ioctl, stage_sys_fcntl, stage_sys_pread64, stage_sys_access, stage_sys_readlink;
 
+/* syscall_brief.c: those that touch no vector register; the entry asks it first. `done`: it was one of them. */
+stage_syscall_fn stage_sys_arch_prctl, stage_sys_set_tid_address;
+_Noreturn stage_syscall_fn stage_sys_exit;
+struct stage_syscall_brief {
+	int64_t result;
+	uint64_t done;
+};
+struct stage_syscall_brief stage_syscall_brief(uint64_t number, const uint64_t args[STAGE_SYSCALL_ARGS]);
+
 /* The first processor's thread pointer, in a kernel that has put others to work; null: there is one. */
 extern const void *stage_first_thread;
 
