@@ -85,18 +85,25 @@ static enum chain_status make_workers(struct fanout *f, uint32_t processors, str
 	return CHAIN_OK;
 }
 
+/* What a processor that did not come back may be using yet stays as it is, for good: its window above all. */
 static void end(struct fanout *f)
 {
-	bool others = f->workers && !f->own;
+	bool others = f->workers && !f->own, lost = false;
 	for (uint32_t i = 0; others && i < f->count; i++)
 		if (!f->workers[i]->lost)
 			worker_stop(f->workers[i]);
 	for (uint32_t i = 0; f->workers && i < f->count; i++) {
-		if (others && !f->workers[i]->lost)
+		if (f->workers[i]->lost) {
+			lost = true;
+			continue;
+		}
+		if (others)
 			worker_wait_parked(f->workers[i]);
 		worker_free(f->workers[i]);
 	}
 	free(f->workers);
+	if (lost)
+		return;
 	if (f->way->close)
 		f->way->close(f->shared);
 	stage_call_fs_table_free(&f->fs_table);
