@@ -26,8 +26,6 @@ STAGE_SRC_test_virtio_blk := $(STAGE_DRIVER_SRC)
 STAGE_SRC_test_malloc := stage/runtime/malloc.c
 STAGE_SRC_test_print := stage/print.c
 CFLAGS_stage/print.c := -Dvsnprintf=stage_vsnprintf
-STAGE_SRC_test_number := stage/number.c
-CFLAGS_stage/number.c := $(foreach f,strtod strtol strtoul strtoll strtoull,-D$(f)=stage_$(f))
 STAGE_SRC_test_trim := stage/trim.c
 CFLAGS_stage/trim.c := -Dstrerror=stage_strerror -Dstrstr=stage_strstr
 STAGE_SRC_test_stage_self := stage/self.c
