@@ -141,7 +141,7 @@ def many_kernels_begin_and_end_with_devices_at_once():
     steps = []
     for turn in range(2):
         steps += [read(f"read{turn}", args="{{self.input|}}", devices={f"d{n}": n for n in range(6)}, fanout={"list": list(block)}),
-                  {"name": f"leave{turn}", "call": "fs:/abandon", "args": "{{self.input|}}", "devices": {f"d{n}": n for n in range(6)}, "timeout": "300ms",
+                  {"name": f"leave{turn}", "call": "fs:/abandon", "args": "{{self.input|}}", "devices": {f"d{n}": n for n in range(6)}, "timeout": "1s",
                    "fanout": {"list": ["fault", "hang", "exit", "hang", "fault", "hang"], "require": 1}, "retries": 1},
                   {"name": f"ask{turn}", "call": "fs:/arp", "args": "{{self.input|}}", "devices": {"lan": 0, "lab": 1},
                    "fanout": {"list": ["lan 10.0.2.15 10.0.2.2", "lab 10.0.3.15 10.0.3.2"]}}]

@@ -144,7 +144,7 @@ def require_decides():
         # kernel 99 would be the first that fails always; with attempt 1 none of these 50 does
         kt.check(results["ok"] == 50, "flaky at its second attempt", results)
     for share, status in (("90%", "ok"), (45, "ok"), ("all", "failed"), (46, "failed")):
-        _, results = run([fan("flaky", {"count": 50, "require": share, "console": "mute"}, "10 0", on_error="continue", timeout="300ms")], 2)
+        _, results = run([fan("flaky", {"count": 50, "require": share, "console": "mute"}, "10 0", on_error="continue", timeout="5s")], 2)
         kt.check(results["ok"] == 45 and results["status"] == status, f"require {share}", {k: results[k] for k in ("ok", "status")})
 
 
@@ -199,7 +199,7 @@ def fewer_windows_where_memory_is_short():
 
 @kt.test
 def report_is_drawn():
-    image = kt.bake(kt.pipeline([fan("flaky", {"count": 60, "console": "mute", "require": 0}, "10 0", timeout="200ms")], FILES))
+    image = kt.bake(kt.pipeline([fan("flaky", {"count": 60, "console": "mute", "require": 0}, "10 0", timeout="1s")], FILES))
     done = kt.kchain("run", image, "-c", 3, "--json")
     kt.check(done.exit == 0, "run", done)
     path, svg = kt.write_bytes(kt.scratch("result.json"), done.out.encode()), kt.scratch("out.svg")

@@ -71,7 +71,7 @@ for cpu_count in (2, 4):
 @kt.test
 def a_hang_is_a_timeout_and_retried():
     acts = ["work", "spin", "flaky", "halt", "work", "flaky"]
-    step = fixed("many", "{{self.input|none}} {{self.attempt}}", timeout="300ms", retries=1, on_error="continue", fanout={"list": acts, "require": 4})
+    step = fixed("many", "{{self.input|none}} {{self.attempt}}", timeout="1s", retries=1, on_error="continue", fanout={"list": acts, "require": 4})
     alone = fixed("alone", "spin", timeout="300ms", retries=1, on_error="continue")
     ended = kt.expect_end(kt.boot(bake([step, alone, fixed("after", "work 5")]), qemu=TWO))
     found = results(ended)
