@@ -85,13 +85,13 @@ static enum chain_status make_workers(struct fanout *f, uint32_t processors, str
 	return CHAIN_OK;
 }
 
-/* What a processor that did not come back may be using yet stays as it is, for good: its window above all. */
+/* What a processor that did not come back may be using yet stays as it is, for good: its window above all. If it ever does come back, it is
+ * to begin nothing. */
 static void end(struct fanout *f)
 {
 	bool others = f->workers && !f->own, lost = false;
 	for (uint32_t i = 0; others && i < f->count; i++)
-		if (!f->workers[i]->lost)
-			worker_stop(f->workers[i]);
+		worker_stop(f->workers[i]);
 	for (uint32_t i = 0; f->workers && i < f->count; i++) {
 		if (f->workers[i]->lost) {
 			lost = true;
