@@ -7,7 +7,7 @@
 #include "stage/native.h"
 #include "stage/pages.h"
 
-/* stage/call_enter.S: saves the stage's callee-saved registers and its FS base on its stack, notes the stack pointer in
+/* stage/call_enter.S: saves the stage's callee-saved registers and control words on its stack, notes the stack pointer in
  * *saved_rsp, loads `root` and enters the kernel with RDI and RSI. stage_call_resume undoes that, entered by iretq with RSP = saved_rsp. */
 void stage_call_enter(uint64_t *saved_rsp, uint64_t root, uint64_t entry, uint64_t stack, uint64_t rdi, uint64_t rsi);
 extern const uint8_t stage_call_resume[];

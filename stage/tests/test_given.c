@@ -215,15 +215,22 @@ static void a_kernel_drives_what_it_is_shown(void **state)
 	assert_int_equal(pages_live, 0);
 }
 
+/* A good disk whose kernel is at work, and has left it running. */
+static struct stage_given *disk_at_work(struct fake *f)
+{
+	make_disk(f, FAKE_GOOD);
+	struct stage_given *given = given_disk(f);
+	stage_given_begin(given);
+	check_disk(f, given->list, false);
+	return given;
+}
+
 static void reads_under_way_are_forgotten(void **state)
 {
 	struct fake f;
 
 	(void)state;
-	make_disk(&f, FAKE_GOOD);
-	struct stage_given *given = given_disk(&f);
-	stage_given_begin(given);
-	check_disk(&f, given->list, false);
+	struct stage_given *given = disk_at_work(&f);
 	f.status = 0xf;
 	stage_given_free(given); /* ends the turn too */
 	assert_true(is_quiet(&f));
@@ -256,10 +263,7 @@ static void a_lost_kernel_loses_its_devices(void **state)
 	struct fake f;
 
 	(void)state;
-	make_disk(&f, FAKE_GOOD);
-	struct stage_given *given = given_disk(&f);
-	stage_given_begin(given);
-	check_disk(&f, given->list, false);
+	struct stage_given *given = disk_at_work(&f);
 	stage_given_lose(given);
 	assert_true(is_quiet(&f));
 	assert_false(f.pci[STAGE_PCI_COMMAND] & STAGE_PCI_COMMAND_MEMORY);
