@@ -13,7 +13,7 @@ COMMAND = os.path.abspath("build/kchain-failing")
 EVERY = os.environ.get("KCHAIN_ALLOC") == "all"
 SAMPLE = 40
 FILES = {"/hello": "build/kernels/hello.elf", "/docs": "docs"}
-VALUE = kt.pipeline([{"name": "hello", "call": "fs:/hello", "args": "{{net.lan.address}}"},
+VALUE = kt.pipeline([{"name": "hello", "call": "fs:/hello", "args": "{{net.lan.address}}", "devices": {"lan": 0}},
                      {"name": "boot", "boot": "fs:/hello", "modules": [{"from": "fs:/docs/README.md", "string": "m"}]}],
                     FILES, state={"a": [1, {"b": "c"}]}, net={"lan": {"dhcp": True}})
 # Usage, input refused, the stage (or the machine it runs on) failed: the codes of a command that could not do its work.

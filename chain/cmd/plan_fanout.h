@@ -11,7 +11,7 @@
 #include "chain/image.h"
 #include "chain/step.h"
 
-/* {"kernels", "required", "processors", "at_once", "window_bytes", "inputs"}; new, null for a step without a fan-out. Errors are those of
+/* {"kernels", "required", "processors", "cpus", "at_once", "window_bytes", "inputs"}; new, null for a step without a fan-out. Errors are those of
  * chain_fanout_expand and chain_fanout_lay_out; of the latter also for a single kernel with fixed addresses. */
 enum chain_status plan_fanout(const struct chain_step *step, const struct chain_prepared *prepared, const struct chain_image *image,
 			      json_t **out, struct chain_error *err) CHAIN_MUST_CHECK;
