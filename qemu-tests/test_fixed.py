@@ -159,7 +159,7 @@ def the_plan_is_what_the_kernel_finds():
     map_planned = [(int(e["base"], 16), int(e["end"], 16) - int(e["base"], 16), e["type"]) for e in wanted["memory"]]
     kt.check(map_found == map_planned, "memory map", map_found, map_planned)
     kt.check([e[:2] for e in map_found if e[2] == 1] == [(MIB, 4 * MIB - 0x5000)], "what it may use", map_found)
-    kt.check(got["info"] == int(wanted["ebx"], 16) and got["lower"] == 0 and got["upper"] == 4096 - 20, "information", got, wanted)
+    kt.check(got["info"] == int(wanted["registers"]["rbx"], 16) and got["lower"] == 0 and got["upper"] == 4096 - 20, "information", got, wanted)
     kt.check(found["first"]["result"] == {"string": "text first", "handoff": "forty-two"}, "its module", found["first"])
     told = kt.write_json(kt.scratch("handoff.json"), found["handoff"]["result"]["handoff"])
     received = kt.kchain("plan", "--mask", told).json()

@@ -20,21 +20,27 @@ struct __attribute__((packed)) descriptor_pointer {
 
 struct __attribute__((packed)) commit_params {
 	uint64_t moves, move_count;
-	uint32_t entry, eax, ebx;
+	uint64_t address, registers[CHAIN_REGISTERS];
+	uint64_t cr0, cr4, efer;
+	uint32_t long64;
 	uint32_t far_offset;
 	uint16_t far_selector;
-	uint32_t pad0;
 	struct descriptor_pointer gdtr, idtr;
-	uint8_t pad1[6];
-	uint64_t gdt[3];
+	uint8_t pad0[2];
+	uint64_t gdt[CHAIN_ENTRY_DESCRIPTORS];
+	uint8_t pad1[8];
 };
-static_assert(offsetof(struct commit_params, entry) == COMMIT_ENTRY, "entry");
-static_assert(offsetof(struct commit_params, eax) == COMMIT_EAX, "eax");
-static_assert(offsetof(struct commit_params, ebx) == COMMIT_EBX, "ebx");
+static_assert(offsetof(struct commit_params, address) == COMMIT_ADDRESS, "address");
+static_assert(offsetof(struct commit_params, registers) == COMMIT_REGISTERS, "registers");
+static_assert(offsetof(struct commit_params, cr0) == COMMIT_CR0, "cr0");
+static_assert(offsetof(struct commit_params, cr4) == COMMIT_CR4, "cr4");
+static_assert(offsetof(struct commit_params, efer) == COMMIT_EFER, "efer");
+static_assert(offsetof(struct commit_params, long64) == COMMIT_LONG64, "mode");
 static_assert(offsetof(struct commit_params, far_offset) == COMMIT_FAR, "far pointer");
 static_assert(offsetof(struct commit_params, gdtr) == COMMIT_GDTR, "gdtr");
 static_assert(offsetof(struct commit_params, idtr) == COMMIT_IDTR, "idtr");
 static_assert(offsetof(struct commit_params, gdt) == COMMIT_GDT, "gdt");
+static_assert(sizeof(struct commit_params) == COMMIT_BYTES, "the code finds them before itself");
 
 struct commit_move {
 	uint64_t dest, source, bytes, zero;
@@ -127,13 +133,15 @@ static void build_tables(uint64_t phys, uint64_t gib)
 static void fill_params(struct commit_params *params, uint64_t params_phys, uint64_t moves_phys,
 			const struct chain_plan *plan)
 {
+	const struct chain_entry *entry = &plan->entry;
 	*params = (struct commit_params){
-		.moves = moves_phys, .move_count = plan->move_count,
-		.entry = (uint32_t)plan->entry, .eax = plan->eax, .ebx = plan->ebx,
-		.far_selector = COMMIT_SEL_CODE,
-		.gdtr = { 3 * sizeof(uint64_t) - 1, params_phys + COMMIT_GDT },
-		.gdt = { 0, 0x00cf9b000000ffff, 0x00cf93000000ffff }, /* flat 4 GiB code and data, accessed set */
+		.moves = moves_phys, .move_count = plan->move_count, .address = entry->address,
+		.cr0 = entry->cr0, .cr4 = entry->cr4, .efer = entry->efer, .long64 = entry->mode == CHAIN_ENTRY_LONG64,
+		.far_selector = CHAIN_ENTRY_CODE,
+		.gdtr = { sizeof(params->gdt) - 1, params_phys + COMMIT_GDT },
 	};
+	memcpy(params->registers, entry->registers, sizeof(params->registers));
+	memcpy(params->gdt, entry->descriptors, sizeof(params->gdt));
 }
 
 static void fill_moves(uint64_t moves_phys, const struct chain_plan *plan)
@@ -156,7 +164,7 @@ static void fill_moves(uint64_t moves_phys, const struct chain_plan *plan)
 void stage_commit_lay_out(const struct chain_plan *plan, uint64_t phys, struct stage_commit *out)
 {
 	uint64_t params_phys = phys + tables_bytes(plan);
-	uint64_t code_phys = (params_phys + sizeof(struct commit_params) + 15) & ~(uint64_t)15;
+	uint64_t code_phys = params_phys + COMMIT_BYTES;
 	uint64_t moves_phys = params_phys + PAGE;
 	if (code_phys + code_bytes() > moves_phys)
 		stage_panic("the commit trampoline does not fit its page");

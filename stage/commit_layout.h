@@ -5,18 +5,22 @@
 #ifndef STAGE_COMMIT_LAYOUT_H
 #define STAGE_COMMIT_LAYOUT_H
 
+#include "chain/entry_layout.h"
+
 #define COMMIT_MOVES 0
 #define COMMIT_MOVE_COUNT 8
-#define COMMIT_ENTRY 16
-#define COMMIT_EAX 20
-#define COMMIT_EBX 24
-#define COMMIT_FAR 28      /* 4-byte offset, 2-byte selector */
-#define COMMIT_GDTR 38     /* 2-byte limit, 8-byte base */
-#define COMMIT_IDTR 48
-#define COMMIT_GDT 64
-
-#define COMMIT_SEL_CODE 0x08
-#define COMMIT_SEL_DATA 0x10
+#define COMMIT_ADDRESS 16
+#define COMMIT_REGISTERS 24
+#define COMMIT_REGISTER(n) (COMMIT_REGISTERS + 8 * (n))
+#define COMMIT_CR0 152
+#define COMMIT_CR4 160
+#define COMMIT_EFER 168
+#define COMMIT_LONG64 176  /* 4 bytes; not zero: the kernel is entered in long mode */
+#define COMMIT_FAR 180     /* 4-byte offset, 2-byte selector */
+#define COMMIT_GDTR 186    /* 2-byte limit, 8-byte base */
+#define COMMIT_IDTR 196
+#define COMMIT_GDT 208
+#define COMMIT_BYTES 256   /* the code follows */
 
 #define MOVE_DEST 0
 #define MOVE_SOURCE 8

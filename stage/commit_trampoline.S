@@ -65,38 +65,85 @@ next:
 	jmp	1b
 
 enter:
-	/* Multiboot 1 section 3.2: flat 32-bit segments, paging off, interrupts off; the GDT may be gone soon. */
+	/* Interrupts are off, and there is no table of them; the descriptors may be gone soon. */
+	andb	$~2, COMMIT_GDT + CHAIN_ENTRY_TASK + 5(%rbx)	/* not busy, should it be entered once more */
 	lgdt	COMMIT_GDTR(%rbx)
 	lidt	COMMIT_IDTR(%rbx)
 	lea	protected(%rip), %rax
-	mov	%eax, COMMIT_FAR(%rbx)
+	cmpl	$0, COMMIT_LONG64(%rbx)
+	je	1f
+	lea	long_mode(%rip), %rax
+1:	mov	%eax, COMMIT_FAR(%rbx)
+	lea	COMMIT_ADDRESS(%rbx), %eax
+	mov	%eax, last_jump + 2(%rip)
 	ljmp	*COMMIT_FAR(%rbx)
 
-	.code32
-protected:
-	mov	$COMMIT_SEL_DATA, %eax
+long_mode:
+	mov	$CHAIN_ENTRY_DATA, %eax
 	mov	%eax, %ds
 	mov	%eax, %es
 	mov	%eax, %fs
 	mov	%eax, %gs
 	mov	%eax, %ss
-	mov	$0x00000011, %eax	/* PE and ET: paging off */
-	mov	%eax, %cr0
-	mov	$0xc0000080, %ecx	/* EFER: LME, NXE, SCE off */
 	xor	%eax, %eax
+	lldt	%ax
+	mov	$0xc0000080, %ecx
+	mov	COMMIT_EFER(%rbx), %eax
 	xor	%edx, %edx
 	wrmsr
-	xor	%eax, %eax
+	mov	COMMIT_CR4(%rbx), %rax
+	mov	%rax, %cr4
+	mov	COMMIT_CR0(%rbx), %rax
+	mov	%rax, %cr0
+	mov	COMMIT_REGISTER(CHAIN_RAX)(%rbx), %rax
+	mov	COMMIT_REGISTER(CHAIN_RCX)(%rbx), %rcx
+	mov	COMMIT_REGISTER(CHAIN_RDX)(%rbx), %rdx
+	mov	COMMIT_REGISTER(CHAIN_RSP)(%rbx), %rsp
+	mov	COMMIT_REGISTER(CHAIN_RBP)(%rbx), %rbp
+	mov	COMMIT_REGISTER(CHAIN_RSI)(%rbx), %rsi
+	mov	COMMIT_REGISTER(CHAIN_RDI)(%rbx), %rdi
+	mov	COMMIT_REGISTER(CHAIN_R8)(%rbx), %r8
+	mov	COMMIT_REGISTER(CHAIN_R9)(%rbx), %r9
+	mov	COMMIT_REGISTER(CHAIN_R10)(%rbx), %r10
+	mov	COMMIT_REGISTER(CHAIN_R11)(%rbx), %r11
+	mov	COMMIT_REGISTER(CHAIN_R12)(%rbx), %r12
+	mov	COMMIT_REGISTER(CHAIN_R13)(%rbx), %r13
+	mov	COMMIT_REGISTER(CHAIN_R14)(%rbx), %r14
+	mov	COMMIT_REGISTER(CHAIN_R15)(%rbx), %r15
+	mov	COMMIT_REGISTER(CHAIN_RBX)(%rbx), %rbx
+	jmp	*(stage_commit_trampoline - COMMIT_BYTES + COMMIT_ADDRESS)(%rip)
+
+	.code32
+protected:
+	mov	$CHAIN_ENTRY_DATA, %eax
+	mov	%eax, %ds
+	mov	%eax, %es
+	mov	%eax, %fs
+	mov	%eax, %gs
+	mov	%eax, %ss
+	mov	COMMIT_CR0(%ebx), %eax	/* paging off: no long mode any more */
+	mov	%eax, %cr0
+	mov	$0xc0000080, %ecx
+	mov	COMMIT_EFER(%ebx), %eax
+	xor	%edx, %edx
+	wrmsr
+	mov	COMMIT_CR4(%ebx), %eax
 	mov	%eax, %cr4
+	xor	%eax, %eax
 	mov	%eax, %cr3
 	mov	%eax, %cr2
-	mov	COMMIT_EAX(%ebx), %eax
-	mov	COMMIT_ENTRY(%ebx), %edx
-	mov	COMMIT_EBX(%ebx), %ebx
-	xor	%ecx, %ecx
-	xor	%esi, %esi
-	xor	%edi, %edi
-	xor	%ebp, %ebp
-	jmp	*%edx
+	lldt	%ax
+	mov	$CHAIN_ENTRY_TASK, %eax
+	ltr	%ax
+	mov	COMMIT_REGISTER(CHAIN_RAX)(%ebx), %eax
+	mov	COMMIT_REGISTER(CHAIN_RCX)(%ebx), %ecx
+	mov	COMMIT_REGISTER(CHAIN_RDX)(%ebx), %edx
+	mov	COMMIT_REGISTER(CHAIN_RSP)(%ebx), %esp
+	mov	COMMIT_REGISTER(CHAIN_RBP)(%ebx), %ebp
+	mov	COMMIT_REGISTER(CHAIN_RSI)(%ebx), %esi
+	mov	COMMIT_REGISTER(CHAIN_RDI)(%ebx), %edi
+	mov	COMMIT_REGISTER(CHAIN_RBX)(%ebx), %ebx
+last_jump:
+	jmp	*0			/* through the address of the parameters, which was put here */
 	.code64
 stage_commit_trampoline_end:

@@ -19,10 +19,10 @@ static enum chain_status unfit(const char *subject, const char *what, uint64_t b
 enum chain_status chain_guest_check(const struct chain_plan *plan, struct chain_range memory, const char *subject, struct chain_error *err)
 {
 	struct chain_range info = { plan->info.base, plan->info.base };
-	if (plan->mode != CHAIN_ENTRY_PROTECTED32)
-		return unfit(subject, "an entry that is not 32-bit protected mode", plan->entry, plan->entry, memory, err);
-	if (plan->entry < memory.base || plan->entry >= memory.end || plan->ebx != plan->info.base)
-		return unfit(subject, "the entry point or its information", plan->entry, plan->ebx, memory, err);
+	if (plan->entry.mode != CHAIN_ENTRY_PROTECTED32)
+		return unfit(subject, "an entry that is not 32-bit protected mode", plan->entry.address, plan->entry.address, memory, err);
+	if (plan->entry.address < memory.base || plan->entry.address >= memory.end || plan->entry.registers[CHAIN_RBX] != plan->info.base)
+		return unfit(subject, "the entry point or its information", plan->entry.address, plan->entry.registers[CHAIN_RBX], memory, err);
 	if (plan->made_bytes < sizeof(struct chain_mb1_info) || !chain_range_contains(memory, info) ||
 	    plan->made_bytes > memory.end - info.base)
 		return unfit(subject, "the information structure", plan->info.base, plan->info.end, memory, err);

@@ -327,11 +327,12 @@ enum chain_status chain_plan_build(const struct chain_plan_request *request, str
 				   struct chain_error *err)
 {
 	struct plan_build build = { .request = request, .plan = out, .err = err };
-	*out = (struct chain_plan){ .mode = CHAIN_ENTRY_PROTECTED32, .eax = CHAIN_MB1_ENTRY_MAGIC };
+	*out = (struct chain_plan){ 0 };
 	enum chain_status status = build_steps(&build);
 	if (!status) {
-		out->entry = build.kernel.entry;
-		out->ebx = (uint32_t)out->info.base;
+		out->entry = chain_entry_at(CHAIN_ENTRY_PROTECTED32, build.kernel.entry);
+		out->entry.registers[CHAIN_RAX] = CHAIN_MB1_ENTRY_MAGIC;
+		out->entry.registers[CHAIN_RBX] = out->info.base;
 		status = chain_plan_check(out, request->bootinfo, err);
 	}
 	free(build.items);

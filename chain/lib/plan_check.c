@@ -135,15 +135,23 @@ static bool lies_in_claim(const struct chain_plan *plan, struct chain_range rang
 	return claim && claim->owner == owner && chain_range_contains(claim->range, range);
 }
 
+static bool is_in_a_register(const struct chain_entry *entry, uint64_t value)
+{
+	for (unsigned i = 0; i < CHAIN_REGISTERS; i++)
+		if (entry->registers[i] == value)
+			return true;
+	return false;
+}
+
 /* The registers and ranges that the kernel starts from. */
 static enum chain_status check_entry(const struct chain_plan *plan, struct chain_error *err)
 {
 	const char *wrong = NULL;
-	uint64_t value = plan->entry;
-	if (plan->entry >= LIMIT_4G ||
-	    !lies_in_claim(plan, (struct chain_range){ plan->entry, plan->entry + 1 }, CHAIN_OWNER_KERNEL)) {
+	uint64_t value = plan->entry.address;
+	if ((plan->entry.mode == CHAIN_ENTRY_PROTECTED32 && value >= LIMIT_4G) ||
+	    !lies_in_claim(plan, (struct chain_range){ value, value + 1 }, CHAIN_OWNER_KERNEL)) {
 		wrong = "the entry point";
-	} else if (plan->ebx != plan->info.base || !lies_in_claim(plan, plan->info, CHAIN_OWNER_BOOT_INFO)) {
+	} else if (!is_in_a_register(&plan->entry, plan->info.base) || !lies_in_claim(plan, plan->info, CHAIN_OWNER_BOOT_INFO)) {
 		wrong = "the boot information";
 		value = plan->info.base;
 	} else if (plan->handoff.base != plan->handoff.end &&

@@ -66,9 +66,17 @@ static json_t *memory_json(const struct chain_plan *plan)
 	return array;
 }
 
-static const char *mode_name(const struct chain_plan *plan)
+/* Those that are not zero. */
+static json_t *registers_json(const struct chain_entry *entry)
 {
-	return plan->mode == CHAIN_ENTRY_PROTECTED32 ? "protected32" : "long64";
+	json_t *object = json_object();
+	for (unsigned i = 0; object && i < CHAIN_REGISTERS; i++) {
+		if (!entry->registers[i] || !json_object_set_new(object, chain_register_name(i), chain_json_hex(entry->registers[i])))
+			continue;
+		json_decref(object);
+		object = NULL;
+	}
+	return object;
 }
 
 enum chain_status chain_plan_to_json(const struct chain_plan *plan, json_t **out, struct chain_error *err)
@@ -78,8 +86,8 @@ enum chain_status chain_plan_to_json(const struct chain_plan *plan, json_t **out
 					   "zeroed", (json_int_t)plan->bytes_zeroed,
 					   "in_place", (json_int_t)plan->bytes_in_place);
 	/* Every `o` is let go of also when it fails, a null among them included. */
-	json_t *doc = chain_json_object("sxxxoooooo", "mode", mode_name(plan), "entry", plan->entry, "eax", (uint64_t)plan->eax,
-					"ebx", (uint64_t)plan->ebx, "info", range_json(plan->info),
+	json_t *doc = chain_json_object("sxooooooo", "mode", chain_entry_mode_name(plan->entry.mode),
+					"entry", plan->entry.address, "registers", registers_json(&plan->entry), "info", range_json(plan->info),
 					"handoff", handoff ? range_json(plan->handoff) : json_null(),
 					"totals", totals, "moves", moves_json(plan), "claims", claims_json(plan),
 					"memory", memory_json(plan));
@@ -137,8 +145,11 @@ static void add_move(struct text *text, size_t index, const struct chain_move *m
 enum chain_status chain_plan_format(const struct chain_plan *plan, char **out, struct chain_error *err)
 {
 	struct text text = { 0 };
-	add(&text, "entry 0x%" PRIx64 " (%s), eax 0x%" PRIx32 ", ebx 0x%" PRIx32 "\n", plan->entry, mode_name(plan),
-	    plan->eax, plan->ebx);
+	add(&text, "entry 0x%" PRIx64 " (%s)", plan->entry.address, chain_entry_mode_name(plan->entry.mode));
+	for (unsigned i = 0; i < CHAIN_REGISTERS; i++)
+		if (plan->entry.registers[i])
+			add(&text, ", %s 0x%" PRIx64, chain_register_name(i), plan->entry.registers[i]);
+	add(&text, "\n");
 	add(&text, "moves: %" PRIu64 " bytes copied, %" PRIu64 " zeroed, %" PRIu64 " in place\n", plan->bytes_copied,
 	    plan->bytes_zeroed, plan->bytes_in_place);
 	for (size_t i = 0; i < plan->move_count; i++)

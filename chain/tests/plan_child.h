@@ -103,11 +103,12 @@ static inline bool child_reads_framebuffer(struct oracle *o, const struct chain_
 static inline bool child_reads_info(struct oracle *o)
 {
 	const struct chain_plan *plan = o->plan;
+	uint64_t rbx = plan->entry.registers[CHAIN_RBX];
 	struct chain_mb1_info info;
-	if (plan->ebx != plan->info.base || plan->ebx % 4096 || plan->ebx < 0x100000 ||
+	if (rbx != plan->info.base || rbx % 4096 || rbx < 0x100000 ||
 	    !oracle_is_claimed(o, plan->info.base, plan->info.end, CHAIN_OWNER_BOOT_INFO, 0) ||
-	    !memory_read(&o->memory, plan->ebx, &info, sizeof(info)))
-		return oracle_wrong(o, "the information structure at 0x%x", plan->ebx);
+	    !memory_read(&o->memory, rbx, &info, sizeof(info)))
+		return oracle_wrong(o, "the information structure at 0x%llx", ORACLE_LL(rbx));
 	uint32_t known = CHAIN_MB1_INFO_MEMORY | CHAIN_MB1_INFO_CMDLINE | CHAIN_MB1_INFO_MODULES | CHAIN_MB1_INFO_MMAP | CHAIN_MB1_INFO_LOADER |
 			 CHAIN_MB1_INFO_FRAMEBUFFER, must = known & ~(uint32_t)(CHAIN_MB1_INFO_MODULES | CHAIN_MB1_INFO_FRAMEBUFFER);
 	if (info.flags & ~known || (info.flags & must) != must)

@@ -249,8 +249,9 @@ static inline bool oracle_check_kernel(struct oracle *o)
 		if (!memory_holds(&o->memory, filled, s->end - filled, s->keep_rest ? MEMORY_AS_BEFORE : MEMORY_ZERO, filled))
 			return oracle_wrong(o, "segment %zu is not as it should be behind its bytes", i);
 	}
-	if (o->plan->mode != CHAIN_ENTRY_PROTECTED32 || o->plan->entry != e->entry || o->plan->eax != CHAIN_MB1_ENTRY_MAGIC)
-		return oracle_wrong(o, "entered at 0x%llx, not 0x%llx", ORACLE_LL(o->plan->entry), ORACLE_LL(e->entry));
+	const struct chain_entry *entry = &o->plan->entry;
+	if (entry->mode != CHAIN_ENTRY_PROTECTED32 || entry->address != e->entry || entry->registers[CHAIN_RAX] != CHAIN_MB1_ENTRY_MAGIC)
+		return oracle_wrong(o, "entered at 0x%llx, not 0x%llx", ORACLE_LL(entry->address), ORACLE_LL(e->entry));
 	return true;
 }
 

@@ -183,7 +183,7 @@ static void a_kernel_finds_what_it_was_promised(void **state)
 	assert_true(chain_guest_texts(&guest, memory, handoff, sizeof(handoff) - 1, "one two"));
 	const void *ctx[2] = { &guest, memory };
 	chain_bootinfo_init(&seen);
-	assert_int_equal(chain_multiboot_info_read(guest.plan.eax, guest.plan.ebx, view, (void *)ctx, &seen, &err), CHAIN_OK);
+	assert_int_equal(chain_multiboot_info_read((uint32_t)guest.plan.entry.registers[CHAIN_RAX], guest.plan.entry.registers[CHAIN_RBX], view, (void *)ctx, &seen, &err), CHAIN_OK);
 	assert_string_equal(seen.cmdline, "one two");
 	assert_int_equal(seen.module_count, 2);
 	assert_memory_equal(view((void *)ctx, seen.modules[0].range.base, 3), kernel + 7, 3);

@@ -64,7 +64,7 @@ static void expect_kernel_sees(const struct chain_guest *guest, uint8_t *memory,
 	struct chain_error err = { 0 };
 	assert_true(chain_guest_texts(guest, memory, handoff, strlen(handoff), args));
 	chain_bootinfo_init(&info);
-	assert_int_equal(chain_multiboot_info_read(guest->plan.eax, guest->plan.ebx, view, memory, &info, &err), CHAIN_OK);
+	assert_int_equal(chain_multiboot_info_read((uint32_t)guest->plan.entry.registers[CHAIN_RAX], guest->plan.entry.registers[CHAIN_RBX], view, memory, &info, &err), CHAIN_OK);
 	assert_string_equal(info.cmdline, args);
 	assert_string_equal(info.loader, "kchain");
 	assert_int_equal(info.module_count, 1);
@@ -83,7 +83,7 @@ static void a_kernel_finds_what_it_was_promised(void **state)
 	struct chain_guest guest = made();
 	uint8_t *memory = memory_of(&guest);
 	(void)state;
-	assert_int_equal(guest.plan.entry, LOAD + 64);
+	assert_int_equal(guest.plan.entry.address, LOAD + 64);
 	assert_memory_equal(memory + LOAD, kernel, sizeof(kernel));
 	for (size_t i = LOAD + sizeof(kernel); i < BSS_END; i++)
 		assert_int_equal(memory[i], 0);
@@ -124,7 +124,7 @@ static void modules_and_handoff_in_any_order(void **state)
 		uint8_t *memory = memory_of(&guest);
 		assert_true(chain_guest_texts(&guest, memory, "{}", 2, "x"));
 		chain_bootinfo_init(&info);
-		assert_int_equal(chain_multiboot_info_read(guest.plan.eax, guest.plan.ebx, view, memory, &info, &err), CHAIN_OK);
+		assert_int_equal(chain_multiboot_info_read((uint32_t)guest.plan.entry.registers[CHAIN_RAX], guest.plan.entry.registers[CHAIN_RBX], view, memory, &info, &err), CHAIN_OK);
 		assert_int_equal(info.module_count, places[i] == CHAIN_HANDOFF_NONE ? 3 : 4);
 		for (size_t m = 0; m < 3; m++) {
 			const struct chain_boot_module *found = &info.modules[m + (places[i] == CHAIN_HANDOFF_FIRST)];
@@ -240,7 +240,7 @@ static void spoil(struct chain_plan *plan)
 	static const uint64_t edges[] = { 0, 1, MEMORY - 1, MEMORY, MEMORY + 1, UINT32_MAX, UINT64_MAX, UINT64_MAX - PAGE, LOAD };
 	uint64_t value = rnd(2) ? edges[rnd(sizeof(edges) / sizeof(edges[0]))] : rnd(2 * MEMORY);
 	struct chain_move *move = &plan->moves[rnd(plan->move_count)];
-	uint64_t *const places[] = { &move->dest.base, &move->dest.end, &plan->entry, &plan->info.base, &plan->handoff.base,
+	uint64_t *const places[] = { &move->dest.base, &move->dest.end, &plan->entry.address, &plan->info.base, &plan->handoff.base,
 				     &plan->handoff.end, &move->source_phys };
 	*places[rnd(sizeof(places) / sizeof(places[0]))] = value;
 }
@@ -273,10 +273,10 @@ static void hostile_plans_stay_inside(void **state)
 	assert_int_equal(refused + accepted, 4000);
 	assert_true(refused > 1000 && accepted > 200);
 	spoilt.plan = guest.plan;
-	spoilt.plan.mode = CHAIN_ENTRY_LONG64;
+	spoilt.plan.entry.mode = CHAIN_ENTRY_LONG64;
 	assert_int_equal(chain_guest_check(&spoilt.plan, (struct chain_range){ 0, MEMORY }, "k", NULL), CHAIN_E_GUEST_PLAN);
 	spoilt.plan = guest.plan;
-	spoilt.plan.ebx++;
+	spoilt.plan.entry.registers[CHAIN_RBX]++;
 	assert_int_equal(chain_guest_check(&spoilt.plan, (struct chain_range){ 0, MEMORY }, "k", NULL), CHAIN_E_GUEST_PLAN);
 	spoilt.plan = guest.plan;
 	spoilt.plan.made_bytes = 8;

@@ -205,7 +205,7 @@ static bool available(const struct world *w, uint64_t base, uint64_t end)
 static void check_info(const struct world *w, const struct chain_plan *plan)
 {
 	struct chain_mb1_info info;
-	memcpy(&info, w->after + plan->ebx, sizeof(info));
+	memcpy(&info, w->after + plan->entry.registers[CHAIN_RBX], sizeof(info));
 	assert_string_equal((const char *)w->after + info.cmdline, "a b");
 	assert_string_equal((const char *)w->after + info.boot_loader_name, "kchain");
 	bool handoff = w->request.handoff.bytes_count && w->request.handoff_at != CHAIN_HANDOFF_NONE;
@@ -481,7 +481,7 @@ static void plan_real(const char *command, uint64_t entry, size_t segments)
 	request.handoff = (struct chain_blob){ text, 1, CHAIN_PHYS_UNKNOWN };
 	request.handoff_at = CHAIN_HANDOFF_LAST;
 	assert_int_equal(chain_plan_build(&request, &plan, NULL), CHAIN_OK);
-	assert_int_equal(plan.entry, entry);
+	assert_int_equal(plan.entry.address, entry);
 	size_t kernel_claims = 0;
 	uint64_t kernel_end = 0;
 	for (size_t i = 0; i < plan.claims.count; i++)
@@ -521,9 +521,9 @@ static void the_check_finds_damage(void **state)
 	request.kernel.phys = 0x300000;
 	assert_int_equal(chain_plan_build(&request, &plan, NULL), CHAIN_OK);
 	assert_int_equal(chain_plan_check(&plan, &info, NULL), CHAIN_OK);
-	plan.entry += 0x1000;
+	plan.entry.address += 0x1000;
 	assert_int_equal(chain_plan_check(&plan, &info, NULL), CHAIN_E_PLAN_CHECK_ENTRY);
-	plan.entry -= 0x1000;
+	plan.entry.address -= 0x1000;
 	plan.moves[0].dest.base++;
 	assert_int_equal(chain_plan_check(&plan, &info, NULL), CHAIN_E_PLAN_CHECK_TOTALS);
 	plan.moves[0].dest.base -= 2;

@@ -85,13 +85,13 @@ static struct chain_move *some_move(struct chain_plan *plan, enum chain_move_kin
 
 static bool damage_entry(struct chain_plan *plan)
 {
-	plan->entry += 1 + random_next() % 4096;
+	plan->entry.address += 1 + random_next() % 4096;
 	return true;
 }
 
 static bool damage_registers(struct chain_plan *plan)
 {
-	*(random_next() % 2 ? &plan->eax : &plan->ebx) ^= 1u << random_next() % 32;
+	plan->entry.registers[random_next() % 2 ? CHAIN_RAX : CHAIN_RBX] ^= 1u << random_next() % 32;
 	return true;
 }
 

@@ -129,7 +129,7 @@ static void test_plan(void **state)
 		.handoff = { (const uint8_t *)"{}", 2, CHAIN_PHYS_UNKNOWN }, .handoff_string = "kchain-handoff", .handoff_at = CHAIN_HANDOFF_LAST,
 	};
 	assert_int_equal(chain_plan_build(&request, &plan, NULL), CHAIN_OK);
-	assert_int_equal(plan.entry, BASE + 0x200);
+	assert_int_equal(plan.entry.address, BASE + 0x200);
 	assert_int_equal(plan.bytes_copied, 0x321 + 2 + chain_range_bytes(plan.info));
 	assert_int_equal(plan.bytes_zeroed, 0x1100 - 0x321 + 0x2000);
 	for (size_t i = 0; i < plan.move_count; i++)

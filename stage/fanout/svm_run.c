@@ -13,8 +13,7 @@
 
 enum {
 	CODE32 = 0xc9b, DATA32 = 0xc93, TSS32 = 0x8b, LDT = 0x82, /* segment attributes: flat, 4 GiB, present, accessed */
-	SELECTOR_CODE = 0x08, SELECTOR_DATA = 0x10,
-	CR0_PROTECTED = 0x11, EFER_SVME = 1 << 12, CR4_OSXSAVE = 1 << 18, RFLAGS_FIXED = 2, RFLAGS_INTERRUPTS = 1 << 9,
+	EFER_SVME = 1 << 12, CR4_OSXSAVE = 1 << 18, RFLAGS_FIXED = 2, RFLAGS_INTERRUPTS = 1 << 9,
 	DR6_FIRST = (int)0xffff0ff0, DR7_FIRST = 0x400,
 	ASID = 1, VGA_TEXT = 0xb8000,
 };
@@ -37,7 +36,7 @@ static void set_intercepts(struct svm_vmcb *v)
 void svm_guest_enter_state(struct svm_guest *g)
 {
 	const struct chain_plan *plan = &g->shared->guest.plan;
-	const struct svm_segment data = { SELECTOR_DATA, DATA32, UINT32_MAX, 0 };
+	const struct svm_segment data = { CHAIN_ENTRY_DATA, DATA32, UINT32_MAX, 0 };
 	struct svm_vmcb *v = g->vmcb;
 	memset(v, 0, sizeof(*v)); /* not by an initialiser: it would be made on a stack that is not larger */
 	set_intercepts(v);
@@ -49,17 +48,19 @@ void svm_guest_enter_state(struct svm_guest *g)
 	v->nested_control = SVM_NESTED_ENABLE;
 	v->nested_root = g->root_phys;
 	v->es = v->ss = v->ds = v->fs = v->gs = data;
-	v->cs = (struct svm_segment){ SELECTOR_CODE, CODE32, UINT32_MAX, 0 };
+	v->cs = (struct svm_segment){ CHAIN_ENTRY_CODE, CODE32, UINT32_MAX, 0 };
 	v->tr = (struct svm_segment){ 0, TSS32, 0xffff, 0 };
 	v->ldtr = (struct svm_segment){ 0, LDT, 0xffff, 0 };
-	v->efer = EFER_SVME;
-	v->cr0 = CR0_PROTECTED;
+	v->efer = plan->entry.efer | EFER_SVME;
+	v->cr0 = plan->entry.cr0;
+	v->cr4 = plan->entry.cr4;
 	v->dr6 = (uint32_t)DR6_FIRST;
 	v->dr7 = DR7_FIRST;
 	v->rflags = RFLAGS_FIXED;
 	v->pat = PAT_FIRST;
-	v->rip = plan->entry;
-	v->rax = plan->eax;
+	v->rip = plan->entry.address;
+	v->rax = plan->entry.registers[CHAIN_RAX];
+	v->rsp = plan->entry.registers[CHAIN_RSP];
 }
 
 /* --- exits --- */
@@ -209,6 +210,17 @@ static bool on_exit(struct svm_guest *g, struct stage_call_run *run)
 	}
 }
 
+/* The guest is unpaged and in 32-bit mode (chain_guest_check): RAX and RSP are the control block's, the others are loaded before it runs. */
+static void take_registers(struct stage_svm_registers *out, const struct chain_entry *entry)
+{
+	out->rbx = entry->registers[CHAIN_RBX];
+	out->rcx = entry->registers[CHAIN_RCX];
+	out->rdx = entry->registers[CHAIN_RDX];
+	out->rsi = entry->registers[CHAIN_RSI];
+	out->rdi = entry->registers[CHAIN_RDI];
+	out->rbp = entry->registers[CHAIN_RBP];
+}
+
 /* The ticker's NMI finds the turn by the processor's block and counts it; see call_run.c. */
 void svm_guest_run(struct svm_guest *g, struct stage_call_run *run)
 {
@@ -219,7 +231,7 @@ void svm_guest_run(struct svm_guest *g, struct stage_call_run *run)
 	cpu->call = run;
 	uint64_t start = stage_rdtsc();
 	g->xcr0 = stage_svm_prepare(g->host_save_phys, &g->registers);
-	g->registers.rbx = g->shared->guest.plan.ebx;
+	take_registers(&g->registers, &g->shared->guest.plan.entry);
 	while (more && run->ticks_left) {
 		stage_svm_enter(&g->registers, g->vmcb_phys, g->host_phys);
 		g->vmcb->tlb_control = 0;

@@ -10,6 +10,7 @@
 
 #include "chain/bootinfo.h"
 #include "chain/elf.h"
+#include "chain/entry.h"
 #include "chain/range.h"
 
 /* Bytes to be placed: either they lie in target memory already (phys) or a plan makes them (made). */
@@ -32,8 +33,6 @@ struct chain_plan_piece {
 	struct chain_blob blob;
 	bool keep_rest;               /* what the segment has behind the blob stays as it is; else it is zeroed */
 };
-
-enum chain_entry_mode { CHAIN_ENTRY_PROTECTED32, CHAIN_ENTRY_LONG64 };
 
 enum chain_handoff_at { CHAIN_HANDOFF_NONE, CHAIN_HANDOFF_FIRST, CHAIN_HANDOFF_LAST };
 
@@ -64,9 +63,7 @@ struct chain_move {
 };
 
 struct chain_plan {
-	enum chain_entry_mode mode;
-	uint64_t entry;               /* physical */
-	uint32_t eax, ebx;            /* PROTECTED32: magic and information structure (Multiboot 1 section 3.2) */
+	struct chain_entry entry;     /* as the kernel's door wants it; one of its registers has the information structure's address */
 	struct chain_move *moves;     /* owned; in an order in which nothing is overwritten before it is read */
 	size_t move_count;
 	uint64_t bytes_copied, bytes_zeroed, bytes_in_place;
