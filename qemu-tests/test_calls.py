@@ -62,6 +62,46 @@ for row in ACTS:
     kt.add_test(f"call: {row[0]} {row[1]}", one(*row))
 
 
+REGISTERS = "rax rbx rcx rdx rsi rdi rbp r8 r9 r10 r11 r12 r13 r14 r15 rsp rflags".split()
+WHERE = {"null": (14, "page fault", "0x8", "0x2"), "ud2": (6, "invalid opcode", "0x0", "0x0"), "div0": (0, "divide error", "0x0", "0x0"),
+         "jump": (14, "page fault", "0x123456789000", "0x10"), "canonical": (13, "general protection", "0x0", "0x0")}
+
+
+def is_in_text(address, kernel):
+    shown = kt.command(["readelf", "-lW", f"build/kernels/{kernel}.debug"]).out
+    base, size = kt.re.search(r"LOAD +\S+ (0x\w+) \S+ \S+ (0x\w+) R E", shown).groups()
+    return int(base, 16) <= int(address, 16) < int(base, 16) + int(size, 16)
+
+
+@kt.test
+def a_fault_is_told_with_place_and_registers():
+    steps = [{"name": name, "call": "fs:/fault", "args": name, "on_error": "continue"} for name in WHERE]
+    fan = {"name": "many", "call": "fs:/fault", "args": "{{self.input|}}", "on_error": "continue", "fanout": {"list": list(WHERE)}}
+    for cpus in (1, 3):
+        ended = kt.expect_end(kt.boot(kt.bake(kt.pipeline([*steps, fan], FILES)), qemu=["-cpu", "max", "-smp", cpus]))
+        results = ended.of("handoff")[-1]["doc"]["results"]
+        failures = {list(WHERE)[f["index"]]: f for f in results["many"]["failures"]}
+        for record in ended.of("result")[:-1]:
+            name = record["step"]
+            fault, (vector, called, address, code) = dict(record["fault"]), WHERE[name]
+            registers = fault.pop("registers")
+            kt.check(list(registers) == REGISTERS and all(kt.re.fullmatch("0x[0-9a-f]+", r) for r in registers.values()), "registers", registers)
+            kt.check(registers["rflags"] != "0x0" and registers["rsp"].startswith("0xffffc000"), "registers", registers)
+            rip = fault["rip"]
+            kt.check(rip == address if name == "jump" else is_in_text(rip, "fault"), f"{name}: rip {rip}")
+            kt.check(fault == {"vector": vector, "name": called, "rip": rip, "address": address, "error_code": code, "cpu": 0}, name, fault)
+            kt.check(results[name]["fault"] == fault and failures[name]["fault"] == fault, f"{name}: another place elsewhere", results[name], failures[name])
+            kt.check(record["reason"] == f"{called} at {rip}, address {address}, error code {code}", "reason", record)
+
+
+@kt.test
+def a_stack_overflow_is_called_that():
+    steps = [{"name": "deep", "call": "fs:/fault", "args": "stack", "on_error": "continue"}, {"name": "not", "call": "fs:/fault", "args": "null", "on_error": "continue"}]
+    deep, null = kt.expect_end(kt.boot(kt.bake(kt.pipeline(steps, FILES)))).of("result")
+    kt.check(deep["reason"].endswith(": its stack of 32768 bytes overflowed (kchain_stack_bytes)") and deep["fault"]["stack_bytes"] == 32768, "overflow", deep)
+    kt.check("stack_bytes" not in null["fault"] and "stack" not in null["reason"], "another fault", null)
+
+
 @kt.test
 def every_act_in_one_boot_many_times():
     """Windows are given back: what failed 40 times leaves as much memory as before."""

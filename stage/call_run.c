@@ -90,15 +90,36 @@ static void on_tick(struct stage_trap_frame *frame)
 		take_back(frame, STAGE_CALL_TIMED_OUT);
 }
 
+/* The page below a stack is not mapped. A frame that is larger than a page can pass over it: then the address is between the stack pointer and
+ * the stack's end. */
+static bool is_overflow(const struct stage_call_run *call, uint64_t rsp, uint64_t address)
+{
+	enum { FRAME_MOST = 1 << 30 };
+	uint64_t end = call->window.visible[STAGE_VISIBLE_STACK].base;
+	if (address >= end || end - address > FRAME_MOST)
+		return false;
+	return end - address <= STAGE_PAGE || (rsp < end && address >= rsp - STAGE_PAGE);
+}
+
 static bool on_fault(struct stage_trap_frame *frame)
 {
+	enum { PAGE_FAULT = 14 };
 	struct stage_call_run *call = current();
 	if (!call || frame->cr3 == call->stage_root)
 		return false; /* the stage's own fault: the readable report */
-	call->result.vector = (uint8_t)frame->vector;
-	call->result.rip = frame->rip;
-	call->result.error_code = frame->error_code;
-	call->result.address = frame->vector == 14 ? stage_read_cr2() : 0;
+	struct stage_call_result *result = &call->result;
+	const uint64_t *saved = &frame->rax; /* and what was pushed after it, downwards */
+	result->located = true;
+	result->vector = (uint8_t)frame->vector;
+	result->rip = frame->rip;
+	result->error_code = frame->error_code;
+	result->address = frame->vector == PAGE_FAULT ? stage_read_cr2() : 0;
+	for (size_t i = 0; i < STAGE_CALL_REGISTERS - 2; i++)
+		result->registers[i] = *saved--;
+	result->registers[STAGE_CALL_REGISTERS - 2] = frame->rsp;
+	result->registers[STAGE_CALL_REGISTERS - 1] = frame->rflags;
+	if (frame->vector == PAGE_FAULT && is_overflow(call, frame->rsp, result->address))
+		result->overflowed = chain_range_bytes(call->window.visible[STAGE_VISIBLE_STACK]);
 	take_back(frame, STAGE_CALL_FAULTED);
 	return true;
 }

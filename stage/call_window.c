@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAGE = STAGE_PAGE, VISIBLE_STACK = 0, VISIBLE_MAILBOX, VISIBLE_HEAP, OTHER_PIECES = 3 /* call block, mailbox, heap */ };
+enum { PAGE = STAGE_PAGE, OTHER_PIECES = 3 /* call block, mailbox, heap */ };
 
 static uint64_t page_up(uint64_t bytes) { return (bytes + PAGE - 1) & ~(uint64_t)(PAGE - 1); }
 
@@ -163,8 +163,8 @@ static enum chain_status add_stacks(struct stage_call_window *w, const struct st
 		return status;
 	for (size_t i = 0; i < STAGE_IST_COUNT; i++)
 		w->ist_top[i] = first[i].end;
-	w->visible[VISIBLE_STACK] = first[STAGE_IST_COUNT];
-	w->stack_top = w->visible[VISIBLE_STACK].end - 8; /* as if called: a zero return address on a 16-byte boundary */
+	w->visible[STAGE_VISIBLE_STACK] = first[STAGE_IST_COUNT];
+	w->stack_top = w->visible[STAGE_VISIBLE_STACK].end - 8; /* as if called: a zero return address on a 16-byte boundary */
 	for (uint32_t cpu = 1; !status && cpu < request->cpus; cpu++)
 		status = add_own_stacks(w, request, stack_bytes, further, err);
 	return status;
@@ -173,12 +173,12 @@ static enum chain_status add_stacks(struct stage_call_window *w, const struct st
 struct stage_call_window stage_call_window_of(const struct stage_call_window *w, uint32_t cpu)
 {
 	struct stage_call_window own = *w;
-	uint64_t further = cpu * (w->visible[VISIBLE_STACK].end + PAGE - KCHAIN_WINDOW_VIRT);
+	uint64_t further = cpu * (w->visible[STAGE_VISIBLE_STACK].end + PAGE - KCHAIN_WINDOW_VIRT);
 	for (size_t i = 0; i < STAGE_IST_COUNT; i++)
 		own.ist_top[i] += further;
 	own.stack_top += further;
-	own.visible[VISIBLE_STACK].base += further;
-	own.visible[VISIBLE_STACK].end += further;
+	own.visible[STAGE_VISIBLE_STACK].base += further;
+	own.visible[STAGE_VISIBLE_STACK].end += further;
 	return own;
 }
 
@@ -190,7 +190,7 @@ static enum chain_status add_heap(struct stage_call_window *w, const struct stag
 	if (w->bytes - w->used < tables + least)
 		return too_small(w, request, tables + least, err);
 	uint64_t bytes = w->bytes - w->used - tables, phys = w->phys + w->used + tables;
-	w->visible[VISIBLE_HEAP] = (struct chain_range){ w->virt_next, w->virt_next + bytes };
+	w->visible[STAGE_VISIBLE_HEAP] = (struct chain_range){ w->virt_next, w->virt_next + bytes };
 	w->heap_phys = phys;
 	note_piece(w, w->virt_next, phys, bytes, NULL, 0);
 	return map(w, request, w->virt_next, phys, bytes, STAGE_MAP_WRITE, err);
@@ -244,7 +244,7 @@ static enum chain_status add_texts(struct stage_call_window *w, const struct sta
 	w->text_virt = virt.base;
 	if (status)
 		return status;
-	return add_piece(w, request, STAGE_CALL_MAILBOX_BYTES, STAGE_MAP_WRITE, &w->mailbox_phys, &w->visible[VISIBLE_MAILBOX], err);
+	return add_piece(w, request, STAGE_CALL_MAILBOX_BYTES, STAGE_MAP_WRITE, &w->mailbox_phys, &w->visible[STAGE_VISIBLE_MAILBOX], err);
 }
 
 /* What differs from one call to the next. */
@@ -259,8 +259,8 @@ static void fill_block(const struct stage_call_window *w, const struct stage_cal
 		.processor = stage_cpu()->index, .index = request->index, .heap_is_zero = request->recycled, .tsc_hz = stage_tsc_hz_known(),
 		.team = w->team_virt, .cpus = request->cpus ? request->cpus : 1,
 		.handoff = w->text_virt, .handoff_bytes = request->handoff_bytes, .args = w->text_virt + request->handoff_bytes,
-		.mailbox = w->visible[VISIBLE_MAILBOX].base, .mailbox_bytes = STAGE_CALL_MAILBOX_BYTES,
-		.heap_phys = w->heap_phys, .heap = w->visible[VISIBLE_HEAP].base, .heap_bytes = chain_range_bytes(w->visible[VISIBLE_HEAP]),
+		.mailbox = w->visible[STAGE_VISIBLE_MAILBOX].base, .mailbox_bytes = STAGE_CALL_MAILBOX_BYTES,
+		.heap_phys = w->heap_phys, .heap = w->visible[STAGE_VISIBLE_HEAP].base, .heap_bytes = chain_range_bytes(w->visible[STAGE_VISIBLE_HEAP]),
 	};
 	if (chain_range_bytes(request->fs)) {
 		block->fs = KCHAIN_FS_VIRT;

@@ -5,11 +5,15 @@
 
 #include "chain/handoff.h"
 #include "chain/json.h"
+#include "chain/json_write.h"
 #include "stage/cpu.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
+
+enum { EXCEPTIONS = 32 }; /* vectors from there on have no names */
 
 const char *stage_verdict_name(enum stage_verdict_status status)
 {
@@ -50,9 +54,21 @@ static bool judge_result(const struct stage_call_result *got, struct stage_verdi
 	return rule(out, STAGE_VERDICT_OK, 0, NULL);
 }
 
+static bool judge_fault(const struct chain_step *step, const struct stage_call_result *got, struct stage_verdict *out)
+{
+	char number[8] = "", cpu[24] = "", stack[96] = "";
+	if (got->vector >= EXCEPTIONS)
+		snprintf(number, sizeof(number), " %u", (unsigned)got->vector);
+	if (step->fanout.cpus > 1)
+		snprintf(cpu, sizeof(cpu), ", on cpu %" PRIu32, got->cpu);
+	if (got->overflowed)
+		snprintf(stack, sizeof(stack), ": its stack of %" PRIu64 " bytes overflowed (kchain_stack_bytes)", got->overflowed);
+	return rule(out, STAGE_VERDICT_FAULT, -1, "%s%s at 0x%" PRIx64 ", address 0x%" PRIx64 ", error code 0x%" PRIx64 "%s%s",
+		    stage_vector_name(got->vector), number, got->rip, got->address, got->error_code, cpu, stack);
+}
+
 static bool judge_end(const struct chain_step *step, const struct stage_call_result *got, struct stage_verdict *out)
 {
-	char cpu[24] = "";
 	switch (got->outcome) {
 	case STAGE_CALL_TIMED_OUT:
 		return rule(out, STAGE_VERDICT_TIMEOUT, -1, "it did not return in time");
@@ -64,10 +80,7 @@ static bool judge_end(const struct chain_step *step, const struct stage_call_res
 	case STAGE_CALL_FAULTED:
 		if (got->what)
 			return rule(out, STAGE_VERDICT_FAULT, -1, "%s (0x%" PRIx64 ") at 0x%" PRIx64, got->what, got->address, got->rip);
-		if (step->fanout.cpus > 1)
-			snprintf(cpu, sizeof(cpu), ", on cpu %" PRIu32, got->cpu);
-		return rule(out, STAGE_VERDICT_FAULT, -1, "%s at 0x%" PRIx64 ", address 0x%" PRIx64 ", error code 0x%" PRIx64 "%s",
-			    stage_vector_name(got->vector), got->rip, got->address, got->error_code, cpu);
+		return judge_fault(step, got, out);
 	case STAGE_CALL_DONE:
 	case STAGE_CALL_EXITED:
 		break;
@@ -94,8 +107,45 @@ void stage_verdict_free(struct stage_verdict *verdict)
 	verdict->result = NULL;
 }
 
-json_t *stage_verdict_entry(const struct stage_verdict *verdict)
+static bool add_registers(json_t *fault, const struct stage_call_result *got)
 {
-	return chain_result_entry(stage_verdict_name(verdict->status), verdict->exit, json_incref(verdict->result),
-				  verdict->reason[0] ? verdict->reason : NULL);
+	static const char names[] = "rax\0rbx\0rcx\0rdx\0rsi\0rdi\0rbp\0r8\0r9\0r10\0r11\0r12\0r13\0r14\0r15\0rsp\0rflags";
+	json_t *registers = json_object();
+	const char *name = names;
+	int bad = 0;
+	for (size_t i = 0; i < STAGE_CALL_REGISTERS; i++, name += strlen(name) + 1)
+		bad |= json_object_set_new(registers, name, chain_json_hex(got->registers[i]));
+	bad |= json_object_set(fault, "registers", registers);
+	json_decref(registers);
+	return !bad;
+}
+
+bool stage_fault_add(json_t *entry, const struct stage_call_result *got, bool registers)
+{
+	if (got->outcome != STAGE_CALL_FAULTED || !got->located)
+		return true;
+	json_t *fault = chain_json_object("sxxI", "name", got->what ? got->what : stage_vector_name(got->vector), "rip", got->rip,
+					  "address", got->address, "cpu", (json_int_t)got->cpu);
+	int bad = fault ? 0 : -1;
+	if (!got->what) {
+		bad |= json_object_set_new(fault, "vector", json_integer(got->vector));
+		bad |= json_object_set_new(fault, "error_code", chain_json_hex(got->error_code));
+	}
+	if (got->overflowed)
+		bad |= json_object_set_new(fault, "stack_bytes", json_integer((json_int_t)got->overflowed));
+	if (!bad && registers && !add_registers(fault, got))
+		bad = -1;
+	bad |= json_object_set(entry, "fault", fault);
+	json_decref(fault);
+	return !bad;
+}
+
+json_t *stage_verdict_entry(const struct stage_verdict *verdict, const struct stage_call_result *got)
+{
+	json_t *entry = chain_result_entry(stage_verdict_name(verdict->status), verdict->exit, json_incref(verdict->result),
+					   verdict->reason[0] ? verdict->reason : NULL);
+	if (entry && stage_fault_add(entry, got, false))
+		return entry;
+	json_decref(entry);
+	return NULL;
 }

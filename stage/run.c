@@ -81,15 +81,17 @@ static enum chain_status call_once(struct stage_run *run, const struct chain_ste
 	struct stage_verdict verdict;
 	bool judged = stage_judge(step, &got, &verdict);
 	free(got.mailbox);
-	json_t *entry = judged ? stage_verdict_entry(&verdict) : NULL;
+	json_t *entry = judged ? stage_verdict_entry(&verdict, &got) : NULL;
 	*good = verdict.good;
 	stage_verdict_free(&verdict);
 	if (!entry || json_object_set_new(run->results, step->name, entry))
 		return chain_fail(err, CHAIN_E_NO_MEMORY, step->name, NULL, got.mailbox_bytes, 0, 0, 0);
 	stage_say("result", "%s  %s%s%s", step->name, stage_verdict_name(verdict.status), verdict.reason[0] ? ": " : "", verdict.reason);
 	json_t *event = chain_json_object("ss", "event", "result", "step", step->name);
-	if (event)
-		json_object_update(event, entry);
+	if (event && (json_object_update(event, entry) || !stage_fault_add(event, &got, true))) {
+		json_decref(event);
+		event = NULL;
+	}
 	stage_record_event(event);
 	return CHAIN_OK;
 }

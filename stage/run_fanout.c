@@ -208,13 +208,14 @@ static bool next(void *ctx, struct stage_fanout_task *out)
 	return true;
 }
 
-static bool keep(struct fanout_run *f, uint32_t index, const struct stage_verdict *verdict)
+static bool keep(struct fanout_run *f, const struct stage_fanout_turn *turn, const struct stage_verdict *verdict)
 {
+	uint32_t index = turn->index;
 	if (verdict->result && json_array_set(f->results, index, verdict->result))
 		return false;
 	if (verdict->good)
 		return true;
-	json_t *entry = stage_verdict_entry(verdict);
+	json_t *entry = stage_verdict_entry(verdict, &turn->result);
 	int bad = entry ? 0 : -1;
 	bad |= json_object_set_new(entry, "index", json_integer(index));
 	bad |= json_object_set_new(entry, "attempts", json_integer(f->attempts[index]));
@@ -237,7 +238,7 @@ static void on_done(void *ctx, const struct stage_fanout_turn *turn)
 		f->ok += verdict.good;
 		f->failed += !verdict.good;
 		f->stopped = f->stopped || (!verdict.good && f->step->fanout.stop);
-		if ((!told || !keep(f, turn->index, &verdict)) && !f->err.status)
+		if ((!told || !keep(f, turn, &verdict)) && !f->err.status)
 			(void)chain_fail(&f->err, CHAIN_E_NO_MEMORY, f->step->name, NULL, 0, 0, 0, 0);
 	}
 	stage_verdict_free(&verdict);

@@ -65,12 +65,22 @@ void svm_guest_enter_state(struct svm_guest *g)
 
 /* --- exits --- */
 
+static void keep_registers(const struct svm_guest *g, uint64_t out[STAGE_CALL_REGISTERS])
+{
+	out[0] = g->vmcb->rax;
+	memcpy(out + 1, &g->registers.rbx, (STAGE_CALL_REGISTERS - 3) * sizeof(*out)); /* to r15 */
+	out[STAGE_CALL_REGISTERS - 2] = g->vmcb->rsp;
+	out[STAGE_CALL_REGISTERS - 1] = g->vmcb->rflags;
+}
+
 static bool end(struct svm_guest *g, struct stage_call_run *run, enum stage_call_outcome outcome, const char *what, uint64_t address)
 {
 	run->result.outcome = outcome;
 	run->result.what = what;
 	run->result.rip = g->vmcb->cs.base + g->vmcb->rip;
 	run->result.address = address;
+	keep_registers(g, run->result.registers);
+	run->result.located = true;
 	return false;
 }
 

@@ -39,12 +39,17 @@ struct stage_call_request {
 	uint32_t cpus;             /* processors that share the window; 0 is 1 */
 };
 
+enum { STAGE_CALL_REGISTERS = 17 }; /* rax rbx rcx rdx rsi rdi rbp r8 to r15 rsp rflags */
+
 struct stage_call_result {
 	enum stage_call_outcome outcome;
 	uint8_t exit;
 	uint8_t vector;
+	bool located;              /* of a fault: rip and registers are the kernel's own when it came; else nothing is known of them */
 	uint32_t cpu;              /* which of the kernel's processors faulted or exited; 0: its first */
 	uint64_t rip, address, error_code;
+	uint64_t registers[STAGE_CALL_REGISTERS];
+	uint64_t overflowed;       /* of a fault: bytes of the stack that it ran off the end of; 0: it did not */
 	const char *what;          /* of a kernel that is not native: says more than the vector; null: nothing to say */
 	char *mailbox;             /* owned, terminated; null when the kernel left no result */
 	uint64_t mailbox_bytes;

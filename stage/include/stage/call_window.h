@@ -18,12 +18,14 @@ struct stage_call_piece {
 	uint64_t *entries;         /* of a window that is used again: the table entries of its pages; null: in more than one table */
 };
 
+enum { STAGE_VISIBLE_STACK, STAGE_VISIBLE_MAILBOX, STAGE_VISIBLE_HEAP, STAGE_VISIBLE_COUNT };
+
 struct stage_call_window {
 	uint64_t phys, bytes;      /* the claimed memory */
 	uint64_t used;             /* bytes of it handed out so far, from the start */
 	uint64_t root_phys;
 	uint64_t virt_next;        /* where the next piece becomes visible */
-	struct chain_range visible[3]; /* virtual: stack, mailbox, heap: what the kernel may point services at */
+	struct chain_range visible[STAGE_VISIBLE_COUNT]; /* virtual: what the kernel may point services at */
 	uint64_t ist_top[STAGE_IST_COUNT];
 	uint64_t stack_top, entry;
 	uint64_t call_phys, call_virt, mailbox_phys;

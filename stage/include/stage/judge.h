@@ -16,7 +16,7 @@ struct stage_verdict {
 	bool good;         /* what the step expects */
 	int exit;          /* -1: it left none */
 	json_t *result;    /* owned; null: none */
-	char reason[176];  /* empty: nothing to say */
+	char reason[192];  /* empty: nothing to say */
 };
 
 /* False when memory ran out, with nothing owned. */
@@ -24,7 +24,10 @@ bool stage_judge(const struct chain_step *step, const struct stage_call_result *
 void stage_verdict_free(struct stage_verdict *verdict);
 
 const char *stage_verdict_name(enum stage_verdict_status status);
-/* {"status", "exit", "result" | "reason"}: new reference; null when memory ran out. */
-json_t *stage_verdict_entry(const struct stage_verdict *verdict);
+/* {"status", "exit", "result" | "reason", "fault"?}: new reference; null when memory ran out. `got` is what was judged. */
+json_t *stage_verdict_entry(const struct stage_verdict *verdict, const struct stage_call_result *got);
+/* Where the kernel faulted, as the entry's member `fault` (docs/RECORDS.md), with its registers on demand; nothing where it did not, or nothing is
+ * known of the place. False when memory ran out. */
+bool stage_fault_add(json_t *entry, const struct stage_call_result *got, bool registers);
 
 #endif
