@@ -100,8 +100,8 @@ void stage_record_handoff(const char *step, const char *text)
 
 void stage_report_error(const char *step, const struct chain_error *err)
 {
-	char message[2 * CHAIN_SUBJECT_BYTES + CHAIN_TEXT_BYTES], hint[CHAIN_TEXT_BYTES];
-	chain_status_hint(err->status, hint);
+	char message[2 * CHAIN_SUBJECT_BYTES + CHAIN_TEXT_BYTES], hint[CHAIN_SUBJECT_BYTES + CHAIN_TEXT_BYTES];
+	chain_error_hint(err, hint, sizeof(hint));
 	stage_json_memory_again();
 	chain_error_format(err, message, sizeof(message));
 	stage_say("error", "%s%s%s", step ? step : "", step ? ": " : "", message);

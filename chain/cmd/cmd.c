@@ -54,9 +54,9 @@ int cmd_usage(const char *command, const char *format, ...)
 
 json_t *cmd_error_json(const struct chain_error *err, int code)
 {
-	char message[MESSAGE_BYTES], hint[CHAIN_TEXT_BYTES];
+	char message[MESSAGE_BYTES], hint[MESSAGE_BYTES];
 	chain_error_format(err, message, sizeof(message));
-	chain_status_hint(err->status, hint);
+	chain_error_hint(err, hint, sizeof(hint));
 	json_t *numbers = json_array();
 	for (size_t i = 0; i < CHAIN_ERROR_NUMBERS; i++)
 		json_array_append_new(numbers, json_integer((json_int_t)err->number[i]));
@@ -69,10 +69,10 @@ json_t *cmd_error_json(const struct chain_error *err, int code)
 
 int cmd_error_print(const struct chain_error *err, bool json, int code)
 {
-	char message[MESSAGE_BYTES], hint[CHAIN_TEXT_BYTES];
+	char message[MESSAGE_BYTES], hint[MESSAGE_BYTES];
 	stage_json_memory_again(); /* for the object, and for what comes behind this error */
 	chain_error_format(err, message, sizeof(message));
-	chain_status_hint(err->status, hint);
+	chain_error_hint(err, hint, sizeof(hint));
 	cmd_warn("%s%s%s", cmd_style(stderr, CMD_RED), message, cmd_style(stderr, CMD_PLAIN));
 	if (*hint)
 		fprintf(stderr, "  hint: %s\n", hint);

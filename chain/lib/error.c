@@ -196,17 +196,12 @@ static void unpack(enum chain_status status, enum text which, char *buf, size_t 
 		buf[sink.used < size ? sink.used : size - 1] = '\0';
 }
 
-void chain_status_hint(enum chain_status status, char out[CHAIN_TEXT_BYTES])
+static size_t format(const struct chain_error *err, enum text which, char *buf, size_t size)
 {
-	unpack(status, HINT, out, CHAIN_TEXT_BYTES);
-}
-
-size_t chain_error_format(const struct chain_error *err, char *buf, size_t size)
-{
-	char message[CHAIN_TEXT_BYTES];
+	char text[CHAIN_TEXT_BYTES];
 	struct sink sink = { buf, size, 0 };
-	unpack(err->status, MESSAGE, message, sizeof(message));
-	for (const char *at = message; *at;) {
+	unpack(err->status, which, text, sizeof(text));
+	for (const char *at = text; *at;) {
 		size_t taken = *at == '{' ? put_placeholder(&sink, err, at) : 0;
 		if (!taken) {
 			put(&sink, *at);
@@ -217,4 +212,14 @@ size_t chain_error_format(const struct chain_error *err, char *buf, size_t size)
 	if (size)
 		buf[sink.used < size ? sink.used : size - 1] = '\0';
 	return sink.used;
+}
+
+size_t chain_error_format(const struct chain_error *err, char *buf, size_t size)
+{
+	return format(err, MESSAGE, buf, size);
+}
+
+size_t chain_error_hint(const struct chain_error *err, char *buf, size_t size)
+{
+	return format(err, HINT, buf, size);
 }

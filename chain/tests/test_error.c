@@ -152,13 +152,14 @@ static void the_table_is_sound(void **state)
 	assert_string_equal(chain_status_slug(CHAIN_STATUS_COUNT), "unknown");
 }
 
-/* A message with its placeholders as the numbers and texts below fill them in. */
+/* A text with its placeholders as the numbers and texts below fill them in. */
 static void fill_in(const char *message, char *out)
 {
 	static const struct { const char *name, *value; } values[] = {
 		{ "{s}", "S" }, { "{d}", "D" }, { "{0}", "10" }, { "{1}", "20" }, { "{2}", "30" }, { "{3}", "40" },
 		{ "{x0}", "0xa" }, { "{x1}", "0x14" }, { "{x2}", "0x1e" }, { "{x3}", "0x28" },
 	};
+	*out = '\0';
 	while (*message) {
 		size_t i = 0;
 		while (i < sizeof(values) / sizeof(values[0]) && strncmp(message, values[i].name, strlen(values[i].name)) != 0)
@@ -181,22 +182,23 @@ static void texts_are_those_of_the_table(void **state)
 	assert_int_equal(sizeof(rows) / sizeof(rows[0]), CHAIN_STATUS_COUNT - 1);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct chain_error err = { 0 };
-		char line[1024], wanted[1024], hint[CHAIN_TEXT_BYTES];
+		char line[1024], wanted[1024];
 		(void)chain_fail(&err, rows[i].status, "S", "D", 10, 20, 30, 40);
 		fill_in(rows[i].message, wanted);
 		assert_int_equal(chain_error_format(&err, line, sizeof(line)), strlen(wanted));
 		assert_string_equal(line, wanted);
-		chain_status_hint(rows[i].status, hint);
-		assert_string_equal(hint, rows[i].hint);
+		fill_in(rows[i].hint, wanted);
+		assert_int_equal(chain_error_hint(&err, line, sizeof(line)), strlen(wanted));
+		assert_string_equal(line, wanted);
 		assert_string_equal(chain_status_slug(rows[i].status), rows[i].slug);
 	}
 	struct chain_error err = { .status = CHAIN_STATUS_COUNT, .subject = "S" };
 	char line[CHAIN_TEXT_BYTES];
 	chain_error_format(&err, line, sizeof(line));
 	assert_string_equal(line, "S: unknown status");
-	chain_status_hint(CHAIN_STATUS_COUNT, line);
-	assert_string_equal(line, "");
-	chain_status_hint(CHAIN_OK, line);
+	assert_int_equal(chain_error_hint(&err, line, sizeof(line)), 0);
+	err.status = CHAIN_OK;
+	assert_int_equal(chain_error_hint(&err, line, sizeof(line)), 0);
 	assert_string_equal(line, "");
 }
 

@@ -52,14 +52,16 @@ void chain_error_clear(struct chain_error *err);
 /* Stable machine name of a status ("elf-truncated"); "ok" for CHAIN_OK; never null. */
 const char *chain_status_slug(enum chain_status status);
 
-/* What to try next; "" where there is nothing better to say than the message. No message and no hint is longer. */
-enum { CHAIN_TEXT_BYTES = 256 };
-void chain_status_hint(enum chain_status status, char out[CHAIN_TEXT_BYTES]);
-
 /* The one printer: the message of the status with {s} (subject), {d} (detail), {0}..{3} (decimal) and {x0}..{x3}
  * (hexadecimal) filled in, as one line without a newline. Writes at most
  * `size` bytes with the terminator; returns the length the whole text has, as snprintf does. */
 size_t chain_error_format(const struct chain_error *err, char *buf, size_t size);
+
+/* The same for what to try next; "" where there is nothing better to say than the message. */
+size_t chain_error_hint(const struct chain_error *err, char *buf, size_t size);
+
+/* No message and no hint is longer before it is filled in. */
+enum { CHAIN_TEXT_BYTES = 256 };
 
 /* Whether there is a control character in UTF-8 text: of ASCII, or one of U+0080 to U+009F, which terminals may obey as well. */
 bool chain_text_has_control(const char *text, size_t bytes);
