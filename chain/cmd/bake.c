@@ -74,8 +74,9 @@ static void report_print(const struct bake_job *job)
 	char hex[CHAIN_SHA256_HEX + 1], size[CMD_SIZE_BYTES];
 
 	chain_sha256_to_hex(r->id, hex);
-	printf("%s%s%s  %s\n", cmd_style(stdout, CMD_BOLD), job->output, cmd_style(stdout, CMD_PLAIN),
-	       cmd_size_text(r->file_bytes, size));
+	fputs(cmd_style(stdout, CMD_BOLD), stdout);
+	cmd_text_put(stdout, job->output);
+	printf("%s  %s\n", cmd_style(stdout, CMD_PLAIN), cmd_size_text(r->file_bytes, size));
 	printf("  id        sha256:%s\n", hex);
 	for (int i = 0; i < CHAIN_BAKE_PART_COUNT; i++) {
 		const struct chain_bake_part *p = &r->parts[i];
@@ -97,7 +98,11 @@ static void report_print(const struct bake_job *job)
 		       s->source, job->steps[i].kind ? job->steps[i].kind : "unknown");
 	}
 	/* as it was called, so that the line can be pasted where nothing is installed */
-	printf("run it: %s run %s\n", program_invocation_name, job->output);
+	fputs("run it: ", stdout);
+	cmd_text_put(stdout, program_invocation_name);
+	fputs(" run ", stdout);
+	cmd_text_put(stdout, job->output);
+	putchar('\n');
 }
 
 static int bake_one(struct bake_job *job, bool json)

@@ -90,8 +90,9 @@ static bool print_good(const struct many *many, const struct bake_job *job)
 	if (many->json)
 		return cmd_json_line(bake_report_json(job));
 	chain_sha256_to_hex(job->result.id, hex);
-	return printf("%s%s%s  %s  sha256:%.12s\n", cmd_style(stdout, CMD_BOLD), job->output,
-		      cmd_style(stdout, CMD_PLAIN), cmd_size_text(job->result.file_bytes, size), hex) > 0;
+	fputs(cmd_style(stdout, CMD_BOLD), stdout);
+	cmd_text_put(stdout, job->output);
+	return printf("%s  %s  sha256:%.12s\n", cmd_style(stdout, CMD_PLAIN), cmd_size_text(job->result.file_bytes, size), hex) > 0;
 }
 
 static void print_bad(const struct many *many, const char *input, struct chain_error *err)

@@ -25,18 +25,35 @@ const char *cmd_style(FILE *to, enum cmd_style style)
 	return CODES[style];
 }
 
-static void say(const char *format, va_list args)
+/* A line may have several names of files in it; one that does not fit ends in "...". */
+enum { LINE_BYTES = 16384 };
+
+/* What is said may have names in it that others chose. */
+static void say(const char *command, enum cmd_style style, const char *format, va_list args)
 {
-	fprintf(stderr, "%skchain:%s ", cmd_style(stderr, CMD_BOLD), cmd_style(stderr, CMD_PLAIN));
-	vfprintf(stderr, format, args);
-	fputc('\n', stderr);
+	static const char cut[] = "...";
+	char line[LINE_BYTES];
+	if (vsnprintf(line, sizeof(line), format, args) >= (int)sizeof(line))
+		memcpy(line + sizeof(line) - sizeof(cut), cut, sizeof(cut));
+	fprintf(stderr, "%skchain%s%s:%s %s", cmd_style(stderr, CMD_BOLD), command ? " " : "", command ? command : "",
+		cmd_style(stderr, CMD_PLAIN), cmd_style(stderr, style));
+	cmd_text_put(stderr, line);
+	fprintf(stderr, "%s\n", cmd_style(stderr, CMD_PLAIN));
+}
+
+static void __attribute__((format(printf, 2, 3))) say_in(enum cmd_style style, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	say(NULL, style, format, args);
+	va_end(args);
 }
 
 void cmd_warn(const char *format, ...)
 {
 	va_list args;
 	va_start(args, format);
-	say(format, args);
+	say(NULL, CMD_PLAIN, format, args);
 	va_end(args);
 }
 
@@ -44,11 +61,9 @@ int cmd_usage(const char *command, const char *format, ...)
 {
 	va_list args;
 	va_start(args, format);
-	fprintf(stderr, "%skchain%s%s:%s ", cmd_style(stderr, CMD_BOLD), command ? " " : "", command ? command : "",
-		cmd_style(stderr, CMD_PLAIN));
-	vfprintf(stderr, format, args);
+	say(command, CMD_PLAIN, format, args);
 	va_end(args);
-	fprintf(stderr, "\n  try 'kchain%s%s --help'\n", command ? " " : "", command ? command : "");
+	fprintf(stderr, "  try 'kchain%s%s --help'\n", command ? " " : "", command ? command : "");
 	return CMD_USAGE;
 }
 
@@ -73,7 +88,7 @@ int cmd_error_print(const struct chain_error *err, bool json, int code)
 	stage_json_memory_again(); /* for the object, and for what comes behind this error */
 	chain_error_format(err, message, sizeof(message));
 	chain_error_hint(err, hint, sizeof(hint));
-	cmd_warn("%s%s%s", cmd_style(stderr, CMD_RED), message, cmd_style(stderr, CMD_PLAIN));
+	say_in(CMD_RED, "%s", message);
 	if (*hint)
 		fprintf(stderr, "  hint: %s\n", hint);
 	if (json)
@@ -96,10 +111,45 @@ void cmd_error_in_file(struct chain_error *err, const char *path)
 		memcpy(err->subject + sizeof(err->subject) - 4, "...", 4);
 }
 
+/* jansson escapes what JSON wants escaped (RFC 8259 section 7); U+007F to U+009F are for terminals to obey, as the others are. */
+static size_t escape_controls(const char *text, char *out)
+{
+	size_t used = 0;
+	for (const unsigned char *at = (const unsigned char *)text; *at; at++) {
+		bool wide = at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0;
+		if (!wide && *at != 0x7f) {
+			if (out)
+				out[used] = (char)*at;
+			used++;
+			continue;
+		}
+		at += wide;
+		if (out)
+			snprintf(out + used, 7, "\\u%04x", *at);
+		used += 6;
+	}
+	if (out)
+		out[used] = '\0';
+	return used;
+}
+
+char *cmd_json_text(const json_t *doc, size_t flags)
+{
+	char *text = doc ? json_dumps(doc, flags) : NULL;
+	size_t bytes = text ? escape_controls(text, NULL) : 0;
+	if (!text || bytes == strlen(text))
+		return text;
+	char *escaped = malloc(bytes + 1);
+	if (escaped)
+		escape_controls(text, escaped);
+	free(text);
+	return escaped;
+}
+
 /* The whole of it or nothing: half a document is worse than none. */
 static bool put_json(json_t *doc, size_t flags)
 {
-	char *text = doc ? json_dumps(doc, flags) : NULL;
+	char *text = cmd_json_text(doc, flags);
 	json_decref(doc);
 	if (!text)
 		cmd_warn("out of memory for the output");

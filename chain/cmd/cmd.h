@@ -109,6 +109,19 @@ bool cmd_time_parse(const char *text, uint64_t *out_us);
 bool cmd_count_parse(const char *text, uint64_t *out);
 bool cmd_address_parse(const char *text, uint64_t *out); /* "0x…" or decimal */
 
+/* --- foreign text (cmd_text.c) ------------------------------------------------------------------------------------ */
+
+/* Names of files, operands and what a guest says may hold anything, and a terminal obeys some of it. What is shown of them has each byte as
+ * \xHH that belongs to a control character (of ASCII, or U+0080 to U+009F) or to no character of UTF-8; all other bytes stay, backslashes too. */
+
+/* Bytes of the character at the start of `text`, of which `bytes` are there (at least 1), when it may be shown; 0: it may not. */
+size_t cmd_text_printable(const char *text, size_t bytes);
+/* Writes what is shown of `bytes` bytes: at most `size` with the terminator, no character and no escape in part. Returns the length of it all,
+ * as snprintf does. */
+size_t cmd_text_escape(const char *text, size_t bytes, char *out, size_t size);
+/* The same to a stream. */
+void cmd_text_put(FILE *to, const char *text);
+
 /* --- what people and programs read (cmd.c) ---------------------------------------------------------------------- */
 
 /* stderr gets "kchain: MESSAGE" and, where there is one, "  hint: …". With `json`, stdout gets one object besides:
@@ -123,6 +136,8 @@ void cmd_error_in_file(struct chain_error *err, const char *path);
 /* A line of the command's own on stderr: "kchain: …". */
 void cmd_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* A document as text by json_dumps' flags, in which no control character stands as itself, U+007F to U+009F included: malloc'ed; null: no memory. */
+char *cmd_json_text(const json_t *doc, size_t flags);
 /* Prints a document and a newline to stdout, indented; steals the reference. False when it could not be written. */
 bool cmd_json_print(json_t *doc);
 /* The same on one line, at once. */

@@ -160,7 +160,7 @@ enum chain_status cmd_file_write(const char *path, const void *bytes, size_t cou
 
 enum chain_status cmd_file_write_json(const char *path, const json_t *doc, struct chain_error *err)
 {
-	char *text = json_dumps(doc, JSON_INDENT(2));
+	char *text = cmd_json_text(doc, JSON_INDENT(2));
 	if (!text)
 		return chain_fail(err, CHAIN_E_NO_MEMORY, path, NULL, 0, 0, 0, 0);
 	size_t count = strlen(text);

@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 /* Owns: numbers of a command line: sizes, times, addresses. More is understood here than in a pipeline, which others
- * read as well: units in either case, and some that only people use. */
+ * read as well: units in either case, and some that only people use. And foreign text on its way to people: what of it
+ * may reach a terminal. */
 
 #include "cmd.h"
 #include "chain/json.h"
@@ -58,4 +59,51 @@ bool cmd_address_parse(const char *text, uint64_t *out)
 		value = value << 4 | (uint64_t)(isdigit((unsigned char)*at) ? *at - '0' : (*at | 0x20) - 'a' + 10);
 	*out = value;
 	return true;
+}
+
+size_t cmd_text_printable(const char *text, size_t bytes)
+{
+	char character[5] = "";
+	memcpy(character, text, bytes < 4 ? bytes : 4);
+	size_t count = *character ? chain_utf8_bytes(character) : 0;
+	return count && !chain_text_has_control(character, count) ? count : 0;
+}
+
+/* One character or escape from the start of `text`: its bytes there, and in `out` what is shown of it. */
+static size_t escape_one(const char *text, size_t bytes, char out[5])
+{
+	size_t count = cmd_text_printable(text, bytes);
+	memcpy(out, text, count);
+	out[count] = '\0';
+	if (!count)
+		snprintf(out, 5, "\\x%02x", (unsigned char)*text);
+	return count ? count : 1;
+}
+
+size_t cmd_text_escape(const char *text, size_t bytes, char *out, size_t size)
+{
+	size_t used = 0;
+	bool full = size == 0;
+	if (size)
+		*out = '\0';
+	for (size_t at = 0; at < bytes;) {
+		char shown[5];
+		at += escape_one(text + at, bytes - at, shown);
+		size_t count = strlen(shown);
+		full = full || count >= size - used;
+		if (!full)
+			memcpy(out + used, shown, count + 1);
+		used += count;
+	}
+	return used;
+}
+
+void cmd_text_put(FILE *to, const char *text)
+{
+	size_t bytes = strlen(text);
+	for (size_t at = 0; at < bytes;) {
+		char shown[5];
+		at += escape_one(text + at, bytes - at, shown);
+		fputs(shown, to);
+	}
 }

@@ -167,8 +167,9 @@ static void head_print(const json_t *doc, const char *what)
 {
 	char size[CMD_SIZE_BYTES];
 
-	printf("%s%s%s  %s, %s\n", cmd_style(stdout, CMD_BOLD), text_of(doc, "file"), cmd_style(stdout, CMD_PLAIN),
-	       cmd_size_text(number(doc, "bytes"), size), what);
+	fputs(cmd_style(stdout, CMD_BOLD), stdout);
+	cmd_text_put(stdout, text_of(doc, "file"));
+	printf("%s  %s, %s\n", cmd_style(stdout, CMD_PLAIN), cmd_size_text(number(doc, "bytes"), size), what);
 }
 
 void inspect_print_image(const json_t *doc)

@@ -30,17 +30,6 @@ static void mode_text(const struct fs_node *node, char out[11])
 	out[10] = '\0';
 }
 
-/* Names of an image are data of a stranger: nothing that moves a terminal's cursor is printed. */
-static void name_print(const char *name)
-{
-	for (; *name; name++) {
-		const bool control = chain_text_has_control(name, name[1] && (unsigned char)name[0] == 0xc2 ? 2 : 1);
-
-		putchar(control ? '?' : *name);
-		name += control && (unsigned char)*name == 0xc2;
-	}
-}
-
 static enum chain_status target_read(const struct listing *l, const struct fs_node *node, char **out,
 				     struct chain_error *err)
 {
@@ -84,10 +73,10 @@ static enum chain_status node_show(struct listing *l, const struct fs_node *node
 			printf("%s %3u %5u %5u %12llu %s ", mode, node->nlink, node->uid, node->gid,
 			       (unsigned long long)node->size_bytes, date);
 		}
-		name_print(path);
+		cmd_text_put(stdout, path);
 		if (l->details && target) {
 			fputs(" -> ", stdout);
-			name_print(target);
+			cmd_text_put(stdout, target);
 		}
 		if (!l->details && node->type == FS_DIRECTORY && l->path[0])
 			putchar('/');

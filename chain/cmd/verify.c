@@ -127,8 +127,10 @@ static enum chain_status report(const struct verify *v, const struct image_file 
 						  "bytes", (json_int_t)file->file.bytes_count, "files",
 						  (json_int_t)v->files, "images", (json_int_t)v->images),
 					err);
-	printf("%s%s: good%s  %s, %llu files and links", cmd_style(stdout, CMD_GREEN), v->path,
-	       cmd_style(stdout, CMD_PLAIN), cmd_size_text(file->file.bytes_count, size), (unsigned long long)v->files);
+	fputs(cmd_style(stdout, CMD_GREEN), stdout);
+	cmd_text_put(stdout, v->path);
+	printf(": good%s  %s, %llu files and links", cmd_style(stdout, CMD_PLAIN), cmd_size_text(file->file.bytes_count, size),
+	       (unsigned long long)v->files);
 	if (v->images > 1)
 		printf(", %llu image%s inside", (unsigned long long)v->images - 1, v->images > 2 ? "s" : "");
 	printf("\n  id %s\n", id);

@@ -37,8 +37,7 @@ static const uint8_t *packed_text(enum chain_status status, enum text which)
 	return text_at(packed, (size_t)(status - 1) * TEXTS + which);
 }
 
-/* Bytes of the UTF-8 character at `text` (RFC 3629 section 4), which ends in a zero byte somewhere; 0: there is none. */
-static size_t character_bytes(const char *text)
+size_t chain_utf8_bytes(const char *text)
 {
 	const unsigned char *at = (const unsigned char *)text;
 	unsigned first = at[0];
@@ -54,7 +53,7 @@ static size_t character_bytes(const char *text)
 bool chain_is_utf8(const char *text)
 {
 	for (size_t bytes; *text; text += bytes) {
-		bytes = character_bytes(text);
+		bytes = chain_utf8_bytes(text);
 		if (!bytes)
 			return false;
 	}
@@ -68,7 +67,7 @@ static void copy_text(char out[CHAIN_SUBJECT_BYTES], const char *text)
 	bool cut = bytes == CHAIN_SUBJECT_BYTES;
 	size_t kept = cut ? CHAIN_SUBJECT_BYTES - 4 : bytes;
 	while (used < kept) {
-		size_t count = character_bytes(text + used);
+		size_t count = chain_utf8_bytes(text + used);
 		if (count > kept - used)
 			break;
 		memcpy(out + used, count ? text + used : "?", count ? count : 1);

@@ -43,7 +43,9 @@ enum chain_status chain_fail(struct chain_error *err, enum chain_status status, 
 /* The common case without detail or numbers. */
 enum chain_status chain_fail_subject(struct chain_error *err, enum chain_status status, const char *subject);
 
-/* Whether a text is UTF-8 (RFC 3629), so that it can be told as JSON. */
+/* Bytes of the UTF-8 character at the start of `text`, which ends in a zero byte somewhere (RFC 3629 section 4); 0: there is none. */
+size_t chain_utf8_bytes(const char *text);
+/* Whether a text is UTF-8, so that it can be told as JSON. */
 bool chain_is_utf8(const char *text);
 
 /* Forgets what was recorded. */
