@@ -10,8 +10,6 @@
 #include <signal.h>
 #include <string.h>
 
-#define KCHAIN_VERSION "1.0"
-
 static const struct cmd COMMANDS[] = {
 	{ "bake", "make bootable images of pipelines or folders", cmd_bake },
 	{ "run", "start an image, a pipeline or a folder in QEMU and follow it", cmd_run },
