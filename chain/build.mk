@@ -12,11 +12,14 @@ CMD_SRC := $(sort $(wildcard chain/cmd/*.c))
 CMD_LIB_SRC := $(filter-out chain/cmd/main.c,$(CMD_SRC)) stage/json_memory.c
 STAGE_ELF := $(B)/stage/stage.elf
 
+# Files within the command.
+CMD_BLOBS := $(B)/host/chain/cmd/stage_blob.o $(B)/host/chain/cmd/init_templates.o
+
 # All but main, for the tests of the command's parts.
-$(B)/host/libcmd.a: $(patsubst %.c,$(B)/host/%.o,$(CMD_LIB_SRC)) $(B)/host/chain/cmd/stage_blob.o $(WITH)/link
+$(B)/host/libcmd.a: $(patsubst %.c,$(B)/host/%.o,$(CMD_LIB_SRC)) $(CMD_BLOBS) $(WITH)/link
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcsD $@ $(filter %.o,$^)
-$(B)/asan/libcmd.a: $(patsubst %.c,$(B)/asan/%.o,$(CMD_LIB_SRC)) $(B)/host/chain/cmd/stage_blob.o $(WITH)/link
+$(B)/asan/libcmd.a: $(patsubst %.c,$(B)/asan/%.o,$(CMD_LIB_SRC)) $(CMD_BLOBS) $(WITH)/link
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcsD $@ $(filter %.o,$^)
 
@@ -24,6 +27,10 @@ $(B)/host/chain/cmd/stage_blob.o: chain/cmd/stage_blob.S $(STAGE_ELF)
 	@mkdir -p $(@D)
 	$(call say,AS,$<)
 	$(Q)$(CC) -DSTAGE_ELF='"$(STAGE_ELF)"' -c -o $@ $<
+$(B)/host/chain/cmd/init_templates.o: chain/cmd/init_templates.S $(wildcard chain/cmd/templates/* chain/cmd/templates/*/*)
+	@mkdir -p $(@D)
+	$(call say,AS,$<)
+	$(Q)$(CC) -c -o $@ $<
 
 $(B)/kchain: $(B)/host/chain/cmd/main.o $(B)/host/libcmd.a $(B)/host/libkchain.a
 	$(call say,LD,$@)

@@ -20,23 +20,35 @@ VALUE = kt.pipeline([{"name": "hello", "call": "fs:/hello", "args": "{{net.lan.a
 FAILURES = (2, 3, 4)
 
 
-def attempt(args, n, once, output):
+def output_of(args):
+    """(what says where the output goes, where that is, or None for a command that prints)"""
+    path = kt.scratch("output")
+    return {"bake": (["-o", path], path), "init": ([path], path)}.get(args[0], ([], None))
+
+
+def content(path):
+    """Of a file, or of all in a folder."""
+    if not os.path.isdir(path):
+        return kt.read_bytes(path)
+    return b"".join(name.encode() + b"\0" + kt.read_bytes(os.path.join(path, name)) for name in sorted(os.listdir(path)))
+
+
+def attempt(args, n, once, where):
     """The command with allocation `n` failing: how it ended, and whether that allocation was asked for at all."""
     told = kt.scratch("told")
     env = dict(os.environ, KCHAIN_FAIL_ALLOC=str(n), KCHAIN_FAIL_TOLD=told, NO_COLOR="1", **({"KCHAIN_FAIL_ONCE": "1"} if once else {}))
-    done = kt.command([COMMAND, *args, *(["-o", output] if output else [])], env=env)
+    done = kt.command([COMMAND, *args, *where], env=env)
     kt.check(os.path.exists(told), f"allocation {n} failing ended it by a signal, or without its end", done)
     return done, kt.read_bytes(told) == b"failed"
 
 
 def judge(args, n, once, good):
-    folder = os.path.dirname(kt.scratch("output"))
-    output = os.path.join(folder, "output.elf") if args[0] == "bake" else None
-    done, failed = attempt(args, n, once, output)
-    left = os.listdir(folder)
+    where, output = output_of(args)
+    done, failed = attempt(args, n, once, where)
+    left = os.listdir(os.path.dirname(output)) if output else []
     label = f"{args[0]}, allocation {n}{' alone' if once else ' and all behind it'}"
     if done.exit == 0:
-        out = kt.read_bytes(output) if output else done.out
+        out = content(output) if output else done.out
         # `inspect` says what it can find out of a file, whatever state that is in.
         kt.check(out == good or (failed and once and args[0] == "inspect"), f"{label}: it says that all is well, but its output is another", done)
     else:
@@ -51,19 +63,17 @@ def count(args):
     low, high = 0, 1 << 20
     while low < high:
         middle = (low + high) // 2
-        folder = os.path.dirname(kt.scratch("output"))
-        _, failed = attempt(args, middle, True, os.path.join(folder, "x") if args[0] == "bake" else None)
+        _, failed = attempt(args, middle, True, output_of(args)[0])
         low, high = (middle + 1, high) if failed else (low, middle)
     return low
 
 
 def sweep(args):
-    """`args` without an output; `bake` gets one."""
-    folder = os.path.dirname(kt.scratch("output"))
-    output = os.path.join(folder, "output.elf") if args[0] == "bake" else None
-    done, failed = attempt(args, 1 << 30, False, output)
+    """`args` without an output; those commands get one that write it."""
+    where, output = output_of(args)
+    done, failed = attempt(args, 1 << 30, False, where)
     kt.check(done.exit == 0 and not failed, "it does not even work with memory", done)
-    good = kt.read_bytes(output) if output else done.out
+    good = content(output) if output else done.out
     total = count(args)
     kt.check(total >= 1, f"{total} allocations", done)
     step = 1 if EVERY else max(1, total // SAMPLE)
@@ -76,7 +86,8 @@ image = kt.bake(VALUE)
 pipeline = kt.write_json(kt.scratch("pipeline.json"), VALUE)
 for name, line in (("bake", ["bake", pipeline]), ("inspect", ["inspect", image]), ("inspect --json", ["inspect", image, "--json"]),
                    ("plan", ["plan", image]), ("plan --json", ["plan", image, "--json", "--masked"]), ("verify", ["verify", image]),
-                   ("ls", ["ls", image]), ("cat", ["cat", image, "/docs/README.md"])):
+                   ("ls", ["ls", image]), ("cat", ["cat", image, "/docs/README.md"]),
+                   ("init", ["init", "--template", "fanout"])):
     kt.add_test(name + " without memory", lambda line=line: sweep(line))
 
 kt.main()

@@ -71,6 +71,7 @@ ALL += $(B)/stage/stage.elf $(KERNEL_ELFS)
 # What an outsider needs to build a native kernel.
 SDK := $(B)/sdk
 sdk: $(SDK)/.complete
+ALL += $(SDK)/.complete
 .PHONY: sdk
 $(SDK)/.complete: $(B)/stage/libstage.a $(JANSSON_LIB) $(B)/stage-include/jansson.h stage/kernel.ld stage/include/stage/native.h sdk/include/kchain.h \
 		stage/include/stage/mailbox.h sdk/include/kchain_mailbox.h sdk/kchain.pc sdk/gcc.specs sdk/example/Makefile kernels/hello.c Makefile

@@ -27,7 +27,7 @@ $(B)/$(1)/%.o: %.c $(WITH)/$(1)
 $(B)/$(1)/libkchain.a: $$(patsubst %.c,$(B)/$(1)/%.o,$$(CHAIN_LIB_SRC) $$(FS_LIB_SRC)) $(WITH)/link
 	$$(call say,AR,$$@)
 	$$(Q)rm -f $$@ && ar rcsD $$@ $$(filter %.o,$$^)
-$(B)/$(1)/libcmd.a: $$(patsubst %.c,$(B)/$(1)/%.o,$$(CMD_LIB_SRC)) $(B)/host/chain/cmd/stage_blob.o $(WITH)/link
+$(B)/$(1)/libcmd.a: $$(patsubst %.c,$(B)/$(1)/%.o,$$(CMD_LIB_SRC)) $$(CMD_BLOBS) $(WITH)/link
 	$$(call say,AR,$$@)
 	$$(Q)rm -f $$@ && ar rcsD $$@ $$(filter %.o,$$^)
 endef

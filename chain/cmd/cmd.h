@@ -32,6 +32,7 @@ struct cmd {
 	int (*run)(int argc, char **argv);
 };
 
+int cmd_init(int argc, char **argv);
 int cmd_bake(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
 int cmd_verify(int argc, char **argv);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 static const struct cmd COMMANDS[] = {
+	{ "init", "begin a pipeline of your own, with a kernel and a Makefile", cmd_init },
 	{ "bake", "make bootable images of pipelines or folders", cmd_bake },
 	{ "run", "start an image, a pipeline or a folder in QEMU and follow it", cmd_run },
 	{ "plan", "print what each step of a boot would do, without booting", cmd_plan },
