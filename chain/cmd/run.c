@@ -147,7 +147,7 @@ static int prepared(struct run *run)
 		return code;
 	if (run_prepare(run, &err))
 		return cmd_refuse(&err, run->session_options.json);
-	bool foreign = run->input.kind == CHAIN_KERNEL_MULTIBOOT1;
+	bool foreign = run->input.kind >= CHAIN_KERNEL_FOREIGN;
 	run->session_options.command = "run";
 	run->session_options.local = true;
 	run->session_options.cut = run->hold_us == 0;

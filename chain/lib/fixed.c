@@ -4,7 +4,6 @@
 #include "chain/fixed.h"
 
 #include "chain/json_write.h"
-#include "chain/multiboot.h"
 #include "stage/mailbox.h"
 
 #include <stdio.h>
@@ -26,12 +25,12 @@ static enum chain_status taken(const struct chain_fixed *fixed, struct chain_ran
 	return chain_fail(err, CHAIN_E_FIXED_OVERLAP, subject, who, fixed->window.base, fixed->window.end, chain_range_bytes(both), both.base);
 }
 
-enum chain_status chain_fixed_place(const uint8_t *kernel, uint64_t kernel_bytes, uint64_t memory_bytes, const char *subject,
-				    struct chain_fixed *out, struct chain_error *err)
+enum chain_status chain_fixed_place(const struct chain_door *door, const uint8_t *kernel, uint64_t kernel_bytes, uint64_t memory_bytes,
+				    const char *subject, struct chain_fixed *out, struct chain_error *err)
 {
-	struct chain_multiboot_kernel read;
+	struct chain_kernel read;
 	uint64_t lowest = UINT64_MAX, memory = chain_align_down(memory_bytes, PAGE);
-	enum chain_status status = chain_multiboot_kernel_read(&read, kernel, kernel_bytes, subject, err);
+	enum chain_status status = door->read(kernel, kernel_bytes, subject, &read, err);
 	for (size_t i = 0; !status && i < read.segment_count; i++)
 		lowest = read.segments[i].phys.base < lowest ? read.segments[i].phys.base : lowest;
 	if (!status && memory <= MAILBOX_BYTES)

@@ -3,8 +3,6 @@
 
 #include "chain/guest.h"
 
-#include "chain/multiboot1_format.h"
-
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,13 +16,11 @@ static enum chain_status unfit(const char *subject, const char *what, uint64_t b
 
 enum chain_status chain_guest_check(const struct chain_plan *plan, struct chain_range memory, const char *subject, struct chain_error *err)
 {
-	struct chain_range info = { plan->info.base, plan->info.base };
 	if (plan->entry.mode != CHAIN_ENTRY_PROTECTED32)
 		return unfit(subject, "an entry that is not 32-bit protected mode", plan->entry.address, plan->entry.address, memory, err);
 	if (plan->entry.address < memory.base || plan->entry.address >= memory.end || plan->entry.registers[CHAIN_RBX] != plan->info.base)
 		return unfit(subject, "the entry point or its information", plan->entry.address, plan->entry.registers[CHAIN_RBX], memory, err);
-	if (plan->made_bytes < sizeof(struct chain_mb1_info) || !chain_range_contains(memory, info) ||
-	    plan->made_bytes > memory.end - info.base)
+	if (plan->info.base > plan->info.end || !chain_range_contains(memory, plan->info) || plan->made_bytes != chain_range_bytes(plan->info))
 		return unfit(subject, "the information structure", plan->info.base, plan->info.end, memory, err);
 	if (plan->handoff.base > plan->handoff.end || !chain_range_contains(memory, plan->handoff))
 		return unfit(subject, "the handoff", plan->handoff.base, plan->handoff.end, memory, err);
@@ -44,30 +40,21 @@ static struct chain_range memory_of(const struct chain_guest *guest)
 }
 
 /* The room of the command line and the place that says where the handoff ends, both in the information structure. */
-static enum chain_status find_texts(struct chain_guest *guest, uint64_t text_bytes, const char *subject, struct chain_error *err)
+static enum chain_status find_texts(struct chain_guest *guest, const struct chain_guest_request *request, struct chain_error *err)
 {
 	const struct chain_plan *plan = &guest->plan;
 	const struct chain_range made = { plan->info.base, plan->info.base + plan->made_bytes };
-	struct chain_mb1_info info;
-	memcpy(&info, plan->made, sizeof(info));
-	guest->args = (struct chain_range){ info.cmdline, info.cmdline + text_bytes };
+	struct chain_door_texts texts;
 	guest->handoff = plan->handoff;
-	if (!chain_range_contains(made, guest->args))
-		return unfit(subject, "the command line", guest->args.base, guest->args.end, memory_of(guest), err);
-	if (!chain_range_bytes(plan->handoff))
-		return CHAIN_OK;
-	for (uint64_t i = 0, at = info.mods_addr; i < info.mods_count; i++, at += sizeof(struct chain_mb1_module)) {
-		struct chain_mb1_module module;
-		struct chain_range entry = { at, at + sizeof(module) };
-		if (!chain_range_contains(made, entry))
-			break;
-		memcpy(&module, plan->made + (at - made.base), sizeof(module));
-		if (module.start == plan->handoff.base && module.end == plan->handoff.end)
-			guest->handoff_end_at = at + offsetof(struct chain_mb1_module, end);
-	}
-	if (guest->handoff_end_at)
-		return CHAIN_OK;
-	return unfit(subject, "the module list", info.mods_addr, info.mods_count, memory_of(guest), err);
+	if (!request->door->texts(plan->made, plan->made_bytes, made.base, plan->handoff, &texts))
+		return unfit(request->subject, "the module list", made.base, made.end, memory_of(guest), err);
+	uint64_t args = made.base + texts.cmdline; /* the door's number may be anything: the sums are checked by what comes of them */
+	guest->args = (struct chain_range){ args, args + request->text_bytes };
+	if (args < made.base || args > made.end || request->text_bytes > made.end - args)
+		return unfit(request->subject, "the command line", guest->args.base, guest->args.end, memory_of(guest), err);
+	if (texts.handoff_end)
+		guest->handoff_end_at = made.base + texts.handoff_end;
+	return CHAIN_OK;
 }
 
 /* A module's bytes lie in the stage's memory, not in the guest's. */
@@ -140,7 +127,7 @@ static enum chain_status make_plan(const struct chain_guest_request *request, st
 		return chain_fail(err, CHAIN_E_NO_MEMORY, request->subject, NULL, request->module_count * sizeof(*modules), 0, 0, 0);
 	}
 	const struct chain_plan_request plan = {
-		.subject = request->subject, .kernel = { request->kernel, request->kernel_bytes, CHAIN_PHYS_UNKNOWN },
+		.subject = request->subject, .door = request->door, .kernel = { request->kernel, request->kernel_bytes, CHAIN_PHYS_UNKNOWN },
 		.args = out->filler, .loader_name = "kchain",
 		.handoff = { (const uint8_t *)out->filler, request->text_bytes, CHAIN_PHYS_UNKNOWN },
 		.modules = modules, .module_count = request->module_count,
@@ -180,7 +167,7 @@ enum chain_status chain_guest_make(const struct chain_guest_request *request, st
 	if (!status)
 		status = chain_guest_check(&out->plan, memory_of(out), request->subject, err);
 	if (!status)
-		status = find_texts(out, request->text_bytes, request->subject, err);
+		status = find_texts(out, request, err);
 	if (status)
 		chain_guest_free(out);
 	return status;

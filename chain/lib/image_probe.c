@@ -3,7 +3,7 @@
 
 /* What kind of kernel a file is, and, where it is none, what it looks like instead. */
 #include "chain/image.h"
-#include "chain/multiboot.h"
+#include "chain/door.h"
 #include "stage/native.h"
 
 #include <string.h>
@@ -18,23 +18,12 @@ static bool is_native(const uint8_t *bytes, uint64_t count)
 	       chain_elf_find_note(&elf, KCHAIN_NOTE_NAME, KCHAIN_NOTE_NATIVE, &note, &note_bytes, NULL) == CHAIN_OK;
 }
 
-/* A header alone: whether the kernel can be loaded is for the plan to say, with a better reason than "not a kernel". */
-static bool is_multiboot1(const uint8_t *bytes, uint64_t count)
-{
-	struct chain_mb1_header header;
-	struct chain_error err = {.status = CHAIN_OK};
-	uint64_t offset;
-	const enum chain_status status = chain_multiboot_find(bytes, count, "", &offset, &header, &err);
-
-	return status == CHAIN_OK || status == CHAIN_E_MULTIBOOT_UNKNOWN_FLAG;
-}
-
 static bool is_image(const uint8_t *bytes, uint64_t count)
 {
 	return chain_image_is(bytes, count);
 }
 
-/* In probing order: an image is Multiboot as well, and so is a native kernel. */
+/* In probing order. They can be started by a boot protocol, too, and come before the doors. */
 static const struct {
 	enum chain_kernel_kind kind;
 	const char *name;
@@ -42,7 +31,6 @@ static const struct {
 } KINDS[] = {
     {CHAIN_KERNEL_IMAGE, "image", is_image},
     {CHAIN_KERNEL_NATIVE, "native", is_native},
-    {CHAIN_KERNEL_MULTIBOOT1, "multiboot1", is_multiboot1},
 };
 
 /* What else a file may be, by bytes at a fixed offset, the most telling ones first. */
@@ -52,7 +40,7 @@ static const struct {
 	const char *bytes;
 	const char *what;
 } LOOKS[] = {
-    {0x202, 4, "HdrS", "it is a Linux bzImage, and there is no door for those"},
+    {0x202, 4, "HdrS", "it begins as a Linux bzImage does, but lacks the rest of its header"},
     {0, 2, "MZ", "it is a PE file (an EFI program)"},
     {0, 2, "\x1f\x8b", "it is gzip-compressed; unpack it first"},
     {0, 6, "\xfd\x37zXZ\0", "it is xz-compressed; unpack it first"},
@@ -85,7 +73,7 @@ static enum chain_status refuse_elf(const uint8_t *bytes, uint64_t count, const 
 	if (elf.machine != CHAIN_ELF_MACHINE_386 && elf.machine != CHAIN_ELF_MACHINE_X86_64)
 		return chain_elf_check_kernel(&elf, err);
 	return chain_fail(err, CHAIN_E_NOT_A_KERNEL, subject,
-			  "it is an ELF file for this machine without a Multiboot header in its first 8192 bytes", 0, 0,
+			  "it is an ELF file for this machine with neither a Multiboot header nor a note that says how it is started", 0, 0,
 			  0, 0);
 }
 
@@ -101,6 +89,12 @@ enum chain_status chain_kernel_probe(const void *bytes, uint64_t bytes_count, co
 	for (size_t i = 0; i < sizeof(KINDS) / sizeof(KINDS[0]); i++) {
 		if (KINDS[i].is(b, bytes_count)) {
 			*out = KINDS[i].kind;
+			return CHAIN_OK;
+		}
+	}
+	for (size_t i = 0; chain_doors[i]; i++) {
+		if (chain_doors[i]->probe(b, bytes_count)) {
+			*out = (enum chain_kernel_kind)(CHAIN_KERNEL_FOREIGN + i);
 			return CHAIN_OK;
 		}
 	}
@@ -123,5 +117,12 @@ const char *chain_kernel_kind_name(enum chain_kernel_kind kind)
 	for (size_t i = 0; i < sizeof(KINDS) / sizeof(KINDS[0]); i++)
 		if (KINDS[i].kind == kind)
 			return KINDS[i].name;
-	return "unknown";
+	return kind == CHAIN_KERNEL_UNKNOWN ? "unknown" : chain_kernel_door(kind)->name;
+}
+
+const struct chain_door *chain_kernel_door(enum chain_kernel_kind kind)
+{
+	if (kind == CHAIN_KERNEL_UNKNOWN)
+		return NULL;
+	return kind < CHAIN_KERNEL_FOREIGN ? chain_door_of_ours : chain_doors[kind - CHAIN_KERNEL_FOREIGN];
 }

@@ -3,6 +3,8 @@
 
 #include "plan_internal.h"
 
+#include "chain/initrd.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,9 +19,9 @@ static enum chain_status check_request(const struct plan_build *build)
 	if (!request->args || !request->loader_name)
 		return chain_fail(build->err, CHAIN_E_PLAN_BAD_REQUEST, request->subject,
 				  "no command line or loader name", 0, 0, 0, 0);
-	if (request->module_count > CHAIN_MULTIBOOT_MODULES_MAX - 1)
+	if (request->module_count > CHAIN_PLAN_MODULES_MAX - 1)
 		return chain_fail(build->err, CHAIN_E_LIMIT, request->subject, "modules", request->module_count,
-				  CHAIN_MULTIBOOT_MODULES_MAX - 1, 0, 0);
+				  CHAIN_PLAN_MODULES_MAX - 1, 0, 0);
 	if (request->fs.base > request->fs.end)
 		return chain_fail(build->err, CHAIN_E_PLAN_BAD_REQUEST, request->subject, "filesystem ends before it starts",
 				  request->fs.base, 0, 0, 0);
@@ -30,14 +32,13 @@ static enum chain_status check_request(const struct plan_build *build)
 	return CHAIN_OK;
 }
 
-/* Section 3.1.1, bit 2: the kernel must be told of the video mode. */
+/* A kernel that asks for a mode of the screen must be told of one. */
 static enum chain_status check_video(const struct plan_build *build)
 {
-	const struct chain_mb1_header *header = &build->kernel.header;
-	if (!(header->flags & CHAIN_MB1_VIDEO_MODE) || build->request->bootinfo->framebuffer.phys)
+	const struct chain_video_request *video = &build->kernel.video;
+	if (!video->asked || build->request->bootinfo->framebuffer.phys)
 		return CHAIN_OK;
-	return chain_fail(build->err, CHAIN_E_PLAN_NO_VIDEO, build->request->subject, NULL, header->width,
-			  header->height, header->depth, 0);
+	return chain_fail(build->err, CHAIN_E_PLAN_NO_VIDEO, build->request->subject, NULL, video->width, video->height, video->depth, 0);
 }
 
 /* The map the kernel is given: the machine's, with a kept filesystem reserved. */
@@ -68,13 +69,38 @@ static enum chain_status make_map(struct plan_build *build)
 	return CHAIN_OK;
 }
 
-static void add_handoff(struct plan_build *build)
+static enum chain_status add_handoff(struct plan_build *build)
 {
 	const struct chain_plan_request *request = build->request;
+	struct chain_plan *plan = build->plan;
+	struct chain_blob blob = request->handoff;
+	if (build->kernel.door->handoff == CHAIN_HANDOFF_INITRD) {
+		uint64_t bytes = chain_initrd_bytes(blob.bytes_count);
+		if (blob.bytes_count > UINT32_MAX)
+			return chain_fail(build->err, CHAIN_E_LIMIT, request->subject, "bytes of handoff", blob.bytes_count, UINT32_MAX, 0, 0);
+		plan->archive = malloc(bytes);
+		if (!plan->archive)
+			return no_memory(build, bytes);
+		chain_initrd_build(blob.bytes, (uint32_t)blob.bytes_count, plan->archive);
+		blob = (struct chain_blob){ plan->archive, bytes, CHAIN_PHYS_UNKNOWN };
+	}
 	build->items[build->item_count++] = (struct plan_item){
-		.blob = request->handoff, .string = request->handoff_string, .owner = CHAIN_OWNER_HANDOFF,
-		.movable = true,
+		.blob = blob, .string = request->handoff_string, .owner = CHAIN_OWNER_HANDOFF, .movable = true,
 	};
+	return CHAIN_OK;
+}
+
+/* Where a door takes all modules as one, each begins right behind the one before it. */
+static void join_items(struct plan_build *build)
+{
+	bool joined = build->kernel.door->handoff == CHAIN_HANDOFF_INITRD;
+	for (size_t i = 0; i < build->item_count; i++) {
+		struct plan_item *item = &build->items[i];
+		item->bytes = item->blob.bytes_count;
+		item->joined = joined && i;
+		if (joined && i + 1 < build->item_count)
+			item->bytes += -item->bytes % CHAIN_INITRD_ALIGN;
+	}
 }
 
 /* Modules and handoff in the order the kernel will see. */
@@ -85,8 +111,9 @@ static enum chain_status list_items(struct plan_build *build)
 	build->items = calloc(capacity, sizeof(*build->items));
 	if (!build->items)
 		return no_memory(build, capacity * sizeof(*build->items));
+	enum chain_status status = CHAIN_OK;
 	if (request->handoff.bytes_count && request->handoff_at == CHAIN_HANDOFF_FIRST)
-		add_handoff(build);
+		status = add_handoff(build);
 	for (size_t i = 0; i < request->module_count; i++) {
 		const struct chain_plan_module *module = &request->modules[i];
 		build->items[build->item_count++] = (struct plan_item){
@@ -95,8 +122,9 @@ static enum chain_status list_items(struct plan_build *build)
 		};
 	}
 	if (request->handoff.bytes_count && request->handoff_at == CHAIN_HANDOFF_LAST)
-		add_handoff(build);
-	return CHAIN_OK;
+		status = add_handoff(build);
+	join_items(build);
+	return status;
 }
 
 /* Adds a range to a set of which only the union matters; `avoid` has room for one claim per call. */
@@ -144,21 +172,21 @@ static enum chain_status make_claims(struct plan_build *build)
 	return CHAIN_OK;
 }
 
-/* What the information structure shall say, with the modules where they are by now; `modules` is the caller's. */
-static struct chain_multiboot_info describe(const struct plan_build *build, struct chain_multiboot_module *modules)
+/* What the kernel shall be told, with the modules where they are by now; `modules` is the caller's. */
+static struct chain_door_info describe(const struct plan_build *build, struct chain_door_module *modules)
 {
 	const struct chain_plan_request *request = build->request;
 	uint64_t somewhere = build->items[build->item_count].range.base; /* an empty module lies nowhere; any address in memory does */
 	for (size_t i = 0; i < build->item_count; i++) {
 		const struct plan_item *item = &build->items[i];
-		modules[i] = (struct chain_multiboot_module){ item->range, item->string };
-		if (!item->blob.bytes_count)
+		modules[i] = (struct chain_door_module){ item->range, item->string };
+		if (!item->bytes)
 			modules[i].range = (struct chain_range){ somewhere, somewhere };
 	}
-	return (struct chain_multiboot_info){
-		.subject = request->subject, .cmdline = request->args, .loader_name = request->loader_name,
-		.modules = modules, .module_count = build->item_count, .mem = build->plan->mem, .mem_count = build->plan->mem_count,
-		.framebuffer = request->bootinfo->framebuffer,
+	return (struct chain_door_info){
+		.subject = request->subject, .file = request->kernel.bytes, .file_bytes = request->piece_count ? 0 : request->kernel.bytes_count,
+		.kernel = &build->kernel, .cmdline = request->args, .loader_name = request->loader_name, .modules = modules,
+		.module_count = build->item_count, .mem = build->plan->mem, .mem_count = build->plan->mem_count, .machine = request->bootinfo,
 	};
 }
 
@@ -166,22 +194,22 @@ static struct chain_multiboot_info describe(const struct plan_build *build, stru
 static enum chain_status place_and_describe(struct plan_build *build)
 {
 	struct chain_plan *plan = build->plan;
+	const struct chain_door *door = build->kernel.door;
 	struct plan_item *own = &build->items[build->item_count];
-	size_t bytes = build->item_count * sizeof(struct chain_multiboot_module);
-	struct chain_multiboot_module *modules = malloc(bytes ? bytes : 1);
+	size_t bytes = build->item_count * sizeof(struct chain_door_module);
+	struct chain_door_module *modules = malloc(bytes ? bytes : 1);
 	if (!modules)
 		return no_memory(build, bytes);
-	struct chain_multiboot_info info = describe(build, modules);
-	enum chain_status status = chain_multiboot_info_bytes(&info, &plan->made_bytes, build->err);
-	*own = (struct plan_item){ .blob = { NULL, plan->made_bytes, CHAIN_PHYS_UNKNOWN }, .owner = CHAIN_OWNER_BOOT_INFO };
+	struct chain_door_info info = describe(build, modules);
+	enum chain_status status = door->info_bytes(&info, &plan->made_bytes, build->err);
+	*own = (struct plan_item){ .blob = { NULL, plan->made_bytes, CHAIN_PHYS_UNKNOWN }, .bytes = plan->made_bytes, .owner = CHAIN_OWNER_BOOT_INFO };
 	if (!status)
 		status = plan_place_items(build);
 	if (!status) {
 		plan->info = own->range;
 		info = describe(build, modules);
 		plan->made = malloc(plan->made_bytes);
-		status = plan->made ? chain_multiboot_info_build(&info, plan->info.base, plan->made, build->err)
-				    : no_memory(build, plan->made_bytes);
+		status = plan->made ? door->info_build(&info, plan->info.base, plan->made, build->err) : no_memory(build, plan->made_bytes);
 	}
 	free(modules);
 	return status;
@@ -209,6 +237,15 @@ static void add_copy(struct chain_plan *plan, struct chain_move *moves, size_t *
 	moves[(*count)++] = move;
 }
 
+/* Adds the clearing of move.dest, which may be empty. */
+static size_t add_zeros(struct chain_plan *plan, struct chain_move move, struct chain_move *moves, size_t count)
+{
+	move.kind = CHAIN_MOVE_ZERO;
+	plan->bytes_zeroed += chain_range_bytes(move.dest);
+	moves[count] = move;
+	return count + (chain_range_bytes(move.dest) != 0);
+}
+
 static size_t add_segment(const struct plan_build *build, uint32_t index, struct chain_move *moves, size_t count)
 {
 	const struct chain_segment *segment = &build->kernel.segments[index];
@@ -218,19 +255,24 @@ static size_t add_segment(const struct plan_build *build, uint32_t index, struct
 	uint64_t filled = segment->phys.base + segment->file_bytes; /* inside the segment */
 	move.dest = (struct chain_range){ segment->phys.base, filled };
 	add_copy(build->plan, moves, &count, blob, segment->file_offset, move);
-	if (filled < segment->phys.end && !(piece && piece->keep_rest)) {
-		move.kind = CHAIN_MOVE_ZERO;
-		move.dest = (struct chain_range){ filled, segment->phys.end };
-		build->plan->bytes_zeroed += chain_range_bytes(move.dest);
-		moves[count++] = move;
-	}
-	return count;
+	bool as_it_is = build->kernel.clears_itself || (piece && piece->keep_rest);
+	move.dest = (struct chain_range){ filled, as_it_is ? filled : segment->phys.end };
+	return add_zeros(build->plan, move, moves, count);
+}
+
+/* The text inside of what it is handed over in. */
+static struct chain_range handoff_in(const struct plan_build *build, struct chain_range lies)
+{
+	if (!build->plan->archive)
+		return lies;
+	uint64_t base = lies.base + chain_initrd_text_at();
+	return (struct chain_range){ base, base + build->request->handoff.bytes_count };
 }
 
 static enum chain_status make_moves(struct plan_build *build)
 {
 	struct chain_plan *plan = build->plan;
-	size_t count = 0, capacity = 2 * build->kernel.segment_count + build->item_count + 1;
+	size_t count = 0, capacity = 2 * (build->kernel.segment_count + build->item_count) + 1;
 	struct chain_move *moves = calloc(capacity, sizeof(*moves));
 	struct chain_blob made = { plan->made, plan->made_bytes, CHAIN_PHYS_UNKNOWN };
 	if (!moves)
@@ -239,10 +281,13 @@ static enum chain_status make_moves(struct plan_build *build)
 		count = add_segment(build, i, moves, count);
 	for (size_t i = 0; i < build->item_count; i++) {
 		const struct plan_item *item = &build->items[i];
-		struct chain_move move = { .owner = item->owner, .tag = item->tag, .dest = item->range };
+		struct chain_move move = { .owner = item->owner, .tag = item->tag };
+		move.dest = (struct chain_range){ item->range.base, item->range.base + item->blob.bytes_count };
 		add_copy(plan, moves, &count, &item->blob, 0, move);
 		if (item->owner == CHAIN_OWNER_HANDOFF)
-			plan->handoff = item->range;
+			plan->handoff = handoff_in(build, move.dest);
+		move.dest = (struct chain_range){ move.dest.end, item->range.end };
+		count = add_zeros(plan, move, moves, count);
 	}
 	add_copy(plan, moves, &count, &made, 0,
 		 (struct chain_move){ .owner = CHAIN_OWNER_BOOT_INFO, .dest = plan->info });
@@ -251,7 +296,7 @@ static enum chain_status make_moves(struct plan_build *build)
 	return status;
 }
 
-/* As chain_multiboot_kernel_read checks what it reads. That pieces don't overlap is seen when they are claimed. */
+/* As doors check what they read. That pieces don't overlap is seen when they are claimed. */
 static enum chain_status check_piece(const struct plan_build *build, uint32_t index, bool *entered)
 {
 	const struct chain_plan_request *request = build->request;
@@ -282,17 +327,18 @@ static enum chain_status read_pieces(struct plan_build *build)
 		return chain_fail(build->err, CHAIN_E_ELF_BAD_ENTRY, request->subject, NULL, request->pieces_entry, 0, 0, 0);
 	build->kernel.segment_count = request->piece_count;
 	build->kernel.entry = request->pieces_entry;
-	build->kernel.header.flags = CHAIN_MB1_PAGE_ALIGN; /* as our own header says */
+	build->kernel.door = request->door;
+	build->kernel.limit = PLAN_LIMIT_4G - 1;
+	build->kernel.align_modules = true; /* as our own header says */
 	return CHAIN_OK;
 }
 
 static enum chain_status read_kernel(struct plan_build *build)
 {
 	const struct chain_plan_request *request = build->request;
-	if (!request->piece_count)
-		return chain_multiboot_kernel_read(&build->kernel, request->kernel.bytes, request->kernel.bytes_count, request->subject,
-						   build->err);
-	return read_pieces(build);
+	if (request->piece_count)
+		return read_pieces(build);
+	return request->door->read(request->kernel.bytes, request->kernel.bytes_count, request->subject, &build->kernel, build->err);
 }
 
 static enum chain_status build_steps(struct plan_build *build)
@@ -330,9 +376,7 @@ enum chain_status chain_plan_build(const struct chain_plan_request *request, str
 	*out = (struct chain_plan){ 0 };
 	enum chain_status status = build_steps(&build);
 	if (!status) {
-		out->entry = chain_entry_at(CHAIN_ENTRY_PROTECTED32, build.kernel.entry);
-		out->entry.registers[CHAIN_RAX] = CHAIN_MB1_ENTRY_MAGIC;
-		out->entry.registers[CHAIN_RBX] = out->info.base;
+		out->entry = build.kernel.door->entry(&build.kernel, out->info.base);
 		status = chain_plan_check(out, request->bootinfo, err);
 	}
 	free(build.items);
@@ -364,5 +408,6 @@ void chain_plan_free(struct chain_plan *plan)
 	free(plan->claims.v);
 	free(plan->mem);
 	free(plan->made);
+	free(plan->archive);
 	*plan = (struct chain_plan){ 0 };
 }

@@ -5,7 +5,7 @@
 #ifndef CHAIN_PLAN_INTERNAL_H
 #define CHAIN_PLAN_INTERNAL_H
 
-#include "chain/multiboot.h"
+#include "chain/door.h"
 #include "chain/plan.h"
 
 #define PLAN_LIMIT_4G ((uint64_t)UINT32_MAX + 1)
@@ -18,6 +18,8 @@ struct plan_item {
 	enum chain_owner owner;
 	uint32_t tag;
 	bool movable;
+	bool joined;              /* it lies right behind the one before it, with which it gets its place */
+	uint64_t bytes;           /* the blob's, and zeros up to where a joined one begins */
 	bool stays;               /* used where it lies */
 	bool placed;
 	struct chain_range range; /* once placed */
@@ -27,7 +29,7 @@ struct plan_item {
 struct plan_build {
 	const struct chain_plan_request *request;
 	struct chain_plan *plan;
-	struct chain_multiboot_kernel kernel;
+	struct chain_kernel kernel;
 	uint64_t kernel_end;         /* where the last segment ends */
 	struct plan_item *items;     /* in the order the kernel will see; behind them, uncounted, the information structure */
 	size_t item_count;

@@ -34,8 +34,63 @@ static enum chain_status check_segment(const struct plan_build *build, uint32_t 
 	return CHAIN_OK;
 }
 
+static struct chain_range extent_of(const struct chain_kernel *kernel)
+{
+	struct chain_range all = kernel->segments[0].phys;
+	for (size_t i = 1; i < kernel->segment_count; i++) {
+		struct chain_range range = kernel->segments[i].phys;
+		all.base = range.base < all.base ? range.base : all.base;
+		all.end = range.end > all.end ? range.end : all.end;
+	}
+	return all;
+}
+
+/* Whether the kernel can lie where it was linked or prefers to lie. */
+static bool fits_as_it_is(const struct plan_build *build)
+{
+	const struct chain_kernel *kernel = &build->kernel;
+	for (size_t i = 0; i < kernel->segment_count; i++)
+		if (kernel->segments[i].phys.base < PLAN_LOW_END || !is_available(build->plan, kernel->segments[i].phys) ||
+		    (build->request->fs_keep && chain_range_overlaps(kernel->segments[i].phys, build->request->fs)))
+			return false;
+	return chain_range_contains(kernel->move_within, extent_of(kernel));
+}
+
+/* Moves all segments by one distance to a place that the kernel allows; the sums of addresses below 4 GiB don't wrap. */
+static enum chain_status move_kernel(struct plan_build *build)
+{
+	struct chain_kernel *kernel = &build->kernel;
+	const struct chain_claim kept = { build->request->fs, CHAIN_OWNER_FS, 0 };
+	const struct chain_claims fs = { (struct chain_claim *)(uintptr_t)&kept, build->request->fs_keep, 1 };
+	struct chain_range extent = extent_of(kernel);
+	struct chain_find want = { .bytes = chain_range_bytes(extent), .align = kernel->move_align, .within = kernel->move_within,
+				   .top_down = kernel->move_high };
+	uint64_t base = 0;
+	if (!kernel->movable || fits_as_it_is(build))
+		return CHAIN_OK;
+	if (want.within.base < PLAN_LOW_END)
+		want.within.base = PLAN_LOW_END;
+	if (want.within.end > PLAN_LIMIT_4G)
+		want.within.end = PLAN_LIMIT_4G;
+	enum chain_status status = chain_claims_find(&fs, &build->avoid, build->plan->mem, build->plan->mem_count, &want, NULL, &base, NULL);
+	if (status)
+		status = chain_claims_find(&fs, NULL, build->plan->mem, build->plan->mem_count, &want, build->request->subject, &base, build->err);
+	if (status)
+		return status;
+	uint64_t by = base - extent.base;
+	for (size_t i = 0; i < kernel->segment_count; i++) {
+		kernel->segments[i].phys.base += by;
+		kernel->segments[i].phys.end += by;
+	}
+	kernel->entry += by;
+	return CHAIN_OK;
+}
+
 enum chain_status plan_place_kernel(struct plan_build *build)
 {
+	enum chain_status moved = move_kernel(build);
+	if (moved)
+		return moved;
 	for (uint32_t i = 0; i < build->kernel.segment_count; i++) {
 		struct chain_range range = build->kernel.segments[i].phys;
 		enum chain_status status = check_segment(build, i);
@@ -49,13 +104,13 @@ enum chain_status plan_place_kernel(struct plan_build *build)
 	return CHAIN_OK;
 }
 
-/* A page-aligned place for an item, or CHAIN_E_NO_SPACE in `last`. Addresses end below 4 GiB: a module's end is a 32-bit number. */
+/* A page-aligned place for an item, or CHAIN_E_NO_SPACE in `last`. Addresses end where the kernel can reach. */
 static uint64_t find_place(const struct plan_build *build, uint64_t bytes, bool tightest, struct chain_error *last)
 {
 	/* Above the kernel if at all possible, since kernels take what follows them for the first free memory; and clear of what the
 	 * stage still reads, which costs no detours then. */
 	uint64_t above = build->kernel_end > PLAN_LOW_END ? build->kernel_end : PLAN_LOW_END, base = 0;
-	const struct chain_range within[2] = { { above, PLAN_LIMIT_4G - 1 }, { PLAN_LOW_END, PLAN_LIMIT_4G - 1 } };
+	const struct chain_range within[2] = { { above, build->kernel.limit }, { PLAN_LOW_END, build->kernel.limit } };
 	const struct chain_claims *avoid[2] = { &build->avoid, NULL };
 	const struct chain_plan *plan = build->plan;
 	for (size_t i = tightest ? 3 : 0; i < 4; i++) {
@@ -67,18 +122,40 @@ static uint64_t find_place(const struct plan_build *build, uint64_t bytes, bool 
 	return base;
 }
 
+/* Behind the last item comes the information structure, which joins nobody. */
+static uint64_t group_bytes(const struct plan_build *build, const struct plan_item *first)
+{
+	uint64_t bytes = first->bytes;
+	for (const struct plan_item *item = first + 1; item <= build->items + build->item_count && item->joined; item++)
+		bytes += item->bytes;
+	return bytes;
+}
+
+/* Gives an item and those that join it the place that begins at `base`: inside a range, so nothing overflows. */
+static enum chain_status put_group(struct plan_build *build, struct plan_item *first, uint64_t base, struct chain_error *err)
+{
+	enum chain_status status = CHAIN_OK;
+	struct plan_item *item = first;
+	do {
+		item->range = (struct chain_range){ base, base + item->bytes };
+		item->placed = true;
+		base = item->range.end;
+		status = chain_claims_add(&build->plan->claims, item->range, item->owner, item->tag, err);
+		item++;
+	} while (!status && item <= build->items + build->item_count && item->joined);
+	return status;
+}
+
 static enum chain_status place(struct plan_build *build, struct plan_item *item, bool tightest, struct chain_error *err)
 {
 	struct chain_error last = { 0 };
-	uint64_t base = find_place(build, item->blob.bytes_count, tightest, &last);
+	uint64_t base = find_place(build, group_bytes(build, item), tightest, &last);
 	if (last.status) {
 		char what[CHAIN_SUBJECT_BYTES];
 		snprintf(what, sizeof(what), "%.200s: %s %u", build->request->subject, chain_owner_name(item->owner), item->tag);
 		return chain_fail(err, last.status, what, NULL, last.number[0], last.number[1], last.number[2], last.number[3]);
 	}
-	item->range = (struct chain_range){ base, base + item->blob.bytes_count }; /* inside a range: no overflow */
-	item->placed = true;
-	return chain_claims_add(&build->plan->claims, item->range, item->owner, item->tag, err);
+	return put_group(build, item, base, err);
 }
 
 /* Whether an item may be used where it lies. */
@@ -86,12 +163,12 @@ static bool stays(const struct plan_build *build, const struct plan_item *item)
 {
 	const struct chain_blob *blob = &item->blob;
 	bool aligned = blob->phys % PLAN_PAGE == 0;
-	bool must_align = item->movable || build->kernel.header.flags & CHAIN_MB1_PAGE_ALIGN;
+	bool must_align = item->movable || build->kernel.align_modules;
 	struct chain_range range;
 	if (blob->phys == CHAIN_PHYS_UNKNOWN || (!aligned && must_align) || blob->phys < PLAN_PAGE ||
-	    chain_range_make(blob->phys, blob->bytes_count, NULL, &range, NULL))
+	    chain_range_make(blob->phys, group_bytes(build, item), NULL, &range, NULL))
 		return false;
-	return range.end < PLAN_LIMIT_4G && is_available(build->plan, range) &&
+	return range.end <= build->kernel.limit && is_available(build->plan, range) &&
 	       !chain_claims_overlap(&build->plan->claims, range);
 }
 
@@ -101,11 +178,11 @@ static enum chain_status leave_in_place(struct plan_build *build)
 	enum chain_status status = CHAIN_OK;
 	for (size_t i = 0; !status && i < build->item_count; i++) {
 		struct plan_item *item = &build->items[i];
-		if (!item->blob.bytes_count || !stays(build, item))
+		if (item->joined || !item->bytes || !stays(build, item))
 			continue;
-		item->range = (struct chain_range){ item->blob.phys, item->blob.phys + item->blob.bytes_count };
-		item->placed = item->stays = true;
-		status = chain_claims_add(&build->plan->claims, item->range, item->owner, item->tag, build->err);
+		status = put_group(build, item, item->blob.phys, build->err);
+		for (size_t j = i; j <= build->item_count && (j == i || build->items[j].joined); j++)
+			build->items[j].stays = true;
 	}
 	return status;
 }
@@ -114,10 +191,14 @@ static enum chain_status leave_in_place(struct plan_build *build)
 static struct plan_item *largest_unplaced(const struct plan_build *build)
 {
 	struct plan_item *largest = NULL;
+	uint64_t most = 0;
 	for (size_t i = 0; i <= build->item_count; i++) {
 		struct plan_item *item = &build->items[i];
-		if (!item->placed && item->blob.bytes_count && (!largest || item->blob.bytes_count > largest->blob.bytes_count))
+		uint64_t bytes = item->placed || item->joined ? 0 : group_bytes(build, item);
+		if (bytes > most) {
 			largest = item;
+			most = bytes;
+		}
 	}
 	return largest;
 }

@@ -14,7 +14,7 @@
 
 enum chain_call_way chain_step_way(const struct chain_step *step, enum chain_kernel_kind kind)
 {
-	return step->isolation ? CHAIN_CALL_SVM : kind == CHAIN_KERNEL_MULTIBOOT1 ? CHAIN_CALL_FIXED : CHAIN_CALL_NATIVE;
+	return step->isolation ? CHAIN_CALL_SVM : kind >= CHAIN_KERNEL_FOREIGN ? CHAIN_CALL_FIXED : CHAIN_CALL_NATIVE;
 }
 
 uint64_t chain_step_memory(const struct chain_step *step, enum chain_kernel_kind kind)
@@ -27,13 +27,17 @@ enum chain_status chain_step_check_kind(const struct chain_step *step, enum chai
 {
 	uint64_t at_once = step->fanout.concurrency;
 	bool handoff = step->handoff_at != CHAIN_CONFIG_HANDOFF_LAST || strcmp(step->handoff_string, CHAIN_HANDOFF_STRING);
-	if (step->kind == CHAIN_STEP_BOOT || step->isolation)
+	if (step->kind == CHAIN_STEP_BOOT)
+		return CHAIN_OK;
+	if (kind != CHAIN_KERNEL_NATIVE && !chain_kernel_door(kind)->texts)
+		return chain_fail(err, CHAIN_E_CALL_NOT_NATIVE, step->source, chain_kernel_kind_name(kind), 0, 0, 0, 0);
+	if (step->isolation)
 		return CHAIN_OK;
 	if (step->device_count && kind != CHAIN_KERNEL_NATIVE)
 		return chain_fail(err, CHAIN_E_CONFIG_DEVICE_NATIVE, step->source, chain_kernel_kind_name(kind), 0, 0, 0, 0);
-	if (kind == CHAIN_KERNEL_MULTIBOOT1 && step->fanout.cpus > 1)
+	if (kind >= CHAIN_KERNEL_FOREIGN && step->fanout.cpus > 1)
 		return chain_fail(err, CHAIN_E_FANOUT_CPUS_ONE, step->source, "a Multiboot kernel", step->fanout.cpus, 0, 0, 0);
-	if (kind == CHAIN_KERNEL_MULTIBOOT1)
+	if (kind >= CHAIN_KERNEL_FOREIGN)
 		return at_once < 2 ? CHAIN_OK : chain_fail(err, CHAIN_E_FIXED_CONCURRENCY, step->source, NULL, at_once, 0, 0, 0);
 	if (kind != CHAIN_KERNEL_NATIVE)
 		return chain_fail(err, CHAIN_E_CALL_NOT_NATIVE, step->source, chain_kernel_kind_name(kind), 0, 0, 0, 0);
@@ -119,7 +123,7 @@ static enum chain_status place_call(const struct chain_link *link, const struct 
 	out->machine = link->sources->bootinfo;
 	if (out->way != CHAIN_CALL_FIXED)
 		return CHAIN_OK;
-	enum chain_status status = chain_fixed_place(blob->bytes, blob->bytes_count, out->memory_bytes, step->source, &out->fixed, err);
+	enum chain_status status = chain_fixed_place(chain_kernel_door(out->kind), blob->bytes, blob->bytes_count, out->memory_bytes, step->source, &out->fixed, err);
 	if (!status)
 		status = chain_fixed_check(&out->fixed, out->machine, step->source, err);
 	return status ? status : chain_fixed_hand_over(&out->fixed, out->machine, out->handoff, err);
@@ -163,7 +167,7 @@ static enum chain_handoff_at handoff_at(const struct chain_step *step)
 struct chain_guest_request chain_step_guest(const struct chain_step *step, const struct chain_prepared *prepared)
 {
 	return (struct chain_guest_request){
-		.subject = step->source, .kernel = prepared->kernel.blob.bytes, .kernel_bytes = prepared->kernel.blob.bytes_count,
+		.subject = step->source, .door = chain_kernel_door(prepared->kind), .kernel = prepared->kernel.blob.bytes, .kernel_bytes = prepared->kernel.blob.bytes_count,
 		.modules = prepared->modules, .module_count = prepared->module_count, .handoff_at = handoff_at(step),
 		.handoff_string = step->handoff_string, .memory_bytes = prepared->memory_bytes,
 		.fixed = prepared->way == CHAIN_CALL_FIXED ? &prepared->fixed : NULL, .machine = prepared->machine,
@@ -175,7 +179,7 @@ static enum chain_status make_plan(const struct chain_link *link, const struct c
 {
 	bool handoff = step->handoff_at != CHAIN_CONFIG_HANDOFF_NONE;
 	struct chain_plan_request request = {
-		.subject = step->source, .kernel = out->kernel.blob, .args = out->args, .loader_name = "kchain",
+		.subject = step->source, .door = chain_kernel_door(out->kind), .kernel = out->kernel.blob, .args = out->args, .loader_name = "kchain",
 		.modules = out->modules, .module_count = out->module_count,
 		.handoff = { (const uint8_t *)out->handoff_text, handoff ? out->handoff_bytes : 0, CHAIN_PHYS_UNKNOWN },
 		.handoff_string = step->handoff_string,

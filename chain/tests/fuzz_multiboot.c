@@ -46,14 +46,14 @@ static void check_call(const struct chain_multiboot_kernel *kernel, const uint8_
 	struct chain_guest guest;
 	if (!machine.loader)
 		FUZZ_HOLDS(!chain_bootinfo_qemu("pc", 64 << 20, 2, &machine, &err));
-	if (fuzz_status(chain_fixed_place(data, size, 1 << 20, "fuzz", &fixed, &err), &err))
+	if (fuzz_status(chain_fixed_place(chain_door_of_ours, data, size, 1 << 20, "fuzz", &fixed, &err), &err))
 		return;
 	FUZZ_HOLDS(chain_range_contains(fixed.window, fixed.mailbox) && chain_range_bytes(fixed.window) == 1 << 20);
 	for (size_t i = 0; i < kernel->segment_count; i++)
 		FUZZ_HOLDS(kernel->segments[i].phys.base >= fixed.window.base);
 	if (fuzz_status(chain_fixed_check(&fixed, &machine, "fuzz", &err), &err))
 		return;
-	struct chain_guest_request request = { .subject = "fuzz", .kernel = data, .kernel_bytes = size, .handoff_string = "kchain-handoff",
+	struct chain_guest_request request = { .subject = "fuzz", .door = chain_door_of_ours, .kernel = data, .kernel_bytes = size, .handoff_string = "kchain-handoff",
 					       .handoff_at = CHAIN_HANDOFF_LAST, .text_bytes = 100, .fixed = &fixed, .machine = &machine };
 	if (fuzz_status(chain_guest_make(&request, &guest, &err), &err))
 		return;
@@ -85,7 +85,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	FUZZ_HOLDS(strcmp(chain_kernel_kind_name(kind), "unknown") == 0 || !probed);
 	/* Whatever has a header is a kernel; what has none is an image or a native kernel, or no kernel. */
 	FUZZ_HOLDS(found || !probed);
-	FUZZ_HOLDS(!found || found == CHAIN_E_MULTIBOOT_UNKNOWN_FLAG || probed || kind != CHAIN_KERNEL_MULTIBOOT1);
+	FUZZ_HOLDS(!found || found == CHAIN_E_MULTIBOOT_UNKNOWN_FLAG || probed || kind != CHAIN_KERNEL_FOREIGN);
 	if (!fuzz_status(chain_multiboot_kernel_read(&kernel, data, size, "fuzz", &read_err), &read_err)) {
 		FUZZ_HOLDS(!found && kernel.header_offset == offset);
 		check_kernel(&kernel, size);

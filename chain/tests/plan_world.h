@@ -416,6 +416,7 @@ static inline void world_make_request(struct world *w)
 	struct chain_plan_request *r = &w->request;
 	world_text(dice, w->args);
 	r->subject = "k";
+	r->door = chain_door_of_ours;
 	r->kernel = world_blob(w, WORLD_KERNEL_PART, w->kernel.file_bytes);
 	r->args = world_fault(w, 50) ? NULL : w->args;
 	r->loader_name = world_fault(w, 50) ? NULL : loader;

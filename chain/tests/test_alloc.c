@@ -405,7 +405,7 @@ static enum chain_status act_guest(void *ctx, uint64_t *out_sum, struct chain_er
 	const struct chain_prepared *prepared = ctx;
 	static uint8_t part[4096];
 	struct chain_guest guest;
-	struct chain_guest_request request = { .subject = "k", .kernel = (const uint8_t *)kernel_bytes, .kernel_bytes = sizeof(kernel_bytes),
+	struct chain_guest_request request = { .subject = "k", .door = chain_door_of_ours, .kernel = (const uint8_t *)kernel_bytes, .kernel_bytes = sizeof(kernel_bytes),
 					       .handoff_string = "kchain-handoff", .memory_bytes = 4 << 20 };
 	if (prepared)
 		request = chain_step_guest(&all.config.steps[2], prepared);
@@ -478,7 +478,7 @@ static void documents(void **state)
 static void machines(void **state)
 {
 	(void)state;
-	struct chain_multiboot_module module = { { MODULE_PHYS, MODULE_PHYS + PAGE }, "module" };
+	struct chain_door_module module = { { MODULE_PHYS, MODULE_PHYS + PAGE }, "module" };
 	struct chain_multiboot_info info = { .subject = "k", .cmdline = "line", .loader_name = "loader", .modules = &module, .module_count = 1,
 					     .mem = all.info.mem, .mem_count = all.info.mem_count };
 	assert_int_equal(chain_multiboot_info_build(&info, INFO_PHYS, info_block, NULL), CHAIN_OK);

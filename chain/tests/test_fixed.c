@@ -35,7 +35,7 @@ static struct chain_fixed placed(uint32_t load, uint64_t memory_bytes)
 	struct chain_fixed fixed;
 	struct chain_error err = { 0 };
 	make_kernel(load, load + KERNEL_BYTES + 10000);
-	assert_int_equal(chain_fixed_place(kernel, sizeof(kernel), memory_bytes, "k", &fixed, &err), CHAIN_OK);
+	assert_int_equal(chain_fixed_place(chain_door_of_ours, kernel, sizeof(kernel), memory_bytes, "k", &fixed, &err), CHAIN_OK);
 	return fixed;
 }
 
@@ -60,17 +60,17 @@ static void the_window_begins_with_the_kernel(void **state)
 	assert_true(chain_range_bytes(fixed.mailbox) >= KCHAIN_MAILBOX_BYTES);
 	for (uint64_t bytes = 0; bytes <= MAILBOX_PAGES * PAGE; bytes += PAGE / 2) {
 		chain_error_clear(&err);
-		assert_int_equal(chain_fixed_place(kernel, sizeof(kernel), bytes, "k", &fixed, &err), CHAIN_E_GUEST_MEMORY);
+		assert_int_equal(chain_fixed_place(chain_door_of_ours, kernel, sizeof(kernel), bytes, "k", &fixed, &err), CHAIN_E_GUEST_MEMORY);
 	}
 	chain_error_clear(&err);
 	make_kernel(0xfff00000, 0);
-	assert_int_equal(chain_fixed_place(kernel, sizeof(kernel), MIB, "k", &fixed, &err), CHAIN_OK);
-	assert_int_equal(chain_fixed_place(kernel, sizeof(kernel), MIB + PAGE, "k", &fixed, &err), CHAIN_E_FIXED_OVERLAP);
+	assert_int_equal(chain_fixed_place(chain_door_of_ours, kernel, sizeof(kernel), MIB, "k", &fixed, &err), CHAIN_OK);
+	assert_int_equal(chain_fixed_place(chain_door_of_ours, kernel, sizeof(kernel), MIB + PAGE, "k", &fixed, &err), CHAIN_E_FIXED_OVERLAP);
 	assert_int_equal(err.number[2], PAGE);
 	chain_error_clear(&err);
 	for (size_t bytes = 0; bytes < 32; bytes++) { /* the header is cut */
 		chain_error_clear(&err);
-		assert_int_not_equal(chain_fixed_place(kernel, bytes, MIB, "k", &fixed, &err), CHAIN_OK);
+		assert_int_not_equal(chain_fixed_place(chain_door_of_ours, kernel, bytes, MIB, "k", &fixed, &err), CHAIN_OK);
 	}
 }
 
@@ -169,7 +169,7 @@ static void a_kernel_finds_what_it_was_promised(void **state)
 	const struct chain_plan_module module = { { kernel + 7, 3, 0x700000 }, "m", false };
 	struct chain_guest guest;
 	struct chain_error err = { 0 };
-	struct chain_guest_request request = { .subject = "k", .kernel = kernel, .kernel_bytes = sizeof(kernel), .handoff_string = "kchain-handoff",
+	struct chain_guest_request request = { .subject = "k", .door = chain_door_of_ours, .kernel = kernel, .kernel_bytes = sizeof(kernel), .handoff_string = "kchain-handoff",
 					       .handoff_at = CHAIN_HANDOFF_LAST, .modules = &module, .module_count = 1, .text_bytes = 600,
 					       .fixed = &fixed, .machine = &info };
 	(void)state;

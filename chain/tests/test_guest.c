@@ -29,7 +29,7 @@ static void make_kernel(uint32_t load, uint32_t bss_end)
 
 static struct chain_guest_request request(uint64_t memory_bytes)
 {
-	return (struct chain_guest_request){ .subject = "k", .kernel = kernel, .kernel_bytes = sizeof(kernel),
+	return (struct chain_guest_request){ .subject = "k", .door = chain_door_of_ours, .kernel = kernel, .kernel_bytes = sizeof(kernel),
 					     .handoff_string = "kchain-handoff", .handoff_at = CHAIN_HANDOFF_LAST, .memory_bytes = memory_bytes, .text_bytes = TEXT_BYTES };
 }
 

@@ -228,7 +228,7 @@ static const struct chain_mem_entry map[] = {
 
 static size_t build(uint8_t *room)
 {
-	static const struct chain_multiboot_module modules[] = { { { 0xa000, 0xa010 }, "one 1" }, { { 0xb000, 0xb000 }, "" } };
+	static const struct chain_door_module modules[] = { { { 0xa000, 0xa010 }, "one 1" }, { { 0xb000, 0xb000 }, "" } };
 	struct chain_multiboot_info info = { "k", "root=x", "kchain 1", modules, 2, map, 4,
 					     { 0xfd000000, 4096, 1024, 768, 32, CHAIN_FRAMEBUFFER_RGB, { 0, 8, 8, 8, 16, 8 } } };
 	uint64_t bytes = 0;
@@ -320,7 +320,7 @@ static void building_keeps_to_32_bits(void **state)
 {
 	(void)state;
 	uint8_t room[4096];
-	struct chain_multiboot_module high = { { 0xfffff000, 0x100000000 }, "" };
+	struct chain_door_module high = { { 0xfffff000, 0x100000000 }, "" };
 	struct chain_multiboot_info info = { "k", "", "", NULL, 0, map, 4, { 0 } };
 	assert_int_equal(chain_multiboot_info_build(&info, 0xfffffff0, room, NULL), CHAIN_E_MULTIBOOT_INFO_PLACE);
 	assert_int_equal(chain_multiboot_info_build(&info, UINT64_MAX, room, NULL), CHAIN_E_MULTIBOOT_INFO_PLACE);

@@ -76,7 +76,7 @@ static struct chain_bootinfo plain_machine(void)
 static struct chain_plan_request plain_request(const uint8_t *kernel, size_t bytes, const struct chain_bootinfo *info)
 {
 	return (struct chain_plan_request){
-		.subject = "k", .kernel = { kernel, bytes, CHAIN_PHYS_UNKNOWN }, .args = "a b", .loader_name = "kchain",
+		.subject = "k", .door = chain_door_of_ours, .kernel = { kernel, bytes, CHAIN_PHYS_UNKNOWN }, .args = "a b", .loader_name = "kchain",
 		.handoff_string = "kchain-handoff", .bootinfo = info,
 	};
 }

@@ -124,7 +124,7 @@ static void test_plan(void **state)
 	assert_int_equal(chain_bootinfo_qemu("pc", 64 << 20, 1, &info, NULL), CHAIN_OK);
 	assert_int_equal(chain_range_make(BASE, f.image.header.fs_offset + f.image.header.fs_memory_bytes, "image", &info.image, NULL), CHAIN_OK);
 	const struct chain_plan_request request = {
-		.subject = CHAIN_SOURCE_SELF, .pieces = f.self.pieces, .piece_count = f.self.piece_count, .pieces_entry = f.self.entry,
+		.subject = CHAIN_SOURCE_SELF, .door = chain_door_of_ours, .pieces = f.self.pieces, .piece_count = f.self.piece_count, .pieces_entry = f.self.entry,
 		.args = "", .loader_name = "kchain", .bootinfo = &info,
 		.handoff = { (const uint8_t *)"{}", 2, CHAIN_PHYS_UNKNOWN }, .handoff_string = "kchain-handoff", .handoff_at = CHAIN_HANDOFF_LAST,
 	};

@@ -58,6 +58,8 @@ struct chain_bootinfo {
 	struct chain_range image;    /* where the running image lies, its filesystem included */
 	uint64_t image_base;         /* physical address of the image's first byte */
 	uint64_t acpi_rsdp, smbios, efi_system_table; /* physical; 0: not known */
+	uint8_t rsdp[36]; uint32_t rsdp_bytes;         /* what lies at acpi_rsdp (ACPI 6.5, table 5.3): 20 or 36 bytes; 0: not known */
+	uint8_t smbios_entry[32]; uint32_t smbios_bytes; /* what lies at smbios (SMBIOS 3.6, 5.2); 0: not known */
 	struct chain_framebuffer framebuffer;
 	uint32_t cpus;               /* at least 1 */
 	json_t *devices;             /* owned array; empty until the devices were looked at */

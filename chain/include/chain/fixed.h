@@ -1,14 +1,14 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: what is decided about a call of a Multiboot 1 kernel that is not isolated (docs/PIPELINE.md, "Fixed addresses"): the physical
+/* Owns: what is decided about a call of a kernel with fixed addresses that is not isolated (docs/PIPELINE.md, "Fixed addresses"): the physical
  * window that its addresses ask for, whether this machine can give it, the memory map it is shown, and what its handoff says of it. The
  * stage, `kchain plan` and `kchain bake` use the same code, so they refuse alike.
  * Must not know: processors, how the kernel is entered, what it leaves. */
 #ifndef CHAIN_FIXED_H
 #define CHAIN_FIXED_H
 
-#include "chain/bootinfo.h"
+#include "chain/door.h"
 
 enum { CHAIN_FIXED_MEMORY_DEFAULT = 16 * 1024 * 1024 };
 
@@ -18,9 +18,9 @@ struct chain_fixed {
 };
 
 /* Reads the kernel's segments. CHAIN_E_GUEST_MEMORY where `memory_bytes` hold no mailbox, CHAIN_E_FIXED_OVERLAP where they would end above
- * 4 GiB, those of multiboot.h. */
-enum chain_status chain_fixed_place(const uint8_t *kernel, uint64_t kernel_bytes, uint64_t memory_bytes, const char *subject,
-				    struct chain_fixed *out, struct chain_error *err) CHAIN_MUST_CHECK;
+ * 4 GiB, those of the kernel's door. */
+enum chain_status chain_fixed_place(const struct chain_door *door, const uint8_t *kernel, uint64_t kernel_bytes, uint64_t memory_bytes,
+				    const char *subject, struct chain_fixed *out, struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* CHAIN_E_FIXED_ON_IMAGE: says how many bytes of the window the image lies on, and from where on it would not. */
 enum chain_status chain_fixed_check_image(const struct chain_fixed *fixed, struct chain_range image, const char *subject,

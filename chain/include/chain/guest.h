@@ -24,7 +24,8 @@ uint64_t chain_guest_window_bytes(uint64_t memory_bytes);
 /* All borrowed until chain_guest_free. */
 struct chain_guest_request {
 	const char *subject;                       /* source of the kernel, for errors */
-	const uint8_t *kernel; uint64_t kernel_bytes; /* a Multiboot 1 kernel */
+	const struct chain_door *door;             /* one that says where its texts lie */
+	const uint8_t *kernel; uint64_t kernel_bytes;
 	const struct chain_plan_module *modules; size_t module_count; /* their bytes are copied from where `bytes` points */
 	enum chain_handoff_at handoff_at;
 	const char *handoff_string;

@@ -84,13 +84,17 @@ typedef void chain_image_progress(void *ctx, uint64_t done_bytes, uint64_t total
 enum chain_status chain_image_verify(const struct chain_image *image, chain_image_progress *progress, void *ctx,
 				     struct chain_error *err) CHAIN_MUST_CHECK;
 
-/* What a file is, by its first bytes: rows of a table, in probing order. */
+/* What a file is, by its first bytes: one of ours, or else a kernel that a boot protocol knows: CHAIN_KERNEL_FOREIGN and the number of its
+ * row in the table of doors. */
 enum chain_kernel_kind {
 	CHAIN_KERNEL_UNKNOWN,
 	CHAIN_KERNEL_IMAGE /* a baked image */,
 	CHAIN_KERNEL_NATIVE,
-	CHAIN_KERNEL_MULTIBOOT1
+	CHAIN_KERNEL_FOREIGN
 };
+struct chain_door;
+/* The protocol by which a kernel of that kind is started when it is not called as a native one. Null for CHAIN_KERNEL_UNKNOWN. */
+const struct chain_door *chain_kernel_door(enum chain_kernel_kind kind);
 /* CHAIN_E_NOT_A_KERNEL says what the bytes look like instead (a bzImage, an ELF without a Multiboot header for machine
  * …, a script, …). */
 enum chain_status chain_kernel_probe(const void *bytes, uint64_t bytes_count, const char *subject,

@@ -8,6 +8,7 @@
 #define CHAIN_MULTIBOOT_H
 
 #include "chain/bootinfo.h"
+#include "chain/door.h"
 #include "chain/elf.h"
 #include "chain/multiboot1_format.h"
 
@@ -34,15 +35,11 @@ enum chain_status chain_multiboot_kernel_read(struct chain_multiboot_kernel *out
 					      const char *subject, struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* What an information structure shall say. All borrowed. */
-struct chain_multiboot_module {
-	struct chain_range range;
-	const char *string;
-};
 struct chain_multiboot_info {
 	const char *subject;   /* of the kernel, for errors */
 	const char *cmdline;
 	const char *loader_name;
-	const struct chain_multiboot_module *modules;
+	const struct chain_door_module *modules;
 	size_t module_count;
 	const struct chain_mem_entry *mem;
 	size_t mem_count;

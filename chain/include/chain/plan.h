@@ -9,6 +9,7 @@
 #define CHAIN_PLAN_H
 
 #include "chain/bootinfo.h"
+#include "chain/door.h"
 #include "chain/elf.h"
 #include "chain/entry.h"
 #include "chain/range.h"
@@ -20,6 +21,9 @@ struct chain_blob {
 	uint64_t phys;         /* where they lie in target memory; CHAIN_PHYS_UNKNOWN: nowhere that may be relied on (host buffers) */
 };
 #define CHAIN_PHYS_UNKNOWN UINT64_MAX
+
+/* Of a step, the handoff among them. */
+enum { CHAIN_PLAN_MODULES_MAX = 4096 };
 
 struct chain_plan_module {
 	struct chain_blob blob;
@@ -39,6 +43,7 @@ enum chain_handoff_at { CHAIN_HANDOFF_NONE, CHAIN_HANDOFF_FIRST, CHAIN_HANDOFF_L
 /* What the caller wants planned. All borrowed until chain_plan_free. */
 struct chain_plan_request {
 	const char *subject;          /* source of the kernel, for errors */
+	const struct chain_door *door;  /* the protocol that the kernel is started by */
 	struct chain_blob kernel;
 	const struct chain_plan_piece *pieces; size_t piece_count; /* instead of `kernel`'s bytes, with where it is entered; 0: none */
 	uint64_t pieces_entry;
@@ -74,6 +79,7 @@ struct chain_plan {
 	struct chain_range handoff;   /* where the handoff lies; empty: none */
 	uint8_t *made;                /* owned storage of what the plan made (information structure, strings) */
 	uint64_t made_bytes;
+	uint8_t *archive;             /* owned: the handoff as a part of an initial file system; null: it is handed over as it is */
 };
 
 /* Builds and checks. What is refused: segments that wrap, overlap each other or lie outside available memory

@@ -1,0 +1,55 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+#include "doors.h"
+
+#include <string.h>
+
+uint64_t door_after(uint64_t used, uint64_t bytes, uint64_t align)
+{
+	return ((used + align - 1) & ~(align - 1)) + bytes;
+}
+
+uint64_t door_put(struct door_block *block, const void *from, uint64_t bytes, uint64_t align)
+{
+	uint64_t at = door_after(block->used, 0, align);
+	memset(block->buf + block->used, 0, at - block->used);
+	if (bytes)
+		memcpy(block->buf + at, from, bytes);
+	block->used = at + bytes;
+	return block->phys + at;
+}
+
+uint32_t door_contiguous_kib(const struct chain_door_info *info, uint64_t base, uint64_t limit)
+{
+	uint64_t end = base;
+	for (size_t i = 0; i < info->mem_count; i++) {
+		const struct chain_mem_entry *entry = &info->mem[i];
+		if (entry->type == CHAIN_MEM_AVAILABLE && entry->range.base <= end && entry->range.end > end)
+			end = entry->range.end;
+	}
+	return (uint32_t)(((end < limit ? end : limit) - base) / 1024);
+}
+
+enum chain_status door_check_low(const struct chain_kernel *kernel, const char *subject, struct chain_error *err)
+{
+	for (size_t i = 0; i < kernel->segment_count; i++)
+		if (kernel->segments[i].phys.end > CHAIN_4G)
+			return chain_fail(err, CHAIN_E_MULTIBOOT_ABOVE_4G, subject, NULL, i, kernel->segments[i].phys.base,
+					  kernel->segments[i].phys.end, 0);
+	return CHAIN_OK;
+}
+
+enum chain_status door_read_elf(const uint8_t *file, uint64_t file_bytes, const char *subject, struct chain_kernel *out,
+				struct chain_error *err)
+{
+	struct chain_elf elf;
+	enum chain_status status = chain_elf_open(&elf, file, file_bytes, subject, err);
+	if (!status)
+		status = chain_elf_check_kernel(&elf, err);
+	if (!status)
+		status = chain_elf_segments(&elf, out->segments, CHAIN_SEGMENTS_MAX, &out->segment_count, err);
+	if (!status)
+		status = chain_elf_entry(&elf, out->segments, out->segment_count, &out->entry, err);
+	return status ? status : door_check_low(out, subject, err);
+}
