@@ -12,6 +12,7 @@
 #include "stage/devices.h"
 #include "stage/json_memory.h"
 #include "stage/pages.h"
+#include "stage/platform.h"
 #include "stage/report.h"
 #include "stage/run.h"
 #include "stage/runtime.h"
@@ -175,6 +176,8 @@ int main(void)
 		status = read_handoff(&run, &err);
 	if (!status)
 		greet(&run);
+	if (!status)
+		stage_platform_complete(stage_bootinfo(), run.parent);
 	if (!status)
 		status = stage_devices_configure(&run.config, run.parent, stage_bootinfo(), run.net, run.block, &err);
 	if (!status)

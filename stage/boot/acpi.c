@@ -88,5 +88,5 @@ uint32_t stage_list_cpus(uint64_t rsdp_phys, uint32_t *apic_ids, uint32_t room)
 		}
 		at += count;
 	}
-	return cpus;
+	return cpus ? cpus : stage_list_mp_cpus(apic_ids, room);
 }

@@ -44,9 +44,10 @@ static const void *view(void *ctx, uint64_t phys, uint64_t bytes)
 
 static enum chain_status read_info(struct chain_error *err)
 {
-	if (stage_boot.magic == STAGE_MULTIBOOT2_MAGIC)
-		return stage_multiboot2_read(stage_boot.info_phys, view, NULL, &info, err);
-	return chain_multiboot_info_read(stage_boot.magic, stage_boot.info_phys, view, NULL, &info, err);
+	if (stage_boot.magic != STAGE_MULTIBOOT2_MAGIC)
+		return chain_multiboot_info_read(stage_boot.magic, stage_boot.info_phys, view, NULL, &info, err);
+	enum chain_status status = stage_multiboot2_read(stage_boot.info_phys, view, NULL, &info, err);
+	return status ? status : stage_multiboot2_keep_rsdp(&info, err);
 }
 
 /* What a loader calls a module may be no memory at all: said here, before anybody reads one. */
@@ -62,6 +63,18 @@ static enum chain_status check_modules(struct chain_error *err)
 	return CHAIN_OK;
 }
 
+static void find_tables(void)
+{
+	stage_efi_find(&info);
+	if (!info.acpi_rsdp)
+		info.acpi_rsdp = stage_find_rsdp();
+	if (!info.smbios)
+		info.smbios = stage_find_smbios();
+	info.cpus = stage_list_cpus(info.acpi_rsdp, NULL, 0);
+	if (!info.cpus) /* where the firmware says nothing */
+		info.cpus = 1;
+}
+
 static enum chain_status set_up_machine(struct chain_error *err)
 {
 	const struct chain_image_header *header = &stage_image_header;
@@ -75,20 +88,14 @@ static enum chain_status set_up_machine(struct chain_error *err)
 		bytes = header->fs_offset + header->fs_memory_bytes;
 	status = chain_range_make(stage_boot.image_phys, bytes, "image", &info.image, err);
 	info.image_base = stage_boot.image_phys;
-	info.cpus = 1; /* where the firmware says nothing */
 	if (!status)
 		status = stage_pages_init(&info, err);
 	if (!status)
 		status = stage_tables_init(&info, err);
 	if (!status)
 		status = check_modules(err);
-	if (!info.acpi_rsdp)
-		info.acpi_rsdp = stage_find_rsdp();
-	if (!info.smbios)
-		info.smbios = stage_find_smbios();
-	uint32_t cpus = status ? 0 : stage_list_cpus(info.acpi_rsdp, NULL, 0);
-	if (cpus)
-		info.cpus = cpus;
+	if (!status)
+		find_tables();
 	return status;
 }
 

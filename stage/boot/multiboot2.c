@@ -3,11 +3,15 @@
 
 #include "multiboot2.h"
 
+#include "stage/boot.h"
+#include "stage/pages.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 enum { /* section 3.6 */
-	TAG_END = 0, TAG_CMDLINE = 1, TAG_LOADER = 2, TAG_MODULE = 3, TAG_MMAP = 6, TAG_FRAMEBUFFER = 8,
+	TAG_END = 0, TAG_CMDLINE = 1, TAG_LOADER = 2, TAG_MODULE = 3, TAG_MMAP = 6, TAG_FRAMEBUFFER = 8, TAG_EFI32 = 11, TAG_EFI64 = 12,
+	TAG_RSDP1 = 14, TAG_RSDP2 = 15,
 	INFO_MAX = 16 * 1024 * 1024, TAG_HEADER = 8, MMAP_ENTRY_LEAST = 24,
 	MEMORY_MAX = CHAIN_MULTIBOOT_MMAP_MAX / MMAP_ENTRY_LEAST,
 };
@@ -85,7 +89,30 @@ static enum chain_status read_framebuffer(const uint8_t *tag, uint32_t bytes, st
 	return CHAIN_OK;
 }
 
-static enum chain_status read_tag(const uint8_t *tag, uint32_t type, uint32_t bytes, struct chain_bootinfo *out, struct chain_error *err)
+/* Sections 3.6.15 and 3.6.16: the system table of a firmware whose words are 4 or 8 bytes wide. */
+static enum chain_status read_efi(const uint8_t *tag, uint32_t type, uint32_t bytes, struct chain_bootinfo *out, struct chain_error *err)
+{
+	uint32_t width = type == TAG_EFI64 ? 8 : 4;
+	if (bytes < TAG_HEADER + width)
+		return bad_tag(type, bytes, err);
+	out->efi_system_table = width == 8 ? u64(tag + TAG_HEADER) : u32(tag + TAG_HEADER);
+	return CHAIN_OK;
+}
+
+/* Sections 3.6.17 and 3.6.18: a copy of the RSDP, of ACPI 1.0 or of 2.0, which counts more. */
+static enum chain_status read_rsdp(uint64_t phys, uint32_t type, uint32_t bytes, struct chain_bootinfo *out, struct chain_error *err)
+{
+	enum { RSDP1_BYTES = 20, RSDP2_BYTES = 36 };
+	if (bytes < TAG_HEADER + (type == TAG_RSDP1 ? RSDP1_BYTES : RSDP2_BYTES))
+		return bad_tag(type, bytes, err);
+	if (type == TAG_RSDP2 || !out->acpi_rsdp)
+		out->acpi_rsdp = phys + TAG_HEADER;
+	return CHAIN_OK;
+}
+
+/* The tag lies at `phys` and is seen at `tag`. */
+static enum chain_status read_tag(uint64_t phys, const uint8_t *tag, uint32_t type, uint32_t bytes, struct chain_bootinfo *out,
+				  struct chain_error *err)
 {
 	switch (type) {
 	case TAG_CMDLINE:
@@ -98,12 +125,19 @@ static enum chain_status read_tag(const uint8_t *tag, uint32_t type, uint32_t by
 		return read_mmap(tag, bytes, out, err);
 	case TAG_FRAMEBUFFER:
 		return read_framebuffer(tag, bytes, out, err);
+	case TAG_EFI32:
+	case TAG_EFI64:
+		return read_efi(tag, type, bytes, out, err);
+	case TAG_RSDP1:
+	case TAG_RSDP2:
+		return read_rsdp(phys, type, bytes, out, err);
 	default:
 		return CHAIN_OK;
 	}
 }
 
-static enum chain_status read_tags(const uint8_t *bytes, uint32_t total, struct chain_bootinfo *out, struct chain_error *err)
+static enum chain_status read_tags(uint64_t phys, const uint8_t *bytes, uint32_t total, struct chain_bootinfo *out,
+				   struct chain_error *err)
 {
 	for (uint32_t at = TAG_HEADER; at <= total - TAG_HEADER;) {
 		uint32_t type = u32(bytes + at), size = u32(bytes + at + 4);
@@ -111,7 +145,7 @@ static enum chain_status read_tags(const uint8_t *bytes, uint32_t total, struct 
 			return CHAIN_OK;
 		if (size < TAG_HEADER || size > total - at)
 			return bad_tag(type, size, err);
-		enum chain_status status = read_tag(bytes + at, type, size, out, err);
+		enum chain_status status = read_tag(phys + at, bytes + at, type, size, out, err);
 		if (status)
 			return status;
 		at += (size + 7) & ~7u;
@@ -141,10 +175,25 @@ enum chain_status stage_multiboot2_read(uint64_t phys, chain_multiboot_map *map,
 	if (status)
 		return status;
 	memcpy(out->door, "multiboot2", sizeof("multiboot2"));
-	status = read_tags(bytes, total, out, err);
+	status = read_tags(phys, bytes, total, out, err);
 	if (!status)
 		status = chain_bootinfo_normalise(out, err);
 	if (!status && !out->mem_count)
 		status = chain_fail(err, CHAIN_E_MULTIBOOT_INFO_NO_MEMORY, subject, NULL, 0, 0, 0, 0);
 	return status;
+}
+
+enum chain_status stage_multiboot2_keep_rsdp(struct chain_bootinfo *info, struct chain_error *err)
+{
+	enum { RSDP_BYTES = 36 };
+	uint64_t copy = info->acpi_rsdp, first = chain_align_down(copy, STAGE_PAGE), end;
+	info->acpi_rsdp = 0;
+	if (!copy || info->efi_system_table)
+		return CHAIN_OK;
+	info->acpi_rsdp = stage_find_rsdp();
+	if (info->acpi_rsdp || !stage_is_rsdp(copy) || !chain_align_up(copy + RSDP_BYTES, STAGE_PAGE, &end))
+		return CHAIN_OK;
+	info->acpi_rsdp = copy;
+	enum chain_status status = chain_bootinfo_add_mem(info, first, end - first, CHAIN_MEM_ACPI, err);
+	return status ? status : chain_bootinfo_normalise(info, err);
 }

@@ -119,10 +119,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fake_memory_set(0, data, size);
 	stage_boot.image_phys = 0x400000;
 	chain_bootinfo_init(&info);
-	if (eax == STAGE_MULTIBOOT2_MAGIC)
+	if (eax == STAGE_MULTIBOOT2_MAGIC) {
 		status = stage_multiboot2_read(ebx, view, NULL, &info, &err);
-	else
+		if (!status)
+			status = stage_multiboot2_keep_rsdp(&info, &err);
+	} else {
 		status = chain_multiboot_info_read(eax, ebx, view, NULL, &info, &err);
+	}
 	if (!fuzz_status(status, &err)) {
 		check_map(&info);
 		check_pages(&info);

@@ -1,8 +1,9 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* libFuzzer target: any bytes as a PC's low megabyte: the BIOS data area's pointer to the EBDA, ACPI's tables from the RSDP on, SMBIOS. The
- * input lies at its end, where tables are searched; its first two bytes are the EBDA's segment, the next four an RSDP's place. */
+/* libFuzzer target: any bytes as a PC's low megabyte: the BIOS data area's pointer to the EBDA, ACPI's tables from the RSDP on, SMBIOS, the MP
+ * table; as what a UEFI firmware kept: its system table, its configuration tables. The input lies at the megabyte's end, where tables are
+ * searched; its first two bytes are the EBDA's segment, the next four the place of an RSDP and of a system table. */
 #include "../../chain/tests/fuzz.h"
 #include "fake_memory.h"
 #include "stage/boot.h"
@@ -34,6 +35,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		FUZZ_HOLDS(ids[IDS] == 0xa5a5a5a5);
 		FUZZ_HOLDS(count == stage_list_cpus(places[i], NULL, 0));
 		FUZZ_HOLDS(count <= (1u << 20) / 8); /* an entry has at least 8 bytes */
+	}
+	struct chain_mem_entry mem = { { ROM_AT, LOW_BYTES }, CHAIN_MEM_ACPI };
+	struct chain_bootinfo efi = { .efi_system_table = rsdp }, kept = { .mem = &mem, .mem_count = 1 };
+	stage_efi_find(&efi);
+	FUZZ_HOLDS(!efi.acpi_rsdp || stage_is_rsdp(efi.acpi_rsdp));
+	FUZZ_HOLDS(!efi.smbios || stage_is_smbios(efi.smbios));
+	if (data[0] & 1) {
+		stage_search_kept(&kept);
+		FUZZ_HOLDS(kept.acpi_rsdp || !found || found < ROM_AT);
+		FUZZ_HOLDS(!kept.smbios || stage_is_smbios(kept.smbios));
 	}
 	FUZZ_HOLDS(fake_memory.calls < 8 * 300 * 1000);
 	fake_memory_forget();

@@ -17,6 +17,7 @@ enum { INFO_AT = 0x9000 };
 
 static uint8_t block[8192];
 static size_t used;
+static uint32_t rsdp2_at;
 
 static void put32(uint32_t v)
 {
@@ -38,7 +39,8 @@ static void begin(void)
 	used = 8;
 }
 
-/* As GRUB leaves it: command line, loader, a module, the memory map, a framebuffer with its colours, the end. */
+/* As GRUB leaves it: command line, loader, a module, the memory map, a framebuffer with its colours, the system table, copies of both
+ * RSDPs, the end. */
 static void make_usual(void)
 {
 	static const struct { uint32_t start, end; char string[12]; } module = { 0x600000, 0x601000, "kchain-hand" };
@@ -56,6 +58,10 @@ static void make_usual(void)
 	put_tag(3, &module, 8 + 12);
 	put_tag(6, &map, sizeof(map));
 	put_tag(8, &framebuffer, sizeof(framebuffer));
+	put_tag(12, &(uint64_t){ 0x17f5eb018 }, 8);
+	put_tag(14, "RSD PTR one23456789", 20);
+	rsdp2_at = INFO_AT + (uint32_t)used + 8;
+	put_tag(15, "RSD PTR two23456789012345678901234567", 36);
 	put_tag(0, "", 0);
 	memcpy(block, &(uint32_t){ (uint32_t)used }, 4);
 }
@@ -104,7 +110,38 @@ static void multiboot2_is_read(void **state)
 	assert_true(info.mem[1].range.end == 0x7fe0000 && info.mem[2].type == CHAIN_MEM_RESERVED);
 	assert_true(info.framebuffer.phys == 0xfd000000 && info.framebuffer.width == 1024 && info.framebuffer.bpp == 32);
 	assert_memory_equal(info.framebuffer.colors, ((uint8_t[]){ 0, 8, 8, 8, 16, 8 }), 6);
+	assert_true(info.efi_system_table == 0x17f5eb018 && info.acpi_rsdp == rsdp2_at);
 	chain_bootinfo_free(&info);
+}
+
+/* Whatever their order, the copy of an RSDP of ACPI 2.0 counts, and a system table of either width. */
+static void firmware_tags_are_read(void **state)
+{
+	static const struct { uint32_t type, bytes; } tags[] = { { 11, 4 }, { 12, 8 }, { 14, 20 }, { 15, 36 }, { 15, 40 } };
+	static const struct { uint32_t count, tags[3]; uint64_t efi; uint32_t rsdp; } cases[] = {
+		{ 1, { 0 }, 0x81234560, 0 }, { 1, { 1 }, 0x812345670, 0 }, { 1, { 2 }, 0, 1 }, { 1, { 3 }, 0, 1 },
+		{ 2, { 2, 3 }, 0, 2 }, { 2, { 3, 2 }, 0, 1 }, { 3, { 4, 1, 2 }, 0x812345670, 1 },
+	};
+	static const uint8_t map[] = { 24, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct chain_bootinfo info;
+		uint32_t at[4] = { 0 };
+		begin();
+		put_tag(6, map, sizeof(map));
+		for (uint32_t t = 0; t < cases[i].count; t++) {
+			uint64_t payload[5] = { tags[cases[i].tags[t]].type == 11 ? 0x81234560 : 0x812345670 };
+			at[t + 1] = INFO_AT + (uint32_t)used + 8;
+			put_tag(tags[cases[i].tags[t]].type, payload, tags[cases[i].tags[t]].bytes);
+		}
+		put_tag(0, "", 0);
+		memcpy(block, &(uint32_t){ (uint32_t)used }, 4);
+		assert_int_equal(read_block(used, &info), CHAIN_OK);
+		if (info.efi_system_table != cases[i].efi || info.acpi_rsdp != at[cases[i].rsdp])
+			fail_msg("case %zu: %llx, %llx", i, (unsigned long long)info.efi_system_table, (unsigned long long)info.acpi_rsdp);
+		chain_bootinfo_free(&info);
+	}
 }
 
 static void every_cut_is_refused(void **state)
@@ -138,6 +175,8 @@ static void lying_tags_are_refused(void **state)
 		{ 8, 8 + 12, { 0 }, CHAIN_E_DOOR_TAG },			     /* no room for a framebuffer */
 		{ 8, 8 + 24, { 0, 0, 0, 0, 0, 0x120 }, CHAIN_E_DOOR_TAG },   /* of type 1, none for its colours */
 		{ 8, 8 + 24, { 0, 0, 0, 0, 0, 0x210 }, CHAIN_E_MULTIBOOT_INFO_NO_MEMORY }, /* text has none */
+		{ 11, 8 + 3, { 0 }, CHAIN_E_DOOR_TAG }, { 12, 8 + 7, { 0 }, CHAIN_E_DOOR_TAG }, /* half a pointer */
+		{ 14, 8 + 19, { 0 }, CHAIN_E_DOOR_TAG }, { 15, 8 + 35, { 0 }, CHAIN_E_DOOR_TAG }, /* a part of an RSDP */
 		{ 1, 4, { 0 }, CHAIN_E_DOOR_TAG },			     /* shorter than its own head */
 		{ 77, UINT32_MAX, { 0 }, CHAIN_E_DOOR_TAG },
 		{ 77, 8, { 0 }, CHAIN_E_MULTIBOOT_INFO_NO_MEMORY },	     /* unknown ones are passed over */
@@ -285,11 +324,56 @@ static void bios_areas_are_searched(void **state)
 	fake_memory_forget();
 }
 
+/* The structure lies in memory that is anybody's: what is left of it is a place that lasts. */
+static void a_copy_of_the_rsdp_is_kept_where_it_is_the_only_one(void **state)
+{
+	enum { COPY_AT = 0x8ff0 };
+	static const struct { uint64_t efi, wanted; bool rom, good; } cases[] = {
+		{ 0, COPY_AT, false, true }, { 0, RSDP_AT, true, true }, { 0, 0, false, false }, { 0, RSDP_AT, true, false },
+		{ 0x1000, 0, false, true }, { 0x1000, 0, true, true },
+	};
+	struct chain_error err = { 0 };
+	struct chain_bootinfo info;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		make_firmware();
+		memcpy(low + COPY_AT, low + RSDP_AT, 36);
+		low[COPY_AT] ^= !cases[i].good;
+		low[RSDP_AT] ^= !cases[i].rom;
+		fake_memory_set(0, low, sizeof(low));
+		chain_bootinfo_init(&info);
+		assert_int_equal(chain_bootinfo_add_mem(&info, 0x1000, 0x9000, CHAIN_MEM_AVAILABLE, &err), CHAIN_OK);
+		info.acpi_rsdp = COPY_AT;
+		info.efi_system_table = cases[i].efi;
+		assert_int_equal(stage_multiboot2_keep_rsdp(&info, &err), CHAIN_OK);
+		if (info.acpi_rsdp != cases[i].wanted)
+			fail_msg("case %zu: 0x%llx", i, (unsigned long long)info.acpi_rsdp);
+		if (cases[i].wanted != COPY_AT) {
+			assert_int_equal(info.mem_count, 1);
+		} else { /* it goes over the end of a page */
+			assert_int_equal(info.mem_count, 2);
+			assert_true(info.mem[0].range.end == 0x8000 && info.mem[1].range.end == 0xa000 && info.mem[1].type == CHAIN_MEM_ACPI);
+		}
+		chain_bootinfo_free(&info);
+	}
+	const uint64_t nowhere[] = { 0, UINT64_MAX, UINT64_MAX - 10, LOW - 19 };
+	for (size_t i = 0; i < sizeof(nowhere) / sizeof(nowhere[0]); i++) {
+		struct chain_bootinfo none = { .acpi_rsdp = nowhere[i] };
+		low[RSDP_AT] = 0;
+		fake_memory_set(0, low, sizeof(low));
+		assert_int_equal(stage_multiboot2_keep_rsdp(&none, &err), CHAIN_OK);
+		assert_int_equal(none.acpi_rsdp, 0);
+	}
+	fake_memory_forget();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(multiboot2_is_read),	   cmocka_unit_test(every_cut_is_refused),	   cmocka_unit_test(lying_tags_are_refused),
+		cmocka_unit_test(multiboot2_is_read),	   cmocka_unit_test(firmware_tags_are_read), cmocka_unit_test(every_cut_is_refused),	   cmocka_unit_test(lying_tags_are_refused),
 		cmocka_unit_test(processors_are_listed), cmocka_unit_test(lying_tables_end_the_search), cmocka_unit_test(bios_areas_are_searched),
+		cmocka_unit_test(a_copy_of_the_rsdp_is_kept_where_it_is_the_only_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,7 +8,9 @@ STAGE_DRIVER_SRC := $(filter-out stage/drivers/native_env.c stage/drivers/given.
 STAGE_BLOCK_SRC := $(wildcard stage/block/*.c)
 STAGE_NET_SRC := $(wildcard stage/net/*.c)
 
-STAGE_SRC_test_boot := stage/boot/multiboot2.c stage/boot/acpi.c stage/boot/bios.c
+STAGE_BOOT_SRC := stage/boot/multiboot2.c stage/boot/acpi.c stage/boot/bios.c stage/boot/efi.c stage/boot/mp.c
+STAGE_SRC_test_boot := $(STAGE_BOOT_SRC)
+STAGE_SRC_test_firmware := $(STAGE_BOOT_SRC)
 STAGE_SRC_test_bulk := stage/runtime/bulk.c
 CFLAGS_stage/runtime/bulk.c := -DKCHAIN_STAGE=1
 CFLAGS_stage/tests/test_bulk.c := -DKCHAIN_STAGE=1
@@ -31,8 +33,8 @@ CFLAGS_stage/trim.c := -Dstrerror=stage_strerror -Dstrstr=stage_strstr
 STAGE_SRC_test_stage_self := stage/self.c
 STAGE_SRC_test_svm := stage/fanout/svm_machine.c stage/fanout/svm_policy.c
 
-FUZZ_SRC_door := stage/boot/multiboot2.c stage/cpu/pages.c
-FUZZ_SRC_firmware := stage/boot/acpi.c stage/boot/bios.c
+FUZZ_SRC_door := stage/boot/multiboot2.c stage/boot/bios.c stage/cpu/pages.c
+FUZZ_SRC_firmware := $(STAGE_BOOT_SRC)
 FUZZ_SRC_virtio := $(STAGE_DRIVER_SRC) $(STAGE_BLOCK_SRC)
 FUZZ_SRC_net := $(STAGE_NET_SRC) $(LWIP_TREE)
 FUZZ_SRC_partition := stage/block/partition.c stage/block/gpt.c stage/block/mbr.c
