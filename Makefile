@@ -7,6 +7,7 @@
 # Make reads this file twice. The first time only tools/deps runs, because the rules below look at what is installed
 # (headers, lwIP's source); the second time (KCHAIN_DEPS=1) everything is there and the goals are made.
 
+VERSION := 1.0
 B := build
 GOALS := $(or $(MAKECMDGOALS),all)
 JOBS := $(shell nproc)
@@ -15,7 +16,7 @@ SHELL := /bin/sh
 export LC_ALL := C
 export TZ := UTC
 
-ifneq ($(filter-out clean help,$(GOALS)),)
+ifneq ($(filter-out clean help uninstall,$(GOALS)),)
 ifeq ($(KCHAIN_DEPS),)
 FIRST_PASS := 1
 endif
@@ -24,7 +25,7 @@ endif
 ifdef FIRST_PASS
 
 DEPS := $(sort $(if $(filter check unit qemu-check docs-check style-check fuzz fuzz-check fuzz-cover fuzz-merge,$(GOALS)),check) $(if $(filter run,$(GOALS)),run) \
-	$(if $(filter bench,$(GOALS)),bench) $(if $(filter deps,$(GOALS)),check) build)
+	$(if $(filter bench,$(GOALS)),bench) $(if $(filter deps,$(GOALS)),check) $(if $(filter deb,$(GOALS)),deb) build)
 .PHONY: $(GOALS) second-pass
 $(GOALS): second-pass ; @:
 second-pass:
@@ -141,6 +142,7 @@ $(UNIT_ASAN): $(B)/asan/%: $(B)/asan/%.o $(B)/asan/libkchain.a
 	$(Q)$(CC) $(ASAN_FLAGS) -o $@ $(filter %.o %.a,$^) $(HOST_LIBS) -lcmocka
 
 include tools/fuzz.mk
+include tools/install.mk
 
 QEMU_TESTS := $(sort $(wildcard qemu-tests/test_*.py))
 export KCHAIN_HOST_CFLAGS := $(HOST_CFLAGS)
@@ -182,6 +184,8 @@ help:
 	'make bench        figures beside those of GRUB, iPXE and others (bench/README.md);  make bench BENCH="boot call": some of them' \
 	'make images       bake every pipeline of configs/ into build/images/' \
 	'make sdk          what an outsider needs to build a native kernel, in build/sdk/' \
+	'make install      into PREFIX (/usr/local) below DESTDIR: command, SDK, manual pages, completion;  make uninstall' \
+	'make deb          a Debian package, in build/deb/' \
 	'make deps         only install and fetch what the other goals need' \
 	'make clean        remove build/' \
 	'make compile_commands.json   for editors and analysers' \

@@ -58,6 +58,7 @@ $(B)/kchain-failing: $(B)/host/chain/cmd/main.o $(B)/host/chain/tests/failing_co
 	$(Q)$(CC) -o $@ $^ $(HOST_LIBS) $(ALLOC_WRAP)
 QEMU_NEEDS += $(B)/kchain-failing
 
+CFLAGS_chain/cmd/main.c := -DKCHAIN_VERSION='"$(VERSION)"'
 all: $(B)/kchain
 
 # Its digests are made up: see there.

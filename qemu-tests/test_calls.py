@@ -6,7 +6,7 @@
 import kt
 
 KERNELS = ("fault", "spin", "clobber", "result", "hello", "echo")
-FILES = {"/" + name: f"build/kernels/{name}.elf" for name in KERNELS}
+FILES = {"/" + name: f"build/kernels/{name}.elf" for name in KERNELS + ("acts",)}
 
 # Kernel and arguments, the status its result must have, its exit status, and what the reason names.
 ACTS = (
@@ -56,6 +56,43 @@ def one(kernel, args, status, exit_status, reason):
         last = ended.of("handoff")[-1]["doc"]["results"]
         kt.check(last["wrong"]["status"] == status and last["right"]["status"] == "ok", "results of the handoff", last)
     return run
+
+
+@kt.test
+def a_kernel_that_spins_is_taken_back_on_every_machine():
+    """Interrupts off, halted, and with the time asked for, which is measured by the timer that watches the call where there is no other."""
+    steps = [{"name": f"spin-{how or 'on'}", "call": "fs:/spin", "args": how, "timeout": "300ms", "memory": "1M", "on_error": "continue"}
+             for how in ("", "cli", "halt", "clock", "talk", "clock")]
+    for n, step in enumerate(steps):
+        step["name"] += f"-{n}"
+    image = kt.bake(kt.pipeline(steps + [{"name": "right", "call": "fs:/hello"}], FILES))
+    for machine in ("pc", "q35", "microvm"):
+        # One after the other and each alone: the first one is the one before which no rate is known.
+        alone = kt.bake(kt.pipeline([dict(steps[3], name="clock"), {"name": "right", "call": "fs:/hello"}], FILES))
+        for baked, count in ((image, len(steps)), (alone, 1)):
+            ended = kt.expect_end(kt.boot(baked, machine))
+            kt.check([r["status"] for r in ended.of("result")] == ["timeout"] * count + ["ok"], f"{machine}: results", ended)
+
+
+def taken_us(step, cpus, machine="pc"):
+    """How long the stage says that a fan-out's kernels had their processors."""
+    ended = kt.expect_end(kt.boot(kt.bake(kt.pipeline([step], FILES)), machine, qemu=["-cpu", "max", "-smp", cpus], hang_after_s=200))
+    rows = [row for record in ended.of("kernels") for row in record["rows"]]
+    kt.check(rows and all(row[5:6] == ["timeout"] for row in rows), "no timeout", ended)
+    return [row[4] for row in rows]
+
+
+@kt.test
+def a_timeout_is_its_time_on_a_busy_host():
+    """A virtual processor that its host keeps waiting loses ticks: where they were counted, 2 s became 7 to 14 here. The lower bound is
+    exact; the upper one leaves room for whatever the host does."""
+    fan = {"name": "t", "memory": "2M", "timeout": "2s", "on_error": "continue", "fanout": {"count": 1, "console": "mute"}}
+    native = dict(fan, call="fs:/spin", args="cli")
+    isolated = dict(fan, call="fs:/acts", isolation="svm")
+    with kt.busy_host():
+        for step, cpus in ((native, 1), (native, 2), (dict(isolated, args="spin"), 1), (dict(isolated, args="ask"), 1), (dict(isolated, args="spin"), 2)):
+            for us in taken_us(step, cpus):
+                kt.check(2000000 <= us < 4000000, f"{step}, {cpus} processors: {us} us")
 
 
 for row in ACTS:

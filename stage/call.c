@@ -47,7 +47,6 @@ enum chain_status stage_call(const struct stage_call_request *request, struct st
 	if (!run)
 		return chain_fail(err, CHAIN_E_NO_MEMORY, request->subject, NULL, sizeof(*run), 0, 0, 0);
 	run->write = write_console;
-	run->ticks_left = stage_ticker_periods(request->timeout_us);
 	enum chain_status status = stage_ticker_open(err);
 	if (!status)
 		status = stage_call_window_make(request, &run->window, err);
@@ -55,6 +54,7 @@ enum chain_status stage_call(const struct stage_call_request *request, struct st
 		stage_call_run_init();
 		stage_given_begin(request->devices);
 		stage_ticker_start();
+		stage_call_time_begin(&run->time, request->timeout_us);
 		stage_call_run(run);
 		stage_ticker_stop();
 		stage_given_end(request->devices);

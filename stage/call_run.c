@@ -53,6 +53,7 @@ static uint64_t serve(struct stage_call_run *call, const struct stage_trap_frame
 	case KCHAIN_SERVICE_WRITE:
 		return service_write(call, frame->rdi, frame->rsi);
 	case KCHAIN_SERVICE_CLOCK:
+		stage_call_time_need_rate();
 		return stage_clock_us();
 	case KCHAIN_SERVICE_START:
 		return call->start ? call->start(call, frame->rdi, frame->rsi) : UINT64_MAX;
@@ -74,7 +75,7 @@ static void on_service(struct stage_trap_frame *frame)
 		return;
 	}
 	frame->rax = call ? serve(call, frame) : UINT64_MAX;
-	if (call && !call->ticks_left) /* a kernel that does little but ask for services */
+	if (call && stage_call_time_is_up(&call->time)) /* a kernel that does little but ask for services */
 		take_back(frame, STAGE_CALL_TIMED_OUT);
 }
 
@@ -84,9 +85,8 @@ static void on_tick(struct stage_trap_frame *frame)
 	struct stage_call_run *call = current();
 	if (!call)
 		return;
-	if (call->ticks_left && call->ticks_left != UINT64_MAX)
-		call->ticks_left--;
-	if (!call->ticks_left && frame->cr3 != call->stage_root) /* in a service: on_service takes it back */
+	stage_call_time_tick(&call->time);
+	if (frame->cr3 != call->stage_root && stage_call_time_is_up(&call->time)) /* in a service: on_service takes it back */
 		take_back(frame, STAGE_CALL_TIMED_OUT);
 }
 

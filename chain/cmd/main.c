@@ -10,8 +10,6 @@
 #include <signal.h>
 #include <string.h>
 
-#define KCHAIN_VERSION "1.0"
-
 static const struct cmd COMMANDS[] = {
 	{ "init", "begin a pipeline of your own, with a kernel and a Makefile", cmd_init },
 	{ "bake", "make bootable images of pipelines or folders", cmd_bake },

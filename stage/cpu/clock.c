@@ -157,12 +157,16 @@ uint64_t stage_clock_us(void)
 	return stage_clock_us_at(stage_rdtsc());
 }
 
+uint64_t stage_ticks_of_us(uint64_t us)
+{
+	uint64_t hz = stage_tsc_hz();
+	return us / 1000000 < UINT64_MAX / 2 / hz ? us / 1000000 * hz + us % 1000000 * hz / 1000000 : UINT64_MAX;
+}
+
 uint64_t stage_deadline_after_us(uint64_t us)
 {
-	uint64_t hz = stage_tsc_hz(), now = stage_rdtsc();
-	if (us / 1000000 > (UINT64_MAX - now) / hz / 2)
-		return UINT64_MAX;
-	return now + us / 1000000 * hz + us % 1000000 * hz / 1000000;
+	uint64_t ticks = stage_ticks_of_us(us), now = stage_rdtsc();
+	return ticks > UINT64_MAX - now ? UINT64_MAX : now + ticks;
 }
 
 bool stage_deadline_passed(uint64_t deadline) { return stage_rdtsc() >= deadline; }

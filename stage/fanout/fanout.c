@@ -308,7 +308,6 @@ static void run_here(struct fanout *f)
 	struct worker *w = f->workers[0];
 	stage_ticker_start();
 	while (feed(f, w)) {
-		w->run.ticks_left = stage_ticker_periods(f->order->request.timeout_us);
 		worker_turn(w);
 		collect(f, w);
 		report_progress(f);
@@ -334,7 +333,7 @@ enum chain_status stage_fanout_run(const struct stage_fanout *order, const struc
 	status = f.own ? stage_ticker_open(err) : CHAIN_OK;
 	if (status)
 		return status;
-	f.timeout_ticks = stage_deadline_after_us(order->request.timeout_us) - stage_rdtsc();
+	f.timeout_ticks = stage_ticks_of_us(order->request.timeout_us);
 	stage_call_run_init();
 	if (!stage_call_fs_table_make(order->request.fs, &f.fs_table)) {
 		stage_call_fs_table_free(&f.fs_table);

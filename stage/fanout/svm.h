@@ -33,7 +33,7 @@ struct svm_guest {
 
 /* The state a Multiboot 1 kernel is entered with (section 3.2), and what of it is caught. */
 void svm_guest_enter_state(struct svm_guest *guest);
-/* Runs it until it ends, its ticks are used up or the processor is taken away; fills in `run->result`. */
+/* Runs it until it ends, its time is up or the processor is taken away; fills in `run->result`. */
 void svm_guest_run(struct svm_guest *guest, struct stage_call_run *run);
 
 #endif

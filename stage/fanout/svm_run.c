@@ -231,7 +231,7 @@ static void take_registers(struct stage_svm_registers *out, const struct chain_e
 	out->rbp = entry->registers[CHAIN_RBP];
 }
 
-/* The ticker's NMI finds the turn by the processor's block and counts it; see call_run.c. */
+/* The ticker's NMI finds the turn by the processor's block; see call_run.c. */
 void svm_guest_run(struct svm_guest *g, struct stage_call_run *run)
 {
 	struct stage_cpu *cpu = stage_cpu();
@@ -242,7 +242,7 @@ void svm_guest_run(struct svm_guest *g, struct stage_call_run *run)
 	uint64_t start = stage_rdtsc();
 	g->xcr0 = stage_svm_prepare(g->host_save_phys, &g->registers);
 	take_registers(&g->registers, &g->shared->guest.plan.entry);
-	while (more && run->ticks_left) {
+	while (more && !stage_call_time_is_up(&run->time)) {
 		stage_svm_enter(&g->registers, g->vmcb_phys, g->host_phys);
 		g->vmcb->tlb_control = 0;
 		g->vmcb->event_injection = 0;

@@ -109,7 +109,6 @@ enum chain_status team_make(struct worker *w, uint32_t cpus, struct team **out, 
 		m->run.window = stage_call_window_of(&w->run.window, i + 1);
 		m->run.cpu = i + 1;
 		m->run.write = write_member;
-		m->run.ticks_left = UINT64_MAX;
 		page->processors[i + 1] = m->processor;
 	}
 	w->run.write = write_first;

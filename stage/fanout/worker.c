@@ -75,7 +75,6 @@ void worker_prepare(struct worker *w, const struct stage_fanout_client *direct)
 {
 	w->direct = direct;
 	w->run.write = write_text;
-	w->run.ticks_left = UINT64_MAX;
 }
 
 void worker_keep(struct worker *w, struct worker_entry *e)
@@ -104,6 +103,7 @@ static void run_entry(struct worker *w, struct worker_entry *e)
 	w->wipe = e->turn.devices; /* no page says that a device wrote to it */
 	stage_given_begin(e->turn.devices);
 	e->turn.start_ticks = stage_rdtsc();
+	stage_call_time_begin(&w->run.time, w->direct ? request.timeout_us : 0);
 	atomic_store_explicit(&e->started, e->turn.start_ticks, memory_order_release);
 	w->way->run(w);
 	stage_given_end(e->turn.devices);

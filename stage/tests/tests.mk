@@ -15,6 +15,7 @@ STAGE_SRC_test_bulk := stage/runtime/bulk.c
 CFLAGS_stage/runtime/bulk.c := -DKCHAIN_STAGE=1
 CFLAGS_stage/tests/test_bulk.c := -DKCHAIN_STAGE=1
 STAGE_SRC_test_clock := stage/cpu/clock.c
+STAGE_SRC_test_call_time := stage/call_time.c
 STAGE_SRC_test_console := stage/runtime/console.c stage/runtime/serial.c stage/runtime/vga.c
 STAGE_SRC_test_files := stage/runtime/files.c stage/runtime/syscall.c stage/runtime/syscall_brief.c stage/runtime/random.c stage/runtime/syscall_names.c
 STAGE_SRC_test_given := $(STAGE_DRIVER_SRC) stage/drivers/given.c

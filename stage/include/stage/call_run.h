@@ -2,17 +2,18 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 /* Owns: one kernel's turn on the processor it runs on: entering its window, serving it, and coming back when it exits, faults or
- * its ticks are used up. Works on any processor, and needs neither heap nor console.
+ * its time is up. Works on any processor, and needs neither heap nor console.
  * Must not know: where the window came from, what happens with the outcome. */
 #ifndef STAGE_CALL_RUN_H
 #define STAGE_CALL_RUN_H
 
+#include "stage/call_time.h"
 #include "stage/call_window.h"
 
 struct stage_call_run {
 	struct stage_call_window window;
 	struct stage_call_result result;   /* without the mailbox's bytes */
-	volatile uint64_t ticks_left;      /* ticker periods until the time is up; UINT64_MAX: somebody else watches the time */
+	struct stage_call_time time;       /* what the ticker watches; of a processor without one its timeout stays 0 */
 	/* Text of the kernel, readable here. Called in a trap. */
 	void (*write)(struct stage_call_run *run, const char *bytes, uint64_t count);
 	/* KCHAIN_SERVICE_START, in a trap; null: refused. */

@@ -23,6 +23,8 @@ uint64_t stage_entry_tsc(void);
 uint64_t stage_tsc_hz(void);       /* calibrates if that was not done */
 uint64_t stage_tsc_hz_known(void); /* 0: not calibrated */
 
+/* How far the TSC gets in `us`; UINT64_MAX: further than it can count. */
+uint64_t stage_ticks_of_us(uint64_t us);
 /* A deadline is a TSC value. */
 uint64_t stage_deadline_after_us(uint64_t us);
 bool stage_deadline_passed(uint64_t deadline);

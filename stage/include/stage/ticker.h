@@ -13,8 +13,6 @@
 
 enum { STAGE_TICKER_PERIOD_US = 10000 };
 
-/* How many periods are at least `us`; the first tick may come at once. */
-static inline uint64_t stage_ticker_periods(uint64_t us) { return us / STAGE_TICKER_PERIOD_US + 2; }
 /* Before the others. CHAIN_E_NO_MEMORY: its registers cannot be mapped. */
 enum chain_status stage_ticker_open(struct chain_error *err) CHAIN_MUST_CHECK;
 void stage_ticker_start(void); /* NMIs every STAGE_TICKER_PERIOD_US on this processor */
