@@ -135,6 +135,18 @@ static bool exists(void *ctx, const char *path)
 	return false;
 }
 
+static enum chain_status check_sources(struct bake_job *job, struct bake_tree *tree, struct chain_error *err)
+{
+	struct chain_errors *errors = calloc(1, sizeof(*errors));
+	if (!errors)
+		return chain_fail(err, CHAIN_E_NO_MEMORY, job->input, NULL, sizeof(*errors), 0, 0, 0);
+	const enum chain_status status = chain_config_check_sources(&job->config, exists, tree, errors);
+	if (status != CHAIN_OK)
+		*err = errors->v[0];
+	free(errors);
+	return status;
+}
+
 static void steps_free(struct bake_job *job)
 {
 	for (size_t i = 0; job->steps && i < job->config.step_count; i++)
@@ -180,7 +192,7 @@ enum chain_status bake_job_run(struct bake_job *job, struct chain_error *err)
 	if (status == CHAIN_OK)
 		status = bake_tree_finish(&streams.tree, err);
 	if (status == CHAIN_OK)
-		status = chain_config_check_sources(&job->config, exists, &streams.tree, err);
+		status = check_sources(job, &streams.tree, err);
 	if (status == CHAIN_OK && !job->output) {
 		if (asprintf(&job->output_made, "%s.elf", job->name ? job->name : job->config.name) < 0) {
 			job->output_made = NULL;

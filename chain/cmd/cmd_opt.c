@@ -4,7 +4,7 @@
 /* Owns: reading a command line by a table, and the help that the same table gives. */
 
 #include "cmd.h"
-#include "chain/json.h"
+#include "chain/json_walk.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -6,7 +6,7 @@
  * may reach a terminal. */
 
 #include "cmd.h"
-#include "chain/json.h"
+#include "chain/json_walk.h"
 
 #include <ctype.h>
 #include <stdint.h>

@@ -4,7 +4,7 @@
 /* Owns: the table of subcommands and which of them is meant. */
 
 #include "cmd.h"
-#include "chain/json.h"
+#include "chain/json_walk.h"
 #include "stage/json_memory.h"
 
 #include <signal.h>

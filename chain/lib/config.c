@@ -7,64 +7,37 @@
 #include "chain/json_write.h"
 #include "config_internal.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define ROWS(table) (table), sizeof(table) / sizeof((table)[0])
+#define AT(member) offsetof(struct chain_config, member)
+/* What chain_json_read_list and _members fill in. */
+#define IS_LIST(v, count) static_assert(AT(count) == AT(v) + sizeof(void *), #v)
+IS_LIST(console, console_count);
+IS_LIST(steps, step_count);
 
-bool chain_config_name_ok(const char *name)
+enum chain_status chain_config_check_name(const char *name, const struct chain_json_path *path, struct chain_error *err)
 {
 	size_t bytes = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
-	return bytes && bytes <= CHAIN_CONFIG_NAME_MAX && !name[bytes];
+	if (bytes && bytes <= CHAIN_CONFIG_NAME_MAX && !name[bytes])
+		return CHAIN_OK;
+	return chain_fail(err, CHAIN_E_CONFIG_NAME, path->at, name, CHAIN_CONFIG_NAME_MAX, 0, 0, 0);
 }
 
-static enum chain_status no_memory(const struct chain_json_path *path, size_t bytes, struct chain_error *err)
+enum chain_status chain_config_read_name(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
 {
-	return chain_fail(err, CHAIN_E_NO_MEMORY, path->at, NULL, bytes, 0, 0, 0);
+	enum chain_status status = chain_json_read_text(value, into, of, path, err);
+	return status ? status : chain_config_check_name(*(char **)into, path, err);
 }
 
-enum chain_status chain_config_array(size_t count, size_t each, void *out_array, const struct chain_json_path *path,
-				     struct chain_error *err)
-{
-	void *array = calloc(count ? count : 1, each);
-	if (!array)
-		return no_memory(path, count * each, err);
-	memcpy(out_array, &array, sizeof(array));
-	return CHAIN_OK;
-}
-
-enum chain_status chain_config_strings(const json_t *value, char ***out, size_t *out_count, struct chain_json_path *path,
-				       struct chain_error *err)
-{
-	if (!json_is_array(value))
-		return chain_json_wrong(value, "an array of strings", path, err);
-	size_t count = json_array_size(value);
-	enum chain_status status = chain_config_array(count, sizeof(char *), out, path, err);
-	for (size_t i = 0; !status && i < count; i++) {
-		size_t mark = chain_json_push_index(path, i);
-		*out_count = i + 1;
-		status = chain_json_copy(json_array_get(value, i), &(*out)[i], path, err);
-		chain_json_pop(path, mark);
-	}
-	return status;
-}
-
-static enum chain_status read_version(const json_t *value, void *into, struct chain_json_path *path, struct chain_error *err)
+static enum chain_status read_version(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
 {
 	uint64_t version = 0;
 	(void)into;
-	enum chain_status status = chain_json_number(value, UINT32_MAX, &version, path, err);
+	enum chain_status status = chain_json_read_number(value, &version, of, path, err);
 	if (!status && version != 1)
 		return chain_fail(err, CHAIN_E_CONFIG_VERSION, path->at, NULL, version, 1, 0, 0);
-	return status;
-}
-
-static enum chain_status read_name(const json_t *value, void *into, struct chain_json_path *path, struct chain_error *err)
-{
-	struct chain_config *config = into;
-	enum chain_status status = chain_json_copy(value, &config->name, path, err);
-	if (!status && !chain_config_name_ok(config->name))
-		return chain_fail(err, CHAIN_E_CONFIG_NAME, path->at, config->name, CHAIN_CONFIG_NAME_MAX, 0, 0, 0);
 	return status;
 }
 
@@ -75,113 +48,172 @@ static bool console_ok(const char *text)
 	if (strncmp(text, "com", 3) || text[3] < '1' || text[3] > '4')
 		return false;
 	uint64_t baud;
-	return !text[4] || (text[4] == ',' && chain_parse_size(text + 5, &baud) && baud && 115200 % baud == 0);
+	return !text[4] || (text[4] == ',' && chain_parse_count(text + 5, &baud) && baud && 115200 % baud == 0);
 }
 
-static enum chain_status read_console(const json_t *value, void *into, struct chain_json_path *path, struct chain_error *err)
+static enum chain_status read_console(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
 {
-	struct chain_config *config = into;
-	enum chain_status status = chain_config_strings(value, &config->console, &config->console_count, path, err);
-	for (size_t i = 0; !status && i < config->console_count; i++)
-		if (!console_ok(config->console[i]))
-			status = chain_fail(err, CHAIN_E_CONFIG_CONSOLE, path->at, config->console[i], 0, 0, 0, 0);
+	enum chain_status status = chain_json_read_text(value, into, of, path, err);
+	if (!status && !console_ok(*(char **)into))
+		return chain_fail(err, CHAIN_E_CONFIG_CONSOLE, path->at, *(char **)into, 0, 0, 0, 0);
 	return status;
 }
 
-static enum chain_status read_verify(const json_t *value, void *into, struct chain_json_path *path, struct chain_error *err)
+static enum chain_status read_state(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
 {
-	static const char *const words[] = { "used", "all" };
-	struct chain_config *config = into;
-	size_t word = 0;
-	enum chain_status status = chain_json_word(value, words, 2, &word, path, err);
-	config->verify_all = word == 1;
-	return status;
+	return json_is_object(value) ? chain_json_read_any(value, into, of, path, err) : chain_json_wrong(value, "an object", path, err);
 }
 
-static enum chain_status read_state(const json_t *value, void *into, struct chain_json_path *path, struct chain_error *err)
-{
-	struct chain_config *config = into;
-	if (!json_is_object(value))
-		return chain_json_wrong(value, "an object", path, err);
-	config->state = json_incref((json_t *)(uintptr_t)value);
-	return CHAIN_OK;
-}
+static const char *const verify_words[] = { "used", "all" };
+static const struct chain_json_words verify = CHAIN_JSON_TABLE(verify_words);
+static const struct chain_json_elements consoles = { "an array of strings", 0, sizeof(char *), read_console, NULL };
+static const struct chain_json_elements steps = { "an array of at least one step", 1, sizeof(struct chain_step), chain_config_read_step, NULL };
 
-static enum chain_status read_steps(const json_t *value, void *into, struct chain_json_path *path, struct chain_error *err)
-{
-	struct chain_config *config = into;
-	if (!json_is_array(value) || !json_array_size(value))
-		return chain_json_wrong(value, "an array of at least one step", path, err);
-	size_t count = json_array_size(value);
-	enum chain_status status = chain_config_array(count, sizeof(struct chain_step), &config->steps, path, err);
-	for (size_t i = 0; !status && i < count; i++) {
-		size_t mark = chain_json_push_index(path, i);
-		config->step_count = i + 1;
-		status = chain_config_read_step(json_array_get(value, i), &config->steps[i], path, err);
-		if (!status && config->steps[i].kind == CHAIN_STEP_BOOT && !config->steps[i].when && i + 1 < count)
-			status = chain_fail(err, CHAIN_E_CONFIG_AFTER_BOOT, path->at, config->steps[i].name, 0, 0, 0, 0);
-		for (size_t j = 0; !status && j < i; j++)
-			if (!strcmp(config->steps[i].name, config->steps[j].name))
-				status = chain_fail(err, CHAIN_E_CONFIG_TWICE, path->at, config->steps[i].name, 0, 0, 0, 0);
-		chain_json_pop(path, mark);
-	}
-	return status;
-}
-
-static const struct chain_json_key top_keys[] = {
-	{ "kchain", read_version, true },
-	{ "name", read_name, true },
-	{ "console", read_console, false },
-	{ "verify", read_verify, false },
-	{ "files", chain_config_read_files, false },
-	{ "state", read_state, false },
-	{ "net", chain_config_read_net, false },
-	{ "block", chain_config_read_block, false },
-	{ "steps", read_steps, true },
+static const struct chain_json_key keys[] = {
+	{ "kchain", read_version, NULL, 0, true },
+	{ "name", chain_config_read_name, NULL, AT(name), true },
+	{ "console", chain_json_read_list, &consoles, AT(console), false },
+	{ "verify", chain_json_read_choice, &verify, AT(verify_all), false },
+	{ "files", chain_config_read_files, NULL, 0, false },
+	{ "state", read_state, NULL, AT(state), false },
+	{ "net", chain_config_read_net, NULL, 0, false },
+	{ "block", chain_config_read_block, NULL, 0, false },
+	{ "steps", chain_json_read_list, &steps, AT(steps), true },
 };
 
-/* Consoles that every PC has, unless the pipeline says otherwise. */
-static enum chain_status default_console(struct chain_config *config, struct chain_json_path *path, struct chain_error *err)
+/* --- what is checked of a pipeline, or made of it, in this order; parts of it may not have been readable --- */
+
+struct parse {
+	struct chain_config *config;
+	bool baked;
+};
+
+static enum chain_status read_document(const struct parse *parse, struct chain_json_path *path, struct chain_error *err)
 {
-	static const char *const names[] = { "com1,115200", "vga" };
-	enum chain_status status = chain_config_array(2, sizeof(char *), &config->console, path, err);
-	for (size_t i = 0; !status && i < 2; i++) {
-		config->console[i] = strdup(names[i]);
-		config->console_count = i + 1;
-		if (!config->console[i])
-			status = no_memory(path, strlen(names[i]), err);
+	return chain_json_walk(parse->config->doc, keys, sizeof(keys) / sizeof(keys[0]), parse->config, path, err);
+}
+
+/* Consoles that every PC has, unless the pipeline says otherwise. */
+static enum chain_status set_defaults(const struct parse *parse, struct chain_json_path *path, struct chain_error *err)
+{
+	enum { NAMES = 2 };
+	static const char *const names[NAMES] = { "com1,115200", "vga" };
+	struct chain_config *config = parse->config;
+	bool ok = config->state || (config->state = json_object());
+	if (!config->console) {
+		config->console = calloc(NAMES, sizeof(char *));
+		config->console_count = config->console ? NAMES : 0;
+		ok = ok && config->console;
+		for (size_t i = 0; ok && i < NAMES; i++)
+			ok = (config->console[i] = strdup(names[i]));
 	}
+	return ok ? CHAIN_OK : chain_fail(err, CHAIN_E_NO_MEMORY, path->at, NULL, NAMES * sizeof(char *), 0, 0, 0);
+}
+
+static enum chain_status no_host_path(const char *name, struct chain_json_path *path, struct chain_error *err)
+{
+	size_t mark = chain_json_push_key(path, "files");
+	chain_json_push_key(path, name);
+	chain_json_push_key(path, "from");
+	enum chain_status status = chain_fail_subject(err, CHAIN_E_JSON_MISSING_KEY, path->at);
+	chain_json_pop(path, mark);
 	return status;
 }
 
-static enum chain_status require_host_paths(const struct chain_config *config, struct chain_error *err)
+/* A baked pipeline has none. */
+static enum chain_status check_host_paths(const struct parse *parse, struct chain_json_path *path, struct chain_error *err)
 {
-	for (size_t i = 0; i < config->file_count; i++)
-		if (!config->files[i].from)
-			return chain_fail(err, CHAIN_E_CONFIG_NO_FROM, config->files[i].path, NULL, 0, 0, 0, 0);
+	const char *name;
+	json_t *file;
+	enum chain_status first = CHAIN_OK;
+	json_object_foreach(json_object_get(parse->config->doc, "files"), name, file) {
+		if (parse->baked || !json_is_object(file) || json_object_get(file, "from"))
+			continue;
+		if (!chain_json_goes_on(path, no_host_path(name, path, err), &first, err))
+			break;
+	}
+	return first;
+}
+
+enum chain_status chain_config_each_step(struct chain_config *config, chain_config_look *look, const void *ctx, struct chain_json_path *path,
+					 struct chain_error *err)
+{
+	enum chain_status first = CHAIN_OK;
+	bool more = true;
+	size_t top = chain_json_push_key(path, "steps");
+	for (size_t i = 0; more && i < config->step_count; i++) {
+		size_t mark = chain_json_push_index(path, i);
+		enum chain_status status = look(config, &config->steps[i], ctx, path, err);
+		chain_json_pop(path, mark);
+		more = chain_json_goes_on(path, status, &first, err);
+	}
+	chain_json_pop(path, top);
+	return first;
+}
+
+static enum chain_status check_place(struct chain_config *config, struct chain_step *step, const void *ctx, struct chain_json_path *path,
+				     struct chain_error *err)
+{
+	(void)ctx;
+	if (step->kind == CHAIN_STEP_BOOT && !step->when && step + 1 < config->steps + config->step_count)
+		return chain_fail(err, CHAIN_E_CONFIG_AFTER_BOOT, path->at, step->name, 0, 0, 0, 0);
+	for (const struct chain_step *other = config->steps; step->name && other < step; other++)
+		if (other->name && !strcmp(step->name, other->name))
+			return chain_fail(err, CHAIN_E_CONFIG_TWICE, path->at, step->name, 0, 0, 0, 0);
 	return CHAIN_OK;
+}
+
+static enum chain_status check_places(const struct parse *parse, struct chain_json_path *path, struct chain_error *err)
+{
+	return chain_config_each_step(parse->config, check_place, NULL, path, err);
+}
+
+/* Whether the pipeline's own names, which its steps use, could be read. */
+static bool has_names(const struct chain_config *config)
+{
+	const json_t *net = json_object_get(config->doc, "net"), *block = json_object_get(config->doc, "block");
+	const json_t *state = json_object_get(config->doc, "state");
+	return (!net || json_is_object(net)) && (!block || json_is_object(block)) && (!state || json_is_object(state));
+}
+
+static enum chain_status check_names(const struct parse *parse, struct chain_json_path *path, struct chain_error *err)
+{
+	enum chain_status first = CHAIN_OK;
+	if (has_names(parse->config) && chain_json_goes_on(path, chain_config_resolve_devices(parse->config, path, err), &first, err))
+		(void)chain_json_goes_on(path, chain_config_check_templates(parse->config, path, err), &first, err);
+	return first;
+}
+
+static enum chain_status parse_document(const char *text, uint64_t bytes, const char *subject, const struct parse *parse,
+					struct chain_errors *errors, struct chain_error *err)
+{
+	static enum chain_status (*const parts[])(const struct parse *, struct chain_json_path *, struct chain_error *) = {
+		read_document, set_defaults, check_host_paths, check_places, check_names,
+	};
+	struct chain_json_path path = { .errors = errors };
+	*parse->config = (struct chain_config){ 0 };
+	enum chain_status first = chain_json_load(text, bytes, CHAIN_CONFIG_MAX_BYTES, subject, &parse->config->doc, err);
+	bool more = !first;
+	for (size_t i = 0; more && i < sizeof(parts) / sizeof(parts[0]); i++)
+		more = chain_json_goes_on(&path, parts[i](parse, &path, err), &first, err);
+	return first;
 }
 
 enum chain_status chain_config_parse(const char *text, uint64_t bytes, const char *subject, bool baked, struct chain_config *out,
 				     struct chain_error *err)
 {
-	struct chain_json_path path = { "" };
-	*out = (struct chain_config){ 0 };
-	enum chain_status status = chain_json_load(text, bytes, CHAIN_CONFIG_MAX_BYTES, subject, &out->doc, err);
-	if (!status)
-		status = chain_json_walk(out->doc, ROWS(top_keys), out, &path, err);
-	if (!status && !out->console)
-		status = default_console(out, &path, err);
-	if (!status && !out->state && !(out->state = json_object()))
-		status = no_memory(&path, 0, err);
-	if (!status && !baked)
-		status = require_host_paths(out, err);
-	if (!status)
-		status = chain_config_settle_given(out, err);
-	if (!status)
-		status = chain_config_check_templates(out, err);
+	enum chain_status status = parse_document(text, bytes, subject, &(const struct parse){ out, baked }, NULL, err);
 	if (status)
 		chain_config_free(out);
+	return status;
+}
+
+enum chain_status chain_config_parse_all(const char *text, uint64_t bytes, const char *subject, bool baked, struct chain_config *out,
+					 struct chain_errors *errors)
+{
+	struct chain_error err = { 0 };
+	enum chain_status status = parse_document(text, bytes, subject, &(const struct parse){ out, baked }, errors, &err);
+	chain_errors_take(errors, &err);
 	return status;
 }
 
@@ -256,30 +288,48 @@ enum chain_status chain_config_baked_text(const struct chain_config *config, cha
 	return *out ? CHAIN_OK : chain_fail(err, CHAIN_E_NO_MEMORY, "baked pipeline", NULL, 0, 0, 0, 0);
 }
 
-static enum chain_status check_source(const char *source, const char *step, chain_config_exists *exists, void *ctx,
+struct source_check {
+	chain_config_exists *exists;
+	void *ctx;
+};
+
+static enum chain_status check_source(const char *source, const char *key, const struct source_check *check, struct chain_json_path *path,
 				      struct chain_error *err)
 {
-	if (strncmp(source, "fs:", 3) || exists(ctx, source + 3))
+	if (!source || strncmp(source, "fs:", 3) || check->exists(check->ctx, source + 3))
 		return CHAIN_OK;
-	return chain_fail(err, CHAIN_E_CONFIG_NO_SOURCE, step, source, 0, 0, 0, 0);
-}
-
-static enum chain_status check_step(const struct chain_step *step, chain_config_exists *exists, void *ctx, struct chain_error *err)
-{
-	enum chain_status status = check_source(step->source, step->name, exists, ctx, err);
-	for (size_t i = 0; !status && i < step->module_count; i++)
-		status = check_source(step->modules[i].from, step->name, exists, ctx, err);
+	size_t mark = chain_json_push_key(path, key);
+	enum chain_status status = chain_fail(err, CHAIN_E_CONFIG_NO_SOURCE, path->at, source, 0, 0, 0, 0);
+	chain_json_pop(path, mark);
 	return status;
 }
 
-enum chain_status chain_config_check_sources(const struct chain_config *config, chain_config_exists *exists, void *ctx,
-					     struct chain_error *err)
+static enum chain_status check_sources(struct chain_config *config, struct chain_step *step, const void *ctx, struct chain_json_path *path,
+				       struct chain_error *err)
 {
-	enum chain_status status = CHAIN_OK;
-	for (size_t i = 0; !status && i < config->step_count; i++) {
-		status = check_step(&config->steps[i], exists, ctx, err);
-		if (!status && config->steps[i].fallback)
-			status = check_step(config->steps[i].fallback, exists, ctx, err);
+	enum chain_status first = CHAIN_OK;
+	const char *key = step->kind == CHAIN_STEP_CALL ? "call" : "boot";
+	bool more = chain_json_goes_on(path, check_source(step->source, key, ctx, path, err), &first, err);
+	size_t top = chain_json_push_key(path, "modules");
+	for (size_t i = 0; more && i < step->module_count; i++) {
+		size_t mark = chain_json_push_index(path, i);
+		enum chain_status status = check_source(step->modules[i].from, "from", ctx, path, err);
+		chain_json_pop(path, mark);
+		more = chain_json_goes_on(path, status, &first, err);
 	}
-	return status;
+	chain_json_pop(path, top);
+	if (!more || !step->fallback)
+		return first;
+	chain_json_push_key(path, "on_error");
+	enum chain_status status = check_sources(config, step->fallback, ctx, path, err);
+	chain_json_pop(path, top);
+	return first ? first : status;
+}
+
+enum chain_status chain_config_check_sources(struct chain_config *config, chain_config_exists *exists, void *ctx, struct chain_errors *errors)
+{
+	const struct source_check check = { exists, ctx };
+	struct chain_json_path path = { .errors = errors };
+	struct chain_error err = { 0 };
+	return chain_config_each_step(config, check_sources, &check, &path, &err);
 }

@@ -5,32 +5,29 @@
 
 #include "config_internal.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum chain_status chain_config_read_given(const json_t *value, void *into, struct chain_json_path *path, struct chain_error *err)
+#define AT(member) offsetof(struct chain_config_given, member)
+static const struct chain_json_limits kernel_limits = { NULL, "65535" };
+
+static enum chain_status read_kernel(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
 {
-	struct chain_step *step = into;
-	const char *key;
-	json_t *kernel;
-	if (!json_is_object(value))
-		return chain_json_wrong(value, "an object with a kernel's index for each device", path, err);
-	enum chain_status status = chain_config_array(json_object_size(value), sizeof(*step->devices), &step->devices, path, err);
-	json_object_foreach((json_t *)(uintptr_t)value, key, kernel) {
-		struct chain_config_given *given = &step->devices[step->device_count];
-		if (status)
-			return status;
-		size_t mark = chain_json_push_key(path, key);
-		given->name = strdup(key);
-		step->device_count++;
-		status = given->name ? chain_json_number(kernel, CHAIN_FANOUT_MAX - 1, &given->kernel, path, err) :
-				       chain_fail(err, CHAIN_E_NO_MEMORY, path->at, NULL, strlen(key) + 1, 0, 0, 0);
-		chain_json_pop(path, mark);
-	}
-	return status;
+	return chain_json_read_number(value, &((struct chain_config_given *)into)->kernel, of, path, err);
 }
 
-void chain_config_free_given(struct chain_step *step)
+static_assert(AT(name) == 0 && offsetof(struct chain_step, device_count) == offsetof(struct chain_step, devices) + sizeof(void *), "devices");
+enum chain_status chain_config_read_devices(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+{
+	static const struct chain_json_elements devices = {
+		"an object with a kernel's index for each device", 0, sizeof(struct chain_config_given), read_kernel, &kernel_limits,
+	};
+	(void)of;
+	return chain_json_read_members(value, &((struct chain_step *)into)->devices, &devices, path, err);
+}
+
+void chain_config_free_devices(struct chain_step *step)
 {
 	for (size_t i = 0; i < step->device_count; i++)
 		free(step->devices[i].name);
@@ -51,55 +48,61 @@ static enum chain_status settle(struct chain_config_given *given, const struct c
 	return CHAIN_OK;
 }
 
-static enum chain_status check_index(const struct chain_step *step, uint64_t count, struct chain_json_path *path, struct chain_error *err)
-{
-	for (size_t i = 0; i < step->device_count; i++) {
-		if (step->devices[i].kernel < count)
-			continue;
-		chain_json_push_key(path, "devices");
-		chain_json_push_key(path, step->devices[i].name);
-		return chain_fail(err, CHAIN_E_CONFIG_DEVICE_INDEX, path->at, NULL, step->devices[i].kernel, count, 0, 0);
-	}
-	return CHAIN_OK;
-}
-
-static enum chain_status settle_step(struct chain_step *step, const struct chain_config *config, struct chain_json_path *path,
+static enum chain_status check_index(const struct chain_config_given *given, uint64_t count, const struct chain_json_path *path,
 				     struct chain_error *err)
 {
-	size_t mark = chain_json_push_key(path, "devices");
-	enum chain_status status = CHAIN_OK;
-	if (step->device_count && step->isolation)
-		return chain_fail(err, CHAIN_E_CONFIG_DEVICE_NATIVE, path->at, "one under isolation svm", 0, 0, 0, 0);
-	for (size_t i = 0; !status && i < step->device_count; i++) {
-		size_t inner = chain_json_push_key(path, step->devices[i].name);
-		status = settle(&step->devices[i], config, path, err);
-		chain_json_pop(path, inner);
-	}
-	chain_json_pop(path, mark);
-	uint64_t count = step->fanout.kind == CHAIN_FANOUT_NONE ? 1 : step->fanout.count;
-	if (!status && step->fanout.kind != CHAIN_FANOUT_EACH) /* how many files there are is seen when they are listed */
-		status = check_index(step, count, path, err);
-	return status;
+	if (given->kernel < count)
+		return CHAIN_OK;
+	return chain_fail(err, CHAIN_E_CONFIG_DEVICE_INDEX, path->at, NULL, given->kernel, count, 0, 0);
 }
 
-enum chain_status chain_config_settle_given(struct chain_config *config, struct chain_error *err)
+enum chain_status chain_config_check_given(const struct chain_step *step, uint64_t count, const char *where, struct chain_error *err)
 {
-	struct chain_json_path path = { "" };
+	struct chain_json_path path = { .errors = NULL };
 	enum chain_status status = CHAIN_OK;
-	chain_json_push_key(&path, "steps");
-	for (size_t i = 0; !status && i < config->step_count; i++) {
-		size_t mark = chain_json_push_index(&path, i);
-		status = settle_step(&config->steps[i], config, &path, err);
+	chain_json_push_key(&path, where);
+	chain_json_push_key(&path, "devices");
+	for (size_t i = 0; !status && i < step->device_count; i++) {
+		size_t mark = chain_json_push_key(&path, step->devices[i].name);
+		status = check_index(&step->devices[i], count, &path, err);
 		chain_json_pop(&path, mark);
 	}
 	return status;
 }
 
-enum chain_status chain_config_check_given(const struct chain_step *step, uint64_t count, const char *where, struct chain_error *err)
+/* How many files a pattern has is seen when they are listed. */
+static enum chain_status resolve_one(struct chain_step *step, size_t i, const struct chain_config *config, const struct chain_json_path *path,
+				     struct chain_error *err)
 {
-	struct chain_json_path path = { "" };
-	chain_json_push_key(&path, where);
-	return check_index(step, count, &path, err);
+	enum chain_status status = settle(&step->devices[i], config, path, err);
+	if (status || step->fanout.kind == CHAIN_FANOUT_EACH)
+		return status;
+	return check_index(&step->devices[i], step->fanout.kind == CHAIN_FANOUT_NONE ? 1 : step->fanout.count, path, err);
+}
+
+static enum chain_status resolve_in_step(struct chain_config *config, struct chain_step *step, const void *ctx, struct chain_json_path *path,
+					 struct chain_error *err)
+{
+	enum chain_status first = CHAIN_OK;
+	size_t top = chain_json_push_key(path, "devices");
+	bool more = true;
+	(void)ctx;
+	if (step->device_count && step->isolation)
+		more = chain_json_goes_on(path, chain_fail(err, CHAIN_E_CONFIG_DEVICE_NATIVE, path->at, "one under isolation svm", 0, 0, 0, 0),
+					  &first, err);
+	for (size_t i = 0; more && i < step->device_count; i++) {
+		size_t mark = chain_json_push_key(path, step->devices[i].name);
+		enum chain_status status = resolve_one(step, i, config, path, err);
+		chain_json_pop(path, mark);
+		more = chain_json_goes_on(path, status, &first, err);
+	}
+	chain_json_pop(path, top);
+	return first;
+}
+
+enum chain_status chain_config_resolve_devices(struct chain_config *config, struct chain_json_path *path, struct chain_error *err)
+{
+	return chain_config_each_step(config, resolve_in_step, NULL, path, err);
 }
 
 enum chain_status chain_config_given_names(const struct chain_step *step, uint64_t index, json_t **out, struct chain_error *err)

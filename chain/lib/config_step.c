@@ -1,367 +1,261 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
+/* Steps, but for "fanout" and "devices". */
+
 #include "chain/json_write.h"
 #include "chain/self.h"
 #include "config_internal.h"
 
 #include "chain/guest.h"
+#include "chain/handoff.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define ROWS(table) (table), sizeof(table) / sizeof((table)[0])
+#define AT(member) offsetof(struct chain_step, member)
 
 enum { DEFAULT_CALL_MEMORY = 1024 * 1024, DEFAULT_CALL_TIMEOUT_US = 10000000 };
 
-/* `boots`: the source is of a kernel to boot. */
-static enum chain_status check_source(const char *source, bool boots, const struct chain_json_path *path, struct chain_error *err)
+/* --- "modules" --- */
+
+#define MODULE_AT(member) offsetof(struct chain_config_module, member)
+static const struct chain_json_key module_keys[] = {
+	{ "from", chain_config_read_called_source, NULL, MODULE_AT(from), true },
+	{ "string", chain_config_read_plain, NULL, MODULE_AT(string), false },
+	{ "sha256", chain_config_read_sha256, NULL, MODULE_AT(pin), false },
+	{ "unverified", chain_json_read_bool, NULL, MODULE_AT(pin.unverified), false },
+};
+static const struct chain_json_keys module = CHAIN_JSON_TABLE(module_keys);
+
+static enum chain_status read_module(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
 {
-	static const char *const known[] = { "fs", "module" }, *const later[] = { "block", "http", "https", "tftp" };
-	const char *colon = strchr(source, ':');
-	if (!colon)
-		return chain_fail(err, CHAIN_E_CONFIG_SCHEME, path->at, source, 0, 0, 0, 0);
-	size_t bytes = (size_t)(colon - source);
-	if (!strcmp(source, CHAIN_SOURCE_SELF))
-		return boots ? CHAIN_OK : chain_fail(err, CHAIN_E_CONFIG_SELF, path->at, "can only be booted", 0, 0, 0, 0);
-	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
-		if (strlen(later[i]) == bytes && !memcmp(source, later[i], bytes))
-			return chain_fail(err, CHAIN_E_NOT_SUPPORTED, path->at, source, 0, 0, 0, 0);
-	if (bytes == 2 && !memcmp(source, known[0], bytes))
-		return colon[1] == '/' ? CHAIN_OK : chain_fail(err, CHAIN_E_CONFIG_FS_PATH, path->at, source, 0, 0, 0, 0);
-	if (bytes == 6 && !memcmp(source, known[1], bytes) && colon[1])
-		return CHAIN_OK;
-	return chain_fail(err, CHAIN_E_CONFIG_SCHEME, path->at, source, 0, 0, 0, 0);
+	struct chain_config_module *m = into;
+	enum chain_status first = CHAIN_OK;
+	const char *colon;
+	(void)of;
+	if (!chain_json_goes_on(path, chain_json_read_object(value, m, &module, path, err), &first, err))
+		return first;
+	if (!m->string && m->from && (colon = strchr(m->from, ':')) && !(m->string = strdup(colon + 1)))
+		return chain_fail(err, CHAIN_E_NO_MEMORY, path->at, NULL, strlen(colon), 0, 0, 0);
+	(void)chain_json_goes_on(path, chain_config_check_pinned(m->from, &m->pin, path, err), &first, err);
+	return first;
 }
 
-/* Text that is a name or goes on a command line, and is shown by whoever looks at the pipeline. */
-static enum chain_status read_plain(const json_t *value, char **out, struct chain_json_path *path, struct chain_error *err)
+static const struct chain_json_elements modules = { "an array of modules", 0, sizeof(struct chain_config_module), read_module, NULL };
+static_assert(AT(module_count) == AT(modules) + sizeof(void *), "modules");
+
+/* --- "handoff" --- */
+
+static enum chain_status read_handoff_string(const json_t *value, void *into, const void *of, struct chain_json_path *path,
+					     struct chain_error *err)
 {
-	enum chain_status status = chain_json_copy(value, out, path, err);
-	if (!status && chain_text_has_control(*out, strlen(*out)))
-		return chain_fail(err, CHAIN_E_CONFIG_CONTROL, path->at, *out, 0, 0, 0, 0);
+	char **out = into;
+	enum chain_status status = chain_config_read_plain(value, into, of, path, err);
+	if (!status && strncmp(*out, CHAIN_HANDOFF_STRING, sizeof(CHAIN_HANDOFF_STRING) - 1))
+		return chain_fail(err, CHAIN_E_CONFIG_HANDOFF_STRING, path->at, *out, 0, 0, 0, 0);
 	return status;
 }
 
-static enum chain_status read_source(const json_t *value, bool boots, char **out, struct chain_json_path *path, struct chain_error *err)
+static const char *const handoff_places[] = { "last", "first", "none" };
+static const struct chain_json_words handoff_at = CHAIN_JSON_TABLE(handoff_places);
+static const struct chain_json_key handoff_keys[] = {
+	{ "at", chain_json_read_word, &handoff_at, AT(handoff_at), false },
+	{ "string", read_handoff_string, NULL, AT(handoff_string), false },
+};
+static const struct chain_json_keys handoff = CHAIN_JSON_TABLE(handoff_keys);
+
+/* --- "expect" --- */
+
+static const struct chain_json_key expect_keys[] = {
+	{ "console", chain_json_read_text, NULL, AT(expect_console), false },
+	{ "result", chain_json_read_any, NULL, AT(expect_result), false },
+};
+static const struct chain_json_keys expected = CHAIN_JSON_TABLE(expect_keys);
+static const char *const expect_names[] = { "entered", "success" };
+static const struct chain_json_words expect_words = CHAIN_JSON_TABLE(expect_names);
+static_assert(CHAIN_EXPECT_ENTERED == 0 && CHAIN_EXPECT_SUCCESS == 1, "the words' order");
+
+static enum chain_status read_expect(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
 {
-	enum chain_status status = read_plain(value, out, path, err);
-	return status ? status : check_source(*out, boots, path, err);
+	struct chain_step *step = into;
+	(void)of;
+	if (json_is_string(value))
+		return chain_json_read_word(value, &step->expect, &expect_words, path, err);
+	if (!json_is_object(value) || json_object_size(value) != 1)
+		return chain_json_wrong(value, "\"entered\", \"success\", {\"console\": …} or {\"result\": …}", path, err);
+	step->expect = json_object_get(value, "console") ? CHAIN_EXPECT_CONSOLE : CHAIN_EXPECT_RESULT;
+	return chain_json_read_object(value, step, &expected, path, err);
 }
 
-static enum chain_status read_sha256(const json_t *value, uint8_t *out, bool *pinned, struct chain_json_path *path,
-				     struct chain_error *err)
+/* --- "on_error" --- */
+
+static enum chain_status read_fallback(const json_t *value, struct chain_step *step, struct chain_json_path *path,
+				       struct chain_error *err)
 {
-	const char *text = NULL;
-	enum chain_status status = chain_json_string(value, &text, path, err);
-	if (status)
-		return status;
-	*pinned = true;
-	return chain_sha256_from_hex(text, strlen(text), out) ? CHAIN_OK :
-		chain_fail(err, CHAIN_E_CONFIG_SHA256, path->at, text, 0, 0, 0, 0);
+	enum chain_status first = CHAIN_OK;
+	json_t *copy = chain_json_shallow(value);
+	bool ok = copy && (json_object_get(copy, "name") || !json_object_set_new(copy, "name", json_string("rescue")));
+	step->on_error = CHAIN_ON_ERROR_BOOT;
+	step->fallback = ok ? calloc(1, sizeof(*step->fallback)) : NULL;
+	if (!step->fallback) {
+		json_decref(copy);
+		return chain_fail(err, CHAIN_E_NO_MEMORY, path->at, NULL, sizeof(*step->fallback), 0, 0, 0);
+	}
+	bool more = chain_json_goes_on(path, chain_config_read_step(copy, step->fallback, NULL, path, err), &first, err);
+	json_decref(copy);
+	const struct chain_step *fallback = step->fallback;
+	if (more && fallback->source && (fallback->kind != CHAIN_STEP_BOOT || fallback->fallback || fallback->when))
+		(void)chain_json_goes_on(path, chain_fail_subject(err, CHAIN_E_CONFIG_FALLBACK, path->at), &first, err);
+	return first;
 }
 
-static enum chain_status module_from(const json_t *v, void *m, struct chain_json_path *p, struct chain_error *e)
+static const char *const on_error_names[] = { "halt", "reboot", "continue" };
+static const struct chain_json_words on_error_words = CHAIN_JSON_TABLE(on_error_names);
+
+static enum chain_status read_on_error(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
 {
-	return read_source(v, false, &((struct chain_config_module *)m)->from, p, e);
-}
-static enum chain_status module_string(const json_t *v, void *m, struct chain_json_path *p, struct chain_error *e)
-{
-	return read_plain(v, &((struct chain_config_module *)m)->string, p, e);
-}
-static enum chain_status module_sha256(const json_t *v, void *m, struct chain_json_path *p, struct chain_error *e)
-{
-	struct chain_config_module *module = m;
-	return read_sha256(v, module->sha256, &module->pinned, p, e);
-}
-static enum chain_status module_unverified(const json_t *v, void *m, struct chain_json_path *p, struct chain_error *e)
-{
-	return chain_json_bool(v, &((struct chain_config_module *)m)->unverified, p, e);
+	struct chain_step *step = into;
+	(void)of;
+	if (json_is_object(value))
+		return read_fallback(value, step, path, err);
+	if (!json_is_string(value))
+		return chain_json_wrong(value, "\"halt\", \"reboot\", \"continue\" or {\"boot\": …}", path, err);
+	return chain_json_read_word(value, &step->on_error, &on_error_words, path, err);
 }
 
-static const struct chain_json_key module_keys[] = {
-	{ "from", module_from, true },
-	{ "string", module_string, false },
-	{ "sha256", module_sha256, false },
-	{ "unverified", module_unverified, false },
+/* --- the rest --- */
+
+static enum chain_status read_when(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+{
+	if (!json_is_object(value) || !json_object_size(value))
+		return chain_json_wrong(value, "an object of at least one fact", path, err);
+	return chain_json_read_any(value, into, of, path, err);
+}
+
+static const char *const fs_names[] = { "free", "keep" }, *const isolation_names[] = { "none", "svm" };
+static const struct chain_json_words fs_words = CHAIN_JSON_TABLE(fs_names), isolation_words = CHAIN_JSON_TABLE(isolation_names);
+static const struct chain_json_limits memory_limits = { "128K", "1G" }, timeout_limits = { "1us", NULL }, retries_limits = { NULL, "100" };
+
+static const struct chain_json_key step_keys[] = {
+	{ "name", chain_config_read_name, NULL, AT(name), true },
+	{ "when", read_when, NULL, AT(when), false },
+	{ "call", chain_config_read_called_source, NULL, AT(source), false },
+	{ "boot", chain_config_read_booted_source, NULL, AT(source), false },
+	{ "sha256", chain_config_read_sha256, NULL, AT(pin), false },
+	{ "unverified", chain_json_read_bool, NULL, AT(pin.unverified), false },
+	{ "args", chain_config_read_plain, NULL, AT(args), false },
+	{ "modules", chain_json_read_list, &modules, AT(modules), false },
+	{ "handoff", chain_json_read_object, &handoff, 0, false },
+	{ "fs", chain_json_read_choice, &fs_words, AT(fs_keep), false },
+	{ "memory", chain_json_read_size, &memory_limits, AT(memory_bytes), false },
+	{ "timeout", chain_json_read_time, &timeout_limits, AT(timeout_us), false },
+	{ "retries", chain_json_read_number, &retries_limits, AT(retries), false },
+	{ "isolation", chain_json_read_word, &isolation_words, AT(isolation), false },
+	{ "fanout", chain_config_read_fanout, NULL, 0, false },
+	{ "devices", chain_config_read_devices, NULL, 0, false },
+	{ "expect", read_expect, NULL, 0, false },
+	{ "on_error", read_on_error, NULL, 0, false },
 };
 
-static enum chain_status check_self(const struct chain_step *step, const struct chain_json_path *path, struct chain_error *err)
+/* --- what is checked of a step; parts of it may not have been readable --- */
+
+typedef enum chain_status check_step(const json_t *value, const struct chain_step *step, struct chain_json_path *path, struct chain_error *err);
+
+static bool is_call(const json_t *value) { return json_object_get(value, "call"); }
+
+static enum chain_status check_action(const json_t *value, const struct chain_step *step, struct chain_json_path *path, struct chain_error *err)
 {
-	if (strcmp(step->source, CHAIN_SOURCE_SELF))
+	(void)step;
+	if (!is_call(value) == !json_object_get(value, "boot"))
+		return chain_fail_subject(err, is_call(value) ? CHAIN_E_CONFIG_CALL_AND_BOOT : CHAIN_E_CONFIG_NO_ACTION, path->at);
+	return CHAIN_OK;
+}
+
+static enum chain_status check_pinned(const json_t *value, const struct chain_step *step, struct chain_json_path *path, struct chain_error *err)
+{
+	(void)value;
+	return chain_config_check_pinned(step->source, &step->pin, path, err);
+}
+
+static enum chain_status check_self(const json_t *value, const struct chain_step *step, struct chain_json_path *path, struct chain_error *err)
+{
+	(void)value;
+	if (!step->source || strcmp(step->source, CHAIN_SOURCE_SELF))
 		return CHAIN_OK;
-	if (step->pinned || step->unverified)
+	if (step->pin.pinned || step->pin.unverified)
 		return chain_fail(err, CHAIN_E_CONFIG_SELF, path->at, "is checked against its own id: no \"sha256\", no \"unverified\"", 0, 0, 0, 0);
 	if (step->fs_keep)
 		return chain_fail(err, CHAIN_E_CONFIG_SELF, path->at, "has its filesystem anyway: no \"fs\"", 0, 0, 0, 0);
 	return CHAIN_OK;
 }
 
-static enum chain_status check_pinned(const char *source, bool pinned, bool unverified, const struct chain_json_path *path,
-				      struct chain_error *err)
+static enum chain_status wrong_kind(const char *key, bool call, struct chain_json_path *path, struct chain_error *err)
 {
-	if (!strncmp(source, "module:", 7) && !pinned && !unverified)
-		return chain_fail(err, CHAIN_E_CONFIG_UNPINNED, path->at, source, 0, 0, 0, 0);
-	return CHAIN_OK;
-}
-
-static enum chain_status step_modules(const json_t *value, void *into, struct chain_json_path *path, struct chain_error *err)
-{
-	struct chain_step *step = into;
-	if (!json_is_array(value))
-		return chain_json_wrong(value, "an array of modules", path, err);
-	size_t count = json_array_size(value);
-	enum chain_status status = chain_config_array(count, sizeof(struct chain_config_module), &step->modules, path, err);
-	for (size_t i = 0; !status && i < count; i++) {
-		struct chain_config_module *module = &step->modules[i];
-		size_t mark = chain_json_push_index(path, i);
-		step->module_count = i + 1;
-		status = chain_json_walk(json_array_get(value, i), ROWS(module_keys), module, path, err);
-		if (!status && !module->string && !(module->string = strdup(strchr(module->from, ':') + 1)))
-			status = chain_fail(err, CHAIN_E_NO_MEMORY, path->at, NULL, strlen(module->from), 0, 0, 0);
-		if (!status)
-			status = check_pinned(module->from, module->pinned, module->unverified, path, err);
-		chain_json_pop(path, mark);
-	}
+	size_t mark = chain_json_push_key(path, key);
+	enum chain_status status = chain_fail(err, CHAIN_E_CONFIG_KIND, path->at, call ? "boot" : "call", 0, 0, 0, 0);
+	chain_json_pop(path, mark);
 	return status;
 }
 
-static enum chain_status handoff_at(const json_t *v, void *s, struct chain_json_path *p, struct chain_error *e)
-{
-	static const char *const words[] = { "last", "first", "none" };
-	size_t word = 0;
-	enum chain_status status = chain_json_word(v, words, 3, &word, p, e);
-	((struct chain_step *)s)->handoff_at = (enum chain_config_handoff)word;
-	return status;
-}
-static enum chain_status handoff_string(const json_t *v, void *s, struct chain_json_path *p, struct chain_error *e)
-{
-	struct chain_step *step = s;
-	enum chain_status status = read_plain(v, &step->handoff_string, p, e);
-	if (!status && strncmp(step->handoff_string, "kchain-handoff", 14))
-		return chain_fail(e, CHAIN_E_CONFIG_HANDOFF_STRING, p->at, step->handoff_string, 0, 0, 0, 0);
-	return status;
-}
-static const struct chain_json_key handoff_keys[] = { { "at", handoff_at, false }, { "string", handoff_string, false } };
-
-static enum chain_status step_handoff(const json_t *v, void *s, struct chain_json_path *p, struct chain_error *e)
-{
-	return chain_json_walk(v, ROWS(handoff_keys), s, p, e);
-}
-
-static enum chain_status expect_console(const json_t *v, void *s, struct chain_json_path *p, struct chain_error *e)
-{
-	struct chain_step *step = s;
-	step->expect = CHAIN_EXPECT_CONSOLE;
-	return chain_json_copy(v, &step->expect_console, p, e);
-}
-static enum chain_status expect_result(const json_t *v, void *s, struct chain_json_path *p, struct chain_error *e)
-{
-	struct chain_step *step = s;
-	(void)p;
-	(void)e;
-	step->expect = CHAIN_EXPECT_RESULT;
-	step->expect_result = json_incref((json_t *)(uintptr_t)v);
-	return CHAIN_OK;
-}
-static const struct chain_json_key expect_keys[] = { { "console", expect_console, false }, { "result", expect_result, false } };
-
-static enum chain_status step_expect(const json_t *value, void *into, struct chain_json_path *path, struct chain_error *err)
-{
-	static const char *const words[] = { "entered", "success" };
-	struct chain_step *step = into;
-	if (json_is_object(value) && json_object_size(value) == 1)
-		return chain_json_walk(value, ROWS(expect_keys), step, path, err);
-	if (!json_is_string(value))
-		return chain_json_wrong(value, "\"entered\", \"success\", {\"console\": …} or {\"result\": …}", path, err);
-	size_t word = 0;
-	enum chain_status status = chain_json_word(value, words, 2, &word, path, err);
-	step->expect = word ? CHAIN_EXPECT_SUCCESS : CHAIN_EXPECT_ENTERED;
-	return status;
-}
-
-static enum chain_status read_fallback(const json_t *value, struct chain_step *step, struct chain_json_path *path,
-				       struct chain_error *err)
-{
-	json_t *copy = chain_json_shallow(value);
-	enum chain_status status = chain_config_array(1, sizeof(struct chain_step), &step->fallback, path, err);
-	bool named = copy && (json_object_get(copy, "name") || !json_object_set_new(copy, "name", json_string("rescue")));
-	if (!status)
-		status = named ? chain_config_read_step(copy, step->fallback, path, err) :
-				 chain_fail(err, CHAIN_E_NO_MEMORY, path->at, NULL, 0, 0, 0, 0);
-	json_decref(copy);
-	if (!status && (step->fallback->kind != CHAIN_STEP_BOOT || step->fallback->fallback || step->fallback->when))
-		return chain_fail_subject(err, CHAIN_E_CONFIG_FALLBACK, path->at);
-	step->on_error = CHAIN_ON_ERROR_BOOT;
-	return status;
-}
-
-static enum chain_status step_on_error(const json_t *value, void *into, struct chain_json_path *path, struct chain_error *err)
-{
-	static const char *const words[] = { "halt", "reboot", "continue" };
-	struct chain_step *step = into;
-	if (json_is_object(value))
-		return read_fallback(value, step, path, err);
-	if (!json_is_string(value))
-		return chain_json_wrong(value, "\"halt\", \"reboot\", \"continue\" or {\"boot\": …}", path, err);
-	size_t word = 0;
-	enum chain_status status = chain_json_word(value, words, 3, &word, path, err);
-	step->on_error = (enum chain_on_error)word;
-	return status;
-}
-
-static enum chain_status step_name(const json_t *v, void *s, struct chain_json_path *p, struct chain_error *e)
-{
-	struct chain_step *step = s;
-	enum chain_status status = chain_json_copy(v, &step->name, p, e);
-	if (!status && !chain_config_name_ok(step->name))
-		return chain_fail(e, CHAIN_E_CONFIG_NAME, p->at, step->name, CHAIN_CONFIG_NAME_MAX, 0, 0, 0);
-	return status;
-}
-static enum chain_status step_when(const json_t *v, void *s, struct chain_json_path *p, struct chain_error *e)
-{
-	struct chain_step *step = s;
-	if (!json_is_object(v) || !json_object_size(v))
-		return chain_json_wrong(v, "an object of at least one fact", p, e);
-	step->when = json_incref((json_t *)(uintptr_t)v);
-	return CHAIN_OK;
-}
-static enum chain_status step_source(struct chain_step *step, enum chain_step_kind kind, const json_t *v, struct chain_json_path *p,
-				     struct chain_error *e)
-{
-	if (step->source)
-		return chain_fail_subject(e, CHAIN_E_CONFIG_CALL_AND_BOOT, p->at);
-	step->kind = kind;
-	return read_source(v, kind == CHAIN_STEP_BOOT, &step->source, p, e);
-}
-static enum chain_status step_call(const json_t *v, void *s, struct chain_json_path *p, struct chain_error *e)
-{
-	return step_source(s, CHAIN_STEP_CALL, v, p, e);
-}
-static enum chain_status step_boot(const json_t *v, void *s, struct chain_json_path *p, struct chain_error *e)
-{
-	return step_source(s, CHAIN_STEP_BOOT, v, p, e);
-}
-static enum chain_status step_sha256(const json_t *v, void *s, struct chain_json_path *p, struct chain_error *e)
-{
-	struct chain_step *step = s;
-	return read_sha256(v, step->sha256, &step->pinned, p, e);
-}
-static enum chain_status step_unverified(const json_t *v, void *s, struct chain_json_path *p, struct chain_error *e)
-{
-	return chain_json_bool(v, &((struct chain_step *)s)->unverified, p, e);
-}
-static enum chain_status step_args(const json_t *v, void *s, struct chain_json_path *p, struct chain_error *e)
-{
-	return read_plain(v, &((struct chain_step *)s)->args, p, e);
-}
-static enum chain_status step_fs(const json_t *v, void *s, struct chain_json_path *p, struct chain_error *e)
-{
-	static const char *const words[] = { "free", "keep" };
-	size_t word = 0;
-	enum chain_status status = chain_json_word(v, words, 2, &word, p, e);
-	((struct chain_step *)s)->fs_keep = word == 1;
-	return status;
-}
-static enum chain_status step_memory(const json_t *v, void *s, struct chain_json_path *p, struct chain_error *e)
-{
-	struct chain_step *step = s;
-	enum chain_status status = chain_json_size(v, &step->memory_bytes, p, e);
-	step->memory_said = true;
-	if (!status && (step->memory_bytes < CHAIN_CALL_MEMORY_MIN || step->memory_bytes > CHAIN_CALL_MEMORY_MAX))
-		return chain_fail(e, CHAIN_E_CONFIG_RANGE, p->at, NULL, step->memory_bytes, CHAIN_CALL_MEMORY_MIN,
-				  CHAIN_CALL_MEMORY_MAX, 0);
-	return status;
-}
-static enum chain_status step_timeout(const json_t *v, void *s, struct chain_json_path *p, struct chain_error *e)
-{
-	struct chain_step *step = s;
-	enum chain_status status = chain_json_time(v, &step->timeout_us, p, e);
-	return status || step->timeout_us ? status : chain_fail(e, CHAIN_E_CONFIG_RANGE, p->at, NULL, 0, 1, UINT64_MAX, 0);
-}
-static enum chain_status step_isolation(const json_t *v, void *s, struct chain_json_path *p, struct chain_error *e)
-{
-	static const char *const words[] = { "none", "svm" };
-	size_t word = 0;
-	enum chain_status status = chain_json_word(v, words, 2, &word, p, e);
-	((struct chain_step *)s)->isolation = (enum chain_isolation)word;
-	return status;
-}
-static enum chain_status step_retries(const json_t *v, void *s, struct chain_json_path *p, struct chain_error *e)
-{
-	return chain_json_number(v, CHAIN_CALL_RETRIES_MAX, &((struct chain_step *)s)->retries, p, e);
-}
-
-/* "call" and "boot" stand before what only one of them may have; see check_kind. */
-static const struct chain_json_key step_keys[] = {
-	{ "name", step_name, true },
-	{ "when", step_when, false },
-	{ "call", step_call, false },
-	{ "boot", step_boot, false },
-	{ "sha256", step_sha256, false },
-	{ "unverified", step_unverified, false },
-	{ "args", step_args, false },
-	{ "modules", step_modules, false },
-	{ "handoff", step_handoff, false },
-	{ "fs", step_fs, false },
-	{ "memory", step_memory, false },
-	{ "timeout", step_timeout, false },
-	{ "retries", step_retries, false },
-	{ "isolation", step_isolation, false },
-	{ "fanout", chain_config_read_fanout, false },
-	{ "devices", chain_config_read_given, false },
-	{ "expect", step_expect, false },
-	{ "on_error", step_on_error, false },
-};
-
-/* Keys that mean nothing for the step's kind are refused rather than ignored. */
-static enum chain_status check_kind(const json_t *value, const struct chain_step *step, struct chain_json_path *path,
-				    struct chain_error *err)
+/* Keys that mean nothing for the step's kind are refused rather than ignored. "modules" and "handoff" hang on the kernel: chain_step_check_kind. */
+static enum chain_status check_keys(const json_t *value, const struct chain_step *step, struct chain_json_path *path, struct chain_error *err)
 {
 	static const char *const call_only[] = { "memory", "timeout", "retries", "isolation", "fanout", "devices", NULL };
-	static const char *const boot_only[] = { "fs", NULL }; /* "modules" and "handoff" hang on the kernel: chain_step_check_kind */
-	bool call = step->kind == CHAIN_STEP_CALL;
-	for (const char *const *key = call ? boot_only : call_only; *key; key++) {
-		if (!json_object_get(value, *key))
-			continue;
-		chain_json_push_key(path, *key);
-		return chain_fail(err, CHAIN_E_CONFIG_KIND, path->at, call ? "boot" : "call", 0, 0, 0, 0);
-	}
-	if (!call && step->on_error == CHAIN_ON_ERROR_CONTINUE)
-		return chain_fail(err, CHAIN_E_CONFIG_KIND, path->at, "call", 0, 0, 0, 0);
+	static const char *const boot_only[] = { "fs", NULL };
+	enum chain_status first = CHAIN_OK;
+	bool call = is_call(value), more = !call != !json_object_get(value, "boot");
+	for (const char *const *key = call ? boot_only : call_only; more && *key; key++)
+		if (json_object_get(value, *key))
+			more = chain_json_goes_on(path, wrong_kind(*key, call, path, err), &first, err);
+	if (more && !call && step->on_error == CHAIN_ON_ERROR_CONTINUE)
+		(void)chain_json_goes_on(path, wrong_kind("on_error", call, path, err), &first, err);
+	return first;
+}
+
+static enum chain_status check_cpus(const json_t *value, const struct chain_step *step, struct chain_json_path *path, struct chain_error *err)
+{
+	(void)value;
 	if (step->isolation && step->fanout.cpus > 1)
 		return chain_fail(err, CHAIN_E_FANOUT_CPUS_ONE, path->at, "an isolated machine", step->fanout.cpus, 0, 0, 0);
 	return CHAIN_OK;
 }
 
-static enum chain_status set_defaults(struct chain_step *step, const struct chain_json_path *path, struct chain_error *err)
+static check_step *const checks[] = { check_action, check_pinned, check_self, check_keys, check_cpus };
+
+static enum chain_status set_defaults(const json_t *value, struct chain_step *step, const struct chain_json_path *path,
+				      struct chain_error *err)
 {
+	step->kind = json_object_get(value, "boot") && !is_call(value) ? CHAIN_STEP_BOOT : CHAIN_STEP_CALL;
+	step->memory_said = step->memory_bytes;
 	if (!step->memory_bytes)
 		step->memory_bytes = step->isolation ? CHAIN_GUEST_MEMORY_DEFAULT : DEFAULT_CALL_MEMORY;
 	if (!step->timeout_us)
 		step->timeout_us = DEFAULT_CALL_TIMEOUT_US;
+	if (is_call(value) && !json_object_get(value, "expect"))
+		step->expect = CHAIN_EXPECT_SUCCESS; /* a called kernel says how it went; a booted one can't be asked */
 	if (!step->args)
 		step->args = strdup("");
 	if (!step->handoff_string)
-		step->handoff_string = strdup("kchain-handoff");
+		step->handoff_string = strdup(CHAIN_HANDOFF_STRING);
 	return step->args && step->handoff_string ? CHAIN_OK : chain_fail(err, CHAIN_E_NO_MEMORY, path->at, NULL, 16, 0, 0, 0);
 }
 
-enum chain_status chain_config_read_step(const json_t *value, struct chain_step *step, struct chain_json_path *path,
-					 struct chain_error *err)
+enum chain_status chain_config_read_step(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
 {
-	enum chain_status status = chain_json_walk(value, ROWS(step_keys), step, path, err);
-	if (!status && !step->source)
-		status = chain_fail_subject(err, CHAIN_E_CONFIG_NO_ACTION, path->at);
-	if (!status)
-		status = check_pinned(step->source, step->pinned, step->unverified, path, err);
-	if (!status)
-		status = check_self(step, path, err);
-	if (!status)
-		status = check_kind(value, step, path, err);
-	if (!status && step->kind == CHAIN_STEP_CALL && !json_object_get(value, "expect"))
-		step->expect = CHAIN_EXPECT_SUCCESS; /* a called kernel says how it went; a booted one can't be asked */
-	return status ? status : set_defaults(step, path, err);
+	struct chain_step *step = into;
+	enum chain_status first = CHAIN_OK;
+	(void)of;
+	if (!json_is_object(value))
+		return chain_json_wrong(value, "an object", path, err);
+	bool more = chain_json_goes_on(path, chain_json_walk(value, step_keys, sizeof(step_keys) / sizeof(step_keys[0]), step, path, err),
+				       &first, err);
+	if (more)
+		more = chain_json_goes_on(path, set_defaults(value, step, path, err), &first, err);
+	for (size_t i = 0; more && i < sizeof(checks) / sizeof(checks[0]); i++)
+		more = chain_json_goes_on(path, checks[i](value, step, path, err), &first, err);
+	return first;
 }
 
 void chain_config_free_step(struct chain_step *step)
@@ -380,7 +274,7 @@ void chain_config_free_step(struct chain_step *step)
 	json_decref(step->when);
 	json_decref(step->fanout.list);
 	free(step->fanout.path);
-	chain_config_free_given(step);
+	chain_config_free_devices(step);
 	if (step->fallback)
 		chain_config_free_step(step->fallback);
 	free(step->fallback);

@@ -62,7 +62,7 @@ static enum chain_status open_self(const struct chain_sources *sources, struct c
 static enum chain_status open_kernel(const struct chain_link *link, const struct chain_step *step, struct chain_prepared *out,
 				     struct chain_error *err)
 {
-	struct chain_source_pin pin = { step->pinned ? step->sha256 : NULL, step->unverified };
+	struct chain_source_pin pin = { step->pin.pinned ? step->pin.sha256 : NULL, step->pin.unverified };
 	if (!strcmp(step->source, CHAIN_SOURCE_SELF))
 		return open_self(link->sources, out, err);
 	enum chain_status status = chain_source_open(link->sources, step->source, &pin, &out->kernel, err);
@@ -143,7 +143,7 @@ static enum chain_status open_modules(const struct chain_link *link, const struc
 		return chain_fail(err, CHAIN_E_NO_MEMORY, step->name, NULL, step->module_count * sizeof(*out->modules), 0, 0, 0);
 	for (size_t i = 0; i < step->module_count; i++) {
 		const struct chain_config_module *module = &step->modules[i];
-		struct chain_source_pin pin = { module->pinned ? module->sha256 : NULL, module->unverified };
+		struct chain_source_pin pin = { module->pin.pinned ? module->pin.sha256 : NULL, module->pin.unverified };
 		struct chain_source_bytes bytes;
 		char *string = NULL;
 		enum chain_status status = chain_source_open(link->sources, module->from, &pin, &bytes, err);

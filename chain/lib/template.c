@@ -4,6 +4,7 @@
 #include "chain/template.h"
 
 #include "chain/fact.h"
+#include "chain/json.h"
 #include "config_internal.h"
 
 #include <stdio.h>
@@ -108,30 +109,44 @@ static enum chain_status check_state(const json_t *value, const struct chain_con
 	const char *key;
 	json_t *item;
 	size_t i;
-	enum chain_status status = CHAIN_OK;
+	enum chain_status first = CHAIN_OK;
 	if (json_is_string(value))
 		return check_text(json_string_value(value), config, CHAIN_FACT_IN_STATE, path->at, err);
 	json_array_foreach(value, i, item) {
 		size_t mark = chain_json_push_index(path, i);
-		status = status ? status : check_state(item, config, path, err);
+		enum chain_status status = check_state(item, config, path, err);
 		chain_json_pop(path, mark);
+		if (!chain_json_goes_on(path, status, &first, err))
+			break;
 	}
 	json_object_foreach((json_t *)(uintptr_t)value, key, item) {
 		size_t mark = chain_json_push_key(path, key);
-		status = status ? status : check_state(item, config, path, err);
+		enum chain_status status = check_state(item, config, path, err);
 		chain_json_pop(path, mark);
+		if (!chain_json_goes_on(path, status, &first, err))
+			break;
 	}
-	return status;
+	return first;
 }
 
-static enum chain_status check_when(const struct chain_step *step, const struct chain_config *config, struct chain_error *err)
+static enum chain_status check_when(const struct chain_step *step, const struct chain_config *config, struct chain_json_path *path,
+				    struct chain_error *err)
 {
 	const char *fact;
 	json_t *value;
-	json_object_foreach(step->when, fact, value)
-		if (strlen(fact) > CHAIN_FACT_MAX || chain_fact_certainty(config, fact, CHAIN_FACT_IN_WHEN) == CHAIN_FACT_UNKNOWN)
-			return chain_fail(err, CHAIN_E_TEMPLATE_UNKNOWN, step->name, fact, 0, 0, 0, 0);
-	return CHAIN_OK;
+	enum chain_status first = CHAIN_OK;
+	size_t top = chain_json_push_key(path, "when");
+	json_object_foreach(step->when, fact, value) {
+		if (strlen(fact) <= CHAIN_FACT_MAX && chain_fact_certainty(config, fact, CHAIN_FACT_IN_WHEN) != CHAIN_FACT_UNKNOWN)
+			continue;
+		size_t mark = chain_json_push_key(path, fact);
+		enum chain_status status = chain_fail(err, CHAIN_E_TEMPLATE_UNKNOWN, path->at, fact, 0, 0, 0, 0);
+		chain_json_pop(path, mark);
+		if (!chain_json_goes_on(path, status, &first, err))
+			break;
+	}
+	chain_json_pop(path, top);
+	return first;
 }
 
 /* Each kernel of a fan-out knows more of itself. */
@@ -147,26 +162,48 @@ static enum chain_fact_use use_in(const struct chain_step *step)
 	}
 }
 
-static enum chain_status check_step(const struct chain_step *step, const struct chain_config *config, struct chain_error *err)
+/* `text`: null where it could not be read. */
+static enum chain_status check_member(const char *text, const char *key, const struct chain_config *config, enum chain_fact_use use,
+				      struct chain_json_path *path, struct chain_error *err)
 {
-	enum chain_status status = check_when(step, config, err);
-	if (!status)
-		status = check_text(step->args, config, use_in(step), step->name, err);
-	for (size_t i = 0; !status && i < step->module_count; i++)
-		status = chain_template_check(step->modules[i].string, config, step->name, err);
+	size_t mark = chain_json_push_key(path, key);
+	enum chain_status status = text ? check_text(text, config, use, path->at, err) : CHAIN_OK;
+	chain_json_pop(path, mark);
 	return status;
 }
 
-enum chain_status chain_config_check_templates(const struct chain_config *config, struct chain_error *err)
+static enum chain_status check_step(struct chain_config *config, struct chain_step *step, const void *ctx, struct chain_json_path *path,
+				    struct chain_error *err)
 {
-	struct chain_json_path path = { "state" };
-	enum chain_status status = check_state(config->state, config, &path, err);
-	for (size_t i = 0; !status && i < config->step_count; i++) {
-		status = check_step(&config->steps[i], config, err);
-		if (!status && config->steps[i].fallback)
-			status = check_step(config->steps[i].fallback, config, err);
+	enum chain_status first = CHAIN_OK;
+	bool more = chain_json_goes_on(path, check_when(step, config, path, err), &first, err);
+	if (more)
+		more = chain_json_goes_on(path, check_member(step->args, "args", config, use_in(step), path, err), &first, err);
+	size_t top = chain_json_push_key(path, "modules");
+	for (size_t i = 0; more && i < step->module_count; i++) {
+		size_t mark = chain_json_push_index(path, i);
+		enum chain_status status = check_member(step->modules[i].string, "string", config, CHAIN_FACT_IN_TEXT, path, err);
+		chain_json_pop(path, mark);
+		more = chain_json_goes_on(path, status, &first, err);
 	}
-	return status;
+	chain_json_pop(path, top);
+	if (!more || !step->fallback)
+		return first;
+	chain_json_push_key(path, "on_error");
+	(void)chain_json_goes_on(path, check_step(config, step->fallback, ctx, path, err), &first, err);
+	chain_json_pop(path, top);
+	return first;
+}
+
+enum chain_status chain_config_check_templates(struct chain_config *config, struct chain_json_path *path, struct chain_error *err)
+{
+	enum chain_status first = CHAIN_OK;
+	size_t mark = chain_json_push_key(path, "state");
+	bool more = chain_json_goes_on(path, check_state(config->state, config, path, err), &first, err);
+	chain_json_pop(path, mark);
+	if (more)
+		(void)chain_json_goes_on(path, chain_config_each_step(config, check_step, NULL, path, err), &first, err);
+	return first;
 }
 
 struct text {

@@ -45,10 +45,9 @@ static void check_step(const struct chain_step *step, bool fallback)
 	}
 }
 
-static void check_config(const struct chain_config *config)
+static void check_config(struct chain_config *config)
 {
 	unsigned asked = 0;
-	struct chain_error err = { 0 };
 	FUZZ_HOLDS(config->step_count && json_is_object(config->state) && config->console);
 	for (size_t i = 0; i < config->step_count; i++) {
 		check_step(&config->steps[i], false);
@@ -59,7 +58,8 @@ static void check_config(const struct chain_config *config)
 	for (size_t i = 0; i < config->file_count; i++)
 		FUZZ_HOLDS(config->files[i].path[0] == '/' &&
 			   (config->files[i].mode <= 07777 || config->files[i].mode == CHAIN_CONFIG_MODE_AS_IS));
-	(void)!fuzz_status(chain_config_check_sources(config, every_other, &asked, &err), &err);
+	struct chain_errors errors = { 0 };
+	FUZZ_HOLDS(!chain_config_check_sources(config, every_other, &asked, &errors) == !errors.count);
 }
 
 static void check_same_step(const struct chain_step *a, const struct chain_step *b)
@@ -68,7 +68,7 @@ static void check_same_step(const struct chain_step *a, const struct chain_step 
 	FUZZ_HOLDS(a->kind == b->kind && a->memory_bytes == b->memory_bytes && a->timeout_us == b->timeout_us);
 	FUZZ_HOLDS(a->retries == b->retries && a->expect == b->expect && a->on_error == b->on_error && a->fs_keep == b->fs_keep);
 	FUZZ_HOLDS(a->handoff_at == b->handoff_at && !strcmp(a->handoff_string, b->handoff_string));
-	FUZZ_HOLDS(a->module_count == b->module_count && a->pinned == b->pinned && !memcmp(a->sha256, b->sha256, sizeof(a->sha256)));
+	FUZZ_HOLDS(a->module_count == b->module_count && a->pin.pinned == b->pin.pinned && !memcmp(a->pin.sha256, b->pin.sha256, sizeof(a->pin.sha256)));
 	FUZZ_HOLDS(!a->when == !b->when && (!a->when || json_equal(a->when, b->when)));
 	FUZZ_HOLDS(a->fanout.kind == b->fanout.kind && a->fanout.count == b->fanout.count && a->fanout.at_byte == b->fanout.at_byte);
 	FUZZ_HOLDS(a->fanout.require_percent == b->fanout.require_percent && a->fanout.require_count == b->fanout.require_count);

@@ -144,6 +144,21 @@ static enum chain_status act_config(void *ctx, uint64_t *out_sum, struct chain_e
 	return status;
 }
 
+/* One that reads on behind failures stops where memory runs out, and tells that last. */
+static enum chain_status act_config_all(void *ctx, uint64_t *out_sum, struct chain_error *err)
+{
+	static struct chain_errors errors;
+	struct chain_config config;
+	(void)ctx;
+	errors.count = errors.more = 0;
+	enum chain_status status = chain_config_parse_all(all.text, all.bytes, "p", true, &config, &errors);
+	*out_sum = config.step_count;
+	chain_config_free(&config);
+	if (errors.count)
+		*err = errors.v[errors.count - 1];
+	return status;
+}
+
 static enum chain_status act_handoff_parse(void *ctx, uint64_t *out_sum, struct chain_error *err)
 {
 	json_t *doc;
@@ -467,6 +482,7 @@ static void documents(void **state)
 	(void)state;
 	alloc_state.parses = true;
 	sweep_cases("config-", act_config);
+	sweep_cases("config-", act_config_all);
 	sweep_cases("handoff-", act_handoff_parse);
 	alloc_state.parses = false;
 	sweep("handoff, built", act_handoff_build, NULL, 50);

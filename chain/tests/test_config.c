@@ -5,7 +5,7 @@
 #include "json_cases.h"
 
 #include "chain/config.h"
-#include "chain/json.h"
+#include "chain/json_walk.h"
 
 static enum chain_status parse(const char *text, size_t bytes, struct chain_error *err)
 {
@@ -16,6 +16,27 @@ static enum chain_status parse(const char *text, size_t bytes, struct chain_erro
 }
 
 static void test_invalid(void **state) { (void)state; each_case("invalid", "config-", check_invalid, parse); }
+/* Each case has one fault: behind it nothing else is found, but for the key that a misspelt one was meant to be. */
+static enum chain_status parse_all(const char *text, size_t bytes, struct chain_error *err)
+{
+	static struct chain_errors errors;
+	struct chain_config config;
+	memset(&errors, 0, sizeof(errors));
+	enum chain_status status = chain_config_parse_all(text, bytes, "pipeline", false, &config, &errors);
+	chain_config_free(&config);
+	assert_true(!status == !errors.count && !errors.more);
+	*err = errors.v[0];
+	for (size_t i = 1; i < errors.count; i++) {
+		char line[700];
+		if (errors.v[0].status == CHAIN_E_JSON_UNKNOWN_KEY_NEAR && errors.v[i].status == CHAIN_E_JSON_MISSING_KEY)
+			continue;
+		chain_error_format(&errors.v[i], line, sizeof(line));
+		print_error("follows: %s\n", line), cases_wrong++;
+	}
+	return status;
+}
+
+static void test_invalid_all(void **state) { (void)state; each_case("invalid", "config-", check_invalid, parse_all); }
 static void test_valid(void **state) { (void)state; each_case("valid", "config-", check_valid, parse); }
 static void test_truncated(void **state) { (void)state; each_case("valid", "config-", check_truncated, parse); }
 static void test_mutated(void **state) { (void)state; each_case("valid", "config-", check_mutated, parse); }
@@ -66,8 +87,8 @@ static void test_all_read(void **state)
 	assert_int_equal(config.steps[0].retries, 100);
 	assert_int_equal(config.steps[0].timeout_us, 250000);
 	assert_int_equal(config.steps[0].expect, CHAIN_EXPECT_RESULT);
-	assert_int_equal(config.steps[0].sha256[31], 0xaa);
-	assert_true(config.steps[1].unverified);
+	assert_int_equal(config.steps[0].pin.sha256[31], 0xaa);
+	assert_true(config.steps[1].pin.unverified);
 	assert_int_equal(config.steps[1].expect, CHAIN_EXPECT_ENTERED); /* said, so not replaced by the default */
 	assert_string_equal(config.steps[2].modules[1].string, "m");
 	assert_string_equal(config.steps[2].fallback->name, "rescue");
@@ -113,7 +134,7 @@ static void test_baked(void **state)
 	assert_ok(chain_config_baked_text(&config, &text, &err), &err);
 	assert_null(strstr(text, "\"from\":\"dir\""));
 	assert_null(strstr(text, "$schema"));
-	assert_int_equal(chain_config_parse(text, strlen(text), "baked", false, &again, &err), CHAIN_E_CONFIG_NO_FROM);
+	assert_int_equal(chain_config_parse(text, strlen(text), "baked", false, &again, &err), CHAIN_E_JSON_MISSING_KEY);
 	chain_error_clear(&err);
 	assert_ok(chain_config_parse(text, strlen(text), "baked", true, &again, &err), &err);
 	assert_ok(chain_config_baked_text(&again, &second, &err), &err);
@@ -131,15 +152,16 @@ static bool anything(void *ctx, const char *path) { (void)path; return ++*(int *
 static void test_sources(void **state)
 {
 	struct chain_config config;
-	struct chain_error err = { 0 };
+	struct chain_errors errors = { 0 };
 	int asked = 0;
 	(void)state;
 	parsed("config-all", &config);
-	assert_ok(chain_config_check_sources(&config, anything, &asked, &err), &err);
+	assert_int_equal(chain_config_check_sources(&config, anything, &asked, &errors), CHAIN_OK);
 	assert_int_equal(asked, 4); /* two kernels, a module, the rescue; module: is not asked about */
-	assert_int_equal(chain_config_check_sources(&config, only_k, NULL, &err), CHAIN_E_CONFIG_NO_SOURCE);
-	assert_string_equal(err.subject, "three");
-	assert_string_equal(err.detail, "fs:/d/x");
+	assert_int_equal(chain_config_check_sources(&config, only_k, NULL, &errors), CHAIN_E_CONFIG_NO_SOURCE);
+	assert_int_equal(errors.count, 1);
+	assert_string_equal(errors.v[0].subject, "steps[2].boot");
+	assert_string_equal(errors.v[0].detail, "fs:/d/x");
 	chain_config_free(&config);
 }
 
@@ -174,6 +196,33 @@ static void test_units(void **state)
 	assert_false(chain_parse_size("K", &n) || chain_parse_size("", &n) || chain_parse_size("1 K", &n) || chain_parse_size("-1", &n));
 	assert_true(chain_parse_time("2h", &n) && n == 7200000000u);
 	assert_false(chain_parse_time("5", &n) || chain_parse_time("5124095576031h", &n));
+}
+
+/* The texts that limits are said by are those of the numbers in config.h. */
+static void test_limits(void **state)
+{
+	static const struct { const char *member; uint64_t least, most; } limits[] = {
+		{ "\"memory\":\"%llu\"", CHAIN_CALL_MEMORY_MIN, CHAIN_CALL_MEMORY_MAX },
+		{ "\"timeout\":\"%lluus\"", 1, UINT64_MAX },
+		{ "\"retries\":%llu", 0, CHAIN_CALL_RETRIES_MAX },
+		{ "\"fanout\":{\"count\":%llu}", 1, CHAIN_FANOUT_MAX },
+		{ "\"fanout\":{\"count\":1,\"concurrency\":%llu}", 1, CHAIN_FANOUT_MAX },
+		{ "\"fanout\":{\"slices\":{\"of\":\"fs:/k\",\"count\":%llu}}", 1, CHAIN_FANOUT_MAX },
+		{ "\"fanout\":{\"count\":1,\"cpus\":%llu}", 1, CHAIN_FANOUT_CPUS_MAX },
+		{ "\"fanout\":{\"count\":1,\"require\":%llu}", 0, CHAIN_FANOUT_MAX },
+	};
+	(void)state;
+	for (size_t i = 0; i < 4 * sizeof(limits) / sizeof(limits[0]); i++) {
+		const uint64_t least = limits[i / 4].least, most = limits[i / 4].most, at[4] = { least, most, least - 1, most + 1 };
+		char text[300], member[100];
+		struct chain_error err = { 0 };
+		if ((i % 4 == 2 && !least) || (i % 4 == 3 && most == UINT64_MAX))
+			continue;
+		snprintf(member, sizeof(member), limits[i / 4].member, (unsigned long long)at[i % 4]);
+		snprintf(text, sizeof(text), "{\"kchain\":1,\"name\":\"a\",\"steps\":[{\"name\":\"s\",\"call\":\"fs:/k\",%s}]}", member);
+		if (parse(text, strlen(text), &err) != (i % 4 < 2 ? CHAIN_OK : CHAIN_E_JSON_RANGE))
+			fail_msg("%s: %s %s", member, chain_status_slug(err.status), err.detail);
+	}
 }
 
 /* Every pipeline that is shown in docs/ or lies in configs/ is one that the parser takes. */
@@ -253,10 +302,10 @@ static void test_schema(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_invalid), cmocka_unit_test(test_valid), cmocka_unit_test(test_truncated),
+		cmocka_unit_test(test_invalid), cmocka_unit_test(test_invalid_all), cmocka_unit_test(test_valid), cmocka_unit_test(test_truncated),
 		cmocka_unit_test(test_mutated), cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_all_read), cmocka_unit_test(test_devices), cmocka_unit_test(test_baked), cmocka_unit_test(test_sources),
-		cmocka_unit_test(test_too_large), cmocka_unit_test(test_suggestions), cmocka_unit_test(test_units),
+		cmocka_unit_test(test_too_large), cmocka_unit_test(test_suggestions), cmocka_unit_test(test_units), cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_documented), cmocka_unit_test(test_configs), cmocka_unit_test(test_schema),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -269,7 +269,7 @@ static void test_devices(void **state)
 	chain_fanout_set_free(&set);
 	c.config.steps[0].devices[1].kernel = 3; /* of three files */
 	assert_int_equal(chain_fanout_expand(&c.config.steps[0], &c.image, &set, &err), CHAIN_E_CONFIG_DEVICE_INDEX);
-	assert_string_equal(err.subject, "s.devices.b.c-d_e");
+	assert_string_equal(err.subject, "s.devices[\"b.c-d_e\"]");
 	assert_true(err.number[0] == 3 && err.number[1] == 3);
 	json_decref(doc);
 	close_case(&c);

@@ -7,7 +7,7 @@
 #define CHAIN_CONFIG_H
 
 #include "chain/digest.h"
-#include "chain/error.h"
+#include "chain/errors.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -47,11 +47,16 @@ struct chain_config_block {
 	bool required;
 };
 
+/* What vouches for the bytes of a source. */
+struct chain_config_pin {
+	bool pinned, unverified;
+	uint8_t sha256[CHAIN_SHA256_BYTES];
+};
+
 struct chain_config_module {
 	char *from;             /* source */
 	char *string;           /* may hold {{…}} */
-	bool pinned, unverified;
-	uint8_t sha256[CHAIN_SHA256_BYTES];
+	struct chain_config_pin pin;
 };
 
 enum chain_step_kind { CHAIN_STEP_CALL, CHAIN_STEP_BOOT };
@@ -93,8 +98,7 @@ struct chain_step {
 	json_t *when;           /* facts and the values they must have for the step to be taken; owned; null: always */
 	enum chain_step_kind kind;
 	char *source;
-	bool pinned, unverified;
-	uint8_t sha256[CHAIN_SHA256_BYTES];
+	struct chain_config_pin pin;
 	char *args;             /* may hold {{…}}; never null */
 	struct chain_config_module *modules; size_t module_count;
 	enum chain_config_handoff handoff_at;
@@ -124,10 +128,14 @@ struct chain_config {
 	json_t *doc;            /* owned: the whole document as read */
 };
 
-/* Parses and checks. `subject` is the file's name for syntax errors; other errors name the place in the document. `baked` allows file entries
- * without a host path. On failure nothing is left in *out. */
+/* Parses and checks. `subject` is the file's name for syntax errors; other errors name the place in the document, in the form of json_walk.h.
+ * `baked` allows file entries without a host path. On failure nothing is left in *out. */
 enum chain_status chain_config_parse(const char *text, uint64_t bytes, const char *subject, bool baked, struct chain_config *out,
 				     struct chain_error *err) CHAIN_MUST_CHECK;
+/* The same, and reads on behind what is wrong: all of it is told. What could be read is left in *out, for the caller to free whatever is
+ * returned, which is the first failure's status. */
+enum chain_status chain_config_parse_all(const char *text, uint64_t bytes, const char *subject, bool baked, struct chain_config *out,
+					 struct chain_errors *errors) CHAIN_MUST_CHECK;
 void chain_config_free(struct chain_config *config);
 
 /* Whether a call of `count` kernels has each that "devices" of the step names. CHAIN_E_CONFIG_DEVICE_INDEX; `where` is what the error calls the step. */
@@ -140,9 +148,9 @@ enum chain_status chain_config_given_names(const struct chain_step *step, uint64
  * pipeline. New string, caller frees. */
 enum chain_status chain_config_baked_text(const struct chain_config *config, char **out, struct chain_error *err) CHAIN_MUST_CHECK;
 
-/* Whether each "fs:" source of the steps is there, as `exists` says. CHAIN_E_CONFIG_NO_SOURCE names step and path. */
+/* Whether each "fs:" source of the steps is there, as `exists` says. CHAIN_E_CONFIG_NO_SOURCE for each that is not. The status is the first's. */
 typedef bool chain_config_exists(void *ctx, const char *path);
-enum chain_status chain_config_check_sources(const struct chain_config *config, chain_config_exists *exists, void *ctx,
-					     struct chain_error *err) CHAIN_MUST_CHECK;
+enum chain_status chain_config_check_sources(struct chain_config *config, chain_config_exists *exists, void *ctx,
+					     struct chain_errors *errors) CHAIN_MUST_CHECK;
 
 #endif

@@ -1,0 +1,79 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Where the bytes of kernels and modules come from, and what vouches for them. */
+
+#include "chain/self.h"
+#include "config_internal.h"
+
+#include <string.h>
+
+/* Text that is a name or goes on a command line, and is shown by whoever looks at the pipeline. */
+enum chain_status chain_config_read_plain(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+{
+	char **out = into;
+	enum chain_status status = chain_json_read_text(value, out, of, path, err);
+	if (!status && chain_text_has_control(*out, strlen(*out)))
+		return chain_fail(err, CHAIN_E_CONFIG_CONTROL, path->at, *out, 0, 0, 0, 0);
+	return status;
+}
+
+static bool is_scheme(const char *source, const char *scheme)
+{
+	size_t bytes = strlen(scheme);
+	return !strncmp(source, scheme, bytes) && source[bytes] == ':';
+}
+
+/* `boots`: the source is of a kernel to boot. */
+static enum chain_status check_source(const char *source, bool boots, const struct chain_json_path *path, struct chain_error *err)
+{
+	static const char *const later[] = { "block", "http", "https", "tftp" };
+	enum chain_status wrong = CHAIN_E_CONFIG_SCHEME;
+	if (!strcmp(source, CHAIN_SOURCE_SELF))
+		return boots ? CHAIN_OK : chain_fail(err, CHAIN_E_CONFIG_SELF, path->at, "can only be booted", 0, 0, 0, 0);
+	if (is_scheme(source, "module") && source[7])
+		return CHAIN_OK;
+	if (is_scheme(source, "fs")) {
+		if (source[3] == '/')
+			return CHAIN_OK;
+		wrong = CHAIN_E_CONFIG_FS_PATH;
+	}
+	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
+		if (is_scheme(source, later[i]))
+			wrong = CHAIN_E_NOT_SUPPORTED;
+	return chain_fail(err, wrong, path->at, source, 0, 0, 0, 0);
+}
+
+enum chain_status chain_config_read_called_source(const json_t *value, void *into, const void *of, struct chain_json_path *path,
+						  struct chain_error *err)
+{
+	enum chain_status status = chain_config_read_plain(value, into, of, path, err);
+	return status ? status : check_source(*(char **)into, false, path, err);
+}
+
+enum chain_status chain_config_read_booted_source(const json_t *value, void *into, const void *of, struct chain_json_path *path,
+						  struct chain_error *err)
+{
+	enum chain_status status = chain_config_read_plain(value, into, of, path, err);
+	return status ? status : check_source(*(char **)into, true, path, err);
+}
+
+enum chain_status chain_config_read_sha256(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+{
+	struct chain_config_pin *pin = into;
+	const char *text = json_string_value(value);
+	(void)of;
+	pin->pinned = true;
+	if (!text)
+		return chain_json_wrong(value, "a string", path, err);
+	return chain_sha256_from_hex(text, strlen(text), pin->sha256) ? CHAIN_OK :
+		chain_fail(err, CHAIN_E_CONFIG_SHA256, path->at, text, 0, 0, 0, 0);
+}
+
+enum chain_status chain_config_check_pinned(const char *source, const struct chain_config_pin *pin, const struct chain_json_path *path,
+					    struct chain_error *err)
+{
+	if (source && !strncmp(source, "module:", 7) && !pin->pinned && !pin->unverified)
+		return chain_fail(err, CHAIN_E_CONFIG_UNPINNED, path->at, source, 0, 0, 0, 0);
+	return CHAIN_OK;
+}
