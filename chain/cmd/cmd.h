@@ -55,6 +55,7 @@ extern const unsigned char cmd_stage_elf[], cmd_stage_elf_end[];
 enum cmd_opt_kind {
 	CMD_OPT_FLAG,  /* bool: becomes true */
 	CMD_OPT_TEXT,  /* const char *: borrowed from argv; given twice is an error */
+	CMD_OPT_OPTIONAL, /* const char *: "" where it stands alone, else what follows its "=" */
 	CMD_OPT_LIST,  /* struct cmd_list: may be given many times */
 	CMD_OPT_SIZE,  /* uint64_t bytes: "4096", "64K", "128M", "1G" (powers of 1024; "KiB" and "KB" mean the same) */
 	CMD_OPT_TIME,  /* uint64_t microseconds: "250ms", "5s", "2m", "1h"; a bare number is seconds */

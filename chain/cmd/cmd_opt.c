@@ -28,7 +28,8 @@ static void option_print(const struct cmd_opt *opt, FILE *to)
 {
 	enum { COLUMN = 26 };
 	int used = opt->letter ? fprintf(to, "  -%c, ", opt->letter) : fprintf(to, "      ");
-	used += fprintf(to, "--%s%s%s", opt->name, opt->arg ? " " : "", placeholder(opt));
+	bool optional = opt->kind == CMD_OPT_OPTIONAL;
+	used += fprintf(to, "--%s%s%s%s", opt->name, optional ? "[=" : opt->arg ? " " : "", placeholder(opt), optional ? "]" : "");
 	if (used > COLUMN - 2) {
 		fputc('\n', to);
 		used = 0;
@@ -99,6 +100,7 @@ static int store(struct parse *p, const struct cmd_opt *opt, const char *value)
 		*(bool *)opt->out = true;
 		return -1;
 	case CMD_OPT_TEXT:
+	case CMD_OPT_OPTIONAL:
 		*(const char **)opt->out = value;
 		return -1;
 	case CMD_OPT_SIZE:
@@ -126,8 +128,8 @@ static int take(struct parse *p, const struct cmd_opt *opt, const char *attached
 			return cmd_usage(p->spec->command, "--%s takes no value", opt->name);
 		return store(p, opt, NULL);
 	}
-	if (attached)
-		return store(p, opt, attached);
+	if (attached || opt->kind == CMD_OPT_OPTIONAL)
+		return store(p, opt, attached ? attached : "");
 	if (p->at + 1 >= p->argc || strcmp(p->argv[p->at + 1], "--") == 0)
 		return cmd_usage(p->spec->command, "--%s wants %s", opt->name, placeholder(opt));
 	return store(p, opt, p->argv[++p->at]);

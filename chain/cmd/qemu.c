@@ -144,6 +144,15 @@ static void add_channels(struct words *words, int console, int records, int moni
 	add(words, "chardev=monitor,mode=control");
 }
 
+static void add_gdb(struct words *words, int listener)
+{
+	add(words, "-S");
+	add(words, "-chardev");
+	add(words, "socket,id=gdb,fd=%d,server=on,wait=off", listener);
+	add(words, "-gdb");
+	add(words, "chardev:gdb");
+}
+
 static enum chain_status add_net(struct words *words, const struct qemu_config *config, struct chain_error *err)
 {
 	char forwards[4096] = "";
@@ -283,6 +292,8 @@ static _Noreturn void become(const struct qemu_config *config, char **words, con
 	if (getppid() != parent || chdir(folder) < 0 || null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(theirs[3], 2) < 0)
 		_exit(127);
 	keep_open(config->kernel_fd);
+	if (config->halted)
+		keep_open(config->gdb_fd);
 	for (int i = 0; i < 3; i++)
 		keep_open(theirs[i]);
 	execv(config->program, words);
@@ -303,6 +314,8 @@ static enum chain_status launch(const struct qemu_config *config, int pairs[4][2
 	int theirs[4] = { pairs[0][1], pairs[1][1], pairs[2][1], pairs[3][1] };
 	add_machine(&words, config);
 	add_channels(&words, theirs[0], theirs[1], theirs[2]);
+	if (config->halted)
+		add_gdb(&words, config->gdb_fd);
 	enum chain_status status = add_kernel(&words, config, out->folder, err);
 	pid_t parent = getpid();
 	if (!status) {

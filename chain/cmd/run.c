@@ -32,10 +32,12 @@ static int parse_options(struct run *run, int argc, char **argv)
 		{ "until", 'u', CMD_OPT_TEXT, "WHEN", "ready (default): the last step's expectation is met; ended: the\n"
 		  "machine has ended (default with --display); or an extended\nregular expression that a line of the console matches",
 		  &more->until },
-		{ "timeout", 't', CMD_OPT_TIME, "TIME", "give up after this long (default: 60s; 0: never, default with\n--display)", &more->timeout_us },
+		{ "timeout", 't', CMD_OPT_TIME, "TIME", "give up after this long (default: 60s; 0: never, default with\n--display and --gdb)", &more->timeout_us },
 		{ "hold", 0, CMD_OPT_TIME, "TIME", "keep the machine this long once it is ready", &run->hold_us },
 		{ "screenshot", 's', CMD_OPT_TEXT, "FILE", "write the screen's last picture (PNG, or PPM where FILE ends so)", &run->screenshot },
 		{ "display", 0, CMD_OPT_FLAG, NULL, "show the screen in a window", &run->display },
+		{ "gdb", 0, CMD_OPT_OPTIONAL, "PORT", "halt the machine until gdb comes to PORT (default: 1234; 0: any\n"
+		  "that is free), and say how it is started", &run->gdb },
 		{ "icount", 0, CMD_OPT_FLAG, NULL, "time counts instructions: reproducible, and slower", &run->icount },
 		{ "verbose", 'v', CMD_OPT_FLAG, NULL, "show every record, and long lines whole", &more->verbose },
 		{ "json", 0, CMD_OPT_FLAG, NULL, "print what happened as one JSON document on stdout", &more->json },
@@ -55,7 +57,7 @@ static int parse_options(struct run *run, int argc, char **argv)
 	int code = cmd_parse(&spec, argc, argv, &run->operands);
 	run->operands.spec = NULL; /* ours ends here; the lists are freed by hand */
 	if (more->timeout_us == UINT64_MAX)
-		more->timeout_us = run->display ? 0 : 60000000;
+		more->timeout_us = run->display || run->gdb ? 0 : 60000000;
 	return code;
 }
 
@@ -71,6 +73,8 @@ static int check_options(struct run *run)
 		return cmd_usage("run", "--machine: '%s' is not pc, q35 or microvm", run->machine);
 	if (!accel)
 		return cmd_usage("run", "--accel: '%s' is not auto, tcg or kvm", run->accel);
+	if (run->gdb && !run_gdb_port(run))
+		return cmd_usage("run", "--gdb: '%s' is no port from 0 to 65535", run->gdb);
 	if (run->icount && strcmp(run->accel, "kvm") == 0)
 		return cmd_usage("run", "--icount needs --accel tcg");
 	if (run->no_net && (run->net || run->ports.count))
@@ -156,6 +160,8 @@ static int prepared(struct run *run)
 	if (code >= 0)
 		return code;
 	introduce(run);
+	if (run->gdb)
+		run_gdb_introduce(run);
 	code = supervise(run);
 	run_session_close(&run->session);
 	return code;
@@ -170,7 +176,7 @@ int cmd_run(int argc, char **argv)
 	run->accel = "auto";
 	run->cpu = "max";
 	run->cpus = 1;
-	run->shot_fd = run->handoff_fd = run->input.fd = -1;
+	run->shot_fd = run->handoff_fd = run->input.fd = run->gdb_fd = -1;
 	int code = parse_options(run, argc, argv);
 	if (code < 0) {
 		code = prepared(run);

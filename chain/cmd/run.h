@@ -15,6 +15,7 @@ enum { RUN_MODULES_MAX = 32, RUN_ERRORS_BYTES = 2048 };
 struct run {
 	/* options */
 	const char *machine, *accel, *cpu, *handoff, *args, *screenshot;
+	const char *gdb; /* port; "": the usual one; null: no gdb */
 	uint64_t memory_bytes, cpus, hold_us;
 	bool net, no_net, display, icount;
 	struct cmd_list ports, disks, modules;
@@ -30,7 +31,8 @@ struct run {
 	size_t module_count;
 	char monitor[65536]; size_t monitor_used; /* the monitor's unfinished line */
 	bool ready, shut_down, ended, shot_done, shot_failed;
-	int shot_fd, handoff_fd;
+	int shot_fd, handoff_fd, gdb_fd;
+	uint16_t gdb_port;
 	char handoff_path[64];
 	char errors[RUN_ERRORS_BYTES]; size_t errors_used; /* QEMU's own words, the first of them */
 };
@@ -44,5 +46,10 @@ void run_release(struct run *run);
 enum run_end run_follow(struct run *run);
 void run_hold(struct run *run);
 enum chain_status run_screenshot(struct run *run, struct chain_error *err) CHAIN_MUST_CHECK;
+
+/* run_gdb.c: reads the option's value, false: no port; takes the port; then says how gdb takes over the machine, with whose symbols. */
+bool run_gdb_port(struct run *run) CHAIN_MUST_CHECK;
+enum chain_status run_gdb_listen(struct run *run, struct chain_error *err) CHAIN_MUST_CHECK;
+void run_gdb_introduce(const struct run *run);
 
 #endif

@@ -120,7 +120,7 @@ static enum chain_status settle(struct run *run, struct chain_error *err)
 				    (need + 2ull * SLACK_BYTES - 1) / SLACK_BYTES * SLACK_BYTES;
 	if (!run->no_net && (run->ports.count || (run->input.wants_net && !extra_has_net(run))))
 		run->net = true;
-	if (run->icount)
+	if (run->icount || (run->gdb && strcmp(run->accel, "auto") == 0)) /* which takes breakpoints where nothing is mapped yet */
 		run->accel = "tcg";
 	else if (strcmp(run->accel, "auto") == 0)
 		run->accel = qemu_accel_choose(run->program);
@@ -136,6 +136,8 @@ enum chain_status run_prepare(struct run *run, struct chain_error *err)
 		status = qemu_find(run->program, err);
 	if (!status)
 		status = settle(run, err);
+	if (!status && run->gdb)
+		status = run_gdb_listen(run, err);
 	if (!status && run->screenshot && (run->shot_fd = memfd_create("kchain-screen", 0)) < 0)
 		status = chain_fail(err, CHAIN_E_IO, run->screenshot, strerror(errno), 0, 0, 0, 0);
 	return status;
@@ -146,7 +148,7 @@ enum chain_status run_start(struct run *run, struct chain_error *err)
 	const struct qemu_config config = {
 		.program = run->program, .machine = run->machine, .accel = run->accel, .cpu = run->cpu,
 		.memory_bytes = run->memory_bytes, .cpus = run->cpus, .icount = run->icount, .display = run->display, .net = run->net,
-		.keep_screen = run->screenshot != NULL, .kernel_fd = run->input.fd, .args = run->args, .ports = run->ports,
+		.keep_screen = run->screenshot != NULL, .halted = run->gdb != NULL, .gdb_fd = run->gdb_fd, .kernel_fd = run->input.fd, .args = run->args, .ports = run->ports,
 		.disks = run->disks, .modules = run->module_list, .module_count = run->module_count, .extra = run->operands.rest,
 		.extra_count = run->operands.rest_count,
 	};
@@ -161,6 +163,8 @@ void run_release(struct run *run)
 		close(run->shot_fd);
 	if (run->handoff_fd >= 0)
 		close(run->handoff_fd);
+	if (run->gdb_fd >= 0)
+		close(run->gdb_fd);
 	run_input_close(&run->input);
 	free(run->ports.v);
 	free(run->disks.v);
