@@ -94,8 +94,8 @@ static enum chain_status check_spec(const struct fs_spec *spec, struct chain_err
 		return misfit(spec, "a time has more than 999999999 nanoseconds", spec->mtime_ns, err);
 	if (spec->path[1] == 0 && spec->type != FS_DIRECTORY)
 		return misfit(spec, "the root is a directory", spec->type, err);
-	if (spec->hard_link && spec->type != FS_REGULAR)
-		return misfit(spec, "only regular files have hard links", spec->type, err);
+	if (spec->hard_link)
+		return spec->type == FS_DIRECTORY ? misfit(spec, "directories have no hard links", spec->type, err) : CHAIN_OK;
 	if ((spec->type == FS_SYMLINK) != (spec->target != NULL))
 		return misfit(spec, "symbolic links have a target, and nothing else has", spec->type, err);
 	if (spec->target && (!*spec->target || strlen(spec->target) > FS_LINK_BYTES_MAX))
@@ -263,7 +263,7 @@ static enum chain_status resolve_hard_links(struct fs_writer *writer, struct cha
 			continue;
 		found = find_node(writer, node->spec->hard_link);
 		file = found == FS_NONE ? NULL : &writer->nodes[found];
-		if (!file || fs_wnode_type(file) != FS_REGULAR || file->spec->hard_link)
+		if (!file || !file->spec || fs_wnode_type(file) != fs_wnode_type(node) || file->spec->hard_link)
 			return chain_fail(err, CHAIN_E_FS_BAD_HARD_LINK, node->spec->path, node->spec->hard_link, 0, 0, 0, 0);
 		node->inode = node->data = found;
 		file->nlink++;

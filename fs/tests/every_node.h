@@ -37,6 +37,12 @@ static const struct fs_spec fixed[] = {
 	{ .path = "/long", .type = FS_SYMLINK, .mode = 0777, .target = long_target },
 	{ .path = "/hard", .type = FS_REGULAR, .hard_link = "/text" },
 	{ .path = "/deep/hard", .type = FS_REGULAR, .hard_link = "/text" },
+	{ .path = "/hard-link", .type = FS_SYMLINK, .hard_link = "/link" },
+	{ .path = "/!hard-long", .type = FS_SYMLINK, .hard_link = "/long" },
+	{ .path = "/hard-fifo", .type = FS_FIFO, .hard_link = "/fifo" },
+	{ .path = "/hard-sock", .type = FS_SOCKET, .hard_link = "/sock" },
+	{ .path = "/hard-tty", .type = FS_CHAR_DEVICE, .hard_link = "/tty" },
+	{ .path = "/hard-disk", .type = FS_BLOCK_DEVICE, .hard_link = "/disk" },
 	{ .path = "/noted", FILE_OF("has attributes"), .xattrs = notes, .xattr_count = 3 },
 	{ .path = "/fifo", .type = FS_FIFO, .mode = 0620 },
 	{ .path = "/sock", .type = FS_SOCKET, .mode = 0755 },
@@ -78,6 +84,25 @@ static inline mode_t mode_of(enum fs_type type)
 static inline dev_t device_of(uint32_t rdev)
 {
 	return makedev(rdev >> 8 & 0xfff, (rdev & 0xff) | (rdev >> 12 & 0xfff00));
+}
+
+/* The node whose inode `spec` is a name of. */
+static inline const struct fs_spec *inode_of(const struct fs_spec *spec)
+{
+	for (size_t i = 0; spec->hard_link && i < COUNT; i++)
+		if (strcmp(specs[i].path, spec->hard_link) == 0)
+			return &specs[i];
+	return spec;
+}
+
+/* How many names it has. */
+static inline unsigned names_of(const struct fs_spec *inode)
+{
+	unsigned count = 0;
+
+	for (size_t i = 0; i < COUNT; i++)
+		count += inode_of(&specs[i]) == inode;
+	return count;
 }
 
 #endif

@@ -91,9 +91,9 @@ static void add_random(struct model *model, uint64_t *seed)
 		spec->target = model->count ? model->paths[next_random(seed) % model->count] : "nowhere";
 	if (spec->type == FS_CHAR_DEVICE || spec->type == FS_BLOCK_DEVICE)
 		spec->rdev = (uint32_t)next_random(seed);
-	if (spec->type == FS_REGULAR && up && up != model->specs && next_random(seed) % 4 == 0)
+	if (spec->type != FS_DIRECTORY && up && up != model->specs && next_random(seed) % 4 == 0)
 		for (size_t i = 0; i < model->count; i++)
-			if (model->specs[i].type == FS_REGULAR && !model->specs[i].hard_link)
+			if (model->specs[i].type == spec->type && !model->specs[i].hard_link)
 				spec->hard_link = model->specs[i].path;
 	model->count++;
 }
@@ -113,11 +113,11 @@ static void compare_node(const struct fs *fs, const struct model *model, const s
 	assert_int_equal(node.gid, inode->gid);
 	assert_int_equal(node.mtime, inode->mtime);
 	if (spec->type == FS_CHAR_DEVICE || spec->type == FS_BLOCK_DEVICE)
-		assert_int_equal(node.rdev, spec->rdev);
+		assert_int_equal(node.rdev, inode->rdev);
 	if (spec->type == FS_SYMLINK) {
 		assert_ok(fs_file_bytes(fs, &node, &bytes, &count, &err), &err);
-		assert_int_equal(count, strlen(spec->target));
-		assert_memory_equal(bytes, spec->target, count);
+		assert_int_equal(count, strlen(inode->target));
+		assert_memory_equal(bytes, inode->target, count);
 	}
 	if (spec->type == FS_REGULAR) {
 		assert_ok(fs_file_bytes(fs, &node, &bytes, &count, &err), &err);

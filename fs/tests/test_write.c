@@ -291,7 +291,7 @@ static void refused_specs(void **state)
 	refuse((struct fs_spec){ .path = "/a", .type = FS_SYMLINK }, CHAIN_E_FS_BAD_SPEC);
 	refuse((struct fs_spec){ .path = "/a", .type = FS_SYMLINK, .target = "" }, CHAIN_E_FS_BAD_SPEC);
 	refuse((struct fs_spec){ .path = "/a", .type = FS_SYMLINK, .target = long_target }, CHAIN_E_FS_BAD_SPEC);
-	refuse((struct fs_spec){ .path = "/a", .type = FS_FIFO, .hard_link = "/b" }, CHAIN_E_FS_BAD_SPEC);
+	refuse((struct fs_spec){ .path = "/a", .type = FS_DIRECTORY, .hard_link = "/b" }, CHAIN_E_FS_BAD_SPEC);
 }
 
 static void refuse_layout(const struct fs_spec *specs, size_t count, enum chain_status wanted)
@@ -314,6 +314,8 @@ static void refused_trees(void **state)
 	const struct fs_spec to_dir[] = { { .path = "/a", .type = FS_REGULAR, .hard_link = "/b" }, { .path = "/b/c", .type = FS_FIFO } };
 	const struct fs_spec chain[] = { { .path = "/a", .type = FS_REGULAR, .hard_link = "/b" },
 					 { .path = "/b", .type = FS_REGULAR, .hard_link = "/a" } };
+	const struct fs_spec other[] = { { .path = "/a", .type = FS_SYMLINK, .hard_link = "/b" }, { .path = "/b", .type = FS_REGULAR } };
+	const struct fs_spec made[] = { { .path = "/a", .type = FS_REGULAR, .hard_link = "/c" }, { .path = "/c/d", .type = FS_REGULAR } };
 	const struct fs_spec huge[] = { { .path = "/a", .type = FS_REGULAR, .size_bytes = UINT64_MAX } };
 	const struct fs_spec sum[] = { { .path = "/a", .type = FS_REGULAR, .size_bytes = 1, .reserve_bytes = UINT64_MAX } };
 	const struct fs_spec far[] = { { .path = "/a", .type = FS_REGULAR, .size_bytes = 1, .align_bytes = 1ull << 63 } };
@@ -325,6 +327,8 @@ static void refused_trees(void **state)
 	refuse_layout(lost, 1, CHAIN_E_FS_BAD_HARD_LINK);
 	refuse_layout(to_dir, 2, CHAIN_E_FS_BAD_HARD_LINK);
 	refuse_layout(chain, 2, CHAIN_E_FS_BAD_HARD_LINK);
+	refuse_layout(other, 2, CHAIN_E_FS_BAD_HARD_LINK);
+	refuse_layout(made, 2, CHAIN_E_FS_BAD_HARD_LINK);
 	refuse_layout(huge, 1, CHAIN_E_LIMIT);
 	refuse_layout(sum, 1, CHAIN_E_LIMIT);
 	refuse_layout(far, 1, CHAIN_E_LIMIT);

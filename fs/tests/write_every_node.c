@@ -9,16 +9,12 @@
 
 static void node_print(const struct fs_spec *spec)
 {
-	const struct fs_spec *inode = spec->hard_link ? &specs[1] : spec;
+	const struct fs_spec *inode = inode_of(spec);
 	uint8_t sha256[CHAIN_SHA256_BYTES];
-	struct stat st = { .st_mode = mode_of(inode->type) | inode->mode, .st_uid = inode->uid, .st_gid = inode->gid, .st_nlink = 1,
+	struct stat st = { .st_mode = mode_of(inode->type) | inode->mode, .st_uid = inode->uid, .st_gid = inode->gid, .st_nlink = names_of(inode),
 			   .st_size = (off_t)inode->size_bytes, .st_rdev = device_of(inode->rdev) };
 
-	assert_true(!spec->hard_link || strcmp(spec->hard_link, inode->path) == 0);
 	st.st_mtim = (struct timespec){ .tv_sec = (time_t)inode->mtime, .tv_nsec = inode->mtime_ns };
-	if (inode == &specs[1])
-		for (size_t i = 0; i < COUNT; i++)
-			st.st_nlink += specs[i].hard_link != NULL;
 	if (inode->target)
 		st.st_size = (off_t)strlen(inode->target);
 	tree_line_print(spec->path, &st, inode->target ? inode->target : "");

@@ -28,7 +28,7 @@ struct fs_spec {
 	uint64_t mtime;
 	uint32_t mtime_ns;
 	const char *target;    /* symbolic link: its text; else null */
-	const char *hard_link; /* path of an added regular file this is another name of; else null. Only path and type count then */
+	const char *hard_link; /* path of an added node of the same type, no directory, this is another name of; else null. Only path and type count then */
 	uint64_t size_bytes;   /* regular file */
 	const uint8_t *sha256; /* regular file: 32 bytes when known before layout; equal ones are stored once. Null: not looked for */
 	uint64_t align_bytes;  /* regular file: 0 or a power of two, at least 4096: where its data starts in the image */
