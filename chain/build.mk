@@ -40,7 +40,7 @@ $(B)/asan/kchain: $(B)/asan/chain/cmd/main.o $(B)/asan/libcmd.a $(B)/asan/libkch
 	$(Q)$(CC) $(ASAN_FLAGS) -o $@ $^ $(HOST_LIBS)
 
 # Tests of the command's parts need libcmd before libkchain on the link line, and the whole command beside them.
-CMD_TESTS := test_text test_records test_run test_bake_host test_bake_read test_bake_cache test_bake_alloc
+CMD_TESTS := test_text test_files test_bake_out test_bake_walk test_records test_run test_bake_host test_bake_read test_bake_cache test_bake_alloc
 $(CMD_TESTS:%=$(B)/host/chain/tests/%): $(B)/host/libcmd.a
 $(CMD_TESTS:%=$(B)/asan/chain/tests/%): $(B)/asan/libcmd.a
 $(CMD_TESTS:%=$(B)/host/chain/tests/%): HOST_LIBS := $(B)/host/libcmd.a $(B)/host/libkchain.a $(HOST_LIBS)
@@ -52,6 +52,10 @@ $(B)/asan/chain/tests/test_cli: | $(B)/asan/kchain
 ALLOC_WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup,--wrap=asprintf,--wrap=vasprintf
 ALLOC_TESTS := test_alloc test_json_write test_bake_alloc
 $(ALLOC_TESTS:%=$(B)/host/chain/tests/%) $(ALLOC_TESTS:%=$(B)/asan/chain/tests/%): HOST_LIBS += $(ALLOC_WRAP)
+
+# What the system does for files, as a test wants it.
+$(B)/host/chain/tests/test_files $(B)/asan/chain/tests/test_files: HOST_LIBS += -Wl,--wrap=open,--wrap=linkat,--wrap=rename
+$(B)/host/chain/tests/test_bake_walk $(B)/asan/chain/tests/test_bake_walk: HOST_LIBS += -Wl,--wrap=lstat
 
 $(B)/kchain-failing: $(B)/host/chain/cmd/main.o $(B)/host/chain/tests/failing_command.o $(B)/host/libcmd.a $(B)/host/libkchain.a
 	$(call say,LD,$@)

@@ -12,14 +12,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum chain_status cmd_bake_file(const char *input, const char *output, struct chain_error *err)
+enum chain_status cmd_bake_unnamed(const char *input, int *out_fd, struct chain_error *err)
 {
+	const char *folder = getenv("TMPDIR");
 	struct bake_cache cache;
-	struct bake_job job = {.input = input, .output = output, .cache = &cache};
+	struct bake_job job = {.input = input, .folder = folder && *folder == '/' ? folder : "/tmp", .cache = &cache, .progress = true};
 
 	bake_cache_open(&cache);
 	const enum chain_status status = bake_job_run(&job, err);
 
+	*out_fd = status == CHAIN_OK ? job.fd : -1;
 	bake_job_free(&job);
 	bake_cache_close(&cache);
 	return status;

@@ -24,8 +24,10 @@ static enum chain_status pipeline_read(struct bake_job *job, struct bake_tree *t
 	char *copy = strdup(path);
 	struct cmd_file file;
 	char *text = NULL;
+
+	tree->pipeline = strdup(path);
 	enum chain_status status =
-	    copy ? cmd_file_load(path, CHAIN_CONFIG_MAX_BYTES, &file, err) : no_memory(path, err);
+	    copy && tree->pipeline ? cmd_file_load(path, CHAIN_CONFIG_MAX_BYTES, &file, err) : no_memory(path, err);
 
 	if (status == CHAIN_OK) {
 		status = chain_config_parse((const char *)file.bytes, file.bytes_count, path, false, &job->config, err);
@@ -42,7 +44,7 @@ static enum chain_status pipeline_read(struct bake_job *job, struct bake_tree *t
 }
 
 /* The folder's kernel: the one called "kernel", or the only one there. Borrowed from the tree. */
-static enum chain_status kernel_find(const char *folder, const struct bake_tree *tree, const char **out,
+static enum chain_status kernel_find(const char *folder, struct bake_tree *tree, const char **out,
 				     struct chain_error *err)
 {
 	char names[CHAIN_SUBJECT_BYTES] = "";
@@ -56,13 +58,16 @@ static enum chain_status kernel_find(const char *folder, const struct bake_tree 
 
 		if (node->spec.type != FS_REGULAR || !node->host)
 			continue;
-		const enum chain_status status = cmd_file_load(node->host, 0, &file, err);
+		enum chain_status status = bake_tree_load(tree, node, &file, err);
 
 		if (status != CHAIN_OK)
 			return status;
 		const bool good = chain_kernel_probe(file.bytes, file.bytes_count, node->path, &kind, NULL) == CHAIN_OK;
 
+		status = cmd_file_check(&file, node->host, err);
 		cmd_file_free(&file);
+		if (status != CHAIN_OK)
+			return status;
 		if (!good)
 			continue;
 		if (strcmp(node->path, "/kernel") == 0) {

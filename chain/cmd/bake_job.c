@@ -5,10 +5,11 @@
 
 #include "bake_job.h"
 #include "cmd.h"
+#include "cmd_map.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
+#include <sys/stat.h>
 
 enum { LARGE = 1 << 20 }; /* from here on a second thread is worth it */
 
@@ -96,9 +97,13 @@ static enum chain_status write_all(struct bake_job *job, uint64_t base, struct s
 	request.stage = stage.bytes;
 	request.stage_bytes = stage.bytes_count;
 	status = chain_bake(&request, &job->result, err);
-	if (job->stage)
+	if (job->stage) {
+		const enum chain_status whole = cmd_file_check(&stage, job->stage, err);
+
+		status = whole != CHAIN_OK ? whole : status;
 		cmd_file_free(&stage);
-	return status == CHAIN_OK ? bake_out_flush(&streams->out, err) : status;
+	}
+	return status == CHAIN_OK ? bake_out_finish(&streams->out, err) : status;
 }
 
 /* What was written is read back for the checks: the kernels come from the image and not from files that may have
@@ -106,17 +111,19 @@ static enum chain_status write_all(struct bake_job *job, uint64_t base, struct s
 static enum chain_status check(struct bake_job *job, struct bake_out *out, struct chain_error *err)
 {
 	const uint64_t bytes = job->result.file_bytes;
-	void *view = mmap(NULL, bytes, PROT_READ, MAP_SHARED, out->fd, 0);
 	struct chain_image image;
-	enum chain_status status;
+	struct cmd_map *map;
+	enum chain_status status = cmd_map_open(out->path, out->fd, bytes, &map, err);
 
-	if (view == MAP_FAILED)
-		return chain_fail(err, CHAIN_E_IO, out->path, "can't be mapped", 0, 0, 0, 0);
-	status = chain_image_open(&image, view, bytes, err);
+	if (status != CHAIN_OK)
+		return status;
+	status = chain_image_open(&image, cmd_map_bytes(map), bytes, err);
 	if (status == CHAIN_OK)
 		status = bake_steps_check(job, &image, err);
-	(void)munmap(view, bytes);
-	return status;
+	const enum chain_status whole = cmd_map_check(map, out->path, err);
+
+	cmd_map_close(map);
+	return whole != CHAIN_OK ? whole : status;
 }
 
 static bool exists(void *ctx, const char *path)
@@ -163,7 +170,8 @@ static enum chain_status write_where_it_can_lie(struct bake_job *job, struct str
 
 	for (;;) {
 		struct chain_error why = {.status = CHAIN_OK};
-		enum chain_status status = bake_out_open(&streams->out, job->output, job->progress, &why);
+		enum chain_status status = job->folder ? bake_out_open_unnamed(&streams->out, job->folder, &why)
+						       : bake_out_open(&streams->out, job->output, job->progress, &why);
 
 		if (status == CHAIN_OK)
 			status = write_all(job, base, streams, &why);
@@ -181,11 +189,67 @@ static enum chain_status write_where_it_can_lie(struct bake_job *job, struct str
 	}
 }
 
+static bool same_file(const struct stat *a, dev_t dev, ino_t ino)
+{
+	return a->st_dev == dev && a->st_ino == ino;
+}
+
+/* The host's name of the input that `output` is; null: none. */
+static const char *input_find(const struct bake_job *job, const struct bake_tree *tree, const struct stat *output)
+{
+	const char *const files[] = {tree->pipeline, job->stage};
+	struct stat about;
+
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+		if (files[i] && stat(files[i], &about) == 0 && same_file(output, about.st_dev, about.st_ino))
+			return files[i];
+	for (size_t i = 0; i < tree->count; i++)
+		if (tree->v[i]->host && same_file(output, tree->v[i]->identity.dev, tree->v[i]->identity.ino))
+			return tree->v[i]->host;
+	return NULL;
+}
+
+/* The output may be an input itself, by whatever name, or lead to one. */
+static enum chain_status inputs_check(const struct bake_job *job, const struct bake_tree *tree, struct chain_error *err)
+{
+	int (*const looks[])(const char *, struct stat *) = {stat, lstat};
+	struct stat about;
+
+	for (size_t i = 0; job->output && i < 2; i++) {
+		const char *input = looks[i](job->output, &about) == 0 ? input_find(job, tree, &about) : NULL;
+
+		if (input)
+			return chain_fail(err, CHAIN_E_BAKE_OVER_INPUT, job->output, input, 0, 0, 0, 0);
+	}
+	return CHAIN_OK;
+}
+
+static enum chain_status output_name(struct bake_job *job, struct chain_error *err)
+{
+	if (job->output || job->folder)
+		return CHAIN_OK;
+	if (asprintf(&job->output_made, "%s.elf", job->name ? job->name : job->config.name) < 0) {
+		job->output_made = NULL;
+		return chain_fail(err, CHAIN_E_NO_MEMORY, job->input, NULL, 0, 0, 0, 0);
+	}
+	job->output = job->output_made;
+	return CHAIN_OK;
+}
+
+static void attributes_tell(const struct bake_tree *tree)
+{
+	const struct bake_xattrs_left *left = &tree->xattrs_left;
+
+	if (left->count > 0)
+		cmd_warn("%llu attribute%s of files left out (%s%s); user.* and security.capability are kept", (unsigned long long)left->count,
+			 left->count == 1 ? "" : "s", left->first, left->count == 1 ? "" : ", ...");
+}
+
 enum chain_status bake_job_run(struct bake_job *job, struct chain_error *err)
 {
 	struct streams streams = {.out.fd = -1};
-	int fd;
-	enum chain_status status = bake_tree_init(&streams.tree, job->output, job->share, job->cache, err);
+	int fd, *const wanted = job->folder ? &job->fd : job->share ? &fd : NULL;
+	enum chain_status status = bake_tree_init(&streams.tree, job->share, job->cache, err);
 
 	if (status == CHAIN_OK)
 		status = bake_input_read(job, &streams.tree, err);
@@ -193,17 +257,16 @@ enum chain_status bake_job_run(struct bake_job *job, struct chain_error *err)
 		status = bake_tree_finish(&streams.tree, err);
 	if (status == CHAIN_OK)
 		status = check_sources(job, &streams.tree, err);
-	if (status == CHAIN_OK && !job->output) {
-		if (asprintf(&job->output_made, "%s.elf", job->name ? job->name : job->config.name) < 0) {
-			job->output_made = NULL;
-			status = chain_fail(err, CHAIN_E_NO_MEMORY, job->input, NULL, 0, 0, 0, 0);
-		}
-		job->output = job->output_made;
-	}
+	if (status == CHAIN_OK)
+		status = output_name(job, err);
+	if (status == CHAIN_OK)
+		status = inputs_check(job, &streams.tree, err);
 	if (status == CHAIN_OK)
 		status = write_where_it_can_lie(job, &streams, err);
 	if (status == CHAIN_OK)
-		status = bake_out_commit(&streams.out, job->share ? &fd : NULL, err);
+		status = bake_out_commit(&streams.out, wanted, err);
+	if (status == CHAIN_OK)
+		attributes_tell(&streams.tree);
 	if (status == CHAIN_OK && job->share)
 		bake_tree_share(&streams.tree, fd);
 	if (status == CHAIN_OK && job->cache)

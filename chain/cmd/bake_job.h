@@ -13,6 +13,7 @@ struct bake_job {
 	/* what is asked for; borrowed */
 	const char *input;  /* a pipeline, or a folder */
 	const char *output; /* null: NAME.elf in the current folder */
+	const char *folder; /* not null: the image gets no name; it is a file in this folder that only `fd` leads to. Alone */
 	const char *name;   /* null: the pipeline's */
 	const char *stage;  /* file; null: the one inside the command */
 	uint64_t base;	       /* 0: the usual place, or behind what called kernels need for themselves */
@@ -24,6 +25,7 @@ struct bake_job {
 	/* what came of it; owned */
 	struct chain_config config;
 	char *output_made; /* where `output` was null */
+	int fd;		   /* where `folder` is not null: the caller's */
 	struct chain_bake_result result;
 	struct bake_step {
 		char *kind;

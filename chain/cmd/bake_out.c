@@ -1,29 +1,16 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: writing an image beside its place and moving it there in one step. */
+/* Owns: an image on its way to a file: what is zero is not written, and what another file has is copied by the kernel. */
 
 #include "bake_host.h"
 #include "cmd.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-/* What a signal handler may touch: the name of the file to be removed. */
-static char *volatile pending;
-
-static void interrupted(int signal_number)
-{
-	char *name = pending;
-
-	if (name)
-		(void)unlink(name);
-	_exit(signal_number == SIGINT ? CMD_INTERRUPTED : 128 + signal_number);
-}
 
 static enum chain_status io(const char *path, int number, struct chain_error *err)
 {
@@ -32,34 +19,63 @@ static enum chain_status io(const char *path, int number, struct chain_error *er
 
 enum chain_status bake_out_open(struct bake_out *out, const char *path, bool progress, struct chain_error *err)
 {
-	struct sigaction action = {.sa_handler = interrupted};
 	struct stat about;
 
 	*out = (struct bake_out){.path = path, .fd = -1, .shows = progress};
 	if (stat(path, &about) == 0 && !S_ISREG(about.st_mode))
 		return chain_fail(err, CHAIN_E_NOT_SUPPORTED, path, "an image can only be written to a regular file", 0,
 				  0, 0, 0);
-	if (asprintf(&out->beside, "%s.XXXXXX", path) < 0) {
-		out->beside = NULL;
-		return chain_fail(err, CHAIN_E_NO_MEMORY, path, NULL, strlen(path) + 8, 0, 0, 0);
-	}
-	cmd_progress_start(&out->progress, "written");
-	out->fd = mkostemp(out->beside, O_CLOEXEC);
-	if (out->fd < 0) {
-		const int number = errno;
+	const enum chain_status status = cmd_out_open(&out->file, path, err);
 
-		free(out->beside);
-		out->beside = NULL;
-		return io(path, number, err);
+	cmd_progress_start(&out->progress, "written");
+	out->fd = status == CHAIN_OK ? out->file.fd : -1;
+	return status;
+}
+
+enum chain_status bake_out_open_unnamed(struct bake_out *out, const char *folder, struct chain_error *err)
+{
+	*out = (struct bake_out){.path = folder, .fd = -1};
+	const enum chain_status status = cmd_out_open_unnamed(&out->file, folder, err);
+
+	out->fd = status == CHAIN_OK ? out->file.fd : -1;
+	return status;
+}
+
+static void progress_add(struct bake_out *out, uint64_t bytes)
+{
+	if (out->shows)
+		cmd_progress_add(&out->progress, bytes);
+}
+
+/* The file is this long in the end, whatever of it is written. */
+static void reach(struct bake_out *out, uint64_t end)
+{
+	if (out->bytes < end)
+		out->bytes = end;
+}
+
+static bool is_zero(const char *bytes, size_t count)
+{
+	return bytes[0] == 0 && memcmp(bytes, bytes + 1, count - 1) == 0;
+}
+
+/* How much from the start of `count` bytes for `offset` is of one sort: blocks of zeros, which need no room in a file that has
+ * nothing there yet, or all else. */
+static size_t stretch(const char *bytes, uint64_t offset, size_t count, bool *out_zero)
+{
+	size_t done = 0;
+
+	*out_zero = false;
+	while (done < count) {
+		const size_t left = FS_BLOCK_BYTES - (size_t)((offset + done) % FS_BLOCK_BYTES), block = left < count - done ? left : count - done;
+		const bool zero = block == FS_BLOCK_BYTES && is_zero(bytes + done, block);
+
+		if (done > 0 && zero != *out_zero)
+			break;
+		*out_zero = zero;
+		done += block;
 	}
-	pending = out->beside;
-	(void)sigemptyset(&action.sa_mask);
-	(void)sigaction(SIGINT, &action, &out->int_before);
-	(void)sigaction(SIGTERM, &action, &out->term_before);
-	(void)sigaction(SIGHUP, &action, &out->hup_before);
-	action.sa_handler = SIG_IGN; /* a limit on the size of files is an error of write(2) like any other */
-	(void)sigaction(SIGXFSZ, &action, &out->size_before);
-	return CHAIN_OK;
+	return done;
 }
 
 enum chain_status bake_out_write(struct bake_out *out, uint64_t offset, const void *bytes, size_t count,
@@ -67,8 +83,11 @@ enum chain_status bake_out_write(struct bake_out *out, uint64_t offset, const vo
 {
 	const char *at = bytes;
 
+	reach(out, offset + count);
 	while (count > 0) {
-		const ssize_t put = pwrite(out->fd, at, count, (off_t)offset);
+		bool zero;
+		const size_t piece = stretch(at, offset, count, &zero);
+		const ssize_t put = zero ? (ssize_t)piece : pwrite(out->fd, at, piece, (off_t)offset);
 
 		if (put < 0 && errno == EINTR)
 			continue;
@@ -77,8 +96,7 @@ enum chain_status bake_out_write(struct bake_out *out, uint64_t offset, const vo
 		at += put;
 		offset += (uint64_t)put;
 		count -= (size_t)put;
-		if (out->shows)
-			cmd_progress_add(&out->progress, (uint64_t)put);
+		progress_add(out, (uint64_t)put);
 	}
 	return CHAIN_OK;
 }
@@ -102,15 +120,61 @@ static ssize_t copy_some(int from_fd, int to_fd, uint64_t from, uint64_t to, siz
 	return copy_by_hand(from_fd, to_fd, from, to, count);
 }
 
-enum chain_status bake_out_flush(struct bake_out *out, struct chain_error *err)
+static enum chain_status shorter(const struct bake_out *out, struct chain_error *err)
+{
+	const char *name = out->copy.name;
+
+	return chain_fail(err, CHAIN_E_FILE_CHANGED, name ? name : out->path,
+			  name ? "it became shorter" : "the image baked before it became shorter", 0, 0, 0, 0);
+}
+
+static void advance(struct bake_out *out, uint64_t bytes)
+{
+	struct bake_copy *copy = &out->copy;
+
+	copy->from += bytes;
+	copy->to += bytes;
+	copy->count -= bytes;
+	progress_add(out, bytes);
+}
+
+/* Leaves a hole of the file at the beginning of what is to be copied out, and finds how much of it follows that is none: all, where the file
+ * system does not know of holes. */
+static enum chain_status hole_skip(struct bake_out *out, uint64_t *out_data, struct chain_error *err)
+{
+	struct bake_copy *copy = &out->copy;
+	struct stat about;
+	const off_t data = lseek(copy->fd, (off_t)copy->from, SEEK_DATA);
+
+	*out_data = copy->count;
+	if (data < 0 && errno != ENXIO)
+		return CHAIN_OK;
+	if (fstat(copy->fd, &about) < 0)
+		return io(copy->name ? copy->name : out->path, errno, err);
+	if ((uint64_t)about.st_size < copy->from + copy->count)
+		return shorter(out, err);
+	const uint64_t hole = data < 0 ? copy->count : (uint64_t)data - copy->from;
+
+	advance(out, hole < copy->count ? hole : copy->count);
+	*out_data = copy->count;
+	if (copy->count == 0)
+		return CHAIN_OK;
+	const off_t end = lseek(copy->fd, data, SEEK_HOLE);
+
+	if (end > data && (uint64_t)(end - data) < copy->count)
+		*out_data = (uint64_t)(end - data);
+	return CHAIN_OK;
+}
+
+static enum chain_status data_copy(struct bake_out *out, uint64_t count, struct chain_error *err)
 {
 	/* In pieces that end at round places of the output: there the page cache takes more pages at a time. */
 	enum { PIECE = 1 << 27 };
-	struct bake_copy *copy = &out->copy;
+	const struct bake_copy *copy = &out->copy;
 
-	while (copy->count > 0) {
+	while (count > 0) {
 		const uint64_t round = PIECE - copy->to % PIECE;
-		const size_t piece = (size_t)(copy->count < round ? copy->count : round);
+		const size_t piece = (size_t)(count < round ? count : round);
 		const ssize_t copied = copy_some(copy->fd, out->fd, copy->from, copy->to, piece);
 
 		if (copied < 0 && errno == EINTR)
@@ -118,16 +182,25 @@ enum chain_status bake_out_flush(struct bake_out *out, struct chain_error *err)
 		if (copied < 0)
 			return io(out->path, errno, err);
 		if (copied == 0)
-			return chain_fail(err, CHAIN_E_BAKE_CHANGED, copy->name ? copy->name : out->path,
-					  copy->name ? "it became shorter" : "the image baked before it became shorter",
-					  0, 0, 0, 0);
-		copy->from += (uint64_t)copied;
-		copy->to += (uint64_t)copied;
-		copy->count -= (uint64_t)copied;
-		if (out->shows)
-			cmd_progress_add(&out->progress, (uint64_t)copied);
+			return shorter(out, err);
+		advance(out, (uint64_t)copied);
+		count -= (uint64_t)copied;
 	}
 	return CHAIN_OK;
+}
+
+enum chain_status bake_out_flush(struct bake_out *out, struct chain_error *err)
+{
+	enum chain_status status = CHAIN_OK;
+	uint64_t data;
+
+	reach(out, out->copy.to + out->copy.count);
+	while (status == CHAIN_OK && out->copy.count > 0) {
+		status = hole_skip(out, &data, err);
+		if (status == CHAIN_OK)
+			status = data_copy(out, data, err);
+	}
+	return status;
 }
 
 enum chain_status bake_out_copy(struct bake_out *out, const char *name, int fd, uint64_t from, uint64_t to, uint64_t count,
@@ -145,51 +218,31 @@ enum chain_status bake_out_copy(struct bake_out *out, const char *name, int fd, 
 	return status;
 }
 
-static void finish(struct bake_out *out)
+/* Zeros at the end were not written. */
+enum chain_status bake_out_finish(struct bake_out *out, struct chain_error *err)
 {
-	if (out->shows)
-		cmd_progress_end(&out->progress);
-	pending = NULL;
-	(void)sigaction(SIGINT, &out->int_before, NULL);
-	(void)sigaction(SIGTERM, &out->term_before, NULL);
-	(void)sigaction(SIGHUP, &out->hup_before, NULL);
-	(void)sigaction(SIGXFSZ, &out->size_before, NULL);
-	free(out->beside);
-	out->beside = NULL;
+	enum chain_status status = bake_out_flush(out, err);
+
+	while (status == CHAIN_OK && ftruncate(out->fd, (off_t)out->bytes) < 0)
+		if (errno != EINTR)
+			status = io(out->path, errno, err);
+	return status;
 }
 
 enum chain_status bake_out_commit(struct bake_out *out, int *out_fd, struct chain_error *err)
 {
-	const mode_t mask = umask(0);
-	int number = 0;
-
-	(void)umask(mask);
-	if (fchmod(out->fd, 0666 & ~mask) < 0)
-		number = errno;
-	if (out_fd)
-		*out_fd = out->fd;
-	else if (close(out->fd) < 0 && !number)
-		number = errno;
+	if (out->shows)
+		cmd_progress_end(&out->progress);
 	out->fd = -1;
-	if (!number && rename(out->beside, out->path) < 0)
-		number = errno;
-	if (number) {
-		if (out_fd)
-			(void)close(*out_fd);
-		bake_out_drop(out);
-		return io(out->path, number, err);
-	}
-	finish(out);
-	return CHAIN_OK;
+	return cmd_out_commit(&out->file, out_fd, err);
 }
 
 void bake_out_drop(struct bake_out *out)
 {
-	if (out->fd >= 0)
-		(void)close(out->fd);
-	out->fd = -1;
-	if (!out->beside)
+	if (out->fd < 0)
 		return;
-	(void)unlink(out->beside);
-	finish(out);
+	if (out->shows)
+		cmd_progress_end(&out->progress);
+	out->fd = -1;
+	cmd_out_drop(&out->file);
 }

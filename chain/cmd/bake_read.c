@@ -30,7 +30,7 @@ static enum chain_status identity_check(const struct bake_tree *tree, const stru
 
 	if (bake_identity_same(&now, &node->identity))
 		return CHAIN_OK;
-	return chain_fail(err, CHAIN_E_BAKE_CHANGED, node->host, "its size or time is another than a moment ago", 0, 0,
+	return chain_fail(err, CHAIN_E_FILE_CHANGED, node->host, "its size or time is another than a moment ago", 0, 0,
 			  0, 0);
 }
 
@@ -39,10 +39,18 @@ static enum chain_status file_open(struct bake_tree *tree, const struct bake_nod
 	if (tree->fd >= 0)
 		(void)close(tree->fd);
 	tree->reading = node;
-	tree->fd = open(node->host, O_RDONLY | O_CLOEXEC);
+	/* what has taken its place may be anything: a pipe is not waited for */
+	tree->fd = open(node->host, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (tree->fd < 0)
 		return io(node->host, errno, err);
 	return identity_check(tree, node, err);
+}
+
+enum chain_status bake_tree_load(struct bake_tree *tree, const struct bake_node *node, struct cmd_file *out, struct chain_error *err)
+{
+	const enum chain_status status = file_open(tree, node, err);
+
+	return status == CHAIN_OK ? cmd_file_load_fd(tree->fd, node->host, 0, out, err) : status;
 }
 
 enum chain_status bake_tree_read(struct bake_tree *tree, const struct fs_spec *spec, uint64_t offset, void *buf,
@@ -69,7 +77,7 @@ enum chain_status bake_tree_read(struct bake_tree *tree, const struct fs_spec *s
 		if (got < 0)
 			return io(node->host, errno, err);
 		if (got == 0)
-			return chain_fail(err, CHAIN_E_BAKE_CHANGED, node->host, "it became shorter", 0, 0, 0, 0);
+			return chain_fail(err, CHAIN_E_FILE_CHANGED, node->host, "it became shorter", 0, 0, 0, 0);
 		at += got;
 		offset += (uint64_t)got;
 		count -= (size_t)got;

@@ -43,9 +43,9 @@ int cmd_run(int argc, char **argv);
 int cmd_watch(int argc, char **argv);
 int cmd_report(int argc, char **argv);
 
-/* bake.c, for `run` and `plan`: bakes the pipeline or folder `input` to the file `output` with the defaults of
- * `kchain bake`, silently. On failure no file is left. */
-enum chain_status cmd_bake_file(const char *input, const char *output, struct chain_error *err) CHAIN_MUST_CHECK;
+/* bake.c, for `run` and `plan`: bakes the pipeline or folder `input` with the defaults of `kchain bake` to a file in $TMPDIR (or /tmp)
+ * that has no name: it goes with its last descriptor, which is the caller's. */
+enum chain_status cmd_bake_unnamed(const char *input, int *out_fd, struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* The stage that `bake` starts from, linked into the command (stage_blob.S). */
 extern const unsigned char cmd_stage_elf[], cmd_stage_elf_end[];
@@ -167,19 +167,26 @@ void cmd_progress_end(const struct cmd_progress *progress);
 
 /* --- files (cmd_file.c) ------------------------------------------------------------------------------------------- */
 
+struct cmd_map;
 struct cmd_file {
 	const uint8_t *bytes; /* never null after success */
 	uint64_t bytes_count;
-	bool mapped;
+	struct cmd_map *map; /* null: read into memory of our own */
 };
 
-/* The whole of a file: mapped read-only when it is a regular one, else read. `limit_bytes` 0: no limit. "-" is stdin.
- * CHAIN_E_IO names the file and why; CHAIN_E_LIMIT. */
+/* The whole of a file: read, or, when there is no limit and it is a large regular one, mapped (cmd_map.h): then what was found in it counts only
+ * after cmd_file_check. `limit_bytes` 0: no limit. "-" is stdin. CHAIN_E_IO names the file and why; CHAIN_E_LIMIT; CHAIN_E_FILE_CHANGED when it
+ * becomes shorter meanwhile. */
 enum chain_status cmd_file_load(const char *path, uint64_t limit_bytes, struct cmd_file *out, struct chain_error *err) CHAIN_MUST_CHECK;
+/* The same of an open file, which stays the caller's. */
+enum chain_status cmd_file_load_fd(int fd, const char *path, uint64_t limit_bytes, struct cmd_file *out, struct chain_error *err) CHAIN_MUST_CHECK;
+/* Whether all that was read of it were its bytes: see cmd_map_check. */
+enum chain_status cmd_file_check(const struct cmd_file *file, const char *path, struct chain_error *err) CHAIN_MUST_CHECK;
+/* Of one that is mapped: gives the memory back that was filled by what was read so far. */
+void cmd_file_forget(const struct cmd_file *file);
 void cmd_file_free(struct cmd_file *file);
 
-/* Replaces `path` by these bytes in one step: a temporary file beside it, then rename. On failure nothing is left. A
- * path that is there and is no regular file (/dev/stdout, a pipe) is written directly; "-" is stdout. */
+/* Replaces `path` by these bytes in one step (cmd_out.h). On failure nothing is left. A path that is there and is no regular file (/dev/stdout, a pipe) is written directly; "-" is stdout. */
 enum chain_status cmd_file_write(const char *path, const void *bytes, size_t count, struct chain_error *err) CHAIN_MUST_CHECK;
 enum chain_status cmd_file_write_json(const char *path, const json_t *doc, struct chain_error *err) CHAIN_MUST_CHECK;
 

@@ -4,12 +4,13 @@
 /* Owns: whole files in and out. */
 
 #include "cmd.h"
+#include "cmd_map.h"
+#include "cmd_out.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -57,9 +58,35 @@ static enum chain_status read_all(const char *path, int fd, uint64_t limit, stru
 	return chain_fail(err, CHAIN_E_NO_MEMORY, path, NULL, room, 0, 0, 0);
 }
 
-static enum chain_status load(const char *path, int fd, uint64_t limit, struct cmd_file *out, struct chain_error *err)
+/* A regular file of this size. */
+static enum chain_status read_exactly(const char *path, int fd, size_t count, struct cmd_file *out, struct chain_error *err)
+{
+	uint8_t *bytes = malloc(count);
+	size_t used = 0;
+	if (!bytes)
+		return chain_fail(err, CHAIN_E_NO_MEMORY, path, NULL, count, 0, 0, 0);
+	while (used < count) {
+		ssize_t got = pread(fd, bytes + used, count - used, (off_t)used);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0) {
+			enum chain_status status = got < 0 ? io(path, errno, err)
+							   : chain_fail(err, CHAIN_E_FILE_CHANGED, path, "it became shorter", 0, 0, 0, 0);
+			free(bytes);
+			return status;
+		}
+		used += (size_t)got;
+	}
+	*out = (struct cmd_file){ .bytes = bytes, .bytes_count = count };
+	return CHAIN_OK;
+}
+
+enum { MAPPED_FROM = 1 << 20 }; /* smaller ones are as quickly read */
+
+enum chain_status cmd_file_load_fd(int fd, const char *path, uint64_t limit, struct cmd_file *out, struct chain_error *err)
 {
 	struct stat about;
+	*out = (struct cmd_file){ 0 };
 	if (fstat(fd, &about) < 0)
 		return io(path, errno, err);
 	if (S_ISDIR(about.st_mode))
@@ -69,30 +96,42 @@ static enum chain_status load(const char *path, int fd, uint64_t limit, struct c
 	uint64_t count = (uint64_t)about.st_size;
 	if (limit && count > limit)
 		return too_large(path, count, limit, err);
-	void *bytes = mmap(NULL, count, PROT_READ, MAP_PRIVATE, fd, 0);
-	if (bytes == MAP_FAILED)
-		return io(path, errno, err);
-	*out = (struct cmd_file){ .bytes = bytes, .bytes_count = count, .mapped = true };
-	return CHAIN_OK;
+	if (limit || count < MAPPED_FROM)
+		return read_exactly(path, fd, count, out, err);
+	enum chain_status status = cmd_map_open(path, fd, count, &out->map, err);
+	if (!status)
+		*out = (struct cmd_file){ .bytes = cmd_map_bytes(out->map), .bytes_count = count, .map = out->map };
+	return status;
 }
 
 enum chain_status cmd_file_load(const char *path, uint64_t limit_bytes, struct cmd_file *out, struct chain_error *err)
 {
-	*out = (struct cmd_file){ 0 };
 	if (strcmp(path, "-") == 0)
-		return load("standard input", STDIN_FILENO, limit_bytes, out, err);
+		return cmd_file_load_fd(STDIN_FILENO, "standard input", limit_bytes, out, err);
+	*out = (struct cmd_file){ 0 };
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return io(path, errno, err);
-	enum chain_status status = load(path, fd, limit_bytes, out, err);
+	enum chain_status status = cmd_file_load_fd(fd, path, limit_bytes, out, err);
 	close(fd);
 	return status;
 }
 
+enum chain_status cmd_file_check(const struct cmd_file *file, const char *path, struct chain_error *err)
+{
+	return file->map ? cmd_map_check(file->map, path, err) : CHAIN_OK;
+}
+
+void cmd_file_forget(const struct cmd_file *file)
+{
+	if (file->map)
+		cmd_map_forget(file->map);
+}
+
 void cmd_file_free(struct cmd_file *file)
 {
-	if (file->mapped)
-		munmap((void *)(uintptr_t)file->bytes, file->bytes_count);
+	if (file->map)
+		cmd_map_close(file->map);
 	else
 		free((void *)(uintptr_t)file->bytes);
 	*file = (struct cmd_file){ 0 };
@@ -127,27 +166,17 @@ static enum chain_status write_direct(const char *path, const void *bytes, size_
 	return number ? io(path, number, err) : CHAIN_OK;
 }
 
-static enum chain_status write_beside(const char *path, const void *bytes, size_t count, struct chain_error *err)
+static enum chain_status write_whole(const char *path, const void *bytes, size_t count, struct chain_error *err)
 {
-	char *beside;
-	if (asprintf(&beside, "%s.XXXXXX", path) < 0)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, path, NULL, strlen(path) + 8, 0, 0, 0);
-	int fd = mkostemp(beside, O_CLOEXEC), number = fd < 0 ? errno : 0;
-	if (fd >= 0) {
-		mode_t mask = umask(0);
-		umask(mask);
-		number = write_all(fd, bytes, count);
-		if (!number && fchmod(fd, 0666 & ~mask) < 0)
-			number = errno;
-		if (close(fd) < 0 && !number)
-			number = errno;
-		if (!number && rename(beside, path) < 0)
-			number = errno;
-		if (number)
-			unlink(beside);
-	}
-	free(beside);
-	return number ? io(path, number, err) : CHAIN_OK;
+	struct cmd_out out;
+	enum chain_status status = cmd_out_open(&out, path, err);
+	if (status)
+		return status;
+	int number = write_all(out.fd, bytes, count);
+	if (!number)
+		return cmd_out_commit(&out, NULL, err);
+	cmd_out_drop(&out);
+	return io(path, number, err);
 }
 
 enum chain_status cmd_file_write(const char *path, const void *bytes, size_t count, struct chain_error *err)
@@ -155,7 +184,7 @@ enum chain_status cmd_file_write(const char *path, const void *bytes, size_t cou
 	struct stat about;
 	if (strcmp(path, "-") == 0 || (stat(path, &about) == 0 && !S_ISREG(about.st_mode)))
 		return write_direct(path, bytes, count, err);
-	return write_beside(path, bytes, count, err);
+	return write_whole(path, bytes, count, err);
 }
 
 enum chain_status cmd_file_write_json(const char *path, const json_t *doc, struct chain_error *err)

@@ -24,13 +24,42 @@ enum chain_status image_file_open(const char *path, struct image_file *out, stru
 	status = chain_image_open(&out->image, out->file.bytes, out->file.bytes_count, &inner);
 	if (status == CHAIN_OK)
 		return CHAIN_OK;
+	status = image_file_check(out, path, err);
 	cmd_file_free(&out->file);
-	return image_file_error(path, &inner, err);
+	return status != CHAIN_OK ? status : image_file_error(path, &inner, err);
+}
+
+enum chain_status image_file_check(const struct image_file *file, const char *path, struct chain_error *err)
+{
+	return cmd_file_check(&file->file, path, err);
 }
 
 void image_file_close(struct image_file *file)
 {
 	cmd_file_free(&file->file);
+}
+
+/* A large image goes by without filling the memory. */
+static void check_progress(void *ctx, uint64_t done, uint64_t total)
+{
+	enum { KEPT = 64 << 20 };
+	struct image_check *check = ctx;
+	const uint64_t more = done - check->heard;
+
+	(void)total;
+	check->heard = done;
+	check->kept += more;
+	cmd_progress_add(&check->progress, more);
+	if (check->kept < KEPT)
+		return;
+	cmd_file_forget(check->file);
+	check->kept = 0;
+}
+
+enum chain_status image_file_verify(struct image_check *check, const struct chain_image *image, struct chain_error *err)
+{
+	check->heard = 0;
+	return chain_image_verify(image, check_progress, check, err);
 }
 
 int image_file_with(const char *path, bool json, image_file_use *use, void *ctx)
@@ -41,7 +70,11 @@ int image_file_with(const char *path, bool json, image_file_use *use, void *ctx)
 
 	if (image_file_open(path, &file, &err) != CHAIN_OK)
 		return cmd_refuse(&err, json);
-	if (use(ctx, &file, &inner) != CHAIN_OK) {
+	const enum chain_status status = use(ctx, &file, &inner);
+
+	if (image_file_check(&file, path, &err) != CHAIN_OK) {
+		code = cmd_refuse(&err, json);
+	} else if (status != CHAIN_OK) {
 		(void)image_file_error(path, &inner, &err);
 		code = cmd_refuse(&err, json);
 	}

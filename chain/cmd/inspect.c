@@ -80,26 +80,37 @@ static enum chain_status kernel_json(const struct cmd_file *file, const char *pa
 	return CHAIN_OK;
 }
 
-static enum chain_status look(const char *path, json_t **out, struct chain_error *err)
+static enum chain_status image_look(const char *path, json_t **out, struct chain_error *err)
 {
 	struct image_file file;
+	enum chain_status status = image_file_open(path, &file, err);
+
+	if (status != CHAIN_OK)
+		return status;
+	status = inspect_image(&file, path, out, err);
+	const enum chain_status whole = image_file_check(&file, path, err);
+
+	image_file_close(&file);
+	return whole != CHAIN_OK ? whole : status;
+}
+
+static enum chain_status look(const char *path, json_t **out, struct chain_error *err)
+{
 	struct cmd_file plain;
 	enum chain_status status = cmd_file_load(path, 0, &plain, err);
 
 	if (status != CHAIN_OK)
 		return status;
-	if (!chain_image_is(plain.bytes, plain.bytes_count)) {
+	const bool image = chain_image_is(plain.bytes, plain.bytes_count);
+
+	if (!image)
 		status = kernel_json(&plain, path, out, err);
-		cmd_file_free(&plain);
-		return status;
-	}
+	const enum chain_status whole = cmd_file_check(&plain, path, err);
+
 	cmd_file_free(&plain);
-	status = image_file_open(path, &file, err);
-	if (status != CHAIN_OK)
-		return status;
-	status = inspect_image(&file, path, out, err);
-	image_file_close(&file);
-	return status;
+	if (whole != CHAIN_OK || status != CHAIN_OK || !image)
+		return whole != CHAIN_OK ? whole : status;
+	return image_look(path, out, err);
 }
 
 int cmd_inspect(int argc, char **argv)
@@ -123,6 +134,7 @@ int cmd_inspect(int argc, char **argv)
 	if (code >= 0)
 		return code;
 	if (look(args.v[0], &doc, &err) != CHAIN_OK) {
+		json_decref(doc);
 		code = cmd_refuse(&err, json);
 	} else if (json) {
 		code = cmd_json_print(doc) ? CMD_OK : CMD_REFUSED;

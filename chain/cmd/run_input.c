@@ -2,10 +2,10 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 #include "run_input.h"
+#include "image_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -27,29 +27,6 @@ static bool is_pipeline(const char *path, const struct cmd_file *file)
 	return name > 5 && strcmp(path + name - 5, ".json") == 0;
 }
 
-/* Signals wait while there is a file with a name: a second Ctrl-C must not leave it behind. */
-static enum chain_status bake(const char *path, struct run_input *out, struct chain_error *err)
-{
-	const char *top = getenv("TMPDIR");
-	char folder[4096], file[4096 + 16];
-	snprintf(folder, sizeof(folder), "%s/kchain-bake.XXXXXX", top && *top == '/' ? top : "/tmp");
-	sigset_t all, before;
-	sigfillset(&all);
-	sigprocmask(SIG_BLOCK, &all, &before);
-	enum chain_status status = mkdtemp(folder) ? CHAIN_OK : io(folder, err);
-	if (!status) {
-		snprintf(file, sizeof(file), "%s/image.elf", folder);
-		status = cmd_bake_file(path, file, err);
-		if (!status && (out->fd = open(file, O_RDONLY | O_CLOEXEC)) < 0)
-			status = io(file, err);
-		unlink(file);
-		rmdir(folder);
-	}
-	sigprocmask(SIG_SETMASK, &before, NULL);
-	out->baked = !status;
-	return status;
-}
-
 /* What the pipeline inside asks of the machine: a network device only where it names one. */
 static void read_wishes(struct run_input *input)
 {
@@ -65,23 +42,31 @@ static void read_wishes(struct run_input *input)
 	json_decref(pipeline);
 }
 
-static enum chain_status map(const char *path, struct run_input *out, struct chain_error *err)
+static enum chain_status look(const char *path, struct run_input *out, struct chain_error *err)
 {
-	char name[64];
-	snprintf(name, sizeof(name), "/proc/self/fd/%d", out->fd);
-	enum chain_status status = cmd_file_load(out->baked ? name : path, 0, &out->file, err);
-	if (!status)
-		status = chain_kernel_probe(out->file.bytes, out->file.bytes_count, path, &out->kind, err);
+	enum chain_status status = chain_kernel_probe(out->file.bytes, out->file.bytes_count, path, &out->kind, err);
 	if (status || out->kind != CHAIN_KERNEL_IMAGE)
 		return status;
+	struct image_check check = { .file = &out->file };
+	cmd_progress_start(&check.progress, "checked");
 	status = chain_image_open(&out->image, out->file.bytes, out->file.bytes_count, err);
 	if (!status)
-		status = chain_image_verify(&out->image, NULL, NULL, err);
+		status = image_file_verify(&check, &out->image, err);
+	cmd_progress_end(&check.progress);
 	if (status)
 		cmd_error_in_file(err, path);
 	else
 		read_wishes(out);
 	return status;
+}
+
+static enum chain_status map(const char *path, struct run_input *out, struct chain_error *err)
+{
+	enum chain_status status = cmd_file_load_fd(out->fd, path, 0, &out->file, err);
+	if (!status)
+		status = look(path, out, err);
+	enum chain_status whole = cmd_file_check(&out->file, path, err);
+	return whole ? whole : status;
 }
 
 static enum chain_status open_any(const char *path, struct run_input *out, struct chain_error *err)
@@ -99,7 +84,8 @@ static enum chain_status open_any(const char *path, struct run_input *out, struc
 		cmd_file_free(&file);
 	}
 	if (pipeline) {
-		enum chain_status status = bake(path, out, err);
+		enum chain_status status = cmd_bake_unnamed(path, &out->fd, err);
+		out->baked = !status;
 		return status ? status : map(path, out, err);
 	}
 	out->fd = open(path, O_RDONLY | O_CLOEXEC);

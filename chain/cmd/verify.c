@@ -14,8 +14,7 @@ struct verify {
 	bool json;
 	const char *path;
 	uint64_t files, images;
-	uint64_t heard; /* of the image that is being hashed */
-	struct cmd_progress progress;
+	struct image_check check;
 };
 
 /* An image in a file of an image that was verified. */
@@ -24,15 +23,6 @@ struct child {
 	const uint8_t *bytes;
 	uint64_t bytes_count;
 };
-
-static void hear(void *ctx, uint64_t done, uint64_t total)
-{
-	struct verify *v = ctx;
-
-	(void)total;
-	cmd_progress_add(&v->progress, done - v->heard);
-	v->heard = done;
-}
 
 static bool path_of(const struct child *child, char out[CHAIN_IMAGE_PATH_BYTES])
 {
@@ -105,8 +95,7 @@ static enum chain_status children_verify(const struct chain_image *image, unsign
 static enum chain_status verify(const struct chain_image *image, unsigned depth, struct verify *v,
 				struct chain_error *err)
 {
-	v->heard = 0;
-	const enum chain_status status = chain_image_verify(image, hear, v, err);
+	const enum chain_status status = image_file_verify(&v->check, image, err);
 
 	if (status != CHAIN_OK)
 		return status;
@@ -141,11 +130,16 @@ static enum chain_status use(void *ctx, const struct image_file *file, struct ch
 {
 	struct verify *v = ctx;
 
-	cmd_progress_start(&v->progress, "checked");
+	v->check.file = &file->file;
+	cmd_progress_start(&v->check.progress, "checked");
 	const enum chain_status status = verify(&file->image, 0, v, err);
 
-	cmd_progress_end(&v->progress);
-	return status == CHAIN_OK ? report(v, file, err) : status;
+	cmd_progress_end(&v->check.progress);
+	const enum chain_status whole = image_file_check(file, v->path, err);
+
+	if (status != CHAIN_OK || whole != CHAIN_OK)
+		return whole != CHAIN_OK ? whole : status;
+	return report(v, file, err);
 }
 
 int cmd_verify(int argc, char **argv)

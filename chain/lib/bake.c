@@ -171,7 +171,7 @@ static enum chain_status given_check(const struct fs_spec *spec, const uint8_t d
 {
 	if (!spec->sha256 || memcmp(digest, spec->sha256, CHAIN_SHA256_BYTES) == 0)
 		return CHAIN_OK;
-	return chain_fail(err, CHAIN_E_BAKE_CHANGED, spec->path, "its digest is another than a moment ago", 0, 0, 0, 0);
+	return chain_fail(err, CHAIN_E_FILE_CHANGED, spec->path, "its digest is another than a moment ago", 0, 0, 0, 0);
 }
 
 static enum chain_status data_place(void *ctx, const struct fs_spec *spec, uint64_t offset, bool *out_placed,

@@ -261,7 +261,7 @@ static void refusals(void **state)
 	uint8_t wrong[32] = {1};
 
 	specs[0].sha256 = wrong;
-	expect(&r, CHAIN_E_BAKE_CHANGED, "/a");
+	expect(&r, CHAIN_E_FILE_CHANGED, "/a");
 }
 
 static void same_files_are_stored_once(void **state)
@@ -345,7 +345,7 @@ static void placing_gives_the_same_bytes(void **state)
 	assert_memory_equal(sink.bytes, plain.bytes, plain.count);
 	free(plain.bytes);
 	lie = 1;
-	expect(&request, CHAIN_E_BAKE_CHANGED, "/f");
+	expect(&request, CHAIN_E_FILE_CHANGED, "/f");
 	lie = 0;
 }
 

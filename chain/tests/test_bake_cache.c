@@ -386,7 +386,7 @@ static void a_known_file_that_changes_meanwhile_ends_the_bake(void **state)
 	forget();
 	run("out/image.elf");
 	bake_cache_open(&cache);
-	assert_int_equal(bake_tree_init(&tree, NULL, NULL, &cache, &err), CHAIN_OK);
+	assert_int_equal(bake_tree_init(&tree, NULL, &cache, &err), CHAIN_OK);
 	assert_int_equal(bake_tree_add(&tree, folder, &all, &err), CHAIN_OK);
 	assert_int_equal(bake_out_open(&out, at("out/part"), false, &err), CHAIN_OK);
 	for (size_t i = 0; i < tree.count; i++) {
@@ -397,12 +397,12 @@ static void a_known_file_that_changes_meanwhile_ends_the_bake(void **state)
 			continue;
 		assert_int_equal(bake_tree_copy(&tree, node, &out, 4096, &err), CHAIN_OK);
 		write_again("in/d/large", large[LARGE_BYTES / 2]);
-		assert_int_equal(bake_tree_copy(&tree, node, &out, 4096, &err), CHAIN_E_BAKE_CHANGED);
+		assert_int_equal(bake_tree_copy(&tree, node, &out, 4096, &err), CHAIN_E_FILE_CHANGED);
 		assert_string_equal(err.subject, node->host);
 		node->identity = identity_of("in/d/large");
 		node->spec.size_bytes += 4096; /* as if it had been longer when it was looked at */
 		err = (struct chain_error){0};
-		assert_int_equal(bake_tree_copy(&tree, node, &out, 4096, &err), CHAIN_E_BAKE_CHANGED);
+		assert_int_equal(bake_tree_copy(&tree, node, &out, 4096, &err), CHAIN_E_FILE_CHANGED);
 		assert_string_equal(err.subject, node->host);
 	}
 	bake_out_drop(&out);

@@ -295,7 +295,7 @@ static void short_image_before_is_an_error(void **state)
 	struct bake_job job = job_of(from, to);
 
 	job.share = &share;
-	assert_int_equal(bake_job_run(&job, &err), CHAIN_E_BAKE_CHANGED);
+	assert_int_equal(bake_job_run(&job, &err), CHAIN_E_FILE_CHANGED);
 	assert_string_equal(err.subject, to);
 	bake_job_free(&job);
 	bake_share_free(&share);
@@ -334,7 +334,7 @@ static void copies_between_file_systems(void **state)
 	cmd_file_free(&file);
 	assert_int_equal(bake_out_open(&out, to, false, &err), CHAIN_OK);
 	assert_int_equal(bake_out_copy(&out, NULL, from, COUNT - 10, 0, 11, &err), CHAIN_OK);
-	assert_int_equal(bake_out_flush(&out, &err), CHAIN_E_BAKE_CHANGED);
+	assert_int_equal(bake_out_flush(&out, &err), CHAIN_E_FILE_CHANGED);
 	bake_out_drop(&out);
 	assert_int_equal(close(from) | unlink(to), 0);
 }

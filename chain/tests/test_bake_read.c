@@ -35,7 +35,7 @@ static void tree_open(struct bake_tree *tree)
 	const struct chain_config_file all = {
 	    .path = (char[]){"/"}, .from = (char[]){"."}, .mode = CHAIN_CONFIG_MODE_AS_IS};
 
-	assert_int_equal(bake_tree_init(tree, NULL, NULL, NULL, NULL), CHAIN_OK);
+	assert_int_equal(bake_tree_init(tree, NULL, NULL, NULL), CHAIN_OK);
 	assert_int_equal(bake_tree_add(tree, folder, &all, NULL), CHAIN_OK);
 }
 
@@ -137,7 +137,7 @@ static void a_file_that_changes_is_named(void **state)
 	put("file", big, 100);
 	tree_open(&tree);
 	put("file", big, 100);
-	assert_int_equal(bake_tree_read(&tree, &node_of(&tree, "/file")->spec, 0, buf, 50, &err), CHAIN_E_BAKE_CHANGED);
+	assert_int_equal(bake_tree_read(&tree, &node_of(&tree, "/file")->spec, 0, buf, 50, &err), CHAIN_E_FILE_CHANGED);
 	assert_string_equal(err.subject, at("file"));
 	bake_tree_free(&tree);
 
@@ -148,7 +148,7 @@ static void a_file_that_changes_is_named(void **state)
 	assert_int_equal(bake_tree_read(&tree, &node->spec, 0, buf, 50, NULL), CHAIN_OK);
 	assert_int_equal(chmod(at("file"), 0600), 0);
 	assert_int_equal(bake_tree_read(&tree, &node->spec, 50, buf, 49, NULL), CHAIN_OK);
-	assert_int_equal(bake_tree_read(&tree, &node->spec, 99, buf, 1, NULL), CHAIN_E_BAKE_CHANGED);
+	assert_int_equal(bake_tree_read(&tree, &node->spec, 99, buf, 1, NULL), CHAIN_E_FILE_CHANGED);
 	bake_tree_free(&tree);
 
 	/* while it is streamed: it ends too soon */
@@ -158,7 +158,7 @@ static void a_file_that_changes_is_named(void **state)
 	assert_int_equal(bake_tree_read(&tree, &node->spec, 0, buf, 1, NULL), CHAIN_OK);
 	assert_int_equal(truncate(at("file"), BAKE_HASH_PIECE + 5), 0);
 	chain_error_clear(&err);
-	assert_int_equal(bake_tree_stream(&tree, node, NULL, 0, digest, &err), CHAIN_E_BAKE_CHANGED);
+	assert_int_equal(bake_tree_stream(&tree, node, NULL, 0, digest, &err), CHAIN_E_FILE_CHANGED);
 	assert_string_equal(err.detail, "it became shorter");
 	bake_tree_free(&tree);
 	remove_all(names);
