@@ -3,7 +3,7 @@
 
 /* What a run has come to: exit codes of recorded runs, and the words of a command line. */
 
-#include "chain/json.h"
+#include "chain/json_walk.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
