@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 /* Leaves the result that its first argument names and exits with its second as status: good | none | malformed | deep |
- * oversized (one byte more than there is room for) | full (exactly the room) | lie (claims more than it wrote). */
+ * oversized (one byte more than there is room for) | full (exactly the room) | lie (claims more than it wrote) |
+ * empty (no byte) | lines (JSON with newlines in it). */
 
 #include <kchain.h>
 
@@ -41,6 +42,10 @@ static bool leave(const char *kind)
 		return kchain_result("{\"answer\": 42}");
 	if (!strcmp(kind, "none"))
 		return true;
+	if (!strcmp(kind, "empty"))
+		return kchain_result("");
+	if (!strcmp(kind, "lines"))
+		return kchain_result("{\n\t\"answer\": 42\n}\n");
 	if (!strcmp(kind, "malformed"))
 		return kchain_result("{\"answer\": ");
 	if (!strcmp(kind, "deep"))

@@ -33,16 +33,18 @@ static struct chain_link this_link(struct stage_run *run)
 	};
 }
 
-static void announce(const struct chain_step *step, const struct chain_prepared *prepared, uint64_t began_ticks)
+static void announce(const struct stage_run *run, const struct chain_step *step, const struct chain_prepared *prepared, uint64_t began_ticks)
 {
+	static const char ways[][8] = { [CHAIN_CALL_NATIVE] = "native", [CHAIN_CALL_FIXED] = "fixed", [CHAIN_CALL_SVM] = "svm" };
 	char hex[CHAIN_SHA256_HEX + 1];
 	bool call = step->kind == CHAIN_STEP_CALL;
 	chain_sha256_to_hex(prepared->kernel.sha256, hex);
 	stage_say(call ? "call" : "boot", "%s  %s  %s, %" PRIu64 " bytes", step->name, step->source,
 		  chain_kernel_kind_name(prepared->kind), prepared->kernel.blob.bytes_count);
-	stage_record_members("sssssI", "event", "step", "name", step->name,
+	stage_record_members("sssssIssII", "event", "step", "name", step->name,
 			     "kind", call ? "call" : "boot", "source", step->source, "sha256", hex,
-			     "ticks", (json_int_t)began_ticks);
+			     "ticks", (json_int_t)began_ticks, "called", call ? ways[prepared->way] : NULL,
+			     "instead_of", run->instead_of, "retry", (json_int_t)run->retry, "retries", (json_int_t)step->retries);
 	stage_record_handoff(step->name, prepared->handoff_text);
 }
 
@@ -119,9 +121,10 @@ static enum stage_end take_call(struct stage_run *run, const struct chain_step *
 		struct chain_link link = this_link(run);
 		struct chain_prepared prepared;
 		enum stage_end over;
+		run->retry = attempt;
 		if (!prepare(&link, step, &prepared, &over, err))
 			return over;
-		announce(step, &prepared, link.left_ticks);
+		announce(run, step, &prepared, link.left_ticks);
 		enum chain_status status = step->fanout.kind == CHAIN_FANOUT_NONE ?
 			call_once(run, step, &prepared, &good, err) :
 			stage_run_fanout(run, step, &prepared, &good, err);
@@ -141,6 +144,7 @@ static enum stage_end take_boot(struct stage_run *run, const struct chain_step *
 	struct chain_prepared prepared;
 	struct stage_commit commit;
 	enum stage_end over;
+	run->retry = 0;
 	if (!prepare(&link, step, &prepared, &over, err))
 		return over;
 	enum chain_status status = stage_commit_prepare(&prepared.plan, run->sources.bootinfo, stage_pages_claims(), &commit, err);
@@ -148,7 +152,7 @@ static enum stage_end take_boot(struct stage_run *run, const struct chain_step *
 		chain_prepared_free(&prepared);
 		return STAGE_END_FAILED;
 	}
-	announce(step, &prepared, link.left_ticks);
+	announce(run, step, &prepared, link.left_ticks);
 	stage_record_members("sssoIIII", "event", "boot", "step", step->name,
 			     "kernel", chain_kernel_kind_name(prepared.kind),
 			     "expect", chain_step_expect_json(step),
@@ -173,39 +177,6 @@ static _Noreturn void reboot(void)
 	stage_halt();
 }
 
-static enum stage_end take(struct stage_run *run, const struct chain_step *step)
-{
-	struct chain_error err = { 0 };
-	enum stage_end end = step->kind == CHAIN_STEP_CALL ? take_call(run, step, &err) : take_boot(run, step, &err);
-	if (end == STAGE_END_OK)
-		return end;
-	if (err.status)
-		stage_report_error(step->name, &err);
-	switch (step->on_error) {
-	case CHAIN_ON_ERROR_CONTINUE:
-		return STAGE_END_OK;
-	case CHAIN_ON_ERROR_BOOT:
-		stage_say("rescue", "%s failed: %s", step->name, step->fallback->source);
-		return take(run, step->fallback);
-	case CHAIN_ON_ERROR_REBOOT:
-		stage_say("reboot", "%s failed", step->name);
-		reboot();
-	case CHAIN_ON_ERROR_HALT:
-		break;
-	}
-	return end;
-}
-
-int stage_run_steps(struct stage_run *run)
-{
-	for (size_t i = 0; i < run->config.step_count; i++) {
-		enum stage_end end = take(run, &run->config.steps[i]);
-		if (end != STAGE_END_OK)
-			return stage_run_end(run, end);
-	}
-	return stage_run_end(run, STAGE_END_OK);
-}
-
 /* The handoff as it would go to a next link: with all results in it. False: there is none. */
 static bool record_last_handoff(const struct stage_run *run)
 {
@@ -225,7 +196,8 @@ static bool record_last_handoff(const struct stage_run *run)
 	return true;
 }
 
-int stage_run_end(struct stage_run *run, enum stage_end end)
+/* `more` ends the record: its reason, or nothing. */
+static enum stage_end tell_end(struct stage_run *run, enum stage_end end, const char *more)
 {
 	static const char *const names[] = { "ok", "child-failed", "failed", "unmet" };
 	if (run->config.step_count && !record_last_handoff(run) && end == STAGE_END_OK)
@@ -234,11 +206,48 @@ int stage_run_end(struct stage_run *run, enum stage_end end)
 	stage_devices_quiesce();
 	stage_say("end", "%s", name);
 	/* The verdict needs no memory. */
-	char text[96];
-	int count = snprintf(text, sizeof(text), "{\"event\":\"end\",\"status\":\"%s\"", name);
+	char text[160];
+	int count = snprintf(text, sizeof(text), "{\"event\":\"end\",\"status\":\"%s\"%s", name, more);
 	if (stage_tsc_hz_known())
 		count += snprintf(text + count, sizeof(text) - (size_t)count, ",\"us\":%" PRIu64, stage_clock_us());
 	text[count++] = '}';
 	stage_record(text, (uint64_t)count);
-	return (int)end;
+	return end;
+}
+
+int stage_run_end(struct stage_run *run, enum stage_end end) { return (int)tell_end(run, end, ""); }
+
+static enum stage_end take(struct stage_run *run, const struct chain_step *step)
+{
+	struct chain_error err = { 0 };
+	enum stage_end end = step->kind == CHAIN_STEP_CALL ? take_call(run, step, &err) : take_boot(run, step, &err);
+	if (end == STAGE_END_OK)
+		return end;
+	if (err.status)
+		stage_report_error(step->name, &err);
+	switch (step->on_error) {
+	case CHAIN_ON_ERROR_CONTINUE:
+		return STAGE_END_OK;
+	case CHAIN_ON_ERROR_BOOT:
+		stage_say("rescue", "%s failed: %s", step->name, step->fallback->source);
+		run->instead_of = step->name;
+		return take(run, step->fallback);
+	case CHAIN_ON_ERROR_REBOOT:
+		stage_say("reboot", "%s failed", step->name);
+		tell_end(run, end, ",\"reason\":\"the machine reboots, as on_error says\"");
+		reboot();
+	case CHAIN_ON_ERROR_HALT:
+		break;
+	}
+	return end;
+}
+
+int stage_run_steps(struct stage_run *run)
+{
+	for (size_t i = 0; i < run->config.step_count; i++) {
+		enum stage_end end = take(run, &run->config.steps[i]);
+		if (end != STAGE_END_OK)
+			return stage_run_end(run, end);
+	}
+	return stage_run_end(run, STAGE_END_OK);
 }

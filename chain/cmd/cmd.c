@@ -6,6 +6,7 @@
 #include "cmd.h"
 #include "stage/json_memory.h"
 
+#include <poll.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,6 +66,12 @@ int cmd_usage(const char *command, const char *format, ...)
 	va_end(args);
 	fprintf(stderr, "  try 'kchain%s%s --help'\n", command ? " " : "", command ? command : "");
 	return CMD_USAGE;
+}
+
+bool cmd_pipe_is_broken(FILE *stream)
+{
+	struct pollfd reader = { .fd = fileno(stream) };
+	return ferror(stream) && poll(&reader, 1, 0) > 0 && (reader.revents & POLLERR);
 }
 
 json_t *cmd_error_json(const struct chain_error *err, int code)

@@ -111,6 +111,10 @@ bool cmd_time_parse(const char *text, uint64_t *out_us);
 bool cmd_count_parse(const char *text, uint64_t *out);
 bool cmd_address_parse(const char *text, uint64_t *out); /* "0x…" or decimal */
 
+/* The time as cmd_time_parse reads it: "3s", "250ms"; `buf` is returned. */
+enum { CMD_TIME_BYTES = 24 };
+char *cmd_time_text(uint64_t us, char buf[CMD_TIME_BYTES]);
+
 /* --- foreign text (cmd_text.c) ------------------------------------------------------------------------------------ */
 
 /* Names of files, operands and what a guest says may hold anything, and a terminal obeys some of it. What is shown of them has each byte as
@@ -144,6 +148,9 @@ char *cmd_json_text(const json_t *doc, size_t flags);
 bool cmd_json_print(json_t *doc);
 /* The same on one line, at once. */
 bool cmd_json_line(json_t *doc);
+
+/* Whether a stream could not be written because nobody reads it any more: then the command ends, and says nothing. */
+bool cmd_pipe_is_broken(FILE *stream);
 
 /* Escape sequences; "" unless `to` is a terminal, TERM is not "dumb" and NO_COLOR is unset or empty. */
 enum cmd_style { CMD_PLAIN, CMD_BOLD, CMD_DIM, CMD_RED, CMD_GREEN, CMD_YELLOW, CMD_CYAN };
@@ -188,6 +195,8 @@ void cmd_file_free(struct cmd_file *file);
 
 /* Replaces `path` by these bytes in one step (cmd_out.h). On failure nothing is left. A path that is there and is no regular file (/dev/stdout, a pipe) is written directly; "-" is stdout. */
 enum chain_status cmd_file_write(const char *path, const void *bytes, size_t count, struct chain_error *err) CHAIN_MUST_CHECK;
+/* Whether that can work, as far as can be told beforehand. */
+enum chain_status cmd_file_check_writable(const char *path, struct chain_error *err) CHAIN_MUST_CHECK;
 enum chain_status cmd_file_write_json(const char *path, const json_t *doc, struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* $XDG_CACHE_HOME/kchain/NAME, or in ~/.cache; the folders are made. False, and an empty text, where there is no such place. */

@@ -179,6 +179,25 @@ static enum chain_status write_whole(const char *path, const void *bytes, size_t
 	return io(path, number, err);
 }
 
+enum chain_status cmd_file_check_writable(const char *path, struct chain_error *err)
+{
+	struct stat about;
+	const char *slash = strrchr(path, '/');
+	const bool there = stat(path, &about) == 0;
+	if (strcmp(path, "-") == 0)
+		return CHAIN_OK;
+	if (there && S_ISDIR(about.st_mode))
+		return io(path, EISDIR, err);
+	if (there && !S_ISREG(about.st_mode))
+		return access(path, W_OK) == 0 ? CHAIN_OK : io(path, errno, err);
+	char *folder = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
+	if (!folder)
+		return chain_fail(err, CHAIN_E_NO_MEMORY, path, NULL, strlen(path), 0, 0, 0);
+	const int number = access(folder, W_OK | X_OK) < 0 ? errno : stat(folder, &about) == 0 && !S_ISDIR(about.st_mode) ? ENOTDIR : 0;
+	free(folder);
+	return number ? io(path, number, err) : CHAIN_OK;
+}
+
 enum chain_status cmd_file_write(const char *path, const void *bytes, size_t count, struct chain_error *err)
 {
 	struct stat about;

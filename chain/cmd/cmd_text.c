@@ -41,6 +41,19 @@ bool cmd_time_parse(const char *text, uint64_t *out_us)
 	return with_unit(text, UNITS, sizeof(UNITS) / sizeof(UNITS[0]), out_us);
 }
 
+char *cmd_time_text(uint64_t us, char buf[CMD_TIME_BYTES])
+{
+	static const struct {
+		const char *name;
+		uint64_t us;
+	} UNITS[] = { { "h", 3600000000 }, { "m", 60000000 }, { "s", 1000000 }, { "ms", 1000 }, { "us", 1 } };
+	size_t unit = 0;
+	while (UNITS[unit].us > 1 && (us < UNITS[unit].us || us % UNITS[unit].us))
+		unit++;
+	snprintf(buf, CMD_TIME_BYTES, "%llu%s", (unsigned long long)(us / UNITS[unit].us), UNITS[unit].name);
+	return buf;
+}
+
 bool cmd_count_parse(const char *text, uint64_t *out)
 {
 	static const struct chain_unit ONE = { "", 1 };

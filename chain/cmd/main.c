@@ -58,10 +58,15 @@ static int unknown(const char *word)
 	return cmd_usage(NULL, "unknown %s '%s'", what, word);
 }
 
-/* Output that nobody could read is a failure like any other: a full disk behind `> file` must not look like success. */
+/* Output that nobody could read is a failure like any other: a full disk behind `> file` must not look like success. A pipe whose reader has
+ * gone ends the command as it ends others: by the signal, without a word, once all is cleaned up. */
 static int finish(int code)
 {
 	bool bad = fflush(stdout) != 0 || ferror(stdout);
+	if (cmd_pipe_is_broken(stdout) || cmd_pipe_is_broken(stderr)) {
+		signal(SIGPIPE, SIG_DFL);
+		raise(SIGPIPE);
+	}
 	if (bad && code == CMD_OK) {
 		cmd_warn("standard output could not be written");
 		return CMD_REFUSED;

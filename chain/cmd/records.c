@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIELDS_MAX = 6, PREFIX_BYTES = sizeof(RECORDS_PREFIX) - 1 };
+enum { FIELDS_MAX = 6 };
 
 /* Types as letters: s string, i integer, o object, l list, a anything; upper case: may be absent or null. */
 struct field {
@@ -31,6 +31,7 @@ static const struct form {
 	[RECORD_PROGRESS] = { "progress", { { "step", 's' }, { "running", 'i' }, { "ok", 'i' }, { "failed", 'i' }, { "total", 'i' } } },
 	[RECORD_BOOT] = { "boot", { { "step", 's' }, { "kernel", 'S' }, { "expect", 'A' }, { "bytes_copied", 'I' }, { "bytes_free", 'I' } } },
 	[RECORD_ERROR] = { "error", { { "slug", 's' }, { "message", 's' }, { "step", 'S' }, { "hint", 'S' } } },
+	[RECORD_FAULT] = { "fault", { { "vector", 'I' }, { "name", 'S' }, { "rip", 'S' }, { "address", 'S' } } },
 	[RECORD_EXIT] = { "exit", { { "status", 'i' } } },
 	[RECORD_ECHO] = { "echo", { { "doc", 'o' } } },
 	[RECORD_END] = { "end", { { "status", 's' }, { "reason", 'S' } } },
@@ -128,27 +129,11 @@ static void text(struct records *records, const char *bytes, size_t count)
 		records->sink.text(records->sink.ctx, bytes, count);
 }
 
-/* The line holds a whole record, its prefix taken off. */
-static void finish_record(struct records *records)
+/* What was taken for a record is text after all. */
+static void give_back(struct records *records)
 {
-	size_t count = records->used;
-	if (count && records->line[count - 1] == '\r')
-		count--;
-	if (count == 0 && records->channel == RECORDS_ONLY)
-		return;
-	enum record_event event;
-	const char *why;
-	json_t *doc = record_parse(count ? records->line : "", count, &event, &why);
-	if (doc) {
-		records->good++;
-		if (records->sink.record)
-			records->sink.record(records->sink.ctx, event, doc);
-		json_decref(doc);
-	} else if (why) {
-		refuse(records, why);
-	} else {
-		records->unknown++;
-	}
+	text(records, records->line, records->used);
+	records->used = 0;
 }
 
 static bool keep(struct records *records, char byte)
@@ -166,51 +151,102 @@ static bool keep(struct records *records, char byte)
 }
 
 /* A record's line that is too long for us is skipped to its end, and counted once. */
+static void keep_or_skip(struct records *records, char byte)
+{
+	if (keep(records, byte))
+		return;
+	records->state = RECORDS_SKIP;
+	if (records->foreign) {
+		give_back(records);
+		records->state = RECORDS_TEXT;
+	} else {
+		refuse(records, "is too long");
+	}
+	records->used = 0;
+}
+
+/* The line holds a whole record, its prefix taken off. */
+static void finish_record(struct records *records)
+{
+	size_t count = records->used;
+	if (count && records->line[count - 1] == '\r')
+		count--;
+	enum record_event event;
+	const char *why;
+	json_t *doc = record_parse(count ? records->line : "", count, &event, &why);
+	if (doc) {
+		records->good++;
+		if (records->sink.record)
+			records->sink.record(records->sink.ctx, event, doc);
+		json_decref(doc);
+	} else if (records->foreign) {
+		give_back(records);
+		text(records, "\n", 1);
+	} else if (why) {
+		refuse(records, why);
+	} else {
+		records->unknown++;
+	}
+}
+
 static void feed_record(struct records *records, char byte)
 {
-	if (byte == '\n') {
-		finish_record(records);
-		records->used = 0;
-		records->state = RECORDS_UNDECIDED;
-	} else if (!keep(records, byte)) {
-		refuse(records, "is too long");
-		records->used = 0;
-		records->state = RECORDS_SKIP;
+	if (byte != '\n') {
+		keep_or_skip(records, byte);
+		return;
 	}
+	finish_record(records);
+	records->used = 0;
+	records->state = RECORDS_UNDECIDED;
 }
 
-/* At the start of a line: is this the prefix, or could it still become it? */
-static void feed_undecided(struct records *records, char byte)
+/* At the start of a line: is this a record's beginning, or could it still become one? False: the byte is not used up. */
+static bool feed_undecided(struct records *records, char byte)
 {
-	if (records->channel == RECORDS_ONLY) {
-		records->state = RECORDS_RECORD;
-		feed_record(records, byte);
-	} else if (byte == RECORDS_PREFIX[records->used]) {
-		if (!keep(records, byte)) {
-			refuse(records, "is too long");
-			records->used = 0;
-			records->state = RECORDS_SKIP;
-		} else if (records->used == PREFIX_BYTES) {
-			records->used = 0;
-			records->state = RECORDS_RECORD;
-		}
-	} else {
-		text(records, RECORDS_PREFIX, records->used);
-		records->used = 0;
-		records->state = byte == '\n' ? RECORDS_UNDECIDED : RECORDS_TEXT;
-		text(records, &byte, 1);
+	const bool port = records->channel == RECORDS_PORT;
+	const char *begin = port ? "{" : RECORDS_PREFIX;
+	if (byte != begin[records->used]) {
+		give_back(records);
+		records->state = RECORDS_TEXT;
+		return false;
 	}
+	keep_or_skip(records, byte);
+	if (records->used != strlen(begin))
+		return true;
+	records->used = port ? records->used : 0;
+	records->state = RECORDS_RECORD;
+	return true;
 }
 
-/* Text runs to the end of its line, in one piece as far as it has come. */
+/* Text runs to the end of its line, or to where a record may begin within it; in one piece as far as it has come. */
 static size_t feed_text(struct records *records, const char *bytes, size_t count)
 {
-	const char *newline = memchr(bytes, '\n', count);
-	size_t run = newline ? (size_t)(newline - bytes) + 1 : count;
-	text(records, bytes, run);
-	if (newline)
+	size_t run = 0;
+	while (run < count && bytes[run] != '\n' && !(bytes[run] == RECORDS_BEGIN[0] && records->channel == RECORDS_PORT))
+		run++;
+	const bool ends = run < count && bytes[run] == '\n';
+	text(records, bytes, run + ends);
+	if (ends)
 		records->state = RECORDS_UNDECIDED;
-	return run;
+	else if (run < count)
+		records->state = RECORDS_MARK;
+	return run + ends;
+}
+
+/* Within a line: is this a record's beginning? Its first character is nowhere else in it. False: the byte is not used up. */
+static bool feed_mark(struct records *records, char byte)
+{
+	if (byte != RECORDS_BEGIN[records->used]) {
+		give_back(records);
+		records->state = RECORDS_TEXT;
+		return false;
+	}
+	keep_or_skip(records, byte);
+	if (records->used == strlen(RECORDS_BEGIN)) {
+		text(records, "\n", 1); /* the line that it stands in is over */
+		records->state = RECORDS_RECORD;
+	}
+	return true;
 }
 
 void records_feed(struct records *records, const char *bytes, size_t count)
@@ -218,7 +254,7 @@ void records_feed(struct records *records, const char *bytes, size_t count)
 	for (size_t at = 0; at < count;) {
 		switch (records->state) {
 		case RECORDS_UNDECIDED:
-			feed_undecided(records, bytes[at++]);
+			at += feed_undecided(records, bytes[at]);
 			break;
 		case RECORDS_RECORD:
 			feed_record(records, bytes[at++]);
@@ -226,6 +262,9 @@ void records_feed(struct records *records, const char *bytes, size_t count)
 		case RECORDS_SKIP:
 			if (bytes[at++] == '\n')
 				records->state = RECORDS_UNDECIDED;
+			break;
+		case RECORDS_MARK:
+			at += feed_mark(records, bytes[at]);
 			break;
 		case RECORDS_TEXT:
 			at += feed_text(records, bytes + at, count - at);
@@ -236,10 +275,10 @@ void records_feed(struct records *records, const char *bytes, size_t count)
 
 void records_end(struct records *records)
 {
-	if (records->state == RECORDS_RECORD && (records->used || records->channel == RECORDS_MIXED))
+	if (records->state == RECORDS_RECORD && !records->foreign)
 		refuse(records, "is cut short");
-	else if (records->state == RECORDS_UNDECIDED)
-		text(records, RECORDS_PREFIX, records->used);
+	else if (records->state != RECORDS_SKIP)
+		give_back(records);
 	records->used = 0;
 	records->state = RECORDS_UNDECIDED;
 }

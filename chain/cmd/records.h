@@ -15,7 +15,8 @@ enum {
 
 enum record_event {
 	RECORD_ENTERED, RECORD_BOOTINFO, RECORD_DEVICE, RECORD_NET, RECORD_BLOCK, RECORD_STEP, RECORD_RESULT,
-	RECORD_HANDOFF, RECORD_SKIPPED, RECORD_KERNELS, RECORD_PROGRESS, RECORD_BOOT, RECORD_ERROR, RECORD_EXIT, RECORD_ECHO, RECORD_END, RECORD_EVENT_COUNT
+	RECORD_HANDOFF, RECORD_SKIPPED, RECORD_KERNELS, RECORD_PROGRESS, RECORD_BOOT, RECORD_ERROR, RECORD_FAULT, RECORD_EXIT,
+	RECORD_ECHO, RECORD_END, RECORD_EVENT_COUNT
 };
 const char *record_event_name(enum record_event event);
 
@@ -29,16 +30,21 @@ struct records_sink {
 };
 
 enum records_channel {
-	RECORDS_ONLY,  /* every line is a record: the debug port */
-	RECORDS_MIXED, /* lines that begin with RECORDS_PREFIX are records, the others text: a console */
+	RECORDS_PORT,    /* the debug port: a line that begins with a brace is a record */
+	RECORDS_CONSOLE, /* a line that begins with RECORDS_PREFIX is one */
+	RECORDS_CHANNEL_COUNT
 };
+/* On the port a record may also stand behind text that a kernel left unfinished, if it begins as all of ours do. On the console it may not: a
+ * stage puts text of its own before the lines of an isolated kernel, so that no record of that kernel's making is at a line's beginning. */
+#define RECORDS_BEGIN "{\"event\":\""
 
 struct records {
 	enum records_channel channel;
+	bool foreign; /* set by the caller: others write here, so that a line that is no good record is text */
 	struct records_sink sink;
-	char *line; /* owned; the unfinished line, or the part that may still become a prefix */
+	char *line; /* owned; the unfinished line, or the part that may still become a record's beginning */
 	size_t used, room;
-	enum { RECORDS_UNDECIDED, RECORDS_TEXT, RECORDS_RECORD, RECORDS_SKIP } state;
+	enum { RECORDS_UNDECIDED, RECORDS_TEXT, RECORDS_MARK, RECORDS_RECORD, RECORDS_SKIP } state;
 	uint64_t good, bad, unknown;
 };
 

@@ -114,8 +114,9 @@ static void introduce(struct run *run)
 	char size[CMD_SIZE_BYTES], id[CHAIN_SHA256_HEX + 1] = "";
 	if (run->input.kind == CHAIN_KERNEL_IMAGE)
 		chain_sha256_to_hex(run->input.image.header.id, id);
-	fprintf(stderr, "%s%s%s  %s%.12s  %s, %s, %llu cpu%s, %s%s\n", cmd_style(stderr, CMD_BOLD), run->operands.v[0],
-		cmd_style(stderr, CMD_PLAIN), *id ? "sha256:" : chain_kernel_kind_name(run->input.kind), id, run->machine,
+	fputs(cmd_style(stderr, CMD_BOLD), stderr);
+	cmd_text_put(stderr, run->operands.v[0]);
+	fprintf(stderr, "%s  %s%.12s  %s, %s, %llu cpu%s, %s%s\n", cmd_style(stderr, CMD_PLAIN), *id ? "sha256:" : chain_kernel_kind_name(run->input.kind), id, run->machine,
 		cmd_size_text(run->memory_bytes, size), (unsigned long long)run->cpus, run->cpus == 1 ? "" : "s", run->accel,
 		run->net ? ", net" : "");
 }
@@ -139,8 +140,9 @@ static int supervise(struct run *run)
 	if (run->errors_used)
 		run_view_note(&run->session.view, CMD_YELLOW, "qemu", "%s", own_words(run));
 	int port = exit_status > 0 && exit_status % 2 ? exit_status / 2 : -1;
-	int code = run_session_finish(&run->session, end, port, about(run));
-	return code == CMD_OK && shot.status ? CMD_STAGE_FAILED : code;
+	const struct run_ending ending = { .end = end, .port = port, .reset = run->was_reset };
+	int code = run_session_finish(&run->session, ending, about(run));
+	return code == CMD_OK && shot.status ? CMD_REFUSED : code;
 }
 
 static int prepared(struct run *run)
@@ -154,6 +156,7 @@ static int prepared(struct run *run)
 	bool foreign = run->input.kind >= CHAIN_KERNEL_FOREIGN;
 	run->session_options.command = "run";
 	run->session_options.local = true;
+	run->session_options.screenshot = run->screenshot;
 	run->session_options.cut = run->hold_us == 0;
 	run->session_options.otherwise = run->display ? RUN_UNTIL_ENDED : RUN_UNTIL_READY;
 	code = run_session_open(&run->session, &run->session_options, foreign);

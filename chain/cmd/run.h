@@ -30,7 +30,7 @@ struct run {
 	char *module_paths[RUN_MODULES_MAX]; /* owned */
 	size_t module_count;
 	char monitor[65536]; size_t monitor_used; /* the monitor's unfinished line */
-	bool ready, shut_down, ended, shot_done, shot_failed;
+	bool ready, shut_down, was_reset, ended, shot_done, shot_failed;
 	int shot_fd, handoff_fd, gdb_fd;
 	uint16_t gdb_port;
 	char handoff_path[64];

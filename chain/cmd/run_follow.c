@@ -24,8 +24,11 @@ static void on_monitor_line(struct run *run, const char *line, size_t count)
 		run->ready = true;
 		qemu_forget_files(&run->qemu);
 	}
-	if (event && strcmp(event, "SHUTDOWN") == 0)
+	if (event && strcmp(event, "SHUTDOWN") == 0) {
+		const char *reason = json_string_value(json_object_get(json_object_get(doc, "data"), "reason"));
 		run->shut_down = true;
+		run->was_reset = reason && strcmp(reason, "guest-reset") == 0;
+	}
 	if (id && strcmp(id, "screen") == 0) {
 		run->shot_done = true;
 		run->shot_failed = json_object_get(doc, "error") != NULL;

@@ -6,7 +6,6 @@
 #include "chain/handoff.h"
 #include "chain/json_write.h"
 
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,12 +54,15 @@ static json_t *keep(struct run_judge *judge, json_t *list, const json_t *doc)
 	return NULL;
 }
 
+/* What is known of a step besides its last record: when it began, and the rows of its kernels. */
 static void keep_step(struct run_judge *judge, const json_t *doc)
 {
 	json_t *step = keep(judge, judge->steps, doc);
 	int bad = json_object_set_new(step, "begun_at", json_real(judge->step_at));
 	if (judge->step_us >= 0 && !json_object_get(step, "begun_us"))
 		bad |= json_object_set_new(step, "begun_us", json_integer(judge->step_us));
+	if (judge->attempt)
+		bad |= json_object_set_new(step, "retry", json_integer(judge->attempt));
 	if (json_array_size(judge->rows))
 		bad |= json_object_set(step, "kernels", judge->rows);
 	if (judge->rows_lost)
@@ -72,12 +74,33 @@ static void keep_step(struct run_judge *judge, const json_t *doc)
 	judge->rows_lost = 0;
 }
 
-static void on_step(struct run_judge *judge, const json_t *doc)
+static void begin_step(struct run_judge *judge, const json_t *doc)
 {
 	const json_t *us = json_object_get(doc, "us");
-	snprintf(judge->step, sizeof(judge->step), "%s", text_of(doc, "name"));
 	judge->step_at = judge->now;
 	judge->step_us = json_is_integer(us) ? json_integer_value(us) : -1;
+	judge->attempt = json_integer_value(json_object_get(doc, "retry"));
+}
+
+static void end_step(struct run_judge *judge)
+{
+	judge->step[0] = judge->called[0] = '\0';
+	judge->calling = false;
+	judge->attempt = 0;
+}
+
+static void set_failure(struct run_judge *judge, const char *step, const char *what)
+{
+	snprintf(judge->failure, sizeof(judge->failure), "%s%s%s", step, *step ? ": " : "", what);
+}
+
+static void on_step(struct run_judge *judge, const json_t *doc)
+{
+	begin_step(judge, doc);
+	snprintf(judge->step, sizeof(judge->step), "%s", text_of(doc, "name"));
+	snprintf(judge->called, sizeof(judge->called), "%s", text_of(doc, "called"));
+	judge->calling = strcmp(text_of(doc, "kind"), "call") == 0;
+	judge->failure[0] = '\0'; /* the chain went on behind it */
 }
 
 static void on_kernels(struct run_judge *judge, const json_t *doc)
@@ -100,7 +123,7 @@ static void on_entered(struct run_judge *judge, const json_t *doc)
 	judge->entered = true;
 	judge->foreign = false;
 	judge->ended = judge->exited = false;
-	judge->step[0] = '\0';
+	end_step(judge);
 	keep(judge, judge->links, doc);
 }
 
@@ -112,7 +135,8 @@ static void on_boot(struct run_judge *judge, const json_t *doc)
 	judge->booted = true;
 	judge->entered = judge->result_met = judge->exited = judge->ended = false;
 	judge->kernel_known = *kernel != '\0';
-	judge->reports = strcmp(kernel, "image") == 0 || strcmp(kernel, "native") == 0;
+	judge->native = strcmp(kernel, "native") == 0;
+	judge->reports = judge->native || strcmp(kernel, "image") == 0;
 	if (marker || judge->marker_seen) { /* one that an earlier link waits for stays wanted while this one has none */
 		free(judge->marker);
 		judge->marker = marker ? strdup(marker) : NULL;
@@ -121,18 +145,45 @@ static void on_boot(struct run_judge *judge, const json_t *doc)
 	json_decref(judge->want);
 	judge->want = json_incref(json_object_get(expect, "result"));
 	judge->want_success = judge->want || (json_is_string(expect) && strcmp(json_string_value(expect), "success") == 0);
-	judge->line_used = 0; /* what the stage printed is not the kernel's */
-	snprintf(judge->step, sizeof(judge->step), "%s", text_of(doc, "step"));
+	for (int i = 0; i < RECORDS_CHANNEL_COUNT; i++)
+		judge->lines[i].used = 0; /* what the stage printed is not the kernel's */
+	snprintf(judge->booted_step, sizeof(judge->booted_step), "%s", text_of(doc, "step"));
 	keep_step(judge, doc);
+	end_step(judge);
 }
 
 static void on_result(struct run_judge *judge, const json_t *doc)
 {
+	const char *reason = text_of(doc, "reason"), *status = text_of(doc, "status");
 	judge->call_count++;
-	if (strcmp(text_of(doc, "status"), "ok") != 0)
+	if (strcmp(status, "ok") != 0) {
 		judge->failed_count++;
-	judge->step[0] = '\0';
+		set_failure(judge, text_of(doc, "step"), *reason ? reason : status);
+	}
 	keep_step(judge, doc);
+	end_step(judge);
+}
+
+/* A step that has neither a result nor a boot is one of the steps as well: it was skipped, or could not be taken. */
+static void keep_without_result(struct run_judge *judge, const json_t *doc, const char *status, const char *reason)
+{
+	json_t *step = chain_json_shallow(doc);
+	if (!judge->step[0])
+		begin_step(judge, doc);
+	if (json_object_set_new(step, "status", json_string(status)) || (reason && json_object_set_new(step, "reason", json_string(reason))))
+		judge->no_memory = true;
+	else
+		keep_step(judge, step);
+	json_decref(step);
+	end_step(judge);
+}
+
+static void on_error(struct run_judge *judge, const json_t *doc)
+{
+	judge->error_count++;
+	set_failure(judge, text_of(doc, "step"), text_of(doc, "message"));
+	if (*text_of(doc, "step"))
+		keep_without_result(judge, doc, "failed", text_of(doc, "message"));
 }
 
 static void on_end(struct run_judge *judge, const json_t *doc)
@@ -143,6 +194,7 @@ static void on_end(struct run_judge *judge, const json_t *doc)
 	} ENDS[] = { { "ok", CMD_OK }, { "child-failed", CMD_CHILD_FAILED }, { "failed", CMD_STAGE_FAILED }, { "unmet", CMD_UNMET } };
 	judge->ended = true;
 	judge->end_code = CMD_STAGE_FAILED;
+	snprintf(judge->end_reason, sizeof(judge->end_reason), "%s", text_of(doc, "reason"));
 	for (size_t i = 0; i < sizeof(ENDS) / sizeof(ENDS[0]); i++)
 		if (strcmp(ENDS[i].status, text_of(doc, "status")) == 0)
 			judge->end_code = ENDS[i].code;
@@ -156,8 +208,31 @@ static void on_exit_record(struct run_judge *judge, const json_t *doc)
 	judge->result_met = !judge->want || (result && chain_result_contains(result, judge->want));
 }
 
-void run_judge_record(struct run_judge *judge, enum record_event event, const json_t *doc)
+static void on_fault(struct run_judge *judge, const json_t *doc)
 {
+	const char *name = text_of(doc, "name"), *place = text_of(doc, "place");
+	char number[40];
+	snprintf(number, sizeof(number), "exception %lld", (long long)json_integer_value(json_object_get(doc, "vector")));
+	snprintf(judge->fault, sizeof(judge->fault), "%.80s at %.40s%s%.300s", *name ? name : number, text_of(doc, "rip"), *place ? ", " : "", place);
+}
+
+/* What only a stage sends between calls, or a kernel that was booted. A called kernel's is nobody's word: nothing is made of it, but that a
+ * machine which begins anew has lost what it was at. */
+static bool is_forged(struct run_judge *judge, enum record_event event)
+{
+	if (!judge->calling)
+		return judge->restarted;
+	if (event == RECORD_ENTERED)
+		judge->restarted = true;
+	return event == RECORD_ENTERED || event == RECORD_BOOTINFO || event == RECORD_BOOT || event == RECORD_EXIT || event == RECORD_END;
+}
+
+bool run_judge_record(struct run_judge *judge, enum record_event event, const json_t *doc)
+{
+	if (is_forged(judge, event)) {
+		judge->forged++;
+		return false;
+	}
 	switch (event) {
 	case RECORD_ENTERED:
 		on_entered(judge, doc);
@@ -182,8 +257,10 @@ void run_judge_record(struct run_judge *judge, enum record_event event, const js
 		on_boot(judge, doc);
 		break;
 	case RECORD_ERROR:
-		if (judge->error_count++ == 0)
-			snprintf(judge->error, sizeof(judge->error), "%s", text_of(doc, "message"));
+		on_error(judge, doc);
+		break;
+	case RECORD_FAULT:
+		on_fault(judge, doc);
 		break;
 	case RECORD_EXIT:
 		on_exit_record(judge, doc);
@@ -195,6 +272,8 @@ void run_judge_record(struct run_judge *judge, enum record_event event, const js
 		on_end(judge, doc);
 		break;
 	case RECORD_SKIPPED:
+		keep_without_result(judge, doc, "skipped", NULL);
+		break;
 	case RECORD_PROGRESS:
 	case RECORD_DEVICE:
 	case RECORD_NET:
@@ -202,55 +281,64 @@ void run_judge_record(struct run_judge *judge, enum record_event event, const js
 	case RECORD_EVENT_COUNT:
 		break;
 	}
+	return true;
 }
 
-/* --- console --- */
+/* --- text --- */
 
 static void note_match(struct run_judge *judge, const char *from, size_t count)
 {
-	if (count >= sizeof(judge->match))
-		count = sizeof(judge->match) - 1;
-	memcpy(judge->match, from, count);
-	judge->match[count] = '\0';
+	cmd_text_escape(from, count, judge->match, sizeof(judge->match));
 }
 
-static void look(struct run_judge *judge)
+static void look(struct run_judge *judge, const char *line)
 {
 	regmatch_t where;
-	judge->line[judge->line_used] = '\0';
-	if (judge->booted && judge->marker && !judge->marker_seen && strstr(judge->line, judge->marker)) {
+	/* What a kernel prints that a booted image calls is not that image's word. */
+	if (judge->booted && !judge->calling && judge->marker && !judge->marker_seen && strstr(line, judge->marker)) {
 		judge->marker_seen = true;
 		note_match(judge, judge->marker, strlen(judge->marker));
 	}
-	if (judge->regex && !judge->matched && regexec(judge->regex, judge->line, 1, &where, 0) == 0) {
+	if (judge->regex && !judge->matched && regexec(judge->regex, line, 1, &where, 0) == 0) {
 		judge->matched = true;
-		note_match(judge, judge->line + where.rm_so, (size_t)(where.rm_eo - where.rm_so));
+		note_match(judge, line + where.rm_so, (size_t)(where.rm_eo - where.rm_so));
 	}
+	if (line[strspn(line, " \t")])
+		snprintf(judge->last, sizeof(judge->last), "%s", line);
 }
 
-void run_judge_text(struct run_judge *judge, const char *bytes, size_t count)
+void run_judge_text(struct run_judge *judge, enum records_channel from, const char *bytes, size_t count)
 {
+	char *line = judge->lines[from].text;
+	size_t *used = &judge->lines[from].used;
 	for (size_t i = 0; i < count; i++) {
 		if (bytes[i] == '\n') {
-			look(judge);
-			judge->line_used = 0;
+			line[*used] = '\0';
+			look(judge, line);
+			*used = 0;
 		} else if (bytes[i] != '\0' && bytes[i] != '\r') {
-			if (judge->line_used == RUN_LINE_BYTES - 1) {
-				memmove(judge->line, judge->line + RUN_LINE_BYTES / 2, RUN_LINE_BYTES / 2);
-				judge->line_used = RUN_LINE_BYTES / 2 - 1;
+			if (*used == RUN_LINE_BYTES - 1) {
+				memmove(line, line + RUN_LINE_BYTES / 2, RUN_LINE_BYTES / 2);
+				*used = RUN_LINE_BYTES / 2 - 1;
 			}
-			judge->line[judge->line_used++] = bytes[i];
+			line[(*used)++] = bytes[i];
 		}
 	}
-	if (judge->line_used)
-		look(judge);
+	line[*used] = '\0';
+	if (*used)
+		look(judge, line);
 }
 
-/* --- verdict --- */
+bool run_judge_is_foreign(const struct run_judge *judge)
+{
+	return judge->foreign || (judge->booted && !judge->entered && !judge->reports);
+}
+
+/* --- go on or stop --- */
 
 bool run_judge_over(const struct run_judge *judge)
 {
-	return judge->ended || judge->exited;
+	return judge->ended || judge->exited || judge->restarted;
 }
 
 bool run_judge_unsure(const struct run_judge *judge)
@@ -274,93 +362,4 @@ bool run_judge_done(const struct run_judge *judge)
 	if (judge->until == RUN_UNTIL_ENDED || !judge->booted || judge->entered)
 		return judge->until == RUN_UNTIL_READY && judge->booted && judge->marker && judge->marker_seen;
 	return boot_met(judge);
-}
-
-static int verdict(struct run_judge *judge, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
-static int verdict(struct run_judge *judge, int code, const char *format, ...)
-{
-	va_list args;
-	va_start(args, format);
-	vsnprintf(judge->reason, sizeof(judge->reason), format, args);
-	va_end(args);
-	return code;
-}
-
-static int of_end(struct run_judge *judge, int code)
-{
-	switch (code) {
-	case CMD_OK:
-		return verdict(judge, code, "all steps done");
-	case CMD_CHILD_FAILED:
-		return verdict(judge, code, "a child failed");
-	case CMD_UNMET:
-		return verdict(judge, code, "an expectation was not met");
-	default:
-		return verdict(judge, CMD_STAGE_FAILED, "%s", judge->error[0] ? judge->error : "the stage failed");
-	}
-}
-
-/* A booted native kernel said how it ended. */
-static int of_exit(struct run_judge *judge)
-{
-	if (judge->exit_status != 0)
-		return verdict(judge, CMD_CHILD_FAILED, "the kernel exited with status %lld", (long long)judge->exit_status);
-	if (!judge->result_met)
-		return verdict(judge, CMD_UNMET, "the kernel's result is not the expected one");
-	return verdict(judge, CMD_OK, "the kernel exited with status 0");
-}
-
-static int of_port(struct run_judge *judge, int port)
-{
-	static const int CODES[] = { CMD_OK, CMD_CHILD_FAILED, CMD_STAGE_FAILED, CMD_UNMET };
-	if (port >= 0x10 && port <= 0x13)
-		return of_end(judge, CODES[port - 0x10]);
-	if (port == 0)
-		return verdict(judge, CMD_OK, "the kernel exited with status 0");
-	return verdict(judge, CMD_CHILD_FAILED, "the kernel exited with status %d", port);
-}
-
-/* The machine ended and nobody said why. */
-static int of_silence(struct run_judge *judge)
-{
-	if (judge->foreign)
-		return verdict(judge, CMD_OK, "the machine ended");
-	if (judge->booted && !judge->entered && !judge->reports)
-		return verdict(judge, CMD_OK, "%s was entered, and the machine ended", judge->step);
-	if (judge->booted && !judge->entered)
-		return verdict(judge, CMD_CHILD_FAILED, "%s did not begin", judge->step);
-	if (judge->link_count == 0)
-		return verdict(judge, CMD_STAGE_FAILED, "the stage did not begin");
-	return verdict(judge, CMD_STAGE_FAILED, "the machine stopped in the middle%s%s", judge->step[0] ? " of " : "", judge->step);
-}
-
-static int of_machine(struct run_judge *judge, int port)
-{
-	if (judge->until == RUN_UNTIL_MATCH)
-		return verdict(judge, CMD_UNMET, "the machine ended before the expression matched");
-	if (judge->booted && judge->marker && !judge->marker_seen)
-		return verdict(judge, CMD_UNMET, "the machine ended before \"%s\" was on the console", judge->marker);
-	if (judge->ended)
-		return of_end(judge, judge->end_code);
-	if (judge->exited)
-		return of_exit(judge);
-	if (port >= 0)
-		return of_port(judge, port);
-	return of_silence(judge);
-}
-
-int run_judge_verdict(struct run_judge *judge, enum run_end end, int port)
-{
-	if (end == RUN_END_INTERRUPTED)
-		return verdict(judge, CMD_INTERRUPTED, "interrupted");
-	if (judge->until == RUN_UNTIL_MATCH && judge->matched)
-		return verdict(judge, CMD_OK, "\"%s\" seen", judge->match);
-	if (run_judge_done(judge))
-		return judge->marker ? verdict(judge, CMD_OK, "\"%s\" seen", judge->match) :
-				       verdict(judge, CMD_OK, "%s was entered", judge->step);
-	if (end == RUN_END_STOPPED && run_judge_unsure(judge))
-		return verdict(judge, CMD_OK, "%s was entered", judge->step);
-	if (end == RUN_END_TIMEOUT)
-		return verdict(judge, CMD_TIMEOUT, "time ran out%s%s", judge->step[0] ? " in " : "", judge->step);
-	return of_machine(judge, port);
 }

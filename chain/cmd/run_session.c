@@ -24,32 +24,56 @@ uint64_t run_clock_us(void)
 
 /* --- what the streams hold --- */
 
+/* Whatever writes to the console where there is a debug port is a kernel: the stage's own records take the port. */
+static bool is_misplaced(const struct run_stream *stream, enum record_event event)
+{
+	const struct records *port = &stream->session->streams[RECORDS_PORT].records;
+	return stream->records.channel == RECORDS_CONSOLE && port->good && event != RECORD_ECHO;
+}
+
 static void on_record(void *ctx, enum record_event event, const json_t *doc)
 {
-	struct run_session *session = ctx;
-	run_judge_record(&session->judge, event, doc);
+	struct run_stream *stream = ctx;
+	struct run_session *session = stream->session;
+	const json_t *us = json_object_get(doc, "us");
+	if (is_misplaced(stream, event)) {
+		session->judge.forged++;
+		return;
+	}
+	if (session->options.recorded && json_is_integer(us))
+		session->judge.now = session->view.now = (double)json_integer_value(us) / 1e6;
+	if (!run_judge_record(&session->judge, event, doc))
+		return;
 	run_view_record(&session->view, event, doc);
+	session->streams[RECORDS_PORT].records.foreign = run_judge_is_foreign(&session->judge);
 	if (event == RECORD_BOOT)
 		session->boot_us = run_clock_us();
 }
 
 static void on_text(void *ctx, const char *bytes, size_t count)
 {
-	struct run_session *session = ctx;
-	run_judge_text(&session->judge, bytes, count);
-	run_view_text(&session->view, bytes, count);
+	struct run_stream *stream = ctx;
+	run_judge_text(&stream->session->judge, stream->records.channel, bytes, count);
+	run_view_text(&stream->session->view, stream->records.channel, bytes, count);
+}
+
+static uint64_t bad_count(const struct run_session *session)
+{
+	return session->streams[RECORDS_PORT].records.bad + session->streams[RECORDS_CONSOLE].records.bad;
 }
 
 static void on_bad(void *ctx, const char *why)
 {
-	struct run_session *session = ctx;
-	if (session->console.bad + session->debug.bad == 1)
-		snprintf(session->bad, sizeof(session->bad), "%s", why);
+	struct run_stream *stream = ctx;
+	if (bad_count(stream->session) == 1)
+		snprintf(stream->session->bad, sizeof(stream->session->bad), "%s", why);
 }
 
 static void tick(struct run_session *session)
 {
-	session->judge.now = session->view.now = (double)(run_clock_us() - session->start_us) / 1e6;
+	session->broken = session->broken || cmd_pipe_is_broken(stdout) || cmd_pipe_is_broken(stderr);
+	if (!session->options.recorded)
+		session->judge.now = session->view.now = (double)(run_clock_us() - session->start_us) / 1e6;
 }
 
 void run_session_console(struct run_session *session, const char *bytes, size_t count)
@@ -63,8 +87,8 @@ void run_session_console(struct run_session *session, const char *bytes, size_t 
 		line = newline ? (size_t)(newline - bytes) + 1 : count;
 		if (session->copy)
 			fwrite(bytes, 1, line, session->copy);
-		records_feed(&session->console, bytes, line);
-		/* What comes behind the line that was waited for is nobody's business any more. */
+		records_feed(&session->streams[RECORDS_CONSOLE].records, bytes, line);
+		/* What comes behind the line that was waited for is not shown. */
 		session->closed = newline && session->options.cut && run_judge_done(&session->judge);
 	}
 }
@@ -72,7 +96,7 @@ void run_session_console(struct run_session *session, const char *bytes, size_t 
 void run_session_debug(struct run_session *session, const char *bytes, size_t count)
 {
 	tick(session);
-	records_feed(&session->debug, bytes, count);
+	records_feed(&session->streams[RECORDS_PORT].records, bytes, count);
 }
 
 /* --- begin --- */
@@ -112,16 +136,22 @@ static int catch_signals(struct run_session *session)
 	return session->signals;
 }
 
-static int open_copy(struct run_session *session)
+/* What can't be written is told before a machine is started for it. */
+static int open_outputs(struct run_session *session)
 {
+	const struct run_session_options *options = &session->options;
+	const char *const paths[] = { options->result, options->bootinfo, options->screenshot };
 	struct chain_error err = { 0 };
-	if (!session->options.console)
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
+		if (paths[i] && cmd_file_check_writable(paths[i], &err) != CHAIN_OK)
+			return cmd_refuse(&err, options->json);
+	if (!options->console)
 		return -1;
-	session->copy = fopen(session->options.console, "we");
+	session->copy = fopen(options->console, "we");
 	if (session->copy)
 		return -1;
-	chain_fail(&err, CHAIN_E_IO, session->options.console, strerror(errno), 0, 0, 0, 0);
-	return cmd_refuse(&err, session->options.json);
+	chain_fail(&err, CHAIN_E_IO, options->console, strerror(errno), 0, 0, 0, 0);
+	return cmd_refuse(&err, options->json);
 }
 
 int run_session_open(struct run_session *session, const struct run_session_options *options, bool foreign)
@@ -135,12 +165,17 @@ int run_session_open(struct run_session *session, const struct run_session_optio
 	if (foreign && until == RUN_UNTIL_READY)
 		until = RUN_UNTIL_ENDED;
 	bool raw = !options->json && !isatty(STDOUT_FILENO) && !run_view_together(stdout, stderr);
-	struct records_sink sink = { .ctx = session, .record = on_record, .text = on_text, .bad = on_bad };
 	run_judge_init(&session->judge, until, session->has_regex ? &session->regex : NULL, foreign);
+	session->judge.expression = options->until;
 	run_view_init(&session->view, stderr, raw, options->verbose);
-	records_init(&session->console, RECORDS_MIXED, sink); /* called kernels have no other channel */
-	records_init(&session->debug, RECORDS_ONLY, sink);
-	code = open_copy(session);
+	for (int i = 0; i < RECORDS_CHANNEL_COUNT; i++) {
+		struct run_stream *stream = &session->streams[i];
+		stream->session = session;
+		records_init(&stream->records, (enum records_channel)i,
+			     (struct records_sink){ .ctx = stream, .record = on_record, .text = on_text, .bad = on_bad });
+	}
+	session->streams[RECORDS_PORT].records.foreign = foreign;
+	code = open_outputs(session);
 	if (code < 0 && catch_signals(session) < 0) {
 		cmd_warn("signals: %s", strerror(errno));
 		code = CMD_STAGE_FAILED;
@@ -161,8 +196,8 @@ void run_session_close(struct run_session *session)
 	if (session->has_regex)
 		regfree(&session->regex);
 	run_judge_free(&session->judge);
-	records_free(&session->console);
-	records_free(&session->debug);
+	for (int i = 0; i < RECORDS_CHANNEL_COUNT; i++)
+		records_free(&session->streams[i].records);
 	*session = (struct run_session){ .signals = -1 };
 }
 
@@ -170,11 +205,18 @@ void run_session_close(struct run_session *session)
 
 bool run_session_interrupted(struct run_session *session)
 {
+	static const struct {
+		uint32_t number;
+		const char *name;
+	} SIGNALS[] = { { SIGINT, "SIGINT" }, { SIGTERM, "SIGTERM" }, { SIGHUP, "SIGHUP" } };
 	struct signalfd_siginfo got;
-	bool asked = false;
 	while (read(session->signals, &got, sizeof(got)) == (ssize_t)sizeof(got))
-		asked = asked || got.ssi_signo != SIGCHLD;
-	return asked;
+		for (size_t i = 0; i < sizeof(SIGNALS) / sizeof(SIGNALS[0]); i++)
+			if (SIGNALS[i].number == got.ssi_signo)
+				session->signal = SIGNALS[i].name;
+	if (session->broken)
+		session->signal = "SIGPIPE";
+	return session->signal != NULL;
 }
 
 bool run_session_stop(struct run_session *session, enum run_end *out_end)
@@ -254,11 +296,11 @@ static enum chain_status write_doc(const char *path, const json_t *doc, const ch
 	return cmd_file_write_json(path, doc, err);
 }
 
-/* A run that went well but whose result is not where it was asked for has not gone well. */
+/* A run that went well but whose files are not where they were asked for has not gone well; nor has it failed. */
 static int write_files(struct run_session *session, int code)
 {
 	struct chain_error err = { 0 };
-	const struct run_judge *judge = &session->judge;
+	struct run_judge *judge = &session->judge;
 	if (session->copy) {
 		int bad = fclose(session->copy);
 		session->copy = NULL;
@@ -272,36 +314,50 @@ static int write_files(struct run_session *session, int code)
 		status = write_doc(session->options.result, judge->handoff, "no handoff was recorded", &err);
 	if (!status)
 		status = write_doc(session->options.bootinfo, judge->bootinfo, "no boot information was recorded", &err);
-	if (status)
-		cmd_error_print(&err, false, code);
-	return status && code == CMD_OK ? CMD_STAGE_FAILED : code;
+	if (!status)
+		return code;
+	cmd_error_print(&err, false, code);
+	if (code != CMD_OK)
+		return code;
+	chain_error_format(&err, judge->reason, sizeof(judge->reason));
+	return CMD_REFUSED;
 }
 
 static json_t *summary_json(const struct run_session *session, int code, json_t *about)
 {
 	const struct run_judge *judge = &session->judge;
-	json_t *doc = json_pack("{s:s, s:i, s:s, s:f, s:O, s:O, s:O?, s:O?, s:{s:I, s:I, s:I}}", "status", word_for(code), "exit", code,
+	const struct records *port = &session->streams[RECORDS_PORT].records, *console = &session->streams[RECORDS_CONSOLE].records;
+	json_t *doc = json_pack("{s:s, s:i, s:s, s:f, s:O, s:O, s:O?, s:O?, s:{s:I, s:I, s:I, s:I}}", "status", word_for(code), "exit", code,
 				"reason", judge->reason, "seconds", session->view.now, "links", judge->links, "steps", judge->steps,
-				"handoff", judge->handoff, "echo", judge->echo, "records", "good",
-				(json_int_t)(session->console.good + session->debug.good), "bad",
-				(json_int_t)(session->console.bad + session->debug.bad), "unknown",
-				(json_int_t)(session->console.unknown + session->debug.unknown));
+				"handoff", judge->handoff, "echo", judge->echo, "records",
+				"good", (json_int_t)(port->good + console->good), "bad", (json_int_t)bad_count(session),
+				"unknown", (json_int_t)(port->unknown + console->unknown), "ignored", (json_int_t)judge->forged);
 	if (doc && about)
 		json_object_update(doc, about);
 	return doc;
 }
 
-int run_session_finish(struct run_session *session, enum run_end end, int port, json_t *about)
+static void warn(struct run_session *session)
 {
-	tick(session);
-	records_end(&session->debug);
-	records_end(&session->console);
-	run_view_flush(&session->view);
-	int code = run_judge_verdict(&session->judge, end, port);
-	uint64_t bad = session->console.bad + session->debug.bad;
+	uint64_t bad = bad_count(session), forged = session->judge.forged;
 	if (bad)
 		run_view_note(&session->view, CMD_YELLOW, "warning", "%llu bad record%s left out; the first %s", (unsigned long long)bad,
 			      bad == 1 ? "" : "s", session->bad);
+	if (forged)
+		run_view_note(&session->view, CMD_YELLOW, "warning", "%llu record%s left out that %s not the stage's", (unsigned long long)forged,
+			      forged == 1 ? "" : "s", forged == 1 ? "was" : "were");
+}
+
+int run_session_finish(struct run_session *session, struct run_ending ending, json_t *about)
+{
+	ending.limit_us = session->options.timeout_us;
+	ending.signal = session->signal;
+	tick(session);
+	for (int i = 0; i < RECORDS_CHANNEL_COUNT; i++)
+		records_end(&session->streams[i].records);
+	run_view_flush(&session->view);
+	int code = run_judge_verdict(&session->judge, &ending);
+	warn(session);
 	summary_print(session, code);
 	code = write_files(session, code);
 	if (session->options.json)

@@ -3,19 +3,19 @@
 
 #include "run_view.h"
 
-#include <ctype.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* More of one line of a console than this (a document, mostly) is for `--verbose`, `--console` and pipes. */
-enum { LINE_SHOWN = 300 };
-
 void run_view_init(struct run_view *view, FILE *to, bool raw, bool verbose)
 {
+	struct winsize size;
 	*view = (struct run_view){ .to = to, .raw = raw, .verbose = verbose };
+	if (ioctl(fileno(to), TIOCGWINSZ, &size) == 0)
+		view->columns = size.ws_col;
 }
 
 bool run_view_together(FILE *a, FILE *b)
@@ -26,40 +26,47 @@ bool run_view_together(FILE *a, FILE *b)
 	return one.st_dev == two.st_dev && one.st_ino == two.st_ino;
 }
 
-/* U+0080 to U+009F, as UTF-8: controls to some terminals. */
-static bool is_wide_control(char first, char second)
-{
-	return (unsigned char)first == 0xc2 && ((unsigned char)second & 0xe0) == 0x80;
-}
-
-/* What a guest says may hold anything: a terminal gets printable text only. */
-static void clean(char *text)
-{
-	for (char *at = text; *at; at++) {
-		if (is_wide_control(at[0], at[1]))
-			*at++ = ' ', *at = ' ';
-		else if ((unsigned char)*at < ' ' || *at == 0x7f)
-			*at = ' ';
-	}
-}
-
-/* A line of progress stands until something else is said. */
-static void end_live(struct run_view *view)
+void run_view_end_live(struct run_view *view)
 {
 	if (view->live)
 		fputs("\r\033[K", view->to);
 	view->live = false;
 }
 
+/* How much of the text fits into `room` columns: to a blank, or to the end of a word that does not fit anywhere. */
+static size_t fitting(const char *text, size_t room)
+{
+	size_t at = 0, columns = 0, blank = 0;
+	for (; text[at] && (columns < room || !blank); at++) {
+		columns += ((unsigned char)text[at] & 0xc0) != 0x80;
+		if (text[at] == ' ' && at && text[at + 1] != ' ')
+			blank = at;
+	}
+	while (((unsigned char)text[at] & 0xc0) == 0x80)
+		at++;
+	return text[at] && text[at] != ' ' ? blank : at;
+}
+
+/* One line, and where that is a terminal's and too narrow, more of them below the first one's text. */
 static void print(struct run_view *view, double at, enum cmd_style style, const char *name, const char *text)
 {
-	char what[VIEW_NAME_BYTES];
-	snprintf(what, sizeof(what), "%s", name);
-	clean(what);
-	end_live(view);
+	enum { COLUMN = 22 };
+	char what[VIEW_NAME_BYTES], shown[4 * VIEW_LINE_BYTES];
+	cmd_text_escape(name, strlen(name), what, sizeof(what));
+	cmd_text_escape(text, strlen(text), shown, sizeof(shown));
+	run_view_end_live(view);
 	FILE *to = view->to; /* an unfinished line of the console waits: it is shown whole or when nothing more comes */
-	fprintf(to, "%s%9.3f%s  %s%-10.32s%s %s\n", cmd_style(to, CMD_DIM), at, cmd_style(to, CMD_PLAIN), cmd_style(to, style), what,
-		cmd_style(to, CMD_PLAIN), text);
+	int used = fprintf(to, "%s%9.3f%s", cmd_style(to, CMD_DIM), at, cmd_style(to, CMD_PLAIN));
+	fprintf(to, "  %s%-10.32s%s ", cmd_style(to, style), what, cmd_style(to, CMD_PLAIN));
+	size_t column = strlen(what) > 10 ? COLUMN + strlen(what) - 10 : COLUMN;
+	const char *rest = shown;
+	for (size_t line; view->columns > 2 * COLUMN && used > 0; rest += line + strspn(rest + line, " "), column = COLUMN) {
+		line = fitting(rest, view->columns > column ? view->columns - column : 1);
+		if (!rest[line] || !line)
+			break;
+		fprintf(to, "%.*s\n%*s", (int)line, rest, COLUMN, "");
+	}
+	fprintf(to, "%s\n", rest);
 	fflush(to);
 }
 
@@ -70,7 +77,6 @@ void run_view_note(struct run_view *view, enum cmd_style style, const char *what
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	clean(text);
 	print(view, view->now, style, what, text);
 }
 
@@ -143,7 +149,6 @@ static void show_entry(struct run_view *view, double at, const json_t *doc, bool
 	else
 		describe_block(entry, about, sizeof(about));
 	snprintf(text, sizeof(text), "%s%s%s", status, *about ? "  " : "", about);
-	clean(text);
 	print(view, at, strcmp(status, "absent") == 0 ? CMD_YELLOW : CMD_CYAN, text_of(doc, "name"), text);
 }
 
@@ -153,25 +158,36 @@ static void show_entered(struct run_view *view, double at, const json_t *doc)
 	const char *image = text_of(doc, "image");
 	snprintf(view->name, sizeof(view->name), "%s", text_of(doc, "name"));
 	snprintf(text, sizeof(text), "entered by %.40s%s%.19s", text_of(doc, "door"), *image ? ", " : "", image);
-	clean(text);
 	print(view, at, CMD_BOLD, view->name, text);
+}
+
+static json_int_t number_of(const json_t *doc, const char *key) { return json_integer_value(json_object_get(doc, key)); }
+
+/* Which try it is, and what it stands in for. */
+static void describe_turn(const json_t *doc, char *out, size_t size)
+{
+	const char *failed = text_of(doc, "instead_of");
+	json_int_t retry = number_of(doc, "retry");
+	out[0] = '\0';
+	if (retry > 0)
+		snprintf(out, size, "  retry %lld of %lld", (long long)retry, (long long)number_of(doc, "retries"));
+	else if (*failed)
+		snprintf(out, size, "  because %.64s failed", failed);
 }
 
 static void show_step(struct run_view *view, double at, const json_t *doc)
 {
 	char text[VIEW_LINE_BYTES];
 	snprintf(view->source, sizeof(view->source), "%s", text_of(doc, "source"));
+	describe_turn(doc, view->turn, sizeof(view->turn));
 	view->step_at = at;
 	const json_t *us = json_object_get(doc, "us");
 	view->step_us = json_is_integer(us) ? json_integer_value(us) : -1;
 	if (strcmp(text_of(doc, "kind"), "call") != 0)
 		return; /* the `boot` record comes when it is done */
-	snprintf(text, sizeof(text), "call  %.900s", view->source);
-	clean(text);
+	snprintf(text, sizeof(text), "call  %.800s%s", view->source, view->turn);
 	print(view, at, CMD_BOLD, text_of(doc, "name"), text);
 }
-
-static json_int_t number_of(const json_t *doc, const char *key) { return json_integer_value(json_object_get(doc, key)); }
 
 /* On a terminal one line that is written again and again; nothing elsewhere, where it would be a flood. */
 static void show_progress(struct run_view *view, const json_t *doc)
@@ -182,11 +198,10 @@ static void show_progress(struct run_view *view, const json_t *doc)
 	double seconds = view->now - (view->live ? view->live_at : view->step_at);
 	double rate = seconds > 0 ? (double)(done - (view->live ? view->live_done : 0)) / seconds : 0;
 	char text[VIEW_LINE_BYTES], name[VIEW_NAME_BYTES];
-	snprintf(name, sizeof(name), "%s", text_of(doc, "step"));
-	clean(name);
+	cmd_text_escape(text_of(doc, "step"), strlen(text_of(doc, "step")), name, sizeof(name));
 	snprintf(text, sizeof(text), "%lld of %lld done, %lld running, %lld failed, %.0f/s", (long long)done,
 		 (long long)number_of(doc, "total"), (long long)number_of(doc, "running"), (long long)number_of(doc, "failed"), rate);
-	end_live(view);
+	run_view_end_live(view);
 	fprintf(view->to, "%s%9.3f  %-10.32s %s%s", cmd_style(view->to, CMD_DIM), view->now, name, text, cmd_style(view->to, CMD_PLAIN));
 	fflush(view->to);
 	view->live = true;
@@ -224,7 +239,6 @@ static void show_result(struct run_view *view, double at, const json_t *doc)
 	} else if (json_is_integer(number) && json_integer_value(number) >= 0)
 		used += snprintf(text + used, sizeof(text) - (size_t)used, "  exit %lld", (long long)json_integer_value(number));
 	snprintf(text + used, sizeof(text) - (size_t)used, "  %.1f ms%s%.300s", step_seconds(view, at, doc) * 1e3, *reason ? "  " : "", reason);
-	clean(text);
 	print(view, at, strcmp(status, "ok") == 0 ? CMD_GREEN : CMD_RED, text_of(doc, "step"), text);
 }
 
@@ -232,11 +246,10 @@ static void show_boot(struct run_view *view, double at, const json_t *doc)
 {
 	char text[2 * VIEW_LINE_BYTES], size[CMD_SIZE_BYTES];
 	const json_t *copied = json_object_get(doc, "bytes_copied");
-	int used = snprintf(text, sizeof(text), "boot  %.900s", view->source);
+	int used = snprintf(text, sizeof(text), "boot  %.800s%s", view->source, view->turn);
 	if (json_is_integer(copied) && json_integer_value(copied) >= 0)
 		snprintf(text + used, sizeof(text) - (size_t)used, "  %s moved",
 			 cmd_size_text((uint64_t)json_integer_value(copied), size));
-	clean(text);
 	print(view, at, CMD_BOLD, text_of(doc, "step"), text);
 }
 
@@ -246,7 +259,6 @@ static void show_skipped(struct run_view *view, double at, const json_t *doc)
 	char *found = json_dumps(json_object_get(doc, "found"), JSON_COMPACT | JSON_ENCODE_ANY);
 	snprintf(text, sizeof(text), "skipped  %.200s is %.300s", text_of(doc, "fact"), found ? found : "null");
 	free(found);
-	clean(text);
 	print(view, at, CMD_DIM, text_of(doc, "step"), text);
 }
 
@@ -255,12 +267,10 @@ static void show_error(struct run_view *view, double at, const json_t *doc)
 	char text[VIEW_LINE_BYTES];
 	const char *step = text_of(doc, "step"), *hint = text_of(doc, "hint");
 	snprintf(text, sizeof(text), "%s%s%s", step, *step ? ": " : "", text_of(doc, "message"));
-	clean(text);
 	print(view, at, CMD_RED, "error", text);
 	if (!*hint)
 		return;
 	snprintf(text, sizeof(text), "hint: %s", hint);
-	clean(text);
 	print(view, at, CMD_PLAIN, "", text);
 }
 
@@ -272,7 +282,6 @@ static void show_other(struct run_view *view, double at, enum record_event event
 	char *dump = json_dumps(doc, JSON_COMPACT);
 	snprintf(text, sizeof(text), "%s", dump ? dump : "");
 	free(dump);
-	clean(text);
 	print(view, at, CMD_DIM, record_event_name(event), text);
 }
 
@@ -308,92 +317,5 @@ void run_view_record(struct run_view *view, enum record_event event, const json_
 	default:
 		show_other(view, at, event, doc);
 		break;
-	}
-}
-
-/* --- console --- */
-
-/* The stage's lines for people ("    2.140 ms  step     …") say what its records say: shown once is enough. */
-static bool is_report(const char *line, size_t count)
-{
-	size_t at = 0, digits;
-	while (at < count && line[at] == ' ')
-		at++;
-	for (digits = 0; at < count && isdigit((unsigned char)line[at]); at++)
-		digits++;
-	if (!digits || at + 9 > count || line[at] != '.')
-		return false;
-	return memcmp(line + at + 4, " ms  ", 5) == 0 || memcmp(line + at + 4, " Mt  ", 5) == 0;
-}
-
-/* Escape sequences (ECMA-48: CSI, OSC and two-byte ones) are for the guest's own screen: left out, as other controls are. */
-static size_t strip(char *line, size_t count)
-{
-	size_t out = 0;
-	for (size_t at = 0; at < count; at++) {
-		unsigned char byte = (unsigned char)line[at];
-		if (byte == 0x1b && at + 1 < count && line[at + 1] == '[') {
-			for (at += 2; at < count && !(line[at] >= '@' && line[at] <= '~'); at++)
-				;
-		} else if (byte == 0x1b) {
-			at++;
-		} else if (out && is_wide_control(line[out - 1], line[at])) {
-			out--; /* looked for behind what was left out, which may have stood between its bytes */
-		} else if (byte == '\t' || (byte >= ' ' && byte != 0x7f)) {
-			line[out++] = line[at];
-		}
-	}
-	return out;
-}
-
-void run_view_flush(struct run_view *view)
-{
-	if (!view->line_used)
-		return;
-	size_t count = view->line_used;
-	view->line_used = 0;
-	view->dropping = !view->verbose && is_report(view->line, count);
-	if (view->dropping)
-		return;
-	uint64_t more = view->line_more;
-	view->line_more = 0;
-	count = strip(view->line, count);
-	if (!count)
-		return;
-	if (!view->verbose && count + more > LINE_SHOWN) {
-		more += count - LINE_SHOWN;
-		count = LINE_SHOWN;
-	}
-	end_live(view);
-	FILE *to = view->to;
-	const char *dim = cmd_style(to, CMD_DIM), *plain = cmd_style(to, CMD_PLAIN);
-	fprintf(to, "%s%9.3f  │%s %.*s", dim, view->now, plain, (int)count, view->line);
-	if (more)
-		fprintf(to, "%s… and %llu bytes%s", dim, (unsigned long long)more, plain);
-	fputc('\n', to);
-	fflush(to);
-}
-
-void run_view_text(struct run_view *view, const char *bytes, size_t count)
-{
-	if (view->raw) {
-		fwrite(bytes, 1, count, stdout);
-		fflush(stdout);
-		return;
-	}
-	for (size_t i = 0; i < count; i++) {
-		if (bytes[i] == '\n') {
-			run_view_flush(view);
-			view->dropping = false;
-			continue;
-		}
-		if (view->dropping)
-			continue;
-		if (view->line_used == sizeof(view->line) && view->verbose)
-			run_view_flush(view);
-		if (view->line_used < sizeof(view->line))
-			view->line[view->line_used++] = bytes[i];
-		else
-			view->line_more++;
 	}
 }

@@ -6,23 +6,32 @@
 #ifndef KCHAIN_RUN_VIEW_H
 #define KCHAIN_RUN_VIEW_H
 
+#include "plain_text.h"
 #include "records.h"
 
 enum { VIEW_LINE_BYTES = 1024, VIEW_NAME_BYTES = 64 };
 
+/* A line of a channel's text that has not ended yet. */
+struct view_line {
+	struct plain_text plain;
+	char text[VIEW_LINE_BYTES];
+	size_t used;
+	uint64_t more;    /* bytes of it beyond the buffer */
+	bool dropping;    /* its rest */
+};
+
 struct run_view {
 	FILE *to;         /* records; borrowed */
-	bool raw;         /* the console's bytes go to stdout as they are, apart from `to` */
+	bool raw;         /* the console's text goes to stdout, apart from `to` and without times */
+	size_t columns;   /* of the terminal that `to` is; 0: it is none, and lines are as long as they are */
 	bool verbose;     /* devices, boot information, and the stage's own console lines as well */
 	double now;       /* seconds since the start by our clock, set by the caller before each call */
 	char name[VIEW_NAME_BYTES];   /* of the link that runs */
 	char source[VIEW_LINE_BYTES]; /* of the step that was begun */
+	char turn[VIEW_NAME_BYTES + 64]; /* which try it is, and what it stands in for; empty: neither */
 	double step_at;
 	json_int_t step_us; /* -1: not known */
-	char line[VIEW_LINE_BYTES];   /* of the console, unfinished */
-	size_t line_used;
-	uint64_t line_more; /* bytes of it beyond the buffer */
-	bool dropping;    /* the rest of the console's line */
+	struct view_line lines[RECORDS_CHANNEL_COUNT];
 	bool live;        /* the last line of a terminal shows progress and is to be overwritten */
 	double live_at;   /* when it was last shown */
 	json_int_t live_done; /* what it showed */
@@ -30,9 +39,12 @@ struct run_view {
 
 void run_view_init(struct run_view *view, FILE *to, bool raw, bool verbose);
 void run_view_record(struct run_view *view, enum record_event event, const json_t *doc);
-void run_view_text(struct run_view *view, const char *bytes, size_t count);
-/* Shows an unfinished line of the console, when nothing has come for a while and at the end. */
+/* run_view_text.c */
+void run_view_text(struct run_view *view, enum records_channel from, const char *bytes, size_t count);
+/* Shows unfinished lines, when nothing has come for a while and at the end. */
 void run_view_flush(struct run_view *view);
+/* A line of progress stands until something else is said. */
+void run_view_end_live(struct run_view *view);
 /* A line of ours: `what` in the second column. */
 void run_view_note(struct run_view *view, enum cmd_style style, const char *what, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));

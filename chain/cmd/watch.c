@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -59,14 +60,17 @@ static bool make_raw(struct watch *watch, speed_t speed)
 static enum chain_status open_line(struct watch *watch, const char *path, struct chain_error *err)
 {
 	speed_t speed = B115200;
+	struct stat about;
 	if (strcmp(path, "-") == 0) {
 		watch->fd = STDIN_FILENO;
+		watch->session.options.recorded = fstat(watch->fd, &about) == 0 && S_ISREG(about.st_mode);
 		return CHAIN_OK;
 	}
 	/* Not blocking: opening a serial port may wait for a carrier that never comes. */
 	watch->fd = open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
 	if (watch->fd < 0)
 		return chain_fail(err, CHAIN_E_IO, path, strerror(errno), 0, 0, 0, 0);
+	watch->session.options.recorded = fstat(watch->fd, &about) == 0 && S_ISREG(about.st_mode);
 	if (isatty(watch->fd) && (!speed_find(watch->baud, &speed) || !make_raw(watch, speed)))
 		return chain_fail(err, CHAIN_E_IO, path, strerror(errno), 0, 0, 0, 0);
 	return CHAIN_OK;
@@ -108,7 +112,7 @@ static int watch_line(struct watch *watch, const char *path)
 		code = cmd_refuse(&err, watch->session_options.json);
 	} else {
 		enum run_end end = follow(watch);
-		code = run_session_finish(&watch->session, end, -1, json_pack("{s:s}", "input", path));
+		code = run_session_finish(&watch->session, (struct run_ending){ .end = end, .port = -1 }, json_pack("{s:s}", "input", path));
 	}
 	if (watch->terminal)
 		tcsetattr(watch->fd, TCSANOW, &watch->before);

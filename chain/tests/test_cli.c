@@ -380,14 +380,18 @@ static void a_recorded_boot_is_watched_like_a_running_one(void **state)
 {
 	(void)state;
 	static const char LOG[] = "@kchain {\"event\":\"entered\",\"link\":0,\"name\":\"front\",\"door\":\"multiboot1\"}\r\n"
-				  "@kchain {\"event\":\"handoff\",\"doc\":{\"kchain_handoff\":1}}\r\nhello\r\n@kchain {cut\r\n"
-				  "@kchain {\"event\":\"end\",\"status\":\"child-failed\"}\r\n";
+				  "@kchain {\"event\":\"handoff\",\"us\":2140,\"doc\":{\"kchain_handoff\":1}}\r\nhello \x9b" "2J\r\n@kchain {cut\r\n"
+				  "@kchain {\"event\":\"end\",\"status\":\"child-failed\",\"us\":61000000}\r\n";
 	put("log", LOG, sizeof(LOG) - 1);
 	const struct done *done = run((const char *[ARGS]){ "watch", "log", "--result", "handoff.json", "--json" });
 	json_t *doc = json_loads(done->out, 0, NULL), *handoff = json_load_file("handoff.json", 0, NULL);
 	assert_int_equal(done->code, 1);
 	assert_int_equal(json_integer_value(json_object_get(json_object_get(doc, "records"), "bad")), 1);
 	assert_int_equal(json_integer_value(json_object_get(handoff, "kchain_handoff")), 1);
+	/* by the machine's own clock, not by how fast the file is read */
+	assert_non_null(strstr(done->err, "    0.002  │ hello 2J\n"));
+	assert_non_null(strstr(done->err, "   61.000  failed "));
+	assert_float_equal(json_number_value(json_object_get(doc, "seconds")), 61, 0);
 	json_decref(doc);
 	json_decref(handoff);
 	unlink("log");

@@ -69,7 +69,7 @@ static void a_stream_may_be_cut_anywhere(void **state)
 {
 	(void)state;
 	for (size_t piece = 1; piece < sizeof(CONSOLE); piece++) {
-		struct heard heard = hear(RECORDS_MIXED, CONSOLE, sizeof(CONSOLE) - 1, piece);
+		struct heard heard = hear(RECORDS_CONSOLE, CONSOLE, sizeof(CONSOLE) - 1, piece);
 		assert_int_equal(heard.records, 2);
 		assert_int_equal(heard.bad, 0);
 		assert_int_equal(heard.last, RECORD_END);
@@ -78,12 +78,60 @@ static void a_stream_may_be_cut_anywhere(void **state)
 	}
 }
 
+/* The debug port is anybody's: what is no record there is text, and a kernel that leaves a line unfinished costs no record. */
+static const char PORT[] = "Booting\n\n{\"event\":\"entered\",\"link\":0,\"name\":\"a\",\"door\":\"m\"}\nhalf a {line{\"event\":\"end\",\"status\":\"ok\"}\n"
+			   " {\"event\": no}\n> {\"even";
+static const char PORT_TEXT[] = "Booting\n\nhalf a {line\n {\"event\": no}\n> {\"even";
+
+static void text_on_the_debug_port_is_text(void **state)
+{
+	(void)state;
+	for (size_t piece = 1; piece < sizeof(PORT); piece++) {
+		struct heard heard = hear(RECORDS_PORT, PORT, sizeof(PORT) - 1, piece);
+		assert_int_equal(heard.records, 2);
+		assert_int_equal(heard.bad, 0);
+		assert_int_equal(heard.last, RECORD_END);
+		assert_int_equal(heard.text_bytes, sizeof(PORT_TEXT) - 1);
+		assert_memory_equal(heard.text, PORT_TEXT, sizeof(PORT_TEXT) - 1);
+	}
+}
+
+/* Once a kernel was booted that is none of ours, a brace is its own as well. */
+static void a_foreign_kernels_braces_are_text(void **state)
+{
+	(void)state;
+	static const char TEXT[] = "{\"a\": 1}\n{\n  x }\n{\"event\":\"exit\"}\n{cut";
+	for (int foreign = 0; foreign < 2; foreign++) {
+		struct heard heard = { 0 };
+		struct records records;
+		records_init(&records, RECORDS_PORT, (struct records_sink){ &heard, on_record, on_text, on_bad });
+		records.foreign = foreign;
+		records_feed(&records, TEXT, sizeof(TEXT) - 1);
+		records_end(&records);
+		assert_int_equal(heard.bad, foreign ? 0 : 4);
+		assert_int_equal(heard.records, 0);
+		assert_int_equal(heard.text_bytes, foreign ? sizeof(TEXT) - 1 : strlen("  x }\n"));
+		assert_memory_equal(heard.text, foreign ? TEXT : "  x }\n", heard.text_bytes);
+		records_free(&records);
+	}
+}
+
+/* A stage puts its own words before an isolated kernel's lines. */
+static void a_record_begins_its_line_on_a_console(void **state)
+{
+	(void)state;
+	static const char LINE[] = "kernel 3: @kchain {\"event\":\"end\",\"status\":\"ok\"}\n";
+	struct heard heard = hear(RECORDS_CONSOLE, LINE, sizeof(LINE) - 1, sizeof(LINE));
+	assert_int_equal(heard.records, 0);
+	assert_int_equal(heard.text_bytes, sizeof(LINE) - 1);
+}
+
 static void a_cut_record_is_bad(void **state)
 {
 	(void)state;
 	static const char LINE[] = "{\"event\":\"end\",\"status\":\"ok\"}";
 	for (size_t count = 1; count < sizeof(LINE); count++) {
-		struct heard heard = hear(RECORDS_ONLY, LINE, count, count);
+		struct heard heard = hear(RECORDS_PORT, LINE, count, count);
 		assert_int_equal(heard.records, 0); /* without a newline even the whole of it is cut */
 		assert_int_equal(heard.bad, 1);
 	}
@@ -134,7 +182,7 @@ static void a_line_beyond_the_limit_is_skipped(void **state)
 	memset(bytes, 'x', count);
 	memcpy(bytes, RECORDS_PREFIX, sizeof(RECORDS_PREFIX) - 1);
 	memcpy(bytes + count, AFTER, sizeof(AFTER));
-	struct heard heard = hear(RECORDS_MIXED, bytes, count + sizeof(AFTER) - 1, 65536);
+	struct heard heard = hear(RECORDS_CONSOLE, bytes, count + sizeof(AFTER) - 1, 65536);
 	assert_int_equal(heard.records, 1);
 	assert_int_equal(heard.bad, 1);
 	assert_string_equal(heard.why, "is too long");
@@ -151,7 +199,7 @@ static void depth_is_bounded(void **state)
 	int used = snprintf(bytes, 64, "{\"event\":\"echo\",\"doc\":");
 	memset(bytes + used, '[', DEPTH);
 	bytes[used + DEPTH] = '\n';
-	struct heard heard = hear(RECORDS_ONLY, bytes, (size_t)used + DEPTH + 1, 4096);
+	struct heard heard = hear(RECORDS_PORT, bytes, (size_t)used + DEPTH + 1, 4096);
 	assert_int_equal(heard.records, 0);
 	assert_int_equal(heard.bad, 1);
 	free(bytes);
@@ -172,7 +220,7 @@ static void random_bytes_in_the_way_do_no_harm(void **state)
 		memcpy(bytes, CONSOLE, sizeof(CONSOLE));
 		for (uint32_t flips = next(&seed) % 6; flips; flips--)
 			bytes[next(&seed) % (sizeof(CONSOLE) - 1)] = (char)next(&seed);
-		struct heard heard = hear(round & 1 ? RECORDS_MIXED : RECORDS_ONLY, bytes, sizeof(CONSOLE) - 1, 1 + next(&seed) % 40);
+		struct heard heard = hear(round & 1 ? RECORDS_CONSOLE : RECORDS_PORT, bytes, sizeof(CONSOLE) - 1, 1 + next(&seed) % 40);
 		assert_true(heard.records <= 2);
 	}
 }
@@ -180,7 +228,9 @@ static void random_bytes_in_the_way_do_no_harm(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_stream_may_be_cut_anywhere),	      cmocka_unit_test(a_cut_record_is_bad),
+		cmocka_unit_test(a_stream_may_be_cut_anywhere),	      cmocka_unit_test(text_on_the_debug_port_is_text),
+		cmocka_unit_test(a_foreign_kernels_braces_are_text),  cmocka_unit_test(a_record_begins_its_line_on_a_console),
+		cmocka_unit_test(a_cut_record_is_bad),
 		cmocka_unit_test(forms_are_checked),		      cmocka_unit_test(a_line_beyond_the_limit_is_skipped),
 		cmocka_unit_test(depth_is_bounded),		      cmocka_unit_test(random_bytes_in_the_way_do_no_harm),
 	};

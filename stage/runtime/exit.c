@@ -27,10 +27,11 @@ bool stage_result_set(const char *json, uint64_t bytes)
 		((struct kchain_call *)call)->mailbox_used = bytes; /* the one field that is ours to write */
 		return true;
 	}
-	char *copy = malloc(bytes + 1);
-	if (!copy)
+	char *copy = bytes ? malloc(bytes) : NULL; /* an empty one is none, as it is to a caller */
+	if (bytes && !copy)
 		return false;
-	memcpy(copy, json, bytes);
+	for (uint64_t i = 0; i < bytes; i++)
+		copy[i] = (unsigned char)json[i] < ' ' ? ' ' : json[i]; /* white space, or no JSON: a record has one line */
 	free(result);
 	result = copy;
 	result_bytes = bytes;

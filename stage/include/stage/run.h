@@ -20,6 +20,8 @@ struct stage_run {
 	json_t *net, *block, *results;
 	struct chain_json_known platform; /* the machine, as all handoffs describe it */
 	uint8_t boot_id[CHAIN_BOOT_ID_BYTES];
+	uint64_t retry;                 /* how many times the step that runs was tried before */
+	const char *instead_of;         /* the step that failed and whose fallback runs; null: none */
 };
 
 /* How a link ended, as `kchain run` learns it: what is written to QEMU's isa-debug-exit, and main()'s value. */
