@@ -156,6 +156,7 @@ static void keep_or_skip(struct records *records, char byte)
 	if (keep(records, byte))
 		return;
 	records->state = RECORDS_SKIP;
+	records->within = false;
 	if (records->foreign) {
 		give_back(records);
 		records->state = RECORDS_TEXT;
@@ -174,6 +175,9 @@ static void finish_record(struct records *records)
 	enum record_event event;
 	const char *why;
 	json_t *doc = record_parse(count ? records->line : "", count, &event, &why);
+	if (records->within && (doc || !records->foreign))
+		text(records, "\n", 1); /* the line that it stands in is over */
+	records->within = false;
 	if (doc) {
 		records->good++;
 		if (records->sink.record)
@@ -243,7 +247,7 @@ static bool feed_mark(struct records *records, char byte)
 	}
 	keep_or_skip(records, byte);
 	if (records->used == strlen(RECORDS_BEGIN)) {
-		text(records, "\n", 1); /* the line that it stands in is over */
+		records->within = true;
 		records->state = RECORDS_RECORD;
 	}
 	return true;

@@ -44,6 +44,7 @@ struct records {
 	struct records_sink sink;
 	char *line; /* owned; the unfinished line, or the part that may still become a record's beginning */
 	size_t used, room;
+	bool within; /* the record that it may be stands behind text */
 	enum { RECORDS_UNDECIDED, RECORDS_TEXT, RECORDS_MARK, RECORDS_RECORD, RECORDS_SKIP } state;
 	uint64_t good, bad, unknown;
 };
