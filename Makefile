@@ -49,7 +49,7 @@ INCLUDES := -Ichain/include -Ifs/include -Istage/include -I$(B)/include
 
 CC := gcc
 HOST_CFLAGS := -std=c11 -D_GNU_SOURCE -O2 -g $(WARN) $(INCLUDES) -ffile-prefix-map=$(CURDIR)=. -MMD -MP
-HOST_LIBS := -ljansson -lelf -lcrypto
+HOST_LIBS := $(B)/host/libjansson.a -lelf -lcrypto
 ASAN_FLAGS := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 # The stage: 64-bit, in the upper 2 GiB, musl's headers, no host header but jansson's (copied alone).
@@ -195,7 +195,7 @@ help:
 # compiler or with another library is made again. A package's upgrade keeps its files' own times; the time of their change tells.
 OUTSIDE := $(shell stat -Lc '%n:%s:%Z' $$(command -v $(CC) $(FUZZ_CC)) $(STAGE_LIBS) /usr/include/jansson.h 2>/dev/null)
 settings = $(foreach v,$(sort $(filter $(1),$(.VARIABLES))),$(v)=$($(v)))
-WITH_host := $(OUTSIDE) $(HOST_CFLAGS) $(call settings,CFLAGS_%)
+WITH_host := $(OUTSIDE) $(HOST_CFLAGS) $(JANSSON_CFLAGS) $(call settings,CFLAGS_%)
 WITH_asan := $(WITH_host) $(ASAN_FLAGS)
 WITH_stage := $(OUTSIDE) $(STAGE_CFLAGS) $(call settings,STAGE_CFLAGS_%) $(LWIP_INCLUDES) $(value lwip_defines) $(JANSSON_CFLAGS)
 WITH_fuzz := $(OUTSIDE) $(FUZZ_CFLAGS) $(FUZZ_FLAGS_fuzz) $(call settings,CFLAGS_%)

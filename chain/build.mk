@@ -9,7 +9,7 @@ $(B)/include/chain/status_texts.h: tools/pack-texts chain/include/chain/status.d
 $(foreach v,host asan stage fuzz cover,$(B)/$(v)/chain/lib/error.o): | $(B)/include/chain/status_texts.h
 
 CMD_SRC := $(sort $(wildcard chain/cmd/*.c))
-CMD_LIB_SRC := $(filter-out chain/cmd/main.c,$(CMD_SRC)) stage/json_memory.c
+CMD_LIB_SRC := $(filter-out chain/cmd/main.c,$(CMD_SRC))
 STAGE_ELF := $(B)/stage/stage.elf
 
 # Files within the command.
@@ -50,7 +50,7 @@ $(B)/asan/chain/tests/test_cli: | $(B)/asan/kchain
 
 # Programs whose allocations fail in turn (chain/tests/alloc_fail.h).
 ALLOC_WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup,--wrap=asprintf,--wrap=vasprintf
-ALLOC_TESTS := test_alloc test_json_write test_bake_alloc
+ALLOC_TESTS := test_alloc test_json test_json_write test_bake_alloc
 $(ALLOC_TESTS:%=$(B)/host/chain/tests/%) $(ALLOC_TESTS:%=$(B)/asan/chain/tests/%): HOST_LIBS += $(ALLOC_WRAP)
 
 # What the system does for files, as a test wants it.
@@ -63,9 +63,16 @@ $(B)/kchain-failing: $(B)/host/chain/cmd/main.o $(B)/host/chain/tests/failing_co
 QEMU_NEEDS += $(B)/kchain-failing
 
 CFLAGS_chain/cmd/main.c := -DKCHAIN_VERSION='"$(VERSION)"'
+# What qemu-tests/test_json.py asks.
+$(B)/host/chain/tests/json_texts: $(B)/host/chain/tests/json_texts.o $(B)/host/libkchain.a
+	$(call say,LD,$@)
+	$(Q)$(CC) -o $@ $^ $(HOST_LIBS)
+QEMU_NEEDS += $(B)/host/chain/tests/json_texts
+
 all: $(B)/kchain
 
 # Its digests are made up: see there.
+FUZZ_LINK_json := $(ALLOC_WRAP)
 FUZZ_LINK_image := -Wl,--wrap=chain_sha256_update,--wrap=chain_sha256_final,--wrap=chain_sha256_of
 
 CFLAGS_chain/tests/test_fixed.c := -Isdk/include

@@ -3,7 +3,7 @@
 
 /* Leaves the result that its first argument names and exits with its second as status: good | none | malformed | deep |
  * oversized (one byte more than there is room for) | full (exactly the room) | lie (claims more than it wrote) |
- * empty (no byte) | lines (JSON with newlines in it). */
+ * empty (no byte) | lines (JSON with newlines in it) | hex:DIGITS (those bytes) | many:WHAT (WHAT in a list, as often as there is room for). */
 
 #include <kchain.h>
 
@@ -36,8 +36,41 @@ static bool leave_nested(void)
 	return kchain_result(text);
 }
 
+static unsigned digit_of(char c) { return (unsigned)(c <= '9' ? c - '0' : c - 'a' + 10); }
+
+static bool leave_hex(const char *digits)
+{
+	size_t bytes = strlen(digits) / 2;
+	char *text = calloc(1, bytes + 1);
+	for (size_t i = 0; text && i < bytes; i++)
+		text[i] = (char)(digit_of(digits[2 * i]) << 4 | digit_of(digits[2 * i + 1]));
+	bool ok = text && kchain_result(text);
+	free(text);
+	return ok;
+}
+
+static bool leave_many(const char *what)
+{
+	size_t room = kchain_result_room(), each = strlen(what), used = 1;
+	char *text = malloc(room + 1);
+	if (!text)
+		return false;
+	text[0] = '[';
+	for (; used + each + 1 <= room; used += each + 1)
+		sprintf(text + used, "%s,", what);
+	text[used - 1] = ']';
+	text[used] = '\0';
+	bool ok = kchain_result(text);
+	free(text);
+	return ok;
+}
+
 static bool leave(const char *kind)
 {
+	if (!strncmp(kind, "hex:", 4))
+		return leave_hex(kind + 4);
+	if (!strncmp(kind, "many:", 5))
+		return leave_many(kind + 5);
 	if (!strcmp(kind, "good"))
 		return kchain_result("{\"answer\": 42}");
 	if (!strcmp(kind, "none"))

@@ -159,6 +159,11 @@ def config_image(name):
     return path
 
 
+def failed(entry):
+    """The kernels of a fan-out that failed for good, from its entry of `results`."""
+    return entry["failures"]
+
+
 class Boot:
     """What was seen of a boot through `kchain run`."""
 

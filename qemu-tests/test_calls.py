@@ -27,7 +27,7 @@ ACTS = (
     ("spin", "halt", "timeout", None, "time"),
     ("spin", "talk", "timeout", None, "time"),
     ("result", "malformed 0", "failed", 0, "JSON"),
-    ("result", "deep 0", "failed", 0, "nested too deep"),
+    ("result", "deep 0", "failed", 0, "nested deeper"),
     ("result", "lie 0", "failed", 0, "bytes"),
     ("result", "oversized", "failed", 1, "exit"),
     ("result", "none 7", "failed", 7, "exit"),

@@ -25,19 +25,19 @@ static void write_console(struct stage_call_run *run, const char *bytes, uint64_
 	stage_console_write(bytes, count);
 }
 
-static enum chain_status collect_mailbox(struct stage_call_run *run, struct chain_error *err)
+static void collect_mailbox(struct stage_call_run *run)
 {
 	const char *mailbox = stage_call_mailbox(run);
 	uint64_t used = run->result.mailbox_claimed;
 	if (!mailbox)
-		return CHAIN_OK;
+		return;
 	run->result.mailbox = malloc(used + 1);
-	if (!run->result.mailbox)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, "result of a call", NULL, used + 1, 0, 0, 0);
+	run->result.mailbox_lost = !run->result.mailbox;
+	if (run->result.mailbox_lost)
+		return;
 	stage_copy(run->result.mailbox, mailbox, used);
 	run->result.mailbox[used] = '\0';
 	run->result.mailbox_bytes = used;
-	return CHAIN_OK;
 }
 
 enum chain_status stage_call(const struct stage_call_request *request, struct stage_call_result *out,
@@ -58,7 +58,7 @@ enum chain_status stage_call(const struct stage_call_request *request, struct st
 		stage_call_run(run);
 		stage_ticker_stop();
 		stage_given_end(request->devices);
-		status = collect_mailbox(run, err);
+		collect_mailbox(run);
 		stage_call_window_free(&run->window);
 	}
 	*out = run->result;

@@ -14,7 +14,7 @@
 struct apart {
 	const struct stage_call_request *request;
 	struct stage_call_result *out;
-	bool begun, lost; /* lost: no memory for its result */
+	bool begun;
 	bool midline;
 };
 
@@ -36,8 +36,8 @@ static void done(void *ctx, const struct stage_fanout_turn *turn)
 	if (!turn->result.mailbox)
 		return;
 	i->out->mailbox = malloc(turn->result.mailbox_bytes + 1);
-	i->lost = !i->out->mailbox;
-	if (i->lost)
+	i->out->mailbox_lost = !i->out->mailbox;
+	if (i->out->mailbox_lost)
 		return;
 	memcpy(i->out->mailbox, turn->result.mailbox, turn->result.mailbox_bytes);
 	i->out->mailbox[turn->result.mailbox_bytes] = '\0';
@@ -67,8 +67,5 @@ enum chain_status stage_call_apart(const struct stage_call_request *request, str
 	struct stage_fanout_machine machine;
 	const struct stage_fanout_client client = { next, done, text, progress, &i };
 	fanout.request.text_bytes = request->handoff_bytes + strlen(request->args) + 1;
-	enum chain_status status = stage_fanout_run(&fanout, &client, &machine, err);
-	if (!status && i.lost)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, "result of a call", NULL, out->mailbox_bytes + 1, 0, 0, 0);
-	return status;
+	return stage_fanout_run(&fanout, &client, &machine, err);
 }

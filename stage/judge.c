@@ -5,6 +5,7 @@
 
 #include "chain/handoff.h"
 #include "chain/json.h"
+#include "chain/json_memory.h"
 #include "chain/json_write.h"
 #include "stage/cpu.h"
 
@@ -21,40 +22,54 @@ const char *stage_verdict_name(enum stage_verdict_status status)
 	return names[status];
 }
 
-/* True, so that it ends a judgement. `format` null: nothing to say. */
-static bool __attribute__((format(printf, 4, 5))) rule(struct stage_verdict *out, enum stage_verdict_status status, int exit_status,
+/* `format` null: nothing to say. */
+static void __attribute__((format(printf, 4, 5))) rule(struct stage_verdict *out, enum stage_verdict_status status, int exit_status,
 						      const char *format, ...)
 {
 	out->status = status;
 	out->exit = exit_status;
 	if (!format)
-		return true;
+		return;
 	va_list args;
 	va_start(args, format);
 	vsnprintf(out->reason, sizeof(out->reason), format, args);
 	va_end(args);
-	return true;
+}
+
+/* What it left is not kept, for that reason. Lack of memory is told so: jansson gets some again. */
+static void refuse_result(const struct stage_call_result *got, enum chain_status status, const struct chain_error *why, struct stage_verdict *out)
+{
+	char text[CHAIN_TEXT_BYTES + CHAIN_SUBJECT_BYTES];
+	if (status == CHAIN_E_NO_MEMORY) {
+		stage_verdict_drop_result(out, got);
+		return;
+	}
+	chain_error_format(why, text, sizeof(text));
+	rule(out, STAGE_VERDICT_FAILED, got->exit, "the result%s%s", status == CHAIN_E_JSON_SYNTAX ? " is not JSON" : "", text);
 }
 
 /* It ended in good order: what it left in its mailbox counts. */
-static bool judge_result(const struct stage_call_result *got, struct stage_verdict *out)
+static void judge_result(const struct stage_call_result *got, struct stage_verdict *out)
 {
-	enum chain_status status = CHAIN_OK;
-	if (got->mailbox_claimed > STAGE_CALL_MAILBOX_BYTES)
-		return rule(out, STAGE_VERDICT_FAILED, got->exit, "a result of %" PRIu64 " bytes; the mailbox has %d", got->mailbox_claimed,
-			    STAGE_CALL_MAILBOX_BYTES);
+	struct chain_error why;
+	enum chain_status status = got->mailbox_lost ? CHAIN_E_NO_MEMORY : CHAIN_OK;
+	why.status = CHAIN_OK; /* the rest of it is written with a failure: this is done for each of a thousand kernels */
+	if (got->mailbox_claimed > STAGE_CALL_MAILBOX_BYTES) {
+		rule(out, STAGE_VERDICT_FAILED, got->exit, "a result of %" PRIu64 " bytes; the mailbox has %d", got->mailbox_claimed,
+		     STAGE_CALL_MAILBOX_BYTES);
+		return;
+	}
 	if (got->mailbox)
-		status = chain_json_any(got->mailbox, got->mailbox_bytes, CHAIN_RESULT_DEPTH_MAX, "", &out->result, NULL);
-	if (status == CHAIN_E_NO_MEMORY)
-		return false;
+		status = chain_json_any(got->mailbox, got->mailbox_bytes, CHAIN_RESULT_DEPTH_MAX, "", &out->result, &why);
 	if (status)
-		return rule(out, STAGE_VERDICT_FAILED, got->exit, "the result is not JSON, or nested too deep");
-	if (got->exit)
-		return rule(out, STAGE_VERDICT_FAILED, got->exit, "its exit status is not 0");
-	return rule(out, STAGE_VERDICT_OK, 0, NULL);
+		refuse_result(got, status, &why, out);
+	else if (got->exit)
+		rule(out, STAGE_VERDICT_FAILED, got->exit, "its exit status is not 0");
+	else
+		rule(out, STAGE_VERDICT_OK, 0, NULL);
 }
 
-static bool judge_fault(const struct chain_step *step, const struct stage_call_result *got, struct stage_verdict *out)
+static void judge_fault(const struct chain_step *step, const struct stage_call_result *got, struct stage_verdict *out)
 {
 	char number[8] = "", cpu[24] = "", stack[96] = "";
 	if (got->vector >= EXCEPTIONS)
@@ -63,42 +78,53 @@ static bool judge_fault(const struct chain_step *step, const struct stage_call_r
 		snprintf(cpu, sizeof(cpu), ", on cpu %" PRIu32, got->cpu);
 	if (got->overflowed)
 		snprintf(stack, sizeof(stack), ": its stack of %" PRIu64 " bytes overflowed (kchain_stack_bytes)", got->overflowed);
-	return rule(out, STAGE_VERDICT_FAULT, -1, "%s%s at 0x%" PRIx64 ", address 0x%" PRIx64 ", error code 0x%" PRIx64 "%s%s",
-		    stage_vector_name(got->vector), number, got->rip, got->address, got->error_code, cpu, stack);
+	rule(out, STAGE_VERDICT_FAULT, -1, "%s%s at 0x%" PRIx64 ", address 0x%" PRIx64 ", error code 0x%" PRIx64 "%s%s",
+	     stage_vector_name(got->vector), number, got->rip, got->address, got->error_code, cpu, stack);
 }
 
-static bool judge_end(const struct chain_step *step, const struct stage_call_result *got, struct stage_verdict *out)
+static void judge_end(const struct chain_step *step, const struct stage_call_result *got, struct stage_verdict *out)
 {
 	switch (got->outcome) {
 	case STAGE_CALL_TIMED_OUT:
-		return rule(out, STAGE_VERDICT_TIMEOUT, -1, "it did not return in time");
+		rule(out, STAGE_VERDICT_TIMEOUT, -1, "it did not return in time");
+		break;
 	case STAGE_CALL_REFUSED:
-		return rule(out, STAGE_VERDICT_FAILED, -1, "it needs %s (0x%" PRIx64 "): not there under isolation svm; at 0x%" PRIx64,
-			    got->what, got->address, got->rip);
+		rule(out, STAGE_VERDICT_FAILED, -1, "it needs %s (0x%" PRIx64 "): not there under isolation svm; at 0x%" PRIx64,
+		     got->what, got->address, got->rip);
+		break;
 	case STAGE_CALL_HALTED: /* a kernel that knows nothing of us has no other way to say that it is done */
-		return rule(out, STAGE_VERDICT_OK, 0, "%s", got->what ? got->what : "");
+		rule(out, STAGE_VERDICT_OK, 0, "%s", got->what ? got->what : "");
+		break;
 	case STAGE_CALL_FAULTED:
 		if (got->what)
-			return rule(out, STAGE_VERDICT_FAULT, -1, "%s (0x%" PRIx64 ") at 0x%" PRIx64, got->what, got->address, got->rip);
-		return judge_fault(step, got, out);
+			rule(out, STAGE_VERDICT_FAULT, -1, "%s (0x%" PRIx64 ") at 0x%" PRIx64, got->what, got->address, got->rip);
+		else
+			judge_fault(step, got, out);
+		break;
 	case STAGE_CALL_DONE:
 	case STAGE_CALL_EXITED:
+		judge_result(got, out);
 		break;
 	}
-	return judge_result(got, out);
 }
 
-bool stage_judge(const struct chain_step *step, const struct stage_call_result *got, struct stage_verdict *out)
+void stage_judge(const struct chain_step *step, const struct stage_call_result *got, struct stage_verdict *out)
 {
 	*out = (struct stage_verdict){ .exit = -1 };
-	if (!judge_end(step, got, out))
-		return false;
+	judge_end(step, got, out);
 	out->good = out->status == STAGE_VERDICT_OK;
 	if (out->good && step->expect == CHAIN_EXPECT_RESULT && !chain_result_contains(out->result, step->expect_result)) {
 		out->good = false;
 		rule(out, STAGE_VERDICT_FAILED, out->exit, "the result is not the expected one");
 	}
-	return true;
+}
+
+void stage_verdict_drop_result(struct stage_verdict *verdict, const struct stage_call_result *got)
+{
+	stage_verdict_free(verdict);
+	verdict->good = false;
+	rule(verdict, STAGE_VERDICT_FAILED, got->exit, "the result of %" PRIu64 " bytes is too large to keep: out of memory", got->mailbox_claimed);
+	chain_json_memory_reset();
 }
 
 void stage_verdict_free(struct stage_verdict *verdict)

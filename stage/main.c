@@ -5,12 +5,12 @@
  * error to report. */
 
 #include "stage/boot.h"
+#include "chain/json_memory.h"
 #include "chain/json_write.h"
 #include "stage/clock.h"
 #include "stage/console.h"
 #include "stage/cpu.h"
 #include "stage/devices.h"
-#include "stage/json_memory.h"
 #include "stage/pages.h"
 #include "stage/platform.h"
 #include "stage/report.h"
@@ -125,7 +125,7 @@ static void make_boot_id(uint8_t out[CHAIN_BOOT_ID_BYTES])
 static void begin(struct stage_run *run)
 {
 	struct chain_bootinfo *info = stage_bootinfo();
-	stage_json_memory_init();
+	chain_json_memory_init();
 	make_boot_id(run->boot_id);
 	run->sources = (struct chain_sources){ .image = &run->image, .bootinfo = info, .module_bytes = module_bytes, .ctx = info };
 	run->results = json_object();

@@ -3,11 +3,11 @@
 
 #include "stage/report.h"
 
+#include "chain/json_memory.h"
 #include "chain/json_write.h"
 #include "stage/clock.h"
 #include "stage/console.h"
 #include "stage/cpu.h"
-#include "stage/json_memory.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -52,7 +52,7 @@ static void send(char *text, uint64_t bytes)
 		stage_record(text, bytes);
 	else
 		stage_say("memory", "a record was lost: out of memory");
-	stage_json_memory_again();
+	chain_json_memory_reset();
 	free(text);
 }
 
@@ -102,7 +102,7 @@ void stage_report_error(const char *step, const struct chain_error *err)
 {
 	char message[2 * CHAIN_SUBJECT_BYTES + CHAIN_TEXT_BYTES], hint[CHAIN_SUBJECT_BYTES + CHAIN_TEXT_BYTES];
 	chain_error_hint(err, hint, sizeof(hint));
-	stage_json_memory_again();
+	chain_json_memory_reset();
 	chain_error_format(err, message, sizeof(message));
 	stage_say("error", "%s%s%s", step ? step : "", step ? ": " : "", message);
 	if (*hint)

@@ -81,9 +81,13 @@ static enum chain_status call_once(struct stage_run *run, const struct chain_ste
 	if (status)
 		return status;
 	struct stage_verdict verdict;
-	bool judged = stage_judge(step, &got, &verdict);
+	stage_judge(step, &got, &verdict);
 	free(got.mailbox);
-	json_t *entry = judged ? stage_verdict_entry(&verdict, &got) : NULL;
+	json_t *entry = stage_verdict_entry(&verdict, &got);
+	if (!entry && verdict.result) {
+		stage_verdict_drop_result(&verdict, &got);
+		entry = stage_verdict_entry(&verdict, &got);
+	}
 	*good = verdict.good;
 	stage_verdict_free(&verdict);
 	if (!entry || json_object_set_new(run->results, step->name, entry))

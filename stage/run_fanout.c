@@ -228,7 +228,8 @@ static void on_done(void *ctx, const struct stage_fanout_turn *turn)
 {
 	struct fanout_run *f = ctx;
 	struct stage_verdict verdict;
-	bool told = stage_judge(f->step, &turn->result, &verdict) && note_window(f, turn) && add_row(f, turn, &verdict);
+	stage_judge(f->step, &turn->result, &verdict);
+	bool told = note_window(f, turn) && add_row(f, turn, &verdict);
 	end_line(f, turn->index);
 	f->attempts[turn->index]++;
 	if (!verdict.good && turn->attempt < f->step->retries && !f->stopped) {

@@ -4,7 +4,7 @@
 /* Owns: how the command speaks: errors for people and programs, colours, sizes. */
 
 #include "cmd.h"
-#include "stage/json_memory.h"
+#include "chain/json_memory.h"
 
 #include <poll.h>
 #include <stdarg.h>
@@ -92,7 +92,7 @@ json_t *cmd_error_json(const struct chain_error *err, int code)
 int cmd_error_print(const struct chain_error *err, bool json, int code)
 {
 	char message[MESSAGE_BYTES], hint[MESSAGE_BYTES];
-	stage_json_memory_again(); /* for the object, and for what comes behind this error */
+	chain_json_memory_reset(); /* for the object, and for what comes behind this error */
 	chain_error_format(err, message, sizeof(message));
 	chain_error_hint(err, hint, sizeof(hint));
 	say_in(CMD_RED, "%s", message);

@@ -4,8 +4,8 @@
 /* Owns: the table of subcommands and which of them is meant. */
 
 #include "cmd.h"
+#include "chain/json_memory.h"
 #include "chain/json_walk.h"
-#include "stage/json_memory.h"
 
 #include <signal.h>
 #include <string.h>
@@ -77,7 +77,7 @@ static int finish(int code)
 int main(int argc, char **argv)
 {
 	signal(SIGPIPE, SIG_IGN);
-	stage_json_memory_init();
+	chain_json_memory_init();
 	if (argc < 2) {
 		help_print(stderr);
 		return CMD_USAGE;

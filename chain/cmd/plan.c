@@ -3,6 +3,7 @@
 
 /* Owns: `kchain plan`: what each step of an image's pipeline would do on a machine, by the code that the stage runs. */
 
+#include "chain/json.h"
 #include "chain/json_write.h"
 #include "chain/plan_json.h"
 #include "chain/step.h"
@@ -42,13 +43,12 @@ struct plan_run {
 static enum chain_status load_json(const char *path, json_t **out, struct chain_error *err)
 {
 	struct cmd_file file;
-	json_error_t why;
 	enum chain_status status = cmd_file_load(path, JSON_FILE_MAX, &file, err);
 	if (status)
 		return status;
-	*out = json_loadb((const char *)file.bytes, file.bytes_count, JSON_REJECT_DUPLICATES, &why);
+	status = chain_json_load((const char *)file.bytes, file.bytes_count, JSON_FILE_MAX, path, out, err);
 	cmd_file_free(&file);
-	return *out ? CHAIN_OK : chain_fail(err, CHAIN_E_CMD_NOT_JSON, path, why.text, (uint64_t)why.line, (uint64_t)why.column, 0, 0);
+	return status;
 }
 
 static enum chain_status load_handoff(const char *path, json_t **out, struct chain_error *err)

@@ -3,6 +3,9 @@
 
 #include "records.h"
 
+#include "chain/json.h"
+#include "chain/json_memory.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -90,14 +93,21 @@ static const char *doc_check(const json_t *doc, enum record_event *out_event, bo
 json_t *record_parse(const char *line, size_t count, enum record_event *out_event, const char **why)
 {
 	bool known = false;
-	json_t *doc = count <= RECORDS_LINE_MAX ? json_loadb(line, count, JSON_REJECT_DUPLICATES, NULL) : NULL;
+	json_t *doc = NULL;
+	enum chain_status status = CHAIN_OK;
 	*why = NULL;
 	if (count > RECORDS_LINE_MAX)
 		*why = "is too long";
-	else if (!json_is_object(doc))
-		*why = "is not a JSON object";
 	else
+		status = chain_json_any(line, count, RECORDS_DEPTH_MAX, "", &doc, NULL);
+	if (status == CHAIN_E_NO_MEMORY) {
+		*why = "can't be read for lack of memory";
+		chain_json_memory_reset();
+	} else if (!*why && !json_is_object(doc)) {
+		*why = "is not a JSON object";
+	} else if (!*why) {
 		*why = doc_check(doc, out_event, &known);
+	}
 	if (!*why && known)
 		return doc;
 	json_decref(doc);

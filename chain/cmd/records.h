@@ -10,6 +10,7 @@
 
 enum {
 	RECORDS_LINE_MAX = 2 * 1024 * 1024, /* a record with its prefix */
+	RECORDS_DEPTH_MAX = 64, /* levels: those of a handoff, and some */
 };
 #define RECORDS_PREFIX "@kchain "
 

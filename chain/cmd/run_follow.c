@@ -5,6 +5,8 @@
 
 #include "run.h"
 
+#include "chain/json.h"
+
 #include <poll.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -16,7 +18,9 @@ enum { QUIT_MS = 3000, SETTLE_US = 50000 }; /* so that the line that was waited 
 
 static void on_monitor_line(struct run *run, const char *line, size_t count)
 {
-	json_t *doc = json_loadb(line, count, 0, NULL);
+	json_t *doc;
+	if (chain_json_any(line, count, CHAIN_JSON_DEPTH_MAX, "", &doc, NULL))
+		return;
 	const char *event = json_string_value(json_object_get(doc, "event")), *id = json_string_value(json_object_get(doc, "id"));
 	if (json_object_get(doc, "QMP"))
 		qemu_tell(&run->qemu, "{\"execute\":\"qmp_capabilities\",\"id\":\"ready\"}\n");

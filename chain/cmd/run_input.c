@@ -4,6 +4,9 @@
 #include "run_input.h"
 #include "image_file.h"
 
+#include "chain/config.h"
+#include "chain/json.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -37,7 +40,9 @@ static void read_wishes(struct run_input *input)
 	input->memory_bytes = header->base + header->fs_offset + header->fs_memory_bytes;
 	if (chain_image_file(&input->image, CHAIN_FS_PIPELINE, &text, &count, digest, NULL) != CHAIN_OK)
 		return;
-	json_t *pipeline = json_loadb((const char *)text, count, 0, NULL);
+	json_t *pipeline;
+	if (chain_json_load((const char *)text, count, CHAIN_CONFIG_MAX_BYTES, "", &pipeline, NULL))
+		return; /* the stage will say what is wrong with it */
 	input->wants_net = json_object_size(json_object_get(pipeline, "net")) > 0;
 	json_decref(pipeline);
 }

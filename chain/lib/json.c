@@ -3,6 +3,10 @@
 
 #include "chain/json.h"
 
+#include "chain/json_memory.h"
+
+#include <string.h>
+
 /* Reading, copying and freeing recurse once a level, on a stage's stack: so the levels are counted before any of it. */
 bool chain_json_too_deep(const char *text, uint64_t bytes, unsigned max_depth)
 {
@@ -22,19 +26,36 @@ bool chain_json_too_deep(const char *text, uint64_t bytes, unsigned max_depth)
 	return false;
 }
 
+/* RFC 8259 has no place for it, and jansson passes over one behind a number or a word. */
+static enum chain_status refuse_nul(const char *text, const char *at, const char *subject, struct chain_error *err)
+{
+	uint64_t line = 1, column = 1; /* of characters, from 1, as jansson counts them */
+	for (; text < at; text++) {
+		column = *text == '\n' ? 1 : column + ((*text & 0xc0) != 0x80);
+		line += *text == '\n';
+	}
+	return chain_fail(err, CHAIN_E_JSON_SYNTAX, subject, "a NUL byte", line, column, 0, 0);
+}
+
+/* Memory that lacks is told apart from a text that is wrong by what its allocations say: jansson's own words for both can be the same. */
 static enum chain_status parse(const char *text, uint64_t bytes, unsigned max_depth, size_t flags, const char *subject, json_t **out,
 			       struct chain_error *err)
 {
-	json_error_t why = { 0 }; /* it sets no code where it cannot even begin */
+	json_error_t why = { 0 }; /* it sets no text where it cannot even begin */
+	const char *nul = bytes ? memchr(text, 0, bytes) : NULL;
+	if (nul)
+		return refuse_nul(text, nul, subject, err);
 	if (chain_json_too_deep(text, bytes, max_depth))
 		return chain_fail(err, CHAIN_E_JSON_DEPTH, subject, NULL, max_depth, 0, 0, 0);
-	*out = json_loadb(text, (size_t)bytes, JSON_REJECT_DUPLICATES | flags, &why);
-	if (*out)
+	chain_json_memory_init();
+	json_t *value = json_loadb(text, (size_t)bytes, JSON_REJECT_DUPLICATES | flags, &why);
+	if (chain_json_memory_lacking()) {
+		json_decref(value);
+		return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, chain_json_memory_lacking(), 0, 0, 0);
+	}
+	*out = value;
+	if (value)
 		return CHAIN_OK;
-	enum json_error_code code = json_error_code(&why);
-	if (code == json_error_out_of_memory ||
-	    ((code == json_error_invalid_syntax || code == json_error_unknown) && chain_json_is_grammatical(text, bytes)))
-		return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, bytes, 0, 0, 0);
 	return chain_fail(err, CHAIN_E_JSON_SYNTAX, subject, why.text, (uint64_t)(why.line > 0 ? why.line : 0),
 			  (uint64_t)(why.column > 0 ? why.column : 0), 0, 0);
 }

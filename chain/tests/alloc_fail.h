@@ -8,8 +8,8 @@
 #define CHAIN_TESTS_ALLOC_FAIL_H
 
 #include "chain/error.h"
+#include "chain/json_memory.h"
 
-#include <jansson.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -34,8 +34,6 @@ static struct {
 	long left;   /* before one fails; negative: none does */
 	bool once;   /* only that one, else all that follow as well */
 	bool failed; /* since it was last set: one did */
-	bool parses; /* JSON: jansson then loses a character of a string or number when the buffer it reads them into can't grow this once (it looks
-		      * at the next allocation again), which nobody could notice: so alone only our own fail */
 	char why[200]; /* a sweep ended because of this */
 } alloc_state = { .left = -1 };
 
@@ -66,7 +64,8 @@ int __wrap_asprintf(char **out, const char *format, ...)
 
 static inline void alloc_fail_at(long n, bool once)
 {
-	json_set_alloc_funcs(once && alloc_state.parses ? __real_malloc : __wrap_malloc, free);
+	chain_json_memory_init(); /* jansson's go on failing */
+	chain_json_memory_reset();
 	alloc_state.once = once;
 	alloc_state.failed = false;
 	alloc_state.left = n;
@@ -76,6 +75,7 @@ static inline void alloc_fail_at(long n, bool once)
 static inline void alloc_stop(void)
 {
 	alloc_state.left = -1;
+	chain_json_memory_reset();
 }
 
 /* Something that allocates. With CHAIN_OK, `out_sum` stands for all that came of it: what was made in vain would

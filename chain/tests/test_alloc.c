@@ -74,7 +74,7 @@ static int setup(void **state)
 	struct chain_bake_result result;
 	struct chain_error err = { 0 };
 	(void)state;
-	json_set_alloc_funcs(__wrap_malloc, free);
+	chain_json_memory_init();
 	memset(kernel_bytes, 'k', sizeof(kernel_bytes));
 	memcpy(kernel_bytes, header, sizeof(header));
 	stage_make(all.stage);
@@ -480,11 +480,9 @@ static void sweep_cases(const char *kind, alloc_act *act)
 static void documents(void **state)
 {
 	(void)state;
-	alloc_state.parses = true;
 	sweep_cases("config-", act_config);
 	sweep_cases("config-", act_config_all);
 	sweep_cases("handoff-", act_handoff_parse);
-	alloc_state.parses = false;
 	sweep("handoff, built", act_handoff_build, NULL, 50);
 	sweep("handoff, masked and expired", act_mask_and_expire, NULL, 10);
 	sweep("result of a call", act_result_entry, NULL, 5);

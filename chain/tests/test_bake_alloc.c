@@ -8,7 +8,6 @@
 #include "alloc_fail.h"
 #include "bake_folder.h"
 #include "fs/check.h"
-#include "stage/json_memory.h"
 
 static int make_tree(void **state)
 {
@@ -118,11 +117,9 @@ static enum chain_status attempt(void *ctx, uint64_t *out_sum, struct chain_erro
 {
 	struct trial *trial = ctx;
 
-	stage_json_memory_init(); /* as in the command, and not as a sweep has it */
 	const enum chain_status status = trial->work(err);
 
 	alloc_stop();
-	stage_json_memory_again();
 	trial->refused += status != CHAIN_OK;
 	trial->check(status == CHAIN_OK);
 	*out_sum = 0; /* `check` has looked */

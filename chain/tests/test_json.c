@@ -1,112 +1,273 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Reading JSON where memory runs out at any point, and the grammar against jansson's reading. */
+/* Reading JSON: against the grammar written down a second time, and where memory runs out at any point. */
+#include "alloc_fail.h"
 #include "chain/json.h"
+#include "chain/json_memory.h"
+#include "json_oracle.h"
+#include "random.h"
 
 #include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include <cmocka.h>
 
 static const char document[] =
 	"{\"kchain\": 1, \"name\": \"a name that is longer than a first buffer of sixteen\", \"list\": [0, -1.5e+3, true, false, null, [], {}],\n"
-	" \"deep\": {\"a\": {\"b\": [[[\"\\u00e9\\n\\\"\\/\"]]]}}, \"other\": \"\303\251\342\202\254\", \"one\": 1, \"two\": 2, \"three\": 3, \"four\": 4, "
-	"\"five\": 5, \"six\": 6, \"seven\": 7, \"eight\": 8, \"nine\": 9}";
+	" \"deep\": {\"a\": {\"b\": [[[\"\\u00e9\\n\\\"\\/\\ud83d\\ude00\"]]]}}, \"other\": \"\303\251\342\202\254\360\237\230\200\", \"one\": 1,"
+	" \"two\": 2, \"long\": [1234567890123456789, 0.12345678901234567, -12345678901234567890123456789012345.5, true],"
+	" \"five\": 5, \"six\": 6, \"seven\": 7, \"eight\": 8, \"nine\": 9}";
 
-static unsigned long asked, fail_at;
-static bool for_good;
-
-static void *scarce_malloc(size_t bytes)
+/* Of its own size, so that a sanitizer sees a read past its end. */
+static enum chain_status read_text(const char *text, size_t bytes, unsigned levels, json_t **out, struct chain_error *err)
 {
-	asked++;
-	return asked == fail_at || (for_good && asked > fail_at) ? NULL : malloc(bytes);
+	char *copy = malloc(bytes ? bytes : 1);
+	assert_non_null(copy);
+	memcpy(copy, text, bytes);
+	enum chain_status status = chain_json_any(copy, bytes, levels, "text", out, err);
+	free(copy);
+	return status;
 }
 
-/* jansson's own allocations fail from each point in turn: what is wrong is memory, never the text. Where only one fails, the least is that it
- * is not the text that is blamed. */
-static void memory_is_not_syntax(void **state)
+/* --- memory --- */
+
+/* Numbers, strings and a key of many digits, and `last` behind them. */
+static size_t make_long(char *out, size_t digits, const char *last)
 {
-	(void)state;
-	for (int good = 0; good < 2; good++) {
-		for_good = good;
-		for (fail_at = 1;; fail_at++) {
+	static char many[ORACLE_BYTES];
+	memset(many, '7', digits);
+	many[digits] = '\0';
+	return (size_t)sprintf(out, "[-0.%s,%.18s,0.%se-1,\"%s\",{\"k%s\":%.300s.5}%s]", many, many, many, many, many, many, last);
+}
+
+struct reading {
+	const char *text;
+	size_t bytes;
+	enum chain_status undisturbed;
+};
+
+/* Each allocation fails in turn, alone and with all that follow: memory is what is told, with the bytes asked for, or nothing had failed. */
+static void fail_each(const struct reading *reading)
+{
+	long n = 0, refused = 0;
+	for (int once = 0; once < 2; once++) {
+		for (n = 0;; n++) {
 			struct chain_error err = { 0 };
 			json_t *doc = NULL;
-			asked = 0;
-			enum chain_status status = chain_json_load(document, strlen(document), sizeof(document), "document", &doc, &err);
-			assert_true(status == CHAIN_E_NO_MEMORY || (status == CHAIN_OK && (!for_good || asked < fail_at)));
+			alloc_fail_at(n, once);
+			enum chain_status status = chain_json_any(reading->text, reading->bytes, CHAIN_JSON_DEPTH_MAX, "text", &doc, &err);
+			alloc_state.left = -1;
 			assert_int_equal(err.status, status);
 			assert_int_equal(!doc, status != CHAIN_OK);
 			json_decref(doc);
-			if (asked < fail_at)
+			if (!alloc_state.failed) {
+				assert_int_equal(status, reading->undisturbed);
 				break;
+			}
+			assert_int_equal(status, CHAIN_E_NO_MEMORY);
+			assert_int_equal(err.number[0], chain_json_memory_lacking());
+			assert_true(err.number[0] > 0);
+			/* it stays so until it has been told */
+			assert_int_equal(chain_json_any("1", 1, 1, "next", &doc, NULL), CHAIN_E_NO_MEMORY);
+			chain_json_memory_reset();
+			assert_int_equal(chain_json_any("1", 1, 1, "next", &doc, NULL), CHAIN_OK);
+			json_decref(doc);
+			refused++;
 		}
-		assert_true(fail_at > 40);
 	}
+	assert_true(refused > 0 && n > 0);
 }
 
-/* What jansson reads is grammatical, and what it calls a syntax error is not. */
-static void agree(const char *text, size_t bytes)
+static void memory_is_told_from_text(void **state)
 {
-	json_error_t why;
-	json_t *value = json_loadb(text, bytes, JSON_DECODE_ANY, &why);
-	bool grammatical = chain_json_is_grammatical(text, bytes);
-	if (value)
-		assert_true(grammatical);
-	else if (json_error_code(&why) == json_error_invalid_syntax)
-		assert_false(grammatical);
+	static char text[8 * 4096];
+	static const char *const wrong[] = { "", ",", ",1:", ",\"\\ud800\"", ",01", ",tru", ",\"\n\"", ",99999999999999999999", ",{\"a\":1,\"a\":2}" };
+
+	(void)state;
+	fail_each(&(struct reading){ document, strlen(document), CHAIN_OK });
+	for (size_t digits = 1; digits < 700; digits = digits < 40 ? digits + 1 : 2 * digits + 1)
+		for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+			size_t bytes = make_long(text, digits, wrong[i]);
+			assert_int_equal(oracle_is_json(text, bytes, CHAIN_JSON_DEPTH_MAX), i == 0);
+			fail_each(&(struct reading){ text, bytes, i ? CHAIN_E_JSON_SYNTAX : CHAIN_OK });
+		}
+}
+
+/* --- grammar --- */
+
+static size_t good_texts, bad_texts;
+
+static void agree(const char *text, size_t bytes, unsigned levels)
+{
+	struct chain_error err = { 0 };
+	json_t *value = NULL;
+	bool good = oracle_is_json(text, bytes, levels);
+	enum chain_status status = read_text(text, bytes, levels, &value, &err);
+	if (good != !status || err.status != status || !value != !good)
+		fail_msg("%s, %s: \"%.*s\"", good ? "JSON" : "not JSON", status ? err.detail : "taken", (int)bytes, text);
+	if (status && status != CHAIN_E_JSON_DEPTH)
+		assert_true(status == CHAIN_E_JSON_SYNTAX && err.number[0] > 0 && err.detail[0]);
 	json_decref(value);
+	good_texts += good;
+	bad_texts += !good;
 }
 
-static void grammar_agrees_with_jansson(void **state)
+static void odd_texts(void **state)
 {
-	static const char *const odd[] = { "", " ", "0", "00", "-", "-0", "1.", "1.e1", ".5", "1e", "1e+", "+1", "tru", "nulls", "\"", "\"\\", "\"\\u12\"",
-		"\"\\x\"", "\"\t\"", "[", "]", "[]", "[,]", "[1,]", "[1 2]", "{", "{}", "{,}", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{1:2}", "[}", "{]",
-		"[[]", "[]]", "{\"a\":[}]", "\"a\" \"b\"", "/**/1", "'a'", "NaN", "[1]\n\t ", "\v1", "{\"a\":1 \"b\":2}" };
-	static char text[sizeof(document)];
-	unsigned seed = 5;
+	static const char *const odd[] = { "", " ", "0", "00", "-", "-0", "-01", "1.", "1.e1", ".5", "1e", "1e+", "+1", "1E400", "-1e400", "1e-999", "9223372036854775807",
+		"9223372036854775808", "-9223372036854775808", "-9223372036854775809", "tru", "nulls", "nul", "True", "\"", "\"\\", "\"\\u12\"", "\"\\x\"", "\"\t\"", "\"\177\"",
+		"[", "]", "[]", "[,]", "[1,]", "[1 2]", "[1]]", "{", "{}", "{,}", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{1:2}", "{null:1}", "[}", "{]", "[[]", "[]]",
+		"{\"a\":[}]", "\"a\" \"b\"", "/**/1", "'a'", "NaN", "-Infinity", "[1]\n\t ", "\v1", "{\"a\":1 \"b\":2}", "{\"a\":1,\"a\":1}", "{\"a\":1,\"\\u0061\":1}",
+		"{\"\":1,\"\":1}", "{\"\":{\"\":1}}", "\"\\u0000\"", "{\"\\u0000\":1}", "{\"a\\u0000b\":1}", "\"\\ud800\"", "\"\\udfff\"", "\"\\ud800\\ud800\"",
+		"\"\\ud800x\"", "\"\\ud800\\n\"", "\"\\udc00\\ud800\"", "\"\\ud800\\udc00\"", "\"\\uDBFF\\uDFFF\"", "{\"\\ud800\":1}", "{\"\\ud83d\\ude00\":1}",
+		"\"\\uFFFF\"", "\"\\ufffg\"", "\357\273\277" "1", "\"\300\200\"", "\"\303\"", "\"\303\303\251\"", "\"\355\240\200\"", "\"\364\217\277\277\"",
+		"\"\364\220\200\200\"", "\"\360\217\277\277\"", "\"\200\"", "\"\377\"", "\303\251", "1\303\251", "true\303\251", "[1\302\205]" };
+	static const char nul[][8] = { "1\0", "1\0]", "[1\0]", "[\0]", "[1,\0]", "\"\0\"", "\0", "\0001", "tr\0ue", "true\0", "{\0}", "1\0002", "1 \0" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++)
-		agree(odd[i], strlen(odd[i]));
+		agree(odd[i], strlen(odd[i]), 48);
+	for (size_t i = 0; i < sizeof(nul) / sizeof(nul[0]); i++)
+		for (size_t bytes = 1; bytes <= sizeof(nul[0]); bytes++)
+			agree(nul[i], bytes, 48);
 	for (size_t cut = 0; cut < sizeof(document); cut++)
-		agree(document, cut < strlen(document) ? cut : strlen(document));
-	for (int round = 0; round < 60000; round++) {
-		static const char pieces[] = "{}[]\",:\\ 01-eE+.tfnu/\n";
+		agree(document, cut < strlen(document) ? cut : strlen(document), 48);
+}
+
+/* Every text of up to four of these, in all orders. */
+static void short_texts(void **state)
+{
+	static const char *const pieces[] = { "{", "}", "[", "]", ",", ":", "\"", "\"a\"", "1", "-", "0", ".", "e", "true", " ", "\\u", "d800", "dc00", "\\" };
+	enum { PIECES = sizeof(pieces) / sizeof(pieces[0]), LONGEST = 4 };
+
+	(void)state;
+	for (size_t n = 0; n < PIECES * PIECES * PIECES * PIECES; n++) {
+		char text[LONGEST * 8] = "";
+		for (size_t i = 0, rest = n; i < LONGEST; i++, rest /= PIECES)
+			strcat(text, pieces[rest % PIECES]);
+		agree(text, strlen(text), 48);
+	}
+}
+
+static void every_escape(void **state)
+{
+	(void)state;
+	for (unsigned code = 0; code < 0x10000; code++) {
+		char text[40];
+		agree(text, (size_t)sprintf(text, "{\"\\u%04x\":\"\\u%04X\"}", code ? code : 1, code), 48);
+	}
+	for (unsigned high = 0xd7ff; high <= 0xe000; high += 0x11)
+		for (unsigned low = 0xdbff; low <= 0xe000; low += 0x11) {
+			char text[40];
+			agree(text, (size_t)sprintf(text, "[\"\\u%04x\\u%04x\"]", high, low), 48);
+		}
+}
+
+static void every_two_bytes(void **state)
+{
+	(void)state;
+	for (unsigned n = 0; n < 0x10000; n++) {
+		const char inside[] = { '"', (char)(n >> 8), (char)n, '"' }, outside[] = { '[', '1', (char)(n >> 8), (char)n, ']' };
+		agree(inside, sizeof(inside), 48);
+		agree(outside, sizeof(outside), 48);
+	}
+}
+
+static void random_texts(void **state)
+{
+	static char text[sizeof(document) + 64];
+	static const char *const pieces[] = { "{", "}", "[", "]", "\"", ",", ":", "\\", " ", "0", "1", "-", "e", "E", "+", ".", "t", "f", "n", "u", "/", "\n", "\\ud800",
+		"\\udc00", "\\u0000", "\303", "\251", "\355\240\200", "\377", "\t", "\1", "1e999", "12345678901234567890", "\"one\"", "null" };
+
+	(void)state;
+	good_texts = bad_texts = 0;
+	for (int round = 0; round < 100000; round++) {
+		size_t bytes = strlen(document);
 		memcpy(text, document, sizeof(document));
 		for (int n = 0; n <= round % 3; n++) {
-			seed = seed * 1664525 + 1013904223;
-			text[(seed >> 8) % strlen(document)] = pieces[(seed >> 4 & 0xff) % (sizeof(pieces) - 1)];
+			const char *piece = pieces[rnd(sizeof(pieces) / sizeof(pieces[0]))];
+			size_t at = rnd(bytes), count = rnd(16) ? strlen(piece) : 0;
+			if (count && at + count <= bytes)
+				memcpy(text + at, piece, count);
+			else if (count)
+				bytes = at;
+			else
+				text[at] = '\0';
 		}
-		agree(text, strlen(document));
+		agree(text, bytes, (unsigned)rnd(8) + 1);
 	}
+	assert_true(good_texts > 1000 && bad_texts > 1000);
 }
 
 static void levels_are_bounded(void **state)
 {
-	enum { LEVELS = 64 };
-	char text[2 * LEVELS + 3];
+	char text[2 * ORACLE_LEVELS + 8];
 
 	(void)state;
-	for (size_t depth = 1; depth <= LEVELS + 1; depth++) {
-		memset(text, '[', depth);
-		memset(text + depth, ']', depth);
-		assert_int_equal(chain_json_is_grammatical(text, 2 * depth), depth <= LEVELS);
-		assert_false(chain_json_is_grammatical(text, 2 * depth - 1));
+	for (unsigned levels = 1; levels <= 64; levels++)
+		for (size_t depth = 1; depth <= levels + 2; depth++) {
+			for (size_t i = 0; i < depth; i++) {
+				text[i] = '[';
+				text[2 * depth - 1 - i] = ']';
+			}
+			agree(text, 2 * depth, levels);
+			agree(text, 2 * depth - 1, levels);
+		}
+	agree("\"[[[[[[\"", 8, 1);
+	agree("[\"\\\"[[[\\\\\"]", 12, 1);
+	agree("[[1],[2],{}]", 12, 2);
+	agree("[[1],[2],{}]", 12, 1);
+}
+
+/* --- places --- */
+
+static void places_are_told(void **state)
+{
+	static const struct { const char *text; size_t bytes; uint64_t line, column; const char *words; } rows[] = {
+		{ "{\"a\":\n  1 2}", 0, 2, 5, "'}' expected near '2'" },
+		{ "[1\n,\303\251\0]", 7, 2, 3, "a NUL byte" },
+		{ "\0", 1, 1, 1, "a NUL byte" },
+		{ "\n\n\0", 3, 3, 1, "a NUL byte" },
+		{ "[\"\\ud800\"]", 0, 1, 9, "invalid Unicode '\\uD800' near '\"\\ud800\"'" },
+		{ "{\"\\udc00\":1}", 0, 1, 9, "invalid Unicode '\\uDC00' near '\"\\udc00\"'" },
+		{ "{\"k\":1,\"k\":2}", 0, 1, 10, "duplicate object key near '\"k\"'" },
+		{ "\"\\u0000\"", 0, 1, 8, "\\u0000 is not allowed without JSON_ALLOW_NUL near '\"\\u0000\"'" },
+		{ "99999999999999999999", 0, 1, 20, "too big integer near '99999999999999999999'" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct chain_error err = { 0 };
+		json_t *value = NULL;
+		size_t bytes = rows[i].bytes ? rows[i].bytes : strlen(rows[i].text);
+		assert_int_equal(read_text(rows[i].text, bytes, 48, &value, &err), CHAIN_E_JSON_SYNTAX);
+		assert_null(value);
+		assert_string_equal(err.detail, rows[i].words);
+		assert_int_equal(err.number[0], rows[i].line);
+		assert_int_equal(err.number[1], rows[i].column);
 	}
+}
+
+static void sizes_and_kinds(void **state)
+{
+	struct chain_error err = { 0 };
+	json_t *doc = NULL;
+
+	(void)state;
+	assert_int_equal(chain_json_load("{}", 2, 2, "d", &doc, &err), CHAIN_OK);
+	json_decref(doc);
+	assert_int_equal(chain_json_load("{} ", 3, 2, "d", &doc, &err), CHAIN_E_LIMIT);
+	chain_error_clear(&err);
+	assert_int_equal(chain_json_load("[]", 2, 2, "d", &doc, &err), CHAIN_E_JSON_NOT_OBJECT);
+	chain_error_clear(&err);
+	assert_int_equal(chain_json_load(NULL, 0, 2, "d", &doc, &err), CHAIN_E_JSON_SYNTAX);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(memory_is_not_syntax),
-		cmocka_unit_test(grammar_agrees_with_jansson),
-		cmocka_unit_test(levels_are_bounded),
+		cmocka_unit_test(memory_is_told_from_text), cmocka_unit_test(odd_texts), cmocka_unit_test(short_texts), cmocka_unit_test(every_escape),
+		cmocka_unit_test(every_two_bytes), cmocka_unit_test(random_texts), cmocka_unit_test(levels_are_bounded), cmocka_unit_test(places_are_told),
+		cmocka_unit_test(sizes_and_kinds),
 	};
-
-	json_set_alloc_funcs(scarce_malloc, free);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

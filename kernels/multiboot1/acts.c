@@ -22,6 +22,7 @@ __attribute__((section(".header"), used)) static const uint32_t header[] = { HEA
 uint8_t stack[16384];
 static const struct info *info;
 static struct kchain_mailbox *mailbox;
+static const char *argument;
 static uint32_t result_status, result_bytes;
 static uint32_t touched; /* in .bss: zero at the start, each time */
 
@@ -266,6 +267,15 @@ static void oversized(uint32_t number)
 	say(RESULT, "\"");
 	end_result();
 }
+/* The bytes whose hexadecimal digits are the argument. */
+static void hex(uint32_t number)
+{
+	(void)number;
+	begin_result(0);
+	for (const char *at = argument; at[0] > ' ' && at[1] > ' '; at += 2)
+		put(RESULT, (char)((at[0] <= '9' ? at[0] - '0' : at[0] - 'a' + 10) << 4 | (at[1] <= '9' ? at[1] - '0' : at[1] - 'a' + 10)));
+	end_result();
+}
 /* The first module as its result: the handoff, where it got one. */
 static void handoff(uint32_t number)
 {
@@ -378,7 +388,7 @@ static const struct { const char *name; void (*act)(uint32_t number); } acts[] =
 	{ "status", status }, { "record", record }, { "leave", leaves }, { "off", off }, { "reset", resets }, { "malformed", malformed },
 	{ "oversized", oversized }, { "handoff", handoff }, { "upper-memory", upper_memory }, { "processor", processor },
 	{ "entry", entry }, { "flaky", flaky }, { "take-over", takes_over }, { "local-apic-on", local_apic_on }, { "mailbox-state", mailbox_state }, { "mailbox-bytes", mailbox_bytes },
-	{ "mailbox-overrun", mailbox_overrun }, { "mailbox-argument", mailbox_argument },
+	{ "mailbox-overrun", mailbox_overrun }, { "mailbox-argument", mailbox_argument }, { "hex", hex },
 };
 
 static const char *word(const char *at, const char *wanted)
@@ -408,6 +418,7 @@ _Noreturn void begin(uint32_t magic, const struct info *given)
 			continue;
 		while (*rest == ' ')
 			rest++;
+		argument = rest;
 		number = read_number(rest);
 		acts[i].act(number);
 		halt();

@@ -68,17 +68,16 @@ static bool find_booted(const char *name, bool is_net, struct kchain_open *out)
 {
 	const char *text = "";
 	size_t bytes = 0;
-	json_error_t why;
 
 	if (!kchain_handoff(&text, &bytes))
 		return kchain_device_refuse(name, "there is no handoff to say where it is");
-	json_t *doc = json_loadb(text, bytes, 0, &why);
+	json_t *doc = json_loadb(text, bytes, 0, NULL);
 	const json_t *entry = json_object_get(json_object_get(doc, is_net ? "net" : "block"), name);
 	const char *pci = json_string_value(json_object_get(entry, "pci")), *reason = json_string_value(json_object_get(entry, "reason"));
 	out->env = stage_native_env();
 	bool found = pci && stage_pci_find(out->env, pci, &out->function);
 	if (!found)
-		kchain_device_refuse(name, !entry ? "the handoff does not know it" : pci ? "it is not where the handoff says" : reason ? reason : "it is absent");
+		kchain_device_refuse(name, !doc ? "the handoff can't be read" : !entry ? "the handoff does not know it" : pci ? "it is not where the handoff says" : reason ? reason : "it is absent");
 	json_decref(doc);
 	return found;
 }

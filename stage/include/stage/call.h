@@ -51,7 +51,8 @@ struct stage_call_result {
 	uint64_t registers[STAGE_CALL_REGISTERS];
 	uint64_t overflowed;       /* of a fault: bytes of the stack that it ran off the end of; 0: it did not */
 	const char *what;          /* of a kernel that is not native: says more than the vector; null: nothing to say */
-	char *mailbox;             /* owned, terminated; null when the kernel left no result */
+	char *mailbox;             /* owned, terminated; null when the kernel left no result, or there was no memory for it */
+	bool mailbox_lost;         /* there was none: mailbox_claimed bytes */
 	uint64_t mailbox_bytes;
 	uint64_t mailbox_claimed;  /* what the kernel said it left; above mailbox_bytes: it would not have fitted */
 	uint64_t ticks;            /* from dispatch to the processor's return */

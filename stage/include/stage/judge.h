@@ -19,8 +19,10 @@ struct stage_verdict {
 	char reason[192];  /* empty: nothing to say */
 };
 
-/* False when memory ran out, with nothing owned. */
-bool stage_judge(const struct chain_step *step, const struct stage_call_result *got, struct stage_verdict *out);
+/* Whatever the kernel left, and where there is no memory for it, too: that is the kernel's own failure. */
+void stage_judge(const struct chain_step *step, const struct stage_call_result *got, struct stage_verdict *out);
+/* There is no room to keep its result: it fails for that. Nothing is owned then. */
+void stage_verdict_drop_result(struct stage_verdict *verdict, const struct stage_call_result *got);
 void stage_verdict_free(struct stage_verdict *verdict);
 
 const char *stage_verdict_name(enum stage_verdict_status status);

@@ -1,0 +1,25 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Owns: the memory that jansson gets, and what it lacked. Once an allocation has failed all others do, until that has been told: jansson
+ * passes over a lost character of a string or a lost member when one allocation fails and the next does not, and calls a text wrong that it had no
+ * memory for.
+ * Must not know: any document. One of a program, for one thread of it. */
+#ifndef CHAIN_JSON_MEMORY_H
+#define CHAIN_JSON_MEMORY_H
+
+#include <stdint.h>
+
+/* Before the first value is made. Reading a text does it, too (chain/json.h). */
+void chain_json_memory_init(void);
+
+/* Bytes of the first allocation that failed; 0: none has. */
+uint64_t chain_json_memory_lacking(void);
+
+/* An allocation of JSON that is not jansson's failed. */
+void chain_json_memory_fail(uint64_t bytes);
+
+/* The failure has been told, or is about to be: memory is given again. */
+void chain_json_memory_reset(void);
+
+#endif
