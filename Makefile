@@ -105,10 +105,11 @@ $(B)/asan/libkchain.a: $(call asan_objects,$(CHAIN_LIB_SRC) $(FS_LIB_SRC)) $(WIT
 	$(Q)rm -f $@ && ar rcsD $@ $(filter %.o,$^)
 
 # Kernels that nobody here wrote, as the pipelines in configs/ name them.
-$(B)/inputs/gnumach: $(wildcard /boot/gnumach-1.8-486.gz)
+GNUMACH := $(firstword $(wildcard /boot/gnumach-1.8-486.gz /boot/gnumach-1.8-amd64-up.gz))
+$(B)/inputs/gnumach: $(GNUMACH)
 	@mkdir -p $(@D)
 	$(call say,GUNZIP,$@)
-	$(Q)gzip -dc /boot/gnumach-1.8-486.gz >$@.new && mv $@.new $@
+	$(Q)gzip -dc $(or $(GNUMACH),/boot/gnumach) >$@.new && mv $@.new $@
 $(B)/inputs/invaders: $(wildcard /boot/invaders.exec)
 	@mkdir -p $(@D)
 	$(Q)cp /boot/invaders.exec $@

@@ -199,7 +199,7 @@ static void gnu_mach_is_understood(void **state)
 	(void)state;
 	size_t count = 0;
 	struct chain_multiboot_kernel kernel;
-	uint8_t *file = read_kernel("zcat /boot/gnumach-1.8-486.gz 2>/dev/null", &count);
+	uint8_t *file = read_kernel("zcat /boot/gnumach-1.8-486.gz /boot/gnumach-1.8-amd64-up.gz 2>/dev/null", &count);
 	if (!file)
 		skip();
 	assert_int_equal(chain_multiboot_kernel_read(&kernel, file, count, "mach", NULL), CHAIN_OK);

@@ -506,7 +506,7 @@ static void grub_invaders_is_planned(void **state)
 static void gnu_mach_is_planned(void **state)
 {
 	(void)state;
-	plan_real("zcat /boot/gnumach-1.8-486.gz 2>/dev/null", 0x1000000, 3);
+	plan_real("zcat /boot/gnumach-1.8-486.gz /boot/gnumach-1.8-amd64-up.gz 2>/dev/null", 0x1000000, 3);
 }
 
 /* Damages a good plan in one way each and hears what the check says. */

@@ -1,18 +1,18 @@
 # SPDX-FileCopyrightText: The kchain authors
 # SPDX-License-Identifier: Apache-2.0
 #
-# lwIP, compiled from the distribution's source package where tools/fetch-lwip keeps it; linked into build/ by name.
+# lwIP, compiled from the distribution's source package which tools/fetch-lwip unpacks into build/.
 
 LWIP_SRC := core/def core/inet_chksum core/init core/ip core/mem core/memp core/netif core/pbuf core/timeouts core/udp \
 	core/ipv4/dhcp core/ipv4/etharp core/ipv4/ip4 core/ipv4/ip4_addr core/ipv4/ip4_frag netif/ethernet
 LWIP_INCLUDES := -isystem $(B)/lwip/src/include -isystem stage/net/include
 LWIP_STAGE := $(patsubst %,$(B)/stage/lwip/%.o,$(LWIP_SRC))
 
-# The stamp is ours: the cache is shared by all clones, and what one of them touches there all others would make again.
-$(B)/lwip.linked: tools/fetch-lwip $(if $(wildcard $(B)/lwip/.complete),,lwip-is-missing)
+# The stamp is ours: the files unpacked keep their own times.
+$(B)/lwip.unpacked: tools/fetch-lwip tools/fetch.sh $(if $(wildcard $(B)/lwip/src),,lwip-is-missing)
 	@mkdir -p $(B)
-	$(call say,FETCH,lwIP)
-	$(Q)folder=$$(tools/fetch-lwip) && ln -sfn "$$folder" $(B)/lwip && touch $@
+	$(call say,UNPACK,lwIP)
+	$(Q)tools/fetch-lwip $(B)/lwip && touch $@
 .PHONY: lwip-is-missing
 lwip-is-missing: ;
 
@@ -21,19 +21,19 @@ lwip-is-missing: ;
 lwip_defines = $(if $(filter core/ipv4/dhcp,$(1)),-DLWIP_DNS=1 -Ddns_setserver=stage_lwip_dns_server) \
 	$(if $(filter core/timeouts,$(1)),-Dmemp_malloc=stage_lwip_timer_take -Dmemp_free=stage_lwip_timer_free)
 LWIP_CFLAGS = $(call lwip_defines,$*) $(LWIP_INCLUDES)
-$(LWIP_STAGE): $(B)/stage/lwip/%.o: $(B)/lwip.linked $(WITH)/stage stage/net/include/lwipopts.h stage/net/include/arch/cc.h | $(B)/stage-include/jansson.h
+$(LWIP_STAGE): $(B)/stage/lwip/%.o: $(B)/lwip.unpacked $(WITH)/stage stage/net/include/lwipopts.h stage/net/include/arch/cc.h | $(B)/stage-include/jansson.h
 	@mkdir -p $(@D)
 	$(call say,CC-stage,lwip/$*.c)
 	$(Q)$(CC) $(filter-out $(WARN) -MMD -MP,$(STAGE_CFLAGS)) -w $(LWIP_CFLAGS) -c -o $@ $(B)/lwip/src/$*.c
 # For the host's tests it is compiled by the general rules, from below build/.
 LWIP_TREE := $(patsubst %,$(B)/lwip/src/%.c,$(LWIP_SRC))
-$(LWIP_TREE): $(B)/lwip.linked ;
-$(foreach v,host asan fuzz cover,$(patsubst %.c,$(B)/$(v)/%.o,$(LWIP_TREE))): $(B)/lwip.linked
+$(LWIP_TREE): $(B)/lwip.unpacked ;
+$(foreach v,host asan fuzz cover,$(patsubst %.c,$(B)/$(v)/%.o,$(LWIP_TREE))): $(B)/lwip.unpacked
 $(foreach f,$(LWIP_SRC),$(eval CFLAGS_$(B)/lwip/src/$(f).c := -w -fno-sanitize=alignment \
 	$(call lwip_defines,$(f)) $(LWIP_INCLUDES)))
 
 STAGE_NET_SRC := $(wildcard stage/net/*.c)
 $(foreach f,$(STAGE_NET_SRC),$(eval STAGE_CFLAGS_$(f) := $(LWIP_INCLUDES)))
 $(foreach f,$(STAGE_NET_SRC),$(eval CFLAGS_$(f) := $(LWIP_INCLUDES)))
-$(foreach v,stage host asan fuzz cover,$(eval $(patsubst %.c,$(B)/$(v)/%.o,$(STAGE_NET_SRC)): | $(B)/lwip.linked))
+$(foreach v,stage host asan fuzz cover,$(eval $(patsubst %.c,$(B)/$(v)/%.o,$(STAGE_NET_SRC)): | $(B)/lwip.unpacked))
 $(B)/stage/libstage.a: $(LWIP_STAGE)

@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+# SPDX-FileCopyrightText: The kchain authors
+# SPDX-License-Identifier: Apache-2.0
+# hang-after: 120
+"""What is compiled of others' source is what its digest says, whatever became of the cache; without a network where all is there."""
+import glob
+import hashlib
+import os
+import re
+import shutil
+
+import kt
+
+CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "kchain")
+OF = {"lwip": "src/core/def.c", "jansson": "src/load.c"}
+
+
+def pinned(name):
+    """The digests that tools/fetch-NAME has."""
+    with open(f"tools/fetch-{name}", encoding="utf-8") as f:
+        return set(re.findall(r"\b[0-9a-f]{64}\b", f.read()))
+
+
+def files_of(name):
+    found = [p for p in glob.glob(f"{CACHE}/{name}_*") if hashlib.sha256(kt.read_bytes(p)).hexdigest() in pinned(name)]
+    kt.check(len(found) == 2, f"the source of {name} is not cached", found)
+    return found
+
+
+def fetch(name, cache, folder, **environment):
+    """With an apt that knows no archive: nothing can be fetched."""
+    config = kt.write_bytes(kt.scratch("apt.conf"), b'Dir::Etc::SourceList "/dev/null";\nDir::Etc::SourceParts "/dev/null";\n')
+    env = dict(os.environ, XDG_CACHE_HOME=cache, APT_CONFIG=config, **environment)
+    return kt.command([f"tools/fetch-{name}", folder], env=env)
+
+
+def own_cache(name):
+    cache = kt.scratch("a cache")
+    os.makedirs(cache + "/kchain")
+    for path in files_of(name):
+        shutil.copy(path, cache + "/kchain/")
+    return cache
+
+
+def without_network(name):
+    cache, folder = own_cache(name), kt.scratch("a folder")
+    for _ in range(2):
+        done = fetch(name, cache, folder)
+        kt.check(done.exit == 0 and not done.out and not done.err and os.path.exists(f"{folder}/{OF[name]}"), "not unpacked", done)
+    kt.check(len(os.listdir(cache + "/kchain")) == 2, "it leaves something in the cache", os.listdir(cache + "/kchain"))
+    good = kt.read_bytes(f"{folder}/{OF[name]}")
+    kt.check(kt.read_bytes(f"build/{name}/{OF[name]}") == good, "what was built is another")
+    # Somebody changes what was unpacked: it is not what the next one gets.
+    kt.write_bytes(f"{folder}/{OF[name]}", b"#error changed\n")
+    kt.check(fetch(name, cache, folder).exit == 0 and kt.read_bytes(f"{folder}/{OF[name]}") == good, "a changed file is kept")
+
+
+def damaged(name):
+    for path in files_of(name):
+        data = kt.read_bytes(path)
+        for other in (data[:-1], data[:100] + bytes([data[100] ^ 1]) + data[101:], b"", None):
+            cache, folder = own_cache(name), kt.scratch("folder")
+            bad = f"{cache}/kchain/{os.path.basename(path)}"
+            if other is None:
+                os.unlink(bad)
+            else:
+                kt.write_bytes(bad, other)
+            done = fetch(name, cache, folder)
+            says = f"fetch-{name}: cannot fetch {re.escape(os.path.basename(path))}: no archive is configured\n"
+            if other is not None:
+                says = f"fetch-{name}: .* is damaged, and is fetched again\n" + says
+            kt.check(done.exit == 1 and re.fullmatch(says, done.err), "no clear line", done)
+            kt.check(not os.path.exists(folder) and len(os.listdir(cache + "/kchain")) == (1 if other is None else 2), "something was left", os.listdir(cache + "/kchain"))
+
+
+for package in OF:
+    kt.add_test(f"{package} is unpacked without a network", lambda p=package: without_network(p))
+    kt.add_test(f"{package} damaged in the cache is not believed", lambda p=package: damaged(p))
+
+
+@kt.test
+def a_cache_that_cannot_be_written():
+    for cache in ("/dev/null", "/proc/self"):
+        done = fetch("lwip", cache, kt.scratch("folder"))
+        kt.check(done.exit == 1 and done.err == f"fetch-lwip: cannot write to {cache}/kchain\n", "not one line", done)
+
+
+@kt.test
+def a_damaged_kernel_is_not_believed():
+    done = kt.command(["tools/fetch-linux", "--cached"])
+    if done.exit:
+        raise kt.Skip(done.err.strip())
+    cache = kt.scratch("cache")
+    folder = f"{cache}/kchain/{os.path.basename(done.out.strip())}"
+    os.makedirs(cache + "/kchain")
+    shutil.copytree(done.out.strip(), folder, symlinks=True)
+    env = dict(os.environ, XDG_CACHE_HOME=cache)
+    kt.check(kt.command(["tools/fetch-linux", "--cached"], env=env).out == folder + "\n", "a copy is not taken")
+    module = glob.glob(folder + "/**/erofs.ko", recursive=True)[0]
+    kt.write_bytes(module, kt.read_bytes(module)[:-1])
+    done = kt.command(["tools/fetch-linux", "--cached"], env=env)
+    kt.check(done.exit == 1 and re.fullmatch(r"fetch-linux: no Debian kernel in .* \(`make deps` fetches one\)\n", done.err), "it is believed", done)
+
+
+@kt.test
+def other_systems_are_told_what_to_do():
+    """A copy of tools/ on a system of another kind."""
+    top = kt.scratch("top")
+    shutil.copytree("tools", top + "/tools")
+    script = top + "/tools/debian.sh"
+    with open(script, encoding="utf-8") as f:
+        text = f.read()
+    for release in ('ID=fedora\nVERSION_CODENAME=""\nPRETTY_NAME="Fedora Linux 42"\n', 'ID=ubuntu\nVERSION_CODENAME=noble\nPRETTY_NAME="Ubuntu 24.04"\n', ""):
+        other = kt.write_bytes(kt.scratch("os-release"), release.encode())
+        kt.write_bytes(script, text.replace("/etc/os-release", other).encode())
+        done = kt.command([top + "/tools/deps", "run"])
+        kt.check(done.exit == 1 and done.err.count("\n") == 1 and re.match(r"deps: .* is not Debian 12 or 13: ", done.err), "not one line", done)
+        for word in ("musl-dev", "qemu-system-x86", "podman run ", "debootstrap ", "make KCHAIN_DEPS=1", release.split('"')[-2] if release else "this system"):
+            kt.check(word in done.err, f"it does not say {word}", done)
+        kt.check(not os.path.exists(top + "/build"), "it began to work")
+
+
+if __name__ == "__main__":
+    kt.main()
