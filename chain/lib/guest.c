@@ -144,7 +144,7 @@ static enum chain_status make_plan(const struct chain_guest_request *request, st
 static enum chain_status begin(const struct chain_guest_request *request, struct chain_guest *out, struct chain_error *err)
 {
 	const struct chain_fixed *fixed = request->fixed;
-	*out = (struct chain_guest){ .memory_bytes = whole_pages(request->memory_bytes) };
+	*out = (struct chain_guest){ .isolated = true, .memory_bytes = whole_pages(request->memory_bytes) };
 	if (fixed)
 		*out = (struct chain_guest){ .base = fixed->window.base, .memory_bytes = fixed->mailbox.base - fixed->window.base };
 	if (!fixed && request->memory_bytes < CHAIN_GUEST_MEMORY_MIN)
@@ -180,9 +180,25 @@ void chain_guest_free(struct chain_guest *guest)
 	*guest = (struct chain_guest){ 0 };
 }
 
+/* What a PC's BIOS leaves in its data area, as kernels without ACPI look for it: where COM1 is, the segment of the area at the end of low memory (empty
+ * here), how many KiB there are below it, and where the screen's controller is. */
+static void put_bios_data(uint64_t base, uint64_t bytes, uint8_t *into)
+{
+	static const struct { uint16_t at, value; } words[] = {
+		{ 0x400, 0x3f8 }, { 0x40e, LOW_END / 16 }, { 0x413, LOW_END / 1024 }, { 0x463, 0x3d4 },
+	};
+	for (size_t i = 0; i < 2 * sizeof(words) / sizeof(words[0]); i++) {
+		uint64_t at = words[i / 2].at + i % 2;
+		if (at >= base && at - base < bytes)
+			into[at - base] = (uint8_t)(words[i / 2].value >> i % 2 * 8);
+	}
+}
+
 void chain_guest_part(const struct chain_guest *guest, uint64_t base, uint64_t bytes, uint8_t *into)
 {
 	memset(into, 0, bytes);
+	if (guest->isolated)
+		put_bios_data(base, bytes, into);
 	for (size_t i = 0; i < guest->plan.move_count; i++) {
 		const struct chain_move *move = &guest->plan.moves[i];
 		uint64_t from = move->dest.base > base ? move->dest.base : base;

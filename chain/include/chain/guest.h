@@ -37,6 +37,7 @@ struct chain_guest_request {
 
 struct chain_guest {
 	struct chain_plan plan;      /* owned; its sources: the kernel's bytes and the plan's own */
+	bool isolated;               /* a machine of its own: it has what a PC's BIOS leaves in memory */
 	uint64_t base, memory_bytes; /* in whole pages; of a window its mailbox is not part */
 	struct chain_range handoff, args; /* their rooms */
 	uint64_t handoff_end_at;     /* where the module list says how far the handoff reaches; 0: there is none */
@@ -52,7 +53,7 @@ void chain_guest_free(struct chain_guest *guest);
 enum chain_status chain_guest_check(const struct chain_plan *plan, struct chain_range memory, const char *subject,
 				    struct chain_error *err) CHAIN_MUST_CHECK;
 
-/* What the memory begins with at [base, base + bytes), written to `into`; zero where the plan puts nothing. Texts are not in it. */
+/* What the memory begins with at [base, base + bytes), written to `into`; zero where the plan puts nothing, but for the BIOS's data. Texts are not in it. */
 void chain_guest_part(const struct chain_guest *guest, uint64_t base, uint64_t bytes, uint8_t *into);
 /* One kernel's texts, written to its memory; `memory` is all of it, from `base` on. False: they don't fit the room. */
 bool chain_guest_texts(const struct chain_guest *guest, uint8_t *memory, const char *handoff, uint64_t handoff_bytes, const char *args);
