@@ -67,5 +67,8 @@ enum chain_status stage_call_apart(const struct stage_call_request *request, str
 	struct stage_fanout_machine machine;
 	const struct stage_fanout_client client = { next, done, text, progress, &i };
 	fanout.request.text_bytes = request->handoff_bytes + strlen(request->args) + 1;
-	return stage_fanout_run(&fanout, &client, &machine, err);
+	enum chain_status status = stage_fanout_run(&fanout, &client, &machine, err);
+	if (i.midline)
+		stage_console_write("\n", 1);
+	return status;
 }

@@ -221,9 +221,9 @@ static bool look_after(struct fanout *f, struct worker *w)
 	if (w->lost || (wish == TEAM_NOTHING && !has_ended(f, w) && !is_overdue(f, w)))
 		return false;
 	if (wish == TEAM_MEMBERS)
-		worker_take_back_members(w);
+		worker_take_back_members(w, f->client);
 	else
-		worker_take_back(w);
+		worker_take_back(w, f->client);
 	return true;
 }
 

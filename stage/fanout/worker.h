@@ -47,9 +47,10 @@ struct worker_way {
 	void (*run)(struct worker *w);
 	/* What the kernel left, as many bytes as run.result.mailbox_claimed says; null: nothing, or more than there is room for. */
 	const char *(*mailbox)(const struct worker *w);
-	/* Both null, unless `run` does not return: then there is one worker, never on the boot processor, which asks `has_ended` while it
-	 * runs, takes its processor away and has run.result filled in by `conclude`. */
+	/* Null, unless `run` does not return: then there is one worker, never on the boot processor, which asks while it runs, and takes its
+	 * processor away. */
 	bool (*has_ended)(const struct worker *w);
+	/* Null, or what there is to say of a kernel that was taken back, in run.result and by worker_write: on the boot processor, its own stands still. */
 	void (*conclude)(struct worker *w);
 };
 extern const struct worker_way worker_native, worker_fixed, worker_svm;
@@ -100,10 +101,11 @@ static inline struct worker_entry *worker_entry(struct worker *w, uint32_t seque
 static inline uint32_t worker_state_of(const struct worker_entry *e) { return atomic_load_explicit(&e->state, memory_order_acquire); }
 /* Its processors, which stand still, begin to work for it. */
 void worker_give(struct worker *worker);
-/* Takes them away, whatever they do, and gives them to it anew; the turn that was under way is over. `lost`, when one does not come back. */
-void worker_take_back(struct worker *worker);
+/* Takes them away, whatever they do, and gives them to it anew; the turn that was under way is over, its text handed over. `lost`, when one does not
+ * come back. */
+void worker_take_back(struct worker *worker, const struct stage_fanout_client *client);
 /* All but the first, which is out of the kernel with a result and waits for the others. */
-void worker_take_back_members(struct worker *worker);
+void worker_take_back_members(struct worker *worker, const struct stage_fanout_client *client);
 /* It has nothing to do and is to have nothing more; its processors are parked when the second returns. */
 void worker_stop(struct worker *worker);
 void worker_wait_parked(struct worker *worker);

@@ -62,8 +62,10 @@ static void settle(struct worker *w)
 		struct worker_entry *e = worker_entry(w, s);
 		if (worker_state_of(e) == ENTRY_RUNNING && !ended && atomic_load(&e->started)) {
 			w->run.result = team_result(w->team);
+			w->at = s; /* whose text it is */
 			if (w->way->conclude)
 				w->way->conclude(w);
+			w->at = w->fill;
 			worker_keep(w, e);
 			e->turn.processor = w->processor;
 			e->turn.window_phys = w->window.base;
@@ -99,23 +101,26 @@ void worker_give(struct worker *w)
 	stage_processor_give(w->processor, worker_main, w);
 }
 
-void worker_take_back(struct worker *w)
+void worker_take_back(struct worker *w, const struct stage_fanout_client *client)
 {
 	w->lost = !stage_processor_take_back(w->processor);
 	if (w->team && !team_take_back(w->team))
 		w->lost = true;
 	end_devices(w);
+	worker_drain(w, client);
+	w->direct = client;
 	settle(w);
+	w->direct = NULL;
 	w->wipe = true; /* it may have been stopped while clearing it */
 	atomic_store(&w->waits, false);
 	if (!w->lost)
 		worker_give(w);
 }
 
-void worker_take_back_members(struct worker *w)
+void worker_take_back_members(struct worker *w, const struct stage_fanout_client *client)
 {
 	if (!team_take_back(w->team)) {
-		worker_take_back(w);
+		worker_take_back(w, client);
 		return;
 	}
 	team_give(w->team);
