@@ -15,4 +15,16 @@ $(B)/kernels/acts.elf: $(B)/kernels/acts.o kernels/multiboot1/link.ld
 # The same where an image at its usual place is not in its way.
 $(B)/kernels/acts-32m.elf: $(B)/kernels/acts.o kernels/multiboot1/link.ld
 	$(Q)$(call link_multiboot1,$@,--defsym=LOAD=0x2000000)
-ALL += $(B)/kernels/acts.elf $(B)/kernels/acts-32m.elf
+# In 64-bit mode, for all of a processor's state.
+STATE_CFLAGS := $(filter-out -m32 -march=i686,$(MULTIBOOT1_CFLAGS)) -m64 -mno-red-zone
+$(B)/kernels/state.o: kernels/multiboot1/state.c kernels/multiboot1/state.h $(WITH)/multiboot1 sdk/include/kchain_mailbox.h stage/include/stage/mailbox.h
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) $(STATE_CFLAGS) -c -o $@ $<
+$(B)/kernels/state_entry.o: kernels/multiboot1/state_entry.S kernels/multiboot1/state.h $(WITH)/multiboot1
+	@mkdir -p $(@D)
+	$(call say,AS,$@)
+	$(Q)$(CC) $(STATE_CFLAGS) -D__ASSEMBLER__ -c -o $@ $<
+$(B)/kernels/state.elf: $(B)/kernels/state.o $(B)/kernels/state_entry.o kernels/multiboot1/link.ld
+	$(Q)ld -m elf_x86_64 -n --no-warn-rwx-segments --build-id=none -T kernels/multiboot1/link.ld -o $@ $(filter %.o,$^)
+ALL += $(B)/kernels/acts.elf $(B)/kernels/acts-32m.elf $(B)/kernels/state.elf

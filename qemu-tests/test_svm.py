@@ -6,7 +6,7 @@
 import kt
 
 FILES = {"/acts": "build/kernels/acts.elf", "/hello": "build/kernels/hello.elf", "/echo": "build/kernels/echo.elf",
-         "/mach": "build/inputs/gnumach"}
+         "/mach": "build/inputs/gnumach", "/state": "build/kernels/state.elf"}
 
 # What kernels/multiboot1/acts.c does, the status and exit status that must come of it, and its reason or its result.
 ACTS = (
@@ -40,12 +40,20 @@ ACTS = (
     ("io-apic", "failed", -1, "needs the I/O APIC"),
     ("in 64", "failed", -1, r"needs the PIT \(0x40\)"),
     ("out 67", "failed", -1, r"needs the PIT \(0x43\)"),
-    ("out 32", "failed", -1, r"needs the PIC \(0x20\)"),
+    ("out 33", "failed", -1, r"needs the PIC \(0x21\)"),
+    ("in 33", "ok", 0, {"read": 255}),
+    ("out 32", "ok", 0, None),
+    ("take-over 0", "failed", -1, r"needs the PIC \(0x21\)"),
+    ("unikernel", "failed", -1, r"needs the PIT \(0x43\)"),
+    ("apic-off 0", "ok", 0, {"base": 0xfee00100}),
+    ("apic-off 1", "failed", -1, r"the local APIC, MSR \(0x1b\)"),
+    ("in 980", "ok", 0, {"read": 0}),
     ("in 113", "failed", -1, "needs the CMOS clock"),
     ("in 128", "ok", 0, {"read": 255}),
     ("in 233", "ok", 0, {"read": 233}),
     ("strings", "failed", -1, "string input or output"),
-    ("rdmsr 27", "failed", -1, r"the local APIC, MSR \(0x1b\)"),
+    ("rdmsr 27", "ok", 0, {"low": 0xfee00100}),
+    ("wrmsr 27", "failed", -1, r"the local APIC, MSR \(0x1b\)"),
     ("rdmsr 3221291029", "failed", -1, r"to read an MSR \(0xc0010015\)"),
     ("rdmsr 3221225600", "ok", 0, {"low": 0}),
     ("wrmsr 3221225600", "ok", 0, {"wrote": 3221225600}),
@@ -194,6 +202,193 @@ def too_little_memory_is_refused():
     done = kt.kchain("plan", "--json", kt.bake(kt.pipeline([isolated("k", "acts")], FILES)))
     plan = done.json()["steps"][0]["plan"]
     kt.check(plan["mode"] == "protected32" and plan["memory"][-1]["end"] == "0x400000", "the plan of its machine", plan)
+
+
+# --- what one kernel leaves to the next -----------------------------------------------------------------------------
+
+# State of a processor and its machine, what keeps it from the next kernel, and the part of kernels/multiboot1/state.c that writes and reads it.
+# docs/THREATS.md has the same table, with the values that this test sees.
+SAVED, PARTS, ZEROED, REFUSED = "VMCB", "XRSTOR", "zeroed", "refused"
+STATE = (
+    ("general registers", ZEROED, "general"),
+    ("RFLAGS", SAVED, "flags"),
+    ("segment registers", SAVED, "selectors"),
+    ("GDTR, IDTR", SAVED, "tables"),
+    ("LDTR, TR", SAVED, "ldtr"),
+    ("CR0", SAVED, "cr 0"),
+    ("CR2", SAVED, "cr 2"),
+    ("CR3", SAVED, "cr 3"),
+    ("CR4", SAVED, "cr 4"),
+    ("CR8 (V_TPR)", SAVED, "cr 8"),
+    ("EFER", SAVED, "efer"),
+    ("XCR0", PARTS, "xcr0"),
+    ("debug registers, DR0", REFUSED, "dr 0"),
+    ("DR3", REFUSED, "dr 3"),
+    ("DR6", REFUSED, "dr 6"),
+    ("DR7", REFUSED, "dr 7"),
+    ("10,000 accesses to DR7", REFUSED, "dr-many 7"),
+    ("x87 registers, pointers, opcode", PARTS, "x87"),
+    ("x87 control and status", PARTS, "x87-words"),
+    ("MXCSR", PARTS, "mxcsr"),
+    ("XMM0 to XMM15", PARTS, "xmm"),
+    ("upper halves of YMM", PARTS, "part 2"),
+    ("bounds registers (MPX)", PARTS + "; hidden", "part 3"),
+    ("BNDCFGU, BNDSTATUS", PARTS + "; hidden", "part 4"),
+    ("PKRU, by XRSTOR", PARTS + "; hidden", "part 9"),
+    ("PKRU, by WRPKRU", PARTS + "; hidden", "pkru"),
+    ("STAR", SAVED, "msr 0xc0000081"),
+    ("LSTAR", SAVED, "msr 0xc0000082"),
+    ("CSTAR", SAVED, "msr 0xc0000083"),
+    ("SFMASK", SAVED, "msr 0xc0000084"),
+    ("FS base", SAVED, "msr 0xc0000100"),
+    ("GS base", SAVED, "msr 0xc0000101"),
+    ("KERNEL_GS_BASE", SAVED, "msr 0xc0000102"),
+    ("SYSENTER_CS", SAVED, "msr 0x174"),
+    ("SYSENTER_ESP", SAVED, "msr 0x175"),
+    ("SYSENTER_EIP", SAVED, "msr 0x176"),
+    ("PAT", SAVED, "msr 0x277"),
+    ("TSC_AUX, by RDTSCP", ZEROED + "; " + REFUSED, "tsc-aux"),
+    ("TSC_AUX", REFUSED, "msr 0xc0000103"),
+    ("APIC base", "constant; " + REFUSED, "msr 0x1b"),
+    ("TSC_ADJUST", REFUSED, "msr 0x3b"),
+    ("DEBUGCTL, last branches", REFUSED, "msr 0x1d9"),
+    ("MISC_ENABLE", REFUSED, "msr 0x1a0"),
+    ("MTRRs, default type", REFUSED, "msr 0x2ff"),
+    ("machine check, MC0_CTL", REFUSED, "msr 0x400"),
+    ("PKRS", REFUSED, "msr 0x6e1"),
+    ("BNDCFGS", REFUSED, "msr 0xd90"),
+    ("XSS", REFUSED, "msr 0xda0"),
+    ("SPEC_CTRL", REFUSED, "msr 0x48"),
+    ("U_CET", REFUSED, "msr 0x6a0"),
+    ("performance counters (MSR)", REFUSED, "msr 0xc0010000"),
+    ("performance counters (RDPMC)", REFUSED, "counter 0"),
+    ("VM_CR", REFUSED, "msr 0xc0010114"),
+    ("VM_HSAVE_PA", REFUSED, "msr 0xc0010117"),
+    ("EFER.SVME", REFUSED, "efer 0x1000"),
+    ("nested guests (VMRUN)", REFUSED, "vmrun 0"),
+    ("TLB, a global page", "flushed", "tlb"),
+    ("memory", "cleaned", "memory 0x300000"),
+    ("COM1's scratch register", ZEROED, "port 0x3ff"),
+    ("the 8259s' masks", ZEROED, "port 0x21"),
+    ("the screen's cursor", ZEROED, "cursor"),
+)
+# Which part covers which bit of XCR0.
+XCR0_PARTS = {0: "x87", 1: "xmm", 2: "part 2", 3: "part 3", 4: "part 4", 9: "part 9"}
+
+
+def state_step(name, words, **more):
+    return isolated(name, "state", args="{{self.input|none}}", on_error="continue", fanout={"list": words, "concurrency": 1, "console": "mute"}, **more)
+
+
+def seen(ended, step, count):
+    """What each kernel says of its part: a value, or how it ended."""
+    values = []
+    for _, (status, _, said) in sorted(outcomes(ended, step, count).items()):
+        if status == "ok":
+            values.append(said.get("value") or f"exception {int(said['vector'], 16)}")
+        else:
+            values.append({"failed": "refused", "fault": "ended"}.get(status, status) if "not there under" in said or "for hypervisors" in said else f"{status}: {said}")
+    return values
+
+
+def documented():
+    """The rows of the page's table."""
+    with open("docs/THREATS.md", encoding="utf-8") as f:
+        table = f.read().split("<!-- table: state -->")[1].split("<!-- end -->")[0]
+    return [line for line in table.splitlines() if line.startswith("| ") and not line.startswith(("| ---", "| state"))]
+
+
+PAIRS = [word for _, _, part in STATE for word in (f"write {part}", f"read {part}")]
+READS = [f"read {part}" for _, _, part in STATE]
+
+
+def nothing_leaks(number):
+    def run():
+        ended = kt.expect_end(kt.boot(kt.bake(kt.pipeline([state_step("state", PAIRS)], FILES)), qemu=cpus(number), hang_after_s=200))
+        found = seen(ended, "state", len(PAIRS))
+        rows = [f"| {state} | {kept} | {part} | {found[2 * i]} | {found[2 * i + 1]} |" for i, (state, kept, part) in enumerate(STATE)]
+        # Where the tables lie that a kernel has to make for itself is of no interest.
+        rows = [kt.re.sub(r"(tables|cr 3) \| 0x10[0-9a-f]{4} ", r"\1 | its own ", row) for row in rows]
+        kt.check(rows == documented(), "docs/THREATS.md has another table", "\n".join(rows))
+        for i, (state, kept, _) in enumerate(STATE):
+            kt.check((found[2 * i] in ("refused", "ended")) == (REFUSED in kept), f"{state}: written", rows[i])
+            kt.check("0x5a" not in found[2 * i + 1], f"{state} leaks", rows[i])
+    return run
+
+
+def nothing_leaks_of_one_that_is_taken_back(number):
+    """All is written to at once, and then the kernel ends well, loses its processor, or had it without isolation."""
+    def run():
+        steps = [state_step("fresh", READS), state_step("left", ["write all 0"] + READS), state_step("spun", ["write all 1"] + READS, timeout="1s")]
+        if number > 1:
+            steps += [{"name": "fixed", "call": "fs:/state", "args": "write all", "memory": "4M", "timeout": "20s", "on_error": "continue"}, state_step("after", READS)]
+        ended = kt.expect_end(kt.boot(kt.bake(kt.pipeline(steps, FILES)), qemu=cpus(number), hang_after_s=300))
+        fresh = seen(ended, "fresh", len(READS))
+        left, spun = seen(ended, "left", len(READS) + 1), seen(ended, "spun", len(READS) + 1)
+        kt.check(left[0] == "0x1" and spun[0].startswith("timeout"), "what was to write", left, spun)
+        kt.check(left[1:] == fresh, "left", list(zip(READS, fresh, left[1:])))
+        kt.check(spun[1:] == fresh, "spun", list(zip(READS, fresh, spun[1:])))
+        if number > 1:
+            kt.check(ended.of("handoff")[-1]["doc"]["results"]["fixed"]["status"] == "ok", "the one without isolation", ended)
+            after = seen(ended, "after", len(READS))
+            kt.check(after == fresh, "after one without isolation", list(zip(READS, fresh, after)))
+    return run
+
+
+for cpu_count in (1, 2):
+    kt.add_test(f"nothing leaks on {cpu_count} processors", nothing_leaks(cpu_count))
+    kt.add_test(f"nothing leaks of a kernel that wrote to everything on {cpu_count} processors", nothing_leaks_of_one_that_is_taken_back(cpu_count))
+
+
+@kt.test
+def every_part_that_xsave_knows_is_in_the_table():
+    """Without isolation a kernel is told of all that the processor has; isolated, of what is reset and shown."""
+    steps = [{"name": "all", "call": "fs:/state", "args": "read parts", "memory": "4M", "timeout": "20s"}, isolated("shown", "state", args="read parts")]
+    ended = kt.expect_end(kt.boot(kt.bake(kt.pipeline(steps, FILES)), qemu=cpus(2)))
+    results = ended.of("handoff")[-1]["doc"]["results"]
+    there = int(results["all"]["result"]["value"], 16)
+    parts = {part for _, _, part in STATE}
+    for bit in range(64):
+        kt.check(not there >> bit & 1 or XCR0_PARTS.get(bit) in parts, f"no test of part {bit}", hex(there))
+    kt.check(results["shown"]["result"]["value"] == "0x7", "what is shown", results)
+
+
+@kt.test
+def no_processor_state_ends_as_a_riddle():
+    """Every bit of CR0, CR3 and CR4 changed, and what only an emulator lets pass: told as what it is, with the kernel's own address."""
+    changes = [f"write invalid {n:x}" for n in (0, 1, 2, 3, *range(0x100, 0x120), *range(0x300, 0x340), *range(0x400, 0x440))]
+    step = state_step("invalid", changes, timeout="2s")
+    ended = kt.expect_end(kt.boot(kt.bake(kt.pipeline([step], FILES)), qemu=cpus(1), hang_after_s=200))
+    told = {name: got for name, (_, got) in zip(changes, sorted(outcomes(ended, "invalid", len(changes)).items()))}
+    for name, (status, _, said) in told.items():
+        text = str(said)
+        kt.check("hypervisors" not in text, f"{name}: {text}")
+        kt.check(status in ("ok", "timeout") or kt.re.search(r" at 0x10[0-9a-f]{4}$", text), f"{name}: {status}, {text}")
+    kt.check(kt.re.search(r"no processor can be in, CR0 \(0xa0000011\) at", told["write invalid 0"][2]), "NW without CD", told["write invalid 0"])
+    kt.check(kt.re.search("no processor can be in, attributes of CS", told["write invalid 2"][2]), "CS", told["write invalid 2"])
+    kt.check(told["write invalid 3"][2] == {"vector": "0xd"}, "EFER.LME under paging is a general protection exception", told["write invalid 3"])
+
+
+# --- how kernels begin that nobody here wrote ------------------------------------------------------------------------
+
+def first_words(number):
+    """Their text is seen, also where they end by waiting for ever: on the screen, and on the serial line."""
+    def run():
+        steps = [isolated("smp", "acts", args="looks-for-processors 1", timeout="1s", on_error="continue"),
+                 isolated("uni", "acts", args="unikernel", on_error="continue"), isolated("line", "acts", args="half-a-line", timeout="1s", on_error="continue"),
+                 isolated("many", "acts", args="looks-for-processors", timeout="1s", on_error="continue", fanout={"count": 3})]
+        ended = kt.expect_end(kt.boot(kt.bake(kt.pipeline(steps, FILES)), qemu=cpus(number)))
+        results = ended.of("handoff")[-1]["doc"]["results"]
+        kt.check(results["smp"]["status"] == "timeout" and results["line"]["status"] == "timeout", "status", results)
+        kt.check("needs the PIT (0x43)" in results["uni"]["reason"], "its reason", results)
+        for line in (r"processor 0: stop: several processors are wanted", r" at 80103fa7", r"  __\|  _ \\  \|", r"bindings, version 1", r"half a line",
+                     *(rf" *{i}\| processor 0: stop: several processors are wanted" for i in range(3))):
+            kt.check(kt.re.search(rf"^{line}\s*$", ended.console, kt.re.M), f"no line {line!r}", ended)
+    return run
+
+
+for cpu_count in (1, 2, 3):
+    kt.add_test(f"first words on {cpu_count} processors", first_words(cpu_count))
 
 
 kt.main()

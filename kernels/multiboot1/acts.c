@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { HEADER_MAGIC = 0x1badb002, SERIAL = 0x3f8, DEBUG = 0xe9, DEBUG_EXIT = 0xf4, OUTSIDE = 0x30000000,
+enum { HEADER_MAGIC = 0x1badb002, SERIAL = 0x3f8, DEBUG = 0xe9, DEBUG_EXIT = 0xf4, CRT_INDEX = 0x3d4, OUTSIDE = 0x30000000,
        RESULT = 0 /* instead of a port: part of the result */ };
 
 struct module { uint32_t start, end, string, reserved; };
@@ -139,6 +139,11 @@ static void spins(uint32_t number)
 	(void)number;
 	for (;;)
 		__asm__ volatile("cli\n\tpause");
+}
+static void half_a_line(uint32_t number)
+{
+	say(SERIAL, "half a line");
+	spins(number);
 }
 static void floods(uint32_t number)
 {
@@ -371,6 +376,97 @@ static void mailbox_argument(uint32_t number)
 {
 	leave(number == (uint32_t)mailbox ? 0 : 1, "mailbox", (uint32_t)mailbox);
 }
+/* --- as kernels that nobody here wrote begin --- */
+
+static uint32_t cursor(void)
+{
+	out8(CRT_INDEX, 14);
+	uint32_t high = in8(CRT_INDEX + 1);
+	out8(CRT_INDEX, 15);
+	return high << 8 | in8(CRT_INDEX + 1);
+}
+
+/* To the screen, where its controller says that the cursor is; wherever that is, so that a cursor that is not there shows. */
+static void show(uint32_t virtual_base, const char *text)
+{
+	for (; *text; text++) {
+		uint32_t at = cursor();
+		if (*text == '\n')
+			at += 80 - at % 80;
+		else
+			((volatile uint16_t *)(virtual_base + 0xb8000))[at++] = (uint16_t)(0x700 | *text);
+		out8(CRT_INDEX, 14);
+		out8(CRT_INDEX + 1, (uint8_t)(at >> 8));
+		out8(CRT_INDEX, 15);
+		out8(CRT_INDEX + 1, (uint8_t)at);
+	}
+}
+
+static uint32_t find_mp(uint32_t from, uint32_t bytes) /* MultiProcessor Specification 4.1 */
+{
+	for (uint32_t at = from; at < from + bytes; at += 16)
+		if (*(volatile uint32_t *)at == 0x5f504d5f)
+			return at;
+	return 0;
+}
+
+/* A teaching kernel that wants several processors: mapped at 2 GiB by large pages, it looks for the MP table by the BIOS's data, finds none, says so on the
+ * screen and spins. `number`: whether it looks below the end of low memory, too. */
+static void looks_for_processors(uint32_t number)
+{
+	static const uint32_t BASE = 0x80000000;
+	enum { PRESENT_WRITE_LARGE = 0x83, CR4_PSE = 0x10, CR0_PG_WP = (int)0x80010000 };
+	static uint32_t directory[1024] __attribute__((aligned(4096)));
+	const volatile uint8_t *bios = (const volatile uint8_t *)(BASE + 0x400);
+	directory[0] = directory[512] = PRESENT_WRITE_LARGE;
+	__asm__ volatile("mov %%cr4, %%eax\n\tor %0, %%eax\n\tmov %%eax, %%cr4\n\tmov %1, %%cr3\n\tmov %%cr0, %%eax\n\tor %2, %%eax\n\tmov %%eax, %%cr0"
+			 : : "i"(CR4_PSE), "r"(directory), "i"(CR0_PG_WP) : "eax", "memory");
+	uint32_t extended = (uint32_t)(bios[0xf] << 8 | bios[0xe]) << 4, kib = (uint32_t)(bios[0x14] << 8 | bios[0x13]);
+	uint32_t found = find_mp(BASE + (extended ? extended : kib * 1024 - 1024), 1024);
+	if (!found && number)
+		found = find_mp(BASE + kib * 1024 - 1024, 1024);
+	if (!found && !find_mp(BASE + 0xf0000, 0x10000))
+		show(BASE, "processor 0: stop: several processors are wanted\n at 80103fa7");
+	spins(0);
+}
+
+/* A unikernel on a PC: serial line, both 8259s initialised with their masks as they were, its banner, and then the timer to calibrate by. */
+static void begins_as_unikernel(uint32_t number)
+{
+	(void)number;
+	out8(SERIAL + 1, 0);
+	out8(SERIAL + 3, 0x80);
+	out8(SERIAL, 1);
+	out8(SERIAL + 1, 0);
+	out8(SERIAL + 3, 3);
+	uint8_t masks[] = { in8(0x21), in8(0xa1) };
+	const struct { uint16_t port; uint8_t value; } words[] = {
+		{ 0x20, 0x11 }, { 0xa0, 0x11 }, { 0x21, 32 }, { 0xa1, 40 }, { 0x21, 4 }, { 0xa1, 2 }, { 0x21, 1 }, { 0xa1, 1 }, { 0x21, masks[0] }, { 0xa1, masks[1] },
+	};
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		out8(words[i].port, words[i].value);
+	say(SERIAL, "            |\n  __|  _ \\  |\r\nbindings, version 1\n");
+	out8(0x43, 0x34);
+	out8(0x40, 0x9c);
+	out8(0x40, 0x2e);
+	for (;;)
+		out8(0x43, 0);
+}
+
+/* A kernel of tests: masks the 8259s, turns the local APIC off, and on again. */
+static void turns_apic_off(uint32_t then_on)
+{
+	uint32_t low, high, before;
+	out8(0x21, 0xff);
+	out8(0xa1, 0xff);
+	__asm__ volatile("rdmsr" : "=a"(before), "=d"(high) : "c"(0x1b));
+	low = before & ~0xc00u;
+	__asm__ volatile("wrmsr" : : "c"(0x1b), "a"(low), "d"(high));
+	if (then_on)
+		__asm__ volatile("wrmsr" : : "c"(0x1b), "a"(low | 0x800), "d"(high));
+	leave(0, "base", before);
+}
+
 static void processor(uint32_t number) /* bits of CPUID 1: APIC, x2APIC, and SVM of 0x80000001 */
 {
 	uint32_t a = 1, b, c, d, c2, a2 = 0x80000001;
@@ -388,6 +484,7 @@ static const struct { const char *name; void (*act)(uint32_t number); } acts[] =
 	{ "status", status }, { "record", record }, { "leave", leaves }, { "off", off }, { "reset", resets }, { "malformed", malformed },
 	{ "oversized", oversized }, { "handoff", handoff }, { "upper-memory", upper_memory }, { "processor", processor },
 	{ "entry", entry }, { "flaky", flaky }, { "take-over", takes_over }, { "local-apic-on", local_apic_on }, { "mailbox-state", mailbox_state }, { "mailbox-bytes", mailbox_bytes },
+	{ "looks-for-processors", looks_for_processors }, { "unikernel", begins_as_unikernel }, { "half-a-line", half_a_line }, { "apic-off", turns_apic_off },
 	{ "mailbox-overrun", mailbox_overrun }, { "mailbox-argument", mailbox_argument }, { "hex", hex },
 };
 

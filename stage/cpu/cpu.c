@@ -94,17 +94,17 @@ static void load_tables(struct stage_cpu *cpu)
 	stage_wrmsr(MSR_GS_BASE, (uint64_t)cpu);
 }
 
-/* AVX needs the operating system's consent: CR4.OSXSAVE and XCR0 (APM 11.5.1). */
+/* XSAVE and AVX need the operating system's consent: CR4.OSXSAVE and XCR0 (APM 11.5.1). */
 static void enable_vectors(void)
 {
 	enum { XSAVE = 1 << 26, AVX = 1 << 28 };
 	uint32_t features = stage_cpuid(1, 0).c;
-	if (!(features & XSAVE) || !(features & AVX))
+	if (!(features & XSAVE))
 		return;
 	uint64_t cr4;
 	__asm__ volatile("mov %%cr4, %0" : "=r"(cr4));
 	__asm__ volatile("mov %0, %%cr4" : : "r"(cr4 | 1u << 18));
-	__asm__ volatile("xsetbv" : : "c"(0), "a"(7), "d"(0)); /* x87, SSE, AVX */
+	__asm__ volatile("xsetbv" : : "c"(0), "a"(features & AVX ? 7 : 3), "d"(0)); /* x87, SSE, AVX */
 }
 
 void stage_cpu_restore_syscall(void)

@@ -15,11 +15,11 @@ static_assert(offsetof(struct stage_svm_registers, rdi) == SVM_RDI && offsetof(s
 
 enum {
 	MSR_VM_CR = 0xc0010114, VM_CR_SVMDIS = 1 << 4, EFER_SVME = 1 << 12,
-	CPUID_SVM = 1 << 2, NESTED_PAGING = 1 << 0, NEXT_RIP = 1 << 3,
-	CR4_OSXSAVE = 1 << 18, STATE_AVX = 4,
+	CPUID_SVM = 1 << 2, NESTED_PAGING = 1 << 0, NEXT_RIP = 1 << 3, CPUID_XSAVE = 1 << 26, CPUID_RDTSCP = 1 << 27,
 	FX_CONTROL = 0, FX_MXCSR = 24, CONTROL_DEFAULT = 0x37f, MXCSR_DEFAULT = 0x1f80,
 };
 #define MSR_EFER         0xc0000080u
+#define MSR_TSC_AUX      0xc0000103u
 #define MSR_HOST_SAVE_PA 0xc0010117u
 
 const char *stage_svm_lacks(void)
@@ -31,15 +31,6 @@ const char *stage_svm_lacks(void)
 	return stage_cpuid(0x8000000a, 0).d & NESTED_PAGING ? NULL : "it has SVM without nested paging";
 }
 
-bool stage_svm_tells_next(void) { return stage_cpuid(0x8000000a, 0).d & NEXT_RIP; }
-
-static bool has_xsave(void)
-{
-	uint64_t cr4;
-	__asm__("mov %%cr4, %0" : "=r"(cr4));
-	return cr4 & CR4_OSXSAVE;
-}
-
 static uint64_t read_xcr0(void)
 {
 	uint32_t low, high;
@@ -47,33 +38,49 @@ static uint64_t read_xcr0(void)
 	return (uint64_t)high << 32 | low;
 }
 
-/* The upper halves of the AVX registers: an area whose header says that nothing was saved brings the first state (APM 11.5.3). */
-static void clear_avx(void)
+static void write_xcr0(uint64_t v) { __asm__ volatile("xsetbv" : : "c"(0), "a"((uint32_t)v), "d"((uint32_t)(v >> 32))); }
+
+void stage_svm_probe(struct stage_svm_processor *out)
 {
-	uint8_t none[576] __attribute__((aligned(64))) = { 0 };
-	__asm__ volatile("xrstor (%0)" : : "r"(none), "a"(STATE_AVX), "d"(0) : "memory");
+	struct stage_cpuid parts = stage_cpuid(0xd, 0);
+	bool xsave = stage_cpuid(1, 0).c & CPUID_XSAVE;
+	*out = (struct stage_svm_processor){
+		.tells_next = stage_cpuid(0x8000000a, 0).d & NEXT_RIP, .has_tsc_aux = stage_cpuid(0x80000001, 0).d & CPUID_RDTSCP,
+		.all_xcr0 = xsave ? (uint64_t)parts.d << 32 | parts.a : 0, .own_xcr0 = xsave ? read_xcr0() : 0,
+	};
 }
 
-uint64_t stage_svm_prepare(uint64_t host_save_phys, struct stage_svm_registers *registers)
+/* All parts of the state that XSAVE knows, as they are at first: an area whose header says that nothing was saved brings that (APM 11.5.3). A guest can
+ * write to parts that it was not shown, with CR4.PKE, or where XSETBV can't be caught (QEMU's emulation): XCR0 has them all for that long. */
+static void reset_parts(const struct stage_svm_processor *processor)
+{
+	uint8_t none[576] __attribute__((aligned(64))) = { 0 };
+	const uint32_t mxcsr = MXCSR_DEFAULT;
+	if (!processor->all_xcr0)
+		return;
+	memcpy(none + FX_MXCSR, &mxcsr, sizeof(mxcsr)); /* what XRSTOR takes from there in any case */
+	write_xcr0(processor->all_xcr0);
+	__asm__ volatile("xrstor (%0)" : : "r"(none), "a"((uint32_t)processor->all_xcr0), "d"((uint32_t)(processor->all_xcr0 >> 32)) : "memory");
+	write_xcr0(processor->own_xcr0);
+}
+
+void stage_svm_prepare(const struct stage_svm_processor *processor, uint64_t host_save_phys, struct stage_svm_registers *registers)
 {
 	const uint16_t control = CONTROL_DEFAULT;
 	const uint32_t mxcsr = MXCSR_DEFAULT;
-	uint64_t xcr0 = has_xsave() ? read_xcr0() : 0;
 	stage_wrmsr(MSR_EFER, stage_rdmsr(MSR_EFER) | EFER_SVME);
 	stage_wrmsr(MSR_HOST_SAVE_PA, host_save_phys);
+	if (processor->has_tsc_aux)
+		stage_wrmsr(MSR_TSC_AUX, 0);
 	memset(registers, 0, sizeof(*registers));
 	memcpy(registers->fx + FX_CONTROL, &control, sizeof(control));
 	memcpy(registers->fx + FX_MXCSR, &mxcsr, sizeof(mxcsr));
-	__asm__ volatile("mov %0, %%dr0\n\tmov %0, %%dr1\n\tmov %0, %%dr2\n\tmov %0, %%dr3" : : "r"(0ull));
-	if (xcr0 & STATE_AVX)
-		clear_avx();
-	return xcr0;
+	reset_parts(processor);
 }
 
-/* A guest can change XCR0 where the processor does not let that be caught (QEMU's emulation). */
-void stage_svm_leave(uint64_t xcr0)
+void stage_svm_leave(const struct stage_svm_processor *processor)
 {
 	stage_wrmsr(MSR_EFER, stage_rdmsr(MSR_EFER) & ~(uint64_t)EFER_SVME); /* the next kernel finds the processor as we did */
-	if (xcr0)
-		__asm__ volatile("xsetbv" : : "c"(0), "a"((uint32_t)xcr0), "d"((uint32_t)(xcr0 >> 32)));
+	if (processor->all_xcr0)
+		write_xcr0(processor->own_xcr0);
 }

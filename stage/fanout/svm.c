@@ -16,13 +16,6 @@ enum { PAGE = STAGE_PAGE, MAPS_BYTES = SVM_IOPM_BYTES + SVM_MSRPM_BYTES, OWN_PAG
 
 /* --- what all workers share --- */
 
-/* Two bits an MSR, read and write; three ranges of 8192 (APM 15.11). */
-static void let_pass(uint8_t *map, uint32_t msr)
-{
-	uint32_t at = (msr & 0x1fff) * 2 + (msr >= 0xc0010000 ? 0x1000u : msr >= 0xc0000000 ? 0x800u : 0) * 8;
-	map[at / 8] = (uint8_t)(map[at / 8] & ~(3u << at % 8));
-}
-
 static enum chain_status make_maps(struct svm_shared *shared, const char *subject, struct chain_error *err)
 {
 	shared->maps_phys = stage_pages_alloc(MAPS_BYTES, PAGE, CHAIN_OWNER_HEAP);
@@ -30,8 +23,7 @@ static enum chain_status make_maps(struct svm_shared *shared, const char *subjec
 		return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, MAPS_BYTES, 0, 0, 0);
 	uint8_t *maps = stage_phys_to_virt(shared->maps_phys);
 	memset(maps, 0xff, MAPS_BYTES);
-	for (const uint32_t *msr = svm_msr_own(); *msr; msr++)
-		let_pass(maps + SVM_IOPM_BYTES, *msr);
+	svm_msr_let_pass(maps + SVM_IOPM_BYTES);
 	return CHAIN_OK;
 }
 
@@ -57,7 +49,7 @@ static enum chain_status open_shared(const struct stage_call_request *request, v
 		return chain_fail(err, CHAIN_E_NO_MEMORY, request->subject, NULL, sizeof(*shared), 0, 0, 0);
 	guest.text_bytes = request->text_bytes;
 	shared->tsc_khz = (uint32_t)(stage_tsc_hz() / 1000);
-	shared->tells_next = stage_svm_tells_next();
+	stage_svm_probe(&shared->processor);
 	enum chain_status status = chain_guest_make(&guest, &shared->guest, err);
 	if (!status)
 		status = make_maps(shared, request->subject, err);
@@ -158,6 +150,8 @@ static void reset(struct worker *w, const struct stage_call_request *request)
 
 static void run(struct worker *w) { svm_guest_run(guest_of(w), &w->run); }
 
+static void conclude(struct worker *w) { svm_guest_say_rest(guest_of(w)); }
+
 static const char *mailbox(const struct worker *w)
 {
 	const struct svm_machine *m = &guest_of(w)->machine;
@@ -166,4 +160,5 @@ static const char *mailbox(const struct worker *w)
 
 const struct worker_way worker_svm = {
 	.open = open_shared, .close = close_shared, .make = make, .free = free_guest, .reset = reset, .run = run, .mailbox = mailbox,
+	.conclude = conclude,
 };

@@ -17,7 +17,13 @@ struct svm_shared {
 	struct chain_guest guest;
 	uint64_t maps_phys;      /* which ports and MSRs cause an exit: all but svm_msr_own's */
 	uint32_t tsc_khz;
-	bool tells_next;
+	struct stage_svm_processor processor;
+};
+
+/* As it was entered last: where that was refused, a VMCB may say otherwise. */
+struct svm_entered {
+	uint64_t rip, rsp, rax, rflags, cr0, cr4, efer;
+	struct svm_segment cs;
 };
 
 struct svm_guest {
@@ -27,13 +33,15 @@ struct svm_guest {
 	uint64_t tables_used, root_phys;
 	uint64_t vmcb_phys, host_phys, host_save_phys;
 	struct svm_vmcb *vmcb;
-	uint64_t xcr0;           /* the host's; 0: it has none */
 	struct svm_machine machine;
+	struct svm_entered entered;
 };
 
 /* The state a Multiboot 1 kernel is entered with (section 3.2), and what of it is caught. */
 void svm_guest_enter_state(struct svm_guest *guest);
 /* Runs it until it ends, its time is up or the processor is taken away; fills in `run->result`. */
 void svm_guest_run(struct svm_guest *guest, struct stage_call_run *run);
+/* It is over: a line that it did not end, or its screen. */
+void svm_guest_say_rest(struct svm_guest *guest);
 
 #endif

@@ -21,7 +21,8 @@ struct svm_vmcb {
 	uint32_t intercept_cr, intercept_dr, intercept_exceptions;
 	uint32_t intercept_first;   /* exits from 0x60 on, a bit each */
 	uint32_t intercept_second;  /* exits from 0x80 on */
-	uint8_t reserved0[0x40 - 0x14];
+	uint32_t intercept_third;   /* exits from 0xa0 on */
+	uint8_t reserved0[0x40 - 0x18];
 	uint64_t iopm_phys, msrpm_phys, tsc_offset;
 	uint32_t asid;
 	uint8_t tlb_control, reserved1[3];
@@ -62,12 +63,15 @@ static_assert(offsetof(struct svm_vmcb, pat) == 0x668 && sizeof(struct svm_vmcb)
 
 /* Appendix C. */
 enum svm_exit {
+	SVM_EXIT_READ_DR0 = 0x20, SVM_EXIT_WRITE_DR15 = 0x3f,
 	SVM_EXIT_DEBUG = 0x41, SVM_EXIT_ALIGNMENT = 0x51,
 	SVM_EXIT_INTR = 0x60, SVM_EXIT_NMI, SVM_EXIT_RDPMC = 0x6f, SVM_EXIT_CPUID = 0x72, SVM_EXIT_RSM, SVM_EXIT_INVD = 0x76,
 	SVM_EXIT_HLT = 0x78, SVM_EXIT_INVLPGA = 0x7a, SVM_EXIT_IO, SVM_EXIT_MSR, SVM_EXIT_FERR_FREEZE = 0x7e, SVM_EXIT_SHUTDOWN,
 	SVM_EXIT_VMRUN, SVM_EXIT_VMMCALL, SVM_EXIT_VMLOAD, SVM_EXIT_VMSAVE, SVM_EXIT_STGI, SVM_EXIT_CLGI, SVM_EXIT_SKINIT,
 	SVM_EXIT_WBINVD = 0x89, SVM_EXIT_MONITOR, SVM_EXIT_MWAIT, SVM_EXIT_MWAIT_ARMED, SVM_EXIT_XSETBV,
+	SVM_EXIT_RDPRU, SVM_EXIT_MCOMMIT = 0xa3,
 	SVM_EXIT_NESTED_FAULT = 0x400,
+	SVM_EXIT_INVALID = -1, /* VMRUN found the state invalid; not by every processor's word in 64 bits */
 };
 
 enum {

@@ -116,11 +116,13 @@ static enum svm_verdict put_debug(struct svm_machine *m, char c)
 enum {
 	COM1 = 0x3f8, COM1_END = 0x400, DEBUG_PORT = 0xe9, DEBUG_EXIT = 0xf4, PM1A_CONTROL = 0x604, RESET_CONTROL = 0xcf9,
 	DATA = 0, INTERRUPTS = 1, ID = 2, LINE = 3, MODEM = 4, STATUS = 5, MODEM_STATUS = 6,
+	PIC = 0x20, PIC_SECOND = 0x80, PIC_ICW1 = 0x10, PIC_ICW4 = 1, PIC_SINGLE = 2, PIC_CASCADE = 1 << 2,
+	CRT_INDEX = 0x3d4, CRT_DATA = 0x3d5, CRT_CURSOR = 14,
 	LINE_DIVISOR = 0x80, MODEM_LOOP = 0x10, STATUS_EMPTY = 0x60, STATUS_READY = 1, ID_NONE = 0xc1, MODEM_CONNECTED = 0xb0,
 };
 
 static const struct { uint16_t first, last; const char *name; } absent[] = {
-	{ 0x20, 0x21, "the PIC" }, { 0xa0, 0xa1, "the PIC" }, { 0x40, 0x43, "the PIT" }, { 0x61, 0x61, "the PIT" },
+	{ 0x40, 0x43, "the PIT" }, { 0x61, 0x61, "the PIT" },
 	{ 0x60, 0x60, "the keyboard controller" }, { 0x64, 0x64, "the keyboard controller" }, { 0x70, 0x71, "the CMOS clock" },
 };
 
@@ -158,6 +160,47 @@ static uint8_t uart_in(struct svm_machine *m, unsigned reg)
 	}
 }
 
+/* The two 8259s lie 0x80 apart, two ports each. */
+static struct svm_pic *pic_at(struct svm_machine *m, uint16_t port)
+{
+	uint16_t one = port & (uint16_t)~(PIC_SECOND | 1);
+	return one == PIC ? &m->pics[port >= PIC_SECOND] : NULL;
+}
+
+/* Intel 231468. What initialises it or ends an interrupt is taken, and a mask, unless it lets in a line: nothing would ever come. */
+static enum svm_verdict pic_out(struct svm_machine *m, struct svm_pic *pic, uint16_t port, unsigned bytes, uint8_t value)
+{
+	m->what = "the PIC";
+	if (bytes > 1)
+		return SVM_NEEDS;
+	if (!(port & 1)) {
+		if (value & PIC_ICW1)
+			*pic = (struct svm_pic){ .next = 2, .first = value };
+		return SVM_GO_ON;
+	}
+	if (pic->next) {
+		bool third = pic->next == 2 && !(pic->first & PIC_SINGLE), fourth = pic->next < 4 && pic->first & PIC_ICW4;
+		pic->next = third ? 3 : fourth ? 4 : 0;
+		return SVM_GO_ON;
+	}
+	pic->open = (uint8_t)~value;
+	return pic->open & (pic == m->pics ? ~PIC_CASCADE : 0xff) ? SVM_NEEDS : SVM_GO_ON;
+}
+
+static uint8_t *cursor_at(struct svm_machine *m) { return m->crt_index >> 1 == CRT_CURSOR >> 1 ? &m->cursor[m->crt_index & 1] : NULL; }
+
+/* A VGA's cursor, which is where a kernel that writes to the screen goes on. A word is an index and its value. */
+static enum svm_verdict crt_out(struct svm_machine *m, uint16_t port, unsigned bytes, uint32_t value)
+{
+	if (port == CRT_INDEX)
+		m->crt_index = (uint8_t)value;
+	if (port == CRT_INDEX && bytes > 1)
+		value >>= 8;
+	if ((port == CRT_DATA || bytes > 1) && cursor_at(m))
+		*cursor_at(m) = (uint8_t)value;
+	return SVM_GO_ON;
+}
+
 static enum svm_verdict ended(struct svm_machine *m, enum stage_call_outcome outcome, uint8_t status, const char *what)
 {
 	m->outcome = outcome;
@@ -174,11 +217,15 @@ static enum svm_verdict debug_exit(struct svm_machine *m, uint32_t value)
 	return ended(m, STAGE_CALL_EXITED, value == VERDICT_OK ? 0 : status, NULL);
 }
 
-static enum svm_verdict port_out(struct svm_machine *m, uint16_t port, uint32_t value)
+static enum svm_verdict port_out(struct svm_machine *m, uint16_t port, unsigned bytes, uint32_t value)
 {
 	enum { SLEEP = 0x2000, RESET = 4, PULSE_RESET = 0xfe };
 	if (port >= COM1 && port < COM1_END)
 		return uart_out(m, port - COM1, (uint8_t)value);
+	if (pic_at(m, port))
+		return pic_out(m, pic_at(m, port), port, bytes, (uint8_t)value);
+	if (port == CRT_INDEX || port == CRT_DATA)
+		return crt_out(m, port, bytes, value);
 	if (port == DEBUG_PORT)
 		return put_debug(m, (char)value);
 	if (port == DEBUG_EXIT)
@@ -188,6 +235,18 @@ static enum svm_verdict port_out(struct svm_machine *m, uint16_t port, uint32_t 
 	if ((port == RESET_CONTROL && value & RESET) || (port == 0x64 && value == PULSE_RESET))
 		return ended(m, STAGE_CALL_FAULTED, 0, "it reset its machine");
 	return SVM_GO_ON;
+}
+
+/* All ones where nobody answers. */
+static uint8_t port_in(struct svm_machine *m, uint16_t port)
+{
+	if (port >= COM1 && port < COM1_END)
+		return uart_in(m, port - COM1);
+	if (pic_at(m, port))
+		return port & 1 ? (uint8_t)~pic_at(m, port)->open : 0; /* nothing asks for an interrupt */
+	if (port == CRT_DATA && cursor_at(m))
+		return *cursor_at(m);
+	return port == CRT_INDEX ? m->crt_index : port == DEBUG_PORT ? DEBUG_PORT : 0xff;
 }
 
 static const char *absent_at(uint16_t port)
@@ -202,7 +261,7 @@ enum svm_verdict svm_machine_port(struct svm_machine *m, bool in, uint16_t port,
 {
 	uint32_t mask = bytes < 4 ? (1u << 8 * bytes) - 1 : UINT32_MAX;
 	if (!in) {
-		enum svm_verdict verdict = port_out(m, port, *value & mask);
+		enum svm_verdict verdict = port_out(m, port, bytes, *value & mask);
 		if (verdict != SVM_GO_ON)
 			return verdict;
 	}
@@ -210,8 +269,7 @@ enum svm_verdict svm_machine_port(struct svm_machine *m, bool in, uint16_t port,
 	if (m->what)
 		return SVM_NEEDS;
 	if (in)
-		*value = port >= COM1 && port < COM1_END ? (mask & ~0xffu) | uart_in(m, port - COM1) :
-			 port == DEBUG_PORT ? (mask & ~0xffu) | DEBUG_PORT : mask;
+		*value = (mask & ~0xffu) | port_in(m, port);
 	return SVM_GO_ON;
 }
 

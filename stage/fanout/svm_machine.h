@@ -19,12 +19,17 @@ enum svm_verdict {
 	SVM_GO_ON,
 	SVM_NEEDS, /* what is not there: `what` says it */
 	SVM_ENDED, /* the kernel ended itself: `outcome`, `exit`; `what` where there is more to say */
+	SVM_PROTECTION, /* a general protection exception, as on any processor */
 };
 
 struct svm_machine {
 	/* 16550 at COM1: what was written, and the loopback that drivers look for one with. */
 	uint8_t uart[8], divisor[2], looped;
 	bool looped_in;
+	/* Two 8259s, initialised and masked but never heard of: the number of the initialisation word that comes next, 0: none does. */
+	struct svm_pic { uint8_t open, next, first; } pics[2];
+	/* Of a VGA's CRT controller: where the cursor is. */
+	uint8_t crt_index, cursor[2];
 	/* A line of text so far, handed on when it is whole; a line of the debug port that may be a record. */
 	char text[SVM_TEXT_BYTES];
 	uint32_t text_bytes;
@@ -49,12 +54,17 @@ void svm_machine_flush(struct svm_machine *m);
 void svm_machine_screen(struct svm_machine *m, const uint16_t *cells);
 
 /* What the kernel is shown of the processor's own answer. */
-struct stage_cpuid svm_cpuid(uint32_t leaf, struct stage_cpuid own, bool os_xsave, uint32_t tsc_khz);
+struct svm_cpuid_view {
+	bool os_xsave;
+	uint32_t tsc_khz;
+	uint64_t xcr0; /* parts of the state that it may use */
+};
+struct stage_cpuid svm_cpuid(uint32_t leaf, uint32_t sub, struct stage_cpuid own, const struct svm_cpuid_view *view);
 
-/* MSRs that the processor itself keeps apart: the kernel reads and writes them without an exit. Null ends the list. */
-const uint32_t *svm_msr_own(void);
-/* The others. `efer` and `pat` are the kernel's, and the only ones that can be written. */
-enum svm_verdict svm_msr(struct svm_machine *m, bool write, uint32_t msr, uint64_t *value, uint64_t *efer, uint64_t *pat);
+/* MSRs that the processor itself keeps apart are read and written without an exit: clears their bits in the permission map. */
+void svm_msr_let_pass(uint8_t *map);
+/* The others. `efer` and `pat` are the kernel's, and the only ones that can be written; `paging`: it has turned that on. */
+enum svm_verdict svm_msr(struct svm_machine *m, bool write, uint32_t msr, uint64_t *value, bool paging, uint64_t *efer, uint64_t *pat);
 
 /* What an access to this address, where the kernel has no memory, was after; null: nothing known. */
 const char *svm_device_at(uint64_t phys);

@@ -5,16 +5,26 @@
 
 #include "svm_machine.h"
 
-enum {
-	/* CPUID 1 */
-	ECX_MONITOR = 1 << 3, ECX_VMX = 1 << 5, ECX_SMX = 1 << 6, ECX_X2APIC = 1 << 21, ECX_DEADLINE = 1 << 24,
-	ECX_OSXSAVE = 1 << 27,
-	EDX_MCE = 1 << 7, EDX_APIC = 1 << 9, EDX_MTRR = 1 << 12, EDX_MCA = 1 << 14,
-	/* CPUID 0x80000001 */
-	EXT_SVM = 1 << 2, EXT_APIC_SPACE = 1 << 3, EXT_OSVW = 1 << 9, EXT_IBS = 1 << 10, EXT_SKINIT = 1 << 12, EXT_LWP = 1 << 15,
-	EXT8_WBNOINVD = 1 << 9, /* CPUID 0x80000008 */
-};
-#define ECX_HYPERVISOR (1u << 31)
+/* Bits of CPUID that are shown: instructions, and state that is reset before each kernel. What is not listed is not there, whatever the
+ * processor has: no MSR of it can be read, no register of it holds anything. */
+#define B(n) (1u << (n))
+/* 1: SSE3, PCLMULQDQ, SSSE3, FMA, CMPXCHG16B, PCID, SSE4.1, SSE4.2, MOVBE, POPCNT, AES, XSAVE, AVX, F16C, RDRAND */
+#define ECX1_SHOWN (B(0) | B(1) | B(9) | B(12) | B(13) | B(17) | B(19) | B(20) | B(22) | B(23) | B(25) | B(26) | B(28) | B(29) | B(30))
+#define ECX1_OSXSAVE B(27)
+/* 1: FPU, VME, DE, PSE, TSC, MSR, PAE, CMPXCHG8B, SYSENTER, PGE, CMOV, PAT, PSE-36, CLFLUSH, MMX, FXSR, SSE, SSE2, SS, HTT */
+#define EDX1_SHOWN (0x7f | B(8) | B(11) | B(13) | B(15) | B(16) | B(17) | B(19) | B(23) | B(24) | B(25) | B(26) | B(27) | B(28))
+/* 7: FSGSBASE, BMI1, AVX2, FDP only on errors, SMEP, BMI2, ERMS, INVPCID, no FPU CS and DS, RDSEED, ADX, SMAP, CLFLUSHOPT, CLWB, SHA */
+#define EBX7_SHOWN (B(0) | B(3) | B(5) | B(6) | B(7) | B(8) | B(9) | B(10) | B(13) | B(18) | B(19) | B(20) | B(23) | B(24) | B(29))
+/* 7: UMIP, GFNI, VAES, VPCLMULQDQ, LA57, RDPID, CLDEMOTE, MOVDIRI, MOVDIR64B; fast short moves, SERIALIZE */
+#define ECX7_SHOWN (B(2) | B(8) | B(9) | B(10) | B(16) | B(22) | B(25) | B(27) | B(28))
+#define EDX7_SHOWN (B(4) | B(14))
+#define EAXD_SHOWN 7u /* 0xd.1: XSAVEOPT, XSAVEC, XGETBV of what is in use */
+/* 0x80000001: LAHF, CR8 by LOCK, ABM, SSE4A, misaligned SSE, PREFETCHW, XOP, FMA4, TBM; not MCE, APIC, MTRR, MCA, FFXSR */
+#define ECX81_SHOWN (B(0) | B(4) | B(5) | B(6) | B(7) | B(8) | B(11) | B(16) | B(21))
+#define EDX81_ABSENT (B(7) | B(9) | B(12) | B(14) | B(25))
+#define EDX87_SHOWN B(8) /* 0x80000007: the TSC is invariant */
+#define EBX88_SHOWN (B(0) | B(2)) /* 0x80000008: CLZERO, error pointers by XSAVE */
+#define ECX1_HYPERVISOR B(31)
 #define HYPERVISOR_MAX 0x40000010u
 
 static struct stage_cpuid hypervisor(uint32_t leaf, uint32_t tsc_khz)
@@ -26,43 +36,58 @@ static struct stage_cpuid hypervisor(uint32_t leaf, uint32_t tsc_khz)
 	return (struct stage_cpuid){ leaf == HYPERVISOR_MAX ? tsc_khz : 0, 0, 0, 0 };
 }
 
-struct stage_cpuid svm_cpuid(uint32_t leaf, struct stage_cpuid r, bool os_xsave, uint32_t tsc_khz)
+static struct stage_cpuid xsave(uint32_t sub, struct stage_cpuid r, uint64_t xcr0)
 {
-	const uint32_t absent = EDX_MCE | EDX_APIC | EDX_MTRR | EDX_MCA;
-	if (leaf >= 0x40000000 && leaf < 0x50000000)
-		return hypervisor(leaf, tsc_khz);
+	if (!sub)
+		return (struct stage_cpuid){ (uint32_t)xcr0, r.b, r.b, (uint32_t)(xcr0 >> 32) };
+	if (sub == 1)
+		return (struct stage_cpuid){ r.a & EAXD_SHOWN, r.b, 0, 0 };
+	return sub < 64 && xcr0 >> sub & 1 ? r : (struct stage_cpuid){ 0, 0, 0, 0 };
+}
+
+struct stage_cpuid svm_cpuid(uint32_t leaf, uint32_t sub, struct stage_cpuid r, const struct svm_cpuid_view *view)
+{
 	switch (leaf) {
 	case 1:
 		r.b = (r.b & 0xff00) | 1u << 16; /* APIC id 0, one processor */
-		r.c &= ~(uint32_t)(ECX_MONITOR | ECX_VMX | ECX_SMX | ECX_X2APIC | ECX_DEADLINE | ECX_OSXSAVE);
-		r.c |= ECX_HYPERVISOR | (os_xsave ? (uint32_t)ECX_OSXSAVE : 0);
-		r.d &= ~absent;
+		r.c = (r.c & ECX1_SHOWN) | ECX1_HYPERVISOR | (view->os_xsave ? ECX1_OSXSAVE : 0);
+		r.d &= EDX1_SHOWN;
 		return r;
+	case 7:
+		if (!sub)
+			return (struct stage_cpuid){ 0, r.b & EBX7_SHOWN, r.c & ECX7_SHOWN, r.d & EDX7_SHOWN };
+		break;
+	case 0xd:
+		return xsave(sub, r, view->xcr0);
 	case 0x80000001:
-		r.c &= ~(uint32_t)(EXT_SVM | EXT_APIC_SPACE | EXT_OSVW | EXT_IBS | EXT_SKINIT | EXT_LWP);
-		r.d &= ~absent;
+		r.c &= ECX81_SHOWN;
+		r.d &= ~EDX81_ABSENT;
 		return r;
-	case 5: /* MONITOR */
-	case 0xa: /* performance counters */
-	case 0xb: case 0x1f: /* processors */
-	case 0x8000000a: /* SVM */
-	case 0x8000001b: case 0x8000001c: case 0x8000001f: /* IBS, LWP, memory encryption */
-		return (struct stage_cpuid){ 0, 0, 0, 0 };
+	case 0x80000007:
+		return (struct stage_cpuid){ 0, 0, 0, r.d & EDX87_SHOWN };
 	case 0x80000008:
-		r.b &= ~(uint32_t)EXT8_WBNOINVD;
-		r.c = 0; /* processors */
+		return (struct stage_cpuid){ r.a, r.b & EBX88_SHOWN, 0, 0 }; /* ECX: processors */
+	case 4:
+		r.a &= 0x3fff; /* of one processor */
+		return r;
+	case 0: case 2: case 0x15: case 0x16: /* names, caches, rates */
+	case 0x80000000: case 0x80000002: case 0x80000003: case 0x80000004: case 0x80000005: case 0x80000006:
+	case 0x80000019: case 0x8000001a: case 0x8000001d:
 		return r;
 	default:
-		return r;
+		break;
 	}
+	return leaf >= 0x40000000 && leaf < 0x50000000 ? hypervisor(leaf, view->tsc_khz) : (struct stage_cpuid){ 0, 0, 0, 0 };
 }
 
-const uint32_t *svm_msr_own(void)
+void svm_msr_let_pass(uint8_t *map)
 {
 	/* VMSAVE and VMLOAD carry them (APM 15.5.2); the last three are SYSENTER's. */
-	static const uint32_t own[] = { 0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084, 0xc0000100, 0xc0000101, 0xc0000102,
-					0x174, 0x175, 0x176, 0 };
-	return own;
+	static const uint32_t own[] = { 0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084, 0xc0000100, 0xc0000101, 0xc0000102, 0x174, 0x175, 0x176 };
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) { /* two bits an MSR, read and write; ranges of 8192 (APM 15.11) */
+		uint32_t at = (own[i] & 0x1fff) * 2 + (own[i] >= 0xc0000000 ? 0x800u : 0) * 8;
+		map[at / 8] = (uint8_t)(map[at / 8] & ~(3u << at % 8));
+	}
 }
 
 enum {
@@ -70,6 +95,7 @@ enum {
 	EFER_SCE = 1, EFER_LME = 1 << 8, EFER_LMA = 1 << 10, EFER_NXE = 1 << 11, EFER_SVME = 1 << 12,
 };
 #define MSR_EFER 0xc0000080u
+#define APIC_BASE_OFF 0xfee00100u /* of the processor that was booted; turned off, as CPUID says (APM 16.3.1) */
 
 static bool pat_ok(uint64_t pat)
 {
@@ -81,7 +107,7 @@ static bool pat_ok(uint64_t pat)
 	return true;
 }
 
-enum svm_verdict svm_msr(struct svm_machine *m, bool write, uint32_t msr, uint64_t *value, uint64_t *efer, uint64_t *pat)
+enum svm_verdict svm_msr(struct svm_machine *m, bool write, uint32_t msr, uint64_t *value, bool paging, uint64_t *efer, uint64_t *pat)
 {
 	const uint64_t settable = EFER_SCE | EFER_LME | EFER_NXE;
 	m->what = msr == MSR_APIC_BASE ? "the local APIC, MSR" : write ? "to write an MSR" : "to read an MSR";
@@ -90,6 +116,8 @@ enum svm_verdict svm_msr(struct svm_machine *m, bool write, uint32_t msr, uint64
 		return SVM_GO_ON;
 	}
 	if (msr == MSR_EFER && !(*value & ~(settable | EFER_LMA))) {
+		if (paging && (*value ^ *efer) & EFER_LME)
+			return SVM_PROTECTION; /* APM 14.6.1 */
 		*efer = (*value & settable) | (*efer & EFER_LMA) | EFER_SVME;
 		return SVM_GO_ON;
 	}
@@ -99,6 +127,10 @@ enum svm_verdict svm_msr(struct svm_machine *m, bool write, uint32_t msr, uint64
 	}
 	if (msr == MSR_TSC && !write) {
 		*value = stage_rdtsc();
+		return SVM_GO_ON;
+	}
+	if (msr == MSR_APIC_BASE && (!write || *value == APIC_BASE_OFF)) {
+		*value = APIC_BASE_OFF;
 		return SVM_GO_ON;
 	}
 	return SVM_NEEDS;

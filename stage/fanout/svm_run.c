@@ -13,16 +13,21 @@
 
 enum {
 	CODE32 = 0xc9b, DATA32 = 0xc93, TSS32 = 0x8b, LDT = 0x82, /* segment attributes: flat, 4 GiB, present, accessed */
-	EFER_SVME = 1 << 12, CR4_OSXSAVE = 1 << 18, RFLAGS_FIXED = 2, RFLAGS_INTERRUPTS = 1 << 9,
+	CR0_NOT_WRITE_THROUGH = 1 << 29, CR0_CACHE = 3 << 29, CR4_PAE = 1 << 5, CR4_OSXSAVE = 1 << 18, EFER_LME = 1 << 8, EFER_SVME = 1 << 12,
+	CS_LONG_AND_32 = 3 << 9, GENERAL_PROTECTION = 13,
+	 RFLAGS_FIXED = 2, RFLAGS_INTERRUPTS = 1 << 9,
 	DR6_FIRST = (int)0xffff0ff0, DR7_FIRST = 0x400,
 	ASID = 1, VGA_TEXT = 0xb8000,
 };
+#define CR0_PAGING (1u << 31)
 #define PAT_FIRST 0x0007040600070406ull /* APM 7.8.2 */
 #define FIRST(exit) (1u << ((exit) - 0x60))
 #define SECOND(exit) (1u << ((exit) - 0x80))
+#define THIRD(exit) (1u << ((exit) - 0xa0))
 
 static void set_intercepts(struct svm_vmcb *v)
 {
+	v->intercept_dr = UINT32_MAX; /* nothing is kept of them between kernels; and enough of them end QEMU 7.2 */
 	/* Exceptions of a kind that can keep a processor busy for ever while they are delivered, so that nothing gets through to it. */
 	v->intercept_exceptions = 1u << (SVM_EXIT_DEBUG - 0x40) | 1u << (SVM_EXIT_ALIGNMENT - 0x40);
 	v->intercept_first = FIRST(SVM_EXIT_INTR) | FIRST(SVM_EXIT_NMI) | FIRST(SVM_EXIT_RDPMC) | FIRST(SVM_EXIT_CPUID) |
@@ -30,7 +35,8 @@ static void set_intercepts(struct svm_vmcb *v)
 			     FIRST(SVM_EXIT_IO) | FIRST(SVM_EXIT_MSR) | FIRST(SVM_EXIT_FERR_FREEZE) | FIRST(SVM_EXIT_SHUTDOWN);
 	v->intercept_second = SECOND(SVM_EXIT_VMRUN) | SECOND(SVM_EXIT_VMMCALL) | SECOND(SVM_EXIT_VMLOAD) | SECOND(SVM_EXIT_VMSAVE) |
 			      SECOND(SVM_EXIT_STGI) | SECOND(SVM_EXIT_CLGI) | SECOND(SVM_EXIT_SKINIT) | SECOND(SVM_EXIT_WBINVD) |
-			      SECOND(SVM_EXIT_MONITOR) | SECOND(SVM_EXIT_MWAIT) | SECOND(SVM_EXIT_MWAIT_ARMED) | SECOND(SVM_EXIT_XSETBV);
+			      SECOND(SVM_EXIT_MONITOR) | SECOND(SVM_EXIT_MWAIT) | SECOND(SVM_EXIT_MWAIT_ARMED) | SECOND(SVM_EXIT_XSETBV) | SECOND(SVM_EXIT_RDPRU);
+	v->intercept_third = THIRD(SVM_EXIT_MCOMMIT);
 }
 
 void svm_guest_enter_state(struct svm_guest *g)
@@ -88,7 +94,7 @@ static bool end(struct svm_guest *g, struct stage_call_run *run, enum stage_call
 static bool skip(struct svm_guest *g, unsigned bytes)
 {
 	struct svm_vmcb *v = g->vmcb;
-	v->rip = g->shared->tells_next && v->next_rip ? v->next_rip : v->rip + bytes;
+	v->rip = g->shared->processor.tells_next && v->next_rip ? v->next_rip : v->rip + bytes;
 	v->interrupt_shadow = 0;
 	return true;
 }
@@ -101,6 +107,13 @@ static bool follow(struct svm_guest *g, struct stage_call_run *run, enum svm_ver
 	run->result.exit = m->exit;
 	run->result.mailbox_claimed = m->result_bytes;
 	return end(g, run, m->outcome, m->what, 0);
+}
+
+/* An exception on the way to the guest's own handler; an error code is 0. */
+static bool raise(struct svm_vmcb *v, uint32_t vector, uint32_t has_error)
+{
+	v->event_injection = SVM_EVENT_VALID | SVM_EVENT_EXCEPTION | has_error | vector;
+	return true;
 }
 
 static bool on_io(struct svm_guest *g, struct stage_call_run *run)
@@ -129,7 +142,9 @@ static bool on_cpuid(struct svm_guest *g)
 	struct svm_vmcb *v = g->vmcb;
 	struct stage_svm_registers *regs = &g->registers;
 	uint32_t leaf = (uint32_t)v->rax;
-	struct stage_cpuid r = svm_cpuid(leaf, stage_cpuid(leaf, (uint32_t)regs->rcx), v->cr4 & CR4_OSXSAVE, g->shared->tsc_khz);
+	uint32_t sub = (uint32_t)regs->rcx;
+	const struct svm_cpuid_view view = { v->cr4 & CR4_OSXSAVE, g->shared->tsc_khz, g->shared->processor.own_xcr0 };
+	struct stage_cpuid r = svm_cpuid(leaf, sub, stage_cpuid(leaf, sub), &view);
 	v->rax = r.a;
 	regs->rbx = r.b;
 	regs->rcx = r.c;
@@ -143,7 +158,9 @@ static bool on_msr(struct svm_guest *g, struct stage_call_run *run)
 	struct stage_svm_registers *regs = &g->registers;
 	bool write = v->exit_info1;
 	uint64_t value = regs->rdx << 32 | (uint32_t)v->rax;
-	enum svm_verdict verdict = svm_msr(&g->machine, write, (uint32_t)regs->rcx, &value, &v->efer, &v->pat);
+	enum svm_verdict verdict = svm_msr(&g->machine, write, (uint32_t)regs->rcx, &value, v->cr0 & CR0_PAGING, &v->efer, &v->pat);
+	if (verdict == SVM_PROTECTION)
+		return raise(v, GENERAL_PROTECTION, SVM_EVENT_HAS_ERROR);
 	if (verdict != SVM_GO_ON)
 		return follow(g, run, verdict, (uint32_t)regs->rcx);
 	if (!write) {
@@ -157,7 +174,7 @@ static bool on_msr(struct svm_guest *g, struct stage_call_run *run)
 static bool on_xsetbv(struct svm_guest *g, struct stage_call_run *run)
 {
 	uint64_t value = g->registers.rdx << 32 | (uint32_t)g->vmcb->rax;
-	if ((uint32_t)g->registers.rcx || !(value & 1) || value & ~g->xcr0)
+	if ((uint32_t)g->registers.rcx || !(value & 1) || value & ~g->shared->processor.own_xcr0)
 		return end(g, run, STAGE_CALL_REFUSED, "processor state, XCR0", value);
 	return skip(g, 3);
 }
@@ -176,21 +193,55 @@ static bool on_nested_fault(struct svm_guest *g, struct stage_call_run *run)
 		   g->vmcb->exit_info2);
 }
 
-/* What was caught on the way to the guest's own handler goes there. */
-static bool reflect(struct svm_guest *g)
+static struct svm_entered note(const struct svm_vmcb *v)
 {
-	uint32_t vector = (uint32_t)g->vmcb->exit_code - 0x40;
-	g->vmcb->event_injection = SVM_EVENT_VALID | SVM_EVENT_EXCEPTION | vector;
-	if (g->vmcb->exit_code == SVM_EXIT_ALIGNMENT)
-		g->vmcb->event_injection |= SVM_EVENT_HAS_ERROR; /* its error code is 0 */
-	return true;
+	return (struct svm_entered){ v->rip, v->rsp, v->rax, v->rflags, v->cr0, v->cr4, v->efer, v->cs };
+}
+
+static void put_back(struct svm_vmcb *v, const struct svm_entered *e)
+{
+	v->rip = e->rip;
+	v->rsp = e->rsp;
+	v->rax = e->rax;
+	v->rflags = e->rflags;
+	v->cr0 = e->cr0;
+	v->cr4 = e->cr4;
+	v->efer = e->efer;
+	v->cs = e->cs;
+}
+
+/* What of it VMRUN refuses (APM 15.5.1); null: nothing that is looked for. */
+static const char *find_invalid(const struct svm_entered *e, uint64_t *value)
+{
+	bool long_mode = e->efer & EFER_LME && e->cr0 & CR0_PAGING;
+	*value = e->cr0;
+	if (e->cr0 >> 32 || (e->cr0 & CR0_CACHE) == CR0_NOT_WRITE_THROUGH)
+		return "a state that no processor can be in, CR0";
+	*value = e->cr4;
+	if (e->cr4 >> 32 || (long_mode && !(e->cr4 & CR4_PAE)))
+		return "a state that no processor can be in, CR4";
+	*value = e->cs.attributes;
+	if (long_mode && (e->cs.attributes & CS_LONG_AND_32) == CS_LONG_AND_32)
+		return "a state that no processor can be in, attributes of CS";
+	return NULL;
+}
+
+/* A processor has its guest fault. QEMU's emulation lets some of it pass until VMRUN refuses it, and then puts parts of the host's own state where the
+ * guest's was. Bits that are reserved in CR3 and CR4 end the guest at once, with its state in place. */
+static bool on_invalid(struct svm_guest *g, struct stage_call_run *run)
+{
+	uint64_t value;
+	const char *what = find_invalid(&g->entered, &value);
+	if (what || (g->vmcb->cr3 & ~(uint64_t)(STAGE_PAGE - 1)) == run->stage_root)
+		put_back(g->vmcb, &g->entered);
+	return end(g, run, STAGE_CALL_FAULTED, what ? what : "reserved bits set in CR3, CR4 or EFER, which is", what ? value : g->vmcb->efer);
 }
 
 /* True: it goes on. */
 static bool on_exit(struct svm_guest *g, struct stage_call_run *run)
 {
 	struct svm_vmcb *v = g->vmcb;
-	switch (v->exit_code) {
+	switch ((int32_t)v->exit_code) {
 	case SVM_EXIT_IO:
 		return on_io(g, run);
 	case SVM_EXIT_CPUID:
@@ -209,12 +260,17 @@ static bool on_exit(struct svm_guest *g, struct stage_call_run *run)
 		v->event_injection = v->exit_interrupt;
 		return true;
 	case SVM_EXIT_DEBUG:
+		return raise(v, SVM_EXIT_DEBUG - 0x40, 0);
 	case SVM_EXIT_ALIGNMENT:
-		return reflect(g);
+		return raise(v, SVM_EXIT_ALIGNMENT - 0x40, SVM_EVENT_HAS_ERROR);
+	case SVM_EXIT_READ_DR0 ... SVM_EXIT_WRITE_DR15:
+		return end(g, run, STAGE_CALL_REFUSED, "a debug register", v->exit_code & 15);
 	case SVM_EXIT_SHUTDOWN:
 		return end(g, run, STAGE_CALL_FAULTED, "triple fault", v->cr2);
 	case SVM_EXIT_NESTED_FAULT:
 		return on_nested_fault(g, run);
+	case SVM_EXIT_INVALID:
+		return on_invalid(g, run);
 	default:
 		return end(g, run, STAGE_CALL_FAULTED, "an instruction for hypervisors or processor management, exit", v->exit_code);
 	}
@@ -231,26 +287,33 @@ static void take_registers(struct stage_svm_registers *out, const struct chain_e
 	out->rbp = entry->registers[CHAIN_RBP];
 }
 
+void svm_guest_say_rest(struct svm_guest *g)
+{
+	svm_machine_flush(&g->machine);
+	svm_machine_screen(&g->machine, stage_phys_to_virt(g->memory_phys + VGA_TEXT));
+}
+
 /* The ticker's NMI finds the turn by the processor's block; see call_run.c. */
 void svm_guest_run(struct svm_guest *g, struct stage_call_run *run)
 {
 	struct stage_cpu *cpu = stage_cpu();
+	struct svm_vmcb *v = g->vmcb;
 	bool more = true;
 	run->result = (struct stage_call_result){ .outcome = STAGE_CALL_TIMED_OUT };
 	run->stage_root = stage_read_cr3() & ~(uint64_t)(STAGE_PAGE - 1);
 	cpu->call = run;
 	uint64_t start = stage_rdtsc();
-	g->xcr0 = stage_svm_prepare(g->host_save_phys, &g->registers);
+	stage_svm_prepare(&g->shared->processor, g->host_save_phys, &g->registers);
 	take_registers(&g->registers, &g->shared->guest.plan.entry);
 	while (more && !stage_call_time_is_up(&run->time)) {
+		g->entered = note(v);
 		stage_svm_enter(&g->registers, g->vmcb_phys, g->host_phys);
-		g->vmcb->tlb_control = 0;
-		g->vmcb->event_injection = 0;
+		v->tlb_control = 0;
+		v->event_injection = 0;
 		more = on_exit(g, run);
 	}
-	stage_svm_leave(g->xcr0);
+	stage_svm_leave(&g->shared->processor);
 	run->result.ticks = stage_rdtsc() - start;
-	svm_machine_flush(&g->machine);
-	svm_machine_screen(&g->machine, stage_phys_to_virt(g->memory_phys + VGA_TEXT));
+	svm_guest_say_rest(g);
 	cpu->call = NULL;
 }
