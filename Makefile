@@ -60,7 +60,7 @@ STAGE_CFLAGS := -std=c11 -D_GNU_SOURCE -DKCHAIN_STAGE=1 -Oz -g $(WARN) -MMD -MP 
 	-m64 -march=x86-64 -mcmodel=kernel -fno-pic -fno-pie -mno-red-zone -fno-stack-protector -fcf-protection=none \
 	-mstringop-strategy=libcall -malign-data=abi -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -fno-strict-aliasing -ffile-prefix-map=$(CURDIR)=.
 
-CHAIN_LIB_SRC := $(sort $(wildcard chain/lib/*.c chain/doors/*.c))
+CHAIN_LIB_SRC := $(sort $(wildcard chain/lib/*.c chain/doors/*.c chain/sources/*.c))
 FS_LIB_SRC := $(sort $(wildcard fs/*.c))
 
 # What things were made with, a small file for each way of making them: see the end.

@@ -47,14 +47,14 @@ static enum chain_status kernel_check(const struct bake_job *job, const struct c
 				      const struct chain_step *step, enum chain_kernel_kind *out,
 				      struct chain_error *err)
 {
-	const char *path = step->source + 3;
+	const char *path = chain_source_path(step->source);
 	const uint8_t *bytes;
 	uint64_t count;
 	uint8_t digest[CHAIN_SHA256_BYTES];
 	enum chain_status status;
 
-	*out = strcmp(step->source, CHAIN_SOURCE_SELF) == 0 ? CHAIN_KERNEL_IMAGE : CHAIN_KERNEL_UNKNOWN;
-	if (strncmp(step->source, "fs:", 3) != 0)
+	*out = chain_source_has(step->source, CHAIN_SOURCE_TAKES_NO_PIN) ? CHAIN_KERNEL_IMAGE : CHAIN_KERNEL_UNKNOWN;
+	if (!path)
 		return CHAIN_OK; /* not at hand */
 	if (seen_before(job, image, path, out))
 		return CHAIN_OK;
@@ -80,7 +80,7 @@ static enum chain_status fixed_check(const struct chain_image *image, const stru
 
 	if (step->kind != CHAIN_STEP_CALL || chain_step_way(step, kind) != CHAIN_CALL_FIXED)
 		return CHAIN_OK;
-	status = chain_image_file(image, step->source + 3, &bytes, &count, digest, err);
+	status = chain_image_file(image, chain_source_path(step->source), &bytes, &count, digest, err);
 	if (status == CHAIN_OK)
 		status = chain_fixed_place(chain_kernel_door(kind), bytes, count, chain_step_memory(step, kind), step->source, &fixed, err);
 	return status == CHAIN_OK ? chain_fixed_check_image(&fixed, lies, step->source, err) : status;

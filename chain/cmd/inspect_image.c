@@ -5,6 +5,7 @@
 
 #include "inspect.h"
 
+#include "chain/source.h"
 #include "chain/step.h"
 #include "stage/native.h"
 
@@ -245,11 +246,12 @@ static const char *kernel_kind(const struct chain_image *image, const char *sour
 	uint8_t digest[CHAIN_SHA256_BYTES];
 	const uint8_t *bytes;
 	uint64_t count;
+	const char *path = chain_source_path(source);
 
 	*out = CHAIN_KERNEL_UNKNOWN;
-	if (strncmp(source, "fs:", 3) != 0)
+	if (!path)
 		return "fetched at boot";
-	if (chain_image_file(image, source + 3, &bytes, &count, digest, NULL) != CHAIN_OK)
+	if (chain_image_file(image, path, &bytes, &count, digest, NULL) != CHAIN_OK)
 		return "missing or damaged";
 	return chain_kernel_probe(bytes, count, source, out, NULL) == CHAIN_OK ? chain_kernel_kind_name(*out) : "not a kernel";
 }

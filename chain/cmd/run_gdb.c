@@ -9,6 +9,7 @@
 #include "run.h"
 
 #include "chain/config.h"
+#include "chain/source.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -186,19 +187,20 @@ static void line_print(const struct run *run, const char *name, const char *kern
 	fprintf(to, " -ex 'target remote 127.0.0.1:%u'\n", (unsigned)run->gdb_port);
 }
 
-/* The host's file behind "fs:/PATH"; false: the pipeline does not say. */
+/* The host's file behind a source in the image; false: the pipeline does not say. */
 static bool host_path(const struct chain_config *config, const char *pipeline, const char *source, char out[PATH_BYTES])
 {
 	const char *slash = strrchr(pipeline, '/');
-	if (strncmp(source, "fs:", 3) != 0)
+	const char *path = chain_source_path(source);
+	if (!path)
 		return false;
 	for (size_t i = 0; i < config->file_count; i++) {
 		const struct chain_config_file *file = &config->files[i];
 		size_t bytes = strlen(file->path);
-		if (!file->from || strncmp(source + 3, file->path, bytes) != 0 || (source[3 + bytes] != '\0' && source[3 + bytes] != '/'))
+		if (!file->from || strncmp(path, file->path, bytes) != 0 || (path[bytes] != '\0' && path[bytes] != '/'))
 			continue;
 		int folder = file->from[0] == '/' || !slash ? 0 : (int)(slash - pipeline) + 1;
-		return snprintf(out, PATH_BYTES, "%.*s%s%s", folder, pipeline, file->from, source + 3 + bytes) < PATH_BYTES;
+		return snprintf(out, PATH_BYTES, "%.*s%s%s", folder, pipeline, file->from, path + bytes) < PATH_BYTES;
 	}
 	return false;
 }

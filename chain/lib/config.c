@@ -5,6 +5,7 @@
 
 #include "chain/json.h"
 #include "chain/json_write.h"
+#include "chain/source.h"
 #include "config_internal.h"
 
 #include <assert.h>
@@ -296,7 +297,8 @@ struct source_check {
 static enum chain_status check_source(const char *source, const char *key, const struct source_check *check, struct chain_json_path *path,
 				      struct chain_error *err)
 {
-	if (!source || strncmp(source, "fs:", 3) || check->exists(check->ctx, source + 3))
+	const char *in_image = source ? chain_source_path(source) : NULL;
+	if (!in_image || check->exists(check->ctx, in_image))
 		return CHAIN_OK;
 	size_t mark = chain_json_push_key(path, key);
 	enum chain_status status = chain_fail(err, CHAIN_E_CONFIG_NO_SOURCE, path->at, source, 0, 0, 0, 0);

@@ -3,7 +3,7 @@
 
 /* Where the bytes of kernels and modules come from, and what vouches for them. */
 
-#include "chain/self.h"
+#include "chain/source.h"
 #include "config_internal.h"
 
 #include <string.h>
@@ -18,30 +18,15 @@ enum chain_status chain_config_read_plain(const json_t *value, void *into, const
 	return status;
 }
 
-static bool is_scheme(const char *source, const char *scheme)
-{
-	size_t bytes = strlen(scheme);
-	return !strncmp(source, scheme, bytes) && source[bytes] == ':';
-}
-
 /* `boots`: the source is of a kernel to boot. */
 static enum chain_status check_source(const char *source, bool boots, const struct chain_json_path *path, struct chain_error *err)
 {
-	static const char *const later[] = { "block", "http", "https", "tftp" };
-	enum chain_status wrong = CHAIN_E_CONFIG_SCHEME;
-	if (!strcmp(source, CHAIN_SOURCE_SELF))
-		return boots ? CHAIN_OK : chain_fail(err, CHAIN_E_CONFIG_SELF, path->at, "can only be booted", 0, 0, 0, 0);
-	if (is_scheme(source, "module") && source[7])
-		return CHAIN_OK;
-	if (is_scheme(source, "fs")) {
-		if (source[3] == '/')
-			return CHAIN_OK;
-		wrong = CHAIN_E_CONFIG_FS_PATH;
-	}
-	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
-		if (is_scheme(source, later[i]))
-			wrong = CHAIN_E_NOT_SUPPORTED;
-	return chain_fail(err, wrong, path->at, source, 0, 0, 0, 0);
+	enum chain_status wrong = chain_source_check(source);
+	if (wrong)
+		return chain_fail(err, wrong, path->at, source, 0, 0, 0, 0);
+	if (!boots && chain_source_has(source, CHAIN_SOURCE_BOOT_ONLY))
+		return chain_fail(err, CHAIN_E_CONFIG_SELF, path->at, "can only be booted", 0, 0, 0, 0);
+	return CHAIN_OK;
 }
 
 enum chain_status chain_config_read_called_source(const json_t *value, void *into, const void *of, struct chain_json_path *path,
@@ -73,7 +58,7 @@ enum chain_status chain_config_read_sha256(const json_t *value, void *into, cons
 enum chain_status chain_config_check_pinned(const char *source, const struct chain_config_pin *pin, const struct chain_json_path *path,
 					    struct chain_error *err)
 {
-	if (source && !strncmp(source, "module:", 7) && !pin->pinned && !pin->unverified)
+	if (source && chain_source_has(source, CHAIN_SOURCE_NEEDS_PIN) && !pin->pinned && !pin->unverified)
 		return chain_fail(err, CHAIN_E_CONFIG_UNPINNED, path->at, source, 0, 0, 0, 0);
 	return CHAIN_OK;
 }

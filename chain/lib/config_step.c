@@ -4,7 +4,7 @@
 /* Steps, but for "fanout" and "devices". */
 
 #include "chain/json_write.h"
-#include "chain/self.h"
+#include "chain/source.h"
 #include "config_internal.h"
 
 #include "chain/guest.h"
@@ -182,7 +182,7 @@ static enum chain_status check_pinned(const json_t *value, const struct chain_st
 static enum chain_status check_self(const json_t *value, const struct chain_step *step, struct chain_json_path *path, struct chain_error *err)
 {
 	(void)value;
-	if (!step->source || strcmp(step->source, CHAIN_SOURCE_SELF))
+	if (!step->source || !chain_source_has(step->source, CHAIN_SOURCE_TAKES_NO_PIN))
 		return CHAIN_OK;
 	if (step->pin.pinned || step->pin.unverified)
 		return chain_fail(err, CHAIN_E_CONFIG_SELF, path->at, "is checked against its own id: no \"sha256\", no \"unverified\"", 0, 0, 0, 0);

@@ -46,28 +46,17 @@ enum chain_status chain_step_check_kind(const struct chain_step *step, enum chai
 	return CHAIN_OK;
 }
 
-/* It has no file to be digested: its id vouches for it. */
-static enum chain_status open_self(const struct chain_sources *sources, struct chain_prepared *out, struct chain_error *err)
-{
-	if (!sources->self)
-		return chain_fail_subject(err, CHAIN_E_SOURCE_ELSEWHERE, CHAIN_SOURCE_SELF);
-	out->kind = CHAIN_KERNEL_IMAGE;
-	out->self = sources->self;
-	memcpy(out->kernel.sha256, sources->image->header.id, CHAIN_SHA256_BYTES);
-	for (size_t i = 0; i < sources->self->piece_count; i++)
-		out->kernel.blob.bytes_count += sources->self->pieces[i].blob.bytes_count;
-	return chain_self_check(sources->self, sources->image, err);
-}
-
 static enum chain_status open_kernel(const struct chain_link *link, const struct chain_step *step, struct chain_prepared *out,
 				     struct chain_error *err)
 {
 	struct chain_source_pin pin = { step->pin.pinned ? step->pin.sha256 : NULL, step->pin.unverified };
-	if (!strcmp(step->source, CHAIN_SOURCE_SELF))
-		return open_self(link->sources, out, err);
 	enum chain_status status = chain_source_open(link->sources, step->source, &pin, &out->kernel, err);
 	if (status)
 		return status;
+	if (out->kernel.self) {
+		out->kind = CHAIN_KERNEL_IMAGE;
+		return CHAIN_OK;
+	}
 	status = chain_kernel_probe(out->kernel.blob.bytes, out->kernel.blob.bytes_count, step->source, &out->kind, err);
 	return status ? status : chain_step_check_kind(step, out->kind, err);
 }
@@ -186,10 +175,10 @@ static enum chain_status make_plan(const struct chain_link *link, const struct c
 		.handoff_at = handoff_at(step),
 		.bootinfo = link->sources->bootinfo, .fs = link->fs, .fs_keep = step->fs_keep,
 	};
-	if (out->self) {
-		request.pieces = out->self->pieces;
-		request.piece_count = out->self->piece_count;
-		request.pieces_entry = out->self->entry;
+	if (out->kernel.self) {
+		request.pieces = out->kernel.self->pieces;
+		request.piece_count = out->kernel.self->piece_count;
+		request.pieces_entry = out->kernel.self->entry;
 	}
 	return chain_plan_build(&request, &out->plan, err);
 }

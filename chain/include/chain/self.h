@@ -10,6 +10,7 @@
 #include "chain/image.h"
 #include "chain/plan.h"
 
+/* What errors call it. */
 #define CHAIN_SOURCE_SELF "self:"
 
 enum { CHAIN_SELF_PIECES_MAX = 12 };

@@ -1,9 +1,9 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: turning a source ("fs:/map", "module:NAME") into checked bytes. One row of a table per scheme, the same on the
- * host and in the stage.
- * Must not know: how the bytes came into memory, what they will be used for. */
+/* Owns: where bytes come from ("fs:/map", "module:NAME"): the table of schemes, each with its grammar, what vouches for its bytes and how
+ * they are opened, the same on the host and in the stage. A scheme is one file in sources/ and one row of sources/table.c.
+ * Must not know: what the bytes will be used for. */
 #ifndef CHAIN_SOURCE_H
 #define CHAIN_SOURCE_H
 
@@ -31,13 +31,41 @@ struct chain_source_pin {
 };
 
 struct chain_source_bytes {
-	struct chain_blob blob;
+	struct chain_blob blob;        /* `bytes` is null for an image that is started again where it lies */
+	const struct chain_self *self; /* borrowed: that image's pieces; null for all others */
 	uint8_t sha256[CHAIN_SHA256_BYTES];
 };
 
-/* Opens `source` and checks its digest: fs: against the manifest, module: against the pin. A baked image is
+/* What is true of all sources of a scheme. */
+enum chain_source_trait {
+	CHAIN_SOURCE_BOOT_ONLY = 1,  /* it names a kernel to boot, nothing else */
+	CHAIN_SOURCE_NEEDS_PIN = 2,  /* only a pin vouches for its bytes */
+	CHAIN_SOURCE_TAKES_NO_PIN = 4,
+};
+
+struct chain_source_row {
+	const char *scheme;          /* with its colon */
+	unsigned traits;             /* enum chain_source_trait */
+	/* The grammar of what follows the scheme; the status says what is wrong. */
+	enum chain_status (*check)(const char *rest);
+	/* The path in the image, borrowed from `rest`. Null: its bytes are not in the image, so they are not known when it is baked. */
+	const char *(*path)(const char *rest);
+	/* Errors: see chain_source_open. What the pin says is checked by the caller. */
+	enum chain_status (*open)(const struct chain_sources *sources, const char *source, const char *rest, struct chain_source_bytes *out,
+				  struct chain_error *err);
+};
+
+/* The row of a source's scheme; null where there is none. `out_rest` (nullable): what follows. */
+const struct chain_source_row *chain_source_row(const char *source, const char **out_rest);
+/* Whether a source can be written so: CHAIN_OK, CHAIN_E_CONFIG_SCHEME, CHAIN_E_NOT_SUPPORTED for schemes to come, or what the row says. */
+enum chain_status chain_source_check(const char *source) CHAIN_MUST_CHECK;
+bool chain_source_has(const char *source, enum chain_source_trait trait);
+/* The path of a source whose bytes are in the image; null for others. Borrows. */
+const char *chain_source_path(const char *source);
+
+/* Opens `source` and checks its digest: what is in the image against the manifest, what is pinned against the pin. A baked image is
  * verified wholly whatever the pin says. Errors: CHAIN_E_SOURCE_SCHEME, CHAIN_E_SOURCE_NO_MODULE, CHAIN_E_SOURCE_UNPINNED,
- * CHAIN_E_SOURCE_DIGEST, CHAIN_E_SOURCE_ELSEWHERE (the module's bytes can't be read on this side), those of image.h. */
+ * CHAIN_E_SOURCE_DIGEST, CHAIN_E_SOURCE_ELSEWHERE (the bytes can't be read on this side), those of image.h. */
 enum chain_status chain_source_open(const struct chain_sources *sources, const char *source, const struct chain_source_pin *pin,
 				    struct chain_source_bytes *out, struct chain_error *err) CHAIN_MUST_CHECK;
 

@@ -41,7 +41,6 @@ struct chain_prepared {
 	json_t *unmet;                       /* owned: {"fact", "wanted", "found"} of a "when" that does not hold; then there is only the handoff besides */
 	enum chain_kernel_kind kind;
 	struct chain_source_bytes kernel;
-	const struct chain_self *self;       /* borrowed; what is booted is this image again: `kernel` has the sum of its bytes, and its id */
 	json_t *handoff;                     /* owned */
 	char *handoff_text; uint64_t handoff_bytes; /* owned */
 	char *args;                          /* owned */

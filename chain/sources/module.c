@@ -1,0 +1,53 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* module:NAME: a module that the boot loader handed over. Nobody vouches for its bytes but the pipeline's pin. */
+
+#include "sources.h"
+
+#include <string.h>
+
+static enum chain_status check(const char *rest) { return *rest ? CHAIN_OK : CHAIN_E_CONFIG_SCHEME; }
+
+/* A boot module is called by the first word of its string, or by what follows the last slash in that word. */
+static bool is_called(const char *string, const char *name)
+{
+	size_t word = strcspn(string, " \t"), name_bytes = strlen(name);
+	if (word == name_bytes && !memcmp(string, name, word))
+		return true;
+	for (size_t i = word; i > 0; i--)
+		if (string[i - 1] == '/')
+			return word - i == name_bytes && !memcmp(string + i, name, name_bytes);
+	return false;
+}
+
+static enum chain_status find(const struct chain_sources *sources, const char *source, const char *name, size_t *out, struct chain_error *err)
+{
+	for (size_t i = 0; i < sources->bootinfo->module_count; i++) {
+		if (!is_called(sources->bootinfo->modules[i].string, name))
+			continue;
+		*out = i;
+		return CHAIN_OK;
+	}
+	return chain_fail(err, CHAIN_E_SOURCE_NO_MODULE, source, NULL, sources->bootinfo->module_count, 0, 0, 0);
+}
+
+static enum chain_status open_module(const struct chain_sources *sources, const char *source, const char *rest, struct chain_source_bytes *out,
+				     struct chain_error *err)
+{
+	size_t index = 0;
+	enum chain_status status = find(sources, source, rest, &index, err);
+	if (status)
+		return status;
+	const uint8_t *bytes = sources->module_bytes ? sources->module_bytes(sources->ctx, index) : NULL;
+	if (!bytes)
+		return chain_fail_subject(err, CHAIN_E_SOURCE_ELSEWHERE, source);
+	struct chain_range range = sources->bootinfo->modules[index].range;
+	out->blob = (struct chain_blob){ bytes, chain_range_bytes(range), range.base };
+	chain_sha256_of(bytes, out->blob.bytes_count, out->sha256);
+	return CHAIN_OK;
+}
+
+const struct chain_source_row chain_source_module = {
+	.scheme = "module:", .traits = CHAIN_SOURCE_NEEDS_PIN, .check = check, .open = open_module,
+};
