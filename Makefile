@@ -48,7 +48,9 @@ WARN := -Wall -Wextra -Wshadow -Wconversion -Werror
 INCLUDES := -Ichain/include -Ifs/include -Istage/include -I$(B)/include
 
 CC := gcc
-HOST_CFLAGS := -std=c11 -D_GNU_SOURCE -O2 -g $(WARN) $(INCLUDES) -ffile-prefix-map=$(CURDIR)=. -MMD -MP
+# The shell and gcc agree on what the folder is called; it may have blanks.
+PREFIX_MAP := -ffile-prefix-map="$$PWD"=.
+HOST_CFLAGS := -std=c11 -D_GNU_SOURCE -O2 -g $(WARN) $(INCLUDES) $(PREFIX_MAP) -MMD -MP
 HOST_LIBS := $(B)/host/libjansson.a -lelf -lcrypto
 ASAN_FLAGS := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
@@ -58,7 +60,7 @@ MUSL := /usr/lib/x86_64-linux-musl
 STAGE_CFLAGS := -std=c11 -D_GNU_SOURCE -DKCHAIN_STAGE=1 -Oz -g $(WARN) -MMD -MP \
 	-nostdinc -isystem $(B)/stage-include -isystem /usr/include/x86_64-linux-musl -isystem $(GCC_INCLUDE) $(INCLUDES) \
 	-m64 -march=x86-64 -mcmodel=kernel -fno-pic -fno-pie -mno-red-zone -fno-stack-protector -fcf-protection=none \
-	-mstringop-strategy=libcall -malign-data=abi -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -fno-strict-aliasing -ffile-prefix-map=$(CURDIR)=.
+	-mstringop-strategy=libcall -malign-data=abi -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -fno-strict-aliasing $(PREFIX_MAP)
 
 CHAIN_LIB_SRC := $(sort $(wildcard chain/lib/*.c chain/doors/*.c chain/sources/*.c))
 FS_LIB_SRC := $(sort $(wildcard fs/*.c))

@@ -4,7 +4,7 @@
 # Kernels that are not native: plain Multiboot 1, at 1 MiB, on nobody's runtime. The native ones are built in stage/build.mk.
 
 MULTIBOOT1_CFLAGS := -std=gnu11 -Os -m32 -march=i686 -mgeneral-regs-only -ffreestanding -fno-pic -fno-pie -fno-stack-protector \
-	-fcf-protection=none -fno-asynchronous-unwind-tables -ffile-prefix-map=$(CURDIR)=. $(WARN) -Isdk/include -Istage/include
+	-fcf-protection=none -fno-asynchronous-unwind-tables $(PREFIX_MAP) $(WARN) -Isdk/include -Istage/include
 link_multiboot1 = ld -m elf_i386 -n --no-warn-rwx-segments --build-id=none $(2) -T kernels/multiboot1/link.ld -o $(1) $(B)/kernels/acts.o
 $(B)/kernels/acts.o: kernels/multiboot1/acts.c $(WITH)/multiboot1 sdk/include/kchain_mailbox.h stage/include/stage/mailbox.h
 	@mkdir -p $(@D)
