@@ -47,11 +47,12 @@ enum chain_status stage_call(const struct stage_call_request *request, struct st
 	if (!run)
 		return chain_fail(err, CHAIN_E_NO_MEMORY, request->subject, NULL, sizeof(*run), 0, 0, 0);
 	run->write = write_console;
-	enum chain_status status = stage_ticker_open(err);
+	enum chain_status status = stage_call_run_init(err);
 	if (!status)
-		status = stage_call_window_make(request, &run->window, err);
+		status = stage_ticker_open(err);
+	if (!status)
+		status = stage_call_window_make(request, 0, &run->window, err);
 	if (!status) {
-		stage_call_run_init();
 		stage_given_begin(request->devices);
 		stage_ticker_start();
 		stage_call_time_begin(&run->time, request->timeout_us);

@@ -8,7 +8,7 @@
 	.text
 	.globl stage_call_enter
 	.globl stage_call_resume
-stage_call_enter:			/* RDI &saved_rsp, RSI root, RDX entry, RCX stack, R8 and R9 the kernel's RDI and RSI */
+stage_call_enter:			/* RDI &saved_rsp, RSI root, RDX the frame to be left by, on the entry stack, RCX the processor's block */
 	push	%rbx
 	push	%rbp
 	push	%r12
@@ -16,29 +16,14 @@ stage_call_enter:			/* RDI &saved_rsp, RSI root, RDX entry, RCX stack, R8 and R9
 	push	%r14
 	push	%r15
 	pushfq
-	mov	%rdx, %r11
-	mov	%rcx, %r10
 	sub	$8, %rsp
 	stmxcsr	(%rsp)
 	fnstcw	4(%rsp)
 	mov	%rsp, (%rdi)
-	mov	%r8, %rdi
-	mov	%rsi, %cr3
-	mov	%r9, %rsi
-	mov	%r10, %rsp
-	xor	%eax, %eax
-	xor	%ebx, %ebx
-	xor	%ecx, %ecx
-	xor	%edx, %edx
-	xor	%ebp, %ebp
-	xor	%r8d, %r8d
-	xor	%r9d, %r9d
-	xor	%r10d, %r10d
-	xor	%r12d, %r12d
-	xor	%r13d, %r13d
-	xor	%r14d, %r14d
-	xor	%r15d, %r15d
-	jmp	*%r11
+	mov	%rdx, %rsp
+	mov	%rsi, %rax
+	mov	%rcx, %rbx
+	jmp	stage_trap_leave
 
 stage_call_resume:
 	cld
@@ -53,3 +38,5 @@ stage_call_resume:
 	pop	%rbp
 	pop	%rbx
 	ret
+
+	.section .note.GNU-stack, "", @progbits

@@ -4,13 +4,17 @@
 #include "stage/call_run.h"
 
 #include "stage/clock.h"
+#include "stage/entry_area.h"
+#include "stage/interrupts.h"
 #include "stage/native.h"
 #include "stage/pages.h"
 
 /* stage/call_enter.S: saves the stage's callee-saved registers and control words on its stack, notes the stack pointer in
- * *saved_rsp, loads `root` and enters the kernel with RDI and RSI. stage_call_resume undoes that, entered by iretq with RSP = saved_rsp. */
-void stage_call_enter(uint64_t *saved_rsp, uint64_t root, uint64_t entry, uint64_t stack, uint64_t rdi, uint64_t rsi);
+ * *saved_rsp, loads `root` and leaves by the frame on the entry stack. stage_call_resume undoes that, entered by iretq with RSP = saved_rsp. */
+void stage_call_enter(uint64_t *saved_rsp, uint64_t root, uint64_t frame, const struct stage_cpu *cpu);
 extern const uint8_t stage_call_resume[];
+
+enum { RFLAGS_NONE = 2 }; /* interrupts off; the bit that is always set */
 
 /* The call under way on this processor; null between calls. */
 static struct stage_call_run *current(void) { return stage_cpu()->call; }
@@ -25,7 +29,7 @@ static void take_back(struct stage_trap_frame *frame, enum stage_call_outcome ou
 	frame->rsp = call->saved_rsp;
 	frame->cs = STAGE_SEL_CODE;
 	frame->ss = STAGE_SEL_DATA;
-	frame->rflags = 2; /* interrupts off */
+	frame->rflags = RFLAGS_NONE;
 }
 
 static bool in_window(const struct stage_call_run *call, uint64_t virt, uint64_t bytes)
@@ -62,24 +66,23 @@ static uint64_t serve(struct stage_call_run *call, const struct stage_trap_frame
 	}
 }
 
-static void on_service(struct stage_trap_frame *frame)
+static void on_service(struct stage_call_run *call, struct stage_trap_frame *frame)
 {
-	struct stage_call_run *call = current();
-	if (call && frame->rax == KCHAIN_SERVICE_EXIT) {
+	if (frame->rax == KCHAIN_SERVICE_EXIT) {
 		call->result.exit = (uint8_t)frame->rdi;
 		take_back(frame, STAGE_CALL_EXITED);
 		return;
 	}
-	if (call && call->cpu && frame->rax == KCHAIN_SERVICE_DONE) {
+	if (call->cpu && frame->rax == KCHAIN_SERVICE_DONE) {
 		take_back(frame, STAGE_CALL_DONE);
 		return;
 	}
-	frame->rax = call ? serve(call, frame) : UINT64_MAX;
-	if (call && stage_call_time_is_up(&call->time)) /* a kernel that does little but ask for services */
+	frame->rax = serve(call, frame);
+	if (stage_call_time_is_up(&call->time)) /* a kernel that does little but ask for services */
 		take_back(frame, STAGE_CALL_TIMED_OUT);
 }
 
-/* Every NMI while a call runs is the ticker's (boot processor only); one that comes late finds no call. */
+/* The ticker's, on the boot processor; one that comes late finds no call. */
 static void on_tick(struct stage_trap_frame *frame)
 {
 	struct stage_call_run *call = current();
@@ -101,27 +104,65 @@ static bool is_overflow(const struct stage_call_run *call, uint64_t rsp, uint64_
 	return end - address <= STAGE_PAGE || (rsp < end && address >= rsp - STAGE_PAGE);
 }
 
-static bool on_fault(struct stage_trap_frame *frame)
+/* A vector whose exception has an error code came without one (APM 8.2): INT n. */
+static bool is_instruction(const struct stage_trap_frame *frame)
 {
-	enum { PAGE_FAULT = 14 };
-	struct stage_call_run *call = current();
-	if (!call || frame->cr3 == call->stage_root)
-		return false; /* the stage's own fault: the readable report */
+	enum { WITH_ERROR_CODE = 0x60227d00 };
+	return frame->vector >= STAGE_EXCEPTIONS || (WITH_ERROR_CODE >> frame->vector & 1 && frame->error_code == STAGE_NO_ERROR_CODE);
+}
+
+static void on_fault(struct stage_call_run *call, struct stage_trap_frame *frame)
+{
 	struct stage_call_result *result = &call->result;
 	const uint64_t *saved = &frame->rax; /* and what was pushed after it, downwards */
+	bool page_fault = frame->vector == STAGE_VECTOR_PAGE_FAULT && !is_instruction(frame);
 	result->located = true;
 	result->vector = (uint8_t)frame->vector;
+	result->instruction = is_instruction(frame);
 	result->rip = frame->rip;
-	result->error_code = frame->error_code;
-	result->address = frame->vector == PAGE_FAULT ? stage_read_cr2() : 0;
+	result->error_code = frame->error_code == STAGE_NO_ERROR_CODE ? 0 : frame->error_code;
+	result->address = page_fault ? stage_read_cr2() : 0;
 	for (size_t i = 0; i < STAGE_CALL_REGISTERS - 2; i++)
 		result->registers[i] = *saved--;
 	result->registers[STAGE_CALL_REGISTERS - 2] = frame->rsp;
 	result->registers[STAGE_CALL_REGISTERS - 1] = frame->rflags;
-	if (frame->vector == PAGE_FAULT && is_overflow(call, frame->rsp, result->address))
+	if (page_fault && is_overflow(call, frame->rsp, result->address))
 		result->overflowed = chain_range_bytes(call->window.visible[STAGE_VISIBLE_STACK]);
 	take_back(frame, STAGE_CALL_FAULTED);
-	return true;
+}
+
+/* An interrupt comes to a kernel that has let them in, as the machine may send them; nothing else has these vectors but INT n. */
+static bool is_interrupt(const struct stage_trap_frame *frame)
+{
+	enum { INTERRUPTS_ON = 1 << 9 };
+	return frame->vector >= STAGE_EXCEPTIONS && frame->rflags & INTERRUPTS_ON && stage_interrupt_came((uint8_t)frame->vector);
+}
+
+/* Traps belong to whose page tables were in force, whatever their number is. */
+static bool on_trap(struct stage_trap_frame *frame)
+{
+	struct stage_call_run *call = current();
+	bool kernels = call && frame->cr3 != call->stage_root;
+	uint8_t vector = (uint8_t)frame->vector;
+	if (kernels && vector == KCHAIN_SERVICE_VECTOR) {
+		on_service(call, frame);
+		return true;
+	}
+	if (vector == STAGE_VECTOR_NMI && !stage_cpu()->index) {
+		on_tick(frame);
+		return true;
+	}
+	if (!kernels && stage_cpu_has_handler(vector))
+		return false;
+	if (is_interrupt(frame)) {
+		if (stage_cpu_has_handler(vector))
+			return false;
+		stage_interrupt_dismiss(vector);
+		return true;
+	}
+	if (kernels)
+		on_fault(call, frame);
+	return kernels; /* else the stage's own, and nobody's: the readable report */
 }
 
 /* The window's slot of the running tables is lent to the kernel's window, so that the stacks its traps arrive on and its
@@ -129,38 +170,41 @@ static bool on_fault(struct stage_trap_frame *frame)
 void stage_call_run(struct stage_call_run *call)
 {
 	struct stage_cpu *cpu = stage_cpu();
+	const struct stage_call_window *window = &call->window;
 	call->result = (struct stage_call_result){ 0 };
 	call->stage_root = stage_read_cr3() & ~(uint64_t)4095;
 	uint64_t *root = stage_phys_to_virt(call->stage_root);
-	const uint64_t *child = stage_phys_to_virt(call->window.root_phys);
+	const uint64_t *child = stage_phys_to_virt(window->root_phys);
 	size_t slot = (KCHAIN_WINDOW_VIRT >> 39) & 511;
-	uint64_t ist[STAGE_IST_COUNT];
+	uint64_t stack = stage_entry_stack(cpu, STAGE_IST_INTERRUPT);
 
 	root[slot] = child[slot];
-	for (size_t i = 0; i < STAGE_IST_COUNT; i++) {
-		ist[i] = cpu->tss.ist[i];
-		cpu->tss.ist[i] = call->window.ist_top[i];
-	}
+	cpu->entry_offset = (uint64_t)stage_phys_to_virt(window->entry_phys) - ((uint64_t)cpu + STAGE_ENTRY_PAGE);
+	struct stage_trap_frame *frame = (struct stage_trap_frame *)(stack + cpu->entry_offset) - 1;
+	*frame = (struct stage_trap_frame){
+		.rdi = call->cpu ? call->cpu : window->call_virt, .rsi = call->argument,
+		.rip = window->entry, .cs = STAGE_SEL_CODE, .rflags = RFLAGS_NONE, .rsp = window->stack_top, .ss = STAGE_SEL_DATA,
+	};
 	cpu->call = call;
 	uint64_t start = stage_rdtsc();
-	stage_call_enter(&call->saved_rsp, call->window.root_phys, call->window.entry, call->window.stack_top,
-			 call->cpu ? call->cpu : call->window.call_virt, call->argument);
+	stage_call_enter(&call->saved_rsp, window->root_phys, (uint64_t)&frame->r15 - cpu->entry_offset, cpu);
 	call->result.ticks = stage_rdtsc() - start;
 	stage_cpu_restore_syscall();
+	stage_cpu_accept_interrupts();
 	cpu->call = NULL;
-	for (size_t i = 0; i < STAGE_IST_COUNT; i++)
-		cpu->tss.ist[i] = ist[i];
+	cpu->entry_offset = 0;
 	root[slot] = 0; /* nobody looks there until the next trap, which loads these tables anew */
-	const struct kchain_call *block = stage_phys_to_virt(call->window.call_phys);
+	const struct kchain_call *block = stage_phys_to_virt(window->call_phys);
 	if (call->result.outcome == STAGE_CALL_EXITED)
 		call->result.mailbox_claimed = block->mailbox_used;
 }
 
-void stage_call_run_init(void)
+enum chain_status stage_call_run_init(struct chain_error *err)
 {
-	stage_cpu_set_handler(KCHAIN_SERVICE_VECTOR, on_service);
-	stage_cpu_set_handler(2, on_tick);
-	stage_cpu_set_fault_hook(on_fault);
+	if (!stage_entry_area_move())
+		return chain_fail(err, CHAIN_E_NO_MEMORY, "entry area", NULL, STAGE_PAGE, 0, 0, 0);
+	stage_cpu_set_trap_hook(on_trap);
+	return stage_interrupts_open(err);
 }
 
 const char *stage_call_mailbox(const struct stage_call_run *run)

@@ -5,22 +5,35 @@
 #include "stage/call_window.h"
 
 #include "chain/elf.h"
+#include "stage/boot.h"
 #include "stage/clock.h"
+#include "stage/entry_area.h"
 #include "stage/given.h"
 #include "stage/native.h"
 #include "stage/pages.h"
+#include "stage/processors.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAGE = STAGE_PAGE, OTHER_PIECES = 3 /* call block, mailbox, heap */ };
+enum { PAGE = STAGE_PAGE, OTHER_PIECES = 3 /* call block, mailbox, heap */, PROCESSOR_PIECES = 2 /* entry page, stack */ };
 
-static uint64_t page_up(uint64_t bytes) { return (bytes + PAGE - 1) & ~(uint64_t)(PAGE - 1); }
+#define STACKS_VIRT (KCHAIN_WINDOW_VIRT + PAGE)
+extern const uint8_t stage_trap_entries[];
+
+/* Whole pages; what no 64 bits hold is more than any window has. */
+static uint64_t page_up(uint64_t bytes)
+{
+	uint64_t whole;
+	return chain_align_up(bytes, PAGE, &whole) ? whole : UINT64_MAX - PAGE + 1;
+}
+
+static uint64_t sum(uint64_t a, uint64_t b) { return a < UINT64_MAX - b ? a + b : UINT64_MAX; }
 
 static enum chain_status too_small(const struct stage_call_window *w, const struct stage_call_request *request, uint64_t more,
 				   struct chain_error *err)
 {
-	return chain_fail(err, CHAIN_E_CALL_WINDOW_TOO_SMALL, request->subject, NULL, w->bytes, w->used + more, 0, 0);
+	return chain_fail(err, CHAIN_E_CALL_WINDOW_TOO_SMALL, request->subject, NULL, w->bytes, sum(w->used, more), 0, 0);
 }
 
 /* Zeroed pages of the window; 0 when it is used up. Physical page 0 is never part of a window. */
@@ -68,11 +81,11 @@ static enum chain_status add_piece(struct stage_call_window *w, const struct sta
 	return map(w, request, virt->base, *phys, bytes, flags, err);
 }
 
-/* Virtual ranges are whole and don't wrap (elf.h); the last page of the address space stays empty. */
+/* Virtual ranges are whole and don't wrap (elf.h). */
 static enum chain_status check_segment(const struct stage_call_request *request, const struct chain_segment *s,
 				       struct chain_error *err)
 {
-	struct chain_range room = { KCHAIN_NATIVE_VIRT, UINT64_MAX - PAGE };
+	struct chain_range room = { KCHAIN_NATIVE_VIRT, KCHAIN_ENTRY_VIRT };
 	if (s->virt.base % PAGE || !chain_range_contains(room, s->virt))
 		return chain_fail(err, CHAIN_E_CALL_SEGMENT, request->subject, NULL, s->virt.base, chain_range_bytes(s->virt),
 				  KCHAIN_NATIVE_VIRT, 0);
@@ -141,41 +154,46 @@ static enum chain_status add_kernel(struct stage_call_window *w, const struct st
 	return status;
 }
 
-/* Of one processor. They follow each other, so that those of each further one are as far on; see stage_call_window_of. */
-static enum chain_status add_own_stacks(struct stage_call_window *w, const struct stage_call_request *request, uint64_t stack_bytes,
-					struct chain_range out[STAGE_IST_COUNT + 1], struct chain_error *err)
+/* What the stage's own tables have at KCHAIN_ENTRY_VIRT, for the kernel's processors: the block can't be written to, and in place of the page with the
+ * entry stacks there is one of the window. */
+static enum chain_status add_entry_areas(struct stage_call_window *w, const struct stage_call_request *request, uint32_t processor,
+					 uint32_t cpus, struct chain_error *err)
 {
-	uint64_t phys;
+	w->entry_phys = take(w, cpus * (uint64_t)PAGE);
+	if (!w->entry_phys)
+		return too_small(w, request, cpus * (uint64_t)PAGE, err);
 	enum chain_status status = CHAIN_OK;
-	for (size_t i = 0; !status && i < STAGE_IST_COUNT; i++)
-		status = add_piece(w, request, STAGE_CALL_IST_BYTES, STAGE_MAP_WRITE, &phys, &out[i], err);
-	return status ? status : add_piece(w, request, stack_bytes, STAGE_MAP_WRITE, &phys, &out[STAGE_IST_COUNT], err);
+	for (uint32_t i = 0; !status && i < cpus; i++) {
+		const struct stage_cpu *cpu = stage_processor_block(processor + i);
+		uint64_t block = (uint64_t)cpu, stacks = block + STAGE_ENTRY_PAGE, phys = w->entry_phys + i * (uint64_t)PAGE;
+		status = map(w, request, block, stage_entry_area_phys(cpu), PAGE, 0, err);
+		if (!status)
+			status = map(w, request, stacks, phys, PAGE, STAGE_MAP_WRITE, err);
+		note_piece(w, stacks, phys, PAGE, NULL, 0);
+	}
+	return status;
 }
 
-static enum chain_status add_stacks(struct stage_call_window *w, const struct stage_call_request *request,
+/* They follow each other, so that that of each further processor is as far on; see stage_call_window_of. A page that is not mapped lies below
+ * each, the first one included. */
+static enum chain_status add_stacks(struct stage_call_window *w, const struct stage_call_request *request, uint32_t cpus,
 				    const struct kchain_native_note *note, struct chain_error *err)
 {
-	uint64_t stack_bytes = note->stack_bytes ? note->stack_bytes : STAGE_CALL_STACK_BYTES;
-	struct chain_range first[STAGE_IST_COUNT + 1], further[STAGE_IST_COUNT + 1];
-	w->virt_next = KCHAIN_WINDOW_VIRT;
-	enum chain_status status = add_own_stacks(w, request, stack_bytes, first, err);
-	if (status)
-		return status;
-	for (size_t i = 0; i < STAGE_IST_COUNT; i++)
-		w->ist_top[i] = first[i].end;
-	w->visible[STAGE_VISIBLE_STACK] = first[STAGE_IST_COUNT];
+	uint64_t phys, stack_bytes = note->stack_bytes ? note->stack_bytes : STAGE_CALL_STACK_BYTES;
+	struct chain_range further;
+	w->virt_next = STACKS_VIRT;
+	enum chain_status status = add_piece(w, request, stack_bytes, STAGE_MAP_WRITE, &phys, &w->visible[STAGE_VISIBLE_STACK], err);
 	w->stack_top = w->visible[STAGE_VISIBLE_STACK].end - 8; /* as if called: a zero return address on a 16-byte boundary */
-	for (uint32_t cpu = 1; !status && cpu < request->cpus; cpu++)
-		status = add_own_stacks(w, request, stack_bytes, further, err);
+	for (uint32_t cpu = 1; !status && cpu < cpus; cpu++)
+		status = add_piece(w, request, stack_bytes, STAGE_MAP_WRITE, &phys, &further, err);
 	return status;
 }
 
 struct stage_call_window stage_call_window_of(const struct stage_call_window *w, uint32_t cpu)
 {
 	struct stage_call_window own = *w;
-	uint64_t further = cpu * (w->visible[STAGE_VISIBLE_STACK].end + PAGE - KCHAIN_WINDOW_VIRT);
-	for (size_t i = 0; i < STAGE_IST_COUNT; i++)
-		own.ist_top[i] += further;
+	uint64_t further = cpu * (w->visible[STAGE_VISIBLE_STACK].end + PAGE - STACKS_VIRT);
+	own.entry_phys += cpu * (uint64_t)PAGE;
 	own.stack_top += further;
 	own.visible[STAGE_VISIBLE_STACK].base += further;
 	own.visible[STAGE_VISIBLE_STACK].end += further;
@@ -186,9 +204,9 @@ struct stage_call_window stage_call_window_of(const struct stage_call_window *w,
 static enum chain_status add_heap(struct stage_call_window *w, const struct stage_call_request *request,
 				  const struct kchain_native_note *note, struct chain_error *err)
 {
-	uint64_t tables = (w->bytes / (512 * PAGE) + 4) * PAGE, least = page_up(note->heap_bytes) + PAGE;
-	if (w->bytes - w->used < tables + least)
-		return too_small(w, request, tables + least, err);
+	uint64_t tables = (w->bytes / (512 * PAGE) + 4) * PAGE, least = sum(page_up(note->heap_bytes), tables + PAGE);
+	if (w->bytes - w->used < least)
+		return too_small(w, request, least, err);
 	uint64_t bytes = w->bytes - w->used - tables, phys = w->phys + w->used + tables;
 	w->visible[STAGE_VISIBLE_HEAP] = (struct chain_range){ w->virt_next, w->virt_next + bytes };
 	w->heap_phys = phys;
@@ -307,31 +325,49 @@ static enum chain_status add_block(struct stage_call_window *w, const struct sta
 	return status;
 }
 
-/* The stage's own text, tables and data, read-only: what a trap needs before it has changed to the stage's page tables. The
- * write permission is taken away at the directory, so one entry does it. */
+/* What a trap needs before it has changed to the stage's page tables, read-only: the page with the entry code, and the interrupt table. All
+ * windows share one directory with them. */
+static uint64_t take_shared(void *ctx)
+{
+	static uint64_t pages[2][PAGE / sizeof(uint64_t)] STAGE_BOOT_ONLY __attribute__((aligned(4096))); /* directory and table, zeroed */
+	static size_t used;
+	(void)ctx;
+	return used < sizeof(pages) / sizeof(pages[0]) ? stage_virt_to_phys(pages[used++]) : 0;
+}
+
+static bool share_page(struct stage_call_window *w, const void *virt, unsigned flags)
+{
+	const struct stage_table_pages pages = { .take = take_shared };
+	uint64_t page = (uint64_t)virt & ~(uint64_t)(PAGE - 1);
+	return stage_table_map(w->root_phys, &pages, page, stage_virt_to_phys((const void *)page), PAGE, flags);
+}
+
 static enum chain_status share_stage(struct stage_call_window *w, const struct stage_call_request *request,
 				     struct chain_error *err)
 {
-	enum { WRITE = 2 };
+	static uint64_t shared;
 	size_t top = (KCHAIN_STAGE_VIRT >> 39) & 511, directory = (KCHAIN_STAGE_VIRT >> 30) & 511;
 	uint64_t address = ~(uint64_t)(PAGE - 1) & 0x000fffffffffffff;
-	const uint64_t *stage_top = stage_phys_to_virt(stage_cpu()->root_phys);
-	const uint64_t *stage_directories = stage_phys_to_virt(stage_top[top] & address);
-	uint64_t *root = stage_phys_to_virt(w->root_phys);
+	const uint64_t *root = stage_phys_to_virt(w->root_phys);
 	if (!(root[top] & 1)) /* the kernel's segments made it; a kernel without any was refused */
 		return chain_fail(err, CHAIN_E_CALL_SEGMENT, request->subject, NULL, 0, 0, KCHAIN_NATIVE_VIRT, 0);
-	uint64_t *directories = stage_phys_to_virt(root[top] & address);
-	directories[directory] = stage_directories[directory] & ~(uint64_t)WRITE;
+	uint64_t *entry = (uint64_t *)stage_phys_to_virt(root[top] & address) + directory;
+	if (shared)
+		*entry = shared;
+	else if (!share_page(w, stage_trap_entries, STAGE_MAP_EXECUTE) || !share_page(w, stage_idt(), 0))
+		stage_panic("the entry code and the interrupt table do not lie within the same 2 MiB");
+	shared = *entry;
 	return CHAIN_OK;
 }
 
-enum chain_status stage_call_window_make(const struct stage_call_request *request, struct stage_call_window *out,
+enum chain_status stage_call_window_make(const struct stage_call_request *request, uint32_t processor, struct stage_call_window *out,
 					 struct chain_error *err)
 {
+	const uint32_t cpus = request->cpus ? request->cpus : 1;
 	struct stage_call_window *w = out;
 	struct kchain_native_note note;
 	*w = (struct stage_call_window){ .bytes = page_up(request->window_bytes) };
-	size_t most = CHAIN_SEGMENTS_MAX + (STAGE_IST_COUNT + 1) * (request->cpus ? request->cpus : 1) + OTHER_PIECES;
+	size_t most = CHAIN_SEGMENTS_MAX + PROCESSOR_PIECES * (size_t)cpus + OTHER_PIECES;
 	w->pieces = malloc(most * sizeof(*w->pieces));
 	if (!w->pieces)
 		return chain_fail(err, CHAIN_E_NO_MEMORY, request->subject, NULL, most * sizeof(*w->pieces), 0, 0, 0);
@@ -348,7 +384,9 @@ enum chain_status stage_call_window_make(const struct stage_call_request *reques
 	if (!status)
 		status = share_stage(w, request, err);
 	if (!status)
-		status = add_stacks(w, request, &note, err);
+		status = add_entry_areas(w, request, processor, cpus, err);
+	if (!status)
+		status = add_stacks(w, request, cpus, &note, err);
 	if (!status)
 		status = add_block(w, request, &note, err);
 	for (size_t i = 0; !status && request->recycled && i < w->piece_count; i++)

@@ -14,8 +14,6 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { EXCEPTIONS = 32 }; /* vectors from there on have no names */
-
 const char *stage_verdict_name(enum stage_verdict_status status)
 {
 	static const char *const names[] = { "ok", "failed", "fault", "timeout" };
@@ -69,17 +67,22 @@ static void judge_result(const struct stage_call_result *got, struct stage_verdi
 		rule(out, STAGE_VERDICT_OK, 0, NULL);
 }
 
+static const char *fault_name(const struct stage_call_result *got)
+{
+	return got->what ? got->what : got->instruction ? "interrupt" : stage_vector_name(got->vector);
+}
+
 static void judge_fault(const struct chain_step *step, const struct stage_call_result *got, struct stage_verdict *out)
 {
 	char number[8] = "", cpu[24] = "", stack[96] = "";
-	if (got->vector >= EXCEPTIONS)
+	if (got->instruction)
 		snprintf(number, sizeof(number), " %u", (unsigned)got->vector);
 	if (step->fanout.cpus > 1)
 		snprintf(cpu, sizeof(cpu), ", on cpu %" PRIu32, got->cpu);
 	if (got->overflowed)
 		snprintf(stack, sizeof(stack), ": its stack of %" PRIu64 " bytes overflowed (kchain_stack_bytes)", got->overflowed);
 	rule(out, STAGE_VERDICT_FAULT, -1, "%s%s at 0x%" PRIx64 ", address 0x%" PRIx64 ", error code 0x%" PRIx64 "%s%s",
-	     stage_vector_name(got->vector), number, got->rip, got->address, got->error_code, cpu, stack);
+	     fault_name(got), number, got->rip, got->address, got->error_code, cpu, stack);
 }
 
 static void judge_end(const struct chain_step *step, const struct stage_call_result *got, struct stage_verdict *out)
@@ -150,7 +153,7 @@ bool stage_fault_add(json_t *entry, const struct stage_call_result *got, bool re
 {
 	if (got->outcome != STAGE_CALL_FAULTED || !got->located)
 		return true;
-	json_t *fault = chain_json_object("sxxI", "name", got->what ? got->what : stage_vector_name(got->vector), "rip", got->rip,
+	json_t *fault = chain_json_object("sxxI", "name", fault_name(got), "rip", got->rip,
 					  "address", got->address, "cpu", (json_int_t)got->cpu);
 	int bad = fault ? 0 : -1;
 	if (!got->what) {

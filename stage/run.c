@@ -12,6 +12,7 @@
 #include "stage/console.h"
 #include "stage/cpu.h"
 #include "stage/devices.h"
+#include "stage/interrupts.h"
 #include "stage/pages.h"
 #include "stage/processors.h"
 #include "stage/judge.h"
@@ -210,8 +211,10 @@ static enum stage_end tell_end(struct stage_run *run, enum stage_end end, const 
 	stage_devices_quiesce();
 	stage_say("end", "%s", name);
 	/* The verdict needs no memory. */
-	char text[160];
+	char text[192];
 	int count = snprintf(text, sizeof(text), "{\"event\":\"end\",\"status\":\"%s\"%s", name, more);
+	if (stage_interrupts_dismissed())
+		count += snprintf(text + count, sizeof(text) - (size_t)count, ",\"interrupts\":%" PRIu64, stage_interrupts_dismissed());
 	if (stage_tsc_hz_known())
 		count += snprintf(text + count, sizeof(text) - (size_t)count, ",\"us\":%" PRIu64, stage_clock_us());
 	text[count++] = '}';

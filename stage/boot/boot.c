@@ -23,14 +23,14 @@ static_assert(offsetof(struct stage_boot, magic) == BOOT_MAGIC, "BOOT_MAGIC");
 static_assert(offsetof(struct stage_boot, info_phys) == BOOT_INFO_PHYS, "BOOT_INFO_PHYS");
 static_assert(offsetof(struct stage_boot, call) == BOOT_CALL, "BOOT_CALL");
 
-enum { FIRST_HEAP_BYTES = 128 * 1024 };
+enum { FIRST_HEAP_BYTES = 128 * 1024, HANDLER_STACK_BYTES = 8192 };
 
 struct stage_boot stage_boot;
 static struct chain_bootinfo info;
 
-/* The processor that was booted; its descriptor tables lie in the image. */
-static struct stage_cpu boot_cpu STAGE_BOOT_ONLY __attribute__((aligned(64)));
-static uint8_t ist_stacks[STAGE_IST_COUNT][STAGE_IST_BYTES] STAGE_BOOT_ONLY __attribute__((aligned(4096)));
+/* Of the processor that was booted. */
+static struct stage_entry_area boot_area STAGE_BOOT_ONLY;
+static uint8_t handler_stacks[STAGE_IST_COUNT][HANDLER_STACK_BYTES] STAGE_BOOT_ONLY __attribute__((aligned(4096)));
 static uint8_t first_heap[FIRST_HEAP_BYTES] STAGE_BOOT_ONLY __attribute__((aligned(4096)));
 
 struct chain_bootinfo *stage_bootinfo(void) { return &info; }
@@ -75,7 +75,7 @@ static void find_tables(void)
 		info.cpus = 1;
 }
 
-static enum chain_status set_up_machine(struct chain_error *err)
+STAGE_BOOT_TEXT static enum chain_status set_up_machine(struct chain_error *err)
 {
 	const struct chain_image_header *header = &stage_image_header;
 	enum chain_status status = read_info(err);
@@ -101,12 +101,12 @@ static enum chain_status set_up_machine(struct chain_error *err)
 
 /* On the boot stack, with the entry code's page tables. */
 _Noreturn void stage_boot_start_booted(void);
-_Noreturn void stage_boot_start_booted(void)
+STAGE_BOOT_TEXT _Noreturn void stage_boot_start_booted(void)
 {
-	uint64_t ist_tops[STAGE_IST_COUNT];
+	uint64_t stacks[STAGE_IST_COUNT];
 	for (size_t i = 0; i < STAGE_IST_COUNT; i++)
-		ist_tops[i] = (uint64_t)(ist_stacks[i] + STAGE_IST_BYTES);
-	stage_cpu_init(&boot_cpu, 0, ist_tops);
+		stacks[i] = (uint64_t)(handler_stacks[i] + HANDLER_STACK_BYTES);
+	stage_cpu_init(&boot_area.cpu, 0, stacks);
 	stage_heap_add(first_heap, sizeof(first_heap), true);
 	stage_start(set_up_machine);
 }

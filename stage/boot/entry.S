@@ -204,6 +204,7 @@ entry64:
 	push	$0			/* as if called: a return address behind a 16-byte boundary */
 	jmp	stage_boot_start_booted
 
+	.text
 	.globl	stage_entry_call
 stage_entry_call:
 	rdtsc

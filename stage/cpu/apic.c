@@ -8,7 +8,7 @@
 enum {
 	MSR_APIC_BASE = 0x1b, BASE_X2 = 1 << 10, BASE_ENABLED = 1 << 11,
 	MSR_X2 = 0x800, /* register at offset N is MSR 0x800 + N / 16 (SDM 11.12.1.2) */
-	ID = 0x20, EOI = 0xb0, SPURIOUS = 0xf0, COMMAND_LOW = 0x300, COMMAND_HIGH = 0x310,
+	ID = 0x20, EOI = 0xb0, SPURIOUS = 0xf0, IN_SERVICE = 0x100, /* eight registers of 32 vectors */ COMMAND_LOW = 0x300, COMMAND_HIGH = 0x310,
 	TIMER = 0x320, LINE0 = 0x350, TIMER_COUNT = 0x380, TIMER_DIVIDE = 0x3e0, /* SDM 11.5.1, 11.5.4 */
 	MASKED = 1 << 16, PERIODIC = 1 << 17, DIVIDE_BY_1 = 0xb, TICK_COUNT = 1000 * 1000,
 	SOFTWARE_ENABLED = 1 << 8, PENDING = 1 << 12,
@@ -50,6 +50,18 @@ bool stage_apic_open(struct stage_apic *apic, const struct stage_apic_env *env, 
 	apic->x2 = base & BASE_X2;
 	write(apic, SPURIOUS, SOFTWARE_ENABLED | STAGE_APIC_SPURIOUS);
 	return true;
+}
+
+bool stage_apic_see(struct stage_apic *apic, const struct stage_apic_env *env)
+{
+	uint64_t base = env->rdmsr(MSR_APIC_BASE);
+	*apic = (struct stage_apic){ .env = *env, .x2 = base & BASE_X2 };
+	return base & BASE_ENABLED;
+}
+
+bool stage_apic_in_service(const struct stage_apic *apic, uint8_t vector)
+{
+	return read(apic, IN_SERVICE + vector / 32 * 16u) >> vector % 32 & 1;
 }
 
 void stage_apic_close(const struct stage_apic *apic) { write(apic, SPURIOUS, STAGE_APIC_SPURIOUS); }

@@ -6,6 +6,7 @@
 #include "stage/boot.h"
 #include "stage/cpu.h"
 #include "stage/native.h"
+#include "stage/pic.h"
 
 enum {
 	PIT_CHANNEL0 = 0x40, PIT_CHANNEL2 = 0x42, PIT_CONTROL = 0x43, PIT_HZ = 1193182,
@@ -13,7 +14,6 @@ enum {
 	PIT2_ONE_SHOT = 0xb0, PIT0_RATE = 0x34, PIT0_ONE_SHOT = 0x30, PIT0_LATCH = 0,
 	BRIEF_TICKS = PIT_HZ / 500, CALIBRATE_TICKS = PIT_HZ / 100, /* 2 ms, 10 ms */
 	POLLS_MAX = 50 * 1000 * 1000,
-	PIC1 = 0x20, PIC2 = 0xa0, PIC_EOI = 0x20, PIC_VECTOR = 0x20,
 	IDLE_TICKS = PIT_HZ / 1000,
 };
 #define TSC_HZ_MIN 100000000u
@@ -53,7 +53,7 @@ static uint64_t hz_from_cpuid(void)
 
 /* 8254: channel 2 counts down once with its gate held open; bit 5 of port 0x61 shows its output. False: it never ends. A rate of 0: it had
  * ended before it was looked at twice. */
-static bool measure_by_pit(uint32_t ticks, uint64_t *hz, uint64_t *slack)
+STAGE_BOOT_TEXT static bool measure_by_pit(uint32_t ticks, uint64_t *hz, uint64_t *slack)
 {
 	uint8_t before = stage_inb(PORT_B);
 	stage_outb(PORT_B, (uint8_t)((before & ~PORT_B_SPEAKER) | PORT_B_GATE2));
@@ -76,7 +76,7 @@ static bool measure_by_pit(uint32_t ticks, uint64_t *hz, uint64_t *slack)
 
 /* A brief measurement is good enough where a port is read quickly. A hypervisor may be away for longer than one takes; then it is made
  * again, for longer, and the best one counts. */
-static uint64_t hz_from_pit(void)
+STAGE_BOOT_TEXT static uint64_t hz_from_pit(void)
 {
 	enum { BRIEF_TRIES = 2, TRIES = 5, GOOD = 1000 }; /* a thousandth is good enough; an emulator meets the code for the first time once */
 	uint64_t best = 0, least = UINT64_MAX;
@@ -98,7 +98,7 @@ static uint64_t hz_from_pit(void)
 	return best;
 }
 
-static uint32_t pit_count(void)
+STAGE_BOOT_TEXT static uint32_t pit_count(void)
 {
 	stage_outb(PIT_CONTROL, PIT0_LATCH);
 	uint32_t low = stage_inb(PIT_CHANNEL0);
@@ -106,7 +106,7 @@ static uint32_t pit_count(void)
 }
 
 /* Where port 0x61 is missing (QEMU's microvm): channel 0 counts down and is read on the way. */
-static uint64_t hz_from_pit_count(void)
+STAGE_BOOT_TEXT static uint64_t hz_from_pit_count(void)
 {
 	stage_outb(PIT_CONTROL, PIT0_ONE_SHOT);
 	stage_outb(PIT_CHANNEL0, 0xff);
@@ -173,25 +173,14 @@ bool stage_deadline_passed(uint64_t deadline) { return stage_rdtsc() >= deadline
 
 static volatile bool timer_came;
 
-static void on_timer(struct stage_trap_frame *frame)
+STAGE_BOOT_TEXT static void on_timer(struct stage_trap_frame *frame)
 {
 	(void)frame;
 	timer_came = true;
-	stage_outb(PIC1, PIC_EOI);
+	stage_pic_end(STAGE_PIC_VECTOR + STAGE_PIC_TIMER);
 }
 
-/* 8259A: both remapped away from the exceptions, all lines masked but the timer's. */
-static void route_timer(void)
-{
-	static const struct { uint16_t port; uint8_t value; } words[] = {
-		{ PIC1, 0x11 }, { PIC2, 0x11 }, { PIC1 + 1, PIC_VECTOR }, { PIC2 + 1, PIC_VECTOR + 8 },
-		{ PIC1 + 1, 4 }, { PIC2 + 1, 2 }, { PIC1 + 1, 1 }, { PIC2 + 1, 1 }, { PIC1 + 1, 0xfe }, { PIC2 + 1, 0xff },
-	};
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-		stage_outb(words[i].port, words[i].value);
-}
-
-static void start_timer(void)
+STAGE_BOOT_TEXT static void start_timer(void)
 {
 	stage_outb(PIT_CONTROL, PIT0_RATE);
 	stage_outb(PIT_CHANNEL0, IDLE_TICKS & 0xff);
@@ -199,14 +188,13 @@ static void start_timer(void)
 }
 
 /* Whether the timer's interrupt reaches this processor: shown by one that came. */
-static void find_wake(void)
+STAGE_BOOT_TEXT static void find_wake(void)
 {
 	wake = WAKE_NONE;
-	if (stage_boot.call)
-		return;
-	route_timer();
+	stage_pic_prepare();
+	stage_pic_unmask(STAGE_PIC_TIMER);
 	start_timer();
-	stage_cpu_set_handler(PIC_VECTOR, on_timer);
+	stage_cpu_set_handler(STAGE_PIC_VECTOR + STAGE_PIC_TIMER, on_timer);
 	uint64_t deadline = stage_deadline_after_us(5000);
 	stage_interrupts_on();
 	while (!timer_came && !stage_deadline_passed(deadline))
@@ -217,16 +205,15 @@ static void find_wake(void)
 		wake = WAKE_PIT;
 }
 
-void stage_idle_anew(void)
+STAGE_BOOT_TEXT void stage_idle_anew(void)
 {
-	stage_outb(PIC1 + 1, 0xff);
-	stage_outb(PIC2 + 1, 0xff);
+	stage_pic_reset();
 	stage_outb(PIT_CONTROL, PIT0_ONE_SHOT);
 	timer_came = false;
 	wake = WAKE_UNKNOWN;
 }
 
-void stage_idle(void)
+STAGE_BOOT_TEXT static void wait_for_timer(void)
 {
 	if (wake == WAKE_UNKNOWN)
 		find_wake();
@@ -237,6 +224,14 @@ void stage_idle(void)
 	start_timer();
 	stage_wait_for_interrupt();
 	stage_outb(PIT_CONTROL, PIT0_ONE_SHOT);
+}
+
+void stage_idle(void)
+{
+	if (stage_boot.call) /* the timer is its caller's */
+		stage_pause();
+	else
+		wait_for_timer();
 }
 
 void stage_sleep_us(uint64_t us)

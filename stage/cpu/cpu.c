@@ -13,6 +13,12 @@ static_assert(offsetof(struct stage_cpu, gdt) == 0, "SGDT gives the block");
 static_assert(offsetof(struct stage_cpu, self) == CPU_SELF, "CPU_SELF");
 static_assert(offsetof(struct stage_cpu, root_phys) == CPU_ROOT, "CPU_ROOT");
 static_assert(offsetof(struct stage_cpu, fs_base) == CPU_FS_BASE, "CPU_FS_BASE");
+static_assert(offsetof(struct stage_cpu, stacks) == CPU_STACKS, "CPU_STACKS");
+static_assert(offsetof(struct stage_cpu, entry_offset) == CPU_ENTRY_OFFSET, "CPU_ENTRY_OFFSET");
+static_assert(offsetof(struct stage_cpu, cr0) == CPU_CR0 && offsetof(struct stage_cpu, cr4) == CPU_CR4, "control registers");
+static_assert(sizeof(struct stage_entry_area) == ENTRY_AREA_BYTES, "ENTRY_AREA_BYTES");
+static_assert(STAGE_ENTRY_STACK_BYTES == 1 << ENTRY_STACK_SHIFT && (int)STAGE_IST_COUNT == ENTRY_STACKS, "entry stacks");
+static_assert(sizeof(struct stage_trap_frame) == TRAP_FRAME_BYTES && TRAP_FRAME_BYTES < STAGE_ENTRY_STACK_BYTES, "trap frame");
 static_assert(sizeof(struct stage_tss) == 104, "TSS");
 static_assert(offsetof(struct stage_trap_frame, vector) == 16 * 8, "trap frame");
 static_assert(offsetof(struct stage_trap_frame, rip) == TRAP_RIP, "TRAP_RIP");
@@ -38,7 +44,7 @@ enum {
 	RFLAGS_MASKED = 0x44700, /* at SYSCALL: TF, IF, DF, NT, AC off */
 };
 
-/* In the image, so that a trap finds it under a called kernel's tables; shared by all processors. */
+/* Shared by all processors. */
 static struct idt_gate idt[VECTORS] STAGE_BOOT_ONLY __attribute__((aligned(4096)));
 extern const uint8_t stage_trap_entries[];
 void stage_syscall_entry(void);
@@ -75,7 +81,7 @@ static void fill_gdt(struct stage_cpu *cpu)
 	cpu->gdt[STAGE_SEL_TSS / 8 + 1] = tss >> 32;
 }
 
-static void load_tables(struct stage_cpu *cpu)
+STAGE_BOOT_TEXT static void load_tables(struct stage_cpu *cpu)
 {
 	struct table_pointer gdtr = { sizeof(cpu->gdt) - 1, (uint64_t)cpu->gdt };
 	struct table_pointer idtr = { sizeof(idt) - 1, (uint64_t)idt };
@@ -95,7 +101,7 @@ static void load_tables(struct stage_cpu *cpu)
 }
 
 /* XSAVE and AVX need the operating system's consent: CR4.OSXSAVE and XCR0 (APM 11.5.1). */
-static void enable_vectors(void)
+STAGE_BOOT_TEXT static void enable_vectors(void)
 {
 	enum { XSAVE = 1 << 26, AVX = 1 << 28 };
 	uint32_t features = stage_cpuid(1, 0).c;
@@ -114,19 +120,35 @@ void stage_cpu_restore_syscall(void)
 	stage_wrmsr(MSR_SFMASK, RFLAGS_MASKED);
 }
 
-void stage_cpu_init(struct stage_cpu *cpu, uint32_t index, const uint64_t ist_tops[STAGE_IST_COUNT])
+const void *stage_idt(void) { return idt; }
+
+static void load(struct stage_cpu *cpu)
 {
 	cpu->self = cpu;
+	cpu->tss.io_map = sizeof(cpu->tss);
+	for (size_t i = 0; i < STAGE_IST_COUNT; i++)
+		cpu->tss.ist[i] = stage_entry_stack(cpu, (enum stage_ist)i);
+	fill_gdt(cpu);
+	load_tables(cpu);
+}
+
+STAGE_BOOT_TEXT void stage_cpu_init(struct stage_cpu *cpu, uint32_t index, const uint64_t stacks[STAGE_IST_COUNT])
+{
 	cpu->index = index;
 	cpu->apic_id = stage_cpuid(1, 0).b >> 24;
 	cpu->root_phys = stage_read_cr3();
-	cpu->tss.io_map = sizeof(cpu->tss);
 	for (size_t i = 0; i < STAGE_IST_COUNT; i++)
-		cpu->tss.ist[i] = ist_tops[i];
-	fill_gdt(cpu);
+		cpu->stacks[i] = stacks[i];
 	if (index == 0)
 		fill_idt();
-	load_tables(cpu);
+	load(cpu);
 	enable_vectors();
+	__asm__("mov %%cr0, %0\n\tmov %%cr4, %1" : "=r"(cpu->cr0), "=r"(cpu->cr4));
 	stage_cpu_restore_syscall();
+}
+
+STAGE_BOOT_TEXT void stage_cpu_move(struct stage_cpu *cpu)
+{
+	load(cpu);
+	stage_wrmsr(MSR_FS_BASE, cpu->fs_base); /* loading FS has cleared it */
 }

@@ -7,6 +7,7 @@
 #include "stage/apic.h"
 #include "stage/boot.h"
 #include "stage/clock.h"
+#include "stage/entry_area.h"
 #include "stage/pages.h"
 
 #include <stdatomic.h>
@@ -14,9 +15,10 @@
 
 enum {
 	CPUS_MAX = 1024,
-	STACK_BYTES = 8192, IDLE_IST_BYTES = 4096,
-	AREA_BYTES = STACK_BYTES + STAGE_IST_COUNT * IDLE_IST_BYTES + STAGE_PAGE, /* stacks and its root table */
-	WAKE_VECTOR = 0xf1, TICK_VECTOR = 0xf2, FIRST_VECTOR = 32,
+	STACK_BYTES = 8192, HANDLER_STACK_BYTES = 4096,
+	ENTRY_AT = STACK_BYTES + STAGE_IST_COUNT * HANDLER_STACK_BYTES, ROOT_AT = ENTRY_AT + (int)sizeof(struct stage_entry_area),
+	AREA_BYTES = ROOT_AT + STAGE_PAGE, /* stacks, entry area, root table */
+	WAKE_VECTOR = 0xf1, TICK_VECTOR = 0xf2,
 	/* While nobody answers: when to ask again, and when to give up. Where this processor was away for longer than AWAY_US between two
 	 * looks, its host may have kept the others away as long: no more than that counts. */
 	AGAIN_US = 500000, START_US = 3000000, AWAY_US = 10000,
@@ -26,11 +28,8 @@ enum {
 	MSR_EFER = 0xc0000080,
 };
 
-/* In the gigabyte of the stage's image, whose tables every window shares, read-only there: traps look for the block. */
-#define BLOCKS_VIRT (KCHAIN_STAGE_VIRT + 0x10000000)
-
 struct processor {
-	struct stage_cpu cpu;   /* first: the GDT is the block's beginning */
+	struct stage_cpu *cpu;  /* in its entry area */
 	uint32_t apic_id, index;
 	uint8_t *area;          /* AREA_BYTES */
 	uint64_t stack;         /* in it: where it ends */
@@ -105,18 +104,19 @@ static _Noreturn void park(struct processor *p)
 	}
 }
 
-static uint64_t *root_of(const struct processor *p) { return (uint64_t *)(p->area + AREA_BYTES - STAGE_PAGE); }
+static uint64_t *root_of(const struct processor *p) { return (uint64_t *)(p->area + ROOT_AT); }
 
 static _Noreturn void enter(struct processor *p)
 {
-	uint64_t ist_tops[STAGE_IST_COUNT];
+	uint64_t stacks[STAGE_IST_COUNT];
 	for (size_t i = 0; i < STAGE_IST_COUNT; i++)
-		ist_tops[i] = p->stack + (i + 1) * IDLE_IST_BYTES;
-	/* What it may have been taken from. Not before: until INIT it works on these stacks, and a fault without one resets the machine. */
+		stacks[i] = p->stack + (i + 1) * HANDLER_STACK_BYTES;
+	/* What it may have been taken from. Not before: until INIT its traps look there. */
 	root_of(p)[(KCHAIN_WINDOW_VIRT >> 39) & 511] = 0;
-	p->cpu.call = NULL;
+	p->cpu->call = NULL;
+	p->cpu->entry_offset = 0;
 	stage_write_cr3(stage_virt_to_phys(root_of(p)));
-	stage_cpu_init(&p->cpu, p->index, ist_tops);
+	stage_cpu_init(p->cpu, p->index, stacks);
 	enable_apic();
 	park(p);
 }
@@ -234,9 +234,9 @@ static bool make_blocks(uint32_t count)
 	if (!chain_align_up(count * sizeof(struct processor), STAGE_PAGE, &bytes))
 		return false;
 	uint64_t phys = stage_pages_alloc(bytes, STAGE_PAGE, CHAIN_OWNER_HEAP);
-	if (!phys || !stage_table_map(stage_cpu()->root_phys, &table_pages, BLOCKS_VIRT, phys, bytes, STAGE_MAP_WRITE))
+	if (!phys)
 		return false;
-	others = (struct processor *)BLOCKS_VIRT;
+	others = stage_phys_to_virt(phys);
 	memset(others, 0, bytes);
 	return true;
 }
@@ -249,8 +249,11 @@ static bool make_area(struct processor *p)
 	p->area = stage_phys_to_virt(phys);
 	p->stack = (uint64_t)(p->area + STACK_BYTES);
 	memcpy(root_of(p), stage_phys_to_virt(stage_cpu()->root_phys), STAGE_PAGE);
-	p->cpu.fs_base = stage_cpu()->fs_base;
-	return true;
+	memset(p->area + ENTRY_AT, 0, sizeof(struct stage_entry_area));
+	p->cpu = stage_entry_area_map((uint32_t)(p - others) + 1, phys + ENTRY_AT);
+	if (p->cpu)
+		p->cpu->fs_base = stage_cpu()->fs_base;
+	return p->cpu;
 }
 
 /* The page must be memory that the firmware gave away. */
@@ -321,7 +324,7 @@ static void number_others(void)
 		if (!is_alive(&others[i]))
 			continue;
 		slots[other_count++] = (uint16_t)i;
-		others[i].index = others[i].cpu.index = other_count;
+		others[i].index = others[i].cpu->index = other_count;
 	}
 }
 
@@ -365,10 +368,11 @@ void stage_processors_stop(void)
 
 void stage_processors_watch(bool on)
 {
-	for (unsigned v = FIRST_VECTOR; on && v < STAGE_APIC_SPURIOUS; v++)
-		stage_cpu_keep_quiet((uint8_t)v, on_wake);
+	stage_cpu_set_handler(TICK_VECTOR, on_wake);
 	stage_apic_tick(&apic, on ? TICK_VECTOR : 0);
 }
+
+struct stage_cpu *stage_processor_block(uint32_t index) { return index ? processor(index)->cpu : stage_cpu(); }
 
 void stage_processor_give(uint32_t index, stage_processor_work *work, void *arg)
 {

@@ -138,6 +138,12 @@ void stage_table_each_dirty(uint64_t root_phys, uint64_t virt, uint64_t bytes, s
 	}
 }
 
+uint64_t stage_table_phys(uint64_t root_phys, uint64_t virt)
+{
+	const uint64_t *entry = stage_table_pages_at(root_phys, virt, 1);
+	return entry && *entry & PTE_PRESENT ? *entry & PTE_ADDRESS : 0;
+}
+
 /* Bytes from `virt` on to the end of the page that shows it; 0: none does. */
 static uint64_t mapped_bytes(uint64_t root_phys, uint64_t virt)
 {
@@ -172,6 +178,8 @@ static uint64_t take_page(void *ctx)
 
 static const struct stage_table_pages heap_pages = { take_page, NULL };
 
+uint64_t stage_table_page(void) { return take_page(NULL); }
+
 volatile void *stage_mmio_map(uint64_t phys, uint64_t bytes)
 {
 	uint64_t first = chain_align_down(phys, STAGE_PAGE), end;
@@ -198,11 +206,12 @@ static bool map_direct(uint64_t root, uint64_t base, uint64_t end)
 
 static bool map_image(uint64_t root)
 {
-	extern const uint8_t stage_text_end[], stage_rodata_start[], stage_rodata_end[], stage_data_start[],
+	extern const uint8_t stage_text_end[], stage_rodata_start[], stage_boot_text_end[], stage_rodata_end[], stage_data_start[],
 		stage_boot_guard[], stage_boot_stack[];
 	const struct { const uint8_t *start, *end; unsigned flags; } parts[] = {
 		{ stage_image_start, stage_text_end, STAGE_MAP_EXECUTE },
-		{ stage_rodata_start, stage_rodata_end, 0 },
+		{ stage_rodata_start, stage_boot_text_end, STAGE_MAP_EXECUTE },
+		{ stage_boot_text_end, stage_rodata_end, 0 },
 		{ stage_data_start, stage_boot_guard, STAGE_MAP_WRITE },
 		{ stage_boot_stack, stage_image_end, STAGE_MAP_WRITE },
 	};

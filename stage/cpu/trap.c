@@ -12,14 +12,14 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { EXCEPTIONS = 32, PAGE_FAULT = 14, STACK_WORDS = 12, LINE_BYTES = 160 };
+enum { STACK_WORDS = 12, LINE_BYTES = 160 };
 
 static stage_trap_handler *handlers[256] STAGE_BOOT_ONLY;
-static stage_fault_hook *fault_hook;
+static stage_trap_hook *trap_hook STAGE_BOOT_ONLY;
 
-void stage_cpu_set_handler(uint8_t vector, stage_trap_handler *handler) { handlers[vector] = handler; }
-void stage_cpu_keep_quiet(uint8_t vector, stage_trap_handler *handler) { handlers[vector] = handlers[vector] ? handlers[vector] : handler; }
-void stage_cpu_set_fault_hook(stage_fault_hook *hook) { fault_hook = hook; }
+STAGE_BOOT_TEXT void stage_cpu_set_handler(uint8_t vector, stage_trap_handler *handler) { handlers[vector] = handler; }
+STAGE_BOOT_TEXT bool stage_cpu_has_handler(uint8_t vector) { return handlers[vector]; }
+STAGE_BOOT_TEXT void stage_cpu_set_trap_hook(stage_trap_hook *hook) { trap_hook = hook; }
 
 const char *stage_vector_name(uint64_t vector)
 {
@@ -29,7 +29,7 @@ const char *stage_vector_name(uint64_t vector)
 		"general protection\0page fault\0\0x87 exception\0alignment check\0machine check\0SIMD exception\0"
 		"virtualization\0control protection\0\0\0\0\0\0\0hypervisor injection\0VMM communication\0security\0";
 	const char *name = stage_packed_name(names, sizeof(names), vector);
-	return vector >= EXCEPTIONS ? "interrupt" : name && *name ? name : "reserved exception";
+	return vector >= STAGE_EXCEPTIONS ? "interrupt" : name && *name ? name : "reserved exception";
 }
 
 static void __attribute__((format(printf, 1, 2))) line(const char *format, ...)
@@ -57,8 +57,8 @@ static bool in_image(uint64_t virt) { return virt >= (uint64_t)stage_image_start
 
 static bool in_text(uint64_t virt)
 {
-	extern const uint8_t stage_text_end[];
-	return virt >= (uint64_t)stage_image_start && virt < (uint64_t)stage_text_end;
+	extern const uint8_t stage_boot_text_end[];
+	return virt >= (uint64_t)stage_image_start && virt < (uint64_t)stage_boot_text_end;
 }
 
 static void print_registers(const struct stage_trap_frame *f)
@@ -90,7 +90,7 @@ static void print_stack(const struct stage_trap_frame *f)
 		line("  %016llx%c%s", (unsigned long long)word[i], in_text(word[i]) ? '*' : ' ', i % 3 == 2 ? "\n" : "");
 }
 
-static _Noreturn void report(const struct stage_trap_frame *f)
+STAGE_BOOT_TEXT static _Noreturn void report(const struct stage_trap_frame *f)
 {
 	static bool reporting;
 	uint64_t address = stage_read_cr2();
@@ -100,12 +100,12 @@ static _Noreturn void report(const struct stage_trap_frame *f)
 	}
 	reporting = true;
 	line("\n%s: %s (vector %llu, error code %#llx) on processor %u\n", stage_name(), stage_vector_name(f->vector),
-	     (unsigned long long)f->vector, (unsigned long long)f->error_code, stage_cpu()->index);
+	     (unsigned long long)f->vector, f->error_code == STAGE_NO_ERROR_CODE ? 0 : (unsigned long long)f->error_code, stage_cpu()->index);
 	line("  rip   %016llx", (unsigned long long)f->rip);
 	if (in_image(f->rip))
 		line(" = image + %#llx", (unsigned long long)(f->rip - (uint64_t)stage_image_start));
 	line("\n");
-	if (f->vector == PAGE_FAULT)
+	if (f->vector == STAGE_VECTOR_PAGE_FAULT)
 		print_page_fault(f, address);
 	print_registers(f);
 	print_stack(f);
@@ -118,12 +118,14 @@ static _Noreturn void report(const struct stage_trap_frame *f)
 
 /* From the entry code, with interrupts off, under the stage's tables. */
 void stage_trap(struct stage_trap_frame *frame);
-void stage_trap(struct stage_trap_frame *frame)
+STAGE_BOOT_TEXT void stage_trap(struct stage_trap_frame *frame)
 {
-	if (handlers[frame->vector])
-		handlers[frame->vector](frame);
-	else if (frame->vector >= EXCEPTIONS || !fault_hook || !fault_hook(frame))
+	frame->vector &= 0xff; /* it was pushed with its sign */
+	if (trap_hook && trap_hook(frame))
+		return;
+	if (!handlers[frame->vector])
 		report(frame);
+	handlers[frame->vector](frame);
 }
 
 _Noreturn void stage_panic(const char *format, ...)

@@ -1,15 +1,21 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Where every exception and interrupt arrives. It works under a called kernel's page tables: until CR3 has been changed it touches
- * only the image (read-only there) and the interrupt stack, which is mapped in both. */
+/* Where every exception and interrupt arrives, and the only way into a called kernel and back from it. `.text.trap_entry` is what a called
+ * kernel's page tables show of the stage's text (one page, see call_window.c): it runs under whatever tables are in force, until CR3 has been
+ * changed, and touches no memory but the processor's entry area.
+ *
+ * A trap arrives on an entry stack. Under a called kernel's tables that is a page of the kernel's window, which any of the kernel's processors
+ * may write to at any time: nothing is read back from it. Under the stage's tables the same address shows a page that only the stage has. The
+ * handler runs on a stack of the stage's, with a copy of the frame. */
 
 #include "trap_layout.h"
 
-	.text
+	.section .text.trap_entry, "ax"
 	.balign	16
 	.globl	stage_trap_entries
-stage_trap_entries:		/* of 256 vectors; each pushes its number, sign-extended (see below), and jumps to the end of its group */
+	.globl	stage_trap_leave
+stage_trap_entries:		/* of 256 vectors; each pushes its number, sign-extended (stage_trap takes 8 bits), and jumps to the end of its group */
 	.set	vector, 0
 	.rept	256 / TRAP_GROUP
 	.rept	TRAP_GROUP
@@ -21,18 +27,14 @@ stage_trap_entries:		/* of 256 vectors; each pushes its number, sign-extended (s
 	.long	trap_number - . - 4
 	.endr
 
-/* The processor pushed an error code for some vectors (APM 8.2); the others get a zero in its place. */
+/* The processor aligns RSP to 16 before it pushes five words, or six with an error code (APM 8.9.3): RSP itself says which, the vector does
+ * not (INT n pushes none). */
 trap_number:
-	push	%rax
-	movzbl	8(%rsp), %eax
-	bt	%eax, with_error_code(%rip)
-	pop	%rax
-	jc	trap_common
-	pushq	(%rsp)
-	movq	$0, 8(%rsp)
-	.weak	stage_call_resume	/* a kernel that calls none has none */
-trap_common:
-	push	%rax
+	testb	$8, %spl
+	jnz	1f
+	push	(%rsp)			/* STAGE_NO_ERROR_CODE in its place */
+	movq	$-1, 8(%rsp)
+1:	push	%rax
 	push	%rbx
 	push	%rcx
 	push	%rdx
@@ -47,22 +49,75 @@ trap_common:
 	push	%r13
 	push	%r14
 	push	%r15
-	mov	%cr3, %rax
-	push	%rax
-	mov	%rsp, %rbp
-	movzbl	16 * 8(%rsp), %ecx
-	mov	%rcx, 16 * 8(%rsp)
 	cld
-
-	/* The processor's block lies where its GDT does. */
-	sub	$16, %rsp
-	sgdt	(%rsp)
-	mov	2(%rsp), %rbx
+	mov	%rsp, %rbx		/* the entry area begins with the processor's block */
+	and	$-ENTRY_AREA_BYTES, %rbx
+	mov	CPU_ENTRY_OFFSET(%rbx), %r14
 	mov	CPU_ROOT(%rbx), %rcx
+	mov	%cr3, %rax
 	cmp	%rax, %rcx
-	je	1f
+	je	2f
+	cmp	%rbx, CPU_SELF(%rbx)	/* right before CR3: what is executed by mistake shall not load it */
+	jne	3f
 	mov	%rcx, %cr3
-1:	mov	$0xc0000101, %ecx	/* MSR_GS_BASE: a called kernel may have changed it by mistake */
+	jmp	trap_arrived
+2:	xor	%r14d, %r14d
+	jmp	trap_arrived
+3:	ud2				/* no trap, or no way back: a kernel jumped here */
+
+stage_trap_leave:		/* RAX root, RBX the processor's block, RSP what trap_arrived was entered with; under the stage's tables */
+	cmp	%rbx, CPU_SELF(%rbx)
+	jne	3b
+	mov	%rax, %cr3
+trap_pop:
+	pop	%r15
+	pop	%r14
+	pop	%r13
+	pop	%r12
+	pop	%r11
+	pop	%r10
+	pop	%r9
+	pop	%r8
+	pop	%rbp
+	pop	%rdi
+	pop	%rsi
+	pop	%rdx
+	pop	%rcx
+	pop	%rbx
+	pop	%rax
+	add	$16, %rsp		/* vector and error code */
+	iretq
+
+
+	.text
+/* RAX the tables that the trap came under, RBX the processor's block, RSP the frame on the entry stack without CR3, which is to be read at
+ * R14 from there. */
+trap_arrived:
+	mov	%rsp, %r13
+	mov	%esp, %edx
+	shr	$ENTRY_STACK_SHIFT, %edx
+	and	$ENTRY_STACKS - 1, %edx
+	mov	CPU_STACKS(%rbx,%rdx,8), %rsp
+	sub	$TRAP_FRAME_BYTES, %rsp
+	mov	%rsp, %rbp
+	mov	%rax, (%rbp)
+	lea	(%r13,%r14), %rsi
+	lea	8(%rbp), %rdi
+	mov	$TRAP_FRAME_BYTES / 8 - 1, %ecx
+	rep movsq
+
+	/* What a called kernel may have changed by mistake, and the handler can't do without. */
+	mov	%cr0, %rax
+	cmp	CPU_CR0(%rbx), %rax
+	je	5f
+	mov	CPU_CR0(%rbx), %rax
+	mov	%rax, %cr0
+5:	mov	%cr4, %rax
+	cmp	CPU_CR4(%rbx), %rax
+	je	6f
+	mov	CPU_CR4(%rbx), %rax
+	mov	%rax, %cr4
+6:	mov	$0xc0000101, %ecx	/* MSR_GS_BASE */
 	mov	%ebx, %eax
 	mov	%rbx, %rdx
 	shr	$32, %rdx
@@ -83,8 +138,9 @@ trap_common:
 	ldmxcsr	default_mxcsr(%rip)
 	mov	%rbp, %rdi
 	call	stage_trap
+	.weak	stage_call_resume	/* a kernel that calls none has none */
 	cmpq	$stage_call_resume, TRAP_RIP(%rbp)
-	je	2f			/* the kernel is over: what it had in its registers is nobody's */
+	je	1f			/* the kernel is over: what it had in its registers is nobody's */
 	fxrstor64 (%rsp)
 	mov	$0xc0000100, %ecx
 	mov	%r12d, %eax
@@ -92,35 +148,20 @@ trap_common:
 	shr	$32, %rdx
 	wrmsr
 
-2:	mov	%rbp, %rsp
-	pop	%rax
-	mov	%cr3, %rcx
-	cmp	%rax, %rcx
-	je	3f
-	mov	%rax, %cr3
-3:	pop	%r15
-	pop	%r14
-	pop	%r13
-	pop	%r12
-	pop	%r11
-	pop	%r10
-	pop	%r9
-	pop	%r8
-	pop	%rbp
-	pop	%rdi
-	pop	%rsi
-	pop	%rdx
-	pop	%rcx
-	pop	%rbx
-	pop	%rax
-	add	$16, %rsp		/* vector and error code */
-	iretq
+1:	mov	(%rbp), %rax
+	lea	8(%rbp), %rsp
+	cmp	%rax, CPU_ROOT(%rbx)
+	je	trap_pop
+	mov	%rsp, %rsi		/* back to where the other tables show it */
+	lea	(%r13,%r14), %rdi
+	mov	$TRAP_FRAME_BYTES / 8 - 1, %ecx
+	rep movsq
+	mov	%r13, %rsp
+	jmp	stage_trap_leave
 
 	.section .rodata
 	.balign	4
 default_mxcsr:
 	.long	0x1f80
-with_error_code:		/* a bit a vector: 8, 10 to 14, 17, 21, 29, 30 */
-	.long	0x60227d00, 0, 0, 0, 0, 0, 0, 0
 
 	.section .note.GNU-stack, "", @progbits

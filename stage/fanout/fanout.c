@@ -330,11 +330,12 @@ enum chain_status stage_fanout_run(const struct stage_fanout *order, const struc
 		status = chain_fixed_check_processors(out->processors, order->request.subject, err);
 	if (status)
 		return status;
-	status = f.own ? stage_ticker_open(err) : CHAIN_OK;
+	status = stage_call_run_init(err);
+	if (!status && f.own)
+		status = stage_ticker_open(err);
 	if (status)
 		return status;
 	f.timeout_ticks = stage_ticks_of_us(order->request.timeout_us);
-	stage_call_run_init();
 	if (!stage_call_fs_table_make(order->request.fs, &f.fs_table)) {
 		stage_call_fs_table_free(&f.fs_table);
 		return chain_fail(err, CHAIN_E_NO_MEMORY, order->request.subject, NULL, 0, 0, 0, 0);

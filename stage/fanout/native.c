@@ -11,7 +11,7 @@
 static enum chain_status make(struct worker *w, void *shared, struct chain_error *err)
 {
 	(void)shared;
-	enum chain_status status = stage_call_window_make(w->request, &w->run.window, err);
+	enum chain_status status = stage_call_window_make(w->request, w->processor, &w->run.window, err);
 	w->window = (struct chain_range){ w->run.window.phys, w->run.window.phys + w->run.window.bytes };
 	w->private_bytes = w->run.window.used;
 	return status || w->request->cpus < 2 ? status : team_make(w, w->request->cpus, &w->team, err);

@@ -6,6 +6,7 @@
 #include "svm.h"
 
 #include "stage/clock.h"
+#include "stage/cpu.h"
 #include "stage/pages.h"
 #include "worker.h"
 

@@ -43,11 +43,11 @@ static void read_command_line(void)
 /* The eight nearest return addresses, more or less: words on the stack that point into the text. */
 static uint64_t who(void)
 {
-	extern const uint8_t stage_text_end[];
+	extern const uint8_t stage_boot_text_end[];
 	const uint64_t *word = __builtin_frame_address(0);
 	uint64_t sum = 0;
 	for (unsigned i = 0, seen = 0; i < 96 && seen < 8; i++) {
-		if (word[i] < (uint64_t)stage_image_start || word[i] >= (uint64_t)stage_text_end)
+		if (word[i] < (uint64_t)stage_image_start || word[i] >= (uint64_t)stage_boot_text_end)
 			continue;
 		sum = (sum ^ (word[i] - (uint64_t)stage_image_start)) * 0x9e3779b97f4a7c15;
 		seen++;

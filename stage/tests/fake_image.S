@@ -4,13 +4,15 @@
 /* The symbols of an image for host tests, in the order and with the page borders that stage/kernel.ld gives them. */
 	.data
 	.balign	4096
-	.globl	stage_image_start, stage_text_end, stage_rodata_start, stage_rodata_end, stage_data_start, stage_boot_guard
+	.globl	stage_image_start, stage_text_end, stage_rodata_start, stage_boot_text_end, stage_rodata_end, stage_data_start, stage_boot_guard
 	.globl	stage_boot_stack, stage_image_end
 stage_image_start:
 	.skip	3 * 4096 + 100
 stage_text_end:
 	.balign	4096
 stage_rodata_start:
+	.skip	4096
+stage_boot_text_end:
 	.skip	2 * 4096
 stage_rodata_end:
 stage_data_start:

@@ -156,6 +156,28 @@ static void test_ticks_and_closes(void **state)
 	assert_int_equal(msrs[0x832], 1 << 16);
 }
 
+/* SDM 11.8.4: eight registers of 32 vectors each, 16 bytes apart. Looking changes nothing, and is not possible where it is off. */
+static void test_sees_what_is_in_service(void **state)
+{
+	struct stage_apic apic;
+	(void)state;
+	for (int x2 = 0; x2 < 2; x2++) {
+		msrs[0x1b] = 0xfee00000 | 1 << 11 | (unsigned)x2 << 10;
+		for (unsigned vector = 0; vector < 256; vector++) {
+			registers[(0x100 + vector / 32 * 16) / 4] = x2 ? 0 : 1u << vector % 32;
+			msrs[0x810 + vector / 32] = x2 ? 1u << vector % 32 : 0;
+			assert_true(stage_apic_see(&apic, &env));
+			for (unsigned other = 0; other < 256; other++)
+				assert_int_equal(stage_apic_in_service(&apic, (uint8_t)other), other == vector);
+			registers[(0x100 + vector / 32 * 16) / 4] = 0;
+			msrs[0x810 + vector / 32] = 0;
+		}
+	}
+	assert_int_equal(written_count, 0);
+	msrs[0x1b] = 0xfee00000;
+	assert_false(stage_apic_see(&apic, &env));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -163,6 +185,7 @@ int main(void)
 		cmocka_unit_test_setup(test_turned_on, reset), cmocka_unit_test_setup(test_x2_as_left, reset),
 		cmocka_unit_test_setup(test_x2_wanted, reset), cmocka_unit_test_setup(test_x2_from_off, reset),
 		cmocka_unit_test_setup(test_ticks_and_closes, reset),
+		cmocka_unit_test_setup(test_sees_what_is_in_service, reset),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

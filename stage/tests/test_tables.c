@@ -18,7 +18,7 @@ enum { ARENA_PAGES = 4096, WINDOWS = 3, WINDOW_PAGES = 1536, LARGE_PAGES = 512 }
 
 static uint8_t arena[ARENA_PAGES][STAGE_PAGE] __attribute__((aligned(4096)));
 static size_t arena_used, arena_room = ARENA_PAGES;
-extern const uint8_t stage_text_end[], stage_rodata_start[], stage_rodata_end[], stage_data_start[], stage_boot_guard[], stage_boot_stack[];
+extern const uint8_t stage_rodata_start[], stage_boot_text_end[], stage_rodata_end[], stage_data_start[], stage_boot_guard[], stage_boot_stack[];
 
 void *stage_phys_to_virt(uint64_t phys)
 {
@@ -201,7 +201,7 @@ static void image_is_mapped_by_its_parts(void **state)
 		if (guard)
 			continue;
 		assert_int_equal(seen.phys, stage_virt_to_phys(at));
-		assert_int_equal(seen.execute, at < stage_text_end);
+		assert_int_equal(seen.execute, at < stage_boot_text_end);
 		assert_int_equal(seen.write, at >= stage_data_start);
 	}
 }

@@ -14,7 +14,7 @@ STAGE_SRC_test_firmware := $(STAGE_BOOT_SRC)
 STAGE_SRC_test_bulk := stage/runtime/bulk.c
 CFLAGS_stage/runtime/bulk.c := -DKCHAIN_STAGE=1
 CFLAGS_stage/tests/test_bulk.c := -DKCHAIN_STAGE=1
-STAGE_SRC_test_clock := stage/cpu/clock.c
+STAGE_SRC_test_clock := stage/cpu/clock.c stage/cpu/pic.c
 STAGE_SRC_test_call_time := stage/call_time.c
 STAGE_SRC_test_console := stage/runtime/console.c stage/runtime/serial.c stage/runtime/vga.c
 STAGE_SRC_test_files := stage/runtime/files.c stage/runtime/syscall.c stage/runtime/syscall_brief.c stage/runtime/random.c stage/runtime/syscall_names.c
@@ -22,6 +22,7 @@ STAGE_SRC_test_given := $(STAGE_DRIVER_SRC) stage/drivers/given.c
 STAGE_SRC_test_heap := stage/runtime/heap.c
 STAGE_SRC_test_native_env := stage/drivers/native_env.c
 STAGE_SRC_test_net := $(STAGE_DRIVER_SRC) $(STAGE_NET_SRC) $(LWIP_TREE)
+STAGE_SRC_test_pic := stage/cpu/pic.c
 STAGE_SRC_test_pci := $(STAGE_DRIVER_SRC)
 STAGE_SRC_test_partition := $(STAGE_BLOCK_SRC)
 STAGE_SRC_test_tables := stage/cpu/tables.c

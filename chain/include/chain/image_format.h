@@ -4,7 +4,7 @@
 /* Owns: the header that every kernel of our runtime carries (stage and native kernels) and that `bake` fills in.
  * C and assembly-free; little-endian; sizes in bytes. docs/IMAGE.md has the same table, tested.
  *
- * Place: section .kchain.header, which the linker script puts within the first 8 KiB of the image, behind the
+ * Place: the linker script puts it (input section .kchain.header) within the first 8 KiB of the image, behind the
  * Multiboot headers, on a multiple of 64. All offsets count from the image's first loaded byte ("base"), so they hold
  * wherever the image is placed. An unbaked kernel has everything but magic, version and stage_bytes zero. */
 #ifndef CHAIN_IMAGE_FORMAT_H

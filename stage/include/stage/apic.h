@@ -31,6 +31,11 @@ uint64_t stage_apic_phys(const struct stage_apic_env *env);
  * can't be reached. To be called on each processor that is to receive interrupts. */
 bool stage_apic_open(struct stage_apic *apic, const struct stage_apic_env *env, bool want_x2, bool has_x2);
 
+/* The same without changing anything. False: it is off. */
+bool stage_apic_see(struct stage_apic *apic, const struct stage_apic_env *env);
+/* Whether an interrupt of this vector was taken and has not ended. */
+bool stage_apic_in_service(const struct stage_apic *apic, uint8_t vector);
+
 /* No interrupt reaches this processor any more but INIT, NMI and startup messages. */
 void stage_apic_close(const struct stage_apic *apic);
 

@@ -26,6 +26,9 @@ static inline bool stage_is_called(void) { return stage_boot.call != NULL; }
  * compiler's section line a comment from there on, so that the section takes no room in the file. */
 #define STAGE_BOOT_ONLY __attribute__((section(".boot_bss.data,\"aw\",@nobits#")))
 
+/* A function that a called kernel does without: it lies where such a kernel can't execute it, see stage/kernel.ld. */
+#define STAGE_BOOT_TEXT __attribute__((noinline, section(".boot_text")))
+
 /* This image's own header, as `bake` filled it in. */
 extern const struct chain_image_header stage_image_header;
 /* First byte of the image in virtual memory, and the end of what it takes up (stage_bytes on). */

@@ -45,6 +45,7 @@ struct stage_call_result {
 	enum stage_call_outcome outcome;
 	uint8_t exit;
 	uint8_t vector;
+	bool instruction;          /* of a fault: INT n with that vector, and no exception */
 	bool located;              /* of a fault: rip and registers are the kernel's own when it came; else nothing is known of them */
 	uint32_t cpu;              /* which of the kernel's processors faulted or exited; 0: its first */
 	uint64_t rip, address, error_code;
@@ -58,7 +59,7 @@ struct stage_call_result {
 	uint64_t ticks;            /* from dispatch to the processor's return */
 };
 
-enum { STAGE_CALL_MAILBOX_BYTES = 16 * 1024, STAGE_CALL_STACK_BYTES = 32 * 1024, STAGE_CALL_IST_BYTES = 4096 };
+enum { STAGE_CALL_MAILBOX_BYTES = 16 * 1024, STAGE_CALL_STACK_BYTES = 32 * 1024 };
 
 /* Fails (CHAIN_E_…) only before the kernel is entered: not native, another ABI, segments outside its range, too small a
  * window (says how much is missing), no memory. What the kernel does after that is in `out`, whose mailbox the caller frees. */

@@ -25,8 +25,8 @@ struct stage_call_run {
 	uint64_t stage_root;
 };
 
-/* Points the traps at calls; once is enough. */
-void stage_call_run_init(void);
+/* Points the traps at calls; once is enough. CHAIN_E_NO_MEMORY. */
+enum chain_status stage_call_run_init(struct chain_error *err) CHAIN_MUST_CHECK;
 /* Fills in `result`. The window must be as made or reset. */
 void stage_call_run(struct stage_call_run *run);
 /* The result in the window, with its bytes as `mailbox_claimed` in `run->result` says; null: none, or more than there is room for. */

@@ -9,7 +9,6 @@
 
 #include "chain/elf.h"
 #include "stage/call.h"
-#include "stage/cpu.h"
 
 /* A part of the window that the kernel can write to. */
 struct stage_call_piece {
@@ -26,7 +25,7 @@ struct stage_call_window {
 	uint64_t root_phys;
 	uint64_t virt_next;        /* where the next piece becomes visible */
 	struct chain_range visible[STAGE_VISIBLE_COUNT]; /* virtual: what the kernel may point services at */
-	uint64_t ist_top[STAGE_IST_COUNT];
+	uint64_t entry_phys;       /* the page that the processor's traps arrive in (stage/cpu.h) */
 	uint64_t stack_top, entry;
 	uint64_t call_phys, call_virt, mailbox_phys;
 	uint64_t heap_phys;
@@ -44,8 +43,8 @@ struct stage_call_fs_table {
 bool stage_call_fs_table_make(struct chain_range fs, struct stage_call_fs_table *out);
 void stage_call_fs_table_free(struct stage_call_fs_table *table);
 
-/* Claims and fills a window for the request. Nothing stays claimed after a failure. */
-enum chain_status stage_call_window_make(const struct stage_call_request *request, struct stage_call_window *out,
+/* Claims and fills a window for the request, whose kernel has the processors from `processor` on. Nothing stays claimed after a failure. */
+enum chain_status stage_call_window_make(const struct stage_call_request *request, uint32_t processor, struct stage_call_window *out,
 					 struct chain_error *err) CHAIN_MUST_CHECK;
 /* Makes the window as it was for another call of the same kernel, with the request's own handoff and arguments. Only pages that were written
  * to are cleared, and the heap too; so it costs what the last call touched. To be run on the processor that enters it next. False: the texts

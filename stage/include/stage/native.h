@@ -27,7 +27,8 @@
 #define KCHAIN_DEVICE_VIRT 0xffffc80000000000 /* the devices it was given: their list, then their registers, uncached */
 #define KCHAIN_FS_VIRT     0xffffd00000000000 /* the baked filesystem, read-only */
 #define KCHAIN_STAGE_VIRT  0xffffffff80000000 /* stage: text and data */
-#define KCHAIN_NATIVE_VIRT 0xffffffffc0000000 /* native kernels: text and data */
+#define KCHAIN_NATIVE_VIRT 0xffffffffc0000000 /* native kernels: text and data, up to KCHAIN_ENTRY_VIRT */
+#define KCHAIN_ENTRY_VIRT  0xffffffffff000000 /* what the processors need of a stage to trap into it */
 
 /* In a segment's p_flags (a bit that the ELF specification leaves to the operating system): a kernel needs it only when it was booted,
  * so a calling stage neither maps it nor gives memory for it. */

@@ -52,6 +52,11 @@ struct stage_table_pages {
 bool stage_table_map(uint64_t root_phys, const struct stage_table_pages *pages, uint64_t virt, uint64_t phys,
 		     uint64_t bytes, unsigned flags);
 
+/* A zeroed page of the heap for a table of the stage's own, which all processors have; 0: none left. */
+uint64_t stage_table_page(void);
+/* Where a page of 4 KiB that is mapped at `virt` lies; 0: none is. */
+uint64_t stage_table_phys(uint64_t root_phys, uint64_t virt);
+
 /* Calls `each` for every page of the range that was written to since the last time (APM 5.4.2: the dirty bit), and forgets it. Flushes nothing:
  * the processor must load its tables anew before it may write there again. */
 typedef void stage_dirty_page(void *ctx, uint64_t virt, uint64_t phys, uint64_t bytes);

@@ -23,6 +23,9 @@ void stage_processors_share(const void *virt);
 /* Before another kernel is booted: the others wait for a startup message, as after a reset. */
 void stage_processors_stop(void);
 
+/* Its block, in its entry area (stage/entry_area.h); 0 is the boot processor's own. */
+struct stage_cpu *stage_processor_block(uint32_t index);
+
 /* `index` is 1 or more. The function returns to the parking loop. */
 typedef void stage_processor_work(void *arg);
 void stage_processor_give(uint32_t index, stage_processor_work *work, void *arg);
@@ -33,8 +36,7 @@ void stage_processor_wake(uint32_t index);
 /* Takes it away from whatever it does, by INIT, and parks it anew. False: it did not come back. */
 bool stage_processor_take_back(uint32_t index);
 
-/* While work may change what interrupts the machine's devices make: the boot processor is woken by a timer of its own, and takes no notice of
- * interrupts that nobody here asked for, which may go on coming afterwards. */
+/* While work may change what interrupts the machine's devices make: the boot processor is woken by a timer of its own. */
 void stage_processors_watch(bool on);
 
 /* Called by work that leaves the stage for good: until INIT nothing interrupts this processor. */
