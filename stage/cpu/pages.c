@@ -18,7 +18,7 @@ static const struct chain_bootinfo *memory;
 struct chain_claims *stage_pages_claims(void) { return &claims; }
 
 /* From the machine's own memory. */
-static enum chain_status take_claimed(uint64_t bytes, uint64_t align, enum chain_owner owner, const char *subject, uint64_t *out_phys,
+STAGE_BOOT_TEXT static enum chain_status take_claimed(uint64_t bytes, uint64_t align, enum chain_owner owner, const char *subject, uint64_t *out_phys,
 				      struct chain_error *err)
 {
 	struct chain_find want = { .bytes = bytes, .align = align < STAGE_PAGE ? STAGE_PAGE : align,
@@ -115,7 +115,7 @@ static enum chain_status claim_image(struct chain_error *err)
 }
 
 /* BIOS areas are left alone, and a page is kept for starting processors. */
-enum chain_status stage_pages_init(const struct chain_bootinfo *info, struct chain_error *err)
+STAGE_BOOT_TEXT enum chain_status stage_pages_init(const struct chain_bootinfo *info, struct chain_error *err)
 {
 	chain_claims_init(&claims, claim_storage, CLAIMS_MAX);
 	const struct { uint64_t base, end; enum chain_owner owner; } low[] = {

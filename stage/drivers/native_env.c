@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 /* The stage's own device environment: ports, page tables, the clock. Nothing here runs before a device is asked for. */
+#include "stage/boot.h"
 #include "stage/bulk.h"
 #include "stage/clock.h"
 #include "stage/cpu.h"
@@ -37,12 +38,12 @@ void stage_native_env_stopped(uint32_t processor)
 	atomic_compare_exchange_strong(&config_user, &user, 0);
 }
 
-static void select_config(uint32_t bdf, uint32_t offset)
+STAGE_BOOT_TEXT static void select_config(uint32_t bdf, uint32_t offset)
 {
 	stage_outl(CONFIG_ADDRESS, CONFIG_ENABLE | bdf << 8 | (offset & 0xfc));
 }
 
-static uint32_t pci_read(void *ctx, uint32_t bdf, uint32_t offset, unsigned width)
+STAGE_BOOT_TEXT static uint32_t pci_read(void *ctx, uint32_t bdf, uint32_t offset, unsigned width)
 {
 	uint16_t port = (uint16_t)(CONFIG_DATA + (offset & 3));
 	uint32_t value;
@@ -55,7 +56,7 @@ static uint32_t pci_read(void *ctx, uint32_t bdf, uint32_t offset, unsigned widt
 	return value;
 }
 
-static void pci_write(void *ctx, uint32_t bdf, uint32_t offset, unsigned width, uint32_t value)
+STAGE_BOOT_TEXT static void pci_write(void *ctx, uint32_t bdf, uint32_t offset, unsigned width, uint32_t value)
 {
 	uint16_t port = (uint16_t)(CONFIG_DATA + (offset & 3));
 
@@ -72,7 +73,7 @@ static void pci_write(void *ctx, uint32_t bdf, uint32_t offset, unsigned width, 
 }
 
 /* Mechanism 1 keeps what is written to its address register (PCI 3.0, section 3.2.2.3.2). */
-static bool pci_present(void *ctx)
+STAGE_BOOT_TEXT static bool pci_present(void *ctx)
 {
 	bool kept;
 

@@ -112,20 +112,20 @@ static bool has_debug_port(void)
 const char *stage_record_channel(void) { return has_debug_port() ? "debugcon" : "console"; }
 
 /* A kernel that was booted may be an isolated one, which has no string output (docs/PIPELINE.md). */
-static void put_record(const char *json, uint64_t count)
+STAGE_BOOT_TEXT static void put_record(const char *json, uint64_t count)
 {
 	if ((uint64_t)stage_image_start == KCHAIN_STAGE_VIRT)
 		stage_outs(DEBUG_PORT, json, count);
 	else
 		for (uint64_t i = 0; i < count; i++)
 			stage_outb(DEBUG_PORT, (uint8_t)json[i]);
+	stage_outb(DEBUG_PORT, '\n');
 }
 
 void stage_record(const char *json, uint64_t count)
 {
 	if (has_debug_port()) {
 		put_record(json, count);
-		stage_outb(DEBUG_PORT, '\n');
 		return;
 	}
 	static const char mark[] = "\n@kchain ";

@@ -38,7 +38,7 @@ bool stage_result_set(const char *json, uint64_t bytes)
 	return true;
 }
 
-static void record_exit(int status)
+STAGE_BOOT_TEXT static void record_exit(int status)
 {
 	static char record[RESULT_MAX + 64] STAGE_BOOT_ONLY;
 	int used = snprintf(record, sizeof(record), "{\"event\":\"exit\",\"status\":%d", status);
@@ -64,7 +64,7 @@ static uint32_t verdict(int status)
 
 /* QEMU: isa-debug-exit where the command line added it, else the power management's sleep register where QEMU's firmware
  * puts it; known to be QEMU by CPUID's hypervisor leaf, else no port is guessed at. */
-static void leave_emulator(int status)
+STAGE_BOOT_TEXT static void leave_emulator(int status)
 {
 	enum { DEBUG_EXIT = 0xf4, PM1A_CONTROL = 0x604, SLEEP_S5 = 0x2000, HYPERVISOR = 31 };
 	if (!(stage_cpuid(1, 0).c >> HYPERVISOR))

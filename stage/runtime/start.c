@@ -86,7 +86,7 @@ static void init_bootinfo(struct chain_bootinfo *info)
 /* The stage's own, which says it in words. Their table is larger than a whole kernel: others name the status, as status.def counts them. */
 void stage_report_error(const char *step, const struct chain_error *err) __attribute__((weak));
 
-static _Noreturn void cannot_start(const struct chain_error *err)
+STAGE_BOOT_TEXT static _Noreturn void cannot_start(const struct chain_error *err)
 {
 	if (!stage_report_error)
 		stage_panic("cannot start: %s: %s %d (%llu, %llu, %llu) %s", err->subject,
@@ -96,7 +96,7 @@ static _Noreturn void cannot_start(const struct chain_error *err)
 	stage_exit(STAGE_EXIT_FAULT);
 }
 
-static void start_machine(void)
+STAGE_BOOT_TEXT static void start_machine(void)
 {
 	struct chain_error err = { 0 };
 	init_bootinfo(stage_bootinfo());
