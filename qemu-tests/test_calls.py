@@ -163,7 +163,8 @@ def a_failure_can_reboot_the_machine():
     steps = [{"name": "wrong", "call": "fs:/result", "args": "none 7", "on_error": "reboot"}]
     for machine in ("pc", "q35", "microvm"):
         ended = kt.boot(kt.bake(kt.pipeline(steps, FILES)), machine)
-        kt.check(ended.status == 0 and not ended.of("end"), f"{machine}: no reboot", ended)
+        kt.check(ended.status == 0 and [(e["status"], "reboots" in e["reason"]) for e in ended.of("end")] == [("child-failed", True)],
+                 f"{machine}: no reboot, or not told", ended)
 
 
 @kt.test
@@ -181,6 +182,21 @@ def too_small_a_window_is_refused_with_what_is_missing():
     if ended.status == kt.OK:
         raise kt.Skip("echo fits into the least window")
     kt.expect_error(ended, "call-window-too-small", r"\d+")
+
+
+@kt.test
+def what_a_kernel_asks_for_is_more_than_its_window():
+    """Numbers of the native note that no sum of pages may wrap with: least stack (32 bits) and heap (64 bits)."""
+    kernel = kt.read_bytes("build/kernels/hello.elf")
+    note = kernel.index(b"KCHAIN\0\0", 0x100) + 8
+    for stack, heap in ((0, 2**64 - 1), (0, 2**64 - 4095), (0, 2**64 - 4096), (0, 2**64 - 8192), (0, 2**64 - (1 << 20)), (0, 2**63), (0, 1 << 32),
+                        (2**32 - 1, 0), (2**32 - 4096, 2**64 - 1)):
+        patched = bytearray(kernel)
+        patched[note + 4:note + 8], patched[note + 16:note + 24] = stack.to_bytes(4, "little"), heap.to_bytes(8, "little")
+        path = kt.write_bytes(kt.scratch("hungry.elf"), patched)
+        for fanout in ({}, {"fanout": {"count": 2}}):
+            step = {"name": "hungry", "call": "fs:/hungry", "memory": "1M", **fanout}
+            kt.expect_error(kt.boot(kt.bake(kt.pipeline([step], {"/hungry": path}))), "call-window-too-small", "window of 1048576 bytes is too small")
 
 
 @kt.test

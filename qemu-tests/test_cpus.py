@@ -193,7 +193,7 @@ def too_few_processors_are_refused_with_numbers():
 
 @kt.test
 def windows_too_small_for_the_stacks_are_refused():
-    kt.expect_error(boot([fan("sum", {"count": 2, "cpus": 4}, memory="256K")], 5), "call-window-too-small", r"^fs:/team: the window of 262144 bytes is too small")
+    kt.expect_error(boot([fan("sum", {"count": 2, "cpus": 4}, memory="192K")], 5), "call-window-too-small", r"^fs:/team: the window of 196608 bytes is too small")
 
 
 @kt.test
