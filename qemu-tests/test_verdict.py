@@ -157,6 +157,29 @@ def a_result_that_can_not_be_written_is_told_as_that():
 
 
 @kt.test
+def a_report_takes_every_document_that_a_run_writes():
+    none_ran = {"name": "map", "call": "fs:/result", "args": "none 3", "fanout": {"count": 3, "require": 0}}
+    cases = ((kt.bake(kt.pipeline([hello()], FILES)), 0, "last "),
+             (kt.bake(kt.pipeline([none_ran, {"name": "boots", "boot": "fs:/acts32", "args": "halt", "handoff": {"at": "none"}}], FILES)), 0, "map: 3 kernels: 0 ok, 3 failed"),
+             (kt.bake(kt.pipeline([fixed("wild", "reset")], FILES)), 4, "0 steps"),
+             (kt.bake(kt.pipeline([{"name": "gone", "call": "module:no", "unverified": True}], FILES)), 4, "gone"),
+             ("build/kernels/acts.elf", 1, "0 links, 0 steps"),
+             ("/nonexistent", 3, "nothing was started: /nonexistent: No such file"))
+    for image, exit_status, said in cases:
+        handoff, path, svg = kt.scratch("handoff.json"), kt.scratch("result.json"), kt.scratch("out.svg")
+        done = kt.kchain("run", image, "--accel", "tcg", "--json", "-c", "2", "--timeout", "6s", "--result", handoff)
+        kt.check(done.exit == exit_status or (exit_status, done.exit) == (0, 3), "run", done)
+        kt.write_bytes(path, done.out.encode())
+        for document in [path] + [handoff] * os.path.exists(handoff):
+            told = kt.kchain("report", document, "--svg", svg)
+            kt.check(told.exit == 0 and kt.read_bytes(svg).endswith(b"</svg>\n"), "report", told)
+            if document == path:
+                kt.check(said in told.out, f"no {said!r}", told)
+            figures = kt.kchain("report", document, "--json")
+            kt.check(figures.exit == 0 and isinstance(figures.json()["fanouts"], list), "figures", figures)
+
+
+@kt.test
 def a_broken_pipe_ends_quietly():
     image = kt.bake(kt.pipeline([{"name": "floods", "boot": "fs:/acts32", "args": "flood", "handoff": {"at": "none"}}], FILES))
     for command, reads in (([kt.KCHAIN, "run", image, "--accel", "tcg", "--until", "ended"], 1), ([kt.KCHAIN, "cat", image, "--manifest"], 0),

@@ -8,74 +8,101 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int compare(const void *a, const void *b)
+static double busy_share(const struct report_fanout *f)
 {
-	double x = *(const double *)a, y = *(const double *)b;
-	return (x > y) - (x < y);
+	double us = f->end - f->begin;
+	return us > 0 && f->workers ? f->busy / us / (double)f->workers : 0;
 }
 
-struct durations {
-	double median, p99, most, busy; /* microseconds; busy: their sum */
-};
-
-static bool measure(const struct report_fanout *f, struct durations *out)
+static json_t *fanout_json(const struct report_fanout *f)
 {
-	double *each = calloc(f->turn_count + 1, sizeof(*each));
-	*out = (struct durations){ 0 };
-	if (!each)
-		return false;
-	for (size_t i = 0; i < f->turn_count; i++) {
-		each[i] = f->turns[i].end - f->turns[i].begin;
-		out->busy += each[i];
-	}
-	qsort(each, f->turn_count, sizeof(*each), compare);
-	if (f->turn_count) {
-		out->median = each[f->turn_count / 2];
-		out->p99 = each[f->turn_count * 99 / 100];
-		out->most = each[f->turn_count - 1];
-	}
-	free(each);
-	return true;
+	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f}", "step", f->name, "kernels",
+			 (json_int_t)f->count, "turns", (json_int_t)f->turn_count, "ok", (json_int_t)f->ok, "failed", (json_int_t)f->failed,
+			 "not_run", (json_int_t)f->not_run, "retried", (json_int_t)f->retried, "workers", (json_int_t)f->workers, "cpus",
+			 (json_int_t)f->cpus, "us", f->end - f->begin, "median_us", f->median, "p99_us", f->p99, "max_us", f->most,
+			 "busy", busy_share(f));
 }
 
-static json_t *as_json(const struct report *r)
+json_t *report_json(const struct report *r)
 {
 	json_t *list = json_array();
-	for (size_t i = 0; i < r->fanout_count; i++) {
-		const struct report_fanout *f = &r->fanouts[i];
-		struct durations d;
-		double us = f->end - f->begin;
-		if (!measure(f, &d))
-			continue;
-		json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f}", "step", f->name, "kernels",
-			(json_int_t)f->count, "turns", (json_int_t)f->turn_count, "ok", (json_int_t)f->ok, "failed", (json_int_t)f->failed,
-			"not_run", (json_int_t)f->not_run, "retried", (json_int_t)f->retried, "workers", (json_int_t)f->workers, "cpus", (json_int_t)f->cpus, "us", us,
-			"median_us", d.median, "p99_us", d.p99, "max_us", d.most, "busy", us > 0 && f->workers ?
-			d.busy / us / (double)f->workers : 0.0));
-	}
-	return json_pack("{s:I, s:I, s:o}", "links", (json_int_t)r->link_count, "steps", (json_int_t)r->step_count, "fanouts", list);
+	int bad = list ? 0 : -1;
+	for (size_t i = 0; i < r->fanout_count; i++)
+		bad |= json_array_append_new(list, fanout_json(&r->fanouts[i]));
+	if (!bad && r->refused)
+		return json_pack("{s:s, s:o}", "refused", r->refused, "fanouts", list);
+	if (!bad)
+		return json_pack("{s:I, s:I, s:I, s:o}", "links", (json_int_t)r->link_count, "steps", (json_int_t)r->step_count, "left_out",
+				 (json_int_t)r->left_out, "fanouts", list);
+	json_decref(list);
+	return NULL;
 }
 
-static void print(const struct report *r)
+/* At most `room` columns of a stranger's text, escaped, and as many of blanks. */
+static void put_name(FILE *to, const char *name, size_t room)
 {
-	printf("%zu links, %zu steps, %.1f ms\n", r->link_count, r->step_count, (r->end - (r->link_count ? r->links[0].begin : 0)) / 1e3);
-	for (size_t i = 0; i < r->step_count; i++)
-		printf("  %-20.32s %10.3f ms  %s\n", r->steps[i].name, (r->steps[i].end - r->steps[i].begin) / 1e3,
-		       report_status_name(r->steps[i].status));
-	for (size_t i = 0; i < r->fanout_count; i++) {
-		const struct report_fanout *f = &r->fanouts[i];
-		struct durations d;
-		double us = f->end - f->begin;
-		if (!measure(f, &d))
-			continue;
-		printf("%s: %llu kernels: %llu ok, %llu failed, %llu not run; %llu retried\n"
-		       "  turns     %zu in %.1f ms: %.0f a second, on %llu processor%s, which were busy %.0f %% of the time\n"
-		       "  duration  median %.3f ms, 99 %% within %.3f ms, longest %.3f ms\n",
-		       f->name, (unsigned long long)f->count, (unsigned long long)f->ok, (unsigned long long)f->failed,
-		       (unsigned long long)f->not_run, (unsigned long long)f->retried, f->turn_count, us / 1e3,
-		       us > 0 ? (double)f->turn_count * 1e6 / us : 0, (unsigned long long)(f->workers * f->cpus), f->workers * f->cpus == 1 ? "" : "s",
-		       us > 0 && f->workers ? d.busy / us / (double)f->workers * 100 : 0, d.median / 1e3, d.p99 / 1e3, d.most / 1e3);
+	char shown[160];
+	size_t columns = 0, at = 0;
+	cmd_text_escape(name, strlen(name), shown, sizeof(shown));
+	for (; shown[at] && columns < room; columns++)
+		for (at++; ((unsigned char)shown[at] & 0xc0) == 0x80; at++)
+			;
+	fprintf(to, "%.*s%*s", (int)at, shown, (int)(room - columns), "");
+}
+
+static void print_step(const struct report_span *step, FILE *to)
+{
+	fputs("  ", to);
+	put_name(to, step->name, 20);
+	if (step->timed)
+		fprintf(to, " %10.3f ms  ", (step->end - step->begin) / 1e3);
+	else
+		fprintf(to, " %10s     ", "");
+	fputs(report_status_name(step->status), to);
+	if (step->status != REPORT_OK && step->reason) {
+		fputs(": ", to);
+		cmd_text_put(to, step->reason);
 	}
+	fputc('\n', to);
+	if (step->place) {
+		fprintf(to, "%39sat ", "");
+		cmd_text_put(to, step->place);
+		fputc('\n', to);
+	}
+}
+
+static void print_fanout(const struct report_fanout *f, FILE *to)
+{
+	double us = f->end - f->begin;
+	unsigned long long processors = (unsigned long long)f->workers * f->cpus;
+	cmd_text_put(to, f->name);
+	fprintf(to, ": %llu kernels: %llu ok, %llu failed, %llu not run; %llu retried\n", (unsigned long long)f->count,
+		(unsigned long long)f->ok, (unsigned long long)f->failed, (unsigned long long)f->not_run, (unsigned long long)f->retried);
+	if (!f->turn_count)
+		return;
+	fprintf(to, "  turns     %zu in %.1f ms: %.0f a second, on %llu processor%s,\n            which were busy %.0f %% of the time\n"
+		"  duration  median %.3f ms, 99 %% within %.3f ms, longest %.3f ms\n",
+		f->turn_count, us / 1e3, us > 0 ? (double)f->turn_count * 1e6 / us : 0, processors, processors == 1 ? "" : "s",
+		busy_share(f) * 100, f->median / 1e3, f->p99 / 1e3, f->most / 1e3);
+}
+
+static const char *plural(size_t count) { return count == 1 ? "" : "s"; }
+
+void report_print(const struct report *r, FILE *to)
+{
+	if (r->refused) {
+		fputs("nothing was started: ", to);
+		cmd_text_put(to, r->refused);
+		fputc('\n', to);
+		return;
+	}
+	fprintf(to, "%zu link%s, %zu step%s, %.1f ms\n", r->link_count, plural(r->link_count), r->step_count, plural(r->step_count), (r->end - r->begin) / 1e3);
+	for (size_t i = 0; i < r->step_count; i++)
+		print_step(&r->steps[i], to);
+	for (size_t i = 0; i < r->fanout_count; i++)
+		print_fanout(&r->fanouts[i], to);
+	if (r->left_out)
+		fprintf(to, "%llu row%s of kernels left out: no numbers that can be\n", (unsigned long long)r->left_out, r->left_out == 1 ? "" : "s");
 }
 
 static enum chain_status write_svg(const struct report *r, const char *path, struct chain_error *err)
@@ -97,8 +124,10 @@ int cmd_report(int argc, char **argv)
 	};
 	const struct cmd_spec spec = {
 		.command = "report", .operands = "RESULT.json", .opts = opts, .opt_count = 2, .least = 1, .most = 1,
-		.about = "Says what a run did and how long it took, from what `kchain run --json` printed (\"-\": standard input).",
-		.epilog = "kchain run IMAGE -c 8 --json >result.json && kchain report result.json --svg result.svg",
+		.about = "Says what a run did and how long it took, from what `kchain run --json` printed\n"
+			 "(\"-\": standard input), or from the handoff that `--result` wrote.",
+		.epilog = "example: kchain run image.elf -c 8 --json >result.json\n"
+			  "         kchain report result.json --svg result.svg",
 	};
 	struct chain_error err = { 0 };
 	struct report report;
@@ -109,12 +138,13 @@ int cmd_report(int argc, char **argv)
 	if (report_read(args.v[0], &report, &err)) {
 		code = cmd_refuse(&err, json);
 	} else {
+		code = CMD_OK;
 		if (svg && write_svg(&report, svg, &err))
 			code = cmd_refuse(&err, json);
 		else if (json)
-			code = cmd_json_print(as_json(&report)) ? CMD_OK : CMD_REFUSED;
+			code = cmd_json_print(report_json(&report)) ? CMD_OK : CMD_REFUSED;
 		else
-			print(&report), code = CMD_OK;
+			report_print(&report, stdout);
 		report_free(&report);
 	}
 	cmd_args_free(&args);

@@ -4,15 +4,17 @@
 #include "report.h"
 
 #include "chain/json.h"
+#include "records.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { RESULT_MAX_BYTES = 256 * 1024 * 1024, PROCESSORS_MAX = 65536 };
+enum { DEPTH_MAX = RECORDS_DEPTH_MAX + 8 }; /* of a document that has a record's contents in it */
 
 const char *report_status_name(enum report_status status)
 {
-	static const char *const names[] = { "ok", "failed", "fault", "timeout" };
+	static const char *const names[] = { "ok", "failed", "fault", "timeout", "skipped" };
 	return names[status];
 }
 
@@ -24,154 +26,313 @@ static enum report_status status_of(const char *text)
 	return REPORT_FAILED;
 }
 
-static enum chain_status wrong(const char *path, const char *what, size_t index, struct chain_error *err)
+static enum chain_status wrong(const char *subject, const char *what, size_t index, struct chain_error *err)
 {
-	return chain_fail(err, CHAIN_E_REPORT_FORM, path, what, index, 0, 0, 0);
+	return chain_fail(err, CHAIN_E_REPORT_FORM, subject, what, index, 0, 0, 0);
 }
 
-static double number(const json_t *doc, const char *key) { return json_number_value(json_object_get(doc, key)); }
+/* --- numbers --- */
+
+static bool is_time(double us) { return isfinite(us) && us >= -REPORT_US_MAX && us <= REPORT_US_MAX; }
+
+/* False: there is none, or none that can be. */
+static bool time_from(const json_t *doc, const char *key, double unit_us, double *out_us)
+{
+	const json_t *value = json_object_get(doc, key);
+	double us = json_number_value(value) * unit_us;
+	if (!json_is_number(value) || !is_time(us))
+		return false;
+	*out_us = us;
+	return true;
+}
+
 static uint64_t count_of(const json_t *doc, const char *key)
 {
 	json_int_t value = json_integer_value(json_object_get(doc, key));
 	return value > 0 ? (uint64_t)value : 0;
 }
 
-/* What is to be added to the host's time to get the machine's: shown by any step that has both. */
-static double clock_offset(const json_t *steps)
+/* What is to be added to the host's time to get the machine's: shown by any step that has both. Else the first link's entry by the host's. */
+static double clock_offset(const json_t *links, const json_t *steps)
 {
 	size_t i;
 	json_t *step;
+	double us, at;
 	json_array_foreach(steps, i, step)
-		if (json_is_number(json_object_get(step, "us")) && json_is_number(json_object_get(step, "at")))
-			return number(step, "us") - number(step, "at") * 1e6;
-	return 0;
+		if (time_from(step, "us", 1, &us) && time_from(step, "at", 1e6, &at) && is_time(us - at))
+			return us - at;
+	return time_from(json_array_get(links, 0), "at", 1e6, &at) ? -at : 0;
 }
 
-static double time_of(const json_t *doc, const char *us, const char *at, double offset)
+/* It began when the clock did. */
+static bool is_first(const json_t *link)
 {
-	return json_is_number(json_object_get(doc, us)) ? number(doc, us) : number(doc, at) * 1e6 + offset;
+	const json_t *number = json_object_get(link, "link");
+	return json_is_integer(number) && json_integer_value(number) == 0;
 }
 
-static enum chain_status read_links(struct report *r, const json_t *links, double offset, const char *path, struct chain_error *err)
+/* By the machine's clock, else by the host's. */
+static bool time_of(const json_t *doc, const char *us, const char *at, double offset, double *out)
+{
+	double host;
+	if (time_from(doc, us, 1, out))
+		return true;
+	if (!time_from(doc, at, 1e6, &host) || !is_time(host + offset))
+		return false;
+	*out = host + offset;
+	return true;
+}
+
+/* --- links --- */
+
+static enum chain_status read_links(struct report *r, const json_t *links, double offset, const char *subject, struct chain_error *err)
 {
 	size_t i;
 	json_t *link;
 	r->links = calloc(json_array_size(links) + 1, sizeof(*r->links));
 	if (!r->links)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, path, NULL, 0, 0, 0, 0);
+		return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, json_array_size(links) * sizeof(*r->links), 0, 0, 0);
 	json_array_foreach(links, i, link) {
-		const char *name = json_string_value(json_object_get(link, "name"));
-		if (!name)
-			return wrong(path, "links", i, err);
-		r->links[i] = (struct report_span){ .name = name, .begin = time_of(link, "us", "at", offset) };
-		if (i)
-			r->links[i - 1].end = r->links[i].begin;
+		struct report_span *span = &r->links[i];
+		double left;
+		span->name = json_string_value(json_object_get(link, "name"));
+		if (!span->name)
+			return wrong(subject, "links", i, err);
+		/* A handoff's links say when they were entered, the records of a run when they were heard of. */
+		span->timed = time_of(link, "entered_us", "at", offset, &span->begin) || time_of(link, "us", "at", offset, &span->begin);
+		if (span->timed && is_first(link))
+			span->begin = 0;
+		span->end = span->begin;
+		if (span->timed && time_from(link, "left_us", 1, &left) && left > span->begin)
+			span->end = left;
+		if (i && span->timed && r->links[i - 1].timed && r->links[i - 1].end == r->links[i - 1].begin && r->links[i - 1].end < span->begin)
+			r->links[i - 1].end = span->begin; /* when it left is not known */
 		r->link_count = i + 1;
 	}
 	return CHAIN_OK;
 }
 
+/* --- fan-outs --- */
+
 static bool read_turn(const json_t *row, struct report_turn *out)
 {
-	for (size_t i = 0; i < 5; i++)
-		if (!json_is_integer(json_array_get(row, i)) || json_integer_value(json_array_get(row, i)) < 0)
+	json_int_t value[5];
+	for (size_t i = 0; i < 5; i++) {
+		value[i] = json_integer_value(json_array_get(row, i));
+		if (!json_is_integer(json_array_get(row, i)) || value[i] < 0)
 			return false;
-	json_int_t processor = json_integer_value(json_array_get(row, 2)), index = json_integer_value(json_array_get(row, 0));
+	}
+	double begin = (double)value[3], end = begin + (double)value[4];
 	const json_t *status = json_array_get(row, 5);
-	if (processor >= PROCESSORS_MAX || index > UINT32_MAX)
+	if (value[0] > UINT32_MAX || value[1] > UINT32_MAX || value[2] >= REPORT_PROCESSORS_MAX || !is_time(begin) || !is_time(end))
 		return false;
 	*out = (struct report_turn){
-		.index = (uint32_t)index, .attempt = (uint32_t)json_integer_value(json_array_get(row, 1)), .processor = (uint32_t)processor,
-		.begin = (double)json_integer_value(json_array_get(row, 3)),
+		.index = (uint32_t)value[0], .attempt = (uint32_t)value[1], .processor = (uint32_t)value[2], .begin = begin, .end = end,
 		.status = status ? status_of(json_string_value(status)) : REPORT_OK,
 	};
-	out->end = out->begin + (double)json_integer_value(json_array_get(row, 4));
 	return true;
 }
 
-static enum chain_status read_fanout(struct report *r, const json_t *step, const struct report_span *span, const char *path,
+static int compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+	return (x > y) - (x < y);
+}
+
+static bool measure(struct report_fanout *f)
+{
+	double *each = calloc(f->turn_count + 1, sizeof(*each));
+	if (!each)
+		return false;
+	for (size_t i = 0; i < f->turn_count; i++) {
+		each[i] = f->turns[i].end - f->turns[i].begin;
+		f->busy += each[i];
+	}
+	qsort(each, f->turn_count, sizeof(*each), compare);
+	if (f->turn_count) {
+		f->median = each[f->turn_count / 2];
+		f->p99 = each[f->turn_count * 99 / 100];
+		f->most = each[f->turn_count - 1];
+	}
+	free(each);
+	return true;
+}
+
+static enum chain_status read_fanout(struct report *r, const json_t *step, const struct report_span *span, const char *subject,
 				     struct chain_error *err)
 {
 	const json_t *rows = json_object_get(step, "kernels"), *machine = json_object_get(step, "machine");
 	uint64_t cpus = count_of(machine, "cpus");
-	if (cpus >= PROCESSORS_MAX)
-		return wrong(path, "steps", r->step_count - 1, err);
 	struct report_fanout *f = &r->fanouts[r->fanout_count];
 	*f = (struct report_fanout){ .name = span->name, .begin = span->begin, .end = span->end, .count = count_of(step, "count"),
 				     .ok = count_of(step, "ok"), .failed = count_of(step, "failed"), .not_run = count_of(step, "not_run"),
-				     .retried = count_of(step, "retried"), .workers = count_of(machine, "workers"), .cpus = cpus ? (uint32_t)cpus : 1 };
+				     .retried = count_of(step, "retried"), .workers = count_of(machine, "workers"),
+				     .cpus = cpus >= 1 && cpus <= REPORT_PROCESSORS_MAX ? (uint32_t)cpus : 1 };
+	f->workers = f->workers > REPORT_PROCESSORS_MAX ? REPORT_PROCESSORS_MAX : f->workers;
 	f->turns = calloc(json_array_size(rows) + 1, sizeof(*f->turns));
 	if (!f->turns)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, path, NULL, 0, 0, 0, 0);
+		return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, json_array_size(rows) * sizeof(*f->turns), 0, 0, 0);
 	r->fanout_count++;
 	size_t i;
 	json_t *row;
 	json_array_foreach(rows, i, row) {
-		struct report_turn *turn = &f->turns[i];
-		if (!read_turn(row, turn))
-			return wrong(path, "kernels", i, err);
-		f->turn_count = i + 1;
+		struct report_turn *turn = &f->turns[f->turn_count];
+		if (!read_turn(row, turn)) {
+			r->left_out++;
+			continue;
+		}
+		f->turn_count++;
 		if (turn->processor + f->cpus > r->processors)
 			r->processors = turn->processor + f->cpus;
-		r->end = turn->end > r->end ? turn->end : r->end;
 	}
-	return CHAIN_OK;
+	return measure(f) ? CHAIN_OK : chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, f->turn_count * sizeof(double), 0, 0, 0);
 }
 
-static enum chain_status read_steps(struct report *r, const json_t *steps, double offset, const char *path, struct chain_error *err)
+/* --- steps --- */
+
+static void describe(const json_t *step, struct report_span *span)
 {
-	size_t i, count = json_array_size(steps);
-	json_t *step;
+	const char *status = json_string_value(json_object_get(step, "status"));
+	span->reason = json_string_value(json_object_get(step, "reason"));
+	span->place = json_string_value(json_object_get(json_object_get(step, "fault"), "place"));
+	span->status = status ? status_of(status) : REPORT_OK; /* a boot has none */
+}
+
+static enum chain_status read_step(struct report *r, const json_t *step, size_t i, double offset, const char *subject, struct chain_error *err)
+{
+	struct report_span *span = &r->steps[i];
+	bool fanned = json_object_get(step, "count");
+	span->name = json_string_value(json_object_get(step, "step"));
+	if (!span->name)
+		return wrong(subject, "steps", i, err);
+	describe(step, span);
+	span->timed = time_of(step, "begun_us", "begun_at", offset, &span->begin) &&
+		      time_of(step, fanned ? "ended_us" : "us", "at", offset, &span->end);
+	if (!span->timed || span->end < span->begin)
+		span->end = span->begin;
+	r->step_count = i + 1;
+	return fanned ? read_fanout(r, step, span, subject, err) : CHAIN_OK;
+}
+
+static enum chain_status make_steps(struct report *r, size_t count, const char *subject, struct chain_error *err)
+{
 	r->steps = calloc(count + 1, sizeof(*r->steps));
 	r->fanouts = calloc(count + 1, sizeof(*r->fanouts));
-	if (!r->steps || !r->fanouts)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, path, NULL, 0, 0, 0, 0);
+	if (r->steps && r->fanouts)
+		return CHAIN_OK;
+	return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, count * (sizeof(*r->steps) + sizeof(*r->fanouts)), 0, 0, 0);
+}
+
+static enum chain_status read_steps(struct report *r, const json_t *steps, double offset, const char *subject, struct chain_error *err)
+{
+	size_t i;
+	json_t *step;
+	enum chain_status status = make_steps(r, json_array_size(steps), subject, err);
 	json_array_foreach(steps, i, step) {
-		const char *name = json_string_value(json_object_get(step, "step")), *status = json_string_value(json_object_get(step, "status"));
-		if (!name)
-			return wrong(path, "steps", i, err);
-		bool fanned = json_object_get(step, "count");
-		struct report_span *span = &r->steps[i];
-		*span = (struct report_span){ .name = name, .begin = time_of(step, "begun_us", "begun_at", offset),
-					      .end = time_of(step, fanned ? "ended_us" : "us", "at", offset),
-					      .status = status ? status_of(status) : REPORT_OK };
-		r->step_count = i + 1;
-		if (span->end < span->begin)
-			return wrong(path, "steps", i, err);
-		r->end = span->end > r->end ? span->end : r->end;
-		enum chain_status bad = fanned ? read_fanout(r, step, span, path, err) : CHAIN_OK;
-		if (bad)
-			return bad;
+		if (!status)
+			status = read_step(r, step, i, offset, subject, err);
 	}
-	return CHAIN_OK;
+	return status;
+}
+
+/* A handoff knows the results of steps, but not when they were taken. */
+static enum chain_status read_results(struct report *r, const json_t *results, const char *subject, struct chain_error *err)
+{
+	const char *name;
+	json_t *entry;
+	enum chain_status status = make_steps(r, json_object_size(results), subject, err);
+	json_object_foreach((json_t *)(uintptr_t)results, name, entry) {
+		struct report_span *span = &r->steps[r->step_count];
+		if (status)
+			continue;
+		*span = (struct report_span){ .name = name };
+		describe(entry, span);
+		r->step_count++;
+		if (json_object_get(entry, "count"))
+			status = read_fanout(r, entry, span, subject, err);
+	}
+	return status;
+}
+
+/* --- the whole --- */
+
+static void widen(struct report *r, double us)
+{
+	r->begin = us < r->begin ? us : r->begin;
+	r->end = us > r->end ? us : r->end;
+}
+
+/* From the first link's entry to what came last. */
+static void bound(struct report *r, double offset)
+{
+	double end;
+	bool first = true;
+	for (size_t i = 0; i < r->link_count + r->step_count; i++) {
+		const struct report_span *span = i < r->link_count ? &r->links[i] : &r->steps[i - r->link_count];
+		if (span->timed && first)
+			r->begin = r->end = span->begin;
+		if (span->timed) {
+			first = false;
+			widen(r, span->begin);
+			widen(r, span->end);
+		}
+	}
+	for (size_t i = 0; i < r->fanout_count; i++)
+		for (size_t t = 0; t < r->fanouts[i].turn_count; t++) {
+			widen(r, r->fanouts[i].turns[t].begin);
+			widen(r, r->fanouts[i].turns[t].end);
+		}
+	if (time_from(r->doc, "seconds", 1e6, &end) && is_time(end + offset) && end + offset > r->end)
+		r->end = end + offset;
+	if (r->link_count && r->links[r->link_count - 1].timed && json_object_get(r->doc, "seconds"))
+		r->links[r->link_count - 1].end = r->end;
+}
+
+static enum chain_status read_doc(struct report *r, const char *subject, struct chain_error *err)
+{
+	const json_t *links = json_object_get(r->doc, "links"), *steps = json_object_get(r->doc, "steps");
+	const json_t *results = json_object_get(r->doc, "results"), *error = json_object_get(r->doc, "error");
+	bool handoff = json_object_get(r->doc, "kchain_handoff");
+	double offset = clock_offset(links, steps);
+	r->refused = json_string_value(json_object_get(error, "message"));
+	if (r->refused)
+		return CHAIN_OK;
+	if (!json_is_array(links) || !(handoff ? json_is_object(results) : json_is_array(steps)))
+		return chain_fail(err, CHAIN_E_REPORT_NONE, subject, NULL, 0, 0, 0, 0);
+	enum chain_status status = read_links(r, links, offset, subject, err);
+	if (!status)
+		status = handoff ? read_results(r, results, subject, err) : read_steps(r, steps, offset, subject, err);
+	if (!status)
+		bound(r, offset);
+	return status;
+}
+
+enum chain_status report_parse(const char *text, size_t bytes, const char *subject, struct report *out, struct chain_error *err)
+{
+	*out = (struct report){ 0 };
+	if (bytes > REPORT_BYTES_MAX)
+		return chain_fail(err, CHAIN_E_LIMIT, subject, NULL, bytes, REPORT_BYTES_MAX, 0, 0);
+	enum chain_status status = chain_json_any(text, bytes, DEPTH_MAX, subject, &out->doc, err);
+	if (!status)
+		status = read_doc(out, subject, err);
+	if (status)
+		report_free(out);
+	return status;
 }
 
 enum chain_status report_read(const char *path, struct report *out, struct chain_error *err)
 {
 	struct cmd_file file;
 	*out = (struct report){ 0 };
-	enum chain_status status = cmd_file_load(path, RESULT_MAX_BYTES, &file, err);
+	enum chain_status status = cmd_file_load(path, REPORT_BYTES_MAX, &file, err);
 	if (status)
 		return status;
-	status = chain_json_load((const char *)file.bytes, file.bytes_count, RESULT_MAX_BYTES, path, &out->doc, err);
+	status = report_parse((const char *)file.bytes, file.bytes_count, path, out, err);
+	enum chain_status changed = cmd_file_check(&file, path, err);
 	cmd_file_free(&file);
-	if (status)
-		return status;
-	const json_t *links = json_object_get(out->doc, "links"), *steps = json_object_get(out->doc, "steps");
-	double offset = clock_offset(steps);
-	if (!json_is_array(links) || !json_is_array(steps))
-		status = chain_fail(err, CHAIN_E_REPORT_NONE, path, NULL, 0, 0, 0, 0);
-	if (!status)
-		status = read_links(out, links, offset, path, err);
-	if (!status)
-		status = read_steps(out, steps, offset, path, err);
-	double end = number(out->doc, "seconds") * 1e6 + offset;
-	out->end = end > out->end ? end : out->end;
-	if (!status && out->link_count)
-		out->links[out->link_count - 1].end = out->end;
-	if (status)
+	if (changed)
 		report_free(out);
-	return status;
+	return changed ? changed : status;
 }
 
 void report_free(struct report *report)

@@ -6,18 +6,21 @@
 
 #include "report.h"
 
+#include <float.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
 	WIDTH = 1200, LEFT = 108, RIGHT = 24, TOP = 64, SPAN_ROW = 26, GAP = 14, FOOT = 66,
-	PLOT = WIDTH - LEFT - RIGHT, ROWS_HEIGHT = 560, ROW_MOST = 22, LABEL_LEAST = 12, ROW_LEAST = 3,
+	PLOT = WIDTH - LEFT - RIGHT, ROWS_HEIGHT = 560, ROW_MOST = 22, LABEL_LEAST = 12, ROW_LEAST = 3, TICKS_MOST = 11,
 };
 
 static const struct { const char *fill, *other; } COLOURS[REPORT_STATUS_COUNT] = {
 	[REPORT_OK] = { "#2b7a78", "#5aa9a3" }, [REPORT_FAILED] = { "#c8553d", "#c8553d" },
 	[REPORT_FAULT] = { "#8f2d56", "#8f2d56" }, [REPORT_TIMEOUT] = { "#e09f3e", "#e09f3e" },
+	[REPORT_SKIPPED] = { "#a9b1b9", "#a9b1b9" },
 };
 
 struct picture {
@@ -28,24 +31,40 @@ struct picture {
 	double rows_at;      /* where they begin */
 };
 
-static double x_of(const struct picture *p, double us) { return LEFT + (us - p->begin) / (p->end - p->begin) * PLOT; }
+static double x_of(const struct picture *p, double us)
+{
+	double part = (us - p->begin) / (p->end - p->begin);
+	return LEFT + (part < 0 ? 0 : part > 1 ? 1 : part) * PLOT;
+}
+
+/* XML 1.0 section 2.2: no control characters, and two others that are none. At most `most` characters; a text is UTF-8 but where it was cut. */
+static void put_xml(FILE *to, const char *text, size_t most)
+{
+	for (size_t count; *text && most; text += count, most--) {
+		size_t bytes = strlen(text);
+		count = cmd_text_printable(text, bytes);
+		if (!count || !strncmp(text, "\xef\xbf\xbe", 3) || !strncmp(text, "\xef\xbf\xbf", 3))
+			fputc(' ', to);
+		else if (strchr("<>&\"", *text))
+			fprintf(to, "&#%d;", *text);
+		else
+			fwrite(text, 1, count, to);
+		count = count ? count : 1;
+	}
+}
 
 static void text(const struct picture *p, double x, double y, const char *anchor, const char *style, const char *format, ...)
 	__attribute__((format(printf, 6, 7)));
 static void text(const struct picture *p, double x, double y, const char *anchor, const char *style, const char *format, ...)
 {
-	char raw[256];
+	enum { MOST = 160 };
+	char raw[1024];
 	va_list args;
 	va_start(args, format);
 	vsnprintf(raw, sizeof(raw), format, args);
 	va_end(args);
 	fprintf(p->to, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\"%s>", x, y, anchor, style);
-	for (const char *c = raw; *c; c++) {
-		if (*c == '<' || *c == '&' || *c == '>')
-			fprintf(p->to, "&#%d;", *c);
-		else
-			fputc((unsigned char)*c < ' ' ? ' ' : *c, p->to);
-	}
+	put_xml(p->to, raw, MOST);
 	fputs("</text>\n", p->to);
 }
 
@@ -54,17 +73,17 @@ static double tick_us(double span)
 {
 	static const double factors[] = { 2, 2.5, 2 };
 	double step = 0.01;
-	for (unsigned i = 0; span / step > 10; i++)
+	for (unsigned i = 0; i < 3 * DBL_MAX_10_EXP && span / step > TICKS_MOST - 1; i++)
 		step *= factors[i % 3];
 	return step;
 }
 
 static void draw_axis(const struct picture *p, double bottom)
 {
-	double step = tick_us(p->end - p->begin);
+	double step = tick_us(p->end - p->begin), first = ceil(p->begin / step) * step;
 	bool seconds = p->end - p->begin >= 2e6;
-	for (int64_t n = (int64_t)(p->begin / step) + (p->begin > 0); (double)n * step <= p->end; n++) {
-		double at = (double)n * step;
+	for (unsigned n = 0; n < TICKS_MOST && first + n * step <= p->end; n++) {
+		double at = first + n * step;
 		double x = x_of(p, at), shown = at / (seconds ? 1e6 : 1e3), each = step / (seconds ? 1e6 : 1e3);
 		fprintf(p->to, "<line x1=\"%.1f\" y1=\"%d\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"#d9dde1\"/>\n", x, TOP - 6, x, bottom);
 		text(p, x, bottom + 16, "middle", "", "%.*f", each >= 1 ? 0 : each >= 0.1 ? 1 : each >= 0.01 ? 2 : 3, shown);
@@ -75,12 +94,14 @@ static void draw_axis(const struct picture *p, double bottom)
 
 static void draw_span(const struct picture *p, const struct report_span *span, double y, const char *fill)
 {
+	enum { NAME_MOST = 64, CHARACTER = 7 };
 	double x = x_of(p, span->begin), width = x_of(p, span->end) - x;
-	size_t fits = (size_t)(width / 7);
+	size_t fits = (size_t)(width / CHARACTER);
+	if (!span->timed)
+		return;
 	fprintf(p->to, "<rect x=\"%.2f\" y=\"%.1f\" width=\"%.2f\" height=\"%d\" rx=\"2\" fill=\"%s\" stroke=\"#fff\" stroke-width=\"0.5\"><title>",
 		x, y, width < 1 ? 1 : width, SPAN_ROW - 6, fill);
-	for (const char *c = span->name; *c; c++)
-		fprintf(p->to, *c == '<' || *c == '&' || *c == '>' || (unsigned char)*c < ' ' ? "&#%d;" : "%c", (unsigned char)*c < ' ' ? ' ' : *c);
+	put_xml(p->to, span->name, NAME_MOST);
 	fprintf(p->to, ": %.3f ms</title></rect>\n", (span->end - span->begin) / 1e3);
 	if (fits >= strlen(span->name) && fits >= 2)
 		text(p, x + 5, y + 14, "start", " fill=\"#fff\"", "%s", span->name);
@@ -111,10 +132,13 @@ static void draw_turns(const struct picture *p, enum report_status status, unsig
 
 static void draw_processors(const struct picture *p)
 {
+	static const uint32_t steps[] = { 1, 2, 5 }; /* of the labels; a row is never lower than ROW_LEAST */
 	const struct report *r = p->report;
-	uint32_t every = 1;
-	while (every * p->row < LABEL_LEAST)
-		every = every == 1 ? 2 : every == 2 ? 5 : every * 2;
+	uint32_t every = steps[0];
+	if (!r->processors)
+		return;
+	for (size_t i = 1; i < sizeof(steps) / sizeof(steps[0]) && every * p->row < LABEL_LEAST; i++)
+		every = steps[i];
 	for (uint32_t i = 0; i < r->processors; i += every)
 		text(p, LEFT - 8, p->rows_at + i * p->row + p->row * 0.43 + 4, "end", "", every == 1 ? "processor %u" : "%u", i);
 	for (int status = 0; status < REPORT_STATUS_COUNT; status++)
@@ -138,20 +162,29 @@ static void draw_legend(const struct picture *p, double y)
 	}
 }
 
-static void draw(struct picture *p)
+static void draw_head(const struct picture *p)
 {
 	const struct report *r = p->report;
-	double height = p->rows_at + r->processors * p->row, bottom = height + 4;
-	uint64_t turns = 0;
+	char kernels[96] = "";
+	size_t turns = 0;
 	for (size_t i = 0; i < r->fanout_count; i++)
 		turns += r->fanouts[i].turn_count;
+	if (turns)
+		snprintf(kernels, sizeof(kernels), ", %zu turn%s of kernels on %u processor%s", turns, turns == 1 ? "" : "s", r->processors,
+			 r->processors == 1 ? "" : "s");
+	text(p, LEFT, 24, "start", " font-size=\"16\" font-weight=\"600\"", "%s", r->link_count ? r->links[0].name : "nothing was entered");
+	text(p, LEFT, 44, "start", " fill=\"#68727d\"", "%zu link%s, %zu step%s%s; %.1f ms shown", r->link_count, r->link_count == 1 ? "" : "s",
+	     r->step_count, r->step_count == 1 ? "" : "s", kernels, (p->end - p->begin) / 1e3);
+}
+
+static void draw(const struct picture *p)
+{
+	const struct report *r = p->report;
+	double bottom = p->rows_at + r->processors * p->row + 4;
 	fprintf(p->to, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %.0f\" width=\"%d\" height=\"%.0f\" "
 		"font-family=\"system-ui, 'DejaVu Sans', sans-serif\" font-size=\"12\" fill=\"#2f3640\">\n"
 		"<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n", WIDTH, bottom + FOOT, WIDTH, bottom + FOOT);
-	text(p, LEFT, 24, "start", " font-size=\"16\" font-weight=\"600\"", "%s", r->link_count ? r->links[0].name : "nothing was entered");
-	text(p, LEFT, 44, "start", " fill=\"#68727d\"", "%zu link%s, %zu step%s, %llu turns of kernels on %u processor%s; %.1f ms shown",
-	     r->link_count, r->link_count == 1 ? "" : "s", r->step_count, r->step_count == 1 ? "" : "s", (unsigned long long)turns,
-	     r->processors, r->processors == 1 ? "" : "s", (p->end - p->begin) / 1e3);
+	draw_head(p);
 	draw_axis(p, bottom);
 	text(p, LEFT - 8, TOP + 14, "end", "", "links");
 	for (size_t i = 0; i < r->link_count; i++)
@@ -167,13 +200,14 @@ static void draw(struct picture *p)
 char *report_svg(const struct report *report, size_t *out_bytes)
 {
 	char *bytes = NULL;
-	struct picture p = { .report = report, .to = open_memstream(&bytes, out_bytes), .rows_at = TOP + 2 * SPAN_ROW + GAP, .end = report->end };
+	struct picture p = { .report = report, .to = open_memstream(&bytes, out_bytes), .rows_at = TOP + 2 * SPAN_ROW + GAP,
+			     .begin = report->begin, .end = report->end };
 	if (!p.to)
 		return NULL;
-	p.begin = report->link_count ? report->links[0].begin : 0;
-	if (p.end <= p.begin)
+	if (p.end - p.begin < 1)
 		p.end = p.begin + 1;
-	p.row = report->processors ? (double)ROWS_HEIGHT / report->processors : 0;
+	if (report->processors)
+		p.row = (double)ROWS_HEIGHT / report->processors;
 	p.row = p.row > ROW_MOST ? ROW_MOST : p.row < ROW_LEAST && report->processors ? ROW_LEAST : p.row;
 	draw(&p);
 	if (fclose(p.to) == 0)
