@@ -88,9 +88,12 @@ def a_timeout_is_its_time_on_a_busy_host():
     exact; the upper one leaves room for whatever the host does."""
     fan = {"name": "t", "memory": "2M", "timeout": "2s", "on_error": "continue", "fanout": {"count": 1, "console": "mute"}}
     native = dict(fan, call="fs:/spin", args="cli")
+    fixed = dict(fan, call="fs:/acts", args="spin", memory="4M")
     isolated = dict(fan, call="fs:/acts", isolation="svm")
+    several = dict(native, fanout=dict(fan["fanout"], cpus=2))
     with kt.busy_host():
-        for step, cpus in ((native, 1), (native, 2), (dict(isolated, args="spin"), 1), (dict(isolated, args="ask"), 1), (dict(isolated, args="spin"), 2)):
+        for step, cpus in ((native, 1), (native, 2), (several, 3), (fixed, 2), (dict(isolated, args="spin"), 1), (dict(isolated, args="ask"), 1),
+                           (dict(isolated, args="spin"), 2)):
             for us in taken_us(step, cpus):
                 kt.check(2000000 <= us < 4000000, f"{step}, {cpus} processors: {us} us")
 

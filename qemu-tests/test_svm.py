@@ -44,7 +44,10 @@ ACTS = (
     ("in 33", "ok", 0, {"read": 255}),
     ("out 32", "ok", 0, None),
     ("take-over 0", "failed", -1, r"needs the PIC \(0x21\)"),
-    ("unikernel", "failed", -1, r"needs the PIT \(0x43\)"),
+    ("unikernel", "failed", -1, r"needs the PIC \(0x21\)"),
+    ("bios 0x10", "failed", -1, r"needs the BIOS, interrupt \(0x10\)"),
+    ("bios 0", "failed", -1, r"needs the BIOS, interrupt \(0x0\)"),
+    ("bios 0xff", "failed", -1, r"needs the BIOS, interrupt \(0xff\)"),
     ("apic-off 0", "ok", 0, {"base": 0xfee00100}),
     ("apic-off 1", "failed", -1, r"the local APIC, MSR \(0x1b\)"),
     ("in 980", "ok", 0, {"read": 0}),
@@ -380,7 +383,7 @@ def first_words(number):
         ended = kt.expect_end(kt.boot(kt.bake(kt.pipeline(steps, FILES)), qemu=cpus(number)))
         results = ended.of("handoff")[-1]["doc"]["results"]
         kt.check(results["smp"]["status"] == "timeout" and results["line"]["status"] == "timeout", "status", results)
-        kt.check("needs the PIT (0x43)" in results["uni"]["reason"], "its reason", results)
+        kt.check("needs the PIC (0x21)" in results["uni"]["reason"], "its reason", results)
         for line in (r"processor 0: stop: several processors are wanted", r" at 80103fa7", r"  __\|  _ \\  \|", r"bindings, version 1", r"half a line",
                      *(rf" *{i}\| processor 0: stop: several processors are wanted" for i in range(3))):
             kt.check(kt.re.search(rf"^{line}\s*$", ended.console, kt.re.M), f"no line {line!r}", ended)

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LOW_END = 0x9fc00, HIGH_BASE = 0x100000, PAGE = 4096, TABLE_BYTES = 2 * 1024 * 1024 }; /* where a PC's memory stops and goes on */
+enum { LOW_END = 0x9fc00, HIGH_BASE = 0x100000, PAGE = 4096, TABLE_BYTES = 2 * 1024 * 1024, BIOS_DATA_END = 0x500 }; /* where a PC's memory stops and goes on */
 
 static enum chain_status unfit(const char *subject, const char *what, uint64_t base, uint64_t end, struct chain_range memory,
 			       struct chain_error *err)
@@ -180,18 +180,32 @@ void chain_guest_free(struct chain_guest *guest)
 	*guest = (struct chain_guest){ 0 };
 }
 
-/* What a PC's BIOS leaves in its data area, as kernels without ACPI look for it: where COM1 is, the segment of the area at the end of low memory (empty
- * here), how many KiB there are below it, and where the screen's controller is. */
-static void put_bios_data(uint64_t base, uint64_t bytes, uint8_t *into)
+/* What a PC's BIOS leaves in memory. An interrupt of each number, which asks for a service of it in real mode, comes to one instruction that ends the
+ * guest, by a segment of its own. Kernels without ACPI look at the data area for where COM1 is, the segment of what lies at the end of low memory
+ * (nothing here), how many KiB there are below it, and where the screen's controller is. */
+static uint8_t bios_byte(uint64_t at)
 {
 	static const struct { uint16_t at, value; } words[] = {
 		{ 0x400, 0x3f8 }, { 0x40e, LOW_END / 16 }, { 0x413, LOW_END / 1024 }, { 0x463, 0x3d4 },
 	};
-	for (size_t i = 0; i < 2 * sizeof(words) / sizeof(words[0]); i++) {
-		uint64_t at = words[i / 2].at + i % 2;
-		if (at >= base && at - base < bytes)
-			into[at - base] = (uint8_t)(words[i / 2].value >> i % 2 * 8);
-	}
+	static const uint8_t call[] = { 0x0f, 0x01, 0xd9 }; /* VMMCALL */
+	uint64_t number = at / 4;
+	if (number < 256)
+		return (uint8_t)((at & 2 ? CHAIN_GUEST_BIOS / 16 - number : number * 16) >> at % 2 * 8);
+	if (at - CHAIN_GUEST_BIOS < sizeof(call))
+		return call[at - CHAIN_GUEST_BIOS];
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (at - words[i].at < 2)
+			return (uint8_t)(words[i].value >> (at - words[i].at) * 8);
+	return 0;
+}
+
+static void put_bios_data(uint64_t base, uint64_t bytes, uint8_t *into)
+{
+	static const struct chain_range filled[] = { { 0, BIOS_DATA_END }, { CHAIN_GUEST_BIOS, CHAIN_GUEST_BIOS + 3 } };
+	for (size_t i = 0; i < sizeof(filled) / sizeof(filled[0]); i++)
+		for (uint64_t at = filled[i].base > base ? filled[i].base : base; at < filled[i].end && at - base < bytes; at++)
+			into[at - base] = bios_byte(at);
 }
 
 void chain_guest_part(const struct chain_guest *guest, uint64_t base, uint64_t bytes, uint8_t *into)

@@ -430,7 +430,7 @@ static void looks_for_processors(uint32_t number)
 	spins(0);
 }
 
-/* A unikernel on a PC: serial line, both 8259s initialised with their masks as they were, its banner, and then the timer to calibrate by. */
+/* A unikernel on a PC: serial line, both 8259s initialised with their masks as they were, its banner, and then the timer's interrupt. */
 static void begins_as_unikernel(uint32_t number)
 {
 	(void)number;
@@ -446,11 +446,24 @@ static void begins_as_unikernel(uint32_t number)
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		out8(words[i].port, words[i].value);
 	say(SERIAL, "            |\n  __|  _ \\  |\r\nbindings, version 1\n");
-	out8(0x43, 0x34);
-	out8(0x40, 0x9c);
-	out8(0x40, 0x2e);
-	for (;;)
-		out8(0x43, 0);
+	out8(0x21, (uint8_t)(in8(0x21) & ~1));
+	leave(0, "timer", 0);
+}
+
+/* Back to real mode to ask the BIOS, by interrupt `number`, what there is. */
+__asm__(".section .rodata\n\t.globl real_mode, real_mode_end, real_mode_number\n\t.code16\n"
+	"real_mode:\n\tmov $0x20, %ax\n\tmov %ax, %ds\n\tmov %ax, %ss\n\tmov %cr0, %eax\n\tand $0xfe, %al\n\tmov %eax, %cr0\n"
+	"\tljmp $0, $0x8000 + 1f - real_mode\n1:\txor %ax, %ax\n\tmov %ax, %ds\n\tmov %ax, %ss\n\tmov $0x7c00, %sp\n\tmov $0xe801, %ax\n"
+	"\t.byte 0xcd\nreal_mode_number: .byte 0\n\tcli\n2:\thlt\n\tjmp 2b\nreal_mode_end:\n\t.code32\n\t.text");
+static void asks_bios(uint32_t number)
+{
+	extern const uint8_t real_mode[], real_mode_end[], real_mode_number[];
+	static const uint64_t gdt[] = { 0, 0x00cf9b000000ffff, 0x00cf93000000ffff, 0x00009b000000ffff, 0x000093000000ffff };
+	const struct __attribute__((packed)) { uint16_t limit; uint32_t base; } gdtr = { sizeof(gdt) - 1, (uint32_t)gdt }, idtr = { 0x3ff, 0 };
+	volatile uint8_t *low = (volatile uint8_t *)0x8000;
+	for (const uint8_t *at = real_mode; at < real_mode_end; at++)
+		*low++ = at == real_mode_number ? (uint8_t)number : *at;
+	__asm__ volatile("lgdt %0\n\tlidt %1\n\tljmp $0x18, $0x8000" : : "m"(gdtr), "m"(idtr));
 }
 
 /* A kernel of tests: masks the 8259s, turns the local APIC off, and on again. */
@@ -484,7 +497,7 @@ static const struct { const char *name; void (*act)(uint32_t number); } acts[] =
 	{ "status", status }, { "record", record }, { "leave", leaves }, { "off", off }, { "reset", resets }, { "malformed", malformed },
 	{ "oversized", oversized }, { "handoff", handoff }, { "upper-memory", upper_memory }, { "processor", processor },
 	{ "entry", entry }, { "flaky", flaky }, { "take-over", takes_over }, { "local-apic-on", local_apic_on }, { "mailbox-state", mailbox_state }, { "mailbox-bytes", mailbox_bytes },
-	{ "looks-for-processors", looks_for_processors }, { "unikernel", begins_as_unikernel }, { "half-a-line", half_a_line }, { "apic-off", turns_apic_off },
+	{ "looks-for-processors", looks_for_processors }, { "unikernel", begins_as_unikernel }, { "half-a-line", half_a_line }, { "apic-off", turns_apic_off }, { "bios", asks_bios },
 	{ "mailbox-overrun", mailbox_overrun }, { "mailbox-argument", mailbox_argument }, { "hex", hex },
 };
 

@@ -21,6 +21,7 @@ enum {
 };
 #define CR0_PAGING (1u << 31)
 #define PAT_FIRST 0x0007040600070406ull /* APM 7.8.2 */
+#define FOR_HYPERVISORS "an instruction for hypervisors or processor management, exit"
 #define FIRST(exit) (1u << ((exit) - 0x60))
 #define SECOND(exit) (1u << ((exit) - 0x80))
 #define THIRD(exit) (1u << ((exit) - 0xa0))
@@ -237,6 +238,16 @@ static bool on_invalid(struct svm_guest *g, struct stage_call_run *run)
 	return end(g, run, STAGE_CALL_FAULTED, what ? what : "reserved bits set in CR3, CR4 or EFER, which is", what ? value : g->vmcb->efer);
 }
 
+/* Of all that hypervisors do, this is what a kernel may come to without knowing: the BIOS, in real mode. */
+static bool on_vmmcall(struct svm_guest *g, struct stage_call_run *run)
+{
+	const struct svm_vmcb *v = g->vmcb;
+	uint64_t number = (CHAIN_GUEST_BIOS - v->cs.base) / 16;
+	if (v->cs.base + v->rip == CHAIN_GUEST_BIOS && number < 256)
+		return end(g, run, STAGE_CALL_REFUSED, "the BIOS, interrupt", number);
+	return end(g, run, STAGE_CALL_FAULTED, FOR_HYPERVISORS, v->exit_code);
+}
+
 /* True: it goes on. */
 static bool on_exit(struct svm_guest *g, struct stage_call_run *run)
 {
@@ -271,8 +282,10 @@ static bool on_exit(struct svm_guest *g, struct stage_call_run *run)
 		return on_nested_fault(g, run);
 	case SVM_EXIT_INVALID:
 		return on_invalid(g, run);
+	case SVM_EXIT_VMMCALL:
+		return on_vmmcall(g, run);
 	default:
-		return end(g, run, STAGE_CALL_FAULTED, "an instruction for hypervisors or processor management, exit", v->exit_code);
+		return end(g, run, STAGE_CALL_FAULTED, FOR_HYPERVISORS, v->exit_code);
 	}
 }
 

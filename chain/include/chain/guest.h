@@ -17,6 +17,9 @@ enum { CHAIN_GUEST_MEMORY_MIN = 2 * 1024 * 1024, CHAIN_GUEST_MEMORY_DEFAULT = 16
 enum { CHAIN_GUEST_MEM_ENTRIES = 2 };
 struct chain_bootinfo chain_guest_machine(uint64_t memory_bytes, struct chain_mem_entry mem[CHAIN_GUEST_MEM_ENTRIES]);
 
+/* Where an isolated guest comes to when it wants something of the BIOS: VMMCALL, in the segment CHAIN_GUEST_BIOS / 16 - the interrupt's number. */
+enum { CHAIN_GUEST_BIOS = 0xfe000 };
+
 /* What a guest takes of the machine's memory: its own (whole pages), tables that show it nothing else, and what the processor keeps beside it. */
 enum { CHAIN_GUEST_OWN_PAGES = 3 };
 uint64_t chain_guest_window_bytes(uint64_t memory_bytes);
