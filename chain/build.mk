@@ -45,8 +45,8 @@ $(CMD_TESTS:%=$(B)/host/chain/tests/%): $(B)/host/libcmd.a
 $(CMD_TESTS:%=$(B)/asan/chain/tests/%): $(B)/asan/libcmd.a
 $(CMD_TESTS:%=$(B)/host/chain/tests/%): HOST_LIBS := $(B)/host/libcmd.a $(B)/host/libkchain.a $(HOST_LIBS)
 $(CMD_TESTS:%=$(B)/asan/chain/tests/%): HOST_LIBS := $(B)/asan/libcmd.a $(B)/asan/libkchain.a $(HOST_LIBS)
-$(B)/host/chain/tests/test_cli: | $(B)/kchain
-$(B)/asan/chain/tests/test_cli: | $(B)/asan/kchain
+$(B)/host/chain/tests/test_cli $(B)/host/chain/tests/test_pipelines: | $(B)/kchain
+$(B)/asan/chain/tests/test_cli $(B)/asan/chain/tests/test_pipelines: | $(B)/asan/kchain
 
 # Programs whose allocations fail in turn (chain/tests/alloc_fail.h).
 ALLOC_WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup,--wrap=asprintf,--wrap=vasprintf

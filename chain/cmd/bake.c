@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum chain_status cmd_bake_unnamed(const char *input, int *out_fd, struct chain_error *err)
+enum chain_status cmd_bake_unnamed(const char *input, int *out_fd, struct cmd_document *out_document, struct chain_error *err)
 {
 	const char *folder = getenv("TMPDIR");
 	struct bake_cache cache;
@@ -22,6 +22,8 @@ enum chain_status cmd_bake_unnamed(const char *input, int *out_fd, struct chain_
 	const enum chain_status status = bake_job_run(&job, err);
 
 	*out_fd = status == CHAIN_OK ? job.fd : -1;
+	*out_document = job.document;
+	job.document = (struct cmd_document){0};
 	bake_job_free(&job);
 	bake_cache_close(&cache);
 	return status;
@@ -113,7 +115,7 @@ static int bake_one(struct bake_job *job, bool json)
 	int code = CMD_OK;
 
 	if (bake_job_run(job, &err) != CHAIN_OK)
-		code = cmd_refuse(&err, json);
+		code = cmd_document_refuse(&job->document, &err, json);
 	else if (json)
 		code = cmd_json_print(bake_report_json(job)) ? CMD_OK : CMD_REFUSED;
 	else

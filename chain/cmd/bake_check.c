@@ -132,46 +132,85 @@ static enum chain_status room_check(const struct bake_job *job, const struct cha
 			  job->memory_bytes, 0);
 }
 
-static enum chain_status plans_check(struct bake_job *job, const struct chain_image *image, struct chain_error *err)
+/* --- one after the other, each with its place in the pipeline --- */
+
+struct checks {
+	struct bake_job *job;
+	const struct chain_image *image;
+	const struct chain_bootinfo *machine; /* null: not told */
+};
+
+/* All problems are told where there is a pipeline to tell them of. An image that lies where a called kernel wants to be may lie elsewhere: that
+ * is for who asked for it to see. */
+static enum chain_status step_note(const struct checks *checks, const char *path, struct chain_error *why, struct chain_error *err)
 {
-	struct chain_bootinfo machine;
-	enum chain_status status = chain_bootinfo_qemu("pc", job->memory_bytes, 1, &machine, err);
+	struct bake_job *job = checks->job;
+	const enum chain_status status = why->status;
+
+	if (status != CHAIN_OK && job->document.name && status != CHAIN_E_NO_MEMORY && (status != CHAIN_E_FIXED_ON_IMAGE || job->base)) {
+		cmd_document_note(&job->document, path, why);
+		return CHAIN_OK;
+	}
+	if (status != CHAIN_OK)
+		*err = *why;
+	return status;
+}
+
+static enum chain_status step_check(const struct checks *checks, const struct chain_step *step, enum chain_kernel_kind *out_kind,
+				    struct chain_error *err)
+{
+	enum chain_status status = kernel_check(checks->job, checks->image, step, out_kind, err);
+
+	if (status == CHAIN_OK && *out_kind != CHAIN_KERNEL_UNKNOWN)
+		status = chain_step_check_kind(step, *out_kind, err);
+	if (status == CHAIN_OK)
+		status = fixed_check(checks->image, step, *out_kind, err);
+	if (status == CHAIN_OK && checks->machine)
+		status = plan_check(checks->job, checks->image, checks->machine, step, err);
+	return status;
+}
+
+static enum chain_status step_and_rescue_check(const struct checks *checks, size_t i, struct chain_error *err)
+{
+	const struct chain_step *step = &checks->job->config.steps[i];
+	enum chain_kernel_kind kind = CHAIN_KERNEL_UNKNOWN, spare;
+	struct chain_error why = {.status = CHAIN_OK};
+	char path[64];
+	enum chain_status status = step_check(checks, step, &kind, &why);
+
+	if (status == CHAIN_OK)
+		checks->job->steps[i].kind = strdup(kind == CHAIN_KERNEL_UNKNOWN ? "fetched at boot" : chain_kernel_kind_name(kind));
+	(void)snprintf(path, sizeof(path), "steps[%zu].%s", i, step->kind == CHAIN_STEP_CALL ? "call" : "boot");
+	status = step_note(checks, path, &why, err);
+	if (status != CHAIN_OK || !step->fallback)
+		return status;
+	(void)step_check(checks, step->fallback, &spare, &why);
+	(void)snprintf(path, sizeof(path), "steps[%zu].on_error.boot", i);
+	return step_note(checks, path, &why, err);
+}
+
+static enum chain_status machine_make(const struct bake_job *job, struct chain_bootinfo *out, struct chain_error *err)
+{
+	const enum chain_status status = chain_bootinfo_qemu("pc", job->memory_bytes, 1, out, err);
 
 	if (status != CHAIN_OK)
 		return status;
-	machine.image = (struct chain_range){job->result.header.base, job->result.memory_end};
-	machine.image_base = job->result.header.base;
-	status = room_check(job, &machine, err);
-	for (size_t i = 0; status == CHAIN_OK && i < job->config.step_count; i++) {
-		status = plan_check(job, image, &machine, &job->config.steps[i], err);
-		if (status == CHAIN_OK && job->config.steps[i].fallback)
-			status = plan_check(job, image, &machine, job->config.steps[i].fallback, err);
-	}
-	chain_bootinfo_free(&machine);
-	return status;
+	out->image = (struct chain_range){job->result.header.base, job->result.memory_end};
+	out->image_base = job->result.header.base;
+	return room_check(job, out, err);
 }
 
 enum chain_status bake_steps_check(struct bake_job *job, const struct chain_image *image, struct chain_error *err)
 {
-	enum chain_status status = CHAIN_OK;
+	struct chain_bootinfo machine = {.mem = NULL};
+	const struct checks checks = {job, image, job->memory_bytes ? &machine : NULL};
+	enum chain_status status = job->memory_bytes ? machine_make(job, &machine, err) : CHAIN_OK;
 
 	job->steps = calloc(job->config.step_count + 1, sizeof(*job->steps));
-	if (!job->steps)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, job->input, NULL, job->config.step_count, 0, 0, 0);
-	for (size_t i = 0; status == CHAIN_OK && i < job->config.step_count; i++) {
-		const struct chain_step *step = &job->config.steps[i];
-		enum chain_kernel_kind kind, spare;
-
-		status = kernel_check(job, image, step, &kind, err);
-		if (status == CHAIN_OK && kind != CHAIN_KERNEL_UNKNOWN)
-			status = chain_step_check_kind(step, kind, err);
-		if (status == CHAIN_OK)
-			status = fixed_check(image, step, kind, err);
-		if (status == CHAIN_OK && step->fallback)
-			status = kernel_check(job, image, step->fallback, &spare, err);
-		if (status == CHAIN_OK)
-			job->steps[i].kind =
-			    strdup(kind == CHAIN_KERNEL_UNKNOWN ? "fetched at boot" : chain_kernel_kind_name(kind));
-	}
-	return status == CHAIN_OK && job->memory_bytes ? plans_check(job, image, err) : status;
+	if (status == CHAIN_OK && !job->steps)
+		status = chain_fail(err, CHAIN_E_NO_MEMORY, job->input, NULL, job->config.step_count * sizeof(*job->steps), 0, 0, 0);
+	for (size_t i = 0; status == CHAIN_OK && i < job->config.step_count; i++)
+		status = step_and_rescue_check(&checks, i, err);
+	chain_bootinfo_free(&machine);
+	return status == CHAIN_OK ? cmd_document_status(&job->document, err) : status;
 }

@@ -5,6 +5,7 @@
  */
 
 #include "bake_job.h"
+#include "chain/json_walk.h"
 #include "cmd.h"
 
 #include <errno.h>
@@ -18,25 +19,77 @@ static enum chain_status no_memory(const char *subject, struct chain_error *err)
 	return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, 0, 0, 0, 0);
 }
 
+static bool exists(void *ctx, const char *path)
+{
+	const struct bake_tree *tree = ctx;
+
+	for (size_t i = 0; i < tree->count; i++) {
+		const char *at = tree->v[i]->path;
+		const size_t bytes = strlen(at);
+
+		/* behind a link anything may be: that is looked at in the finished image */
+		if (strcmp(at, path) == 0 ||
+		    (tree->v[i]->spec.type == FS_SYMLINK && strncmp(at, path, bytes) == 0 && path[bytes] == '/'))
+			return true;
+	}
+	return false;
+}
+
+/* Every file that the pipeline names is looked for: all that are missing are told. */
+static void files_add(struct bake_job *job, struct bake_tree *tree, const char *folder)
+{
+	for (size_t i = 0; i < job->config.file_count; i++) {
+		const struct chain_config_file *file = &job->config.files[i];
+		struct chain_json_path path = {.at = "files"};
+		struct chain_error why = {.status = CHAIN_OK};
+
+		if (!file->from || bake_tree_add(tree, folder, file, &why) == CHAIN_OK)
+			continue; /* what can't be read of the document is told already */
+		(void)chain_json_push_key(&path, file->path);
+		cmd_document_note(&job->document, path.at, &why);
+	}
+}
+
+/* Whether all that "files" says is there, so that what is not in the tree will not be baked. */
+static bool files_are_whole(const struct cmd_document *document)
+{
+	for (size_t i = 0; i < document->count; i++)
+		if (strncmp(document->problems[i].path, "files", 5) == 0 || !document->problems[i].path[0])
+			return false;
+	return document->more == 0;
+}
+
+/* Reads on behind what is wrong: all of it is told. */
+static enum chain_status document_read(struct bake_job *job, struct bake_tree *tree, const char *folder, struct chain_error *err)
+{
+	struct cmd_document *document = &job->document;
+	struct chain_errors *errors = calloc(1, sizeof(*errors));
+
+	if (!errors)
+		return no_memory(document->name, err);
+	chain_config_parse_all((const char *)document->file.bytes, document->file.bytes_count, document->name, false, &job->config, errors);
+	cmd_document_note_all(document, errors);
+	files_add(job, tree, folder);
+	if (files_are_whole(document)) {
+		chain_config_check_sources(&job->config, exists, tree, errors);
+		cmd_document_note_all(document, errors);
+	}
+	free(errors);
+	return cmd_document_status(document, err);
+}
+
 static enum chain_status pipeline_read(struct bake_job *job, struct bake_tree *tree, const char *path,
 				       struct chain_error *err)
 {
 	char *copy = strdup(path);
-	struct cmd_file file;
 	char *text = NULL;
 
 	tree->pipeline = strdup(path);
-	enum chain_status status =
-	    copy && tree->pipeline ? cmd_file_load(path, CHAIN_CONFIG_MAX_BYTES, &file, err) : no_memory(path, err);
+	enum chain_status status = copy && tree->pipeline ? cmd_document_open(&job->document, path, CHAIN_CONFIG_MAX_BYTES, err)
+							  : no_memory(path, err);
 
-	if (status == CHAIN_OK) {
-		status = chain_config_parse((const char *)file.bytes, file.bytes_count, path, false, &job->config, err);
-		if (status != CHAIN_OK)
-			cmd_error_in_file(err, path);
-		cmd_file_free(&file);
-	}
-	for (size_t i = 0; status == CHAIN_OK && i < job->config.file_count; i++)
-		status = bake_tree_add(tree, dirname(strcpy(copy, path)), &job->config.files[i], err);
+	if (status == CHAIN_OK)
+		status = document_read(job, tree, dirname(copy), err);
 	free(copy);
 	if (status == CHAIN_OK)
 		status = chain_config_baked_text(&job->config, &text, err);

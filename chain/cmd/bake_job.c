@@ -126,34 +126,6 @@ static enum chain_status check(struct bake_job *job, struct bake_out *out, struc
 	return whole != CHAIN_OK ? whole : status;
 }
 
-static bool exists(void *ctx, const char *path)
-{
-	const struct bake_tree *tree = ctx;
-
-	for (size_t i = 0; i < tree->count; i++) {
-		const char *at = tree->v[i]->path;
-		const size_t bytes = strlen(at);
-
-		/* behind a link anything may be: that is looked at in the finished image */
-		if (strcmp(at, path) == 0 ||
-		    (tree->v[i]->spec.type == FS_SYMLINK && strncmp(at, path, bytes) == 0 && path[bytes] == '/'))
-			return true;
-	}
-	return false;
-}
-
-static enum chain_status check_sources(struct bake_job *job, struct bake_tree *tree, struct chain_error *err)
-{
-	struct chain_errors *errors = calloc(1, sizeof(*errors));
-	if (!errors)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, job->input, NULL, sizeof(*errors), 0, 0, 0);
-	const enum chain_status status = chain_config_check_sources(&job->config, exists, tree, errors);
-	if (status != CHAIN_OK)
-		*err = errors->v[0];
-	free(errors);
-	return status;
-}
-
 static void steps_free(struct bake_job *job)
 {
 	for (size_t i = 0; job->steps && i < job->config.step_count; i++)
@@ -184,6 +156,7 @@ static enum chain_status write_where_it_can_lie(struct bake_job *job, struct str
 		}
 		base = why.number[3];
 		steps_free(job);
+		cmd_document_forget(&job->document);
 		bake_out_drop(&streams->out);
 		streams->out = (struct bake_out){.fd = -1};
 	}
@@ -256,8 +229,6 @@ enum chain_status bake_job_run(struct bake_job *job, struct chain_error *err)
 	if (status == CHAIN_OK)
 		status = bake_tree_finish(&streams.tree, err);
 	if (status == CHAIN_OK)
-		status = check_sources(job, &streams.tree, err);
-	if (status == CHAIN_OK)
 		status = output_name(job, err);
 	if (status == CHAIN_OK)
 		status = inputs_check(job, &streams.tree, err);
@@ -279,6 +250,7 @@ enum chain_status bake_job_run(struct bake_job *job, struct chain_error *err)
 void bake_job_free(struct bake_job *job)
 {
 	steps_free(job);
+	cmd_document_close(&job->document);
 	free(job->output_made);
 	chain_config_free(&job->config);
 }

@@ -8,6 +8,7 @@
 #include "bake_host.h"
 #include "chain/bake.h"
 #include "chain/image.h"
+#include "cmd_document.h"
 
 struct bake_job {
 	/* what is asked for; borrowed */
@@ -23,6 +24,7 @@ struct bake_job {
 	struct bake_cache *cache; /* with other runs; null: alone */
 
 	/* what came of it; owned */
+	struct cmd_document document; /* the pipeline, and what is wrong with it; without a name where a folder has none */
 	struct chain_config config;
 	char *output_made; /* where `output` was null */
 	int fd;		   /* where `folder` is not null: the caller's */

@@ -95,16 +95,17 @@ static bool print_good(const struct many *many, const struct bake_job *job)
 	return printf("%s  %s  sha256:%.12s\n", cmd_style(stdout, CMD_PLAIN), cmd_size_text(job->result.file_bytes, size), hex) > 0;
 }
 
-static void print_bad(const struct many *many, const char *input, struct chain_error *err)
+static void print_bad(const struct many *many, const struct bake_job *job, struct chain_error *err)
 {
+	const char *input = job->input;
 	const size_t bytes = strlen(input);
 
 	if (strncmp(err->subject, input, bytes) != 0)
 		cmd_error_in_file(err, input);
-	(void)cmd_error_print(err, false, CMD_REFUSED);
+	cmd_document_print(&job->document, err);
 	if (!many->json)
 		return;
-	json_t *line = cmd_error_json(err, CMD_REFUSED);
+	json_t *line = cmd_document_json(&job->document, err, CMD_REFUSED);
 
 	json_object_set_new(line, "input", json_string(input));
 	(void)cmd_json_line(line);
@@ -123,7 +124,7 @@ static bool bake_one(const struct many *many, size_t i, struct bake_share *share
 	if (good)
 		good = print_good(many, &job);
 	else
-		print_bad(many, many->inputs[i], &err);
+		print_bad(many, &job, &err);
 	bake_job_free(&job);
 	return good;
 }

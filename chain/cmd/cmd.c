@@ -42,14 +42,6 @@ static void say(const char *command, enum cmd_style style, const char *format, v
 	fprintf(stderr, "%s\n", cmd_style(stderr, CMD_PLAIN));
 }
 
-static void __attribute__((format(printf, 2, 3))) say_in(enum cmd_style style, const char *format, ...)
-{
-	va_list args;
-	va_start(args, format);
-	say(NULL, style, format, args);
-	va_end(args);
-}
-
 void cmd_warn(const char *format, ...)
 {
 	va_list args;
@@ -79,25 +71,33 @@ json_t *cmd_error_json(const struct chain_error *err, int code)
 	char message[MESSAGE_BYTES], hint[MESSAGE_BYTES];
 	chain_error_format(err, message, sizeof(message));
 	chain_error_hint(err, hint, sizeof(hint));
-	json_t *numbers = json_array();
-	for (size_t i = 0; i < CHAIN_ERROR_NUMBERS; i++)
-		json_array_append_new(numbers, json_integer((json_int_t)err->number[i]));
 	/* Subjects may be cut in the middle of a character or come from a hostile file: only UTF-8 goes into JSON. */
 	json_t *subject = json_string(err->subject), *detail = json_string(err->detail), *text = json_string(message);
-	return json_pack("{s:{s:s, s:o, s:o, s:o, s:o, s:s}, s:i}", "error", "slug", chain_status_slug(err->status),
+	return json_pack("{s:{s:s, s:o, s:o, s:o, s:s}, s:i}", "error", "slug", chain_status_slug(err->status),
 			 "message", text ? text : json_null(), "subject", subject ? subject : json_null(), "detail",
-			 detail ? detail : json_null(), "numbers", numbers, "hint", hint, "exit", code);
+			 detail ? detail : json_null(), "hint", hint, "exit", code);
+}
+
+void cmd_error_say(const char *hint, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	chain_json_memory_reset(); /* for what comes behind this error */
+	say(NULL, CMD_RED, format, args);
+	va_end(args);
+	if (!*hint)
+		return;
+	fputs("  hint: ", stderr);
+	cmd_text_put(stderr, hint);
+	fputc('\n', stderr);
 }
 
 int cmd_error_print(const struct chain_error *err, bool json, int code)
 {
 	char message[MESSAGE_BYTES], hint[MESSAGE_BYTES];
-	chain_json_memory_reset(); /* for the object, and for what comes behind this error */
 	chain_error_format(err, message, sizeof(message));
 	chain_error_hint(err, hint, sizeof(hint));
-	say_in(CMD_RED, "%s", message);
-	if (*hint)
-		fprintf(stderr, "  hint: %s\n", hint);
+	cmd_error_say(hint, "%s", message);
 	if (json)
 		cmd_json_print(cmd_error_json(err, code));
 	return code;

@@ -44,8 +44,9 @@ int cmd_watch(int argc, char **argv);
 int cmd_report(int argc, char **argv);
 
 /* bake.c, for `run` and `plan`: bakes the pipeline or folder `input` with the defaults of `kchain bake` to a file in $TMPDIR (or /tmp)
- * that has no name: it goes with its last descriptor, which is the caller's. */
-enum chain_status cmd_bake_unnamed(const char *input, int *out_fd, struct chain_error *err) CHAIN_MUST_CHECK;
+ * that has no name: it goes with its last descriptor, which is the caller's. So is the pipeline with what is wrong with it, in any case. */
+struct cmd_document;
+enum chain_status cmd_bake_unnamed(const char *input, int *out_fd, struct cmd_document *out_document, struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* The stage that `bake` starts from, linked into the command (stage_blob.S). */
 extern const unsigned char cmd_stage_elf[], cmd_stage_elf_end[];
@@ -131,8 +132,10 @@ void cmd_text_put(FILE *to, const char *text);
 /* --- what people and programs read (cmd.c) ---------------------------------------------------------------------- */
 
 /* stderr gets "kchain: MESSAGE" and, where there is one, "  hint: …". With `json`, stdout gets one object besides:
- * {"error": {"slug", "message", "subject", "detail", "numbers", "hint"}, "exit": code}. Returns `code`. */
+ * {"error": {"slug", "message", "subject", "detail", "hint"}, "exit": code}. Returns `code`. */
 int cmd_error_print(const struct chain_error *err, bool json, int code);
+/* An error's line and the hint's, which may be empty. */
+void cmd_error_say(const char *hint, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* That object; new. */
 json_t *cmd_error_json(const struct chain_error *err, int code);
 /* The same for the usual case, CMD_REFUSED. */

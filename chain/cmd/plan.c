@@ -418,12 +418,15 @@ static int mask(const struct plan_options *options, const char *image)
 		status = load_pipeline(&run, image, &err);
 	if (!status)
 		status = chain_handoff_mask(handoff, image ? &run.config : NULL, &err);
-	release(&run);
+	int code = CMD_OK;
 	if (status) {
+		code = cmd_document_refuse(&run.input.document, &err, options->json);
 		json_decref(handoff);
-		return cmd_refuse(&err, options->json);
+	} else if (!cmd_json_print(handoff)) {
+		code = CMD_REFUSED;
 	}
-	return cmd_json_print(handoff) ? CMD_OK : CMD_REFUSED;
+	release(&run);
+	return code;
 }
 
 static int plan_image(const struct plan_options *options, const char *path)
@@ -434,7 +437,7 @@ static int plan_image(const struct plan_options *options, const char *path)
 		return cmd_usage("plan", "out of memory");
 	run->options = *options;
 	run->input.fd = -1;
-	int code = load_all(run, path, &err) ? cmd_refuse(&err, options->json) : plan_steps(run);
+	int code = load_all(run, path, &err) ? cmd_document_refuse(&run->input.document, &err, options->json) : plan_steps(run);
 	release(run);
 	free(run);
 	return code;

@@ -152,7 +152,7 @@ static int prepared(struct run *run)
 	if (code >= 0)
 		return code;
 	if (run_prepare(run, &err))
-		return cmd_refuse(&err, run->session_options.json);
+		return cmd_document_refuse(&run->input.document, &err, run->session_options.json);
 	bool foreign = run->input.kind >= CHAIN_KERNEL_FOREIGN;
 	run->session_options.command = "run";
 	run->session_options.local = true;

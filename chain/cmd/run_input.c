@@ -89,7 +89,7 @@ static enum chain_status open_any(const char *path, struct run_input *out, struc
 		cmd_file_free(&file);
 	}
 	if (pipeline) {
-		enum chain_status status = cmd_bake_unnamed(path, &out->fd, err);
+		enum chain_status status = cmd_bake_unnamed(path, &out->fd, &out->document, err);
 		out->baked = !status;
 		return status ? status : map(path, out, err);
 	}
@@ -97,19 +97,26 @@ static enum chain_status open_any(const char *path, struct run_input *out, struc
 	return out->fd < 0 ? io(path, err) : map(path, out, err);
 }
 
+/* All but the document. */
+static void forget(struct run_input *input)
+{
+	cmd_file_free(&input->file);
+	if (input->fd >= 0)
+		close(input->fd);
+	*input = (struct run_input){ .fd = -1, .document = input->document };
+}
+
 enum chain_status run_input_open(const char *path, struct run_input *out, struct chain_error *err)
 {
 	*out = (struct run_input){ .fd = -1 };
 	enum chain_status status = open_any(path, out, err);
 	if (status)
-		run_input_close(out);
+		forget(out);
 	return status;
 }
 
 void run_input_close(struct run_input *input)
 {
-	cmd_file_free(&input->file);
-	if (input->fd >= 0)
-		close(input->fd);
-	*input = (struct run_input){ .fd = -1 };
+	cmd_document_close(&input->document);
+	forget(input);
 }

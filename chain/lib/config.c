@@ -298,7 +298,7 @@ static enum chain_status check_source(const char *source, const char *key, const
 				      struct chain_error *err)
 {
 	const char *in_image = source ? chain_source_path(source) : NULL;
-	if (!in_image || check->exists(check->ctx, in_image))
+	if (!in_image || *in_image != '/' || check->exists(check->ctx, in_image))
 		return CHAIN_OK;
 	size_t mark = chain_json_push_key(path, key);
 	enum chain_status status = chain_fail(err, CHAIN_E_CONFIG_NO_SOURCE, path->at, source, 0, 0, 0, 0);

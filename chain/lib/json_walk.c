@@ -81,7 +81,8 @@ static const char *show(const json_t *value, char out[SHOWN_BYTES])
 	else if (json_is_integer(value))
 		snprintf(out, SHOWN_BYTES, "%lld", (long long)json_integer_value(value));
 	else
-		snprintf(out, SHOWN_BYTES, json_is_array(value) ? "%s of %zu" : "%s", value ? names[json_typeof(value)] : "nothing", json_array_size(value));
+		snprintf(out, SHOWN_BYTES, json_is_array(value) || json_is_object(value) ? "%s of %zu" : "%s", value ? names[json_typeof(value)] : "nothing",
+			 json_is_array(value) ? json_array_size(value) : json_object_size(value));
 	return out;
 }
 

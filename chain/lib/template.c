@@ -45,27 +45,38 @@ static enum chain_status next_piece(const char **text, struct piece *out, const 
 	return CHAIN_OK;
 }
 
-static enum chain_status check_text(const char *text, const struct chain_config *config, enum chain_fact_use use, const char *where,
+static enum chain_status check_fact(const struct piece *piece, const struct chain_config *config, enum chain_fact_use use, const char *where,
+				    struct chain_error *err)
+{
+	enum chain_certainty sure = piece->fact[0] ? chain_fact_certainty(config, piece->fact, use) : CHAIN_FACT_ALWAYS;
+	if (sure == CHAIN_FACT_UNKNOWN)
+		return chain_fail(err, CHAIN_E_TEMPLATE_UNKNOWN, where, piece->fact, 0, 0, 0, 0);
+	if (sure == CHAIN_FACT_MAYBE && !piece->fallback)
+		return chain_fail(err, CHAIN_E_TEMPLATE_NO_DEFAULT, where, piece->fact, 0, 0, 0, 0);
+	return CHAIN_OK;
+}
+
+static enum chain_status check_text(const char *text, const struct chain_config *config, enum chain_fact_use use, struct chain_json_path *path,
 				    struct chain_error *err)
 {
 	struct piece piece;
-	while (*text) {
-		enum chain_status status = next_piece(&text, &piece, where, err);
-		if (status)
-			return status;
-		enum chain_certainty sure = piece.fact[0] ? chain_fact_certainty(config, piece.fact, use) : CHAIN_FACT_ALWAYS;
-		if (sure == CHAIN_FACT_UNKNOWN)
-			return chain_fail(err, CHAIN_E_TEMPLATE_UNKNOWN, where, piece.fact, 0, 0, 0, 0);
-		if (sure == CHAIN_FACT_MAYBE && !piece.fallback)
-			return chain_fail(err, CHAIN_E_TEMPLATE_NO_DEFAULT, where, piece.fact, 0, 0, 0, 0);
+	enum chain_status first = CHAIN_OK;
+	bool more = true;
+	while (more && *text) {
+		enum chain_status status = next_piece(&text, &piece, path->at, err);
+		more = !status; /* where the next one begins can't be known */
+		status = status ? status : check_fact(&piece, config, use, path->at, err);
+		more = chain_json_goes_on(path, status, &first, err) && more;
 	}
-	return CHAIN_OK;
+	return first;
 }
 
 enum chain_status chain_template_check(const char *text, const struct chain_config *config, const char *where,
 				       struct chain_error *err)
 {
-	return check_text(text, config, CHAIN_FACT_IN_TEXT, where, err);
+	struct chain_json_path path = { .errors = NULL };
+	chain_json_push_key(&path, where);
+	return check_text(text, config, CHAIN_FACT_IN_TEXT, &path, err);
 }
 
 bool chain_template_in(const json_t *value)
@@ -111,7 +122,7 @@ static enum chain_status check_state(const json_t *value, const struct chain_con
 	size_t i;
 	enum chain_status first = CHAIN_OK;
 	if (json_is_string(value))
-		return check_text(json_string_value(value), config, CHAIN_FACT_IN_STATE, path->at, err);
+		return check_text(json_string_value(value), config, CHAIN_FACT_IN_STATE, path, err);
 	json_array_foreach(value, i, item) {
 		size_t mark = chain_json_push_index(path, i);
 		enum chain_status status = check_state(item, config, path, err);
@@ -167,7 +178,7 @@ static enum chain_status check_member(const char *text, const char *key, const s
 				      struct chain_json_path *path, struct chain_error *err)
 {
 	size_t mark = chain_json_push_key(path, key);
-	enum chain_status status = text ? check_text(text, config, use, path->at, err) : CHAIN_OK;
+	enum chain_status status = text ? check_text(text, config, use, path, err) : CHAIN_OK;
 	chain_json_pop(path, mark);
 	return status;
 }

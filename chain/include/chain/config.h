@@ -135,7 +135,7 @@ enum chain_status chain_config_parse(const char *text, uint64_t bytes, const cha
 /* The same, and reads on behind what is wrong: all of it is told. What could be read is left in *out, for the caller to free whatever is
  * returned, which is the first failure's status. */
 enum chain_status chain_config_parse_all(const char *text, uint64_t bytes, const char *subject, bool baked, struct chain_config *out,
-					 struct chain_errors *errors) CHAIN_MUST_CHECK;
+					 struct chain_errors *errors);
 void chain_config_free(struct chain_config *config);
 
 /* Whether a call of `count` kernels has each that "devices" of the step names. CHAIN_E_CONFIG_DEVICE_INDEX; `where` is what the error calls the step. */
@@ -151,6 +151,6 @@ enum chain_status chain_config_baked_text(const struct chain_config *config, cha
 /* Whether each "fs:" source of the steps is there, as `exists` says. CHAIN_E_CONFIG_NO_SOURCE for each that is not. The status is the first's. */
 typedef bool chain_config_exists(void *ctx, const char *path);
 enum chain_status chain_config_check_sources(struct chain_config *config, chain_config_exists *exists, void *ctx,
-					     struct chain_errors *errors) CHAIN_MUST_CHECK;
+					     struct chain_errors *errors);
 
 #endif
