@@ -4,7 +4,7 @@
 # libstage.a is what every kernel of ours stands on; the stage is that library plus stage/*.c, a native kernel is that
 # library plus somebody's main. Both are linked by stage/kernel.ld, each at its own virtual address.
 
-STAGE_LIB_DIRS := stage/boot stage/cpu stage/runtime stage/drivers stage/net stage/block stage/source stage/fanout
+STAGE_LIB_DIRS := stage/boot stage/cpu stage/runtime stage/drivers stage/net stage/block stage/sources stage/fanout
 STAGE_LIB_SRC := $(sort $(foreach d,$(STAGE_LIB_DIRS),$(wildcard $(d)/*.c $(d)/*.S))) \
 	$(filter-out chain/lib/bake%.c fs/write%.c fs/check.c fs/check_areas.c,$(CHAIN_LIB_SRC) $(FS_LIB_SRC))
 STAGE_MAIN_SRC := $(sort $(wildcard stage/*.c stage/*.S))

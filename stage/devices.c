@@ -245,6 +245,15 @@ enum chain_status stage_devices_give(const struct chain_step *step, const json_t
 	return status;
 }
 
+struct stage_block *stage_devices_disk(const json_t *entry)
+{
+	const char *place = json_string_value(json_object_get(entry, "pci")), *status = json_string_value(json_object_get(entry, "status"));
+	struct stage_block *dev = place && status && !strcmp(status, "configured") ? devices.block : NULL;
+	while (dev && strcasecmp(dev->pci, place) != 0)
+		dev = dev->next;
+	return dev;
+}
+
 void stage_devices_quiesce(void)
 {
 	stage_net_stop();

@@ -17,6 +17,7 @@
 #include "stage/run.h"
 #include "stage/runtime.h"
 #include "stage/self.h"
+#include "stage/transport.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -131,6 +132,8 @@ static void begin(struct stage_run *run)
 	run->results = json_object();
 	run->net = json_object();
 	run->block = json_object();
+	stage_transport_init(&run->transport, run->block);
+	run->sources.transport = &run->transport;
 	info->devices = json_array(); /* the runtime does without JSON */
 }
 

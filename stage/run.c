@@ -18,6 +18,7 @@
 #include "stage/judge.h"
 #include "stage/report.h"
 #include "stage/run_fanout.h"
+#include "stage/transport.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -30,7 +31,7 @@ static struct chain_link this_link(struct stage_run *run)
 		.config = &run->config, .sources = &run->sources, .fs = run->fs, .parent = run->parent,
 		.net = run->net, .block = run->block, .results = run->results, .platform = &run->platform,
 		.door = run->sources.bootinfo->door, .boot_id = run->boot_id,
-		.entered_ticks = stage_entry_tsc(), .left_ticks = stage_rdtsc(), .tsc_hz = stage_tsc_hz_known(),
+		.entered_ticks = stage_entry_tsc(), .left_ticks = stage_rdtsc(), .tsc_hz = stage_tsc_hz_known(), .in_use = stage_pages_claims(),
 	};
 }
 
@@ -152,7 +153,12 @@ static enum stage_end take_boot(struct stage_run *run, const struct chain_step *
 	run->retry = 0;
 	if (!prepare(&link, step, &prepared, &over, err))
 		return over;
-	enum chain_status status = stage_commit_prepare(&prepared.plan, run->sources.bootinfo, stage_pages_claims(), &commit, err);
+	enum chain_status status = stage_transport_fill(&prepared.plan, err);
+	if (!status) {
+		status = stage_commit_prepare(&prepared.plan, run->sources.bootinfo, stage_pages_claims(), &commit, err);
+		if (status)
+			stage_transport_release(&prepared.plan);
+	}
 	if (status) {
 		chain_prepared_free(&prepared);
 		return STAGE_END_FAILED;

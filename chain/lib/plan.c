@@ -82,7 +82,7 @@ static enum chain_status add_handoff(struct plan_build *build)
 		if (!plan->archive)
 			return no_memory(build, bytes);
 		chain_initrd_build(blob.bytes, (uint32_t)blob.bytes_count, plan->archive);
-		blob = (struct chain_blob){ plan->archive, bytes, CHAIN_PHYS_UNKNOWN };
+		blob = (struct chain_blob){ .bytes = plan->archive, .bytes_count = bytes, .phys = CHAIN_PHYS_UNKNOWN };
 	}
 	build->items[build->item_count++] = (struct plan_item){
 		.blob = blob, .string = request->handoff_string, .owner = CHAIN_OWNER_HANDOFF, .movable = true,
@@ -118,7 +118,7 @@ static enum chain_status list_items(struct plan_build *build)
 		const struct chain_plan_module *module = &request->modules[i];
 		build->items[build->item_count++] = (struct plan_item){
 			.blob = module->blob, .string = module->string, .owner = CHAIN_OWNER_MODULE, .tag = (uint32_t)i,
-			.movable = module->movable,
+			.stream = module->stream, .pin = module->pin, .movable = module->movable,
 		};
 	}
 	if (request->handoff.bytes_count && request->handoff_at == CHAIN_HANDOFF_LAST)
@@ -143,16 +143,16 @@ static void add_to_union(struct chain_claims *avoid, struct chain_range range)
 	(void)status; /* nothing overlaps any more, and there is room */
 }
 
-/* The running image, the boot modules and `also` (nullable) as one set; storage is the caller's to free. False: out of memory. */
-static bool make_avoided(struct chain_claims *out, const struct chain_bootinfo *info, const struct chain_claims *also)
+/* The running image, if `image` says so, the boot modules and `also` (nullable) as one set; storage is the caller's to free. False: out of
+ * memory. */
+static bool make_avoided(struct chain_claims *out, const struct chain_bootinfo *info, bool image, const struct chain_claims *also)
 {
-	/* who has claims of its own knows which of the image's pages are in use: there are many between its parts */
 	size_t also_count = also ? also->count : 0, capacity = info->module_count + 1 + also_count;
 	struct chain_claim *storage = malloc(capacity * sizeof(*storage));
 	if (!storage)
 		return false;
 	chain_claims_init(out, storage, capacity);
-	if (!also)
+	if (image)
 		add_to_union(out, info->image);
 	for (size_t i = 0; i < info->module_count; i++)
 		add_to_union(out, info->modules[i].range);
@@ -202,7 +202,7 @@ static enum chain_status place_and_describe(struct plan_build *build)
 		return no_memory(build, bytes);
 	struct chain_door_info info = describe(build, modules);
 	enum chain_status status = door->info_bytes(&info, &plan->made_bytes, build->err);
-	*own = (struct plan_item){ .blob = { NULL, plan->made_bytes, CHAIN_PHYS_UNKNOWN }, .bytes = plan->made_bytes, .owner = CHAIN_OWNER_BOOT_INFO };
+	*own = (struct plan_item){ .blob = { .bytes_count = plan->made_bytes, .phys = CHAIN_PHYS_UNKNOWN }, .bytes = plan->made_bytes, .owner = CHAIN_OWNER_BOOT_INFO };
 	if (!status)
 		status = plan_place_items(build);
 	if (!status) {
@@ -274,16 +274,22 @@ static enum chain_status make_moves(struct plan_build *build)
 	struct chain_plan *plan = build->plan;
 	size_t count = 0, capacity = 2 * (build->kernel.segment_count + build->item_count) + 1;
 	struct chain_move *moves = calloc(capacity, sizeof(*moves));
-	struct chain_blob made = { plan->made, plan->made_bytes, CHAIN_PHYS_UNKNOWN };
-	if (!moves)
+	struct chain_blob made = { .bytes = plan->made, .bytes_count = plan->made_bytes, .phys = CHAIN_PHYS_UNKNOWN };
+	plan->fills = calloc(build->item_count + 1, sizeof(*plan->fills));
+	if (!moves || !plan->fills) {
+		free(moves);
 		return no_memory(build, capacity * sizeof(*moves));
+	}
 	for (uint32_t i = 0; i < build->kernel.segment_count; i++)
 		count = add_segment(build, i, moves, count);
 	for (size_t i = 0; i < build->item_count; i++) {
 		const struct plan_item *item = &build->items[i];
 		struct chain_move move = { .owner = item->owner, .tag = item->tag };
 		move.dest = (struct chain_range){ item->range.base, item->range.base + item->blob.bytes_count };
-		add_copy(plan, moves, &count, &item->blob, 0, move);
+		if (item->stream)
+			plan->fills[plan->fill_count++] = (struct chain_fill){ item->stream, item->pin, item->tag, move.dest };
+		else
+			add_copy(plan, moves, &count, &item->blob, 0, move);
 		if (item->owner == CHAIN_OWNER_HANDOFF)
 			plan->handoff = handoff_in(build, move.dest);
 		move.dest = (struct chain_range){ move.dest.end, item->range.end };
@@ -354,7 +360,8 @@ static enum chain_status build_steps(struct plan_build *build)
 		status = make_map(build);
 	if (!status)
 		status = list_items(build);
-	if (!status && !make_avoided(&build->avoid, request->bootinfo, NULL))
+	if (!status && (!make_avoided(&build->avoid, request->bootinfo, true, NULL) ||
+			!make_avoided(&build->busy, request->bootinfo, true, request->in_use)))
 		status = no_memory(build, (request->bootinfo->module_count + 1) * sizeof(struct chain_claim));
 	if (!status)
 		status = make_claims(build);
@@ -381,6 +388,7 @@ enum chain_status chain_plan_build(const struct chain_plan_request *request, str
 	}
 	free(build.items);
 	free(build.avoid.v);
+	free(build.busy.v);
 	if (status)
 		chain_plan_free(out);
 	return status;
@@ -392,7 +400,8 @@ enum chain_status chain_plan_find_trampoline(const struct chain_plan *plan, cons
 {
 	static const char subject[] = "commit trampoline";
 	struct chain_claims avoid;
-	if (!make_avoided(&avoid, bootinfo, also_claims))
+	/* who has claims of its own knows which of the image's pages are in use: there are many between its parts */
+	if (!make_avoided(&avoid, bootinfo, !also_claims, also_claims))
 		return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, sizeof(struct chain_claim), 0, 0, 0);
 	enum chain_status status =
 		plan_find_clear(plan, &avoid, plan->moves, plan->move_count, bytes, subject, out_phys, err);
@@ -405,6 +414,7 @@ void chain_plan_free(struct chain_plan *plan)
 	if (!plan)
 		return;
 	free(plan->moves);
+	free(plan->fills);
 	free(plan->claims.v);
 	free(plan->mem);
 	free(plan->made);

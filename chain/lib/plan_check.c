@@ -73,8 +73,8 @@ static enum chain_status check_dest(const struct chain_plan *plan, const struct 
 static bool reads_detour(const struct chain_plan *plan, const struct chain_claim *written, struct chain_range source,
 			 const struct chain_move *move)
 {
-	const struct chain_move *saved = &plan->moves[written->tag];
-	return saved->owner == CHAIN_OWNER_TRAMPOLINE && saved->kind == CHAIN_MOVE_COPY &&
+	const struct chain_move *saved = written->tag < plan->move_count ? &plan->moves[written->tag] : NULL;
+	return saved && saved->owner == CHAIN_OWNER_TRAMPOLINE && saved->kind == CHAIN_MOVE_COPY &&
 	       saved->bytes == move->bytes && saved->dest.base == source.base && saved->dest.end == source.end;
 }
 
@@ -102,11 +102,37 @@ static enum chain_status check_source(const struct chain_plan *plan, const struc
 	return chain_fail(err, CHAIN_E_PLAN_CHECK_SOURCE, subject, wrong, index, source.base, source.end, 0);
 }
 
+/* Whether what is read from streams, before any move, comes to memory that is claimed for it. */
+static enum chain_status check_fill(const struct chain_plan *plan, const struct chain_bootinfo *info, size_t index, struct chain_claims *written,
+				    struct chain_error *err)
+{
+	const struct chain_fill *fill = &plan->fills[index];
+	struct chain_range dest = fill->dest;
+	const struct chain_claim *claim = chain_claims_overlap(&plan->claims, dest);
+	const char *wrong = NULL;
+	if (dest.base >= dest.end || !fill->stream || chain_range_bytes(dest) != fill->stream->bytes)
+		wrong = "has not the size of what is read";
+	else if (!claim || claim->owner != CHAIN_OWNER_MODULE || claim->tag != fill->tag || !chain_range_contains(claim->range, dest))
+		wrong = "is not claimed for what is read";
+	else if (chain_range_overlaps(dest, info->image))
+		wrong = "lies on the running image";
+	else if (available_bytes(info->mem, info->mem_count, dest) != chain_range_bytes(dest) || chain_claims_overlap(written, dest))
+		wrong = "is not available memory";
+	if (wrong)
+		return chain_fail(err, CHAIN_E_PLAN_CHECK_DEST, subject, wrong, index, dest.base, dest.end, 0);
+	return chain_claims_add(written, dest, CHAIN_OWNER_MODULE, UINT32_MAX, err);
+}
+
 /* Carries the moves out on a map of what was written. */
 static enum chain_status simulate(const struct chain_plan *plan, const struct chain_bootinfo *info,
 				  struct chain_claims *written, struct chain_error *err)
 {
 	uint64_t copied = 0, zeroed = 0;
+	for (size_t i = 0; i < plan->fill_count; i++) {
+		enum chain_status status = check_fill(plan, info, i, written, err);
+		if (status)
+			return status;
+	}
 	for (size_t i = 0; i < plan->move_count; i++) {
 		const struct chain_move *move = &plan->moves[i];
 		enum chain_status status = check_dest(plan, info, i, err);
@@ -167,12 +193,12 @@ static enum chain_status check_entry(const struct chain_plan *plan, struct chain
 enum chain_status chain_plan_check(const struct chain_plan *plan, const struct chain_bootinfo *bootinfo,
 				   struct chain_error *err)
 {
-	struct chain_claim *storage = malloc((plan->move_count + 1) * sizeof(*storage));
+	struct chain_claim *storage = malloc((plan->move_count + plan->fill_count + 1) * sizeof(*storage));
 	struct chain_claims written;
 	if (!storage)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, (plan->move_count + 1) * sizeof(*storage), 0, 0,
+		return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, (plan->move_count + plan->fill_count + 1) * sizeof(*storage), 0, 0,
 				  0);
-	chain_claims_init(&written, storage, plan->move_count + 1);
+	chain_claims_init(&written, storage, plan->move_count + plan->fill_count + 1);
 	enum chain_status status = check_claims(plan, err);
 	if (!status)
 		status = check_map(plan, err);

@@ -17,6 +17,8 @@ struct plan_item {
 	const char *string;
 	enum chain_owner owner;
 	uint32_t tag;
+	const struct chain_stream *stream;
+	struct chain_stream_pin pin;
 	bool movable;
 	bool joined;              /* it lies right behind the one before it, with which it gets its place */
 	uint64_t bytes;           /* the blob's, and zeros up to where a joined one begins */
@@ -33,6 +35,7 @@ struct plan_build {
 	uint64_t kernel_end;         /* where the last segment ends */
 	struct plan_item *items;     /* in the order the kernel will see; behind them, uncounted, the information structure */
 	size_t item_count;
+	struct chain_claims busy;    /* besides that, what the request calls in use: nothing may be read to there */
 	struct chain_claims avoid;   /* the running image and boot modules: kept clear of where there is a choice */
 	struct chain_error *err;
 };

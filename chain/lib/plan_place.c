@@ -104,14 +104,23 @@ enum chain_status plan_place_kernel(struct plan_build *build)
 	return CHAIN_OK;
 }
 
+/* Whether any of an item and those that join it is read to its place before anything is moved. */
+static bool is_filled(const struct plan_build *build, const struct plan_item *first)
+{
+	bool filled = first->stream;
+	for (const struct plan_item *item = first + 1; item <= build->items + build->item_count && item->joined; item++)
+		filled |= item->stream != NULL;
+	return filled;
+}
+
 /* A page-aligned place for an item, or CHAIN_E_NO_SPACE in `last`. Addresses end where the kernel can reach. */
-static uint64_t find_place(const struct plan_build *build, uint64_t bytes, bool tightest, struct chain_error *last)
+static uint64_t find_place(const struct plan_build *build, uint64_t bytes, bool filled, bool tightest, struct chain_error *last)
 {
 	/* Above the kernel if at all possible, since kernels take what follows them for the first free memory; and clear of what the
 	 * stage still reads, which costs no detours then. */
 	uint64_t above = build->kernel_end > PLAN_LOW_END ? build->kernel_end : PLAN_LOW_END, base = 0;
 	const struct chain_range within[2] = { { above, build->kernel.limit }, { PLAN_LOW_END, build->kernel.limit } };
-	const struct chain_claims *avoid[2] = { &build->avoid, NULL };
+	const struct chain_claims *avoid[2] = { filled ? &build->busy : &build->avoid, filled ? &build->busy : NULL };
 	const struct chain_plan *plan = build->plan;
 	for (size_t i = tightest ? 3 : 0; i < 4; i++) {
 		struct chain_find want = { .bytes = bytes, .align = PLAN_PAGE, .within = within[i / 2], .tightest = tightest };
@@ -149,7 +158,7 @@ static enum chain_status put_group(struct plan_build *build, struct plan_item *f
 static enum chain_status place(struct plan_build *build, struct plan_item *item, bool tightest, struct chain_error *err)
 {
 	struct chain_error last = { 0 };
-	uint64_t base = find_place(build, group_bytes(build, item), tightest, &last);
+	uint64_t base = find_place(build, group_bytes(build, item), is_filled(build, item), tightest, &last);
 	if (last.status) {
 		char what[CHAIN_SUBJECT_BYTES];
 		snprintf(what, sizeof(what), "%.200s: %s %u", build->request->subject, chain_owner_name(item->owner), item->tag);
@@ -165,7 +174,7 @@ static bool stays(const struct plan_build *build, const struct plan_item *item)
 	bool aligned = blob->phys % PLAN_PAGE == 0;
 	bool must_align = item->movable || build->kernel.align_modules;
 	struct chain_range range;
-	if (blob->phys == CHAIN_PHYS_UNKNOWN || (!aligned && must_align) || blob->phys < PLAN_PAGE ||
+	if (is_filled(build, item) || blob->phys == CHAIN_PHYS_UNKNOWN || (!aligned && must_align) || blob->phys < PLAN_PAGE ||
 	    chain_range_make(blob->phys, group_bytes(build, item), NULL, &range, NULL))
 		return false;
 	return range.end <= build->kernel.limit && is_available(build->plan, range) &&

@@ -57,6 +57,9 @@ static enum chain_status open_kernel(const struct chain_link *link, const struct
 		out->kind = CHAIN_KERNEL_IMAGE;
 		return CHAIN_OK;
 	}
+	status = chain_source_load(link->sources, step->source, &pin, &out->kernel, err); /* its headers are read before it has a place */
+	if (status)
+		return status;
 	status = chain_kernel_probe(out->kernel.blob.bytes, out->kernel.blob.bytes_count, step->source, &out->kind, err);
 	return status ? status : chain_step_check_kind(step, out->kind, err);
 }
@@ -124,26 +127,64 @@ static enum chain_status finish_handoff(const struct chain_link *link, struct ch
 	return status ? status : chain_handoff_text(out->handoff, link->platform, &out->handoff_text, &out->handoff_bytes, err);
 }
 
+static struct chain_source_pin pin_of(const struct chain_config_pin *pin)
+{
+	return (struct chain_source_pin){ pin->pinned ? pin->sha256 : NULL, pin->unverified };
+}
+
+/* What is still to be read. */
+static const struct chain_stream *stream_of(const struct chain_source_bytes *source)
+{
+	return source->stream.read && !source->loaded ? &source->stream : NULL;
+}
+
+/* A called kernel's modules are copied for each kernel, so they must be in memory; a booted one's are read to where they will be used. */
+static enum chain_status open_module(const struct chain_link *link, const struct chain_step *step, size_t i, struct chain_prepared *out,
+				     struct chain_error *err)
+{
+	const struct chain_config_module *module = &step->modules[i];
+	struct chain_source_pin pin = pin_of(&module->pin);
+	struct chain_source_bytes *source = &out->module_sources[i];
+	char *string = NULL;
+	enum chain_status status = chain_source_open(link->sources, module->from, &pin, source, err);
+	if (!status && step->kind == CHAIN_STEP_CALL)
+		status = chain_source_load(link->sources, module->from, &pin, source, err);
+	if (!status)
+		status = chain_template_expand_known(module->string, out->handoff, link->pending, step->name, &string, err);
+	if (status)
+		return status;
+	out->modules[i] = (struct chain_plan_module){ .blob = source->blob, .stream = stream_of(source), .string = string, .pin = { module->from, pin.sha256 } };
+	out->module_count = i + 1;
+	return CHAIN_OK;
+}
+
 static enum chain_status open_modules(const struct chain_link *link, const struct chain_step *step, struct chain_prepared *out,
 				      struct chain_error *err)
 {
-	out->modules = calloc(step->module_count ? step->module_count : 1, sizeof(*out->modules));
-	if (!out->modules)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, step->name, NULL, step->module_count * sizeof(*out->modules), 0, 0, 0);
-	for (size_t i = 0; i < step->module_count; i++) {
-		const struct chain_config_module *module = &step->modules[i];
-		struct chain_source_pin pin = { module->pin.pinned ? module->pin.sha256 : NULL, module->pin.unverified };
-		struct chain_source_bytes bytes;
-		char *string = NULL;
-		enum chain_status status = chain_source_open(link->sources, module->from, &pin, &bytes, err);
-		if (!status)
-			status = chain_template_expand_known(module->string, out->handoff, link->pending, step->name, &string, err);
-		if (status)
-			return status;
-		out->modules[i] = (struct chain_plan_module){ .blob = bytes.blob, .string = string };
-		out->module_count = i + 1;
+	size_t room = step->module_count ? step->module_count : 1;
+	enum chain_status status = CHAIN_OK;
+	out->modules = calloc(room, sizeof(*out->modules));
+	out->module_sources = calloc(room, sizeof(*out->module_sources));
+	if (!out->modules || !out->module_sources)
+		return chain_fail(err, CHAIN_E_NO_MEMORY, step->name, NULL, room * sizeof(*out->module_sources), 0, 0, 0);
+	out->module_source_count = step->module_count;
+	for (size_t i = 0; !status && i < step->module_count; i++)
+		status = open_module(link, step, i, out, err);
+	return status;
+}
+
+/* Where no place is free for what is read from streams until the stage is gone: it is read now, to be moved later. */
+static enum chain_status load_modules(const struct chain_link *link, const struct chain_step *step, struct chain_prepared *out,
+				      struct chain_error *err)
+{
+	enum chain_status status = CHAIN_OK;
+	for (size_t i = 0; !status && i < step->module_count; i++) {
+		struct chain_source_pin pin = pin_of(&step->modules[i].pin);
+		status = chain_source_load(link->sources, step->modules[i].from, &pin, &out->module_sources[i], err);
+		out->modules[i].blob = out->module_sources[i].blob;
+		out->modules[i].stream = stream_of(&out->module_sources[i]);
 	}
-	return CHAIN_OK;
+	return status;
 }
 
 static enum chain_handoff_at handoff_at(const struct chain_step *step)
@@ -163,6 +204,14 @@ struct chain_guest_request chain_step_guest(const struct chain_step *step, const
 	};
 }
 
+static bool has_streams(const struct chain_prepared *prepared)
+{
+	for (size_t i = 0; i < prepared->module_count; i++)
+		if (prepared->modules[i].stream)
+			return true;
+	return false;
+}
+
 static enum chain_status make_plan(const struct chain_link *link, const struct chain_step *step, struct chain_prepared *out,
 				   struct chain_error *err)
 {
@@ -170,17 +219,25 @@ static enum chain_status make_plan(const struct chain_link *link, const struct c
 	struct chain_plan_request request = {
 		.subject = step->source, .door = chain_kernel_door(out->kind), .kernel = out->kernel.blob, .args = out->args, .loader_name = "kchain",
 		.modules = out->modules, .module_count = out->module_count,
-		.handoff = { (const uint8_t *)out->handoff_text, handoff ? out->handoff_bytes : 0, CHAIN_PHYS_UNKNOWN },
+		.handoff = { .bytes = (const uint8_t *)out->handoff_text, .bytes_count = handoff ? out->handoff_bytes : 0, .phys = CHAIN_PHYS_UNKNOWN },
 		.handoff_string = step->handoff_string,
 		.handoff_at = handoff_at(step),
-		.bootinfo = link->sources->bootinfo, .fs = link->fs, .fs_keep = step->fs_keep,
+		.bootinfo = link->sources->bootinfo, .fs = link->fs, .fs_keep = step->fs_keep, .in_use = link->in_use,
 	};
 	if (out->kernel.self) {
 		request.pieces = out->kernel.self->pieces;
 		request.piece_count = out->kernel.self->piece_count;
 		request.pieces_entry = out->kernel.self->entry;
 	}
-	return chain_plan_build(&request, &out->plan, err);
+	struct chain_error why = { 0 };
+	enum chain_status status = chain_plan_build(&request, &out->plan, &why);
+	if (status == CHAIN_E_NO_SPACE && has_streams(out)) {
+		status = load_modules(link, step, out, err);
+		return status ? status : chain_plan_build(&request, &out->plan, err);
+	}
+	if (status && err && !err->status)
+		*err = why;
+	return status;
 }
 
 /* Where each kernel of a fan-out has arguments of its own, there are none in common. */
@@ -194,7 +251,7 @@ static enum chain_status expand_args(const struct chain_link *link, const struct
 enum chain_status chain_step_prepare(const struct chain_link *link, const struct chain_step *step, struct chain_prepared *out,
 				     struct chain_error *err)
 {
-	*out = (struct chain_prepared){ 0 };
+	*out = (struct chain_prepared){ .sources = link->sources };
 	enum chain_status status = make_handoff(link, step, out, err);
 	if (!status && !link->regardless)
 		status = check_when(step, out->handoff, &out->unmet, err);
@@ -221,6 +278,11 @@ void chain_prepared_free(struct chain_prepared *prepared)
 {
 	for (size_t i = 0; i < prepared->module_count; i++)
 		free((char *)(uintptr_t)prepared->modules[i].string);
+	for (size_t i = 0; i < prepared->module_source_count; i++)
+		chain_source_close(prepared->sources, &prepared->module_sources[i]);
+	if (prepared->sources)
+		chain_source_close(prepared->sources, &prepared->kernel);
+	free(prepared->module_sources);
 	free(prepared->modules);
 	free(prepared->args);
 	free(prepared->handoff_text);

@@ -7,6 +7,6 @@
 
 #include "chain/source.h"
 
-extern const struct chain_source_row chain_source_fs, chain_source_module, chain_source_self;
+extern const struct chain_source_row chain_source_block, chain_source_fs, chain_source_module, chain_source_self;
 
 #endif

@@ -8,11 +8,12 @@
 static const struct chain_source_row *const rows[] = {
 	&chain_source_fs,
 	&chain_source_module,
+	&chain_source_block,
 	&chain_source_self,
 };
 
 /* Known to whoever writes a pipeline, but not opened by this version. */
-static const char *const later[] = { "block:", "http:", "https:", "tftp:", "serial:" };
+static const char *const later[] = { "http:", "https:", "tftp:", "serial:" };
 
 const struct chain_source_row *chain_source_row(const char *source, const char **out_rest)
 {
@@ -72,6 +73,37 @@ static enum chain_status check_image(const struct chain_blob *blob, struct chain
 	return status ? status : chain_image_verify(&image, NULL, NULL, err);
 }
 
+enum chain_status chain_source_load(const struct chain_sources *sources, const char *source, const struct chain_source_pin *pin,
+				    struct chain_source_bytes *io, struct chain_error *err)
+{
+	const struct chain_stream_pin wanted = { source, pin->sha256 };
+	uint64_t phys = CHAIN_PHYS_UNKNOWN;
+	if (!io->stream.read || io->loaded)
+		return CHAIN_OK;
+	uint8_t *into = sources->transport->take_memory(sources->transport->ctx, io->stream.bytes, source, &phys, err);
+	if (!into)
+		return CHAIN_E_NO_SPACE;
+	enum chain_status status = chain_stream_take(&io->stream, &wanted, into, io->sha256, err);
+	io->blob = (struct chain_blob){ into, io->stream.bytes, phys };
+	if (!status)
+		status = check_image(&io->blob, err);
+	if (status)
+		sources->transport->give_memory(sources->transport->ctx, phys, io->stream.bytes);
+	else
+		io->loaded = true;
+	return status;
+}
+
+void chain_source_close(const struct chain_sources *sources, struct chain_source_bytes *source)
+{
+	if (source->stream.close)
+		source->stream.close(source->stream.ctx);
+	source->stream = (struct chain_stream){ 0 };
+	if (source->loaded)
+		sources->transport->give_memory(sources->transport->ctx, source->blob.phys, source->blob.bytes_count);
+	source->loaded = false;
+}
+
 enum chain_status chain_source_open(const struct chain_sources *sources, const char *source, const struct chain_source_pin *pin,
 				    struct chain_source_bytes *out, struct chain_error *err)
 {
@@ -83,6 +115,8 @@ enum chain_status chain_source_open(const struct chain_sources *sources, const c
 	if (row->traits & CHAIN_SOURCE_NEEDS_PIN && !pin->sha256 && !pin->unverified)
 		return chain_fail_subject(err, CHAIN_E_SOURCE_UNPINNED, source);
 	enum chain_status status = row->open(sources, source, rest, out, err);
+	if (!status && out->stream.read)
+		return CHAIN_OK; /* its digest is known when it has been read */
 	if (!status)
 		status = check_pin(source, pin, out, err);
 	return !status && row->traits & CHAIN_SOURCE_NEEDS_PIN ? check_image(&out->blob, err) : status;

@@ -13,6 +13,7 @@
 #include "chain/elf.h"
 #include "chain/entry.h"
 #include "chain/range.h"
+#include "chain/stream.h"
 
 /* Bytes to be placed: either they lie in target memory already (phys) or a plan makes them (made). */
 struct chain_blob {
@@ -28,6 +29,8 @@ enum { CHAIN_PLAN_MODULES_MAX = 4096 };
 struct chain_plan_module {
 	struct chain_blob blob;
 	const char *string;     /* borrowed */
+	const struct chain_stream *stream; /* not null: the bytes are in no memory yet, and the blob has only their number; borrowed */
+	struct chain_stream_pin pin; /* of the stream */
 	bool movable;           /* false: leave it where it lies if the kernel allows (it does unless page alignment is asked) */
 };
 
@@ -55,7 +58,16 @@ struct chain_plan_request {
 	enum chain_handoff_at handoff_at;
 	const struct chain_bootinfo *bootinfo;
 	struct chain_range fs;        /* where the baked filesystem lies */
+	const struct chain_claims *in_use; /* memory that the side which carries the plan out still needs, and fills must not touch; null: unknown */
 	bool fs_keep;                 /* the next kernel may read it: reserved in its map, and nothing may be placed on it */
+};
+
+/* A stream that is read straight to where it will be used, before anything is moved. */
+struct chain_fill {
+	const struct chain_stream *stream; /* borrowed */
+	struct chain_stream_pin pin;
+	uint32_t tag;                      /* of the module */
+	struct chain_range dest;           /* of the stream's bytes; clear of the running image, of boot modules and of the request's `in_use` */
 };
 
 enum chain_move_kind { CHAIN_MOVE_COPY, CHAIN_MOVE_ZERO };
@@ -71,6 +83,8 @@ struct chain_plan {
 	struct chain_entry entry;     /* as the kernel's door wants it; one of its registers has the information structure's address */
 	struct chain_move *moves;     /* owned; in an order in which nothing is overwritten before it is read */
 	size_t move_count;
+	struct chain_fill *fills;     /* owned; done before the first move */
+	size_t fill_count;
 	uint64_t bytes_copied, bytes_zeroed, bytes_in_place;
 	struct chain_claims claims;   /* target memory at the kernel's entry, by owner; owned */
 	struct chain_mem_entry *mem;  /* the memory map the kernel is given; owned */

@@ -12,6 +12,17 @@
 #include "chain/image.h"
 #include "chain/plan.h"
 #include "chain/self.h"
+#include "chain/stream.h"
+
+/* How a side that has devices reaches bytes that are not in memory, and memory to put them in. */
+struct chain_transport {
+	/* `rest`: what follows the scheme, checked by its row. CHAIN_E_SOURCE_DEVICE, CHAIN_E_SOURCE_PIECE. */
+	enum chain_status (*open_block)(void *ctx, const char *source, const char *rest, struct chain_stream *out, struct chain_error *err);
+	/* Readable and writable here, at *out_phys in target memory. Null: CHAIN_E_NO_SPACE is in `err`. */
+	uint8_t *(*take_memory)(void *ctx, uint64_t bytes, const char *subject, uint64_t *out_phys, struct chain_error *err);
+	void (*give_memory)(void *ctx, uint64_t phys, uint64_t bytes);
+	void *ctx;
+};
 
 /* Where sources are looked up. All borrowed. */
 struct chain_sources {
@@ -22,6 +33,7 @@ struct chain_sources {
 	const uint8_t *(*module_bytes)(void *ctx, size_t index);
 	void *ctx;
 	const struct chain_self *self;         /* the image as what can be started again; null: not on this side */
+	const struct chain_transport *transport; /* null: this side has no devices */
 };
 
 /* What the pipeline says of a source beyond its name. */
@@ -31,7 +43,9 @@ struct chain_source_pin {
 };
 
 struct chain_source_bytes {
-	struct chain_blob blob;        /* `bytes` is null for an image that is started again where it lies */
+	struct chain_blob blob;        /* `bytes` is null for an image that is started again where it lies, and for what is not in memory */
+	struct chain_stream stream;    /* `read` is not null: the bytes come from there */
+	bool loaded;                   /* they were read to memory that was taken for them */
 	const struct chain_self *self; /* borrowed: that image's pieces; null for all others */
 	uint8_t sha256[CHAIN_SHA256_BYTES];
 };
@@ -68,5 +82,12 @@ const char *chain_source_path(const char *source);
  * CHAIN_E_SOURCE_DIGEST, CHAIN_E_SOURCE_ELSEWHERE (the bytes can't be read on this side), those of image.h. */
 enum chain_status chain_source_open(const struct chain_sources *sources, const char *source, const struct chain_source_pin *pin,
 				    struct chain_source_bytes *out, struct chain_error *err) CHAIN_MUST_CHECK;
+
+
+/* Has the bytes of an open source in memory: reads what is not there yet, into memory taken for it, and checks the digest. */
+enum chain_status chain_source_load(const struct chain_sources *sources, const char *source, const struct chain_source_pin *pin,
+				    struct chain_source_bytes *io, struct chain_error *err) CHAIN_MUST_CHECK;
+/* Closes its stream and gives the memory back that was taken for it, if any. */
+void chain_source_close(const struct chain_sources *sources, struct chain_source_bytes *source);
 
 #endif

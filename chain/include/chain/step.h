@@ -25,6 +25,7 @@ struct chain_link {
 	const char *door;
 	const uint8_t *boot_id;
 	uint64_t entered_ticks, left_ticks, tsc_hz;
+	const struct chain_claims *in_use;   /* memory that this side needs until the boot; null: a plan is not carried out here */
 	const struct chain_json_known *platform; /* chain_handoff_platform's, which all handoffs of one link share; null: each makes its own */
 	bool regardless;                     /* of "when": a plan shows what a step does if it is taken */
 	const json_t *pending;               /* facts that a plan can't know, see chain_template_expand_known; null: none */
@@ -46,6 +47,8 @@ struct chain_prepared {
 	char *args;                          /* owned */
 	struct chain_plan_module *modules;   /* owned, strings too */
 	size_t module_count;
+	struct chain_source_bytes *module_sources; size_t module_source_count; /* owned: what the modules' bytes are borrowed from */
+	const struct chain_sources *sources; /* borrowed */
 	struct chain_plan plan;              /* boot steps; owned */
 	enum chain_call_way way;             /* call steps */
 	uint64_t memory_bytes;               /* call steps: of the kernel's window or machine */

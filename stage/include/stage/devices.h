@@ -22,6 +22,9 @@ enum chain_status stage_devices_configure(const struct chain_config *config, con
 enum chain_status stage_devices_give(const struct chain_step *step, const json_t *net, const json_t *block, struct stage_given **out,
 				     struct chain_error *err) CHAIN_MUST_CHECK;
 
+/* The disk of an entry of the handoff; null where it is not configured, or was given away. Borrowed until then. */
+struct stage_block *stage_devices_disk(const json_t *entry);
+
 /* Resets every device that was touched: nothing moves data after this. */
 void stage_devices_quiesce(void);
 

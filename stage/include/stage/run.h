@@ -13,6 +13,7 @@ struct stage_run {
 	struct chain_image image;
 	struct chain_image_checked checked; /* a file used by several steps is hashed once */
 	struct chain_sources sources;
+	struct chain_transport transport;
 	struct chain_self self;
 	struct chain_range fs;          /* physical */
 	struct chain_config config;
