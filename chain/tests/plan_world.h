@@ -424,7 +424,8 @@ static inline void world_make_request(struct world *w)
 	r->module_count = (size_t)dice_roll(dice, WORLD_MODULES_MAX + 1);
 	for (size_t i = 0; i < r->module_count; i++) {
 		world_text(dice, w->strings[i]);
-		w->modules[i] = (struct chain_plan_module){ world_blob(w, WORLD_MODULE_PART + i, world_size(dice)), w->strings[i], dice_roll(dice, 2) };
+		w->modules[i] = (struct chain_plan_module){ .blob = world_blob(w, WORLD_MODULE_PART + i, world_size(dice)), .string = w->strings[i],
+						     .movable = dice_roll(dice, 2) };
 	}
 	r->handoff = world_blob(w, WORLD_HANDOFF_PART, dice_roll(dice, 4) ? dice_roll(dice, 0x4000) : 0);
 	r->handoff_string = world_fault(w, 50) ? NULL : "kchain-handoff x";

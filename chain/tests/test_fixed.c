@@ -166,7 +166,7 @@ static void a_kernel_finds_what_it_was_promised(void **state)
 	static const char handoff[] = "{\"a\":1}";
 	struct chain_fixed fixed = placed(2 * MIB, 3 * MIB);
 	struct chain_bootinfo info = machine(64 * MIB, 2, 10 * MIB, 12 * MIB), seen;
-	const struct chain_plan_module module = { { kernel + 7, 3, 0x700000 }, "m", false };
+	const struct chain_plan_module module = { .blob = { kernel + 7, 3, 0x700000 }, .string = "m" };
 	struct chain_guest guest;
 	struct chain_error err = { 0 };
 	struct chain_guest_request request = { .subject = "k", .door = chain_door_of_ours, .kernel = kernel, .kernel_bytes = sizeof(kernel), .handoff_string = "kchain-handoff",

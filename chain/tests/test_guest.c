@@ -125,7 +125,7 @@ static void modules_and_handoff_in_any_order(void **state)
 {
 	static const enum chain_handoff_at places[] = { CHAIN_HANDOFF_FIRST, CHAIN_HANDOFF_LAST, CHAIN_HANDOFF_NONE };
 	const struct chain_plan_module modules[] = {
-		{ { kernel, 5000, 0x123456 }, "a", false }, { { NULL, 0, CHAIN_PHYS_UNKNOWN }, "empty", true }, { { kernel + 7, 3, 0 }, "b", true },
+		{ .blob = { kernel, 5000, 0x123456 }, .string = "a", .movable = false }, { .blob = { NULL, 0, CHAIN_PHYS_UNKNOWN }, .string = "empty", .movable = true }, { .blob = { kernel + 7, 3, 0 }, .string = "b", .movable = true },
 	};
 	(void)state;
 	make_kernel(LOAD, BSS_END);

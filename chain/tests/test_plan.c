@@ -159,7 +159,7 @@ static void random_world(struct world *w)
 		uint64_t bytes = rnd(0x6000), phys = 0x100000 + rnd(0x30000);
 		if (rnd(2))
 			phys &= ~(uint64_t)0xfff;
-		w->modules[i] = (struct chain_plan_module){ { w->before + phys, bytes, phys }, "mod", rnd(2) };
+		w->modules[i] = (struct chain_plan_module){ .blob = { w->before + phys, bytes, phys }, .string = "mod", .movable = rnd(2) };
 		if (!rnd(5))
 			w->modules[i].blob.phys = CHAIN_PHYS_UNKNOWN;
 	}
@@ -350,7 +350,7 @@ static void refusals_are_exact(void **state)
 	expect_refusal((struct seg){ 0x1ffff0, 64, 64 }, &request, CHAIN_OK);
 	request.fs_keep = true;
 	expect_refusal((struct seg){ 0x1ffff0, 64, 64 }, &request, CHAIN_E_PLAN_ON_FS);
-	struct chain_plan_module huge = { { (const uint8_t *)"", 0x8000000, CHAIN_PHYS_UNKNOWN }, "huge", true };
+	struct chain_plan_module huge = { .blob = { (const uint8_t *)"", 0x8000000, CHAIN_PHYS_UNKNOWN }, .string = "huge", .movable = true };
 	request.modules = &huge;
 	request.module_count = 1;
 	expect_refusal((struct seg){ 0x100000, 64, 64 }, &request, CHAIN_E_NO_SPACE);
@@ -472,7 +472,8 @@ static void plan_real(const char *command, uint64_t entry, size_t segments)
 		skip();
 	static const uint8_t text[] = "x";
 	struct chain_bootinfo info = plain_machine();
-	struct chain_plan_module modules[2] = { { { text, 1, 0x2000000 }, "stays", false }, { { text, 1, 0x2001001 }, "moves", true } };
+	struct chain_plan_module modules[2] = { { .blob = { text, 1, 0x2000000 }, .string = "stays" },
+						{ .blob = { text, 1, 0x2001001 }, .string = "moves", .movable = true } };
 	struct chain_plan_request request = plain_request(file, count, &info);
 	struct chain_plan plan;
 	request.kernel.phys = 0x250000;
