@@ -125,7 +125,7 @@ static inline void fake_common_write(struct fake *f, uint32_t offset, uint32_t v
 		f->status = (uint8_t)v;
 		if (f->fault == FAKE_REFUSES_FEATURES)
 			f->status &= (uint8_t)~8;
-		for (int i = 0; !v && i < FAKE_QUEUES; i++)
+		for (unsigned i = 0; !v && i < FAKE_QUEUES; i++)
 			f->queues[i].enabled = f->queues[i].done = 0;
 		break;
 	case 22: f->queue_select = (uint16_t)v; break;
