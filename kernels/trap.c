@@ -7,6 +7,7 @@
  *   trap CPU sti|popf    interrupts on, by either instruction, for a while
  *   trap CPU hlt         the same, halted
  *   trap CPU timer       the same, with the 8259 letting the machine's timer through
+ *   trap CPU nmi         INT 2 again and again for a while, so that NMIs come where one seems to be handled
  *   trap CPU jump SEED   to some address of the kernel's own text, with registers full of noise; the SEED says which
  *   trap CPU jump AT     to the address AT (0x…), the same way
  *   trap 1 overwrite [entries]   CPU 1 writes over all that a kernel of two can write to, again and again, while the other asks for services;
@@ -82,6 +83,12 @@ static void timer(void)
 	__asm__ volatile("outb %b0, %w1" : : "a"(ALL), "Nd"(MASK_PORT));
 }
 
+static void nmi(void)
+{
+	for (unsigned i = 0; i < 30000; i++)
+		__asm__ volatile("int $2" : : : "memory");
+}
+
 static void hlt(void) { __asm__ volatile("sti\n\thlt\n\tcli" : : : "memory"); }
 
 /* splitmix64 */
@@ -123,7 +130,7 @@ static void jump(void)
 }
 
 static const struct { const char *word; void (*go)(void); } ways[] = {
-	{ "int", int_n }, { "sti", sti }, { "popf", popf }, { "hlt", hlt }, { "timer", timer }, { "jump", jump },
+	{ "int", int_n }, { "sti", sti }, { "popf", popf }, { "hlt", hlt }, { "timer", timer }, { "nmi", nmi }, { "jump", jump },
 };
 
 static void (*way_of(const char *name))(void)

@@ -106,6 +106,17 @@ for machine in MACHINES:
 
 
 @kt.test
+def nmis_that_come_while_int_2_is_handled():
+    """INT 2 does not hold back NMIs, as an NMI does. On the boot processor it is taken for the ticker's. One that comes on the way in or out takes the
+    place of what the kernel was to go on by."""
+    for machine in MACHINES:
+        call = {"name": "call", "call": "fs:/trap", "args": "0 nmi", "timeout": "1s", "on_error": "continue"}
+        _, results = boot([call, fan("0 nmi", {"count": 3}, timeout="1s")], 1, machine)
+        found = [results["call"], *entries(results, 3)]
+        kt.check({e["status"] for e in found} <= {"ok", "fault", "timeout"}, "results", found)
+
+
+@kt.test
 def an_interrupt_nobody_asked_for_is_counted():
     """The ticker's timer, let through to the kernel by the 8259 as well (microvm's reaches no processor)."""
     for machine in ("pc", "q35"):

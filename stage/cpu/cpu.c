@@ -21,7 +21,8 @@ static_assert(STAGE_ENTRY_STACK_BYTES == 1 << ENTRY_STACK_SHIFT && (int)STAGE_IS
 static_assert(sizeof(struct stage_trap_frame) == TRAP_FRAME_BYTES && TRAP_FRAME_BYTES < STAGE_ENTRY_STACK_BYTES, "trap frame");
 static_assert(sizeof(struct stage_tss) == 104, "TSS");
 static_assert(offsetof(struct stage_trap_frame, vector) == 16 * 8, "trap frame");
-static_assert(offsetof(struct stage_trap_frame, rip) == TRAP_RIP, "TRAP_RIP");
+static_assert(offsetof(struct stage_trap_frame, rip) == TRAP_RIP && offsetof(struct stage_trap_frame, rsp) == TRAP_RSP, "TRAP_RIP, TRAP_RSP");
+static_assert((int)STAGE_IST_NMI == ENTRY_STACK_NMI && (int)STAGE_HANDLER_STACK_LEAST == HANDLER_STACK_LEAST, "stack of the NMI");
 
 struct __attribute__((packed)) table_pointer {
 	uint16_t limit;

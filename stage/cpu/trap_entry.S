@@ -97,7 +97,16 @@ trap_arrived:
 	mov	%esp, %edx
 	shr	$ENTRY_STACK_SHIFT, %edx
 	and	$ENTRY_STACKS - 1, %edx
-	mov	CPU_STACKS(%rbx,%rdx,8), %rsp
+	/* An INT 2 that a kernel executes does not hold back NMIs: one that comes meanwhile returns at once, for the stack is in use. */
+	cmp	$ENTRY_STACK_NMI, %edx
+	jne	4f
+	mov	CPU_STACKS + 8 * ENTRY_STACK_NMI(%rbx), %rcx
+	sub	TRAP_RSP - 8(%r13), %rcx
+	test	%r14, %r14		/* what a kernel had as its stack pointer means nothing */
+	jnz	4f
+	cmp	$HANDLER_STACK_LEAST, %rcx
+	jbe	trap_pop
+4:	mov	CPU_STACKS(%rbx,%rdx,8), %rsp
 	sub	$TRAP_FRAME_BYTES, %rsp
 	mov	%rsp, %rbp
 	mov	%rax, (%rbp)

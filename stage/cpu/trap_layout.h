@@ -17,9 +17,12 @@
 #define ENTRY_AREA_BYTES 8192
 #define ENTRY_STACK_SHIFT 8 /* 256 bytes each */
 #define ENTRY_STACKS 4
+#define ENTRY_STACK_NMI 1
+#define HANDLER_STACK_LEAST 4096
 
 #define TRAP_FRAME_BYTES (23 * 8)
 #define TRAP_RIP (18 * 8)
+#define TRAP_RSP (21 * 8)
 
 /* Entries reach the end of their group by a short jump. */
 #define TRAP_GROUP 32

@@ -49,7 +49,7 @@ struct stage_cpu {
 /* Where a processor's traps arrive: its block, a page, then a page with its entry stacks. A called kernel sees the first one read-only, and in
  * place of the second one a page of its own window. In the image for the processor that was booted; for the others, and for that one too before
  * it calls a kernel, at KCHAIN_ENTRY_VIRT (stage/entry_area.h). */
-enum { STAGE_ENTRY_PAGE = 4096, STAGE_ENTRY_STACK_BYTES = 256 };
+enum { STAGE_ENTRY_PAGE = 4096, STAGE_ENTRY_STACK_BYTES = 256, STAGE_HANDLER_STACK_LEAST = 4096 };
 struct __attribute__((aligned(2 * STAGE_ENTRY_PAGE))) stage_entry_area {
 	union {
 		struct stage_cpu cpu;
@@ -86,7 +86,7 @@ struct stage_trap_frame {
 enum { STAGE_EXCEPTIONS = 32, STAGE_VECTOR_NMI = 2, STAGE_VECTOR_PAGE_FAULT = 14 };
 
 /* Sets up a processor whose block is the first page of its entry area: GDT, TSS, the shared IDT, GS, SSE, and AVX where there is any. `stacks` is
- * where those of its handlers end. */
+ * where those of its handlers end, STAGE_HANDLER_STACK_LEAST bytes or more each. */
 void stage_cpu_init(struct stage_cpu *cpu, uint32_t index, const uint64_t stacks[STAGE_IST_COUNT]);
 /* The running processor's block is seen at `cpu` as well, and known there from now on. */
 void stage_cpu_move(struct stage_cpu *cpu);
