@@ -221,6 +221,25 @@ NEEDED = {"wrmsr": {"stage_cpu_restore_syscall", "stage_sys_arch_prctl", "begin"
           "hlt": {"stage_halt", "kchain_parallel", "__init_libc", "__init_tls", "__stack_chk_fail"}, "sti": {"kchain_parallel"}}
 
 
+# Functions that a called kernel executes and that lead to what it does not: each asks first which of the two it is in. The last one is a booted
+# kernel's own, and harmless.
+ASK_FIRST = {"map", "run", "stage_exit", "stage_idle", "stage_pages_take", "stage_record", "stage_tsc_hz", "stage_multiboot2_keep_rsdp"}
+
+
+@kt.test
+def a_called_kernel_does_without_what_it_can_not_execute():
+    for kernel in ("hello", "echo", "team", "disk", "arp", "wordcount", "sum", "primes"):
+        path, function, found = f"build/kernels/{kernel}.debug", None, set()
+        begin, size = re.search(r" \.text\.boot +PROGBITS +(\w+) +\w+ +(\w+)", kt.command(["readelf", "-SW", path]).out).groups()
+        boot_only = range(int(begin, 16), int(begin, 16) + int(size, 16))
+        for line in kt.command(["objdump", "-d", "--no-show-raw-insn", "-j", ".text", path]).out.splitlines():
+            named = re.match(r"^\w+ <(.*)>:$", line)
+            function = named[1] if named else function
+            if any(int(at, 16) in boot_only for at in re.findall(r"\b(?:0x)?(ffffffffc[0-9a-f]{7})\b", line.split("\t")[-1])):
+                found.add(function)
+        kt.check(found <= ASK_FIRST, f"{kernel}: a called kernel may go where it can't", found - ASK_FIRST)
+
+
 @kt.test
 def what_only_a_booted_kernel_needs_is_not_in_a_called_kernels_text():
     for kernel in ("hello", "echo", "team", "disk", "arp", "wordcount"):

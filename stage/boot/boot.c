@@ -36,7 +36,7 @@ static uint8_t first_heap[FIRST_HEAP_BYTES] STAGE_BOOT_ONLY __attribute__((align
 struct chain_bootinfo *stage_bootinfo(void) { return &info; }
 
 /* The entry code's tables show the low 4 GiB. */
-static const void *view(void *ctx, uint64_t phys, uint64_t bytes)
+STAGE_BOOT_TEXT static const void *view(void *ctx, uint64_t phys, uint64_t bytes)
 {
 	(void)ctx;
 	return stage_phys_view(phys, bytes);

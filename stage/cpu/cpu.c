@@ -123,7 +123,7 @@ void stage_cpu_restore_syscall(void)
 
 const void *stage_idt(void) { return idt; }
 
-static void load(struct stage_cpu *cpu)
+STAGE_BOOT_TEXT static void load(struct stage_cpu *cpu)
 {
 	cpu->self = cpu;
 	cpu->tss.io_map = sizeof(cpu->tss);

@@ -20,8 +20,11 @@ static uint64_t take_table(void *ctx)
 struct stage_cpu *stage_entry_area_map(uint32_t number, uint64_t phys)
 {
 	const struct stage_table_pages pages = { .take = take_table };
-	bool ok = stage_table_map(stage_cpu()->root_phys, &pages, (uint64_t)&areas[number], phys, sizeof(*areas), STAGE_MAP_WRITE);
-	return ok ? &areas[number].cpu : NULL;
+	if (!stage_table_map(stage_cpu()->root_phys, &pages, (uint64_t)&areas[number], phys, sizeof(*areas), STAGE_MAP_WRITE))
+		return NULL;
+	stage_invlpg(areas[number].page);
+	stage_invlpg(areas[number].stacks);
+	return &areas[number].cpu;
 }
 
 bool stage_entry_area_move(void)
