@@ -91,6 +91,9 @@ def in_a_folder_of_ones_own():
             kt.check(sorted(lines) == ["count", "last"], "lines", halted.said())
             done = gdb(lines["last" if operand == folder else "count"], ["hbreak last.c:main" if operand == folder else "hbreak count.c:main", "continue", "print argv[1]"])
             kt.check(re.search('= 0x[0-9a-f]+ .*"(168|1000)"', done.out), "not at its main", done, halted.said())
+    # The image lies beside them.
+    with Halted("--gdb=0", folder + "/image.elf") as halted:
+        kt.check(sorted(halted.lines()[1]) == ["count", "last"], "beside the image", halted.said())
     # A kernel that was built again without its file beside it, and one whose file is another's, have no symbols here.
     os.unlink(folder + "/count.debug")
     shutil.copy("build/kernels/sum.debug", folder + "/last.debug")

@@ -36,8 +36,8 @@ static int parse_options(struct run *run, int argc, char **argv)
 		{ "hold", 0, CMD_OPT_TIME, "TIME", "keep the machine this long once it is ready", &run->hold_us },
 		{ "screenshot", 's', CMD_OPT_TEXT, "FILE", "write the screen's last picture (PNG, or PPM where FILE ends so)", &run->screenshot },
 		{ "display", 0, CMD_OPT_FLAG, NULL, "show the screen in a window", &run->display },
-		{ "gdb", 0, CMD_OPT_OPTIONAL, "PORT", "halt the machine until gdb comes to PORT (default: 1234; 0: any\n"
-		  "that is free), and say how it is started", &run->gdb },
+		{ "gdb", 0, CMD_OPT_OPTIONAL, "PORT", "halt until gdb comes to PORT (default: 1234; 0: a\n"
+		  "free one), and say how gdb is started", &run->gdb },
 		{ "icount", 0, CMD_OPT_FLAG, NULL, "time counts instructions: reproducible, and slower", &run->icount },
 		{ "verbose", 'v', CMD_OPT_FLAG, NULL, "show every record, and long lines whole", &more->verbose },
 		{ "json", 0, CMD_OPT_FLAG, NULL, "print what happened as one JSON document on stdout", &more->json },

@@ -106,23 +106,20 @@ static bool symbols_fit(const char *path, Elf *kernel)
 	return fit;
 }
 
-/* NAME.elf has its symbols in NAME.debug, NAME in NAME.debug, or in itself. Its real path in *out; false: there are none. */
-static bool symbols_find(const char *kernel, char out[PATH_BYTES])
+/* The kernel in NAME.elf, or NAME, has its symbols in NAME.debug beside it, or in that file itself. Real path in *out; false: there are none. */
+static bool symbols_find(const char *path, const void *kernel, uint64_t bytes, char out[PATH_BYTES])
 {
 	char beside[PATH_BYTES];
-	size_t bytes = strlen(kernel);
-	if (bytes > 4 && strcmp(kernel + bytes - 4, ".elf") == 0)
-		bytes -= 4;
-	int fd = open(kernel, O_RDONLY | O_CLOEXEC);
-	Elf *elf = fd < 0 ? NULL : elf_begin(fd, ELF_C_READ_MMAP, NULL);
+	size_t name = strlen(path);
+	if (name > 4 && strcmp(path + name - 4, ".elf") == 0)
+		name -= 4;
+	Elf *elf = elf_memory((char *)(uintptr_t)kernel, bytes); /* which it reads only */
 	bool found = false;
-	if (elf && elf_kind(elf) == ELF_K_ELF && bytes + sizeof(".debug") <= sizeof(beside)) {
-		snprintf(beside, sizeof(beside), "%.*s.debug", (int)bytes, kernel);
-		found = symbols_fit(beside, elf) ? realpath(beside, out) != NULL : has_symbols(elf) && realpath(kernel, out);
+	if (elf && elf_kind(elf) == ELF_K_ELF && (size_t)snprintf(beside, sizeof(beside), "%.*s.debug", (int)name, path) < sizeof(beside)) {
+		const char *in = symbols_fit(beside, elf) ? beside : symbols_fit(path, elf) ? path : NULL;
+		found = in && realpath(in, out);
 	}
 	elf_end(elf);
-	if (fd >= 0)
-		close(fd);
 	return found;
 }
 
@@ -187,22 +184,19 @@ static void line_print(const struct run *run, const char *name, const char *kern
 	fprintf(to, " -ex 'target remote 127.0.0.1:%u'\n", (unsigned)run->gdb_port);
 }
 
-/* The host's file behind a source in the image; false: the pipeline does not say. */
+/* Where the host has the file behind "fs:/PATH", or its symbols: as the pipeline says; else by its name, beside the image. */
 static bool host_path(const struct chain_config *config, const char *pipeline, const char *source, char out[PATH_BYTES])
 {
-	const char *slash = strrchr(pipeline, '/');
-	const char *path = chain_source_path(source);
-	if (!path)
-		return false;
+	const char *slash = strrchr(pipeline, '/'), *name = strrchr(source, '/');
+	int folder = slash ? (int)(slash - pipeline) + 1 : 0;
 	for (size_t i = 0; i < config->file_count; i++) {
 		const struct chain_config_file *file = &config->files[i];
 		size_t bytes = strlen(file->path);
-		if (!file->from || strncmp(path, file->path, bytes) != 0 || (path[bytes] != '\0' && path[bytes] != '/'))
+		if (!file->from || strncmp(source + 3, file->path, bytes) != 0 || (source[3 + bytes] != '\0' && source[3 + bytes] != '/'))
 			continue;
-		int folder = file->from[0] == '/' || !slash ? 0 : (int)(slash - pipeline) + 1;
-		return snprintf(out, PATH_BYTES, "%.*s%s%s", folder, pipeline, file->from, path + bytes) < PATH_BYTES;
+		return snprintf(out, PATH_BYTES, "%.*s%s%s", file->from[0] == '/' ? 0 : folder, pipeline, file->from, source + 3 + bytes) < PATH_BYTES;
 	}
-	return false;
+	return name && snprintf(out, PATH_BYTES, "%.*s%s", folder, pipeline, name + 1) < PATH_BYTES;
 }
 
 /* Whether another step before this one starts the same kernel. */
@@ -214,27 +208,49 @@ static bool told_before(const struct chain_config *config, size_t step)
 	return false;
 }
 
-/* A line for each kernel of the pipeline that has symbols; how many. */
+/* A line for each kernel that a step starts and that has symbols; how many. */
+static size_t steps_print(const struct run *run, const struct chain_config *config, const char *pipeline, const char *stage)
+{
+	char host[PATH_BYTES], symbols[PATH_BYTES];
+	const uint8_t *kernel;
+	uint8_t digest[CHAIN_SHA256_BYTES];
+	uint64_t bytes;
+	size_t count = 0;
+	for (size_t i = 0; i < config->step_count; i++) {
+		const struct chain_step *step = &config->steps[i];
+		if (!step->source || strncmp(step->source, "fs:", 3) != 0 || told_before(config, i) ||
+		    chain_image_file(&run->input.image, step->source + 3, &kernel, &bytes, digest, NULL) ||
+		    !host_path(config, pipeline, step->source, host) || !symbols_find(host, kernel, bytes, symbols))
+			continue;
+		line_print(run, step->name, symbols, stage);
+		count++;
+	}
+	return count;
+}
+
+/* By the pipeline that was baked for this run, which says where the files come from; else by the one in the image. */
 static size_t kernels_print(const struct run *run, const char *stage)
 {
-	char pipeline[PATH_BYTES], host[PATH_BYTES], symbols[PATH_BYTES];
+	const char *path = run->operands.v[0];
+	char pipeline[PATH_BYTES];
 	struct stat about;
-	struct cmd_file file;
+	struct cmd_file file = { 0 };
 	struct chain_config config;
-	size_t count = 0;
-	bool folder = stat(run->operands.v[0], &about) == 0 && S_ISDIR(about.st_mode);
-	snprintf(pipeline, sizeof(pipeline), "%s%s", run->operands.v[0], folder ? "/pipeline.json" : "");
-	if (!run->input.baked || cmd_file_load(pipeline, CHAIN_CONFIG_MAX_BYTES, &file, NULL))
+	const uint8_t *text;
+	uint8_t digest[CHAIN_SHA256_BYTES];
+	uint64_t bytes;
+	bool folder = stat(path, &about) == 0 && S_ISDIR(about.st_mode);
+	snprintf(pipeline, sizeof(pipeline), "%s%s", path, folder ? "/pipeline.json" : "");
+	if (run->input.kind != CHAIN_KERNEL_IMAGE)
 		return 0;
-	if (chain_config_parse((const char *)file.bytes, file.bytes_count, pipeline, false, &config, NULL) == CHAIN_OK) {
-		for (size_t i = 0; i < config.step_count; i++) {
-			const struct chain_step *step = &config.steps[i];
-			if (!step->source || told_before(&config, i) || !host_path(&config, pipeline, step->source, host) ||
-			    !symbols_find(host, symbols))
-				continue;
-			line_print(run, step->name, symbols, stage);
-			count++;
-		}
+	bool own = !run->input.baked || cmd_file_load(pipeline, CHAIN_CONFIG_MAX_BYTES, &file, NULL) != CHAIN_OK;
+	if (!own)
+		text = file.bytes, bytes = file.bytes_count;
+	else if (chain_image_file(&run->input.image, CHAIN_FS_PIPELINE, &text, &bytes, digest, NULL))
+		return 0;
+	size_t count = 0;
+	if (chain_config_parse((const char *)text, bytes, pipeline, own, &config, NULL) == CHAIN_OK) {
+		count = steps_print(run, &config, pipeline, stage);
 		chain_config_free(&config);
 	}
 	cmd_file_free(&file);
@@ -251,7 +267,8 @@ void run_gdb_introduce(const struct run *run)
 		*stage = '\0';
 	if (kernels_print(run, stage))
 		return;
-	if (run->input.kind != CHAIN_KERNEL_IMAGE && symbols_find(run->operands.v[0], symbols))
+	if (run->input.kind != CHAIN_KERNEL_IMAGE &&
+	    symbols_find(run->operands.v[0], run->input.file.bytes, run->input.file.bytes_count, symbols))
 		line_print(run, "kernel", symbols, "");
 	else
 		line_print(run, *stage ? "stage" : "machine", "", stage);
