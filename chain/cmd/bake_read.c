@@ -34,16 +34,21 @@ static enum chain_status identity_check(const struct bake_tree *tree, const stru
 			  0, 0);
 }
 
-static enum chain_status file_open(struct bake_tree *tree, const struct bake_node *node, struct chain_error *err)
+static enum chain_status file_open_unchecked(struct bake_tree *tree, const struct bake_node *node, struct chain_error *err)
 {
 	if (tree->fd >= 0)
 		(void)close(tree->fd);
 	tree->reading = node;
 	/* what has taken its place may be anything: a pipe is not waited for */
 	tree->fd = open(node->host, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (tree->fd < 0)
-		return io(node->host, errno, err);
-	return identity_check(tree, node, err);
+	return tree->fd < 0 ? io(node->host, errno, err) : CHAIN_OK;
+}
+
+static enum chain_status file_open(struct bake_tree *tree, const struct bake_node *node, struct chain_error *err)
+{
+	const enum chain_status status = file_open_unchecked(tree, node, err);
+
+	return status == CHAIN_OK ? identity_check(tree, node, err) : status;
 }
 
 enum chain_status bake_tree_load(struct bake_tree *tree, const struct bake_node *node, struct cmd_file *out, struct chain_error *err)
@@ -53,36 +58,42 @@ enum chain_status bake_tree_load(struct bake_tree *tree, const struct bake_node 
 	return status == CHAIN_OK ? cmd_file_load_fd(tree->fd, node->host, 0, out, err) : status;
 }
 
+/* What was changed is told as that, whatever came of reading it. */
+static enum chain_status read_failed(const struct bake_tree *tree, const struct bake_node *node, int number, struct chain_error *err)
+{
+	const enum chain_status status = identity_check(tree, node, err);
+
+	return status == CHAIN_OK ? io(node->host, number, err) : status;
+}
+
 enum chain_status bake_tree_read(struct bake_tree *tree, const struct fs_spec *spec, uint64_t offset, void *buf,
 				 size_t count, struct chain_error *err)
 {
 	const struct bake_node *node = spec->cookie;
+	enum chain_status status = CHAIN_OK;
 	char *at = buf;
 
 	if (node->text) {
 		memcpy(buf, node->text + offset, count);
 		return CHAIN_OK;
 	}
-	if (tree->reading != node) {
-		const enum chain_status status = file_open(tree, node, err);
-
-		if (status != CHAIN_OK)
-			return status;
-	}
-	while (count > 0) {
+	/* one that is read at once is looked at behind that alone */
+	if (tree->reading != node)
+		status = (count < node->spec.size_bytes ? file_open : file_open_unchecked)(tree, node, err);
+	while (status == CHAIN_OK && count > 0) {
 		const ssize_t got = pread(tree->fd, at, count, (off_t)offset);
 
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
-			return io(node->host, errno, err);
+			return read_failed(tree, node, errno, err);
 		if (got == 0)
 			return chain_fail(err, CHAIN_E_FILE_CHANGED, node->host, "it became shorter", 0, 0, 0, 0);
 		at += got;
 		offset += (uint64_t)got;
 		count -= (size_t)got;
 	}
-	return offset == node->spec.size_bytes ? identity_check(tree, node, err) : CHAIN_OK;
+	return status == CHAIN_OK && offset == node->spec.size_bytes ? identity_check(tree, node, err) : status;
 }
 
 enum chain_status bake_tree_stream(struct bake_tree *tree, const struct bake_node *node, struct bake_out *out,
