@@ -40,7 +40,7 @@ $(B)/asan/kchain: $(B)/asan/chain/cmd/main.o $(B)/asan/libcmd.a $(B)/asan/libkch
 	$(Q)$(CC) $(ASAN_FLAGS) -o $@ $^ $(HOST_LIBS)
 
 # Tests of the command's parts need libcmd before libkchain on the link line, and the whole command beside them.
-CMD_TESTS := test_text test_files test_bake_out test_bake_walk test_records test_report test_run test_bake_host test_bake_read test_bake_cache test_bake_alloc
+CMD_TESTS := test_text test_files test_image_tree test_bake_out test_bake_walk test_records test_report test_run test_bake_host test_bake_read test_bake_cache test_bake_alloc
 $(CMD_TESTS:%=$(B)/host/chain/tests/%): $(B)/host/libcmd.a
 $(CMD_TESTS:%=$(B)/asan/chain/tests/%): $(B)/asan/libcmd.a
 $(CMD_TESTS:%=$(B)/host/chain/tests/%): HOST_LIBS := $(B)/host/libcmd.a $(B)/host/libkchain.a $(HOST_LIBS)
@@ -57,9 +57,12 @@ $(ALLOC_TESTS:%=$(B)/host/chain/tests/%) $(ALLOC_TESTS:%=$(B)/asan/chain/tests/%
 $(B)/host/chain/tests/test_files $(B)/asan/chain/tests/test_files: HOST_LIBS += -Wl,--wrap=open,--wrap=linkat,--wrap=rename
 $(B)/host/chain/tests/test_bake_walk $(B)/asan/chain/tests/test_bake_walk: HOST_LIBS += -Wl,--wrap=lstat
 
-$(B)/kchain-failing: $(B)/host/chain/cmd/main.o $(B)/host/chain/tests/failing_command.o $(B)/host/libcmd.a $(B)/host/libkchain.a
+# And calls of the system about files, which fail in turn (chain/tests/failing_io.c).
+FAILING_IO := open mkostemp close fstat stat lstat faccessat read pread write pwrite copy_file_range ftruncate lseek mmap linkat rename fchmod \
+	fchdir mkdir fdopendir readdir readlink llistxattr lgetxattr chain_sha256_update
+$(B)/kchain-failing: $(patsubst %,$(B)/host/chain/%.o,cmd/main tests/failing_command tests/failing_io) $(B)/host/libcmd.a $(B)/host/libkchain.a
 	$(call say,LD,$@)
-	$(Q)$(CC) -o $@ $^ $(HOST_LIBS) $(ALLOC_WRAP)
+	$(Q)$(CC) -o $@ $^ $(HOST_LIBS) $(ALLOC_WRAP) $(FAILING_IO:%=-Wl,--wrap=%)
 QEMU_NEEDS += $(B)/kchain-failing
 
 CFLAGS_chain/cmd/main.c := -DKCHAIN_VERSION='"$(VERSION)"'

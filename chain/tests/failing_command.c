@@ -2,8 +2,9 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 /* What makes build/kchain-failing of the command: KCHAIN_FAIL_ALLOC=N lets its N-th allocation fail and all that
- * follow, with KCHAIN_FAIL_ONCE only that one (qemu-tests/test_command_memory.py). */
+ * follow, with KCHAIN_FAIL_ONCE only that one (qemu-tests/test_command_memory.py); failing_io.c does so with system calls. */
 #include "alloc_fail.h"
+#include "failing_io.h"
 
 static void __attribute__((constructor)) begin(void)
 {
@@ -20,6 +21,6 @@ static void __attribute__((destructor)) end(void)
 	FILE *file = path ? fopen(path, "we") : NULL;
 	if (!file)
 		return;
-	fputs(alloc_state.failed ? "failed" : "none", file);
+	fputs(alloc_state.failed || failing_io_failed() ? "failed" : "none", file);
 	fclose(file);
 }
