@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -56,7 +57,10 @@ json_t *bake_report_json(const struct bake_job *job)
 						s->kind == CHAIN_STEP_BOOT ? "boot" : "call", "source", s->source,
 						"kernel", job->steps[i].kind ? job->steps[i].kind : "unknown"));
 	}
-	json_object_set_new(doc, "image", json_string(job->output));
+	if (!cmd_json_set_text(doc, "image", job->output, strlen(job->output))) {
+		json_decref(doc);
+		doc = NULL; /* what follows does nothing, but release what it is given */
+	}
 	json_object_set_new(doc, "id", json_string(id));
 	json_object_set_new(doc, "name", json_string(r->header.name));
 	(void)snprintf(address, sizeof(address), "0x%llx", (unsigned long long)r->header.base);
@@ -109,12 +113,36 @@ static void report_print(const struct bake_job *job)
 	putchar('\n');
 }
 
+/* A name that promises what an image is not: whoever starts it would find out late. */
+static enum chain_status form_check(const char *output, struct chain_error *err)
+{
+	static const struct {
+		const char *end, *what;
+	} OTHERS[] = {{".iso", "an ISO 9660 image"}, {".efi", "an EFI program"}, {".qcow2", "a disk image"}, {".vmdk", "a disk image"},
+		      {".vdi", "a disk image"},	     {".vhd", "a disk image"},	 {".vhdx", "a disk image"}};
+	const size_t bytes = output ? strlen(output) : 0;
+	char detail[CHAIN_SUBJECT_BYTES];
+
+	for (size_t i = 0; i < sizeof(OTHERS) / sizeof(OTHERS[0]); i++) {
+		const size_t end = strlen(OTHERS[i].end);
+
+		if (bytes < end || strcasecmp(output + bytes - end, OTHERS[i].end) != 0)
+			continue;
+		(void)snprintf(detail, sizeof(detail),
+			       "an image is an ELF file, as GRUB, iPXE, kexec and QEMU start it, and not %s; call it NAME.elf", OTHERS[i].what);
+		return chain_fail(err, CHAIN_E_NOT_SUPPORTED, output, detail, 0, 0, 0, 0);
+	}
+	return CHAIN_OK;
+}
+
 static int bake_one(struct bake_job *job, bool json)
 {
 	struct chain_error err = {.status = CHAIN_OK};
 	int code = CMD_OK;
 
-	if (bake_job_run(job, &err) != CHAIN_OK)
+	if (form_check(job->output, &err) != CHAIN_OK)
+		code = cmd_refuse(&err, json);
+	else if (bake_job_run(job, &err) != CHAIN_OK)
 		code = cmd_document_refuse(&job->document, &err, json);
 	else if (json)
 		code = cmd_json_print(bake_report_json(job)) ? CMD_OK : CMD_REFUSED;

@@ -6,12 +6,16 @@
 #include "bake_job.h"
 #include "cmd.h"
 #include "cmd_map.h"
+#include "image_tree.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-enum { LARGE = 1 << 20 }; /* from here on a second thread is worth it */
+enum {
+	LARGE = 1 << 20,    /* from here on a second thread is worth it */
+	IMAGE_LEAST = 8192, /* smaller files are no images: a header, a manifest and a filesystem's first block */
+};
 
 struct streams {
 	struct bake_tree tree;
@@ -86,7 +90,7 @@ static enum chain_status write_all(struct bake_job *job, uint64_t base, struct s
 	    .source = read_file,
 	    .sink = write_image,
 	    .place = place_file,
-	    .placed = job->share || job->cache ? note_place : NULL,
+	    .placed = note_place,
 	    .ctx = streams,
 	};
 	struct cmd_file stage;
@@ -106,9 +110,25 @@ static enum chain_status write_all(struct bake_job *job, uint64_t base, struct s
 	return status == CHAIN_OK ? bake_out_finish(&streams->out, err) : status;
 }
 
+/* Images among the files: so many may be in each other, this one counted. */
+static enum chain_status nesting_check(const struct bake_tree *tree, const uint8_t *bytes, struct chain_error *err)
+{
+	enum chain_status status = CHAIN_OK;
+
+	for (size_t i = 0; status == CHAIN_OK && i < tree->count; i++) {
+		const struct bake_node *node = tree->v[i];
+		const uint8_t *at = bytes + node->image_offset;
+		const uint64_t count = node->spec.size_bytes;
+
+		if (node->image_offset > 0 && count >= IMAGE_LEAST && chain_image_is(at, count))
+			status = image_nesting_check(at, count, 2, err);
+	}
+	return status;
+}
+
 /* What was written is read back for the checks: the kernels come from the image and not from files that may have
  * changed. */
-static enum chain_status check(struct bake_job *job, struct bake_out *out, struct chain_error *err)
+static enum chain_status check(struct bake_job *job, const struct bake_tree *tree, struct bake_out *out, struct chain_error *err)
 {
 	const uint64_t bytes = job->result.file_bytes;
 	struct chain_image image;
@@ -120,6 +140,8 @@ static enum chain_status check(struct bake_job *job, struct bake_out *out, struc
 	status = chain_image_open(&image, cmd_map_bytes(map), bytes, err);
 	if (status == CHAIN_OK)
 		status = bake_steps_check(job, &image, err);
+	if (status == CHAIN_OK)
+		status = nesting_check(tree, cmd_map_bytes(map), err);
 	const enum chain_status whole = cmd_map_check(map, out->path, err);
 
 	cmd_map_close(map);
@@ -148,7 +170,7 @@ static enum chain_status write_where_it_can_lie(struct bake_job *job, struct str
 		if (status == CHAIN_OK)
 			status = write_all(job, base, streams, &why);
 		if (status == CHAIN_OK)
-			status = check(job, &streams->out, &why);
+			status = check(job, &streams->tree, &streams->out, &why);
 		if (status != CHAIN_E_FIXED_ON_IMAGE || job->base || why.number[3] <= base) {
 			if (status != CHAIN_OK)
 				*err = why;

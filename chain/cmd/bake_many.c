@@ -107,7 +107,7 @@ static void print_bad(const struct many *many, const struct bake_job *job, struc
 		return;
 	json_t *line = cmd_document_json(&job->document, err, CMD_REFUSED);
 
-	json_object_set_new(line, "input", json_string(input));
+	(void)cmd_json_set_text(line, "input", input, bytes);
 	(void)cmd_json_line(line);
 }
 

@@ -158,11 +158,75 @@ static bool put_json(json_t *doc, size_t flags)
 {
 	char *text = cmd_json_text(doc, flags);
 	json_decref(doc);
-	if (!text)
+	if (!text) {
 		cmd_warn("out of memory for the output");
-	bool good = text && fputs(text, stdout) != EOF && putchar('\n') != EOF;
+		return false;
+	}
+	fputs(text, stdout);
+	putchar('\n');
 	free(text);
+	return true;
+}
+
+/* Bytes of the UTF-8 character at the start of `bytes`, of which `count` are there; 0: none is. */
+static size_t character_at(const char *bytes, size_t count)
+{
+	char character[5] = "";
+	memcpy(character, bytes, count < 4 ? count : 4);
+	return chain_utf8_bytes(character);
+}
+
+static bool is_utf8(const char *bytes, size_t count)
+{
+	size_t at = 0, step = 1;
+	for (; at < count && step; at += step)
+		step = character_at(bytes + at, count - at);
+	return at >= count && step;
+}
+
+json_t *cmd_json_string(const char *bytes, size_t count)
+{
+	static const char REPLACEMENT[] = "\xef\xbf\xbd";
+	if (is_utf8(bytes, count))
+		return json_stringn(bytes, count);
+	char *text = malloc(count * 3); /* at most so much: a byte becomes three */
+	size_t used = 0;
+	for (size_t at = 0; text && at < count;) {
+		size_t step = character_at(bytes + at, count - at);
+		memcpy(text + used, step ? bytes + at : REPLACEMENT, step ? step : 3);
+		used += step ? step : 3;
+		at += step ? step : 1;
+	}
+	json_t *string = text ? json_stringn(text, used) : NULL;
+	free(text);
+	return string;
+}
+
+bool cmd_json_set_text(json_t *object, const char *key, const char *bytes, size_t count)
+{
+	char name[64];
+	if (json_object_set_new(object, key, cmd_json_string(bytes, count)) < 0)
+		return false;
+	if (is_utf8(bytes, count))
+		return true;
+	char *hex = malloc(2 * count + 1);
+	for (size_t i = 0; hex && i < count; i++)
+		snprintf(hex + 2 * i, 3, "%02x", (unsigned char)bytes[i]);
+	snprintf(name, sizeof(name), "%s_hex", key);
+	bool good = hex && json_object_set_new(object, name, json_string(hex)) == 0;
+	free(hex);
 	return good;
+}
+
+json_t *cmd_json_of_file(const char *key, const char *path, json_t *rest)
+{
+	json_t *doc = json_object();
+	bool good = rest && cmd_json_set_text(doc, key, path, strlen(path)) && json_object_update(doc, rest) == 0;
+	json_decref(rest);
+	if (good)
+		return doc;
+	json_decref(doc);
+	return NULL;
 }
 
 bool cmd_json_print(json_t *doc)
@@ -172,7 +236,9 @@ bool cmd_json_print(json_t *doc)
 
 bool cmd_json_line(json_t *doc)
 {
-	return put_json(doc, JSON_COMPACT) && fflush(stdout) == 0;
+	bool good = put_json(doc, JSON_COMPACT);
+	fflush(stdout);
+	return good;
 }
 
 char *cmd_size_text(uint64_t bytes, char buf[CMD_SIZE_BYTES])

@@ -147,13 +147,21 @@ void cmd_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* A document as text by json_dumps' flags, in which no control character stands as itself, U+007F to U+009F included: malloc'ed; null: no memory. */
 char *cmd_json_text(const json_t *doc, size_t flags);
-/* Prints a document and a newline to stdout, indented; steals the reference. False when it could not be written. */
+/* Prints a document and a newline to stdout, indented; steals the reference. False without memory for it; whether stdout could be written is asked
+ * at the end of all, by main. */
 bool cmd_json_print(json_t *doc);
 /* The same on one line, at once. */
 bool cmd_json_line(json_t *doc);
 
 /* Whether a stream could not be written because nobody reads it any more: then the command ends, and says nothing. */
 bool cmd_pipe_is_broken(FILE *stream);
+
+/* Text of strangers in a document: bytes that are no UTF-8 stand as U+FFFD, each; new, null without memory. */
+json_t *cmd_json_string(const char *bytes, size_t count);
+/* The same as a member, and beside it KEY_hex, all bytes in hexadecimal digits, when that loses some. False without memory. */
+bool cmd_json_set_text(json_t *object, const char *key, const char *bytes, size_t count);
+/* A document that begins with the name of a file: what is in `rest` (taken, nullable) behind the member `key`. New; null without memory. */
+json_t *cmd_json_of_file(const char *key, const char *path, json_t *rest);
 
 /* Escape sequences; "" unless `to` is a terminal, TERM is not "dumb" and NO_COLOR is unset or empty. */
 enum cmd_style { CMD_PLAIN, CMD_BOLD, CMD_DIM, CMD_RED, CMD_GREEN, CMD_YELLOW, CMD_CYAN };

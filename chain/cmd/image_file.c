@@ -5,11 +5,14 @@
 
 #include <string.h>
 
+/* What is too long loses its middle: the file, and what in it, are what one looks for. */
 enum chain_status image_file_error(const char *path, const struct chain_error *inner, struct chain_error *err)
 {
+	const size_t used = strlen(path) + strlen(": "), whole = strlen(inner->subject), room = used + 4 < CHAIN_SUBJECT_BYTES ? CHAIN_SUBJECT_BYTES - 1 - used : 0;
+	const bool cut = room > 0 && whole > room;
 	char subject[2 * CHAIN_SUBJECT_BYTES];
 
-	(void)snprintf(subject, sizeof(subject), "%s: %s", path, inner->subject);
+	(void)snprintf(subject, sizeof(subject), "%s: %s%s", path, cut ? "..." : "", cut ? inner->subject + (whole - room + 3) : inner->subject);
 	return chain_fail(err, inner->status, subject, inner->detail, inner->number[0], inner->number[1],
 			  inner->number[2], inner->number[3]);
 }
@@ -94,4 +97,9 @@ const char *image_id_text(const uint8_t id[CHAIN_SHA256_BYTES], char buf[IMAGE_I
 	memcpy(buf, "sha256:", 7);
 	chain_sha256_to_hex(id, buf + 7);
 	return buf;
+}
+
+bool image_id_parse(const char *text, uint8_t out[CHAIN_SHA256_BYTES])
+{
+	return strncmp(text, "sha256:", 7) == 0 && chain_sha256_from_hex(text + 7, strlen(text + 7), out);
 }

@@ -39,6 +39,7 @@ enum chain_status image_file_print(json_t *doc, struct chain_error *err) CHAIN_M
 
 /* "sha256:…" */
 enum { IMAGE_ID_BYTES = 7 + CHAIN_SHA256_HEX + 1 };
+bool image_id_parse(const char *text, uint8_t out[CHAIN_SHA256_BYTES]);
 const char *image_id_text(const uint8_t id[CHAIN_SHA256_BYTES], char buf[IMAGE_ID_BYTES]);
 
 #endif

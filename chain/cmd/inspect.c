@@ -67,8 +67,7 @@ static enum chain_status kernel_json(const struct cmd_file *file, const char *pa
 
 	if (status != CHAIN_OK)
 		return status;
-	*out = json_pack("{s:s, s:s, s:I}", "file", path, "kind", chain_kernel_kind_name(kind), "bytes",
-			 (json_int_t)file->bytes_count);
+	*out = cmd_json_of_file("file", path, json_pack("{s:s, s:I}", "kind", chain_kernel_kind_name(kind), "bytes", (json_int_t)file->bytes_count));
 	if (chain_multiboot_kernel_read(&kernel, file->bytes, file->bytes_count, path, &inner) != CHAIN_OK) {
 		(void)chain_error_format(&inner, text, sizeof(text));
 		(void)json_object_set_new(*out, "problem", json_string(text));

@@ -200,11 +200,14 @@ static json_t *largest(struct look *look)
 	json_t *rows = json_array();
 
 	qsort(look->files, look->file_count, sizeof(*look->files), by_size);
-	for (uint64_t i = 0; i < look->file_count && i < LARGEST; i++)
-		append(look, rows,
-		       json_pack("{s:o, s:I}", "path",
-				 json_stringn(look->files[i].entry.path, look->files[i].entry.path_bytes), "bytes",
-				 (json_int_t)look->files[i].entry.bytes));
+	for (uint64_t i = 0; i < look->file_count && i < LARGEST; i++) {
+		const struct chain_manifest_entry *entry = &look->files[i].entry;
+		json_t *row = json_object();
+
+		look->lacking |= !cmd_json_set_text(row, "path", entry->path, entry->path_bytes);
+		set_number(look, row, "bytes", entry->bytes);
+		append(look, rows, row);
+	}
 	return rows;
 }
 
@@ -310,8 +313,9 @@ enum chain_status inspect_image(const struct image_file *file, const char *path,
 	struct look look = {.file = file, .image = &file->image};
 	char id[IMAGE_ID_BYTES], text[1024];
 
-	look.doc = json_pack("{s:s, s:s, s:s, s:s, s:I}", "file", path, "kind", "image", "id", image_id_text(h->id, id),
-			     "name", h->name, "bytes", (json_int_t)file->file.bytes_count);
+	look.doc = cmd_json_of_file("file", path, json_pack("{s:s, s:s}", "kind", "image", "id", image_id_text(h->id, id)));
+	look.lacking |= !cmd_json_set_text(look.doc, "name", h->name, strlen(h->name));
+	set_number(&look, look.doc, "bytes", file->file.bytes_count);
 	set(&look, look.doc, "base", inspect_hex(h->base));
 	set(&look, look.doc, "memory_end", inspect_hex(h->base + end));
 	set_number(&look, look.doc, "memory_bytes", end);

@@ -3,21 +3,17 @@
 
 /* Owns: `kchain ls`: the tree baked into an image. */
 
-#include "fs/check.h"
 #include "image_file.h"
+#include "image_tree.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-enum { DEPTH_MAX = 256 };
-
 struct listing {
 	const struct fs *fs;
 	bool details;
 	json_t *list; /* null: print */
-	char path[CHAIN_IMAGE_PATH_BYTES];
-	unsigned depth;
 };
 
 static const char TYPES[] = "?-dcbpsl"; /* by enum fs_type */
@@ -30,111 +26,74 @@ static void mode_text(const struct fs_node *node, char out[11])
 	out[10] = '\0';
 }
 
-static enum chain_status target_read(const struct listing *l, const struct fs_node *node, char **out,
+static enum chain_status target_read(const struct listing *l, const char *path, const struct fs_node *node, char **out,
 				     struct chain_error *err)
 {
 	*out = NULL;
 	if (node->type != FS_SYMLINK)
 		return CHAIN_OK;
 	if (node->size_bytes > 4096)
-		return chain_fail(err, CHAIN_E_LIMIT, l->path, NULL, node->size_bytes, 4096, 0, 0);
+		return chain_fail(err, CHAIN_E_LIMIT, path, NULL, node->size_bytes, 4096, 0, 0);
 	*out = calloc(1, node->size_bytes + 1);
 	if (!*out)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, l->path, NULL, node->size_bytes, 0, 0, 0);
+		return chain_fail(err, CHAIN_E_NO_MEMORY, path, NULL, node->size_bytes, 0, 0, 0);
 	return fs_read(l->fs, node, 0, *out, node->size_bytes, err);
 }
 
-static enum chain_status node_show(struct listing *l, const struct fs_node *node, struct chain_error *err)
+/* Names and targets are bytes: what is no UTF-8 is told in hexadecimal digits besides. */
+static enum chain_status node_list(struct listing *l, const char *path, const struct fs_node *node, const char *target, struct chain_error *err)
 {
 	static const char *const kinds[] = {"?", "file", "folder", "device", "device", "pipe", "socket", "link"};
-	const char *path = l->path[0] ? l->path : "/";
-	char *target, mode[11], date[32] = "";
+	json_t *entry = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "type", kinds[node->type & 7], "mode", (json_int_t)node->mode, "uid",
+				  (json_int_t)node->uid, "gid", (json_int_t)node->gid, "links", (json_int_t)node->nlink, "bytes",
+				  (json_int_t)node->size_bytes, "mtime", (json_int_t)node->mtime);
+	bool good = entry && cmd_json_set_text(entry, "path", path, strlen(path));
+
+	if (good && target)
+		good = cmd_json_set_text(entry, "target", target, node->size_bytes);
+	if (good && json_array_append(l->list, entry) == 0) {
+		json_decref(entry);
+		return CHAIN_OK;
+	}
+	json_decref(entry);
+	return chain_fail(err, CHAIN_E_NO_MEMORY, path, NULL, sizeof(*entry), 0, 0, 0);
+}
+
+static void node_print(const struct listing *l, const char *path, const struct fs_node *node, const char *target)
+{
+	char mode[11], date[32] = "";
 	const time_t when = (time_t)node->mtime;
 	struct tm tm;
-	const enum chain_status status = target_read(l, node, &target, err);
 
-	if (status != CHAIN_OK) {
-		free(target);
-		return status;
-	}
 	mode_text(node, mode);
-	if (l->list) {
-		json_t *entry = json_pack(
-		    "{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "path", path, "type", kinds[node->type & 7], "mode",
-		    (json_int_t)node->mode, "uid", (json_int_t)node->uid, "gid", (json_int_t)node->gid, "links",
-		    (json_int_t)node->nlink, "bytes", (json_int_t)node->size_bytes, "mtime", (json_int_t)node->mtime);
-		if (target)
-			json_object_set_new(entry, "target", json_string(target));
-		json_array_append_new(l->list, entry);
-	} else {
-		if (l->details) {
-			if (gmtime_r(&when, &tm))
-				(void)strftime(date, sizeof(date), "%Y-%m-%d %H:%M", &tm);
-			printf("%s %3u %5u %5u %12llu %s ", mode, node->nlink, node->uid, node->gid,
-			       (unsigned long long)node->size_bytes, date);
-		}
-		cmd_text_put(stdout, path);
-		if (l->details && target) {
-			fputs(" -> ", stdout);
-			cmd_text_put(stdout, target);
-		}
-		if (!l->details && node->type == FS_DIRECTORY && l->path[0])
-			putchar('/');
-		putchar('\n');
+	if (l->details) {
+		if (gmtime_r(&when, &tm))
+			(void)strftime(date, sizeof(date), "%Y-%m-%d %H:%M", &tm);
+		printf("%s %3u %5u %5u %12llu %s ", mode, node->nlink, node->uid, node->gid,
+		       (unsigned long long)node->size_bytes, date);
 	}
-	free(target);
-	return CHAIN_OK;
+	cmd_text_put(stdout, path);
+	if (l->details && target) {
+		fputs(" -> ", stdout);
+		cmd_text_put(stdout, target);
+	}
+	if (!l->details && node->type == FS_DIRECTORY && path[1])
+		putchar('/');
+	putchar('\n');
 }
 
-static enum chain_status tree_show(struct listing *l, const struct fs_node *node, struct chain_error *err);
-
-static enum chain_status entry_show(void *ctx, const struct fs_dirent *entry, struct chain_error *err)
+static enum chain_status node_show(void *ctx, const char *path, const struct fs_node *node, struct chain_error *err)
 {
 	struct listing *l = ctx;
-	const size_t used = strlen(l->path);
-	struct fs_node node;
+	char *target;
+	enum chain_status status = target_read(l, path, node, &target, err);
 
-	if (entry->name_bytes + 2 > sizeof(l->path) - used)
-		return chain_fail(err, CHAIN_E_LIMIT, l->path, NULL, used + entry->name_bytes + 1, sizeof(l->path) - 1,
-				  0, 0);
-	l->path[used] = '/';
-	memcpy(l->path + used + 1, entry->name, entry->name_bytes);
-	l->path[used + 1 + entry->name_bytes] = '\0';
-	enum chain_status status = fs_node_read(l->fs, entry->nid, &node, err);
-
-	if (status == CHAIN_OK)
-		status = tree_show(l, &node, err);
-	l->path[used] = '\0';
+	if (status == CHAIN_OK && l->list)
+		status = node_list(l, path, node, target, err);
+	else if (status == CHAIN_OK)
+		node_print(l, path, node, target);
+	free(target);
 	return status;
-}
-
-static enum chain_status tree_show(struct listing *l, const struct fs_node *node, struct chain_error *err)
-{
-	enum chain_status status = node_show(l, node, err);
-
-	if (status != CHAIN_OK || node->type != FS_DIRECTORY)
-		return status;
-	if (++l->depth > DEPTH_MAX)
-		return chain_fail(err, CHAIN_E_LIMIT, l->path, NULL, l->depth, DEPTH_MAX, 0, 0);
-	status = fs_read_dir(l->fs, node, entry_show, l, err);
-	l->depth--;
-	return status;
-}
-
-static enum chain_status list(struct listing *l, const char *path, struct chain_error *err)
-{
-	struct fs_node node;
-	const enum chain_status status = fs_lookup(l->fs, path, false, &node, err);
-	size_t bytes = strlen(path);
-
-	if (status != CHAIN_OK)
-		return status;
-	if (bytes >= sizeof(l->path))
-		return chain_fail(err, CHAIN_E_LIMIT, path, NULL, bytes, sizeof(l->path) - 1, 0, 0);
-	while (bytes > 0 && path[bytes - 1] == '/')
-		bytes--;
-	memcpy(l->path, path, bytes);
-	return tree_show(l, &node, err);
 }
 
 struct ls {
@@ -146,11 +105,8 @@ static enum chain_status ls(void *ctx, const struct image_file *file, struct cha
 {
 	const struct ls *ls = ctx;
 	struct listing l = {.fs = &file->image.fs, .details = ls->details, .list = ls->json ? json_array() : NULL};
-	/* A folder with two parents, which no baker makes, would be listed as often as there are ways to it. */
-	enum chain_status status = fs_check(&file->image.fs, NULL, err);
+	const enum chain_status status = image_tree_walk(l.fs, ls->path, node_show, &l, err);
 
-	if (status == CHAIN_OK)
-		status = list(&l, ls->path, err);
 	if (status == CHAIN_OK && ls->json)
 		return image_file_print(l.list, err);
 	json_decref(l.list);

@@ -7,6 +7,7 @@
 #include "chain/json_memory.h"
 #include "chain/json_walk.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
 
@@ -62,13 +63,15 @@ static int unknown(const char *word)
  * gone ends the command as it ends others: by the signal, without a word, once all is cleaned up. */
 static int finish(int code)
 {
-	bool bad = fflush(stdout) != 0 || ferror(stdout);
+	errno = 0;
+	bool bad = fflush(stdout) != 0 || ferror(stdout); /* what could not be written before is tried again, and fails again */
+	int number = errno;
 	if (cmd_pipe_is_broken(stdout) || cmd_pipe_is_broken(stderr)) {
 		signal(SIGPIPE, SIG_DFL);
 		raise(SIGPIPE);
 	}
 	if (bad && code == CMD_OK) {
-		cmd_warn("standard output could not be written");
+		cmd_warn("standard output: %s", number ? strerror(number) : "it could not be written");
 		return CMD_REFUSED;
 	}
 	return code;

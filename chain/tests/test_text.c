@@ -155,11 +155,42 @@ static void documents(void **state)
 	assert_null(cmd_json_text(NULL, 0));
 }
 
+/* Any bytes as a member: read as text, and all of them in hexadecimal digits where that loses some. */
+static void bytes_in_documents(void **state)
+{
+	(void)state;
+	for (unsigned round = 0; round < 20000; round++) {
+		char bytes[12], hex[30] = "";
+		size_t count = rnd(sizeof(bytes));
+		for (size_t i = 0; i < count; i++) {
+			bytes[i] = (char)(rnd(2) ? "\xc3\xa4z\xf0\x9f\x98\x80\xff"[rnd(8)] : (char)rnd(256));
+			snprintf(hex + 2 * i, 3, "%02x", (unsigned char)bytes[i]);
+		}
+		json_t *doc = json_object(), *plain = json_stringn(bytes, count);
+		assert_true(cmd_json_set_text(doc, "name", bytes, count));
+		const json_t *name = json_object_get(doc, "name"), *in_hex = json_object_get(doc, "name_hex");
+		assert_true(json_is_string(name));
+		assert_int_equal(plain == NULL, in_hex != NULL);
+		if (plain)
+			assert_true(json_equal(plain, name));
+		else
+			assert_string_equal(json_string_value(in_hex), hex);
+		json_decref(plain);
+		json_decref(doc);
+	}
+	json_t *doc = cmd_json_of_file("file", "a\xff" "b", json_pack("{s:i}", "x", 1));
+	char *shown = cmd_json_text(doc, JSON_COMPACT);
+	assert_string_equal(shown, "{\"file\":\"a\xef\xbf\xbd" "b\",\"file_hex\":\"61ff62\",\"x\":1}");
+	free(shown);
+	json_decref(doc);
+	assert_null(cmd_json_of_file("file", "a", NULL));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(escaped_as), cmocka_unit_test(bytes_are_counted), cmocka_unit_test(cut_between_characters),
-		cmocka_unit_test(any_bytes),  cmocka_unit_test(documents),
+		cmocka_unit_test(any_bytes),  cmocka_unit_test(documents), cmocka_unit_test(bytes_in_documents),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
