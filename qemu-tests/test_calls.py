@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-FileCopyrightText: The kchain authors
 # SPDX-License-Identifier: Apache-2.0
-# hang-after: 300
+# hang-after: 600
 """Calls that go wrong end the call, not the stage: after each wrong kernel a right one still runs."""
 import kt
 
