@@ -160,8 +160,22 @@ def config_image(name):
 
 
 def failed(entry):
-    """The kernels of a fan-out that failed for good, from its entry of `results`."""
-    return entry["failures"]
+    """The kernels of a fan-out that failed for good, each with what its group in the step's entry of `results` says, ascending."""
+    found = []
+    for group in entry["failures"]:
+        check(group["count"] == len(group["indices"]) and group["indices"] == sorted(group["indices"]), "a group's kernels", group)
+        check("inputs" not in group or len(group["inputs"]) == group["count"], "a group's inputs", group)
+        shared = {key: value for key, value in group.items() if key not in ("count", "indices", "inputs")}
+        for place, index in enumerate(group["indices"]):
+            own = {"input": group["inputs"][place]} if "inputs" in group else {}
+            if "fault" in shared:
+                lists = {"addresses": "address", "error_codes": "error_code", "cpus": "cpu"}
+                own["fault"] = {lists.get(key, key): value[place] if key in lists else value for key, value in shared["fault"].items()}
+            found.append({"index": index, **shared, **own})
+    check(len(found) == entry["failed"] == len({f["index"] for f in found}), "failures", entry["failures"])
+    sizes = [group["count"] for group in entry["failures"]]
+    check(sizes == sorted(sizes, reverse=True), "the largest group first", sizes)
+    return sorted(found, key=lambda f: f["index"])
 
 
 class Boot:

@@ -193,7 +193,7 @@ def isolated_kernels_end_alone():
         ended = kt.expect_end(kt.boot(kt.config_image("13-isolated"), qemu=["-cpu", "max", "-smp", cpus]))
         entry = ended.of("handoff")[-1]["doc"]["results"]["map"]
         kt.check(entry["result"] == [None if i in (2, 5) else {"sum": i} for i in range(8)], "results", ended)
-        failures = {f["index"]: (f["status"], f["reason"]) for f in entry["failures"]}
+        failures = {f["index"]: (f["status"], f["reason"]) for f in kt.failed(entry)}
         kt.check(failures[2][0] == "fault" and "triple fault" in failures[2][1] and failures[5][0] == "timeout" and len(failures) == 2,
                  "failures", ended)
 

@@ -69,8 +69,8 @@ def injected(cpus, count):
         always = {i for i in first if (i // 20) % 10 == 9}
         whole(results, count, always)
         kt.check(results["retried"] == len(first) and results["not_run"] == 0, "retries", results["retried"])
-        kt.check({f["index"] for f in results["failures"]} == always, "failures", results["failures"][:3])
-        kt.check(all(f["attempts"] == 2 and f["reason"] for f in results["failures"]), "attempts", results["failures"][:3])
+        kt.check({f["index"] for f in kt.failed(results)} == always, "failures", kt.failed(results)[:3])
+        kt.check(all(f["attempts"] == 2 and f["reason"] for f in kt.failed(results)), "attempts", kt.failed(results)[:3])
         turns = rows(ended)
         kt.check(sorted((r[0], r[1]) for r in turns) == sorted([(i, 0) for i in range(count)] + [(i, 1) for i in first]), "turns")
         # What each way of failing was taken for: fault, jump, overflow, malformed, status 3, hang.
@@ -118,7 +118,7 @@ def lines_of_many_kernels_do_not_mix():
 @kt.test
 def a_flood_of_text_loses_nothing_and_ends():
     ended, results = run([fan("spin", {"count": 3, "require": 0}, "talk", timeout="300ms")], 3)
-    kt.check([f["status"] for f in results["failures"]] == ["timeout"] * 3, "failures", results["failures"])
+    kt.check([f["status"] for f in kt.failed(results)] == ["timeout"] * 3, "failures", kt.failed(results))
     said = re.findall(r"^(.*still here.*)$", ended.console, re.M)
     cut = [l for l in said if not re.fullmatch(r" *\d\| spin: still here, and printing a line that takes its caller longer to write than us to ask for\r?", l)]
     kt.check(len(cut) <= 3, "only the last line of each may be cut short", cut)
@@ -149,6 +149,77 @@ def require_decides():
 
 
 @kt.test
+def failures_are_grouped_by_what_and_where():
+    inputs = [hex(0x123400000000 + n % 5 * 8) if n % 3 == 0 else ["null", "ud2"][n % 2] for n in range(36)]
+    for cpus in (1, 3):
+        ended, results = run([fan("clobber", {"list": [i for i in inputs if i.startswith("0x")], "require": 0, "console": "mute"}, "{{self.input|}}")], cpus)
+        kt.check(len(results["failures"]) == 1, "one group", results)
+        group, = results["failures"]
+        kt.check(group["count"] == 12 and group["indices"] == list(range(12)) and group["inputs"] == [i for i in inputs if i.startswith("0x")], "one group", results)
+        kt.check(group["fault"]["addresses"] == group["inputs"] and "address" not in group["fault"] and group["reason"] == f"page fault at {group['fault']['rip']}",
+                 "the place, and what each reached for", group)
+        kt.check(re.search(r"failed +12 x page fault at 0x[0-9a-f]+: 0, 1, 2, 3, 4, 5, 6, 7, \.\.\.\r?$", ended.console, re.M), "the stage's line", ended.console)
+        own = [i for i in inputs if not i.startswith("0x")]
+        ended, results = run([fan("fault", {"list": own, "require": 0, "console": "mute"}, "{{self.input|}}")], cpus)
+        said = {group["fault"]["name"]: group for group in results["failures"]}
+        kt.check(all([own[i] for i in said[name]["indices"]] == [word] * 12 for name, word in (("page fault", "null"), ("invalid opcode", "ud2"))), "two groups", results)
+        kt.check(said["page fault"]["fault"]["address"] == "0x8" and all(g["attempts"] == 1 and "addresses" not in g["fault"] for g in said.values()), "faults", said)
+        record = ended.of("result")[0]
+        kt.check([{k: v for k, v in g.items() if k != "inputs"} for g in results["failures"]] == record["failures"] and "result" not in record, "the record", record)
+
+
+@kt.test
+def the_command_shows_them_by_reason():
+    texts = ["hex:7b"] * 20 + ["hex:31"] * 2 + ["hex:" + ("[" + " " * n + "x").encode().hex() for n in range(12)]
+    image = kt.bake(kt.pipeline([fan("result", {"list": texts, "require": 0, "console": "mute"}, "{{self.input|}}")], FILES))
+    shown = kt.run(image, "--cpus", 3)
+    kt.expect_boot(shown, 0, r"map +ok +2 of 34 ok, 32 failed")
+    kt.check(re.search(r"^ *\d+\.\d+ +20 x the result is not JSON: .*: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, \.\.\.$", shown.console, re.M), "the largest first", shown)
+    kt.check(len(re.findall(r"^ *\d+\.\d+ +1 x the result is not JSON: .*: \d+$", shown.console, re.M)) == 9, "ten in all", shown)
+    kt.check(re.search(r"and for 3 more reasons: --json lists them$", shown.console, re.M), "the rest", shown)
+
+
+@kt.test
+def more_reasons_than_are_told_apart_are_one_more():
+    """Each leaves a text that is wrong in another column."""
+    texts = ["hex:" + ("[" + " " * n + "x").encode().hex() for n in range(300)] + ["hex:7b"] * 5
+    ended, results = run([fan("result", {"list": texts, "require": 0, "console": "mute"}, "{{self.input|}}")], 3)
+    groups = results["failures"]
+    kt.check(len(groups) == 257 and len(kt.failed(results)) == 305, "groups", len(groups))
+    other, = [g for g in groups if g["reason"] == "other reasons than are told apart"]
+    kt.check(groups[0] == other and other["count"] == 305 - sum(g["count"] for g in groups[1:]) and other["count"] >= 44, "the others", other)
+    kt.check(re.search(r"failed +for 249 more reasons\r?$", ended.console, re.M), "the stage's line", ended.console)
+
+
+@kt.test
+def a_result_without_room_is_its_kernels_failure():
+    """16 KiB of empty objects take a hundred times as much as values. Small results beside them are kept, and the next step gets them all."""
+    for cpus in (1, 3):
+        inputs = ["many:{}" if n % 3 else f"hex:{str(n).encode().hex()}" for n in range(90)]
+        steps = [fan("result", {"list": inputs, "require": 0, "console": "mute"}, "{{self.input|}}"), {"name": "reduce", "call": "fs:/result", "args": "good", "memory": "768K"}]
+        ended, results = run(steps, cpus, memory="32M")
+        lost = {f["index"]: f for f in kt.failed(results)}
+        kt.check(lost and all(inputs[i].startswith("many") for i in lost), "only large ones are lost", sorted(lost))
+        kt.check(all(re.fullmatch(r"the result of 1638\d bytes is too large to keep: out of memory", f["reason"]) for f in lost.values()), "the reason", lost)
+        for index, kind in enumerate(inputs):
+            left = results["result"][index]
+            kt.check(left is None if index in lost else left == index if kind.startswith("hex") else left == [{}] * len(left), f"kernel {index}", str(left)[:100])
+        kt.check(sum(kind.startswith("many") for kind in inputs) - len(lost) > 5, "few were kept", len(lost))
+        kt.check(ended.of("handoff")[-1]["doc"]["results"]["reduce"]["result"] == {"answer": 42}, "the next step", ended)
+
+
+@kt.test
+def running_and_queued_are_told_apart():
+    ended, _ = run([fan("spin", {"count": 40, "require": 0, "console": "mute"}, "forever", timeout="60ms")], 4)
+    said = ended.of("progress")
+    kt.check(said, "no progress was told", ended)
+    for record in said:
+        kt.check(record["running"] <= 3, "three processors run three at once", record)
+        kt.check(record["running"] + record["queued"] + record["ok"] + record["failed"] == record["total"] == 40, "counts", record)
+    kt.check(any(record["running"] > 1 and record["queued"] > 3 for record in said), "some run while others wait", said)
+
+
+@kt.test
 def inputs_of_a_list_arrive():
     ended, _ = run([fan("hello", {"list": [{"who": "Ada"}, {"who": "Grace"}, {}]}, "{{self.input.who|nobody}}")], 3)
     for index, who in enumerate(("Ada", "Grace", "nobody")):
@@ -159,7 +230,7 @@ def inputs_of_a_list_arrive():
 def each_result_is_what_is_expected():
     _, results = run([fan("result", {"list": ["good", "none"], "require": 0}, "{{self.input|}}", expect={"result": {"answer": 42}})], 2)
     kt.check(results["result"] == [{"answer": 42}, None] and results["ok"] == 1, "results", results)
-    kt.check(results["failures"][0]["reason"] == "the result is not the expected one", "reason", results)
+    kt.check(kt.failed(results)[0]["reason"] == "the result is not the expected one", "reason", results)
 
 
 @kt.test

@@ -76,7 +76,7 @@ def a_hang_is_a_timeout_and_retried():
     ended = kt.expect_end(kt.boot(bake([step, alone, fixed("after", "work 5")]), qemu=TWO))
     found = results(ended)
     kt.check(found["many"]["ok"] == 4 and found["many"]["retried"] == 4, "counts", found)
-    kt.check({f["index"]: (f["status"], f["attempts"]) for f in found["many"]["failures"]} == {1: ("timeout", 2), 3: ("timeout", 2)}, "failures", found)
+    kt.check({f["index"]: (f["status"], f["attempts"]) for f in kt.failed(found["many"])} == {1: ("timeout", 2), 3: ("timeout", 2)}, "failures", found)
     kt.check(found["many"]["result"] == [{"sum": 0}, None, {"attempt": 1}, None, {"sum": 0}, {"attempt": 1}], "the others' results", found)
     kt.check(found["alone"]["status"] == "timeout" and found["after"]["result"] == {"sum": 5}, "single calls", found)
     kt.check(len([s for s in ended.of("step") if s["name"] == "alone"]) == 2, "the single call was not retried", ended)
@@ -134,7 +134,7 @@ def wild_mailboxes():
     step = fixed("wild", "{{self.input|none}}", on_error="continue", fanout={"list": [act[0] for act in WILD], "console": "mute"})
     ended = kt.expect_end(kt.boot(bake([step]), qemu=TWO))
     found = results(ended)["wild"]
-    failures = {f["index"]: f for f in found["failures"]}
+    failures = {f["index"]: f for f in kt.failed(found)}
     for index, (name, status, exit_status, wanted) in enumerate(WILD):
         got = failures.get(index, {"status": "ok", "exit": 0})
         kt.check((got["status"], got["exit"]) == (status, exit_status), f"{name}: {got}", ended)
@@ -220,9 +220,9 @@ def an_overlap_is_refused_with_whose_and_how_much():
 def the_stages_own_memory_in_the_way_is_named():
     """Of so many kernels the list alone needs more than there is above the image. How much a plan can only guess."""
     image = bake([fixed("k", "leave 0", memory="3M", fanout={"count": 65536})])
-    said = "take 0x100000 to 0x400000; [0-9]+ bytes of that, from 0x[23][0-9a-f]{5} on, are not to be had: heap"
-    ended = kt.expect_error(kt.boot(image, memory="9M", qemu=TWO), "fixed-overlap", said)
-    done = kt.kchain("plan", "--memory", "9M", "--cpus", 2, image)
+    said = "take 0x100000 to 0x400000; [0-9]+ bytes of that, from 0x[123][0-9a-f]{5} on, are not to be had: heap"
+    ended = kt.expect_error(kt.boot(image, memory="10M", qemu=TWO), "fixed-overlap", said)
+    done = kt.kchain("plan", "--memory", "10M", "--cpus", 2, image)
     kt.check(done.exit == 3 and kt.re.search(said, done.err) and "more for the machine" in ended.of("error")[0]["hint"], "kchain plan", done)
 
 

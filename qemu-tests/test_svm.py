@@ -81,7 +81,7 @@ def outcomes(ended, step, count):
     rows = [row for record in ended.of("kernels") if record["step"] == step for row in record["rows"]]
     kt.check(sorted(row[0] for row in rows) == list(range(count)), "not every kernel once", rows)
     found = {row[0]: (*(row[5:] or ("ok", 0)), entry["result"][row[0]]) for row in rows}
-    for failure in entry["failures"]:
+    for failure in kt.failed(entry):
         kt.check(failure["status"] != "fault" or failure["fault"]["rip"] in failure["reason"], "a fault without its place", failure)
         found[failure["index"]] = (failure["status"], failure["exit"], failure["reason"])
     return found

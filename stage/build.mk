@@ -7,7 +7,7 @@
 STAGE_LIB_DIRS := stage/boot stage/cpu stage/runtime stage/drivers stage/net stage/block stage/sources stage/fanout
 STAGE_LIB_SRC := $(sort $(foreach d,$(STAGE_LIB_DIRS),$(wildcard $(d)/*.c $(d)/*.S))) \
 	$(filter-out chain/lib/bake%.c fs/write%.c fs/check.c fs/check_areas.c,$(CHAIN_LIB_SRC) $(FS_LIB_SRC))
-STAGE_MAIN_SRC := $(sort $(wildcard stage/*.c stage/*.S))
+STAGE_MAIN_SRC := $(sort $(wildcard stage/*.c stage/*.S stage/link/*.c))
 STAGE_VIRT := 0xffffffff80000000
 NATIVE_VIRT := 0xffffffffc0000000
 

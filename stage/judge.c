@@ -32,6 +32,7 @@ static void __attribute__((format(printf, 4, 5))) rule(struct stage_verdict *out
 	va_start(args, format);
 	vsnprintf(out->reason, sizeof(out->reason), format, args);
 	va_end(args);
+	out->place_bytes = strlen(out->reason);
 }
 
 /* What it left is not kept, for that reason. Lack of memory is told so: jansson gets some again. */
@@ -81,8 +82,9 @@ static void judge_fault(const struct chain_step *step, const struct stage_call_r
 		snprintf(cpu, sizeof(cpu), ", on cpu %" PRIu32, got->cpu);
 	if (got->overflowed)
 		snprintf(stack, sizeof(stack), ": its stack of %" PRIu64 " bytes overflowed (kchain_stack_bytes)", got->overflowed);
-	rule(out, STAGE_VERDICT_FAULT, -1, "%s%s at 0x%" PRIx64 ", address 0x%" PRIx64 ", error code 0x%" PRIx64 "%s%s",
-	     fault_name(got), number, got->rip, got->address, got->error_code, cpu, stack);
+	rule(out, STAGE_VERDICT_FAULT, -1, "%s%s at 0x%" PRIx64 "%s, address 0x%" PRIx64 ", error code 0x%" PRIx64 "%s",
+	     fault_name(got), number, got->rip, stack, got->address, got->error_code, cpu);
+	out->place_bytes = strcspn(out->reason, ",");
 }
 
 static void judge_end(const struct chain_step *step, const struct stage_call_result *got, struct stage_verdict *out)

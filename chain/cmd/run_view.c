@@ -199,8 +199,9 @@ static void show_progress(struct run_view *view, const json_t *doc)
 	double rate = seconds > 0 ? (double)(done - (view->live ? view->live_done : 0)) / seconds : 0;
 	char text[VIEW_LINE_BYTES], name[VIEW_NAME_BYTES];
 	cmd_text_escape(text_of(doc, "step"), strlen(text_of(doc, "step")), name, sizeof(name));
-	snprintf(text, sizeof(text), "%lld of %lld done, %lld running, %lld failed, %.0f/s", (long long)done,
-		 (long long)number_of(doc, "total"), (long long)number_of(doc, "running"), (long long)number_of(doc, "failed"), rate);
+	snprintf(text, sizeof(text), "%lld of %lld done, %lld running, %lld queued, %lld failed, %.0f/s", (long long)done,
+		 (long long)number_of(doc, "total"), (long long)number_of(doc, "running"), (long long)number_of(doc, "queued"),
+		 (long long)number_of(doc, "failed"), rate);
 	run_view_end_live(view);
 	fprintf(view->to, "%s%9.3f  %-10.32s %s%s", cmd_style(view->to, CMD_DIM), view->now, name, text, cmd_style(view->to, CMD_PLAIN));
 	fflush(view->to);
@@ -240,6 +241,7 @@ static void show_result(struct run_view *view, double at, const json_t *doc)
 		used += snprintf(text + used, sizeof(text) - (size_t)used, "  exit %lld", (long long)json_integer_value(number));
 	snprintf(text + used, sizeof(text) - (size_t)used, "  %.1f ms%s%.300s", step_seconds(view, at, doc) * 1e3, *reason ? "  " : "", reason);
 	print(view, at, strcmp(status, "ok") == 0 ? CMD_GREEN : CMD_RED, text_of(doc, "step"), text);
+	run_view_failures(view, json_object_get(doc, "failures"));
 }
 
 static void show_boot(struct run_view *view, double at, const json_t *doc)

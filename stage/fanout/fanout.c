@@ -227,12 +227,22 @@ static bool look_after(struct fanout *f, struct worker *w)
 	return true;
 }
 
+/* A worker has tasks in advance: it runs one of them. */
 static uint32_t running(const struct fanout *f)
 {
 	uint32_t count = 0;
 	for (uint32_t i = 0; i < f->count; i++)
-		count += f->workers[i]->fill - f->workers[i]->collected;
+		for (uint32_t s = f->workers[i]->collected; s != f->workers[i]->fill; s++)
+			count += worker_state_of(worker_entry(f->workers[i], s)) == ENTRY_RUNNING;
 	return count;
+}
+
+static bool any_left(const struct fanout *f)
+{
+	for (uint32_t i = 0; i < f->count; i++)
+		if (f->workers[i]->fill != f->workers[i]->collected)
+			return true;
+	return false;
 }
 
 static bool all_lost(const struct fanout *f)
@@ -283,7 +293,7 @@ static enum chain_status run_on_others(struct fanout *f, struct chain_error *err
 		report_progress(f);
 		if (news)
 			continue;
-		if (!running(f))
+		if (!any_left(f))
 			return CHAIN_OK;
 		if (all_lost(f))
 			return chain_fail(err, CHAIN_E_FANOUT_LOST, f->order->request.subject, NULL, f->count, 0, 0, 0);

@@ -34,7 +34,7 @@ struct stage_fanout_client {
 	void (*done)(void *ctx, const struct stage_fanout_turn *turn);
 	/* Text that kernel `index` wrote, in pieces as they came. */
 	void (*text)(void *ctx, uint32_t index, const char *bytes, uint64_t count);
-	/* About every 100 ms. */
+	/* About every 100 ms, with how many kernels have a processor at the moment. */
 	void (*progress)(void *ctx, uint32_t running);
 	void *ctx;
 };

@@ -17,6 +17,7 @@ struct stage_verdict {
 	int exit;          /* -1: it left none */
 	json_t *result;    /* owned; null: none */
 	char reason[192];  /* empty: nothing to say */
+	size_t place_bytes; /* of the reason: what and where; behind it, what may differ each time the same goes wrong */
 };
 
 /* Whatever the kernel left, and where there is no memory for it, too: that is the kernel's own failure. */
