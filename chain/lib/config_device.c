@@ -5,7 +5,10 @@
 
 #include "config_internal.h"
 
+#include "chain/ipv4.h"
+
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -90,27 +93,12 @@ enum chain_status chain_config_read_files(const json_t *value, void *into, const
 static const char *const need_names[] = { "optional", "required" };
 static const struct chain_json_words need = CHAIN_JSON_TABLE(need_names);
 
-/* "a.b.c.d", and "/nn" behind it where `prefix` says so. */
-static bool ipv4_ok(const char *text, bool prefix)
-{
-	for (int part = 0; part < 4; part++) {
-		size_t digits = strspn(text, "0123456789");
-		if (!digits || digits > 3 || strtoul(text, NULL, 10) > 255)
-			return false;
-		text += digits;
-		if (part < 3 && *text++ != '.')
-			return false;
-	}
-	if (!prefix)
-		return !*text;
-	size_t digits = *text == '/' ? strspn(text + 1, "0123456789") : 0;
-	return digits && digits <= 2 && !text[1 + digits] && strtoul(text + 1, NULL, 10) <= 32;
-}
 /* `of`: not null where a prefix belongs to it. */
 static enum chain_status read_ipv4(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
 {
+	uint32_t address, mask;
 	enum chain_status status = chain_json_read_text(value, into, NULL, path, err);
-	if (!status && !ipv4_ok(*(char **)into, of))
+	if (!status && !chain_ipv4_parse(*(char **)into, of, &address, &mask))
 		return chain_fail(err, CHAIN_E_CONFIG_ADDRESS, path->at, *(char **)into, 0, 0, 0, 0);
 	return status;
 }
@@ -124,6 +112,23 @@ static const struct chain_json_key static_keys[] = {
 	{ "dns", chain_json_read_list, &dns, NET_AT(dns), false },
 };
 static const struct chain_json_keys fixed = CHAIN_JSON_TABLE(static_keys);
+
+/* Each of them may be an address, and all together nothing that a host can have. */
+static enum chain_status read_static(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+{
+	const struct chain_config_net *net = into;
+	uint32_t address, mask, gateway = 0, which;
+	char text[CHAIN_IPV4_TEXT_BYTES], detail[CHAIN_SUBJECT_BYTES];
+	enum chain_status status = chain_json_read_object(value, into, of, path, err);
+	if (status || !net->address || !chain_ipv4_parse(net->address, true, &address, &mask) ||
+	    (net->gateway && !chain_ipv4_parse(net->gateway, false, &gateway, NULL)))
+		return status;
+	const char *wrong = chain_ipv4_problem(address, mask, gateway, &which);
+	if (!wrong)
+		return CHAIN_OK;
+	snprintf(detail, sizeof(detail), "%s%s", chain_ipv4_text(which, text), wrong);
+	return chain_fail(err, CHAIN_E_CONFIG_HOST, path->at, detail, 0, 0, 0, 0);
+}
 
 static const struct chain_json_key net_match_keys[] = {
 	{ "mac", chain_json_read_text, NULL, NET_AT(mac), false },
@@ -147,7 +152,7 @@ static enum chain_status read_dhcp(const json_t *value, void *into, const void *
 static const struct chain_json_key net_keys[] = {
 	{ "match", chain_json_read_object, &net_match, 0, false },
 	{ "dhcp", read_dhcp, &dhcp, 0, false },
-	{ "static", chain_json_read_object, &fixed, 0, false },
+	{ "static", read_static, &fixed, 0, false },
 	{ "hostname", chain_config_read_name, NULL, NET_AT(hostname), false },
 	{ "need", chain_json_read_choice, &need, NET_AT(required), false },
 	{ "fresh", chain_json_read_bool, NULL, NET_AT(fresh), false },

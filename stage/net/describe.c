@@ -3,6 +3,7 @@
 
 #include "interface.h"
 
+#include "chain/ipv4.h"
 #include "chain/json_write.h"
 #include "lwip/dhcp.h"
 
@@ -10,19 +11,19 @@
 
 static json_t *address_string(const ip4_addr_t *address)
 {
-	char text[IP4ADDR_STRLEN_MAX];
+	char text[CHAIN_IPV4_TEXT_BYTES];
 
-	return json_string(ip4addr_ntoa_r(address, text, sizeof text));
+	return json_string(chain_ipv4_text(lwip_ntohl(ip4_addr_get_u32(address)), text));
 }
 
 static json_t *network_string(const struct netif *netif)
 {
-	char text[IP4ADDR_STRLEN_MAX], whole[IP4ADDR_STRLEN_MAX + 4];
+	char text[CHAIN_IPV4_TEXT_BYTES], whole[CHAIN_IPV4_TEXT_BYTES + 4];
 	int bits = 0;
 
 	for (u32_t mask = lwip_ntohl(ip4_addr_get_u32(netif_ip4_netmask(netif))); mask & 0x80000000; mask <<= 1)
 		bits++;
-	snprintf(whole, sizeof whole, "%s/%d", ip4addr_ntoa_r(netif_ip4_addr(netif), text, sizeof text), bits);
+	snprintf(whole, sizeof whole, "%s/%d", chain_ipv4_text(lwip_ntohl(ip4_addr_get_u32(netif_ip4_addr(netif))), text), bits);
 	return json_string(whole);
 }
 
@@ -61,12 +62,18 @@ static int add_addresses(const struct interface *i, json_t *o)
 /* Why there is no address. */
 static void explain(const struct interface *i, char *text, size_t bytes)
 {
+	unsigned long long ms = i->request->timeout_us / 1000;
+	char which[CHAIN_IPV4_TEXT_BYTES];
+
 	if (i->dev->fault.status)
 		chain_error_format(&i->dev->fault, text, bytes);
 	else if (!i->dev->ops->link_up(i->dev))
 		snprintf(text, bytes, "the link is down");
+	else if (!i->answers)
+		snprintf(text, bytes, "no DHCP answer within %llu ms", ms);
 	else
-		snprintf(text, bytes, "no DHCP answer within %llu ms", (unsigned long long)(i->request->timeout_us / 1000));
+		snprintf(text, bytes, "%u DHCP answer%s within %llu ms, none usable: %s%s", i->answers, i->answers == 1 ? "" : "s", ms,
+			 *i->wrong == ' ' ? chain_ipv4_text(i->which, which) : "", i->wrong);
 }
 
 json_t *interface_describe(const struct interface *i)

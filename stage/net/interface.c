@@ -3,6 +3,7 @@
 
 #include "interface.h"
 
+#include "chain/ipv4.h"
 #include "lwip/dhcp.h"
 #include "lwip/etharp.h"
 #include "lwip/init.h"
@@ -128,53 +129,34 @@ void interface_stop(struct interface *i)
 	netif_remove(&i->netif);
 }
 
-/* "a.b.c.d" or "a.b.c.d/n". */
-static bool parse_address(const char *text, ip4_addr_t *address, ip4_addr_t *mask)
-{
-	char buf[20];
-	const char *slash = strchr(text, '/');
-	size_t bytes = slash ? (size_t)(slash - text) : strlen(text);
-	unsigned bits = 32;
-
-	if (bytes >= sizeof buf)
-		return false;
-	memcpy(buf, text, bytes);
-	buf[bytes] = '\0';
-	if (slash) {
-		const char *p = slash + 1;
-		if (*p < '0' || *p > '9' || strlen(p) > 2)
-			return false;
-		for (bits = 0; *p >= '0' && *p <= '9'; p++)
-			bits = bits * 10 + (unsigned)(*p - '0');
-		if (*p || bits > 32)
-			return false;
-	}
-	ip4_addr_set_u32(mask, bits ? lwip_htonl(0xffffffffu << (32 - bits)) : 0);
-	return ip4addr_aton(buf, address) != 0;
-}
-
 static enum chain_status bad_address(const struct interface *i, const char *text, struct chain_error *err)
 {
 	return chain_fail(err, CHAIN_E_NET_BAD_ADDRESS, i->request->name, text, 0, 0, 0, 0);
 }
 
+static void to_lwip(uint32_t address, ip4_addr_t *out) { ip4_addr_set_u32(out, lwip_htonl(address)); }
+
 enum chain_status interface_set_static(struct interface *i, struct chain_error *err)
 {
 	const struct chain_config_net *r = i->request;
-	ip4_addr_t address, mask, gateway = { 0 }, unused;
+	uint32_t address, mask, gateway = 0, dns;
+	ip4_addr_t own, net, out;
 
-	if (!r->address || !parse_address(r->address, &address, &mask))
+	if (!r->address || !chain_ipv4_parse(r->address, true, &address, &mask))
 		return bad_address(i, r->address ? r->address : "nothing", err);
-	if (r->gateway && !parse_address(r->gateway, &gateway, &unused))
+	if (r->gateway && !chain_ipv4_parse(r->gateway, false, &gateway, NULL))
 		return bad_address(i, r->gateway, err);
 	for (size_t n = 0; n < r->dns_count; n++) {
 		if (n == INTERFACE_DNS)
 			return chain_fail(err, CHAIN_E_LIMIT, r->name, NULL, r->dns_count, INTERFACE_DNS, 0, 0);
-		if (!parse_address(r->dns[n], &i->dns[n], &unused))
+		if (!chain_ipv4_parse(r->dns[n], false, &dns, NULL))
 			return bad_address(i, r->dns[n], err);
-		i->dns_count++;
+		to_lwip(dns, &i->dns[i->dns_count++]);
 	}
-	netif_set_addr(&i->netif, &address, &mask, &gateway);
+	to_lwip(address, &own);
+	to_lwip(mask, &net);
+	to_lwip(gateway, &out);
+	netif_set_addr(&i->netif, &own, &net, &out);
 	i->configured = true;
 	return CHAIN_OK;
 }
@@ -201,9 +183,15 @@ void interface_timers(void)
 	sys_check_timeouts();
 }
 
+/* The one whose card a message came by: lwIP's idea of it is, of a broadcast, any interface that has an address already. */
+static struct interface *current(void)
+{
+	return ip_current_input_netif() ? ip_current_input_netif()->state : NULL;
+}
+
 void stage_lwip_dns_server(u8_t index, const ip_addr_t *address)
 {
-	struct interface *i = ip_current_input_netif() ? ip_current_input_netif()->state : NULL;
+	struct interface *i = current();
 
 	if (!i || index >= INTERFACE_DNS)
 		return;
@@ -213,9 +201,9 @@ void stage_lwip_dns_server(u8_t index, const ip_addr_t *address)
 
 enum { DHCP_OPTION_HOST_NAME = 12 }; /* RFC 2132, section 3.14 */
 
-void stage_lwip_dhcp_option(struct netif *netif, u8_t option, u8_t bytes, struct pbuf *p, u16_t at)
+void stage_lwip_dhcp_option(u8_t option, u8_t bytes, struct pbuf *p, u16_t at)
 {
-	struct interface *i = netif ? netif->state : NULL;
+	struct interface *i = current();
 	u16_t got;
 
 	if (!i || option != DHCP_OPTION_HOST_NAME || bytes >= sizeof i->hostname)

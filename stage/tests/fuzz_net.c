@@ -4,6 +4,7 @@
 /* libFuzzer target: any frames into an interface that asks for an address by DHCP. The input is a row of frames, each with a head of three
  * bytes: how it is wrapped, and its length. Wrapped ones get the headers, checksums and transaction number that let them through. */
 #include "../../chain/tests/fuzz.h"
+#include "chain/ipv4.h"
 #include "stage/net.h"
 
 #include <stdbool.h>
@@ -89,11 +90,21 @@ static size_t wrap(uint8_t f[STAGE_FRAME_BYTES], unsigned kind, const uint8_t *f
 	return end;
 }
 
+/* A priority and no VLAN, for some; its length. */
+static size_t tag(uint8_t f[STAGE_FRAME_BYTES], unsigned how, size_t bytes)
+{
+	if (how < 0xe0 || how >= 0xf0 || bytes < 12 || bytes > STAGE_FRAME_BYTES - 4)
+		return bytes;
+	memmove(f + 16, f + 12, bytes - 12);
+	memcpy(f + 12, "\x81\x00\xe0\x00", 4);
+	return bytes + 4;
+}
+
 static enum chain_status send_frame(struct stage_netdev *dev, const void *frame, size_t bytes, struct chain_error *err)
 {
 	(void)dev;
 	(void)err;
-	FUZZ_HOLDS(bytes >= 14 && bytes <= STAGE_FRAME_BYTES && ++card.sent < 100000);
+	FUZZ_HOLDS(bytes >= 14 && bytes <= STAGE_FRAME_BYTES && ++card.sent < 64);
 	const uint8_t *f = frame;
 	if (bytes > OPTIONS_AT && f[IP_AT + 9] == 17 && f[UDP_AT + 3] == 67) {
 		memcpy(card.asked, frame, bytes);
@@ -107,14 +118,14 @@ static void poll_frames(struct stage_netdev *dev, stage_netdev_receive *receive,
 	(void)dev;
 	if (card.count - card.at < HEAD)
 		return;
-	unsigned kind = card.data[card.at] % KINDS;
+	unsigned how = card.data[card.at], kind = how % KINDS;
 	size_t bytes = ((size_t)card.data[card.at + 1] << 8 | card.data[card.at + 2]) % (STAGE_FRAME_BYTES + 1);
-	card.link = card.data[card.at] < 0xf0;
+	card.link = how < 0xf0;
 	card.at += HEAD;
 	if (bytes > card.count - card.at)
 		bytes = card.count - card.at;
 	uint8_t frame[STAGE_FRAME_BYTES];
-	size_t whole = wrap(frame, kind, card.data + card.at, bytes);
+	size_t whole = tag(frame, how, wrap(frame, kind, card.data + card.at, bytes));
 	card.at += bytes;
 	uint8_t *exact = malloc(whole + 1); /* of its own length, for the sanitizer */
 	FUZZ_HOLDS(exact);
@@ -148,10 +159,16 @@ static void check_entry(const json_t *lan)
 	char *text = json_dumps(lan, JSON_COMPACT);
 	FUZZ_HOLDS(text && strlen(text) < 2048);
 	free(text);
-	if (strcmp(status, "configured"))
+	if (strcmp(status, "configured")) {
+		FUZZ_HOLDS(json_string_length(json_object_get(lan, "reason")));
 		return;
-	FUZZ_HOLDS(json_string_value(address) && strcspn(json_string_value(address), "/") >= 7);
-	FUZZ_HOLDS(lease && json_integer_value(json_object_get(lease, "lifetime_s")) >= 0);
+	}
+	const char *gateway = json_string_value(json_array_get(json_object_get(lan, "gateways"), 0));
+	uint32_t own, mask, out = 0, which;
+	FUZZ_HOLDS(json_string_value(address) && chain_ipv4_parse(json_string_value(address), true, &own, &mask));
+	FUZZ_HOLDS(!gateway || chain_ipv4_parse(gateway, false, &out, NULL));
+	FUZZ_HOLDS(!chain_ipv4_problem(own, mask, out, &which)); /* lwIP took what was judged */
+	FUZZ_HOLDS(lease && json_integer_value(json_object_get(lease, "lifetime_s")) > 0);
 	FUZZ_HOLDS(json_array_size(json_object_get(lan, "dns")) <= 4);
 }
 

@@ -18,6 +18,9 @@
 #define LWIP_IPV4 1
 #define LWIP_IPV6 0
 #define LWIP_ARP 1
+/* A frame with a priority and no VLAN (IEEE 802.1Q, section 6.9: VLAN 0) is one like others. */
+#define ETHARP_SUPPORT_VLAN 1
+#define ETHARP_VLAN_CHECK 0
 #define LWIP_ICMP 0 /* nobody listens but while a lease is asked for */
 #define LWIP_UDP 1
 #define LWIP_TCP 0
@@ -34,6 +37,7 @@
 #define LWIP_DHCP_MAX_DNS_SERVERS 4
 #define DNS_MAX_SERVERS 4
 #define LWIP_NETIF_HOSTNAME 1
+#define DHCP_OPTIONS_LEN 128 /* a name of 63 bytes and what is requested beside lwIP's own fit */
 #define LWIP_NETIF_LINK_CALLBACK 0
 /* Nobody asks a name server. DHCP asks for their addresses all the same: dhcp.c alone is compiled with it, to report to
  * stage_lwip_dns_server (stage/net/lwip.mk). */
