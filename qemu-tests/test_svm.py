@@ -271,6 +271,7 @@ STATE = (
     ("nested guests (VMRUN)", REFUSED, "vmrun 0"),
     ("TLB, a global page", "flushed", "tlb"),
     ("memory", "cleaned", "memory 0x300000"),
+    ("memory, written by table walks", "cleaned", "marks"),
     ("COM1's scratch register", ZEROED, "port 0x3ff"),
     ("the 8259s' masks", ZEROED, "port 0x21"),
     ("the screen's cursor", ZEROED, "cursor"),

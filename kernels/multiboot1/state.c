@@ -421,6 +421,19 @@ static uint64_t write_tlb(uint64_t n)
 	pdpt[1] = (uint64_t)pages | 3;
 	return read_tlb(0);
 }
+/* A table that nobody but the processor writes to: it marks an entry as accessed, and as written through. */
+static uint64_t untouched[512] __attribute__((aligned(4096))) = { 0x200000 | 0x83 };
+static uint64_t read_marks(uint64_t n)
+{
+	(void)n;
+	return *(volatile uint64_t *)untouched & 0x60;
+}
+static uint64_t write_marks(uint64_t n)
+{
+	pdpt[2] = (uint64_t)untouched | 3;
+	*(volatile uint64_t *)0x80000000 = 1;
+	return read_marks(n);
+}
 static uint64_t read_memory(uint64_t n) { return *(volatile uint64_t *)n; }
 static uint64_t write_memory(uint64_t n)
 {
@@ -496,7 +509,7 @@ static const struct part {
 	uint64_t all[4]; /* with which numbers "write all" writes to it; behind the last one a 0 */
 } parts[] = {
 	{ "cursor", read_cursor, write_cursor, { 1 } }, { "port", read_port, write_port, { SCRATCH } }, { "memory", read_memory, write_memory, { 0x300000 } },
-	{ "tlb", read_tlb, write_tlb, { 1 } }, { "general", read_general, write_general, { 1 } }, { "flags", read_flags, write_flags, { 1 } },
+	{ "tlb", read_tlb, write_tlb, { 1 } }, { "marks", read_marks, write_marks, { 1 } }, { "general", read_general, write_general, { 1 } }, { "flags", read_flags, write_flags, { 1 } },
 	{ "selectors", read_selectors, write_selectors, { 1 } }, { "tables", read_tables, write_tables, { 1 } }, { "ldtr", read_ldtr, write_ldtr, { 1 } },
 	{ "cr", read_cr, write_cr, { 2, 4, 8 } }, { "efer", read_efer, write_efer, { 1 } }, { "xcr0", read_xcr0, write_xcr0, { 1 } },
 	{ "pkru", read_pkru, write_pkru, { 1 } }, { "part", read_part, write_part, { 2, 3, 4 } }, { "mxcsr", read_mxcsr, write_mxcsr, { 1 } },
