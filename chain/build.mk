@@ -13,7 +13,7 @@ CMD_LIB_SRC := $(filter-out chain/cmd/main.c,$(CMD_SRC))
 STAGE_ELF := $(B)/stage/stage.elf
 
 # Files within the command.
-CMD_BLOBS := $(B)/host/chain/cmd/stage_blob.o $(B)/host/chain/cmd/init_templates.o
+CMD_BLOBS := $(B)/host/chain/cmd/stage_blob.o $(B)/host/chain/cmd/init_templates.o $(B)/host/chain/cmd/qemu_large_loader.o
 
 # All but main, for the tests of the command's parts.
 $(B)/host/libcmd.a: $(patsubst %.c,$(B)/host/%.o,$(CMD_LIB_SRC)) $(CMD_BLOBS) $(WITH)/link
@@ -23,6 +23,10 @@ $(B)/asan/libcmd.a: $(patsubst %.c,$(B)/asan/%.o,$(CMD_LIB_SRC)) $(CMD_BLOBS) $(
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcsD $@ $(filter %.o,$^)
 
+$(B)/host/chain/cmd/qemu_large_loader.o: chain/cmd/qemu_large_loader.S chain/cmd/qemu_large.h
+	@mkdir -p $(@D)
+	$(call say,AS,$<)
+	$(Q)$(CC) -c -o $@ $<
 $(B)/host/chain/cmd/stage_blob.o: chain/cmd/stage_blob.S $(STAGE_ELF)
 	@mkdir -p $(@D)
 	$(call say,AS,$<)

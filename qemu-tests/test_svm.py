@@ -191,7 +191,7 @@ def a_processor_without_svm_is_refused_with_what_to_do():
     for model in ("qemu64,-svm", "max,-npt"):
         ended = kt.boot(kt.bake(kt.pipeline([step], FILES)), qemu=["-cpu", model])
         kt.expect_error(ended, "svm-missing", "nested paging")
-        kt.check("--cpu max" in ended.of("error")[0]["hint"], "hint", ended)
+        kt.check("--cpu-model max" in ended.of("error")[0]["hint"], "hint", ended)
 
 
 @kt.test

@@ -73,19 +73,19 @@ struct cmd_opt {
 	char letter;      /* 0: none */
 	enum cmd_opt_kind kind;
 	const char *arg;  /* placeholder in the help: "FILE"; null for a flag */
-	const char *help; /* may have several lines */
+	const char *help; /* one paragraph, wrapped when it is printed */
 	void *out;        /* of the kind's type; holds the default */
 };
 
 struct cmd_spec {
 	const char *command;  /* "run" */
 	const char *operands; /* "IMAGE|PIPELINE|FOLDER"; "" for none */
-	const char *about;    /* one or more sentences, wrapped by hand */
+	const char *about;    /* paragraphs, wrapped when they are printed; a line that begins with a blank is one of its own */
 	const struct cmd_opt *opts;
 	size_t opt_count;
 	size_t least, most;   /* how many operands */
 	const char *rest;     /* what may follow `--`, for the synopsis; null: nothing may */
-	const char *epilog;   /* examples and notes behind the options; null: none */
+	const char *epilog;   /* examples and notes behind the options, as `about`; null: none */
 };
 
 struct cmd_args {

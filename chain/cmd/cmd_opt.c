@@ -24,6 +24,56 @@ static const char *placeholder(const struct cmd_opt *opt)
 	return opt->arg ? opt->arg : "";
 }
 
+enum { WIDTH = 80 };
+
+static size_t columns_of(const char *text, size_t bytes)
+{
+	size_t columns = 0;
+	for (size_t i = 0; i < bytes; i++)
+		columns += ((unsigned char)text[i] & 0xc0) != 0x80;
+	return columns;
+}
+
+/* A paragraph in lines that fit: `at` columns of the first are used, the others begin with `indent` blanks. The paragraph ends with the text, at an
+ * empty line, or before a line that begins with a blank, which is one of its own. Returns its end. */
+static const char *paragraph_put(const char *text, size_t at, size_t indent, FILE *to)
+{
+	bool begun = false;
+	while (*text && *text != '\n') {
+		size_t word = strcspn(text, " \n"), columns = columns_of(text, word);
+		if (begun && at + 1 + columns > WIDTH) {
+			fprintf(to, "\n%*s", (int)indent, "");
+			at = indent;
+		} else if (begun) {
+			fputc(' ', to);
+			at++;
+		}
+		fwrite(text, 1, word, to);
+		begun = true;
+		at += columns;
+		text += word + strspn(text + word, " ");
+		if (*text == '\n' && text[1] != '\n' && text[1] != ' ')
+			text++;
+	}
+	fputc('\n', to);
+	return text + (*text == '\n');
+}
+
+/* Any number of paragraphs. */
+static void text_put(const char *text, FILE *to)
+{
+	while (*text) {
+		size_t indent = strspn(text, " ");
+		if (text[indent] == '\n') {
+			fputc('\n', to);
+			text += indent + 1;
+			continue;
+		}
+		fprintf(to, "%*s", (int)indent, "");
+		text = paragraph_put(text + indent, indent, indent, to);
+	}
+}
+
 static void option_print(const struct cmd_opt *opt, FILE *to)
 {
 	enum { COLUMN = 26 };
@@ -34,24 +84,24 @@ static void option_print(const struct cmd_opt *opt, FILE *to)
 		fputc('\n', to);
 		used = 0;
 	}
-	for (const char *text = opt->help; *text;) {
-		size_t line = strcspn(text, "\n");
-		fprintf(to, "%*s%.*s\n", COLUMN - used, "", (int)line, text);
-		used = 0;
-		text += line + (text[line] == '\n');
-	}
+	fprintf(to, "%*s", COLUMN - used, "");
+	paragraph_put(opt->help, COLUMN, COLUMN, to);
 }
 
 void cmd_help_print(const struct cmd_spec *spec, FILE *to)
 {
-	fprintf(to, "usage: kchain %s [OPTION]…%s%s%s%s%s\n\n%s\n\n", spec->command, *spec->operands ? " " : "", spec->operands,
-		spec->rest ? " [-- " : "", spec->rest ? spec->rest : "", spec->rest ? "]" : "", spec->about);
+	fprintf(to, "usage: kchain %s [OPTION]…%s%s%s%s%s\n\n", spec->command, *spec->operands ? " " : "", spec->operands,
+		spec->rest ? " [-- " : "", spec->rest ? spec->rest : "", spec->rest ? "]" : "");
+	text_put(spec->about, to);
+	fputc('\n', to);
 	for (size_t i = 0; i < spec->opt_count; i++)
 		option_print(&spec->opts[i], to);
 	static const struct cmd_opt HELP = { "help", 'h', CMD_OPT_FLAG, NULL, "print this", NULL };
 	option_print(&HELP, to);
-	if (spec->epilog)
-		fprintf(to, "\n%s\n", spec->epilog);
+	if (!spec->epilog)
+		return;
+	fputc('\n', to);
+	text_put(spec->epilog, to);
 }
 
 static int unknown(const struct cmd_spec *spec, const char *name)

@@ -34,8 +34,9 @@ static void help_print(FILE *to)
 		fprintf(to, "  %s%-8s%s %s\n", cmd_style(to, CMD_BOLD), COMMANDS[i].name, cmd_style(to, CMD_PLAIN),
 			COMMANDS[i].summary);
 	fputs("\n`kchain COMMAND --help` says more. Every command takes --json.\n\n"
-	      "exit codes: 0 as expected, 1 a child failed, 2 usage, 3 input refused, 4 the stage failed,\n"
-	      "            5 an expectation unmet, 124 timeout, 130 interrupted\n",
+	      "exit codes: 0 as expected, 1 a child failed, 2 usage, 3 input refused,\n"
+	      "            4 the stage failed, 5 an expectation unmet, 124 timeout,\n"
+	      "            130 interrupted\n",
 	      to);
 }
 

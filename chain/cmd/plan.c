@@ -478,7 +478,8 @@ int cmd_plan(int argc, char **argv)
 			 "(those stay in braces that nothing given tells: devices, results of calls before the step),\n"
 			 "where every byte goes and in which order, the processor's state at entry, and the handoff. By the code\n"
 			 "that the stage runs; nothing is booted.",
-		.epilog = "example: kchain run image.elf --bootinfo machine.json; kchain plan image.elf --bootinfo machine.json --handoff",
+		.epilog = "example: kchain run image.elf --bootinfo machine.json\n"
+			  "         kchain plan image.elf --bootinfo machine.json --handoff",
 	};
 	struct cmd_args args;
 	int code = cmd_parse(&spec, argc, argv, &args);

@@ -3,6 +3,9 @@
 
 #include "qemu.h"
 
+#include "qemu_disk.h"
+#include "qemu_large.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -77,20 +80,6 @@ static void words_free(struct words *words)
 	for (size_t i = 0; i < words->count; i++)
 		free(words->v[i]);
 	free(words->v);
-}
-
-/* QEMU's lists of key=value take a comma within a value doubled. Caller frees; null: no memory. */
-static char *double_commas(const char *text)
-{
-	char *out = malloc(2 * strlen(text) + 1), *at = out;
-	for (; out && *text; text++) {
-		*at++ = *text;
-		if (*text == ',')
-			*at++ = ',';
-	}
-	if (out)
-		*at = '\0';
-	return out;
 }
 
 static void add_machine(struct words *words, const struct qemu_config *config)
@@ -179,38 +168,18 @@ static enum chain_status add_net(struct words *words, const struct qemu_config *
 	return CHAIN_OK;
 }
 
-/* FILE[,ro][,serial=S]: the options are taken off the end, so that a file's name may hold commas. */
 static enum chain_status add_disk(struct words *words, const char *text, size_t index, struct chain_error *err)
 {
-	char *file = strdup(text), *comma, *full = NULL, *path = NULL, *name = NULL;
-	const char *serial = NULL;
-	bool read_only = false;
-	while (file && (comma = strrchr(file, ',')) != NULL) {
-		if (strcmp(comma + 1, "ro") == 0)
-			read_only = true;
-		else if (strncmp(comma + 1, "serial=", 7) == 0)
-			serial = text + (comma - file) + 8;
-		else
-			break;
-		*comma = '\0';
-	}
-	enum chain_status status = CHAIN_OK;
-	full = file ? realpath(file, NULL) : NULL;
-	if (!full || access(full, read_only ? R_OK : R_OK | W_OK) < 0)
-		status = chain_fail(err, CHAIN_E_IO, file ? file : text, strerror(errno), 0, 0, 0, 0);
-	path = full ? double_commas(full) : NULL;
-	if (!status && path) {
-		add(words, "-drive");
-		add(words, "if=none,id=kchain-disk%zu,format=raw,file=%s%s", index, path, read_only ? ",readonly=on" : "");
-		add(words, "-device");
-		name = serial ? strndup(serial, strcspn(serial, ",")) : NULL;
-		add(words, "virtio-blk-pci,drive=kchain-disk%zu%s%s", index, name ? ",serial=" : "", name ? name : "");
-	}
-	free(name);
-	free(path);
-	free(full);
-	free(file);
-	return status;
+	struct qemu_disk disk;
+	enum chain_status status = qemu_disk_parse(text, index, &disk, err);
+	if (status)
+		return status;
+	add(words, "-drive");
+	add(words, "%s", disk.drive);
+	add(words, "-device");
+	add(words, "%s", disk.device);
+	qemu_disk_free(&disk);
+	return CHAIN_OK;
 }
 
 /* The loader puts the file's name first in a module's string (hw/i386/multiboot.c), so the name is made what the string
@@ -222,7 +191,7 @@ static enum chain_status add_modules(struct words *words, const struct qemu_conf
 	for (size_t i = 0; list && i < config->module_count; i++) {
 		const struct qemu_module *module = &config->modules[i];
 		int first = (int)strcspn(module->string, " ");
-		char *link = NULL, *full = module->path[0] == '/' ? strdup(module->path) : realpath(module->path, NULL), *grown = NULL, *string = double_commas(module->string);
+		char *link = NULL, *full = module->path[0] == '/' ? strdup(module->path) : realpath(module->path, NULL), *grown = NULL, *string = qemu_double_commas(module->string);
 		bool good = full && string && asprintf(&link, "%s/%.*s", folder, first, module->string) >= 0;
 		if (good && (strchr(module->string, '/') || !first || symlink(full, link) < 0)) {
 			free(list);
@@ -255,6 +224,10 @@ static enum chain_status add_kernel(struct words *words, const struct qemu_confi
 {
 	add(words, "-kernel");
 	add(words, "/proc/self/fd/%d", config->kernel_fd);
+	if (config->item_fd >= 0) {
+		add(words, "-fw_cfg");
+		add(words, "name=" QEMU_LARGE_ITEM ",file=/proc/self/fd/%d", config->item_fd);
+	}
 	if (config->args) {
 		add(words, "-append");
 		add(words, "%s", config->args);
@@ -292,6 +265,8 @@ static _Noreturn void become(const struct qemu_config *config, char **words, con
 	if (getppid() != parent || chdir(folder) < 0 || null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(theirs[3], 2) < 0)
 		_exit(127);
 	keep_open(config->kernel_fd);
+	if (config->item_fd >= 0)
+		keep_open(config->item_fd);
 	if (config->halted)
 		keep_open(config->gdb_fd);
 	for (int i = 0; i < 3; i++)

@@ -24,6 +24,7 @@ struct qemu_config {
 	uint64_t memory_bytes, cpus;
 	bool icount, display, net, keep_screen; /* keep_screen: stay when the machine shuts down, for a screenshot */
 	int kernel_fd;
+	int item_fd;         /* a file that the kernel asks for (qemu_large.h); -1: none */
 	bool halted;         /* at the start, and gdb is heard at the listening socket `gdb_fd` */
 	int gdb_fd;
 	const char *args;    /* the kernel's command line; null: none */

@@ -48,7 +48,7 @@ static uint64_t now_ms(void)
 static uint64_t probe(const char *program, const char *accel, int kernel_fd, uint64_t limit_ms)
 {
 	struct qemu_config config = { .program = program, .machine = "pc", .accel = accel, .cpu = "max", .memory_bytes = 16 << 20,
-				      .cpus = 1, .kernel_fd = kernel_fd };
+				      .cpus = 1, .kernel_fd = kernel_fd, .item_fd = -1 };
 	struct qemu qemu;
 	uint64_t start = now_ms();
 	if (qemu_start(&config, &qemu, NULL))

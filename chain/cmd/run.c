@@ -13,16 +13,16 @@ static int parse_options(struct run *run, int argc, char **argv)
 {
 	struct run_session_options *more = &run->session_options;
 	const struct cmd_opt options[] = {
-		{ "memory", 'm', CMD_OPT_SIZE, "SIZE", "RAM (default: 128M, or what the image needs and 64M)", &run->memory_bytes },
+		{ "memory", 'm', CMD_OPT_SIZE, "SIZE", "RAM (default: 128M, or what the image and the memory of its kernels need, and 64M)", &run->memory_bytes },
 		{ "cpus", 'c', CMD_OPT_COUNT, "N", "processors (default: 1)", &run->cpus },
 		{ "machine", 'M', CMD_OPT_TEXT, "TYPE", "pc (default), q35 or microvm", &run->machine },
 		{ "accel", 0, CMD_OPT_TEXT, "HOW", "auto (default), tcg or kvm. auto: the one that proves faster in a\n"
 		  "short measurement, remembered in $XDG_CACHE_HOME/kchain/accel", &run->accel },
-		{ "cpu", 0, CMD_OPT_TEXT, "MODEL", "QEMU's processor model (default: max)", &run->cpu },
+		{ "cpu-model", 0, CMD_OPT_TEXT, "MODEL", "QEMU's processor model (default: max)", &run->cpu },
 		{ "net", 'n', CMD_OPT_FLAG, NULL, "attach a user network (default: when the pipeline names one)", &run->net },
 		{ "no-net", 0, CMD_OPT_FLAG, NULL, "attach none", &run->no_net },
 		{ "port", 'p', CMD_OPT_LIST, "HOST:GUEST", "forward a TCP port of 127.0.0.1; implies --net", &run->ports },
-		{ "disk", 'd', CMD_OPT_LIST, "FILE[,ro][,serial=S]", "attach a raw disk by virtio-blk", &run->disks },
+		{ "disk", 'd', CMD_OPT_LIST, "FILE[,rw][,serial=S]", "attach a disk by virtio-blk, read-only; rw: written to; snapshot: what is written is lost. Raw, or what its contents are: qcow2, …; format=F says it", &run->disks },
 		{ "handoff", 0, CMD_OPT_TEXT, "FILE", "give the first link a handoff, as if a link had come before it;\n{\"state\": {…}} is enough, the rest is filled in", &run->handoff },
 		{ "module", 0, CMD_OPT_LIST, "FILE[=NAME]", "give the first link a module", &run->modules },
 		{ "args", 'a', CMD_OPT_TEXT, "TEXT", "the first link's command line", &run->args },
@@ -50,8 +50,9 @@ static int parse_options(struct run *run, int argc, char **argv)
 			 "Ctrl-C ends it; QEMU never outlives this command.",
 		.epilog = "The console goes to stdout, all else to stderr. File names in QEMU arguments must be absolute: QEMU runs in\n"
 			  "a folder of its own.\n\n"
-			  "exit codes: 0 as expected, 1 a child failed, 2 usage, 3 input refused, 4 the stage failed,\n"
-			  "            5 an expectation unmet, 124 timeout, 130 interrupted",
+			  "exit codes: 0 as expected, 1 a child failed, 2 usage, 3 input refused,\n"
+			  "            4 the stage failed, 5 an expectation unmet, 124 timeout,\n"
+			  "            130 interrupted",
 	};
 	more->timeout_us = UINT64_MAX;
 	int code = cmd_parse(&spec, argc, argv, &run->operands);
@@ -179,7 +180,7 @@ int cmd_run(int argc, char **argv)
 	run->accel = "auto";
 	run->cpu = "max";
 	run->cpus = 1;
-	run->shot_fd = run->handoff_fd = run->input.fd = run->gdb_fd = -1;
+	run->shot_fd = run->handoff_fd = run->loader_fd = run->input.fd = run->gdb_fd = -1;
 	int code = parse_options(run, argc, argv);
 	if (code < 0) {
 		code = prepared(run);

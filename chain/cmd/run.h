@@ -32,6 +32,7 @@ struct run {
 	char monitor[65536]; size_t monitor_used; /* the monitor's unfinished line */
 	bool ready, shut_down, was_reset, ended, shot_done, shot_failed;
 	int shot_fd, handoff_fd, gdb_fd;
+	int loader_fd; /* what is started in the place of a kernel that is too large for QEMU's own loader; -1: nothing */
 	uint16_t gdb_port;
 	char handoff_path[64];
 	char errors[RUN_ERRORS_BYTES]; size_t errors_used; /* QEMU's own words, the first of them */

@@ -47,9 +47,22 @@ static void read_wishes(struct run_input *input)
 	json_decref(pipeline);
 }
 
+/* Where it wants to lie, as its loader sees it. */
+static enum chain_status read_kernel(const char *path, struct run_input *out, struct chain_error *err)
+{
+	const struct chain_door *door = chain_kernel_door(out->kind);
+	enum chain_status status = door ? door->read(out->file.bytes, out->file.bytes_count, path, &out->kernel, err) : CHAIN_OK;
+	for (size_t i = 0; !status && i < out->kernel.segment_count && !out->kernel.movable; i++)
+		if (out->kernel.segments[i].phys.end > out->memory_bytes)
+			out->memory_bytes = out->kernel.segments[i].phys.end;
+	return status;
+}
+
 static enum chain_status look(const char *path, struct run_input *out, struct chain_error *err)
 {
 	enum chain_status status = chain_kernel_probe(out->file.bytes, out->file.bytes_count, path, &out->kind, err);
+	if (!status)
+		status = read_kernel(path, out, err);
 	if (status || out->kind != CHAIN_KERNEL_IMAGE)
 		return status;
 	struct image_check check = { .file = &out->file };

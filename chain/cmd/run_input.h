@@ -6,6 +6,7 @@
 #ifndef KCHAIN_RUN_INPUT_H
 #define KCHAIN_RUN_INPUT_H
 
+#include "chain/door.h"
 #include "chain/image.h"
 #include "cmd_document.h"
 
@@ -14,6 +15,7 @@ struct run_input {
 	struct cmd_file file;    /* its bytes */
 	enum chain_kernel_kind kind;
 	struct chain_image image; /* kind CHAIN_KERNEL_IMAGE: opened and wholly verified; borrows `file` */
+	struct chain_kernel kernel; /* what its headers say */
 	bool wants_net;          /* its pipeline names a network device */
 	uint64_t memory_bytes;   /* end of what it takes in memory; 0: not known */
 	bool baked;              /* for this run */

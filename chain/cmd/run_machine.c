@@ -5,6 +5,9 @@
 
 #include "run.h"
 
+#include "qemu_large.h"
+#include "run_memory.h"
+
 #include "chain/handoff.h"
 #include "chain/json.h"
 
@@ -110,14 +113,40 @@ static bool extra_has_net(const struct run *run)
 	return false;
 }
 
-static enum chain_status settle(struct run *run, struct chain_error *err)
+/* Where memory below 4 GiB ends (QEMU 7.2, hw/i386/pc_piix.c, pc_q35.c, microvm.c): with more of it than fits, it goes on above. */
+static uint64_t low_memory(const char *machine, uint64_t bytes)
 {
-	uint64_t need = run->input.memory_bytes;
-	if (run->memory_bytes && need > run->memory_bytes)
-		return chain_fail(err, CHAIN_E_CMD_MEMORY, run->operands.v[0], NULL, need >> 10, run->memory_bytes >> 10, 0, 0);
+	static const struct {
+		const char *machine;
+		uint64_t most, else_bytes;
+	} ROWS[] = { { "pc", 0xe0000000, 0xc0000000 }, { "q35", 0xb0000000, 0x80000000 }, { "microvm", 0xc0000000, 0xc0000000 } };
+	for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]); i++)
+		if (strcmp(machine, ROWS[i].machine) == 0)
+			return bytes < ROWS[i].most ? bytes : ROWS[i].else_bytes;
+	return bytes;
+}
+
+static enum chain_status choose_memory(struct run *run, struct chain_error *err)
+{
+	uint64_t least = run->input.memory_bytes, need = run_memory_needed(&run->input, run->cpus);
+	if (run->memory_bytes && least > run->memory_bytes)
+		return chain_fail(err, CHAIN_E_CMD_MEMORY, run->operands.v[0], NULL, least >> 10, run->memory_bytes >> 10, 0, 0);
 	if (!run->memory_bytes)
 		run->memory_bytes = need + SLACK_BYTES <= MEMORY_DEFAULT ? MEMORY_DEFAULT :
 				    (need + 2ull * SLACK_BYTES - 1) / SLACK_BYTES * SLACK_BYTES;
+	uint64_t low = low_memory(run->machine, run->memory_bytes);
+	if (least > low)
+		return chain_fail(err, CHAIN_E_CMD_LOW_MEMORY, run->operands.v[0], run->machine, least >> 20, run->memory_bytes >> 20, low >> 20, 0);
+	if (run->input.file.bytes_count < QEMU_LARGE_LEAST || !run->input.kernel.segment_count)
+		return CHAIN_OK;
+	return qemu_large_make(&run->input.kernel, run->input.file.bytes_count, run->operands.v[0], &run->loader_fd, err);
+}
+
+static enum chain_status settle(struct run *run, struct chain_error *err)
+{
+	enum chain_status status = choose_memory(run, err);
+	if (status)
+		return status;
 	if (!run->no_net && (run->ports.count || (run->input.wants_net && !extra_has_net(run))))
 		run->net = true;
 	if (run->icount || (run->gdb && strcmp(run->accel, "auto") == 0)) /* which takes breakpoints where nothing is mapped yet */
@@ -148,7 +177,8 @@ enum chain_status run_start(struct run *run, struct chain_error *err)
 	const struct qemu_config config = {
 		.program = run->program, .machine = run->machine, .accel = run->accel, .cpu = run->cpu,
 		.memory_bytes = run->memory_bytes, .cpus = run->cpus, .icount = run->icount, .display = run->display, .net = run->net,
-		.keep_screen = run->screenshot != NULL, .halted = run->gdb != NULL, .gdb_fd = run->gdb_fd, .kernel_fd = run->input.fd, .args = run->args, .ports = run->ports,
+		.keep_screen = run->screenshot != NULL, .halted = run->gdb != NULL, .gdb_fd = run->gdb_fd, .kernel_fd = run->loader_fd >= 0 ? run->loader_fd : run->input.fd,
+		.item_fd = run->loader_fd >= 0 ? run->input.fd : -1, .args = run->args, .ports = run->ports,
 		.disks = run->disks, .modules = run->module_list, .module_count = run->module_count, .extra = run->operands.rest,
 		.extra_count = run->operands.rest_count,
 	};
@@ -163,6 +193,8 @@ void run_release(struct run *run)
 		close(run->shot_fd);
 	if (run->handoff_fd >= 0)
 		close(run->handoff_fd);
+	if (run->loader_fd >= 0)
+		close(run->loader_fd);
 	if (run->gdb_fd >= 0)
 		close(run->gdb_fd);
 	run_input_close(&run->input);

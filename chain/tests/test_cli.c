@@ -162,10 +162,20 @@ static void usage(void **state)
 	assert_int_equal(files("."), 0);
 }
 
+/* The line at `text` fits a terminal of 80 columns. */
+static void assert_narrow(const char *text, const char *label)
+{
+	size_t columns = 0;
+	for (const char *at = text; *at && *at != '\n'; at++)
+		columns += ((unsigned char)*at & 0xc0) != 0x80;
+	if (columns > 80)
+		fail_msg("%s --help: a line of %zu columns: %.120s", label, columns, text);
+}
+
 static void help(void **state)
 {
 	(void)state;
-	static const char *const COMMANDS[] = { "bake", "run", "plan", "inspect", "verify", "ls", "cat", "watch" };
+	static const char *const COMMANDS[] = { "bake", "run", "plan", "inspect", "verify", "ls", "cat", "watch", "report", "init" };
 	const struct done *all = run((const char *[ARGS]){ "--help" });
 	assert_int_equal(all->code, 0);
 	char summary[TEXT_BYTES];
@@ -178,9 +188,10 @@ static void help(void **state)
 		assert_non_null(strstr(done->out, "--json"));
 		assert_string_equal(done->err, "");
 		for (const char *line = done->out; *line; line += strcspn(line, "\n") + 1)
-			if (strcspn(line, "\n") > 130)
-				fail_msg("%s --help: a line of %zu bytes", COMMANDS[i], strcspn(line, "\n"));
+			assert_narrow(line, COMMANDS[i]);
 	}
+	for (const char *line = summary; *line; line += strcspn(line, "\n") + 1)
+		assert_narrow(line, "");
 	assert_int_equal(run((const char *[ARGS]){ "--version" })->code, 0);
 	assert_int_equal(run((const char *[ARGS]){ NULL })->code, 2);
 }

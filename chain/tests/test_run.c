@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "../cmd/qemu_disk.h"
 #include "../cmd/run_judge.h"
 #include "../cmd/run_view.h"
 
@@ -352,6 +353,63 @@ static void words(void **state)
 	assert_true(cmd_address_parse("77", &value) && value == 77);
 }
 
+/* What is made of `--disk` and a file with these contents. */
+static void disks_are_what_they_contain(void **state)
+{
+	(void)state;
+#define QCOW2_3(features, backing) "QFI\xfb\0\0\0\3\0\0\0\0\0\0\0" backing "\0\0\0\0\0\0\0\20\0\0\0\0\0\0\0\0" "0123456789012345678901234567890123456789" "\0\0\0\0\0\0\0" features
+	static const struct {
+		const char *bytes;
+		size_t count;
+		const char *options;
+		enum chain_status status;
+		const char *drive; /* behind id and before the file's name; null: any */
+		const char *rest;  /* behind the file's name */
+	} CASES[] = {
+		{ "", 0, "", CHAIN_OK, "raw", ",readonly=on" },
+		{ "QFI", 3, "", CHAIN_OK, "raw", ",readonly=on" },
+		{ "QFI\xfb\0\0\0\4", 8, "", CHAIN_OK, "raw", ",readonly=on" }, /* no version that there is */
+		{ "QFI\xfb\0\0\0\2", 8, "", CHAIN_OK, "qcow2", ",readonly=on" },
+		{ "QFI\xfb\0\0\0\1", 8, "", CHAIN_OK, "qcow", ",readonly=on" },
+		{ QCOW2_3("\0", "\0"), 80, "", CHAIN_OK, "qcow2", ",readonly=on" },
+		{ QCOW2_3("\0", "\1"), 80, "", CHAIN_E_CMD_DISK_FILES, "qcow2", NULL },
+		{ QCOW2_3("\4", "\0"), 80, "", CHAIN_E_CMD_DISK_FILES, "qcow2", NULL },
+		{ QCOW2_3("\4", "\1"), 80, ",format=qcow2", CHAIN_OK, "qcow2", ",readonly=on" },
+		{ QCOW2_3("\4", "\1"), 80, ",format=raw", CHAIN_OK, "raw", ",readonly=on" },
+		{ "KDMV", 4, "", CHAIN_E_CMD_DISK_FILES, "vmdk", NULL },
+		{ "# Disk DescriptorFile", 21, ",rw", CHAIN_E_CMD_DISK_FILES, "vmdk", NULL },
+		{ "vhdxfile", 8, "", CHAIN_OK, "vhdx", ",readonly=on" },
+		{ "conectix", 8, ",rw", CHAIN_OK, "vpc", "" },
+		{ "WithoutFreeSpace", 16, ",snapshot", CHAIN_OK, "parallels", ",snapshot=on" },
+		{ "x", 1, ",rw,ro", CHAIN_OK, "raw", "" }, /* the first one counts, since the last is taken off first */
+		{ "x", 1, ",format=", CHAIN_E_CMD_DISK_FORMAT, NULL, NULL },
+		{ "x", 1, ",format=tape", CHAIN_E_CMD_DISK_FORMAT, NULL, NULL },
+		{ "x", 1, ",read-only", CHAIN_E_IO, NULL, NULL }, /* a part of the name, which is not there */
+	};
+	char path[64] = "/tmp/kchain-disk,XXXXXX", text[128], wanted[256];
+	int fd = mkstemp(path);
+	assert_true(fd >= 0);
+	for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+		struct chain_error err = { 0 };
+		struct qemu_disk disk;
+		assert_int_equal(ftruncate(fd, 0), 0);
+		assert_int_equal(pwrite(fd, CASES[i].bytes, CASES[i].count, 0), CASES[i].count);
+		snprintf(text, sizeof(text), "%s%s", path, CASES[i].options);
+		enum chain_status status = qemu_disk_parse(text, 3, &disk, &err);
+		if (status != CASES[i].status)
+			fail_msg("case %zu: %s", i, chain_status_slug(status));
+		if (status == CHAIN_E_CMD_DISK_FILES)
+			assert_string_equal(err.detail, CASES[i].drive);
+		if (status)
+			continue;
+		snprintf(wanted, sizeof(wanted), "if=none,id=kchain-disk3,format=%s,file=/tmp/kchain-disk,,%s%s", CASES[i].drive, strchr(path, ',') + 1, CASES[i].rest);
+		assert_string_equal(disk.drive, wanted);
+		assert_string_equal(disk.device, "virtio-blk-pci,drive=kchain-disk3");
+		qemu_disk_free(&disk);
+	}
+	assert_int_equal(close(fd) | unlink(path), 0);
+}
+
 static void slips_are_recognised(void **state)
 {
 	(void)state;
@@ -404,7 +462,7 @@ int main(void)
 		cmocka_unit_test(verdicts), cmocka_unit_test(all_steps_are_listed), cmocka_unit_test(both_channels_are_looked_at),
 		cmocka_unit_test(a_stream_is_made_plain), cmocka_unit_test(what_is_plain_stays), cmocka_unit_test(lines_fit_a_terminal), cmocka_unit_test(a_line_longer_than_the_buffer_still_matches_at_its_end),
 		cmocka_unit_test(a_guest_can_not_move_the_cursor),
-		cmocka_unit_test(words),    cmocka_unit_test(slips_are_recognised),
+		cmocka_unit_test(disks_are_what_they_contain), cmocka_unit_test(words),    cmocka_unit_test(slips_are_recognised),
 		cmocka_unit_test(sizes_are_short), cmocka_unit_test(progress_is_shown_after_a_second_and_then_seldom),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
