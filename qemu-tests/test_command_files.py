@@ -271,13 +271,66 @@ def a_result_is_whole_or_not_there():
             kt.check(not left or call == "rename" and way == "kill" and [kt.json.loads(d)["kchain_handoff"] for d in left.values()], f"{label}: it left {list(left)}")
 
 
+def no_input_is_written_over():
+    """By name, by another name of the same file, and by a link to it."""
+    folder = os.path.dirname(kt.scratch("x"))
+    files = {name: kt.write_bytes(os.path.join(folder, name), data) for name, data in (
+        ("image.elf", GOOD), ("report.json", kt.read_bytes(REPORT)), ("pipeline.json", kt.read_bytes(PIPELINE)), ("module", b"m"), ("handoff.json", b"{}"))}
+    for name, args in (("image.elf", ["run", "{in}", "--accel", "tcg", "--result", "{out}"]), ("image.elf", ["run", "{in}", "--accel", "tcg", "--console", "{out}"]),
+                       ("image.elf", ["run", "{in}", "--accel", "tcg", "--bootinfo", "{out}"]), ("image.elf", ["run", "{in}", "--accel", "tcg", "--screenshot", "{out}"]),
+                       ("module", ["run", IMAGE, "--accel", "tcg", "--module", "{in}", "--result", "{out}"]),
+                       ("pipeline.json", ["run", "{in}", "--accel", "tcg", "--result", "{out}"]), ("pipeline.json", ["bake", "{in}", "-o", "{out}"]),
+                       ("report.json", ["report", "{in}", "--svg", "{out}"])):
+        path, hard, soft = files[name], os.path.join(folder, "hard"), os.path.join(folder, "soft")
+        os.link(path, hard)
+        os.symlink(path, soft)
+        before = kt.read_bytes(path)
+        for out in (path, hard, soft, os.path.join(folder, ".", name)):
+            done = kt.kchain(*[a.replace("{in}", path).replace("{out}", out) for a in args])
+            kt.check(done.exit == 3 and f"{out}: it would take the place of an input" in done.err and "entered" not in done.err, f"{args[0]} over {out}", done)
+            kt.check(kt.read_bytes(path) == before and os.path.samefile(path, out), f"{args[0]}: {out} is another file")
+        os.unlink(hard)
+        os.unlink(soft)
+
+
+def controls(text):
+    """A tab is one that a guest may say."""
+    return re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\udc80-\udcff]", text)
+
+
+def nothing_odd_is_printed_raw():
+    """Operands and names of files with escape sequences, U+0080 to U+009F, and bytes that are no UTF-8."""
+    for odd in (b"\x1b[31mred\x1b[0m", b"a\nb\tc\x7f", "\u009b2J\u0085x".encode(), b"\x9b2J", b"\xff\xfe"):
+        folder = os.fsencode(os.path.dirname(kt.scratch("x")))
+        there, missing = folder + b"/" + odd + b".elf", folder + b"/none" + odd
+        with open(there, "wb") as f:
+            f.write(GOOD)
+        lines = [[b"bake", missing], [b"bake", os.fsencode(PIPELINE), b"-o", there + b"/x"], [b"bake", os.fsencode(PIPELINE), b"-o", there], [b"bake", os.fsencode(PIPELINE), b"--json", b"-o", there],
+                 [b"bake", os.fsencode(PIPELINE), os.fsencode(PIPELINE), b"-o", there], [b"bake", os.fsencode(PIPELINE), b"-o", folder + b"/" + odd + b"/"],
+                 [b"bake", os.fsencode(PIPELINE), b"--name", odd, b"-o", there], [b"bake", os.fsencode(PIPELINE), b"--base", odd], [odd], [b"--" + odd], [b"help", odd],
+                 [b"run", there, b"--accel", odd], [b"run", there, b"--module", missing], [b"run", there, b"--machine", odd], [b"run", there, b"--until", b"(" + odd],
+                 [b"watch", there], [b"report", there], [b"plan", there, b"--step", odd], [b"init", there], [b"cat", there, odd], [b"cat", there, b"--manifest"], [b"ls", there, odd],
+                 [b"verify", there, b"--id", odd]]
+        lines += [[command, path, *more] for command in (b"inspect", b"verify", b"ls", b"plan", b"run", b"report", b"watch") for path in (missing,) for more in ((), (b"--json",))]
+        lines += [[command, there, *more] for command in (b"inspect", b"verify", b"ls", b"plan") for more in ((), (b"--json",))]
+        lines += [[b"run", there, b"--accel", b"tcg", b"--timeout", b"60s"]]
+        for line in lines:
+            done = subprocess.run([kt.KCHAIN, *line], stdin=subprocess.DEVNULL, capture_output=True, timeout=kt.HANG_AFTER_S, cwd=folder, check=False)
+            for stream in (done.stdout, done.stderr):
+                found = controls(stream.decode("utf-8", "surrogateescape"))
+                kt.check(not found, f"{line}: raw {found and ascii(found.group(0))}", stream)
+            if b"--json" in line and line[0] not in (b"watch",):
+                kt.json.loads(done.stdout)
+
+
 for one in BAKES + READERS + WRITERS:
     kt.add_test(f"{one.name} on a bad disk", lambda one=one: sweep_failures(one))
 for one in BAKES[:3] + WRITERS:
     kt.add_test(f"{one.name}, killed", lambda one=one: sweep_kills(one))
 for one in READERS[:-1]:
     kt.add_test(f"{one.name} of a file that is cut", lambda one=one: sweep_cuts(one))
-for function in (any_signal_leaves_nothing, a_file_of_the_tree_is_cut, a_cut_image_is_not_run, a_result_is_whole_or_not_there):
+for function in (any_signal_leaves_nothing, a_file_of_the_tree_is_cut, a_cut_image_is_not_run, a_result_is_whole_or_not_there, no_input_is_written_over,
+                 nothing_odd_is_printed_raw):
     kt.add_test(function.__name__, function)
 
 kt.main()

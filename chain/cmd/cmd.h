@@ -206,9 +206,11 @@ void cmd_file_free(struct cmd_file *file);
 
 /* Replaces `path` by these bytes in one step (cmd_out.h). On failure nothing is left. A path that is there and is no regular file (/dev/stdout, a pipe) is written directly; "-" is stdout. */
 enum chain_status cmd_file_write(const char *path, const void *bytes, size_t count, struct chain_error *err) CHAIN_MUST_CHECK;
-/* Whether that can work, as far as can be told beforehand. */
+/* Whether that can work, as far as can be told beforehand. CHAIN_E_OVER_INPUT: it would take the place of one of the first 64 files that were loaded. */
 enum chain_status cmd_file_check_writable(const char *path, struct chain_error *err) CHAIN_MUST_CHECK;
 enum chain_status cmd_file_write_json(const char *path, const json_t *doc, struct chain_error *err) CHAIN_MUST_CHECK;
+/* A file that counts as loaded, though somebody else reads it. */
+void cmd_file_note_input(const char *path);
 
 /* $XDG_CACHE_HOME/kchain/NAME, or in ~/.cache; the folders are made. False, and an empty text, where there is no such place. */
 bool cmd_cache_path(const char *name, char *out, size_t size);

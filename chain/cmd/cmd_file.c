@@ -81,6 +81,35 @@ static enum chain_status read_exactly(const char *path, int fd, size_t count, st
 	return CHAIN_OK;
 }
 
+/* Files that this process has read, the first ones: what it writes is not to take their place. */
+enum { INPUTS_MAX = 64 };
+static struct input {
+	dev_t dev;
+	ino_t ino;
+} inputs[INPUTS_MAX];
+static size_t input_count;
+
+static void input_note(const struct stat *about)
+{
+	if (input_count < INPUTS_MAX)
+		inputs[input_count++] = (struct input){ about->st_dev, about->st_ino };
+}
+
+static bool is_input(const struct stat *about)
+{
+	for (size_t i = 0; i < input_count; i++)
+		if (inputs[i].dev == about->st_dev && inputs[i].ino == about->st_ino)
+			return true;
+	return false;
+}
+
+void cmd_file_note_input(const char *path)
+{
+	struct stat about;
+	if (stat(path, &about) == 0)
+		input_note(&about);
+}
+
 enum { MAPPED_FROM = 1 << 20 }; /* smaller ones are as quickly read */
 
 enum chain_status cmd_file_load_fd(int fd, const char *path, uint64_t limit, struct cmd_file *out, struct chain_error *err)
@@ -94,6 +123,7 @@ enum chain_status cmd_file_load_fd(int fd, const char *path, uint64_t limit, str
 	if (!S_ISREG(about.st_mode) || about.st_size == 0)
 		return read_all(path, fd, limit, out, err);
 	uint64_t count = (uint64_t)about.st_size;
+	input_note(&about);
 	if (limit && count > limit)
 		return too_large(path, count, limit, err);
 	if (limit || count < MAPPED_FROM)
@@ -190,6 +220,8 @@ enum chain_status cmd_file_check_writable(const char *path, struct chain_error *
 		return io(path, EISDIR, err);
 	if (there && !S_ISREG(about.st_mode))
 		return access(path, W_OK) == 0 ? CHAIN_OK : io(path, errno, err);
+	if (there && is_input(&about))
+		return chain_fail(err, CHAIN_E_OVER_INPUT, path, "which is read here", 0, 0, 0, 0);
 	char *folder = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
 	if (!folder)
 		return chain_fail(err, CHAIN_E_NO_MEMORY, path, NULL, strlen(path), 0, 0, 0);

@@ -94,6 +94,7 @@ static enum chain_status collect_modules(struct run *run, struct chain_error *er
 		char *path = run->module_paths[i] = strndup(text, path_bytes);
 		if (!path)
 			return chain_fail(err, CHAIN_E_NO_MEMORY, text, NULL, path_bytes, 0, 0, 0);
+		cmd_file_note_input(path);
 		enum chain_status status = add_module(run, path, equals ? equals + 1 : slash ? slash + 1 : text, err);
 		if (status)
 			return status;

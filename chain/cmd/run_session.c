@@ -140,7 +140,7 @@ static int catch_signals(struct run_session *session)
 static int open_outputs(struct run_session *session)
 {
 	const struct run_session_options *options = &session->options;
-	const char *const paths[] = { options->result, options->bootinfo, options->screenshot };
+	const char *const paths[] = { options->result, options->bootinfo, options->screenshot, options->console };
 	struct chain_error err = { 0 };
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
 		if (paths[i] && cmd_file_check_writable(paths[i], &err) != CHAIN_OK)

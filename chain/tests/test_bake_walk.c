@@ -265,7 +265,7 @@ static void no_input_is_written_over(void **state)
 		struct stat before, after;
 
 		assert_int_equal(lstat(at(cases[i][0]), &before), 0);
-		assert_int_equal(bake("in", cases[i][0], &err), CHAIN_E_BAKE_OVER_INPUT);
+		assert_int_equal(bake("in", cases[i][0], &err), CHAIN_E_OVER_INPUT);
 		assert_string_equal(err.subject, at(cases[i][0]));
 		assert_true(access(err.detail, F_OK) == 0 || strstr(err.detail, "dangling"));
 		assert_int_equal(lstat(at(cases[i][0]), &after), 0);
