@@ -8,6 +8,7 @@
  *   trap CPU hlt         the same, halted
  *   trap CPU timer       the same, with the 8259 letting the machine's timer through
  *   trap CPU nmi         INT 2 again and again for a while, so that NMIs come where one seems to be handled
+ *   trap CPU ports       all lines of the 8259s masked and the machine's timer stopped, then it hangs with interrupts off
  *   trap CPU jump SEED   to some address of the kernel's own text, with registers full of noise; the SEED says which
  *   trap CPU jump AT     to the address AT (0x…), the same way
  *   trap 1 overwrite [entries]   CPU 1 writes over all that a kernel of two can write to, again and again, while the other asks for services;
@@ -83,6 +84,15 @@ static void timer(void)
 	__asm__ volatile("outb %b0, %w1" : : "a"(ALL), "Nd"(MASK_PORT));
 }
 
+static void ports(void)
+{
+	static const struct { uint16_t port; uint8_t value; } stops[] = { { 0x21, 0xff }, { 0xa1, 0xff }, { 0x43, 0x30 }, { 0x43, 0x70 } };
+	for (unsigned i = 0; i < sizeof(stops) / sizeof(stops[0]); i++)
+		__asm__ volatile("outb %b0, %w1" : : "a"(stops[i].value), "d"(stops[i].port));
+	for (;;)
+		__asm__ volatile("cli\n\tpause");
+}
+
 static void nmi(void)
 {
 	for (unsigned i = 0; i < 30000; i++)
@@ -130,7 +140,8 @@ static void jump(void)
 }
 
 static const struct { const char *word; void (*go)(void); } ways[] = {
-	{ "int", int_n }, { "sti", sti }, { "popf", popf }, { "hlt", hlt }, { "timer", timer }, { "nmi", nmi }, { "jump", jump },
+	{ "int", int_n }, { "sti", sti }, { "popf", popf }, { "hlt", hlt }, { "timer", timer }, { "nmi", nmi },
+	{ "ports", ports }, { "jump", jump },
 };
 
 static void (*way_of(const char *name))(void)

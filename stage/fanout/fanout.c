@@ -264,10 +264,8 @@ static void wait(struct fanout *f)
 		news = atomic_load(&w->text_written) != w->text_read || (w->team && !w->lost && team_wish(w->team)) ||
 		       (w->collected != w->fill && worker_state_of(worker_entry(w, w->collected)) == ENTRY_DONE) || has_ended(f, w);
 	}
-	if (!news && f->way->has_ended)
-		stage_wait_for_interrupt(); /* of stage_processors_watch */
-	else if (!news)
-		stage_idle();
+	if (!news)
+		stage_wait_for_interrupt(); /* of stage_processors_watch, or a worker's */
 	atomic_store(&f->boot_waits, false);
 }
 
@@ -280,7 +278,7 @@ static void report_progress(struct fanout *f)
 	f->client->progress(f->client->ctx, running(f));
 }
 
-static enum chain_status run_on_others(struct fanout *f, struct chain_error *err)
+static enum chain_status work_off(struct fanout *f, struct chain_error *err)
 {
 	for (uint32_t i = 0; i < f->count; i++)
 		worker_give(f->workers[i]);
@@ -301,12 +299,13 @@ static enum chain_status run_on_others(struct fanout *f, struct chain_error *err
 	}
 }
 
-/* The kernel may have changed what interrupts come from: until it is over, only the boot processor's own timer wakes it. */
-static enum chain_status run_watched(struct fanout *f, struct chain_error *err)
+/* A kernel may change what interrupts come from, one at fixed addresses since it owns the machine, another by a wild instruction: until all are
+ * over, only the boot processor's own timer wakes it. */
+static enum chain_status run_on_others(struct fanout *f, struct chain_error *err)
 {
 	stage_idle_anew(); /* what the firmware's timer asks for would be pending for ever */
 	stage_processors_watch(true);
-	enum chain_status status = run_on_others(f, err);
+	enum chain_status status = work_off(f, err);
 	stage_idle_anew();
 	stage_processors_watch(false);
 	return status;
@@ -361,8 +360,6 @@ enum chain_status stage_fanout_run(const struct stage_fanout *order, const struc
 		out->private_bytes = f.workers[0]->private_bytes;
 		if (f.own)
 			run_here(&f);
-		else if (f.way->has_ended)
-			status = run_watched(&f, err);
 		else
 			status = run_on_others(&f, err);
 	}
