@@ -28,3 +28,11 @@ $(B)/kernels/state_entry.o: kernels/multiboot1/state_entry.S kernels/multiboot1/
 $(B)/kernels/state.elf: $(B)/kernels/state.o $(B)/kernels/state_entry.o kernels/multiboot1/link.ld
 	$(Q)ld -m elf_x86_64 -n --no-warn-rwx-segments --build-id=none -T kernels/multiboot1/link.ld -o $@ $(filter %.o,$^)
 ALL += $(B)/kernels/acts.elf $(B)/kernels/acts-32m.elf $(B)/kernels/state.elf
+# Kernels of further protocols, which say what they were told; position-independent, since the one may be moved.
+$(B)/kernels/found-%.o: kernels/doors/found.c $(WITH)/multiboot1
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) $(MULTIBOOT1_CFLAGS) $(if $(filter pvh,$*),-DFOUND_PVH) -fpie -c -o $@ $<
+$(B)/kernels/found-%.elf: $(B)/kernels/found-%.o kernels/doors/link.ld
+	$(Q)ld -m elf_i386 -n --no-warn-rwx-segments --build-id=none -T kernels/doors/link.ld -o $@ $<
+ALL += $(B)/kernels/found-multiboot2.elf $(B)/kernels/found-pvh.elf

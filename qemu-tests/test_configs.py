@@ -215,6 +215,19 @@ def kernels_of_two_processors_count_primes():
 
 
 @kt.test
+def a_thousand_kernels_count_primes():
+    ended = kt.expect_end(kt.boot(kt.config_image("17-thousand"), qemu=["-smp", "2"]))
+    entry = ended.of("handoff")[-1]["doc"]["results"]["primes"]
+    sieve = bytearray([1]) * 1000000
+    sieve[0] = sieve[1] = 0
+    for i in range(2, 1000):
+        if sieve[i]:
+            sieve[i * i::i] = bytes(len(range(i * i, 1000000, i)))
+    wanted = [sum(sieve[1000 * i:1000 * i + 999]) for i in range(1000)]
+    kt.check([r["primes"] for r in entry["result"]] == wanted and entry["ok"] == 1000, "primes of each thousand", entry)
+
+
+@kt.test
 def failures_are_retried_passed_over_and_rescued():
     ended = kt.expect_end(kt.boot(kt.config_image("09-on-error")))
     results = ended.of("result")

@@ -179,6 +179,19 @@ json_t *chain_bootinfo_framebuffer_json(const struct chain_framebuffer *fb)
 	return NULL;
 }
 
+/* Bytes as hexadecimal digits. */
+static json_t *bytes_json(const uint8_t *bytes, size_t count)
+{
+	static const char digits[] = "0123456789abcdef";
+	char text[2 * sizeof(((struct chain_bootinfo *)0)->rsdp) + 1];
+	for (size_t i = 0; i < count; i++) {
+		text[2 * i] = digits[bytes[i] >> 4];
+		text[2 * i + 1] = digits[bytes[i] & 15];
+	}
+	text[2 * count] = '\0';
+	return json_string(text);
+}
+
 enum chain_status chain_bootinfo_to_json(const struct chain_bootinfo *info, json_t **out, struct chain_error *err)
 {
 	json_t *mem = chain_bootinfo_memory_json(info->mem, info->mem_count), *modules = json_array();
@@ -193,6 +206,10 @@ enum chain_status chain_bootinfo_to_json(const struct chain_bootinfo *info, json
 					"image_start", info->image.base, "image_end", info->image.end,
 					"acpi_rsdp", info->acpi_rsdp, "smbios", info->smbios,
 					"efi_system_table", info->efi_system_table, "cpus", (json_int_t)info->cpus);
+	if (doc && info->rsdp_bytes)
+		bad |= json_object_set_new(doc, "acpi_rsdp_bytes", bytes_json(info->rsdp, info->rsdp_bytes));
+	if (doc && info->smbios_bytes)
+		bad |= json_object_set_new(doc, "smbios_bytes", bytes_json(info->smbios_entry, info->smbios_bytes));
 	if (doc && info->framebuffer.phys)
 		bad |= json_object_set_new(doc, "framebuffer", chain_bootinfo_framebuffer_json(&info->framebuffer));
 	if (doc && info->devices)
@@ -334,6 +351,31 @@ static enum chain_status read_framebuffer(const json_t *value, struct chain_fram
 	return status;
 }
 
+static int digit_of(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* What bytes_json made; absent: none. */
+static enum chain_status read_bytes(const json_t *doc, const char *key, uint8_t *out, size_t room, uint32_t *out_count, struct chain_error *err)
+{
+	const json_t *value = json_object_get(doc, key);
+	const char *text = json_string_value(value);
+	size_t digits = text ? strlen(text) : 0;
+	if (!value)
+		return CHAIN_OK;
+	if (!text || digits % 2 || digits / 2 > room)
+		return wrong(key, "an even number of hexadecimal digits expected, and not too many", err);
+	for (size_t i = 0; i < digits; i += 2) {
+		int high = digit_of(text[i]), low = digit_of(text[i + 1]);
+		if (high < 0 || low < 0)
+			return wrong(key, "hexadecimal digits in lower case expected", err);
+		out[i / 2] = (uint8_t)(high << 4 | low);
+	}
+	*out_count = (uint32_t)(digits / 2);
+	return CHAIN_OK;
+}
+
 static enum chain_status read_addresses(const json_t *doc, struct chain_bootinfo *out, struct chain_error *err)
 {
 	const struct { const char *key; uint64_t *out; } rows[] = {
@@ -343,6 +385,10 @@ static enum chain_status read_addresses(const json_t *doc, struct chain_bootinfo
 	enum chain_status status = CHAIN_OK;
 	for (size_t i = 0; !status && i < sizeof(rows) / sizeof(rows[0]); i++)
 		status = read_hex(doc, rows[i].key, rows[i].out, err);
+	if (!status)
+		status = read_bytes(doc, "acpi_rsdp_bytes", out->rsdp, sizeof(out->rsdp), &out->rsdp_bytes, err);
+	if (!status)
+		status = read_bytes(doc, "smbios_bytes", out->smbios_entry, sizeof(out->smbios_entry), &out->smbios_bytes, err);
 	if (!status && out->image.base > out->image.end)
 		status = wrong("image_start", "it lies behind image_end", err);
 	return status;
