@@ -121,6 +121,20 @@ def what_on_error_does_is_told():
 
 
 @kt.test
+def the_consoles_times_have_one_unit_and_one_origin():
+    """Milliseconds since the first link's entry, in all links; a dash as long as the clock's rate is not known."""
+    last = kt.bake(kt.pipeline([hello("second")], FILES, name="last"))
+    middle = kt.bake(kt.pipeline([{"name": "last", "boot": "fs:/last"}], dict(FILES, **{"/last": last}), name="middle"))
+    ended = kt.expect_end(kt.boot(kt.bake(kt.pipeline([hello("first"), {"name": "middle", "boot": "fs:/middle"}], dict(FILES, **{"/middle": middle}), name="front")), qemu=["-smp", "3"]))
+    lines = kt.re.findall(r"(?m)^( *(?:[0-9]+[.][0-9]{3}|-)) (\w+)  (\w+) ", ended.console.replace("\r", ""))
+    kt.check([line[2] for line in lines].count("link") == 3 and {line[1] for line in lines} == {"ms"} and {len(line[0]) for line in lines} == {9}, "form", ended.console)
+    times = [line[0].strip() for line in lines]
+    known = [float(time) for time in times if time != "-"]
+    kt.check(times[:times.count("-")] == ["-"] * times.count("-") and known == sorted(known) and len(known) >= 4, "times", times)
+    kt.check(abs(known[-1] * 1000 - ended.of("end")[-1]["us"]) < 50000, "another clock than the records'", (times, ended.of("end")))
+
+
+@kt.test
 def a_timeout_names_what_it_waited_for():
     says = {"name": "says", "boot": "fs:/acts32", "args": "halt", "handoff": {"at": "none"}, "expect": {"console": "Login"}}
     doc, done = run([says], "--timeout", "5s", exit_status=124)

@@ -15,13 +15,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Milliseconds where the counter's rate is known; else millions of ticks: a rate nobody asked for is not measured for a
- * line of text. */
+/* Milliseconds since the first link's entry. A rate of the counter that nobody asked for is not measured for a line of text: as long as it is not
+ * known, there is a dash. */
 static int put_time(char *buf, size_t size)
 {
-	uint64_t ticks = stage_rdtsc() - stage_entry_tsc(), hz = stage_tsc_hz_known();
-	uint64_t thousandths = hz ? ticks / (hz / 1000000 ? hz / 1000000 : 1) : ticks / 1000;
-	return snprintf(buf, size, "%5" PRIu64 ".%03" PRIu64 " %s", thousandths / 1000, thousandths % 1000, hz ? "ms" : "Mt");
+	if (!stage_tsc_hz_told())
+		return snprintf(buf, size, "%9s ms", "-");
+	uint64_t us = stage_clock_us();
+	return snprintf(buf, size, "%5" PRIu64 ".%03" PRIu64 " ms", us / 1000, us % 1000);
 }
 
 void stage_say(const char *what, const char *format, ...)

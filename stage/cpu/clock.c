@@ -122,12 +122,20 @@ STAGE_BOOT_TEXT static uint64_t hz_from_pit_count(void)
 	return (end - start) * PIT_HZ / (first - count);
 }
 
-uint64_t stage_tsc_hz(void)
+uint64_t stage_tsc_hz_told(void)
 {
+	static bool asked;
 	if (!tsc_hz && stage_boot.call)
 		tsc_hz = believable(stage_boot.call->tsc_hz);
-	if (!tsc_hz)
+	if (!tsc_hz && !asked)
 		tsc_hz = believable(hz_from_cpuid());
+	asked = true;
+	return tsc_hz;
+}
+
+uint64_t stage_tsc_hz(void)
+{
+	stage_tsc_hz_told();
 	if (!tsc_hz && !stage_boot.call)
 		tsc_hz = believable(hz_from_pit());
 	if (!tsc_hz && !stage_boot.call)

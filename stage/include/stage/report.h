@@ -12,7 +12,7 @@
 #include <jansson.h>
 #include <stdint.h>
 
-/* One line: time since this link was entered, `what` in a column of its own, the text. */
+/* One line: time since the first link was entered, `what` in a column of its own, the text. */
 void stage_say(const char *what, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Sends a record, with the time where the clock's rate is known. Steals `event` (null: memory ran out; said on the console). */
