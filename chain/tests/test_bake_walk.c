@@ -290,6 +290,12 @@ static void folder_becomes_link(void)
 	assert_int_equal(symlink(at("secret"), at("in/d/inner")), 0);
 }
 
+static void folder_becomes_link_to_itself(void)
+{
+	assert_int_equal(rename(at("in/d/inner"), at("in/moved")), 0);
+	assert_int_equal(symlink("../moved", at("in/d/inner")), 0);
+}
+
 static void folder_becomes_other(void)
 {
 	assert_int_equal(rename(at("in/d/inner"), at("in/moved")), 0);
@@ -317,6 +323,7 @@ static void no_link_is_entered(void **state)
 		enum chain_status status;
 	} cases[] = {
 	    {"inner", folder_becomes_link, CHAIN_E_FILE_CHANGED},
+	    {"inner", folder_becomes_link_to_itself, CHAIN_E_FILE_CHANGED},
 	    {"inner", folder_becomes_other, CHAIN_E_FILE_CHANGED},
 	    {"inner", folder_becomes_pipe, CHAIN_E_FILE_CHANGED},
 	    {"deep", folder_becomes_link, CHAIN_OK},
