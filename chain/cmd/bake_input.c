@@ -36,7 +36,7 @@ static bool exists(void *ctx, const char *path)
 }
 
 /* Every file that the pipeline names is looked for: all that are missing are told. */
-static void files_add(struct bake_job *job, struct bake_tree *tree, const char *folder)
+static enum chain_status files_add(struct bake_job *job, struct bake_tree *tree, const char *folder, struct chain_error *err)
 {
 	for (size_t i = 0; i < job->config.file_count; i++) {
 		const struct chain_config_file *file = &job->config.files[i];
@@ -45,9 +45,14 @@ static void files_add(struct bake_job *job, struct bake_tree *tree, const char *
 
 		if (!file->from || bake_tree_add(tree, folder, file, &why) == CHAIN_OK)
 			continue; /* what can't be read of the document is told already */
+		if (why.status == CHAIN_E_NO_MEMORY) {
+			*err = why;
+			return why.status;
+		}
 		(void)chain_json_push_key(&path, file->path);
 		cmd_document_note(&job->document, path.at, &why);
 	}
+	return CHAIN_OK;
 }
 
 /* Whether all that "files" says is there, so that what is not in the tree will not be baked. */
@@ -59,23 +64,29 @@ static bool files_are_whole(const struct cmd_document *document)
 	return document->more == 0;
 }
 
+/* Lack of memory, which ends a check, is no problem of the document's. */
+static enum chain_status problems_note(struct cmd_document *document, enum chain_status status, struct chain_errors *errors, struct chain_error *err)
+{
+	if (status == CHAIN_E_NO_MEMORY)
+		return no_memory(document->name, err);
+	cmd_document_note_all(document, errors);
+	return CHAIN_OK;
+}
+
 /* Reads on behind what is wrong: all of it is told. */
-static enum chain_status document_read(struct bake_job *job, struct bake_tree *tree, const char *folder, struct chain_error *err)
+static enum chain_status document_read(struct bake_job *job, struct bake_tree *tree, const char *folder, struct chain_errors *errors,
+				       struct chain_error *err)
 {
 	struct cmd_document *document = &job->document;
-	struct chain_errors *errors = calloc(1, sizeof(*errors));
+	enum chain_status status = chain_config_parse_all((const char *)document->file.bytes, document->file.bytes_count, document->name, false,
+							  &job->config, errors);
 
-	if (!errors)
-		return no_memory(document->name, err);
-	chain_config_parse_all((const char *)document->file.bytes, document->file.bytes_count, document->name, false, &job->config, errors);
-	cmd_document_note_all(document, errors);
-	files_add(job, tree, folder);
-	if (files_are_whole(document)) {
-		chain_config_check_sources(&job->config, exists, tree, errors);
-		cmd_document_note_all(document, errors);
-	}
-	free(errors);
-	return cmd_document_status(document, err);
+	status = problems_note(document, status, errors, err);
+	if (status == CHAIN_OK)
+		status = files_add(job, tree, folder, err);
+	if (status == CHAIN_OK && files_are_whole(document))
+		status = problems_note(document, chain_config_check_sources(&job->config, exists, tree, errors), errors, err);
+	return status == CHAIN_OK ? cmd_document_status(document, err) : status;
 }
 
 static enum chain_status pipeline_read(struct bake_job *job, struct bake_tree *tree, const char *path,
@@ -83,13 +94,15 @@ static enum chain_status pipeline_read(struct bake_job *job, struct bake_tree *t
 {
 	char *copy = strdup(path);
 	char *text = NULL;
+	struct chain_errors *errors = calloc(1, sizeof(*errors));
 
 	tree->pipeline = strdup(path);
-	enum chain_status status = copy && tree->pipeline ? cmd_document_open(&job->document, path, CHAIN_CONFIG_MAX_BYTES, err)
+	enum chain_status status = copy && errors && tree->pipeline ? cmd_document_open(&job->document, path, CHAIN_CONFIG_MAX_BYTES, err)
 							  : no_memory(path, err);
 
 	if (status == CHAIN_OK)
-		status = document_read(job, tree, dirname(copy), err);
+		status = document_read(job, tree, dirname(copy), errors, err);
+	free(errors);
 	free(copy);
 	if (status == CHAIN_OK)
 		status = chain_config_baked_text(&job->config, &text, err);

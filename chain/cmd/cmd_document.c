@@ -95,10 +95,16 @@ static void put_message(const struct cmd_problem *problem, char out[MESSAGE_BYTE
 		snprintf(out, MESSAGE_BYTES, "%s: %s", problem->path, text);
 }
 
+/* Whether it is the document's problems that are to be told, and not something else. */
+static bool is_told(const struct cmd_document *document, const struct chain_error *err)
+{
+	return document->count > 0 && err->status != CHAIN_E_NO_MEMORY;
+}
+
 void cmd_document_print(const struct cmd_document *document, const struct chain_error *err)
 {
 	char message[MESSAGE_BYTES], hint[MESSAGE_BYTES];
-	if (document->count == 0) {
+	if (!is_told(document, err)) {
 		(void)cmd_error_print(err, false, CMD_REFUSED);
 		return;
 	}
@@ -134,11 +140,9 @@ static json_t *problem_json(const struct cmd_document *document, const struct cm
 
 json_t *cmd_document_json(const struct cmd_document *document, const struct chain_error *err, int code)
 {
-	json_t *errors = json_array();
-	if (document->count == 0) {
-		json_decref(errors);
+	if (!is_told(document, err))
 		return cmd_error_json(err, code);
-	}
+	json_t *errors = json_array();
 	for (size_t i = 0; i < document->count; i++)
 		json_array_append_new(errors, problem_json(document, &document->problems[i]));
 	json_t *made = json_pack("{s:O, s:o, s:i}", "error", json_array_get(errors, 0), "errors", errors, "exit", code);

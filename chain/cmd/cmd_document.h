@@ -36,7 +36,7 @@ void cmd_document_forget(struct cmd_document *document);
 /* Of the first problem, which *err gets as well; CHAIN_OK: there is none. */
 enum chain_status cmd_document_status(const struct cmd_document *document, struct chain_error *err) CHAIN_MUST_CHECK;
 
-/* As cmd_error_print: all problems, or `err` where the document has none and something else went wrong. */
+/* As cmd_error_print: all problems, or `err` where the document has none, or memory ran out. */
 void cmd_document_print(const struct cmd_document *document, const struct chain_error *err);
 /* {"error": the first, "errors": [each], "exit": code}, and "more" where some found no room; as cmd_error_json where there is none. New. */
 json_t *cmd_document_json(const struct cmd_document *document, const struct chain_error *err, int code);
