@@ -6,7 +6,7 @@
 MULTIBOOT1_CFLAGS := -std=gnu11 -Os -m32 -march=i686 -mgeneral-regs-only -ffreestanding -fno-pic -fno-pie -fno-stack-protector \
 	-fcf-protection=none -fno-asynchronous-unwind-tables $(PREFIX_MAP) $(WARN) -Isdk/include -Istage/include
 link_multiboot1 = ld -m elf_i386 -n --no-warn-rwx-segments --build-id=none $(2) -T kernels/multiboot1/link.ld -o $(1) $(B)/kernels/acts.o
-$(B)/kernels/acts.o: kernels/multiboot1/acts.c $(WITH)/multiboot1 sdk/include/kchain_mailbox.h stage/include/stage/mailbox.h
+$(B)/kernels/acts.o: kernels/multiboot1/acts.c $(WITH)/multiboot1 sdk/include/kchain_mailbox.h stage/include/stage/mailbox.h stage/include/stage/module_name.h
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(CC) $(MULTIBOOT1_CFLAGS) -c -o $@ $<
@@ -17,7 +17,7 @@ $(B)/kernels/acts-32m.elf: $(B)/kernels/acts.o kernels/multiboot1/link.ld
 	$(Q)$(call link_multiboot1,$@,--defsym=LOAD=0x2000000)
 # In 64-bit mode, for all of a processor's state.
 STATE_CFLAGS := $(filter-out -m32 -march=i686,$(MULTIBOOT1_CFLAGS)) -m64 -mno-red-zone
-$(B)/kernels/state.o: kernels/multiboot1/state.c kernels/multiboot1/state.h $(WITH)/multiboot1 sdk/include/kchain_mailbox.h stage/include/stage/mailbox.h
+$(B)/kernels/state.o: kernels/multiboot1/state.c kernels/multiboot1/state.h $(WITH)/multiboot1 sdk/include/kchain_mailbox.h stage/include/stage/mailbox.h stage/include/stage/module_name.h
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(CC) $(STATE_CFLAGS) -c -o $@ $<

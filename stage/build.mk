@@ -74,11 +74,11 @@ sdk: $(SDK)/.complete
 ALL += $(SDK)/.complete
 .PHONY: sdk
 $(SDK)/.complete: $(B)/stage/libstage.a $(JANSSON_LIB) $(B)/stage-include/jansson.h stage/kernel.ld stage/include/stage/native.h sdk/include/kchain.h \
-		stage/include/stage/mailbox.h sdk/include/kchain_mailbox.h sdk/kchain.pc sdk/gcc.specs sdk/example/Makefile kernels/hello.c Makefile
+		stage/include/stage/mailbox.h stage/include/stage/module_name.h sdk/include/kchain_mailbox.h sdk/kchain.pc sdk/gcc.specs sdk/example/Makefile kernels/hello.c Makefile
 	$(call say,SDK,$(SDK))
 	$(Q)rm -rf $(SDK) && mkdir -p $(SDK)/include/stage $(SDK)/lib $(SDK)/example
 	$(Q)cp sdk/include/kchain.h sdk/include/kchain_mailbox.h $(B)/stage-include/jansson.h $(B)/stage-include/jansson_config.h $(SDK)/include/
-	$(Q)cp stage/include/stage/native.h stage/include/stage/mailbox.h $(SDK)/include/stage/
+	$(Q)cp stage/include/stage/native.h stage/include/stage/mailbox.h stage/include/stage/module_name.h $(SDK)/include/stage/
 	$(Q)cp $(B)/stage/libstage.a $(SDK)/lib/libkchain.a && cp $(JANSSON_LIB) $(SDK)/lib/
 	$(Q)sed 's/@VERSION@/$(VERSION)/' sdk/kchain.pc >$(SDK)/kchain.pc
 	$(Q)cp stage/kernel.ld sdk/gcc.specs $(SDK)/ && cp sdk/example/Makefile kernels/hello.c $(SDK)/example/

@@ -87,16 +87,14 @@ static void continue_clock(const json_t *handoff)
 		stage_say("clock", "the handoff's clock is ahead of this machine's: time starts anew");
 }
 
-/* The module whose string begins with the handoff's name; the first link of a chain has none. */
+/* The first module that is one; the first link of a chain has none. */
 static enum chain_status read_handoff(struct stage_run *run, struct chain_error *err)
 {
 	const struct chain_bootinfo *info = run->sources.bootinfo;
 	enum chain_status status = CHAIN_OK;
 	for (size_t i = 0; i < info->module_count && !run->parent; i++) {
 		const struct chain_boot_module *module = &info->modules[i];
-		const char *slash = strrchr(module->string, '/');
-		const char *name = slash ? slash + 1 : module->string;
-		if (strncmp(name, CHAIN_HANDOFF_STRING, sizeof(CHAIN_HANDOFF_STRING) - 1))
+		if (!kchain_module_is_handoff(module->string))
 			continue;
 		status = chain_handoff_parse(stage_phys_to_virt(module->range.base), chain_range_bytes(module->range), &run->parent, err);
 		if (status)

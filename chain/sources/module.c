@@ -4,6 +4,7 @@
 /* module:NAME: a module that the boot loader handed over. Nobody vouches for its bytes but the pipeline's pin. */
 
 #include "sources.h"
+#include "stage/module_name.h"
 
 #include <string.h>
 
@@ -12,13 +13,10 @@ static enum chain_status check(const char *rest) { return *rest ? CHAIN_OK : CHA
 /* A boot module is called by the first word of its string, or by what follows the last slash in that word. */
 static bool is_called(const char *string, const char *name)
 {
-	size_t word = strcspn(string, " \t"), name_bytes = strlen(name);
-	if (word == name_bytes && !memcmp(string, name, word))
-		return true;
-	for (size_t i = word; i > 0; i--)
-		if (string[i - 1] == '/')
-			return word - i == name_bytes && !memcmp(string + i, name, name_bytes);
-	return false;
+	unsigned bytes;
+	const char *last = kchain_module_name(string, &bytes);
+	size_t word = (size_t)(last - string) + bytes, wanted = strlen(name);
+	return (word == wanted && !memcmp(string, name, wanted)) || (bytes == wanted && !memcmp(last, name, wanted));
 }
 
 static enum chain_status find(const struct chain_sources *sources, const char *source, const char *name, size_t *out, struct chain_error *err)

@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 /* Owns: what a plain Multiboot 1 kernel needs to leave a result where kchain calls it without isolation (docs/PIPELINE.md, "Fixed
- * addresses"). Two headers, no library, 32 or 64 bits, at home in any freestanding kernel:
+ * addresses"). Three headers, no library, 32 or 64 bits, at home in any freestanding kernel:
  *
  *	struct kchain_mailbox *box = kchain_mailbox_find(ebx);
  *	if (box)
@@ -15,6 +15,7 @@
 #define KCHAIN_MAILBOX_H
 
 #include "stage/mailbox.h"
+#include "stage/module_name.h"
 
 /* Behind the string that begins at `at`; `end` where it does not end. */
 static inline const char *kchain_json_skip_string(const char *at, const char *end)
@@ -78,15 +79,11 @@ static inline struct kchain_mailbox *kchain_mailbox_in(const char *handoff, cons
 /* `info`: the Multiboot information structure's address, as EBX had it at the kernel's entry. */
 static inline struct kchain_mailbox *kchain_mailbox_find(uint32_t info)
 {
-	static const char name[] = "kchain-handoff";
 	const uint32_t *words = (const uint32_t *)(uintptr_t)info; /* flags, …, at 20 and 24 the modules: start, end, string, reserved */
-	uint32_t count = words[0] & 8 ? words[5] : 0, i, c;
+	uint32_t count = words[0] & 8 ? words[5] : 0, i;
 	for (i = 0; i < count; i++) {
 		const uint32_t *module = (const uint32_t *)(uintptr_t)words[6] + 4 * i;
-		const char *string = (const char *)(uintptr_t)module[2];
-		for (c = 0; name[c] && string[c] == name[c];)
-			c++;
-		if (!name[c])
+		if (kchain_module_is_handoff((const char *)(uintptr_t)module[2]))
 			return kchain_mailbox_in((const char *)(uintptr_t)module[0], (const char *)(uintptr_t)module[1]);
 	}
 	return 0;

@@ -9,6 +9,7 @@
 #include "stage/bulk.h"
 #include "stage/clock.h"
 #include "stage/console.h"
+#include "stage/module_name.h"
 #include "stage/pages.h"
 #include "stage/runtime.h"
 
@@ -17,7 +18,6 @@
 
 static bool find_handoff(const char **text, size_t *bytes)
 {
-	static const char name[] = "kchain-handoff";
 	if (stage_is_called()) {
 		*text = (const char *)stage_boot.call->handoff;
 		*bytes = stage_boot.call->handoff_bytes;
@@ -25,8 +25,7 @@ static bool find_handoff(const char **text, size_t *bytes)
 	}
 	const struct chain_bootinfo *info = stage_bootinfo();
 	for (size_t i = 0; i < info->module_count; i++) {
-		const char *string = info->modules[i].string, *slash = strrchr(string, '/'); /* QEMU puts the file's path first */
-		if (strncmp(slash ? slash + 1 : string, name, sizeof(name) - 1) != 0)
+		if (!kchain_module_is_handoff(info->modules[i].string))
 			continue;
 		*text = stage_phys_to_virt(info->modules[i].range.base);
 		*bytes = chain_range_bytes(info->modules[i].range);

@@ -10,6 +10,7 @@
 #include "chain/config.h"
 #include "chain/json_write.h"
 #include "chain/json.h"
+#include "stage/module_name.h"
 
 enum {
 	CHAIN_HANDOFF_MAX_BYTES = 1024 * 1024,
@@ -20,7 +21,7 @@ enum {
 };
 
 /* What the module string of a handoff begins with. */
-#define CHAIN_HANDOFF_STRING "kchain-handoff"
+#define CHAIN_HANDOFF_STRING KCHAIN_HANDOFF_NAME
 
 /* Reads a received handoff: strict JSON, at most CHAIN_HANDOFF_MAX_BYTES, version 1, known members of the right type. Unknown
  * members are kept. New reference. CHAIN_E_HANDOFF_VERSION, CHAIN_E_HANDOFF_MEMBER, those of json.h. */
