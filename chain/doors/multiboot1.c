@@ -28,7 +28,7 @@ static enum chain_status read_kernel(const uint8_t *file, uint64_t file_bytes, c
 		.door = &chain_door_multiboot1, .segment_count = kernel.segment_count, .entry = kernel.entry,
 		.mode = CHAIN_ENTRY_PROTECTED32, .align_modules = header->flags & CHAIN_MB1_PAGE_ALIGN,
 		.limit = CHAIN_4G - 1, /* a module's end is a 32-bit number */
-		.video = { header->flags & CHAIN_MB1_VIDEO_MODE, header->width, header->height, header->depth },
+		.video = { header->flags & CHAIN_MB1_VIDEO_MODE, header->mode_type == CHAIN_MB1_TEXT_MODE, header->width, header->height, header->depth },
 	};
 	memcpy(out->segments, kernel.segments, sizeof(out->segments));
 	return CHAIN_OK;

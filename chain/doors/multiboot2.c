@@ -85,7 +85,7 @@ static enum chain_status take_tag(struct mb2_header *out, const uint8_t *tag, ui
 	case CHAIN_MB2_HEADER_CONSOLE:
 		return CHAIN_OK; /* which one there is, the framebuffer's tag says */
 	case CHAIN_MB2_HEADER_FRAMEBUFFER:
-		out->video = (struct chain_video_request){ true, chain_le32(tag + 8), chain_le32(tag + 12), chain_le32(tag + 16) };
+		out->video = (struct chain_video_request){ true, !chain_le32(tag + 16), chain_le32(tag + 8), chain_le32(tag + 12), chain_le32(tag + 16) };
 		return CHAIN_OK;
 	case CHAIN_MB2_HEADER_MODULE_ALIGN:
 		out->align_modules = true;

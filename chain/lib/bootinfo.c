@@ -443,6 +443,7 @@ struct machine {
 	uint64_t split_from;   /* with that much RAM or more, a part lies above 4 GiB … */
 	uint64_t low_bytes;    /* … and this much below */
 	uint64_t top_reserved; /* what SeaBIOS keeps at the end of low RAM; qboot keeps nothing */
+	bool has_vga;
 	struct { uint64_t base, bytes; uint32_t type; } fixed[4];
 };
 
@@ -450,10 +451,10 @@ enum chain_status chain_bootinfo_qemu(const char *machine, uint64_t memory_bytes
 				      struct chain_error *err)
 {
 	static const struct machine machines[] = {
-		{ "pc", 0xe0000000, 0xc0000000, 0x20000, { { 0xfffc0000, 0x40000, 2 }, { 0xfd00000000, 0x300000000, 2 } } },
-		{ "q35", 0xb0000000, 0x80000000, 0x20000, { { 0xb0000000, 0x10000000, 2 }, { 0xfed1c000, 0x4000, 2 },
+		{ "pc", 0xe0000000, 0xc0000000, 0x20000, true, { { 0xfffc0000, 0x40000, 2 }, { 0xfd00000000, 0x300000000, 2 } } },
+		{ "q35", 0xb0000000, 0x80000000, 0x20000, true, { { 0xb0000000, 0x10000000, 2 }, { 0xfed1c000, 0x4000, 2 },
 		  { 0xfffc0000, 0x40000, 2 }, { 0xfd00000000, 0x300000000, 2 } } },
-		{ "microvm", 0xc0000000, 0xc0000000, 0, { { 0xd0000, 0x20000, CHAIN_MEM_NVS } } },
+		{ "microvm", 0xc0000000, 0xc0000000, 0, false, { { 0xd0000, 0x20000, CHAIN_MEM_NVS } } },
 	};
 	const uint64_t four_gib = (uint64_t)1 << 32, mib = 1 << 20;
 	const struct machine *m = NULL;
@@ -478,6 +479,8 @@ enum chain_status chain_bootinfo_qemu(const char *machine, uint64_t memory_bytes
 	chain_bootinfo_init(out);
 	snprintf(out->door, sizeof(out->door), "multiboot1");
 	out->cpus = cpus;
+	if (m->has_vga)
+		out->framebuffer = chain_framebuffer_ega_text();
 	enum chain_status status = has_memory(out) ? CHAIN_OK : no_memory(sizeof(*out), err);
 	for (size_t i = 0; !status && i < sizeof(rows) / sizeof(rows[0]); i++)
 		status = chain_bootinfo_add_mem(out, rows[i].base, rows[i].end - rows[i].base, rows[i].type, err);

@@ -134,8 +134,9 @@ static enum chain_status read_when(const json_t *value, void *into, const void *
 	return chain_json_read_any(value, into, of, path, err);
 }
 
-static const char *const fs_names[] = { "free", "keep" }, *const isolation_names[] = { "none", "svm" };
-static const struct chain_json_words fs_words = CHAIN_JSON_TABLE(fs_names), isolation_words = CHAIN_JSON_TABLE(isolation_names);
+static const char *const fs_names[] = { "free", "keep" }, *const isolation_names[] = { "none", "svm" }, *const video_names[] = { "any", "required" };
+static const struct chain_json_words fs_words = CHAIN_JSON_TABLE(fs_names), isolation_words = CHAIN_JSON_TABLE(isolation_names),
+				     video_words = CHAIN_JSON_TABLE(video_names);
 static const struct chain_json_limits memory_limits = { "128K", "1G" }, timeout_limits = { "1us", NULL }, retries_limits = { NULL, "100" };
 
 static const struct chain_json_key step_keys[] = {
@@ -148,6 +149,7 @@ static const struct chain_json_key step_keys[] = {
 	{ "args", chain_config_read_plain, NULL, AT(args), false },
 	{ "modules", chain_json_read_list, &modules, AT(modules), false },
 	{ "handoff", chain_json_read_object, &handoff, 0, false },
+	{ "video", chain_json_read_choice, &video_words, AT(video_required), false },
 	{ "fs", chain_json_read_choice, &fs_words, AT(fs_keep), false },
 	{ "memory", chain_json_read_size, &memory_limits, AT(memory_bytes), false },
 	{ "timeout", chain_json_read_time, &timeout_limits, AT(timeout_us), false },

@@ -22,7 +22,8 @@ enum chain_status chain_guest_check(const struct chain_plan *plan, struct chain_
 		return unfit(subject, "the entry point or its information", plan->entry.address, plan->entry.registers[CHAIN_RBX], memory, err);
 	if (plan->info.base > plan->info.end || !chain_range_contains(memory, plan->info) || plan->made_bytes != chain_range_bytes(plan->info))
 		return unfit(subject, "the information structure", plan->info.base, plan->info.end, memory, err);
-	if (plan->handoff.base > plan->handoff.end || !chain_range_contains(memory, plan->handoff))
+	bool handoff = plan->handoff.base || plan->handoff.end; /* none lies nowhere */
+	if (handoff && (plan->handoff.base > plan->handoff.end || !chain_range_contains(memory, plan->handoff)))
 		return unfit(subject, "the handoff", plan->handoff.base, plan->handoff.end, memory, err);
 	for (size_t i = 0; i < plan->move_count; i++) {
 		const struct chain_move *move = &plan->moves[i];
@@ -96,7 +97,8 @@ struct chain_bootinfo chain_guest_machine(uint64_t memory_bytes, struct chain_me
 	static char empty[] = "";
 	mem[0] = (struct chain_mem_entry){ { 0, LOW_END }, CHAIN_MEM_AVAILABLE };
 	mem[1] = (struct chain_mem_entry){ { HIGH_BASE, whole_pages(memory_bytes) }, CHAIN_MEM_AVAILABLE };
-	return (struct chain_bootinfo){ .loader = empty, .cmdline = empty, .mem = mem, .mem_count = CHAIN_GUEST_MEM_ENTRIES, .cpus = 1 };
+	return (struct chain_bootinfo){ .loader = empty, .cmdline = empty, .mem = mem, .mem_count = CHAIN_GUEST_MEM_ENTRIES, .cpus = 1,
+					.framebuffer = chain_framebuffer_ega_text() };
 }
 
 /* The machine as the kernel is told of it. `isolated`: room for the map of one of its own; else `*out_map` is the caller's to free. */
@@ -132,6 +134,7 @@ static enum chain_status make_plan(const struct chain_guest_request *request, st
 		.handoff = { (const uint8_t *)out->filler, request->text_bytes, CHAIN_PHYS_UNKNOWN },
 		.modules = modules, .module_count = request->module_count,
 		.handoff_string = request->handoff_string, .handoff_at = request->handoff_at, .bootinfo = &machine,
+		.video_required = request->video_required,
 	};
 	struct chain_error why = { 0 };
 	status = chain_plan_build(&plan, &out->plan, &why);

@@ -122,20 +122,17 @@ enum chain_status chain_multiboot_info_build(const struct chain_multiboot_info *
 	memset(block, 0, layout.strings);
 	struct string_writer strings = { block, phys, layout.strings };
 	struct chain_mb1_info out = {
-		.flags = CHAIN_MB1_INFO_MEMORY | CHAIN_MB1_INFO_CMDLINE | CHAIN_MB1_INFO_MMAP | CHAIN_MB1_INFO_LOADER,
+		.flags = CHAIN_MB1_INFO_MEMORY | CHAIN_MB1_INFO_CMDLINE | CHAIN_MB1_INFO_MODULES | CHAIN_MB1_INFO_MMAP | CHAIN_MB1_INFO_LOADER,
 		/* Lower memory ends at 640 KiB at most; upper memory is what follows 1 MiB without a hole. */
 		.mem_lower = contiguous_kib(info, 0, 640 * 1024),
 		.mem_upper = contiguous_kib(info, 1 << 20, LIMIT_4G),
 		.cmdline = put_string(&strings, info->cmdline),
 		.boot_loader_name = put_string(&strings, info->loader_name),
+		.mods_count = (uint32_t)info->module_count, /* that there are none is an answer */
+		.mods_addr = (uint32_t)(phys + layout.modules),
 		.mmap_length = (uint32_t)(layout.strings - layout.mmap),
 		.mmap_addr = (uint32_t)(phys + layout.mmap),
 	};
-	if (info->module_count) {
-		out.flags |= CHAIN_MB1_INFO_MODULES;
-		out.mods_count = (uint32_t)info->module_count;
-		out.mods_addr = (uint32_t)(phys + layout.modules);
-	}
 	if (info->framebuffer.phys)
 		put_framebuffer(&info->framebuffer, &out);
 	memcpy(block, &out, sizeof(out));

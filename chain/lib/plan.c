@@ -32,13 +32,16 @@ static enum chain_status check_request(const struct plan_build *build)
 	return CHAIN_OK;
 }
 
-/* A kernel that asks for a mode of the screen must be told of one. */
+/* A kernel that asks for a mode of the screen is told what there is, as other loaders do: it knows what it can make of that. */
 static enum chain_status check_video(const struct plan_build *build)
 {
 	const struct chain_video_request *video = &build->kernel.video;
-	if (!video->asked || build->request->bootinfo->framebuffer.phys)
+	const struct chain_framebuffer *screen = &build->request->bootinfo->framebuffer;
+	bool fits = screen->phys && (screen->type == CHAIN_FRAMEBUFFER_TEXT) == video->text;
+	if (!video->asked || fits || !build->request->video_required)
 		return CHAIN_OK;
-	return chain_fail(build->err, CHAIN_E_PLAN_NO_VIDEO, build->request->subject, NULL, video->width, video->height, video->depth, 0);
+	return chain_fail(build->err, CHAIN_E_PLAN_NO_VIDEO, build->request->subject,
+			  !screen->phys ? "no screen that is known" : video->text ? "a framebuffer" : "a text screen", video->width, video->height, video->depth, 0);
 }
 
 /* The map the kernel is given: the machine's, with a kept filesystem reserved. */

@@ -41,8 +41,8 @@ enum chain_status chain_step_check_kind(const struct chain_step *step, enum chai
 		return at_once < 2 ? CHAIN_OK : chain_fail(err, CHAIN_E_FIXED_CONCURRENCY, step->source, NULL, at_once, 0, 0, 0);
 	if (kind != CHAIN_KERNEL_NATIVE)
 		return chain_fail(err, CHAIN_E_CALL_NOT_NATIVE, step->source, chain_kernel_kind_name(kind), 0, 0, 0, 0);
-	if (step->module_count || handoff)
-		return chain_fail(err, CHAIN_E_CALL_MODULES, step->source, handoff ? "handoff" : "modules", 0, 0, 0, 0);
+	if (step->module_count || handoff || step->video_required)
+		return chain_fail(err, CHAIN_E_CALL_MODULES, step->source, handoff ? "handoff" : step->module_count ? "modules" : "video", 0, 0, 0, 0);
 	return CHAIN_OK;
 }
 
@@ -201,6 +201,7 @@ struct chain_guest_request chain_step_guest(const struct chain_step *step, const
 		.modules = prepared->modules, .module_count = prepared->module_count, .handoff_at = handoff_at(step),
 		.handoff_string = step->handoff_string, .memory_bytes = prepared->memory_bytes,
 		.fixed = prepared->way == CHAIN_CALL_FIXED ? &prepared->fixed : NULL, .machine = prepared->machine,
+		.video_required = step->video_required,
 	};
 }
 
@@ -223,6 +224,7 @@ static enum chain_status make_plan(const struct chain_link *link, const struct c
 		.handoff_string = step->handoff_string,
 		.handoff_at = handoff_at(step),
 		.bootinfo = link->sources->bootinfo, .fs = link->fs, .fs_keep = step->fs_keep, .in_use = link->in_use,
+		.video_required = step->video_required,
 	};
 	if (out->kernel.self) {
 		request.pieces = out->kernel.self->pieces;

@@ -102,7 +102,12 @@ static inline bool expect_header(struct expect *e)
 		return !expect_fault(e, true, CHAIN_E_MULTIBOOT_BAD_CHECKSUM);
 	bool unknown = expect_fault(e, k->flags & 0xfff8, CHAIN_E_MULTIBOOT_UNKNOWN_FLAG);
 	bool cut = expect_fault(e, k->header_offset + need > area, CHAIN_E_MULTIBOOT_HEADER_CUT);
-	expect_fault(e, k->flags & CHAIN_MB1_VIDEO_MODE && !e->w->info.framebuffer.phys, CHAIN_E_PLAN_NO_VIDEO);
+	const struct chain_framebuffer *screen = &e->w->info.framebuffer;
+	uint32_t mode = 0;
+	if (!cut)
+		memcpy(&mode, e->w->request.kernel.bytes + k->header_offset + 32, k->flags & CHAIN_MB1_VIDEO_MODE ? sizeof(mode) : 0);
+	bool other = !screen->phys || (screen->type == CHAIN_FRAMEBUFFER_TEXT) != (mode == 1);
+	expect_fault(e, k->flags & CHAIN_MB1_VIDEO_MODE && e->w->request.video_required && other, CHAIN_E_PLAN_NO_VIDEO);
 	return !unknown && !cut;
 }
 

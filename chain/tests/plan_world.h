@@ -432,7 +432,8 @@ static inline void world_make_request(struct world *w)
 	r->handoff_at = (int)dice_roll(dice, 3);
 	r->bootinfo = &w->info;
 	r->fs_keep = dice_once_in(dice, 3);
-	if (w->sound ? w->kernel.flags & CHAIN_MB1_VIDEO_MODE : dice_once_in(dice, 3))
+	r->video_required = !w->sound && dice_once_in(dice, 3);
+	if (dice_once_in(dice, 3))
 		w->info.framebuffer = (struct chain_framebuffer){ 0xfd000000, 4096, 1024, 768, dice_roll(dice, 2) ? 32 : 16,
 								  (uint8_t)dice_roll(dice, 3), { 0 } };
 	for (size_t i = 0; w->info.framebuffer.type == CHAIN_FRAMEBUFFER_RGB && i < sizeof(w->info.framebuffer.colors); i++)

@@ -200,6 +200,55 @@ static void a_kernel_finds_what_it_was_promised(void **state)
 	chain_bootinfo_free(&info);
 }
 
+/* Every place of the handoff, with every number of modules, at fixed addresses and in a machine of the kernel's own. */
+static void modules_and_handoff_in_their_order(void **state)
+{
+	static const char handoff[] = "{\"a\":1}", name[] = "kchain-handoff rd=/x";
+	const struct chain_plan_module modules[] = {
+		{ .blob = { .bytes = kernel, .bytes_count = 3, .phys = CHAIN_PHYS_UNKNOWN }, .string = "a" },
+		{ .blob = { .bytes = kernel + 1, .phys = CHAIN_PHYS_UNKNOWN }, .string = "b" },
+		{ .blob = { .bytes = kernel + 2, .bytes_count = 5000, .phys = CHAIN_PHYS_UNKNOWN }, .string = "c" },
+	};
+	(void)state;
+	for (size_t i = 0; i < 2 * 3 * 4; i++) {
+		bool isolated = i % 2;
+		enum chain_handoff_at at = (enum chain_handoff_at)(i / 2 % 3);
+		size_t count = i / 6, expected = count + (at != CHAIN_HANDOFF_NONE), own = 0;
+		struct chain_fixed fixed = placed(2 * MIB, 3 * MIB);
+		struct chain_bootinfo info = machine(64 * MIB, 2, 10 * MIB, 12 * MIB), seen;
+		struct chain_guest guest;
+		struct chain_error err = { 0 };
+		const struct chain_guest_request request = {
+			.subject = "k", .door = chain_door_of_ours, .kernel = kernel, .kernel_bytes = sizeof(kernel), .handoff_string = name, .handoff_at = at,
+			.modules = modules, .module_count = count, .text_bytes = 600, .fixed = isolated ? NULL : &fixed, .machine = &info, .memory_bytes = 4 * MIB,
+		};
+		if (chain_guest_make(&request, &guest, &err))
+			fail_msg("%zu: %s %s", i, chain_status_slug(err.status), err.detail);
+		uint8_t *memory = malloc(guest.memory_bytes);
+		assert_non_null(memory);
+		chain_guest_part(&guest, guest.base, guest.memory_bytes, memory);
+		assert_true(chain_guest_texts(&guest, memory, handoff, sizeof(handoff) - 1, "one two"));
+		const void *ctx[2] = { &guest, memory };
+		chain_bootinfo_init(&seen);
+		assert_int_equal(chain_multiboot_info_read((uint32_t)guest.plan.entry.registers[CHAIN_RAX], guest.plan.entry.registers[CHAIN_RBX], view, (void *)ctx, &seen, &err), CHAIN_OK);
+		assert_int_equal(seen.module_count, expected);
+		for (size_t m = 0; m < expected; m++) {
+			const struct chain_boot_module *module = &seen.modules[m];
+			bool is_handoff = at != CHAIN_HANDOFF_NONE && m == (at == CHAIN_HANDOFF_FIRST ? 0 : count);
+			const uint8_t *bytes = is_handoff ? (const uint8_t *)handoff : modules[own].blob.bytes;
+			assert_string_equal(module->string, is_handoff ? name : modules[own].string);
+			assert_int_equal(chain_range_bytes(module->range), is_handoff ? sizeof(handoff) - 1 : modules[own].blob.bytes_count);
+			if (chain_range_bytes(module->range))
+				assert_memory_equal(view((void *)ctx, module->range.base, chain_range_bytes(module->range)), bytes, chain_range_bytes(module->range));
+			own += !is_handoff;
+		}
+		chain_bootinfo_free(&seen);
+		chain_guest_free(&guest);
+		chain_bootinfo_free(&info);
+		free(memory);
+	}
+}
+
 static void one_window_whatever_the_number(void **state)
 {
 	struct chain_fixed fixed = placed(2 * MIB, 3 * MIB);
@@ -311,7 +360,7 @@ int main(void)
 		cmocka_unit_test(what_lies_in_the_way_is_named),
 		cmocka_unit_test(only_the_window_is_available),
 		cmocka_unit_test(a_kernel_finds_what_it_was_promised),
-		cmocka_unit_test(one_window_whatever_the_number),
+		cmocka_unit_test(modules_and_handoff_in_their_order), cmocka_unit_test(one_window_whatever_the_number),
 		cmocka_unit_test(the_handoff_says_it),
 		cmocka_unit_test(a_mailbox_is_found_in_any_handoff),
 		cmocka_unit_test(a_result_is_left_last_of_all),

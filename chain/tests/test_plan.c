@@ -358,19 +358,40 @@ static void refusals_are_exact(void **state)
 	expect_refusal((struct seg){ 0x100000, 64, 64 }, &request, CHAIN_E_PLAN_BAD_REQUEST);
 }
 
-static void video_needs_a_framebuffer(void **state)
+/* What a kernel asks for, what there is, and whether that is required: told in any case, refused only in the last. */
+static void a_screen_is_told_as_it_is(void **state)
 {
+	static const struct chain_framebuffer screens[] = {
+		{ .phys = 0 }, { 0xb8000, 160, 80, 25, 16, CHAIN_FRAMEBUFFER_TEXT, { 0 } },
+		{ 0xfd000000, 4096, 1024, 768, 32, CHAIN_FRAMEBUFFER_RGB, { 16, 8, 8, 8, 0, 8 } },
+	};
+	enum { NOTHING, LINEAR, TEXT, ASKS };
+	static const bool fits[ASKS][3] = { { true, true, true }, { false, false, true }, { false, true, false } };
 	(void)state;
-	uint8_t file[4096];
-	struct seg seg = { 0x100000, 64, 64 };
-	struct chain_bootinfo info = plain_machine();
-	size_t bytes = make_kernel(file, sizeof(file), &seg, 1, CHAIN_MB1_VIDEO_MODE);
-	struct chain_plan_request request = plain_request(file, bytes, &info);
-	struct chain_plan plan;
-	assert_int_equal(chain_plan_build(&request, &plan, NULL), CHAIN_E_PLAN_NO_VIDEO);
-	info.framebuffer = (struct chain_framebuffer){ 0xb8000, 160, 80, 25, 16, CHAIN_FRAMEBUFFER_TEXT, { 0 } };
-	assert_int_equal(chain_plan_build(&request, &plan, NULL), CHAIN_OK);
-	chain_plan_free(&plan);
+	for (size_t i = 0; i < 2 * ASKS * 3; i++) {
+		size_t asks = i / 6, screen = i / 2 % 3;
+		uint8_t file[4096];
+		struct seg seg = { 0x100000, 64, 64 };
+		struct chain_bootinfo info = plain_machine();
+		size_t bytes = make_kernel(file, sizeof(file), &seg, 1, asks ? CHAIN_MB1_VIDEO_MODE : 0), header = 52 + 32;
+		struct chain_plan_request request = plain_request(file, bytes, &info);
+		struct chain_plan plan;
+		uint32_t mode = asks == TEXT;
+		memcpy(file + header + offsetof(struct chain_mb1_header, mode_type), &mode, asks ? sizeof(mode) : 0);
+		info.framebuffer = screens[screen];
+		request.video_required = i % 2;
+		enum chain_status status = chain_plan_build(&request, &plan, NULL);
+		assert_int_equal(status, i % 2 && !fits[asks][screen] ? CHAIN_E_PLAN_NO_VIDEO : CHAIN_OK);
+		if (status)
+			continue;
+		struct chain_mb1_info told;
+		memcpy(&told, plan.made, sizeof(told));
+		assert_int_equal(!!(told.flags & CHAIN_MB1_INFO_FRAMEBUFFER), screen != 0);
+		assert_true(told.framebuffer_addr == info.framebuffer.phys && told.framebuffer_type == info.framebuffer.type);
+		assert_true(told.flags & CHAIN_MB1_INFO_MODULES); /* and that there are no modules */
+		assert_int_equal(told.mods_count, 0);
+		chain_plan_free(&plan);
+	}
 }
 
 static void a_kept_filesystem_is_reserved(void **state)
@@ -547,7 +568,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(refusals_are_exact),
-		cmocka_unit_test(video_needs_a_framebuffer),
+		cmocka_unit_test(a_screen_is_told_as_it_is),
 		cmocka_unit_test(a_kept_filesystem_is_reserved),
 		cmocka_unit_test(text_forms_are_deterministic),
 		cmocka_unit_test(a_cycle_takes_one_detour),

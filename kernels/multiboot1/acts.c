@@ -15,9 +15,14 @@ enum { HEADER_MAGIC = 0x1badb002, SERIAL = 0x3f8, DEBUG = 0xe9, DEBUG_EXIT = 0xf
 
 struct module { uint32_t start, end, string, reserved; };
 struct info { uint32_t flags, mem_lower, mem_upper, boot_device, cmdline, mods_count; const struct module *mods;
-	      uint32_t symbols[4], mmap_bytes, mmap; };
+	      uint32_t symbols[4], mmap_bytes, mmap, drives[2], config, loader, apm, vbe[4], screen, screen_high, pitch, width, height;
+	      uint8_t bits, type; };
 
+#ifdef SCREEN_MODE /* it asks for a screen: 0 for a framebuffer, 1 for text */
+__attribute__((section(".header"), used)) static const uint32_t header[] = { HEADER_MAGIC, 4, 0u - HEADER_MAGIC - 4, 0, 0, 0, 0, 0, SCREEN_MODE, 1024, 768, 32 };
+#else
 __attribute__((section(".header"), used)) static const uint32_t header[] = { HEADER_MAGIC, 0, 0u - HEADER_MAGIC };
+#endif
 
 uint8_t stack[16384];
 static const struct info *info;
@@ -298,6 +303,49 @@ static void handoff(uint32_t number)
 	say(RESULT, "}");
 	end_result();
 }
+/* And the machine where it was booted. */
+static void end_machine(void)
+{
+	enum { WENT_WELL = 0x10 };
+	end_result();
+	if (!mailbox)
+		out32(DEBUG_EXIT, WENT_WELL);
+}
+
+/* Which modules it was given. Without a handoff among them, `number` is where its mailbox lies; 0: it has none. */
+static void modules(uint32_t number)
+{
+	if (!mailbox)
+		mailbox = (struct kchain_mailbox *)number;
+	begin_result(0);
+	say(RESULT, info->flags & 8 ? "{\"told\":true,\"modules\":[" : "{\"told\":false,\"modules\":[");
+	for (uint32_t i = 0; i < info->mods_count; i++) {
+		say(RESULT, i ? ",{\"string\":\"" : "{\"string\":\"");
+		say(RESULT, (const char *)info->mods[i].string);
+		say(RESULT, "\",\"bytes\":");
+		say_number(RESULT, info->mods[i].end - info->mods[i].start);
+		say(RESULT, ",\"first\":");
+		say_number(RESULT, info->mods[i].end > info->mods[i].start ? *(const uint8_t *)info->mods[i].start : 0);
+		say(RESULT, "}");
+	}
+	say(RESULT, "]}");
+	end_machine();
+}
+static void told_screen(uint32_t number)
+{
+	(void)number;
+	begin_result(0);
+	say(RESULT, info->flags & 1 << 12 ? "{\"told\":true,\"type\":" : "{\"told\":false,\"type\":");
+	say_number(RESULT, info->type);
+	say(RESULT, ",\"phys\":");
+	say_number(RESULT, info->screen);
+	say(RESULT, ",\"width\":");
+	say_number(RESULT, info->width);
+	say(RESULT, ",\"bits\":");
+	say_number(RESULT, info->bits);
+	say(RESULT, "}");
+	end_machine();
+}
 static void upper_memory(uint32_t number)
 {
 	(void)number;
@@ -498,7 +546,7 @@ static const struct { const char *name; void (*act)(uint32_t number); } acts[] =
 	{ "oversized", oversized }, { "handoff", handoff }, { "upper-memory", upper_memory }, { "processor", processor },
 	{ "entry", entry }, { "flaky", flaky }, { "take-over", takes_over }, { "local-apic-on", local_apic_on }, { "mailbox-state", mailbox_state }, { "mailbox-bytes", mailbox_bytes },
 	{ "looks-for-processors", looks_for_processors }, { "unikernel", begins_as_unikernel }, { "half-a-line", half_a_line }, { "apic-off", turns_apic_off }, { "bios", asks_bios },
-	{ "mailbox-overrun", mailbox_overrun }, { "mailbox-argument", mailbox_argument }, { "hex", hex },
+	{ "modules", modules }, { "told-screen", told_screen }, { "mailbox-overrun", mailbox_overrun }, { "mailbox-argument", mailbox_argument }, { "hex", hex },
 };
 
 static const char *word(const char *at, const char *wanted)

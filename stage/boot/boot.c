@@ -96,6 +96,8 @@ STAGE_BOOT_TEXT static enum chain_status set_up_machine(struct chain_error *err)
 		status = check_modules(err);
 	if (!status)
 		find_tables();
+	if (!status && !info.framebuffer.phys && stage_vga_is_text())
+		info.framebuffer = chain_framebuffer_ega_text(); /* as other loaders say it of themselves */
 	return status;
 }
 

@@ -4,6 +4,7 @@
 #include "vga.h"
 
 #include "stage/boot.h"
+#include "stage/console.h"
 #include "stage/cpu.h"
 #include "stage/pages.h"
 
@@ -33,15 +34,19 @@ static bool answers(void)
 	return ok;
 }
 
+bool stage_vga_is_text(void)
+{
+	const volatile uint8_t *bios = stage_phys_to_virt(0);
+	return bios[BIOS_MODE] == MODE_TEXT_COLOUR && bios[BIOS_COLUMNS] == COLUMNS && answers();
+}
+
 bool stage_vga_open(unsigned unit, const char *options)
 {
 	(void)unit;
 	(void)options;
 	const struct chain_framebuffer *fb = &stage_bootinfo()->framebuffer;
 	const volatile uint8_t *bios = stage_phys_to_virt(0);
-	if (fb->phys && fb->type != CHAIN_FRAMEBUFFER_TEXT)
-		return false;
-	if (bios[BIOS_MODE] != MODE_TEXT_COLOUR || bios[BIOS_COLUMNS] != COLUMNS || !answers())
+	if ((fb->phys && fb->type != CHAIN_FRAMEBUFFER_TEXT) || !stage_vga_is_text())
 		return false;
 	column = 0;
 	row = bios[BIOS_CURSOR + 1] < ROWS ? bios[BIOS_CURSOR + 1] : ROWS - 1; /* go on where the firmware stopped */

@@ -44,6 +44,12 @@ struct chain_framebuffer { /* phys == 0: none was handed over */
 /* An indexed one's palette is not kept: it lies in memory that a chain gives to others. */
 enum chain_framebuffer_type { CHAIN_FRAMEBUFFER_INDEXED, CHAIN_FRAMEBUFFER_RGB, CHAIN_FRAMEBUFFER_TEXT };
 
+/* The text screen of 80 columns by 25 lines that a PC begins with. */
+static inline struct chain_framebuffer chain_framebuffer_ega_text(void)
+{
+	return (struct chain_framebuffer){ .phys = 0xb8000, .pitch_bytes = 160, .width = 80, .height = 25, .bpp = 16, .type = CHAIN_FRAMEBUFFER_TEXT };
+}
+
 /* A device the stage found. Kept as JSON objects of the forms that docs/HANDOFF.md gives for
  * `net` and `block` entries, plus "class": "net" | "block". */
 

@@ -13,8 +13,8 @@
 
 /* A mode of the screen that a kernel's header asks for. */
 struct chain_video_request {
-	bool asked;
-	uint32_t width, height, depth; /* 0: any; all 0: text */
+	bool asked, text;
+	uint32_t width, height, depth; /* 0: any */
 };
 
 /* What a kernel's headers say, read by its door. Plain data; borrows nothing. */

@@ -36,6 +36,7 @@ struct chain_guest_request {
 	const struct chain_fixed *fixed;           /* null: isolated, in a machine of its own */
 	const struct chain_bootinfo *machine;      /* with `fixed`: what surrounds its window */
 	uint64_t text_bytes;                       /* room that handoff and arguments get, each */
+	bool video_required;                       /* as of a plan */
 };
 
 struct chain_guest {

@@ -23,6 +23,7 @@ enum {
 	CHAIN_MB1_REQUIRED_KNOWN = 0x7,
 	CHAIN_MB1_REQUIRED_MASK = 0xffff,
 	CHAIN_MB1_ADDRESSES = 1 << 16,
+	CHAIN_MB1_TEXT_MODE = 1, /* mode_type; 0: a linear framebuffer */
 
 	/* information flags: which fields are valid */
 	CHAIN_MB1_INFO_MEMORY = 1 << 0,

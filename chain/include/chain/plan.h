@@ -60,6 +60,7 @@ struct chain_plan_request {
 	struct chain_range fs;        /* where the baked filesystem lies */
 	const struct chain_claims *in_use; /* memory that the side which carries the plan out still needs, and fills must not touch; null: unknown */
 	bool fs_keep;                 /* the next kernel may read it: reserved in its map, and nothing may be placed on it */
+	bool video_required;          /* the screen has to be of the kind that the kernel's header asks for; else it is told what there is */
 };
 
 /* A stream that is read straight to where it will be used, before anything is moved. */
@@ -98,7 +99,7 @@ struct chain_plan {
 
 /* Builds and checks. What is refused: segments that wrap, overlap each other or lie outside available memory
  * (CHAIN_E_PLAN_OUTSIDE_MEMORY with address and owner), requests the machine can't meet (Multiboot 1 section 3.1.1:
- * video mode without a framebuffer, unknown required flags by number), an entry point outside the loaded segments,
+ * a screen of another kind, where that is required; unknown required flags by number), an entry point outside the loaded segments,
  * too little memory (CHAIN_E_NO_SPACE: by how much).
  *
  * Placement: kernel segments go where the kernel says. Everything else (modules that must move, information

@@ -27,4 +27,7 @@ void stage_record(const char *json, uint64_t count);
 /* "debugcon" or "console": what the handoff calls the channel. */
 const char *stage_record_channel(void);
 
+/* Whether the VGA is there and shows text, as the BIOS left it. */
+bool stage_vga_is_text(void);
+
 #endif
