@@ -7,6 +7,7 @@
 #include "chain/json_write.h"
 #include "stage/block_json.h"
 #include "stage/device_env.h"
+#include "stage/device_json.h"
 #include "stage/device_list.h"
 #include "stage/net.h"
 #include "stage/report.h"
@@ -24,16 +25,11 @@ static enum chain_status no_memory(const char *name, struct chain_error *err)
 	return chain_fail(err, CHAIN_E_NO_MEMORY, name, NULL, 0, 0, 0, 0);
 }
 
-static json_t *absent(const char *reason)
+/* Puts `entry` (stolen, null: memory ran out) under its name, tells of it, and refuses a required device that is not configured. */
+static enum chain_status settle(json_t *into, const char *class, const char *name, json_t *entry, bool required, struct chain_bootinfo *info,
+				struct chain_error *err)
 {
-	return chain_json_object("ss", "status", "absent", "reason", reason);
-}
-
-/* Puts `entry` (stolen, null: memory ran out) under its name, tells of it, and refuses a required device that is not `wanted`. */
-static enum chain_status settle(json_t *into, const char *class, const char *name, json_t *entry, bool required, const char *wanted,
-				struct chain_bootinfo *info, struct chain_error *err)
-{
-	char reason[160];
+	char reason[CHAIN_SUBJECT_BYTES];
 	if (!entry || json_object_set_new(into, name, entry))
 		return no_memory(name, err);
 	const char *status = json_string_value(json_object_get(entry, "status"));
@@ -43,8 +39,7 @@ static enum chain_status settle(json_t *into, const char *class, const char *nam
 	json_t *listed = chain_json_object("ss", "class", class, "name", name);
 	if (!listed || json_object_update(listed, entry) || json_array_append_new(info->devices, listed))
 		return no_memory(name, err);
-	bool good = !strcmp(status, "configured") || !strcmp(status, wanted);
-	if (good || !required)
+	if (!strcmp(status, "configured") || !required)
 		return CHAIN_OK;
 	snprintf(reason, sizeof(reason), "it is %s%s%s", status, why ? ": " : "", why ? why : "");
 	return chain_fail(err, CHAIN_E_DEVICE_MISSING, name, reason, 0, 0, 0, 0);
@@ -69,10 +64,14 @@ static struct stage_block *find_block(const struct chain_config_block *want)
 	return NULL;
 }
 
-static json_t *absent_block(const struct chain_config_block *want)
+/* Which of several disks one that can't be used would be is not known, unless its place is asked for, or any. */
+static json_t *missing_block(const struct chain_config_block *want)
 {
 	char reason[256], which[32] = "", others[48] = "";
 	size_t count = 0;
+	const struct stage_dead_device *dead = stage_device_list_dead(&devices, STAGE_CLASS_BLOCK, want->pci);
+	if (dead && dead->driver && !want->serial && !want->has_index)
+		return stage_device_dead_json(dead);
 	for (const struct stage_block *dev = devices.block; dev; dev = dev->next)
 		count++;
 	if (want->has_index)
@@ -81,22 +80,23 @@ static json_t *absent_block(const struct chain_config_block *want)
 		snprintf(others, sizeof(others), ", but %zu other%s", count, count == 1 ? "" : "s");
 	snprintf(reason, sizeof(reason), "no disk%s%s%.60s%s%.40s%s", which, want->serial ? " with serial " : "", want->serial ? want->serial : "",
 		 want->pci ? " at " : "", want->pci ? want->pci : "", others);
-	return absent(reason);
+	stage_device_list_explain(&devices, STAGE_CLASS_BLOCK, reason, sizeof(reason));
+	return chain_json_object("ss", "status", "absent", "reason", reason);
 }
 
 static enum chain_status take_block(const struct chain_config_block *want, json_t *block, struct chain_bootinfo *info,
 				    struct chain_error *err)
 {
 	struct stage_block *dev = find_block(want);
+	enum chain_status status = dev ? CHAIN_OK : stage_device_list_complete(stage_native_env(), &devices, err);
 	json_t *entry = NULL;
-	if (dev) {
-		enum chain_status status = stage_block_describe(dev, &entry, err);
-		if (status)
-			return status;
-	} else {
-		entry = absent_block(want);
-	}
-	return settle(block, "block", want->name, entry, want->required, "present", info, err);
+	if (!dev && !status)
+		dev = find_block(want);
+	if (dev)
+		status = stage_block_describe(dev, &entry, err);
+	else if (!status)
+		entry = missing_block(want);
+	return status ? status : settle(block, "block", want->name, entry, want->required, info, err);
 }
 
 /* --- interfaces --- */
@@ -111,7 +111,7 @@ static enum chain_status take_nets(const struct chain_config *config, const json
 	for (size_t i = 0; !status && i < config->net_count; i++) {
 		const struct chain_config_net *want = &config->net[i];
 		json_t *entry = json_incref(json_object_get(found, want->name));
-		status = settle(net, "net", want->name, entry, want->required, "configured", info, err);
+		status = settle(net, "net", want->name, entry, want->required, info, err);
 	}
 	json_decref(found);
 	return status;
@@ -136,7 +136,8 @@ enum chain_status stage_devices_configure(const struct chain_config *config, con
 	if (wanted)
 		status = stage_device_list_open(stage_native_env(), wanted, &devices, err);
 	for (const struct stage_dead_device *dead = devices.dead; dead; dead = dead->next)
-		stage_say("device", "%s at %s could not be started: %s", dead->driver, dead->pci, chain_status_slug(dead->fault.status));
+		if (dead->driver)
+			stage_say("device", "%s at %s could not be started: %s", dead->driver, dead->pci, chain_status_slug(dead->fault.status));
 	for (size_t i = 0; !status && i < config->block_count; i++)
 		status = take_block(&config->block[i], block, info, err);
 	if (!status && config->net_count)

@@ -13,16 +13,16 @@ struct walk {
 	const struct stage_device_env *env;
 	stage_pci_visit *visit;
 	void *ctx;
-	uint8_t queue[256]; /* buses to look at, in the order found */
+	struct stage_pci_buses *buses;
+	uint8_t queue[STAGE_PCI_BUSES]; /* buses to look at, in the order found */
 	unsigned queued;
-	bool seen[256];
 };
 
 static void push_bus(struct walk *walk, uint8_t bus)
 {
-	if (walk->seen[bus])
+	if (walk->buses->seen[bus])
 		return;
-	walk->seen[bus] = true;
+	walk->buses->seen[bus] = true;
 	walk->queue[walk->queued++] = bus;
 }
 
@@ -69,15 +69,45 @@ static bool visit_bus(struct walk *walk, uint8_t bus)
 	return true;
 }
 
-void stage_pci_scan(const struct stage_device_env *env, stage_pci_visit *visit, void *ctx)
+/* A bus, and those behind its bridges. False: the visitor wants no more. */
+static bool visit_root(struct walk *walk, uint8_t bus)
 {
-	struct walk walk = { .env = env, .visit = visit, .ctx = ctx };
+	walk->queued = 0;
+	push_bus(walk, bus);
+	for (unsigned i = 0; i < walk->queued; i++) {
+		if (!visit_bus(walk, walk->queue[i]))
+			return false;
+	}
+	return true;
+}
 
-	if (!env->pci_present(env->ctx))
-		return;
-	push_bus(&walk, 0);
-	for (unsigned i = 0; i < walk.queued; i++) {
-		if (!visit_bus(&walk, walk.queue[i]))
+/* Function 0 is there where any other is (3.0, section 3.2.2.3.4). */
+static bool has_device(const struct stage_device_env *env, uint8_t bus)
+{
+	struct stage_pci_function function;
+
+	for (uint32_t device = 0; device < 32; device++) {
+		if (stage_pci_function_at(env, (uint32_t)bus << 8 | device << 3, &function))
+			return true;
+	}
+	return false;
+}
+
+void stage_pci_scan(const struct stage_device_env *env, struct stage_pci_buses *buses, stage_pci_visit *visit, void *ctx)
+{
+	struct walk walk = { .env = env, .visit = visit, .ctx = ctx, .buses = buses };
+
+	*buses = (struct stage_pci_buses){ .present = env->pci_present(env->ctx) };
+	if (buses->present)
+		visit_root(&walk, 0);
+}
+
+void stage_pci_scan_others(const struct stage_device_env *env, struct stage_pci_buses *buses, stage_pci_visit *visit, void *ctx)
+{
+	struct walk walk = { .env = env, .visit = visit, .ctx = ctx, .buses = buses };
+
+	for (unsigned bus = 1; buses->present && bus < STAGE_PCI_BUSES; bus++) {
+		if (!buses->seen[bus] && has_device(env, (uint8_t)bus) && !visit_root(&walk, (uint8_t)bus))
 			return;
 	}
 }

@@ -5,6 +5,7 @@
 
 #include "chain/handoff.h"
 #include "chain/json_write.h"
+#include "stage/device_json.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,34 +41,35 @@ static struct stage_netdev *find_device(const struct chain_config_net *r, const 
 	return NULL;
 }
 
-/* Why there is no interface: a driver's device may be there and dead. */
-static json_t *describe_absent(const struct chain_config_net *r, const struct stage_device_list *devices)
+/* A card that can't be used has no MAC address that anybody knows. */
+static json_t *describe_missing(const struct chain_config_net *r, const struct stage_device_list *devices)
 {
 	char reason[2 * CHAIN_SUBJECT_BYTES] = "no network interface left that a driver knows";
+	const struct stage_dead_device *dead = r->mac ? NULL : stage_device_list_dead(devices, STAGE_CLASS_NET, r->pci);
 
-	for (const struct stage_dead_device *d = devices->dead; d; d = d->next) {
-		if (d->class == STAGE_CLASS_NET && !r->mac && (!r->pci || !strcasecmp(r->pci, d->pci))) {
-			chain_error_format(&d->fault, reason, sizeof reason);
-			return chain_json_object("ssss", "status", "present", "driver", d->driver, "pci", d->pci,
-						 "reason", reason);
-		}
-	}
+	if (dead)
+		return stage_device_dead_json(dead);
 	if (r->mac || r->pci)
 		snprintf(reason, sizeof reason, "no network interface%s%.40s%s%.40s", r->mac ? " with MAC address " : "",
 			 r->mac ? r->mac : "", r->pci ? " at " : "", r->pci ? r->pci : "");
+	stage_device_list_explain(devices, STAGE_CLASS_NET, reason, sizeof reason);
 	return chain_json_object("ss", "status", "absent", "reason", reason);
 }
 
 /* Starts what the pipeline asks for; the answer of a server is waited for later, for all at once. */
 static enum chain_status take(const struct stage_device_env *env, const struct chain_config_net *r,
-			      const struct stage_device_list *devices, json_t *found, struct chain_error *err)
+			      struct stage_device_list *devices, json_t *found, struct chain_error *err)
 {
 	struct stage_netdev *dev = find_device(r, devices);
 	struct interface *i;
-	enum chain_status s;
+	enum chain_status s = dev ? CHAIN_OK : stage_device_list_complete(env, devices, err);
 
+	if (s)
+		return s;
 	if (!dev)
-		return json_object_set_new(found, r->name, describe_absent(r, devices))
+		dev = find_device(r, devices);
+	if (!dev)
+		return json_object_set_new(found, r->name, describe_missing(r, devices))
 			       ? chain_fail(err, CHAIN_E_NO_MEMORY, r->name, NULL, 0, 0, 0, 0)
 			       : CHAIN_OK;
 	i = calloc(1, sizeof *i);
@@ -152,7 +154,7 @@ void stage_net_stop(void)
 }
 
 enum chain_status stage_net_configure(const struct stage_device_env *env, const struct chain_config_net *requests, size_t count,
-				      const json_t *parent, const struct stage_device_list *devices, json_t *out,
+				      const json_t *parent, struct stage_device_list *devices, json_t *out,
 				      struct chain_error *err)
 {
 	const json_t *kept;

@@ -51,10 +51,11 @@ static bool answers(const struct fake_function *f)
 	return f && memcmp(f->bytes, "\xff\xff", 2) != 0 && memcmp(f->bytes, "\0", 2) != 0;
 }
 
-/* By the specification, another way: bus by bus until nothing new comes. */
-static unsigned mark_reachable(bool reach[1 << 16])
+/* By the specification, another way: bus by bus, from bus 0 or from all of them, until nothing new comes. */
+static unsigned mark_reachable(bool reach[1 << 16], bool all)
 {
 	bool buses[256] = { true }, more = true;
+	memset(buses + 1, all, 255);
 	unsigned count = 0;
 	memset(reach, 0, 1 << 16);
 	while (more) {
@@ -75,16 +76,30 @@ static unsigned mark_reachable(bool reach[1 << 16])
 	return count;
 }
 
+/* What bus 0 leads to, then everything, each once. */
 static void scan_is_right(void)
 {
 	static bool reach[1 << 16];
-	unsigned wanted = mark_reachable(reach);
+	struct stage_pci_buses buses;
 	seen = (struct seen){ .stop_after = 0 };
-	stage_pci_scan(&bus.env, note, &seen);
-	assert_int_equal(seen.count, wanted);
-	for (unsigned bdf = 0; bdf < 1 << 16; bdf++)
-		assert_int_equal(seen.times[bdf], reach[bdf]);
+	for (int all = 0; all < 2; all++) {
+		unsigned wanted = mark_reachable(reach, all);
+		(all ? stage_pci_scan_others : stage_pci_scan)(&bus.env, &buses, note, &seen);
+		assert_int_equal(seen.count, wanted);
+		for (unsigned bdf = 0; bdf < 1 << 16; bdf++)
+			assert_int_equal(seen.times[bdf], reach[bdf]);
+	}
 	assert_true(bus.reads < 256 * 32 * 8 * 8);
+}
+
+static void scan_until(unsigned stop_after)
+{
+	struct stage_pci_buses buses;
+	seen = (struct seen){ .stop_after = stop_after };
+	stage_pci_scan(&bus.env, &buses, note, &seen);
+	assert_int_equal(buses.present, !bus.absent);
+	if (!stop_after)
+		stage_pci_scan_others(&bus.env, &buses, note, &seen);
 }
 
 static void bridges_in_a_circle_are_walked_once(void **state)
@@ -97,17 +112,39 @@ static void bridges_in_a_circle_are_walked_once(void **state)
 	bridge(7 << 8 | 31 << 3, 1, 0);		    /* and back */
 	bridge(255 << 8, 1, 255);
 	bridge(3 << 3, 0, 9);			    /* no bridge's header */
-	fake_bus_add(&bus, 9 << 8, 1, 1);	    /* so nobody comes here */
+	fake_bus_add(&bus, 9 << 8, 1, 1);	    /* so nobody comes here from there: it is a root of its own */
 	fake_bus_add(&bus, 4 << 3 | 1, 1, 1);	    /* without a function 0 */
+	fake_bus_add(&bus, 8 << 8 | 5 << 3 | 1, 1, 1);
 	scan_is_right();
-	assert_int_equal(seen.count, 6);
-	seen = (struct seen){ .stop_after = 2 };
-	stage_pci_scan(&bus.env, note, &seen);
+	assert_int_equal(seen.count, 7);
+	scan_until(2);
 	assert_int_equal(seen.count, 2);
 	bus.absent = true;
-	seen = (struct seen){ .stop_after = 0 };
-	stage_pci_scan(&bus.env, note, &seen);
+	scan_until(0);
 	assert_int_equal(seen.count, 0);
+}
+
+/* A device in any place of any bus, behind a bridge or not, is found; what nothing leads to costs reads only when it is asked for. */
+static void every_place_is_looked_at(void **state)
+{
+	(void)state;
+	for (unsigned b = 0; b < 256; b++) {
+		uint32_t bdf = b << 8 | (b & 31) << 3;
+		fake_bus_init(&bus);
+		fake_bus_add(&bus, bdf, 0x8086, 1);
+		bridge(b << 8 | ((b + 1) & 31) << 3, 1, (uint8_t)(b ^ 0x55));
+		fake_bus_add(&bus, (b ^ 0x55) << 8 | 31 << 3, 0x8086, 2);
+		scan_is_right();
+		assert_int_equal(seen.count, 3);
+	}
+	struct stage_pci_buses buses;
+	fake_bus_init(&bus);
+	fake_bus_add(&bus, 0, 0x8086, 1);
+	stage_pci_scan(&bus.env, &buses, note, &seen);
+	unsigned long first = bus.reads;
+	assert_true(first < 40);
+	stage_pci_scan_others(&bus.env, &buses, note, &seen);
+	assert_int_equal(bus.reads - first, 255 * 32);
 }
 
 static void any_buses_are_walked(void **state)
@@ -309,26 +346,37 @@ static void any_card_is_opened_or_refused(void **state)
 		fail_msg("%u opened, %u refused", opened, refused);
 }
 
-/* Each card of the classes wanted is in one of the lists, in bus order, whatever it answers; nothing else is touched. */
+/* Each card of the classes wanted is in one of the lists, in bus order, whatever it answers; nothing else is touched. One that no driver knows is
+ * told; a bridge, a PC's IDE controller or something of another class is not. */
 static void each_card_is_listed_once(void **state)
 {
-	unsigned long listed = 0, dead = 0;
+	static const uint32_t others[] = { 0x020000, 0x028000, 0x010802, 0x010601, 0x010000, 0x010180, 0x060000, 0x030000, 0x0c0330, 0x000000 };
+	unsigned long listed = 0, dead = 0, undriven = 0;
 	(void)state;
 	for (unsigned round = 0; round < 400; round++) {
 		unsigned classes = (unsigned)rnd(4), wanted = 0;
 		struct stage_device_list list;
 		fake_bus_init(&bus);
-		struct fake_function *other = fake_bus_add(&bus, 1 << 3, 0x8086, 0x100e), before = *other;
+		struct fake_function *other = fake_bus_add(&bus, 1 << 3, 0x8086, 0x100e), before;
+		uint32_t class_code = others[rnd(sizeof(others) / sizeof(others[0]))];
+		fake_put32(other, 8, class_code << 8);
+		before = *other;
+		wanted += class_code >> 16 == 2 && classes & STAGE_CLASS_NET;
+		wanted += class_code >> 16 == 1 && class_code >> 8 != 0x0101 && classes & STAGE_CLASS_BLOCK;
 		for (uint32_t i = 2; i < 8; i++) {
 			bool net = rnd(2);
-			make_card(i << 3, net ? MODERN_NET : MODERN_BLK);
+			make_card((i > 5 ? i << 8 : 0) | i << 3, net ? MODERN_NET : MODERN_BLK);
 			wanted += (classes & (net ? STAGE_CLASS_NET : STAGE_CLASS_BLOCK)) != 0;
 		}
 		assert_int_equal(stage_device_list_open(&bus.env, classes, &list, NULL), CHAIN_OK);
+		for (int again = 0; again < 2; again++)
+			assert_int_equal(stage_device_list_complete(&bus.env, &list, NULL), CHAIN_OK);
 		const char *last = "";
 		for (const struct stage_dead_device *d = list.dead; d; last = d->pci, d = d->next, wanted--, dead++) {
 			assert_true(strcmp(last, d->pci) < 0);
 			assert_true(d->fault.status != CHAIN_OK && d->class & classes);
+			assert_int_equal(!d->driver, d->fault.status == CHAIN_E_DEVICE_NO_DRIVER);
+			undriven += !d->driver;
 		}
 		for (const struct stage_netdev *d = list.net; d; d = d->next, wanted--, listed++)
 			assert_true(classes & STAGE_CLASS_NET);
@@ -340,16 +388,54 @@ static void each_card_is_listed_once(void **state)
 		assert_true(!list.net && !list.block && !list.dead);
 		assert_int_equal(bus.dma_live, 0);
 	}
-	assert_true(dead > 100);
+	assert_true(dead > 100 && undriven > 30);
 	(void)listed;
+}
+
+static void why_there_is_none_is_told(void **state)
+{
+	struct stage_device_list list;
+	char text[160];
+	(void)state;
+	fake_bus_init(&bus);
+	struct fake_function *nvme = fake_bus_add(&bus, 3 << 8 | 2 << 3, 0x1b36, 0x0010);
+	fake_put32(nvme, 8, 0x01080200);
+	struct fake_function *legacy = fake_bus_add(&bus, 3 << 8 | 4 << 3, VIRTIO, 0x1000); /* without capabilities */
+	fake_put32(legacy, 8, 0x02000000);
+	assert_int_equal(stage_device_list_open(&bus.env, 3, &list, NULL), CHAIN_OK);
+	assert_null(stage_device_list_dead(&list, STAGE_CLASS_BLOCK, NULL));
+	stage_device_list_explain(&list, STAGE_CLASS_BLOCK, strcpy(text, "none"), sizeof(text));
+	assert_string_equal(text, "none");
+	assert_int_equal(stage_device_list_complete(&bus.env, &list, NULL), CHAIN_OK);
+	stage_device_list_explain(&list, STAGE_CLASS_BLOCK, strcpy(text, "none"), sizeof(text));
+	assert_string_equal(text, "none; 0000:03:02.0: no driver for it (0x1b36:0x10)");
+	stage_device_list_explain(&list, STAGE_CLASS_NET, strcpy(text, "none"), sizeof(text));
+	assert_string_equal(text, "none; virtio-net 0000:03:04.0: has no virtio 1.x interface");
+	for (size_t room = 5; room < sizeof(text); room++) { /* cut, and the end where it belongs */
+		memset(text, 'x', sizeof(text));
+		stage_device_list_explain(&list, STAGE_CLASS_NET, strcpy(text, "none"), room);
+		assert_true(strlen(text) < room && !strncmp(text, "none", 4));
+	}
+	assert_string_equal(stage_device_list_dead(&list, STAGE_CLASS_NET, "0000:03:04.0")->driver, "virtio-net");
+	assert_null(stage_device_list_dead(&list, STAGE_CLASS_NET, "0000:03:02.0"));
+	assert_null(stage_device_list_dead(&list, STAGE_CLASS_BLOCK, NULL)->driver);
+	stage_device_list_close(&list);
+	bus.absent = true;
+	assert_int_equal(stage_device_list_open(&bus.env, 3, &list, NULL), CHAIN_OK);
+	assert_int_equal(stage_device_list_complete(&bus.env, &list, NULL), CHAIN_OK);
+	stage_device_list_explain(&list, STAGE_CLASS_NET, strcpy(text, "none"), sizeof(text));
+	assert_string_equal(text, "none: this machine has no PCI");
+	stage_device_list_close(&list);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(bridges_in_a_circle_are_walked_once), cmocka_unit_test(any_buses_are_walked), cmocka_unit_test(places_by_name),
+		cmocka_unit_test(bridges_in_a_circle_are_walked_once), cmocka_unit_test(every_place_is_looked_at),
+		cmocka_unit_test(any_buses_are_walked), cmocka_unit_test(places_by_name),
 		cmocka_unit_test(registers_have_a_place_or_none), cmocka_unit_test(only_devices_have_six_registers),
 		cmocka_unit_test(capability_lists_end), cmocka_unit_test(any_card_is_opened_or_refused), cmocka_unit_test(each_card_is_listed_once),
+		cmocka_unit_test(why_there_is_none_is_told),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

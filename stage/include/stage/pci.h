@@ -32,9 +32,18 @@ struct stage_pci_bar {
 	uint64_t phys, bytes;
 };
 
-/* Called for each function in bus order; false stops the walk. */
+enum { STAGE_PCI_BUSES = 256 };
+struct stage_pci_buses {
+	bool present; /* false: there is no PCI here */
+	bool seen[STAGE_PCI_BUSES];
+};
+
+/* Calls `visit` for each function of bus 0 and of the buses behind its bridges, in bus order; false stops the walk. */
 typedef bool stage_pci_visit(void *ctx, const struct stage_pci_function *function);
-void stage_pci_scan(const struct stage_device_env *env, stage_pci_visit *visit, void *ctx);
+void stage_pci_scan(const struct stage_device_env *env, struct stage_pci_buses *buses, stage_pci_visit *visit, void *ctx);
+/* Then, of all further root buses: those that no bridge leads to. That takes 32 reads for each number that no bus has, so it is for what was not
+ * found before. */
+void stage_pci_scan_others(const struct stage_device_env *env, struct stage_pci_buses *buses, stage_pci_visit *visit, void *ctx);
 
 /* The function at that place; false: there is none. The second one takes the place as a name, "0000:00:03.0". */
 bool stage_pci_function_at(const struct stage_device_env *env, uint32_t bdf, struct stage_pci_function *out);

@@ -1,0 +1,19 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+#include "stage/device_json.h"
+
+#include "chain/json_write.h"
+
+json_t *stage_device_dead_json(const struct stage_dead_device *dead)
+{
+	char reason[2 * CHAIN_SUBJECT_BYTES];
+	json_t *entry;
+
+	chain_error_format(&dead->fault, reason, sizeof reason);
+	entry = chain_json_object("sss", "status", "present", "pci", dead->pci, "reason", reason);
+	if (!entry || !dead->driver || !json_object_set_new(entry, "driver", json_string(dead->driver)))
+		return entry;
+	json_decref(entry);
+	return NULL;
+}
