@@ -82,7 +82,7 @@ static void on_service(struct stage_call_run *call, struct stage_trap_frame *fra
 		take_back(frame, STAGE_CALL_TIMED_OUT);
 }
 
-/* The ticker's, on the boot processor; one that comes late finds no call. */
+/* The ticker's, on the boot processor; one that comes late finds no call. Another processor takes no notice but in a kernel, where it is INT 2. */
 static void on_tick(struct stage_trap_frame *frame)
 {
 	struct stage_call_run *call = current();
@@ -148,7 +148,7 @@ static bool on_trap(struct stage_trap_frame *frame)
 		on_service(call, frame);
 		return true;
 	}
-	if (vector == STAGE_VECTOR_NMI && !stage_cpu()->index) {
+	if (vector == STAGE_VECTOR_NMI && !(kernels && stage_cpu()->index)) {
 		on_tick(frame);
 		return true;
 	}
@@ -165,8 +165,7 @@ static bool on_trap(struct stage_trap_frame *frame)
 	return kernels; /* else the stage's own, and nobody's: the readable report */
 }
 
-/* The window's slot of the running tables is lent to the kernel's window, so that the stacks its traps arrive on and its
- * buffers are where the kernel sees them. */
+/* The window's slot of the running tables is lent to the kernel's window, so that its buffers are where the kernel sees them. */
 void stage_call_run(struct stage_call_run *call)
 {
 	struct stage_cpu *cpu = stage_cpu();
