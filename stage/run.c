@@ -143,6 +143,18 @@ static enum stage_end take_call(struct stage_run *run, const struct chain_step *
 
 /* --- boots --- */
 
+/* All of the plan that can fail: what is not in memory yet is read to its places, and the trampoline gets one. */
+static enum chain_status get_ready(const struct stage_run *run, const struct chain_plan *plan, struct stage_commit *out, struct chain_error *err)
+{
+	enum chain_status status = stage_transport_fill(plan, err);
+	if (status)
+		return status;
+	status = stage_commit_prepare(plan, run->sources.bootinfo, stage_pages_claims(), out, err);
+	if (status)
+		stage_transport_release(plan);
+	return status;
+}
+
 /* Returns only when the step is skipped, or fails. Nothing is lost until the last two lines. */
 static enum stage_end take_boot(struct stage_run *run, const struct chain_step *step, struct chain_error *err)
 {
@@ -153,13 +165,7 @@ static enum stage_end take_boot(struct stage_run *run, const struct chain_step *
 	run->retry = 0;
 	if (!prepare(&link, step, &prepared, &over, err))
 		return over;
-	enum chain_status status = stage_transport_fill(&prepared.plan, err);
-	if (!status) {
-		status = stage_commit_prepare(&prepared.plan, run->sources.bootinfo, stage_pages_claims(), &commit, err);
-		if (status)
-			stage_transport_release(&prepared.plan);
-	}
-	if (status) {
+	if (get_ready(run, &prepared.plan, &commit, err)) {
 		chain_prepared_free(&prepared);
 		return STAGE_END_FAILED;
 	}
