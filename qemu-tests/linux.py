@@ -15,7 +15,10 @@ class Linux:
         self.folder = folder
         self.kernel = self.only("boot/vmlinuz-*")
         self.version = os.path.basename(self.kernel).removeprefix("vmlinuz-")
-        self.busybox, self.kexec = self.only("bin/busybox"), self.only("sbin/kexec")
+        self.busybox, self.kexec = self.only("**/bin/busybox"), self.only("**/sbin/kexec")
+        # What one release has as a module is within the kernel of another.
+        with open(self.only("**/modules.builtin"), encoding="utf-8") as f:
+            self.builtin = {os.path.basename(line.strip()).removesuffix(".ko").replace("-", "_") for line in f}
 
     def only(self, pattern):
         found = glob.glob(os.path.join(self.folder, pattern), recursive=True)
@@ -23,10 +26,10 @@ class Linux:
         return found[0]
 
     def module_files(self, *names):
-        """The modules' files, each behind those that it needs."""
+        """The modules' files, each behind those that it needs, without what the kernel has built in."""
         files = []
-        for name in names:
-            path = self.only(f"lib/modules/**/{name}.ko")
+        for name in (n for n in names if n.replace("-", "_") not in self.builtin):
+            path = self.only(f"**/lib/modules/**/{name}.ko")
             needs = re.search(rb"\0depends=([^\0]*)\0", kt.read_bytes(path)).group(1).decode()
             for needed in [*self.module_files(*filter(None, needs.split(","))), path]:
                 if needed not in files:

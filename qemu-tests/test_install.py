@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-FileCopyrightText: The kchain authors
 # SPDX-License-Identifier: Apache-2.0
-# hang-after: 400
+# hang-after: 900
 """`make install` and the Debian package: what is installed works where it is, and nothing is half-done where it can't be put."""
 import glob
 import os
@@ -190,7 +190,7 @@ def package():
 def lintian_finds_no_error():
     if not shutil.which("lintian"):
         raise kt.Skip("no lintian")
-    done = kt.command(["lintian", "--allow-root", "--fail-on", "error,warning", package()], hang_after_s=300)
+    done = kt.command(["lintian", "--allow-root", "--fail-on", "error,warning", package()], hang_after_s=600)
     kt.check(done.exit == 0, "lintian", done)
 
 
