@@ -1,38 +1,12 @@
 # SPDX-FileCopyrightText: The kchain authors
 # SPDX-License-Identifier: Apache-2.0
 """iPXE as QEMU arguments; GRUB's ISO is made by kt.grub_iso."""
-import contextlib
-import functools
-import http.server
-import os
-import threading
-
 import kt
+from web import served
 
 IPXE = "/usr/lib/ipxe/ipxe.lkrn"
 STATIC = "ifopen net0\nset net0/ip 10.0.2.15\nset net0/netmask 255.255.255.0"
 NET = ["-device", "virtio-net-pci,netdev=lan,romfile=,mac=52:54:00:12:34:56"]
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_):
-        pass
-
-
-@contextlib.contextmanager
-def served(path):
-    """A URL at which a machine in QEMU's user network finds the file."""
-    handler = functools.partial(Quiet, directory=os.path.dirname(path))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield f"http://10.0.2.2:{server.server_address[1]}/{os.path.basename(path)}"
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 def ipxe(configure, url):
