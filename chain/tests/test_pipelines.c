@@ -29,7 +29,7 @@ static char *said(const char *name, const char *how)
 	char line[3 * PATH_MAX];
 	char *text = calloc(1, TEXT_BYTES);
 	assert_non_null(text);
-	snprintf(line, sizeof(line), "cd " FOLDER " && NO_COLOR=1 XDG_CACHE_HOME=/nowhere %s bake %s -o \"${TMPDIR:-/tmp}/kchain-refused.$$\" %s", command, name, how);
+	snprintf(line, sizeof(line), "cd " FOLDER " && NO_COLOR=1 XDG_CACHE_HOME=/nowhere '%s' bake %s -o \"${TMPDIR:-/tmp}/kchain-refused.$$\" %s", command, name, how);
 	FILE *pipe = popen(line, "re");
 	assert_non_null(pipe);
 	assert_true(fread(text, 1, TEXT_BYTES - 1, pipe) < TEXT_BYTES - 1);
