@@ -14,7 +14,7 @@ NATIVE_VIRT := 0xffffffffc0000000
 # What the library stands on: musl, SHA-256 out of libcrypto, and jansson (stage/json/jansson.mk).
 LIBGCC := $(shell $(CC) -print-libgcc-file-name)
 STAGE_LIBS := $(MUSL)/libc.a /usr/lib/x86_64-linux-gnu/libcrypto.a $(LIBGCC)
-STAGE_LDFLAGS := -nostdlib -static --gc-sections -z max-page-size=4096 -z noexecstack --no-warn-rwx-segments --build-id=none \
+STAGE_LDFLAGS := -nostdlib -static --gc-sections -z max-page-size=4096 -z noexecstack --no-warn-rwx-segments --build-id=sha1 \
 	--hash-style=gnu --no-eh-frame-hdr
 $(B)/include/stage/syscall_names.h: /usr/include/x86_64-linux-musl/bits/syscall.h
 	@mkdir -p $(@D)
