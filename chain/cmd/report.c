@@ -5,6 +5,8 @@
 
 #include "report.h"
 
+#include "run_view.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,6 +73,22 @@ static void print_step(const struct report_span *step, FILE *to)
 	}
 }
 
+static void print_failures(const json_t *groups, FILE *to)
+{
+	enum { SHOWN = 10 };
+	char text[RUN_FAILURE_BYTES];
+	size_t count = json_array_size(groups);
+	for (size_t i = 0; i < count && i < SHOWN; i++) {
+		const json_t *group = json_array_get(groups, i);
+		run_view_failure_text(group, text);
+		fprintf(to, "  %-9s %lld x ", i ? "" : "failures", (long long)json_integer_value(json_object_get(group, "count")));
+		cmd_text_put(to, text);
+		fputc('\n', to);
+	}
+	if (count > SHOWN)
+		fprintf(to, "  %-9s and for %zu more reasons\n", "", count - SHOWN);
+}
+
 static void print_fanout(const struct report_fanout *f, FILE *to)
 {
 	double us = f->end - f->begin;
@@ -78,6 +96,7 @@ static void print_fanout(const struct report_fanout *f, FILE *to)
 	cmd_text_put(to, f->name);
 	fprintf(to, ": %llu kernels: %llu ok, %llu failed, %llu not run; %llu retried\n", (unsigned long long)f->count,
 		(unsigned long long)f->ok, (unsigned long long)f->failed, (unsigned long long)f->not_run, (unsigned long long)f->retried);
+	print_failures(f->failures, to);
 	if (!f->turn_count)
 		return;
 	fprintf(to, "  turns     %zu in %.1f ms: %.0f a second, on %llu processor%s,\n            which were busy %.0f %% of the time\n"
@@ -120,12 +139,15 @@ int cmd_report(int argc, char **argv)
 {
 	bool json = false;
 	const char *svg = NULL;
+	struct cmd_list symbols = { 0 };
+	struct symbols_places places = { .count = 0 };
 	const struct cmd_opt opts[] = {
+		{ "symbols", 0, CMD_OPT_LIST, "FOLDER", "look there for the symbols of kernels that faulted, where the document does not say the place", &symbols },
 		{ "svg", 's', CMD_OPT_TEXT, "FILE", "draw links, steps and processors over time", &svg },
 		{ "json", 0, CMD_OPT_FLAG, NULL, "print the figures as JSON on stdout", &json },
 	};
 	const struct cmd_spec spec = {
-		.command = "report", .operands = "RESULT.json", .opts = opts, .opt_count = 2, .least = 1, .most = 1,
+		.command = "report", .operands = "RESULT.json", .opts = opts, .opt_count = sizeof(opts) / sizeof(opts[0]), .least = 1, .most = 1,
 		.about = "Says what a run did and how long it took, from what `kchain run --json` printed\n"
 			 "(\"-\": standard input), or from the handoff that `--result` wrote.",
 		.epilog = "example: kchain run image.elf -c 8 --json >result.json\n"
@@ -137,7 +159,9 @@ int cmd_report(int argc, char **argv)
 	int code = cmd_parse(&spec, argc, argv, &args);
 	if (code >= 0)
 		return code;
-	if (report_read(args.v[0], &report, &err)) {
+	for (size_t i = 0; i < symbols.count && i < SYMBOLS_FOLDERS_MAX; i++)
+		places.folders[places.count++] = symbols.v[i];
+	if (report_read(args.v[0], places.count ? &places : NULL, &report, &err)) {
 		code = cmd_refuse(&err, json);
 	} else {
 		code = CMD_OK;

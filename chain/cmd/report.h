@@ -10,6 +10,7 @@
 #define KCHAIN_REPORT_H
 
 #include "cmd.h"
+#include "symbols.h"
 
 enum report_status { REPORT_OK, REPORT_FAILED, REPORT_FAULT, REPORT_TIMEOUT, REPORT_SKIPPED, REPORT_STATUS_COUNT };
 const char *report_status_name(enum report_status status);
@@ -40,6 +41,7 @@ struct report_fanout {
 	uint64_t count, ok, failed, not_run, retried, workers;
 	uint32_t cpus; /* of each kernel: the one that a turn names and those behind it; from 1 to REPORT_PROCESSORS_MAX */
 	struct report_turn *turns; size_t turn_count; /* owned; in the order in which they ended */
+	const json_t *failures; /* borrowed; groups of kernels that failed alike (docs/PIPELINE.md); null: none */
 	double median, p99, most, busy; /* of the turns' durations; busy: their sum */
 };
 
@@ -56,9 +58,11 @@ struct report {
 
 /* `run --json`, `watch --json` or `run --result`: what succeeded and what was refused alike. CHAIN_E_IO, CHAIN_E_LIMIT, CHAIN_E_JSON_…,
  * CHAIN_E_REPORT_NONE, CHAIN_E_REPORT_FORM with the place that is wrong, CHAIN_E_NO_MEMORY. */
-enum chain_status report_read(const char *path, struct report *out, struct chain_error *err) CHAIN_MUST_CHECK;
-/* The same of its text; `subject` names it in errors. */
-enum chain_status report_parse(const char *text, size_t bytes, const char *subject, struct report *out, struct chain_error *err) CHAIN_MUST_CHECK;
+enum chain_status report_read(const char *path, const struct symbols_places *symbols, struct report *out, struct chain_error *err) CHAIN_MUST_CHECK;
+/* The same of its text; `subject` names it in errors. `symbols`: where those of faulting kernels are looked for, which the document does not say
+ * already; null: nowhere. */
+enum chain_status report_parse(const char *text, size_t bytes, const char *subject, const struct symbols_places *symbols, struct report *out,
+			       struct chain_error *err) CHAIN_MUST_CHECK;
 void report_free(struct report *report);
 
 /* For people, and as figures (new; null: no memory). */

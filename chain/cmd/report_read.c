@@ -4,7 +4,7 @@
 #include "report.h"
 
 #include "chain/json.h"
-#include "records.h"
+#include "fault_places.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -166,7 +166,7 @@ static enum chain_status read_fanout(struct report *r, const json_t *step, const
 	struct report_fanout *f = &r->fanouts[r->fanout_count];
 	*f = (struct report_fanout){ .name = span->name, .begin = span->begin, .end = span->end, .count = count_of(step, "count"),
 				     .ok = count_of(step, "ok"), .failed = count_of(step, "failed"), .not_run = count_of(step, "not_run"),
-				     .retried = count_of(step, "retried"), .workers = count_of(machine, "workers"),
+				     .retried = count_of(step, "retried"), .failures = json_object_get(step, "failures"), .workers = count_of(machine, "workers"),
 				     .cpus = cpus >= 1 && cpus <= REPORT_PROCESSORS_MAX ? (uint32_t)cpus : 1 };
 	f->workers = f->workers > REPORT_PROCESSORS_MAX ? REPORT_PROCESSORS_MAX : f->workers;
 	f->turns = calloc(json_array_size(rows) + 1, sizeof(*f->turns));
@@ -307,12 +307,50 @@ static enum chain_status read_doc(struct report *r, const char *subject, struct 
 	return status;
 }
 
-enum chain_status report_parse(const char *text, size_t bytes, const char *subject, struct report *out, struct chain_error *err)
+/* --- symbols --- */
+
+enum { FAULTS_MAX = 512 };
+
+/* Those that nobody has said the place of, of one step. Borrowed. */
+static size_t unplaced(const json_t *step, json_t *faults[FAULTS_MAX])
+{
+	const json_t *groups = json_object_get(step, "failures");
+	size_t count = 0;
+	for (size_t i = 0; i <= json_array_size(groups) && count < FAULTS_MAX; i++) {
+		json_t *fault = json_object_get(i ? json_array_get(groups, i - 1) : step, "fault");
+		if (json_is_object(fault) && !json_object_get(fault, "place"))
+			faults[count++] = fault;
+	}
+	return count;
+}
+
+static enum chain_status place_faults(const json_t *doc, const struct symbols_places *symbols, struct chain_error *err)
+{
+	size_t i;
+	json_t *step, *faults[FAULTS_MAX];
+	json_array_foreach(json_object_get(doc, "steps"), i, step) {
+		const char *source = json_string_value(json_object_get(step, "source")), *slash = source ? strrchr(source, '/') : NULL;
+		size_t count = unplaced(step, faults);
+		struct symbols_kernel kernel = {
+			.name = slash ? slash + 1 : "", .sha256 = json_string_value(json_object_get(step, "kernel_sha256")),
+			.build_id = count ? json_string_value(json_object_get(faults[0], "build_id")) : NULL,
+		};
+		enum chain_status status = count ? fault_places_add(symbols, &kernel, faults, count, err) : CHAIN_OK;
+		if (status)
+			return status;
+	}
+	return CHAIN_OK;
+}
+
+enum chain_status report_parse(const char *text, size_t bytes, const char *subject, const struct symbols_places *symbols, struct report *out,
+			       struct chain_error *err)
 {
 	*out = (struct report){ 0 };
 	if (bytes > REPORT_BYTES_MAX)
 		return chain_fail(err, CHAIN_E_LIMIT, subject, NULL, bytes, REPORT_BYTES_MAX, 0, 0);
 	enum chain_status status = chain_json_any(text, bytes, DEPTH_MAX, subject, &out->doc, err);
+	if (!status && symbols)
+		status = place_faults(out->doc, symbols, err);
 	if (!status)
 		status = read_doc(out, subject, err);
 	if (status)
@@ -320,14 +358,14 @@ enum chain_status report_parse(const char *text, size_t bytes, const char *subje
 	return status;
 }
 
-enum chain_status report_read(const char *path, struct report *out, struct chain_error *err)
+enum chain_status report_read(const char *path, const struct symbols_places *symbols, struct report *out, struct chain_error *err)
 {
 	struct cmd_file file;
 	*out = (struct report){ 0 };
 	enum chain_status status = cmd_file_load(path, REPORT_BYTES_MAX, &file, err);
 	if (status)
 		return status;
-	status = report_parse((const char *)file.bytes, file.bytes_count, path, out, err);
+	status = report_parse((const char *)file.bytes, file.bytes_count, path, symbols, out, err);
 	enum chain_status changed = cmd_file_check(&file, path, err);
 	cmd_file_free(&file);
 	if (changed)

@@ -38,6 +38,7 @@ static int parse_options(struct run *run, int argc, char **argv)
 		{ "display", 0, CMD_OPT_FLAG, NULL, "show the screen in a window", &run->display },
 		{ "gdb", 0, CMD_OPT_OPTIONAL, "PORT", "halt until gdb comes to PORT (default: 1234; 0: a\n"
 		  "free one), and say how gdb is started", &run->gdb },
+		{ "symbols", 0, CMD_OPT_LIST, "FOLDER", "look there for the symbols of kernels that fault, by their build-ids, before the folders of the image and of the pipeline's files", &run->symbols },
 		{ "icount", 0, CMD_OPT_FLAG, NULL, "time counts instructions: reproducible, and slower", &run->icount },
 		{ "verbose", 'v', CMD_OPT_FLAG, NULL, "show every record, and long lines whole", &more->verbose },
 		{ "json", 0, CMD_OPT_FLAG, NULL, "print what happened as one JSON document on stdout", &more->json },
@@ -160,14 +161,17 @@ static int prepared(struct run *run)
 	run->session_options.screenshot = run->screenshot;
 	run->session_options.cut = run->hold_us == 0;
 	run->session_options.otherwise = run->display ? RUN_UNTIL_ENDED : RUN_UNTIL_READY;
+	run->session_options.places = &run->places;
+	fault_places_init(&run->places, &run->symbols, run->operands.v[0], &run->input);
 	code = run_session_open(&run->session, &run->session_options, foreign);
-	if (code >= 0)
-		return code;
-	introduce(run);
-	if (run->gdb)
-		run_gdb_introduce(run);
-	code = supervise(run);
-	run_session_close(&run->session);
+	if (code < 0) {
+		introduce(run);
+		if (run->gdb)
+			run_gdb_introduce(run);
+		code = supervise(run);
+		run_session_close(&run->session);
+	}
+	fault_places_free(&run->places);
 	return code;
 }
 

@@ -18,12 +18,13 @@ struct run {
 	const char *gdb; /* port; "": the usual one; null: no gdb */
 	uint64_t memory_bytes, cpus, hold_us;
 	bool net, no_net, display, icount;
-	struct cmd_list ports, disks, modules;
+	struct cmd_list ports, disks, modules, symbols;
 	struct run_session_options session_options;
 	/* the run */
 	struct cmd_args operands;
 	struct run_input input;
 	struct run_session session;
+	struct fault_places places;
 	struct qemu qemu;
 	char program[QEMU_PATH_BYTES];
 	struct qemu_module module_list[RUN_MODULES_MAX];

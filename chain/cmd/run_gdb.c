@@ -13,11 +13,8 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <gelf.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -54,73 +51,22 @@ enum chain_status run_gdb_listen(struct run *run, struct chain_error *err)
 
 /* --- which file has a kernel's symbols --- */
 
-static bool has_symbols(Elf *elf)
+/* The kernel in NAME.elf, or NAME, has its symbols in NAME.debug beside it, or wherever else those of kernels that fault are looked for, or in that
+ * file itself. Real path in *out; false: there are none. */
+static bool symbols_find(const struct run *run, const char *path, const uint8_t *bytes, uint64_t count, char out[PATH_BYTES])
 {
-	GElf_Shdr section;
-	for (Elf_Scn *at = NULL; (at = elf_nextscn(elf, at)) != NULL;)
-		if (gelf_getshdr(at, &section) && section.sh_type == SHT_SYMTAB)
-			return true;
-	return false;
-}
-
-/* The bytes of segment `i` that a file holds, behind the headers where it begins with them: these are the file's own. */
-static const char *segment_bytes(Elf *elf, size_t i, GElf_Phdr *out, size_t *out_bytes)
-{
-	GElf_Ehdr header;
-	size_t size;
-	const char *file = elf_rawfile(elf, &size);
-	if (!file || !gelf_getehdr(elf, &header) || !gelf_getphdr(elf, (int)i, out) || out->p_offset > size || out->p_filesz > size - out->p_offset)
-		return NULL;
-	uint64_t headers = header.e_phoff + (uint64_t)header.e_phnum * header.e_phentsize;
-	uint64_t skip = out->p_offset == 0 && headers < out->p_filesz ? headers : 0;
-	*out_bytes = out->p_filesz - skip;
-	return file + out->p_offset + skip;
-}
-
-/* Whether both files load the same: one is the other without its symbols. */
-static bool same_kernel(Elf *a, Elf *b)
-{
-	size_t count_a, count_b;
-	if (elf_getphdrnum(a, &count_a) || elf_getphdrnum(b, &count_b) || count_a != count_b || gelf_getclass(a) != gelf_getclass(b))
+	const struct symbols_places *more = &run->places.places;
+	const char *slash = strrchr(path, '/');
+	struct symbols_kernel kernel = { .name = slash ? slash + 1 : path, .bytes = bytes, .bytes_count = count };
+	struct symbols_answer answer;
+	char folder[PATH_BYTES];
+	struct symbols_places places = { .folders = { folder }, .count = 1 };
+	snprintf(folder, sizeof(folder), "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
+	for (size_t i = 0; i < more->count && places.count < SYMBOLS_FOLDERS_MAX; i++)
+		places.folders[places.count++] = more->folders[i];
+	if (symbols_look_up(&places, &kernel, NULL, 0, NULL, &answer, NULL) != CHAIN_OK || !answer.found)
 		return false;
-	for (size_t i = 0; i < count_a; i++) {
-		GElf_Phdr x, y;
-		size_t bytes_x, bytes_y;
-		const char *in_x = segment_bytes(a, i, &x, &bytes_x), *in_y = segment_bytes(b, i, &y, &bytes_y);
-		if (!in_x || !in_y || x.p_vaddr != y.p_vaddr || x.p_type != y.p_type || bytes_x != bytes_y ||
-		    (x.p_type == PT_LOAD && memcmp(in_x, in_y, bytes_x) != 0))
-			return false;
-	}
-	return true;
-}
-
-/* Whether the file has symbols, and those of this kernel. */
-static bool symbols_fit(const char *path, Elf *kernel)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	Elf *elf = fd < 0 ? NULL : elf_begin(fd, ELF_C_READ_MMAP, NULL);
-	bool fit = elf && elf_kind(elf) == ELF_K_ELF && has_symbols(elf) && same_kernel(elf, kernel);
-	elf_end(elf);
-	if (fd >= 0)
-		close(fd);
-	return fit;
-}
-
-/* The kernel in NAME.elf, or NAME, has its symbols in NAME.debug beside it, or in that file itself. Real path in *out; false: there are none. */
-static bool symbols_find(const char *path, const void *kernel, uint64_t bytes, char out[PATH_BYTES])
-{
-	char beside[PATH_BYTES];
-	size_t name = strlen(path);
-	if (name > 4 && strcmp(path + name - 4, ".elf") == 0)
-		name -= 4;
-	Elf *elf = elf_memory((char *)(uintptr_t)kernel, bytes); /* which it reads only */
-	bool found = false;
-	if (elf && elf_kind(elf) == ELF_K_ELF && (size_t)snprintf(beside, sizeof(beside), "%.*s.debug", (int)name, path) < sizeof(beside)) {
-		const char *in = symbols_fit(beside, elf) ? beside : symbols_fit(path, elf) ? path : NULL;
-		found = in && realpath(in, out);
-	}
-	elf_end(elf);
-	return found;
+	return realpath(*answer.path ? answer.path : path, out);
 }
 
 /* Whether the image begins with the stage that is in this command: its code behind the headers that `bake` changes. */
@@ -135,22 +81,10 @@ static bool stage_is_ours(const struct run *run)
 /* In the tree where this command was built, or where it is installed. */
 static bool stage_symbols_find(const struct run *run, char out[PATH_BYTES])
 {
-	static const char *const PLACES[] = { "/stage/stage.debug", "/../stage/stage.debug", "/../lib/kchain/stage.debug" };
-	char own[PATH_BYTES / 2], path[PATH_BYTES];
-	ssize_t bytes = readlink("/proc/self/exe", own, sizeof(own) - 1);
-	own[bytes > 0 ? bytes : 0] = '\0';
-	char *slash = strrchr(own, '/');
-	if (!slash || !stage_is_ours(run))
-		return false;
-	*slash = '\0';
-	bool found = false;
-	Elf *stage = elf_memory((char *)(uintptr_t)cmd_stage_elf, (size_t)(cmd_stage_elf_end - cmd_stage_elf));
-	for (size_t i = 0; stage && !found && i < sizeof(PLACES) / sizeof(PLACES[0]); i++) {
-		snprintf(path, sizeof(path), "%s%s", own, PLACES[i]);
-		found = symbols_fit(path, stage) && realpath(path, out);
-	}
-	elf_end(stage);
-	return found;
+	struct symbols_kernel stage = { .name = "stage.elf", .bytes = cmd_stage_elf, .bytes_count = (uint64_t)(cmd_stage_elf_end - cmd_stage_elf) };
+	struct symbols_answer answer;
+	return stage_is_ours(run) && symbols_look_up(&run->places.places, &stage, NULL, 0, NULL, &answer, NULL) == CHAIN_OK && answer.found &&
+	       realpath(answer.path, out);
 }
 
 /* --- what is printed --- */
@@ -171,10 +105,9 @@ static void word_print(FILE *to, const char *before, const char *path, bool gdb)
 }
 
 /* One way to begin: `kernel` and `stage` are files with symbols, or empty. */
-static void line_print(const struct run *run, const char *name, const char *kernel, const char *stage)
+static void line_print(const struct run *run, FILE *to, const char *name, const char *kernel, const char *stage)
 {
-	FILE *to = stderr;
-	fprintf(to, "  %s%-10s%s gdb -iex 'set confirm off' ", cmd_style(to, CMD_BOLD), name, cmd_style(to, CMD_PLAIN));
+	fprintf(to, "  %s%-10s%s gdb -iex 'set confirm off' ", cmd_style(stderr, CMD_BOLD), name, cmd_style(stderr, CMD_PLAIN));
 	if (*kernel || *stage)
 		word_print(to, "", *kernel ? kernel : stage, false);
 	if (*kernel && *stage) {
@@ -209,7 +142,7 @@ static bool told_before(const struct chain_config *config, size_t step)
 }
 
 /* A line for each kernel that a step starts and that has symbols; how many. */
-static size_t steps_print(const struct run *run, const struct chain_config *config, const char *pipeline, const char *stage)
+static size_t steps_print(const struct run *run, FILE *to, const struct chain_config *config, const char *pipeline, const char *stage)
 {
 	char host[PATH_BYTES], symbols[PATH_BYTES];
 	const uint8_t *kernel;
@@ -220,16 +153,16 @@ static size_t steps_print(const struct run *run, const struct chain_config *conf
 		const struct chain_step *step = &config->steps[i];
 		if (!step->source || strncmp(step->source, "fs:", 3) != 0 || told_before(config, i) ||
 		    chain_image_file(&run->input.image, step->source + 3, &kernel, &bytes, digest, NULL) ||
-		    !host_path(config, pipeline, step->source, host) || !symbols_find(host, kernel, bytes, symbols))
+		    !host_path(config, pipeline, step->source, host) || !symbols_find(run, host, kernel, bytes, symbols))
 			continue;
-		line_print(run, step->name, symbols, stage);
+		line_print(run, to, step->name, symbols, stage);
 		count++;
 	}
 	return count;
 }
 
 /* By the pipeline that was baked for this run, which says where the files come from; else by the one in the image. */
-static size_t kernels_print(const struct run *run, const char *stage)
+static size_t kernels_print(const struct run *run, FILE *to, const char *stage)
 {
 	const char *path = run->operands.v[0];
 	char pipeline[PATH_BYTES];
@@ -250,7 +183,7 @@ static size_t kernels_print(const struct run *run, const char *stage)
 		return 0;
 	size_t count = 0;
 	if (chain_config_parse((const char *)text, bytes, pipeline, own, &config, NULL) == CHAIN_OK) {
-		count = steps_print(run, &config, pipeline, stage);
+		count = steps_print(run, to, &config, pipeline, stage);
 		chain_config_free(&config);
 	}
 	cmd_file_free(&file);
@@ -259,17 +192,21 @@ static size_t kernels_print(const struct run *run, const char *stage)
 
 void run_gdb_introduce(const struct run *run)
 {
-	char stage[PATH_BYTES] = "", symbols[PATH_BYTES] = "";
-	fprintf(stderr, "halted, until gdb comes to port %u of 127.0.0.1 and lets it go on:\n", (unsigned)run->gdb_port);
-	if (elf_version(EV_CURRENT) == EV_NONE)
+	char stage[PATH_BYTES] = "", symbols[PATH_BYTES] = "", *lines = NULL;
+	size_t bytes = 0;
+	FILE *to = open_memstream(&lines, &bytes); /* all lines at once, however long it takes to find the symbols */
+	if (!to)
 		return;
+	fprintf(to, "halted, until gdb comes to port %u of 127.0.0.1 and lets it go on:\n", (unsigned)run->gdb_port);
 	if (!stage_symbols_find(run, stage))
 		*stage = '\0';
-	if (kernels_print(run, stage))
-		return;
-	if (run->input.kind != CHAIN_KERNEL_IMAGE &&
-	    symbols_find(run->operands.v[0], run->input.file.bytes, run->input.file.bytes_count, symbols))
-		line_print(run, "kernel", symbols, "");
-	else
-		line_print(run, *stage ? "stage" : "machine", "", stage);
+	const bool told = kernels_print(run, to, stage) > 0;
+	if (!told && run->input.kind != CHAIN_KERNEL_IMAGE &&
+	    symbols_find(run, run->operands.v[0], run->input.file.bytes, run->input.file.bytes_count, symbols))
+		line_print(run, to, "kernel", symbols, "");
+	else if (!told)
+		line_print(run, to, *stage ? "stage" : "machine", "", stage);
+	if (fclose(to) == 0)
+		fputs(lines, stderr);
+	free(lines);
 }

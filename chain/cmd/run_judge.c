@@ -63,6 +63,10 @@ static void keep_step(struct run_judge *judge, const json_t *doc)
 		bad |= json_object_set_new(step, "begun_us", json_integer(judge->step_us));
 	if (judge->attempt)
 		bad |= json_object_set_new(step, "retry", json_integer(judge->attempt));
+	if (judge->source[0] && !json_object_get(step, "source"))
+		bad |= json_object_set_new(step, "source", json_string(judge->source));
+	if (judge->sha256[0])
+		bad |= json_object_set_new(step, "kernel_sha256", json_string(judge->sha256));
 	if (json_array_size(judge->rows))
 		bad |= json_object_set(step, "kernels", judge->rows);
 	if (judge->rows_lost)
@@ -80,18 +84,20 @@ static void begin_step(struct run_judge *judge, const json_t *doc)
 	judge->step_at = judge->now;
 	judge->step_us = json_is_integer(us) ? json_integer_value(us) : -1;
 	judge->attempt = json_integer_value(json_object_get(doc, "retry"));
+	cmd_text_escape(text_of(doc, "source"), strlen(text_of(doc, "source")), judge->source, sizeof(judge->source));
+	cmd_text_escape(text_of(doc, "sha256"), strlen(text_of(doc, "sha256")), judge->sha256, sizeof(judge->sha256));
 }
 
 static void end_step(struct run_judge *judge)
 {
-	judge->step[0] = judge->called[0] = '\0';
+	judge->step[0] = judge->called[0] = judge->source[0] = judge->sha256[0] = '\0';
 	judge->calling = false;
 	judge->attempt = 0;
 }
 
 static void set_failure(struct run_judge *judge, const char *step, const char *what)
 {
-	snprintf(judge->failure, sizeof(judge->failure), "%s%s%s", step, *step ? ": " : "", what);
+	snprintf(judge->failure, sizeof(judge->failure), "%.120s%s%.380s", step, *step ? ": " : "", what);
 }
 
 static void on_step(struct run_judge *judge, const json_t *doc)
@@ -154,11 +160,13 @@ static void on_boot(struct run_judge *judge, const json_t *doc)
 
 static void on_result(struct run_judge *judge, const json_t *doc)
 {
-	const char *reason = text_of(doc, "reason"), *status = text_of(doc, "status");
+	const char *reason = text_of(doc, "reason"), *status = text_of(doc, "status"), *place = text_of(json_object_get(doc, "fault"), "place");
+	char what[RUN_REASON_BYTES];
 	judge->call_count++;
 	if (strcmp(status, "ok") != 0) {
 		judge->failed_count++;
-		set_failure(judge, text_of(doc, "step"), *reason ? reason : status);
+		snprintf(what, sizeof(what), "%.220s%s%.150s", *reason ? reason : status, *place ? ", " : "", place);
+		set_failure(judge, text_of(doc, "step"), what);
 	}
 	keep_step(judge, doc);
 	end_step(judge);

@@ -202,5 +202,6 @@ void run_release(struct run *run)
 	free(run->ports.v);
 	free(run->disks.v);
 	free(run->modules.v);
+	free(run->symbols.v);
 	cmd_args_free(&run->operands);
 }

@@ -31,6 +31,20 @@ static bool is_misplaced(const struct run_stream *stream, enum record_event even
 	return stream->records.channel == RECORDS_CONSOLE && port->good && event != RECORD_ECHO;
 }
 
+/* A copy that says where a kernel faulted (new); null: the record as it is will do. */
+static json_t *locate(struct run_session *session, enum record_event event, const json_t *doc)
+{
+	struct chain_error err = { 0 };
+	char text[512];
+	json_t *located = NULL;
+	if (!session->options.places || fault_places_record(session->options.places, event, doc, &located, &err) == CHAIN_OK || session->symbols_lost)
+		return located;
+	session->symbols_lost = true;
+	chain_error_format(&err, text, sizeof(text));
+	run_view_note(&session->view, CMD_YELLOW, "warning", "%s", text);
+	return NULL;
+}
+
 static void on_record(void *ctx, enum record_event event, const json_t *doc)
 {
 	struct run_stream *stream = ctx;
@@ -42,9 +56,14 @@ static void on_record(void *ctx, enum record_event event, const json_t *doc)
 	}
 	if (session->options.recorded && json_is_integer(us))
 		session->judge.now = session->view.now = (double)json_integer_value(us) / 1e6;
-	if (!run_judge_record(&session->judge, event, doc))
+	json_t *located = locate(session, event, doc);
+	const json_t *told = located ? located : doc;
+	bool taken = run_judge_record(&session->judge, event, told);
+	if (taken)
+		run_view_record(&session->view, event, told);
+	json_decref(located);
+	if (!taken)
 		return;
-	run_view_record(&session->view, event, doc);
 	session->streams[RECORDS_PORT].records.foreign = run_judge_is_foreign(&session->judge);
 	if (event == RECORD_BOOT)
 		session->boot_us = run_clock_us();

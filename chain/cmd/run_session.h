@@ -6,6 +6,7 @@
 #ifndef KCHAIN_RUN_SESSION_H
 #define KCHAIN_RUN_SESSION_H
 
+#include "fault_places.h"
 #include "run_judge.h"
 #include "run_view.h"
 
@@ -17,6 +18,7 @@ struct run_session_options {
 	enum run_until otherwise; /* the default */
 	const char *console;  /* file that gets a raw copy of the console; null: none */
 	const char *result, *bootinfo, *screenshot; /* files; null: none. The last is written by the caller */
+	struct fault_places *places; /* borrowed: says where kernels faulted; null: nobody does */
 	uint64_t timeout_us;  /* 0: none */
 	bool json, verbose;
 	bool cut;             /* the console ends with the line that was waited for */
@@ -37,6 +39,7 @@ struct run_session {
 	regex_t regex;
 	bool has_regex, heard, closed;
 	bool broken;          /* nobody reads what is shown any more */
+	bool symbols_lost;    /* it was told that some can't be read */
 	const char *signal;   /* that asked us to end; null: none did */
 	FILE *copy;           /* of the console */
 	uint64_t start_us, boot_us, over_us; /* by our clock; boot_us: last `boot` record, over_us: since when it is over; 0: not */

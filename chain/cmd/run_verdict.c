@@ -38,6 +38,8 @@ static int of_end(struct run_judge *judge, int code)
 /* A booted native kernel said how it ended. */
 static int of_exit(struct run_judge *judge)
 {
+	if (judge->exit_status != 0 && judge->fault[0])
+		return verdict(judge, CMD_CHILD_FAILED, "%s: %.300s", judge->booted_step, judge->fault);
 	if (judge->exit_status != 0)
 		return verdict(judge, CMD_CHILD_FAILED, "the kernel exited with status %lld", (long long)judge->exit_status);
 	if (!judge->result_met)

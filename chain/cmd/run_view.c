@@ -227,6 +227,33 @@ static void describe_fanout(const json_t *doc, char *out, size_t size)
 			 us > 0 ? (double)turns * 1e6 / (double)us : 0);
 }
 
+/* Where a kernel faulted; and what it had in its registers, for who wants to know all. */
+static void show_fault(struct run_view *view, double at, const json_t *fault)
+{
+	char text[VIEW_LINE_BYTES] = "";
+	const char *name, *place = text_of(fault, "place");
+	json_t *value;
+	if (*place) {
+		snprintf(text, sizeof(text), "at %.900s", place);
+		print(view, at, CMD_PLAIN, "", text);
+	}
+	text[0] = '\0';
+	json_object_foreach(json_object_get(fault, "registers"), name, value) {
+		join(text, sizeof(text), "  ", name);
+		join(text, sizeof(text), " ", json_is_string(value) ? json_string_value(value) : "");
+	}
+	if (view->verbose && *text)
+		print(view, at, CMD_PLAIN, "", text);
+}
+
+static void show_stop(struct run_view *view, double at, const json_t *doc)
+{
+	char text[VIEW_LINE_BYTES];
+	snprintf(text, sizeof(text), "%.80s at %.40s, address %.40s", *text_of(doc, "name") ? text_of(doc, "name") : "exception", text_of(doc, "rip"), text_of(doc, "address"));
+	print(view, at, CMD_RED, "fault", text);
+	show_fault(view, at, doc);
+}
+
 static void show_result(struct run_view *view, double at, const json_t *doc)
 {
 	char text[VIEW_LINE_BYTES];
@@ -241,6 +268,7 @@ static void show_result(struct run_view *view, double at, const json_t *doc)
 		used += snprintf(text + used, sizeof(text) - (size_t)used, "  exit %lld", (long long)json_integer_value(number));
 	snprintf(text + used, sizeof(text) - (size_t)used, "  %.1f ms%s%.300s", step_seconds(view, at, doc) * 1e3, *reason ? "  " : "", reason);
 	print(view, at, strcmp(status, "ok") == 0 ? CMD_GREEN : CMD_RED, text_of(doc, "step"), text);
+	show_fault(view, at, json_object_get(doc, "fault"));
 	run_view_failures(view, json_object_get(doc, "failures"));
 }
 
@@ -303,6 +331,9 @@ void run_view_record(struct run_view *view, enum record_event event, const json_
 		break;
 	case RECORD_RESULT:
 		show_result(view, at, doc);
+		break;
+	case RECORD_FAULT:
+		show_stop(view, at, doc);
 		break;
 	case RECORD_PROGRESS:
 		show_progress(view, doc);

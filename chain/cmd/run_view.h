@@ -40,6 +40,9 @@ struct run_view {
 void run_view_init(struct run_view *view, FILE *to, bool raw, bool verbose);
 void run_view_record(struct run_view *view, enum record_event event, const json_t *doc);
 /* run_view_fanout.c: `groups` is the member `failures` of a fan-out's result; null is allowed. */
+/* What went wrong with a group of a fan-out's kernels, and where, as a clause. */
+enum { RUN_FAILURE_BYTES = 400 };
+void run_view_failure_text(const json_t *group, char out[RUN_FAILURE_BYTES]);
 void run_view_failures(struct run_view *view, const json_t *groups);
 /* run_view_text.c */
 void run_view_text(struct run_view *view, enum records_channel from, const char *bytes, size_t count);

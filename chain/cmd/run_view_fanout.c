@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SHOWN_REASONS = 10, SHOWN_KERNELS = 12, REASON_BYTES = 400,
+enum { SHOWN_REASONS = 10, SHOWN_KERNELS = 12, REASON_BYTES = RUN_FAILURE_BYTES,
        GROUPS_MAX = 300 /* a stage tells fewer apart; what says otherwise is no stage */ };
 
 /* What went wrong, and where; groups that are told alike are shown as one. */
@@ -18,8 +18,24 @@ struct reason {
 	json_int_t *indices; size_t known; /* owned: of these kernels */
 };
 
-static void describe(const json_t *group, char out[REASON_BYTES])
+/* Where symbols say the place, that is told instead of addresses: two in one line of the source are one reason. */
+static bool describe_place(const json_t *fault, char out[REASON_BYTES])
 {
+	const char *place = json_string_value(json_object_get(fault, "place")), *name = json_string_value(json_object_get(fault, "name"));
+	json_int_t stack = json_integer_value(json_object_get(fault, "stack_bytes"));
+	char overflow[96] = "";
+	if (!place || !name)
+		return false;
+	if (stack > 0)
+		snprintf(overflow, sizeof(overflow), ": its stack of %lld bytes overflowed (kchain_stack_bytes)", (long long)stack);
+	snprintf(out, REASON_BYTES, "%.80s%s, %.200s", name, overflow, place);
+	return true;
+}
+
+void run_view_failure_text(const json_t *group, char out[RUN_FAILURE_BYTES])
+{
+	if (describe_place(json_object_get(group, "fault"), out))
+		return;
 	const char *reason = json_string_value(json_object_get(group, "reason")), *status = json_string_value(json_object_get(group, "status"));
 	snprintf(out, REASON_BYTES, "%.*s", REASON_BYTES - 1, reason ? reason : status ? status : "no reason");
 }
@@ -78,7 +94,7 @@ static bool gather(const json_t *groups, struct reason *reasons, size_t *count)
 {
 	for (size_t i = 0; i < json_array_size(groups) && i < GROUPS_MAX; i++) {
 		char text[REASON_BYTES];
-		describe(json_array_get(groups, i), text);
+		run_view_failure_text(json_array_get(groups, i), text);
 		if (!add(find(reasons, count, text), json_array_get(groups, i)))
 			return false;
 	}

@@ -18,6 +18,8 @@ struct watch {
 	uint64_t baud;
 	struct run_session_options session_options;
 	struct run_session session;
+	struct cmd_list symbols;
+	struct fault_places places;
 	int fd;
 	bool terminal;
 	struct termios before;
@@ -105,6 +107,8 @@ static int watch_line(struct watch *watch, const char *path)
 	speed_t speed;
 	if (!speed_find(watch->baud, &speed))
 		return cmd_usage("watch", "--baud: %llu is none of the usual rates (9600 to 3000000)", (unsigned long long)watch->baud);
+	watch->session_options.places = &watch->places;
+	fault_places_init(&watch->places, &watch->symbols, NULL, NULL);
 	int code = run_session_open(&watch->session, &watch->session_options, false);
 	if (code >= 0)
 		return code;
@@ -119,6 +123,7 @@ static int watch_line(struct watch *watch, const char *path)
 	if (watch->fd > STDIN_FILENO)
 		close(watch->fd);
 	run_session_close(&watch->session);
+	fault_places_free(&watch->places);
 	return code;
 }
 
@@ -133,6 +138,7 @@ int cmd_watch(int argc, char **argv)
 		{ "console", 0, CMD_OPT_TEXT, "FILE", "copy the console as it is", &more->console },
 		{ "until", 'u', CMD_OPT_TEXT, "WHEN", "ready (default), ended, or an extended regular expression", &more->until },
 		{ "timeout", 't', CMD_OPT_TIME, "TIME", "give up after this long (default: never)", &more->timeout_us },
+		{ "symbols", 0, CMD_OPT_LIST, "FOLDER", "look there for the symbols of kernels that fault: by the digests of the kernels' files in it, then by build-ids", &watch.symbols },
 		{ "verbose", 'v', CMD_OPT_FLAG, NULL, "show every record, and long lines whole", &more->verbose },
 		{ "json", 0, CMD_OPT_FLAG, NULL, "print what happened as one JSON document on stdout", &more->json },
 	};

@@ -71,7 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	char *text = NULL;
 	size_t text_bytes = 0, svg_bytes = 0;
 
-	if (fuzz_text_status(report_parse((const char *)data, size, "input", &report, &err), &err))
+	if (fuzz_text_status(report_parse((const char *)data, size, "input", NULL, &report, &err), &err))
 		return 0;
 	size_t things = check_numbers(&report);
 	FILE *to = open_memstream(&text, &text_bytes);

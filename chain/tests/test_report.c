@@ -40,7 +40,7 @@ static void what_is_no_report_is_refused(void **state)
 	for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
 		struct chain_error err = { 0 };
 		struct report report;
-		enum chain_status status = report_parse(CASES[i].text, strlen(CASES[i].text), "doc", &report, &err);
+		enum chain_status status = report_parse(CASES[i].text, strlen(CASES[i].text), "doc", NULL, &report, &err);
 		if (status != CASES[i].status)
 			fail_msg("%s: %s", CASES[i].text, chain_status_slug(status));
 		assert_string_equal(err.subject, "doc");
@@ -56,7 +56,7 @@ static struct report parse(const char *text)
 {
 	struct chain_error err = { 0 };
 	struct report report;
-	if (report_parse(text, strlen(text), "doc", &report, &err))
+	if (report_parse(text, strlen(text), "doc", NULL, &report, &err))
 		fail_msg("%s: %s", text, chain_status_slug(err.status));
 	return report;
 }
@@ -69,7 +69,7 @@ static void a_cut_document_is_refused(void **state)
 	for (size_t count = 0; count < sizeof(WHOLE) - 1; count++) {
 		struct chain_error err = { 0 };
 		struct report report;
-		assert_int_equal(report_parse(WHOLE, count, "doc", &report, &err), CHAIN_E_JSON_SYNTAX);
+		assert_int_equal(report_parse(WHOLE, count, "doc", NULL, &report, &err), CHAIN_E_JSON_SYNTAX);
 	}
 	struct report report = parse(WHOLE);
 	report_free(&report);

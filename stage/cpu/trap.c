@@ -110,8 +110,8 @@ STAGE_BOOT_TEXT static _Noreturn void report(const struct stage_trap_frame *f)
 	print_registers(f);
 	print_stack(f);
 	char record[LINE_BYTES];
-	int count = snprintf(record, sizeof(record), "{\"event\":\"fault\",\"vector\":%llu,\"rip\":\"%#llx\",\"address\":\"%#llx\"}",
-			     (unsigned long long)f->vector, (unsigned long long)f->rip, (unsigned long long)address);
+	int count = snprintf(record, sizeof(record), "{\"event\":\"fault\",\"vector\":%llu,\"name\":\"%s\",\"rip\":\"%#llx\",\"address\":\"%#llx\"}",
+			     (unsigned long long)f->vector, stage_vector_name(f->vector), (unsigned long long)f->rip, (unsigned long long)address);
 	stage_record(record, (uint64_t)count);
 	stage_exit(STAGE_EXIT_FAULT);
 }
