@@ -5,6 +5,7 @@
 """`kchain inspect` accounts for every byte: what it says is compared with readelf, the manifest and the files themselves."""
 import json
 import os
+import random
 import re
 import shutil
 
@@ -106,6 +107,63 @@ def a_native_kernel_says_what_it_asks_for():
     kt.check(look["memory_bytes"] == wanted[-1][0] + wanted[-1][2] - wanted[0][0], "other memory", look)
     done = kt.kchain("inspect", "build/kernels/echo.elf")
     kt.check("32 KiB of stack" in done.out and "only when it is booted" in done.out, "not said", done)
+
+
+def readelf_segments(path):
+    rows = re.findall(r"^  (\w+) +0x(\w+) 0x(\w+) 0x(\w+) 0x(\w+) 0x(\w+) (.{3})", kt.command(["readelf", "-lW", path]).out, re.M)
+    return [tuple(int(v, 16) for v in row[1:6]) + (row[6].replace("E", "x").replace(" ", "").lower(),) for row in rows]
+
+
+@kt.test
+def elf_structures_are_those_of_readelf():
+    for path in ("build/kernels/echo.elf", "build/kernels/echo.debug", "build/kernels/acts.elf", "build/stage/stage.debug"):
+        elf = kt.kchain("inspect", "--json", path).json()["elf"]
+        shown = [(s["offset"], int(s["virt"], 16), int(s["phys"], 16), s["file_bytes"], s["memory_bytes"], s["flags"].replace("-", "")) for s in elf["segments"]]
+        kt.check(shown == readelf_segments(path), f"{path}: other segments", shown, readelf_segments(path))
+        notes = kt.command(["readelf", "-nW", path]).out
+        kt.check(elf["build_id"] == (re.findall(r"Build ID: (\w+)", notes) or [""])[0], f"{path}: another build-id", elf)
+        kt.check([(n["name"], n["bytes"]) for n in elf["notes"]] == [(n, int(b, 16)) for n, b in re.findall(r"(?m)^  (\w+) +0x(\w+)\t", notes)], "other notes", elf["notes"], notes)
+        symbols = re.findall(r"(?m)^ +\d+: (\w+) +(\w+) +(\w+) +\w+ +\w+ +\w+ (\S+)$", kt.command(["readelf", "-sW", path]).out)
+        kt.check(elf["symbols"]["count"] == len(symbols) and elf["symbols"]["functions"] == sum(s[2] == "FUNC" for s in symbols), f"{path}: other symbols", elf["symbols"], len(symbols))
+        listed = kt.kchain("inspect", "--json", "--symbols", path).json()["elf"]["symbols"]["list"]
+        kt.check(sorted((int(s["address"], 16), s["bytes"], s["name"]) for s in listed) == sorted((int(v, 16), int(b, 0), n) for v, b, _, n in symbols), "other lists")
+    for name in ("echo.debug", "echo.elf"):
+        done = kt.kchain("inspect", "--symbols", "build/kernels/" + name)
+        kt.check(done.exit == 0 and "KCHAIN type 1, 24 bytes" in done.out and "GNU build-id " in done.out, "notes", done)
+        kt.check(("  function global main\n" in done.out) == (name == "echo.debug") and all(len(line) <= 80 for line in done.out.splitlines() if "0xffff" not in line), "text", done)
+
+
+@kt.test
+def what_is_baked_in_is_looked_at_in_place():
+    inner = make_image()
+    image = kt.bake(kt.pipeline([{"name": "b", "boot": "fs:/inner"}], {"/inner": inner, "/echo.debug": "build/kernels/echo.debug", "/text": kt.write_bytes(kt.scratch("t"), b"text")}))
+    outside, inside = kt.kchain("inspect", "--json", "build/kernels/echo.debug").json(), kt.kchain("inspect", "--json", image, "/echo.debug").json()
+    kt.check(dict(outside, file="/echo.debug") == inside, "a kernel", inside)
+    kt.check(dict(kt.kchain("inspect", "--json", inner).json(), file="/inner") == kt.kchain("inspect", "--json", image, "/inner").json(), "an image in the image")
+    for path, said in (("/text", "/text: "), ("/gone", "/gone")):
+        done = kt.kchain("inspect", image, path)
+        kt.check(done.exit == 3 and said in done.err, "not refused", done)
+    done = kt.kchain("inspect", "build/kernels/echo.elf", "/echo")
+    kt.check(done.exit == 3, "no image", done)
+
+
+@kt.test
+def what_is_wrong_in_an_elf_file_ends_nothing():
+    """Cut anywhere, and with bytes changed: something is said of it, or it is refused; no crash."""
+    whole = kt.read_bytes("build/kernels/echo.debug")
+    shnum = int.from_bytes(whole[60:62], "little")
+    sections = int.from_bytes(whole[40:48], "little")
+    cuts = [whole[:n] for n in (4, 16, 63, 64, 65, 500, 4096, len(whole) // 2, sections, sections + 64 * shnum - 1)]
+    chance = random.Random(1)
+    for number in range(40):
+        data = bytearray(whole)
+        for _ in range(1 + number % 8):
+            at = chance.choice((chance.randrange(512), sections + chance.randrange(64 * shnum), chance.randrange(len(data))))
+            data[at] = chance.randrange(256)
+        cuts.append(bytes(data))
+    for data in cuts:
+        done = kt.kchain("inspect", "--json", "--symbols", kt.write_bytes(kt.scratch("bad"), data))
+        kt.check(done.exit in (0, 3) and isinstance(done.json(), dict), "crashed", done)
 
 
 @kt.test

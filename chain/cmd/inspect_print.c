@@ -54,7 +54,9 @@ static void row_print(const json_t *doc, uint64_t bytes, int64_t memory, int ind
 		fputs(" <1%", stdout);
 	else
 		printf("%3llu%%", (unsigned long long)percent);
-	printf("  %9s  %10s  %*s%s\n", room, at, indent, "", name);
+	printf("  %9s  %10s  %*s", room, at, indent, "");
+	cmd_text_put(stdout, name);
+	putchar('\n');
 }
 
 static void stage_print(const json_t *doc)
@@ -155,8 +157,9 @@ static void steps_print(const json_t *doc)
 
 	json_array_foreach(json_object_get(doc, "steps"), i, row)
 	{
-		printf("  step %zu    %s: %ss %s (%s", i + 1, text_of(row, "name"), text_of(row, "does"),
-		       text_of(row, "source"), text_of(row, "kernel"));
+		printf("  step %zu    %s: %ss ", i + 1, text_of(row, "name"), text_of(row, "does"));
+		cmd_text_put(stdout, text_of(row, "source"));
+		printf(" (%s", text_of(row, "kernel"));
 		if (number(row, "window_bytes") > 0)
 			printf(", in a window of %s", cmd_size_text(number(row, "window_bytes"), size));
 		puts(")");
@@ -188,6 +191,48 @@ void inspect_print_image(const json_t *doc)
 	space_print(doc);
 }
 
+static void notes_print(const json_t *elf)
+{
+	const json_t *row;
+	size_t i;
+
+	json_array_foreach(json_object_get(elf, "notes"), i, row)
+	{
+		const bool id = strcmp(text_of(row, "name"), "GNU") == 0 && number(row, "type") == 3;
+
+		printf("  %-9s %s", i == 0 ? "notes" : "", text_of(row, "name"));
+		if (id)
+			printf(" build-id %s\n", text_of(elf, "build_id"));
+		else
+			printf(" type %llu, %llu bytes\n", (unsigned long long)number(row, "type"), (unsigned long long)number(row, "bytes"));
+	}
+}
+
+static void elf_print(const json_t *doc)
+{
+	const json_t *elf = json_object_get(doc, "elf"), *symbols = json_object_get(elf, "symbols");
+
+	problem_print("ELF: ", text_of(doc, "elf_problem"));
+	if (!elf)
+		return;
+	notes_print(elf);
+	if (number(symbols, "count") == 0)
+		printf("  symbols   none: they are taken out, or in a file of their own\n");
+	else
+		printf("  symbols   %llu, %llu of them functions\n", (unsigned long long)number(symbols, "count"),
+		       (unsigned long long)number(symbols, "functions"));
+}
+
+static void symbols_print(const json_t *doc)
+{
+	const json_t *symbols = json_object_get(json_object_get(doc, "elf"), "symbols"), *row;
+	size_t i;
+
+	json_array_foreach(json_object_get(symbols, "list"), i, row)
+	    printf("  %18s %8llu  %-8s %-6s %s\n", text_of(row, "address"), (unsigned long long)number(row, "bytes"), text_of(row, "type"),
+		   text_of(row, "binding"), text_of(row, "name"));
+}
+
 void inspect_print_kernel(const json_t *doc)
 {
 	char what[64], size[CMD_SIZE_BYTES], heap[CMD_SIZE_BYTES];
@@ -198,6 +243,8 @@ void inspect_print_kernel(const json_t *doc)
 	head_print(doc, what);
 	if (json_object_get(doc, "problem")) {
 		printf("  but %s\n", text_of(doc, "problem"));
+		elf_print(doc);
+		symbols_print(doc);
 		return;
 	}
 	printf("  entry     %s\n", text_of(doc, "entry"));
@@ -207,8 +254,10 @@ void inspect_print_kernel(const json_t *doc)
 		printf("  called    with %s of stack and %s of heap at least\n",
 		       cmd_size_text(number(called, "stack_bytes"), size),
 		       cmd_size_text(number(called, "heap_bytes"), heap));
+	elf_print(doc);
 	columns_print();
 	json_array_foreach(json_object_get(doc, "segments"), i, row)
 	    row_print(doc, number(row, "file_bytes"), (int64_t)number(row, "memory_bytes"), 0, text_of(row, "name"),
 		      text_of(row, "phys"));
+	symbols_print(doc);
 }
