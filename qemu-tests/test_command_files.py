@@ -293,6 +293,43 @@ def no_input_is_written_over():
         os.unlink(soft)
 
 
+def a_reader_that_goes_takes_nothing_along():
+    """The image is there, and not a word is said."""
+    for reads, args in ((0, ["bake", PIPELINE, "--json", "-o", "{out}"]), (0, ["bake", PIPELINE, "-o", "{out}"]), (0, ["bake", PIPELINE, PIPELINE[:-5] + "2.json", "--json", "-o", "{out}/"]),
+                        (100, ["cat", IMAGE, "/d/large"]), (0, ["cat", IMAGE, "/d/large"]), (0, ["verify", "--json", IMAGE]), (0, ["ls", "--json", IMAGE]), (0, ["plan", "--json", IMAGE])):
+        out = kt.scratch("out")
+        shutil.copy(PIPELINE, PIPELINE[:-5] + "2.json")
+        read_end, write_end = os.pipe()
+        if not reads:
+            os.close(read_end)
+        process = subprocess.Popen([kt.KCHAIN, *[a.format(out=out) for a in args]], stdin=subprocess.DEVNULL, stdout=write_end, stderr=subprocess.PIPE)
+        os.close(write_end)
+        if reads:
+            kt.check(len(os.read(read_end, reads)) == reads, "nothing to read")
+            os.close(read_end)
+        _, errors = process.communicate(timeout=kt.HANG_AFTER_S)
+        kt.check(process.returncode == -signal.SIGPIPE and not errors, f"{args}: exit status {process.returncode}", errors)
+        made = [out] if os.path.isfile(out) else [os.path.join(out, name) for name in os.listdir(out)] if os.path.isdir(out) else []
+        kt.check(len(made) == args[0].count("bake") * sum(a.endswith(".json") for a in args), f"{args}: {made}")
+        kt.check(all(kt.read_bytes(path) == GOOD for path in made), f"{args}: another image")
+
+
+def a_large_image_takes_little_memory():
+    """And a file that is mostly a hole little of the disk."""
+    size, most = 400 << 20, 130 << 20
+    folder = os.path.dirname(kt.scratch("x"))
+    with open(f"{folder}/hole", "wb") as f:
+        f.write(b"begin")
+        f.truncate(size)
+    shutil.copy("build/kernels/hello.elf", f"{folder}/kernel")
+    pipeline, image = kt.write_json(kt.scratch("pipeline.json"), kt.pipeline([{"name": "hello", "call": "fs:/kernel"}], {"/": folder})), kt.scratch("image.elf")
+    for args in (["bake", pipeline, "-o", image], ["verify", image], ["ls", image], ["inspect", image], ["plan", image], ["plan", pipeline]):
+        pid = os.posix_spawn(kt.KCHAIN, [kt.KCHAIN, *args], os.environ, file_actions=[(os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)])
+        _, status, used = os.wait4(pid, 0)
+        kt.check(status == 0 and used.ru_maxrss * 1024 < most, f"{args[0]}: status {status}, {used.ru_maxrss >> 10} MiB")
+    kt.check(os.path.getsize(image) > size and os.stat(image).st_blocks * 512 < 4 << 20, f"the image takes {os.stat(image).st_blocks * 512} bytes")
+
+
 def controls(text):
     """A tab is one that a guest may say."""
     return re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\udc80-\udcff]", text)
@@ -330,7 +367,7 @@ for one in BAKES[:3] + WRITERS:
 for one in READERS[:-1]:
     kt.add_test(f"{one.name} of a file that is cut", lambda one=one: sweep_cuts(one))
 for function in (any_signal_leaves_nothing, a_file_of_the_tree_is_cut, a_cut_image_is_not_run, a_result_is_whole_or_not_there, no_input_is_written_over,
-                 nothing_odd_is_printed_raw):
+                 a_reader_that_goes_takes_nothing_along, a_large_image_takes_little_memory,                 nothing_odd_is_printed_raw):
     kt.add_test(function.__name__, function)
 
 kt.main()
