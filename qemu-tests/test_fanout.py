@@ -285,5 +285,17 @@ def report_is_drawn():
     kt.check(text.count("<path ") >= 4, "a path for each status", text.count("<path "))
 
 
+@kt.test
+def no_interrupt_of_a_fan_out_reaches_the_next_link():
+    """Ticks and wake-ups that are under way when a link ends would come where nobody knows them."""
+    step, next_step = fan("flaky", {"count": 40, "console": "mute"}, "0"), {"name": "next", "boot": "fs:/next"}
+    links, image = 8, None
+    for _ in range(links):
+        files = {**FILES, **({"/next": image} if image else {})}
+        image = kt.bake(kt.pipeline([step, next_step] if image else [step], files))
+    ended = kt.expect_end(kt.boot(image, "pc", "256M", ["-cpu", "max", "-smp", 4]))
+    kt.check([r["ok"] for r in ended.of("result")] == [40] * links, "fan-outs", ended)
+
+
 if __name__ == "__main__":
     kt.main()

@@ -79,13 +79,14 @@ static void enable_apic(void)
 	stage_apic_open(&own, &apic.env, apic.x2, apic.x2);
 }
 
-/* What was sent to it already is taken first, or it would come when the next owner lets interrupts in. */
+/* What was sent to this processor already, or it would come when the next owner lets interrupts in. The instruction behind STI lets none in, and
+ * under QEMU, where that is PAUSE, the one behind it neither. */
+static void take_pending(void) { __asm__ volatile("sti\n\tnop\n\tnop\n\tcli" : : : "memory"); }
+
 void stage_processor_hush(void)
 {
 	struct stage_apic own = apic;
-	stage_interrupts_on();
-	stage_pause();
-	stage_interrupts_off();
+	take_pending();
 	stage_apic_close(&own);
 }
 
@@ -362,6 +363,8 @@ void stage_processors_stop(void)
 {
 	for (uint32_t i = 0; i < other_count; i++)
 		stage_apic_send(&apic, processor(i + 1)->apic_id, STAGE_APIC_INIT);
+	if (other_count) /* the last of them may have told of its end, and the timer have ticked */
+		take_pending();
 	listed_count = other_count = 0;
 	started = false;
 }
