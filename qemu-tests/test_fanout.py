@@ -297,5 +297,22 @@ def no_interrupt_of_a_fan_out_reaches_the_next_link():
     kt.check([r["ok"] for r in ended.of("result")] == [40] * links, "fan-outs", ended)
 
 
+@kt.test
+def inputs_come_from_the_state_and_plain_ones_need_no_default():
+    handoff = kt.write_json(kt.scratch("h.json"), {"kchain_handoff": 1, "boot_id": "0" * 32, "state": {"inputs": [{"x": 1.5}, {}], "count": 3}})
+    cases = [("{{self.input}}", {"list": ["a", 2, 0.1, True, -1e300]}, ["a", "2", "0.1", "true", "-1e300"]),
+             ("{{self.input.x|none}}", {"list": "{{state.inputs}}"}, ["1.5", "none"]), ("{{self.index}}", {"count": "{{state.count}}"}, ["0", "1", "2"])]
+    for args, fanout, wanted in cases:
+        image = kt.bake(kt.write_json(kt.scratch("p.json"), {
+            "kchain": 1, "name": "experiment", "files": {"/echo": os.path.abspath("build/kernels/echo.elf")},
+            "steps": [{"name": "s", "call": "fs:/echo", "args": args, "fanout": fanout}]}))
+        done = kt.kchain("run", image, "--handoff", handoff, "--json")
+        kt.check(done.exit == 0, "run", done)
+        got = [r["args"] for r in done.json()["handoff"]["results"]["s"]["result"]]
+        kt.check(got == wanted, "arguments", got)
+    without = kt.kchain("run", image)
+    kt.check(without.exit == 4 and "state.count is absent" in without.err, "no state", without)
+
+
 if __name__ == "__main__":
     kt.main()

@@ -30,7 +30,7 @@ enum chain_status plan_fanout(const struct chain_step *step, const struct chain_
 	*out = NULL;
 	if (step->fanout.kind == CHAIN_FANOUT_NONE)
 		return lay_out_one(step, prepared, fixed, err);
-	enum chain_status status = chain_fanout_expand(step, image, &set, err);
+	enum chain_status status = chain_fanout_expand(step, image, prepared->handoff, &set, err);
 	if (status)
 		return status;
 	status = chain_fanout_lay_out(step, set.count, fixed, prepared->machine, HEAP_BYTES, &layout, err);

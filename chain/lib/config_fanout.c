@@ -21,10 +21,33 @@ static enum chain_status set_kind(struct chain_config_fanout *fanout, enum chain
 	return CHAIN_OK;
 }
 
+/* "{{state.NAME}}" and nothing else: the state says it, so that one image serves many experiments. False: it is no text. */
+static bool read_from_state(const json_t *value, struct chain_config_fanout *fanout, const struct chain_json_path *path,
+			    enum chain_status *out_status, struct chain_error *err)
+{
+	static const char begin[] = "{{state.", end[] = "}}";
+	const char *text = json_string_value(value);
+	size_t bytes = text ? strlen(text) : 0, open = sizeof(begin) - 1, close = sizeof(end) - 1;
+	if (!text)
+		return false;
+	*out_status = CHAIN_OK;
+	if (bytes <= open + close || strncmp(text, begin, open) != 0 || strcmp(text + bytes - close, end) != 0 ||
+	    strcspn(text + 2, "{}|") != bytes - 2 - close) {
+		*out_status = chain_fail(err, CHAIN_E_FANOUT_FROM, path->at, text, 0, 0, 0, 0);
+		return true;
+	}
+	fanout->from = strndup(text + 2, bytes - 2 - close);
+	if (!fanout->from)
+		*out_status = chain_fail(err, CHAIN_E_NO_MEMORY, path->at, NULL, bytes, 0, 0, 0);
+	return true;
+}
+
 static enum chain_status read_count(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
 {
 	struct chain_config_fanout *fanout = into;
 	enum chain_status status = set_kind(fanout, CHAIN_FANOUT_COUNT, path, err);
+	if (!status && read_from_state(value, fanout, path, &status, err))
+		return status;
 	return status ? status : chain_json_read_number(value, &fanout->count, of, path, err);
 }
 
@@ -33,7 +56,7 @@ static enum chain_status read_list(const json_t *value, void *into, const void *
 	struct chain_config_fanout *fanout = into;
 	enum chain_status status = set_kind(fanout, CHAIN_FANOUT_LIST, path, err);
 	(void)of;
-	if (status)
+	if (status || read_from_state(value, fanout, path, &status, err))
 		return status;
 	fanout->count = json_array_size(value);
 	if (!fanout->count || fanout->count > CHAIN_FANOUT_MAX)

@@ -75,7 +75,7 @@ static enum chain_status resolve_one(struct chain_step *step, size_t i, const st
 				     struct chain_error *err)
 {
 	enum chain_status status = settle(&step->devices[i], config, path, err);
-	if (status || step->fanout.kind == CHAIN_FANOUT_EACH)
+	if (status || step->fanout.kind == CHAIN_FANOUT_EACH || step->fanout.from)
 		return status;
 	return check_index(&step->devices[i], step->fanout.kind == CHAIN_FANOUT_NONE ? 1 : step->fanout.count, path, err);
 }

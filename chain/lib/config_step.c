@@ -276,6 +276,7 @@ void chain_config_free_step(struct chain_step *step)
 	json_decref(step->when);
 	json_decref(step->fanout.list);
 	free(step->fanout.path);
+	free(step->fanout.from);
 	chain_config_free_devices(step);
 	if (step->fallback)
 		chain_config_free_step(step->fallback);

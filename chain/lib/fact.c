@@ -90,7 +90,7 @@ static enum chain_certainty state_certainty(const struct chain_config *config, c
 	if (!value || json_is_null(value) || chain_template_may_be_null(value))
 		return CHAIN_FACT_MAYBE;
 	bool text = use != CHAIN_FACT_IN_STATE && use != CHAIN_FACT_IN_WHEN;
-	if (text && !json_is_string(value) && !json_is_integer(value) && !json_is_boolean(value))
+	if (text && !json_is_string(value) && !json_is_number(value) && !json_is_boolean(value))
 		return CHAIN_FACT_UNKNOWN;
 	return CHAIN_FACT_ALWAYS;
 }

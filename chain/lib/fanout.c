@@ -5,8 +5,10 @@
 
 #include "chain/fanout.h"
 
+#include "chain/fact.h"
 #include "chain/json_write.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,11 +36,35 @@ static enum chain_status make_room(struct chain_fanout_set *set, size_t count, c
 	return set->inputs ? CHAIN_OK : no_memory(subject, count * sizeof(*set->inputs), err);
 }
 
-static enum chain_status expand_list(const struct chain_step *step, struct chain_fanout_set *out, struct chain_error *err)
+static enum chain_status expand_list(const struct chain_step *step, const json_t *list, struct chain_fanout_set *out, struct chain_error *err)
 {
 	enum chain_status status = CHAIN_OK;
-	for (size_t i = 0; !status && i < step->fanout.count; i++)
-		status = add_input(out, json_incref(json_array_get(step->fanout.list, i)), step->name, err);
+	for (size_t i = 0; !status && i < json_array_size(list); i++)
+		status = add_input(out, json_incref(json_array_get(list, i)), step->name, err);
+	return status;
+}
+
+/* A number of kernels, or a list with a value for each, that the state says. */
+static enum chain_status expand_from(const struct chain_step *step, const json_t *handoff, struct chain_fanout_set *out, struct chain_error *err)
+{
+	const bool list = step->fanout.kind == CHAIN_FANOUT_LIST;
+	json_t *value = NULL;
+	enum chain_status status = handoff ? chain_fact_value(handoff, step->fanout.from, &value, err) : CHAIN_OK;
+	if (status)
+		return status;
+	json_int_t count = list ? (json_int_t)json_array_size(value) : json_integer_value(value);
+	if (count < 1 || count > CHAIN_FANOUT_MAX) {
+		char text[CHAIN_SUBJECT_BYTES];
+		snprintf(text, sizeof(text), "%.200s %s", step->fanout.from, value ? "is something else" : "is absent");
+		status = chain_fail(err, CHAIN_E_FANOUT_STATE, step->name, text, CHAIN_FANOUT_MAX, 0, 0, 0);
+	} else if (list) {
+		status = make_room(out, (size_t)count, step->name, err);
+		if (!status)
+			status = expand_list(step, value, out, err);
+	} else {
+		out->count = (size_t)count;
+	}
+	json_decref(value);
 	return status;
 }
 
@@ -159,19 +185,21 @@ static enum chain_status expand_slices(const struct chain_step *step, const stru
 	return status;
 }
 
-enum chain_status chain_fanout_expand(const struct chain_step *step, const struct chain_image *image, struct chain_fanout_set *out,
-				      struct chain_error *err)
+enum chain_status chain_fanout_expand(const struct chain_step *step, const struct chain_image *image, const json_t *handoff,
+				      struct chain_fanout_set *out, struct chain_error *err)
 {
 	const struct chain_config_fanout *fanout = &step->fanout;
 	*out = (struct chain_fanout_set){ 0 };
-	bool listed = fanout->kind == CHAIN_FANOUT_LIST || fanout->kind == CHAIN_FANOUT_SLICES;
+	bool listed = !fanout->from && (fanout->kind == CHAIN_FANOUT_LIST || fanout->kind == CHAIN_FANOUT_SLICES);
 	enum chain_status status = listed ? make_room(out, fanout->count, step->name, err) : CHAIN_OK;
-	if (!status && fanout->kind == CHAIN_FANOUT_EACH)
+	if (!status && fanout->from)
+		status = expand_from(step, handoff, out, err);
+	else if (!status && fanout->kind == CHAIN_FANOUT_EACH)
 		status = expand_each(step, image, out, err);
 	else if (!status && fanout->kind == CHAIN_FANOUT_SLICES)
 		status = expand_slices(step, image, out, err);
 	else if (!status && fanout->kind == CHAIN_FANOUT_LIST)
-		status = expand_list(step, out, err);
+		status = expand_list(step, fanout->list, out, err);
 	else if (!status)
 		out->count = fanout->count;
 	if (!status)

@@ -9,6 +9,7 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -259,16 +260,32 @@ static size_t round_digits(char *all, size_t count, size_t keep, int *point)
 	return count;
 }
 
+enum { REAL_DIGITS = 17 };
+
+/* How many digits say a number so that it is read as the same one again: 15 do for what people write. */
+static size_t shortest(double value)
+{
+	size_t keep = REAL_DIGITS - 2;
+	for (; value != 0 && keep < REAL_DIGITS; keep++) {
+		char all[9 * 90], text[48];
+		int point = 1;
+		size_t count = round_digits(all, digits_of(fabs(value), all, &point), keep, &point);
+		snprintf(text, sizeof(text), "0.%.*se%d", (int)count, all, point);
+		if (strtod(text, NULL) == fabs(value))
+			break;
+	}
+	return keep;
+}
+
 /* 17 digits, which give the same number when read again, as printf's %.17g has them; always with a point or an exponent, so that
  * they are read as a real again. */
-static bool put_real(struct out *out, double value)
+static bool put_real(struct out *out, double value, size_t kept)
 {
-	enum { KEPT = 17 };
 	char all[9 * 90] = "0";
 	int point = 1;
 	bool good = !signbit(value) || put_char(out, '-');
-	size_t count = value == 0 ? 1 : round_digits(all, digits_of(fabs(value), all, &point), KEPT, &point);
-	bool scientific = point < -3 || point > KEPT;
+	size_t count = value == 0 ? 1 : round_digits(all, digits_of(fabs(value), all, &point), kept, &point);
+	bool scientific = point < -3 || point > REAL_DIGITS;
 	size_t before = scientific ? 1 : point > 0 ? (size_t)point : 0;
 	good = good && (before || put(out, "0", 1));
 	for (size_t i = 0; good && i < before; i++)
@@ -353,7 +370,7 @@ static bool put_value(struct out *out, const json_t *value, unsigned flags)
 	case JSON_INTEGER:
 		return put_integer(out, json_integer_value(value));
 	case JSON_REAL:
-		return put_real(out, json_real_value(value));
+		return put_real(out, json_real_value(value), flags & CHAIN_JSON_SHORT ? shortest(json_real_value(value)) : REAL_DIGITS);
 	case JSON_TRUE:
 		return put(out, "true", 4);
 	case JSON_FALSE:

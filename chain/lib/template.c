@@ -5,6 +5,7 @@
 
 #include "chain/fact.h"
 #include "chain/json.h"
+#include "chain/json_write.h"
 #include "config_internal.h"
 
 #include <stdio.h>
@@ -160,6 +161,18 @@ static enum chain_status check_when(const struct chain_step *step, const struct 
 	return first;
 }
 
+/* Whether each value of a list can stand in a text; of one that the state has, nothing is known. */
+static bool all_plain(const json_t *list)
+{
+	const json_t *item;
+	size_t i;
+	bool plain = json_array_size(list);
+	json_array_foreach(list, i, item)
+		plain = plain && (json_is_number(item) || json_is_boolean(item) ||
+				  (json_is_string(item) && json_string_length(item) < CHAIN_TEMPLATE_FACT_BYTES));
+	return plain;
+}
+
 /* Each kernel of a fan-out knows more of itself. */
 static enum chain_fact_use use_in(const struct chain_step *step)
 {
@@ -168,6 +181,8 @@ static enum chain_fact_use use_in(const struct chain_step *step)
 		return CHAIN_FACT_IN_TEXT;
 	case CHAIN_FANOUT_EACH:
 		return CHAIN_FACT_IN_EACH;
+	case CHAIN_FANOUT_LIST:
+		return all_plain(step->fanout.list) ? CHAIN_FACT_IN_EACH : CHAIN_FACT_IN_FANOUT;
 	default:
 		return CHAIN_FACT_IN_FANOUT;
 	}
@@ -250,6 +265,12 @@ static enum chain_status append_value(struct text *text, const struct piece *pie
 	if (json_is_integer(value)) {
 		snprintf(number, sizeof(number), "%lld", (long long)json_integer_value(value));
 		plain = number;
+	} else if (json_is_real(value)) {
+		char *written = chain_json_text(value, CHAIN_JSON_SHORT, NULL);
+		enum chain_status status = written ? append(text, written, strlen(written), where, err) :
+						     chain_fail(err, CHAIN_E_NO_MEMORY, where, NULL, sizeof(number), 0, 0, 0);
+		free(written);
+		return status;
 	} else if (json_is_boolean(value)) {
 		plain = json_is_true(value) ? "true" : "false";
 	} else if (!good) {

@@ -91,7 +91,7 @@ static void check_step(const struct chain_config *config, const struct chain_ste
 		return; /* the others look into an image */
 	if (fuzz_text_status(chain_handoff_build(&input, &handoff, &err), &err))
 		return;
-	FUZZ_HOLDS(!fuzz_text_status(chain_fanout_expand(step, NULL, &set, &err), &err));
+	FUZZ_HOLDS(!fuzz_text_status(chain_fanout_expand(step, NULL, NULL, &set, &err), &err));
 	FUZZ_HOLDS(set.count == step->fanout.count && !set.inputs == (step->fanout.kind == CHAIN_FANOUT_COUNT));
 	check_texts(step, &set, handoff);
 	chain_fanout_set_free(&set);

@@ -402,7 +402,7 @@ static enum chain_status act_fanout(void *ctx, uint64_t *out_sum, struct chain_e
 	struct chain_fanout_set set;
 	struct chain_fanout_texts texts;
 	(void)ctx;
-	enum chain_status status = chain_fanout_expand(step, &all.image, &set, err);
+	enum chain_status status = chain_fanout_expand(step, &all.image, NULL, &set, err);
 	if (status)
 		return status;
 	status = chain_fanout_texts_make(step, &set, all.parent, "", &texts, err);

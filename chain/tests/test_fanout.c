@@ -59,7 +59,7 @@ static void expect_inputs(const char *fanout, size_t count, const char *const *w
 	struct chain_fanout_set set;
 	struct chain_error err = { 0 };
 	open_case(&c, fanout, "");
-	enum chain_status status = chain_fanout_expand(&c.config.steps[0], &c.image, &set, &err);
+	enum chain_status status = chain_fanout_expand(&c.config.steps[0], &c.image, NULL, &set, &err);
 	if (status)
 		fail_msg("%s: %s at %s", fanout, chain_status_slug(status), err.subject);
 	assert_int_equal(set.count, count);
@@ -76,9 +76,44 @@ static void expect_refused(const char *fanout, enum chain_status wanted)
 	struct chain_fanout_set set;
 	struct chain_error err = { 0 };
 	open_case(&c, fanout, "");
-	assert_string_equal(chain_status_slug(chain_fanout_expand(&c.config.steps[0], &c.image, &set, &err)), chain_status_slug(wanted));
+	assert_string_equal(chain_status_slug(chain_fanout_expand(&c.config.steps[0], &c.image, NULL, &set, &err)), chain_status_slug(wanted));
 	assert_null(set.inputs);
 	close_case(&c);
+}
+
+/* What the state says when the step is taken: any JSON, by a stranger. */
+static void test_from_state(void **state)
+{
+	static const struct {
+		const char *fanout, *state;
+		size_t count; /* 0: refused */
+	} cases[] = {
+		{ "{\"count\":\"{{state.n}}\"}", "{\"n\":3}", 3 }, { "{\"count\":\"{{state.n}}\"}", "{\"n\":65536}", 65536 },
+		{ "{\"count\":\"{{state.a.b}}\"}", "{\"a\":{\"b\":1}}", 1 }, { "{\"count\":\"{{state.n}}\"}", "{}", 0 },
+		{ "{\"count\":\"{{state.n}}\"}", "{\"n\":0}", 0 }, { "{\"count\":\"{{state.n}}\"}", "{\"n\":-1}", 0 },
+		{ "{\"count\":\"{{state.n}}\"}", "{\"n\":65537}", 0 }, { "{\"count\":\"{{state.n}}\"}", "{\"n\":9223372036854775807}", 0 },
+		{ "{\"count\":\"{{state.n}}\"}", "{\"n\":2.5}", 0 }, { "{\"count\":\"{{state.n}}\"}", "{\"n\":\"3\"}", 0 },
+		{ "{\"count\":\"{{state.n}}\"}", "{\"n\":[1,2]}", 0 }, { "{\"count\":\"{{state.n}}\"}", "{\"n\":null}", 0 },
+		{ "{\"list\":\"{{state.l}}\"}", "{\"l\":[1,\"a\",{\"b\":null}]}", 3 }, { "{\"list\":\"{{state.l}}\"}", "{\"l\":[]}", 0 },
+		{ "{\"list\":\"{{state.l}}\"}", "{\"l\":{\"a\":1}}", 0 }, { "{\"list\":\"{{state.l}}\"}", "{\"l\":\"abc\"}", 0 },
+		{ "{\"list\":\"{{state.l}}\"}", "{\"l\":7}", 0 }, { "{\"list\":\"{{state.l}}\"}", "{}", 0 },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct case_image c;
+		struct chain_fanout_set set;
+		struct chain_error err = { 0 };
+		json_t *handoff = json_pack("{s:o}", "state", json_loads(cases[i].state, 0, NULL));
+		assert_non_null(handoff);
+		open_case(&c, cases[i].fanout, "");
+		enum chain_status got = chain_fanout_expand(&c.config.steps[0], &c.image, handoff, &set, &err);
+		if (got != (cases[i].count ? CHAIN_OK : CHAIN_E_FANOUT_STATE) || set.count != cases[i].count)
+			fail_msg("%s with %s: %s, %zu", cases[i].fanout, cases[i].state, chain_status_slug(got), set.count);
+		chain_fanout_set_free(&set);
+		assert_int_equal(chain_fanout_expand(&c.config.steps[0], &c.image, NULL, &set, &err), CHAIN_E_FANOUT_STATE);
+		close_case(&c);
+		json_decref(handoff);
+	}
 }
 
 static void test_kinds(void **state)
@@ -116,7 +151,7 @@ static void test_damaged(void **state)
 	open_case(&c, "{\"each\":\"fs:/corpus/*\"}", "");
 	assert_int_equal(chain_image_file(&c.image, "/corpus/b.txt", &bytes, &count, sha256, &err), CHAIN_OK);
 	((uint8_t *)(uintptr_t)bytes)[0] ^= 1;
-	assert_int_not_equal(chain_fanout_expand(&c.config.steps[0], &c.image, &set, &err), CHAIN_OK);
+	assert_int_not_equal(chain_fanout_expand(&c.config.steps[0], &c.image, NULL, &set, &err), CHAIN_OK);
 	assert_non_null(strstr(err.subject, "b.txt"));
 	close_case(&c);
 }
@@ -131,7 +166,7 @@ static void check_slices(const char *file, size_t size, unsigned count, bool by_
 	json_int_t at = 0;
 	snprintf(fanout, sizeof(fanout), "{\"slices\":{\"of\":\"fs:%s\",\"count\":%u,\"at\":\"%s\"}}", file, count, by_line ? "line" : "byte");
 	open_case(&c, fanout, "");
-	assert_int_equal(chain_fanout_expand(&c.config.steps[0], &c.image, &set, &err), CHAIN_OK);
+	assert_int_equal(chain_fanout_expand(&c.config.steps[0], &c.image, NULL, &set, &err), CHAIN_OK);
 	assert_int_equal(set.count, count);
 	for (size_t i = 0; i < set.count; i++) {
 		json_t *slice = json_loads(set.inputs[i], 0, NULL);
@@ -193,7 +228,7 @@ static void with_texts(const char *fanout, const char *args, void (*each)(struct
 	struct chain_error err = { 0 };
 	json_t *doc = handoff();
 	open_case(&c, fanout, args);
-	assert_int_equal(chain_fanout_expand(&c.config.steps[0], &c.image, &set, &err), CHAIN_OK);
+	assert_int_equal(chain_fanout_expand(&c.config.steps[0], &c.image, NULL, &set, &err), CHAIN_OK);
 	assert_int_equal(chain_fanout_texts_make(&c.config.steps[0], &set, doc, "same for all", &texts, &err), CHAIN_OK);
 	each(&texts);
 	chain_fanout_texts_free(&texts);
@@ -260,7 +295,7 @@ static void test_devices(void **state)
 	(void)state;
 	open_case(&c, "{\"each\":\"fs:/corpus/*\"}", "");
 	add_devices(&c.config.steps[0]);
-	assert_int_equal(chain_fanout_expand(&c.config.steps[0], &c.image, &set, &err), CHAIN_OK);
+	assert_int_equal(chain_fanout_expand(&c.config.steps[0], &c.image, NULL, &set, &err), CHAIN_OK);
 	assert_int_equal(chain_fanout_texts_make(&c.config.steps[0], &set, doc, "", &texts, &err), CHAIN_OK);
 	check_devices(&texts, 1, "[\"a\",\"b.c-d_e\"]");
 	check_devices(&texts, 0, "none");
@@ -268,7 +303,7 @@ static void test_devices(void **state)
 	chain_fanout_texts_free(&texts);
 	chain_fanout_set_free(&set);
 	c.config.steps[0].devices[1].kernel = 3; /* of three files */
-	assert_int_equal(chain_fanout_expand(&c.config.steps[0], &c.image, &set, &err), CHAIN_E_CONFIG_DEVICE_INDEX);
+	assert_int_equal(chain_fanout_expand(&c.config.steps[0], &c.image, NULL, &set, &err), CHAIN_E_CONFIG_DEVICE_INDEX);
 	assert_string_equal(err.subject, "s.devices[\"b.c-d_e\"]");
 	assert_true(err.number[0] == 3 && err.number[1] == 3);
 	json_decref(doc);
@@ -365,7 +400,7 @@ static void test_too_few_processors(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_kinds), cmocka_unit_test(test_refused), cmocka_unit_test(test_damaged), cmocka_unit_test(test_slices),
+		cmocka_unit_test(test_from_state), cmocka_unit_test(test_kinds), cmocka_unit_test(test_refused), cmocka_unit_test(test_damaged), cmocka_unit_test(test_slices),
 		cmocka_unit_test(test_texts), cmocka_unit_test(test_devices), cmocka_unit_test(test_args_differ), cmocka_unit_test(test_required), cmocka_unit_test(test_layout),
 		cmocka_unit_test(test_too_few_processors),
 	};

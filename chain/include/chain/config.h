@@ -73,7 +73,8 @@ enum chain_fanout_kind { CHAIN_FANOUT_NONE, CHAIN_FANOUT_COUNT, CHAIN_FANOUT_LIS
 /* "fanout" of a call step: the call is made many times, side by side. */
 struct chain_config_fanout {
 	enum chain_fanout_kind kind; /* CHAIN_FANOUT_NONE: an ordinary call */
-	uint64_t count;              /* all but CHAIN_FANOUT_EACH */
+	uint64_t count;              /* all but CHAIN_FANOUT_EACH; 0 with `from` */
+	char *from;                  /* CHAIN_FANOUT_COUNT and _LIST: the fact of the state that says it at boot ("state.inputs"); null: it is written here */
 	json_t *list;                /* CHAIN_FANOUT_LIST: owned */
 	char *path;                  /* "fs:/…": CHAIN_FANOUT_EACH (a pattern), CHAIN_FANOUT_SLICES */
 	bool at_byte;                /* slices end anywhere, not at the end of a line */

@@ -18,10 +18,11 @@ struct chain_fanout_set {
 	size_t count;
 };
 
-/* Lists the kernels. Files that "each" and "slices" name are read from `image`, their digests checked. CHAIN_E_FANOUT_EMPTY when a pattern
+/* Lists the kernels. What the step leaves to the state is looked up in `handoff` (borrowed; null where there is none): CHAIN_E_FANOUT_STATE where it
+ * is absent or of another kind. Files that "each" and "slices" name are read from `image`, their digests checked. CHAIN_E_FANOUT_EMPTY when a pattern
  * matches nothing, CHAIN_E_LIMIT above CHAIN_FANOUT_MAX, CHAIN_E_CONFIG_DEVICE_INDEX when a device is given to a kernel that there is not, those of image.h and fs.h. */
-enum chain_status chain_fanout_expand(const struct chain_step *step, const struct chain_image *image, struct chain_fanout_set *out,
-				      struct chain_error *err) CHAIN_MUST_CHECK;
+enum chain_status chain_fanout_expand(const struct chain_step *step, const struct chain_image *image, const json_t *handoff,
+				      struct chain_fanout_set *out, struct chain_error *err) CHAIN_MUST_CHECK;
 void chain_fanout_set_free(struct chain_fanout_set *set);
 
 /* The texts that each kernel gets, made from the step's handoff once: only `self` differs. */

@@ -36,7 +36,7 @@ json_t *chain_json_hex(uint64_t value);
 
 /* The text without blanks, keys as they were put in or, CHAIN_JSON_SORTED, ascending: byte for byte what json_dumps writes with
  * JSON_COMPACT. Terminated; *out_bytes (nullable) does not count the end. The caller frees. Null: no memory. */
-enum { CHAIN_JSON_SORTED = 1 };
+enum { CHAIN_JSON_SORTED = 1, CHAIN_JSON_SHORT = 2 /* numbers with a fraction in as few digits as give the same number again */ };
 char *chain_json_text(const json_t *value, unsigned flags, uint64_t *out_bytes);
 /* A value whose text, as flags of 0 make it, is there already. */
 struct chain_json_known {
