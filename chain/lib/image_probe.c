@@ -1,9 +1,10 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* What kind of kernel a file is, and, where it is none, what it looks like instead. */
-#include "chain/image.h"
+/* What kind of kernel a file is. */
 #include "chain/door.h"
+#include "chain/image.h"
+#include "image_looks.h"
 #include "stage/native.h"
 
 #include <string.h>
@@ -33,59 +34,43 @@ static const struct {
     {CHAIN_KERNEL_NATIVE, "native", is_native},
 };
 
-/* What else a file may be, by bytes at a fixed offset, the most telling ones first. */
-static const struct {
-	uint32_t offset;
-	uint8_t count;
-	const char *bytes;
-	const char *what;
-} LOOKS[] = {
-    {0x202, 4, "HdrS", "it begins as a Linux bzImage does, but lacks the rest of its header"},
-    {0, 2, "MZ", "it is a PE file (an EFI program)"},
-    {0, 2, "\x1f\x8b", "it is gzip-compressed; unpack it first"},
-    {0, 6, "\xfd\x37zXZ\0", "it is xz-compressed; unpack it first"},
-    {0, 4, "\x28\xb5\x2f\xfd", "it is zstd-compressed; unpack it first"},
-    {0, 3, "BZh", "it is bzip2-compressed; unpack it first"},
-    {0, 4, "\x04\x22\x4d\x18", "it is lz4-compressed; unpack it first"},
-    {0, 2, "#!", "it is a script"},
-    {0, 6, "070701", "it is a cpio archive"},
-    {257, 5, "ustar", "it is a tar archive"},
-    {32769, 5, "CD001", "it is an ISO 9660 image"},
-    {1024, 4, "\xe2\xe1\xf5\xe0", "it is an EROFS image"},
-    {510, 2, "\x55\xaa", "it begins with a boot sector"},
-};
-
-static bool all_text(const uint8_t *bytes, uint64_t count)
+#ifdef KCHAIN_STAGE /* what it is instead, those who bake and inspect are told */
+static enum chain_status refuse(const uint8_t *bytes, uint64_t count, const char *subject, struct chain_error *err)
 {
-	for (uint64_t i = 0; i < count && i < 512; i++)
-		if (bytes[i] == 0x7f || (bytes[i] < 0x20 && !memchr("\t\n\r\f", bytes[i], 4)))
-			return false;
-	return true;
+	(void)bytes;
+	return chain_fail(err, CHAIN_E_NOT_A_KERNEL, subject, count ? "nothing that is known begins like it" : "it is empty", 0, 0, 0, 0);
 }
 
-static enum chain_status refuse_elf(const uint8_t *bytes, uint64_t count, const char *subject, struct chain_error *err)
+static enum chain_status accept(enum chain_kernel_kind kind, const uint8_t *bytes, uint64_t count, const char *subject, struct chain_error *err)
 {
-	struct chain_elf elf;
-	const enum chain_status status = chain_elf_open(&elf, bytes, count, subject, err);
-
-	if (status != CHAIN_OK)
-		return status;
-	if (elf.machine != CHAIN_ELF_MACHINE_386 && elf.machine != CHAIN_ELF_MACHINE_X86_64)
-		return chain_elf_check_kernel(&elf, err);
-	return chain_fail(err, CHAIN_E_NOT_A_KERNEL, subject,
-			  "it is an ELF file for this machine with neither a Multiboot header nor a note that says how it is started", 0, 0,
-			  0, 0);
+	(void)kind;
+	(void)bytes;
+	(void)count;
+	(void)subject;
+	(void)err;
+	return CHAIN_OK;
 }
+#else
+static enum chain_status refuse(const uint8_t *bytes, uint64_t count, const char *subject, struct chain_error *err)
+{
+	return chain_image_refuse(bytes, count, subject, err);
+}
+
+/* Whether it can be loaded is for the plan to say, unless it is of another kind altogether, which happens to have such a header. */
+static enum chain_status accept(enum chain_kernel_kind kind, const uint8_t *bytes, uint64_t count, const char *subject, struct chain_error *err)
+{
+	struct chain_kernel kernel;
+	if (chain_kernel_door(kind)->read(bytes, count, subject, &kernel, NULL) == CHAIN_E_ELF_BAD_MAGIC)
+		return chain_image_refuse_unplaced(bytes, count, subject, err);
+	return CHAIN_OK;
+}
+#endif
 
 enum chain_status chain_kernel_probe(const void *bytes, uint64_t bytes_count, const char *subject,
 				     enum chain_kernel_kind *out, struct chain_error *err)
 {
 	const uint8_t *b = bytes;
-	const char *what = "its first bytes belong to no kind of kernel";
 
-	*out = CHAIN_KERNEL_UNKNOWN;
-	if (bytes_count == 0)
-		return chain_fail(err, CHAIN_E_NOT_A_KERNEL, subject, "it is empty", 0, 0, 0, 0);
 	for (size_t i = 0; i < sizeof(KINDS) / sizeof(KINDS[0]); i++) {
 		if (KINDS[i].is(b, bytes_count)) {
 			*out = KINDS[i].kind;
@@ -95,21 +80,11 @@ enum chain_status chain_kernel_probe(const void *bytes, uint64_t bytes_count, co
 	for (size_t i = 0; chain_doors[i]; i++) {
 		if (chain_doors[i]->probe(b, bytes_count)) {
 			*out = (enum chain_kernel_kind)(CHAIN_KERNEL_FOREIGN + i);
-			return CHAIN_OK;
+			return accept(*out, b, bytes_count, subject, err);
 		}
 	}
-	if (bytes_count >= 4 && memcmp(b, "\177ELF", 4) == 0)
-		return refuse_elf(b, bytes_count, subject, err);
-	if (all_text(b, bytes_count))
-		what = "it is text";
-	for (size_t i = 0; i < sizeof(LOOKS) / sizeof(LOOKS[0]); i++) {
-		if (bytes_count >= LOOKS[i].offset + (uint64_t)LOOKS[i].count &&
-		    memcmp(b + LOOKS[i].offset, LOOKS[i].bytes, LOOKS[i].count) == 0) {
-			what = LOOKS[i].what;
-			break;
-		}
-	}
-	return chain_fail(err, CHAIN_E_NOT_A_KERNEL, subject, what, 0, 0, 0, 0);
+	*out = CHAIN_KERNEL_UNKNOWN;
+	return refuse(b, bytes_count, subject, err);
 }
 
 const char *chain_kernel_kind_name(enum chain_kernel_kind kind)

@@ -435,7 +435,7 @@ static void probe(void **state)
 	struct sink sink = small_image();
 	enum chain_kernel_kind kind;
 	static uint8_t bz[0x300] = {[0x202] = 'H', 'd', 'r', 'S'};
-	static uint8_t mb[64] = {0x02, 0xb0, 0xad, 0x1b, 0, 0, 0, 0, 0xfe, 0x4f, 0x52, 0xe4};
+	static uint8_t mb[64] = {0x02, 0xb0, 0xad, 0x1b, 0, 0, 1, 0, 0xfe, 0x4f, 0x51, 0xe4};
 	static uint8_t arm[128] = "\177ELF\2\1\1\0\0\0\0\0\0\0\0\0\2\0\267\0\1";
 	const struct {
 		const void *bytes;
