@@ -127,6 +127,29 @@ static enum chain_status read_on_error(const json_t *value, void *into, const vo
 
 /* --- the rest --- */
 
+/* Kernels that drop a first word end it at the first blank, and know nothing of quotes. */
+static enum chain_status read_argv0(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+{
+	char **out = into;
+	enum chain_status status = chain_config_read_plain(value, into, of, path, err);
+	if (!status && (!**out || strpbrk(*out, " \"\\") || strstr(*out, "{{")))
+		return chain_fail(err, CHAIN_E_CONFIG_ARGV0, path->at, *out, 0, 0, 0, 0);
+	return status;
+}
+
+/* The command line: argv0 and the arguments. False: no memory. */
+static bool join_args(struct chain_step *step)
+{
+	const char *args = step->args ? step->args : "", *argv0 = step->argv0 ? step->argv0 : "";
+	char *joined = malloc(strlen(argv0) + 1 + strlen(args) + 1);
+	if (!joined)
+		return false;
+	strcat(strcat(strcpy(joined, argv0), *argv0 && *args ? " " : ""), args);
+	free(step->args);
+	step->args = joined;
+	return true;
+}
+
 static enum chain_status read_when(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
 {
 	if (!json_is_object(value) || !json_object_size(value))
@@ -146,6 +169,7 @@ static const struct chain_json_key step_keys[] = {
 	{ "boot", chain_config_read_booted_source, NULL, AT(source), false },
 	{ "sha256", chain_config_read_sha256, NULL, AT(pin), false },
 	{ "unverified", chain_json_read_bool, NULL, AT(pin.unverified), false },
+	{ "argv0", read_argv0, NULL, AT(argv0), false },
 	{ "args", chain_config_read_plain, NULL, AT(args), false },
 	{ "modules", chain_json_read_list, &modules, AT(modules), false },
 	{ "handoff", chain_json_read_object, &handoff, 0, false },
@@ -237,11 +261,9 @@ static enum chain_status set_defaults(const json_t *value, struct chain_step *st
 		step->timeout_us = DEFAULT_CALL_TIMEOUT_US;
 	if (is_call(value) && !json_object_get(value, "expect"))
 		step->expect = CHAIN_EXPECT_SUCCESS; /* a called kernel says how it went; a booted one can't be asked */
-	if (!step->args)
-		step->args = strdup("");
 	if (!step->handoff_string)
 		step->handoff_string = strdup(CHAIN_HANDOFF_STRING);
-	return step->args && step->handoff_string ? CHAIN_OK : chain_fail(err, CHAIN_E_NO_MEMORY, path->at, NULL, 16, 0, 0, 0);
+	return join_args(step) && step->handoff_string ? CHAIN_OK : chain_fail(err, CHAIN_E_NO_MEMORY, path->at, NULL, 16, 0, 0, 0);
 }
 
 enum chain_status chain_config_read_step(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
@@ -270,6 +292,7 @@ void chain_config_free_step(struct chain_step *step)
 	free(step->name);
 	free(step->source);
 	free(step->args);
+	free(step->argv0);
 	free(step->handoff_string);
 	free(step->expect_console);
 	json_decref(step->expect_result);

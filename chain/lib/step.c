@@ -41,8 +41,9 @@ enum chain_status chain_step_check_kind(const struct chain_step *step, enum chai
 		return at_once < 2 ? CHAIN_OK : chain_fail(err, CHAIN_E_FIXED_CONCURRENCY, step->source, NULL, at_once, 0, 0, 0);
 	if (kind != CHAIN_KERNEL_NATIVE)
 		return chain_fail(err, CHAIN_E_CALL_NOT_NATIVE, step->source, chain_kernel_kind_name(kind), 0, 0, 0, 0);
-	if (step->module_count || handoff || step->video_required)
-		return chain_fail(err, CHAIN_E_CALL_MODULES, step->source, handoff ? "handoff" : step->module_count ? "modules" : "video", 0, 0, 0, 0);
+	const char *key = handoff ? "handoff" : step->module_count ? "modules" : step->argv0 ? "argv0" : step->video_required ? "video" : NULL;
+	if (key)
+		return chain_fail(err, CHAIN_E_CALL_MODULES, step->source, key, 0, 0, 0, 0);
 	return CHAIN_OK;
 }
 
@@ -247,7 +248,8 @@ static enum chain_status expand_args(const struct chain_link *link, const struct
 				     struct chain_error *err)
 {
 	bool differ = step->fanout.kind != CHAIN_FANOUT_NONE && chain_fanout_args_differ(step->args);
-	return chain_template_expand_known(differ ? "" : step->args, out->handoff, link->pending, step->name, &out->args, err);
+	return chain_template_expand_args(differ ? "" : step->args, out->handoff, link->pending, out->kind == CHAIN_KERNEL_NATIVE, step->name,
+					  &out->args, err);
 }
 
 enum chain_status chain_step_prepare(const struct chain_link *link, const struct chain_step *step, struct chain_prepared *out,

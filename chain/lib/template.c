@@ -3,6 +3,7 @@
 
 #include "chain/template.h"
 
+#include "chain/args.h"
 #include "chain/fact.h"
 #include "chain/json.h"
 #include "chain/json_write.h"
@@ -235,6 +236,7 @@ enum chain_status chain_config_check_templates(struct chain_config *config, stru
 struct text {
 	char *bytes;
 	size_t used, capacity;
+	bool quoted; /* a native kernel's arguments: values stand for themselves there */
 };
 
 static enum chain_status append(struct text *text, const char *bytes, size_t count, const char *where, struct chain_error *err)
@@ -259,9 +261,13 @@ static enum chain_status append(struct text *text, const char *bytes, size_t cou
 static enum chain_status append_value(struct text *text, const struct piece *piece, const json_t *value, const char *where,
 				      struct chain_error *err)
 {
-	char number[32];
+	char number[32], escaped[CHAIN_TEMPLATE_FACT_BYTES];
 	const char *plain = json_string_value(value);
 	bool good = plain && strlen(plain) < CHAIN_TEMPLATE_FACT_BYTES && !chain_text_has_control(plain, strlen(plain));
+	if (good && text->quoted) {
+		good = chain_args_escape(plain, escaped, sizeof(escaped)) < sizeof(escaped);
+		plain = escaped;
+	}
 	if (json_is_integer(value)) {
 		snprintf(number, sizeof(number), "%lld", (long long)json_integer_value(value));
 		plain = number;
@@ -331,10 +337,10 @@ bool chain_template_pending(const json_t *value, const json_t *pending)
 	return found;
 }
 
-enum chain_status chain_template_expand_known(const char *text, const json_t *handoff, const json_t *pending, const char *where,
-					      char **out, struct chain_error *err)
+enum chain_status chain_template_expand_args(const char *text, const json_t *handoff, const json_t *pending, bool quoted, const char *where,
+					     char **out, struct chain_error *err)
 {
-	struct text result = { 0 };
+	struct text result = { .quoted = quoted };
 	struct piece piece;
 	enum chain_status status = append(&result, "", 0, where, err);
 	while (!status && *text) {
@@ -353,6 +359,12 @@ enum chain_status chain_template_expand_known(const char *text, const json_t *ha
 	else
 		*out = result.bytes;
 	return status;
+}
+
+enum chain_status chain_template_expand_known(const char *text, const json_t *handoff, const json_t *pending, const char *where,
+					      char **out, struct chain_error *err)
+{
+	return chain_template_expand_args(text, handoff, pending, false, where, out, err);
 }
 
 enum chain_status chain_template_expand(const char *text, const json_t *handoff, const char *where, char **out, struct chain_error *err)

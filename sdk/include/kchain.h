@@ -20,7 +20,7 @@ bool kchain_handoff(const char **text, size_t *bytes);
 bool kchain_result(const char *json);
 size_t kchain_result_room(void);
 
-/* The command line as it was given, before it was split into argv. */
+/* The command line as it was given, with its quotes and backslashes: argv has its words (docs/PIPELINE.md, "Arguments"). */
 const char *kchain_args(void);
 
 /* Called by a stage: main's return goes back to it. Otherwise booted: the machine ends with main. */

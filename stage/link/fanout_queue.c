@@ -14,6 +14,7 @@ enum chain_status fanout_queue_make(struct fanout_queue *q, const struct chain_s
 		status = chain_fanout_texts_make(step, &q->set, prepared->handoff, prepared->args, &q->texts, err);
 	if (status)
 		return status;
+	q->texts.quoted = prepared->kind == CHAIN_KERNEL_NATIVE;
 	const size_t count = q->set.count, each = sizeof(*q->again) + sizeof(*q->attempts);
 	q->again = calloc(count, each);
 	q->attempts = (uint8_t *)(q->again + count);

@@ -6,6 +6,7 @@
 
 #include "stage/start.h"
 
+#include "chain/args.h"
 #include "stage/boot.h"
 #include "stage/clock.h"
 #include "stage/console.h"
@@ -18,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ARGS_MAX = 256, LINE_BYTES = 128, AUX_PAIRS = 10 };
+enum { LINE_BYTES = 128, AUX_PAIRS = 10 };
 
 extern const uint8_t stage_tls_start[], stage_tls_bytes[], stage_tls_file_bytes[], stage_tls_align[];
 
@@ -33,32 +34,6 @@ static const char *program_name = "kernel";
 
 void stage_set_name(const char *name) { program_name = name; }
 const char *stage_name(void) { return program_name; }
-
-/* Words are separated by blanks; a quoted stretch ("…") keeps its own. */
-static int split(char *text, char **argv)
-{
-	int argc = 0;
-	while (*text) {
-		while (*text == ' ' || *text == '\t')
-			text++;
-		if (!*text)
-			break;
-		if (argc == ARGS_MAX)
-			stage_panic("more than %d arguments", ARGS_MAX);
-		char *out = argv[argc++] = text;
-		bool quoted = false;
-		for (; *text && (quoted || (*text != ' ' && *text != '\t')); text++) {
-			if (*text == '"')
-				quoted = !quoted;
-			else
-				*out++ = *text;
-		}
-		bool more = *text;
-		*out = '\0';
-		text += more;
-	}
-	return argc;
-}
 
 static const char *command_line(void)
 {
@@ -124,12 +99,15 @@ static int run(int argc, char **argv, char **envp)
 		start_machine();
 	if (OPENSSL_cpuid_setup)
 		OPENSSL_cpuid_setup();
-	static char *args[ARGS_MAX + 2];
+	static char *args[CHAIN_ARGS_MAX + 2];
 	char *text = own_command_line();
 	int count = 0;
 	if (!loader_names_kernel())
 		args[count++] = (char *)(uintptr_t)program_name;
-	count += split(text, args + count);
+	size_t words = chain_args_split(text, args + count, CHAIN_ARGS_MAX);
+	if (words > CHAIN_ARGS_MAX)
+		stage_panic("more than %d arguments", CHAIN_ARGS_MAX);
+	count += (int)words;
 	args[count] = NULL;
 	return main(count, args, envp);
 }

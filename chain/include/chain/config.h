@@ -100,7 +100,8 @@ struct chain_step {
 	enum chain_step_kind kind;
 	char *source;
 	struct chain_config_pin pin;
-	char *args;             /* may hold {{…}}; never null */
+	char *args;             /* may hold {{…}}; never null; begins with argv0 where there is one */
+	char *argv0;            /* what the kernel is to take for its own name; null: nothing */
 	struct chain_config_module *modules; size_t module_count;
 	enum chain_config_handoff handoff_at;
 	char *handoff_string;   /* begins with "kchain-handoff" unless handoff_at is none */

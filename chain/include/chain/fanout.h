@@ -34,6 +34,7 @@ struct chain_fanout_texts {
 	char *text, *text_args;             /* owned: of the last kernel asked for */
 	size_t room_bytes;
 	bool args_differ;
+	bool quoted;                        /* set by the caller: see chain_template_expand_args */
 	const struct chain_step *step;      /* borrowed */
 };
 

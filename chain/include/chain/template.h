@@ -15,7 +15,7 @@ enum chain_status chain_template_check(const char *text, const struct chain_conf
 				       struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* New string. A fact that is absent takes its default where it has one; CHAIN_E_TEMPLATE_ABSENT where not,
- * _VALUE for a fact that is no plain value or holds control characters, CHAIN_E_LIMIT above CHAIN_TEMPLATE_MAX_BYTES. */
+ * _VALUE for a fact that is no plain value, is longer than CHAIN_TEMPLATE_FACT_BYTES or holds control characters, CHAIN_E_LIMIT above CHAIN_TEMPLATE_MAX_BYTES. */
 enum chain_status chain_template_expand(const char *text, const json_t *handoff, const char *where, char **out,
 					struct chain_error *err) CHAIN_MUST_CHECK;
 
@@ -23,6 +23,11 @@ enum chain_status chain_template_expand(const char *text, const json_t *handoff,
  * so. Its form is the handoff's: {"results": {"sum": …}} is about every fact that begins with results.sum. */
 enum chain_status chain_template_expand_known(const char *text, const json_t *handoff, const json_t *pending, const char *where,
 					      char **out, struct chain_error *err) CHAIN_MUST_CHECK;
+
+/* The same for a step's arguments. `quoted`: they are a native kernel's, in which a value stands for itself whatever quotes and backslashes it has
+ * (chain/args.h). */
+enum chain_status chain_template_expand_args(const char *text, const json_t *handoff, const json_t *pending, bool quoted, const char *where,
+					     char **out, struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* Whether a value of `state` is made of a fact that `pending` speaks of. */
 bool chain_template_pending(const json_t *value, const json_t *pending);
