@@ -4,12 +4,11 @@
 #include "stage/bulk.h"
 #include "stage/call_window.h"
 
-#include "chain/elf.h"
+#include "chain/native_kernel.h"
 #include "stage/boot.h"
 #include "stage/clock.h"
 #include "stage/entry_area.h"
 #include "stage/given.h"
-#include "stage/native.h"
 #include "stage/pages.h"
 #include "stage/processors.h"
 
@@ -81,31 +80,15 @@ static enum chain_status add_piece(struct stage_call_window *w, const struct sta
 	return map(w, request, virt->base, *phys, bytes, flags, err);
 }
 
-/* Virtual ranges are whole and don't wrap (elf.h). */
-static enum chain_status check_segment(const struct stage_call_request *request, const struct chain_segment *s,
-				       struct chain_error *err)
-{
-	struct chain_range room = { KCHAIN_NATIVE_VIRT, KCHAIN_ENTRY_VIRT };
-	if (s->virt.base % PAGE || !chain_range_contains(room, s->virt))
-		return chain_fail(err, CHAIN_E_CALL_SEGMENT, request->subject, NULL, s->virt.base, chain_range_bytes(s->virt),
-				  KCHAIN_NATIVE_VIRT, 0);
-	return CHAIN_OK;
-}
-
 /* Shared where it lies when nothing can write to it; else a private copy. */
 static enum chain_status add_segment(struct stage_call_window *w, const struct stage_call_request *request,
 				     const struct chain_segment *s, struct chain_error *err)
 {
-	if (s->flags & KCHAIN_SEGMENT_BOOT_ONLY)
-		return CHAIN_OK;
-	enum chain_status status = check_segment(request, s, err);
-	if (status)
-		return status;
 	uint64_t memory_bytes = chain_range_bytes(s->virt);
 	const uint8_t *bytes = request->kernel + s->file_offset;
 	bool writable = s->flags & CHAIN_ELF_PF_W;
 	unsigned flags = (writable ? STAGE_MAP_WRITE : 0u) | (s->flags & CHAIN_ELF_PF_X ? STAGE_MAP_EXECUTE : 0u);
-	bool shared = !writable && s->file_bytes == memory_bytes && (uintptr_t)bytes % PAGE == 0;
+	bool shared = chain_native_is_shared(s) && (uintptr_t)bytes % PAGE == 0;
 	uint64_t phys = shared ? stage_virt_to_phys(bytes) : take(w, memory_bytes);
 	if (!phys)
 		return too_small(w, request, page_up(memory_bytes), err);
@@ -116,41 +99,17 @@ static enum chain_status add_segment(struct stage_call_window *w, const struct s
 	return map(w, request, s->virt.base, phys, memory_bytes, flags, err);
 }
 
-static enum chain_status read_note(const struct chain_elf *elf, struct kchain_native_note *note, struct chain_error *err)
-{
-	const uint8_t *desc;
-	uint64_t desc_bytes;
-	enum chain_status status = chain_elf_find_note(elf, KCHAIN_NOTE_NAME, KCHAIN_NOTE_NATIVE, &desc, &desc_bytes, err);
-	if (status)
-		return status;
-	if (desc_bytes < sizeof(*note))
-		return chain_fail(err, CHAIN_E_CALL_NOTE, elf->reader.subject, NULL, desc_bytes, sizeof(*note), 0, 0);
-	memcpy(note, desc, sizeof(*note));
-	if (note->abi != KCHAIN_NATIVE_ABI)
-		return chain_fail(err, CHAIN_E_CALL_ABI, elf->reader.subject, NULL, note->abi, KCHAIN_NATIVE_ABI, 0, 0);
-	return CHAIN_OK;
-}
-
 static enum chain_status add_kernel(struct stage_call_window *w, const struct stage_call_request *request,
 				    struct kchain_native_note *note, struct chain_error *err)
 {
-	struct chain_segment segments[CHAIN_SEGMENTS_MAX];
-	size_t count = 0;
-	struct chain_elf elf;
-	enum chain_status status = chain_elf_open(&elf, request->kernel, request->kernel_bytes, request->subject, err);
-	if (!status)
-		status = chain_elf_check_kernel(&elf, err);
-	if (!status)
-		status = chain_elf_segments(&elf, segments, CHAIN_SEGMENTS_MAX, &count, err);
-	if (!status)
-		status = chain_elf_check_virtual(&elf, segments, count, err);
-	if (!status)
-		status = read_note(&elf, note, err);
+	struct chain_native_kernel kernel;
+	enum chain_status status = chain_native_read(&kernel, request->kernel, request->kernel_bytes, request->subject, err);
 	if (status)
 		return status;
+	*note = kernel.note;
 	w->entry = note->entry;
-	for (size_t i = 0; !status && i < count; i++)
-		status = add_segment(w, request, &segments[i], err);
+	for (size_t i = 0; !status && i < kernel.segment_count; i++)
+		status = add_segment(w, request, &kernel.segments[i], err);
 	return status;
 }
 

@@ -165,9 +165,29 @@ static enum chain_status step_check(const struct checks *checks, const struct ch
 		status = chain_step_check_kind(step, *out_kind, err);
 	if (status == CHAIN_OK)
 		status = fixed_check(checks->image, step, *out_kind, err);
+	if (status == CHAIN_OK)
+		status = bake_possible_check(checks->job, checks->image, step, *out_kind, err);
 	if (status == CHAIN_OK && checks->machine)
 		status = plan_check(checks->job, checks->image, checks->machine, step, err);
 	return status;
+}
+
+/* Which member of a step is to be changed. */
+static const char *member_of(const struct chain_error *why, const struct chain_step *step)
+{
+	switch (why->status) {
+	case CHAIN_E_CONFIG_ARGS_LONG:
+	case CHAIN_E_CONFIG_QUOTES:
+	case CHAIN_E_CONFIG_WORDS:
+		return "args";
+	case CHAIN_E_CONFIG_MODULES:
+		return "modules";
+	case CHAIN_E_CALL_WINDOW_TOO_SMALL:
+	case CHAIN_E_GUEST_MEMORY:
+		return step->memory_said ? "memory" : "call";
+	default:
+		return step->kind == CHAIN_STEP_CALL ? "call" : "boot";
+	}
 }
 
 static enum chain_status step_and_rescue_check(const struct checks *checks, size_t i, struct chain_error *err)
@@ -180,12 +200,12 @@ static enum chain_status step_and_rescue_check(const struct checks *checks, size
 
 	if (status == CHAIN_OK)
 		checks->job->steps[i].kind = strdup(kind == CHAIN_KERNEL_UNKNOWN ? "fetched at boot" : chain_kernel_kind_name(kind));
-	(void)snprintf(path, sizeof(path), "steps[%zu].%s", i, step->kind == CHAIN_STEP_CALL ? "call" : "boot");
+	(void)snprintf(path, sizeof(path), "steps[%zu].%s", i, member_of(&why, step));
 	status = step_note(checks, path, &why, err);
 	if (status != CHAIN_OK || !step->fallback)
 		return status;
 	(void)step_check(checks, step->fallback, &spare, &why);
-	(void)snprintf(path, sizeof(path), "steps[%zu].on_error.boot", i);
+	(void)snprintf(path, sizeof(path), "steps[%zu].on_error.%s", i, member_of(&why, step->fallback));
 	return step_note(checks, path, &why, err);
 }
 

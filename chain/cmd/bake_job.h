@@ -43,6 +43,11 @@ enum chain_status bake_input_read(struct bake_job *job, struct bake_tree *tree, 
 /* bake_check.c: every step's kernel is one and is whole, and (with memory_bytes) every boot can be planned. */
 enum chain_status bake_steps_check(struct bake_job *job, const struct chain_image *image, struct chain_error *err);
 
+/* bake_possible.c: whether there can be a machine that takes the step, as far as its kernel and modules are in the image. The limits of arguments and
+ * modules, what the kernel's headers say, where it wants to lie. */
+enum chain_status bake_possible_check(const struct bake_job *job, const struct chain_image *image, const struct chain_step *step,
+				      enum chain_kernel_kind kind, struct chain_error *err);
+
 /* bake.c: what came of a job that succeeded; new. */
 json_t *bake_report_json(const struct bake_job *job);
 /* bake_many.c: an image of each input, in the folder model->output. Prints, and returns an exit code. */
