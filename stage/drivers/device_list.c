@@ -95,34 +95,37 @@ static bool visit(void *ctx, const struct stage_pci_function *f)
 	return true;
 }
 
-enum chain_status stage_device_list_open(const struct stage_device_env *env, unsigned classes, struct stage_device_list *out,
-					 struct chain_error *err)
-{
-	struct opening o = { .env = env, .classes = classes, .net_end = &out->net, .block_end = &out->block,
-			     .dead_end = &out->dead, .err = err };
+typedef void scan_buses(const struct stage_device_env *env, struct stage_pci_buses *buses, stage_pci_visit *visit, void *ctx);
 
-	*out = (struct stage_device_list){ .classes = classes, .complete = !classes };
-	if (classes)
-		stage_pci_scan(env, &out->buses, visit, &o);
-	return o.status;
-}
-
-enum chain_status stage_device_list_complete(const struct stage_device_env *env, struct stage_device_list *list, struct chain_error *err)
+/* Behind what is in the lists. */
+static enum chain_status open_all(const struct stage_device_env *env, scan_buses *scan, struct stage_device_list *list, struct chain_error *err)
 {
 	struct opening o = { .env = env, .classes = list->classes, .net_end = &list->net, .block_end = &list->block,
 			     .dead_end = &list->dead, .err = err };
 
-	if (list->complete)
-		return CHAIN_OK;
-	list->complete = true;
 	while (*o.net_end)
 		o.net_end = &(*o.net_end)->next;
 	while (*o.block_end)
 		o.block_end = &(*o.block_end)->next;
 	while (*o.dead_end)
 		o.dead_end = &(*o.dead_end)->next;
-	stage_pci_scan_others(env, &list->buses, visit, &o);
+	scan(env, &list->buses, visit, &o);
 	return o.status;
+}
+
+enum chain_status stage_device_list_open(const struct stage_device_env *env, unsigned classes, struct stage_device_list *out,
+					 struct chain_error *err)
+{
+	*out = (struct stage_device_list){ .classes = classes, .complete = !classes };
+	return classes ? open_all(env, stage_pci_scan, out, err) : CHAIN_OK;
+}
+
+enum chain_status stage_device_list_complete(const struct stage_device_env *env, struct stage_device_list *list, struct chain_error *err)
+{
+	if (list->complete)
+		return CHAIN_OK;
+	list->complete = true;
+	return open_all(env, stage_pci_scan_others, list, err);
 }
 
 const struct stage_dead_device *stage_device_list_dead(const struct stage_device_list *list, enum stage_device_class class, const char *pci)
