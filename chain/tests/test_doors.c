@@ -276,7 +276,7 @@ static void mb2_kernel_finds_everything(void **state)
 	}
 	assert_int_equal(modules, 3);
 	assert_int_equal(seen, 1u << CHAIN_MB2_END | 1u << CHAIN_MB2_CMDLINE | 1u << CHAIN_MB2_LOADER | 1u << CHAIN_MB2_MODULE | 1u << CHAIN_MB2_MEMORY |
-			 1u << CHAIN_MB2_MMAP | 1u << CHAIN_MB2_RSDP_OLD);
+			 1u << CHAIN_MB2_MMAP | 1u << CHAIN_MB2_FRAMEBUFFER | 1u << CHAIN_MB2_RSDP_OLD);
 	forget(&p);
 }
 
