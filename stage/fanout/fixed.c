@@ -1,7 +1,7 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* A Multiboot 1 kernel where its addresses say, on a processor of its own (docs/PIPELINE.md, "Fixed addresses"). The processor leaves long
+/* A Multiboot 1 kernel where its addresses say, on a processor of its own (docs/FIXED.md). The processor leaves long
  * mode for it and comes back by INIT only: when the mailbox says that the kernel is done, or its time is up. */
 
 #include "chain/guest.h"

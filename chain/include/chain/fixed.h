@@ -1,7 +1,7 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: what is decided about a call of a kernel with fixed addresses that is not isolated (docs/PIPELINE.md, "Fixed addresses"): the physical
+/* Owns: what is decided about a call of a kernel with fixed addresses that is not isolated (docs/FIXED.md): the physical
  * window that its addresses ask for, whether this machine can give it, the memory map it is shown, and what its handoff says of it. The
  * stage, `kchain plan` and `kchain bake` use the same code, so they refuse alike.
  * Must not know: processors, how the kernel is entered, what it leaves. */

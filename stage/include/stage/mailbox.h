@@ -1,7 +1,7 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: the agreement with a called Multiboot kernel that is not isolated (docs/PIPELINE.md, "Fixed addresses"): where its
+/* Owns: the agreement with a called Multiboot kernel that is not isolated (docs/FIXED.md): where its
  * result lies and how it says that it is done. C99 and C++, 32 and 64 bits; nothing else of kchain is needed.
  * Must not know: how the kernel found it (kchain_mailbox.h does that), what is done with the result. */
 #ifndef STAGE_MAILBOX_H
