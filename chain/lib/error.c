@@ -76,8 +76,8 @@ static void copy_text(char out[CHAIN_SUBJECT_BYTES], const char *text)
 	memcpy(out + used, cut ? "..." : "", cut ? 4 : 1);
 }
 
-enum chain_status chain_fail(struct chain_error *err, enum chain_status status, const char *subject,
-			     const char *detail, uint64_t n0, uint64_t n1, uint64_t n2, uint64_t n3)
+enum chain_status chain_fail_four(struct chain_error *err, enum chain_status status, const char *subject, const char *detail, uint64_t n0, uint64_t n1,
+				  uint64_t n2, uint64_t n3)
 {
 	if (!err || err->status != CHAIN_OK)
 		return status;
@@ -93,7 +93,17 @@ enum chain_status chain_fail(struct chain_error *err, enum chain_status status, 
 
 enum chain_status chain_fail_subject(struct chain_error *err, enum chain_status status, const char *subject)
 {
-	return chain_fail(err, status, subject, NULL, 0, 0, 0, 0);
+	return chain_fail_four(err, status, subject, NULL, 0, 0, 0, 0);
+}
+
+enum chain_status chain_fail_text(struct chain_error *err, enum chain_status status, const char *subject, const char *detail)
+{
+	return chain_fail_four(err, status, subject, detail, 0, 0, 0, 0);
+}
+
+enum chain_status chain_fail_two(struct chain_error *err, enum chain_status status, const char *subject, const char *detail, uint64_t n0, uint64_t n1)
+{
+	return chain_fail_four(err, status, subject, detail, n0, n1, 0, 0);
 }
 
 void chain_error_clear(struct chain_error *err)

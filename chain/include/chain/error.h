@@ -37,11 +37,26 @@ struct chain_error {
 
 /* Records a failure in `err` (nullable) unless one is there already, and returns
  * `status`. Copies `subject` and `detail` (both nullable). */
-enum chain_status chain_fail(struct chain_error *err, enum chain_status status, const char *subject,
-			     const char *detail, uint64_t n0, uint64_t n1, uint64_t n2, uint64_t n3);
+static inline enum chain_status chain_fail(struct chain_error *err, enum chain_status status, const char *subject,
+					   const char *detail, uint64_t n0, uint64_t n1, uint64_t n2, uint64_t n3);
 
 /* The common case without detail or numbers. */
 enum chain_status chain_fail_subject(struct chain_error *err, enum chain_status status, const char *subject);
+
+/* What it calls: a call in a kernel is as long as its arguments. */
+enum chain_status chain_fail_text(struct chain_error *err, enum chain_status status, const char *subject, const char *detail);
+enum chain_status chain_fail_two(struct chain_error *err, enum chain_status status, const char *subject, const char *detail, uint64_t n0, uint64_t n1);
+enum chain_status chain_fail_four(struct chain_error *err, enum chain_status status, const char *subject, const char *detail, uint64_t n0, uint64_t n1,
+				  uint64_t n2, uint64_t n3);
+static inline __attribute__((always_inline)) enum chain_status chain_fail(struct chain_error *err, enum chain_status status, const char *subject,
+									 const char *detail, uint64_t n0, uint64_t n1, uint64_t n2, uint64_t n3)
+{
+	if (!__builtin_constant_p(n2 | n3) || n2 | n3)
+		return chain_fail_four(err, status, subject, detail, n0, n1, n2, n3);
+	if (!__builtin_constant_p(n0 | n1) || n0 | n1)
+		return chain_fail_two(err, status, subject, detail, n0, n1);
+	return __builtin_constant_p(detail) && !detail ? chain_fail_subject(err, status, subject) : chain_fail_text(err, status, subject, detail);
+}
 
 /* Bytes of the UTF-8 character at the start of `text`, which ends in a zero byte somewhere (RFC 3629 section 4); 0: there is none. */
 size_t chain_utf8_bytes(const char *text);
