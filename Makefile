@@ -74,17 +74,17 @@ stage_objects = $(patsubst %.S,$(B)/stage/%.o,$(patsubst %.c,$(B)/stage/%.o,$(1)
 
 include $(sort $(wildcard */build.mk))
 
-$(B)/host/%.o: %.c $(WITH)/host
+$(B)/host/%.o: %.c $(WITH)/host | $(STATUS_HEADERS)
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(HOST_CFLAGS) $(CFLAGS_$(<)) -c -o $@ $<
 
-$(B)/asan/%.o: %.c $(WITH)/asan
+$(B)/asan/%.o: %.c $(WITH)/asan | $(STATUS_HEADERS)
 	@mkdir -p $(@D)
 	$(call say,CC-asan,$<)
 	$(Q)$(CC) $(HOST_CFLAGS) $(ASAN_FLAGS) $(CFLAGS_$(<)) -c -o $@ $<
 
-$(B)/stage/%.o: %.c $(WITH)/stage | $(B)/stage-include/jansson.h
+$(B)/stage/%.o: %.c $(WITH)/stage | $(B)/stage-include/jansson.h $(STATUS_HEADERS)
 	@mkdir -p $(@D)
 	$(call say,CC-stage,$<)
 	$(Q)$(CC) $(STAGE_CFLAGS) $(STAGE_CFLAGS_$(<)) -c -o $@ $<
@@ -163,7 +163,7 @@ unit: unit-programs $(UNIT_NEEDS)
 	$(Q)tools/run-tests $(T) $(UNIT_HOST) $(UNIT_ASAN)
 qemu-check: all images sdk $(QEMU_NEEDS)
 	$(Q)tools/run-tests $(T) $(QEMU_TESTS)
-style-check:
+style-check: $(STATUS_HEADERS)
 	$(Q)tools/run-tests $(T) tools/check-style
 docs-check: all images sdk $(INPUTS)
 	$(Q)tools/run-tests $(T) tools/check-docs

@@ -3,10 +3,10 @@
 #
 # The library's packed texts, and the `kchain` command: its subcommands, the library and the first-stage kernel in one file.
 
-$(B)/include/chain/status_texts.h: tools/pack-texts chain/include/chain/status.def
+STATUS_HEADERS := $(B)/include/chain/status_texts.h $(B)/include/chain/status_members.h
+$(STATUS_HEADERS) &: tools/pack-texts chain/include/chain/status.def
 	@mkdir -p $(@D)
-	$(Q)tools/pack-texts chain/include/chain/status.def >$@.new && mv $@.new $@
-$(foreach v,host asan stage fuzz cover,$(B)/$(v)/chain/lib/error.o): | $(B)/include/chain/status_texts.h
+	$(Q)tools/pack-texts chain/include/chain/status.def $(STATUS_HEADERS)
 
 CMD_SRC := $(sort $(wildcard chain/cmd/*.c))
 CMD_LIB_SRC := $(filter-out chain/cmd/main.c,$(CMD_SRC))

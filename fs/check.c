@@ -254,7 +254,8 @@ static enum chain_status check_directory(struct check *check, struct chain_error
 	if (status == CHAIN_OK)
 		status = fs_dir_visit_all(check->fs, &node, meet, check, err);
 	if (status == CHAIN_OK && !(check->dot && check->dot_dot))
-		status = chain_fail(err, CHAIN_E_FS_BAD_DIRECTORY, FS_SUBJECT, "\".\" or \"..\" is missing", node.nid, 0, 0, 0);
+		status = CHAIN_FAIL(err, FS_BAD_DIRECTORY, .subject = FS_SUBJECT, .detail = "\".\" or \"..\" is missing", .inode = node.nid,
+				    .block = 0, .entry = 0);
 	return status;
 }
 

@@ -120,7 +120,7 @@ enum chain_status fs_dir_visit_all(const struct fs *fs, const struct fs_node *di
 	struct fs_dirent previous = { 0 };
 
 	if (dir->type != FS_DIRECTORY)
-		return chain_fail(err, CHAIN_E_FS_NOT_DIRECTORY, FS_SUBJECT, fs_type_name(dir->type), dir->nid, 0, 0, 0);
+		return chain_fail(err, CHAIN_E_FS_NOT_DIRECTORY, FS_SUBJECT, fs_type_name(dir->type), 0, 0, 0, 0);
 	for (uint64_t i = 0; i < count; i++) {
 		struct fs_dir_block block;
 		enum chain_status status = fs_dir_block_open(fs, dir, i, &block, err);

@@ -57,8 +57,7 @@ static enum chain_status load(const struct fs *fs, uint64_t nid, struct fs_erofs
 		return chain_fail(err, CHAIN_E_FS_BAD_NID, FS_SUBJECT, NULL, nid, fs->bytes_count, 0, 0);
 	memcpy(&compact, at, sizeof(compact));
 	if (compact.format & ~FS_EROFS_FORMAT_BITS)
-		return chain_fail(err, CHAIN_E_NOT_SUPPORTED, FS_SUBJECT, "an inode format newer than this program",
-				  compact.format, nid, 0, 0);
+		return CHAIN_FAIL(err, NOT_SUPPORTED, .subject = FS_SUBJECT, .detail = "an inode format newer than this program");
 	if ((compact.format & FS_EROFS_FORM_MASK) == FS_EROFS_FORM_COMPACT) {
 		widen(fs, &compact, disk);
 		return CHAIN_OK;
@@ -111,12 +110,11 @@ static enum chain_status place_data(const struct fs *fs, const struct fs_inode_p
 		break;
 	case FS_EROFS_COMPRESSED_FULL:
 	case FS_EROFS_COMPRESSED_COMPACT:
-		return chain_fail(err, CHAIN_E_NOT_SUPPORTED, FS_SUBJECT, "a compressed file", node->nid, 0, 0, 0);
+		return CHAIN_FAIL(err, NOT_SUPPORTED, .subject = FS_SUBJECT, .detail = "a compressed file");
 	case FS_EROFS_CHUNKED:
-		return chain_fail(err, CHAIN_E_NOT_SUPPORTED, FS_SUBJECT, "a chunked file", node->nid, 0, 0, 0);
+		return CHAIN_FAIL(err, NOT_SUPPORTED, .subject = FS_SUBJECT, .detail = "a chunked file");
 	default:
-		return chain_fail(err, CHAIN_E_NOT_SUPPORTED, FS_SUBJECT, "a data layout newer than this program", node->nid,
-				  place->layout, 0, 0);
+		return CHAIN_FAIL(err, NOT_SUPPORTED, .subject = FS_SUBJECT, .detail = "a data layout newer than this program");
 	}
 	node->size_bytes = disk->size;
 	if (!node->size_bytes) /* writers leave any block number here */

@@ -22,16 +22,13 @@ static enum chain_status check_features(const struct fs_erofs_super *super, stru
 {
 	for (size_t i = 0; i < sizeof(incompat_features) / sizeof(incompat_features[0]); i++)
 		if (super->feature_incompat & incompat_features[i].bit)
-			return chain_fail(err, CHAIN_E_NOT_SUPPORTED, FS_SUBJECT, incompat_features[i].name,
-					  super->feature_incompat, 0, 0, 0);
+			return CHAIN_FAIL(err, NOT_SUPPORTED, .subject = FS_SUBJECT, .detail = incompat_features[i].name);
 	if (super->feature_incompat)
-		return chain_fail(err, CHAIN_E_NOT_SUPPORTED, FS_SUBJECT, "an EROFS feature newer than this program",
-				  super->feature_incompat, 0, 0, 0);
+		return CHAIN_FAIL(err, NOT_SUPPORTED, .subject = FS_SUBJECT, .detail = "an EROFS feature newer than this program");
 	if (super->extra_devices)
-		return chain_fail(err, CHAIN_E_NOT_SUPPORTED, FS_SUBJECT, "a device table", super->extra_devices, 0, 0, 0);
+		return CHAIN_FAIL(err, NOT_SUPPORTED, .subject = FS_SUBJECT, .detail = "a device table");
 	if (super->dir_block_bits)
-		return chain_fail(err, CHAIN_E_NOT_SUPPORTED, FS_SUBJECT, "directory blocks larger than a block",
-				  super->dir_block_bits, 0, 0, 0);
+		return CHAIN_FAIL(err, NOT_SUPPORTED, .subject = FS_SUBJECT, .detail = "directory blocks larger than a block");
 	return CHAIN_OK;
 }
 

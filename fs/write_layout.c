@@ -206,10 +206,11 @@ static enum chain_status take(uint64_t *cursor, uint64_t bytes, uint64_t align, 
 	uint64_t offset, end;
 
 	if (__builtin_add_overflow(*cursor, align - 1, &offset))
-		return chain_fail(err, CHAIN_E_LIMIT, path, NULL, align, IMAGE_BYTES_MAX, 0, 0);
+		return CHAIN_FAIL(err, LIMIT, .subject = path, .detail = "bytes of alignment", .value = align,
+				.limit = IMAGE_BYTES_MAX);
 	offset &= ~(align - 1);
 	if (__builtin_add_overflow(offset, bytes, &end) || end > IMAGE_BYTES_MAX)
-		return chain_fail(err, CHAIN_E_LIMIT, path, NULL, bytes, IMAGE_BYTES_MAX, 0, 0);
+		return CHAIN_FAIL(err, LIMIT, .subject = path, .detail = "bytes", .value = bytes, .limit = IMAGE_BYTES_MAX);
 	*out_offset = offset;
 	*cursor = (end + FS_BLOCK_BYTES - 1) & ~(uint64_t)(FS_BLOCK_BYTES - 1);
 	return CHAIN_OK;
@@ -249,8 +250,8 @@ static enum chain_status place_type(struct fs_writer *writer, enum fs_type type,
 		if (node->align_bytes > align)
 			align = node->align_bytes;
 		if (type == FS_REGULAR && __builtin_add_overflow(bytes, node->spec->reserve_bytes, &bytes))
-			return chain_fail(err, CHAIN_E_LIMIT, node->spec->path, NULL, node->spec->reserve_bytes,
-					  IMAGE_BYTES_MAX, 0, 0);
+			return CHAIN_FAIL(err, LIMIT, .subject = node->spec->path, .detail = "bytes reserved",
+					.value = node->spec->reserve_bytes, .limit = IMAGE_BYTES_MAX);
 		if (!bytes)
 			continue;
 		status = take(cursor, bytes, align, node->spec ? node->spec->path : "a directory", &node->data_offset, err);

@@ -34,7 +34,7 @@ static enum chain_status grow(void **array, size_t *capacity, size_t count, size
 	if (count < *capacity)
 		return CHAIN_OK;
 	if (wanted >= FS_NONE)
-		return chain_fail(err, CHAIN_E_LIMIT, "nodes of a filesystem", NULL, wanted, FS_NONE, 0, 0);
+		return CHAIN_FAIL(err, LIMIT, .subject = "filesystem", .detail = "nodes", .value = wanted, .limit = FS_NONE);
 	moved = realloc(*array, wanted * element_bytes);
 	if (!moved)
 		return chain_fail(err, CHAIN_E_NO_MEMORY, "filesystem writer", NULL, wanted * element_bytes, 0, 0, 0);
@@ -51,7 +51,8 @@ static enum chain_status check_path(const char *path, struct chain_error *err)
 	if (path[0] != '/')
 		return chain_fail(err, CHAIN_E_FS_BAD_PATH, path, "not an absolute path", 0, 0, 0, 0);
 	if (bytes > FS_PATH_BYTES_MAX)
-		return chain_fail(err, CHAIN_E_LIMIT, path, NULL, bytes, FS_PATH_BYTES_MAX, 0, 0);
+		return CHAIN_FAIL(err, LIMIT, .subject = path, .detail = "bytes of path", .value = bytes,
+				.limit = FS_PATH_BYTES_MAX);
 	if (bytes == 1)
 		return CHAIN_OK;
 	while (*part) {

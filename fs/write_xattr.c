@@ -59,7 +59,8 @@ enum chain_status fs_xattrs_check(const struct fs_spec *spec, struct chain_error
 	size_t distinct = 0;
 
 	if (spec->xattr_count > FS_XATTRS_MAX)
-		return chain_fail(err, CHAIN_E_LIMIT, spec->path, NULL, spec->xattr_count, FS_XATTRS_MAX, 0, 0);
+		return CHAIN_FAIL(err, LIMIT, .subject = spec->path, .detail = "attributes", .value = spec->xattr_count,
+				.limit = FS_XATTRS_MAX);
 	for (size_t i = 0; i < spec->xattr_count; i++) {
 		const struct fs_xattr *one = &spec->xattrs[i];
 		uint8_t index;
@@ -69,11 +70,13 @@ enum chain_status fs_xattrs_check(const struct fs_spec *spec, struct chain_error
 			return chain_fail(err, CHAIN_E_FS_BAD_SPEC, spec->path, "EROFS can't store an attribute of this name",
 					  i, 0, 0, 0);
 		if (one->value_bytes > UINT16_MAX)
-			return chain_fail(err, CHAIN_E_LIMIT, spec->path, NULL, one->value_bytes, UINT16_MAX, 0, 0);
+			return CHAIN_FAIL(err, LIMIT, .subject = spec->path, .detail = "bytes of an attribute",
+					.value = one->value_bytes, .limit = UINT16_MAX);
 		total += entry_bytes(one);
 	}
 	if (spec->xattr_count && total > limit)
-		return chain_fail(err, CHAIN_E_LIMIT, spec->path, NULL, total, limit, 0, 0);
+		return CHAIN_FAIL(err, LIMIT, .subject = spec->path, .detail = "bytes of attributes", .value = total,
+				.limit = limit);
 	for (const struct fs_xattr *one = next_by_name(spec, NULL); one; one = next_by_name(spec, one))
 		distinct++;
 	if (distinct != spec->xattr_count)

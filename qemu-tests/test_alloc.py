@@ -66,6 +66,8 @@ def one(image, machine, where):
             return f"fail_alloc={where}: {error}"
     if ended.status != kt.STAGE_FAILED or not SAYS_MEMORY.search(ended.console):
         return f"fail_alloc={where}: status {ended.status}, {ended}"
+    if re.search(r"\(0 bytes asked for\)", ended.console):
+        return f"fail_alloc={where}: no allocation is of 0 bytes: {ended}"
     errors = ended.of("error")
     if errors and not any(e["slug"] == "no-memory" for e in errors):
         return f"fail_alloc={where}: the record is about something else: {ended}"

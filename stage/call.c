@@ -45,7 +45,7 @@ enum chain_status stage_call(const struct stage_call_request *request, struct st
 {
 	struct stage_call_run *run = calloc(1, sizeof(*run));
 	if (!run)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, request->subject, NULL, sizeof(*run), 0, 0, 0);
+		return chain_fail_no_memory(err, request->subject, sizeof(*run));
 	run->write = write_console;
 	enum chain_status status = stage_call_run_init(err);
 	if (!status)

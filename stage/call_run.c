@@ -201,7 +201,7 @@ void stage_call_run(struct stage_call_run *call)
 enum chain_status stage_call_run_init(struct chain_error *err)
 {
 	if (!stage_entry_area_move())
-		return chain_fail(err, CHAIN_E_NO_MEMORY, "entry area", NULL, STAGE_PAGE, 0, 0, 0);
+		return chain_fail_no_memory(err, "entry area", STAGE_PAGE);
 	stage_cpu_set_trap_hook(on_trap);
 	return stage_interrupts_open(err);
 }

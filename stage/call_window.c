@@ -329,7 +329,7 @@ enum chain_status stage_call_window_make(const struct stage_call_request *reques
 	size_t most = CHAIN_SEGMENTS_MAX + PROCESSOR_PIECES * (size_t)cpus + OTHER_PIECES;
 	w->pieces = malloc(most * sizeof(*w->pieces));
 	if (!w->pieces)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, request->subject, NULL, most * sizeof(*w->pieces), 0, 0, 0);
+		return chain_fail_no_memory(err, request->subject, most * sizeof(*w->pieces));
 	enum chain_status status = stage_pages_take(w->bytes, PAGE, CHAIN_OWNER_WINDOW, request->subject, &w->phys, err);
 	if (status) {
 		free(w->pieces);

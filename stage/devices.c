@@ -4,6 +4,7 @@
 #include "stage/devices.h"
 
 #include "chain/handoff.h"
+#include "chain/json_memory.h"
 #include "chain/json_write.h"
 #include "stage/block_json.h"
 #include "stage/device_env.h"
@@ -22,7 +23,7 @@ static struct stage_device_list devices;
 
 static enum chain_status no_memory(const char *name, struct chain_error *err)
 {
-	return chain_fail(err, CHAIN_E_NO_MEMORY, name, NULL, 0, 0, 0, 0);
+	return chain_json_no_memory(err, name);
 }
 
 /* Puts `entry` (stolen, null: memory ran out) under its name, tells of it, and refuses a required device that is not configured. */

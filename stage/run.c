@@ -4,6 +4,7 @@
 #include "stage/run.h"
 
 #include "chain/json.h"
+#include "chain/json_memory.h"
 #include "chain/json_write.h"
 #include "stage/boot.h"
 #include "stage/call.h"
@@ -93,7 +94,7 @@ static enum chain_status call_once(struct stage_run *run, const struct chain_ste
 	*good = verdict.good;
 	stage_verdict_free(&verdict);
 	if (!entry || json_object_set_new(run->results, step->name, entry))
-		return chain_fail(err, CHAIN_E_NO_MEMORY, step->name, NULL, got.mailbox_bytes, 0, 0, 0);
+		return chain_json_no_memory(err, step->name);
 	stage_say("result", "%s  %s%s%s", step->name, stage_verdict_name(verdict.status), verdict.reason[0] ? ": " : "", verdict.reason);
 	json_t *event = chain_json_object("ss", "event", "result", "step", step->name);
 	if (event && (json_object_update(event, entry) || !stage_fault_add(event, &got, true))) {

@@ -20,7 +20,7 @@ FUZZ_LINK_cover := -fsanitize=fuzzer -fprofile-instr-generate
 
 # $(1): fuzz or cover
 define fuzz_rules
-$(B)/$(1)/%.o: %.c $(WITH)/$(1)
+$(B)/$(1)/%.o: %.c $(WITH)/$(1) | $(STATUS_HEADERS)
 	@mkdir -p $$(@D)
 	$$(call say,CC-$(1),$$<)
 	$$(Q)$$(FUZZ_CC) $$(FUZZ_CFLAGS) $$(FUZZ_FLAGS_$(1)) $$(CFLAGS_$$(<)) -c -o $$@ $$<

@@ -5,6 +5,7 @@
  */
 
 #include "bake_job.h"
+#include "chain/json_memory.h"
 #include "chain/json_walk.h"
 #include "cmd.h"
 
@@ -13,11 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-
-static enum chain_status no_memory(const char *subject, struct chain_error *err)
-{
-	return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, 0, 0, 0, 0);
-}
 
 static bool exists(void *ctx, const char *path)
 {
@@ -67,10 +63,14 @@ static bool files_are_whole(const struct cmd_document *document)
 /* Lack of memory, which ends a check, is no problem of the document's. */
 static enum chain_status problems_note(struct cmd_document *document, enum chain_status status, struct chain_errors *errors, struct chain_error *err)
 {
-	if (status == CHAIN_E_NO_MEMORY)
-		return no_memory(document->name, err);
-	cmd_document_note_all(document, errors);
-	return CHAIN_OK;
+	if (status != CHAIN_E_NO_MEMORY) {
+		cmd_document_note_all(document, errors);
+		return CHAIN_OK;
+	}
+	for (size_t i = 0; i < errors->count; i++)
+		if (errors->v[i].status == status)
+			return chain_fail_no_memory(err, document->name, errors->v[i].number[0]);
+	return chain_json_no_memory(err, document->name);
 }
 
 /* Reads on behind what is wrong: all of it is told. */
@@ -98,7 +98,7 @@ static enum chain_status pipeline_read(struct bake_job *job, struct bake_tree *t
 
 	tree->pipeline = strdup(path);
 	enum chain_status status = copy && errors && tree->pipeline ? cmd_document_open(&job->document, path, CHAIN_CONFIG_MAX_BYTES, err)
-							  : no_memory(path, err);
+							  : chain_fail_no_memory(err, path, strlen(path) + 1 + sizeof(*errors));
 
 	if (status == CHAIN_OK)
 		status = document_read(job, tree, dirname(copy), errors, err);
@@ -192,7 +192,7 @@ static enum chain_status folder_read(struct bake_job *job, struct bake_tree *tre
 	free(name);
 	free(source);
 	if (!text)
-		return no_memory(job->input, err);
+		return chain_fail_no_memory(err, job->input, strlen(job->input) + sizeof(CHAIN_FS_PIPELINE));
 	status = chain_config_parse(text, strlen(text), job->input, true, &job->config, err);
 	if (status != CHAIN_OK) {
 		free(text);
@@ -212,7 +212,7 @@ enum chain_status bake_input_read(struct bake_job *job, struct bake_tree *tree, 
 	if (!S_ISDIR(about.st_mode))
 		return pipeline_read(job, tree, job->input, err);
 	if (asprintf(&pipeline, "%s/pipeline.json", job->input) < 0)
-		return no_memory(job->input, err);
+		return chain_fail_no_memory(err, job->input, strlen(job->input) + sizeof("/pipeline.json"));
 	if (stat(pipeline, &about) == 0)
 		status = pipeline_read(job, tree, pipeline, err);
 	else

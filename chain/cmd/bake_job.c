@@ -223,9 +223,11 @@ static enum chain_status output_name(struct bake_job *job, struct chain_error *e
 {
 	if (job->output || job->folder)
 		return CHAIN_OK;
-	if (asprintf(&job->output_made, "%s.elf", job->name ? job->name : job->config.name) < 0) {
+	const char *name = job->name ? job->name : job->config.name;
+
+	if (asprintf(&job->output_made, "%s.elf", name) < 0) {
 		job->output_made = NULL;
-		return chain_fail(err, CHAIN_E_NO_MEMORY, job->input, NULL, 0, 0, 0, 0);
+		return chain_fail_no_memory(err, job->input, strlen(name) + sizeof(".elf"));
 	}
 	job->output = job->output_made;
 	return CHAIN_OK;

@@ -168,11 +168,12 @@ static enum chain_status add(struct bake_tree *tree, char *path, char *host, str
 	if (!entry->node)
 		return CHAIN_E_NO_MEMORY;
 	if (!host)
-		return no_memory(path, 0, err);
+		return no_memory(path, strlen(path) + 1, err);
 	if (!chain_is_utf8(path))
 		return chain_fail(err, CHAIN_E_BAKE_PATH, host, "its name is not UTF-8", 0, 0, 0, 0);
 	if (strlen(path) >= CHAIN_IMAGE_PATH_BYTES)
-		return chain_fail(err, CHAIN_E_LIMIT, host, NULL, strlen(path), CHAIN_IMAGE_PATH_BYTES - 1, 0, 0);
+		return CHAIN_FAIL(err, LIMIT, .subject = host, .detail = "bytes of path", .value = strlen(path),
+				.limit = CHAIN_IMAGE_PATH_BYTES - 1);
 	return node_fill(tree, entry, err);
 }
 

@@ -149,6 +149,8 @@ char *cmd_json_text(const json_t *doc, size_t flags)
 	char *escaped = malloc(bytes + 1);
 	if (escaped)
 		escape_controls(text, escaped);
+	else
+		chain_json_memory_fail(bytes + 1);
 	free(text);
 	return escaped;
 }
@@ -210,6 +212,8 @@ bool cmd_json_set_text(json_t *object, const char *key, const char *bytes, size_
 	if (is_utf8(bytes, count))
 		return true;
 	char *hex = malloc(2 * count + 1);
+	if (!hex)
+		chain_json_memory_fail(2 * count + 1);
 	for (size_t i = 0; hex && i < count; i++)
 		snprintf(hex + 2 * i, 3, "%02x", (unsigned char)bytes[i]);
 	snprintf(name, sizeof(name), "%s_hex", key);

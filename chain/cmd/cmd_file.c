@@ -4,6 +4,7 @@
 /* Owns: whole files in and out. */
 
 #include "cmd.h"
+#include "chain/json_memory.h"
 #include "cmd_map.h"
 #include "cmd_out.h"
 
@@ -21,7 +22,7 @@ static enum chain_status io(const char *path, int number, struct chain_error *er
 
 static enum chain_status too_large(const char *path, uint64_t bytes, uint64_t limit, struct chain_error *err)
 {
-	return chain_fail(err, CHAIN_E_LIMIT, path, NULL, bytes, limit, 0, 0);
+	return CHAIN_FAIL(err, LIMIT, .subject = path, .detail = "bytes", .value = bytes, .limit = limit);
 }
 
 /* Pipes and devices have no size beforehand: read until the end. */
@@ -224,7 +225,7 @@ enum chain_status cmd_file_check_writable(const char *path, struct chain_error *
 		return chain_fail(err, CHAIN_E_OVER_INPUT, path, "which is read here", 0, 0, 0, 0);
 	char *folder = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
 	if (!folder)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, path, NULL, strlen(path), 0, 0, 0);
+		return chain_fail(err, CHAIN_E_NO_MEMORY, path, NULL, strlen(path) + 1, 0, 0, 0);
 	const int number = access(folder, W_OK | X_OK) < 0 ? errno : stat(folder, &about) == 0 && !S_ISDIR(about.st_mode) ? ENOTDIR : 0;
 	free(folder);
 	return number ? io(path, number, err) : CHAIN_OK;
@@ -242,7 +243,7 @@ enum chain_status cmd_file_write_json(const char *path, const json_t *doc, struc
 {
 	char *text = cmd_json_text(doc, JSON_INDENT(2));
 	if (!text)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, path, NULL, 0, 0, 0, 0);
+		return chain_json_no_memory(err, path);
 	size_t count = strlen(text);
 	text[count++] = '\n'; /* in place of the terminator */
 	enum chain_status status = cmd_file_write(path, text, count, err);

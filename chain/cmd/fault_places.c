@@ -4,6 +4,7 @@
 #include "fault_places.h"
 
 #include "chain/config.h"
+#include "chain/json_memory.h"
 #include "chain/json_write.h"
 #include "chain/source.h"
 
@@ -204,7 +205,7 @@ enum chain_status fault_places_add(const struct symbols_places *places, const st
 	uint64_t *addresses = calloc(count + 1, sizeof(*addresses));
 	struct symbol *symbols = calloc(count + 1, sizeof(*symbols));
 	struct symbols_answer answer;
-	enum chain_status status = addresses && symbols ? CHAIN_OK : chain_fail(err, CHAIN_E_NO_MEMORY, kernel->name, NULL, count * sizeof(*symbols), 0, 0, 0);
+	enum chain_status status = addresses && symbols ? CHAIN_OK : chain_fail(err, CHAIN_E_NO_MEMORY, kernel->name, NULL, (count + 1) * sizeof(*symbols), 0, 0, 0);
 	for (size_t i = 0; i < count && !status; i++)
 		if (!address_of(faults[i], &addresses[i]))
 			addresses[i] = 0;
@@ -212,7 +213,7 @@ enum chain_status fault_places_add(const struct symbols_places *places, const st
 		status = symbols_look_up(places, kernel, addresses, count, symbols, &answer, err);
 	for (size_t i = 0; i < count && !status; i++)
 		if (add_symbol(faults[i], &symbols[i], answer.build_id))
-			status = chain_fail(err, CHAIN_E_NO_MEMORY, kernel->name, NULL, sizeof(*symbols), 0, 0, 0);
+			status = chain_json_no_memory(err, kernel->name);
 	free(addresses);
 	free(symbols);
 	return status;
@@ -248,7 +249,7 @@ static enum chain_status resolve(struct fault_places *p, enum record_event event
 	char id[SYMBOLS_ID_HEX];
 	size_t count = 1;
 	if (!copy)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, "records", NULL, 0, 0, 0, 0);
+		return chain_json_no_memory(err, "records");
 	struct symbols_kernel kernel = event == RECORD_FAULT ? kernel_that_stopped(p, id) : kernel_of_step(p, &p->step);
 	if (event == RECORD_FAULT)
 		faults[0] = copy;

@@ -23,7 +23,8 @@ static enum chain_status entry_walk(void *ctx, const struct fs_dirent *entry, st
 	struct fs_node node;
 
 	if (entry->name_bytes + 2 > sizeof(walk->path) - used)
-		return chain_fail(err, CHAIN_E_LIMIT, walk->path, NULL, used + entry->name_bytes + 1, sizeof(walk->path) - 1, 0, 0);
+		return CHAIN_FAIL(err, LIMIT, .subject = walk->path, .detail = "bytes of path",
+				.value = used + entry->name_bytes + 1, .limit = sizeof(walk->path) - 1);
 	walk->path[used] = '/';
 	memcpy(walk->path + used + 1, entry->name, entry->name_bytes);
 	walk->path[used + 1 + entry->name_bytes] = '\0';
@@ -58,7 +59,8 @@ enum chain_status image_tree_walk(const struct fs *fs, const char *path, image_t
 	if (status != CHAIN_OK)
 		return status;
 	if (bytes >= sizeof(walk.path))
-		return chain_fail(err, CHAIN_E_LIMIT, path, NULL, bytes, sizeof(walk.path) - 1, 0, 0);
+		return CHAIN_FAIL(err, LIMIT, .subject = path, .detail = "bytes of path", .value = bytes,
+				.limit = sizeof(walk.path) - 1);
 	while (bytes > 0 && path[bytes - 1] == '/')
 		bytes--;
 	memcpy(walk.path, path, bytes);
@@ -121,7 +123,8 @@ static enum chain_status nesting(const uint8_t *bytes, uint64_t bytes_count, uns
 	size_t count;
 
 	if (depth > IMAGE_NESTING_MAX)
-		return chain_fail(err, CHAIN_E_LIMIT, "images in images", NULL, depth, IMAGE_NESTING_MAX, 0, 0);
+		return CHAIN_FAIL(err, LIMIT, .subject = "images in images", .detail = "levels", .value = depth,
+				.limit = IMAGE_NESTING_MAX);
 	if (chain_image_open(&image, bytes, bytes_count, NULL) != CHAIN_OK)
 		return CHAIN_OK;
 	enum chain_status status = image_children_find(&image, &children, &count, err);
@@ -141,6 +144,7 @@ enum chain_status image_nesting_check(const uint8_t *bytes, uint64_t bytes_count
 	const enum chain_status status = nesting(bytes, bytes_count, depth, &left, err);
 
 	if (status == CHAIN_OK && left == 0)
-		return chain_fail(err, CHAIN_E_LIMIT, "images in images", NULL, IMAGES_MAX + 1, IMAGES_MAX, 0, 0);
+		return CHAIN_FAIL(err, LIMIT, .subject = "images in images", .detail = "images", .value = IMAGES_MAX + 1,
+				.limit = IMAGES_MAX);
 	return status;
 }

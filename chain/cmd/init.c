@@ -185,7 +185,7 @@ static enum chain_status file_write(const char *folder, const struct template_fi
 		return io(folder, ENAMETOOLONG, err);
 	char *text = text_fill(file->text);
 	if (!text)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, path, NULL, strlen(file->text), 0, 0, 0);
+		return chain_fail(err, CHAIN_E_NO_MEMORY, path, NULL, strlen(file->text) + 1, 0, 0, 0);
 	enum chain_status status = cmd_file_write(path, text, strlen(text), err);
 	free(text);
 	return status;

@@ -5,6 +5,7 @@
 
 #include "inspect.h"
 
+#include "chain/json_memory.h"
 #include "chain/source.h"
 #include "chain/step.h"
 #include "stage/native.h"
@@ -29,6 +30,12 @@ struct look {
 	struct chain_error problem; /* the first thing that an image in order would not have */
 	bool lacking;		    /* memory: the document is not whole */
 };
+
+static void lack(struct look *look, uint64_t bytes)
+{
+	look->lacking = true;
+	chain_json_memory_fail(bytes);
+}
 
 /* Takes `value`; null for lack of memory. */
 static void set(struct look *look, json_t *object, const char *key, json_t *value)
@@ -220,7 +227,7 @@ static void look_at_files(struct look *look)
 
 	look->files = calloc(image->entry_count + 1, sizeof(*look->files));
 	if (!look->files) {
-		look->lacking = true;
+		lack(look, (image->entry_count + 1) * sizeof(*look->files));
 		return;
 	}
 	for (uint64_t cursor = 0; chain_manifest_next(image, &cursor, &entry);) {
@@ -285,7 +292,8 @@ static void look_at_pipeline(struct look *look)
 
 	if (status == CHAIN_OK)
 		status = chain_config_parse((const char *)bytes, count, CHAIN_FS_PIPELINE, true, &config, &err);
-	look->lacking |= status == CHAIN_E_NO_MEMORY;
+	if (status == CHAIN_E_NO_MEMORY)
+		lack(look, err.number[0]);
 	if (status != CHAIN_OK) {
 		(void)chain_error_format(&err, text, sizeof(text));
 		set(look, look->doc, "pipeline_error", json_string(text));
@@ -326,9 +334,11 @@ enum chain_status inspect_image(const struct image_file *file, const char *path,
 		set(&look, look.doc, "problem", json_string(text));
 	}
 	look_at_pipeline(&look);
-	if (look.lacking || look.problem.status == CHAIN_E_NO_MEMORY) {
+	if (look.problem.status == CHAIN_E_NO_MEMORY)
+		lack(&look, look.problem.number[0]);
+	if (look.lacking) {
 		json_decref(look.doc);
-		return chain_fail(err, CHAIN_E_NO_MEMORY, path, NULL, 0, 0, 0, 0);
+		return chain_json_no_memory(err, path);
 	}
 	*out = look.doc;
 	return CHAIN_OK;

@@ -33,7 +33,8 @@ static enum chain_status target_read(const struct listing *l, const char *path, 
 	if (node->type != FS_SYMLINK)
 		return CHAIN_OK;
 	if (node->size_bytes > 4096)
-		return chain_fail(err, CHAIN_E_LIMIT, path, NULL, node->size_bytes, 4096, 0, 0);
+		return CHAIN_FAIL(err, LIMIT, .subject = path, .detail = "bytes of a link", .value = node->size_bytes,
+				.limit = 4096);
 	*out = calloc(1, node->size_bytes + 1);
 	if (!*out)
 		return chain_fail(err, CHAIN_E_NO_MEMORY, path, NULL, node->size_bytes, 0, 0, 0);

@@ -4,6 +4,7 @@
 /* Owns: `kchain plan`: what each step of an image's pipeline would do on a machine, by the code that the stage runs. */
 
 #include "chain/json.h"
+#include "chain/json_memory.h"
 #include "chain/json_write.h"
 #include "chain/plan_json.h"
 #include "chain/step.h"
@@ -102,14 +103,14 @@ static enum chain_status load_devices(struct plan_run *run, struct chain_error *
 		const char *class = json_string_value(json_object_get(device, "class"));
 		const char *name = json_string_value(json_object_get(device, "name"));
 		if (class && name && json_object_set_new(strcmp(class, "net") == 0 ? run->net : run->block, name, without_names(device)))
-			return chain_fail(err, CHAIN_E_NO_MEMORY, name, NULL, 0, 0, 0, 0);
+			return chain_json_no_memory(err, name);
 	}
 	if (!run->options.devices)
 		return CHAIN_OK;
 	enum chain_status status = load_json(run->options.devices, &doc, err);
 	json_t *net = json_object_get(doc, "net"), *block = json_object_get(doc, "block");
 	if ((json_is_object(net) && json_object_update(run->net, net)) || (json_is_object(block) && json_object_update(run->block, block)))
-		status = chain_fail(err, CHAIN_E_NO_MEMORY, run->options.devices, NULL, 0, 0, 0, 0);
+		status = chain_json_no_memory(err, run->options.devices);
 	json_decref(doc);
 	return status;
 }
@@ -134,9 +135,9 @@ static enum chain_status load_results(struct plan_run *run, struct chain_error *
 static enum chain_status set_pending(struct plan_run *run, const char *word, const char *name, struct chain_error *err)
 {
 	if (!json_object_get(run->pending, word) && json_object_set_new(run->pending, word, json_object()))
-		return chain_fail(err, CHAIN_E_NO_MEMORY, word, NULL, 0, 0, 0, 0);
+		return chain_json_no_memory(err, word);
 	if (json_object_set_new(json_object_get(run->pending, word), name, json_true()))
-		return chain_fail(err, CHAIN_E_NO_MEMORY, name, NULL, 0, 0, 0, 0);
+		return chain_json_no_memory(err, name);
 	return CHAIN_OK;
 }
 
@@ -177,7 +178,7 @@ static enum chain_status set_result(struct plan_run *run, const struct chain_ste
 		enum chain_status status = set_pending(run, "results", step->name, err);
 		return status ? status : set_state_pending(run, err);
 	}
-	return json_object_set(run->results, step->name, result) ? chain_fail(err, CHAIN_E_NO_MEMORY, step->name, NULL, 0, 0, 0, 0) : CHAIN_OK;
+	return json_object_set(run->results, step->name, result) ? chain_json_no_memory(err, step->name) : CHAIN_OK;
 }
 
 static enum chain_status load_pipeline(struct plan_run *run, const char *path, struct chain_error *err)
@@ -288,7 +289,7 @@ static enum chain_status step_json(const struct chain_step *step, const struct c
 				chain_step_expect_json(step), "modules", modules_json(prepared), "handoff", prepared->handoff, "plan", plan,
 				"when", step->when, "fanout", fanout, "devices", plan_devices(step));
 	if (!doc || json_array_append_new(into, doc))
-		return chain_fail(err, CHAIN_E_NO_MEMORY, step->name, NULL, 0, 0, 0, 0);
+		return chain_json_no_memory(err, step->name);
 	return CHAIN_OK;
 }
 
@@ -352,7 +353,7 @@ static enum chain_status mask_own(const struct plan_run *run, struct chain_prepa
 {
 	json_t *own = chain_json_deep(prepared->handoff);
 	if (!own)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, "handoff", NULL, 0, 0, 0, 0);
+		return chain_json_no_memory(err, "handoff");
 	json_decref(prepared->handoff);
 	prepared->handoff = own;
 	return chain_handoff_mask(own, &run->config, err);

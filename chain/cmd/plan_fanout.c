@@ -4,6 +4,7 @@
 #include "plan_fanout.h"
 
 #include "chain/fanout.h"
+#include "chain/json_memory.h"
 
 #include <inttypes.h>
 
@@ -43,7 +44,7 @@ enum chain_status plan_fanout(const struct chain_step *step, const struct chain_
 				 "cpus", (json_int_t)step->fanout.cpus, "at_once", (json_int_t)layout.workers,
 				 "window_bytes", (json_int_t)layout.window_bytes, "inputs", inputs);
 		if (!*out)
-			status = chain_fail(err, CHAIN_E_NO_MEMORY, step->name, NULL, 0, 0, 0, 0);
+			status = chain_json_no_memory(err, step->name);
 		chain_fanout_layout_free(&layout);
 	}
 	chain_fanout_set_free(&set);

@@ -52,7 +52,7 @@ enum chain_status qemu_find(char out[QEMU_PATH_BYTES], struct chain_error *err)
 struct words {
 	char **v; /* owned, null-terminated, its strings too */
 	size_t count;
-	bool failed;
+	size_t lacking; /* bytes that there were not; 0: no failure */
 };
 
 static void add(struct words *words, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -63,11 +63,12 @@ static void add(struct words *words, const char *format, ...)
 	va_start(args, format);
 	int bytes = vasprintf(&word, format, args);
 	va_end(args);
-	char **grown = bytes < 0 ? NULL : realloc(words->v, (words->count + 2) * sizeof(*grown));
+	size_t room = (words->count + 2) * sizeof(char *);
+	char **grown = bytes < 0 ? NULL : realloc(words->v, room);
 	if (!grown) {
 		if (bytes >= 0)
 			free(word);
-		words->failed = true;
+		words->lacking = room;
 		return;
 	}
 	words->v = grown;
@@ -157,7 +158,8 @@ static enum chain_status add_net(struct words *words, const struct qemu_config *
 		used += (size_t)snprintf(forwards + used, sizeof(forwards) - used, ",hostfwd=tcp:127.0.0.1:%u-:%u",
 					 (unsigned)from, (unsigned)to);
 		if (used > sizeof(forwards) - 64)
-			return chain_fail(err, CHAIN_E_LIMIT, "forwarded ports", NULL, config->ports.count, i, 0, 0);
+			return CHAIN_FAIL(err, LIMIT, .subject = "-p", .detail = "forwarded ports",
+					.value = config->ports.count, .limit = i);
 	}
 	if (!config->net)
 		return CHAIN_OK;
@@ -234,15 +236,16 @@ static enum chain_status add_kernel(struct words *words, const struct qemu_confi
 	}
 	enum chain_status status = add_net(words, config, err);
 	if (config->disks.count > DISKS_MAX)
-		return chain_fail(err, CHAIN_E_LIMIT, "disks", NULL, config->disks.count, DISKS_MAX, 0, 0);
+		return CHAIN_FAIL(err, LIMIT, .subject = "--disk", .detail = "disks", .value = config->disks.count,
+				.limit = DISKS_MAX);
 	for (size_t i = 0; !status && i < config->disks.count; i++)
 		status = add_disk(words, config->disks.v[i], i, err);
 	if (!status)
 		status = add_modules(words, config, folder, err);
 	for (size_t i = 0; i < config->extra_count; i++)
 		add(words, "%s", config->extra[i]);
-	if (!status && words->failed)
-		status = chain_fail(err, CHAIN_E_NO_MEMORY, "QEMU's command line", NULL, 0, 0, 0, 0);
+	if (!status && words->lacking)
+		status = chain_fail_no_memory(err, "QEMU's command line", words->lacking);
 	return status;
 }
 

@@ -128,7 +128,7 @@ static enum chain_status write_svg(const struct report *r, const char *path, str
 {
 	size_t bytes = 0;
 	char *svg = report_svg(r, &bytes);
-	enum chain_status status = svg ? cmd_file_check_writable(path, err) : chain_fail(err, CHAIN_E_NO_MEMORY, path, NULL, 0, 0, 0, 0);
+	enum chain_status status = svg ? cmd_file_check_writable(path, err) : chain_fail_no_memory(err, path, bytes + 1);
 	if (status == CHAIN_OK)
 		status = cmd_file_write(path, svg, bytes, err);
 	free(svg);

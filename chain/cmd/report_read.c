@@ -347,7 +347,7 @@ enum chain_status report_parse(const char *text, size_t bytes, const char *subje
 {
 	*out = (struct report){ 0 };
 	if (bytes > REPORT_BYTES_MAX)
-		return chain_fail(err, CHAIN_E_LIMIT, subject, NULL, bytes, REPORT_BYTES_MAX, 0, 0);
+		return CHAIN_FAIL(err, LIMIT, .subject = subject, .detail = "bytes", .value = bytes, .limit = REPORT_BYTES_MAX);
 	enum chain_status status = chain_json_any(text, bytes, DEPTH_MAX, subject, &out->doc, err);
 	if (!status && symbols)
 		status = place_faults(out->doc, symbols, err);

@@ -4,6 +4,7 @@
 #include "run_judge.h"
 
 #include "chain/handoff.h"
+#include "chain/json_memory.h"
 #include "chain/json_write.h"
 
 #include <stdlib.h>
@@ -40,6 +41,12 @@ static void replace(json_t **slot, const json_t *doc)
 	*slot = json_incref((json_t *)(uintptr_t)doc); /* nobody changes a record */
 }
 
+static void lack(struct run_judge *judge)
+{
+	if (!judge->lacking)
+		judge->lacking = chain_json_memory_lacking();
+}
+
 /* The record without what every record has, kept for --json; with the seconds since the start by our clock. Borrowed; null: no memory. */
 static json_t *keep(struct run_judge *judge, json_t *list, const json_t *doc)
 {
@@ -50,7 +57,7 @@ static json_t *keep(struct run_judge *judge, json_t *list, const json_t *doc)
 		return copy;
 	}
 	json_decref(copy);
-	judge->no_memory = true;
+	lack(judge);
 	return NULL;
 }
 
@@ -72,7 +79,7 @@ static void keep_step(struct run_judge *judge, const json_t *doc)
 	if (judge->rows_lost)
 		bad |= json_object_set_new(step, "kernels_lost", json_integer((json_int_t)judge->rows_lost));
 	if (bad)
-		judge->no_memory = true;
+		lack(judge);
 	json_decref(judge->rows);
 	judge->rows = json_array();
 	judge->rows_lost = 0;
@@ -117,7 +124,7 @@ static void on_kernels(struct run_judge *judge, const json_t *doc)
 		if (json_array_size(judge->rows) >= JUDGE_ROWS_MAX)
 			judge->rows_lost++;
 		else if (json_array_append(judge->rows, row))
-			judge->no_memory = true;
+			lack(judge);
 	}
 }
 
@@ -179,7 +186,7 @@ static void keep_without_result(struct run_judge *judge, const json_t *doc, cons
 	if (!judge->step[0])
 		begin_step(judge, doc);
 	if (json_object_set_new(step, "status", json_string(status)) || (reason && json_object_set_new(step, "reason", json_string(reason))))
-		judge->no_memory = true;
+		lack(judge);
 	else
 		keep_step(judge, step);
 	json_decref(step);

@@ -43,7 +43,7 @@ struct run_judge {
 	json_t *links, *steps; /* owned arrays, for --json */
 	json_t *rows;          /* owned: of the `kernels` records of the step that runs */
 	uint64_t rows_lost;    /* beyond JUDGE_ROWS_MAX */
-	bool no_memory;        /* something is missing in `links` or `steps` */
+	uint64_t lacking;      /* something is missing in `links` or `steps`: bytes that there were not */
 	double now;            /* seconds since the start by our clock, set by the caller before each record */
 	double step_at;        /* when `step` began, by that clock */
 	json_int_t step_us;    /* by the machine's; -1: not known */

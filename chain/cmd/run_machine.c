@@ -10,6 +10,7 @@
 
 #include "chain/handoff.h"
 #include "chain/json.h"
+#include "chain/json_memory.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -24,7 +25,8 @@ enum { SLACK_BYTES = 64 << 20 };
 static enum chain_status add_module(struct run *run, const char *path, const char *string, struct chain_error *err)
 {
 	if (run->module_count == RUN_MODULES_MAX)
-		return chain_fail(err, CHAIN_E_LIMIT, "modules", NULL, run->modules.count + 1, RUN_MODULES_MAX, 0, 0);
+		return CHAIN_FAIL(err, LIMIT, .subject = "--module", .detail = "modules", .value = run->modules.count + 1,
+				.limit = RUN_MODULES_MAX);
 	if (access(path, R_OK) < 0)
 		return chain_fail(err, CHAIN_E_IO, path, strerror(errno), 0, 0, 0, 0);
 	run->module_list[run->module_count++] = (struct qemu_module){ .path = path, .string = string };
@@ -44,7 +46,7 @@ static enum chain_status complete(json_t *doc, const char *path, struct chain_er
 				  "boot", "clock", "links");
 	int bad = usual ? json_object_update_missing(doc, usual) : -1;
 	json_decref(usual);
-	return bad ? chain_fail(err, CHAIN_E_NO_MEMORY, path, NULL, 0, 0, 0, 0) : CHAIN_OK;
+	return bad ? chain_json_no_memory(err, path) : CHAIN_OK;
 }
 
 /* The completed handoff lies in a file without a name, which QEMU opens by our process's number. */
@@ -54,7 +56,7 @@ static enum chain_status write_handoff(struct run *run, const json_t *doc, struc
 	char *text = json_dumps(doc, JSON_COMPACT);
 	size_t count = text ? strlen(text) : 0;
 	enum chain_status status = text ? chain_handoff_parse(text, count, &checked, err) :
-					  chain_fail(err, CHAIN_E_NO_MEMORY, run->handoff, NULL, 0, 0, 0, 0);
+					  chain_json_no_memory(err, run->handoff);
 	json_decref(checked);
 	if (!status) {
 		run->handoff_fd = memfd_create("kchain-handoff", MFD_CLOEXEC);
@@ -90,7 +92,8 @@ static enum chain_status collect_modules(struct run *run, struct chain_error *er
 		const char *text = run->modules.v[i], *equals = strchr(text, '='), *slash = strrchr(text, '/');
 		size_t path_bytes = equals ? (size_t)(equals - text) : strlen(text);
 		if (i >= RUN_MODULES_MAX)
-			return chain_fail(err, CHAIN_E_LIMIT, "modules", NULL, run->modules.count, RUN_MODULES_MAX, 0, 0);
+			return CHAIN_FAIL(err, LIMIT, .subject = "--module", .detail = "modules", .value = run->modules.count,
+					.limit = RUN_MODULES_MAX);
 		char *path = run->module_paths[i] = strndup(text, path_bytes);
 		if (!path)
 			return chain_fail(err, CHAIN_E_NO_MEMORY, text, NULL, path_bytes, 0, 0, 0);

@@ -327,8 +327,8 @@ static int write_files(struct run_session *session, int code)
 			chain_fail(&err, CHAIN_E_IO, session->options.console, strerror(errno), 0, 0, 0, 0);
 	}
 	enum chain_status status = err.status;
-	if (!status && judge->no_memory)
-		status = chain_fail(&err, CHAIN_E_NO_MEMORY, "records", NULL, 0, 0, 0, 0);
+	if (!status && judge->lacking)
+		status = chain_fail_no_memory(&err, "records", judge->lacking);
 	if (!status)
 		status = write_doc(session->options.result, judge->handoff, "no handoff was recorded", &err);
 	if (!status)

@@ -53,7 +53,8 @@ static enum chain_status verify(const struct chain_image *image, unsigned depth,
 				struct chain_error *err)
 {
 	if (depth > IMAGE_NESTING_MAX)
-		return chain_fail(err, CHAIN_E_LIMIT, "images in images", NULL, depth, IMAGE_NESTING_MAX, 0, 0);
+		return CHAIN_FAIL(err, LIMIT, .subject = "images in images", .detail = "levels", .value = depth,
+				.limit = IMAGE_NESTING_MAX);
 	enum chain_status status = image_file_verify(&v->check, image, err);
 
 	if (status == CHAIN_OK)

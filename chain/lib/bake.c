@@ -35,7 +35,8 @@ const char *chain_bake_part_name(enum chain_bake_part_kind kind)
 static enum chain_status path_check(const struct fs_spec *spec, struct chain_error *err)
 {
 	if (strlen(spec->path) > PATH_MAX_BYTES)
-		return chain_fail(err, CHAIN_E_LIMIT, spec->path, NULL, strlen(spec->path), PATH_MAX_BYTES, 0, 0);
+		return CHAIN_FAIL(err, LIMIT, .subject = spec->path, .detail = "bytes of path", .value = strlen(spec->path),
+				.limit = PATH_MAX_BYTES);
 	if (chain_text_has_control(spec->path, strlen(spec->path)))
 		return chain_fail(err, CHAIN_E_BAKE_PATH, spec->path, "a path can't hold control characters", 0, 0, 0, 0);
 	if (spec->type != FS_REGULAR && spec->type != FS_DIRECTORY && spec->type != FS_SYMLINK)

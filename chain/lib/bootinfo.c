@@ -3,6 +3,7 @@
 
 #include "chain/bootinfo.h"
 
+#include "chain/json_memory.h"
 #include "chain/json_write.h"
 
 #include <inttypes.h>
@@ -66,7 +67,7 @@ enum chain_status chain_bootinfo_add_mem(struct chain_bootinfo *info, uint64_t b
 		return status;
 	struct chain_mem_entry *grown = grow(info->mem, info->mem_count, sizeof(*grown));
 	if (!grown)
-		return no_memory(info->mem_count * sizeof(*grown), err);
+		return no_memory((info->mem_count + 1) * sizeof(*grown), err);
 	info->mem = grown;
 	info->mem[info->mem_count++] = (struct chain_mem_entry){ range, type };
 	return CHAIN_OK;
@@ -81,7 +82,7 @@ enum chain_status chain_bootinfo_add_module(struct chain_bootinfo *info, uint64_
 		return status;
 	struct chain_boot_module *grown = grow(info->modules, info->module_count, sizeof(*grown));
 	if (!grown)
-		return no_memory(info->module_count * sizeof(*grown), err);
+		return no_memory((info->module_count + 1) * sizeof(*grown), err);
 	info->modules = grown;
 	char *copy = copy_text(string);
 	if (!copy)
@@ -118,7 +119,7 @@ enum chain_status chain_bootinfo_normalise(struct chain_bootinfo *info, struct c
 	if (!bounds || !mem) {
 		free(bounds);
 		free(mem);
-		return no_memory(count * sizeof(*mem), err);
+		return no_memory((count ? count : 1) * sizeof(*mem), err);
 	}
 	for (size_t i = 0; i < info->mem_count; i++) {
 		bounds[2 * i] = info->mem[i].range.base;
@@ -216,7 +217,7 @@ enum chain_status chain_bootinfo_to_json(const struct chain_bootinfo *info, json
 		bad |= json_object_set(doc, "devices", info->devices);
 	if (!doc || bad) {
 		json_decref(doc);
-		return no_memory(0, err);
+		return chain_json_no_memory(err, "boot information");
 	}
 	*out = doc;
 	return CHAIN_OK;
@@ -254,7 +255,7 @@ static enum chain_status read_text(const json_t *doc, const char *key, char **ou
 		return wrong(key, "a string expected", err);
 	char *copy = copy_text(text);
 	if (!copy)
-		return no_memory(strlen(text), err);
+		return no_memory(strlen(text) + 1, err);
 	free(*out);
 	*out = copy;
 	return CHAIN_OK;
@@ -429,7 +430,7 @@ enum chain_status chain_bootinfo_from_json(const json_t *doc, struct chain_booti
 	if (!status && devices && !json_is_array(devices))
 		status = wrong("devices", "an array expected", err);
 	if (!status && devices && json_array_extend(out->devices, (json_t *)(uintptr_t)devices))
-		status = no_memory(0, err);
+		status = chain_json_no_memory(err, "boot information");
 	if (status)
 		chain_bootinfo_free(out);
 	return status;

@@ -4,6 +4,7 @@
 #include "chain/config.h"
 
 #include "chain/json.h"
+#include "chain/json_memory.h"
 #include "chain/json_write.h"
 #include "chain/source.h"
 #include "config_internal.h"
@@ -157,7 +158,7 @@ static enum chain_status check_place(struct chain_config *config, struct chain_s
 {
 	(void)ctx;
 	if (step->kind == CHAIN_STEP_BOOT && !step->when && step + 1 < config->steps + config->step_count)
-		return chain_fail(err, CHAIN_E_CONFIG_AFTER_BOOT, path->at, step->name, 0, 0, 0, 0);
+		return chain_fail_subject(err, CHAIN_E_CONFIG_AFTER_BOOT, path->at);
 	for (const struct chain_step *other = config->steps; step->name && other < step; other++)
 		if (other->name && !strcmp(step->name, other->name))
 			return chain_fail(err, CHAIN_E_CONFIG_TWICE, path->at, step->name, 0, 0, 0, 0);
@@ -286,7 +287,7 @@ enum chain_status chain_config_baked_text(const struct chain_config *config, cha
 	*out = good ? chain_json_text(doc, CHAIN_JSON_SORTED, NULL) : NULL;
 	json_decref(files);
 	json_decref(doc);
-	return *out ? CHAIN_OK : chain_fail(err, CHAIN_E_NO_MEMORY, "baked pipeline", NULL, 0, 0, 0, 0);
+	return *out ? CHAIN_OK : chain_json_no_memory(err, "baked pipeline");
 }
 
 struct source_check {

@@ -5,6 +5,8 @@
 
 #include "config_internal.h"
 
+#include "chain/json_memory.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -120,5 +122,5 @@ enum chain_status chain_config_given_names(const struct chain_step *step, uint64
 		return CHAIN_OK;
 	json_decref(*out);
 	*out = NULL;
-	return chain_fail(err, CHAIN_E_NO_MEMORY, step->name, NULL, 0, 0, 0, 0);
+	return chain_json_no_memory(err, step->name);
 }

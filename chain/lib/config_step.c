@@ -38,7 +38,7 @@ static enum chain_status read_module(const json_t *value, void *into, const void
 	if (!chain_json_goes_on(path, chain_json_read_object(value, m, &module, path, err), &first, err))
 		return first;
 	if (!m->string && m->from && (colon = strchr(m->from, ':')) && !(m->string = strdup(colon + 1)))
-		return chain_fail(err, CHAIN_E_NO_MEMORY, path->at, NULL, strlen(colon), 0, 0, 0);
+		return chain_fail(err, CHAIN_E_NO_MEMORY, path->at, NULL, strlen(colon) + 1, 0, 0, 0);
 	(void)chain_json_goes_on(path, chain_config_check_pinned(m->from, &m->pin, path, err), &first, err);
 	return first;
 }

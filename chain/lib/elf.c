@@ -122,7 +122,7 @@ enum chain_status chain_elf_check_kernel(const struct chain_elf *elf, struct cha
 {
 	const char *subject = elf->reader.subject;
 	if (elf->machine != CHAIN_ELF_MACHINE_386 && elf->machine != CHAIN_ELF_MACHINE_X86_64)
-		return chain_fail(err, CHAIN_E_ELF_BAD_MACHINE, subject, NULL, elf->machine, 0, 0, 0);
+		return CHAIN_FAIL(err, ELF_BAD_MACHINE, .subject = subject, .detail = NULL, .n0 = elf->machine);
 	if (elf->machine == CHAIN_ELF_MACHINE_386 && elf->is64)
 		return chain_fail(err, CHAIN_E_ELF_MACHINE_CLASS, subject, NULL, elf->machine, CLASS_64, 0, 0);
 	if (elf->type != CHAIN_ELF_TYPE_EXEC && elf->type != CHAIN_ELF_TYPE_DYN)

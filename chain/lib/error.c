@@ -96,6 +96,11 @@ enum chain_status chain_fail_subject(struct chain_error *err, enum chain_status 
 	return chain_fail_four(err, status, subject, NULL, 0, 0, 0, 0);
 }
 
+enum chain_status chain_fail_no_memory(struct chain_error *err, const char *subject, uint64_t bytes)
+{
+	return chain_fail_two(err, CHAIN_E_NO_MEMORY, subject, NULL, bytes, 0);
+}
+
 enum chain_status chain_fail_text(struct chain_error *err, enum chain_status status, const char *subject, const char *detail)
 {
 	return chain_fail_four(err, status, subject, detail, 0, 0, 0, 0);

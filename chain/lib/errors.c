@@ -7,9 +7,11 @@ void chain_errors_take(struct chain_errors *errors, struct chain_error *err)
 {
 	if (err->status == CHAIN_OK)
 		return;
-	if (errors->count == CHAIN_ERRORS_MAX)
-		errors->more++;
-	else
+	bool full = errors->count == CHAIN_ERRORS_MAX;
+	errors->more += full;
+	if (full && err->status == CHAIN_E_NO_MEMORY)
+		errors->v[errors->count - 1] = *err;
+	else if (!full)
 		errors->v[errors->count++] = *err;
 	chain_error_clear(err);
 }

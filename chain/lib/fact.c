@@ -3,6 +3,7 @@
 
 #include "chain/fact.h"
 
+#include "chain/json_memory.h"
 #include "chain/template.h"
 
 #include <stdio.h>
@@ -175,7 +176,7 @@ enum chain_status chain_fact_value(const json_t *handoff, const char *fact, json
 	if (strncmp(fact, "net.", 4))
 		*out = json_incref((json_t *)(uintptr_t)walk(handoff, fact));
 	else if (!net_value(handoff, name.text + 4, out))
-		return chain_fail(err, CHAIN_E_NO_MEMORY, fact, NULL, 0, 0, 0, 0);
+		return chain_json_no_memory(err, fact);
 	if (json_is_null(*out)) {
 		json_decref(*out);
 		*out = NULL;

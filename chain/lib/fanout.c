@@ -6,6 +6,7 @@
 #include "chain/fanout.h"
 
 #include "chain/fact.h"
+#include "chain/json_memory.h"
 #include "chain/json_write.h"
 
 #include <stdio.h>
@@ -16,7 +17,7 @@ enum { SOURCE_PREFIX = 3 }; /* "fs:" */
 
 static enum chain_status no_memory(const char *subject, uint64_t bytes, struct chain_error *err)
 {
-	return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, bytes, 0, 0, 0);
+	return chain_fail_no_memory(err, subject, bytes);
 }
 
 /* Steals `value`, which is null when memory ran out. */
@@ -25,7 +26,7 @@ static enum chain_status add_input(struct chain_fanout_set *set, json_t *value, 
 	char *text = value ? chain_json_text(value, 0, NULL) : NULL;
 	json_decref(value);
 	if (!text)
-		return no_memory(subject, 0, err);
+		return chain_json_no_memory(err, subject);
 	set->inputs[set->count++] = text;
 	return CHAIN_OK;
 }
@@ -109,7 +110,8 @@ static enum chain_status add_file(struct listing *l, const char *name, size_t na
 	const uint8_t *bytes;
 	uint64_t count;
 	if (l->folder_bytes + name_bytes >= sizeof(path))
-		return chain_fail(err, CHAIN_E_LIMIT, l->step->name, NULL, l->folder_bytes + name_bytes, sizeof(path) - 1, 0, 0);
+		return CHAIN_FAIL(err, LIMIT, .subject = l->step->name, .detail = "bytes of path",
+				.value = l->folder_bytes + name_bytes, .limit = sizeof(path) - 1);
 	memcpy(path, l->step->fanout.path, l->folder_bytes);
 	memcpy(path + l->folder_bytes, name, name_bytes);
 	path[l->folder_bytes + name_bytes] = '\0';
@@ -130,7 +132,8 @@ static enum chain_status visit(void *ctx, const struct fs_dirent *entry, struct 
 	if ((entry->type != FS_REGULAR && entry->type != FS_SYMLINK) || !matches(l->pattern, entry->name, entry->name_bytes))
 		return CHAIN_OK;
 	if (l->out->count == CHAIN_FANOUT_MAX)
-		return chain_fail(err, CHAIN_E_LIMIT, l->step->name, NULL, CHAIN_FANOUT_MAX + 1, CHAIN_FANOUT_MAX, 0, 0);
+		return CHAIN_FAIL(err, LIMIT, .subject = l->step->name, .detail = "files", .value = CHAIN_FANOUT_MAX + 1,
+				.limit = CHAIN_FANOUT_MAX);
 	if (l->out->count == l->room) {
 		size_t room = 2 * l->room + 16;
 		char **grown = realloc(l->out->inputs, room * sizeof(*grown));
@@ -151,7 +154,8 @@ static enum chain_status expand_each(const struct chain_step *step, const struct
 	struct fs_node folder;
 	char path[CHAIN_IMAGE_PATH_BYTES];
 	if (l.folder_bytes - SOURCE_PREFIX >= sizeof(path))
-		return chain_fail(err, CHAIN_E_LIMIT, step->name, NULL, l.folder_bytes, sizeof(path), 0, 0);
+		return CHAIN_FAIL(err, LIMIT, .subject = step->name, .detail = "bytes of path", .value = l.folder_bytes,
+				.limit = sizeof(path));
 	memcpy(path, step->fanout.path + SOURCE_PREFIX, l.folder_bytes - SOURCE_PREFIX);
 	path[l.folder_bytes - SOURCE_PREFIX] = '\0';
 	enum chain_status status = fs_lookup(&image->fs, path, true, &folder, err);

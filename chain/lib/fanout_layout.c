@@ -73,7 +73,7 @@ enum chain_status chain_fanout_lay_out(const struct chain_step *step, size_t cou
 	out->windows = calloc(workers, sizeof(*out->windows));
 	out->window_bytes = step->isolation ? chain_guest_window_bytes(step->memory_bytes) : native_bytes;
 	status = storage && out->windows ? CHAIN_OK :
-		chain_fail(err, CHAIN_E_NO_MEMORY, step->name, NULL, capacity * sizeof(*storage), 0, 0, 0);
+		chain_fail_no_memory(err, step->name, capacity * sizeof(*storage));
 	chain_claims_init(&claims, storage, capacity);
 	if (!status)
 		status = take_what_is_there(&claims, machine, heap_bytes, err);

@@ -6,6 +6,7 @@
 
 #include "chain/fanout.h"
 #include "chain/handoff.h"
+#include "chain/json_memory.h"
 #include "chain/json_write.h"
 #include "chain/template.h"
 
@@ -35,12 +36,15 @@ static enum chain_status make_head(struct chain_fanout_texts *t, struct chain_er
 	int bad = rest ? json_object_del(rest, "self") : -1;
 	char *text = bad ? NULL : chain_json_text(rest, 0, NULL), *own = self ? chain_json_text(self, 0, NULL) : NULL;
 	json_decref(rest);
-	t->head = text && own ? malloc(strlen(text) + strlen(own) + 16) : NULL;
+	const size_t room = text && own ? strlen(text) + strlen(own) + 16 : 0;
+	t->head = room ? malloc(room) : NULL;
+	if (room && !t->head)
+		chain_json_memory_fail(room);
 	if (t->head)
 		t->head_bytes = (size_t)sprintf(t->head, "%.*s,\"self\":%.*s", (int)strlen(text) - 1, text, (int)strlen(own) - 1, own);
 	free(text);
 	free(own);
-	return t->head ? CHAIN_OK : chain_fail(err, CHAIN_E_NO_MEMORY, "handoff", NULL, 0, 0, 0, 0);
+	return t->head ? CHAIN_OK : chain_json_no_memory(err, "handoff");
 }
 
 /* At most, and without the terminator. */
@@ -58,17 +62,18 @@ enum chain_status chain_fanout_texts_make(const struct chain_step *step, const s
 	size_t longest = 0;
 	*out = (struct chain_fanout_texts){ .set = set, .step = step, .args_differ = chain_fanout_args_differ(step->args),
 					    .args = step->args, .handoff = chain_json_shallow(handoff) };
-	enum chain_status status = out->handoff ? make_head(out, err) : chain_fail(err, CHAIN_E_NO_MEMORY, "handoff", NULL, 0, 0, 0, 0);
+	enum chain_status status = out->handoff ? make_head(out, err) : chain_json_no_memory(err, "handoff");
 	for (size_t i = 0; i < set->count && set->inputs; i++)
 		longest = strlen(set->inputs[i]) > longest ? strlen(set->inputs[i]) : longest;
 	out->room_bytes = out->head_bytes + OWN_BYTES + longest + names_bytes(step);
 	if (!status && out->room_bytes > CHAIN_HANDOFF_MAX_BYTES)
-		status = chain_fail(err, CHAIN_E_LIMIT, "handoff", NULL, out->room_bytes, CHAIN_HANDOFF_MAX_BYTES, 0, 0);
+		status = CHAIN_FAIL(err, LIMIT, .subject = "handoff", .detail = "bytes", .value = out->room_bytes,
+				.limit = CHAIN_HANDOFF_MAX_BYTES);
 	if (!status) {
 		out->text = malloc(out->room_bytes);
 		out->text_args = out->args_differ ? NULL : strdup(args);
 		if (!out->text || (!out->args_differ && !out->text_args))
-			status = chain_fail(err, CHAIN_E_NO_MEMORY, "handoff", NULL, out->room_bytes, 0, 0, 0);
+			status = chain_fail_no_memory(err, "handoff", out->room_bytes);
 		else
 			memcpy(out->text, out->head, out->head_bytes);
 	}
@@ -106,7 +111,7 @@ static enum chain_status expand_args(struct chain_fanout_texts *t, size_t index,
 	bad = bad || json_object_set(t->handoff, "self", self);
 	json_decref(self);
 	if (bad)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, t->step->name, NULL, 0, 0, 0, 0);
+		return chain_json_no_memory(err, t->step->name);
 	free(t->text_args);
 	t->text_args = NULL;
 	return chain_template_expand_args(t->args, t->handoff, NULL, t->quoted, t->step->name, &t->text_args, err);

@@ -3,6 +3,7 @@
 
 #include "chain/fixed.h"
 
+#include "chain/json_memory.h"
 #include "chain/json_write.h"
 #include "stage/mailbox.h"
 
@@ -155,5 +156,5 @@ enum chain_status chain_fixed_hand_over(const struct chain_fixed *fixed, const s
 	bad |= json_object_set_new(platform, "memory", chain_bootinfo_memory_json(map, count));
 	bad |= json_object_set_new(handoff, "platform", platform);
 	free(map);
-	return bad ? chain_fail(err, CHAIN_E_NO_MEMORY, "handoff", NULL, 0, 0, 0, 0) : CHAIN_OK;
+	return bad ? chain_json_no_memory(err, "handoff") : CHAIN_OK;
 }

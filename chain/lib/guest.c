@@ -126,7 +126,7 @@ static enum chain_status make_plan(const struct chain_guest_request *request, st
 	struct chain_plan_module *modules = borrow_modules(request);
 	if (!modules) {
 		free(map);
-		return chain_fail(err, CHAIN_E_NO_MEMORY, request->subject, NULL, request->module_count * sizeof(*modules), 0, 0, 0);
+		return chain_fail_no_memory(err, request->subject, (request->module_count + 1) * sizeof(*modules));
 	}
 	const struct chain_plan_request plan = {
 		.subject = request->subject, .door = request->door, .kernel = { request->kernel, request->kernel_bytes, CHAIN_PHYS_UNKNOWN },

@@ -5,6 +5,7 @@
 
 #include "chain/digest.h"
 #include "chain/json.h"
+#include "chain/json_memory.h"
 #include "chain/json_write.h"
 #include "chain/template.h"
 
@@ -31,7 +32,8 @@ static enum chain_status check_links(const json_t *doc, struct chain_error *err)
 	size_t i;
 	json_t *link;
 	if (json_array_size(links) > CHAIN_HANDOFF_LINKS_MAX)
-		return chain_fail(err, CHAIN_E_LIMIT, "handoff: links", NULL, json_array_size(links), CHAIN_HANDOFF_LINKS_MAX, 0, 0);
+		return CHAIN_FAIL(err, LIMIT, .subject = "handoff", .detail = "links", .value = json_array_size(links),
+				.limit = CHAIN_HANDOFF_LINKS_MAX);
 	json_array_foreach(links, i, link)
 		if (!json_is_integer(json_object_get(link, "n")) || !json_is_string(json_object_get(link, "name")))
 			return chain_fail(err, CHAIN_E_HANDOFF_MEMBER, "links", "an entry without number or name", 0, 0, 0, 0);
@@ -202,7 +204,7 @@ enum chain_status chain_handoff_platform(const json_t *parent, const struct chai
 	json_decref(out->value);
 	out->value = NULL;
 	return deeper ? chain_fail(err, CHAIN_E_JSON_DEPTH, "handoff", NULL, CHAIN_JSON_DEPTH_MAX, 0, 0, 0) :
-			chain_fail(err, CHAIN_E_NO_MEMORY, "handoff", NULL, 0, 0, 0, 0);
+			chain_json_no_memory(err, "handoff");
 }
 
 static int put_platform(json_t *doc, const struct chain_handoff_input *in)
@@ -245,7 +247,7 @@ static enum chain_status put_state(json_t *doc, const struct chain_handoff_input
 		bad = json_object_update(json_object_get(doc, "state"), made);
 	json_decref(plain);
 	json_decref(made);
-	return bad && !status ? chain_fail(err, CHAIN_E_NO_MEMORY, "handoff", NULL, 0, 0, 0, 0) : status;
+	return bad && !status ? chain_json_no_memory(err, "handoff") : status;
 }
 
 /* Of a fan-out each kernel has its own: chain_fanout_text. */
@@ -292,7 +294,7 @@ enum chain_status chain_handoff_build(const struct chain_handoff_input *in, json
 	if (!bad)
 		bad = put_links(doc, in) | put_overlaid(doc, "net", in->net) | put_overlaid(doc, "block", in->block) |
 		      put_platform(doc, in) | put_fs(doc, in) | put_overlaid(doc, "results", in->results);
-	enum chain_status status = bad ? chain_fail(err, CHAIN_E_NO_MEMORY, "handoff", NULL, 0, 0, 0, 0) : put_state(doc, in, err);
+	enum chain_status status = bad ? chain_json_no_memory(err, "handoff") : put_state(doc, in, err);
 	if (status)
 		json_decref(doc);
 	else
@@ -304,7 +306,7 @@ enum chain_status chain_handoff_set_kernel(json_t *handoff, const uint8_t *sha25
 {
 	if (!json_object_set_new(json_object_get(handoff, "self"), "kernel", digest_string(sha256)))
 		return CHAIN_OK;
-	return chain_fail(err, CHAIN_E_NO_MEMORY, "handoff", NULL, 0, 0, 0, 0);
+	return chain_json_no_memory(err, "handoff");
 }
 
 enum chain_status chain_handoff_text(const json_t *handoff, const struct chain_json_known *known, char **out, uint64_t *out_bytes,
@@ -316,10 +318,11 @@ enum chain_status chain_handoff_text(const json_t *handoff, const struct chain_j
 	if (deeper)
 		return chain_fail(err, CHAIN_E_JSON_DEPTH, "handoff", NULL, CHAIN_JSON_DEPTH_MAX, 0, 0, 0);
 	if (!text)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, "handoff", NULL, 0, 0, 0, 0);
+		return chain_json_no_memory(err, "handoff");
 	if (bytes > CHAIN_HANDOFF_MAX_BYTES) {
 		free(text);
-		return chain_fail(err, CHAIN_E_LIMIT, "handoff", NULL, bytes, CHAIN_HANDOFF_MAX_BYTES, 0, 0);
+		return CHAIN_FAIL(err, LIMIT, .subject = "handoff", .detail = "bytes", .value = bytes,
+				.limit = CHAIN_HANDOFF_MAX_BYTES);
 	}
 	*out = text;
 	*out_bytes = bytes;
@@ -352,7 +355,7 @@ enum chain_status chain_handoff_mask(json_t *handoff, const struct chain_config 
 			bad |= hide(json_object_get(handoff, "state"), key);
 	json_object_foreach(json_object_get(handoff, "results"), key, value)
 		bad |= json_object_set_new(json_object_get(handoff, "results"), key, json_string("volatile"));
-	return bad ? chain_fail(err, CHAIN_E_NO_MEMORY, "handoff", NULL, 0, 0, 0, 0) : CHAIN_OK;
+	return bad ? chain_json_no_memory(err, "handoff") : CHAIN_OK;
 }
 
 static bool same_text(const json_t *entry, const char *key, const char *wanted)
@@ -381,7 +384,7 @@ enum chain_status chain_handoff_expire(json_t *handoff, uint64_t now_us, struct 
 		bad |= json_object_set_new(entry, "status", json_string("present"));
 		bad |= json_object_set_new(entry, "reason", json_string("its lease has ended"));
 	}
-	return bad ? chain_fail(err, CHAIN_E_NO_MEMORY, "handoff", NULL, 0, 0, 0, 0) : CHAIN_OK;
+	return bad ? chain_json_no_memory(err, "handoff") : CHAIN_OK;
 }
 
 const json_t *chain_handoff_keep_net(const json_t *parent, const struct chain_config_net *config)

@@ -21,7 +21,8 @@ struct walk {
 
 static enum chain_status too_long(const struct walk *walk, uint64_t bytes, struct chain_error *err)
 {
-	return chain_fail(err, CHAIN_E_LIMIT, walk->subject, NULL, bytes, CHAIN_IMAGE_PATH_BYTES - 1, 0, 0);
+	return CHAIN_FAIL(err, LIMIT, .subject = walk->subject, .detail = "bytes of path", .value = bytes,
+			.limit = CHAIN_IMAGE_PATH_BYTES - 1);
 }
 
 /* Reads a link's target, checks its digest, and puts it before the rest of the path. */

@@ -210,8 +210,8 @@ enum chain_status image_path_copy(const struct chain_manifest_entry *entry, char
 				  struct chain_error *err)
 {
 	if (entry->path_bytes >= CHAIN_IMAGE_PATH_BYTES)
-		return chain_fail(err, CHAIN_E_LIMIT, "path in the manifest", NULL, entry->path_bytes,
-				  CHAIN_IMAGE_PATH_BYTES - 1, 0, 0);
+		return CHAIN_FAIL(err, LIMIT, .subject = "manifest", .detail = "bytes of path", .value = entry->path_bytes,
+				.limit = CHAIN_IMAGE_PATH_BYTES - 1);
 	memcpy(out, entry->path, entry->path_bytes);
 	out[entry->path_bytes] = '\0';
 	return CHAIN_OK;

@@ -187,7 +187,7 @@ static enum chain_status entry_of(const struct verify *v, const struct extent *e
 	uint64_t cursor = e->cursor;
 
 	if (!chain_manifest_next(v->image, &cursor, out))
-		return chain_fail(err, CHAIN_E_MANIFEST_MALFORMED, "manifest", "changed while it was read", 0, 0, 0, 0);
+		return CHAIN_FAIL(err, MANIFEST_MALFORMED, .subject = "manifest", .detail = "changed while it was read", .line = 0);
 	return image_path_copy(out, path, err);
 }
 

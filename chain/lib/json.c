@@ -51,7 +51,7 @@ static enum chain_status parse(const char *text, uint64_t bytes, unsigned max_de
 	json_t *value = json_loadb(text, (size_t)bytes, JSON_REJECT_DUPLICATES | flags, &why);
 	if (chain_json_memory_lacking()) {
 		json_decref(value);
-		return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, chain_json_memory_lacking(), 0, 0, 0);
+		return chain_fail_no_memory(err, subject, chain_json_memory_lacking());
 	}
 	*out = value;
 	if (value)
@@ -65,7 +65,7 @@ enum chain_status chain_json_load(const char *text, uint64_t bytes, uint64_t max
 {
 	json_t *doc;
 	if (bytes > max_bytes)
-		return chain_fail(err, CHAIN_E_LIMIT, subject, NULL, bytes, max_bytes, 0, 0);
+		return CHAIN_FAIL(err, LIMIT, .subject = subject, .detail = "bytes", .value = bytes, .limit = max_bytes);
 	enum chain_status status = parse(text, bytes, CHAIN_JSON_DEPTH_MAX, 0, subject, &doc, err);
 	if (status)
 		return status;

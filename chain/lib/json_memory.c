@@ -26,4 +26,9 @@ void chain_json_memory_fail(uint64_t bytes)
 		lacking = bytes;
 }
 
+enum chain_status chain_json_no_memory(struct chain_error *err, const char *subject)
+{
+	return lacking ? chain_fail_no_memory(err, subject, lacking) : chain_fail_subject(err, CHAIN_E_JSON_TEXT, subject);
+}
+
 void chain_json_memory_reset(void) { lacking = 0; }

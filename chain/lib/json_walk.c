@@ -222,7 +222,7 @@ static enum chain_status make_elements(const json_t *value, bool right, const st
 		return chain_json_wrong(value, each->wanted, path, err);
 	*out = calloc(count ? count : 1, each->bytes);
 	memcpy(into, out, sizeof(*out));
-	return *out ? CHAIN_OK : chain_fail(err, CHAIN_E_NO_MEMORY, path->at, NULL, count * each->bytes, 0, 0, 0);
+	return *out ? CHAIN_OK : chain_fail_no_memory(err, path->at, (count ? count : 1) * each->bytes);
 }
 
 static enum chain_status read_element(const json_t *value, const char *key, void *into, const struct chain_json_elements *each,
@@ -232,7 +232,7 @@ static enum chain_status read_element(const json_t *value, const char *key, void
 	if (key)
 		memcpy(into, &name, sizeof(name));
 	if (key && !name)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, path->at, NULL, strlen(key) + 1, 0, 0, 0);
+		return chain_fail_no_memory(err, path->at, strlen(key) + 1);
 	return each->read(value, into, each->of, path, err);
 }
 
@@ -286,7 +286,7 @@ enum chain_status chain_json_read_text(const json_t *value, void *into, const vo
 		return status;
 	char *copy = strdup(text);
 	if (!copy)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, path->at, NULL, strlen(text) + 1, 0, 0, 0);
+		return chain_fail_no_memory(err, path->at, strlen(text) + 1);
 	free(*out);
 	*out = copy;
 	return CHAIN_OK;

@@ -4,6 +4,7 @@
 #include "chain/json_write.h"
 
 #include "chain/error.h"
+#include "chain/json_memory.h"
 
 #include <limits.h>
 #include <math.h>
@@ -110,8 +111,10 @@ static bool grow(struct out *out, size_t count)
 {
 	size_t room = 2 * out->room > out->used + count ? 2 * out->room : out->used + count + 1;
 	char *grown = realloc(out->text, room);
-	if (!grown)
+	if (!grown) {
+		chain_json_memory_fail(room);
 		return false;
+	}
 	out->text = grown;
 	out->room = room;
 	return true;
@@ -313,9 +316,12 @@ static int compare(const void *a, const void *b) { return strcmp(*(const char *c
 static bool put_sorted(struct out *out, json_t *object, unsigned flags)
 {
 	size_t count = 0;
-	const char **keys = malloc((json_object_size(object) + 1) * sizeof(*keys));
-	if (!keys)
+	const size_t bytes = (json_object_size(object) + 1) * sizeof(char *);
+	const char **keys = malloc(bytes);
+	if (!keys) {
+		chain_json_memory_fail(bytes);
 		return false;
+	}
 	for (void *it = json_object_iter(object); it; it = json_object_iter_next(object, it))
 		keys[count++] = json_object_iter_key(it);
 	qsort(keys, count, sizeof(*keys), compare);
@@ -385,6 +391,8 @@ enum { FIRST_BYTES = 1024 };
 /* The text, terminated, or nothing. */
 static char *finish(struct out *out, bool good, uint64_t *out_bytes)
 {
+	if (!out->text)
+		chain_json_memory_fail(FIRST_BYTES);
 	if (!good) {
 		free(out->text);
 		return NULL;

@@ -18,12 +18,12 @@ static enum chain_status make_layout(const struct chain_multiboot_info *info, st
 				     struct chain_error *err)
 {
 	if (info->module_count > CHAIN_MULTIBOOT_MODULES_MAX)
-		return chain_fail(err, CHAIN_E_LIMIT, info->subject, "modules", info->module_count,
-				  CHAIN_MULTIBOOT_MODULES_MAX, 0, 0);
+		return CHAIN_FAIL(err, LIMIT, .subject = info->subject, .detail = "modules", .value = info->module_count,
+				.limit = CHAIN_MULTIBOOT_MODULES_MAX);
 	uint64_t mmap_bytes = (uint64_t)info->mem_count * sizeof(struct chain_mb1_mmap_entry);
 	if (mmap_bytes > CHAIN_MULTIBOOT_MMAP_MAX)
-		return chain_fail(err, CHAIN_E_LIMIT, info->subject, "bytes of memory map", mmap_bytes,
-				  CHAIN_MULTIBOOT_MMAP_MAX, 0, 0);
+		return CHAIN_FAIL(err, LIMIT, .subject = info->subject, .detail = "bytes of memory map", .value = mmap_bytes,
+				.limit = CHAIN_MULTIBOOT_MMAP_MAX);
 	out->modules = (sizeof(struct chain_mb1_info) + PLACE_ALIGN - 1) & ~(uint64_t)(PLACE_ALIGN - 1);
 	out->mmap = out->modules + info->module_count * sizeof(struct chain_mb1_module);
 	out->strings = out->mmap + mmap_bytes;

@@ -17,18 +17,16 @@ static enum chain_status check_request(const struct plan_build *build)
 {
 	const struct chain_plan_request *request = build->request;
 	if (!request->args || !request->loader_name)
-		return chain_fail(build->err, CHAIN_E_PLAN_BAD_REQUEST, request->subject,
-				  "no command line or loader name", 0, 0, 0, 0);
+		return CHAIN_FAIL(build->err, PLAN_BAD_REQUEST, .subject = request->subject, .detail = "no command line or loader name", .value = 0);
 	if (request->module_count > CHAIN_PLAN_MODULES_MAX - 1)
-		return chain_fail(build->err, CHAIN_E_LIMIT, request->subject, "modules", request->module_count,
-				  CHAIN_PLAN_MODULES_MAX - 1, 0, 0);
+		return CHAIN_FAIL(build->err, LIMIT, .subject = request->subject, .detail = "modules",
+				.value = request->module_count, .limit = CHAIN_PLAN_MODULES_MAX - 1);
 	if (request->fs.base > request->fs.end)
 		return chain_fail(build->err, CHAIN_E_PLAN_BAD_REQUEST, request->subject, "filesystem ends before it starts",
 				  request->fs.base, 0, 0, 0);
 	bool handoff = request->handoff.bytes_count && request->handoff_at != CHAIN_HANDOFF_NONE;
 	if (handoff && !request->handoff_string)
-		return chain_fail(build->err, CHAIN_E_PLAN_BAD_REQUEST, request->subject, "no string for the handoff", 0,
-				  0, 0, 0);
+		return CHAIN_FAIL(build->err, PLAN_BAD_REQUEST, .subject = request->subject, .detail = "no string for the handoff", .value = 0);
 	return CHAIN_OK;
 }
 
@@ -80,7 +78,8 @@ static enum chain_status add_handoff(struct plan_build *build)
 	if (build->kernel.door->handoff == CHAIN_HANDOFF_INITRD) {
 		uint64_t bytes = chain_initrd_bytes(blob.bytes_count);
 		if (blob.bytes_count > UINT32_MAX)
-			return chain_fail(build->err, CHAIN_E_LIMIT, request->subject, "bytes of handoff", blob.bytes_count, UINT32_MAX, 0, 0);
+			return CHAIN_FAIL(build->err, LIMIT, .subject = request->subject, .detail = "bytes of handoff",
+					.value = blob.bytes_count, .limit = UINT32_MAX);
 		plan->archive = malloc(bytes);
 		if (!plan->archive)
 			return no_memory(build, bytes);
@@ -202,7 +201,7 @@ static enum chain_status place_and_describe(struct plan_build *build)
 	size_t bytes = build->item_count * sizeof(struct chain_door_module);
 	struct chain_door_module *modules = malloc(bytes ? bytes : 1);
 	if (!modules)
-		return no_memory(build, bytes);
+		return no_memory(build, bytes ? bytes : 1);
 	struct chain_door_info info = describe(build, modules);
 	enum chain_status status = door->info_bytes(&info, &plan->made_bytes, build->err);
 	*own = (struct plan_item){ .blob = { .bytes_count = plan->made_bytes, .phys = CHAIN_PHYS_UNKNOWN }, .bytes = plan->made_bytes, .owner = CHAIN_OWNER_BOOT_INFO };
@@ -325,7 +324,8 @@ static enum chain_status read_pieces(struct plan_build *build)
 	const struct chain_plan_request *request = build->request;
 	bool entered = false;
 	if (request->piece_count > CHAIN_SEGMENTS_MAX)
-		return chain_fail(build->err, CHAIN_E_LIMIT, request->subject, "pieces", request->piece_count, CHAIN_SEGMENTS_MAX, 0, 0);
+		return CHAIN_FAIL(build->err, LIMIT, .subject = request->subject, .detail = "pieces",
+				.value = request->piece_count, .limit = CHAIN_SEGMENTS_MAX);
 	for (uint32_t i = 0; i < request->piece_count; i++) {
 		enum chain_status status = check_piece(build, i, &entered);
 		if (status)

@@ -3,6 +3,7 @@
 
 #include "chain/plan_json.h"
 
+#include "chain/json_memory.h"
 #include "chain/json_write.h"
 
 #include <inttypes.h>
@@ -92,7 +93,7 @@ enum chain_status chain_plan_to_json(const struct chain_plan *plan, json_t **out
 					"totals", totals, "moves", moves_json(plan), "claims", claims_json(plan),
 					"memory", memory_json(plan));
 	if (!doc)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, "plan as JSON", NULL, 0, 0, 0, 0);
+		return chain_json_no_memory(err, "plan as JSON");
 	*out = doc;
 	return CHAIN_OK;
 }
@@ -101,7 +102,7 @@ enum chain_status chain_plan_to_json(const struct chain_plan *plan, json_t **out
 struct text {
 	char *text;
 	size_t used, capacity;
-	bool failed;
+	size_t lacking; /* bytes that there were not; 0: no failure */
 };
 
 static void __attribute__((format(printf, 2, 3))) add(struct text *text, const char *format, ...)
@@ -111,7 +112,7 @@ static void __attribute__((format(printf, 2, 3))) add(struct text *text, const c
 	va_start(args, format);
 	int bytes = vsnprintf(line, sizeof(line), format, args);
 	va_end(args);
-	if (text->failed || bytes < 0)
+	if (text->lacking || bytes < 0)
 		return;
 	size_t wanted = text->used + (size_t)bytes + 1;
 	if (wanted > text->capacity) {
@@ -119,7 +120,7 @@ static void __attribute__((format(printf, 2, 3))) add(struct text *text, const c
 		char *grown = realloc(text->text, capacity);
 		if (!grown) {
 			free(text->text);
-			*text = (struct text){ .failed = true };
+			*text = (struct text){ .lacking = capacity };
 			return;
 		}
 		text->text = grown;
@@ -164,8 +165,8 @@ enum chain_status chain_plan_format(const struct chain_plan *plan, char **out, s
 	for (size_t i = 0; i < plan->mem_count; i++)
 		add(&text, "  0x%016" PRIx64 " 0x%016" PRIx64 " type %" PRIu32 "\n", plan->mem[i].range.base,
 		    plan->mem[i].range.end, plan->mem[i].type);
-	if (text.failed)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, "plan as text", NULL, 0, 0, 0, 0);
+	if (text.lacking)
+		return chain_fail_no_memory(err, "plan as text", text.lacking);
 	*out = text.text;
 	return CHAIN_OK;
 }

@@ -16,7 +16,8 @@ enum chain_status chain_self_add(struct chain_self *self, uint64_t phys, uint64_
 	if (status)
 		return status;
 	if (self->piece_count == CHAIN_SELF_PIECES_MAX || blob->bytes_count > memory_bytes)
-		return chain_fail(err, CHAIN_E_LIMIT, CHAIN_SOURCE_SELF, NULL, self->piece_count + 1, CHAIN_SELF_PIECES_MAX, 0, 0);
+		return CHAIN_FAIL(err, LIMIT, .subject = CHAIN_SOURCE_SELF, .detail = "pieces",
+				.value = self->piece_count + 1, .limit = CHAIN_SELF_PIECES_MAX);
 	self->pieces[self->piece_count++] = (struct chain_plan_piece){
 		.segment = { .phys = range, .virt = range, .file_bytes = blob->bytes_count }, .blob = *blob, .keep_rest = keep_rest,
 	};

@@ -6,6 +6,7 @@
 #include "chain/fact.h"
 #include "chain/fanout.h"
 #include "chain/guest.h"
+#include "chain/json_memory.h"
 #include "chain/json_write.h"
 #include "chain/template.h"
 
@@ -82,7 +83,7 @@ static enum chain_status check_when(const struct chain_step *step, const json_t 
 			continue;
 		}
 		*out_unmet = chain_json_object("sOo", "fact", fact, "wanted", wanted, "found", found);
-		return *out_unmet ? CHAIN_OK : chain_fail(err, CHAIN_E_NO_MEMORY, step->name, NULL, 0, 0, 0, 0);
+		return *out_unmet ? CHAIN_OK : chain_json_no_memory(err, step->name);
 	}
 	return CHAIN_OK;
 }

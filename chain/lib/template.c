@@ -6,6 +6,7 @@
 #include "chain/args.h"
 #include "chain/fact.h"
 #include "chain/json.h"
+#include "chain/json_memory.h"
 #include "chain/json_write.h"
 #include "config_internal.h"
 
@@ -234,6 +235,7 @@ enum chain_status chain_config_check_templates(struct chain_config *config, stru
 }
 
 struct text {
+	const char *what; /* "bytes of arguments": what its limit is of */
 	char *bytes;
 	size_t used, capacity;
 	bool quoted; /* a native kernel's arguments: values stand for themselves there */
@@ -242,12 +244,13 @@ struct text {
 static enum chain_status append(struct text *text, const char *bytes, size_t count, const char *where, struct chain_error *err)
 {
 	if (count > CHAIN_TEMPLATE_MAX_BYTES - text->used)
-		return chain_fail(err, CHAIN_E_LIMIT, where, NULL, text->used + count, CHAIN_TEMPLATE_MAX_BYTES, 0, 0);
+		return CHAIN_FAIL(err, LIMIT, .subject = where, .detail = text->what, .value = text->used + count,
+				.limit = CHAIN_TEMPLATE_MAX_BYTES);
 	if (text->used + count + 1 > text->capacity) {
 		size_t capacity = 2 * (text->used + count + 1);
 		char *grown = realloc(text->bytes, capacity);
 		if (!grown)
-			return chain_fail(err, CHAIN_E_NO_MEMORY, where, NULL, capacity, 0, 0, 0);
+			return chain_fail_no_memory(err, where, capacity);
 		text->bytes = grown;
 		text->capacity = capacity;
 	}
@@ -274,7 +277,7 @@ static enum chain_status append_value(struct text *text, const struct piece *pie
 	} else if (json_is_real(value)) {
 		char *written = chain_json_text(value, CHAIN_JSON_SHORT, NULL);
 		enum chain_status status = written ? append(text, written, strlen(written), where, err) :
-						     chain_fail(err, CHAIN_E_NO_MEMORY, where, NULL, sizeof(number), 0, 0, 0);
+						     chain_json_no_memory(err, where);
 		free(written);
 		return status;
 	} else if (json_is_boolean(value)) {
@@ -337,10 +340,9 @@ bool chain_template_pending(const json_t *value, const json_t *pending)
 	return found;
 }
 
-enum chain_status chain_template_expand_args(const char *text, const json_t *handoff, const json_t *pending, bool quoted, const char *where,
-					     char **out, struct chain_error *err)
+static enum chain_status expand(const char *text, const json_t *handoff, const json_t *pending, struct text result, const char *where,
+				char **out, struct chain_error *err)
 {
-	struct text result = { .quoted = quoted };
 	struct piece piece;
 	enum chain_status status = append(&result, "", 0, where, err);
 	while (!status && *text) {
@@ -364,17 +366,18 @@ enum chain_status chain_template_expand_args(const char *text, const json_t *han
 enum chain_status chain_template_expand_known(const char *text, const json_t *handoff, const json_t *pending, const char *where,
 					      char **out, struct chain_error *err)
 {
-	return chain_template_expand_args(text, handoff, pending, false, where, out, err);
+	return expand(text, handoff, pending, (struct text){ .what = "bytes of text" }, where, out, err);
+}
+
+enum chain_status chain_template_expand_args(const char *text, const json_t *handoff, const json_t *pending, bool quoted, const char *where,
+					     char **out, struct chain_error *err)
+{
+	return expand(text, handoff, pending, (struct text){ .what = "bytes of arguments", .quoted = quoted }, where, out, err);
 }
 
 enum chain_status chain_template_expand(const char *text, const json_t *handoff, const char *where, char **out, struct chain_error *err)
 {
 	return chain_template_expand_known(text, handoff, NULL, where, out, err);
-}
-
-static enum chain_status no_memory(const char *where, struct chain_error *err)
-{
-	return chain_fail(err, CHAIN_E_NO_MEMORY, where, NULL, 0, 0, 0, 0);
 }
 
 static enum chain_status fill_text(const char *text, const json_t *handoff, const char *where, json_t **out, struct chain_error *err)
@@ -388,14 +391,14 @@ static enum chain_status fill_text(const char *text, const json_t *handoff, cons
 		if (!piece.fallback)
 			return chain_fail(err, CHAIN_E_TEMPLATE_ABSENT, where, piece.fact, 0, 0, 0, 0);
 		*out = fallback_value(&piece);
-		return *out ? CHAIN_OK : no_memory(where, err);
+		return *out ? CHAIN_OK : chain_json_no_memory(err, where);
 	}
 	enum chain_status status = chain_template_expand(text, handoff, where, &expanded, err);
 	if (status)
 		return status;
 	*out = json_string(expanded);
 	free(expanded);
-	return *out ? CHAIN_OK : no_memory(where, err);
+	return *out ? CHAIN_OK : chain_json_no_memory(err, where);
 }
 
 enum chain_status chain_template_fill(const json_t *value, const json_t *handoff, const char *where, json_t **out,
@@ -409,18 +412,18 @@ enum chain_status chain_template_fill(const json_t *value, const json_t *handoff
 		return fill_text(json_string_value(value), handoff, where, out, err);
 	json_t *made = json_is_array(value) ? json_array() : json_is_object(value) ? json_object() : json_incref((json_t *)(uintptr_t)value);
 	if (!made)
-		return no_memory(where, err);
+		return chain_json_no_memory(err, where);
 	json_array_foreach(value, i, item) {
 		if (!status)
 			status = chain_template_fill(item, handoff, where, &filled, err);
 		if (!status && json_array_append_new(made, filled))
-			status = no_memory(where, err);
+			status = chain_json_no_memory(err, where);
 	}
 	json_object_foreach((json_t *)(uintptr_t)value, key, item) {
 		if (!status)
 			status = chain_template_fill(item, handoff, where, &filled, err);
 		if (!status && json_object_set_new(made, key, filled))
-			status = no_memory(where, err);
+			status = chain_json_no_memory(err, where);
 	}
 	if (status)
 		json_decref(made);

@@ -103,6 +103,8 @@ static inline bool alloc_is_right(enum chain_status status, const struct chain_e
 		wrong = "a failure of its own";
 	else if (status && status != CHAIN_E_NO_MEMORY)
 		wrong = "not told as a lack of memory";
+	else if (status && !err->number[0])
+		wrong = "0 bytes asked for";
 	else if (!status && sum != whole)
 		wrong = "half made";
 	if (wrong)

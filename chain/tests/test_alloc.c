@@ -223,7 +223,7 @@ static enum chain_status act_result_entry(void *ctx, uint64_t *out_sum, struct c
 	json_t *result = json_pack("{s:i, s:[i]}", "n", 1, "l", 2);
 	json_t *entry = result ? chain_result_entry("failed", 3, result, "why") : NULL;
 	if (!entry)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, "result", NULL, 0, 0, 0, 0);
+		return chain_json_no_memory(err, "result");
 	*out_sum = sum_of_json(entry);
 	return CHAIN_OK;
 }
@@ -374,7 +374,7 @@ static enum chain_status act_plan_forms(void *ctx, uint64_t *out_sum, struct cha
 	if (!status)
 		status = chain_plan_find_trampoline(&prepared->plan, &all.info, NULL, 0x3000, &phys, err);
 	if (!status && !(expect = chain_step_expect_json(&all.config.steps[0])))
-		status = chain_fail(err, CHAIN_E_NO_MEMORY, "expectation", NULL, 0, 0, 0, 0);
+		status = chain_json_no_memory(err, "expectation");
 	if (!status)
 		*out_sum = sum_of_json(json_incref(doc)) ^ alloc_sum(phys, text, strlen(text)) ^ sum_of_json(json_incref(expect));
 	json_decref(expect);

@@ -152,22 +152,54 @@ static void the_table_is_sound(void **state)
 	assert_string_equal(chain_status_slug(CHAIN_STATUS_COUNT), "unknown");
 }
 
-/* A text with its placeholders as the numbers and texts below fill them in. */
-static void fill_in(const char *message, char *out)
+/* Which number a place is for: its own, or that of its name among those that stand before it in both texts. */
+static size_t number_of(const char *const texts[2], const char *name, size_t bytes)
 {
-	static const struct { const char *name, *value; } values[] = {
-		{ "{s}", "S" }, { "{d}", "D" }, { "{0}", "10" }, { "{1}", "20" }, { "{2}", "30" }, { "{3}", "40" },
-		{ "{x0}", "0xa" }, { "{x1}", "0x14" }, { "{x2}", "0x1e" }, { "{x3}", "0x28" },
-	};
-	*out = '\0';
-	while (*message) {
-		size_t i = 0;
-		while (i < sizeof(values) / sizeof(values[0]) && strncmp(message, values[i].name, strlen(values[i].name)) != 0)
-			i++;
-		bool is_text = i == sizeof(values) / sizeof(values[0]);
-		out += is_text ? sprintf(out, "%c", *message) : sprintf(out, "%s", values[i].value);
-		message += is_text ? 1 : strlen(values[i].name);
+	char seen[4][32];
+	size_t count = 0;
+	if (*name >= '0' && *name <= '3' && bytes == 1)
+		return (size_t)(*name - '0');
+	for (size_t t = 0; t < 2; t++)
+		for (const char *at = strchr(texts[t], '{'); at; at = strchr(at + 1, '{')) {
+			size_t own = strspn(at + 1, "abcdefghijklmnopqrstuvwxyz_"), i = 0;
+			if (own < 2 || (at[1 + own] != '}' && at[1 + own] != ':') || (at > texts[t] && at[-1] == '{'))
+				continue;
+			while (i < count && (strlen(seen[i]) != own || memcmp(seen[i], at + 1, own)))
+				i++;
+			if (i == count) {
+				assert_true(count < 4 && own < sizeof(seen[0]));
+				snprintf(seen[count++], sizeof(seen[0]), "%.*s", (int)own, at + 1);
+			}
+			if (own == bytes && !memcmp(at + 1, name, bytes))
+				return i;
+		}
+	fail();
+	return 0;
+}
+
+/* One of the texts with S, D, and 10, 20, 30, 40 in their places. */
+static void fill_in(const char *const texts[2], size_t which, char *out)
+{
+	for (const char *at = texts[which]; *at;) {
+		if (at[0] != '{' || at[1] == '{') { /* {{fact|default}} is text */
+			size_t bytes = at[0] == '{' ? 2 : 1;
+			memcpy(out, at, bytes);
+			out += bytes;
+			at += bytes;
+			continue;
+		}
+		const char *end = strchr(at, '}'), *name = at + 1;
+		size_t bytes = (size_t)(end - name);
+		bool named_hex = bytes > 2 && end[-2] == ':', hex = named_hex || (bytes == 2 && *name == 'x');
+		bytes -= named_hex ? 2 : hex;
+		name += hex && !named_hex;
+		if (bytes == 1 && (*name == 's' || *name == 'd'))
+			*out++ = *name == 's' ? 'S' : 'D';
+		else
+			out += sprintf(out, hex ? "0x%zx" : "%zu", 10 * (number_of(texts, name, bytes) + 1));
+		at = end + 1;
 	}
+	*out = '\0';
 }
 
 /* What was packed for the library (tools/pack-texts) comes out as status.def has it. */
@@ -184,10 +216,11 @@ static void texts_are_those_of_the_table(void **state)
 		struct chain_error err = { 0 };
 		char line[1024], wanted[1024];
 		(void)chain_fail(&err, rows[i].status, "S", "D", 10, 20, 30, 40);
-		fill_in(rows[i].message, wanted);
+		const char *const texts[2] = { rows[i].message, rows[i].hint };
+		fill_in(texts, 0, wanted);
 		assert_int_equal(chain_error_format(&err, line, sizeof(line)), strlen(wanted));
 		assert_string_equal(line, wanted);
-		fill_in(rows[i].hint, wanted);
+		fill_in(texts, 1, wanted);
 		assert_int_equal(chain_error_hint(&err, line, sizeof(line)), strlen(wanted));
 		assert_string_equal(line, wanted);
 		assert_string_equal(chain_status_slug(rows[i].status), rows[i].slug);

@@ -115,7 +115,7 @@ static void images_in_images(void **state)
 	image_around("in/d/child", "out/deeper");
 	(void)snprintf(image, sizeof(image), "%s", at("out/deeper"));
 	assert_int_equal(verify(image, out), CMD_REFUSED);
-	assert_non_null(strstr(out, "child: images in images: 65 exceeds the limit of 64"));
+	assert_non_null(strstr(out, "child: images in images: 65 levels exceed the limit of 64"));
 	assert_int_equal(unlink(at("out/deeper")) | unlink(at("in/d/child")), 0);
 }
 

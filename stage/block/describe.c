@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 #include "stage/block_json.h"
+#include "chain/json_memory.h"
 #include "chain/json_write.h"
 #include "stage/block_partition.h"
 
@@ -70,5 +71,5 @@ enum chain_status stage_block_describe(struct stage_block *dev, json_t **out, st
 		return CHAIN_OK;
 	json_decref(*out);
 	*out = NULL;
-	return chain_fail(err, CHAIN_E_NO_MEMORY, dev->pci, NULL, 0, 0, 0, 0);
+	return chain_json_no_memory(err, dev->pci);
 }

@@ -87,7 +87,8 @@ static enum chain_status check_places(const struct stage_sector_reader *r, const
 	if (h->entry_bytes < ENTRY_BYTES_LEAST || h->entry_bytes & (h->entry_bytes - 1))
 		return bad(r, h->at, "size of an entry", h->entry_bytes, ENTRY_BYTES_LEAST, err);
 	if (bytes > STAGE_GPT_ENTRIES_BYTES)
-		return chain_fail(err, CHAIN_E_LIMIT, r->subject, NULL, bytes, STAGE_GPT_ENTRIES_BYTES, 0, 0);
+		return CHAIN_FAIL(err, LIMIT, .subject = r->subject, .detail = "bytes of entries", .value = bytes,
+				.limit = STAGE_GPT_ENTRIES_BYTES);
 	sectors = (bytes + r->sector_bytes - 1) / r->sector_bytes;
 	if (h->entries < 2 || sectors > r->sectors || h->entries > r->sectors - sectors)
 		return bad(r, h->at, "place of the entries", h->entries, r->sectors, err);

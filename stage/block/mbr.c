@@ -48,7 +48,8 @@ static enum chain_status read_chain(const struct stage_sector_reader *r, uint8_t
 	for (unsigned n = 0;; n++) {
 		struct entry logical, next;
 		if (n == STAGE_MBR_CHAIN_LIMIT)
-			return chain_fail(err, CHAIN_E_LIMIT, r->subject, NULL, n + 1, STAGE_MBR_CHAIN_LIMIT, 0, 0);
+			return CHAIN_FAIL(err, LIMIT, .subject = r->subject, .detail = "extended partitions", .value = n + 1,
+					.limit = STAGE_MBR_CHAIN_LIMIT);
 		for (unsigned i = 0; i < n; i++) {
 			if (seen[i] == at)
 				return chain_fail(err, CHAIN_E_MBR_BAD_CHAIN, r->subject, "its chain loops", at, 0, 0, 0);

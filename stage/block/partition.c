@@ -11,7 +11,8 @@ enum chain_status partition_add(const struct stage_sector_reader *r, struct stag
 	struct stage_partition *grown;
 
 	if (table->count == STAGE_PARTITION_LIMIT)
-		return chain_fail(err, CHAIN_E_LIMIT, r->subject, NULL, table->count + 1, STAGE_PARTITION_LIMIT, 0, 0);
+		return CHAIN_FAIL(err, LIMIT, .subject = r->subject, .detail = "partitions", .value = table->count + 1,
+				.limit = STAGE_PARTITION_LIMIT);
 	if ((table->count & (table->count - 1)) == 0) { /* full at every power of two */
 		size_t room = table->count ? table->count * 2 : 1;
 		grown = realloc(table->partitions, room * sizeof *grown);

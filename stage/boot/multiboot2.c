@@ -169,8 +169,11 @@ enum chain_status stage_multiboot2_read(uint64_t phys, chain_multiboot_map *map,
 	if (status)
 		return status;
 	uint32_t total = u32(bytes);
-	if (total < 2 * TAG_HEADER || total > INFO_MAX)
-		return chain_fail(err, CHAIN_E_LIMIT, subject, NULL, total, INFO_MAX, 0, 0);
+	if (total < 2 * TAG_HEADER)
+		return chain_fail(err, CHAIN_E_DOOR_TAG, subject, NULL, 0, total, 0, 0);
+	if (total > INFO_MAX)
+		return CHAIN_FAIL(err, LIMIT, .subject = subject, .detail = "bytes of boot information", .value = total,
+				.limit = INFO_MAX);
 	status = fetch(phys, total, map, ctx, &bytes, err);
 	if (status)
 		return status;
@@ -179,7 +182,7 @@ enum chain_status stage_multiboot2_read(uint64_t phys, chain_multiboot_map *map,
 	if (!status)
 		status = chain_bootinfo_normalise(out, err);
 	if (!status && !out->mem_count)
-		status = chain_fail(err, CHAIN_E_MULTIBOOT_INFO_NO_MEMORY, subject, NULL, 0, 0, 0, 0);
+		status = CHAIN_FAIL(err, MULTIBOOT_INFO_NO_MEMORY, .subject = subject, .flags = 0);
 	return status;
 }
 

@@ -336,7 +336,8 @@ enum chain_status stage_processors_start(uint32_t *count, uint32_t *failed, stru
 		started = true;
 		uint32_t listed = stage_list_cpus(stage_bootinfo()->acpi_rsdp, ids, CPUS_MAX);
 		if (listed > CPUS_MAX)
-			return chain_fail(err, CHAIN_E_LIMIT, "processors", NULL, listed, CPUS_MAX, 0, 0);
+			return CHAIN_FAIL(err, LIMIT, .subject = "machine", .detail = "processors", .value = listed,
+					.limit = CPUS_MAX);
 		if (listed < 2 || !has_start_page())
 			listed = 0;
 		if (listed)

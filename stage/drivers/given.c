@@ -33,7 +33,8 @@ static enum chain_status read_registers(const struct stage_device_env *env, cons
 			if ((bar.phys | bar.bytes) & (PAGE - 1))
 				return chain_fail(err, CHAIN_E_PCI_BAD_BAR, f->name, "it shares a page with what is not the device's", i, bar.phys, 0, 0);
 			if (bar.bytes > REGISTERS_MAX - bytes)
-				return chain_fail(err, CHAIN_E_LIMIT, f->name, NULL, bytes + bar.bytes, REGISTERS_MAX, 0, 0);
+				return CHAIN_FAIL(err, LIMIT, .subject = f->name, .detail = "bytes of registers",
+						.value = bytes + bar.bytes, .limit = REGISTERS_MAX);
 			out->registers[i].phys = bar.phys;
 			out->registers[i].bytes = bar.bytes;
 			bytes += bar.bytes;

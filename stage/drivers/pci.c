@@ -164,7 +164,7 @@ enum chain_status stage_pci_bar(const struct stage_device_env *env, const struct
 
 	*out = (struct stage_pci_bar){ 0 };
 	if (index >= STAGE_PCI_BARS || function->header != 0)
-		return chain_fail(err, CHAIN_E_PCI_BAD_BAR, function->name, "no such register", index, 0, 0, 0);
+		return CHAIN_FAIL(err, PCI_BAD_BAR, .subject = function->name, .detail = "no such register", .index = index, .value = 0);
 	low = env->pci_read(env->ctx, function->bdf, offset, 4);
 	wide = (low >> 1 & 3) == 2;
 	if (low & 1 || (wide && index == STAGE_PCI_BARS - 1))

@@ -128,7 +128,8 @@ static enum chain_status read_geometry(struct virtio_blk *blk, struct chain_erro
 	blk->dev.sector_bytes = bytes;
 	blk->dev.sectors = stage_virtio_config(v, CONFIG_CAPACITY, 8) / (bytes / UNIT_BYTES);
 	if (blk->dev.sectors > (uint64_t)INT64_MAX / bytes) /* the handoff tells its bytes as a JSON integer */
-		return chain_fail(err, CHAIN_E_LIMIT, v->subject, NULL, blk->dev.sectors, (uint64_t)INT64_MAX / bytes, 0, 0);
+		return CHAIN_FAIL(err, LIMIT, .subject = v->subject, .detail = "sectors", .value = blk->dev.sectors,
+				.limit = (uint64_t)INT64_MAX / bytes);
 	blk->dev.read_only = v->features & F_READ_ONLY;
 	blk->most_bytes = most > DATA_BYTES || most < bytes ? DATA_BYTES : most & ~(bytes - 1);
 	return CHAIN_OK;

@@ -346,8 +346,9 @@ enum chain_status stage_fanout_run(const struct stage_fanout *order, const struc
 		return status;
 	f.timeout_ticks = stage_ticks_of_us(order->request.timeout_us);
 	if (!stage_call_fs_table_make(order->request.fs, &f.fs_table)) {
+		uint64_t bytes = f.fs_table.bytes;
 		stage_call_fs_table_free(&f.fs_table);
-		return chain_fail(err, CHAIN_E_NO_MEMORY, order->request.subject, NULL, 0, 0, 0, 0);
+		return chain_fail_no_memory(err, order->request.subject, bytes);
 	}
 	f.request.fs_table = f.fs_table.root_entry;
 	f.request.cpus = order->config->cpus ? (uint32_t)order->config->cpus : 1;

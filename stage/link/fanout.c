@@ -123,11 +123,6 @@ static void on_done(void *ctx, const struct stage_fanout_turn *turn)
 
 /* --- the whole --- */
 
-static enum chain_status no_memory(const struct fanout_run *f, struct chain_error *err)
-{
-	return chain_fail(err, CHAIN_E_NO_MEMORY, f->step->name, NULL, chain_json_memory_lacking(), 0, 0, 0);
-}
-
 static enum chain_status prepare(struct fanout_run *f, const struct stage_run *run, const struct chain_prepared *prepared,
 				 struct chain_error *err)
 {
@@ -147,7 +142,7 @@ static enum chain_status prepare(struct fanout_run *f, const struct stage_run *r
 	f->reserve = malloc(RESERVE_BYTES);
 	if (ok && f->reserve)
 		return stage_devices_give(f->step, run->net, run->block, &f->devices, err);
-	return ok ? chain_fail(err, CHAIN_E_NO_MEMORY, f->step->name, NULL, RESERVE_BYTES, 0, 0, 0) : no_memory(f, err);
+	return ok ? chain_fail_no_memory(err, f->step->name, RESERVE_BYTES) : chain_json_no_memory(err, f->step->name);
 }
 
 static void release(struct fanout_run *f)
@@ -216,10 +211,10 @@ static enum chain_status conclude(struct fanout_run *f, struct stage_run *run, c
 		return status;
 	json_t *entry = entry_json(f, *good);
 	if (!entry || json_object_set_new(run->results, f->step->name, entry))
-		return no_memory(f, err);
+		return chain_json_no_memory(err, f->step->name);
 	say(f, entry, us);
 	record(f, entry, machine, begun_us, us);
-	return fanout_failures_add_inputs(&f->failures, &f->queue.set) ? CHAIN_OK : no_memory(f, err);
+	return fanout_failures_add_inputs(&f->failures, &f->queue.set) ? CHAIN_OK : chain_json_no_memory(err, f->step->name);
 }
 
 static enum chain_status carry_out(struct fanout_run *f, const struct stage_run *run, const struct chain_prepared *prepared,

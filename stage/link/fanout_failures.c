@@ -35,7 +35,7 @@ enum chain_status fanout_failures_make(struct fanout_failures *f, size_t kernels
 	f->of = calloc(kernels, sizeof(*f->of));
 	f->groups[FANOUT_GROUPS_MAX] = calloc(1, sizeof(struct fanout_failure));
 	if (!f->of || !f->groups[FANOUT_GROUPS_MAX])
-		return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, kernels * sizeof(*f->of) + sizeof(struct fanout_failure), 0, 0, 0);
+		return chain_fail_no_memory(err, subject, kernels * sizeof(*f->of) + sizeof(struct fanout_failure));
 	f->groups[FANOUT_GROUPS_MAX]->verdict = (struct stage_verdict){ STAGE_VERDICT_FAILED, .exit = -1, .reason = "other reasons than are told apart" };
 	return CHAIN_OK;
 }

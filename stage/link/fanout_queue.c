@@ -18,7 +18,7 @@ enum chain_status fanout_queue_make(struct fanout_queue *q, const struct chain_s
 	const size_t count = q->set.count, each = sizeof(*q->again) + sizeof(*q->attempts);
 	q->again = calloc(count, each);
 	q->attempts = (uint8_t *)(q->again + count);
-	return q->again ? CHAIN_OK : chain_fail(err, CHAIN_E_NO_MEMORY, step->name, NULL, count * each, 0, 0, 0);
+	return q->again ? CHAIN_OK : chain_fail_no_memory(err, step->name, count * each);
 }
 
 void fanout_queue_free(struct fanout_queue *q)

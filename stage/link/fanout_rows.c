@@ -34,7 +34,7 @@ static bool grow(struct fanout_rows *r, size_t room)
 
 enum chain_status fanout_rows_make(struct fanout_rows *r, size_t count, const char *subject, struct chain_error *err)
 {
-	return grow(r, count) ? CHAIN_OK : chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, count * sizeof(*r->rows), 0, 0, 0);
+	return grow(r, count) ? CHAIN_OK : chain_fail_no_memory(err, subject, count * sizeof(*r->rows));
 }
 
 void fanout_rows_free(struct fanout_rows *r)
@@ -85,7 +85,7 @@ enum chain_status fanout_rows_record(const struct fanout_rows *r, const char *st
 	const size_t room = HEAD_BYTES + ROWS_MAX * ROW_BYTES;
 	char *text = malloc(room);
 	if (!text)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, step, NULL, room, 0, 0, 0);
+		return chain_fail_no_memory(err, step, room);
 	for (size_t i = 0; i < r->count;) {
 		int used = snprintf(text, HEAD_BYTES, "{\"event\":\"kernels\",\"step\":\"%s\",\"rows\":[", step);
 		size_t end = r->count - i < ROWS_MAX ? r->count : i + ROWS_MAX;

@@ -4,6 +4,7 @@
 #include "interface.h"
 
 #include "chain/handoff.h"
+#include "chain/json_memory.h"
 #include "chain/json_write.h"
 #include "stage/device_json.h"
 
@@ -70,7 +71,7 @@ static enum chain_status take(const struct stage_device_env *env, const struct c
 		dev = find_device(r, devices);
 	if (!dev)
 		return json_object_set_new(found, r->name, describe_missing(r, devices))
-			       ? chain_fail(err, CHAIN_E_NO_MEMORY, r->name, NULL, 0, 0, 0, 0)
+			       ? chain_json_no_memory(err, r->name)
 			       : CHAIN_OK;
 	i = calloc(1, sizeof *i);
 	if (!i)
@@ -90,7 +91,7 @@ static enum chain_status take(const struct stage_device_env *env, const struct c
 
 static enum chain_status keep(const struct chain_config_net *r, const json_t *kept, json_t *out, struct chain_error *err)
 {
-	return json_object_set_new(out, r->name, chain_json_deep(kept)) ? chain_fail(err, CHAIN_E_NO_MEMORY, r->name, NULL, 0, 0, 0, 0)
+	return json_object_set_new(out, r->name, chain_json_deep(kept)) ? chain_json_no_memory(err, r->name)
 									: CHAIN_OK;
 }
 
@@ -175,7 +176,7 @@ enum chain_status stage_net_configure(const struct stage_device_env *env, const 
 	wait_for_all(env);
 	for (struct interface *i = interfaces; i; i = i->next) {
 		if (json_object_set_new(out, i->request->name, interface_describe(i)))
-			return chain_fail(err, CHAIN_E_NO_MEMORY, i->request->name, NULL, 0, 0, 0, 0);
+			return chain_json_no_memory(err, i->request->name);
 	}
 	return CHAIN_OK;
 }

@@ -148,7 +148,8 @@ enum chain_status interface_set_static(struct interface *i, struct chain_error *
 		return bad_address(i, r->gateway, err);
 	for (size_t n = 0; n < r->dns_count; n++) {
 		if (n == INTERFACE_DNS)
-			return chain_fail(err, CHAIN_E_LIMIT, r->name, NULL, r->dns_count, INTERFACE_DNS, 0, 0);
+			return CHAIN_FAIL(err, LIMIT, .subject = r->name, .detail = "name servers", .value = r->dns_count,
+					.limit = INTERFACE_DNS);
 		if (!chain_ipv4_parse(r->dns[n], false, &dns, NULL))
 			return bad_address(i, r->dns[n], err);
 		to_lwip(dns, &i->dns[i->dns_count++]);

@@ -292,7 +292,8 @@ static enum chain_status list_entry(void *ctx, const struct fs_dirent *entry, st
 	}
 	size_t bytes = (offsetof(struct dirent, d_name) + entry->name_bytes + 1 + 7) & ~(size_t)7;
 	if (bytes > list->room - list->used)
-		return chain_fail(err, CHAIN_E_LIMIT, "directory", NULL, bytes, list->room, 0, 0); /* the rest next time */
+		return CHAIN_FAIL(err, LIMIT, .subject = "directory", .detail = "bytes of entries", .value = bytes,
+				.limit = list->room); /* the rest next time */
 	uint8_t *at = list->buf + list->used;
 	memset(at, 0, bytes);
 	struct dirent head = { .d_ino = entry->nid, .d_off = (off_t)(list->seen + 1), .d_reclen = (unsigned short)bytes,

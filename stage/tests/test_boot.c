@@ -158,7 +158,7 @@ static void every_cut_is_refused(void **state)
 		memcpy(block, &(uint32_t){ (uint32_t)used }, 4);
 	}
 	memcpy(block, &(uint32_t){ 15 }, 4);
-	assert_int_equal(refused(used), CHAIN_E_LIMIT);
+	assert_int_equal(refused(used), CHAIN_E_DOOR_TAG);
 	memcpy(block, &(uint32_t){ UINT32_MAX }, 4);
 	assert_int_equal(refused(used), CHAIN_E_LIMIT);
 }

@@ -331,7 +331,7 @@ static void too_many_registers_are_refused(void **state)
 	(void)state;
 	make_disk(&f, FAKE_GOOD);
 	f.env.pci_read = large_read;
-	check_missing(&f, wish, "0000:00:03.0: 134217728 exceeds the limit of 67108864");
+	check_missing(&f, wish, "0000:00:03.0: 134217728 bytes of registers exceed the limit of 67108864");
 }
 
 /* A second register, of 2 KiB: the upper half of a page. */

@@ -35,13 +35,17 @@ struct chain_error {
 	uint64_t number[CHAIN_ERROR_NUMBERS]; /* what {0} to {3} of the message stand for */
 };
 
-/* Records a failure in `err` (nullable) unless one is there already, and returns
- * `status`. Copies `subject` and `detail` (both nullable). */
+/* Records a failure in `err` (nullable) unless one is there already, and returns the status: CHAIN_FAIL(err, LIMIT, .subject = path, .value = …).
+ * What a status has places for in its texts are members, checked by the compiler: `subject`, `detail` for {d}, and numbers by their names in status.def
+ * (n0 to n3 where it has none). All of them are to be given (tools/check-style). Texts are copied, and nullable. */
+#define CHAIN_FAIL(err, name, ...) chain_fail_##name((err), (struct chain_of_##name){ __VA_ARGS__ })
+
+/* The same by position. */
 static inline enum chain_status chain_fail(struct chain_error *err, enum chain_status status, const char *subject,
 					   const char *detail, uint64_t n0, uint64_t n1, uint64_t n2, uint64_t n3);
-
-/* The common case without detail or numbers. */
+/* The common cases. No allocation is of 0 bytes. */
 enum chain_status chain_fail_subject(struct chain_error *err, enum chain_status status, const char *subject);
+enum chain_status chain_fail_no_memory(struct chain_error *err, const char *subject, uint64_t bytes);
 
 /* What it calls: a call in a kernel is as long as its arguments. */
 enum chain_status chain_fail_text(struct chain_error *err, enum chain_status status, const char *subject, const char *detail);
@@ -53,10 +57,13 @@ static inline __attribute__((always_inline)) enum chain_status chain_fail(struct
 {
 	if (!__builtin_constant_p(n2 | n3) || n2 | n3)
 		return chain_fail_four(err, status, subject, detail, n0, n1, n2, n3);
+	if (__builtin_constant_p(status) && status == CHAIN_E_NO_MEMORY)
+		return chain_fail_no_memory(err, subject, n0);
 	if (!__builtin_constant_p(n0 | n1) || n0 | n1)
 		return chain_fail_two(err, status, subject, detail, n0, n1);
 	return __builtin_constant_p(detail) && !detail ? chain_fail_subject(err, status, subject) : chain_fail_text(err, status, subject, detail);
 }
+#include "chain/status_members.h"
 
 /* Bytes of the UTF-8 character at the start of `text`, which ends in a zero byte somewhere (RFC 3629 section 4); 0: there is none. */
 size_t chain_utf8_bytes(const char *text);

@@ -8,6 +8,8 @@
 #ifndef CHAIN_JSON_MEMORY_H
 #define CHAIN_JSON_MEMORY_H
 
+#include "chain/error.h"
+
 #include <stdint.h>
 
 /* Before the first value is made. Reading a text does it, too (chain/json.h). */
@@ -18,6 +20,9 @@ uint64_t chain_json_memory_lacking(void);
 
 /* An allocation of JSON that is not jansson's failed. */
 void chain_json_memory_fail(uint64_t bytes);
+
+/* Something could not be made: CHAIN_E_NO_MEMORY with those bytes; where no allocation failed, CHAIN_E_JSON_TEXT. */
+enum chain_status chain_json_no_memory(struct chain_error *err, const char *subject);
 
 /* The failure has been told, or is about to be: memory is given again. */
 void chain_json_memory_reset(void);
