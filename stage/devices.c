@@ -215,7 +215,7 @@ static enum chain_status give_kernel(const struct chain_step *step, size_t first
 	uint64_t kernel = step->devices[first].kernel;
 	size_t count = 0;
 	if (!wishes)
-		return no_memory(step->name, err);
+		return chain_fail_no_memory(err, step->name, step->device_count * sizeof(*wishes));
 	for (size_t i = first; i < step->device_count; i++) {
 		if (step->devices[i].kernel != kernel)
 			continue;

@@ -38,7 +38,7 @@ STAGE_SRC_test_svm := stage/fanout/svm_machine.c stage/fanout/svm_policy.c
 FUZZ_SRC_door := stage/boot/multiboot2.c stage/boot/bios.c stage/cpu/pages.c
 FUZZ_SRC_firmware := $(STAGE_BOOT_SRC)
 FUZZ_SRC_virtio := $(STAGE_DRIVER_SRC) $(STAGE_BLOCK_SRC)
-FUZZ_SRC_net := $(STAGE_NET_SRC) $(LWIP_TREE)
+FUZZ_SRC_net := $(STAGE_DRIVER_SRC) $(STAGE_NET_SRC) $(LWIP_TREE)
 FUZZ_SRC_partition := stage/block/partition.c stage/block/gpt.c stage/block/mbr.c
 
 # The objects come behind the library on the command line and want it again.
