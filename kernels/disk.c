@@ -6,8 +6,6 @@
 
 #include <kchain.h>
 
-#include "chain/digest.h"
-
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -25,27 +23,25 @@ static int fail(const char *name)
 	return 3;
 }
 
-static bool digest(struct kchain_disk *disk, uint64_t first, uint64_t count, char hex[CHAIN_SHA256_HEX + 1])
+static bool digest(struct kchain_disk *disk, uint64_t first, uint64_t count, char hex[KCHAIN_SHA256_HEX + 1])
 {
 	static uint8_t piece[PIECE_BYTES];
 	uint64_t most = PIECE_BYTES / kchain_disk_sector_bytes(disk);
-	struct chain_sha256 ctx;
-	uint8_t sha256[CHAIN_SHA256_BYTES];
-	chain_sha256_init(&ctx);
+	struct kchain_sha256 hash;
+	kchain_sha256_begin(&hash);
 	for (uint64_t now; count; first += now, count -= now) {
 		now = count < most ? count : most;
 		if (!kchain_disk_read(disk, first, now, piece))
 			return false;
-		chain_sha256_update(&ctx, piece, now * kchain_disk_sector_bytes(disk));
+		kchain_sha256_add(&hash, piece, now * kchain_disk_sector_bytes(disk));
 	}
-	chain_sha256_final(&ctx, sha256);
-	chain_sha256_to_hex(sha256, hex);
+	kchain_sha256_end(&hash, hex);
 	return true;
 }
 
 int main(int argc, char **argv)
 {
-	char hex[CHAIN_SHA256_HEX + 1], result[512];
+	char hex[KCHAIN_SHA256_HEX + 1], result[512];
 	if (argc != 2 && argc != 4) {
 		printf("usage: disk NAME [FIRST COUNT]\n");
 		return 2;

@@ -6,10 +6,6 @@
 
 #include <kchain.h>
 
-#include "chain/digest.h"
-#include "stage/boot.h"
-#include "stage/pages.h"
-
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,44 +28,45 @@ static json_t *handoff(void)
 	return doc ? doc : json_pack("{s:s, s:i}", "malformed", error.text, "line", error.line);
 }
 
-static json_t *memory(const struct chain_bootinfo *info)
+static json_t *memory(void)
 {
+	struct kchain_memory entry;
 	json_t *list = json_array();
-	for (size_t i = 0; i < info->mem_count; i++)
-		json_array_append_new(list, json_pack("{s:o, s:o, s:i}", "base", hex(info->mem[i].range.base), "end",
-						      hex(info->mem[i].range.end), "type", (int)info->mem[i].type));
+	for (unsigned i = 0; kchain_memory(i, &entry); i++)
+		json_array_append_new(list, json_pack("{s:o, s:o, s:i}", "base", hex(entry.phys), "end", hex(entry.end), "type", (int)entry.type));
 	return list;
 }
 
-static json_t *modules(const struct chain_bootinfo *info)
+static json_t *modules(void)
 {
+	struct kchain_module module;
 	json_t *list = json_array();
-	for (size_t i = 0; i < info->module_count; i++) {
-		const struct chain_boot_module *module = &info->modules[i];
-		uint64_t bytes = chain_range_bytes(module->range);
-		uint8_t digest[CHAIN_SHA256_BYTES];
-		char text[CHAIN_SHA256_HEX + 1];
-		chain_sha256_of(stage_phys_to_virt(module->range.base), bytes, digest);
-		chain_sha256_to_hex(digest, text);
-		json_array_append_new(list, json_pack("{s:s, s:o, s:I, s:s}", "string", module->string, "base",
-						      hex(module->range.base), "bytes", (json_int_t)bytes, "sha256", text));
+	for (unsigned i = 0; kchain_module(i, &module); i++) {
+		struct kchain_sha256 hash;
+		char digest[KCHAIN_SHA256_HEX + 1];
+		kchain_sha256_begin(&hash);
+		kchain_sha256_add(&hash, module.bytes, module.count);
+		kchain_sha256_end(&hash, digest);
+		json_array_append_new(list, json_pack("{s:s, s:o, s:I, s:s}", "string", module.string, "base", hex(module.phys), "bytes",
+						      (json_int_t)module.count, "sha256", digest));
 	}
 	return list;
 }
 
 static json_t *document(int argc, char **argv)
 {
-	const struct chain_bootinfo *info = stage_bootinfo();
+	struct kchain_boot boot;
+	bool booted = kchain_boot(&boot);
 	json_t *words = json_array();
 	for (int i = 0; i < argc; i++)
 		json_array_append_new(words, json_string(argv[i]));
-	json_t *doc = json_pack("{s:b, s:s, s:s, s:o, s:o}", "called", kchain_is_called(), "door",
-				kchain_is_called() ? "native" : info->door, "args", kchain_args(), "argv", words, "handoff", handoff());
-	if (doc && !kchain_is_called()) {
-		json_object_set_new(doc, "loader", json_string(info->loader));
-		json_object_set_new(doc, "modules", modules(info));
-		json_object_set_new(doc, "memory", memory(info));
-		json_object_set_new(doc, "acpi_rsdp", hex(info->acpi_rsdp));
+	json_t *doc = json_pack("{s:b, s:s, s:s, s:o, s:o}", "called", kchain_is_called(), "door", booted ? boot.door : "native", "args",
+				kchain_args(), "argv", words, "handoff", handoff());
+	if (doc && booted) {
+		json_object_set_new(doc, "loader", json_string(boot.loader));
+		json_object_set_new(doc, "modules", modules());
+		json_object_set_new(doc, "memory", memory());
+		json_object_set_new(doc, "acpi_rsdp", hex(boot.acpi_rsdp));
 	}
 	return doc;
 }

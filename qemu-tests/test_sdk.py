@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # hang-after: 120
 """The SDK's example is built outside of the tree, from a copy of the SDK alone, and booted and called."""
+import glob
 import os
 import shutil
 import kt
@@ -36,6 +37,22 @@ def example_is_called():
 
 
 @kt.test
+def kernels_to_copy_are_built_by_the_sdk_alone():
+    """Every one but those that set out to misuse what lies below the SDK, and say so by what they include."""
+    sources = {path: kt.read_bytes(path) for path in glob.glob("kernels/*.c")}
+    own = {path for path, text in sources.items() if b'#include "' not in text}
+    kt.check(sources.keys() - own == {f"kernels/{name}.c" for name in ("abandon", "clobber", "result", "trap")}, "not to be copied", sources.keys() - own)
+    for path in sorted(own):
+        built(sources[path])
+    step = {"name": "echo", "call": "fs:/echo", "args": "as copied"}
+    image = kt.bake(kt.pipeline([step, {"name": "again", "boot": "fs:/echo"}], {"/echo": built(sources["kernels/echo.c"])}))
+    ended = kt.expect_end(kt.boot(image))
+    kt.check(ended.of("result")[0]["result"]["argv"][1:] == ["as", "copied"], "called", ended)
+    doc = ended.of("echo")[-1]["doc"]
+    kt.check(doc["door"] == "multiboot1" and doc["loader"] == "kchain" and doc["modules"][0]["string"] == "kchain-handoff" and doc["memory"], "booted", doc)
+
+
+@kt.test
 def an_outsiders_kernel_reads_its_disk():
     source = b'''#include <kchain.h>
 #include <stdio.h>
@@ -60,7 +77,7 @@ int main(void)
 
 
 @kt.test
-def the_mailbox_of_a_multiboot_kernel_needs_two_headers():
+def the_mailbox_of_a_multiboot_kernel_needs_three_headers():
     """In the C that any kernel is written in, with nothing else of ours at hand."""
     top = kt.scratch("outsider")
     source = kt.write_bytes(kt.scratch("user.c"), b'#include "kchain_mailbox.h"\nvoid user(uint32_t ebx);\nvoid user(uint32_t ebx)\n'

@@ -22,7 +22,7 @@ $(B)/include/stage/syscall_names.h: /usr/include/x86_64-linux-musl/bits/syscall.
 		END { for (i = 0; i <= most; i++) printf "\"%s\\0\"\n", n[i] }' $< >$@
 $(B)/stage/stage/runtime/syscall_names.o: $(B)/include/stage/syscall_names.h
 STAGE_CFLAGS_stage/runtime/syscall_brief.c := -mgeneral-regs-only
-$(foreach f,kchain kchain_device kchain_disk kchain_net parallel,$(eval STAGE_CFLAGS_stage/runtime/$(f).c := -Isdk/include))
+$(foreach f,kchain kchain_boot kchain_device kchain_disk kchain_net kchain_sha256 parallel,$(eval STAGE_CFLAGS_stage/runtime/$(f).c := -Isdk/include))
 
 $(B)/stage/libstage.a: $(call stage_objects,$(STAGE_LIB_SRC)) $(WITH)/link-stage
 	$(call say,AR,$@)

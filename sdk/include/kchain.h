@@ -47,6 +47,38 @@ void kchain_record(const char *json);
 /* The bytes of a baked file where they lie, uncopied. False: no such file. Borrowed for the kernel's life. */
 bool kchain_file(const char *path, const void **bytes, size_t *count);
 
+/* --- the machine of a booted kernel, as its loader told of it; one that was called has its handoff, and none of these --- */
+
+struct kchain_boot {
+	const char *door, *loader; /* the boot protocol, as in the handoff; the loader's name for itself */
+	uint64_t acpi_rsdp;        /* physical; 0: not known */
+};
+bool kchain_boot(struct kchain_boot *out);
+
+/* Boot module `index`, in the loader's order; its bytes where they lie. False: there are no more. Borrowed. */
+struct kchain_module {
+	const char *string;
+	const void *bytes;
+	uint64_t count, phys;
+};
+bool kchain_module(unsigned index, struct kchain_module *out);
+
+/* Entry `index` of the memory map, sorted, without overlaps. False: there are no more. */
+struct kchain_memory {
+	uint64_t phys, end;
+	uint32_t type; /* 1: available; others as ACPI numbers them */
+};
+bool kchain_memory(unsigned index, struct kchain_memory *out);
+
+/* --- SHA-256, in pieces --- */
+
+enum { KCHAIN_SHA256_HEX = 64 };
+struct kchain_sha256 { uint64_t state[14]; };
+void kchain_sha256_begin(struct kchain_sha256 *hash);
+void kchain_sha256_add(struct kchain_sha256 *hash, const void *bytes, uint64_t count);
+/* Lower-case hexadecimal, terminated. */
+void kchain_sha256_end(struct kchain_sha256 *hash, char hex[KCHAIN_SHA256_HEX + 1]);
+
 /* --- devices, by the pipeline's names: those that the step's "devices" give to this kernel; booted, all of the handoff's --- */
 
 /* Nothing interrupts: a device is asked, and every wait has an end. Of a kernel's processors one at a time may ask. Devices that are left
