@@ -7,6 +7,7 @@
 #include "stage/call_run.h"
 #include "stage/console.h"
 #include "stage/given.h"
+#include "stage/marker.h"
 #include "stage/pages.h"
 #include "stage/ticker.h"
 
@@ -19,10 +20,18 @@ const char *stage_call_outcome_name(enum stage_call_outcome outcome)
 	return names[outcome];
 }
 
+struct call {
+	struct stage_call_run run; /* first: what a trap knows is its address */
+	const char *wanted;
+	struct stage_marker marker;
+};
+
 static void write_console(struct stage_call_run *run, const char *bytes, uint64_t count)
 {
-	(void)run;
+	struct call *call = (struct call *)run;
 	stage_console_write(bytes, count);
+	if (call->wanted)
+		stage_marker_look(&call->marker, call->wanted, bytes, count);
 }
 
 static void collect_mailbox(struct stage_call_run *run)
@@ -43,10 +52,12 @@ static void collect_mailbox(struct stage_call_run *run)
 enum chain_status stage_call(const struct stage_call_request *request, struct stage_call_result *out,
 			     struct chain_error *err)
 {
-	struct stage_call_run *run = calloc(1, sizeof(*run));
-	if (!run)
-		return chain_fail_no_memory(err, request->subject, sizeof(*run));
+	struct call *call = calloc(1, sizeof(*call));
+	if (!call)
+		return chain_fail_no_memory(err, request->subject, sizeof(*call));
+	struct stage_call_run *run = &call->run;
 	run->write = write_console;
+	call->wanted = request->marker;
 	enum chain_status status = stage_call_run_init(err);
 	if (!status)
 		status = stage_ticker_open(err);
@@ -63,6 +74,7 @@ enum chain_status stage_call(const struct stage_call_request *request, struct st
 		stage_call_window_free(&run->window);
 	}
 	*out = run->result;
-	free(run);
+	out->marker_seen = call->marker.seen;
+	free(call);
 	return status;
 }

@@ -7,6 +7,7 @@
 
 #include "stage/console.h"
 #include "stage/fanout.h"
+#include "stage/marker.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@ struct apart {
 	struct stage_call_result *out;
 	bool begun;
 	bool midline;
+	struct stage_marker marker;
 };
 
 static bool next(void *ctx, struct stage_fanout_task *out)
@@ -33,6 +35,7 @@ static void done(void *ctx, const struct stage_fanout_turn *turn)
 {
 	struct apart *i = ctx;
 	*i->out = turn->result;
+	i->out->marker_seen = i->marker.seen;
 	if (!turn->result.mailbox)
 		return;
 	i->out->mailbox = malloc(turn->result.mailbox_bytes + 1);
@@ -51,6 +54,8 @@ static void text(void *ctx, uint32_t index, const char *bytes, uint64_t count)
 		stage_console_write(" ", 1); /* no record on the console (docs/RECORDS.md) comes from it; its text comes line by line */
 	stage_console_write(bytes, count);
 	i->midline = bytes[count - 1] != '\n';
+	if (i->request->marker)
+		stage_marker_look(&i->marker, i->request->marker, bytes, count);
 }
 
 static void progress(void *ctx, uint32_t running)

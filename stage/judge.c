@@ -118,6 +118,10 @@ void stage_judge(const struct chain_step *step, const struct stage_call_result *
 	*out = (struct stage_verdict){ .exit = -1 };
 	judge_end(step, got, out);
 	out->good = out->status == STAGE_VERDICT_OK;
+	if (out->good && step->expect == CHAIN_EXPECT_CONSOLE && !got->marker_seen) {
+		out->good = false;
+		rule(out, STAGE_VERDICT_FAILED, out->exit, "its text has no \"%.100s\"", step->expect_console);
+	}
 	if (out->good && step->expect == CHAIN_EXPECT_RESULT && !chain_result_contains(out->result, step->expect_result)) {
 		out->good = false;
 		rule(out, STAGE_VERDICT_FAILED, out->exit, "the result is not the expected one");

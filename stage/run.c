@@ -74,6 +74,7 @@ static enum chain_status call_once(struct stage_run *run, const struct chain_ste
 		.subject = step->source, .kernel = prepared->kernel.blob.bytes, .kernel_bytes = prepared->kernel.blob.bytes_count,
 		.handoff = prepared->handoff_text, .handoff_bytes = prepared->handoff_bytes, .args = prepared->args,
 		.guest = prepared->way == CHAIN_CALL_NATIVE ? NULL : &guest, .fs = run->fs, .window_bytes = prepared->memory_bytes, .timeout_us = step->timeout_us,
+		.marker = step->expect_console,
 	};
 	request.fs.end = request.fs.base + run->image.fs_bytes_count; /* its padding is not handed on */
 	enum chain_status status = stage_devices_give(step, run->net, run->block, &given, err);

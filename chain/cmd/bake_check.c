@@ -182,6 +182,8 @@ static const char *member_of(const struct chain_error *why, const struct chain_s
 		return "args";
 	case CHAIN_E_CONFIG_MODULES:
 		return "modules";
+	case CHAIN_E_FIXED_TEXT:
+		return "expect.console";
 	case CHAIN_E_CALL_WINDOW_TOO_SMALL:
 	case CHAIN_E_GUEST_MEMORY:
 		return step->memory_said ? "memory" : "call";

@@ -68,8 +68,16 @@ static const struct chain_json_keys handoff = CHAIN_JSON_TABLE(handoff_keys);
 
 /* --- "expect" --- */
 
+/* A text is looked for line by line, so it can't have an end of a line in it. */
+static enum chain_status read_marker(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+{
+	if (json_is_string(value) && !json_string_length(value))
+		return chain_json_wrong(value, "a text that is not empty", path, err);
+	return chain_config_read_plain(value, into, of, path, err);
+}
+
 static const struct chain_json_key expect_keys[] = {
-	{ "console", chain_json_read_text, NULL, AT(expect_console), false },
+	{ "console", read_marker, NULL, AT(expect_console), false },
 	{ "result", chain_json_read_any, NULL, AT(expect_result), false },
 };
 static const struct chain_json_keys expected = CHAIN_JSON_TABLE(expect_keys);

@@ -12,6 +12,7 @@
 #include "fanout_rows.h"
 #include "stage/clock.h"
 #include "stage/devices.h"
+#include "stage/marker.h"
 #include "stage/pages.h"
 #include "stage/report.h"
 
@@ -35,6 +36,7 @@ struct fanout_run {
 	struct fanout_rows rows;
 	struct fanout_failures failures;
 	json_t *results;             /* by index */
+	struct stage_marker *markers; /* owned: by index, where the step expects a text of each */
 	uint32_t ok, failed;
 	struct stage_given *devices; /* of the kernels that have any */
 	void *reserve;               /* while windows are made */
@@ -52,12 +54,16 @@ static bool next(void *ctx, struct stage_fanout_task *out)
 	if (f->err.status || fanout_queue_next(&f->queue, out, &any, &f->err) || !any)
 		return false; /* the first error ends the step once all that run have ended */
 	out->devices = stage_given_of(f->devices, out->index);
+	if (f->markers)
+		f->markers[out->index] = (struct stage_marker){ 0 };
 	return true;
 }
 
 static void on_text(void *ctx, uint32_t index, const char *bytes, uint64_t count)
 {
 	struct fanout_run *f = ctx;
+	if (f->markers)
+		stage_marker_look(&f->markers[index], f->step->expect_console, bytes, count);
 	if (!f->step->fanout.mute)
 		fanout_lines_write(&f->lines, index, bytes, count);
 }
@@ -98,13 +104,15 @@ static void on_done(void *ctx, const struct stage_fanout_turn *turn)
 {
 	struct fanout_run *f = ctx;
 	const struct stage_call_result *got = &turn->result;
-	struct stage_call_result without;
+	struct stage_call_result changed;
 	struct stage_verdict verdict;
-	if (got->mailbox && !has_room(f, got->mailbox, got->mailbox_bytes)) {
-		without = *got;
-		without.mailbox = NULL;
-		without.mailbox_lost = true;
-		got = &without;
+	bool lost = got->mailbox && !has_room(f, got->mailbox, got->mailbox_bytes);
+	if (lost || f->markers) {
+		changed = *got;
+		changed.mailbox = lost ? NULL : got->mailbox;
+		changed.mailbox_lost = lost || got->mailbox_lost;
+		changed.marker_seen = f->markers && f->markers[turn->index].seen;
+		got = &changed;
 	}
 	stage_judge(f->step, got, &verdict);
 	fanout_rows_add(&f->rows, turn, &verdict);
@@ -139,6 +147,8 @@ static enum chain_status prepare(struct fanout_run *f, const struct stage_run *r
 	bool ok = f->results;
 	for (size_t i = 0; ok && i < count; i++)
 		ok = !json_array_append_new(f->results, json_null());
+	if (f->step->expect_console && !(f->markers = calloc(count, sizeof(*f->markers))))
+		return chain_fail(err, CHAIN_E_NO_MEMORY, f->step->name, NULL, count * sizeof(*f->markers), 0, 0, 0);
 	f->reserve = malloc(RESERVE_BYTES);
 	if (ok && f->reserve)
 		return stage_devices_give(f->step, run->net, run->block, &f->devices, err);
@@ -148,6 +158,7 @@ static enum chain_status prepare(struct fanout_run *f, const struct stage_run *r
 static void release(struct fanout_run *f)
 {
 	free(f->reserve);
+	free(f->markers);
 	fanout_lines_free(&f->lines);
 	fanout_rows_free(&f->rows);
 	fanout_failures_free(&f->failures);

@@ -20,6 +20,7 @@ STAGE_SRC_test_console := stage/runtime/console.c stage/runtime/serial.c stage/r
 STAGE_SRC_test_files := stage/runtime/files.c stage/runtime/syscall.c stage/runtime/syscall_brief.c stage/runtime/random.c stage/runtime/syscall_names.c
 STAGE_SRC_test_given := $(STAGE_DRIVER_SRC) stage/drivers/given.c
 STAGE_SRC_test_heap := stage/runtime/heap.c
+STAGE_SRC_test_marker := stage/marker.c
 STAGE_SRC_test_native_env := stage/drivers/native_env.c
 STAGE_SRC_test_net := $(STAGE_DRIVER_SRC) $(STAGE_NET_SRC) $(LWIP_TREE)
 STAGE_SRC_test_pic := stage/cpu/pic.c

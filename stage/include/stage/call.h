@@ -31,6 +31,7 @@ struct stage_call_request {
 	struct chain_range fs;     /* physical place of the baked filesystem; empty: none */
 	uint64_t window_bytes;     /* private memory; a multiple of 4096 */
 	uint64_t timeout_us;       /* more than 0 */
+	const char *marker;        /* expected in the kernel's text; null: nothing. Not of a fan-out, whose client sees the text */
 	const struct chain_guest_request *guest; /* of a Multiboot kernel: its machine; text_bytes is not used. Null: a native kernel in a window */
 	struct stage_given *devices; /* of a native kernel: those that it has to itself (stage/given.h); null: none */
 	uint64_t text_bytes;       /* room for handoff and arguments of later calls in the same window; 0: this call's */
@@ -51,6 +52,7 @@ struct stage_call_result {
 	uint64_t rip, address, error_code;
 	uint64_t registers[STAGE_CALL_REGISTERS];
 	uint64_t overflowed;       /* of a fault: bytes of the stack that it ran off the end of; 0: it did not */
+	bool marker_seen;          /* the request's, in its text */
 	const char *what;          /* of a kernel that is not native: says more than the vector; null: nothing to say */
 	char *mailbox;             /* owned, terminated; null when the kernel left no result, or there was no memory for it */
 	bool mailbox_lost;         /* there was none: mailbox_claimed bytes */

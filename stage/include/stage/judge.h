@@ -20,7 +20,8 @@ struct stage_verdict {
 	size_t place_bytes; /* of the reason: what and where; behind it, what may differ each time the same goes wrong */
 };
 
-/* Whatever the kernel left, and where there is no memory for it, too: that is the kernel's own failure. */
+/* Whatever the kernel left, and where there is no memory for it, too: that is the kernel's own failure. A text that the step expects was seen, or
+ * not, as `got` says. */
 void stage_judge(const struct chain_step *step, const struct stage_call_result *got, struct stage_verdict *out);
 /* There is no room to keep its result: it fails for that. Nothing is owned then. */
 void stage_verdict_drop_result(struct stage_verdict *verdict, const struct stage_call_result *got);
