@@ -125,7 +125,7 @@ def the_consoles_times_have_one_unit_and_one_origin():
     """Milliseconds since the first link's entry, in all links; a dash as long as the clock's rate is not known."""
     last = kt.bake(kt.pipeline([hello("second")], FILES, name="last"))
     middle = kt.bake(kt.pipeline([{"name": "last", "boot": "fs:/last"}], dict(FILES, **{"/last": last}), name="middle"))
-    ended = kt.expect_end(kt.boot(kt.bake(kt.pipeline([hello("first"), {"name": "middle", "boot": "fs:/middle"}], dict(FILES, **{"/middle": middle}), name="front")), qemu=["-smp", "3"]))
+    ended = kt.expect_end(kt.boot(kt.bake(kt.pipeline([dict(hello("many"), fanout={"count": 2}), hello("first"), {"name": "middle", "boot": "fs:/middle"}], dict(FILES, **{"/middle": middle}), name="front")), qemu=["-smp", "3"]))
     lines = kt.re.findall(r"(?m)^( *(?:[0-9]+[.][0-9]{3}|-)) (\w+)  (\w+) ", ended.console.replace("\r", ""))
     kt.check([line[2] for line in lines].count("link") == 3 and {line[1] for line in lines} == {"ms"} and {len(line[0]) for line in lines} == {9}, "form", ended.console)
     times = [line[0].strip() for line in lines]
