@@ -122,7 +122,8 @@ static enum chain_status world_make(const struct bake_job *job, const struct cha
 
 	*out = (struct world){
 	    .machine = {.loader = nothing, .cmdline = nothing, .mem = everything, .mem_count = sizeof(everything) / sizeof(everything[0]), .cpus = 1,
-			.image = {base, job->result.memory_end}, .image_base = base, .framebuffer = chain_framebuffer_ega_text()},
+			.image = {base, job->result.memory_end}, .image_base = base, .framebuffer = chain_framebuffer_ega_text(),
+			.rsdp_bytes = sizeof(out->machine.rsdp), .smbios_bytes = sizeof(out->machine.smbios_entry), .efi_system_table = 1},
 	    .fs = {fs, fs + image->header.fs_memory_bytes},
 	    .modules = calloc(step->module_count + 1, sizeof(*out->modules)),
 	    .args = args_literal(step->args),
