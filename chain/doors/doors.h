@@ -22,12 +22,11 @@ uint64_t door_put(struct door_block *block, const void *from, uint64_t bytes, ui
 /* The size of a block after door_put of that many bytes. */
 uint64_t door_after(uint64_t used, uint64_t bytes, uint64_t align);
 
-/* How far available memory reaches without a hole from `base`, in KiB, at most up to `limit`. */
-uint32_t door_contiguous_kib(const struct chain_door_info *info, uint64_t base, uint64_t limit);
-
 /* ELF segments and entry of a kernel for this machine that lies below 4 GiB, for a door that loads by them. */
 enum chain_status door_read_elf(const uint8_t *file, uint64_t file_bytes, const char *subject, struct chain_kernel *out,
 				struct chain_error *err) CHAIN_MUST_CHECK;
+/* CHAIN_E_ELF_BAD_ENTRY where the entry point lies in no segment. */
+enum chain_status door_check_entry(const struct chain_kernel *kernel, const char *subject, struct chain_error *err) CHAIN_MUST_CHECK;
 /* CHAIN_E_MULTIBOOT_ABOVE_4G with the first segment that lies there. */
 enum chain_status door_check_low(const struct chain_kernel *kernel, const char *subject, struct chain_error *err) CHAIN_MUST_CHECK;
 

@@ -166,14 +166,6 @@ static enum chain_status segment_by_address(const struct mb2_header *h, uint64_t
 	return door_check_low(out, subject, err);
 }
 
-static enum chain_status check_entry(const struct chain_kernel *kernel, const char *subject, struct chain_error *err)
-{
-	for (size_t i = 0; i < kernel->segment_count; i++)
-		if (kernel->entry >= kernel->segments[i].phys.base && kernel->entry < kernel->segments[i].phys.end)
-			return CHAIN_OK;
-	return chain_fail(err, CHAIN_E_ELF_BAD_ENTRY, subject, NULL, kernel->entry, 0, 0, 0);
-}
-
 /* Section 3.1.13. */
 static enum chain_status take_relocation(const struct mb2_header *h, const char *subject, struct chain_kernel *out, struct chain_error *err)
 {
@@ -206,7 +198,7 @@ static enum chain_status read_kernel(const uint8_t *file, uint64_t file_bytes, c
 		out->entry = h.entry_addr;
 	out->align_modules = h.align_modules;
 	out->video = h.video;
-	status = check_entry(out, subject, err);
+	status = door_check_entry(out, subject, err);
 	return status ? status : take_relocation(&h, subject, out, err);
 }
 

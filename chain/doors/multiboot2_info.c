@@ -70,7 +70,7 @@ static enum chain_status put_modules(struct maker *m, struct chain_error *err)
 
 static void put_memory(struct maker *m)
 {
-	const uint32_t contiguous[2] = { door_contiguous_kib(m->info, 0, 640 * 1024), door_contiguous_kib(m->info, 1 << 20, CHAIN_4G) };
+	const uint32_t contiguous[2] = { chain_memory_contiguous_kib(m->info->mem, m->info->mem_count, 0, 640 * 1024), chain_memory_contiguous_kib(m->info->mem, m->info->mem_count, 1 << 20, CHAIN_4G) };
 	const uint32_t form[2] = { sizeof(struct chain_mb2_mmap_entry), 0 };
 	put_bytes(m, CHAIN_MB2_MEMORY, contiguous, sizeof(contiguous));
 	put_tag(m, CHAIN_MB2_MMAP, sizeof(form) + m->info->mem_count * sizeof(struct chain_mb2_mmap_entry));

@@ -22,14 +22,6 @@ static bool probe(const uint8_t *file, uint64_t file_bytes)
 	return find_note(file, file_bytes, &note, &note_bytes);
 }
 
-static bool is_in_a_segment(const struct chain_kernel *kernel, uint64_t phys)
-{
-	for (size_t i = 0; i < kernel->segment_count; i++)
-		if (phys >= kernel->segments[i].phys.base && phys < kernel->segments[i].phys.end)
-			return true;
-	return false;
-}
-
 static enum chain_status read_kernel(const uint8_t *file, uint64_t file_bytes, const char *subject, struct chain_kernel *out,
 				     struct chain_error *err)
 {
@@ -37,11 +29,7 @@ static enum chain_status read_kernel(const uint8_t *file, uint64_t file_bytes, c
 	const uint8_t *note;
 	uint64_t note_bytes;
 	*out = (struct chain_kernel){ .door = &chain_door_pvh, .mode = CHAIN_ENTRY_PROTECTED32, .limit = CHAIN_4G };
-	enum chain_status status = chain_elf_open(&elf, file, file_bytes, subject, err);
-	if (!status)
-		status = chain_elf_check_kernel(&elf, err);
-	if (!status)
-		status = chain_elf_segments(&elf, out->segments, CHAIN_SEGMENTS_MAX, &out->segment_count, err);
+	enum chain_status status = chain_elf_read_kernel(&elf, file, file_bytes, subject, out->segments, &out->segment_count, err);
 	if (!status)
 		status = chain_elf_find_note(&elf, CHAIN_PVH_NOTE_NAME, CHAIN_PVH_NOTE_ENTRY, &note, &note_bytes, err);
 	if (status)
@@ -50,9 +38,8 @@ static enum chain_status read_kernel(const uint8_t *file, uint64_t file_bytes, c
 	if (note_bytes != sizeof(uint32_t) && note_bytes != sizeof(uint64_t))
 		return chain_fail(err, CHAIN_E_PVH_NOTE, subject, NULL, note_bytes, 0, 0, 0);
 	out->entry = note_bytes == sizeof(uint32_t) ? chain_le32(note) : chain_le64(note);
-	if (!is_in_a_segment(out, out->entry))
-		return chain_fail(err, CHAIN_E_ELF_BAD_ENTRY, subject, NULL, out->entry, 0, 0, 0);
-	return door_check_low(out, subject, err);
+	status = door_check_entry(out, subject, err);
+	return status ? status : door_check_low(out, subject, err);
 }
 
 /* start information | modules | memory map | texts */

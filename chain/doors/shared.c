@@ -20,15 +20,12 @@ uint64_t door_put(struct door_block *block, const void *from, uint64_t bytes, ui
 	return block->phys + at;
 }
 
-uint32_t door_contiguous_kib(const struct chain_door_info *info, uint64_t base, uint64_t limit)
+enum chain_status door_check_entry(const struct chain_kernel *kernel, const char *subject, struct chain_error *err)
 {
-	uint64_t end = base;
-	for (size_t i = 0; i < info->mem_count; i++) {
-		const struct chain_mem_entry *entry = &info->mem[i];
-		if (entry->type == CHAIN_MEM_AVAILABLE && entry->range.base <= end && entry->range.end > end)
-			end = entry->range.end;
-	}
-	return (uint32_t)(((end < limit ? end : limit) - base) / 1024);
+	for (size_t i = 0; i < kernel->segment_count; i++)
+		if (kernel->entry >= kernel->segments[i].phys.base && kernel->entry < kernel->segments[i].phys.end)
+			return CHAIN_OK;
+	return chain_fail(err, CHAIN_E_ELF_BAD_ENTRY, subject, NULL, kernel->entry, 0, 0, 0);
 }
 
 enum chain_status door_check_low(const struct chain_kernel *kernel, const char *subject, struct chain_error *err)
@@ -44,11 +41,7 @@ enum chain_status door_read_elf(const uint8_t *file, uint64_t file_bytes, const 
 				struct chain_error *err)
 {
 	struct chain_elf elf;
-	enum chain_status status = chain_elf_open(&elf, file, file_bytes, subject, err);
-	if (!status)
-		status = chain_elf_check_kernel(&elf, err);
-	if (!status)
-		status = chain_elf_segments(&elf, out->segments, CHAIN_SEGMENTS_MAX, &out->segment_count, err);
+	enum chain_status status = chain_elf_read_kernel(&elf, file, file_bytes, subject, out->segments, &out->segment_count, err);
 	if (!status)
 		status = chain_elf_entry(&elf, out->segments, out->segment_count, &out->entry, err);
 	return status ? status : door_check_low(out, subject, err);

@@ -151,6 +151,15 @@ enum chain_status chain_bootinfo_normalise(struct chain_bootinfo *info, struct c
 	return CHAIN_OK;
 }
 
+uint32_t chain_memory_contiguous_kib(const struct chain_mem_entry *mem, size_t count, uint64_t base, uint64_t limit)
+{
+	uint64_t end = base;
+	for (size_t i = 0; i < count; i++)
+		if (mem[i].type == CHAIN_MEM_AVAILABLE && mem[i].range.base <= end && mem[i].range.end > end)
+			end = mem[i].range.end;
+	return (uint32_t)(((end < limit ? end : limit) - base) / 1024);
+}
+
 json_t *chain_bootinfo_memory_json(const struct chain_mem_entry *mem, size_t count)
 {
 	json_t *map = json_array();

@@ -229,6 +229,15 @@ enum chain_status chain_elf_segments(const struct chain_elf *elf, struct chain_s
 	return CHAIN_OK;
 }
 
+enum chain_status chain_elf_read_kernel(struct chain_elf *elf, const void *bytes, uint64_t bytes_count, const char *subject,
+					struct chain_segment out[CHAIN_SEGMENTS_MAX], size_t *out_count, struct chain_error *err)
+{
+	enum chain_status status = chain_elf_open(elf, bytes, bytes_count, subject, err);
+	if (!status)
+		status = chain_elf_check_kernel(elf, err);
+	return status ? status : chain_elf_segments(elf, out, CHAIN_SEGMENTS_MAX, out_count, err);
+}
+
 enum chain_status chain_elf_entry(const struct chain_elf *elf, const struct chain_segment *segments, size_t count,
 				  uint64_t *out, struct chain_error *err)
 {

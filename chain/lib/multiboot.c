@@ -134,11 +134,8 @@ static enum chain_status segments_by_elf(struct chain_multiboot_kernel *kernel, 
 					 const char *subject, struct chain_error *err)
 {
 	struct chain_elf elf;
-	enum chain_status status = chain_elf_open(&elf, bytes, bytes_count, subject, err);
-	if (!status)
-		status = chain_elf_check_kernel(&elf, err);
-	if (!status)
-		status = chain_elf_segments(&elf, kernel->segments, CHAIN_SEGMENTS_MAX, &kernel->segment_count, err);
+	enum chain_status status =
+		chain_elf_read_kernel(&elf, bytes, bytes_count, subject, kernel->segments, &kernel->segment_count, err);
 	if (!status)
 		status = chain_elf_entry(&elf, kernel->segments, kernel->segment_count, &kernel->entry, err);
 	return status;

@@ -58,18 +58,6 @@ static uint32_t put_string(struct string_writer *writer, const char *text)
 	return (uint32_t)where; /* the block was checked to end below 4 GiB */
 }
 
-/* How far memory reaches without a hole from `base`, in KiB, at most up to `limit`. */
-static uint32_t contiguous_kib(const struct chain_multiboot_info *info, uint64_t base, uint64_t limit)
-{
-	uint64_t end = base;
-	for (size_t i = 0; i < info->mem_count; i++) {
-		const struct chain_mem_entry *entry = &info->mem[i];
-		if (entry->type == CHAIN_MEM_AVAILABLE && entry->range.base <= end && entry->range.end > end)
-			end = entry->range.end;
-	}
-	return (uint32_t)(((end < limit ? end : limit) - base) / 1024);
-}
-
 static void put_mmap(const struct chain_multiboot_info *info, uint8_t *at)
 {
 	for (size_t i = 0; i < info->mem_count; i++) {
@@ -124,8 +112,8 @@ enum chain_status chain_multiboot_info_build(const struct chain_multiboot_info *
 	struct chain_mb1_info out = {
 		.flags = CHAIN_MB1_INFO_MEMORY | CHAIN_MB1_INFO_CMDLINE | CHAIN_MB1_INFO_MODULES | CHAIN_MB1_INFO_MMAP | CHAIN_MB1_INFO_LOADER,
 		/* Lower memory ends at 640 KiB at most; upper memory is what follows 1 MiB without a hole. */
-		.mem_lower = contiguous_kib(info, 0, 640 * 1024),
-		.mem_upper = contiguous_kib(info, 1 << 20, LIMIT_4G),
+		.mem_lower = chain_memory_contiguous_kib(info->mem, info->mem_count, 0, 640 * 1024),
+		.mem_upper = chain_memory_contiguous_kib(info->mem, info->mem_count, 1 << 20, LIMIT_4G),
 		.cmdline = put_string(&strings, info->cmdline),
 		.boot_loader_name = put_string(&strings, info->loader_name),
 		.mods_count = (uint32_t)info->module_count, /* that there are none is an answer */

@@ -43,11 +43,7 @@ enum chain_status chain_native_read(struct chain_native_kernel *out, const uint8
 				    struct chain_error *err)
 {
 	struct chain_elf elf;
-	enum chain_status status = chain_elf_open(&elf, file, file_bytes, subject, err);
-	if (!status)
-		status = chain_elf_check_kernel(&elf, err);
-	if (!status)
-		status = chain_elf_segments(&elf, out->segments, CHAIN_SEGMENTS_MAX, &out->segment_count, err);
+	enum chain_status status = chain_elf_read_kernel(&elf, file, file_bytes, subject, out->segments, &out->segment_count, err);
 	if (!status)
 		status = chain_elf_check_virtual(&elf, out->segments, out->segment_count, err);
 	if (!status)

@@ -89,6 +89,9 @@ enum chain_status chain_bootinfo_normalise(struct chain_bootinfo *info, struct c
 enum chain_status chain_bootinfo_to_json(const struct chain_bootinfo *info, json_t **out, struct chain_error *err) CHAIN_MUST_CHECK;
 enum chain_status chain_bootinfo_from_json(const json_t *doc, struct chain_bootinfo *out, struct chain_error *err) CHAIN_MUST_CHECK;
 
+/* How far available memory reaches without a hole from `base`, in KiB, at most up to `limit`; the map is sorted. */
+uint32_t chain_memory_contiguous_kib(const struct chain_mem_entry *mem, size_t count, uint64_t base, uint64_t limit);
+
 /* A memory map as documents have it: a new array, or null. */
 json_t *chain_bootinfo_memory_json(const struct chain_mem_entry *mem, size_t count);
 /* As a bootinfo and a handoff's platform have it. Null: no memory. */

@@ -60,6 +60,10 @@ void chain_elf_phdr_at(const struct chain_elf *elf, uint32_t index, struct chain
 enum chain_status chain_elf_segments(const struct chain_elf *elf, struct chain_segment *out, size_t capacity,
 				     size_t *out_count, struct chain_error *err) CHAIN_MUST_CHECK;
 
+/* The three above in turn, as every kernel that is loaded by its ELF headers begins. Borrows `bytes` and `subject` for the life of *elf. */
+enum chain_status chain_elf_read_kernel(struct chain_elf *elf, const void *bytes, uint64_t bytes_count, const char *subject,
+					struct chain_segment out[CHAIN_SEGMENTS_MAX], size_t *out_count, struct chain_error *err) CHAIN_MUST_CHECK;
+
 /* The physical entry point. Files differ: an e_entry inside a physical range is taken as physical (so do firmware and QEMU),
  * else as virtual and translated through the segment that has it (GNU Mach). CHAIN_E_ELF_BAD_ENTRY where none has,
  * CHAIN_E_ELF_ENTRY_AMBIGUOUS where two have. */
