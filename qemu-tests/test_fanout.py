@@ -312,6 +312,8 @@ def inputs_come_from_the_state_and_plain_ones_need_no_default():
         kt.check(got == wanted, "arguments", got)
     without = kt.kchain("run", image)
     kt.check(without.exit == 4 and "state.count is absent" in without.err, "no state", without)
+    unknown, told = kt.kchain("plan", image), kt.kchain("plan", image, "--handoff-in", handoff)
+    kt.check(unknown.exit == 0 and "{{state.count}}" in unknown.out and "3 kernels" in told.out, "plans", (unknown, told))
 
 
 if __name__ == "__main__":

@@ -31,9 +31,16 @@ enum chain_status plan_fanout(const struct chain_step *step, const struct chain_
 	*out = NULL;
 	if (step->fanout.kind == CHAIN_FANOUT_NONE)
 		return lay_out_one(step, prepared, fixed, err);
-	enum chain_status status = chain_fanout_expand(step, image, prepared->handoff, &set, err);
-	if (status)
+	struct chain_error why = { 0 };
+	enum chain_status status = chain_fanout_expand(step, image, prepared->handoff, &set, &why);
+	if (status == CHAIN_E_FANOUT_ABSENT) { /* a boot may be told what this host is not */
+		*out = json_pack("{s:n, s:s}", "kernels", "from", step->fanout.from);
+		return *out ? CHAIN_OK : chain_json_no_memory(err, step->name);
+	}
+	if (status) {
+		*err = why;
 		return status;
+	}
 	status = chain_fanout_lay_out(step, set.count, fixed, prepared->machine, HEAP_BYTES, &layout, err);
 	if (!status) {
 		json_t *inputs = json_array();
@@ -56,8 +63,13 @@ void plan_fanout_print(const json_t *fanout)
 	json_int_t at_once = json_integer_value(json_object_get(fanout, "at_once"));
 	json_int_t cpus = json_integer_value(json_object_get(fanout, "cpus"));
 	char size[CMD_SIZE_BYTES], each[64] = "";
+	const char *from = json_string_value(json_object_get(fanout, "from"));
 	if (!fanout)
 		return;
+	if (from) {
+		printf("  fanout   the kernels that {{%s}} says\n", from);
+		return;
+	}
 	if (cpus > 1)
 		snprintf(each, sizeof(each), ", each on %" JSON_INTEGER_FORMAT " processors,", cpus);
 	printf("  fanout   %" JSON_INTEGER_FORMAT " kernels, %" JSON_INTEGER_FORMAT " at once%s in windows of %s in all; %" JSON_INTEGER_FORMAT " must end well\n",

@@ -45,24 +45,40 @@ static enum chain_status expand_list(const struct chain_step *step, const json_t
 	return status;
 }
 
+/* How many kernels a value of the state asks for. It is a stranger's: any JSON. */
+static enum chain_status count_from(const struct chain_step *step, const json_t *value, json_int_t *out, struct chain_error *err)
+{
+	const bool list = step->fanout.kind == CHAIN_FANOUT_LIST;
+	char text[CHAIN_SUBJECT_BYTES];
+	if (!value)
+		return chain_fail(err, CHAIN_E_FANOUT_ABSENT, step->name, step->fanout.from, 0, 0, 0, 0);
+	if (list ? !json_is_array(value) : !json_is_integer(value)) {
+		snprintf(text, sizeof(text), "%.200s is no %s", step->fanout.from, list ? "list" : "whole number");
+		return chain_fail(err, CHAIN_E_FANOUT_STATE, step->name, text, 0, 0, 0, 0);
+	}
+	*out = list ? (json_int_t)json_array_size(value) : json_integer_value(value);
+	if (*out < 0) {
+		snprintf(text, sizeof(text), "%.200s is negative", step->fanout.from);
+		return chain_fail(err, CHAIN_E_FANOUT_STATE, step->name, text, 0, 0, 0, 0);
+	}
+	if (*out < 1 || *out > CHAIN_FANOUT_MAX)
+		return chain_fail(err, CHAIN_E_FANOUT_COUNT, step->name, step->fanout.from, (uint64_t)*out, CHAIN_FANOUT_MAX, 0, 0);
+	return CHAIN_OK;
+}
+
 /* A number of kernels, or a list with a value for each, that the state says. */
 static enum chain_status expand_from(const struct chain_step *step, const json_t *handoff, struct chain_fanout_set *out, struct chain_error *err)
 {
-	const bool list = step->fanout.kind == CHAIN_FANOUT_LIST;
 	json_t *value = NULL;
+	json_int_t count = 0;
 	enum chain_status status = handoff ? chain_fact_value(handoff, step->fanout.from, &value, err) : CHAIN_OK;
-	if (status)
-		return status;
-	json_int_t count = list ? (json_int_t)json_array_size(value) : json_integer_value(value);
-	if (count < 1 || count > CHAIN_FANOUT_MAX) {
-		char text[CHAIN_SUBJECT_BYTES];
-		snprintf(text, sizeof(text), "%.200s %s", step->fanout.from, value ? "is something else" : "is absent");
-		status = chain_fail(err, CHAIN_E_FANOUT_STATE, step->name, text, CHAIN_FANOUT_MAX, 0, 0, 0);
-	} else if (list) {
+	if (!status)
+		status = count_from(step, value, &count, err);
+	if (!status && step->fanout.kind == CHAIN_FANOUT_LIST) {
 		status = make_room(out, (size_t)count, step->name, err);
 		if (!status)
 			status = expand_list(step, value, out, err);
-	} else {
+	} else if (!status) {
 		out->count = (size_t)count;
 	}
 	json_decref(value);

@@ -86,17 +86,27 @@ static void test_from_state(void **state)
 {
 	static const struct {
 		const char *fanout, *state;
-		size_t count; /* 0: refused */
+		size_t count;
+		enum chain_status want;
 	} cases[] = {
-		{ "{\"count\":\"{{state.n}}\"}", "{\"n\":3}", 3 }, { "{\"count\":\"{{state.n}}\"}", "{\"n\":65536}", 65536 },
-		{ "{\"count\":\"{{state.a.b}}\"}", "{\"a\":{\"b\":1}}", 1 }, { "{\"count\":\"{{state.n}}\"}", "{}", 0 },
-		{ "{\"count\":\"{{state.n}}\"}", "{\"n\":0}", 0 }, { "{\"count\":\"{{state.n}}\"}", "{\"n\":-1}", 0 },
-		{ "{\"count\":\"{{state.n}}\"}", "{\"n\":65537}", 0 }, { "{\"count\":\"{{state.n}}\"}", "{\"n\":9223372036854775807}", 0 },
-		{ "{\"count\":\"{{state.n}}\"}", "{\"n\":2.5}", 0 }, { "{\"count\":\"{{state.n}}\"}", "{\"n\":\"3\"}", 0 },
-		{ "{\"count\":\"{{state.n}}\"}", "{\"n\":[1,2]}", 0 }, { "{\"count\":\"{{state.n}}\"}", "{\"n\":null}", 0 },
-		{ "{\"list\":\"{{state.l}}\"}", "{\"l\":[1,\"a\",{\"b\":null}]}", 3 }, { "{\"list\":\"{{state.l}}\"}", "{\"l\":[]}", 0 },
-		{ "{\"list\":\"{{state.l}}\"}", "{\"l\":{\"a\":1}}", 0 }, { "{\"list\":\"{{state.l}}\"}", "{\"l\":\"abc\"}", 0 },
-		{ "{\"list\":\"{{state.l}}\"}", "{\"l\":7}", 0 }, { "{\"list\":\"{{state.l}}\"}", "{}", 0 },
+		{ "{\"count\":\"{{state.n}}\"}", "{\"n\":3}", 3, CHAIN_OK },
+		{ "{\"count\":\"{{state.n}}\"}", "{\"n\":65536}", 65536, CHAIN_OK },
+		{ "{\"count\":\"{{state.a.b}}\"}", "{\"a\":{\"b\":1}}", 1, CHAIN_OK },
+		{ "{\"count\":\"{{state.n}}\"}", "{}", 0, CHAIN_E_FANOUT_ABSENT },
+		{ "{\"count\":\"{{state.n}}\"}", "{\"n\":0}", 0, CHAIN_E_FANOUT_COUNT },
+		{ "{\"count\":\"{{state.n}}\"}", "{\"n\":-1}", 0, CHAIN_E_FANOUT_STATE },
+		{ "{\"count\":\"{{state.n}}\"}", "{\"n\":65537}", 0, CHAIN_E_FANOUT_COUNT },
+		{ "{\"count\":\"{{state.n}}\"}", "{\"n\":9223372036854775807}", 0, CHAIN_E_FANOUT_COUNT },
+		{ "{\"count\":\"{{state.n}}\"}", "{\"n\":2.5}", 0, CHAIN_E_FANOUT_STATE },
+		{ "{\"count\":\"{{state.n}}\"}", "{\"n\":\"3\"}", 0, CHAIN_E_FANOUT_STATE },
+		{ "{\"count\":\"{{state.n}}\"}", "{\"n\":[1,2]}", 0, CHAIN_E_FANOUT_STATE },
+		{ "{\"count\":\"{{state.n}}\"}", "{\"n\":null}", 0, CHAIN_E_FANOUT_ABSENT },
+		{ "{\"list\":\"{{state.l}}\"}", "{\"l\":[1,\"a\",{\"b\":null}]}", 3, CHAIN_OK },
+		{ "{\"list\":\"{{state.l}}\"}", "{\"l\":[]}", 0, CHAIN_E_FANOUT_COUNT },
+		{ "{\"list\":\"{{state.l}}\"}", "{\"l\":{\"a\":1}}", 0, CHAIN_E_FANOUT_STATE },
+		{ "{\"list\":\"{{state.l}}\"}", "{\"l\":\"abc\"}", 0, CHAIN_E_FANOUT_STATE },
+		{ "{\"list\":\"{{state.l}}\"}", "{\"l\":7}", 0, CHAIN_E_FANOUT_STATE },
+		{ "{\"list\":\"{{state.l}}\"}", "{}", 0, CHAIN_E_FANOUT_ABSENT },
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -107,10 +117,10 @@ static void test_from_state(void **state)
 		assert_non_null(handoff);
 		open_case(&c, cases[i].fanout, "");
 		enum chain_status got = chain_fanout_expand(&c.config.steps[0], &c.image, handoff, &set, &err);
-		if (got != (cases[i].count ? CHAIN_OK : CHAIN_E_FANOUT_STATE) || set.count != cases[i].count)
+		if (got != cases[i].want || set.count != cases[i].count)
 			fail_msg("%s with %s: %s, %zu", cases[i].fanout, cases[i].state, chain_status_slug(got), set.count);
 		chain_fanout_set_free(&set);
-		assert_int_equal(chain_fanout_expand(&c.config.steps[0], &c.image, NULL, &set, &err), CHAIN_E_FANOUT_STATE);
+		assert_int_equal(chain_fanout_expand(&c.config.steps[0], &c.image, NULL, &set, NULL), CHAIN_E_FANOUT_ABSENT);
 		close_case(&c);
 		json_decref(handoff);
 	}
