@@ -79,8 +79,10 @@ enum chain_status chain_kernel_probe(const void *bytes, uint64_t bytes_count, co
 	}
 	for (size_t i = 0; chain_doors[i]; i++) {
 		if (chain_doors[i]->probe(b, bytes_count)) {
-			*out = (enum chain_kernel_kind)(CHAIN_KERNEL_FOREIGN + i);
-			return accept(*out, b, bytes_count, subject, err);
+			const enum chain_kernel_kind kind = (enum chain_kernel_kind)(CHAIN_KERNEL_FOREIGN + i);
+			enum chain_status status = accept(kind, b, bytes_count, subject, err);
+			*out = status ? CHAIN_KERNEL_UNKNOWN : kind;
+			return status;
 		}
 	}
 	*out = CHAIN_KERNEL_UNKNOWN;

@@ -83,10 +83,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_header(data, size, offset, &header);
 	FUZZ_HOLDS(!probed == (kind != CHAIN_KERNEL_UNKNOWN));
 	FUZZ_HOLDS(strcmp(chain_kernel_kind_name(kind), "unknown") == 0 || !probed);
-	/* Whatever has a header is a kernel; what has none is an image or a native kernel, or no kernel. */
-	FUZZ_HOLDS(found || !probed);
+	enum chain_status read = fuzz_status(chain_multiboot_kernel_read(&kernel, data, size, "fuzz", &read_err), &read_err);
+	/* Whatever has a header that says, itself or by the ELF headers, where the file goes is a kernel; what has none is an image or a native
+	 * kernel, or no kernel. */
+	FUZZ_HOLDS(found || !probed || read == CHAIN_E_ELF_BAD_MAGIC);
 	FUZZ_HOLDS(!found || found == CHAIN_E_MULTIBOOT_UNKNOWN_FLAG || probed || kind != CHAIN_KERNEL_FOREIGN);
-	if (!fuzz_status(chain_multiboot_kernel_read(&kernel, data, size, "fuzz", &read_err), &read_err)) {
+	if (!read) {
 		FUZZ_HOLDS(!found && kernel.header_offset == offset);
 		check_kernel(&kernel, size);
 		check_call(&kernel, data, size);
