@@ -101,28 +101,31 @@ static enum run_end follow(struct watch *watch)
 	}
 }
 
-static int watch_line(struct watch *watch, const char *path)
+static int watch_session(struct watch *watch, const char *path)
 {
 	struct chain_error err = { 0 };
+	if (open_line(watch, path, &err))
+		return cmd_refuse(&err, watch->session_options.json);
+	enum run_end end = follow(watch);
+	return run_session_finish(&watch->session, (struct run_ending){ .end = end, .port = -1 }, json_pack("{s:s}", "input", path));
+}
+
+static int watch_line(struct watch *watch, const char *path)
+{
 	speed_t speed;
 	if (!speed_find(watch->baud, &speed))
 		return cmd_usage("watch", "--baud: %llu is none of the usual rates (9600 to 3000000)", (unsigned long long)watch->baud);
 	watch->session_options.places = &watch->places;
 	fault_places_init(&watch->places, &watch->symbols, NULL, NULL);
 	int code = run_session_open(&watch->session, &watch->session_options, false);
-	if (code >= 0)
-		return code;
-	if (open_line(watch, path, &err)) {
-		code = cmd_refuse(&err, watch->session_options.json);
-	} else {
-		enum run_end end = follow(watch);
-		code = run_session_finish(&watch->session, (struct run_ending){ .end = end, .port = -1 }, json_pack("{s:s}", "input", path));
+	if (code < 0) {
+		code = watch_session(watch, path);
+		if (watch->terminal)
+			tcsetattr(watch->fd, TCSANOW, &watch->before);
+		if (watch->fd > STDIN_FILENO)
+			close(watch->fd);
+		run_session_close(&watch->session);
 	}
-	if (watch->terminal)
-		tcsetattr(watch->fd, TCSANOW, &watch->before);
-	if (watch->fd > STDIN_FILENO)
-		close(watch->fd);
-	run_session_close(&watch->session);
 	fault_places_free(&watch->places);
 	return code;
 }
