@@ -209,6 +209,10 @@ enum chain_status cmd_file_write(const char *path, const void *bytes, size_t cou
 /* Whether that can work, as far as can be told beforehand. CHAIN_E_OVER_INPUT: it would take the place of one of the first 64 files that were loaded. */
 enum chain_status cmd_file_check_writable(const char *path, struct chain_error *err) CHAIN_MUST_CHECK;
 enum chain_status cmd_file_write_json(const char *path, const json_t *doc, struct chain_error *err) CHAIN_MUST_CHECK;
+
+/* A handoff that somebody wrote: people write what they want to vary, `state` mostly; what every handoff has is put in where it is missing,
+ * `boot_id` (32 hexadecimal digits) too. Checked as a link that receives it does. A new reference. */
+enum chain_status cmd_handoff_load(const char *path, const char *boot_id, json_t **out, struct chain_error *err) CHAIN_MUST_CHECK;
 /* A file that counts as loaded, though somebody else reads it. */
 void cmd_file_note_input(const char *path);
 

@@ -52,17 +52,6 @@ static enum chain_status load_json(const char *path, json_t **out, struct chain_
 	return status;
 }
 
-static enum chain_status load_handoff(const char *path, json_t **out, struct chain_error *err)
-{
-	struct cmd_file file;
-	enum chain_status status = cmd_file_load(path, CHAIN_HANDOFF_MAX_BYTES, &file, err);
-	if (status)
-		return status;
-	status = chain_handoff_parse((const char *)file.bytes, file.bytes_count, out, err);
-	cmd_file_free(&file);
-	return status;
-}
-
 /* The machine: as recorded from a real boot, or as QEMU has it, with the image where `bake` put it. */
 static enum chain_status load_machine(struct plan_run *run, struct chain_error *err)
 {
@@ -217,7 +206,7 @@ static enum chain_status load_all(struct plan_run *run, const char *path, struct
 	if (!status)
 		status = load_devices(run, err);
 	if (!status && run->options.handoff)
-		status = load_handoff(run->options.handoff, &run->parent, err);
+		status = cmd_handoff_load(run->options.handoff, "00000000000000000000000000000000", &run->parent, err);
 	if (!status && run->options.results)
 		status = load_results(run, err);
 	run->results = json_object();
@@ -407,6 +396,18 @@ static int plan_steps(struct plan_run *run)
 }
 
 /* --- --mask --- */
+
+/* As some link received it, whole: nothing is put in. */
+static enum chain_status load_handoff(const char *path, json_t **out, struct chain_error *err)
+{
+	struct cmd_file file;
+	enum chain_status status = cmd_file_load(path, CHAIN_HANDOFF_MAX_BYTES, &file, err);
+	if (status)
+		return status;
+	status = chain_handoff_parse((const char *)file.bytes, file.bytes_count, out, err);
+	cmd_file_free(&file);
+	return status;
+}
 
 /* `image` (nullable) is whose pipeline made the handoff: it knows which parts of the state are made of facts. */
 static int mask(const struct plan_options *options, const char *image)

@@ -33,31 +33,22 @@ static enum chain_status add_module(struct run *run, const char *path, const cha
 	return CHAIN_OK;
 }
 
-/* People write what they want to vary, `state` mostly; what every handoff has is put in where it is missing. */
-static enum chain_status complete(json_t *doc, const char *path, struct chain_error *err)
+static enum chain_status make_boot_id(char out[2 * CHAIN_BOOT_ID_BYTES + 1], const char *path, struct chain_error *err)
 {
 	uint8_t seed[CHAIN_BOOT_ID_BYTES];
-	char id[2 * CHAIN_BOOT_ID_BYTES + 1];
 	if (getrandom(seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
 		return chain_fail(err, CHAIN_E_IO, path, strerror(errno), 0, 0, 0, 0);
 	for (size_t i = 0; i < sizeof(seed); i++)
-		snprintf(id + 2 * i, 3, "%02x", seed[i]);
-	json_t *usual = json_pack("{s:i, s:s, s:{s:s, s:s}, s:{}, s:[]}", "kchain_handoff", 1, "boot_id", id, "self", "step", "host", "kind",
-				  "boot", "clock", "links");
-	int bad = usual ? json_object_update_missing(doc, usual) : -1;
-	json_decref(usual);
-	return bad ? chain_json_no_memory(err, path) : CHAIN_OK;
+		snprintf(out + 2 * i, 3, "%02x", seed[i]);
+	return CHAIN_OK;
 }
 
 /* The completed handoff lies in a file without a name, which QEMU opens by our process's number. */
 static enum chain_status write_handoff(struct run *run, const json_t *doc, struct chain_error *err)
 {
-	json_t *checked = NULL;
 	char *text = json_dumps(doc, JSON_COMPACT);
 	size_t count = text ? strlen(text) : 0;
-	enum chain_status status = text ? chain_handoff_parse(text, count, &checked, err) :
-					  chain_json_no_memory(err, run->handoff);
-	json_decref(checked);
+	enum chain_status status = text ? CHAIN_OK : chain_json_no_memory(err, run->handoff);
 	if (!status) {
 		run->handoff_fd = memfd_create("kchain-handoff", MFD_CLOEXEC);
 		if (run->handoff_fd < 0 || write(run->handoff_fd, text, count) != (ssize_t)count)
@@ -70,16 +61,11 @@ static enum chain_status write_handoff(struct run *run, const json_t *doc, struc
 
 static enum chain_status make_handoff(struct run *run, struct chain_error *err)
 {
-	struct cmd_file file;
-	json_t *doc;
-	enum chain_status status = cmd_file_load(run->handoff, CHAIN_HANDOFF_MAX_BYTES, &file, err);
-	if (status)
-		return status;
-	status = chain_json_load((const char *)file.bytes, file.bytes_count, CHAIN_HANDOFF_MAX_BYTES, run->handoff, &doc, err);
-	cmd_file_free(&file);
-	if (status)
-		return status;
-	status = complete(doc, run->handoff, err);
+	char boot_id[2 * CHAIN_BOOT_ID_BYTES + 1];
+	json_t *doc = NULL;
+	enum chain_status status = make_boot_id(boot_id, run->handoff, err);
+	if (!status)
+		status = cmd_handoff_load(run->handoff, boot_id, &doc, err);
 	if (!status)
 		status = write_handoff(run, doc, err);
 	json_decref(doc);
