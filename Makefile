@@ -45,7 +45,7 @@ say = @printf '  %-7s %s\n' $(1) $(2)
 endif
 
 WARN := -Wall -Wextra -Wshadow -Wconversion -Werror
-INCLUDES := -Ichain/include -Ifs/include -Istage/include -I$(B)/include
+INCLUDES := -I. -Ichain/include -Ifs/include -Istage/include -I$(B)/include
 
 CC := gcc
 # The shell and gcc agree on what the folder is called; it may have blanks.
@@ -62,8 +62,11 @@ STAGE_CFLAGS := -std=c11 -D_GNU_SOURCE -DKCHAIN_STAGE=1 -Oz -g $(WARN) -MMD -MP 
 	-m64 -march=x86-64 -mcmodel=kernel -fno-pic -fno-pie -mno-red-zone -fno-stack-protector -fcf-protection=none \
 	-mstringop-strategy=libcall -malign-data=abi -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -fno-strict-aliasing $(PREFIX_MAP)
 
-CHAIN_LIB_SRC := $(sort $(wildcard chain/lib/*.c chain/doors/*.c chain/sources/*.c))
-FS_LIB_SRC := $(sort $(wildcard fs/*.c))
+# What only the host has: writing images and filesystems, checking filesystems whole.
+CHAIN_LIB_DIRS := base machine doors image pipeline sources plan link
+CHAIN_LIB_SRC := $(sort $(wildcard $(CHAIN_LIB_DIRS:%=chain/%/*.c)))
+HOST_LIB_SRC := $(sort $(wildcard chain/image/bake/*.c fs/write*.c) fs/check.c fs/check_areas.c)
+FS_LIB_SRC := $(filter-out $(HOST_LIB_SRC),$(sort $(wildcard fs/*.c)))
 
 # What things were made with, a small file for each way of making them: see the end.
 WITH := $(B)/made-with
@@ -99,10 +102,10 @@ $(B)/stage-include/jansson.h: /usr/include/jansson.h $(WITH)/stage
 	$(Q)cp /usr/include/jansson.h $(firstword $(wildcard /usr/include/jansson_config.h /usr/include/x86_64-linux-gnu/jansson_config.h)) $(@D)/
 	$(Q)mkdir -p $(@D)/openssl
 
-$(B)/host/libkchain.a: $(call host_objects,$(CHAIN_LIB_SRC) $(FS_LIB_SRC)) $(WITH)/link
+$(B)/host/libkchain.a: $(call host_objects,$(CHAIN_LIB_SRC) $(FS_LIB_SRC) $(HOST_LIB_SRC)) $(WITH)/link
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcsD $@ $(filter %.o,$^)
-$(B)/asan/libkchain.a: $(call asan_objects,$(CHAIN_LIB_SRC) $(FS_LIB_SRC)) $(WITH)/link
+$(B)/asan/libkchain.a: $(call asan_objects,$(CHAIN_LIB_SRC) $(FS_LIB_SRC) $(HOST_LIB_SRC)) $(WITH)/link
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcsD $@ $(filter %.o,$^)
 
@@ -203,7 +206,7 @@ WITH_asan := $(WITH_host) $(ASAN_FLAGS)
 WITH_stage := $(OUTSIDE) $(STAGE_CFLAGS) $(call settings,STAGE_CFLAGS_%) $(LWIP_INCLUDES) $(value lwip_defines) $(JANSSON_CFLAGS)
 WITH_fuzz := $(OUTSIDE) $(FUZZ_CFLAGS) $(FUZZ_FLAGS_fuzz) $(call settings,CFLAGS_%)
 WITH_cover := $(OUTSIDE) $(FUZZ_CFLAGS) $(FUZZ_FLAGS_cover) $(call settings,CFLAGS_%)
-WITH_link := $(OUTSIDE) $(HOST_LIBS) $(ASAN_FLAGS) $(CHAIN_LIB_SRC) $(FS_LIB_SRC) $(CMD_LIB_SRC) \
+WITH_link := $(OUTSIDE) $(HOST_LIBS) $(ASAN_FLAGS) $(CHAIN_LIB_SRC) $(FS_LIB_SRC) $(HOST_LIB_SRC) $(CMD_LIB_SRC) \
 	$(call settings,ALLOC_% CMD_TESTS STAGE_SRC_% FUZZ_SRC_% FUZZ_LINK_%)
 WITH_link-stage := $(OUTSIDE) $(STAGE_VIRT) $(NATIVE_VIRT) $(STAGE_LDFLAGS) $(STAGE_LIB_SRC) $(STAGE_MAIN_SRC) $(LWIP_SRC) $(JANSSON_SRC) $(value link_kernel)
 WITH_multiboot1 := $(OUTSIDE) $(MULTIBOOT1_CFLAGS)

@@ -7,7 +7,7 @@
 BENCH_SRC := $(wildcard bench/kernels/*.c)
 BENCH_KERNELS := $(patsubst bench/kernels/%.c,$(B)/bench/%.elf,$(BENCH_SRC))
 $(foreach k,$(BENCH_SRC),$(eval STAGE_CFLAGS_$(k) := -Isdk/include))
-$(B)/bench/%.debug: $(B)/stage/bench/kernels/%.o $(B)/stage/libstage.a $(JANSSON_LIB) stage/kernel.ld
+$(B)/bench/%.debug: $(B)/stage/bench/kernels/%.o $(B)/stage/libstage.a $(JANSSON_LIB) stage/boot/kernel.ld
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(call link_kernel,$(NATIVE_VIRT),$@,$(filter %.o,$^))

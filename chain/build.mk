@@ -8,12 +8,12 @@ $(STATUS_HEADERS) &: tools/pack-texts chain/include/chain/status.def
 	@mkdir -p $(@D)
 	$(Q)tools/pack-texts chain/include/chain/status.def $(STATUS_HEADERS)
 
-CMD_SRC := $(sort $(wildcard chain/cmd/*.c))
-CMD_LIB_SRC := $(filter-out chain/cmd/main.c,$(CMD_SRC))
+CMD_SRC := $(sort $(wildcard chain/cmd/*.c chain/cmd/*/*.c))
+CMD_LIB_SRC := $(filter-out chain/cmd/main.c chain/cmd/templates/%,$(CMD_SRC))
 STAGE_ELF := $(B)/stage/stage.elf
 
 # Files within the command.
-CMD_BLOBS := $(B)/host/chain/cmd/stage_blob.o $(B)/host/chain/cmd/init_templates.o $(B)/host/chain/cmd/qemu_large_loader.o
+CMD_BLOBS := $(B)/host/chain/cmd/stage_blob.o $(B)/host/chain/cmd/init_templates.o $(B)/host/chain/cmd/run/qemu_large_loader.o
 
 # All but main, for the tests of the command's parts.
 $(B)/host/libcmd.a: $(patsubst %.c,$(B)/host/%.o,$(CMD_LIB_SRC)) $(CMD_BLOBS) $(WITH)/link
@@ -23,7 +23,7 @@ $(B)/asan/libcmd.a: $(patsubst %.c,$(B)/asan/%.o,$(CMD_LIB_SRC)) $(CMD_BLOBS) $(
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcsD $@ $(filter %.o,$^)
 
-$(B)/host/chain/cmd/qemu_large_loader.o: chain/cmd/qemu_large_loader.S chain/cmd/qemu_large.h
+$(B)/host/chain/cmd/run/qemu_large_loader.o: chain/cmd/run/qemu_large_loader.S chain/cmd/run/qemu_large.h
 	@mkdir -p $(@D)
 	$(call say,AS,$<)
 	$(Q)$(CC) -c -o $@ $<

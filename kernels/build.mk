@@ -4,9 +4,9 @@
 # Kernels that are not native: plain Multiboot 1, at 1 MiB, on nobody's runtime. The native ones are built in stage/build.mk.
 
 MULTIBOOT1_CFLAGS := -std=gnu11 -Os -m32 -march=i686 -mgeneral-regs-only -ffreestanding -fno-pic -fno-pie -fno-stack-protector \
-	-fcf-protection=none -fno-asynchronous-unwind-tables $(PREFIX_MAP) $(WARN) -Isdk/include -Istage/include
+	-fcf-protection=none -fno-asynchronous-unwind-tables $(PREFIX_MAP) $(WARN) -Isdk/include -I.
 link_multiboot1 = ld -m elf_i386 -n --no-warn-rwx-segments --build-id=none $(2) -T kernels/multiboot1/link.ld -o $(1) $(B)/kernels/acts.o
-$(B)/kernels/acts.o: kernels/multiboot1/acts.c $(WITH)/multiboot1 sdk/include/kchain_mailbox.h stage/include/stage/mailbox.h stage/include/stage/module_name.h
+$(B)/kernels/acts.o: kernels/multiboot1/acts.c $(WITH)/multiboot1 sdk/include/kchain_mailbox.h abi/mailbox.h abi/module_name.h
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(CC) $(MULTIBOOT1_CFLAGS) -c -o $@ $<
@@ -23,7 +23,7 @@ $(B)/kernels/acts-linear.elf $(B)/kernels/acts-text.elf: $(B)/kernels/%.elf: $(B
 	$(Q)ld -m elf_i386 -n --no-warn-rwx-segments --build-id=none -T kernels/multiboot1/link.ld -o $@ $<
 # In 64-bit mode, for all of a processor's state.
 STATE_CFLAGS := $(filter-out -m32 -march=i686,$(MULTIBOOT1_CFLAGS)) -m64 -mno-red-zone
-$(B)/kernels/state.o: kernels/multiboot1/state.c kernels/multiboot1/state.h $(WITH)/multiboot1 sdk/include/kchain_mailbox.h stage/include/stage/mailbox.h stage/include/stage/module_name.h
+$(B)/kernels/state.o: kernels/multiboot1/state.c kernels/multiboot1/state.h $(WITH)/multiboot1 sdk/include/kchain_mailbox.h abi/mailbox.h abi/module_name.h
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(CC) $(STATE_CFLAGS) -c -o $@ $<

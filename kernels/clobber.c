@@ -4,7 +4,7 @@
 /* Writes where a kernel has no business, upwards from the address its argument gives, until something stops it; without
  * one, over the stage's own image. A stage that called it is unharmed; a kernel that was booted harms itself. */
 
-#include "stage/native.h"
+#include "abi/native.h"
 
 #include <stdint.h>
 #include <stdio.h>

@@ -83,7 +83,7 @@ def the_mailbox_of_a_multiboot_kernel_needs_three_headers():
     source = kt.write_bytes(kt.scratch("user.c"), b'#include "kchain_mailbox.h"\nvoid user(uint32_t ebx);\nvoid user(uint32_t ebx)\n'
                             b'{\n\tstruct kchain_mailbox *box = kchain_mailbox_find(ebx);\n\tif (box)\n\t\tkchain_mailbox_leave(box, 0, "1", 1);\n}\n')
     os.makedirs(top + "/stage")
-    for name in ("kchain_mailbox.h", "stage/mailbox.h", "stage/module_name.h"):
+    for name in ("kchain_mailbox.h", "abi/mailbox.h", "abi/module_name.h"):
         shutil.copy("build/sdk/include/" + name, f"{top}/{name}")
     for bits in ("-m32", "-m64"):
         done = kt.command(["gcc", "-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-ffreestanding", bits, "-I", top, "-c", "-o", kt.scratch("user.o"), source])

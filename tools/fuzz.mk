@@ -24,7 +24,7 @@ $(B)/$(1)/%.o: %.c $(WITH)/$(1) | $(STATUS_HEADERS)
 	@mkdir -p $$(@D)
 	$$(call say,CC-$(1),$$<)
 	$$(Q)$$(FUZZ_CC) $$(FUZZ_CFLAGS) $$(FUZZ_FLAGS_$(1)) $$(CFLAGS_$$(<)) -c -o $$@ $$<
-$(B)/$(1)/libkchain.a: $$(patsubst %.c,$(B)/$(1)/%.o,$$(CHAIN_LIB_SRC) $$(FS_LIB_SRC)) $(WITH)/link
+$(B)/$(1)/libkchain.a: $$(patsubst %.c,$(B)/$(1)/%.o,$$(CHAIN_LIB_SRC) $$(FS_LIB_SRC) $$(HOST_LIB_SRC)) $(WITH)/link
 	$$(call say,AR,$$@)
 	$$(Q)rm -f $$@ && ar rcsD $$@ $$(filter %.o,$$^)
 $(B)/$(1)/libcmd.a: $$(patsubst %.c,$(B)/$(1)/%.o,$$(CMD_LIB_SRC)) $$(CMD_BLOBS) $(WITH)/link

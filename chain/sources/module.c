@@ -4,7 +4,7 @@
 /* module:NAME: a module that the boot loader handed over. Nobody vouches for its bytes but the pipeline's pin. */
 
 #include "sources.h"
-#include "stage/module_name.h"
+#include "abi/module_name.h"
 
 #include <string.h>
 

@@ -5,7 +5,7 @@
 #ifndef BAKE_FOLDER_H
 #define BAKE_FOLDER_H
 
-#include "../cmd/bake_job.h"
+#include "chain/cmd/bake/bake_job.h"
 #include "../cmd/cmd.h"
 #include "bake_fixture.h"
 

@@ -4,7 +4,7 @@
 /* libFuzzer target: any text as a manifest. There is one way to write each: what is accepted, printed again, is the same text. */
 #include "fuzz.h"
 
-#include "../lib/image_internal.h"
+#include "chain/image/image_internal.h"
 
 struct text {
 	char *bytes;

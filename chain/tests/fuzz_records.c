@@ -5,8 +5,8 @@
  * the bytes are cut, every byte of text once; the display stays printable; there is a verdict at every end. */
 #include "fuzz.h"
 
-#include "../cmd/run_judge.h"
-#include "../cmd/run_view.h"
+#include "chain/cmd/run/run_judge.h"
+#include "chain/cmd/run/run_view.h"
 
 struct heard {
 	FILE *log;      /* records and refusals in order; text apart, since it comes in other pieces */

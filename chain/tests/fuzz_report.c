@@ -5,7 +5,7 @@
  * bounds, and is printed and drawn: as text without control characters, and as a picture that an XML parser takes, no larger than what is in it. */
 #include "fuzz.h"
 
-#include "../cmd/report.h"
+#include "chain/cmd/show/report.h"
 
 static void check_text(const char *text, size_t count)
 {

@@ -4,7 +4,7 @@
 /* Each allocation of `kchain bake` and of what looks at images fails in turn, alone and with all that follow: memory is
  * said to be lacking, or the result is the one that it would have been; nothing leaks and no file is left.
  * chain/build.mk links this program so that the allocators of our own code arrive here. */
-#include "../cmd/inspect.h"
+#include "chain/cmd/show/inspect.h"
 #include "alloc_fail.h"
 #include "bake_folder.h"
 #include "fs/check.h"

@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 /* Reading for `kchain bake`: files that are alike, files that change, and the thread that hashes. */
-#include "../cmd/bake_host.h"
+#include "chain/cmd/bake/bake_host.h"
 #include "../cmd/cmd.h"
 
 #include <setjmp.h>

@@ -3,7 +3,7 @@
 
 /* SHA-256 against FIPS 180-4's examples, hexadecimal text, and docs/IMAGE.md against the header it describes. */
 #include "chain/digest.h"
-#include "chain/image_format.h"
+#include "abi/image_format.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "../cmd/records.h"
+#include "chain/cmd/run/records.h"
 
 #include <stdlib.h>
 #include <string.h>

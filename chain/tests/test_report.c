@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "../cmd/report.h"
+#include "chain/cmd/show/report.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -10,9 +10,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "../cmd/qemu_disk.h"
-#include "../cmd/run_judge.h"
-#include "../cmd/run_view.h"
+#include "chain/cmd/run/qemu_disk.h"
+#include "chain/cmd/run/run_judge.h"
+#include "chain/cmd/run/run_view.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -14,8 +14,8 @@
 #ifndef KCHAIN_MAILBOX_H
 #define KCHAIN_MAILBOX_H
 
-#include "stage/mailbox.h"
-#include "stage/module_name.h"
+#include "abi/mailbox.h"
+#include "abi/module_name.h"
 
 /* Behind the string that begins at `at`; `end` where it does not end. */
 static inline const char *kchain_json_skip_string(const char *at, const char *end)

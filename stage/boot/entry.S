@@ -8,10 +8,10 @@
  * address it was linked for, the low 4 GiB at 0 and at KCHAIN_DIRECT_VIRT, and goes on in 64-bit mode.
  * Relies on a zeroed .bss, which the loader owes us, and on nothing else.
  *
- * stage_entry_call: from a stage that calls this kernel (stage/native.h): 64-bit, mapped, on a stack of its own. */
+ * stage_entry_call: from a stage that calls this kernel (abi/native.h): 64-bit, mapped, on a stack of its own. */
 
 #include "boot_layout.h"
-#include "stage/native.h"
+#include "abi/native.h"
 
 #define SEL_CODE 0x08
 #define SEL_DATA 0x10

@@ -3,7 +3,7 @@
 
 /* What a boot loader, `bake` and a calling stage find in the first 8 KiB of the image. */
 
-#include "stage/native.h"
+#include "abi/native.h"
 
 	/* Multiboot 1, section 3.1: flags ALIGN (0), MEMINFO (1), address fields (16), so that loaders which refuse
 	 * an ELF64 take it as plain bytes. */
@@ -46,7 +46,7 @@ mb2_header:
 	.long	8
 mb2_end:
 
-	/* chain/image_format.h, struct chain_image_header: `bake` fills in the rest. */
+	/* abi/image_format.h, struct chain_image_header: `bake` fills in the rest. */
 	.section .kchain.header, "a"
 	.balign	64
 	.globl	stage_image_header
@@ -57,7 +57,7 @@ stage_image_header:
 	.quad	stage_image_bytes
 	.fill	192 - 56, 1, 0
 
-	/* stage/native.h, struct kchain_native_note. A kernel may define the weak numbers itself. */
+	/* abi/native.h, struct kchain_native_note. A kernel may define the weak numbers itself. */
 	.weak	kchain_stack_bytes
 	.weak	kchain_heap_bytes
 	.section .note.kchain, "a", @note

@@ -5,7 +5,7 @@
 
 #include "stage/boot.h"
 #include "stage/cpu.h"
-#include "stage/native.h"
+#include "abi/native.h"
 #include "stage/pic.h"
 
 enum {

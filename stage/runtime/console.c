@@ -3,11 +3,11 @@
 
 #include "stage/console.h"
 
-#include "serial.h"
+#include "stage/drivers/serial.h"
 #include "stage/boot.h"
 #include "stage/cpu.h"
-#include "stage/native.h"
-#include "vga.h"
+#include "abi/native.h"
+#include "stage/drivers/vga.h"
 
 #include <string.h>
 

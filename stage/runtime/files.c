@@ -8,7 +8,7 @@
 #include "stage/pages.h"
 #include "stage/random.h"
 #include "stage/runtime.h"
-#include "syscall.h"
+#include "stage/libc/syscall.h"
 
 #include <dirent.h>
 #include <errno.h>

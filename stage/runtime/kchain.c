@@ -9,7 +9,7 @@
 #include "stage/bulk.h"
 #include "stage/clock.h"
 #include "stage/console.h"
-#include "stage/module_name.h"
+#include "abi/module_name.h"
 #include "stage/pages.h"
 #include "stage/runtime.h"
 

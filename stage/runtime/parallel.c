@@ -1,7 +1,7 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* A called kernel's further processors (stage/native.h), at work on one function at a time.
+/* A called kernel's further processors (abi/native.h), at work on one function at a time.
  *
  * Each is a thread to the C library: what is thread-local (errno) is its own. All else of the C library belongs to the first one; system calls
  * are refused to others where they must be (syscall.c), and the heap has a lock, in kernels that have this file in them. */
@@ -13,7 +13,7 @@
 #include "stage/cpu.h"
 #include "stage/malloc.h"
 #include "stage/runtime.h"
-#include "syscall.h"
+#include "stage/libc/syscall.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>

@@ -4,8 +4,8 @@
 /* Consoles that are missing, stuck or left in an odd state: text is swallowed, nothing waits for good, and nothing else is written to. */
 #include "fake_machine.h"
 
-#include "../runtime/serial.h"
-#include "../runtime/vga.h"
+#include "stage/drivers/serial.h"
+#include "stage/drivers/vga.h"
 #include "stage/console.h"
 
 #include <cmocka.h>

@@ -3,7 +3,7 @@
 
 /* The system calls as the C library meets them: exact answers where it asks well, and an errno where it does not. */
 #include "../../fs/tests/support.h"
-#include "../runtime/syscall.h"
+#include "stage/libc/syscall.h"
 #include "fake_machine.h"
 
 #include "stage/clock.h"

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-/* stage/print.c, by the name that its object has here (tests.mk). */
+/* stage/libc/brief/print.c, by the name that its object has here (tests.mk). */
 int stage_vsnprintf(char *to, size_t room, const char *format, va_list args);
 
 static jmp_buf after_panic;

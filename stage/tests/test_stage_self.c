@@ -1,7 +1,7 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* The running stage as a kernel that is started again (stage/self.c), with an array for the image: its pieces are what was baked, the
+/* The running stage as a kernel that is started again (stage/link/self.c), with an array for the image: its pieces are what was baked, the
  * data as it was at the entry and not as it has become, and a byte that is not is noticed. */
 #include "../../chain/tests/bake_fixture.h"
 #include "stage/self.h"

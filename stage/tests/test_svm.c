@@ -3,7 +3,7 @@
 
 /* The machine of an isolated kernel, without a processor that could isolate one. */
 
-#include "../fanout/svm_machine.h"
+#include "stage/dispatch/svm/svm_machine.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-/* stage/trim.c, by the names that its object has here (tests.mk). */
+/* stage/libc/brief/trim.c, by the names that its object has here (tests.mk). */
 char *stage_strerror(int number);
 char *stage_strstr(const char *text, const char *wanted);
 uint64_t stage_rdtsc(void) { return 1; }

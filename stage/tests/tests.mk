@@ -4,37 +4,37 @@
 # What the host tests and fuzz targets of the stage are linked with beside the library: the same sources as the stage's, against
 # machines that the tests make up.
 
-STAGE_DRIVER_SRC := $(filter-out stage/drivers/native_env.c stage/drivers/given.c,$(wildcard stage/drivers/*.c))
+STAGE_DRIVER_SRC := $(filter-out stage/drivers/assigned.c stage/drivers/serial.c stage/drivers/vga.c,$(wildcard stage/drivers/*.c))
 STAGE_BLOCK_SRC := $(wildcard stage/block/*.c)
 STAGE_NET_SRC := $(wildcard stage/net/*.c)
 
 STAGE_BOOT_SRC := stage/boot/multiboot2.c stage/boot/acpi.c stage/boot/bios.c stage/boot/efi.c stage/boot/mp.c
 STAGE_SRC_test_boot := $(STAGE_BOOT_SRC)
 STAGE_SRC_test_firmware := $(STAGE_BOOT_SRC)
-STAGE_SRC_test_bulk := stage/runtime/bulk.c
-CFLAGS_stage/runtime/bulk.c := -DKCHAIN_STAGE=1
+STAGE_SRC_test_bulk := stage/libc/bulk.c
+CFLAGS_stage/libc/bulk.c := -DKCHAIN_STAGE=1
 CFLAGS_stage/tests/test_bulk.c := -DKCHAIN_STAGE=1
 STAGE_SRC_test_clock := stage/cpu/clock.c stage/cpu/pic.c
-STAGE_SRC_test_call_time := stage/call_time.c
-STAGE_SRC_test_console := stage/runtime/console.c stage/runtime/serial.c stage/runtime/vga.c
-STAGE_SRC_test_files := stage/runtime/files.c stage/runtime/syscall.c stage/runtime/syscall_brief.c stage/runtime/random.c stage/runtime/syscall_names.c
-STAGE_SRC_test_given := $(STAGE_DRIVER_SRC) stage/drivers/given.c
+STAGE_SRC_test_call_time := stage/dispatch/call_time.c
+STAGE_SRC_test_console := stage/runtime/console.c stage/drivers/serial.c stage/drivers/vga.c
+STAGE_SRC_test_files := stage/runtime/files.c stage/libc/syscall.c stage/libc/syscall_brief.c stage/libc/random.c stage/libc/syscall_names.c
+STAGE_SRC_test_assigned := $(STAGE_DRIVER_SRC) stage/drivers/assigned.c stage/runtime/called_env.c
 STAGE_SRC_test_heap := stage/runtime/heap.c
-STAGE_SRC_test_marker := stage/marker.c
-STAGE_SRC_test_native_env := stage/drivers/native_env.c
+STAGE_SRC_test_marker := stage/link/marker.c
+STAGE_SRC_test_native_env := stage/runtime/native_env.c
 STAGE_SRC_test_net := $(STAGE_DRIVER_SRC) $(STAGE_NET_SRC) $(LWIP_TREE)
 STAGE_SRC_test_pic := stage/cpu/pic.c
 STAGE_SRC_test_pci := $(STAGE_DRIVER_SRC)
 STAGE_SRC_test_partition := $(STAGE_BLOCK_SRC)
 STAGE_SRC_test_tables := stage/cpu/tables.c
 STAGE_SRC_test_virtio_blk := $(STAGE_DRIVER_SRC)
-STAGE_SRC_test_malloc := stage/runtime/malloc.c
-STAGE_SRC_test_print := stage/print.c
-CFLAGS_stage/print.c := -Dvsnprintf=stage_vsnprintf
-STAGE_SRC_test_trim := stage/trim.c
-CFLAGS_stage/trim.c := -Dstrerror=stage_strerror -Dstrstr=stage_strstr
-STAGE_SRC_test_stage_self := stage/self.c
-STAGE_SRC_test_svm := stage/fanout/svm_machine.c stage/fanout/svm_policy.c
+STAGE_SRC_test_malloc := stage/libc/malloc.c
+STAGE_SRC_test_print := stage/libc/brief/print.c
+CFLAGS_stage/libc/brief/print.c := -Dvsnprintf=stage_vsnprintf
+STAGE_SRC_test_trim := stage/libc/brief/trim.c
+CFLAGS_stage/libc/brief/trim.c := -Dstrerror=stage_strerror -Dstrstr=stage_strstr
+STAGE_SRC_test_stage_self := stage/link/self.c
+STAGE_SRC_test_svm := stage/dispatch/svm/svm_machine.c stage/dispatch/svm/svm_policy.c
 
 FUZZ_SRC_door := stage/boot/multiboot2.c stage/boot/bios.c stage/cpu/pages.c
 FUZZ_SRC_firmware := $(STAGE_BOOT_SRC)
@@ -54,5 +54,5 @@ $(B)/host/stage/tests/fake_image.o: stage/tests/fake_image.S
 	$(Q)$(CC) -c -o $@ $<
 STAGE_TESTS := $(patsubst stage/tests/%.c,%,$(wildcard stage/tests/test_*.c))
 $(foreach v,host asan,$(foreach t,$(STAGE_TESTS),$(eval $(call stage_test,$(v),$(t)))))
-$(foreach v,host asan fuzz cover,$(B)/$(v)/stage/runtime/syscall_names.o): | $(B)/include/stage/syscall_names.h
+$(foreach v,host asan fuzz cover,$(B)/$(v)/stage/libc/syscall_names.o): | $(B)/include/stage/syscall_names.h
 CFLAGS_stage/runtime/kchain.c := -Isdk/include

@@ -11,7 +11,7 @@
 #define CHAIN_BAKE_H
 
 #include "chain/digest.h"
-#include "chain/image_format.h"
+#include "abi/image_format.h"
 #include "fs/write.h"
 
 /* Where an image goes unless it is told otherwise: the least machine still has memory there. */

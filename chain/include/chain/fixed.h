@@ -14,7 +14,7 @@ enum { CHAIN_FIXED_MEMORY_DEFAULT = 16 * 1024 * 1024 };
 
 struct chain_fixed {
 	struct chain_range window;  /* whole pages, from the lowest of the kernel's segments on */
-	struct chain_range mailbox; /* at its end: stage/mailbox.h; whole pages that the kernel's map calls reserved */
+	struct chain_range mailbox; /* at its end: abi/mailbox.h; whole pages that the kernel's map calls reserved */
 };
 
 /* Reads the kernel's segments. CHAIN_E_GUEST_MEMORY where `memory_bytes` hold no mailbox, CHAIN_E_FIXED_OVERLAP where they would end above

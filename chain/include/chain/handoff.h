@@ -10,7 +10,7 @@
 #include "chain/config.h"
 #include "chain/json_write.h"
 #include "chain/json.h"
-#include "stage/module_name.h"
+#include "abi/module_name.h"
 
 enum {
 	CHAIN_HANDOFF_MAX_BYTES = 1024 * 1024,

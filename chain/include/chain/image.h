@@ -9,7 +9,7 @@
 
 #include "chain/digest.h"
 #include "chain/error.h"
-#include "chain/image_format.h"
+#include "abi/image_format.h"
 #include "fs/fs.h"
 
 /* Which files were found right before: each slot holds where in the manifest the path of one of them lies, or 0. For an image

@@ -1,13 +1,13 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: what the file of a native kernel has to be, so that it can be called (stage/native.h has the agreement).
+/* Owns: what the file of a native kernel has to be, so that it can be called (abi/native.h has the agreement).
  * Must not know: windows, page tables, where the file came from. */
 #ifndef CHAIN_NATIVE_KERNEL_H
 #define CHAIN_NATIVE_KERNEL_H
 
 #include "chain/elf.h"
-#include "stage/native.h"
+#include "abi/native.h"
 
 struct chain_native_kernel {
 	struct kchain_native_note note;

@@ -4,7 +4,7 @@
 /* Owns: turning a kernel's bytes, its modules, the memory map and a handoff into a plan: where every byte goes, in
  * which order it is moved there, and the processor's state at the kernel's entry. Pure: the same inputs give the same
  * plan on the host and in the stage, and no target memory is touched.
- * Must not know: how moves are carried out (stage/commit.c), JSON, files. */
+ * Must not know: how moves are carried out (stage/commit/commit.c), JSON, files. */
 #ifndef CHAIN_PLAN_H
 #define CHAIN_PLAN_H
 

@@ -7,8 +7,8 @@
 #define STAGE_BOOT_H
 
 #include "chain/bootinfo.h"
-#include "chain/image_format.h"
-#include "stage/native.h"
+#include "abi/image_format.h"
+#include "abi/native.h"
 
 /* Filled in by stage/boot/entry.S; offsets in boot_layout.h. */
 struct stage_boot {

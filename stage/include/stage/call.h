@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 /* Owns: calling a native kernel on this processor: its window, its page tables, its entry, and taking the processor
- * back when it exits, faults or overruns its time (stage/native.h has the agreement with the kernel).
+ * back when it exits, faults or overruns its time (abi/native.h has the agreement with the kernel).
  * Must not know: pipelines, JSON, where the kernel's bytes came from. */
 #ifndef STAGE_CALL_H
 #define STAGE_CALL_H
@@ -68,7 +68,7 @@ enum { STAGE_CALL_MAILBOX_BYTES = 16 * 1024, STAGE_CALL_STACK_BYTES = 32 * 1024 
 enum chain_status stage_call(const struct stage_call_request *request, struct stage_call_result *out,
 			     struct chain_error *err) CHAIN_MUST_CHECK;
 
-/* The same for a Multiboot 1 kernel: in a machine of its own (stage/fanout/svm.c), or where its addresses say (fixed.c). */
+/* The same for a Multiboot 1 kernel: in a machine of its own (stage/dispatch/svm/svm.c), or where its addresses say (fixed.c). */
 enum chain_status stage_call_apart(const struct stage_call_request *request, struct stage_call_result *out,
 				   struct chain_error *err) CHAIN_MUST_CHECK;
 

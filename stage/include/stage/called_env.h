@@ -8,7 +8,7 @@
 #define STAGE_CALLED_ENV_H
 
 #include "stage/device_env.h"
-#include "stage/native.h"
+#include "abi/native.h"
 
 struct stage_called_env {
 	struct stage_device_env env;          /* what drivers get; its ctx is this struct */

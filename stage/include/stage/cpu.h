@@ -40,7 +40,7 @@ struct stage_cpu {
 	uint64_t stacks[STAGE_IST_COUNT]; /* where those of the handlers end */
 	uint64_t entry_offset; /* of a called kernel: its entry page's address in the direct map, less where it sees it; 0: none is called */
 	uint64_t cr0, cr4;    /* as the stage has them: a called kernel may have changed them by mistake */
-	void *call;           /* the call under way on it, or null; stage/call.c's */
+	void *call;           /* the call under way on it, or null; stage/dispatch/call.c's */
 	uint32_t index;       /* 0 is the one that was booted */
 	uint32_t apic_id;
 	struct stage_tss tss;

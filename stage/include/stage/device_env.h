@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 /* Owns: all that drivers and the network need from their surroundings. The stage fills it with ports, page tables and
- * the clock (stage/drivers/native_env.c); tests fill it with fake devices.
+ * the clock (stage/runtime/native_env.c); tests fill it with fake devices.
  * Must not know: any device. */
 #ifndef STAGE_DEVICE_ENV_H
 #define STAGE_DEVICE_ENV_H

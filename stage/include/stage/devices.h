@@ -8,7 +8,7 @@
 
 #include "chain/bootinfo.h"
 #include "chain/config.h"
-#include "stage/given.h"
+#include "stage/assigned.h"
 
 /* Looks for and configures what the pipeline asks for, filling `net` and `block` (objects by its names) and the device list of `info`. A pipeline
  * that asks for none touches none. An interface that the parent's handoff has configured is kept. CHAIN_E_DEVICE_MISSING for a

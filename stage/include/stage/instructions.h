@@ -7,7 +7,7 @@
 #ifndef STAGE_INSTRUCTIONS_H
 #define STAGE_INSTRUCTIONS_H
 
-#include "stage/native.h"
+#include "abi/native.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -87,7 +87,7 @@ static inline bool stage_rdrand(uint64_t *out)
 	__asm__ volatile("rdrand %0\n\tsetc %1" : "=r"(*out), "=qm"(ok) : : "cc");
 	return ok;
 }
-/* A called kernel's request to its caller (stage/native.h). */
+/* A called kernel's request to its caller (abi/native.h). */
 static inline uint64_t stage_service(uint64_t service, uint64_t first, uint64_t second)
 {
 	uint64_t result;

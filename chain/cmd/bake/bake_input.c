@@ -1,0 +1,222 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Owns: what `kchain bake` is given: a pipeline file, a folder with a pipeline.json, or a folder that holds one kernel.
+ */
+
+#include "bake_job.h"
+#include "chain/json_memory.h"
+#include "chain/json_walk.h"
+#include "chain/cmd/cmd.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static bool exists(void *ctx, const char *path)
+{
+	const struct bake_tree *tree = ctx;
+
+	for (size_t i = 0; i < tree->count; i++) {
+		const char *at = tree->v[i]->path;
+		const size_t bytes = strlen(at);
+
+		/* behind a link anything may be: that is looked at in the finished image */
+		if (strcmp(at, path) == 0 ||
+		    (tree->v[i]->spec.type == FS_SYMLINK && strncmp(at, path, bytes) == 0 && path[bytes] == '/'))
+			return true;
+	}
+	return false;
+}
+
+/* Every file that the pipeline names is looked for: all that are missing are told. */
+static enum chain_status files_add(struct bake_job *job, struct bake_tree *tree, const char *folder, struct chain_error *err)
+{
+	for (size_t i = 0; i < job->config.file_count; i++) {
+		const struct chain_config_file *file = &job->config.files[i];
+		struct chain_json_path path = {.at = "files"};
+		struct chain_error why = {.status = CHAIN_OK};
+
+		if (!file->from || bake_tree_add(tree, folder, file, &why) == CHAIN_OK)
+			continue; /* what can't be read of the document is told already */
+		if (why.status == CHAIN_E_NO_MEMORY) {
+			*err = why;
+			return why.status;
+		}
+		(void)chain_json_push_key(&path, file->path);
+		cmd_document_note(&job->document, path.at, &why);
+	}
+	return CHAIN_OK;
+}
+
+/* Whether all that "files" says is there, so that what is not in the tree will not be baked. */
+static bool files_are_whole(const struct cmd_document *document)
+{
+	for (size_t i = 0; i < document->count; i++)
+		if (strncmp(document->problems[i].path, "files", 5) == 0 || !document->problems[i].path[0])
+			return false;
+	return document->more == 0;
+}
+
+/* Lack of memory, which ends a check, is no problem of the document's. */
+static enum chain_status problems_note(struct cmd_document *document, enum chain_status status, struct chain_errors *errors, struct chain_error *err)
+{
+	if (status != CHAIN_E_NO_MEMORY) {
+		cmd_document_note_all(document, errors);
+		return CHAIN_OK;
+	}
+	for (size_t i = 0; i < errors->count; i++)
+		if (errors->v[i].status == status)
+			return chain_fail_no_memory(err, document->name, errors->v[i].number[0]);
+	return chain_json_no_memory(err, document->name);
+}
+
+/* Reads on behind what is wrong: all of it is told. */
+static enum chain_status document_read(struct bake_job *job, struct bake_tree *tree, const char *folder, struct chain_errors *errors,
+				       struct chain_error *err)
+{
+	struct cmd_document *document = &job->document;
+	enum chain_status status = chain_config_parse_all((const char *)document->file.bytes, document->file.bytes_count, document->name, false,
+							  &job->config, errors);
+
+	status = problems_note(document, status, errors, err);
+	if (status == CHAIN_OK)
+		status = files_add(job, tree, folder, err);
+	if (status == CHAIN_OK && files_are_whole(document))
+		status = problems_note(document, chain_config_check_sources(&job->config, exists, tree, errors), errors, err);
+	return status == CHAIN_OK ? cmd_document_status(document, err) : status;
+}
+
+static enum chain_status pipeline_read(struct bake_job *job, struct bake_tree *tree, const char *path,
+				       struct chain_error *err)
+{
+	char *copy = strdup(path);
+	char *text = NULL;
+	struct chain_errors *errors = calloc(1, sizeof(*errors));
+
+	tree->pipeline = strdup(path);
+	enum chain_status status = copy && errors && tree->pipeline ? cmd_document_open(&job->document, path, CHAIN_CONFIG_MAX_BYTES, err)
+							  : chain_fail_no_memory(err, path, strlen(path) + 1 + sizeof(*errors));
+
+	if (status == CHAIN_OK)
+		status = document_read(job, tree, dirname(copy), errors, err);
+	free(errors);
+	free(copy);
+	if (status == CHAIN_OK)
+		status = chain_config_baked_text(&job->config, &text, err);
+	return status == CHAIN_OK ? bake_tree_add_text(tree, CHAIN_FS_PIPELINE, text, err) : status;
+}
+
+/* The folder's kernel: the one called "kernel", or the only one there. Borrowed from the tree. */
+static enum chain_status kernel_find(const char *folder, struct bake_tree *tree, const char **out,
+				     struct chain_error *err)
+{
+	char names[CHAIN_SUBJECT_BYTES] = "";
+	size_t count = 0, used = 0;
+
+	*out = NULL;
+	for (size_t i = 0; i < tree->count; i++) {
+		const struct bake_node *node = tree->v[i];
+		enum chain_kernel_kind kind;
+		struct cmd_file file;
+
+		if (node->spec.type != FS_REGULAR || !node->host)
+			continue;
+		enum chain_status status = bake_tree_load(tree, node, &file, err);
+
+		if (status != CHAIN_OK)
+			return status;
+		const bool good = chain_kernel_probe(file.bytes, file.bytes_count, node->path, &kind, NULL) == CHAIN_OK;
+
+		status = cmd_file_check(&file, node->host, err);
+		cmd_file_free(&file);
+		if (status != CHAIN_OK)
+			return status;
+		if (!good)
+			continue;
+		if (strcmp(node->path, "/kernel") == 0) {
+			*out = node->path;
+			return CHAIN_OK;
+		}
+		*out = node->path;
+		if (used < sizeof(names) - 1)
+			used +=
+			    (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", count ? ", " : "", node->path);
+		count++;
+	}
+	if (count == 0)
+		return chain_fail_subject(err, CHAIN_E_BAKE_NO_KERNEL, folder);
+	return count == 1 ? CHAIN_OK : chain_fail(err, CHAIN_E_BAKE_MANY_KERNELS, folder, names, count, 0, 0, 0);
+}
+
+/* The folder's own name, as far as a pipeline may be called that. */
+static char *folder_name(const char *folder)
+{
+	char *real = realpath(folder, NULL), *name = real ? strdup(basename(real)) : NULL;
+
+	free(real);
+	for (char *c = name; c && *c; c++)
+		if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-", *c))
+			*c = '-';
+	if (name && strlen(name) > CHAIN_CONFIG_NAME_MAX)
+		name[CHAIN_CONFIG_NAME_MAX] = '\0';
+	if (name && !*name) {
+		free(name);
+		name = strdup("image");
+	}
+	return name;
+}
+
+static enum chain_status folder_read(struct bake_job *job, struct bake_tree *tree, struct chain_error *err)
+{
+	char root[] = "/", here[] = ".";
+	const struct chain_config_file all = {.path = root, .from = here, .mode = CHAIN_CONFIG_MODE_AS_IS};
+	const char *kernel = NULL;
+	char *name = NULL, *source = NULL, *text = NULL;
+	enum chain_status status = bake_tree_add(tree, job->input, &all, err);
+
+	if (status == CHAIN_OK)
+		status = kernel_find(job->input, tree, &kernel, err);
+	if (status != CHAIN_OK)
+		return status;
+	name = folder_name(job->input);
+	if (name && asprintf(&source, "fs:%s", kernel) < 0)
+		source = NULL;
+	json_t *doc = json_pack("{s:i, s:s, s:[{s:s, s:s}]}", "kchain", 1, "name", name ? name : "", "steps", "name",
+				"kernel", "boot", source ? source : "");
+
+	text = doc && name && source ? json_dumps(doc, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+	json_decref(doc);
+	free(name);
+	free(source);
+	if (!text)
+		return chain_fail_no_memory(err, job->input, strlen(job->input) + sizeof(CHAIN_FS_PIPELINE));
+	status = chain_config_parse(text, strlen(text), job->input, true, &job->config, err);
+	if (status != CHAIN_OK) {
+		free(text);
+		return status;
+	}
+	return bake_tree_add_text(tree, CHAIN_FS_PIPELINE, text, err);
+}
+
+enum chain_status bake_input_read(struct bake_job *job, struct bake_tree *tree, struct chain_error *err)
+{
+	struct stat about;
+	char *pipeline;
+	enum chain_status status;
+
+	if (stat(job->input, &about) < 0)
+		return chain_fail(err, CHAIN_E_IO, job->input, strerror(errno), 0, 0, 0, 0);
+	if (!S_ISDIR(about.st_mode))
+		return pipeline_read(job, tree, job->input, err);
+	if (asprintf(&pipeline, "%s/pipeline.json", job->input) < 0)
+		return chain_fail_no_memory(err, job->input, strlen(job->input) + sizeof("/pipeline.json"));
+	if (stat(pipeline, &about) == 0)
+		status = pipeline_read(job, tree, pipeline, err);
+	else
+		status = folder_read(job, tree, err);
+	free(pipeline);
+	return status;
+}

@@ -1,0 +1,237 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+#include "stage/assigned.h"
+
+#include "stage/bulk.h"
+#include "stage/instructions.h"
+#include "stage/pages.h"
+#include "stage/processors.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PAGE = STAGE_PAGE, LARGE_BYTES = 2 * 1024 * 1024, TABLES = 4 /* a root, two levels, one more of small pages than 2 MiB need */ };
+#define REGISTERS_MAX ((uint64_t)64 << 20) /* of one device */
+
+static uint64_t page_up(uint64_t bytes) { return (bytes + PAGE - 1) & ~(uint64_t)(PAGE - 1); }
+
+/* --- opening --- */
+
+/* Its memory registers. Those that share a page with others would show a kernel what is not its own; those without an address are nowhere. */
+static enum chain_status read_registers(const struct stage_device_env *env, const struct stage_pci_function *f, struct kchain_device *out,
+					struct chain_error *err)
+{
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; i < STAGE_PCI_BARS; i++) {
+		uint32_t low = env->pci_read(env->ctx, f->bdf, STAGE_PCI_BAR0 + i * 4, 4);
+		struct chain_error none = { 0 };
+		struct stage_pci_bar bar;
+		if (!stage_pci_bar(env, f, i, &bar, &none)) {
+			if ((bar.phys | bar.bytes) & (PAGE - 1))
+				return chain_fail(err, CHAIN_E_PCI_BAD_BAR, f->name, "it shares a page with what is not the device's", i, bar.phys, 0, 0);
+			if (bar.bytes > REGISTERS_MAX - bytes)
+				return CHAIN_FAIL(err, LIMIT, .subject = f->name, .detail = "bytes of registers",
+						.value = bytes + bar.bytes, .limit = REGISTERS_MAX);
+			out->registers[i].phys = bar.phys;
+			out->registers[i].bytes = bar.bytes;
+			bytes += bar.bytes;
+		}
+		i += (low & 7) == 4; /* the next register is its upper half (PCI 3.0, section 6.2.5.1) */
+	}
+	return CHAIN_OK;
+}
+
+static enum chain_status open_device(const struct stage_device_env *env, const struct stage_given_wish *wish, struct stage_given_device *d,
+				     struct kchain_device *out, struct chain_error *err)
+{
+	struct stage_pci_function f;
+	enum chain_status s;
+
+	if (!stage_pci_find(env, wish->pci, &f) || !stage_virtio_pci_is(&f, wish->is_net ? VIRTIO_TYPE_NET : VIRTIO_TYPE_BLOCK))
+		return chain_fail_subject(err, CHAIN_E_DEVICE_UNKNOWN, wish->pci);
+	s = stage_virtio_pci_open(env, &f, wish->is_net ? "virtio-net" : "virtio-blk", &d->virtio, err);
+	if (s)
+		return s;
+	d->there = true;
+	stage_virtio_stop(&d->virtio);
+	stage_processors_share((const void *)(uintptr_t)d->virtio.common);
+	out->bdf = f.bdf;
+	for (uint32_t i = 0; i < sizeof(out->config); i += 4) {
+		uint32_t word = env->pci_read(env->ctx, f.bdf, i, 4);
+		memcpy(out->config + i, &word, 4);
+	}
+	return read_registers(env, &f, out, err);
+}
+
+/* Whether it is there or not, it is listed. */
+static enum chain_status take(const struct stage_device_env *env, const struct stage_given_wish *wish, struct stage_given_device *d,
+			      struct kchain_device *out, struct chain_error *err)
+{
+	struct chain_error fault = { 0 };
+
+	*out = (struct kchain_device){ .is_net = wish->is_net };
+	snprintf(out->name, sizeof(out->name), "%s", wish->name);
+	if (wish->pci && !open_device(env, wish, d, out, &fault))
+		return CHAIN_OK;
+	d->there = false;
+	if (fault.status == CHAIN_E_NO_MEMORY)
+		return chain_fail(err, fault.status, wish->name, NULL, fault.number[0], 0, 0, 0);
+	if (fault.status)
+		chain_error_format(&fault, out->reason, sizeof(out->reason));
+	else
+		snprintf(out->reason, sizeof(out->reason), "%s", wish->reason ? wish->reason : "it is absent");
+	return wish->required ? chain_fail(err, CHAIN_E_DEVICE_MISSING, wish->name, out->reason, 0, 0, 0, 0) : CHAIN_OK;
+}
+
+/* --- showing --- */
+
+static uint64_t take_page(void *ctx)
+{
+	struct stage_given *g = ctx;
+	uint64_t phys = g->phys + g->used;
+
+	if (g->used == g->bytes)
+		return 0;
+	g->used += PAGE;
+	stage_zero(stage_phys_to_virt(phys), PAGE);
+	return phys;
+}
+
+/* Each followed by a page that is not mapped. The whole span. */
+static uint64_t place(struct kchain_device *list, size_t count, uint64_t list_bytes)
+{
+	uint64_t at = list_bytes + PAGE;
+
+	for (size_t i = 0; i < count; i++)
+		for (unsigned r = 0; r < KCHAIN_DEVICE_REGISTERS; r++) {
+			if (!list[i].registers[r].bytes || *list[i].reason)
+				continue;
+			list[i].registers[r].virt = KCHAIN_DEVICE_VIRT + at;
+			at += list[i].registers[r].bytes + PAGE;
+		}
+	return at;
+}
+
+static bool map_all(struct stage_given *g, uint64_t list_bytes)
+{
+	const struct stage_table_pages pages = { take_page, g };
+	uint64_t root = take_page(g);
+	bool ok = stage_table_map(root, &pages, KCHAIN_DEVICE_VIRT, g->phys, list_bytes, 0);
+
+	for (size_t i = 0; i < g->count; i++)
+		for (unsigned r = 0; ok && r < KCHAIN_DEVICE_REGISTERS; r++)
+			if (g->list[i].registers[r].virt)
+				ok = stage_table_map(root, &pages, g->list[i].registers[r].virt, g->list[i].registers[r].phys,
+						     g->list[i].registers[r].bytes, STAGE_MAP_WRITE | STAGE_MAP_UNCACHED);
+	g->root_entry = ((const uint64_t *)stage_phys_to_virt(root))[KCHAIN_DEVICE_VIRT >> 39 & 511];
+	return ok;
+}
+
+/* The list and the tables, in memory of the stage's own: no kernel writes there. */
+static enum chain_status show(struct stage_given *g, struct kchain_device *list, struct chain_error *err)
+{
+	uint64_t list_bytes = page_up(g->count * sizeof(*list)), span = place(list, g->count, list_bytes);
+
+	g->bytes = list_bytes + (TABLES + span / LARGE_BYTES) * PAGE;
+	g->phys = stage_pages_alloc(g->bytes, PAGE, CHAIN_OWNER_HEAP);
+	if (!g->phys)
+		return chain_fail(err, CHAIN_E_NO_MEMORY, list->name, NULL, g->bytes, 0, 0, 0);
+	g->used = list_bytes;
+	g->list = stage_phys_to_virt(g->phys);
+	stage_zero(g->list, list_bytes);
+	stage_copy(g->list, list, g->count * sizeof(*list));
+	if (!map_all(g, list_bytes))
+		stage_panic("tables for %llu bytes of registers do not fit their room", (unsigned long long)span);
+	return CHAIN_OK;
+}
+
+/* --- the whole --- */
+
+static void spin(void *ctx)
+{
+	(void)ctx;
+	stage_pause();
+}
+
+enum chain_status stage_given_make(const struct stage_device_env *env, const struct stage_given_wish *wishes, size_t count,
+				   struct stage_given **out, struct chain_error *err)
+{
+	struct stage_given *g = calloc(1, sizeof(*g) + count * sizeof(g->devices[0]));
+	struct kchain_device *list = calloc(count, sizeof(*list));
+	enum chain_status s = CHAIN_OK;
+
+	if (!g || !list)
+		s = chain_fail(err, CHAIN_E_NO_MEMORY, wishes->name, NULL, count * sizeof(*list), 0, 0, 0);
+	if (g) {
+		g->env = *env;
+		g->env.idle = spin;
+	}
+	for (size_t i = 0; !s && i < count; i++, g->count++)
+		s = take(&g->env, &wishes[i], &g->devices[i], &list[i], err);
+	if (!s)
+		s = show(g, list, err);
+	free(list);
+	if (s)
+		stage_given_free(g);
+	else
+		*out = g;
+	return s;
+}
+
+void stage_given_free(struct stage_given *g)
+{
+	while (g) {
+		struct stage_given *next = g->next;
+		stage_given_end(g);
+		if (g->phys && !g->lost) /* else the kernel may see them yet */
+			stage_pages_free(g->phys, g->bytes);
+		free(g);
+		g = next;
+	}
+}
+
+struct stage_given *stage_given_of(struct stage_given *list, uint64_t kernel)
+{
+	while (list && list->kernel != kernel)
+		list = list->next;
+	return list;
+}
+
+/* --- turns; no heap, no console --- */
+
+void stage_given_begin(struct stage_given *g)
+{
+	for (size_t i = 0; g && i < g->count; i++) {
+		struct stage_given_device *d = &g->devices[i];
+		if (!d->there)
+			continue;
+		bool good = stage_virtio_reset(&d->virtio);
+		strcpy(g->list[i].reason, good ? "" : "its reset does not finish");
+		if (good)
+			stage_pci_command(d->virtio.env, d->virtio.bdf, STAGE_PCI_COMMAND_MEMORY | STAGE_PCI_COMMAND_MASTER, 0);
+	}
+}
+
+void stage_given_end(struct stage_given *g)
+{
+	for (size_t i = 0; g && i < g->count; i++)
+		if (g->devices[i].there)
+			stage_virtio_stop(&g->devices[i].virtio);
+}
+
+void stage_given_lose(struct stage_given *g)
+{
+	stage_given_end(g);
+	for (size_t i = 0; g && i < g->count; i++) {
+		struct stage_given_device *d = &g->devices[i];
+		g->lost = true;
+		if (!d->there)
+			continue;
+		stage_pci_command(d->virtio.env, d->virtio.bdf, 0, STAGE_PCI_COMMAND_MEMORY); /* nor are its registers anywhere */
+		strcpy(g->list[i].reason, "the processor of the kernel that had it did not come back");
+		d->there = false;
+	}
+}
