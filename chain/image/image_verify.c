@@ -193,7 +193,7 @@ static enum chain_status entry_of(const struct verify *v, const struct extent *e
 
 /* No baker lays files on each other in part, and to hash them would cost the square of what the image weighs. The
  * extents are sorted. */
-static enum chain_status apart_check(const struct verify *v, struct chain_error *err)
+static enum chain_status isolated_check(const struct verify *v, struct chain_error *err)
 {
 	struct chain_manifest_entry entry;
 	char path[CHAIN_IMAGE_PATH_BYTES];
@@ -261,7 +261,7 @@ static enum chain_status files_verify(struct verify *v, struct chain_error *err)
 		return status;
 	if (v->count > 0)
 		qsort(v->extents, (size_t)v->count, sizeof(*v->extents), extent_order);
-	status = apart_check(v, err);
+	status = isolated_check(v, err);
 	return status == CHAIN_OK ? extents_verify(v, err) : status;
 }
 

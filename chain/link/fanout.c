@@ -223,7 +223,7 @@ enum chain_status chain_fanout_expand(const struct chain_step *step, const struc
 	else if (!status)
 		out->count = fanout->count;
 	if (!status)
-		status = chain_config_check_given(step, out->count, step->name, err);
+		status = chain_config_check_assigned(step, out->count, step->name, err);
 	if (status)
 		chain_fanout_set_free(out);
 	return status;

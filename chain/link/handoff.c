@@ -254,7 +254,7 @@ static enum chain_status put_state(json_t *doc, const struct chain_handoff_input
 static int put_devices(json_t *self, const struct chain_step *step)
 {
 	json_t *names = NULL;
-	if (step->fanout.kind == CHAIN_FANOUT_NONE && chain_config_given_names(step, 0, &names, NULL))
+	if (step->fanout.kind == CHAIN_FANOUT_NONE && chain_config_assigned_names(step, 0, &names, NULL))
 		return -1;
 	return names ? json_object_set_new(self, "devices", names) : 0;
 }

@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 /* Shared by the files that read a pipeline: config.c (top), config_step.c (steps), config_source.c (where kernels and modules come from),
- * config_device.c (files, net, block), config_fanout.c and config_given.c (those keys of a step). Each is a table of key, type and offset;
+ * config_device.c (files, net, block), config_fanout.c and config_assigned.c (those keys of a step). Each is a table of key, type and offset;
  * types that only a pipeline has are declared here. */
 #ifndef CHAIN_CONFIG_INTERNAL_H
 #define CHAIN_CONFIG_INTERNAL_H

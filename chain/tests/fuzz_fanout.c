@@ -30,7 +30,7 @@ static void check_kernel(struct chain_fanout_texts *texts, const json_t *handoff
 	FUZZ_HOLDS(json_integer_value(json_object_get(self, "attempt")) == (json_int_t)attempt);
 	FUZZ_HOLDS(input ? own && json_equal(json_object_get(self, "input"), own) : !json_object_get(self, "input"));
 	json_t *names = NULL;
-	FUZZ_HOLDS(!fuzz_text_status(chain_config_given_names(texts->step, index, &names, &err), &err));
+	FUZZ_HOLDS(!fuzz_text_status(chain_config_assigned_names(texts->step, index, &names, &err), &err));
 	FUZZ_HOLDS(names ? json_equal(json_object_get(self, "devices"), names) : !json_object_get(self, "devices"));
 	json_decref(names);
 	json_object_del(self, "devices");

@@ -436,14 +436,14 @@ static enum chain_status act_guest(void *ctx, uint64_t *out_sum, struct chain_er
 	return CHAIN_OK;
 }
 
-static enum chain_status act_given(void *ctx, uint64_t *out_sum, struct chain_error *err)
+static enum chain_status act_assigned(void *ctx, uint64_t *out_sum, struct chain_error *err)
 {
 	static char data[] = "data", lan[] = "lan";
-	struct chain_config_given given[] = { { .name = data }, { .name = lan } };
+	struct chain_config_assigned given[] = { { .name = data }, { .name = lan } };
 	const struct chain_step step = { .name = data, .devices = given, .device_count = 2 };
 	json_t *names = NULL;
 	(void)ctx;
-	enum chain_status status = chain_config_given_names(&step, 0, &names, err);
+	enum chain_status status = chain_config_assigned_names(&step, 0, &names, err);
 	if (!status)
 		*out_sum = sum_of_json(names);
 	return status;
@@ -519,7 +519,7 @@ static void steps(void **state)
 	sweep("forms of a plan", act_plan_forms, &prepared, 20);
 	chain_prepared_free(&prepared);
 	sweep("fan-out", act_fanout, NULL, 10);
-	sweep("names of devices", act_given, NULL, 3);
+	sweep("names of devices", act_assigned, NULL, 3);
 	sweep("isolated kernel", act_guest, NULL, 5);
 	all.info.image = (struct chain_range){ 0x800000, 0xb00000 }; /* out of its way */
 	sweep("a step that calls at fixed addresses", act_step, &all.config.steps[2], 50);

@@ -110,14 +110,14 @@ static void test_devices(void **state)
 	assert_true(!step->devices[0].is_net && step->devices[0].required);
 	assert_true(step->devices[1].is_net && step->devices[1].required && !step->devices[1].kernel);
 	assert_true(!step->devices[2].is_net && !step->devices[2].required);
-	assert_ok(chain_config_given_names(step, 3, &names, &err), &err);
+	assert_ok(chain_config_assigned_names(step, 3, &names, &err), &err);
 	assert_int_equal(json_array_size(names), 2);
 	assert_string_equal(json_string_value(json_array_get(names, 1)), "spare");
 	json_decref(names);
-	assert_ok(chain_config_given_names(step, 1, &names, &err), &err);
+	assert_ok(chain_config_assigned_names(step, 1, &names, &err), &err);
 	assert_null(names);
-	assert_ok(chain_config_check_given(step, 4, "s", &err), &err);
-	assert_int_equal(chain_config_check_given(step, 3, "s", &err), CHAIN_E_CONFIG_DEVICE_INDEX);
+	assert_ok(chain_config_check_assigned(step, 4, "s", &err), &err);
+	assert_int_equal(chain_config_check_assigned(step, 3, "s", &err), CHAIN_E_CONFIG_DEVICE_INDEX);
 	assert_string_equal(err.subject, "s.devices.data");
 	assert_true(err.number[0] == 3 && err.number[1] == 3);
 	chain_config_free(&config);

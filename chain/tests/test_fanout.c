@@ -276,7 +276,7 @@ static void add_devices(struct chain_step *step)
 	step->device_count = sizeof(given) / sizeof(given[0]);
 	step->devices = calloc(step->device_count, sizeof(*step->devices));
 	for (size_t i = 0; i < step->device_count; i++)
-		step->devices[i] = (struct chain_config_given){ .name = strdup(given[i].name), .kernel = given[i].kernel };
+		step->devices[i] = (struct chain_config_assigned){ .name = strdup(given[i].name), .kernel = given[i].kernel };
 }
 
 static void check_devices(struct chain_fanout_texts *texts, size_t index, const char *wanted)

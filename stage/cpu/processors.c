@@ -83,7 +83,7 @@ static void enable_apic(void)
  * under QEMU, where that is PAUSE, the one behind it neither. */
 static void take_pending(void) { __asm__ volatile("sti\n\tnop\n\tnop\n\tcli" : : : "memory"); }
 
-void stage_processor_hush(void)
+void stage_processor_mask(void)
 {
 	struct stage_apic own = apic;
 	take_pending();

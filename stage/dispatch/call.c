@@ -64,12 +64,12 @@ enum chain_status stage_call(const struct stage_call_request *request, struct st
 	if (!status)
 		status = stage_call_window_make(request, 0, &run->window, err);
 	if (!status) {
-		stage_given_begin(request->devices);
+		stage_assigned_begin(request->devices);
 		stage_ticker_start();
 		stage_call_time_begin(&run->time, request->timeout_us);
 		stage_call_run(run);
 		stage_ticker_stop();
-		stage_given_end(request->devices);
+		stage_assigned_end(request->devices);
 		collect_mailbox(run);
 		stage_call_window_free(&run->window);
 	}

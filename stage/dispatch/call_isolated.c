@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct apart {
+struct isolated {
 	const struct stage_call_request *request;
 	struct stage_call_result *out;
 	bool begun;
@@ -22,7 +22,7 @@ struct apart {
 
 static bool next(void *ctx, struct stage_fanout_task *out)
 {
-	struct apart *i = ctx;
+	struct isolated *i = ctx;
 	if (i->begun)
 		return false;
 	i->begun = true;
@@ -33,7 +33,7 @@ static bool next(void *ctx, struct stage_fanout_task *out)
 
 static void done(void *ctx, const struct stage_fanout_turn *turn)
 {
-	struct apart *i = ctx;
+	struct isolated *i = ctx;
 	*i->out = turn->result;
 	i->out->marker_seen = i->marker.seen;
 	if (!turn->result.mailbox)
@@ -48,7 +48,7 @@ static void done(void *ctx, const struct stage_fanout_turn *turn)
 
 static void text(void *ctx, uint32_t index, const char *bytes, uint64_t count)
 {
-	struct apart *i = ctx;
+	struct isolated *i = ctx;
 	(void)index;
 	if (!i->midline && *bytes == '@')
 		stage_console_write(" ", 1); /* no record on the console (docs/RECORDS.md) comes from it; its text comes line by line */
@@ -64,9 +64,9 @@ static void progress(void *ctx, uint32_t running)
 	(void)running;
 }
 
-enum chain_status stage_call_apart(const struct stage_call_request *request, struct stage_call_result *out, struct chain_error *err)
+enum chain_status stage_call_isolated(const struct stage_call_request *request, struct stage_call_result *out, struct chain_error *err)
 {
-	struct apart i = { .request = request, .out = out };
+	struct isolated i = { .request = request, .out = out };
 	const struct chain_config_fanout alone = { .concurrency = 1 };
 	struct stage_fanout fanout = { .request = *request, .config = &alone, .kernels = 1 };
 	struct stage_fanout_machine machine;

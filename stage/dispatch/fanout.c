@@ -217,10 +217,10 @@ static bool has_ended(const struct fanout *f, struct worker *w)
 /* True: some processor was taken back. */
 static bool look_after(struct fanout *f, struct worker *w)
 {
-	enum team_wish wish = w->team && !w->lost ? team_wish(w->team) : TEAM_NOTHING;
-	if (w->lost || (wish == TEAM_NOTHING && !has_ended(f, w) && !is_overdue(f, w)))
+	enum team_request request = w->team && !w->lost ? team_request(w->team) : TEAM_NOTHING;
+	if (w->lost || (request == TEAM_NOTHING && !has_ended(f, w) && !is_overdue(f, w)))
 		return false;
-	if (wish == TEAM_MEMBERS)
+	if (request == TEAM_MEMBERS)
 		worker_take_back_members(w, f->client);
 	else
 		worker_take_back(w, f->client);
@@ -261,7 +261,7 @@ static void wait(struct fanout *f)
 	atomic_store(&f->boot_waits, true);
 	for (uint32_t i = 0; i < f->count && !news; i++) {
 		struct worker *w = f->workers[i];
-		news = atomic_load(&w->text_written) != w->text_read || (w->team && !w->lost && team_wish(w->team)) ||
+		news = atomic_load(&w->text_written) != w->text_read || (w->team && !w->lost && team_request(w->team)) ||
 		       (w->collected != w->fill && worker_state_of(worker_entry(w, w->collected)) == ENTRY_DONE) || has_ended(f, w);
 	}
 	if (!news)

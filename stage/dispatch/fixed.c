@@ -103,7 +103,7 @@ static void reset(struct worker *w, const struct stage_call_request *request)
 
 static void run(struct worker *w)
 {
-	stage_processor_hush();
+	stage_processor_mask();
 	stage_commit(&((const struct fixed *)w->guest)->commit);
 }
 

@@ -85,7 +85,7 @@ void team_join(struct team *t)
 
 /* --- on the boot processor --- */
 
-enum team_wish team_wish(const struct team *t)
+enum team_request team_request(const struct team *t)
 {
 	if (atomic_load(&t->ended_by))
 		return TEAM_END;

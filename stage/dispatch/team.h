@@ -35,8 +35,8 @@ struct team {
 };
 
 /* What a team wants of the boot processor. */
-enum team_wish { TEAM_NOTHING, TEAM_END /* the kernel is over by a member's doing */, TEAM_MEMBERS /* left, while members run on */ };
-enum team_wish team_wish(const struct team *team);
+enum team_request { TEAM_NOTHING, TEAM_END /* the kernel is over by a member's doing */, TEAM_MEMBERS /* left, while members run on */ };
+enum team_request team_request(const struct team *team);
 
 /* For a worker whose window is made; on its own processor and the `cpus` - 1 behind it. */
 enum chain_status team_make(struct worker *worker, uint32_t cpus, struct team **out, struct chain_error *err) CHAIN_MUST_CHECK;

@@ -101,12 +101,12 @@ static void run_entry(struct worker *w, struct worker_entry *e)
 	e->turn.window_phys = w->window.base;
 	w->way->reset(w, &request);
 	w->wipe = e->turn.devices; /* no page says that a device wrote to it */
-	stage_given_begin(e->turn.devices);
+	stage_assigned_begin(e->turn.devices);
 	e->turn.start_ticks = stage_rdtsc();
 	stage_call_time_begin(&w->run.time, w->direct ? request.timeout_us : 0);
 	atomic_store_explicit(&e->started, e->turn.start_ticks, memory_order_release);
 	w->way->run(w);
-	stage_given_end(e->turn.devices);
+	stage_assigned_end(e->turn.devices);
 	worker_keep(w, e);
 }
 

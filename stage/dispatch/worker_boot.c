@@ -54,7 +54,7 @@ void worker_wait_parked(struct worker *w)
 }
 
 /* The worker's processors stand still now. What it was doing is over; what it had not begun stays. */
-static void settle(struct worker *w)
+static void resolve(struct worker *w)
 {
 	bool ended = false;
 	w->at = w->fill;
@@ -88,9 +88,9 @@ static void end_devices(struct worker *w)
 		if (worker_state_of(e) != ENTRY_RUNNING)
 			continue;
 		if (w->lost)
-			stage_given_lose(e->turn.devices);
+			stage_assigned_lose(e->turn.devices);
 		else
-			stage_given_end(e->turn.devices);
+			stage_assigned_end(e->turn.devices);
 	}
 }
 
@@ -109,7 +109,7 @@ void worker_take_back(struct worker *w, const struct stage_fanout_client *client
 	end_devices(w);
 	worker_drain(w, client);
 	w->direct = client;
-	settle(w);
+	resolve(w);
 	w->direct = NULL;
 	w->wipe = true; /* it may have been stopped while clearing it */
 	atomic_store(&w->waits, false);

@@ -44,15 +44,15 @@ static enum chain_status read_registers(const struct stage_device_env *env, cons
 	return CHAIN_OK;
 }
 
-static enum chain_status open_device(const struct stage_device_env *env, const struct stage_given_wish *wish, struct stage_given_device *d,
+static enum chain_status open_device(const struct stage_device_env *env, const struct stage_assigned_request *request, struct stage_assigned_device *d,
 				     struct kchain_device *out, struct chain_error *err)
 {
 	struct stage_pci_function f;
 	enum chain_status s;
 
-	if (!stage_pci_find(env, wish->pci, &f) || !stage_virtio_pci_is(&f, wish->is_net ? VIRTIO_TYPE_NET : VIRTIO_TYPE_BLOCK))
-		return chain_fail_subject(err, CHAIN_E_DEVICE_UNKNOWN, wish->pci);
-	s = stage_virtio_pci_open(env, &f, wish->is_net ? "virtio-net" : "virtio-blk", &d->virtio, err);
+	if (!stage_pci_find(env, request->pci, &f) || !stage_virtio_pci_is(&f, request->is_net ? VIRTIO_TYPE_NET : VIRTIO_TYPE_BLOCK))
+		return chain_fail_subject(err, CHAIN_E_DEVICE_UNKNOWN, request->pci);
+	s = stage_virtio_pci_open(env, &f, request->is_net ? "virtio-net" : "virtio-blk", &d->virtio, err);
 	if (s)
 		return s;
 	d->there = true;
@@ -67,30 +67,30 @@ static enum chain_status open_device(const struct stage_device_env *env, const s
 }
 
 /* Whether it is there or not, it is listed. */
-static enum chain_status take(const struct stage_device_env *env, const struct stage_given_wish *wish, struct stage_given_device *d,
+static enum chain_status take(const struct stage_device_env *env, const struct stage_assigned_request *request, struct stage_assigned_device *d,
 			      struct kchain_device *out, struct chain_error *err)
 {
 	struct chain_error fault = { 0 };
 
-	*out = (struct kchain_device){ .is_net = wish->is_net };
-	snprintf(out->name, sizeof(out->name), "%s", wish->name);
-	if (wish->pci && !open_device(env, wish, d, out, &fault))
+	*out = (struct kchain_device){ .is_net = request->is_net };
+	snprintf(out->name, sizeof(out->name), "%s", request->name);
+	if (request->pci && !open_device(env, request, d, out, &fault))
 		return CHAIN_OK;
 	d->there = false;
 	if (fault.status == CHAIN_E_NO_MEMORY)
-		return chain_fail(err, fault.status, wish->name, NULL, fault.number[0], 0, 0, 0);
+		return chain_fail(err, fault.status, request->name, NULL, fault.number[0], 0, 0, 0);
 	if (fault.status)
 		chain_error_format(&fault, out->reason, sizeof(out->reason));
 	else
-		snprintf(out->reason, sizeof(out->reason), "%s", wish->reason ? wish->reason : "it is absent");
-	return wish->required ? chain_fail(err, CHAIN_E_DEVICE_MISSING, wish->name, out->reason, 0, 0, 0, 0) : CHAIN_OK;
+		snprintf(out->reason, sizeof(out->reason), "%s", request->reason ? request->reason : "it is absent");
+	return request->required ? chain_fail(err, CHAIN_E_DEVICE_MISSING, request->name, out->reason, 0, 0, 0, 0) : CHAIN_OK;
 }
 
 /* --- showing --- */
 
 static uint64_t take_page(void *ctx)
 {
-	struct stage_given *g = ctx;
+	struct stage_assigned *g = ctx;
 	uint64_t phys = g->phys + g->used;
 
 	if (g->used == g->bytes)
@@ -115,7 +115,7 @@ static uint64_t place(struct kchain_device *list, size_t count, uint64_t list_by
 	return at;
 }
 
-static bool map_all(struct stage_given *g, uint64_t list_bytes)
+static bool map_all(struct stage_assigned *g, uint64_t list_bytes)
 {
 	const struct stage_table_pages pages = { take_page, g };
 	uint64_t root = take_page(g);
@@ -131,7 +131,7 @@ static bool map_all(struct stage_given *g, uint64_t list_bytes)
 }
 
 /* The list and the tables, in memory of the stage's own: no kernel writes there. */
-static enum chain_status show(struct stage_given *g, struct kchain_device *list, struct chain_error *err)
+static enum chain_status show(struct stage_assigned *g, struct kchain_device *list, struct chain_error *err)
 {
 	uint64_t list_bytes = page_up(g->count * sizeof(*list)), span = place(list, g->count, list_bytes);
 
@@ -156,10 +156,10 @@ static void spin(void *ctx)
 	stage_pause();
 }
 
-enum chain_status stage_given_make(const struct stage_device_env *env, const struct stage_given_wish *wishes, size_t count,
-				   struct stage_given **out, struct chain_error *err)
+enum chain_status stage_assigned_make(const struct stage_device_env *env, const struct stage_assigned_request *wishes, size_t count,
+				   struct stage_assigned **out, struct chain_error *err)
 {
-	struct stage_given *g = calloc(1, sizeof(*g) + count * sizeof(g->devices[0]));
+	struct stage_assigned *g = calloc(1, sizeof(*g) + count * sizeof(g->devices[0]));
 	struct kchain_device *list = calloc(count, sizeof(*list));
 	enum chain_status s = CHAIN_OK;
 
@@ -175,17 +175,17 @@ enum chain_status stage_given_make(const struct stage_device_env *env, const str
 		s = show(g, list, err);
 	free(list);
 	if (s)
-		stage_given_free(g);
+		stage_assigned_free(g);
 	else
 		*out = g;
 	return s;
 }
 
-void stage_given_free(struct stage_given *g)
+void stage_assigned_free(struct stage_assigned *g)
 {
 	while (g) {
-		struct stage_given *next = g->next;
-		stage_given_end(g);
+		struct stage_assigned *next = g->next;
+		stage_assigned_end(g);
 		if (g->phys && !g->lost) /* else the kernel may see them yet */
 			stage_pages_free(g->phys, g->bytes);
 		free(g);
@@ -193,7 +193,7 @@ void stage_given_free(struct stage_given *g)
 	}
 }
 
-struct stage_given *stage_given_of(struct stage_given *list, uint64_t kernel)
+struct stage_assigned *stage_assigned_of(struct stage_assigned *list, uint64_t kernel)
 {
 	while (list && list->kernel != kernel)
 		list = list->next;
@@ -202,10 +202,10 @@ struct stage_given *stage_given_of(struct stage_given *list, uint64_t kernel)
 
 /* --- turns; no heap, no console --- */
 
-void stage_given_begin(struct stage_given *g)
+void stage_assigned_begin(struct stage_assigned *g)
 {
 	for (size_t i = 0; g && i < g->count; i++) {
-		struct stage_given_device *d = &g->devices[i];
+		struct stage_assigned_device *d = &g->devices[i];
 		if (!d->there)
 			continue;
 		bool good = stage_virtio_reset(&d->virtio);
@@ -215,18 +215,18 @@ void stage_given_begin(struct stage_given *g)
 	}
 }
 
-void stage_given_end(struct stage_given *g)
+void stage_assigned_end(struct stage_assigned *g)
 {
 	for (size_t i = 0; g && i < g->count; i++)
 		if (g->devices[i].there)
 			stage_virtio_stop(&g->devices[i].virtio);
 }
 
-void stage_given_lose(struct stage_given *g)
+void stage_assigned_lose(struct stage_assigned *g)
 {
-	stage_given_end(g);
+	stage_assigned_end(g);
 	for (size_t i = 0; g && i < g->count; i++) {
-		struct stage_given_device *d = &g->devices[i];
+		struct stage_assigned_device *d = &g->devices[i];
 		g->lost = true;
 		if (!d->there)
 			continue;

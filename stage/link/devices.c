@@ -27,7 +27,7 @@ static enum chain_status no_memory(const char *name, struct chain_error *err)
 }
 
 /* Puts `entry` (stolen, null: memory ran out) under its name, tells of it, and refuses a required device that is not configured. */
-static enum chain_status settle(json_t *into, const char *class, const char *name, json_t *entry, bool required, struct chain_bootinfo *info,
+static enum chain_status resolve(json_t *into, const char *class, const char *name, json_t *entry, bool required, struct chain_bootinfo *info,
 				struct chain_error *err)
 {
 	char reason[CHAIN_SUBJECT_BYTES];
@@ -97,7 +97,7 @@ static enum chain_status take_block(const struct chain_config_block *want, json_
 		status = stage_block_describe(dev, &entry, err);
 	else if (!status)
 		entry = missing_block(want);
-	return status ? status : settle(block, "block", want->name, entry, want->required, info, err);
+	return status ? status : resolve(block, "block", want->name, entry, want->required, info, err);
 }
 
 /* --- interfaces --- */
@@ -112,7 +112,7 @@ static enum chain_status take_nets(const struct chain_config *config, const json
 	for (size_t i = 0; !status && i < config->net_count; i++) {
 		const struct chain_config_net *want = &config->net[i];
 		json_t *entry = json_incref(json_object_get(found, want->name));
-		status = settle(net, "net", want->name, entry, want->required, info, err);
+		status = resolve(net, "net", want->name, entry, want->required, info, err);
 	}
 	json_decref(found);
 	return status;
@@ -173,9 +173,9 @@ static void release_block(const char *pci)
 	}
 }
 
-static const char *place_of(const struct chain_config_given *given, const json_t *net, const json_t *block)
+static const char *place_of(const struct chain_config_assigned *assigned, const json_t *net, const json_t *block)
 {
-	return json_string_value(json_object_get(json_object_get(given->is_net ? net : block, given->name), "pci"));
+	return json_string_value(json_object_get(json_object_get(assigned->is_net ? net : block, assigned->name), "pci"));
 }
 
 /* Two names of the pipeline may match one disk: then it would have two owners. */
@@ -192,57 +192,57 @@ static enum chain_status check_places(const struct chain_step *step, const json_
 	return CHAIN_OK;
 }
 
-static struct stage_given_wish wish_of(const struct chain_config_given *given, const json_t *net, const json_t *block)
+static struct stage_assigned_request request_of(const struct chain_config_assigned *assigned, const json_t *net, const json_t *block)
 {
-	const json_t *entry = json_object_get(given->is_net ? net : block, given->name);
-	struct stage_given_wish wish = {
-		.name = given->name, .is_net = given->is_net, .required = given->required,
-		.pci = place_of(given, net, block), .reason = json_string_value(json_object_get(entry, "reason")),
+	const json_t *entry = json_object_get(assigned->is_net ? net : block, assigned->name);
+	struct stage_assigned_request request = {
+		.name = assigned->name, .is_net = assigned->is_net, .required = assigned->required,
+		.pci = place_of(assigned, net, block), .reason = json_string_value(json_object_get(entry, "reason")),
 	};
-	if (wish.pci && given->is_net)
-		release_net(wish.pci);
-	else if (wish.pci)
-		release_block(wish.pci);
-	return wish;
+	if (request.pci && assigned->is_net)
+		release_net(request.pci);
+	else if (request.pci)
+		release_block(request.pci);
+	return request;
 }
 
 /* The devices of one kernel, first named by entry `first` of the step. */
 static enum chain_status give_kernel(const struct chain_step *step, size_t first, const json_t *net, const json_t *block,
-				     struct stage_given **list, struct chain_error *err)
+				     struct stage_assigned **list, struct chain_error *err)
 {
-	struct stage_given_wish *wishes = calloc(step->device_count, sizeof(*wishes));
-	struct stage_given *given;
+	struct stage_assigned_request *requests = calloc(step->device_count, sizeof(*requests));
+	struct stage_assigned *assigned;
 	uint64_t kernel = step->devices[first].kernel;
 	size_t count = 0;
-	if (!wishes)
-		return chain_fail_no_memory(err, step->name, step->device_count * sizeof(*wishes));
+	if (!requests)
+		return chain_fail_no_memory(err, step->name, step->device_count * sizeof(*requests));
 	for (size_t i = first; i < step->device_count; i++) {
 		if (step->devices[i].kernel != kernel)
 			continue;
-		wishes[count++] = wish_of(&step->devices[i], net, block);
+		requests[count++] = request_of(&step->devices[i], net, block);
 		stage_say("give", "%s  to kernel %" PRIu64 " of %s", step->devices[i].name, kernel, step->name);
 	}
-	enum chain_status status = stage_given_make(stage_native_env(), wishes, count, &given, err);
-	free(wishes);
+	enum chain_status status = stage_assigned_make(stage_native_env(), requests, count, &assigned, err);
+	free(requests);
 	if (status)
 		return status;
-	given->kernel = kernel;
-	given->next = *list;
-	*list = given;
+	assigned->kernel = kernel;
+	assigned->next = *list;
+	*list = assigned;
 	return CHAIN_OK;
 }
 
-enum chain_status stage_devices_give(const struct chain_step *step, const json_t *net, const json_t *block, struct stage_given **out,
+enum chain_status stage_devices_give(const struct chain_step *step, const json_t *net, const json_t *block, struct stage_assigned **out,
 				     struct chain_error *err)
 {
 	enum chain_status status = check_places(step, net, block, err);
 	*out = NULL;
 	for (size_t i = 0; !status && i < step->device_count; i++)
-		if (!stage_given_of(*out, step->devices[i].kernel))
+		if (!stage_assigned_of(*out, step->devices[i].kernel))
 			status = give_kernel(step, i, net, block, out, err);
 	if (!status)
 		return CHAIN_OK;
-	stage_given_free(*out);
+	stage_assigned_free(*out);
 	*out = NULL;
 	return status;
 }

@@ -38,7 +38,7 @@ struct fanout_run {
 	json_t *results;             /* by index */
 	struct stage_marker *markers; /* owned: by index, where the step expects a text of each */
 	uint32_t ok, failed;
-	struct stage_given *devices; /* of the kernels that have any */
+	struct stage_assigned *devices; /* of the kernels that have any */
 	void *reserve;               /* while windows are made */
 	uint64_t kept;               /* bytes of the texts that results were read from */
 	uint64_t unchecked;          /* bytes that values may take before it is looked how many are left */
@@ -53,7 +53,7 @@ static bool next(void *ctx, struct stage_fanout_task *out)
 	f->reserve = NULL;
 	if (f->err.status || fanout_queue_next(&f->queue, out, &any, &f->err) || !any)
 		return false; /* the first error ends the step once all that run have ended */
-	out->devices = stage_given_of(f->devices, out->index);
+	out->devices = stage_assigned_of(f->devices, out->index);
 	if (f->markers)
 		f->markers[out->index] = (struct stage_marker){ 0 };
 	return true;
@@ -163,7 +163,7 @@ static void release(struct fanout_run *f)
 	fanout_rows_free(&f->rows);
 	fanout_failures_free(&f->failures);
 	json_decref(f->results);
-	stage_given_free(f->devices);
+	stage_assigned_free(f->devices);
 	fanout_queue_free(&f->queue);
 }
 

@@ -68,7 +68,7 @@ static enum chain_status call_once(struct stage_run *run, const struct chain_ste
 				   bool *good, struct chain_error *err)
 {
 	struct stage_call_result got = { 0 };
-	struct stage_given *given;
+	struct stage_assigned *given;
 	const struct chain_guest_request guest = chain_step_guest(step, prepared);
 	struct stage_call_request request = {
 		.subject = step->source, .kernel = prepared->kernel.blob.bytes, .kernel_bytes = prepared->kernel.blob.bytes_count,
@@ -80,8 +80,8 @@ static enum chain_status call_once(struct stage_run *run, const struct chain_ste
 	enum chain_status status = stage_devices_give(step, run->net, run->block, &given, err);
 	request.devices = given;
 	if (!status)
-		status = request.guest ? stage_call_apart(&request, &got, err) : stage_call(&request, &got, err);
-	stage_given_free(given);
+		status = request.guest ? stage_call_isolated(&request, &got, err) : stage_call(&request, &got, err);
+	stage_assigned_free(given);
 	if (status)
 		return status;
 	struct stage_verdict verdict;

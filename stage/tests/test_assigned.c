@@ -141,14 +141,14 @@ static void make_disk(struct fake *f, enum fake_fault fault)
 	shared = NULL;
 }
 
-static const struct stage_given_wish wish = { .name = "data", .pci = "0000:00:03.0" };
+static const struct stage_assigned_request request = { .name = "data", .pci = "0000:00:03.0" };
 
-static struct stage_given *given_disk(struct fake *f)
+static struct stage_assigned *assigned_disk(struct fake *f)
 {
-	struct stage_given *given = NULL;
+	struct stage_assigned *given = NULL;
 	struct chain_error err = { 0 };
 
-	assert_int_equal(stage_given_make(&f->env, &wish, 1, &given, &err), CHAIN_OK);
+	assert_int_equal(stage_assigned_make(&f->env, &request, 1, &given, &err), CHAIN_OK);
 	return given;
 }
 
@@ -191,7 +191,7 @@ static void a_kernel_drives_what_it_is_shown(void **state)
 
 	(void)state;
 	make_disk(&f, FAKE_GOOD);
-	struct stage_given *given = given_disk(&f);
+	struct stage_assigned *given = assigned_disk(&f);
 	assert_true(is_quiet(&f));
 	assert_ptr_equal(shared, f.bar);
 	assert_int_equal(given->count, 1);
@@ -204,23 +204,23 @@ static void a_kernel_drives_what_it_is_shown(void **state)
 	assert_string_equal(given->list->reason, "");
 	assert_int_equal(given->list->bdf, 3 << 3);
 	for (int turn = 0; turn < 4; turn++) {
-		stage_given_begin(given);
+		stage_assigned_begin(given);
 		assert_string_equal(given->list->reason, "");
 		check_disk(&f, given->list, turn & 1); /* a kernel that closes it, and one that leaves it running */
 		assert_true(turn & 1 || f.queues[0].enabled);
-		stage_given_end(given);
+		stage_assigned_end(given);
 		assert_true(is_quiet(&f));
 	}
-	stage_given_free(given);
+	stage_assigned_free(given);
 	assert_int_equal(pages_live, 0);
 }
 
 /* A good disk whose kernel is at work, and has left it running. */
-static struct stage_given *disk_at_work(struct fake *f)
+static struct stage_assigned *disk_at_work(struct fake *f)
 {
 	make_disk(f, FAKE_GOOD);
-	struct stage_given *given = given_disk(f);
-	stage_given_begin(given);
+	struct stage_assigned *given = assigned_disk(f);
+	stage_assigned_begin(given);
 	check_disk(f, given->list, false);
 	return given;
 }
@@ -230,9 +230,9 @@ static void reads_under_way_are_forgotten(void **state)
 	struct fake f;
 
 	(void)state;
-	struct stage_given *given = disk_at_work(&f);
+	struct stage_assigned *given = disk_at_work(&f);
 	f.status = 0xf;
-	stage_given_free(given); /* ends the turn too */
+	stage_assigned_free(given); /* ends the turn too */
 	assert_true(is_quiet(&f));
 	assert_false(fake_complete(&f, 0));
 	assert_int_equal(pages_live, 0);
@@ -244,17 +244,17 @@ static void a_reset_that_does_not_finish_is_told(void **state)
 
 	(void)state;
 	make_disk(&f, FAKE_GOOD);
-	struct stage_given *given = given_disk(&f);
+	struct stage_assigned *given = assigned_disk(&f);
 	f.fault = FAKE_NEVER_RESETS;
-	stage_given_begin(given);
+	stage_assigned_begin(given);
 	assert_string_equal(given->list->reason, "its reset does not finish");
 	assert_false(f.pci[STAGE_PCI_COMMAND] & STAGE_PCI_COMMAND_MASTER);
-	stage_given_end(given);
+	stage_assigned_end(given);
 	assert_true(f.now_us < 10000000);
 	f.fault = FAKE_GOOD;
-	stage_given_begin(given);
+	stage_assigned_begin(given);
 	check_disk(&f, given->list, true);
-	stage_given_free(given);
+	stage_assigned_free(given);
 	assert_int_equal(pages_live, 0);
 }
 
@@ -263,39 +263,39 @@ static void a_lost_kernel_loses_its_devices(void **state)
 	struct fake f;
 
 	(void)state;
-	struct stage_given *given = disk_at_work(&f);
-	stage_given_lose(given);
+	struct stage_assigned *given = disk_at_work(&f);
+	stage_assigned_lose(given);
 	assert_true(is_quiet(&f));
 	assert_false(f.pci[STAGE_PCI_COMMAND] & STAGE_PCI_COMMAND_MEMORY);
 	assert_string_equal(given->list->reason, "the processor of the kernel that had it did not come back");
 	unsigned accesses = f.accesses;
-	stage_given_begin(given);
-	stage_given_end(given);
+	stage_assigned_begin(given);
+	stage_assigned_end(given);
 	assert_int_equal(f.accesses, accesses);
 	assert_true(is_quiet(&f));
 	uint64_t phys = given->phys, bytes = given->bytes;
-	stage_given_free(given);
+	stage_assigned_free(given);
 	assert_int_equal(pages_live, 1); /* the kernel may see its tables yet */
 	stage_pages_free(phys, bytes);
 }
 
 /* --- what can't be had --- */
 
-static void check_missing(struct fake *f, struct stage_given_wish w, const char *reason)
+static void check_missing(struct fake *f, struct stage_assigned_request w, const char *reason)
 {
-	struct stage_given *given = NULL;
+	struct stage_assigned *given = NULL;
 	struct chain_error err = { 0 };
 
-	assert_int_equal(stage_given_make(&f->env, &w, 1, &given, &err), CHAIN_OK);
+	assert_int_equal(stage_assigned_make(&f->env, &w, 1, &given, &err), CHAIN_OK);
 	assert_string_equal(given->list->reason, reason);
 	unsigned accesses = f->accesses;
-	stage_given_begin(given);
-	stage_given_end(given);
+	stage_assigned_begin(given);
+	stage_assigned_end(given);
 	assert_int_equal(f->accesses, accesses);
 	assert_string_equal(given->list->reason, reason);
-	stage_given_free(given);
+	stage_assigned_free(given);
 	w.required = true;
-	assert_int_equal(stage_given_make(&f->env, &w, 1, &given, &err), CHAIN_E_DEVICE_MISSING);
+	assert_int_equal(stage_assigned_make(&f->env, &w, 1, &given, &err), CHAIN_E_DEVICE_MISSING);
 	assert_string_equal(err.subject, w.name);
 	assert_string_equal(err.detail, reason);
 	assert_int_equal(pages_live, 0);
@@ -308,13 +308,13 @@ static void what_is_not_there_is_listed(void **state)
 
 	(void)state;
 	make_disk(&f, FAKE_GOOD);
-	check_missing(&f, (struct stage_given_wish){ .name = "data", .reason = "no disk with serial X" }, "no disk with serial X");
-	check_missing(&f, (struct stage_given_wish){ .name = "data" }, "it is absent");
-	check_missing(&f, (struct stage_given_wish){ .name = "data", .pci = "0000:00:04.0" }, "0000:00:04.0: no device that the driver knows");
-	check_missing(&f, (struct stage_given_wish){ .name = "lan", .pci = "0000:00:03.0", .is_net = true },
+	check_missing(&f, (struct stage_assigned_request){ .name = "data", .reason = "no disk with serial X" }, "no disk with serial X");
+	check_missing(&f, (struct stage_assigned_request){ .name = "data" }, "it is absent");
+	check_missing(&f, (struct stage_assigned_request){ .name = "data", .pci = "0000:00:04.0" }, "0000:00:04.0: no device that the driver knows");
+	check_missing(&f, (struct stage_assigned_request){ .name = "lan", .pci = "0000:00:03.0", .is_net = true },
 		      "0000:00:03.0: no device that the driver knows");
 	f.pci[0x34] = 0;
-	check_missing(&f, wish, "virtio-blk 0000:00:03.0: has no virtio 1.x interface");
+	check_missing(&f, request, "virtio-blk 0000:00:03.0: has no virtio 1.x interface");
 }
 
 static uint32_t large_read(void *ctx, uint32_t bdf, uint32_t offset, unsigned width)
@@ -331,7 +331,7 @@ static void too_many_registers_are_refused(void **state)
 	(void)state;
 	make_disk(&f, FAKE_GOOD);
 	f.env.pci_read = large_read;
-	check_missing(&f, wish, "0000:00:03.0: 134217728 bytes of registers exceed the limit of 67108864");
+	check_missing(&f, request, "0000:00:03.0: 134217728 bytes of registers exceed the limit of 67108864");
 }
 
 /* A second register, of 2 KiB: the upper half of a page. */
@@ -357,10 +357,10 @@ static void registers_on_a_shared_page_are_refused(void **state)
 	make_disk(&f, FAKE_GOOD);
 	f.env.pci_read = small_read;
 	f.env.pci_write = small_write;
-	check_missing(&f, wish, "0000:00:03.0: base address register 1 is 0xfebf1800: it shares a page with what is not the device's");
+	check_missing(&f, request, "0000:00:03.0: base address register 1 is 0xfebf1800: it shares a page with what is not the device's");
 	small_value = 0;
 	mapping_count = 0;
-	stage_given_free(given_disk(&f)); /* one without an address is none */
+	stage_assigned_free(assigned_disk(&f)); /* one without an address is none */
 	assert_int_equal(mapping_count, 2);
 }
 

@@ -11,7 +11,7 @@
 enum { FIRST_BYTES = 64 * 1024, LIVE_MAX = 64 };
 
 static struct { uint64_t phys, bytes; } given[256];
-static uint64_t refuse_above = UINT64_MAX, given_bytes;
+static uint64_t refuse_above = UINT64_MAX, assigned_bytes;
 
 uint64_t stage_pages_alloc(uint64_t bytes, uint64_t align, enum chain_owner owner)
 {
@@ -25,7 +25,7 @@ uint64_t stage_pages_alloc(uint64_t bytes, uint64_t align, enum chain_owner owne
 		given[i].bytes = (bytes + STAGE_PAGE - 1) & ~(uint64_t)(STAGE_PAGE - 1);
 		given[i].phys = (uint64_t)aligned_alloc(STAGE_PAGE, given[i].bytes);
 		memset((void *)given[i].phys, 0x5a, given[i].bytes < 1 << 20 ? given[i].bytes : 1 << 20);
-		given_bytes += given[i].bytes;
+		assigned_bytes += given[i].bytes;
 		return given[i].phys;
 	}
 	return 0;
@@ -38,7 +38,7 @@ void stage_pages_free(uint64_t phys, uint64_t bytes)
 			continue;
 		assert_int_equal(given[i].bytes, (bytes + STAGE_PAGE - 1) & ~(uint64_t)(STAGE_PAGE - 1));
 		free((void *)phys);
-		given_bytes -= given[i].bytes;
+		assigned_bytes -= given[i].bytes;
 		given[i].phys = 0;
 		return;
 	}
@@ -71,7 +71,7 @@ static void every_size_is_had(void **state)
 			assert_true(stage_heap_unmap(got, bytes));
 		}
 	}
-	assert_true(given_bytes <= 4 << 20); /* the large ones went back */
+	assert_true(assigned_bytes <= 4 << 20); /* the large ones went back */
 }
 
 static void nonsense_is_refused(void **state)
@@ -138,7 +138,7 @@ static void blocks_never_share_a_page(void **state)
 static void called_kernel_has_its_window_only(void **state)
 {
 	static const struct kchain_call call = { .abi = KCHAIN_NATIVE_ABI };
-	uint64_t before = given_bytes;
+	uint64_t before = assigned_bytes;
 	unsigned had = 0;
 
 	(void)state;
@@ -147,7 +147,7 @@ static void called_kernel_has_its_window_only(void **state)
 		had++;
 	stage_boot.call = NULL;
 	assert_true(had < 1000);
-	assert_int_equal(given_bytes, before);
+	assert_int_equal(assigned_bytes, before);
 }
 
 int main(void)

@@ -39,7 +39,7 @@ struct run {
 	char errors[RUN_ERRORS_BYTES]; size_t errors_used; /* QEMU's own words, the first of them */
 };
 
-/* run_machine.c: opens the inputs and settles what the options leave open; then starts QEMU. */
+/* run_machine.c: opens the inputs and resolves what the options leave open; then starts QEMU. */
 enum chain_status run_prepare(struct run *run, struct chain_error *err) CHAIN_MUST_CHECK;
 enum chain_status run_start(struct run *run, struct chain_error *err) CHAIN_MUST_CHECK;
 void run_release(struct run *run);

@@ -31,7 +31,7 @@ static bool is_pipeline(const char *path, const struct cmd_file *file)
 }
 
 /* What the pipeline inside asks of the machine: a network device only where it names one. */
-static void read_wishes(struct run_input *input)
+static void read_requests(struct run_input *input)
 {
 	const uint8_t *text;
 	uint64_t count;
@@ -74,7 +74,7 @@ static enum chain_status look(const char *path, struct run_input *out, struct ch
 	if (status)
 		cmd_error_in_file(err, path);
 	else
-		read_wishes(out);
+		read_requests(out);
 	return status;
 }
 

@@ -28,7 +28,7 @@ enum run_end {
 struct run_ending {
 	enum run_end end;
 	int port;            /* RUN_END_MACHINE: what was written to the exit port; -1: nothing */
-	bool reset;          /* RUN_END_MACHINE: it was reset, by somebody's wish or by a triple fault */
+	bool reset;          /* RUN_END_MACHINE: it was reset, by somebody's request or by a triple fault */
 	uint64_t limit_us;   /* RUN_END_TIMEOUT: the time that it had */
 	const char *signal;  /* RUN_END_INTERRUPTED: "SIGINT"; borrowed */
 };

@@ -132,7 +132,7 @@ static enum chain_status choose_memory(struct run *run, struct chain_error *err)
 	return qemu_large_make(&run->input.kernel, run->input.file.bytes_count, run->operands.v[0], &run->loader_fd, err);
 }
 
-static enum chain_status settle(struct run *run, struct chain_error *err)
+static enum chain_status resolve(struct run *run, struct chain_error *err)
 {
 	enum chain_status status = choose_memory(run, err);
 	if (status)
@@ -154,7 +154,7 @@ enum chain_status run_prepare(struct run *run, struct chain_error *err)
 	if (!status)
 		status = qemu_find(run->program, err);
 	if (!status)
-		status = settle(run, err);
+		status = resolve(run, err);
 	if (!status && run->gdb)
 		status = run_gdb_listen(run, err);
 	if (!status && run->screenshot && (run->shot_fd = memfd_create("kchain-screen", 0)) < 0)

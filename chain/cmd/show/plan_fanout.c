@@ -89,7 +89,7 @@ json_t *plan_devices(const struct chain_step *step)
 void plan_devices_print(const struct chain_step *step)
 {
 	for (size_t i = 0; i < step->device_count; i++) {
-		const struct chain_config_given *given = &step->devices[i];
+		const struct chain_config_assigned *given = &step->devices[i];
 		printf("  device   %s %s", given->is_net ? "net" : "block", given->name);
 		if (step->fanout.kind != CHAIN_FANOUT_NONE)
 			printf(", to kernel %" PRIu64, given->kernel);

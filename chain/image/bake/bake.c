@@ -167,7 +167,7 @@ static enum chain_status emit(struct bake *bake, uint64_t offset, const void *by
 }
 
 /* A digest that was given decided which files are stored once, so it has to be true of the bytes that are stored. */
-static enum chain_status given_check(const struct fs_spec *spec, const uint8_t digest[CHAIN_SHA256_BYTES],
+static enum chain_status assigned_check(const struct fs_spec *spec, const uint8_t digest[CHAIN_SHA256_BYTES],
 				     struct chain_error *err)
 {
 	if (!spec->sha256 || memcmp(digest, spec->sha256, CHAIN_SHA256_BYTES) == 0)
@@ -183,7 +183,7 @@ static enum chain_status data_place(void *ctx, const struct fs_spec *spec, uint6
 	const enum chain_status status =
 	    r->place(r->ctx, spec, bake->result->header.file_fs + offset, out_placed, out_sha256, err);
 
-	return status == CHAIN_OK && *out_placed ? given_check(spec, out_sha256, err) : status;
+	return status == CHAIN_OK && *out_placed ? assigned_check(spec, out_sha256, err) : status;
 }
 
 static enum chain_status data_read(void *ctx, const struct fs_spec *spec, uint64_t offset, void *buf, size_t count,
@@ -201,7 +201,7 @@ static enum chain_status data_read(void *ctx, const struct fs_spec *spec, uint64
 	if (offset + count < spec->size_bytes)
 		return CHAIN_OK;
 	chain_sha256_final(&bake->given, digest);
-	return given_check(spec, digest, err);
+	return assigned_check(spec, digest, err);
 }
 
 static enum chain_status fs_take(void *ctx, uint64_t offset, const void *buf, size_t count, struct chain_error *err)

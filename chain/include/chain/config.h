@@ -86,7 +86,7 @@ struct chain_config_fanout {
 };
 
 /* One entry of "devices": an interface or a disk of the pipeline, and the kernel of the step that has it to itself. */
-struct chain_config_given {
+struct chain_config_assigned {
 	char *name;
 	uint64_t kernel;        /* its index; 0 where there is no fan-out */
 	bool is_net, required;  /* as the pipeline's own entry says */
@@ -110,7 +110,7 @@ struct chain_step {
 	uint64_t memory_bytes, timeout_us, retries; /* call */
 	bool memory_said;       /* else memory_bytes is the default, which a kernel with fixed addresses has another of */
 	enum chain_isolation isolation; /* call */
-	struct chain_config_given *devices; size_t device_count; /* call */
+	struct chain_config_assigned *devices; size_t device_count; /* call */
 	struct chain_config_fanout fanout; /* call */
 	enum chain_expect expect;
 	char *expect_console;   /* CHAIN_EXPECT_CONSOLE */
@@ -142,10 +142,10 @@ enum chain_status chain_config_parse_all(const char *text, uint64_t bytes, const
 void chain_config_free(struct chain_config *config);
 
 /* Whether a call of `count` kernels has each that "devices" of the step names. CHAIN_E_CONFIG_DEVICE_INDEX; `where` is what the error calls the step. */
-enum chain_status chain_config_check_given(const struct chain_step *step, uint64_t count, const char *where, struct chain_error *err) CHAIN_MUST_CHECK;
+enum chain_status chain_config_check_assigned(const struct chain_step *step, uint64_t count, const char *where, struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* The names of the devices that kernel `index` of the step has to itself, in the pipeline's order: an array; null in *out where it has none. */
-enum chain_status chain_config_given_names(const struct chain_step *step, uint64_t index, json_t **out, struct chain_error *err) CHAIN_MUST_CHECK;
+enum chain_status chain_config_assigned_names(const struct chain_step *step, uint64_t index, json_t **out, struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* The form that is baked: compact, keys sorted, host paths taken out. Parsed again with `baked` it gives the same
  * pipeline. New string, caller frees. */

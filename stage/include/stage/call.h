@@ -19,7 +19,7 @@ enum stage_call_outcome {
 	STAGE_CALL_DONE,     /* of a kernel's further processor, never of a kernel */
 };
 
-struct stage_given;
+struct stage_assigned;
 
 struct stage_call_request {
 	const char *subject;       /* the kernel's source, for errors */
@@ -33,7 +33,7 @@ struct stage_call_request {
 	uint64_t timeout_us;       /* more than 0 */
 	const char *marker;        /* expected in the kernel's text; null: nothing. Not of a fan-out, whose client sees the text */
 	const struct chain_guest_request *guest; /* of a Multiboot kernel: its machine; text_bytes is not used. Null: a native kernel in a window */
-	struct stage_given *devices; /* of a native kernel: those that it has to itself (stage/given.h); null: none */
+	struct stage_assigned *devices; /* of a native kernel: those that it has to itself (stage/given.h); null: none */
 	uint64_t text_bytes;       /* room for handoff and arguments of later calls in the same window; 0: this call's */
 	uint64_t fs_table;         /* root-level table that shows the filesystem already (stage_call_fs_table); 0: the window makes its own */
 	bool recycled;             /* the window is for more than one call */
@@ -69,7 +69,7 @@ enum chain_status stage_call(const struct stage_call_request *request, struct st
 			     struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* The same for a Multiboot 1 kernel: in a machine of its own (stage/dispatch/svm/svm.c), or where its addresses say (fixed.c). */
-enum chain_status stage_call_apart(const struct stage_call_request *request, struct stage_call_result *out,
+enum chain_status stage_call_isolated(const struct stage_call_request *request, struct stage_call_result *out,
 				   struct chain_error *err) CHAIN_MUST_CHECK;
 
 const char *stage_call_outcome_name(enum stage_call_outcome outcome);

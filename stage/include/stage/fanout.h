@@ -15,12 +15,12 @@ struct stage_fanout_task {
 	uint32_t index, attempt;
 	const char *handoff; uint64_t handoff_bytes;
 	const char *args;
-	struct stage_given *devices; /* null: none */
+	struct stage_assigned *devices; /* null: none */
 };
 
 struct stage_fanout_turn {
 	uint32_t index, attempt;
-	struct stage_given *devices;
+	struct stage_assigned *devices;
 	uint32_t processor;
 	uint64_t window_phys;
 	uint64_t start_ticks, end_ticks;

@@ -40,7 +40,7 @@ bool stage_processor_take_back(uint32_t index);
 void stage_processors_watch(bool on);
 
 /* Called by work that leaves the stage for good: until INIT nothing interrupts this processor. */
-void stage_processor_hush(void);
+void stage_processor_mask(void);
 
 /* Called by work, on the other processor: halts until woken, or not at all when a wake-up came since the last wait. */
 void stage_processor_wait(void);

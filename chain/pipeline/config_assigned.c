@@ -11,19 +11,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AT(member) offsetof(struct chain_config_given, member)
+#define AT(member) offsetof(struct chain_config_assigned, member)
 static const struct chain_json_limits kernel_limits = { NULL, "65535" };
 
 static enum chain_status read_kernel(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
 {
-	return chain_json_read_number(value, &((struct chain_config_given *)into)->kernel, of, path, err);
+	return chain_json_read_number(value, &((struct chain_config_assigned *)into)->kernel, of, path, err);
 }
 
 static_assert(AT(name) == 0 && offsetof(struct chain_step, device_count) == offsetof(struct chain_step, devices) + sizeof(void *), "devices");
 enum chain_status chain_config_read_devices(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
 {
 	static const struct chain_json_elements devices = {
-		"an object with a kernel's index for each device", 0, sizeof(struct chain_config_given), read_kernel, &kernel_limits,
+		"an object with a kernel's index for each device", 0, sizeof(struct chain_config_assigned), read_kernel, &kernel_limits,
 	};
 	(void)of;
 	return chain_json_read_members(value, &((struct chain_step *)into)->devices, &devices, path, err);
@@ -37,28 +37,28 @@ void chain_config_free_devices(struct chain_step *step)
 }
 
 /* Finds the pipeline's own entry. */
-static enum chain_status settle(struct chain_config_given *given, const struct chain_config *config, const struct chain_json_path *path,
+static enum chain_status resolve(struct chain_config_assigned *assigned, const struct chain_config *config, const struct chain_json_path *path,
 				struct chain_error *err)
 {
-	const json_t *net = json_object_get(json_object_get(config->doc, "net"), given->name);
-	const json_t *block = json_object_get(json_object_get(config->doc, "block"), given->name);
+	const json_t *net = json_object_get(json_object_get(config->doc, "net"), assigned->name);
+	const json_t *block = json_object_get(json_object_get(config->doc, "block"), assigned->name);
 	const char *need = json_string_value(json_object_get(net ? net : block, "need"));
-	given->is_net = net;
-	given->required = !need || strcmp(need, "optional");
+	assigned->is_net = net;
+	assigned->required = !need || strcmp(need, "optional");
 	if (!net == !block)
 		return chain_fail_subject(err, net ? CHAIN_E_CONFIG_DEVICE_TWO : CHAIN_E_CONFIG_DEVICE, path->at);
 	return CHAIN_OK;
 }
 
-static enum chain_status check_index(const struct chain_config_given *given, uint64_t count, const struct chain_json_path *path,
+static enum chain_status check_index(const struct chain_config_assigned *assigned, uint64_t count, const struct chain_json_path *path,
 				     struct chain_error *err)
 {
-	if (given->kernel < count)
+	if (assigned->kernel < count)
 		return CHAIN_OK;
-	return chain_fail(err, CHAIN_E_CONFIG_DEVICE_INDEX, path->at, NULL, given->kernel, count, 0, 0);
+	return chain_fail(err, CHAIN_E_CONFIG_DEVICE_INDEX, path->at, NULL, assigned->kernel, count, 0, 0);
 }
 
-enum chain_status chain_config_check_given(const struct chain_step *step, uint64_t count, const char *where, struct chain_error *err)
+enum chain_status chain_config_check_assigned(const struct chain_step *step, uint64_t count, const char *where, struct chain_error *err)
 {
 	struct chain_json_path path = { .errors = NULL };
 	enum chain_status status = CHAIN_OK;
@@ -76,7 +76,7 @@ enum chain_status chain_config_check_given(const struct chain_step *step, uint64
 static enum chain_status resolve_one(struct chain_step *step, size_t i, const struct chain_config *config, const struct chain_json_path *path,
 				     struct chain_error *err)
 {
-	enum chain_status status = settle(&step->devices[i], config, path, err);
+	enum chain_status status = resolve(&step->devices[i], config, path, err);
 	if (status || step->fanout.kind == CHAIN_FANOUT_EACH || step->fanout.from)
 		return status;
 	return check_index(&step->devices[i], step->fanout.kind == CHAIN_FANOUT_NONE ? 1 : step->fanout.count, path, err);
@@ -107,7 +107,7 @@ enum chain_status chain_config_resolve_devices(struct chain_config *config, stru
 	return chain_config_each_step(config, resolve_in_step, NULL, path, err);
 }
 
-enum chain_status chain_config_given_names(const struct chain_step *step, uint64_t index, json_t **out, struct chain_error *err)
+enum chain_status chain_config_assigned_names(const struct chain_step *step, uint64_t index, json_t **out, struct chain_error *err)
 {
 	int bad = 0;
 	*out = NULL;
