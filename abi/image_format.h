@@ -18,10 +18,12 @@
 
 enum {
 	CHAIN_IMAGE_VERSION = 1,
-	CHAIN_IMAGE_SEARCH_BYTES = 8192, /* of the image in memory; a file may have 4096 bytes of ELF headers before it */
+	CHAIN_IMAGE_SEARCH_BYTES =
+		8192, /* of the image in memory; a file may have 4096 bytes of ELF headers before it */
 	CHAIN_IMAGE_HEADER_ALIGN = 64,
 	CHAIN_IMAGE_FS_ALIGN = 2 * 1024 * 1024,
-	CHAIN_IMAGE_FILE_ALIGN = 8, /* of the stage's segments and the manifest in the file; in memory each has pages of its own */
+	CHAIN_IMAGE_FILE_ALIGN =
+		8, /* of the stage's segments and the manifest in the file; in memory each has pages of its own */
 	CHAIN_IMAGE_NAME_BYTES = 64,
 	CHAIN_IMAGE_FLAG_VERIFY_ALL = 1, /* check everything at entry */
 };
@@ -30,14 +32,14 @@ struct chain_image_header {
 	char magic[8];
 	uint32_t version;
 	uint32_t flags;
-	uint8_t id[32];           /* SHA-256 of the manifest; counted as zero where a digest covers this header */
-	uint64_t stage_bytes;     /* memory of the stage itself: text to end of bss, from base (set by the linker script) */
+	uint8_t id[32];       /* SHA-256 of the manifest; counted as zero where a digest covers this header */
+	uint64_t stage_bytes; /* memory of the stage itself: text to end of bss, from base (set by the linker script) */
 	uint64_t manifest_offset; /* multiple of 4096 */
 	uint64_t manifest_bytes;
-	uint64_t fs_offset;       /* base + fs_offset is a multiple of 2 MiB */
-	uint64_t fs_bytes;        /* multiple of 4096 */
-	uint64_t fs_memory_bytes; /* fs_bytes rounded up to 2 MiB */
-	uint64_t base;            /* physical address the image was linked for by `bake`; information only */
+	uint64_t fs_offset;                /* base + fs_offset is a multiple of 2 MiB */
+	uint64_t fs_bytes;                 /* multiple of 4096 */
+	uint64_t fs_memory_bytes;          /* fs_bytes rounded up to 2 MiB */
+	uint64_t base;                     /* physical address the image was linked for by `bake`; information only */
 	char name[CHAIN_IMAGE_NAME_BYTES]; /* pipeline's name, terminated */
 	/* Where the same things lie in the file: the first loaded byte, the manifest, the filesystem. */
 	uint64_t file_base;
@@ -54,19 +56,19 @@ static_assert(offsetof(struct chain_image_header, file_base) == 168, "image head
  *
  *   kchain-manifest 1
  *   part elf <sha256 hex> <offset in the image file> <bytes>         the ELF headers; empty where they begin the stage
- *   part stage <sha256 hex> <offset> <bytes>                         text and data of the stage, with its id counted as zero
- *   part fs-meta <sha256 hex> <offset> <bytes>                       the filesystem's metadata blocks
- *   part sections <sha256 hex> <offset> <bytes>                      section names and table, to the end of the file
- *   file <sha256 hex> <bytes> <path>                                 sorted bytewise by path, over files and links
- *   link <sha256 hex of the target's text> <bytes> <path>
+ *   part stage <sha256 hex> <offset> <bytes>                         text and data of the stage, with its id counted as
+ * zero part fs-meta <sha256 hex> <offset> <bytes>                       the filesystem's metadata blocks part sections
+ * <sha256 hex> <offset> <bytes>                      section names and table, to the end of the file file <sha256 hex>
+ * <bytes> <path>                                 sorted bytewise by path, over files and links link <sha256 hex of the
+ * target's text> <bytes> <path>
  *
  * Numbers are decimal without leading zeros, paths absolute without control characters and without empty, "." and ".."
  * components. Nothing is listed behind a link. Directories, modes, owners and
  * times are covered by fs-meta. */
 #define CHAIN_MANIFEST_FIRST_LINE "kchain-manifest 1\n"
 
-/* A baked ELF file also says so in the padding of e_ident (7 bytes from byte 9 on), so that an image with a damaged header is
- * still refused as an image and not booted as any other kernel. */
+/* A baked ELF file also says so in the padding of e_ident (7 bytes from byte 9 on), so that an image with a damaged
+ * header is still refused as an image and not booted as any other kernel. */
 #define CHAIN_IMAGE_IDENT "kchain\1"
 enum { CHAIN_IMAGE_IDENT_OFFSET = 9, CHAIN_IMAGE_IDENT_BYTES = 7 };
 

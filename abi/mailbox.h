@@ -12,7 +12,8 @@
 enum {
 	KCHAIN_MAILBOX_MAGIC = 0x784d636b, /* "kcMx": there from the start, and left alone by the kernel */
 	/* `state`. The kernel writes DONE last of all, and halts; from then on its processor is not its own. */
-	KCHAIN_MAILBOX_OPEN = 0, KCHAIN_MAILBOX_DONE = 1,
+	KCHAIN_MAILBOX_OPEN = 0,
+	KCHAIN_MAILBOX_DONE = 1,
 	KCHAIN_MAILBOX_TEXT_BYTES = 16384,
 	KCHAIN_MAILBOX_BYTES = 16 + KCHAIN_MAILBOX_TEXT_BYTES, /* what `self.mailbox` says as `bytes` */
 };

@@ -108,7 +108,8 @@ static enum chain_status shared_xattrs(const struct fs *fs, uint64_t nid, const 
 	return CHAIN_OK;
 }
 
-static enum chain_status check_xattrs(struct check *check, uint64_t nid, const struct fs_inode_place *place, struct chain_error *err)
+static enum chain_status check_xattrs(struct check *check, uint64_t nid, const struct fs_inode_place *place,
+				      struct chain_error *err)
 {
 	uint64_t offset = place->offset + place->inode_bytes, end = offset + place->xattr_bytes;
 	struct fs_erofs_xattr_header header;
@@ -147,8 +148,8 @@ static enum chain_status check_link(const struct fs *fs, const struct fs_node *n
 		return CHAIN_OK; /* blocks smaller than a target; each piece was found inside */
 	status = fs_file_bytes(fs, node, &target, &count, err);
 	if (status == CHAIN_OK && memchr(target, 0, count))
-		status = chain_fail(err, CHAIN_E_FS_BAD_LINK, FS_SUBJECT, "the target has a zero byte inside", node->nid,
-				    node->size_bytes, 0, 0);
+		status = chain_fail(err, CHAIN_E_FS_BAD_LINK, FS_SUBJECT, "the target has a zero byte inside",
+				    node->nid, node->size_bytes, 0, 0);
 	return status;
 }
 
@@ -168,8 +169,8 @@ static enum chain_status check_node(struct check *check, const struct fs_node *n
 		check->report.directory_count++;
 		check->directory_bytes += node->size_bytes;
 		if (check->directory_bytes > check->fs->bytes_count)
-			return chain_fail(err, CHAIN_E_FS_DIRECTORIES_OVERLAP, FS_SUBJECT, "directories", check->directory_bytes,
-					  check->fs->bytes_count, 0, 0);
+			return chain_fail(err, CHAIN_E_FS_DIRECTORIES_OVERLAP, FS_SUBJECT, "directories",
+					  check->directory_bytes, check->fs->bytes_count, 0, 0);
 		break;
 	case FS_SYMLINK:
 		check->report.link_count++;
@@ -186,7 +187,8 @@ static enum chain_status check_node(struct check *check, const struct fs_node *n
 	return check_xattrs(check, node->nid, place, err);
 }
 
-static enum chain_status discover(struct check *check, uint64_t nid, uint64_t parent, enum fs_type type, struct chain_error *err)
+static enum chain_status discover(struct check *check, uint64_t nid, uint64_t parent, enum fs_type type,
+				  struct chain_error *err)
 {
 	struct fs_node node;
 	struct fs_inode_place place;
@@ -204,7 +206,8 @@ static enum chain_status discover(struct check *check, uint64_t nid, uint64_t pa
 		return status;
 	check->slots[slot_of(check, nid)] = check->count + 1;
 	check->seen[check->count++] = (struct seen){
-		.nid = nid, .parent = parent, .nlink = node.nlink, .links = type == FS_DIRECTORY ? 2 : 1, .type = type };
+		.nid = nid, .parent = parent, .nlink = node.nlink, .links = type == FS_DIRECTORY ? 2 : 1, .type = type
+	};
 	return CHAIN_OK;
 }
 
@@ -216,7 +219,8 @@ static enum chain_status meet_dot(struct check *check, const struct fs_dirent *e
 
 	*(up ? &check->dot_dot : &check->dot) = true;
 	if (entry->nid != wanted)
-		return chain_fail(err, CHAIN_E_FS_BAD_PARENT, FS_SUBJECT, up ? "\"..\"" : "\".\"", dir->nid, entry->nid, wanted, 0);
+		return chain_fail(err, CHAIN_E_FS_BAD_PARENT, FS_SUBJECT, up ? "\"..\"" : "\".\"", dir->nid, entry->nid,
+				  wanted, 0);
 	if (entry->type != FS_DIRECTORY)
 		return chain_fail(err, CHAIN_E_FS_BAD_TYPE, FS_SUBJECT, NULL, entry->nid, FS_DIRECTORY, entry->type, 0);
 	return CHAIN_OK;
@@ -254,8 +258,8 @@ static enum chain_status check_directory(struct check *check, struct chain_error
 	if (status == CHAIN_OK)
 		status = fs_dir_visit_all(check->fs, &node, meet, check, err);
 	if (status == CHAIN_OK && !(check->dot && check->dot_dot))
-		status = CHAIN_FAIL(err, FS_BAD_DIRECTORY, .subject = FS_SUBJECT, .detail = "\".\" or \"..\" is missing", .inode = node.nid,
-				    .block = 0, .entry = 0);
+		status = CHAIN_FAIL(err, FS_BAD_DIRECTORY, .subject = FS_SUBJECT,
+				    .detail = "\".\" or \"..\" is missing", .inode = node.nid, .block = 0, .entry = 0);
 	return status;
 }
 
@@ -265,10 +269,12 @@ static enum chain_status check_counts(const struct check *check, struct chain_er
 		const struct seen *seen = &check->seen[i];
 
 		if (seen->nlink != seen->links)
-			return chain_fail(err, CHAIN_E_FS_BAD_LINK_COUNT, FS_SUBJECT, NULL, seen->nid, seen->nlink, seen->links, 0);
+			return chain_fail(err, CHAIN_E_FS_BAD_LINK_COUNT, FS_SUBJECT, NULL, seen->nid, seen->nlink,
+					  seen->links, 0);
 	}
 	if (check->count != check->fs->inode_count)
-		return chain_fail(err, CHAIN_E_FS_BAD_COUNT, FS_SUBJECT, NULL, check->fs->inode_count, check->count, 0, 0);
+		return chain_fail(err, CHAIN_E_FS_BAD_COUNT, FS_SUBJECT, NULL, check->fs->inode_count, check->count, 0,
+				  0);
 	return CHAIN_OK;
 }
 

@@ -5,7 +5,8 @@
 
 #include <stdlib.h>
 
-static enum chain_status add(struct fs_areas *areas, uint64_t base, uint64_t bytes, uint64_t nid, bool data, struct chain_error *err)
+static enum chain_status add(struct fs_areas *areas, uint64_t base, uint64_t bytes, uint64_t nid, bool data,
+			     struct chain_error *err)
 {
 	if (!bytes)
 		return CHAIN_OK;
@@ -27,7 +28,8 @@ enum chain_status fs_areas_add_node(struct fs_areas *areas, const struct fs *fs,
 {
 	bool data = node->type != FS_DIRECTORY;
 	uint64_t tail_bytes = node->tail_offset ? node->size_bytes % fs->block_bytes : 0;
-	enum chain_status status = add(areas, place->offset, place->inode_bytes + place->xattr_bytes, node->nid, false, err);
+	enum chain_status status =
+		add(areas, place->offset, place->inode_bytes + place->xattr_bytes, node->nid, false, err);
 
 	if (status == CHAIN_OK)
 		status = add(areas, node->data_offset, node->size_bytes - tail_bytes, node->nid, data, err);
@@ -45,8 +47,9 @@ static int by_base(const void *a, const void *b)
 
 static enum chain_status overlap(const struct fs_area *area, const struct fs_area *other, struct chain_error *err)
 {
-	const char *what = area->data ? "its data lies on the metadata"
-			 : other->data ? "its metadata lies on the data" : "its metadata lies on that";
+	const char *what = area->data  ? "its data lies on the metadata" :
+			   other->data ? "its metadata lies on the data" :
+					 "its metadata lies on that";
 
 	return chain_fail(err, CHAIN_E_FS_OVERLAP, FS_SUBJECT, what, area->nid, area->base, other->nid, 0);
 }
@@ -61,8 +64,8 @@ enum chain_status fs_areas_check(struct fs_areas *areas, struct chain_error *err
 		const struct fs_area *area = &areas->v[i];
 
 		if (area->base < FS_EROFS_SUPER_OFFSET + sizeof(struct fs_erofs_super))
-			return chain_fail(err, CHAIN_E_FS_BAD_INODE, FS_SUBJECT, "it lies on the superblock or before it", area->nid,
-					  area->base, 0, 0);
+			return chain_fail(err, CHAIN_E_FS_BAD_INODE, FS_SUBJECT,
+					  "it lies on the superblock or before it", area->nid, area->base, 0, 0);
 		if (area->base < meta.end)
 			return overlap(area, &meta, err);
 		if (!area->data && area->base < data.end)

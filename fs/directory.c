@@ -14,7 +14,8 @@ int fs_name_compare(const char *a, size_t a_bytes, const char *b, size_t b_bytes
 	return a_bytes < b_bytes ? -1 : a_bytes > b_bytes;
 }
 
-static enum chain_status bad_block(const struct fs_dir_block *block, uint64_t entry, const char *what, struct chain_error *err)
+static enum chain_status bad_block(const struct fs_dir_block *block, uint64_t entry, const char *what,
+				   struct chain_error *err)
 {
 	return chain_fail(err, CHAIN_E_FS_BAD_DIRECTORY, FS_SUBJECT, what, block->dir_nid, block->index, entry, 0);
 }
@@ -32,8 +33,8 @@ static struct fs_erofs_dirent disk_entry(const struct fs_dir_block *block, uint3
 	return entry;
 }
 
-enum chain_status fs_dir_block_open(const struct fs *fs, const struct fs_node *dir, uint64_t index, struct fs_dir_block *out,
-				    struct chain_error *err)
+enum chain_status fs_dir_block_open(const struct fs *fs, const struct fs_node *dir, uint64_t index,
+				    struct fs_dir_block *out, struct chain_error *err)
 {
 	uint64_t start = index * fs->block_bytes;
 	uint64_t left = dir->size_bytes - start;
@@ -43,14 +44,16 @@ enum chain_status fs_dir_block_open(const struct fs *fs, const struct fs_node *d
 	out->dir_nid = dir->nid;
 	out->index = index;
 	out->bytes_count = last ? (uint32_t)left : fs->block_bytes;
-	out->bytes = fs_gate(fs, last && dir->tail_offset ? dir->tail_offset : dir->data_offset + start, out->bytes_count);
+	out->bytes =
+		fs_gate(fs, last && dir->tail_offset ? dir->tail_offset : dir->data_offset + start, out->bytes_count);
 	if (!out->bytes)
-		return chain_fail(err, CHAIN_E_FS_BAD_EXTENT, FS_SUBJECT, NULL, dir->nid, dir->data_offset, dir->size_bytes,
-				  fs->bytes_count);
+		return chain_fail(err, CHAIN_E_FS_BAD_EXTENT, FS_SUBJECT, NULL, dir->nid, dir->data_offset,
+				  dir->size_bytes, fs->bytes_count);
 	if (out->bytes_count < sizeof(struct fs_erofs_dirent))
 		return bad_block(out, 0, "too short for an entry", err);
 	names = disk_entry(out, 0).name_offset;
-	if (names < sizeof(struct fs_erofs_dirent) || names % sizeof(struct fs_erofs_dirent) || names >= out->bytes_count)
+	if (names < sizeof(struct fs_erofs_dirent) || names % sizeof(struct fs_erofs_dirent) ||
+	    names >= out->bytes_count)
 		return bad_block(out, 0, "the first name is out of place", err);
 	out->entry_count = names / (uint32_t)sizeof(struct fs_erofs_dirent);
 	return CHAIN_OK;
@@ -88,8 +91,8 @@ enum chain_status fs_dir_block_entry(const struct fs_dir_block *block, uint32_t 
 }
 
 /* `previous` is the entry before, over block ends; its name is null at the very first. */
-static enum chain_status visit_block(const struct fs_dir_block *block, struct fs_dirent *previous, fs_visit *visit, void *ctx,
-				     struct chain_error *err)
+static enum chain_status visit_block(const struct fs_dir_block *block, struct fs_dirent *previous, fs_visit *visit,
+				     void *ctx, struct chain_error *err)
 {
 	for (uint32_t i = 0; i < block->entry_count; i++) {
 		struct fs_dirent entry;
@@ -103,7 +106,8 @@ static enum chain_status visit_block(const struct fs_dir_block *block, struct fs
 
 			memcpy(name, entry.name, entry.name_bytes);
 			name[entry.name_bytes] = 0;
-			return chain_fail(err, CHAIN_E_FS_BAD_ORDER, FS_SUBJECT, name, block->dir_nid, block->index, i, 0);
+			return chain_fail(err, CHAIN_E_FS_BAD_ORDER, FS_SUBJECT, name, block->dir_nid, block->index, i,
+					  0);
 		}
 		*previous = entry;
 		status = visit(ctx, &entry, err);

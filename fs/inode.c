@@ -5,10 +5,17 @@
 
 #include <string.h>
 
-static const struct { uint32_t mode; enum fs_type type; const char *name; } file_types[] = {
-	{ FS_MODE_REGULAR, FS_REGULAR, "a file" },        { FS_MODE_DIRECTORY, FS_DIRECTORY, "a directory" },
-	{ FS_MODE_SYMLINK, FS_SYMLINK, "a symbolic link" }, { FS_MODE_CHAR, FS_CHAR_DEVICE, "a character device" },
-	{ FS_MODE_BLOCK, FS_BLOCK_DEVICE, "a block device" }, { FS_MODE_FIFO, FS_FIFO, "a FIFO" },
+static const struct {
+	uint32_t mode;
+	enum fs_type type;
+	const char *name;
+} file_types[] = {
+	{ FS_MODE_REGULAR, FS_REGULAR, "a file" },
+	{ FS_MODE_DIRECTORY, FS_DIRECTORY, "a directory" },
+	{ FS_MODE_SYMLINK, FS_SYMLINK, "a symbolic link" },
+	{ FS_MODE_CHAR, FS_CHAR_DEVICE, "a character device" },
+	{ FS_MODE_BLOCK, FS_BLOCK_DEVICE, "a block device" },
+	{ FS_MODE_FIFO, FS_FIFO, "a FIFO" },
 	{ FS_MODE_SOCKET, FS_SOCKET, "a socket" },
 };
 enum { FILE_TYPE_COUNT = sizeof(file_types) / sizeof(file_types[0]) };
@@ -42,8 +49,8 @@ static void widen(const struct fs *fs, const struct fs_erofs_compact *compact, s
 	out->nlink = compact->nlink;
 }
 
-static enum chain_status load(const struct fs *fs, uint64_t nid, struct fs_erofs_extended *disk, struct fs_inode_place *place,
-			      struct chain_error *err)
+static enum chain_status load(const struct fs *fs, uint64_t nid, struct fs_erofs_extended *disk,
+			      struct fs_inode_place *place, struct chain_error *err)
 {
 	struct fs_erofs_compact compact;
 	const uint8_t *at;
@@ -57,7 +64,8 @@ static enum chain_status load(const struct fs *fs, uint64_t nid, struct fs_erofs
 		return chain_fail(err, CHAIN_E_FS_BAD_NID, FS_SUBJECT, NULL, nid, fs->bytes_count, 0, 0);
 	memcpy(&compact, at, sizeof(compact));
 	if (compact.format & ~FS_EROFS_FORMAT_BITS)
-		return CHAIN_FAIL(err, NOT_SUPPORTED, .subject = FS_SUBJECT, .detail = "an inode format newer than this program");
+		return CHAIN_FAIL(err, NOT_SUPPORTED, .subject = FS_SUBJECT,
+				  .detail = "an inode format newer than this program");
 	if ((compact.format & FS_EROFS_FORM_MASK) == FS_EROFS_FORM_COMPACT) {
 		widen(fs, &compact, disk);
 		return CHAIN_OK;
@@ -70,7 +78,8 @@ static enum chain_status load(const struct fs *fs, uint64_t nid, struct fs_erofs
 	return CHAIN_OK;
 }
 
-static enum chain_status bad_extent(const struct fs *fs, uint64_t nid, uint64_t offset, uint64_t count, struct chain_error *err)
+static enum chain_status bad_extent(const struct fs *fs, uint64_t nid, uint64_t offset, uint64_t count,
+				    struct chain_error *err)
 {
 	return chain_fail(err, CHAIN_E_FS_BAD_EXTENT, FS_SUBJECT, NULL, nid, offset, count, fs->bytes_count);
 }
@@ -99,8 +108,8 @@ static enum chain_status place_inline(const struct fs *fs, const struct fs_inode
 	return CHAIN_OK;
 }
 
-static enum chain_status place_data(const struct fs *fs, const struct fs_inode_place *place, const struct fs_erofs_extended *disk,
-				    struct fs_node *node, struct chain_error *err)
+static enum chain_status place_data(const struct fs *fs, const struct fs_inode_place *place,
+				    const struct fs_erofs_extended *disk, struct fs_node *node, struct chain_error *err)
 {
 	uint64_t start = (uint64_t)disk->start_block * fs->block_bytes;
 
@@ -114,7 +123,8 @@ static enum chain_status place_data(const struct fs *fs, const struct fs_inode_p
 	case FS_EROFS_CHUNKED:
 		return CHAIN_FAIL(err, NOT_SUPPORTED, .subject = FS_SUBJECT, .detail = "a chunked file");
 	default:
-		return CHAIN_FAIL(err, NOT_SUPPORTED, .subject = FS_SUBJECT, .detail = "a data layout newer than this program");
+		return CHAIN_FAIL(err, NOT_SUPPORTED, .subject = FS_SUBJECT,
+				  .detail = "a data layout newer than this program");
 	}
 	node->size_bytes = disk->size;
 	if (!node->size_bytes) /* writers leave any block number here */
@@ -196,7 +206,8 @@ enum chain_status fs_file_bytes(const struct fs *fs, const struct fs_node *node,
 /* Copies what of [offset, offset + count) lies in one stretch of `stretch_bytes` at `place`; the stretch begins at
  * `start` in the file. */
 static enum chain_status copy_stretch(const struct fs *fs, const struct fs_node *node, uint64_t place, uint64_t start,
-				      uint64_t stretch_bytes, uint64_t offset, uint8_t *buf, uint64_t count, struct chain_error *err)
+				      uint64_t stretch_bytes, uint64_t offset, uint8_t *buf, uint64_t count,
+				      struct chain_error *err)
 {
 	uint64_t from = offset > start ? offset : start;
 	uint64_t to = offset + count < start + stretch_bytes ? offset + count : start + stretch_bytes;
@@ -221,7 +232,8 @@ enum chain_status fs_read(const struct fs *fs, const struct fs_node *node, uint6
 	if (node->type != FS_REGULAR && node->type != FS_SYMLINK)
 		return chain_fail(err, CHAIN_E_FS_NOT_FILE, FS_SUBJECT, fs_type_name(node->type), node->nid, 0, 0, 0);
 	if (count > node->size_bytes || offset > node->size_bytes - count)
-		return chain_fail(err, CHAIN_E_FS_PAST_END, FS_SUBJECT, NULL, offset, count, node->size_bytes, node->nid);
+		return chain_fail(err, CHAIN_E_FS_PAST_END, FS_SUBJECT, NULL, offset, count, node->size_bytes,
+				  node->nid);
 	status = copy_stretch(fs, node, node->data_offset, 0, whole_bytes, offset, buf, count, err);
 	if (status == CHAIN_OK)
 		status = copy_stretch(fs, node, node->tail_offset, whole_bytes, tail_bytes, offset, buf, count, err);

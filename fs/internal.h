@@ -8,7 +8,10 @@
 #include "fs/erofs_format.h"
 #include "fs/fs.h"
 
-enum { FS_LINKS_MAX = 40 /* symbolic links followed on one path */, FS_LINK_BYTES_MAX = 4095 /* PATH_MAX without its terminator */ };
+enum {
+	FS_LINKS_MAX = 40 /* symbolic links followed on one path */,
+	FS_LINK_BYTES_MAX = 4095 /* PATH_MAX without its terminator */
+};
 
 /* The subject of errors about an image: the reader does not know its name. */
 #define FS_SUBJECT "filesystem"
@@ -43,8 +46,8 @@ struct fs_dir_block {
 	uint64_t dir_nid, index; /* for errors */
 };
 uint64_t fs_dir_block_count(const struct fs *fs, const struct fs_node *dir);
-enum chain_status fs_dir_block_open(const struct fs *fs, const struct fs_node *dir, uint64_t index, struct fs_dir_block *out,
-				    struct chain_error *err) CHAIN_MUST_CHECK;
+enum chain_status fs_dir_block_open(const struct fs *fs, const struct fs_node *dir, uint64_t index,
+				    struct fs_dir_block *out, struct chain_error *err) CHAIN_MUST_CHECK;
 /* Entry `index` < entry_count, "." and ".." included. */
 enum chain_status fs_dir_block_entry(const struct fs_dir_block *block, uint32_t index, struct fs_dirent *out,
 				     struct chain_error *err) CHAIN_MUST_CHECK;

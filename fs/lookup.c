@@ -75,7 +75,8 @@ static enum chain_status fail_not_directory(const struct walk *walk, struct chai
 	return chain_fail(err, CHAIN_E_FS_NOT_DIRECTORY, walk->path, "a part of the path", 0, 0, 0, 0);
 }
 
-static enum chain_status step(struct walk *walk, const char *name, size_t name_bytes, bool follow_last, struct chain_error *err)
+static enum chain_status step(struct walk *walk, const char *name, size_t name_bytes, bool follow_last,
+			      struct chain_error *err)
 {
 	bool up = name_bytes == 2 && name[0] == '.' && name[1] == '.';
 	struct fs_node node;

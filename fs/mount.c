@@ -5,7 +5,10 @@
 
 #include <string.h>
 
-static const struct { uint32_t bit; const char *name; } incompat_features[] = {
+static const struct {
+	uint32_t bit;
+	const char *name;
+} incompat_features[] = {
 	{ FS_EROFS_INCOMPAT_DEVICE_TABLE, "a device table" },
 	{ FS_EROFS_INCOMPAT_CHUNKED, "chunked files" },
 	{ FS_EROFS_INCOMPAT_ZERO_PADDING, "compression (zero padding)" },
@@ -22,13 +25,16 @@ static enum chain_status check_features(const struct fs_erofs_super *super, stru
 {
 	for (size_t i = 0; i < sizeof(incompat_features) / sizeof(incompat_features[0]); i++)
 		if (super->feature_incompat & incompat_features[i].bit)
-			return CHAIN_FAIL(err, NOT_SUPPORTED, .subject = FS_SUBJECT, .detail = incompat_features[i].name);
+			return CHAIN_FAIL(err, NOT_SUPPORTED, .subject = FS_SUBJECT,
+					  .detail = incompat_features[i].name);
 	if (super->feature_incompat)
-		return CHAIN_FAIL(err, NOT_SUPPORTED, .subject = FS_SUBJECT, .detail = "an EROFS feature newer than this program");
+		return CHAIN_FAIL(err, NOT_SUPPORTED, .subject = FS_SUBJECT,
+				  .detail = "an EROFS feature newer than this program");
 	if (super->extra_devices)
 		return CHAIN_FAIL(err, NOT_SUPPORTED, .subject = FS_SUBJECT, .detail = "a device table");
 	if (super->dir_block_bits)
-		return CHAIN_FAIL(err, NOT_SUPPORTED, .subject = FS_SUBJECT, .detail = "directory blocks larger than a block");
+		return CHAIN_FAIL(err, NOT_SUPPORTED, .subject = FS_SUBJECT,
+				  .detail = "directory blocks larger than a block");
 	return CHAIN_OK;
 }
 
@@ -40,15 +46,17 @@ static enum chain_status check_sizes(const struct fs_erofs_super *super, uint64_
 	if (claimed > bytes_count)
 		return chain_fail(err, CHAIN_E_TRUNCATED, FS_SUBJECT, NULL, 0, claimed, bytes_count, 0);
 	if (claimed < super_end)
-		return chain_fail(err, CHAIN_E_FS_BAD_SUPERBLOCK, FS_SUBJECT, "the number of blocks", super->block_count, 0, 0, 0);
+		return chain_fail(err, CHAIN_E_FS_BAD_SUPERBLOCK, FS_SUBJECT, "the number of blocks",
+				  super->block_count, 0, 0, 0);
 	if (super->meta_block >= super->block_count)
-		return chain_fail(err, CHAIN_E_FS_BAD_SUPERBLOCK, FS_SUBJECT, "the first metadata block", super->meta_block,
-				  0, 0, 0);
+		return chain_fail(err, CHAIN_E_FS_BAD_SUPERBLOCK, FS_SUBJECT, "the first metadata block",
+				  super->meta_block, 0, 0, 0);
 	return CHAIN_OK;
 }
 
 /* The checksum covers the superblock's block from the superblock on; blocks smaller than its offset, one block. */
-static enum chain_status check_checksum(const struct fs *fs, const struct fs_erofs_super *super, struct chain_error *err)
+static enum chain_status check_checksum(const struct fs *fs, const struct fs_erofs_super *super,
+					struct chain_error *err)
 {
 	uint64_t count = fs->block_bytes;
 	const uint8_t *block;
@@ -60,7 +68,8 @@ static enum chain_status check_checksum(const struct fs *fs, const struct fs_ero
 		count -= FS_EROFS_SUPER_OFFSET;
 	block = fs_gate(fs, FS_EROFS_SUPER_OFFSET, count);
 	if (!block)
-		return chain_fail(err, CHAIN_E_TRUNCATED, FS_SUBJECT, NULL, FS_EROFS_SUPER_OFFSET, count, fs->bytes_count, 0);
+		return chain_fail(err, CHAIN_E_TRUNCATED, FS_SUBJECT, NULL, FS_EROFS_SUPER_OFFSET, count,
+				  fs->bytes_count, 0);
 	computed = fs_super_checksum(block, count);
 	if (computed != super->checksum)
 		return chain_fail(err, CHAIN_E_FS_BAD_CHECKSUM, FS_SUBJECT, NULL, super->checksum, computed, 0, 0);
@@ -86,13 +95,14 @@ enum chain_status fs_mount(struct fs *fs, const void *bytes, uint64_t bytes_coun
 
 	memset(fs, 0, sizeof(*fs));
 	if (!at)
-		return chain_fail(err, CHAIN_E_TRUNCATED, FS_SUBJECT, NULL, FS_EROFS_SUPER_OFFSET, sizeof(super), bytes_count, 0);
+		return chain_fail(err, CHAIN_E_TRUNCATED, FS_SUBJECT, NULL, FS_EROFS_SUPER_OFFSET, sizeof(super),
+				  bytes_count, 0);
 	memcpy(&super, at, sizeof(super));
 	if (super.magic != FS_EROFS_MAGIC)
 		return chain_fail(err, CHAIN_E_FS_BAD_MAGIC, FS_SUBJECT, NULL, super.magic, FS_EROFS_MAGIC, 0, 0);
 	if (super.block_bits < FS_EROFS_BLOCK_BITS_MIN || super.block_bits > FS_EROFS_BLOCK_BITS_MAX)
-		return chain_fail(err, CHAIN_E_FS_BAD_BLOCK_SIZE, FS_SUBJECT, NULL, super.block_bits, FS_EROFS_BLOCK_BITS_MIN,
-				  FS_EROFS_BLOCK_BITS_MAX, 0);
+		return chain_fail(err, CHAIN_E_FS_BAD_BLOCK_SIZE, FS_SUBJECT, NULL, super.block_bits,
+				  FS_EROFS_BLOCK_BITS_MIN, FS_EROFS_BLOCK_BITS_MAX, 0);
 	whole.block_bytes = 1u << super.block_bits;
 	status = check_checksum(&whole, &super, err);
 	if (status == CHAIN_OK)

@@ -18,8 +18,8 @@ struct out {
 	fs_place *place; /* may be null */
 	void *ctx;
 	struct chain_sha256 sha;
-	uint8_t *buf;       /* PIECE_BYTES */
-	uint64_t base;      /* of buf in the image */
+	uint8_t *buf;  /* PIECE_BYTES */
+	uint64_t base; /* of buf in the image */
 	size_t used;
 	uint8_t first[FS_BLOCK_BYTES];
 };
@@ -90,8 +90,8 @@ static enum chain_status put(struct out *out, uint64_t offset, const void *bytes
 static uint16_t disk_mode(enum fs_type type)
 {
 	static const uint16_t modes[] = {
-		[FS_REGULAR] = FS_MODE_REGULAR, [FS_DIRECTORY] = FS_MODE_DIRECTORY, [FS_CHAR_DEVICE] = FS_MODE_CHAR,
-		[FS_BLOCK_DEVICE] = FS_MODE_BLOCK, [FS_FIFO] = FS_MODE_FIFO, [FS_SOCKET] = FS_MODE_SOCKET,
+		[FS_REGULAR] = FS_MODE_REGULAR,    [FS_DIRECTORY] = FS_MODE_DIRECTORY, [FS_CHAR_DEVICE] = FS_MODE_CHAR,
+		[FS_BLOCK_DEVICE] = FS_MODE_BLOCK, [FS_FIFO] = FS_MODE_FIFO,           [FS_SOCKET] = FS_MODE_SOCKET,
 		[FS_SYMLINK] = FS_MODE_SYMLINK,
 	};
 
@@ -113,13 +113,17 @@ static size_t encode_inode(const struct fs_writer *writer, const struct fs_wnode
 	const struct fs_spec *spec = node->spec ? node->spec : &made;
 	uint16_t xattr_count = 0, layout = node->inline_bytes ? FS_EROFS_FLAT_INLINE : FS_EROFS_FLAT_PLAIN;
 	struct fs_erofs_compact compact;
-	struct fs_erofs_extended disk = {
-		.format = (uint16_t)(FS_EROFS_FORM_EXTENDED | layout << FS_EROFS_LAYOUT_SHIFT),
-		.mode = (uint16_t)(disk_mode(fs_wnode_type(node)) | spec->mode),
-		.size = node->size_bytes, .start_block = start_block(node), .ino = node->number,
-		.uid = spec->uid, .gid = spec->gid, .nlink = node->nlink,
-		.mtime = node->spec ? spec->mtime : writer->build_time,
-		.mtime_ns = node->spec ? spec->mtime_ns : writer->build_time_ns };
+	struct fs_erofs_extended disk = { .format =
+						  (uint16_t)(FS_EROFS_FORM_EXTENDED | layout << FS_EROFS_LAYOUT_SHIFT),
+					  .mode = (uint16_t)(disk_mode(fs_wnode_type(node)) | spec->mode),
+					  .size = node->size_bytes,
+					  .start_block = start_block(node),
+					  .ino = node->number,
+					  .uid = spec->uid,
+					  .gid = spec->gid,
+					  .nlink = node->nlink,
+					  .mtime = node->spec ? spec->mtime : writer->build_time,
+					  .mtime_ns = node->spec ? spec->mtime_ns : writer->build_time_ns };
 
 	if (node->xattr_bytes)
 		xattr_count = (uint16_t)((node->xattr_bytes - sizeof(struct fs_erofs_xattr_header)) / 4 + 1);
@@ -128,10 +132,16 @@ static size_t encode_inode(const struct fs_writer *writer, const struct fs_wnode
 		memcpy(buf, &disk, sizeof(disk));
 		return sizeof(disk);
 	}
-	compact = (struct fs_erofs_compact){
-		.format = (uint16_t)(FS_EROFS_FORM_COMPACT | layout << FS_EROFS_LAYOUT_SHIFT),
-		.xattr_count = xattr_count, .mode = disk.mode, .nlink = (uint16_t)disk.nlink, .size = (uint32_t)disk.size,
-		.start_block = disk.start_block, .ino = disk.ino, .uid = (uint16_t)disk.uid, .gid = (uint16_t)disk.gid };
+	compact = (struct fs_erofs_compact){ .format = (uint16_t)(FS_EROFS_FORM_COMPACT |
+								  layout << FS_EROFS_LAYOUT_SHIFT),
+					     .xattr_count = xattr_count,
+					     .mode = disk.mode,
+					     .nlink = (uint16_t)disk.nlink,
+					     .size = (uint32_t)disk.size,
+					     .start_block = disk.start_block,
+					     .ino = disk.ino,
+					     .uid = (uint16_t)disk.uid,
+					     .gid = (uint16_t)disk.gid };
 	memcpy(buf, &compact, sizeof(compact));
 	return sizeof(compact);
 }
@@ -176,7 +186,8 @@ static void encode_inline(const struct fs_writer *writer, uint32_t index, uint8_
 	encode_dir_block(&it, count, buf);
 }
 
-static enum chain_status put_inodes(struct out *out, const struct fs_writer *writer, uint8_t *scratch, struct chain_error *err)
+static enum chain_status put_inodes(struct out *out, const struct fs_writer *writer, uint8_t *scratch,
+				    struct chain_error *err)
 {
 	for (uint32_t i = 0; i < writer->node_count; i++) {
 		const struct fs_wnode *node = &writer->nodes[i];
@@ -238,7 +249,10 @@ static enum chain_status put_links(struct out *out, const struct fs_writer *writ
 	return seek(out, writer->meta_bytes, err);
 }
 
-static uint64_t block_end(uint64_t offset) { return (offset + FS_BLOCK_BYTES - 1) & ~(uint64_t)(FS_BLOCK_BYTES - 1); }
+static uint64_t block_end(uint64_t offset)
+{
+	return (offset + FS_BLOCK_BYTES - 1) & ~(uint64_t)(FS_BLOCK_BYTES - 1);
+}
 
 /* The file's bytes go by, and are hashed unless somebody has done so before. */
 static enum chain_status stream_file(struct out *out, struct fs_wnode *node, struct chain_error *err)
@@ -298,14 +312,18 @@ static enum chain_status put_files(struct out *out, const struct fs_writer *writ
 	return status == CHAIN_OK ? flush(out, err) : status;
 }
 
-/* The first block, last: so a torn image has no superblock. The UUID is of RFC 9562's version 8 (bytes of our own making). */
+/* The first block, last: so a torn image has no superblock. The UUID is of RFC 9562's version 8 (bytes of our own
+ * making). */
 static enum chain_status put_first_block(struct out *out, const struct fs_writer *writer, struct chain_error *err)
 {
-	struct fs_erofs_super super = {
-		.magic = FS_EROFS_MAGIC, .feature_compat = FS_EROFS_COMPAT_CHECKSUM | FS_EROFS_COMPAT_MTIME, .block_bits = 12,
-		.root_nid = (uint16_t)writer->nodes[0].nid, .inode_count = writer->inode_count,
-		.build_time = writer->build_time, .build_time_ns = writer->build_time_ns,
-		.block_count = (uint32_t)(writer->image_bytes / FS_BLOCK_BYTES) };
+	struct fs_erofs_super super = { .magic = FS_EROFS_MAGIC,
+					.feature_compat = FS_EROFS_COMPAT_CHECKSUM | FS_EROFS_COMPAT_MTIME,
+					.block_bits = 12,
+					.root_nid = (uint16_t)writer->nodes[0].nid,
+					.inode_count = writer->inode_count,
+					.build_time = writer->build_time,
+					.build_time_ns = writer->build_time_ns,
+					.block_count = (uint32_t)(writer->image_bytes / FS_BLOCK_BYTES) };
 	uint8_t digest[CHAIN_SHA256_BYTES];
 	uint8_t *at = out->first + FS_EROFS_SUPER_OFFSET;
 

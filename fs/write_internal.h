@@ -18,18 +18,19 @@ enum { FS_PATH_BYTES_MAX = 4095, FS_XATTRS_MAX = 256 };
 /* One name. Hard links have a node of their own, whose `inode` is another's. Indexes are into fs_writer.nodes, which
  * is in tree order: a directory comes before what it holds, names ascend. */
 struct fs_wnode {
-	const struct fs_spec *spec;    /* null: a directory that nobody added */
-	const char *path;              /* the first path_bytes of it */
+	const struct fs_spec *spec; /* null: a directory that nobody added */
+	const char *path;           /* the first path_bytes of it */
 	uint32_t path_bytes, name_offset;
 	uint32_t parent, first_child, last_child, next;
-	uint32_t inode;                /* the node whose inode it is: itself, unless a hard link */
-	uint32_t data;                 /* the node that owns its data: itself, unless stored once for both */
+	uint32_t inode; /* the node whose inode it is: itself, unless a hard link */
+	uint32_t data;  /* the node that owns its data: itself, unless stored once for both */
 	uint32_t nlink;
-	uint32_t number;               /* of the inode, from 1 */
+	uint32_t number; /* of the inode, from 1 */
 	uint32_t xattr_bytes;
-	uint32_t inline_bytes;         /* at the end of its data, stored behind the inode: directories and links only */
+	uint32_t inline_bytes; /* at the end of its data, stored behind the inode: directories and links only */
 	bool extended;
-	uint8_t sha256[CHAIN_SHA256_BYTES]; /* of the data it owns, when the spec has none: known once the data was emitted */
+	uint8_t sha256[CHAIN_SHA256_BYTES]; /* of the data it owns, when the spec has none: known once the data was
+					       emitted */
 	uint64_t nid, data_offset, size_bytes, align_bytes;
 };
 
@@ -40,7 +41,7 @@ struct fs_writer {
 	size_t node_count, node_capacity;
 	struct fs_placed *placed;
 	size_t placed_count;
-	uint64_t build_time;           /* the root's; inodes with the same are compact */
+	uint64_t build_time; /* the root's; inodes with the same are compact */
 	uint32_t build_time_ns;
 	uint64_t inode_count, meta_bytes, image_bytes;
 	bool laid_out;

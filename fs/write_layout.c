@@ -96,11 +96,13 @@ static bool needs_extended(const struct fs_writer *writer, const struct fs_wnode
 
 static uint32_t inode_bytes(const struct fs_wnode *node)
 {
-	return node->xattr_bytes + (uint32_t)(node->extended ? sizeof(struct fs_erofs_extended) : sizeof(struct fs_erofs_compact));
+	return node->xattr_bytes +
+	       (uint32_t)(node->extended ? sizeof(struct fs_erofs_extended) : sizeof(struct fs_erofs_compact));
 }
 
-/* What fills no block of a directory or link goes behind the inode, in the same block (FLAT_INLINE): metadata is hashed whole at
- * every boot, and a block for each directory would be most of it. Files stay on blocks of their own, to be used in place. */
+/* What fills no block of a directory or link goes behind the inode, in the same block (FLAT_INLINE): metadata is hashed
+ * whole at every boot, and a block for each directory would be most of it. Files stay on blocks of their own, to be
+ * used in place. */
 static uint32_t inline_bytes(const struct fs_wnode *node)
 {
 	uint32_t tail = (uint32_t)(node->size_bytes % FS_BLOCK_BYTES);
@@ -140,9 +142,12 @@ static void measure(struct fs_writer *writer)
 static bool may_share(const struct fs_wnode *node)
 {
 	switch (fs_wnode_type(node)) {
-	case FS_SYMLINK: return !node->inline_bytes;
-	case FS_REGULAR: return node->spec->sha256 && node->size_bytes && !node->spec->reserve_bytes;
-	default: return false;
+	case FS_SYMLINK:
+		return !node->inline_bytes;
+	case FS_REGULAR:
+		return node->spec->sha256 && node->size_bytes && !node->spec->reserve_bytes;
+	default:
+		return false;
 	}
 }
 
@@ -207,10 +212,11 @@ static enum chain_status take(uint64_t *cursor, uint64_t bytes, uint64_t align, 
 
 	if (__builtin_add_overflow(*cursor, align - 1, &offset))
 		return CHAIN_FAIL(err, LIMIT, .subject = path, .detail = "bytes of alignment", .value = align,
-				.limit = IMAGE_BYTES_MAX);
+				  .limit = IMAGE_BYTES_MAX);
 	offset &= ~(align - 1);
 	if (__builtin_add_overflow(offset, bytes, &end) || end > IMAGE_BYTES_MAX)
-		return CHAIN_FAIL(err, LIMIT, .subject = path, .detail = "bytes", .value = bytes, .limit = IMAGE_BYTES_MAX);
+		return CHAIN_FAIL(err, LIMIT, .subject = path, .detail = "bytes", .value = bytes,
+				  .limit = IMAGE_BYTES_MAX);
 	*out_offset = offset;
 	*cursor = (end + FS_BLOCK_BYTES - 1) & ~(uint64_t)(FS_BLOCK_BYTES - 1);
 	return CHAIN_OK;
@@ -238,7 +244,8 @@ static enum chain_status place_inodes(struct fs_writer *writer, uint64_t *cursor
 	return take(cursor, at, FS_BLOCK_BYTES, "the inodes", &unused, err);
 }
 
-static enum chain_status place_type(struct fs_writer *writer, enum fs_type type, uint64_t *cursor, struct chain_error *err)
+static enum chain_status place_type(struct fs_writer *writer, enum fs_type type, uint64_t *cursor,
+				    struct chain_error *err)
 {
 	for (uint32_t i = 0; i < writer->node_count; i++) {
 		struct fs_wnode *node = &writer->nodes[i];
@@ -251,10 +258,11 @@ static enum chain_status place_type(struct fs_writer *writer, enum fs_type type,
 			align = node->align_bytes;
 		if (type == FS_REGULAR && __builtin_add_overflow(bytes, node->spec->reserve_bytes, &bytes))
 			return CHAIN_FAIL(err, LIMIT, .subject = node->spec->path, .detail = "bytes reserved",
-					.value = node->spec->reserve_bytes, .limit = IMAGE_BYTES_MAX);
+					  .value = node->spec->reserve_bytes, .limit = IMAGE_BYTES_MAX);
 		if (!bytes)
 			continue;
-		status = take(cursor, bytes, align, node->spec ? node->spec->path : "a directory", &node->data_offset, err);
+		status = take(cursor, bytes, align, node->spec ? node->spec->path : "a directory", &node->data_offset,
+			      err);
 		if (status != CHAIN_OK)
 			return status;
 	}
@@ -294,7 +302,8 @@ static enum chain_status list_placed(struct fs_writer *writer, struct chain_erro
 	writer->placed_count = 0;
 	writer->placed = malloc((count + 1) * sizeof(*writer->placed));
 	if (!writer->placed)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, "filesystem writer", NULL, count * sizeof(*writer->placed), 0, 0, 0);
+		return chain_fail(err, CHAIN_E_NO_MEMORY, "filesystem writer", NULL, count * sizeof(*writer->placed), 0,
+				  0, 0);
 	for (uint32_t i = 0; i < writer->node_count; i++) {
 		struct fs_wnode *node = &writer->nodes[i];
 		const struct fs_wnode *inode = &writer->nodes[node->inode];
@@ -303,9 +312,12 @@ static enum chain_status list_placed(struct fs_writer *writer, struct chain_erro
 			continue;
 		node->data = inode->data;
 		node->data_offset = writer->nodes[node->data].data_offset;
-		writer->placed[writer->placed_count++] = (struct fs_placed){
-			.spec = node->spec, .nid = inode->nid, .data_offset = node->data_offset,
-			.size_bytes = inode->size_bytes, .shared = node->data != i, .sha256 = digest_of(writer, node) };
+		writer->placed[writer->placed_count++] = (struct fs_placed){ .spec = node->spec,
+									     .nid = inode->nid,
+									     .data_offset = node->data_offset,
+									     .size_bytes = inode->size_bytes,
+									     .shared = node->data != i,
+									     .sha256 = digest_of(writer, node) };
 	}
 	qsort(writer->placed, writer->placed_count, sizeof(*writer->placed), compare_placed);
 	return CHAIN_OK;
@@ -339,8 +351,14 @@ enum chain_status fs_writer_layout(struct fs_writer *writer, struct chain_error 
 	return status;
 }
 
-uint64_t fs_writer_image_bytes(const struct fs_writer *writer) { return writer->image_bytes; }
-uint64_t fs_writer_meta_bytes(const struct fs_writer *writer) { return writer->meta_bytes; }
+uint64_t fs_writer_image_bytes(const struct fs_writer *writer)
+{
+	return writer->image_bytes;
+}
+uint64_t fs_writer_meta_bytes(const struct fs_writer *writer)
+{
+	return writer->meta_bytes;
+}
 
 const struct fs_placed *fs_writer_placed(const struct fs_writer *writer, size_t *out_count)
 {

@@ -26,7 +26,8 @@ void fs_writer_free(struct fs_writer *writer)
 }
 
 /* Makes room for one more element; doubling keeps adding linear. */
-static enum chain_status grow(void **array, size_t *capacity, size_t count, size_t element_bytes, struct chain_error *err)
+static enum chain_status grow(void **array, size_t *capacity, size_t count, size_t element_bytes,
+			      struct chain_error *err)
 {
 	size_t wanted = *capacity ? *capacity * 2 : 64;
 	void *moved;
@@ -34,7 +35,8 @@ static enum chain_status grow(void **array, size_t *capacity, size_t count, size
 	if (count < *capacity)
 		return CHAIN_OK;
 	if (wanted >= FS_NONE)
-		return CHAIN_FAIL(err, LIMIT, .subject = "filesystem", .detail = "nodes", .value = wanted, .limit = FS_NONE);
+		return CHAIN_FAIL(err, LIMIT, .subject = "filesystem", .detail = "nodes", .value = wanted,
+				  .limit = FS_NONE);
 	moved = realloc(*array, wanted * element_bytes);
 	if (!moved)
 		return chain_fail(err, CHAIN_E_NO_MEMORY, "filesystem writer", NULL, wanted * element_bytes, 0, 0, 0);
@@ -52,14 +54,15 @@ static enum chain_status check_path(const char *path, struct chain_error *err)
 		return chain_fail(err, CHAIN_E_FS_BAD_PATH, path, "not an absolute path", 0, 0, 0, 0);
 	if (bytes > FS_PATH_BYTES_MAX)
 		return CHAIN_FAIL(err, LIMIT, .subject = path, .detail = "bytes of path", .value = bytes,
-				.limit = FS_PATH_BYTES_MAX);
+				  .limit = FS_PATH_BYTES_MAX);
 	if (bytes == 1)
 		return CHAIN_OK;
 	while (*part) {
 		size_t part_bytes = strcspn(++part, "/");
 
 		if (part_bytes == 0 || part_bytes > FS_EROFS_NAME_MAX)
-			return chain_fail(err, CHAIN_E_FS_BAD_PATH, path, "a part is empty or has more than 255 bytes", 0, 0, 0, 0);
+			return chain_fail(err, CHAIN_E_FS_BAD_PATH, path, "a part is empty or has more than 255 bytes",
+					  0, 0, 0, 0);
 		if (fs_name_is_dot(part, part_bytes))
 			return chain_fail(err, CHAIN_E_FS_BAD_PATH, path, "\".\" and \"..\" are no names", 0, 0, 0, 0);
 		part += part_bytes;
@@ -96,7 +99,8 @@ static enum chain_status check_spec(const struct fs_spec *spec, struct chain_err
 	if (spec->path[1] == 0 && spec->type != FS_DIRECTORY)
 		return misfit(spec, "the root is a directory", spec->type, err);
 	if (spec->hard_link)
-		return spec->type == FS_DIRECTORY ? misfit(spec, "directories have no hard links", spec->type, err) : CHAIN_OK;
+		return spec->type == FS_DIRECTORY ? misfit(spec, "directories have no hard links", spec->type, err) :
+						    CHAIN_OK;
 	if ((spec->type == FS_SYMLINK) != (spec->target != NULL))
 		return misfit(spec, "symbolic links have a target, and nothing else has", spec->type, err);
 	if (spec->target && (!*spec->target || strlen(spec->target) > FS_LINK_BYTES_MAX))
@@ -114,7 +118,8 @@ enum chain_status fs_writer_add(struct fs_writer *writer, const struct fs_spec *
 		return chain_fail_subject(err, CHAIN_E_FS_WRITER_ORDER, "fs_writer_add");
 	status = check_spec(spec, err);
 	if (status == CHAIN_OK)
-		status = grow((void **)&writer->specs, &writer->spec_capacity, writer->spec_count, sizeof(*writer->specs), err);
+		status = grow((void **)&writer->specs, &writer->spec_capacity, writer->spec_count,
+			      sizeof(*writer->specs), err);
 	if (status == CHAIN_OK)
 		writer->specs[writer->spec_count++] = spec;
 	return status;
@@ -162,7 +167,10 @@ static int compare_specs(const void *a, const void *b)
 	return (unsigned char)*left < (unsigned char)*right ? -1 : 1;
 }
 
-enum fs_type fs_wnode_type(const struct fs_wnode *node) { return node->spec ? node->spec->type : FS_DIRECTORY; }
+enum fs_type fs_wnode_type(const struct fs_wnode *node)
+{
+	return node->spec ? node->spec->type : FS_DIRECTORY;
+}
 
 void fs_wnode_path(const struct fs_wnode *node, char buf[FS_PATH_BYTES_MAX + 1])
 {
@@ -170,13 +178,13 @@ void fs_wnode_path(const struct fs_wnode *node, char buf[FS_PATH_BYTES_MAX + 1])
 	buf[node->path_bytes ? node->path_bytes : 1] = 0;
 }
 
-static enum chain_status append(struct fs_writer *writer, const struct fs_spec *spec, const char *path, uint32_t path_bytes,
-				uint32_t parent, struct chain_error *err)
+static enum chain_status append(struct fs_writer *writer, const struct fs_spec *spec, const char *path,
+				uint32_t path_bytes, uint32_t parent, struct chain_error *err)
 {
 	uint32_t index = (uint32_t)writer->node_count;
 	struct fs_wnode *node;
-	enum chain_status status = grow((void **)&writer->nodes, &writer->node_capacity, writer->node_count,
-					sizeof(*writer->nodes), err);
+	enum chain_status status =
+		grow((void **)&writer->nodes, &writer->node_capacity, writer->node_count, sizeof(*writer->nodes), err);
 
 	if (status != CHAIN_OK)
 		return status;
@@ -205,11 +213,13 @@ static enum chain_status append(struct fs_writer *writer, const struct fs_spec *
 
 static bool holds(const struct fs_wnode *dir, const char *path, size_t path_bytes)
 {
-	return path_bytes > dir->path_bytes && memcmp(dir->path, path, dir->path_bytes) == 0 && path[dir->path_bytes] == '/';
+	return path_bytes > dir->path_bytes && memcmp(dir->path, path, dir->path_bytes) == 0 &&
+	       path[dir->path_bytes] == '/';
 }
 
 /* Hangs `spec` into the tree; `at` is the node added last. Directories on the way that nobody added are made. */
-static enum chain_status hang(struct fs_writer *writer, const struct fs_spec *spec, uint32_t at, struct chain_error *err)
+static enum chain_status hang(struct fs_writer *writer, const struct fs_spec *spec, uint32_t at,
+			      struct chain_error *err)
 {
 	size_t path_bytes = path_bytes_of(spec);
 	enum chain_status status;
@@ -223,7 +233,8 @@ static enum chain_status hang(struct fs_writer *writer, const struct fs_spec *sp
 		size_t end = (size_t)(name - spec->path) + strcspn(name, "/");
 
 		if (fs_wnode_type(&writer->nodes[at]) != FS_DIRECTORY)
-			return chain_fail(err, CHAIN_E_FS_NOT_DIRECTORY, spec->path, writer->nodes[at].spec->path, 0, 0, 0, 0);
+			return chain_fail(err, CHAIN_E_FS_NOT_DIRECTORY, spec->path, writer->nodes[at].spec->path, 0, 0,
+					  0, 0);
 		if (end == path_bytes)
 			return append(writer, spec, spec->path, (uint32_t)path_bytes, at, err);
 		status = append(writer, NULL, spec->path, (uint32_t)end, at, err);
@@ -265,7 +276,8 @@ static enum chain_status resolve_hard_links(struct fs_writer *writer, struct cha
 		found = find_node(writer, node->spec->hard_link);
 		file = found == FS_NONE ? NULL : &writer->nodes[found];
 		if (!file || !file->spec || fs_wnode_type(file) != fs_wnode_type(node) || file->spec->hard_link)
-			return chain_fail(err, CHAIN_E_FS_BAD_HARD_LINK, node->spec->path, node->spec->hard_link, 0, 0, 0, 0);
+			return chain_fail(err, CHAIN_E_FS_BAD_HARD_LINK, node->spec->path, node->spec->hard_link, 0, 0,
+					  0, 0);
 		node->inode = node->data = found;
 		file->nlink++;
 	}

@@ -6,7 +6,11 @@
 #include <string.h>
 
 /* EROFS stores a number for the usual beginnings of names (Linux, fs/erofs/erofs_fs.h, EROFS_XATTR_INDEX_*). */
-static const struct { const char *text; uint8_t index; bool whole; } prefixes[] = {
+static const struct {
+	const char *text;
+	uint8_t index;
+	bool whole;
+} prefixes[] = {
 	{ "user.", 1, false },
 	{ "system.posix_acl_access", 2, true },
 	{ "system.posix_acl_default", 3, true },
@@ -60,27 +64,28 @@ enum chain_status fs_xattrs_check(const struct fs_spec *spec, struct chain_error
 
 	if (spec->xattr_count > FS_XATTRS_MAX)
 		return CHAIN_FAIL(err, LIMIT, .subject = spec->path, .detail = "attributes", .value = spec->xattr_count,
-				.limit = FS_XATTRS_MAX);
+				  .limit = FS_XATTRS_MAX);
 	for (size_t i = 0; i < spec->xattr_count; i++) {
 		const struct fs_xattr *one = &spec->xattrs[i];
 		uint8_t index;
 		const char *name = one->name ? stored_name(one->name, &index) : NULL;
 
 		if (!name || strlen(name) > FS_EROFS_NAME_MAX)
-			return chain_fail(err, CHAIN_E_FS_BAD_SPEC, spec->path, "EROFS can't store an attribute of this name",
-					  i, 0, 0, 0);
+			return chain_fail(err, CHAIN_E_FS_BAD_SPEC, spec->path,
+					  "EROFS can't store an attribute of this name", i, 0, 0, 0);
 		if (one->value_bytes > UINT16_MAX)
 			return CHAIN_FAIL(err, LIMIT, .subject = spec->path, .detail = "bytes of an attribute",
-					.value = one->value_bytes, .limit = UINT16_MAX);
+					  .value = one->value_bytes, .limit = UINT16_MAX);
 		total += entry_bytes(one);
 	}
 	if (spec->xattr_count && total > limit)
 		return CHAIN_FAIL(err, LIMIT, .subject = spec->path, .detail = "bytes of attributes", .value = total,
-				.limit = limit);
+				  .limit = limit);
 	for (const struct fs_xattr *one = next_by_name(spec, NULL); one; one = next_by_name(spec, one))
 		distinct++;
 	if (distinct != spec->xattr_count)
-		return chain_fail(err, CHAIN_E_FS_BAD_SPEC, spec->path, "an attribute is given twice", distinct, 0, 0, 0);
+		return chain_fail(err, CHAIN_E_FS_BAD_SPEC, spec->path, "an attribute is given twice", distinct, 0, 0,
+				  0);
 	return CHAIN_OK;
 }
 

@@ -1,9 +1,10 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Leaves its disk in the middle of reads, or looks whether another did: abandon fault | hang | exit | wait puts reads of the first disk it was
- * given on its ring, and ends in that way while they are under way, or waits for them (abandon ATTEMPT and several of them: by the attempt); abandon
- * watch MILLISECONDS looks whether anything writes to its memory. It drives the ring itself: kchain.h has no read that is not waited for. */
+/* Leaves its disk in the middle of reads, or looks whether another did: abandon fault | hang | exit | wait puts reads
+ * of the first disk it was given on its ring, and ends in that way while they are under way, or waits for them (abandon
+ * ATTEMPT and several of them: by the attempt); abandon watch MILLISECONDS looks whether anything writes to its memory.
+ * It drives the ring itself: kchain.h has no read that is not waited for. */
 
 #include <kchain.h>
 
@@ -15,7 +16,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { READS = 16, READ_BYTES = 32 * 1024, STRIDE_BYTES = READ_BYTES + 4096, MEMORY_BYTES = READS * STRIDE_BYTES, ROOM_BYTES = 128 * 1024 };
+enum {
+	READS = 16,
+	READ_BYTES = 32 * 1024,
+	STRIDE_BYTES = READ_BYTES + 4096,
+	MEMORY_BYTES = READS * STRIDE_BYTES,
+	ROOM_BYTES = 128 * 1024
+};
 
 static struct stage_called_env called;
 static struct stage_virtio virtio;
@@ -40,14 +47,16 @@ static bool start_reads(void)
 		return false;
 	stage_called_env_init(&called, stage_native_env(), device, call->heap, call->heap_bytes, call->heap_phys);
 	if (!find_memory() || !stage_pci_function_at(&called.env, device->bdf, &function) ||
-	    stage_virtio_pci_open(&called.env, &function, "abandon", &virtio, &err) || stage_virtio_begin(&virtio, 0, &err) ||
-	    stage_virtqueue_open(&queue, &virtio, 0, VIRTIO_SEGMENTS, &err))
+	    stage_virtio_pci_open(&called.env, &function, "abandon", &virtio, &err) ||
+	    stage_virtio_begin(&virtio, 0, &err) || stage_virtqueue_open(&queue, &virtio, 0, VIRTIO_SEGMENTS, &err))
 		return false;
 	stage_virtio_ready(&virtio);
 	for (uint16_t i = 0; i < READS; i++) { /* the header, all zero, asks for a read from sector 0 on */
 		uint64_t at = call->heap_phys + (uint64_t)reads - call->heap + i * STRIDE_BYTES;
 		memset(reads + i * STRIDE_BYTES + READ_BYTES, 0, 16);
-		const struct stage_virtio_segment segments[] = { { at + READ_BYTES, 16, false }, { at, READ_BYTES, true }, { at + READ_BYTES + 16, 1, true } };
+		const struct stage_virtio_segment segments[] = { { at + READ_BYTES, 16, false },
+								 { at, READ_BYTES, true },
+								 { at + READ_BYTES + 16, 1, true } };
 		stage_virtqueue_put(&queue, i, segments, 3);
 	}
 	stage_virtqueue_kick(&queue);

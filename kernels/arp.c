@@ -1,7 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Asks over a network card of its own who has an address (RFC 826): arp NAME OWN-ADDRESS ADDRESS. Leaves {"name", "own", "link", "mac"}, or
+/* Asks over a network card of its own who has an address (RFC 826): arp NAME OWN-ADDRESS ADDRESS. Leaves {"name",
+ * "own", "link", "mac"}, or
  * {"name", "error"} and ends with 3. */
 
 #include <kchain.h>
@@ -33,9 +34,12 @@ static bool parse(const char *text, uint8_t ip[4])
 	return true;
 }
 
-static void make_request(uint8_t frame[FRAME_BYTES], const uint8_t mac[6], const uint8_t own[4], const uint8_t wanted[4])
+static void make_request(uint8_t frame[FRAME_BYTES], const uint8_t mac[6], const uint8_t own[4],
+			 const uint8_t wanted[4])
 {
-	static const uint8_t fixed[] = { 0x08, 0x06, 0, 1, 0x08, 0, 6, 4, 0, 1 }; /* ARP; Ethernet, IPv4, their lengths; a request */
+	static const uint8_t fixed[] = {
+		0x08, 0x06, 0, 1, 0x08, 0, 6, 4, 0, 1
+	}; /* ARP; Ethernet, IPv4, their lengths; a request */
 	memset(frame, 0, FRAME_BYTES);
 	memset(frame, 0xff, 6);
 	memcpy(frame + 6, mac, 6);
@@ -55,8 +59,8 @@ static bool ask(struct kchain_net *net, const uint8_t own[4], const uint8_t want
 		if (!kchain_net_send(net, frame, FRAME_BYTES))
 			return false;
 		while ((bytes = kchain_net_receive(net, frame, WAIT_US))) {
-			if (bytes < TARGET_IP + 4 || frame[12] != 0x08 || frame[13] != 0x06 || frame[OPERATION + 1] != 2 ||
-			    memcmp(frame + SENDER_IP, wanted, 4) != 0)
+			if (bytes < TARGET_IP + 4 || frame[12] != 0x08 || frame[13] != 0x06 ||
+			    frame[OPERATION + 1] != 2 || memcmp(frame + SENDER_IP, wanted, 4) != 0)
 				continue;
 			memcpy(out_mac, frame + SENDER, 6);
 			return true;
@@ -77,10 +81,13 @@ int main(int argc, char **argv)
 	if (!net || !ask(net, own, wanted, mac))
 		return fail(argv[1], kchain_device_error());
 	const uint8_t *m = kchain_net_mac(net);
-	snprintf(result, sizeof(result), "{\"name\": \"%s\", \"own\": \"%02x:%02x:%02x:%02x:%02x:%02x\", \"link\": %s, \"mac\": "
-		 "\"%02x:%02x:%02x:%02x:%02x:%02x\"}", argv[1], m[0], m[1], m[2], m[3], m[4], m[5], kchain_net_link_up(net) ? "true" : "false",
-		 mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
-	printf("arp: %s is at %02x:%02x:%02x:%02x:%02x:%02x\n", argv[3], mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+	snprintf(result, sizeof(result),
+		 "{\"name\": \"%s\", \"own\": \"%02x:%02x:%02x:%02x:%02x:%02x\", \"link\": %s, \"mac\": "
+		 "\"%02x:%02x:%02x:%02x:%02x:%02x\"}",
+		 argv[1], m[0], m[1], m[2], m[3], m[4], m[5], kchain_net_link_up(net) ? "true" : "false", mac[0],
+		 mac[1], mac[2], mac[3], mac[4], mac[5]);
+	printf("arp: %s is at %02x:%02x:%02x:%02x:%02x:%02x\n", argv[3], mac[0], mac[1], mac[2], mac[3], mac[4],
+	       mac[5]);
 	kchain_net_close(net);
 	return kchain_result(result) ? 0 : 1;
 }

@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Counts the links of a chain that boots itself: its result is `state.n` of the handoff and one, and whether there is more
- * to come below the limit, its first argument. */
+/* Counts the links of a chain that boots itself: its result is `state.n` of the handoff and one, and whether there is
+ * more to come below the limit, its first argument. */
 
 #include <kchain.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Reads a disk of its own: disk NAME [FIRST COUNT]. Leaves {"name", "sectors", "sector_bytes", "read", "sha256"}, the digest being of
- * those sectors, or of all. Without the disk it leaves {"name", "error"} and ends with 3. */
+/* Reads a disk of its own: disk NAME [FIRST COUNT]. Leaves {"name", "sectors", "sector_bytes", "read", "sha256"}, the
+ * digest being of those sectors, or of all. Without the disk it leaves {"name", "error"} and ends with 3. */
 
 #include <kchain.h>
 
@@ -53,8 +53,10 @@ int main(int argc, char **argv)
 	uint64_t count = argc == 4 ? strtoull(argv[3], NULL, 10) : kchain_disk_sectors(disk);
 	if (!digest(disk, first, count, hex))
 		return fail(argv[1]);
-	snprintf(result, sizeof(result), "{\"name\": \"%s\", \"sectors\": %" PRIu64 ", \"sector_bytes\": %" PRIu32 ", \"read\": %" PRIu64
-		 ", \"sha256\": \"%s\"}", argv[1], kchain_disk_sectors(disk), kchain_disk_sector_bytes(disk), count, hex);
+	snprintf(result, sizeof(result),
+		 "{\"name\": \"%s\", \"sectors\": %" PRIu64 ", \"sector_bytes\": %" PRIu32 ", \"read\": %" PRIu64
+		 ", \"sha256\": \"%s\"}",
+		 argv[1], kchain_disk_sectors(disk), kchain_disk_sector_bytes(disk), count, hex);
 	kchain_disk_close(disk);
 	printf("disk %s: %" PRIu64 " sectors, %s\n", argv[1], count, hex);
 	return kchain_result(result) ? 0 : 1;

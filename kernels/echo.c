@@ -33,7 +33,8 @@ static json_t *memory(void)
 	struct kchain_memory entry;
 	json_t *list = json_array();
 	for (unsigned i = 0; kchain_memory(i, &entry); i++)
-		json_array_append_new(list, json_pack("{s:o, s:o, s:i}", "base", hex(entry.phys), "end", hex(entry.end), "type", (int)entry.type));
+		json_array_append_new(list, json_pack("{s:o, s:o, s:i}", "base", hex(entry.phys), "end", hex(entry.end),
+						      "type", (int)entry.type));
 	return list;
 }
 
@@ -47,8 +48,9 @@ static json_t *modules(void)
 		kchain_sha256_begin(&hash);
 		kchain_sha256_add(&hash, module.bytes, module.count);
 		kchain_sha256_end(&hash, digest);
-		json_array_append_new(list, json_pack("{s:s, s:o, s:I, s:s}", "string", module.string, "base", hex(module.phys), "bytes",
-						      (json_int_t)module.count, "sha256", digest));
+		json_array_append_new(list,
+				      json_pack("{s:s, s:o, s:I, s:s}", "string", module.string, "base",
+						hex(module.phys), "bytes", (json_int_t)module.count, "sha256", digest));
 	}
 	return list;
 }
@@ -60,8 +62,9 @@ static json_t *document(int argc, char **argv)
 	json_t *words = json_array();
 	for (int i = 0; i < argc; i++)
 		json_array_append_new(words, json_string(argv[i]));
-	json_t *doc = json_pack("{s:b, s:s, s:s, s:o, s:o}", "called", kchain_is_called(), "door", booted ? boot.door : "native", "args",
-				kchain_args(), "argv", words, "handoff", handoff());
+	json_t *doc =
+		json_pack("{s:b, s:s, s:s, s:o, s:o}", "called", kchain_is_called(), "door",
+			  booted ? boot.door : "native", "args", kchain_args(), "argv", words, "handoff", handoff());
 	if (doc && booted) {
 		json_object_set_new(doc, "loader", json_string(boot.loader));
 		json_object_set_new(doc, "modules", modules());

@@ -1,7 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Goes wrong in the way its last argument names; without one, by a null pointer. Ends well only where nothing caught it. */
+/* Goes wrong in the way its last argument names; without one, by a null pointer. Ends well only where nothing caught
+ * it. */
 
 #include <kchain.h>
 
@@ -15,7 +16,10 @@ static void null_pointer(void)
 	*(volatile int *)address = 1;
 }
 
-static void invalid_opcode(void) { __asm__ volatile("ud2"); }
+static void invalid_opcode(void)
+{
+	__asm__ volatile("ud2");
+}
 
 static void divide(void)
 {
@@ -45,7 +49,10 @@ static void stack_overflow(void)
 	printf("%d\n", deeper(&start, depth));
 }
 
-static void write_text(void) { *(volatile char *)(uintptr_t)null_pointer = 0; }
+static void write_text(void)
+{
+	*(volatile char *)(uintptr_t)null_pointer = 0;
+}
 
 static void non_canonical(void)
 {
@@ -53,9 +60,13 @@ static void non_canonical(void)
 	*(volatile int *)address = 1;
 }
 
-static const struct { const char *name; void (*go)(void); } ways[] = {
-	{ "null", null_pointer }, { "ud2", invalid_opcode }, { "div0", divide }, { "jump", wild_jump },
-	{ "stack", stack_overflow }, { "text", write_text }, { "canonical", non_canonical },
+static const struct {
+	const char *name;
+	void (*go)(void);
+} ways[] = {
+	{ "null", null_pointer },       { "ud2", invalid_opcode },   { "div0", divide },
+	{ "jump", wild_jump },          { "stack", stack_overflow }, { "text", write_text },
+	{ "canonical", non_canonical },
 };
 
 int main(int argc, char **argv)

@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* A kernel of a fan-out that goes wrong on purpose, foreseeably: flaky EVERY ATTEMPT. Of each EVERY kernels one fails in its first attempt, each time in
- * another way; of these, one in ten fails always. All others leave {"index": N}. */
+/* A kernel of a fan-out that goes wrong on purpose, foreseeably: flaky EVERY ATTEMPT. Of each EVERY kernels one fails
+ * in its first attempt, each time in another way; of these, one in ten fails always. All others leave {"index": N}. */
 
 #include <kchain.h>
 
@@ -11,7 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void fault(void) { *(volatile int *)(volatile uintptr_t){ 8 } = 1; }
+static void fault(void)
+{
+	*(volatile int *)(volatile uintptr_t){ 8 } = 1;
+}
 
 static void jump(void)
 {
@@ -39,7 +42,10 @@ static void malformed(void)
 	exit(0);
 }
 
-static void status(void) { exit(3); }
+static void status(void)
+{
+	exit(3);
+}
 
 int main(int argc, char **argv)
 {

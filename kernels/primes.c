@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Counts the primes from FROM up to, but not including, TO: primes FROM TO. All processors that the kernel has take numbers from one counter, so
- * that none waits for another that has the larger ones. Leaves {"primes", "cpus"}. */
+/* Counts the primes from FROM up to, but not including, TO: primes FROM TO. All processors that the kernel has take
+ * numbers from one counter, so that none waits for another that has the larger ones. Leaves {"primes", "cpus"}. */
 
 #include <kchain.h>
 

@@ -3,7 +3,8 @@
 
 /* Leaves the result that its first argument names and exits with its second as status: good | none | malformed | deep |
  * oversized (one byte more than there is room for) | full (exactly the room) | lie (claims more than it wrote) |
- * empty (no byte) | lines (JSON with newlines in it) | hex:DIGITS (those bytes) | many:WHAT (WHAT in a list, as often as there is room for). */
+ * empty (no byte) | lines (JSON with newlines in it) | hex:DIGITS (those bytes) | many:WHAT (WHAT in a list, as often
+ * as there is room for). */
 
 #include <kchain.h>
 
@@ -36,7 +37,10 @@ static bool leave_nested(void)
 	return kchain_result(text);
 }
 
-static unsigned digit_of(char c) { return (unsigned)(c <= '9' ? c - '0' : c - 'a' + 10); }
+static unsigned digit_of(char c)
+{
+	return (unsigned)(c <= '9' ? c - '0' : c - 'a' + 10);
+}
 
 static bool leave_hex(const char *digits)
 {

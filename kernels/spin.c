@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Never ends. With "cli" it turns interrupts off first, with "halt" it halts that way, with "talk" it does nothing but print, with "clock" it
- * asks for the time once before it spins. */
+/* Never ends. With "cli" it turns interrupts off first, with "halt" it halts that way, with "talk" it does nothing but
+ * print, with "clock" it asks for the time once before it spins. */
 
 #include <stdio.h>
 #include <string.h>
@@ -22,7 +22,8 @@ int main(int argc, char **argv)
 		if (!strcmp(how, "halt"))
 			__asm__ volatile("hlt");
 		if (!strcmp(how, "talk"))
-			puts("spin: still here, and printing a line that takes its caller longer to write than us to ask for");
+			puts("spin: still here, and printing a line that takes its caller longer to write than us to "
+			     "ask for");
 		__asm__ volatile("pause" : : : "memory");
 	}
 }

@@ -2,18 +2,15 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 /* A kernel with several processors ("cpus" of a fan-out):
- *   team sum FROM TO      adds up FROM, FROM + 1, … TO - 1, each processor its share, and leaves {"sum", "cpus", "processors"}
- *   team many TIMES       as many regions one after another, each counted by every processor, and leaves {"counts"}
- *   team heap TIMES       each processor allocates, fills, checks and frees; leaves {"wrong"}
- *   team libc             what is each processor's own in the C library, and what is refused: leaves {"errno", "thread", "nested"}
- *   team say LINES        each processor writes lines
- *   team services         asks the caller for what it must refuse: leaves {"wrong"}
- *   team wild             starts its further processors where nothing is
- * or what goes wrong on the processor numbered CPU, the others doing their part:
- *   team fault CPU [ATTEMPT]   a write to address 8; ends well from the second attempt on
- *   team hang CPU [ATTEMPT]    interrupts off, for ever
- *   team exit CPU              exits with 7
- *   team leave                 main returns while all others hang: by a longjmp out of the region */
+ *   team sum FROM TO      adds up FROM, FROM + 1, … TO - 1, each processor its share, and leaves {"sum", "cpus",
+ * "processors"} team many TIMES       as many regions one after another, each counted by every processor, and leaves
+ * {"counts"} team heap TIMES       each processor allocates, fills, checks and frees; leaves {"wrong"} team libc what
+ * is each processor's own in the C library, and what is refused: leaves {"errno", "thread", "nested"} team say LINES
+ * each processor writes lines team services         asks the caller for what it must refuse: leaves {"wrong"} team wild
+ * starts its further processors where nothing is or what goes wrong on the processor numbered CPU, the others doing
+ * their part: team fault CPU [ATTEMPT]   a write to address 8; ends well from the second attempt on team hang CPU
+ * [ATTEMPT]    interrupts off, for ever team exit CPU              exits with 7 team leave                 main returns
+ * while all others hang: by a longjmp out of the region */
 
 #include <kchain.h>
 
@@ -60,7 +57,8 @@ static int leave(const char *first, const char *name, const unsigned *values)
 
 static void add(unsigned cpu, void *arg)
 {
-	uint64_t share = (to - from + cpus - 1) / cpus, begin = from + cpu * share, end = begin + share < to ? begin + share : to;
+	uint64_t share = (to - from + cpus - 1) / cpus, begin = from + cpu * share,
+		 end = begin + share < to ? begin + share : to;
 	(void)arg;
 	for (uint64_t n = begin; n < end; n++)
 		sums[cpu] += n;
@@ -112,7 +110,8 @@ static void say(unsigned cpu, void *arg)
 {
 	for (unsigned i = 0; i < *(unsigned *)arg; i++) {
 		char line[128];
-		int bytes = snprintf(line, sizeof(line), "line %u of cpu %u of kernel %u, all of it in one piece\n", i, cpu, kchain_index());
+		int bytes = snprintf(line, sizeof(line), "line %u of cpu %u of kernel %u, all of it in one piece\n", i,
+				     cpu, kchain_index());
 		write(1, line, (size_t)bytes);
 	}
 }
@@ -124,7 +123,8 @@ static uint64_t service(uint64_t number, uint64_t first, uint64_t second)
 	return result;
 }
 
-/* Starting while others are at work, or by one of them; being done without having been started; a service that is none. */
+/* Starting while others are at work, or by one of them; being done without having been started; a service that is none.
+ */
 static void ask_in_vain(unsigned cpu, void *arg)
 {
 	enum { START = 4, DONE = 5 };
@@ -159,8 +159,14 @@ static void hang_all_but_first(unsigned cpu, void *arg)
 
 /* --- mishaps --- */
 
-static void fault(void) { *(volatile int *)(volatile uintptr_t){ 8 } = 1; }
-static void exit_with_7(void) { exit(7); }
+static void fault(void)
+{
+	*(volatile int *)(volatile uintptr_t){ 8 } = 1;
+}
+static void exit_with_7(void)
+{
+	exit(7);
+}
 static void hang(void)
 {
 	for (;;)
@@ -207,7 +213,8 @@ static _Noreturn void wild(void)
 static int libc(void)
 {
 	char first[64 + 12 * CPUS_MAX];
-	for (int twice = 0; twice < 2; twice++) { /* what is thread-local is as new in the second region, too, but for the first processor's */
+	for (int twice = 0; twice < 2;
+	     twice++) { /* what is thread-local is as new in the second region, too, but for the first processor's */
 		came = 0;
 		if (!kchain_parallel(use_libc, NULL))
 			return 1;
@@ -217,14 +224,24 @@ static int libc(void)
 	return leave(first, "thread", threads);
 }
 
-static int parallel(void (*work)(unsigned cpu, void *arg), void *arg) { return kchain_parallel(work, arg) ? 0 : 1; }
-static int count_wrong(void (*work)(unsigned cpu, void *arg), void *arg) { return kchain_parallel(work, arg) ? leave_wrong() : 1; }
+static int parallel(void (*work)(unsigned cpu, void *arg), void *arg)
+{
+	return kchain_parallel(work, arg) ? 0 : 1;
+}
+static int count_wrong(void (*work)(unsigned cpu, void *arg), void *arg)
+{
+	return kchain_parallel(work, arg) ? leave_wrong() : 1;
+}
 
 int main(int argc, char **argv)
 {
-	static const struct { const char *word; void (*mishap)(void); } mishaps[] = { { "fault", fault }, { "hang", hang }, { "exit", exit_with_7 } };
+	static const struct {
+		const char *word;
+		void (*mishap)(void);
+	} mishaps[] = { { "fault", fault }, { "hang", hang }, { "exit", exit_with_7 } };
 	const char *what = argc > 1 ? argv[1] : "sum";
-	unsigned number = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 0) : 0, attempt = argc > 3 ? (unsigned)atoi(argv[3]) : 0;
+	unsigned number = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 0) : 0,
+		 attempt = argc > 3 ? (unsigned)atoi(argv[3]) : 0;
 	cpus = kchain_cpus();
 	from = argc > 2 ? strtoull(argv[2], NULL, 0) : 0;
 	to = argc > 3 ? strtoull(argv[3], NULL, 0) : from + 1000;

@@ -8,12 +8,12 @@
  *   trap CPU hlt         the same, halted
  *   trap CPU timer       the same, with the 8259 letting the machine's timer through
  *   trap CPU nmi         INT 2 again and again for a while, so that NMIs come where one seems to be handled
- *   trap CPU ports       all lines of the 8259s masked and the machine's timer stopped, then it hangs with interrupts off
- *   trap CPU jump SEED   to some address of the kernel's own text, with registers full of noise; the SEED says which
+ *   trap CPU ports       all lines of the 8259s masked and the machine's timer stopped, then it hangs with interrupts
+ * off trap CPU jump SEED   to some address of the kernel's own text, with registers full of noise; the SEED says which
  *   trap CPU jump AT     to the address AT (0x…), the same way
- *   trap 1 overwrite [entries]   CPU 1 writes over all that a kernel of two can write to, again and again, while the other asks for services;
- *                                with `entries` also over the pages that their traps arrive in
- * Leaves {"came": "back"} where it goes on afterwards. */
+ *   trap 1 overwrite [entries]   CPU 1 writes over all that a kernel of two can write to, again and again, while the
+ * other asks for services; with `entries` also over the pages that their traps arrive in Leaves {"came": "back"} where
+ * it goes on afterwards. */
 
 #include <kchain.h>
 
@@ -40,9 +40,18 @@ enum { WORDS_MAX = 8 };
 static const char *words[WORDS_MAX];
 static unsigned victim;
 
-static const char *word(unsigned at) { return at < WORDS_MAX && words[at] ? words[at] : ""; }
-static void interrupts_on(void) { __asm__ volatile("sti" : : : "memory"); }
-static void interrupts_off(void) { __asm__ volatile("cli" : : : "memory"); }
+static const char *word(unsigned at)
+{
+	return at < WORDS_MAX && words[at] ? words[at] : "";
+}
+static void interrupts_on(void)
+{
+	__asm__ volatile("sti" : : : "memory");
+}
+static void interrupts_off(void)
+{
+	__asm__ volatile("cli" : : : "memory");
+}
 
 /* Long enough for a timer of the machine to come. */
 static void stay(void)
@@ -86,7 +95,10 @@ static void timer(void)
 
 static void ports(void)
 {
-	static const struct { uint16_t port; uint8_t value; } stops[] = { { 0x21, 0xff }, { 0xa1, 0xff }, { 0x43, 0x30 }, { 0x43, 0x70 } };
+	static const struct {
+		uint16_t port;
+		uint8_t value;
+	} stops[] = { { 0x21, 0xff }, { 0xa1, 0xff }, { 0x43, 0x30 }, { 0x43, 0x70 } };
 	for (unsigned i = 0; i < sizeof(stops) / sizeof(stops[0]); i++)
 		__asm__ volatile("outb %b0, %w1" : : "a"(stops[i].value), "d"(stops[i].port));
 	for (;;)
@@ -99,7 +111,10 @@ static void nmi(void)
 		__asm__ volatile("int $2" : : : "memory");
 }
 
-static void hlt(void) { __asm__ volatile("sti\n\thlt\n\tcli" : : : "memory"); }
+static void hlt(void)
+{
+	__asm__ volatile("sti\n\thlt\n\tcli" : : : "memory");
+}
 
 /* splitmix64 */
 static uint64_t noise(uint64_t *state)
@@ -115,10 +130,16 @@ static uint64_t some_register(uint64_t *state)
 {
 	uint64_t z = noise(state);
 	switch (z >> 61) {
-	case 0: case 1: return z & 0xffff;
-	case 2: return KCHAIN_NATIVE_VIRT + (z & 0x1ffff);
-	case 3: case 4: return KCHAIN_WINDOW_VIRT + (z & 0x3ffff);
-	default: return z;
+	case 0:
+	case 1:
+		return z & 0xffff;
+	case 2:
+		return KCHAIN_NATIVE_VIRT + (z & 0x1ffff);
+	case 3:
+	case 4:
+		return KCHAIN_WINDOW_VIRT + (z & 0x3ffff);
+	default:
+		return z;
 	}
 }
 
@@ -131,17 +152,23 @@ static void jump(void)
 	for (unsigned i = 0; i < sizeof(r) / sizeof(r[0]); i++)
 		r[i] = some_register(&state);
 	r[14] = at;
-	__asm__ volatile("mov 0(%%rsi), %%rax\n\tmov 8(%%rsi), %%rbx\n\tmov 16(%%rsi), %%rcx\n\tmov 24(%%rsi), %%rdx\n\t"
-			 "mov 32(%%rsi), %%rdi\n\tmov 40(%%rsi), %%rbp\n\tmov 48(%%rsi), %%r8\n\tmov 56(%%rsi), %%r9\n\t"
-			 "mov 64(%%rsi), %%r10\n\tmov 72(%%rsi), %%r11\n\tmov 80(%%rsi), %%r12\n\tmov 88(%%rsi), %%r13\n\t"
-			 "mov 96(%%rsi), %%r14\n\tmov 104(%%rsi), %%r15\n\tpush 112(%%rsi)\n\tmov %%r15, %%rsi\n\tret"
-			 : : "S"(r) : "memory");
+	__asm__ volatile(
+		"mov 0(%%rsi), %%rax\n\tmov 8(%%rsi), %%rbx\n\tmov 16(%%rsi), %%rcx\n\tmov 24(%%rsi), %%rdx\n\t"
+		"mov 32(%%rsi), %%rdi\n\tmov 40(%%rsi), %%rbp\n\tmov 48(%%rsi), %%r8\n\tmov 56(%%rsi), %%r9\n\t"
+		"mov 64(%%rsi), %%r10\n\tmov 72(%%rsi), %%r11\n\tmov 80(%%rsi), %%r12\n\tmov 88(%%rsi), %%r13\n\t"
+		"mov 96(%%rsi), %%r14\n\tmov 104(%%rsi), %%r15\n\tpush 112(%%rsi)\n\tmov %%r15, %%rsi\n\tret"
+		:
+		: "S"(r)
+		: "memory");
 	__builtin_unreachable();
 }
 
-static const struct { const char *word; void (*go)(void); } ways[] = {
-	{ "int", int_n }, { "sti", sti }, { "popf", popf }, { "hlt", hlt }, { "timer", timer }, { "nmi", nmi },
-	{ "ports", ports }, { "jump", jump },
+static const struct {
+	const char *word;
+	void (*go)(void);
+} ways[] = {
+	{ "int", int_n },   { "sti", sti }, { "popf", popf },   { "hlt", hlt },
+	{ "timer", timer }, { "nmi", nmi }, { "ports", ports }, { "jump", jump },
 };
 
 static void (*way_of(const char *name))(void)
@@ -175,10 +202,12 @@ static _Noreturn void fill_all(const struct kchain_call *call)
 	extern uint8_t stage_data_start[], stage_data_end[];
 	const struct kchain_call at = *call;
 	const uint64_t data = (uint64_t)stage_data_start, data_end = (uint64_t)stage_data_end;
-	const uint64_t entry[] = { ((const struct kchain_team *)at.team)->processors[0], ((const struct kchain_team *)at.team)->processors[1] };
+	const uint64_t entry[] = { ((const struct kchain_team *)at.team)->processors[0],
+				   ((const struct kchain_team *)at.team)->processors[1] };
 	for (;;) {
 		for (unsigned i = 0; entries && i < 2; i++)
-			fill(KCHAIN_ENTRY_VIRT + entry[i] * 2 * PAGE + PAGE, KCHAIN_ENTRY_VIRT + (entry[i] + 1) * 2 * PAGE);
+			fill(KCHAIN_ENTRY_VIRT + entry[i] * 2 * PAGE + PAGE,
+			     KCHAIN_ENTRY_VIRT + (entry[i] + 1) * 2 * PAGE);
 		fill(KCHAIN_WINDOW_VIRT + PAGE, KCHAIN_WINDOW_VIRT + PAGE + STACK);
 		fill((uint64_t)call, (uint64_t)call + PAGE);
 		fill(at.mailbox, at.mailbox + at.mailbox_bytes);
@@ -190,8 +219,11 @@ static _Noreturn void fill_all(const struct kchain_call *call)
 /* In services all the time, without any memory of its own. */
 static _Noreturn void ask(uint64_t text)
 {
-	__asm__ volatile("1:\tmov %0, %%eax\n\tint %2\n\tmov %1, %%eax\n\tmov %%rbx, %%rdi\n\tmov $64, %%esi\n\tint %2\n\tjmp 1b"
-			 : : "i"(KCHAIN_SERVICE_CLOCK), "i"(KCHAIN_SERVICE_WRITE), "i"(KCHAIN_SERVICE_VECTOR), "b"(text) : "rax", "rdi", "rsi");
+	__asm__ volatile(
+		"1:\tmov %0, %%eax\n\tint %2\n\tmov %1, %%eax\n\tmov %%rbx, %%rdi\n\tmov $64, %%esi\n\tint %2\n\tjmp 1b"
+		:
+		: "i"(KCHAIN_SERVICE_CLOCK), "i"(KCHAIN_SERVICE_WRITE), "i"(KCHAIN_SERVICE_VECTOR), "b"(text)
+		: "rax", "rdi", "rsi");
 	__builtin_unreachable();
 }
 

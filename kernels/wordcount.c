@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Counts one baked file, or a slice of it: wordcount FILE [OFFSET BYTES]. Leaves {"lines", "words", "bytes"}, which are wc's in the C locale: a word
- * is begun by a printable character and ended by white space (POSIX wc). */
+/* Counts one baked file, or a slice of it: wordcount FILE [OFFSET BYTES]. Leaves {"lines", "words", "bytes"}, which are
+ * wc's in the C locale: a word is begun by a printable character and ended by white space (POSIX wc). */
 
 #include <kchain.h>
 
@@ -15,8 +15,14 @@ struct counts {
 	uint64_t lines, words, bytes;
 };
 
-static bool is_space(uint8_t c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
-static bool is_printable(uint8_t c) { return c > ' ' && c < 0x7f; }
+static bool is_space(uint8_t c)
+{
+	return c == ' ' || (c >= '\t' && c <= '\r');
+}
+static bool is_printable(uint8_t c)
+{
+	return c > ' ' && c < 0x7f;
+}
 
 static struct counts count(const uint8_t *text, size_t bytes)
 {
@@ -43,14 +49,15 @@ int main(int argc, char **argv)
 		printf("wordcount: no file %s\n", path);
 		return 1;
 	}
-	size_t offset = argc == 4 ? strtoull(argv[2], NULL, 10) : 0, part = argc == 4 ? strtoull(argv[3], NULL, 10) : bytes;
+	size_t offset = argc == 4 ? strtoull(argv[2], NULL, 10) : 0,
+	       part = argc == 4 ? strtoull(argv[3], NULL, 10) : bytes;
 	if (offset > bytes || part > bytes - offset) {
 		printf("wordcount: %zu bytes at %zu: %s has %zu\n", part, offset, path, bytes);
 		return 1;
 	}
 	struct counts counts = count((const uint8_t *)text + offset, part);
 	char result[128];
-	snprintf(result, sizeof(result), "{\"lines\":%" PRIu64 ",\"words\":%" PRIu64 ",\"bytes\":%" PRIu64 "}", counts.lines, counts.words,
-		 counts.bytes);
+	snprintf(result, sizeof(result), "{\"lines\":%" PRIu64 ",\"words\":%" PRIu64 ",\"bytes\":%" PRIu64 "}",
+		 counts.lines, counts.words, counts.bytes);
 	return kchain_result(result) ? 0 : 1;
 }

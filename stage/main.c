@@ -24,7 +24,8 @@
 #include <string.h>
 
 /* A loader that ran out of memory may have left the image's end nowhere: look before it is read. */
-static enum chain_status check_memory(const struct chain_bootinfo *info, struct chain_range image, struct chain_error *err)
+static enum chain_status check_memory(const struct chain_bootinfo *info, struct chain_range image,
+				      struct chain_error *err)
 {
 	uint64_t top = 0;
 	for (size_t i = 0; i < info->mem_count; i++) {
@@ -43,7 +44,8 @@ static enum chain_status open_image(struct stage_run *run, struct chain_error *e
 	const struct chain_image_header *header = &stage_image_header;
 	if (!header->fs_bytes)
 		return chain_fail_subject(err, CHAIN_E_STAGE_UNBAKED, "stage");
-	struct chain_range loaded = { stage_boot.image_phys, stage_boot.image_phys + header->fs_offset + header->fs_bytes };
+	struct chain_range loaded = { stage_boot.image_phys,
+				      stage_boot.image_phys + header->fs_offset + header->fs_bytes };
 	enum chain_status status = check_memory(run->sources.bootinfo, loaded, err);
 	if (!status)
 		status = chain_image_open_loaded(&run->image, stage_phys_to_virt(stage_boot.image_phys), header, err);
@@ -96,7 +98,8 @@ static enum chain_status read_handoff(struct stage_run *run, struct chain_error 
 		const struct chain_boot_module *module = &info->modules[i];
 		if (!kchain_module_is_handoff(module->string))
 			continue;
-		status = chain_handoff_parse(stage_phys_to_virt(module->range.base), chain_range_bytes(module->range), &run->parent, err);
+		status = chain_handoff_parse(stage_phys_to_virt(module->range.base), chain_range_bytes(module->range),
+					     &run->parent, err);
 		if (status)
 			return status;
 		continue_clock(run->parent);
@@ -115,7 +118,9 @@ static const uint8_t *module_bytes(void *ctx, size_t index)
 /* Tells chains apart; not a secret. */
 static void make_boot_id(uint8_t out[CHAIN_BOOT_ID_BYTES])
 {
-	struct { uint64_t entry, now, phys; } seed = { stage_entry_tsc(), stage_rdtsc(), stage_boot.image_phys };
+	struct {
+		uint64_t entry, now, phys;
+	} seed = { stage_entry_tsc(), stage_rdtsc(), stage_boot.image_phys };
 	uint8_t digest[CHAIN_SHA256_BYTES];
 	chain_sha256_of(&seed, sizeof(seed), digest);
 	memcpy(out, digest, CHAIN_BOOT_ID_BYTES);
@@ -126,7 +131,9 @@ static void begin(struct stage_run *run)
 	struct chain_bootinfo *info = stage_bootinfo();
 	chain_json_memory_init();
 	make_boot_id(run->boot_id);
-	run->sources = (struct chain_sources){ .image = &run->image, .bootinfo = info, .module_bytes = module_bytes, .ctx = info };
+	run->sources = (struct chain_sources){
+		.image = &run->image, .bootinfo = info, .module_bytes = module_bytes, .ctx = info
+	};
 	run->results = json_object();
 	run->net = json_object();
 	run->block = json_object();
@@ -143,10 +150,9 @@ static void greet(const struct stage_run *run)
 	chain_sha256_to_hex(run->image.header.id, image + 7);
 	stage_set_name(run->config.name);
 	stage_say("link", "%" PRIu64 "  %s  %.16s  by %s", link, run->config.name, image + 7, door);
-	stage_record_members("sIsssII", "event", "entered", "link", (json_int_t)link,
-			     "name", run->config.name, "image", image, "door", door,
-			     "ticks", (json_int_t)stage_entry_tsc(),
-			     "tsc_hz", (json_int_t)stage_tsc_hz_known());
+	stage_record_members("sIsssII", "event", "entered", "link", (json_int_t)link, "name", run->config.name, "image",
+			     image, "door", door, "ticks", (json_int_t)stage_entry_tsc(), "tsc_hz",
+			     (json_int_t)stage_tsc_hz_known());
 }
 
 static enum chain_status record_bootinfo(const struct stage_run *run, struct chain_error *err)

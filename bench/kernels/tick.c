@@ -1,7 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Returns the tick at which its main was entered. It brings no printf, so that it is as small as a kernel with a result can be. */
+/* Returns the tick at which its main was entered. It brings no printf, so that it is as small as a kernel with a result
+ * can be. */
 
 #include <kchain.h>
 

@@ -3,8 +3,14 @@
 
 #include "chain/args.h"
 
-static bool is_blank(char c) { return c == ' ' || c == '\t'; }
-static bool is_special(char c) { return c == '"' || c == '\\'; }
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+static bool is_special(char c)
+{
+	return c == '"' || c == '\\';
+}
 
 size_t chain_args_split(char *text, char **argv, size_t most)
 {

@@ -17,9 +17,10 @@ int SHA256_Update(void *ctx, const void *bytes, size_t count);
 int SHA256_Final(unsigned char *out, void *ctx);
 #define CONTEXT(ctx) ((void *)(ctx)->state)
 
-/* What libcrypto's SHA-256 goes by (OPENSSL_ia32cap(3)): CPUID's leaf 1, EDX and ECX, and leaf 7, EBX. libcrypto's own finding out
- * parses an environment variable, and lies in one object with a kilobyte of other things. Without the bit that says "Intel" no use is
- * made of AVX alone; AVX2 wants the operating system's consent (APM volume 2, section 11.5.1). */
+/* What libcrypto's SHA-256 goes by (OPENSSL_ia32cap(3)): CPUID's leaf 1, EDX and ECX, and leaf 7, EBX. libcrypto's own
+ * finding out parses an environment variable, and lies in one object with a kilobyte of other things. Without the bit
+ * that says "Intel" no use is made of AVX alone; AVX2 wants the operating system's consent (APM volume 2,
+ * section 11.5.1). */
 uint32_t OPENSSL_ia32cap_P[4] __attribute__((visibility("hidden")));
 void OPENSSL_cpuid_setup(void);
 void OPENSSL_cpuid_setup(void)

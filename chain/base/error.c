@@ -8,15 +8,16 @@
 #include <stddef.h>
 #include <string.h>
 
-/* Texts behind each other with their zero bytes, so that there are no pointers to them: those would take a third as much again. */
+/* Texts behind each other with their zero bytes, so that there are no pointers to them: those would take a third as
+ * much again. */
 static const char slugs[] = "ok\0"
 #define CHAIN_STATUS(name, slug, message, hint) slug "\0"
 #include "chain/status.def"
 #undef CHAIN_STATUS
 			    "unknown";
 
-/* `packed`: message and hint of each status from the first failure on, in which control characters and bytes from HIGH on stand for one
- * of the `pairs`, in this order. */
+/* `packed`: message and hint of each status from the first failure on, in which control characters and bytes from HIGH
+ * on stand for one of the `pairs`, in this order. */
 #include "chain/status_texts.h"
 enum text { MESSAGE, HINT, TEXTS };
 enum { PRINTABLE = 0x20, HIGH = 0x80 };
@@ -60,7 +61,8 @@ bool chain_is_utf8(const char *text)
 	return true;
 }
 
-/* Cuts loudly: a text that did not fit ends in "...". Names come from files: what is kept is UTF-8, so that it can be told as JSON. */
+/* Cuts loudly: a text that did not fit ends in "...". Names come from files: what is kept is UTF-8, so that it can be
+ * told as JSON. */
 static void copy_text(char out[CHAIN_SUBJECT_BYTES], const char *text)
 {
 	size_t bytes = text ? strnlen(text, CHAIN_SUBJECT_BYTES) : 0, used = 0;
@@ -76,8 +78,8 @@ static void copy_text(char out[CHAIN_SUBJECT_BYTES], const char *text)
 	memcpy(out + used, cut ? "..." : "", cut ? 4 : 1);
 }
 
-enum chain_status chain_fail_four(struct chain_error *err, enum chain_status status, const char *subject, const char *detail, uint64_t n0, uint64_t n1,
-				  uint64_t n2, uint64_t n3)
+enum chain_status chain_fail_four(struct chain_error *err, enum chain_status status, const char *subject,
+				  const char *detail, uint64_t n0, uint64_t n1, uint64_t n2, uint64_t n3)
 {
 	if (!err || err->status != CHAIN_OK)
 		return status;
@@ -101,12 +103,14 @@ enum chain_status chain_fail_no_memory(struct chain_error *err, const char *subj
 	return chain_fail_two(err, CHAIN_E_NO_MEMORY, subject, NULL, bytes, 0);
 }
 
-enum chain_status chain_fail_text(struct chain_error *err, enum chain_status status, const char *subject, const char *detail)
+enum chain_status chain_fail_text(struct chain_error *err, enum chain_status status, const char *subject,
+				  const char *detail)
 {
 	return chain_fail_four(err, status, subject, detail, 0, 0, 0, 0);
 }
 
-enum chain_status chain_fail_two(struct chain_error *err, enum chain_status status, const char *subject, const char *detail, uint64_t n0, uint64_t n1)
+enum chain_status chain_fail_two(struct chain_error *err, enum chain_status status, const char *subject,
+				 const char *detail, uint64_t n0, uint64_t n1)
 {
 	return chain_fail_four(err, status, subject, detail, n0, n1, 0, 0);
 }
@@ -118,7 +122,8 @@ void chain_error_clear(struct chain_error *err)
 
 const char *chain_status_slug(enum chain_status status)
 {
-	return (const char *)text_at(slugs, (unsigned)status < CHAIN_STATUS_COUNT ? (size_t)status : CHAIN_STATUS_COUNT);
+	return (const char *)text_at(slugs,
+				     (unsigned)status < CHAIN_STATUS_COUNT ? (size_t)status : CHAIN_STATUS_COUNT);
 }
 
 /* The first byte may be one, or begin one with the second. */
@@ -171,7 +176,8 @@ static void put_number(struct sink *sink, uint64_t value, unsigned base)
 		put(sink, digits[--count]);
 }
 
-/* Puts what the placeholder at `text` ("{s}", "{d}", "{0}", "{x0}") stands for; returns its length, 0 when it is none. */
+/* Puts what the placeholder at `text` ("{s}", "{d}", "{0}", "{x0}") stands for; returns its length, 0 when it is none.
+ */
 static size_t put_placeholder(struct sink *sink, const struct chain_error *err, const char *text)
 {
 	bool hex = text[1] == 'x';

@@ -33,7 +33,8 @@ bool chain_ipv4_parse(const char *text, bool prefix, uint32_t *out_address, uint
 
 const char *chain_ipv4_text(uint32_t address, char out[CHAIN_IPV4_TEXT_BYTES])
 {
-	snprintf(out, CHAIN_IPV4_TEXT_BYTES, "%u.%u.%u.%u", address >> 24, address >> 16 & 255, address >> 8 & 255, address & 255);
+	snprintf(out, CHAIN_IPV4_TEXT_BYTES, "%u.%u.%u.%u", address >> 24, address >> 16 & 255, address >> 8 & 255,
+		 address & 255);
 	return out;
 }
 
@@ -43,7 +44,8 @@ bool chain_ipv4_is_host(uint32_t address)
 	return first != 0 && first != 127 && (first < 224 || first >= 240) && address != 0xffffffff;
 }
 
-/* The number of the network itself, or its broadcast address; one of two addresses or a single one has neither (RFC 3021). */
+/* The number of the network itself, or its broadcast address; one of two addresses or a single one has neither (RFC
+ * 3021). */
 static bool is_end(uint32_t address, uint32_t mask)
 {
 	uint32_t host = address & ~mask;
@@ -63,7 +65,8 @@ const char *chain_ipv4_problem(uint32_t address, uint32_t mask, uint32_t gateway
 	if (is_end(address, mask))
 		return " is its network's own or broadcast address";
 	*out_which = gateway;
-	if (gateway && (!chain_ipv4_is_host(gateway) || gateway == address || is_end(gateway, mask) || (hosts && (gateway ^ address) & mask)))
+	if (gateway && (!chain_ipv4_is_host(gateway) || gateway == address || is_end(gateway, mask) ||
+			(hosts && (gateway ^ address) & mask)))
 		return " is no gateway of that network";
 	return 0;
 }

@@ -37,9 +37,10 @@ static enum chain_status refuse_nul(const char *text, const char *at, const char
 	return chain_fail(err, CHAIN_E_JSON_SYNTAX, subject, "a NUL byte", line, column, 0, 0);
 }
 
-/* Memory that lacks is told apart from a text that is wrong by what its allocations say: jansson's own words for both can be the same. */
-static enum chain_status parse(const char *text, uint64_t bytes, unsigned max_depth, size_t flags, const char *subject, json_t **out,
-			       struct chain_error *err)
+/* Memory that lacks is told apart from a text that is wrong by what its allocations say: jansson's own words for both
+ * can be the same. */
+static enum chain_status parse(const char *text, uint64_t bytes, unsigned max_depth, size_t flags, const char *subject,
+			       json_t **out, struct chain_error *err)
 {
 	json_error_t why = { 0 }; /* it sets no text where it cannot even begin */
 	const char *nul = bytes ? memchr(text, 0, bytes) : NULL;
@@ -60,12 +61,13 @@ static enum chain_status parse(const char *text, uint64_t bytes, unsigned max_de
 			  (uint64_t)(why.column > 0 ? why.column : 0), 0, 0);
 }
 
-enum chain_status chain_json_load(const char *text, uint64_t bytes, uint64_t max_bytes, const char *subject, json_t **out,
-				  struct chain_error *err)
+enum chain_status chain_json_load(const char *text, uint64_t bytes, uint64_t max_bytes, const char *subject,
+				  json_t **out, struct chain_error *err)
 {
 	json_t *doc;
 	if (bytes > max_bytes)
-		return CHAIN_FAIL(err, LIMIT, .subject = subject, .detail = "bytes", .value = bytes, .limit = max_bytes);
+		return CHAIN_FAIL(err, LIMIT, .subject = subject, .detail = "bytes", .value = bytes,
+				  .limit = max_bytes);
 	enum chain_status status = parse(text, bytes, CHAIN_JSON_DEPTH_MAX, 0, subject, &doc, err);
 	if (status)
 		return status;
@@ -77,8 +79,8 @@ enum chain_status chain_json_load(const char *text, uint64_t bytes, uint64_t max
 	return CHAIN_OK;
 }
 
-enum chain_status chain_json_any(const char *text, uint64_t bytes, unsigned max_depth, const char *subject, json_t **out,
-				 struct chain_error *err)
+enum chain_status chain_json_any(const char *text, uint64_t bytes, unsigned max_depth, const char *subject,
+				 json_t **out, struct chain_error *err)
 {
 	*out = NULL;
 	return parse(text, bytes, max_depth, JSON_DECODE_ANY, subject, out, err);

@@ -16,9 +16,15 @@ static void *take(size_t bytes)
 	return got;
 }
 
-void chain_json_memory_init(void) { json_set_alloc_funcs(take, free); }
+void chain_json_memory_init(void)
+{
+	json_set_alloc_funcs(take, free);
+}
 
-uint64_t chain_json_memory_lacking(void) { return lacking; }
+uint64_t chain_json_memory_lacking(void)
+{
+	return lacking;
+}
 
 void chain_json_memory_fail(uint64_t bytes)
 {
@@ -28,7 +34,11 @@ void chain_json_memory_fail(uint64_t bytes)
 
 enum chain_status chain_json_no_memory(struct chain_error *err, const char *subject)
 {
-	return lacking ? chain_fail_no_memory(err, subject, lacking) : chain_fail_subject(err, CHAIN_E_JSON_TEXT, subject);
+	return lacking ? chain_fail_no_memory(err, subject, lacking) :
+			 chain_fail_subject(err, CHAIN_E_JSON_TEXT, subject);
 }
 
-void chain_json_memory_reset(void) { lacking = 0; }
+void chain_json_memory_reset(void)
+{
+	lacking = 0;
+}

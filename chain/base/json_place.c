@@ -13,9 +13,15 @@ struct text {
 };
 
 /* Zero behind the end. */
-static char char_at(const struct text *text, uint64_t offset) { return offset < text->bytes ? text->at[offset] : '\0'; }
+static char char_at(const struct text *text, uint64_t offset)
+{
+	return offset < text->bytes ? text->at[offset] : '\0';
+}
 
-static bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
 
 static uint64_t skip_blanks(const struct text *text, uint64_t at)
 {
@@ -57,8 +63,8 @@ static uint64_t skip_value(const struct text *text, uint64_t at)
 /* A text's bytes one by one, whatever stands for them. */
 struct bytes {
 	const char *at, *end;
-	bool json, quoted;   /* with JSON's escapes; with a path's */
-	char waiting[3];     /* the rest of a character that was written as \u, the last byte first */
+	bool json, quoted; /* with JSON's escapes; with a path's */
+	char waiting[3];   /* the rest of a character that was written as \u, the last byte first */
 	unsigned waiting_count;
 };
 

@@ -54,7 +54,8 @@ void chain_json_pop(struct chain_json_path *path, size_t mark)
 }
 
 #ifndef KCHAIN_STAGE
-bool chain_json_goes_on(struct chain_json_path *path, enum chain_status status, enum chain_status *first, struct chain_error *err)
+bool chain_json_goes_on(struct chain_json_path *path, enum chain_status status, enum chain_status *first,
+			struct chain_error *err)
 {
 	if (!status)
 		return true;
@@ -74,19 +75,22 @@ enum { SHOWN_BYTES = 64 };
 /* A value as its document has it, as far as one wants to read it again. */
 static const char *show(const json_t *value, char out[SHOWN_BYTES])
 {
-	static const char *const names[] = { "an object", "an array", "a string", "an integer", "a real number", "true", "false", "null" };
+	static const char *const names[] = { "an object",     "an array", "a string", "an integer",
+					     "a real number", "true",     "false",    "null" };
 	const char *text = json_string_value(value);
 	if (text)
 		snprintf(out, SHOWN_BYTES, strlen(text) < SHOWN_BYTES - 8 ? "\"%s\"" : "\"%.50s...\"", text);
 	else if (json_is_integer(value))
 		snprintf(out, SHOWN_BYTES, "%lld", (long long)json_integer_value(value));
 	else
-		snprintf(out, SHOWN_BYTES, json_is_array(value) || json_is_object(value) ? "%s of %zu" : "%s", value ? names[json_typeof(value)] : "nothing",
+		snprintf(out, SHOWN_BYTES, json_is_array(value) || json_is_object(value) ? "%s of %zu" : "%s",
+			 value ? names[json_typeof(value)] : "nothing",
 			 json_is_array(value) ? json_array_size(value) : json_object_size(value));
 	return out;
 }
 
-enum chain_status chain_json_wrong(const json_t *value, const char *wanted, const struct chain_json_path *path, struct chain_error *err)
+enum chain_status chain_json_wrong(const json_t *value, const char *wanted, const struct chain_json_path *path,
+				   struct chain_error *err)
 {
 	char detail[CHAIN_SUBJECT_BYTES], shown[SHOWN_BYTES];
 	snprintf(detail, sizeof(detail), "%s expected, %s found", wanted, show(value, shown));
@@ -153,7 +157,8 @@ static const char *nearest_key(const char *key, const struct chain_json_keys *ke
 #endif
 }
 
-static enum chain_status refuse_key(const char *key, const struct chain_json_keys *keys, struct chain_json_path *path, struct chain_error *err)
+static enum chain_status refuse_key(const char *key, const struct chain_json_keys *keys, struct chain_json_path *path,
+				    struct chain_error *err)
 {
 	const char *near = nearest_key(key, keys);
 	size_t mark = chain_json_push_key(path, key);
@@ -163,13 +168,13 @@ static enum chain_status refuse_key(const char *key, const struct chain_json_key
 	return status;
 }
 
-static enum chain_status check_keys(const json_t *object, const struct chain_json_keys *keys, struct chain_json_path *path,
-				    struct chain_error *err)
+static enum chain_status check_keys(const json_t *object, const struct chain_json_keys *keys,
+				    struct chain_json_path *path, struct chain_error *err)
 {
 	const char *key;
 	json_t *value;
 	enum chain_status first = CHAIN_OK;
-	json_object_foreach((json_t *)(uintptr_t)object, key, value) {
+	json_object_foreach ((json_t *)(uintptr_t)object, key, value) {
 		size_t i = 0;
 		while (i < keys->count && strcmp(keys->v[i].name, key))
 			i++;
@@ -181,8 +186,8 @@ static enum chain_status check_keys(const json_t *object, const struct chain_jso
 	return first;
 }
 
-static enum chain_status read_key(const json_t *object, const struct chain_json_key *key, void *into, struct chain_json_path *path,
-				  struct chain_error *err)
+static enum chain_status read_key(const json_t *object, const struct chain_json_key *key, void *into,
+				  struct chain_json_path *path, struct chain_error *err)
 {
 	const json_t *value = json_object_get(object, key->name);
 	if (!value && !key->required)
@@ -194,7 +199,8 @@ static enum chain_status read_key(const json_t *object, const struct chain_json_
 	return status;
 }
 
-enum chain_status chain_json_read_object(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+enum chain_status chain_json_read_object(const json_t *value, void *into, const void *of, struct chain_json_path *path,
+					 struct chain_error *err)
 {
 	const struct chain_json_keys *keys = of;
 	enum chain_status first = CHAIN_OK;
@@ -214,8 +220,9 @@ enum chain_status chain_json_walk(const json_t *object, const struct chain_json_
 
 /* --- arrays, and objects as such --- */
 
-static enum chain_status make_elements(const json_t *value, bool right, const struct chain_json_elements *each, void *into, char **out,
-				       const struct chain_json_path *path, struct chain_error *err)
+static enum chain_status make_elements(const json_t *value, bool right, const struct chain_json_elements *each,
+				       void *into, char **out, const struct chain_json_path *path,
+				       struct chain_error *err)
 {
 	size_t count = json_is_array(value) ? json_array_size(value) : json_object_size(value);
 	if (!right || count < each->least)
@@ -225,8 +232,9 @@ static enum chain_status make_elements(const json_t *value, bool right, const st
 	return *out ? CHAIN_OK : chain_fail_no_memory(err, path->at, (count ? count : 1) * each->bytes);
 }
 
-static enum chain_status read_element(const json_t *value, const char *key, void *into, const struct chain_json_elements *each,
-				      struct chain_json_path *path, struct chain_error *err)
+static enum chain_status read_element(const json_t *value, const char *key, void *into,
+				      const struct chain_json_elements *each, struct chain_json_path *path,
+				      struct chain_error *err)
 {
 	char *name = key ? strdup(key) : NULL;
 	if (key)
@@ -236,8 +244,9 @@ static enum chain_status read_element(const json_t *value, const char *key, void
 	return each->read(value, into, each->of, path, err);
 }
 
-static enum chain_status read_elements(const json_t *value, bool right, void *into, const struct chain_json_elements *each,
-				       struct chain_json_path *path, struct chain_error *err)
+static enum chain_status read_elements(const json_t *value, bool right, void *into,
+				       const struct chain_json_elements *each, struct chain_json_path *path,
+				       struct chain_error *err)
 {
 	size_t *count = (size_t *)((char *)into + sizeof(void *));
 	char *v;
@@ -247,7 +256,8 @@ static enum chain_status read_elements(const json_t *value, bool right, void *in
 	void *member = json_object_iter((json_t *)(uintptr_t)value);
 	const json_t *item;
 	bool more = true;
-	for (; more && (item = member ? json_object_iter_value(member) : json_array_get(value, *count)); ++*count, v += each->bytes) {
+	for (; more && (item = member ? json_object_iter_value(member) : json_array_get(value, *count));
+	     ++*count, v += each->bytes) {
 		const char *key = member ? json_object_iter_key(member) : NULL;
 		size_t mark = key ? chain_json_push_key(path, key) : chain_json_push_index(path, *count);
 		enum chain_status status = read_element(item, key, v, each, path, err);
@@ -258,25 +268,29 @@ static enum chain_status read_elements(const json_t *value, bool right, void *in
 	return first;
 }
 
-enum chain_status chain_json_read_list(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+enum chain_status chain_json_read_list(const json_t *value, void *into, const void *of, struct chain_json_path *path,
+				       struct chain_error *err)
 {
 	return read_elements(value, json_is_array(value), into, of, path, err);
 }
 
-enum chain_status chain_json_read_members(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+enum chain_status chain_json_read_members(const json_t *value, void *into, const void *of, struct chain_json_path *path,
+					  struct chain_error *err)
 {
 	return read_elements(value, json_is_object(value), into, of, path, err);
 }
 
 /* --- types --- */
 
-static enum chain_status want_text(const json_t *value, const char **out, struct chain_json_path *path, struct chain_error *err)
+static enum chain_status want_text(const json_t *value, const char **out, struct chain_json_path *path,
+				   struct chain_error *err)
 {
 	*out = json_string_value(value); /* jansson refuses \u0000 unless asked not to */
 	return *out ? CHAIN_OK : chain_json_wrong(value, "a string", path, err);
 }
 
-enum chain_status chain_json_read_text(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+enum chain_status chain_json_read_text(const json_t *value, void *into, const void *of, struct chain_json_path *path,
+				       struct chain_error *err)
 {
 	const char *text;
 	char **out = into;
@@ -292,14 +306,16 @@ enum chain_status chain_json_read_text(const json_t *value, void *into, const vo
 	return CHAIN_OK;
 }
 
-enum chain_status chain_json_read_bool(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+enum chain_status chain_json_read_bool(const json_t *value, void *into, const void *of, struct chain_json_path *path,
+				       struct chain_error *err)
 {
 	(void)of;
 	*(bool *)into = json_is_true(value);
 	return json_is_boolean(value) ? CHAIN_OK : chain_json_wrong(value, "true or false", path, err);
 }
 
-enum chain_status chain_json_read_any(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+enum chain_status chain_json_read_any(const json_t *value, void *into, const void *of, struct chain_json_path *path,
+				      struct chain_error *err)
 {
 	(void)of;
 	(void)path;
@@ -308,7 +324,8 @@ enum chain_status chain_json_read_any(const json_t *value, void *into, const voi
 	return CHAIN_OK;
 }
 
-enum chain_status chain_json_read_word(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+enum chain_status chain_json_read_word(const json_t *value, void *into, const void *of, struct chain_json_path *path,
+				       struct chain_error *err)
 {
 	const struct chain_json_words *words = of;
 	const char *text;
@@ -323,12 +340,14 @@ enum chain_status chain_json_read_word(const json_t *value, void *into, const vo
 			return CHAIN_OK;
 		}
 		if (used < sizeof(list))
-			used += (size_t)snprintf(list + used, sizeof(list) - used, "%s\"%s\"", i ? ", " : " is not one of ", words->v[i]);
+			used += (size_t)snprintf(list + used, sizeof(list) - used, "%s\"%s\"",
+						 i ? ", " : " is not one of ", words->v[i]);
 	}
 	return chain_fail(err, CHAIN_E_JSON_WORD, path->at, list, 0, 0, 0, 0);
 }
 
-enum chain_status chain_json_read_choice(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+enum chain_status chain_json_read_choice(const json_t *value, void *into, const void *of, struct chain_json_path *path,
+					 struct chain_error *err)
 {
 	unsigned word = 0;
 	enum chain_status status = chain_json_read_word(value, &word, of, path, err);
@@ -340,16 +359,16 @@ enum chain_status chain_json_read_choice(const json_t *value, void *into, const 
 
 typedef bool parse_text(const char *text, uint64_t *out);
 
-static enum chain_status out_of_range(const json_t *value, const char *than, const char *limit, const struct chain_json_path *path,
-				      struct chain_error *err)
+static enum chain_status out_of_range(const json_t *value, const char *than, const char *limit,
+				      const struct chain_json_path *path, struct chain_error *err)
 {
 	char detail[2 * SHOWN_BYTES], shown[SHOWN_BYTES];
 	snprintf(detail, sizeof(detail), "%s is %s %s", show(value, shown), than, limit);
 	return chain_fail(err, CHAIN_E_JSON_RANGE, path->at, detail, 0, 0, 0, 0);
 }
 
-static enum chain_status check_limits(const json_t *value, uint64_t number, const struct chain_json_limits *limits, parse_text *parse,
-				      const struct chain_json_path *path, struct chain_error *err)
+static enum chain_status check_limits(const json_t *value, uint64_t number, const struct chain_json_limits *limits,
+				      parse_text *parse, const struct chain_json_path *path, struct chain_error *err)
 {
 	uint64_t limit;
 	if (limits && limits->least && parse(limits->least, &limit) && number < limit)
@@ -359,7 +378,8 @@ static enum chain_status check_limits(const json_t *value, uint64_t number, cons
 	return CHAIN_OK;
 }
 
-enum chain_status chain_json_read_number(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+enum chain_status chain_json_read_number(const json_t *value, void *into, const void *of, struct chain_json_path *path,
+					 struct chain_error *err)
 {
 	json_int_t number = json_integer_value(value);
 	if (!json_is_integer(value))
@@ -371,9 +391,9 @@ enum chain_status chain_json_read_number(const json_t *value, void *into, const 
 }
 
 /* A number alone is told apart: what it lacks can be said. */
-static enum chain_status read_units(const json_t *value, uint64_t *out, const struct chain_json_limits *limits, parse_text *parse,
-				    enum chain_status wrong, enum chain_status wrong_bare, const struct chain_json_path *path,
-				    struct chain_error *err)
+static enum chain_status read_units(const json_t *value, uint64_t *out, const struct chain_json_limits *limits,
+				    parse_text *parse, enum chain_status wrong, enum chain_status wrong_bare,
+				    const struct chain_json_path *path, struct chain_error *err)
 {
 	const char *text = json_string_value(value);
 	char shown[SHOWN_BYTES];
@@ -386,12 +406,14 @@ static enum chain_status read_units(const json_t *value, uint64_t *out, const st
 	return chain_fail(err, bare ? wrong_bare : wrong, path->at, bare && text ? text : shown, 0, 0, 0, 0);
 }
 
-enum chain_status chain_json_read_size(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+enum chain_status chain_json_read_size(const json_t *value, void *into, const void *of, struct chain_json_path *path,
+				       struct chain_error *err)
 {
 	return read_units(value, into, of, chain_parse_size, CHAIN_E_JSON_SIZE, CHAIN_E_JSON_SIZE_BARE, path, err);
 }
 
-enum chain_status chain_json_read_time(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+enum chain_status chain_json_read_time(const json_t *value, void *into, const void *of, struct chain_json_path *path,
+				       struct chain_error *err)
 {
 	return read_units(value, into, of, chain_parse_time, CHAIN_E_JSON_TIME, CHAIN_E_JSON_TIME_BARE, path, err);
 }
@@ -401,7 +423,8 @@ bool chain_parse_units(const char *text, const struct chain_unit *units, size_t 
 	uint64_t value = 0;
 	size_t i = 0;
 	for (; text[i] >= '0' && text[i] <= '9'; i++)
-		if (__builtin_mul_overflow(value, 10u, &value) || __builtin_add_overflow(value, (uint64_t)(text[i] - '0'), &value))
+		if (__builtin_mul_overflow(value, 10u, &value) ||
+		    __builtin_add_overflow(value, (uint64_t)(text[i] - '0'), &value))
 			return false;
 	if (!i)
 		return false;
@@ -420,14 +443,16 @@ bool chain_parse_count(const char *text, uint64_t *out)
 bool chain_parse_size(const char *text, uint64_t *out_bytes)
 {
 	static const struct chain_unit units[] = {
-		{ "", 1 }, { "B", 1 }, { "K", 1 << 10 }, { "KiB", 1 << 10 }, { "M", 1 << 20 }, { "MiB", 1 << 20 },
-		{ "G", 1 << 30 }, { "GiB", 1 << 30 },
+		{ "", 1 },        { "B", 1 },         { "K", 1 << 10 }, { "KiB", 1 << 10 },
+		{ "M", 1 << 20 }, { "MiB", 1 << 20 }, { "G", 1 << 30 }, { "GiB", 1 << 30 },
 	};
 	return chain_parse_units(text, units, sizeof(units) / sizeof(units[0]), out_bytes);
 }
 
 bool chain_parse_time(const char *text, uint64_t *out_us)
 {
-	static const struct chain_unit units[] = { { "us", 1 }, { "ms", 1000 }, { "s", 1000000 }, { "m", 60000000 }, { "h", 3600000000 } };
+	static const struct chain_unit units[] = {
+		{ "us", 1 }, { "ms", 1000 }, { "s", 1000000 }, { "m", 60000000 }, { "h", 3600000000 }
+	};
 	return chain_parse_units(text, units, sizeof(units) / sizeof(units[0]), out_us);
 }

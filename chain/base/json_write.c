@@ -34,9 +34,9 @@ json_t *chain_json_deep(const json_t *value)
 	const char *key;
 	size_t i;
 	int bad = 0;
-	json_object_foreach(copy, key, member)
+	json_object_foreach (copy, key, member)
 		bad |= json_object_set_new(copy, key, chain_json_deep(member));
-	json_array_foreach(copy, i, member)
+	json_array_foreach (copy, i, member)
 		bad |= json_array_set_new(copy, i, chain_json_deep(member));
 	if (!bad)
 		return copy;
@@ -103,8 +103,8 @@ struct out {
 	char *text; /* owned; null after memory ran out */
 	size_t used, room;
 	const struct chain_json_known *known; /* nullable */
-	unsigned levels; /* how many objects and arrays may still be begun within each other */
-	bool deeper;     /* that was not enough */
+	unsigned levels;                      /* how many objects and arrays may still be begun within each other */
+	bool deeper;                          /* that was not enough */
 };
 
 static bool grow(struct out *out, size_t count)
@@ -121,7 +121,10 @@ static bool grow(struct out *out, size_t count)
 }
 
 /* Room for `count` bytes and for the end. */
-static inline bool reserve(struct out *out, size_t count) { return count < out->room - out->used || grow(out, count); }
+static inline bool reserve(struct out *out, size_t count)
+{
+	return count < out->room - out->used || grow(out, count);
+}
 
 static inline bool put_char(struct out *out, char c)
 {
@@ -146,20 +149,21 @@ static bool put_escaped(struct out *out, uint8_t c)
 	static const char from[] = "\"\\\b\f\n\r\t", to[] = "\"\\bfnrt";
 	const char *found = memchr(from, c, sizeof(from) - 1);
 	const char low = (char)((c & 15) < 10 ? '0' + (c & 15) : 'A' + (c & 15) - 10);
-	const char code[] = { '\\', 'u', '0', '0', digits[c >> 4], low }, brief[] = { '\\', found ? to[found - from] : ' ' };
+	const char code[] = { '\\', 'u', '0', '0', digits[c >> 4], low },
+		   brief[] = { '\\', found ? to[found - from] : ' ' };
 	return found ? put(out, brief, sizeof(brief)) : put(out, code, sizeof(code));
 }
 
-/* Whether one of eight bytes must be escaped: a borrow reaches a byte's highest bit where it is below what is taken away, and where it
- * was zero. Bytes of 0x80 and more are let off first. */
+/* Whether one of eight bytes must be escaped: a borrow reaches a byte's highest bit where it is below what is taken
+ * away, and where it was zero. Bytes of 0x80 and more are let off first. */
 static inline bool any_escaped(uint64_t eight)
 {
 	const uint64_t ones = 0x0101010101010101, quotes = eight ^ '"' * ones, slashes = eight ^ '\\' * ones;
 	return (((eight - 0x20 * ones) | (quotes - ones) | (slashes - ones)) & ~eight & 0x80 * ones) != 0;
 }
 
-/* With a character before and one behind it; 0: none. One pass in the usual case, in which nothing is escaped: the bytes are copied as
- * they are looked at. */
+/* With a character before and one behind it; 0: none. One pass in the usual case, in which nothing is escaped: the
+ * bytes are copied as they are looked at. */
 static bool put_between(struct out *out, char before, const char *text, size_t count, char behind)
 {
 	const char *end = text + count;
@@ -186,7 +190,10 @@ static bool put_between(struct out *out, char before, const char *text, size_t c
 	return true;
 }
 
-static bool put_string(struct out *out, const char *text, size_t count) { return put_between(out, 0, text, count, 0); }
+static bool put_string(struct out *out, const char *text, size_t count)
+{
+	return put_between(out, 0, text, count, 0);
+}
 
 static bool put_integer(struct out *out, json_int_t value)
 {
@@ -280,8 +287,8 @@ static size_t shortest(double value)
 	return keep;
 }
 
-/* 17 digits, which give the same number when read again, as printf's %.17g has them; always with a point or an exponent, so that
- * they are read as a real again. */
+/* 17 digits, which give the same number when read again, as printf's %.17g has them; always with a point or an
+ * exponent, so that they are read as a real again. */
 static bool put_real(struct out *out, double value, size_t kept)
 {
 	char all[9 * 90] = "0";
@@ -311,7 +318,10 @@ static bool put_key(struct out *out, const char *key, size_t bytes, bool first)
 	return put_between(out, first ? 0 : ',', key, bytes, ':');
 }
 
-static int compare(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
+static int compare(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
 
 static bool put_sorted(struct out *out, json_t *object, unsigned flags)
 {
@@ -327,7 +337,8 @@ static bool put_sorted(struct out *out, json_t *object, unsigned flags)
 	qsort(keys, count, sizeof(*keys), compare);
 	bool good = true;
 	for (size_t i = 0; good && i < count; i++)
-		good = put_key(out, keys[i], strlen(keys[i]), i == 0) && put_value(out, json_object_get(object, keys[i]), flags);
+		good = put_key(out, keys[i], strlen(keys[i]), i == 0) &&
+		       put_value(out, json_object_get(object, keys[i]), flags);
 	free(keys);
 	return good;
 }
@@ -338,7 +349,8 @@ static bool put_object(struct out *out, json_t *object, unsigned flags)
 	if (good && flags & CHAIN_JSON_SORTED)
 		good = put_sorted(out, object, flags);
 	else
-		for (void *first = json_object_iter(object), *it = first; good && it; it = json_object_iter_next(object, it))
+		for (void *first = json_object_iter(object), *it = first; good && it;
+		     it = json_object_iter_next(object, it))
 			good = put_key(out, json_object_iter_key(it), json_object_iter_key_len(it), it == first) &&
 			       put_value(out, json_object_iter_value(it), flags);
 	return good && put_char(out, '}');
@@ -360,7 +372,8 @@ static bool put_container(struct out *out, const json_t *value, unsigned flags)
 	if (out->deeper)
 		return false;
 	out->levels--;
-	bool good = json_is_array(value) ? put_array(out, value, flags) : put_object(out, (json_t *)(uintptr_t)value, flags);
+	bool good = json_is_array(value) ? put_array(out, value, flags) :
+					   put_object(out, (json_t *)(uintptr_t)value, flags);
 	out->levels++;
 	return good;
 }
@@ -376,7 +389,8 @@ static bool put_value(struct out *out, const json_t *value, unsigned flags)
 	case JSON_INTEGER:
 		return put_integer(out, json_integer_value(value));
 	case JSON_REAL:
-		return put_real(out, json_real_value(value), flags & CHAIN_JSON_SHORT ? shortest(json_real_value(value)) : REAL_DIGITS);
+		return put_real(out, json_real_value(value),
+				flags & CHAIN_JSON_SHORT ? shortest(json_real_value(value)) : REAL_DIGITS);
 	case JSON_TRUE:
 		return put(out, "true", 4);
 	case JSON_FALSE:
@@ -403,8 +417,8 @@ static char *finish(struct out *out, bool good, uint64_t *out_bytes)
 	return out->text;
 }
 
-char *chain_json_text_within(const json_t *value, unsigned levels, unsigned flags, const struct chain_json_known *known, uint64_t *out_bytes,
-			     bool *out_deeper)
+char *chain_json_text_within(const json_t *value, unsigned levels, unsigned flags, const struct chain_json_known *known,
+			     uint64_t *out_bytes, bool *out_deeper)
 {
 	struct out out = { malloc(FIRST_BYTES), 0, FIRST_BYTES, known, levels, false };
 	char *text = finish(&out, out.text && put_value(&out, value, flags), out_bytes);
@@ -418,7 +432,10 @@ char *chain_json_text(const json_t *value, unsigned flags, uint64_t *out_bytes)
 	return chain_json_text_within(value, UINT_MAX, flags, NULL, out_bytes, &deeper);
 }
 
-static bool put_json(struct out *out, json_t *value) { return value && put_value(out, value, 0); }
+static bool put_json(struct out *out, json_t *value)
+{
+	return value && put_value(out, value, 0);
+}
 
 /* A value of the kind; what is to be stolen is let go of, also where `good` is false and nothing is put. */
 static bool put_kind(struct out *out, char kind, va_list *args, bool good)
@@ -429,7 +446,8 @@ static bool put_kind(struct out *out, char kind, va_list *args, bool good)
 	switch (kind) {
 	case 's':
 		text = va_arg(*args, const char *);
-		return good && (text ? chain_is_utf8(text) && put_string(out, text, strlen(text)) : put(out, "null", 4));
+		return good &&
+		       (text ? chain_is_utf8(text) && put_string(out, text, strlen(text)) : put(out, "null", 4));
 	case 'I':
 		number = va_arg(*args, json_int_t);
 		return good && put_integer(out, number);
@@ -445,7 +463,8 @@ static bool put_kind(struct out *out, char kind, va_list *args, bool good)
 	}
 }
 
-char *chain_json_object_text(const char *kinds, va_list args, const char *last, json_int_t last_value, uint64_t *out_bytes)
+char *chain_json_object_text(const char *kinds, va_list args, const char *last, json_int_t last_value,
+			     uint64_t *out_bytes)
 {
 	struct out out = { malloc(FIRST_BYTES), 0, FIRST_BYTES, NULL, UINT_MAX, false };
 	va_list copy; /* an array type on some machines: only a copy of our own has an address of that type */

@@ -100,8 +100,8 @@ enum chain_status chain_claims_add(struct chain_claims *claims, struct chain_ran
 				  range.base, range.end, other->range.base, other->range.end);
 	}
 	if (claims->count == claims->capacity)
-		return CHAIN_FAIL(err, LIMIT, .subject = "memory", .detail = "claims", .value = (uint64_t)claims->count + 1,
-				.limit = claims->capacity);
+		return CHAIN_FAIL(err, LIMIT, .subject = "memory", .detail = "claims",
+				  .value = (uint64_t)claims->count + 1, .limit = claims->capacity);
 	memmove(&claims->v[at + 1], &claims->v[at], (claims->count - at) * sizeof(claims->v[0]));
 	claims->v[at] = (struct chain_claim){ range, owner, tag };
 	claims->count++;

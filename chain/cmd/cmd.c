@@ -17,7 +17,7 @@ enum { MESSAGE_BYTES = 2 * CHAIN_SUBJECT_BYTES + 512 };
 const char *cmd_style(FILE *to, enum cmd_style style)
 {
 	static const char *const CODES[] = {
-		[CMD_PLAIN] = "\033[0m", [CMD_BOLD] = "\033[1m",    [CMD_DIM] = "\033[2m",   [CMD_RED] = "\033[31m",
+		[CMD_PLAIN] = "\033[0m",  [CMD_BOLD] = "\033[1m",    [CMD_DIM] = "\033[2m",   [CMD_RED] = "\033[31m",
 		[CMD_GREEN] = "\033[32m", [CMD_YELLOW] = "\033[33m", [CMD_CYAN] = "\033[36m",
 	};
 	const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
@@ -118,7 +118,8 @@ void cmd_error_in_file(struct chain_error *err, const char *path)
 		memcpy(err->subject + sizeof(err->subject) - 4, "...", 4);
 }
 
-/* jansson escapes what JSON wants escaped (RFC 8259 section 7); U+007F to U+009F are for terminals to obey, as the others are. */
+/* jansson escapes what JSON wants escaped (RFC 8259 section 7); U+007F to U+009F are for terminals to obey, as the
+ * others are. */
 static size_t escape_controls(const char *text, char *out)
 {
 	size_t used = 0;
@@ -282,7 +283,8 @@ void cmd_progress_add(struct cmd_progress *progress, uint64_t bytes)
 	struct timespec now;
 	progress->bytes += bytes;
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	if (seconds_between(&progress->start, &now) < 1.0 || seconds_between(&progress->shown, &now) < (terminal ? 0.1 : 5.0))
+	if (seconds_between(&progress->start, &now) < 1.0 ||
+	    seconds_between(&progress->shown, &now) < (terminal ? 0.1 : 5.0))
 		return;
 	progress->shown = now;
 	fprintf(stderr, terminal ? "\r%s %s\033[K" : "%s %s\n", cmd_size_text(progress->bytes, size), progress->done);
@@ -290,7 +292,8 @@ void cmd_progress_add(struct cmd_progress *progress, uint64_t bytes)
 
 void cmd_progress_end(const struct cmd_progress *progress)
 {
-	bool shown = progress->shown.tv_sec != progress->start.tv_sec || progress->shown.tv_nsec != progress->start.tv_nsec;
+	bool shown =
+		progress->shown.tv_sec != progress->start.tv_sec || progress->shown.tv_nsec != progress->start.tv_nsec;
 	if (shown && isatty(STDERR_FILENO))
 		fputs("\r\033[K", stderr);
 }

@@ -43,10 +43,12 @@ int cmd_run(int argc, char **argv);
 int cmd_watch(int argc, char **argv);
 int cmd_report(int argc, char **argv);
 
-/* bake.c, for `run` and `plan`: bakes the pipeline or folder `input` with the defaults of `kchain bake` to a file in $TMPDIR (or /tmp)
- * that has no name: it goes with its last descriptor, which is the caller's. So is the pipeline with what is wrong with it, in any case. */
+/* bake.c, for `run` and `plan`: bakes the pipeline or folder `input` with the defaults of `kchain bake` to a file in
+ * $TMPDIR (or /tmp) that has no name: it goes with its last descriptor, which is the caller's. So is the pipeline with
+ * what is wrong with it, in any case. */
 struct cmd_document;
-enum chain_status cmd_bake_unnamed(const char *input, int *out_fd, struct cmd_document *out_document, struct chain_error *err) CHAIN_MUST_CHECK;
+enum chain_status cmd_bake_unnamed(const char *input, int *out_fd, struct cmd_document *out_document,
+				   struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* The stage that `bake` starts from, linked into the command (stage_blob.S). */
 extern const unsigned char cmd_stage_elf[], cmd_stage_elf_end[];
@@ -54,10 +56,10 @@ extern const unsigned char cmd_stage_elf[], cmd_stage_elf_end[];
 /* --- options (cmd_opt.c) -------------------------------------------------------------------------------------- */
 
 enum cmd_opt_kind {
-	CMD_OPT_FLAG,  /* bool: becomes true */
-	CMD_OPT_TEXT,  /* const char *: borrowed from argv; given twice is an error */
+	CMD_OPT_FLAG,     /* bool: becomes true */
+	CMD_OPT_TEXT,     /* const char *: borrowed from argv; given twice is an error */
 	CMD_OPT_OPTIONAL, /* const char *: "" where it stands alone, else what follows its "=" */
-	CMD_OPT_LIST,  /* struct cmd_list: may be given many times */
+	CMD_OPT_LIST,     /* struct cmd_list: may be given many times */
 	CMD_OPT_SIZE,  /* uint64_t bytes: "4096", "64K", "128M", "1G" (powers of 1024; "KiB" and "KB" mean the same) */
 	CMD_OPT_TIME,  /* uint64_t microseconds: "250ms", "5s", "2m", "1h"; a bare number is seconds */
 	CMD_OPT_COUNT, /* uint64_t, decimal */
@@ -80,12 +82,13 @@ struct cmd_opt {
 struct cmd_spec {
 	const char *command;  /* "run" */
 	const char *operands; /* "IMAGE|PIPELINE|FOLDER"; "" for none */
-	const char *about;    /* paragraphs, wrapped when they are printed; a line that begins with a blank is one of its own */
+	const char *about; /* paragraphs, wrapped when they are printed; a line that begins with a blank is one of its
+			      own */
 	const struct cmd_opt *opts;
 	size_t opt_count;
-	size_t least, most;   /* how many operands */
-	const char *rest;     /* what may follow `--`, for the synopsis; null: nothing may */
-	const char *epilog;   /* examples and notes behind the options, as `about`; null: none */
+	size_t least, most; /* how many operands */
+	const char *rest;   /* what may follow `--`, for the synopsis; null: nothing may */
+	const char *epilog; /* examples and notes behind the options, as `about`; null: none */
 };
 
 struct cmd_args {
@@ -118,13 +121,15 @@ char *cmd_time_text(uint64_t us, char buf[CMD_TIME_BYTES]);
 
 /* --- foreign text (cmd_text.c) ------------------------------------------------------------------------------------ */
 
-/* Names of files, operands and what a guest says may hold anything, and a terminal obeys some of it. What is shown of them has each byte as
- * \xHH that belongs to a control character (of ASCII, or U+0080 to U+009F) or to no character of UTF-8; all other bytes stay, backslashes too. */
+/* Names of files, operands and what a guest says may hold anything, and a terminal obeys some of it. What is shown of
+ * them has each byte as \xHH that belongs to a control character (of ASCII, or U+0080 to U+009F) or to no character of
+ * UTF-8; all other bytes stay, backslashes too. */
 
-/* Bytes of the character at the start of `text`, of which `bytes` are there (at least 1), when it may be shown; 0: it may not. */
+/* Bytes of the character at the start of `text`, of which `bytes` are there (at least 1), when it may be shown; 0: it
+ * may not. */
 size_t cmd_text_printable(const char *text, size_t bytes);
-/* Writes what is shown of `bytes` bytes: at most `size` with the terminator, no character and no escape in part. Returns the length of it all,
- * as snprintf does. */
+/* Writes what is shown of `bytes` bytes: at most `size` with the terminator, no character and no escape in part.
+ * Returns the length of it all, as snprintf does. */
 size_t cmd_text_escape(const char *text, size_t bytes, char *out, size_t size);
 /* The same to a stream. */
 void cmd_text_put(FILE *to, const char *text);
@@ -145,10 +150,11 @@ void cmd_error_in_file(struct chain_error *err, const char *path);
 /* A line of the command's own on stderr: "kchain: …". */
 void cmd_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* A document as text by json_dumps' flags, in which no control character stands as itself, U+007F to U+009F included: malloc'ed; null: no memory. */
+/* A document as text by json_dumps' flags, in which no control character stands as itself, U+007F to U+009F included:
+ * malloc'ed; null: no memory. */
 char *cmd_json_text(const json_t *doc, size_t flags);
-/* Prints a document and a newline to stdout, indented; steals the reference. False without memory for it; whether stdout could be written is asked
- * at the end of all, by main. */
+/* Prints a document and a newline to stdout, indented; steals the reference. False without memory for it; whether
+ * stdout could be written is asked at the end of all, by main. */
 bool cmd_json_print(json_t *doc);
 /* The same on one line, at once. */
 bool cmd_json_line(json_t *doc);
@@ -158,9 +164,11 @@ bool cmd_pipe_is_broken(FILE *stream);
 
 /* Text of strangers in a document: bytes that are no UTF-8 stand as U+FFFD, each; new, null without memory. */
 json_t *cmd_json_string(const char *bytes, size_t count);
-/* The same as a member, and beside it KEY_hex, all bytes in hexadecimal digits, when that loses some. False without memory. */
+/* The same as a member, and beside it KEY_hex, all bytes in hexadecimal digits, when that loses some. False without
+ * memory. */
 bool cmd_json_set_text(json_t *object, const char *key, const char *bytes, size_t count);
-/* A document that begins with the name of a file: what is in `rest` (taken, nullable) behind the member `key`. New; null without memory. */
+/* A document that begins with the name of a file: what is in `rest` (taken, nullable) behind the member `key`. New;
+ * null without memory. */
 json_t *cmd_json_of_file(const char *key, const char *path, json_t *rest);
 
 /* Escape sequences; "" unless `to` is a terminal, TERM is not "dumb" and NO_COLOR is unset or empty. */
@@ -171,11 +179,11 @@ const char *cmd_style(FILE *to, enum cmd_style style);
 enum { CMD_SIZE_BYTES = 24 };
 char *cmd_size_text(uint64_t bytes, char buf[CMD_SIZE_BYTES]);
 
-/* "N MiB DONE" on stderr while something lasts: on a terminal every 100 ms in one line, elsewhere every 5 s; never in the
- * first second. */
+/* "N MiB DONE" on stderr while something lasts: on a terminal every 100 ms in one line, elsewhere every 5 s; never in
+ * the first second. */
 struct cmd_progress {
 	const char *done; /* "written" */
-	uint64_t bytes;	  /* so far */
+	uint64_t bytes;   /* so far */
 	struct timespec start, shown;
 };
 void cmd_progress_start(struct cmd_progress *progress, const char *done);
@@ -192,31 +200,40 @@ struct cmd_file {
 	struct cmd_map *map; /* null: read into memory of our own */
 };
 
-/* The whole of a file: read, or, when there is no limit and it is a large regular one, mapped (cmd_map.h): then what was found in it counts only
- * after cmd_file_check. `limit_bytes` 0: no limit. "-" is stdin. CHAIN_E_IO names the file and why; CHAIN_E_LIMIT; CHAIN_E_FILE_CHANGED when it
- * becomes shorter meanwhile. */
-enum chain_status cmd_file_load(const char *path, uint64_t limit_bytes, struct cmd_file *out, struct chain_error *err) CHAIN_MUST_CHECK;
+/* The whole of a file: read, or, when there is no limit and it is a large regular one, mapped (cmd_map.h): then what
+ * was found in it counts only after cmd_file_check. `limit_bytes` 0: no limit. "-" is stdin. CHAIN_E_IO names the file
+ * and why; CHAIN_E_LIMIT; CHAIN_E_FILE_CHANGED when it becomes shorter meanwhile. */
+enum chain_status cmd_file_load(const char *path, uint64_t limit_bytes, struct cmd_file *out,
+				struct chain_error *err) CHAIN_MUST_CHECK;
 /* The same of an open file, which stays the caller's. */
-enum chain_status cmd_file_load_fd(int fd, const char *path, uint64_t limit_bytes, struct cmd_file *out, struct chain_error *err) CHAIN_MUST_CHECK;
+enum chain_status cmd_file_load_fd(int fd, const char *path, uint64_t limit_bytes, struct cmd_file *out,
+				   struct chain_error *err) CHAIN_MUST_CHECK;
 /* Whether all that was read of it were its bytes: see cmd_map_check. */
-enum chain_status cmd_file_check(const struct cmd_file *file, const char *path, struct chain_error *err) CHAIN_MUST_CHECK;
+enum chain_status cmd_file_check(const struct cmd_file *file, const char *path,
+				 struct chain_error *err) CHAIN_MUST_CHECK;
 /* Of one that is mapped: gives the memory back that was filled by what was read so far. */
 void cmd_file_forget(const struct cmd_file *file);
 void cmd_file_free(struct cmd_file *file);
 
-/* Replaces `path` by these bytes in one step (cmd_out.h). On failure nothing is left. A path that is there and is no regular file (/dev/stdout, a pipe) is written directly; "-" is stdout. */
-enum chain_status cmd_file_write(const char *path, const void *bytes, size_t count, struct chain_error *err) CHAIN_MUST_CHECK;
-/* Whether that can work, as far as can be told beforehand. CHAIN_E_OVER_INPUT: it would take the place of one of the first 64 files that were loaded. */
+/* Replaces `path` by these bytes in one step (cmd_out.h). On failure nothing is left. A path that is there and is no
+ * regular file (/dev/stdout, a pipe) is written directly; "-" is stdout. */
+enum chain_status cmd_file_write(const char *path, const void *bytes, size_t count,
+				 struct chain_error *err) CHAIN_MUST_CHECK;
+/* Whether that can work, as far as can be told beforehand. CHAIN_E_OVER_INPUT: it would take the place of one of the
+ * first 64 files that were loaded. */
 enum chain_status cmd_file_check_writable(const char *path, struct chain_error *err) CHAIN_MUST_CHECK;
 enum chain_status cmd_file_write_json(const char *path, const json_t *doc, struct chain_error *err) CHAIN_MUST_CHECK;
 
-/* A handoff that somebody wrote: people write what they want to vary, `state` mostly; what every handoff has is put in where it is missing,
- * `boot_id` (32 hexadecimal digits) too. Checked as a link that receives it does. A new reference. */
-enum chain_status cmd_handoff_load(const char *path, const char *boot_id, json_t **out, struct chain_error *err) CHAIN_MUST_CHECK;
+/* A handoff that somebody wrote: people write what they want to vary, `state` mostly; what every handoff has is put in
+ * where it is missing, `boot_id` (32 hexadecimal digits) too. Checked as a link that receives it does. A new reference.
+ */
+enum chain_status cmd_handoff_load(const char *path, const char *boot_id, json_t **out,
+				   struct chain_error *err) CHAIN_MUST_CHECK;
 /* A file that counts as loaded, though somebody else reads it. */
 void cmd_file_note_input(const char *path);
 
-/* $XDG_CACHE_HOME/kchain/NAME, or in ~/.cache; the folders are made. False, and an empty text, where there is no such place. */
+/* $XDG_CACHE_HOME/kchain/NAME, or in ~/.cache; the folders are made. False, and an empty text, where there is no such
+ * place. */
 bool cmd_cache_path(const char *name, char *out, size_t size);
 
 #endif

@@ -9,12 +9,14 @@
 /* An error as it is formatted; with the path before it. */
 enum { TEXT_BYTES = 3 * CHAIN_SUBJECT_BYTES + CHAIN_TEXT_BYTES, MESSAGE_BYTES = CHAIN_SUBJECT_BYTES + 2 + TEXT_BYTES };
 
-enum chain_status cmd_document_open(struct cmd_document *document, const char *path, uint64_t limit_bytes, struct chain_error *err)
+enum chain_status cmd_document_open(struct cmd_document *document, const char *path, uint64_t limit_bytes,
+				    struct chain_error *err)
 {
 	document->name = strdup(path);
 	document->problems = calloc(CHAIN_ERRORS_MAX, sizeof(*document->problems));
 	if (!document->name || !document->problems)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, path, NULL, CHAIN_ERRORS_MAX * sizeof(*document->problems), 0, 0, 0);
+		return chain_fail(err, CHAIN_E_NO_MEMORY, path, NULL, CHAIN_ERRORS_MAX * sizeof(*document->problems), 0,
+				  0, 0);
 	return cmd_file_load(path, limit_bytes, &document->file, err);
 }
 
@@ -28,10 +30,12 @@ void cmd_document_close(struct cmd_document *document)
 }
 
 /* Of the whole document where the path leads nowhere; the parser has its own lines and columns. */
-static struct chain_json_place place_of(const struct cmd_document *document, const struct chain_error *err, const char *path)
+static struct chain_json_place place_of(const struct cmd_document *document, const struct chain_error *err,
+					const char *path)
 {
 	if (err->status == CHAIN_E_JSON_SYNTAX)
-		return (struct chain_json_place){ .line = err->number[0] ? err->number[0] : 1, .column = err->number[1] ? err->number[1] : 1 };
+		return (struct chain_json_place){ .line = err->number[0] ? err->number[0] : 1,
+						  .column = err->number[1] ? err->number[1] : 1 };
 	return chain_json_find((const char *)document->file.bytes, document->file.bytes_count, path);
 }
 
@@ -116,7 +120,8 @@ void cmd_document_print(const struct cmd_document *document, const struct chain_
 			      (unsigned long long)problem->place.column, message);
 	}
 	if (document->more > 0)
-		cmd_warn("%s: %zu errors, of which %zu are shown", document->name, document->count + document->more, document->count);
+		cmd_warn("%s: %zu errors, of which %zu are shown", document->name, document->count + document->more,
+			 document->count);
 	else if (document->count > 1)
 		cmd_warn("%s: %zu errors", document->name, document->count);
 }
@@ -133,9 +138,10 @@ static json_t *problem_json(const struct cmd_document *document, const struct cm
 	char message[MESSAGE_BYTES], hint[MESSAGE_BYTES];
 	put_message(problem, message);
 	chain_error_hint(&problem->error, hint, sizeof(hint));
-	return json_pack("{s:s, s:o, s:o, s:o, s:I, s:I, s:o}", "slug", chain_status_slug(problem->error.status), "message", text_json(message),
-			 "file", text_json(document->name), "path", text_json(problem->path), "line", (json_int_t)problem->place.line,
-			 "column", (json_int_t)problem->place.column, "hint", text_json(hint));
+	return json_pack("{s:s, s:o, s:o, s:o, s:I, s:I, s:o}", "slug", chain_status_slug(problem->error.status),
+			 "message", text_json(message), "file", text_json(document->name), "path",
+			 text_json(problem->path), "line", (json_int_t)problem->place.line, "column",
+			 (json_int_t)problem->place.column, "hint", text_json(hint));
 }
 
 json_t *cmd_document_json(const struct cmd_document *document, const struct chain_error *err, int code)

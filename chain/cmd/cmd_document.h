@@ -1,9 +1,9 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: a JSON document that people write, and all that is wrong with it: where, what, what to do. One form: FILE:LINE:COLUMN: PATH: what is
- * wrong. The place is that of the member's key, or of the element in an array; of a missing member, of the object that should have it.
- * Must not know: what the document means, who found out. */
+/* Owns: a JSON document that people write, and all that is wrong with it: where, what, what to do. One form:
+ * FILE:LINE:COLUMN: PATH: what is wrong. The place is that of the member's key, or of the element in an array; of a
+ * missing member, of the object that should have it. Must not know: what the document means, who found out. */
 #ifndef KCHAIN_CMD_DOCUMENT_H
 #define KCHAIN_CMD_DOCUMENT_H
 
@@ -18,17 +18,20 @@ struct cmd_problem {
 };
 
 struct cmd_document {
-	char *name;                                    /* of the file; owned; null: there is none */
+	char *name; /* of the file; owned; null: there is none */
 	struct cmd_file file;
-	struct cmd_problem *problems; size_t count;    /* owned; by their places, equal ones as they were noted */
-	size_t more;                                   /* that found no room */
+	struct cmd_problem *problems;
+	size_t count; /* owned; by their places, equal ones as they were noted */
+	size_t more;  /* that found no room */
 };
 
 /* Opens the file into a document that is all zero. Errors of cmd_file_load. */
-enum chain_status cmd_document_open(struct cmd_document *document, const char *path, uint64_t limit_bytes, struct chain_error *err) CHAIN_MUST_CHECK;
+enum chain_status cmd_document_open(struct cmd_document *document, const char *path, uint64_t limit_bytes,
+				    struct chain_error *err) CHAIN_MUST_CHECK;
 void cmd_document_close(struct cmd_document *document);
 
-/* Takes over what `err` holds, if it holds a failure, and clears it. `path`: where in the document; null: the error's subject says it. */
+/* Takes over what `err` holds, if it holds a failure, and clears it. `path`: where in the document; null: the error's
+ * subject says it. */
 void cmd_document_note(struct cmd_document *document, const char *path, struct chain_error *err);
 void cmd_document_note_all(struct cmd_document *document, struct chain_errors *errors);
 /* What was noted is checked anew. */
@@ -38,7 +41,8 @@ enum chain_status cmd_document_status(const struct cmd_document *document, struc
 
 /* As cmd_error_print: all problems, or `err` where the document has none, or memory ran out. */
 void cmd_document_print(const struct cmd_document *document, const struct chain_error *err);
-/* {"error": the first, "errors": [each], "exit": code}, and "more" where some found no room; as cmd_error_json where there is none. New. */
+/* {"error": the first, "errors": [each], "exit": code}, and "more" where some found no room; as cmd_error_json where
+ * there is none. New. */
 json_t *cmd_document_json(const struct cmd_document *document, const struct chain_error *err, int code);
 /* Both, as cmd_refuse does. */
 int cmd_document_refuse(const struct cmd_document *document, const struct chain_error *err, bool json);

@@ -26,7 +26,8 @@ static enum chain_status too_large(const char *path, uint64_t bytes, uint64_t li
 }
 
 /* Pipes and devices have no size beforehand: read until the end. */
-static enum chain_status read_all(const char *path, int fd, uint64_t limit, struct cmd_file *out, struct chain_error *err)
+static enum chain_status read_all(const char *path, int fd, uint64_t limit, struct cmd_file *out,
+				  struct chain_error *err)
 {
 	size_t room = 65536, used = 0;
 	uint8_t *bytes = malloc(room);
@@ -60,7 +61,8 @@ static enum chain_status read_all(const char *path, int fd, uint64_t limit, stru
 }
 
 /* A regular file of this size. */
-static enum chain_status read_exactly(const char *path, int fd, size_t count, struct cmd_file *out, struct chain_error *err)
+static enum chain_status read_exactly(const char *path, int fd, size_t count, struct cmd_file *out,
+				      struct chain_error *err)
 {
 	uint8_t *bytes = malloc(count);
 	size_t used = 0;
@@ -71,8 +73,9 @@ static enum chain_status read_exactly(const char *path, int fd, size_t count, st
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got <= 0) {
-			enum chain_status status = got < 0 ? io(path, errno, err)
-							   : chain_fail(err, CHAIN_E_FILE_CHANGED, path, "it became shorter", 0, 0, 0, 0);
+			enum chain_status status =
+				got < 0 ? io(path, errno, err) :
+					  chain_fail(err, CHAIN_E_FILE_CHANGED, path, "it became shorter", 0, 0, 0, 0);
 			free(bytes);
 			return status;
 		}
@@ -113,7 +116,8 @@ void cmd_file_note_input(const char *path)
 
 enum { MAPPED_FROM = 1 << 20 }; /* smaller ones are as quickly read */
 
-enum chain_status cmd_file_load_fd(int fd, const char *path, uint64_t limit, struct cmd_file *out, struct chain_error *err)
+enum chain_status cmd_file_load_fd(int fd, const char *path, uint64_t limit, struct cmd_file *out,
+				   struct chain_error *err)
 {
 	struct stat about;
 	*out = (struct cmd_file){ 0 };
@@ -226,7 +230,9 @@ enum chain_status cmd_file_check_writable(const char *path, struct chain_error *
 	char *folder = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
 	if (!folder)
 		return chain_fail(err, CHAIN_E_NO_MEMORY, path, NULL, strlen(path) + 1, 0, 0, 0);
-	const int number = access(folder, W_OK | X_OK) < 0 ? errno : stat(folder, &about) == 0 && !S_ISDIR(about.st_mode) ? ENOTDIR : 0;
+	const int number = access(folder, W_OK | X_OK) < 0                      ? errno :
+			   stat(folder, &about) == 0 && !S_ISDIR(about.st_mode) ? ENOTDIR :
+										  0;
 	free(folder);
 	return number ? io(path, number, err) : CHAIN_OK;
 }

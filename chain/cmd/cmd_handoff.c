@@ -11,8 +11,8 @@
 
 static enum chain_status complete(json_t *doc, const char *boot_id, const char *path, struct chain_error *err)
 {
-	json_t *usual = json_pack("{s:i, s:s, s:{s:s, s:s}, s:{}, s:[]}", "kchain_handoff", 1, "boot_id", boot_id, "self", "step", "host", "kind",
-				  "boot", "clock", "links");
+	json_t *usual = json_pack("{s:i, s:s, s:{s:s, s:s}, s:{}, s:[]}", "kchain_handoff", 1, "boot_id", boot_id,
+				  "self", "step", "host", "kind", "boot", "clock", "links");
 	int bad = usual ? json_object_update_missing(doc, usual) : -1;
 	json_decref(usual);
 	return bad ? chain_json_no_memory(err, path) : CHAIN_OK;
@@ -23,7 +23,8 @@ static enum chain_status check(const json_t *doc, const char *path, struct chain
 {
 	json_t *checked = NULL;
 	char *text = json_dumps(doc, JSON_COMPACT);
-	enum chain_status status = text ? chain_handoff_parse(text, strlen(text), &checked, err) : chain_json_no_memory(err, path);
+	enum chain_status status =
+		text ? chain_handoff_parse(text, strlen(text), &checked, err) : chain_json_no_memory(err, path);
 	json_decref(checked);
 	free(text);
 	return status;

@@ -1,11 +1,10 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: files that are mapped instead of read, since an image may be larger than the machine's memory. A page of one that can't be had
- * any more (the file was cut, the disk has an error) raises SIGBUS: such a page and all behind it become zeros, and the mapping
- * is marked as lost. So whoever reads goes on with bytes, as with those of any bad file, and learns at the end by cmd_file_check that they
- * were none.
- * Must not know: what is read. */
+/* Owns: files that are mapped instead of read, since an image may be larger than the machine's memory. A page of one
+ * that can't be had any more (the file was cut, the disk has an error) raises SIGBUS: such a page and all behind it
+ * become zeros, and the mapping is marked as lost. So whoever reads goes on with bytes, as with those of any bad file,
+ * and learns at the end by cmd_file_check that they were none. Must not know: what is read. */
 
 #include "cmd_map.h"
 
@@ -50,7 +49,8 @@ static void page_lost(int number, siginfo_t *info, void *context)
 	if (map) {
 		const size_t page = (size_t)sysconf(_SC_PAGESIZE), from = (size_t)(address - map->base) & ~(page - 1);
 		atomic_store(&map->lost, true);
-		if (mmap(map->base + from, map->bytes - from, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+		if (mmap(map->base + from, map->bytes - from, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+			 0) == MAP_FAILED)
 			map = NULL;
 	}
 	if (!map)

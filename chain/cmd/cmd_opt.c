@@ -34,8 +34,9 @@ static size_t columns_of(const char *text, size_t bytes)
 	return columns;
 }
 
-/* A paragraph in lines that fit: `at` columns of the first are used, the others begin with `indent` blanks. The paragraph ends with the text, at an
- * empty line, or before a line that begins with a blank, which is one of its own. Returns its end. */
+/* A paragraph in lines that fit: `at` columns of the first are used, the others begin with `indent` blanks. The
+ * paragraph ends with the text, at an empty line, or before a line that begins with a blank, which is one of its own.
+ * Returns its end. */
 static const char *paragraph_put(const char *text, size_t at, size_t indent, FILE *to)
 {
 	bool begun = false;
@@ -79,7 +80,11 @@ static void option_print(const struct cmd_opt *opt, FILE *to)
 	enum { COLUMN = 26 };
 	int used = opt->letter ? fprintf(to, "  -%c, ", opt->letter) : fprintf(to, "      ");
 	bool optional = opt->kind == CMD_OPT_OPTIONAL;
-	used += fprintf(to, "--%s%s%s%s", opt->name, optional ? "[=" : opt->arg ? " " : "", placeholder(opt), optional ? "]" : "");
+	used += fprintf(to, "--%s%s%s%s", opt->name,
+			optional ? "[=" :
+			opt->arg ? " " :
+				   "",
+			placeholder(opt), optional ? "]" : "");
 	if (used > COLUMN - 2) {
 		fputc('\n', to);
 		used = 0;
@@ -90,8 +95,8 @@ static void option_print(const struct cmd_opt *opt, FILE *to)
 
 void cmd_help_print(const struct cmd_spec *spec, FILE *to)
 {
-	fprintf(to, "usage: kchain %s [OPTION]…%s%s%s%s%s\n\n", spec->command, *spec->operands ? " " : "", spec->operands,
-		spec->rest ? " [-- " : "", spec->rest ? spec->rest : "", spec->rest ? "]" : "");
+	fprintf(to, "usage: kchain %s [OPTION]…%s%s%s%s%s\n\n", spec->command, *spec->operands ? " " : "",
+		spec->operands, spec->rest ? " [-- " : "", spec->rest ? spec->rest : "", spec->rest ? "]" : "");
 	text_put(spec->about, to);
 	fputc('\n', to);
 	for (size_t i = 0; i < spec->opt_count; i++)
@@ -154,9 +159,11 @@ static int store(struct parse *p, const struct cmd_opt *opt, const char *value)
 		*(const char **)opt->out = value;
 		return -1;
 	case CMD_OPT_SIZE:
-		return cmd_size_parse(value, opt->out) ? -1 : bad_value(p, opt, value, "a size such as 64K, 128M or 1G");
+		return cmd_size_parse(value, opt->out) ? -1 :
+							 bad_value(p, opt, value, "a size such as 64K, 128M or 1G");
 	case CMD_OPT_TIME:
-		return cmd_time_parse(value, opt->out) ? -1 : bad_value(p, opt, value, "a time such as 250ms, 5s or 2m");
+		return cmd_time_parse(value, opt->out) ? -1 :
+							 bad_value(p, opt, value, "a time such as 250ms, 5s or 2m");
 	case CMD_OPT_COUNT:
 		return cmd_count_parse(value, opt->out) ? -1 : bad_value(p, opt, value, "a number");
 	case CMD_OPT_LIST:

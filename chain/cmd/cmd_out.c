@@ -42,8 +42,8 @@ static void catch_one(int signal_number, const struct sigaction *action, struct 
 
 static void signals_catch(struct cmd_out *out)
 {
-	struct sigaction action = {.sa_handler = interrupted};
-	const struct sigaction ignore = {.sa_handler = SIG_IGN};
+	struct sigaction action = { .sa_handler = interrupted };
+	const struct sigaction ignore = { .sa_handler = SIG_IGN };
 
 	(void)sigemptyset(&action.sa_mask);
 	catch_one(SIGINT, &action, &out->int_before);
@@ -110,7 +110,7 @@ enum chain_status cmd_out_open(struct cmd_out *out, const char *path, struct cha
 	enum chain_status status = CHAIN_OK;
 	sigset_t before;
 
-	*out = (struct cmd_out){.path = path, .fd = -1};
+	*out = (struct cmd_out){ .path = path, .fd = -1 };
 	if (!copy)
 		return io(path, ENOMEM, err);
 	out->fd = open_nameless(dirname(copy));
@@ -132,7 +132,7 @@ enum chain_status cmd_out_open_unnamed(struct cmd_out *out, const char *folder, 
 	char path[4096];
 	sigset_t before;
 
-	*out = (struct cmd_out){.fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC | O_EXCL, 0600)};
+	*out = (struct cmd_out){ .fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC | O_EXCL, 0600) };
 	signals_block(&before);
 	if (out->fd < 0) {
 		if (snprintf(path, sizeof(path), "%s/kchain", folder) >= (int)sizeof(path))

@@ -26,8 +26,8 @@ static bool with_unit(const char *text, const struct chain_unit *units, size_t c
 bool cmd_size_parse(const char *text, uint64_t *out_bytes)
 {
 	static const struct chain_unit UNITS[] = {
-		{ "", 1 },	    { "b", 1 },		{ "k", 1 << 10 },   { "kb", 1 << 10 },	  { "kib", 1 << 10 },
-		{ "m", 1 << 20 },   { "mb", 1 << 20 },	{ "mib", 1 << 20 }, { "g", 1 << 30 },	  { "gb", 1 << 30 },
+		{ "", 1 },          { "b", 1 },          { "k", 1 << 10 },      { "kb", 1 << 10 }, { "kib", 1 << 10 },
+		{ "m", 1 << 20 },   { "mb", 1 << 20 },   { "mib", 1 << 20 },    { "g", 1 << 30 },  { "gb", 1 << 30 },
 		{ "gib", 1 << 30 }, { "t", 1ULL << 40 }, { "tib", 1ULL << 40 },
 	};
 	return with_unit(text, UNITS, sizeof(UNITS) / sizeof(UNITS[0]), out_bytes);

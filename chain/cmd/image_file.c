@@ -8,18 +8,20 @@
 /* What is too long loses its middle: the file, and what in it, are what one looks for. */
 enum chain_status image_file_error(const char *path, const struct chain_error *inner, struct chain_error *err)
 {
-	const size_t used = strlen(path) + strlen(": "), whole = strlen(inner->subject), room = used + 4 < CHAIN_SUBJECT_BYTES ? CHAIN_SUBJECT_BYTES - 1 - used : 0;
+	const size_t used = strlen(path) + strlen(": "), whole = strlen(inner->subject),
+		     room = used + 4 < CHAIN_SUBJECT_BYTES ? CHAIN_SUBJECT_BYTES - 1 - used : 0;
 	const bool cut = room > 0 && whole > room;
 	char subject[2 * CHAIN_SUBJECT_BYTES];
 
-	(void)snprintf(subject, sizeof(subject), "%s: %s%s", path, cut ? "..." : "", cut ? inner->subject + (whole - room + 3) : inner->subject);
+	(void)snprintf(subject, sizeof(subject), "%s: %s%s", path, cut ? "..." : "",
+		       cut ? inner->subject + (whole - room + 3) : inner->subject);
 	return chain_fail(err, inner->status, subject, inner->detail, inner->number[0], inner->number[1],
 			  inner->number[2], inner->number[3]);
 }
 
 enum chain_status image_file_open(const char *path, struct image_file *out, struct chain_error *err)
 {
-	struct chain_error inner = {.status = CHAIN_OK};
+	struct chain_error inner = { .status = CHAIN_OK };
 	enum chain_status status = cmd_file_load(path, 0, &out->file, err);
 
 	if (status != CHAIN_OK)
@@ -67,7 +69,7 @@ enum chain_status image_file_verify(struct image_check *check, const struct chai
 
 int image_file_with(const char *path, bool json, image_file_use *use, void *ctx)
 {
-	struct chain_error err = {.status = CHAIN_OK}, inner = {.status = CHAIN_OK};
+	struct chain_error err = { .status = CHAIN_OK }, inner = { .status = CHAIN_OK };
 	struct image_file file;
 	int code = CMD_OK;
 
@@ -87,9 +89,9 @@ int image_file_with(const char *path, bool json, image_file_use *use, void *ctx)
 
 enum chain_status image_file_print(json_t *doc, struct chain_error *err)
 {
-	return cmd_json_print(doc)
-		   ? CHAIN_OK
-		   : chain_fail(err, CHAIN_E_IO, "the result", "it can't be written as JSON", 0, 0, 0, 0);
+	return cmd_json_print(doc) ?
+		       CHAIN_OK :
+		       chain_fail(err, CHAIN_E_IO, "the result", "it can't be written as JSON", 0, 0, 0, 0);
 }
 
 const char *image_id_text(const uint8_t id[CHAIN_SHA256_BYTES], char buf[IMAGE_ID_BYTES])

@@ -24,7 +24,7 @@ static enum chain_status entry_walk(void *ctx, const struct fs_dirent *entry, st
 
 	if (entry->name_bytes + 2 > sizeof(walk->path) - used)
 		return CHAIN_FAIL(err, LIMIT, .subject = walk->path, .detail = "bytes of path",
-				.value = used + entry->name_bytes + 1, .limit = sizeof(walk->path) - 1);
+				  .value = used + entry->name_bytes + 1, .limit = sizeof(walk->path) - 1);
 	walk->path[used] = '/';
 	memcpy(walk->path + used + 1, entry->name, entry->name_bytes);
 	walk->path[used + 1 + entry->name_bytes] = '\0';
@@ -47,9 +47,10 @@ static enum chain_status node_walk(struct walk *walk, const struct fs_node *node
 	return fs_read_dir(walk->fs, node, entry_walk, walk, err);
 }
 
-enum chain_status image_tree_walk(const struct fs *fs, const char *path, image_tree_visit *visit, void *ctx, struct chain_error *err)
+enum chain_status image_tree_walk(const struct fs *fs, const char *path, image_tree_visit *visit, void *ctx,
+				  struct chain_error *err)
 {
-	struct walk walk = {.fs = fs, .visit = visit, .ctx = ctx};
+	struct walk walk = { .fs = fs, .visit = visit, .ctx = ctx };
 	size_t bytes = strlen(path);
 	struct fs_node node;
 	enum chain_status status = fs_check(fs, NULL, err);
@@ -60,7 +61,7 @@ enum chain_status image_tree_walk(const struct fs *fs, const char *path, image_t
 		return status;
 	if (bytes >= sizeof(walk.path))
 		return CHAIN_FAIL(err, LIMIT, .subject = path, .detail = "bytes of path", .value = bytes,
-				.limit = sizeof(walk.path) - 1);
+				  .limit = sizeof(walk.path) - 1);
 	while (bytes > 0 && path[bytes - 1] == '/')
 		bytes--;
 	memcpy(walk.path, path, bytes);
@@ -96,7 +97,8 @@ static int by_place(const void *a, const void *b)
 	return (x->entry.path > y->entry.path) - (x->entry.path < y->entry.path);
 }
 
-enum chain_status image_children_find(const struct chain_image *image, struct image_child **out, size_t *out_count, struct chain_error *err)
+enum chain_status image_children_find(const struct chain_image *image, struct image_child **out, size_t *out_count,
+				      struct chain_error *err)
 {
 	struct image_child *children = calloc(image->entry_count + 1, sizeof(*children));
 	size_t count = 0, kept = 0;
@@ -104,7 +106,8 @@ enum chain_status image_children_find(const struct chain_image *image, struct im
 	*out = children;
 	*out_count = 0;
 	if (!children)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, "images in it", NULL, image->entry_count * sizeof(*children), 0, 0, 0);
+		return chain_fail(err, CHAIN_E_NO_MEMORY, "images in it", NULL, image->entry_count * sizeof(*children),
+				  0, 0, 0);
 	for (uint64_t cursor = 0; chain_manifest_next(image, &cursor, &children[count].entry);)
 		count += is_image(image, &children[count]);
 	qsort(children, count, sizeof(*children), by_place);
@@ -115,8 +118,10 @@ enum chain_status image_children_find(const struct chain_image *image, struct im
 	return CHAIN_OK;
 }
 
-/* `left`: images that may still be looked at. In ones that nobody has verified, files may lie on each other, so that there are more ways than images. */
-static enum chain_status nesting(const uint8_t *bytes, uint64_t bytes_count, unsigned depth, unsigned *left, struct chain_error *err)
+/* `left`: images that may still be looked at. In ones that nobody has verified, files may lie on each other, so that
+ * there are more ways than images. */
+static enum chain_status nesting(const uint8_t *bytes, uint64_t bytes_count, unsigned depth, unsigned *left,
+				 struct chain_error *err)
 {
 	struct image_child *children;
 	struct chain_image image;
@@ -124,12 +129,12 @@ static enum chain_status nesting(const uint8_t *bytes, uint64_t bytes_count, uns
 
 	if (depth > IMAGE_NESTING_MAX)
 		return CHAIN_FAIL(err, LIMIT, .subject = "images in images", .detail = "levels", .value = depth,
-				.limit = IMAGE_NESTING_MAX);
+				  .limit = IMAGE_NESTING_MAX);
 	if (chain_image_open(&image, bytes, bytes_count, NULL) != CHAIN_OK)
 		return CHAIN_OK;
 	enum chain_status status = image_children_find(&image, &children, &count, err);
 
-	for (size_t i = 0; status == CHAIN_OK && i < count && *left > 0; i++) {
+	for (size_t i = 0; status == CHAIN_OK && i<count && * left> 0; i++) {
 		--*left;
 		status = nesting(children[i].bytes, children[i].bytes_count, depth + 1, left, err);
 	}
@@ -137,14 +142,15 @@ static enum chain_status nesting(const uint8_t *bytes, uint64_t bytes_count, uns
 	return status;
 }
 
-enum chain_status image_nesting_check(const uint8_t *bytes, uint64_t bytes_count, unsigned depth, struct chain_error *err)
+enum chain_status image_nesting_check(const uint8_t *bytes, uint64_t bytes_count, unsigned depth,
+				      struct chain_error *err)
 {
 	enum { IMAGES_MAX = 65536 };
 	unsigned left = IMAGES_MAX;
 	const enum chain_status status = nesting(bytes, bytes_count, depth, &left, err);
 
 	if (status == CHAIN_OK && left == 0)
-		return CHAIN_FAIL(err, LIMIT, .subject = "images in images", .detail = "images", .value = IMAGES_MAX + 1,
-				.limit = IMAGES_MAX);
+		return CHAIN_FAIL(err, LIMIT, .subject = "images in images", .detail = "images",
+				  .value = IMAGES_MAX + 1, .limit = IMAGES_MAX);
 	return status;
 }

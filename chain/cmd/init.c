@@ -23,17 +23,25 @@ struct template_file {
 	const char *name, *text;
 };
 
-struct template {
+struct template
+{
 	const char *name;
 	struct template_file files[FILES_MAX]; /* the first ones; a null name ends them */
 };
 
 static const struct template TEMPLATES[] = {
-	{ "call", { { "pipeline.json", init_call_pipeline }, { "hello.c", init_call_hello }, { "Makefile", init_makefile } } },
-	{ "chain", { { "pipeline.json", init_chain_pipeline }, { "count.c", init_chain_count }, { "last.c", init_chain_last },
-		     { "Makefile", init_makefile } } },
-	{ "fanout", { { "pipeline.json", init_fanout_pipeline }, { "part.c", init_fanout_part }, { "total.c", init_fanout_total },
-		      { "Makefile", init_makefile } } },
+	{ "call",
+	  { { "pipeline.json", init_call_pipeline }, { "hello.c", init_call_hello }, { "Makefile", init_makefile } } },
+	{ "chain",
+	  { { "pipeline.json", init_chain_pipeline },
+	    { "count.c", init_chain_count },
+	    { "last.c", init_chain_last },
+	    { "Makefile", init_makefile } } },
+	{ "fanout",
+	  { { "pipeline.json", init_fanout_pipeline },
+	    { "part.c", init_fanout_part },
+	    { "total.c", init_fanout_total },
+	    { "Makefile", init_makefile } } },
 };
 enum { TEMPLATE_COUNT = sizeof(TEMPLATES) / sizeof(TEMPLATES[0]) };
 
@@ -84,8 +92,8 @@ static void own_folder(char out[PATH_BYTES])
 	*(slash ? slash : out) = '\0';
 }
 
-/* The place of a pkg-config file of ours that pkg-config does not look at by itself: of a build tree, or of an installation
- * somewhere else. False: there is none, or it needs no telling. */
+/* The place of a pkg-config file of ours that pkg-config does not look at by itself: of a build tree, or of an
+ * installation somewhere else. False: there is none, or it needs no telling. */
 static bool sdk_folder(const char *own, char out[PATH_BYTES + 64])
 {
 	static const char *const PLACES[] = { "/sdk", "/../lib/pkgconfig" };
@@ -137,7 +145,8 @@ static bool marker_put(FILE *to, const char *marker)
 	return fputs("pkg-config", to) >= 0 && good;
 }
 
-/* `text` with what stands between two @ on one line filled in; null: no memory, or a path that no makefile can hold. Caller frees. */
+/* `text` with what stands between two @ on one line filled in; null: no memory, or a path that no makefile can hold.
+ * Caller frees. */
 static char *text_fill(const char *text)
 {
 	char *out = NULL;
@@ -148,7 +157,9 @@ static char *text_fill(const char *text)
 		size_t plain = strcspn(text, "@");
 		good = fwrite(text, 1, plain, to) == plain;
 		text += plain;
-		const char *end = strncmp(text, "@KCHAIN@", 8) == 0 ? text + 8 : strncmp(text, "@PKG_CONFIG@", 12) == 0 ? text + 12 : NULL;
+		const char *end = strncmp(text, "@KCHAIN@", 8) == 0      ? text + 8 :
+				  strncmp(text, "@PKG_CONFIG@", 12) == 0 ? text + 12 :
+									   NULL;
 		if (end)
 			good = good && marker_put(to, text);
 		else if (*text)
@@ -208,7 +219,9 @@ static enum chain_status folder_fill(const char *folder, const struct template *
 	sigprocmask(SIG_BLOCK, &all, &before);
 	bool made = mkdir(folder, 0777) == 0;
 	int number = errno;
-	enum chain_status status = made ? CHAIN_OK : number == EEXIST ? folder_check(folder, err) : io(folder, number, err);
+	enum chain_status status = made             ? CHAIN_OK :
+				   number == EEXIST ? folder_check(folder, err) :
+						      io(folder, number, err);
 	bool ours = !status;
 	for (size_t i = 0; !status && i < template_files(template); i++)
 		status = file_write(folder, &template->files[i], err);
@@ -230,9 +243,12 @@ static int report(const char *folder, const struct template *template, bool json
 			printf("%s/%s\n", folder, template->files[i].name);
 	}
 	if (json)
-		return cmd_json_print(json_pack("{s:s, s:s, s:o}", "folder", folder, "template", template->name, "files", files)) ?
-			       CMD_OK : CMD_REFUSED;
-	bool plain = strspn(folder, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./+,:@%") == strlen(folder);
+		return cmd_json_print(json_pack("{s:s, s:s, s:o}", "folder", folder, "template", template->name,
+						"files", files)) ?
+			       CMD_OK :
+			       CMD_REFUSED;
+	bool plain = strspn(folder, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./+,:@%") ==
+		     strlen(folder);
 	printf("run it: make -C %s%s%s run\n", plain ? "" : "'", folder, plain ? "" : "'");
 	return CMD_OK;
 }
@@ -246,7 +262,12 @@ int cmd_init(int argc, char **argv)
 		{ "json", 0, CMD_OPT_FLAG, NULL, "print folder, template and files as JSON", &json },
 	};
 	const struct cmd_spec spec = {
-		.command = "init", .operands = "DIR", .opts = options, .opt_count = sizeof(options) / sizeof(options[0]), .least = 1, .most = 1,
+		.command = "init",
+		.operands = "DIR",
+		.opts = options,
+		.opt_count = sizeof(options) / sizeof(options[0]),
+		.least = 1,
+		.most = 1,
 		.about = "Writes a pipeline, its kernels in C and a Makefile that builds, bakes and\n"
 			 "starts them, into a new or empty folder.\n\n"
 			 "  call    a kernel is called and leaves a result\n"

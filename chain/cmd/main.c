@@ -60,12 +60,14 @@ static int unknown(const char *word)
 	return cmd_usage(NULL, "unknown %s '%s'", what, word);
 }
 
-/* Output that nobody could read is a failure like any other: a full disk behind `> file` must not look like success. A pipe whose reader has
- * gone ends the command as it ends others: by the signal, without a word, once all is cleaned up. */
+/* Output that nobody could read is a failure like any other: a full disk behind `> file` must not look like success. A
+ * pipe whose reader has gone ends the command as it ends others: by the signal, without a word, once all is cleaned up.
+ */
 static int finish(int code)
 {
 	errno = 0;
-	bool bad = fflush(stdout) != 0 || ferror(stdout); /* what could not be written before is tried again, and fails again */
+	bool bad = fflush(stdout) != 0 ||
+		   ferror(stdout); /* what could not be written before is tried again, and fails again */
 	int number = errno;
 	if (cmd_pipe_is_broken(stdout) || cmd_pipe_is_broken(stderr)) {
 		signal(SIGPIPE, SIG_DFL);

@@ -15,8 +15,14 @@ static uint8_t bytes_from(unsigned char first)
 	return first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
 }
 
-static bool is_control(unsigned char byte) { return byte < ' ' || byte == DEL; }
-static bool is_high_control(unsigned char byte) { return byte >= 0x80 && byte < 0xa0; }
+static bool is_control(unsigned char byte)
+{
+	return byte < ' ' || byte == DEL;
+}
+static bool is_high_control(unsigned char byte)
+{
+	return byte >= 0x80 && byte < 0xa0;
+}
 
 static size_t put(char *out, const void *bytes, size_t count)
 {
@@ -24,7 +30,10 @@ static size_t put(char *out, const void *bytes, size_t count)
 	return count;
 }
 
-static size_t put_wrong(char *out) { return put(out, "\xef\xbf\xbd", 3); }
+static size_t put_wrong(char *out)
+{
+	return put(out, "\xef\xbf\xbd", 3);
+}
 
 /* The character that has come as far as it will. */
 static size_t put_pending(struct plain_text *plain, char *out)
@@ -69,8 +78,9 @@ static bool take_escape(struct plain_text *plain, unsigned char byte)
 	else if (plain->state == PLAIN_ESCAPE && strchr("]PX^_", byte))
 		plain->state = PLAIN_STRING;
 	else if (string)
-		plain->state = byte == ESC ? PLAIN_STRING_ESCAPE : byte == BEL || (byte == '\\' && plain->state == PLAIN_STRING_ESCAPE) ? PLAIN_GROUND :
-											      PLAIN_STRING;
+		plain->state = byte == ESC ? PLAIN_STRING_ESCAPE :
+			       byte == BEL || (byte == '\\' && plain->state == PLAIN_STRING_ESCAPE) ? PLAIN_GROUND :
+												      PLAIN_STRING;
 	else if (byte >= (plain->state == PLAIN_CSI ? '@' : '0')) /* the last byte */
 		plain->state = PLAIN_GROUND;
 	return true;

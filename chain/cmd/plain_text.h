@@ -9,8 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* UTF-8 without control characters but tab and newline. Escape sequences (ECMA-48: CSI, OSC and other strings, two bytes) and controls (00 to
- * 1f, 7f to 9f, U+0080 to U+009F) are left out; what is no character becomes U+FFFD. All zero: the beginning. */
+/* UTF-8 without control characters but tab and newline. Escape sequences (ECMA-48: CSI, OSC and other strings, two
+ * bytes) and controls (00 to 1f, 7f to 9f, U+0080 to U+009F) are left out; what is no character becomes U+FFFD. All
+ * zero: the beginning. */
 struct plain_text {
 	enum { PLAIN_GROUND, PLAIN_ESCAPE, PLAIN_CSI, PLAIN_STRING, PLAIN_STRING_ESCAPE } state;
 	unsigned char pending[4]; /* of a character */

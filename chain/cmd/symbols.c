@@ -14,8 +14,8 @@
 
 /* --- in the child: one file's symbols --- */
 
-/* A kernel that runs where it was loaded has physical addresses, one that mapped itself virtual ones; symbols have the latter. False: it is in
- * nothing that was loaded. */
+/* A kernel that runs where it was loaded has physical addresses, one that mapped itself virtual ones; symbols have the
+ * latter. False: it is in nothing that was loaded. */
 static bool linked_address(Elf *elf, uint64_t address, uint64_t *out)
 {
 	size_t count = 0;
@@ -24,7 +24,8 @@ static bool linked_address(Elf *elf, uint64_t address, uint64_t *out)
 		return false;
 	for (int physical = 0; physical < 2; physical++)
 		for (size_t i = 0; i < count; i++) {
-			if (!gelf_getphdr(elf, (int)i, &p) || p.p_type != PT_LOAD || address - (physical ? p.p_paddr : p.p_vaddr) >= p.p_memsz)
+			if (!gelf_getphdr(elf, (int)i, &p) || p.p_type != PT_LOAD ||
+			    address - (physical ? p.p_paddr : p.p_vaddr) >= p.p_memsz)
 				continue;
 			*out = physical ? address - p.p_paddr + p.p_vaddr : address;
 			return true;
@@ -41,7 +42,8 @@ struct nearest {
 static bool is_better(const GElf_Sym *s, uint64_t address, const struct nearest *best)
 {
 	int type = GELF_ST_TYPE(s->st_info);
-	if ((type != STT_FUNC && type != STT_NOTYPE) || s->st_shndx == SHN_UNDEF || s->st_shndx == SHN_ABS || s->st_value > address)
+	if ((type != STT_FUNC && type != STT_NOTYPE) || s->st_shndx == SHN_UNDEF || s->st_shndx == SHN_ABS ||
+	    s->st_value > address)
 		return false;
 	if (s->st_size ? address - s->st_value >= s->st_size : best->name && best->symbol.st_size)
 		return false;
@@ -53,7 +55,9 @@ static void find_function(Elf *elf, uint64_t address, json_t *out)
 	struct nearest best = { .name = NULL };
 	GElf_Shdr section;
 	for (Elf_Scn *at = NULL; (at = elf_nextscn(elf, at)) != NULL;) {
-		Elf_Data *data = gelf_getshdr(at, &section) && section.sh_type == SHT_SYMTAB && section.sh_entsize ? elf_getdata(at, NULL) : NULL;
+		Elf_Data *data = gelf_getshdr(at, &section) && section.sh_type == SHT_SYMTAB && section.sh_entsize ?
+					 elf_getdata(at, NULL) :
+					 NULL;
 		for (size_t i = 0; data && i < data->d_size / section.sh_entsize; i++) {
 			GElf_Sym symbol;
 			if (!gelf_getsym(data, (int)i, &symbol) || !is_better(&symbol, address, &best))
@@ -119,7 +123,8 @@ static json_t *look_up(void *ctx)
 			find_line(dwarf, address, symbol);
 		json_array_append_new(list, symbol);
 	}
-	return json_pack("{s:s, s:s, s:b, s:o}", "build_id", file.build_id, "path", file.path, "found", found, "symbols", list);
+	return json_pack("{s:s, s:s, s:b, s:o}", "build_id", file.build_id, "path", file.path, "found", found,
+			 "symbols", list);
 }
 
 /* --- here --- */
@@ -146,8 +151,9 @@ static void take(const json_t *doc, size_t count, struct symbol *out, struct sym
 	}
 }
 
-enum chain_status symbols_look_up(const struct symbols_places *places, const struct symbols_kernel *kernel, const uint64_t *addresses, size_t count,
-				  struct symbol *out, struct symbols_answer *answer, struct chain_error *err)
+enum chain_status symbols_look_up(const struct symbols_places *places, const struct symbols_kernel *kernel,
+				  const uint64_t *addresses, size_t count, struct symbol *out,
+				  struct symbols_answer *answer, struct chain_error *err)
 {
 	struct look_up l = { .places = places, .kernel = kernel, .addresses = addresses, .count = count };
 	json_t *doc;

@@ -19,10 +19,10 @@ enum { ENTRIES_MAX = 16384, ID_BYTES_MAX = (SYMBOLS_ID_HEX - 1) / 2, PATH_BYTES 
 
 struct search {
 	const struct symbols_kernel *kernel;
-	Elf *own;                     /* of the kernel's bytes; null: they are not at hand */
-	char wanted[SYMBOLS_ID_HEX];  /* the kernel's build-id; empty: not known */
+	Elf *own;                    /* of the kernel's bytes; null: they are not at hand */
+	char wanted[SYMBOLS_ID_HEX]; /* the kernel's build-id; empty: not known */
 	struct symbols_file *best;
-	bool has_lines, has_names;    /* the best one */
+	bool has_lines, has_names; /* the best one */
 };
 
 /* --- what a file is --- */
@@ -44,22 +44,31 @@ static bool has_section(Elf *elf, uint32_t type, const char *name)
 		return false;
 	for (Elf_Scn *at = NULL; (at = elf_nextscn(elf, at)) != NULL;) {
 		const char *found = gelf_getshdr(at, &section) ? elf_strptr(elf, names, section.sh_name) : NULL;
-		if (found && section.sh_type != SHT_NOBITS && (name ? strcmp(found, name) == 0 : section.sh_type == type))
+		if (found && section.sh_type != SHT_NOBITS &&
+		    (name ? strcmp(found, name) == 0 : section.sh_type == type))
 			return true;
 	}
 	return false;
 }
 
-static bool has_lines(Elf *elf) { return has_section(elf, 0, ".debug_line") && has_section(elf, 0, ".debug_info"); }
-static bool has_names(Elf *elf) { return has_section(elf, SHT_SYMTAB, NULL); }
+static bool has_lines(Elf *elf)
+{
+	return has_section(elf, 0, ".debug_line") && has_section(elf, 0, ".debug_info");
+}
+static bool has_names(Elf *elf)
+{
+	return has_section(elf, SHT_SYMTAB, NULL);
+}
 
-/* The bytes of segment `i` that a file holds, behind the headers where it begins with them: these are the file's own. */
+/* The bytes of segment `i` that a file holds, behind the headers where it begins with them: these are the file's own.
+ */
 static const char *segment_bytes(Elf *elf, size_t i, GElf_Phdr *out, size_t *out_bytes)
 {
 	GElf_Ehdr header;
 	size_t size;
 	const char *file = elf_rawfile(elf, &size);
-	if (!file || !gelf_getehdr(elf, &header) || !gelf_getphdr(elf, (int)i, out) || out->p_offset > size || out->p_filesz > size - out->p_offset)
+	if (!file || !gelf_getehdr(elf, &header) || !gelf_getphdr(elf, (int)i, out) || out->p_offset > size ||
+	    out->p_filesz > size - out->p_offset)
 		return NULL;
 	uint64_t headers = header.e_phoff + (uint64_t)header.e_phnum * header.e_phentsize;
 	uint64_t skip = out->p_offset == 0 && headers < out->p_filesz ? headers : 0;
@@ -71,7 +80,8 @@ static const char *segment_bytes(Elf *elf, size_t i, GElf_Phdr *out, size_t *out
 static bool loads_the_same(Elf *a, Elf *b)
 {
 	size_t count_a, count_b, loaded = 0;
-	if (elf_getphdrnum(a, &count_a) || elf_getphdrnum(b, &count_b) || count_a != count_b || gelf_getclass(a) != gelf_getclass(b))
+	if (elf_getphdrnum(a, &count_a) || elf_getphdrnum(b, &count_b) || count_a != count_b ||
+	    gelf_getclass(a) != gelf_getclass(b))
 		return false;
 	for (size_t i = 0; i < count_a; i++) {
 		GElf_Phdr x, y;
@@ -181,7 +191,10 @@ static void try_names(struct search *s, const char *folder)
 	try_below(s, folder, "", kernel);
 }
 
-static int by_text(const struct dirent **a, const struct dirent **b) { return strcmp((*a)->d_name, (*b)->d_name); }
+static int by_text(const struct dirent **a, const struct dirent **b)
+{
+	return strcmp((*a)->d_name, (*b)->d_name);
+}
 
 static void try_all(struct search *s, const char *folder)
 {
@@ -203,24 +216,28 @@ static void begin(struct search *s, const struct symbols_kernel *kernel, struct 
 	*out = (struct symbols_file){ .elf = NULL };
 	*s = (struct search){ .kernel = kernel, .best = out };
 	if (kernel->bytes)
-		s->own = elf_memory((char *)(uintptr_t)kernel->bytes, kernel->bytes_count); /* read only, whatever its type says */
+		s->own = elf_memory((char *)(uintptr_t)kernel->bytes,
+				    kernel->bytes_count); /* read only, whatever its type says */
 	if (s->own && elf_kind(s->own) != ELF_K_ELF)
 		s->own = NULL;
 	if (s->own)
 		read_build_id(s->own, s->wanted);
-	else if (kernel->build_id && kernel->build_id[strspn(kernel->build_id, "0123456789abcdef")] == '\0') /* it becomes part of a path */
+	else if (kernel->build_id &&
+		 kernel->build_id[strspn(kernel->build_id, "0123456789abcdef")] == '\0') /* it becomes part of a path */
 		snprintf(s->wanted, sizeof(s->wanted), "%s", kernel->build_id);
 	if (s->own)
 		consider(s, s->own, "");
 }
 
-bool symbols_file_open(const struct symbols_places *places, const struct symbols_kernel *kernel, struct symbols_file *out)
+bool symbols_file_open(const struct symbols_places *places, const struct symbols_kernel *kernel,
+		       struct symbols_file *out)
 {
 	static const char *const USUAL[] = { "/usr/lib/debug", "/usr/local/lib/debug" };
 	struct search s;
 	elf_version(EV_CURRENT);
 	begin(&s, kernel, out);
-	for (int round = 0; round < 2; round++) { /* once more where the first round has found the kernel, and with it its build-id */
+	for (int round = 0; round < 2;
+	     round++) { /* once more where the first round has found the kernel, and with it its build-id */
 		bool known = *s.wanted != '\0';
 		for (size_t i = 0; i < places->count; i++) {
 			try_build_id(&s, places->folders[i]);

@@ -17,7 +17,8 @@ struct door_block {
 	uint64_t phys, used;
 };
 
-/* Copies `bytes` to the block's next multiple of `align` (a power of two), zeroes between, and returns where they will lie. */
+/* Copies `bytes` to the block's next multiple of `align` (a power of two), zeroes between, and returns where they will
+ * lie. */
 uint64_t door_put(struct door_block *block, const void *from, uint64_t bytes, uint64_t align);
 /* The size of a block after door_put of that many bytes. */
 uint64_t door_after(uint64_t used, uint64_t bytes, uint64_t align);
@@ -26,8 +27,10 @@ uint64_t door_after(uint64_t used, uint64_t bytes, uint64_t align);
 enum chain_status door_read_elf(const uint8_t *file, uint64_t file_bytes, const char *subject, struct chain_kernel *out,
 				struct chain_error *err) CHAIN_MUST_CHECK;
 /* CHAIN_E_ELF_BAD_ENTRY where the entry point lies in no segment. */
-enum chain_status door_check_entry(const struct chain_kernel *kernel, const char *subject, struct chain_error *err) CHAIN_MUST_CHECK;
+enum chain_status door_check_entry(const struct chain_kernel *kernel, const char *subject,
+				   struct chain_error *err) CHAIN_MUST_CHECK;
 /* CHAIN_E_MULTIBOOT_ABOVE_4G with the first segment that lies there. */
-enum chain_status door_check_low(const struct chain_kernel *kernel, const char *subject, struct chain_error *err) CHAIN_MUST_CHECK;
+enum chain_status door_check_low(const struct chain_kernel *kernel, const char *subject,
+				 struct chain_error *err) CHAIN_MUST_CHECK;
 
 #endif

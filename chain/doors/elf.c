@@ -7,9 +7,18 @@
 
 /* gABI chapter 4, "ELF header" and chapter 5, "Program header": offsets of the fields by class. */
 enum {
-	IDENT_BYTES = 16, IDENT_CLASS = 4, IDENT_DATA = 5, IDENT_VERSION = 6,
-	CLASS_32 = 1, CLASS_64 = 2, DATA_LITTLE = 1, VERSION_CURRENT = 1,
-	HEADER_TYPE = 16, HEADER_MACHINE = 18, HEADER_VERSION = 20, HEADER_ENTRY = 24,
+	IDENT_BYTES = 16,
+	IDENT_CLASS = 4,
+	IDENT_DATA = 5,
+	IDENT_VERSION = 6,
+	CLASS_32 = 1,
+	CLASS_64 = 2,
+	DATA_LITTLE = 1,
+	VERSION_CURRENT = 1,
+	HEADER_TYPE = 16,
+	HEADER_MACHINE = 18,
+	HEADER_VERSION = 20,
+	HEADER_ENTRY = 24,
 	PN_XNUM = 0xffff, /* the count is in sh_info of section header 0 */
 	NOTE_HEADER_BYTES = 12,
 };
@@ -135,15 +144,25 @@ void chain_elf_phdr_at(const struct chain_elf *elf, uint32_t index, struct chain
 	const uint8_t *at = elf->reader.bytes + elf->phdrs_offset + (uint64_t)index * layout_of(elf)->phdr_bytes;
 	if (elf->is64)
 		*out = (struct chain_elf_phdr){
-			.type = chain_le32(at), .flags = chain_le32(at + 4), .offset = chain_le64(at + 8),
-			.virt = chain_le64(at + 16), .phys = chain_le64(at + 24), .file_bytes = chain_le64(at + 32),
-			.memory_bytes = chain_le64(at + 40), .align = chain_le64(at + 48),
+			.type = chain_le32(at),
+			.flags = chain_le32(at + 4),
+			.offset = chain_le64(at + 8),
+			.virt = chain_le64(at + 16),
+			.phys = chain_le64(at + 24),
+			.file_bytes = chain_le64(at + 32),
+			.memory_bytes = chain_le64(at + 40),
+			.align = chain_le64(at + 48),
 		};
 	else
 		*out = (struct chain_elf_phdr){
-			.type = chain_le32(at), .flags = chain_le32(at + 24), .offset = chain_le32(at + 4),
-			.virt = chain_le32(at + 8), .phys = chain_le32(at + 12), .file_bytes = chain_le32(at + 16),
-			.memory_bytes = chain_le32(at + 20), .align = chain_le32(at + 28),
+			.type = chain_le32(at),
+			.flags = chain_le32(at + 24),
+			.offset = chain_le32(at + 4),
+			.virt = chain_le32(at + 8),
+			.phys = chain_le32(at + 12),
+			.file_bytes = chain_le32(at + 16),
+			.memory_bytes = chain_le32(at + 20),
+			.align = chain_le32(at + 28),
 		};
 }
 
@@ -229,8 +248,9 @@ enum chain_status chain_elf_segments(const struct chain_elf *elf, struct chain_s
 	return CHAIN_OK;
 }
 
-enum chain_status chain_elf_read_kernel(struct chain_elf *elf, const void *bytes, uint64_t bytes_count, const char *subject,
-					struct chain_segment out[CHAIN_SEGMENTS_MAX], size_t *out_count, struct chain_error *err)
+enum chain_status chain_elf_read_kernel(struct chain_elf *elf, const void *bytes, uint64_t bytes_count,
+					const char *subject, struct chain_segment out[CHAIN_SEGMENTS_MAX],
+					size_t *out_count, struct chain_error *err)
 {
 	enum chain_status status = chain_elf_open(elf, bytes, bytes_count, subject, err);
 	if (!status)
@@ -251,7 +271,8 @@ enum chain_status chain_elf_entry(const struct chain_elf *elf, const struct chai
 		if (elf->entry < segments[i].virt.base || elf->entry >= segments[i].virt.end)
 			continue;
 		if (found < count)
-			return chain_fail(err, CHAIN_E_ELF_ENTRY_AMBIGUOUS, elf->reader.subject, NULL, elf->entry, found, i, 0);
+			return chain_fail(err, CHAIN_E_ELF_ENTRY_AMBIGUOUS, elf->reader.subject, NULL, elf->entry,
+					  found, i, 0);
 		found = i;
 	}
 	if (found == count)
@@ -260,15 +281,15 @@ enum chain_status chain_elf_entry(const struct chain_elf *elf, const struct chai
 	return CHAIN_OK;
 }
 
-enum chain_status chain_elf_check_virtual(const struct chain_elf *elf, const struct chain_segment *segments, size_t count,
-					  struct chain_error *err)
+enum chain_status chain_elf_check_virtual(const struct chain_elf *elf, const struct chain_segment *segments,
+					  size_t count, struct chain_error *err)
 {
 	for (size_t i = 0; i < count; i++)
 		for (size_t j = 0; j < i; j++) {
 			struct chain_range a = segments[j].virt, b = segments[i].virt;
 			if (chain_range_overlaps(a, b))
-				return chain_fail(err, CHAIN_E_ELF_SEGMENTS_VIRT_OVERLAP, elf->reader.subject, NULL, j, i,
-						  a.base > b.base ? a.base : b.base, a.end < b.end ? a.end : b.end);
+				return chain_fail(err, CHAIN_E_ELF_SEGMENTS_VIRT_OVERLAP, elf->reader.subject, NULL, j,
+						  i, a.base > b.base ? a.base : b.base, a.end < b.end ? a.end : b.end);
 		}
 	return CHAIN_OK;
 }
@@ -281,8 +302,8 @@ struct note_search {
 	uint64_t desc_bytes;
 };
 
-/* gABI chapter 5, "Note section": name and descriptor are padded to 4 bytes, to 8 in segments of that alignment. The last
- * one's padding may be missing. */
+/* gABI chapter 5, "Note section": name and descriptor are padded to 4 bytes, to 8 in segments of that alignment. The
+ * last one's padding may be missing. */
 static enum chain_status search_notes(const struct chain_elf *elf, uint32_t index, const struct chain_elf_phdr *phdr,
 				      struct note_search *search, struct chain_error *err)
 {

@@ -5,12 +5,17 @@
 
 /* APM volume 2: 3.1.1 (CR0), 3.1.3 (CR4), 3.1.7 (EFER). */
 enum {
-	CR0_PE = 1, CR0_ET = 0x10, CR0_NE = 0x20, CR4_PAE = 0x20, EFER_LME = 0x100, EFER_LMA = 0x400,
+	CR0_PE = 1,
+	CR0_ET = 0x10,
+	CR0_NE = 0x20,
+	CR4_PAE = 0x20,
+	EFER_LME = 0x100,
+	EFER_LMA = 0x400,
 };
 #define CR0_PG 0x80000000u
 
-/* Flat, all of 4 GiB, accessed set (APM volume 2, 4.7 and 4.8); the task state lies at 0 and is one byte short of 104 long, as PVH
- * wants it. */
+/* Flat, all of 4 GiB, accessed set (APM volume 2, 4.7 and 4.8); the task state lies at 0 and is one byte short of 104
+ * long, as PVH wants it. */
 #define CODE32 0x00cf9b000000ffffull
 #define CODE64 0x00af9b000000ffffull
 #define DATA   0x00cf93000000ffffull
@@ -19,7 +24,10 @@ enum {
 struct chain_entry chain_entry_at(enum chain_entry_mode mode, uint64_t address)
 {
 	struct chain_entry entry = {
-		.mode = mode, .address = address, .cr0 = CR0_ET | CR0_PE, .descriptors = { 0, 0, CODE32, DATA, TASK },
+		.mode = mode,
+		.address = address,
+		.cr0 = CR0_ET | CR0_PE,
+		.descriptors = { 0, 0, CODE32, DATA, TASK },
 	};
 	if (mode == CHAIN_ENTRY_LONG64) {
 		entry.cr0 |= CR0_PG | CR0_NE;
@@ -39,7 +47,8 @@ const char *chain_entry_mode_name(enum chain_entry_mode mode)
 const char *chain_register_name(unsigned which)
 {
 	static const char names[CHAIN_REGISTERS][4] = {
-		"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+		"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+		"r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15",
 	};
 	return names[which];
 }

@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Linux by its own boot protocol (Documentation/arch/x86/boot.rst): a bzImage, entered at its 64-bit entry point or, where it has none, at
- * the 32-bit one; and an unpacked vmlinux at its 64-bit entry point. */
+/* Linux by its own boot protocol (Documentation/arch/x86/boot.rst): a bzImage, entered at its 64-bit entry point or,
+ * where it has none, at the 32-bit one; and an unpacked vmlinux at its 64-bit entry point. */
 
 #include "chain/linux_format.h"
 #include "doors.h"
@@ -10,16 +10,29 @@
 #include <string.h>
 
 enum {
-	VERSION_RELOCATABLE = 0x205, VERSION_INIT_SIZE = 0x20a, VERSION_64BIT = 0x20c, VERSION_INITRD_MAX = 0x203, VERSION_CMDLINE_SIZE = 0x206,
+	VERSION_RELOCATABLE = 0x205,
+	VERSION_INIT_SIZE = 0x20a,
+	VERSION_64BIT = 0x20c,
+	VERSION_INITRD_MAX = 0x203,
+	VERSION_CMDLINE_SIZE = 0x206,
 	VERSION_LEAST = 0x202, /* before it the command line had to lie in the first megabyte */
 	VERSION_OURS = 0x20f,  /* what a vmlinux, which has no header, is told */
-	SETUP_SECTS_OLD = 4, CMDLINE_MAX_OLD = 255, CMDLINE_MAX_VMLINUX = 2047, PAGE = 4096,
+	SETUP_SECTS_OLD = 4,
+	CMDLINE_MAX_OLD = 255,
+	CMDLINE_MAX_VMLINUX = 2047,
+	PAGE = 4096,
 };
 #define INITRD_MAX_OLD     0x37ffffffu
 #define INITRD_MAX_VMLINUX 0x7fffffffu
 
-static uint32_t u32(const uint8_t *file, unsigned at) { return chain_le32(file + at); }
-static uint16_t version(const uint8_t *file) { return chain_le16(file + CHAIN_LINUX_VERSION); }
+static uint32_t u32(const uint8_t *file, unsigned at)
+{
+	return chain_le32(file + at);
+}
+static uint16_t version(const uint8_t *file)
+{
+	return chain_le16(file + CHAIN_LINUX_VERSION);
+}
 
 static bool is_bzimage(const uint8_t *file, uint64_t file_bytes)
 {
@@ -50,7 +63,8 @@ static bool probe(const uint8_t *file, uint64_t file_bytes)
 
 /* --- what the headers say --- */
 
-static enum chain_status lies(const char *subject, const char *what, uint64_t value, uint64_t limit, struct chain_error *err)
+static enum chain_status lies(const char *subject, const char *what, uint64_t value, uint64_t limit,
+			      struct chain_error *err)
 {
 	return chain_fail(err, CHAIN_E_LINUX_HEADER, subject, what, value, limit, 0, 0);
 }
@@ -62,11 +76,13 @@ static uint64_t code_offset(const uint8_t *file)
 	return (sectors + 1) * CHAIN_LINUX_SECTOR;
 }
 
-static enum chain_status check_header(const uint8_t *file, uint64_t file_bytes, const char *subject, struct chain_error *err)
+static enum chain_status check_header(const uint8_t *file, uint64_t file_bytes, const char *subject,
+				      struct chain_error *err)
 {
 	uint64_t header_end = CHAIN_LINUX_MAGIC + file[CHAIN_LINUX_JUMP_BYTES];
 	if (version(file) < VERSION_LEAST)
-		return chain_fail(err, CHAIN_E_LINUX_VERSION, subject, NULL, version(file) >> 8, version(file) & 0xff, 2, 2);
+		return chain_fail(err, CHAIN_E_LINUX_VERSION, subject, NULL, version(file) >> 8, version(file) & 0xff,
+				  2, 2);
 	if (!(file[CHAIN_LINUX_LOADFLAGS] & CHAIN_LINUX_LOADED_HIGH))
 		return chain_fail_subject(err, CHAIN_E_LINUX_REAL_MODE, subject);
 	if (header_end > CHAIN_LINUX_HEADER_END_MAX || header_end <= CHAIN_LINUX_CMD_LINE_PTR)
@@ -77,7 +93,8 @@ static enum chain_status check_header(const uint8_t *file, uint64_t file_bytes, 
 }
 
 /* Boot protocol 2.05 and later: it may lie anywhere, on a multiple of its alignment. */
-static enum chain_status take_placement(const uint8_t *file, const char *subject, struct chain_kernel *out, struct chain_error *err)
+static enum chain_status take_placement(const uint8_t *file, const char *subject, struct chain_kernel *out,
+					struct chain_error *err)
 {
 	uint64_t align = u32(file, CHAIN_LINUX_ALIGNMENT);
 	if (version(file) < VERSION_RELOCATABLE || !file[CHAIN_LINUX_RELOCATABLE])
@@ -90,13 +107,14 @@ static enum chain_status take_placement(const uint8_t *file, const char *subject
 	return CHAIN_OK;
 }
 
-static enum chain_status read_bzimage(const uint8_t *file, uint64_t file_bytes, const char *subject, struct chain_kernel *out,
-				      struct chain_error *err)
+static enum chain_status read_bzimage(const uint8_t *file, uint64_t file_bytes, const char *subject,
+				      struct chain_kernel *out, struct chain_error *err)
 {
 	enum chain_status status = check_header(file, file_bytes, subject, err);
 	if (status)
 		return status;
-	uint64_t offset = code_offset(file), code_bytes = file_bytes - offset, base = CHAIN_LINUX_HIGH, bytes = code_bytes;
+	uint64_t offset = code_offset(file), code_bytes = file_bytes - offset, base = CHAIN_LINUX_HIGH,
+		 bytes = code_bytes;
 	if (version(file) >= VERSION_INIT_SIZE) {
 		base = chain_le64(file + CHAIN_LINUX_PREF_ADDRESS);
 		bytes = u32(file, CHAIN_LINUX_INIT_SIZE);
@@ -111,11 +129,19 @@ static enum chain_status read_bzimage(const uint8_t *file, uint64_t file_bytes, 
 	if (wide && code_bytes <= CHAIN_LINUX_ENTRY_64)
 		return lies(subject, "the 64-bit entry point", CHAIN_LINUX_ENTRY_64, code_bytes, err);
 	*out = (struct chain_kernel){
-		.door = &chain_door_linux, .segment_count = 1, .clears_itself = true,
-		.segments = { { .phys = place, .virt = place, .file_offset = offset, .file_bytes = code_bytes,
+		.door = &chain_door_linux,
+		.segment_count = 1,
+		.clears_itself = true,
+		.segments = { { .phys = place,
+				.virt = place,
+				.file_offset = offset,
+				.file_bytes = code_bytes,
 				.flags = CHAIN_ELF_PF_R | CHAIN_ELF_PF_W | CHAIN_ELF_PF_X } },
-		.mode = wide ? CHAIN_ENTRY_LONG64 : CHAIN_ENTRY_PROTECTED32, .entry = base + (wide ? CHAIN_LINUX_ENTRY_64 : 0),
-		.limit = (uint64_t)(version(file) >= VERSION_INITRD_MAX ? u32(file, CHAIN_LINUX_INITRD_ADDR_MAX) : INITRD_MAX_OLD) + 1,
+		.mode = wide ? CHAIN_ENTRY_LONG64 : CHAIN_ENTRY_PROTECTED32,
+		.entry = base + (wide ? CHAIN_LINUX_ENTRY_64 : 0),
+		.limit = (uint64_t)(version(file) >= VERSION_INITRD_MAX ? u32(file, CHAIN_LINUX_INITRD_ADDR_MAX) :
+									  INITRD_MAX_OLD) +
+			 1,
 	};
 	if (out->limit <= CHAIN_LINUX_HIGH)
 		return lies(subject, "initrd_addr_max", out->limit - 1, CHAIN_LINUX_HIGH, err);
@@ -123,17 +149,20 @@ static enum chain_status read_bzimage(const uint8_t *file, uint64_t file_bytes, 
 	return status ? status : door_check_low(out, subject, err);
 }
 
-static enum chain_status read_vmlinux(const uint8_t *file, uint64_t file_bytes, const char *subject, struct chain_kernel *out,
-				      struct chain_error *err)
+static enum chain_status read_vmlinux(const uint8_t *file, uint64_t file_bytes, const char *subject,
+				      struct chain_kernel *out, struct chain_error *err)
 {
-	*out = (struct chain_kernel){ .door = &chain_door_linux, .mode = CHAIN_ENTRY_LONG64, .limit = (uint64_t)INITRD_MAX_VMLINUX + 1 };
+	*out = (struct chain_kernel){ .door = &chain_door_linux,
+				      .mode = CHAIN_ENTRY_LONG64,
+				      .limit = (uint64_t)INITRD_MAX_VMLINUX + 1 };
 	return door_read_elf(file, file_bytes, subject, out, err);
 }
 
-static enum chain_status read_kernel(const uint8_t *file, uint64_t file_bytes, const char *subject, struct chain_kernel *out,
-				     struct chain_error *err)
+static enum chain_status read_kernel(const uint8_t *file, uint64_t file_bytes, const char *subject,
+				     struct chain_kernel *out, struct chain_error *err)
 {
-	return is_bzimage(file, file_bytes) ? read_bzimage(file, file_bytes, subject, out, err) : read_vmlinux(file, file_bytes, subject, out, err);
+	return is_bzimage(file, file_bytes) ? read_bzimage(file, file_bytes, subject, out, err) :
+					      read_vmlinux(file, file_bytes, subject, out, err);
 }
 
 /* --- what the kernel is told: boot_params | command line | more of the memory map --- */
@@ -147,7 +176,8 @@ static uint64_t cmdline_max(const struct chain_door_info *info)
 {
 	if (!is_bzimage(info->file, info->file_bytes))
 		return CMDLINE_MAX_VMLINUX;
-	return version(info->file) >= VERSION_CMDLINE_SIZE ? u32(info->file, CHAIN_LINUX_CMDLINE_SIZE) : CMDLINE_MAX_OLD;
+	return version(info->file) >= VERSION_CMDLINE_SIZE ? u32(info->file, CHAIN_LINUX_CMDLINE_SIZE) :
+							     CMDLINE_MAX_OLD;
 }
 
 static enum chain_status info_bytes(const struct chain_door_info *info, uint64_t *out, struct chain_error *err)
@@ -161,7 +191,10 @@ static enum chain_status info_bytes(const struct chain_door_info *info, uint64_t
 	return CHAIN_OK;
 }
 
-static void set(uint8_t *params, unsigned at, uint64_t value, unsigned bytes) { memcpy(params + at, &value, bytes); }
+static void set(uint8_t *params, unsigned at, uint64_t value, unsigned bytes)
+{
+	memcpy(params + at, &value, bytes);
+}
 
 static void set_screen(const struct chain_framebuffer *fb, uint8_t *params)
 {
@@ -185,7 +218,8 @@ static void set_screen(const struct chain_framebuffer *fb, uint8_t *params)
 		set(params, CHAIN_LINUX_LFB_CAPABILITIES, CHAIN_LINUX_LFB_64BIT, 4);
 		set(params, CHAIN_LINUX_LFB_BASE_HIGH, fb->phys >> 32, 4);
 	}
-	for (unsigned i = 0; fb->type == CHAIN_FRAMEBUFFER_RGB && i < 3; i++) { /* there size and lowest bit, here the other way round */
+	for (unsigned i = 0; fb->type == CHAIN_FRAMEBUFFER_RGB && i < 3;
+	     i++) { /* there size and lowest bit, here the other way round */
 		params[CHAIN_LINUX_LFB_COLORS + 2 * i] = fb->colors[2 * i + 1];
 		params[CHAIN_LINUX_LFB_COLORS + 2 * i + 1] = fb->colors[2 * i];
 	}
@@ -223,7 +257,8 @@ static void set_header(const struct chain_door_info *info, uint8_t *params)
 {
 	if (is_bzimage(info->file, info->file_bytes)) {
 		uint64_t end = CHAIN_LINUX_MAGIC + info->file[CHAIN_LINUX_JUMP_BYTES];
-		memcpy(params + CHAIN_LINUX_HEADER_START, info->file + CHAIN_LINUX_HEADER_START, end - CHAIN_LINUX_HEADER_START);
+		memcpy(params + CHAIN_LINUX_HEADER_START, info->file + CHAIN_LINUX_HEADER_START,
+		       end - CHAIN_LINUX_HEADER_START);
 		set(params, CHAIN_LINUX_SETUP_DATA, 0, version(info->file) >= VERSION_INIT_SIZE - 1 ? 8 : 0);
 		set(params, CHAIN_LINUX_CODE32_START, info->kernel->segments[0].phys.base, 4);
 	} else {
@@ -235,7 +270,8 @@ static void set_header(const struct chain_door_info *info, uint8_t *params)
 	set(params, CHAIN_LINUX_LOADER_TYPE, CHAIN_LINUX_LOADER_OTHER, 1);
 }
 
-static enum chain_status info_build(const struct chain_door_info *info, uint64_t phys, uint8_t *buf, struct chain_error *err)
+static enum chain_status info_build(const struct chain_door_info *info, uint64_t phys, uint8_t *buf,
+				    struct chain_error *err)
 {
 	struct door_block block = { buf, phys, CHAIN_LINUX_PARAMS_BYTES };
 	uint64_t bytes;
@@ -270,6 +306,12 @@ static struct chain_entry entry(const struct chain_kernel *kernel, uint64_t info
 }
 
 const struct chain_door chain_door_linux = {
-	.name = "linux", .title = "Linux", .handoff = CHAIN_HANDOFF_INITRD, .probe = probe, .read = read_kernel, .info_bytes = info_bytes,
-	.info_build = info_build, .entry = entry,
+	.name = "linux",
+	.title = "Linux",
+	.handoff = CHAIN_HANDOFF_INITRD,
+	.probe = probe,
+	.read = read_kernel,
+	.info_bytes = info_bytes,
+	.info_build = info_build,
+	.entry = entry,
 };

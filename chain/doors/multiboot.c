@@ -6,7 +6,9 @@
 #include <string.h>
 
 enum {
-	HEADER_PLAIN_BYTES = 12, HEADER_ADDRESS_BYTES = 32, HEADER_VIDEO_BYTES = 48,
+	HEADER_PLAIN_BYTES = 12,
+	HEADER_ADDRESS_BYTES = 32,
+	HEADER_VIDEO_BYTES = 48,
 };
 #define LIMIT_4G ((uint64_t)UINT32_MAX + 1)
 
@@ -119,11 +121,14 @@ static enum chain_status segments_by_address(struct chain_multiboot_kernel *kern
 		return chain_fail(err, CHAIN_E_MULTIBOOT_BSS_END, subject, NULL, header->bss_end_addr, load_end, 0, 0);
 	uint64_t end = header->bss_end_addr ? header->bss_end_addr : load_end;
 	if (header->entry_addr < header->load_addr || header->entry_addr >= end)
-		return chain_fail(err, CHAIN_E_MULTIBOOT_BAD_ENTRY, subject, NULL, header->entry_addr, header->load_addr,
-				  end, 0);
+		return chain_fail(err, CHAIN_E_MULTIBOOT_BAD_ENTRY, subject, NULL, header->entry_addr,
+				  header->load_addr, end, 0);
 	*segment = (struct chain_segment){
-		.phys = { header->load_addr, end }, .virt = { header->load_addr, end }, .file_offset = offset,
-		.file_bytes = bytes, .flags = CHAIN_ELF_PF_R | CHAIN_ELF_PF_W | CHAIN_ELF_PF_X,
+		.phys = { header->load_addr, end },
+		.virt = { header->load_addr, end },
+		.file_offset = offset,
+		.file_bytes = bytes,
+		.flags = CHAIN_ELF_PF_R | CHAIN_ELF_PF_W | CHAIN_ELF_PF_X,
 	};
 	kernel->segment_count = 1;
 	kernel->entry = header->entry_addr;
@@ -148,8 +153,8 @@ enum chain_status chain_multiboot_kernel_read(struct chain_multiboot_kernel *out
 		chain_multiboot_find(bytes, bytes_count, subject, &out->header_offset, &out->header, err);
 	if (status)
 		return status;
-	status = out->header.flags & CHAIN_MB1_ADDRESSES ? segments_by_address(out, bytes_count, subject, err)
-							 : segments_by_elf(out, bytes, bytes_count, subject, err);
+	status = out->header.flags & CHAIN_MB1_ADDRESSES ? segments_by_address(out, bytes_count, subject, err) :
+							   segments_by_elf(out, bytes, bytes_count, subject, err);
 	if (status)
 		return status;
 	for (size_t i = 0; i < out->segment_count; i++)

@@ -16,8 +16,8 @@ static bool probe(const uint8_t *file, uint64_t file_bytes)
 	return status == CHAIN_OK || status == CHAIN_E_MULTIBOOT_UNKNOWN_FLAG;
 }
 
-static enum chain_status read_kernel(const uint8_t *file, uint64_t file_bytes, const char *subject, struct chain_kernel *out,
-				     struct chain_error *err)
+static enum chain_status read_kernel(const uint8_t *file, uint64_t file_bytes, const char *subject,
+				     struct chain_kernel *out, struct chain_error *err)
 {
 	struct chain_multiboot_kernel kernel;
 	enum chain_status status = chain_multiboot_kernel_read(&kernel, file, file_bytes, subject, err);
@@ -25,10 +25,14 @@ static enum chain_status read_kernel(const uint8_t *file, uint64_t file_bytes, c
 		return status;
 	const struct chain_mb1_header *header = &kernel.header;
 	*out = (struct chain_kernel){
-		.door = &chain_door_multiboot1, .segment_count = kernel.segment_count, .entry = kernel.entry,
-		.mode = CHAIN_ENTRY_PROTECTED32, .align_modules = header->flags & CHAIN_MB1_PAGE_ALIGN,
+		.door = &chain_door_multiboot1,
+		.segment_count = kernel.segment_count,
+		.entry = kernel.entry,
+		.mode = CHAIN_ENTRY_PROTECTED32,
+		.align_modules = header->flags & CHAIN_MB1_PAGE_ALIGN,
 		.limit = CHAIN_4G - 1, /* a module's end is a 32-bit number */
-		.video = { header->flags & CHAIN_MB1_VIDEO_MODE, header->mode_type == CHAIN_MB1_TEXT_MODE, header->width, header->height, header->depth },
+		.video = { header->flags & CHAIN_MB1_VIDEO_MODE, header->mode_type == CHAIN_MB1_TEXT_MODE,
+			   header->width, header->height, header->depth },
 	};
 	memcpy(out->segments, kernel.segments, sizeof(out->segments));
 	return CHAIN_OK;
@@ -37,8 +41,14 @@ static enum chain_status read_kernel(const uint8_t *file, uint64_t file_bytes, c
 static struct chain_multiboot_info describe(const struct chain_door_info *info)
 {
 	return (struct chain_multiboot_info){
-		.subject = info->subject, .cmdline = info->cmdline, .loader_name = info->loader_name, .modules = info->modules,
-		.module_count = info->module_count, .mem = info->mem, .mem_count = info->mem_count, .framebuffer = info->machine->framebuffer,
+		.subject = info->subject,
+		.cmdline = info->cmdline,
+		.loader_name = info->loader_name,
+		.modules = info->modules,
+		.module_count = info->module_count,
+		.mem = info->mem,
+		.mem_count = info->mem_count,
+		.framebuffer = info->machine->framebuffer,
 	};
 }
 
@@ -48,7 +58,8 @@ static enum chain_status info_bytes(const struct chain_door_info *info, uint64_t
 	return chain_multiboot_info_bytes(&said, out, err);
 }
 
-static enum chain_status info_build(const struct chain_door_info *info, uint64_t phys, uint8_t *buf, struct chain_error *err)
+static enum chain_status info_build(const struct chain_door_info *info, uint64_t phys, uint8_t *buf,
+				    struct chain_error *err)
 {
 	const struct chain_multiboot_info said = describe(info);
 	return chain_multiboot_info_build(&said, phys, buf, err);
@@ -63,7 +74,8 @@ static struct chain_entry entry(const struct chain_kernel *kernel, uint64_t info
 	return state;
 }
 
-static bool texts(const uint8_t *made, uint64_t made_bytes, uint64_t phys, struct chain_range handoff, struct chain_door_texts *out)
+static bool texts(const uint8_t *made, uint64_t made_bytes, uint64_t phys, struct chain_range handoff,
+		  struct chain_door_texts *out)
 {
 	struct chain_mb1_info info;
 	struct chain_mb1_module module;
@@ -74,7 +86,9 @@ static bool texts(const uint8_t *made, uint64_t made_bytes, uint64_t phys, struc
 	if (!chain_range_bytes(handoff))
 		return true;
 	uint64_t list = info.mods_addr - phys;
-	for (uint64_t i = 0, at = list; i < info.mods_count && made_bytes >= sizeof(module) && at <= made_bytes - sizeof(module); i++, at += sizeof(module)) {
+	for (uint64_t i = 0, at = list;
+	     i < info.mods_count && made_bytes >= sizeof(module) && at <= made_bytes - sizeof(module);
+	     i++, at += sizeof(module)) {
 		memcpy(&module, made + at, sizeof(module));
 		if (module.start == handoff.base && module.end == handoff.end)
 			out->handoff_end = at + offsetof(struct chain_mb1_module, end);
@@ -83,6 +97,13 @@ static bool texts(const uint8_t *made, uint64_t made_bytes, uint64_t phys, struc
 }
 
 const struct chain_door chain_door_multiboot1 = {
-	.name = "multiboot1", .title = "Multiboot 1", .handoff = CHAIN_HANDOFF_MODULE, .probe = probe, .read = read_kernel,
-	.info_bytes = info_bytes, .info_build = info_build, .entry = entry, .texts = texts,
+	.name = "multiboot1",
+	.title = "Multiboot 1",
+	.handoff = CHAIN_HANDOFF_MODULE,
+	.probe = probe,
+	.read = read_kernel,
+	.info_bytes = info_bytes,
+	.info_build = info_build,
+	.entry = entry,
+	.texts = texts,
 };

@@ -1,7 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Multiboot 2 (specification 2.0) as a way to start a kernel: its header. What the kernel is told is made in multiboot2_info.c. */
+/* Multiboot 2 (specification 2.0) as a way to start a kernel: its header. What the kernel is told is made in
+ * multiboot2_info.c. */
 
 #include "chain/multiboot2_format.h"
 #include "multiboot2.h"
@@ -16,7 +17,8 @@ static bool find(const uint8_t *file, uint64_t file_bytes, struct chain_reader *
 	uint64_t end = file_bytes < CHAIN_MB2_SEARCH_BYTES ? file_bytes : CHAIN_MB2_SEARCH_BYTES;
 	for (uint64_t at = 0; at + HEADER_BYTES <= end; at += CHAIN_MB2_TAG_ALIGN) {
 		const uint8_t *h = file + at;
-		if (chain_le32(h) != CHAIN_MB2_HEADER_MAGIC || chain_le32(h) + chain_le32(h + 4) + chain_le32(h + 8) + chain_le32(h + 12))
+		if (chain_le32(h) != CHAIN_MB2_HEADER_MAGIC ||
+		    chain_le32(h) + chain_le32(h + 4) + chain_le32(h + 8) + chain_le32(h + 12))
 			continue;
 		*out = (struct chain_reader){ h, end - at, NULL };
 		return true;
@@ -33,29 +35,35 @@ static bool probe(const uint8_t *file, uint64_t file_bytes)
 static uint64_t tag_least(uint16_t type)
 {
 	switch (type) {
-	case CHAIN_MB2_HEADER_ADDRESS: case CHAIN_MB2_HEADER_RELOCATABLE:
+	case CHAIN_MB2_HEADER_ADDRESS:
+	case CHAIN_MB2_HEADER_RELOCATABLE:
 		return 24;
 	case CHAIN_MB2_HEADER_FRAMEBUFFER:
 		return 20;
-	case CHAIN_MB2_HEADER_ENTRY: case CHAIN_MB2_HEADER_CONSOLE:
+	case CHAIN_MB2_HEADER_ENTRY:
+	case CHAIN_MB2_HEADER_CONSOLE:
 		return 12;
 	default:
 		return TAG_BYTES;
 	}
 }
 
-static enum chain_status bad_tag(const char *subject, uint64_t at, uint16_t type, uint64_t bytes, const char *why, struct chain_error *err)
+static enum chain_status bad_tag(const char *subject, uint64_t at, uint16_t type, uint64_t bytes, const char *why,
+				 struct chain_error *err)
 {
 	return chain_fail(err, CHAIN_E_MB2_TAG, subject, why, type, at, bytes, 0);
 }
 
 /* A tag that we take no notice of, or can't satisfy. */
-static enum chain_status unknown_tag(const char *subject, uint64_t at, uint16_t type, uint16_t flags, struct chain_error *err)
+static enum chain_status unknown_tag(const char *subject, uint64_t at, uint16_t type, uint16_t flags,
+				     struct chain_error *err)
 {
-	return flags & CHAIN_MB2_TAG_OPTIONAL ? CHAIN_OK : chain_fail(err, CHAIN_E_MB2_REQUIRED, subject, NULL, type, at, 0, 0);
+	return flags & CHAIN_MB2_TAG_OPTIONAL ? CHAIN_OK :
+						chain_fail(err, CHAIN_E_MB2_REQUIRED, subject, NULL, type, at, 0, 0);
 }
 
-static enum chain_status take_tag(struct mb2_header *out, const uint8_t *tag, uint64_t at, const char *subject, struct chain_error *err)
+static enum chain_status take_tag(struct mb2_header *out, const uint8_t *tag, uint64_t at, const char *subject,
+				  struct chain_error *err)
 {
 	uint16_t type = chain_le16(tag), flags = chain_le16(tag + 2);
 	uint32_t bytes = chain_le32(tag + 4);
@@ -85,12 +93,14 @@ static enum chain_status take_tag(struct mb2_header *out, const uint8_t *tag, ui
 	case CHAIN_MB2_HEADER_CONSOLE:
 		return CHAIN_OK; /* which one there is, the framebuffer's tag says */
 	case CHAIN_MB2_HEADER_FRAMEBUFFER:
-		out->video = (struct chain_video_request){ true, !chain_le32(tag + 16), chain_le32(tag + 8), chain_le32(tag + 12), chain_le32(tag + 16) };
+		out->video = (struct chain_video_request){ true, !chain_le32(tag + 16), chain_le32(tag + 8),
+							   chain_le32(tag + 12), chain_le32(tag + 16) };
 		return CHAIN_OK;
 	case CHAIN_MB2_HEADER_MODULE_ALIGN:
 		out->align_modules = true;
 		return CHAIN_OK;
-	case CHAIN_MB2_HEADER_ENTRY_EFI32: case CHAIN_MB2_HEADER_ENTRY_EFI64:
+	case CHAIN_MB2_HEADER_ENTRY_EFI32:
+	case CHAIN_MB2_HEADER_ENTRY_EFI64:
 		return CHAIN_OK; /* used where boot services are running, which they never are any more */
 	case CHAIN_MB2_HEADER_RELOCATABLE:
 		out->relocatable = true;
@@ -114,12 +124,14 @@ enum chain_status mb2_header_read(const uint8_t *file, uint64_t file_bytes, cons
 	uint64_t bytes = chain_le32(header.bytes + 8);
 	out->offset = (uint64_t)(header.bytes - file);
 	if (chain_le32(header.bytes + 4) != CHAIN_MB2_ARCHITECTURE_I386)
-		return chain_fail(err, CHAIN_E_MB2_ARCHITECTURE, subject, NULL, chain_le32(header.bytes + 4), out->offset, 0, 0);
+		return chain_fail(err, CHAIN_E_MB2_ARCHITECTURE, subject, NULL, chain_le32(header.bytes + 4),
+				  out->offset, 0, 0);
 	if (bytes < HEADER_BYTES || bytes > header.count)
 		return chain_fail(err, CHAIN_E_MB2_HEADER_CUT, subject, NULL, out->offset, bytes, header.count, 0);
 	for (uint64_t at = HEADER_BYTES;;) {
 		if (bytes - at < TAG_BYTES) /* the header's end need not be a multiple of 8 */
-			return bad_tag(subject, out->offset + at, CHAIN_MB2_HEADER_END, bytes - at, "it is missing", err);
+			return bad_tag(subject, out->offset + at, CHAIN_MB2_HEADER_END, bytes - at, "it is missing",
+				       err);
 		const uint8_t *tag = header.bytes + at;
 		uint16_t type = chain_le16(tag);
 		uint64_t tag_bytes = chain_le32(tag + 4);
@@ -137,37 +149,45 @@ enum chain_status mb2_header_read(const uint8_t *file, uint64_t file_bytes, cons
 	}
 }
 
-/* Section 3.1.5: one segment, loaded by the address tag. load_addr may be 2^32 - 1: the header lies at the file's start then. */
-static enum chain_status segment_by_address(const struct mb2_header *h, uint64_t file_bytes, const char *subject, struct chain_kernel *out,
-					    struct chain_error *err)
+/* Section 3.1.5: one segment, loaded by the address tag. load_addr may be 2^32 - 1: the header lies at the file's start
+ * then. */
+static enum chain_status segment_by_address(const struct mb2_header *h, uint64_t file_bytes, const char *subject,
+					    struct chain_kernel *out, struct chain_error *err)
 {
 	struct chain_segment *segment = &out->segments[0];
 	bool from_start = h->load_addr == UINT32_MAX;
 	uint64_t before = from_start ? h->offset : (uint64_t)h->header_addr - h->load_addr;
 	if (from_start ? h->header_addr < h->offset : h->header_addr < h->load_addr)
-		return chain_fail(err, CHAIN_E_MULTIBOOT_HEADER_ADDR, subject, NULL, h->header_addr, h->load_addr, 0, 0);
+		return chain_fail(err, CHAIN_E_MULTIBOOT_HEADER_ADDR, subject, NULL, h->header_addr, h->load_addr, 0,
+				  0);
 	if (before > h->offset)
-		return chain_fail(err, CHAIN_E_MULTIBOOT_LOAD_ADDR, subject, NULL, h->header_addr, h->load_addr, before, h->offset);
+		return chain_fail(err, CHAIN_E_MULTIBOOT_LOAD_ADDR, subject, NULL, h->header_addr, h->load_addr, before,
+				  h->offset);
 	uint64_t base = h->header_addr - before, offset = h->offset - before, bytes = file_bytes - offset;
 	if (h->load_end_addr) {
 		if (h->load_end_addr <= base)
 			return chain_fail(err, CHAIN_E_MULTIBOOT_LOAD_END, subject, NULL, h->load_end_addr, base, 0, 0);
 		if (h->load_end_addr - base > bytes)
-			return chain_fail(err, CHAIN_E_MULTIBOOT_LOAD_FILE, subject, NULL, h->load_end_addr - base, offset, file_bytes, 0);
+			return chain_fail(err, CHAIN_E_MULTIBOOT_LOAD_FILE, subject, NULL, h->load_end_addr - base,
+					  offset, file_bytes, 0);
 		bytes = h->load_end_addr - base;
 	}
 	uint64_t end = base + bytes; /* a 32-bit number and a size in memory: no overflow */
 	if (h->bss_end_addr && h->bss_end_addr < end)
 		return chain_fail(err, CHAIN_E_MULTIBOOT_BSS_END, subject, NULL, h->bss_end_addr, end, 0, 0);
 	end = h->bss_end_addr ? h->bss_end_addr : end;
-	*segment = (struct chain_segment){ .phys = { base, end }, .virt = { base, end }, .file_offset = offset, .file_bytes = bytes,
+	*segment = (struct chain_segment){ .phys = { base, end },
+					   .virt = { base, end },
+					   .file_offset = offset,
+					   .file_bytes = bytes,
 					   .flags = CHAIN_ELF_PF_R | CHAIN_ELF_PF_W | CHAIN_ELF_PF_X };
 	out->segment_count = 1;
 	return door_check_low(out, subject, err);
 }
 
 /* Section 3.1.13. */
-static enum chain_status take_relocation(const struct mb2_header *h, const char *subject, struct chain_kernel *out, struct chain_error *err)
+static enum chain_status take_relocation(const struct mb2_header *h, const char *subject, struct chain_kernel *out,
+					 struct chain_error *err)
 {
 	uint64_t align = h->align ? h->align : 1;
 	if (!h->relocatable)
@@ -181,17 +201,20 @@ static enum chain_status take_relocation(const struct mb2_header *h, const char 
 	return CHAIN_OK;
 }
 
-static enum chain_status read_kernel(const uint8_t *file, uint64_t file_bytes, const char *subject, struct chain_kernel *out,
-				     struct chain_error *err)
+static enum chain_status read_kernel(const uint8_t *file, uint64_t file_bytes, const char *subject,
+				     struct chain_kernel *out, struct chain_error *err)
 {
 	struct mb2_header h;
-	*out = (struct chain_kernel){ .door = &chain_door_multiboot2, .mode = CHAIN_ENTRY_PROTECTED32, .limit = CHAIN_4G - 1 };
+	*out = (struct chain_kernel){ .door = &chain_door_multiboot2,
+				      .mode = CHAIN_ENTRY_PROTECTED32,
+				      .limit = CHAIN_4G - 1 };
 	enum chain_status status = mb2_header_read(file, file_bytes, subject, &h, err);
 	if (status)
 		return status;
 	if (h.has_address && !h.has_entry) /* section 3.1.5: there is nothing else that would say where it is entered */
 		return chain_fail(err, CHAIN_E_MB2_NO_ENTRY, subject, NULL, h.offset, 0, 0, 0);
-	status = h.has_address ? segment_by_address(&h, file_bytes, subject, out, err) : door_read_elf(file, file_bytes, subject, out, err);
+	status = h.has_address ? segment_by_address(&h, file_bytes, subject, out, err) :
+				 door_read_elf(file, file_bytes, subject, out, err);
 	if (status)
 		return status;
 	if (h.has_entry)
@@ -212,6 +235,13 @@ static struct chain_entry entry(const struct chain_kernel *kernel, uint64_t info
 }
 
 const struct chain_door chain_door_multiboot2 = {
-	.name = "multiboot2", .title = "Multiboot 2", .handoff = CHAIN_HANDOFF_MODULE, .probe = probe, .read = read_kernel,
-	.info_bytes = mb2_info_bytes, .info_build = mb2_info_build, .entry = entry, .texts = mb2_info_texts,
+	.name = "multiboot2",
+	.title = "Multiboot 2",
+	.handoff = CHAIN_HANDOFF_MODULE,
+	.probe = probe,
+	.read = read_kernel,
+	.info_bytes = mb2_info_bytes,
+	.info_build = mb2_info_build,
+	.entry = entry,
+	.texts = mb2_info_texts,
 };

@@ -1,7 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Multiboot 2, section 3.6: the information structure for a kernel. The same code counts its bytes and writes them, so that both agree. */
+/* Multiboot 2, section 3.6: the information structure for a kernel. The same code counts its bytes and writes them, so
+ * that both agree. */
 
 #include "chain/multiboot2_format.h"
 #include "multiboot2.h"
@@ -9,9 +10,14 @@
 #include <string.h>
 
 enum {
-	HEAD_BYTES = 8, TAG_BYTES = 8, RSDP_OLD_BYTES = 20, STRINGS_MAX = 1 << 20,
+	HEAD_BYTES = 8,
+	TAG_BYTES = 8,
+	RSDP_OLD_BYTES = 20,
+	STRINGS_MAX = 1 << 20,
 	/* ELF: types of sections, and where fields lie in a section header, by class */
-	SHT_SYMTAB = 2, SHT_STRTAB = 3, SHT_NOBITS = 8,
+	SHT_SYMTAB = 2,
+	SHT_STRTAB = 3,
+	SHT_NOBITS = 8,
 };
 
 /* The structure under way. `buf` is null while it is only counted. */
@@ -19,7 +25,7 @@ struct maker {
 	const struct chain_door_info *info;
 	uint8_t *buf;
 	uint64_t phys, used;
-	uint32_t given;              /* a bit for each tag's number */
+	uint32_t given; /* a bit for each tag's number */
 };
 
 static void put(struct maker *m, const void *bytes, uint64_t count)
@@ -49,7 +55,10 @@ static void put_bytes(struct maker *m, uint32_t type, const void *bytes, uint64_
 	pad(m);
 }
 
-static void put_text(struct maker *m, uint32_t type, const char *text) { put_bytes(m, type, text, strlen(text) + 1); }
+static void put_text(struct maker *m, uint32_t type, const char *text)
+{
+	put_bytes(m, type, text, strlen(text) + 1);
+}
 
 static enum chain_status put_modules(struct maker *m, struct chain_error *err)
 {
@@ -57,7 +66,8 @@ static enum chain_status put_modules(struct maker *m, struct chain_error *err)
 		const struct chain_door_module *module = &m->info->modules[i];
 		uint64_t string_bytes = strlen(module->string) + 1;
 		if (m->buf && module->range.end >= CHAIN_4G)
-			return chain_fail(err, CHAIN_E_MULTIBOOT_MODULE_PLACE, m->info->subject, NULL, i, module->range.base, module->range.end, 0);
+			return chain_fail(err, CHAIN_E_MULTIBOOT_MODULE_PLACE, m->info->subject, NULL, i,
+					  module->range.base, module->range.end, 0);
 		const uint32_t range[2] = { (uint32_t)module->range.base, (uint32_t)module->range.end };
 		put_tag(m, CHAIN_MB2_MODULE, sizeof(range) + string_bytes);
 		put(m, range, sizeof(range));
@@ -70,14 +80,17 @@ static enum chain_status put_modules(struct maker *m, struct chain_error *err)
 
 static void put_memory(struct maker *m)
 {
-	const uint32_t contiguous[2] = { chain_memory_contiguous_kib(m->info->mem, m->info->mem_count, 0, 640 * 1024), chain_memory_contiguous_kib(m->info->mem, m->info->mem_count, 1 << 20, CHAIN_4G) };
+	const uint32_t contiguous[2] = { chain_memory_contiguous_kib(m->info->mem, m->info->mem_count, 0, 640 * 1024),
+					 chain_memory_contiguous_kib(m->info->mem, m->info->mem_count, 1 << 20,
+								     CHAIN_4G) };
 	const uint32_t form[2] = { sizeof(struct chain_mb2_mmap_entry), 0 };
 	put_bytes(m, CHAIN_MB2_MEMORY, contiguous, sizeof(contiguous));
 	put_tag(m, CHAIN_MB2_MMAP, sizeof(form) + m->info->mem_count * sizeof(struct chain_mb2_mmap_entry));
 	put(m, form, sizeof(form));
 	for (size_t i = 0; i < m->info->mem_count; i++) {
 		const struct chain_mem_entry *from = &m->info->mem[i];
-		const struct chain_mb2_mmap_entry entry = { from->range.base, chain_range_bytes(from->range), from->type, 0 };
+		const struct chain_mb2_mmap_entry entry = { from->range.base, chain_range_bytes(from->range),
+							    from->type, 0 };
 		put(m, &entry, sizeof(entry));
 	}
 	pad(m);
@@ -87,12 +100,14 @@ static void put_memory(struct maker *m)
 static void put_framebuffer(struct maker *m)
 {
 	const struct chain_framebuffer *fb = &m->info->machine->framebuffer;
-	struct chain_mb2_framebuffer to = { fb->phys, fb->pitch_bytes, fb->width, fb->height, fb->bpp, fb->type, 0, { 0 } };
+	struct chain_mb2_framebuffer to = { fb->phys, fb->pitch_bytes, fb->width, fb->height,
+					    fb->bpp,  fb->type,        0,         { 0 } };
 	if (!fb->phys)
 		return;
 	if (fb->type == CHAIN_FRAMEBUFFER_RGB)
 		memcpy(to.color, fb->colors, sizeof(to.color));
-	put_bytes(m, CHAIN_MB2_FRAMEBUFFER, &to, fb->type == CHAIN_FRAMEBUFFER_RGB ? sizeof(to) : offsetof(struct chain_mb2_framebuffer, color));
+	put_bytes(m, CHAIN_MB2_FRAMEBUFFER, &to,
+		  fb->type == CHAIN_FRAMEBUFFER_RGB ? sizeof(to) : offsetof(struct chain_mb2_framebuffer, color));
 }
 
 /* Section 3.6.13 to 3.6.16: copies of what the firmware has, and where its system table lies. */
@@ -116,7 +131,8 @@ static void put_firmware(struct maker *m)
 		put_bytes(m, CHAIN_MB2_RSDP_NEW, machine->rsdp, machine->rsdp_bytes);
 }
 
-/* --- ELF sections: the headers as the file has them; symbols and their names are put behind the tags, and told by address --- */
+/* --- ELF sections: the headers as the file has them; symbols and their names are put behind the tags, and told by
+ * address --- */
 
 struct sections {
 	bool is64;
@@ -138,7 +154,9 @@ static bool find_sections(const struct chain_door_info *info, struct sections *o
 		return false;
 	const uint8_t *h = info->file;
 	uint64_t at = elf.is64 ? chain_le64(h + 40) : chain_le32(h + 32);
-	*out = (struct sections){ .is64 = elf.is64, .entry_bytes = elf.is64 ? 64 : 40, .count = chain_le16(h + (elf.is64 ? 60 : 48)),
+	*out = (struct sections){ .is64 = elf.is64,
+				  .entry_bytes = elf.is64 ? 64 : 40,
+				  .count = chain_le16(h + (elf.is64 ? 60 : 48)),
 				  .names = chain_le16(h + (elf.is64 ? 62 : 50)) };
 	if (!at || !out->count || chain_le16(h + (elf.is64 ? 58 : 46)) != out->entry_bytes ||
 	    !chain_reader_has(&file, at, (uint64_t)out->count * out->entry_bytes))
@@ -148,12 +166,14 @@ static bool find_sections(const struct chain_door_info *info, struct sections *o
 }
 
 /* Whether a section is not loaded with the kernel, but of use to it: tables of symbols and of names. */
-static bool is_carried(const struct sections *s, const uint8_t *header, const struct chain_reader *file, uint64_t *offset, uint64_t *bytes)
+static bool is_carried(const struct sections *s, const uint8_t *header, const struct chain_reader *file,
+		       uint64_t *offset, uint64_t *bytes)
 {
 	uint32_t type = chain_le32(header + 4);
 	*offset = field(s, header, 16, 24);
 	*bytes = field(s, header, 20, 32);
-	return (type == SHT_SYMTAB || type == SHT_STRTAB) && !field(s, header, 12, 16) && chain_reader_has(file, *offset, *bytes);
+	return (type == SHT_SYMTAB || type == SHT_STRTAB) && !field(s, header, 12, 16) &&
+	       chain_reader_has(file, *offset, *bytes);
 }
 
 /* How far the kernel lies from where its headers say. */
@@ -232,7 +252,8 @@ static enum chain_status make(struct maker *m, uint64_t carry_at, uint64_t *out_
 	put_tag(m, CHAIN_MB2_END, 0);
 	*out_tags_end = m->used;
 	if (m->used > UINT32_MAX)
-		return chain_fail(err, CHAIN_E_MULTIBOOT_INFO_LIMIT, info->subject, "bytes of information", m->used, UINT32_MAX, 0, 0);
+		return chain_fail(err, CHAIN_E_MULTIBOOT_INFO_LIMIT, info->subject, "bytes of information", m->used,
+				  UINT32_MAX, 0, 0);
 	if (has_sections)
 		put_carried(m, &sections);
 	if (m->buf) {
@@ -266,7 +287,8 @@ enum chain_status mb2_info_bytes(const struct chain_door_info *info, uint64_t *o
 	return status;
 }
 
-enum chain_status mb2_info_build(const struct chain_door_info *info, uint64_t phys, uint8_t *buf, struct chain_error *err)
+enum chain_status mb2_info_build(const struct chain_door_info *info, uint64_t phys, uint8_t *buf,
+				 struct chain_error *err)
 {
 	struct maker count = { .info = info }, m = { .info = info, .buf = buf, .phys = phys };
 	uint64_t tags_end;
@@ -276,7 +298,8 @@ enum chain_status mb2_info_build(const struct chain_door_info *info, uint64_t ph
 	return status ? status : make(&m, phys + tags_end, &tags_end, err);
 }
 
-bool mb2_info_texts(const uint8_t *made, uint64_t made_bytes, uint64_t phys, struct chain_range handoff, struct chain_door_texts *out)
+bool mb2_info_texts(const uint8_t *made, uint64_t made_bytes, uint64_t phys, struct chain_range handoff,
+		    struct chain_door_texts *out)
 {
 	const struct chain_reader block = { made, made_bytes, "" };
 	(void)phys;
@@ -287,8 +310,8 @@ bool mb2_info_texts(const uint8_t *made, uint64_t made_bytes, uint64_t phys, str
 			break;
 		if (type == CHAIN_MB2_CMDLINE)
 			out->cmdline = at + TAG_BYTES;
-		if (type == CHAIN_MB2_MODULE && chain_reader_has(&block, at, TAG_BYTES + 8) && chain_le32(made + at + 8) == handoff.base &&
-		    chain_le32(made + at + 12) == handoff.end)
+		if (type == CHAIN_MB2_MODULE && chain_reader_has(&block, at, TAG_BYTES + 8) &&
+		    chain_le32(made + at + 8) == handoff.base && chain_le32(made + at + 12) == handoff.end)
 			out->handoff_end = at + 12;
 		at = door_after(at + bytes, 0, CHAIN_MB2_TAG_ALIGN);
 	}

@@ -18,12 +18,12 @@ static enum chain_status make_layout(const struct chain_multiboot_info *info, st
 				     struct chain_error *err)
 {
 	if (info->module_count > CHAIN_MULTIBOOT_MODULES_MAX)
-		return CHAIN_FAIL(err, LIMIT, .subject = info->subject, .detail = "modules", .value = info->module_count,
-				.limit = CHAIN_MULTIBOOT_MODULES_MAX);
+		return CHAIN_FAIL(err, LIMIT, .subject = info->subject, .detail = "modules",
+				  .value = info->module_count, .limit = CHAIN_MULTIBOOT_MODULES_MAX);
 	uint64_t mmap_bytes = (uint64_t)info->mem_count * sizeof(struct chain_mb1_mmap_entry);
 	if (mmap_bytes > CHAIN_MULTIBOOT_MMAP_MAX)
-		return CHAIN_FAIL(err, LIMIT, .subject = info->subject, .detail = "bytes of memory map", .value = mmap_bytes,
-				.limit = CHAIN_MULTIBOOT_MMAP_MAX);
+		return CHAIN_FAIL(err, LIMIT, .subject = info->subject, .detail = "bytes of memory map",
+				  .value = mmap_bytes, .limit = CHAIN_MULTIBOOT_MMAP_MAX);
 	out->modules = (sizeof(struct chain_mb1_info) + PLACE_ALIGN - 1) & ~(uint64_t)(PLACE_ALIGN - 1);
 	out->mmap = out->modules + info->module_count * sizeof(struct chain_mb1_module);
 	out->strings = out->mmap + mmap_bytes;
@@ -62,8 +62,10 @@ static void put_mmap(const struct chain_multiboot_info *info, uint8_t *at)
 {
 	for (size_t i = 0; i < info->mem_count; i++) {
 		struct chain_mb1_mmap_entry entry = {
-			.size = sizeof(entry) - sizeof(entry.size), .base = info->mem[i].range.base,
-			.bytes = chain_range_bytes(info->mem[i].range), .type = info->mem[i].type,
+			.size = sizeof(entry) - sizeof(entry.size),
+			.base = info->mem[i].range.base,
+			.bytes = chain_range_bytes(info->mem[i].range),
+			.type = info->mem[i].type,
 		};
 		memcpy(at + i * sizeof(entry), &entry, sizeof(entry));
 	}
@@ -110,7 +112,8 @@ enum chain_status chain_multiboot_info_build(const struct chain_multiboot_info *
 	memset(block, 0, layout.strings);
 	struct string_writer strings = { block, phys, layout.strings };
 	struct chain_mb1_info out = {
-		.flags = CHAIN_MB1_INFO_MEMORY | CHAIN_MB1_INFO_CMDLINE | CHAIN_MB1_INFO_MODULES | CHAIN_MB1_INFO_MMAP | CHAIN_MB1_INFO_LOADER,
+		.flags = CHAIN_MB1_INFO_MEMORY | CHAIN_MB1_INFO_CMDLINE | CHAIN_MB1_INFO_MODULES | CHAIN_MB1_INFO_MMAP |
+			 CHAIN_MB1_INFO_LOADER,
 		/* Lower memory ends at 640 KiB at most; upper memory is what follows 1 MiB without a hole. */
 		.mem_lower = chain_memory_contiguous_kib(info->mem, info->mem_count, 0, 640 * 1024),
 		.mem_upper = chain_memory_contiguous_kib(info->mem, info->mem_count, 1 << 20, LIMIT_4G),

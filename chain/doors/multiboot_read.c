@@ -1,7 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* The information structure of Multiboot 1, section 3.3: reading the one a boot loader left. Nothing in it is trusted. */
+/* The information structure of Multiboot 1, section 3.3: reading the one a boot loader left. Nothing in it is trusted.
+ */
 #include "chain/multiboot.h"
 
 #include <stdlib.h>
@@ -136,8 +137,8 @@ static enum chain_status read_memory(const struct source *source, const struct c
 	return status;
 }
 
-static enum chain_status read_module(const struct source *source, uint32_t index,
-				     const struct chain_mb1_module *module, struct chain_bootinfo *out)
+static enum chain_status read_module(const struct source *source, uint32_t index, const struct chain_mb1_module *module,
+				     struct chain_bootinfo *out)
 {
 	char *string = NULL;
 	const void *unused;
@@ -178,9 +179,12 @@ static enum chain_status read_modules(const struct source *source, const struct 
 static void read_framebuffer(const struct chain_mb1_info *info, struct chain_framebuffer *out)
 {
 	*out = (struct chain_framebuffer){
-		.phys = info->framebuffer_addr, .pitch_bytes = info->framebuffer_pitch,
-		.width = info->framebuffer_width, .height = info->framebuffer_height,
-		.bpp = info->framebuffer_bpp, .type = info->framebuffer_type,
+		.phys = info->framebuffer_addr,
+		.pitch_bytes = info->framebuffer_pitch,
+		.width = info->framebuffer_width,
+		.height = info->framebuffer_height,
+		.bpp = info->framebuffer_bpp,
+		.type = info->framebuffer_type,
 	};
 	/* Red has bits: where it has none by the table, what stands there aligns the colours behind it. */
 	bool by_table = info->table_color[1] != 0;
@@ -188,7 +192,8 @@ static void read_framebuffer(const struct chain_mb1_info *info, struct chain_fra
 		memcpy(out->colors, by_table ? info->table_color : info->color, sizeof(out->colors));
 }
 
-/* The structure itself. Loaders older than the framebuffer fields may have left less than all of it at the end of memory. */
+/* The structure itself. Loaders older than the framebuffer fields may have left less than all of it at the end of
+ * memory. */
 static enum chain_status fetch_info(const struct source *source, uint64_t phys, struct chain_mb1_info *out)
 {
 	const void *at = NULL;

@@ -11,7 +11,8 @@ static enum chain_status read_note(const struct chain_elf *elf, struct kchain_na
 {
 	const uint8_t *desc;
 	uint64_t desc_bytes;
-	enum chain_status status = chain_elf_find_note(elf, KCHAIN_NOTE_NAME, KCHAIN_NOTE_NATIVE, &desc, &desc_bytes, err);
+	enum chain_status status =
+		chain_elf_find_note(elf, KCHAIN_NOTE_NAME, KCHAIN_NOTE_NATIVE, &desc, &desc_bytes, err);
 	if (status)
 		return status;
 	if (desc_bytes < sizeof(*out))
@@ -32,18 +33,20 @@ static enum chain_status keep_segments(struct chain_native_kernel *kernel, const
 		if (s->flags & KCHAIN_SEGMENT_BOOT_ONLY)
 			continue;
 		if (s->virt.base % PAGE || !chain_range_contains(room, s->virt))
-			return chain_fail(err, CHAIN_E_CALL_SEGMENT, subject, NULL, s->virt.base, chain_range_bytes(s->virt), KCHAIN_NATIVE_VIRT, 0);
+			return chain_fail(err, CHAIN_E_CALL_SEGMENT, subject, NULL, s->virt.base,
+					  chain_range_bytes(s->virt), KCHAIN_NATIVE_VIRT, 0);
 		kernel->segments[count++] = *s;
 	}
 	kernel->segment_count = count;
 	return CHAIN_OK;
 }
 
-enum chain_status chain_native_read(struct chain_native_kernel *out, const uint8_t *file, uint64_t file_bytes, const char *subject,
-				    struct chain_error *err)
+enum chain_status chain_native_read(struct chain_native_kernel *out, const uint8_t *file, uint64_t file_bytes,
+				    const char *subject, struct chain_error *err)
 {
 	struct chain_elf elf;
-	enum chain_status status = chain_elf_read_kernel(&elf, file, file_bytes, subject, out->segments, &out->segment_count, err);
+	enum chain_status status =
+		chain_elf_read_kernel(&elf, file, file_bytes, subject, out->segments, &out->segment_count, err);
 	if (!status)
 		status = chain_elf_check_virtual(&elf, out->segments, out->segment_count, err);
 	if (!status)
@@ -59,7 +62,8 @@ bool chain_native_is_shared(const struct chain_segment *segment)
 static uint64_t add(uint64_t sum, uint64_t bytes)
 {
 	uint64_t pages, total;
-	if (__builtin_add_overflow(bytes, (uint64_t)(PAGE - 1), &pages) || __builtin_add_overflow(sum, pages / PAGE * PAGE, &total))
+	if (__builtin_add_overflow(bytes, (uint64_t)(PAGE - 1), &pages) ||
+	    __builtin_add_overflow(sum, pages / PAGE * PAGE, &total))
 		return UINT64_MAX;
 	return total;
 }

@@ -22,14 +22,15 @@ static bool probe(const uint8_t *file, uint64_t file_bytes)
 	return find_note(file, file_bytes, &note, &note_bytes);
 }
 
-static enum chain_status read_kernel(const uint8_t *file, uint64_t file_bytes, const char *subject, struct chain_kernel *out,
-				     struct chain_error *err)
+static enum chain_status read_kernel(const uint8_t *file, uint64_t file_bytes, const char *subject,
+				     struct chain_kernel *out, struct chain_error *err)
 {
 	struct chain_elf elf;
 	const uint8_t *note;
 	uint64_t note_bytes;
 	*out = (struct chain_kernel){ .door = &chain_door_pvh, .mode = CHAIN_ENTRY_PROTECTED32, .limit = CHAIN_4G };
-	enum chain_status status = chain_elf_read_kernel(&elf, file, file_bytes, subject, out->segments, &out->segment_count, err);
+	enum chain_status status =
+		chain_elf_read_kernel(&elf, file, file_bytes, subject, out->segments, &out->segment_count, err);
 	if (!status)
 		status = chain_elf_find_note(&elf, CHAIN_PVH_NOTE_NAME, CHAIN_PVH_NOTE_ENTRY, &note, &note_bytes, err);
 	if (status)
@@ -58,7 +59,8 @@ static enum chain_status info_bytes(const struct chain_door_info *info, uint64_t
 	return CHAIN_OK;
 }
 
-static enum chain_status info_build(const struct chain_door_info *info, uint64_t phys, uint8_t *buf, struct chain_error *err)
+static enum chain_status info_build(const struct chain_door_info *info, uint64_t phys, uint8_t *buf,
+				    struct chain_error *err)
 {
 	struct door_block block = { buf, phys, 0 }, texts = { buf, phys, texts_at(info) };
 	uint64_t bytes;
@@ -68,8 +70,11 @@ static enum chain_status info_build(const struct chain_door_info *info, uint64_t
 	if (status)
 		return status;
 	struct chain_pvh_info head = {
-		.magic = CHAIN_PVH_MAGIC, .version = CHAIN_PVH_VERSION, .module_count = (uint32_t)info->module_count,
-		.rsdp = info->machine->acpi_rsdp, .mmap_count = (uint32_t)info->mem_count,
+		.magic = CHAIN_PVH_MAGIC,
+		.version = CHAIN_PVH_VERSION,
+		.module_count = (uint32_t)info->module_count,
+		.rsdp = info->machine->acpi_rsdp,
+		.mmap_count = (uint32_t)info->mem_count,
 		.modules = info->module_count ? phys + sizeof(head) : 0,
 		.mmap = phys + sizeof(head) + info->module_count * sizeof(struct chain_pvh_module),
 		.cmdline = door_put(&texts, info->cmdline, strlen(info->cmdline) + 1, 1),
@@ -78,12 +83,14 @@ static enum chain_status info_build(const struct chain_door_info *info, uint64_t
 	for (size_t i = 0; i < info->module_count; i++) {
 		const struct chain_door_module *from = &info->modules[i];
 		const struct chain_pvh_module module = { from->range.base, chain_range_bytes(from->range),
-							 door_put(&texts, from->string, strlen(from->string) + 1, 1), 0 };
+							 door_put(&texts, from->string, strlen(from->string) + 1, 1),
+							 0 };
 		door_put(&block, &module, sizeof(module), 1);
 	}
 	for (size_t i = 0; i < info->mem_count; i++) {
 		const struct chain_mem_entry *from = &info->mem[i];
-		const struct chain_pvh_mmap_entry entry = { from->range.base, chain_range_bytes(from->range), from->type, 0 };
+		const struct chain_pvh_mmap_entry entry = { from->range.base, chain_range_bytes(from->range),
+							    from->type, 0 };
 		door_put(&block, &entry, sizeof(entry), 1);
 	}
 	return CHAIN_OK;
@@ -97,6 +104,12 @@ static struct chain_entry entry(const struct chain_kernel *kernel, uint64_t info
 }
 
 const struct chain_door chain_door_pvh = {
-	.name = "pvh", .title = "PVH", .handoff = CHAIN_HANDOFF_MODULE, .probe = probe, .read = read_kernel, .info_bytes = info_bytes,
-	.info_build = info_build, .entry = entry,
+	.name = "pvh",
+	.title = "PVH",
+	.handoff = CHAIN_HANDOFF_MODULE,
+	.probe = probe,
+	.read = read_kernel,
+	.info_bytes = info_bytes,
+	.info_build = info_build,
+	.entry = entry,
 };

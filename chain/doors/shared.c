@@ -32,8 +32,8 @@ enum chain_status door_check_low(const struct chain_kernel *kernel, const char *
 {
 	for (size_t i = 0; i < kernel->segment_count; i++)
 		if (kernel->segments[i].phys.end > CHAIN_4G)
-			return chain_fail(err, CHAIN_E_MULTIBOOT_ABOVE_4G, subject, NULL, i, kernel->segments[i].phys.base,
-					  kernel->segments[i].phys.end, 0);
+			return chain_fail(err, CHAIN_E_MULTIBOOT_ABOVE_4G, subject, NULL, i,
+					  kernel->segments[i].phys.base, kernel->segments[i].phys.end, 0);
 	return CHAIN_OK;
 }
 
@@ -41,7 +41,8 @@ enum chain_status door_read_elf(const uint8_t *file, uint64_t file_bytes, const 
 				struct chain_error *err)
 {
 	struct chain_elf elf;
-	enum chain_status status = chain_elf_read_kernel(&elf, file, file_bytes, subject, out->segments, &out->segment_count, err);
+	enum chain_status status =
+		chain_elf_read_kernel(&elf, file, file_bytes, subject, out->segments, &out->segment_count, err);
 	if (!status)
 		status = chain_elf_entry(&elf, out->segments, out->segment_count, &out->entry, err);
 	return status ? status : door_check_low(out, subject, err);

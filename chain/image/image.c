@@ -173,7 +173,7 @@ enum chain_status chain_image_open(struct chain_image *out, const void *bytes, u
 {
 	enum chain_status status;
 
-	*out = (struct chain_image){.bytes = bytes, .bytes_count = bytes_count};
+	*out = (struct chain_image){ .bytes = bytes, .bytes_count = bytes_count };
 	if (!image_header_find(bytes, bytes_count, &out->header_at))
 		return chain_fail(err, CHAIN_E_IMAGE_NO_HEADER, "image header", NULL, CHAIN_IMAGE_SEARCH_BYTES + BLOCK,
 				  0, 0, 0);
@@ -195,7 +195,7 @@ enum chain_status chain_image_open_loaded(struct chain_image *out, const void *b
 {
 	enum chain_status status;
 
-	*out = (struct chain_image){.bytes = base, .header = *header, .loaded = true};
+	*out = (struct chain_image){ .bytes = base, .header = *header, .loaded = true };
 	status = header_check(header, err);
 	if (status != CHAIN_OK)
 		return status;

@@ -12,7 +12,7 @@ static_assert(CHAIN_IMAGE_CHECKED_SLOTS == 1 << 8, "was_checked takes the top 8 
 
 struct walk {
 	const struct chain_image *image;
-	const char *subject;		   /* the path that was asked for */
+	const char *subject;               /* the path that was asked for */
 	char done[CHAIN_IMAGE_PATH_BYTES]; /* "" or "/a/b": no link in it */
 	size_t done_bytes;
 	char rest[CHAIN_IMAGE_PATH_BYTES]; /* what is still to be walked */
@@ -22,7 +22,7 @@ struct walk {
 static enum chain_status too_long(const struct walk *walk, uint64_t bytes, struct chain_error *err)
 {
 	return CHAIN_FAIL(err, LIMIT, .subject = walk->subject, .detail = "bytes of path", .value = bytes,
-			.limit = CHAIN_IMAGE_PATH_BYTES - 1);
+			  .limit = CHAIN_IMAGE_PATH_BYTES - 1);
 }
 
 /* Reads a link's target, checks its digest, and puts it before the rest of the path. */
@@ -96,9 +96,9 @@ static enum chain_status resolve(struct walk *walk, struct chain_manifest_entry 
 		enum chain_status status = component_take(walk, &more, err);
 
 		if (status != CHAIN_OK || !more)
-			return status != CHAIN_OK ? status
-			       : found		  ? CHAIN_OK
-						  : chain_fail_subject(err, CHAIN_E_MANIFEST_NO_ENTRY, walk->subject);
+			return status != CHAIN_OK ? status :
+			       found              ? CHAIN_OK :
+						    chain_fail_subject(err, CHAIN_E_MANIFEST_NO_ENTRY, walk->subject);
 		found = chain_manifest_find(walk->image, walk->done, out, NULL) == CHAIN_OK;
 		if (found && out->kind == CHAIN_MANIFEST_LINK) {
 			found = false;
@@ -138,7 +138,7 @@ static enum chain_status digest_check(const struct chain_image *image, const str
 enum chain_status chain_image_file(const struct chain_image *image, const char *path, const uint8_t **out_bytes,
 				   uint64_t *out_count, uint8_t out_sha256[CHAIN_SHA256_BYTES], struct chain_error *err)
 {
-	struct walk walk = {.image = image, .subject = path};
+	struct walk walk = { .image = image, .subject = path };
 	struct chain_manifest_entry entry;
 	struct fs_node node;
 	enum chain_status status;

@@ -1,7 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* What a file is that can't be started: one table, the most telling rows first. For people, so only where they are: `bake`, `inspect`. */
+/* What a file is that can't be started: one table, the most telling rows first. For people, so only where they are:
+ * `bake`, `inspect`. */
 #include "image_looks.h"
 
 #include "chain/elf.h"
@@ -71,18 +72,34 @@ static bool has_section(const struct file *file, const char *name)
 	return file->is_elf && has_anywhere(file, wanted, bytes + 2);
 }
 
-static bool is_linux(const struct file *file) { return has_note_of(file, "Linux"); }
-static bool is_xen(const struct file *file) { return has_note_of(file, "Xen"); }
+static bool is_linux(const struct file *file)
+{
+	return has_note_of(file, "Linux");
+}
+static bool is_xen(const struct file *file)
+{
+	return has_note_of(file, "Xen");
+}
 /* The note says which operating system. Those of other types are in kernels, too. */
 static bool is_program(const struct file *file)
 {
 	const uint8_t *bytes;
 	uint64_t count;
-	return has_interpreter(file) || (file->is_elf && !chain_elf_find_note(&file->elf, "GNU", NOTE_GNU_ABI, &bytes, &count, NULL));
+	return has_interpreter(file) ||
+	       (file->is_elf && !chain_elf_find_note(&file->elf, "GNU", NOTE_GNU_ABI, &bytes, &count, NULL));
 }
-static bool is_object(const struct file *file) { return file->is_elf && file->elf.type == ELF_TYPE_OBJECT; }
-static bool is_core(const struct file *file) { return file->is_elf && file->elf.type == ELF_TYPE_CORE; }
-static bool is_elf(const struct file *file) { return file->is_elf; }
+static bool is_object(const struct file *file)
+{
+	return file->is_elf && file->elf.type == ELF_TYPE_OBJECT;
+}
+static bool is_core(const struct file *file)
+{
+	return file->is_elf && file->elf.type == ELF_TYPE_CORE;
+}
+static bool is_elf(const struct file *file)
+{
+	return file->is_elf;
+}
 
 /* Requests for Limine have these two numbers before each. */
 static bool is_limine(const struct file *file)
@@ -90,14 +107,18 @@ static bool is_limine(const struct file *file)
 	static const uint64_t magic[] = { 0xc7b1dd30df4c8b88, 0x0a82e883a194f07b };
 	return file->is_elf && has_anywhere(file, magic, sizeof(magic));
 }
-static bool is_stivale(const struct file *file) { return has_section(file, ".stivalehdr") || has_section(file, ".stivale2hdr"); }
+static bool is_stivale(const struct file *file)
+{
+	return has_section(file, ".stivalehdr") || has_section(file, ".stivale2hdr");
+}
 
 /* A header with the right sum behind the part of the file that loaders look through. */
 static bool has_late_header(const struct file *file)
 {
 	for (uint64_t at = CHAIN_MB1_SEARCH_BYTES; chain_reader_has(&file->reader, at, 12); at += 4) {
 		const uint8_t *h = file->reader.bytes + at;
-		if (chain_le32(h) == CHAIN_MB1_HEADER_MAGIC && !(CHAIN_MB1_HEADER_MAGIC + chain_le32(h + 4) + chain_le32(h + 8)))
+		if (chain_le32(h) == CHAIN_MB1_HEADER_MAGIC &&
+		    !(CHAIN_MB1_HEADER_MAGIC + chain_le32(h + 4) + chain_le32(h + 8)))
 			return true;
 	}
 	return false;
@@ -106,7 +127,8 @@ static bool has_late_header2(const struct file *file)
 {
 	for (uint64_t at = CHAIN_MB2_SEARCH_BYTES; chain_reader_has(&file->reader, at, 16); at += 8) {
 		const uint8_t *h = file->reader.bytes + at;
-		if (chain_le32(h) == CHAIN_MB2_HEADER_MAGIC && !(CHAIN_MB2_HEADER_MAGIC + chain_le32(h + 4) + chain_le32(h + 8) + chain_le32(h + 12)))
+		if (chain_le32(h) == CHAIN_MB2_HEADER_MAGIC &&
+		    !(CHAIN_MB2_HEADER_MAGIC + chain_le32(h + 4) + chain_le32(h + 8) + chain_le32(h + 12)))
 			return true;
 	}
 	return false;
@@ -114,8 +136,8 @@ static bool has_late_header2(const struct file *file)
 
 /* --- others --- */
 
-/* Microsoft PE and COFF specification: the header's place is at 0x3c; behind its signature 20 bytes, then the optional header, which has the
- * subsystem at 68. */
+/* Microsoft PE and COFF specification: the header's place is at 0x3c; behind its signature 20 bytes, then the optional
+ * header, which has the subsystem at 68. */
 static bool is_pe(const struct file *file, uint64_t *out)
 {
 	if (!has_at(file, 0, "MZ", 2) || !chain_reader_has(&file->reader, 0x3c, 4))
@@ -133,7 +155,11 @@ static bool is_efi(const struct file *file)
 	const uint16_t subsystem = chain_le16(file->reader.bytes + at + 24 + 68);
 	return subsystem >= EFI_FIRST && subsystem <= EFI_LAST;
 }
-static bool is_windows(const struct file *file) { uint64_t at; return is_pe(file, &at); }
+static bool is_windows(const struct file *file)
+{
+	uint64_t at;
+	return is_pe(file, &at);
+}
 
 /* OMAGIC, NMAGIC, ZMAGIC, QMAGIC; the machine is none, or an i386. */
 static bool is_aout(const struct file *file)
@@ -142,7 +168,8 @@ static bool is_aout(const struct file *file)
 		return false;
 	const uint8_t *b = file->reader.bytes;
 	const uint16_t magic = chain_le16(b);
-	return (magic == 0x107 || magic == 0x108 || magic == 0x10b || magic == 0xcc) && (b[2] == 0 || b[2] == 0x64 || b[2] == 0x86) && !b[3];
+	return (magic == 0x107 || magic == 0x108 || magic == 0x10b || magic == 0xcc) &&
+	       (b[2] == 0 || b[2] == 0x64 || b[2] == 0x86) && !b[3];
 }
 
 static bool is_zero(const struct file *file)
@@ -177,9 +204,12 @@ static const struct {
 	{ is_linux, 0, 0, NULL, "it is a Linux vmlinux without a PVH entry; take its bzImage" },
 	{ is_xen, 0, 0, NULL, "it is an ELF kernel for Xen's paravirtual machines, without a PVH entry" },
 	{ is_program, 0, 0, NULL, "it is a program for an operating system" },
-	{ has_late_header, 0, 0, NULL, "its Multiboot 1 header lies behind the first 8192 bytes, where no loader looks" },
-	{ has_late_header2, 0, 0, NULL, "its Multiboot 2 header lies behind the first 32768 bytes, where no loader looks" },
-	{ is_elf, 0, 0, NULL, "it is an ELF file for this machine with neither a Multiboot header nor a note that says how it is started" },
+	{ has_late_header, 0, 0, NULL,
+	  "its Multiboot 1 header lies behind the first 8192 bytes, where no loader looks" },
+	{ has_late_header2, 0, 0, NULL,
+	  "its Multiboot 2 header lies behind the first 32768 bytes, where no loader looks" },
+	{ is_elf, 0, 0, NULL,
+	  "it is an ELF file for this machine with neither a Multiboot header nor a note that says how it is started" },
 	{ NULL, 0x202, 4, "HdrS", "it begins as a Linux bzImage does, but lacks the rest of its header" },
 	{ is_efi, 0, 0, NULL, "it is an EFI application" },
 	{ is_windows, 0, 0, NULL, "it is a program for Windows" },
@@ -219,9 +249,13 @@ static const struct {
 /* As a message has it behind the number. */
 static const char *machine_name(uint16_t machine)
 {
-	static const struct { uint16_t machine; const char *name; } names[] = {
-		{ 2, " (SPARC)" }, { 8, " (MIPS)" }, { 20, " (PowerPC)" }, { 21, " (PowerPC64)" }, { 22, " (S/390)" }, { 40, " (Arm)" },
-		{ 43, " (SPARC64)" }, { 50, " (IA-64)" }, { 183, " (AArch64)" }, { 243, " (RISC-V)" }, { 247, " (BPF)" }, { 258, " (LoongArch)" },
+	static const struct {
+		uint16_t machine;
+		const char *name;
+	} names[] = {
+		{ 2, " (SPARC)" },     { 8, " (MIPS)" },     { 20, " (PowerPC)" }, { 21, " (PowerPC64)" },
+		{ 22, " (S/390)" },    { 40, " (Arm)" },     { 43, " (SPARC64)" }, { 50, " (IA-64)" },
+		{ 183, " (AArch64)" }, { 243, " (RISC-V)" }, { 247, " (BPF)" },    { 258, " (LoongArch)" },
 	};
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (names[i].machine == machine)
@@ -237,24 +271,30 @@ static const char *look_of(const struct file *file)
 	return looks[i].what;
 }
 
-enum chain_status chain_image_refuse(const void *bytes, uint64_t bytes_count, const char *subject, struct chain_error *err)
+enum chain_status chain_image_refuse(const void *bytes, uint64_t bytes_count, const char *subject,
+				     struct chain_error *err)
 {
 	struct file file = { .reader = { bytes, bytes_count, subject } };
 	if (has_at(&file, 0, "\177ELF", 4)) {
 		enum chain_status status = chain_elf_open(&file.elf, bytes, bytes_count, subject, err);
 		file.is_elf = !status;
-		if (!status && file.elf.machine != CHAIN_ELF_MACHINE_386 && file.elf.machine != CHAIN_ELF_MACHINE_X86_64)
-			status = chain_fail(err, CHAIN_E_ELF_BAD_MACHINE, subject, machine_name(file.elf.machine), file.elf.machine, 0, 0, 0);
+		if (!status && file.elf.machine != CHAIN_ELF_MACHINE_386 &&
+		    file.elf.machine != CHAIN_ELF_MACHINE_X86_64)
+			status = chain_fail(err, CHAIN_E_ELF_BAD_MACHINE, subject, machine_name(file.elf.machine),
+					    file.elf.machine, 0, 0, 0);
 		if (status)
 			return status;
 	}
 	return chain_fail(err, CHAIN_E_NOT_A_KERNEL, subject, bytes_count ? look_of(&file) : "it is empty", 0, 0, 0, 0);
 }
 
-enum chain_status chain_image_refuse_unplaced(const void *bytes, uint64_t bytes_count, const char *subject, struct chain_error *err)
+enum chain_status chain_image_refuse_unplaced(const void *bytes, uint64_t bytes_count, const char *subject,
+					      struct chain_error *err)
 {
 	const struct file file = { .reader = { bytes, bytes_count, subject } };
 	char what[CHAIN_SUBJECT_BYTES];
-	snprintf(what, sizeof(what), "%s, and the Multiboot header in it has no address fields to say where it is to be loaded", look_of(&file));
+	snprintf(what, sizeof(what),
+		 "%s, and the Multiboot header in it has no address fields to say where it is to be loaded",
+		 look_of(&file));
 	return chain_fail(err, CHAIN_E_NOT_A_KERNEL, subject, what, 0, 0, 0, 0);
 }

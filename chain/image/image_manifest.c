@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-const char *const image_part_names[IMAGE_PART_COUNT] = {"elf", "stage", "fs-meta", "sections"};
+const char *const image_part_names[IMAGE_PART_COUNT] = { "elf", "stage", "fs-meta", "sections" };
 
 struct line {
 	const char *at, *end; /* what of the line is not yet read; the newline is not part of it */
@@ -95,7 +95,7 @@ static bool line_parse(const char *text, uint64_t bytes, uint64_t *cursor, struc
 {
 	const char *start = text + *cursor;
 	const char *newline = *cursor < bytes ? memchr(start, '\n', (size_t)(bytes - *cursor)) : NULL;
-	struct line line = {start, newline};
+	struct line line = { start, newline };
 
 	if (!newline)
 		return false;
@@ -127,7 +127,7 @@ enum chain_status image_manifest_check(struct chain_image *image, struct chain_m
 				       struct chain_error *err)
 {
 	const uint64_t first = sizeof(CHAIN_MANIFEST_FIRST_LINE) - 1;
-	struct chain_manifest_entry entry, before = {.path_bytes = 0};
+	struct chain_manifest_entry entry, before = { .path_bytes = 0 };
 	uint64_t cursor = first, line = 2;
 
 	if (image->manifest_bytes < first || memcmp(image->manifest, CHAIN_MANIFEST_FIRST_LINE, first) != 0)
@@ -159,11 +159,13 @@ bool chain_manifest_next(const struct chain_image *image, uint64_t *cursor, stru
 	return line_parse(image->manifest, image->manifest_bytes, cursor, out);
 }
 
-/* The path of a file's or link's line [start, end); the check has seen all of it. A search looks at many lines and needs no more of them. */
+/* The path of a file's or link's line [start, end); the check has seen all of it. A search looks at many lines and
+ * needs no more of them. */
 static bool line_path(const char *start, const char *end, const char **out, size_t *out_bytes)
 {
 	const size_t before = sizeof("file ") - 1 + CHAIN_SHA256_HEX + sizeof(" ") - 1;
-	const char *space = (size_t)(end - start) > before ? memchr(start + before, ' ', (size_t)(end - start) - before) : NULL;
+	const char *space =
+		(size_t)(end - start) > before ? memchr(start + before, ' ', (size_t)(end - start) - before) : NULL;
 
 	if (!space)
 		return false;
@@ -181,7 +183,8 @@ static bool find(const struct chain_image *image, const char *path, size_t path_
 
 		while (middle > low && image->manifest[middle - 1] != '\n')
 			middle--;
-		const char *start = image->manifest + middle, *newline = memchr(start, '\n', (size_t)(image->manifest_bytes - middle)), *there;
+		const char *start = image->manifest + middle,
+			   *newline = memchr(start, '\n', (size_t)(image->manifest_bytes - middle)), *there;
 		size_t there_bytes;
 
 		if (!newline || !line_path(start, newline, &there, &there_bytes))
@@ -210,8 +213,8 @@ enum chain_status image_path_copy(const struct chain_manifest_entry *entry, char
 				  struct chain_error *err)
 {
 	if (entry->path_bytes >= CHAIN_IMAGE_PATH_BYTES)
-		return CHAIN_FAIL(err, LIMIT, .subject = "manifest", .detail = "bytes of path", .value = entry->path_bytes,
-				.limit = CHAIN_IMAGE_PATH_BYTES - 1);
+		return CHAIN_FAIL(err, LIMIT, .subject = "manifest", .detail = "bytes of path",
+				  .value = entry->path_bytes, .limit = CHAIN_IMAGE_PATH_BYTES - 1);
 	memcpy(out, entry->path, entry->path_bytes);
 	out[entry->path_bytes] = '\0';
 	return CHAIN_OK;

@@ -30,18 +30,20 @@ static const struct {
 	const char *name;
 	bool (*is)(const uint8_t *bytes, uint64_t count);
 } KINDS[] = {
-    {CHAIN_KERNEL_IMAGE, "image", is_image},
-    {CHAIN_KERNEL_NATIVE, "native", is_native},
+	{ CHAIN_KERNEL_IMAGE, "image", is_image },
+	{ CHAIN_KERNEL_NATIVE, "native", is_native },
 };
 
 #ifdef KCHAIN_STAGE /* what it is instead, those who bake and inspect are told */
 static enum chain_status refuse(const uint8_t *bytes, uint64_t count, const char *subject, struct chain_error *err)
 {
 	(void)bytes;
-	return chain_fail(err, CHAIN_E_NOT_A_KERNEL, subject, count ? "nothing that is known begins like it" : "it is empty", 0, 0, 0, 0);
+	return chain_fail(err, CHAIN_E_NOT_A_KERNEL, subject,
+			  count ? "nothing that is known begins like it" : "it is empty", 0, 0, 0, 0);
 }
 
-static enum chain_status accept(enum chain_kernel_kind kind, const uint8_t *bytes, uint64_t count, const char *subject, struct chain_error *err)
+static enum chain_status accept(enum chain_kernel_kind kind, const uint8_t *bytes, uint64_t count, const char *subject,
+				struct chain_error *err)
 {
 	(void)kind;
 	(void)bytes;
@@ -56,8 +58,10 @@ static enum chain_status refuse(const uint8_t *bytes, uint64_t count, const char
 	return chain_image_refuse(bytes, count, subject, err);
 }
 
-/* Whether it can be loaded is for the plan to say, unless it is of another kind altogether, which happens to have such a header. */
-static enum chain_status accept(enum chain_kernel_kind kind, const uint8_t *bytes, uint64_t count, const char *subject, struct chain_error *err)
+/* Whether it can be loaded is for the plan to say, unless it is of another kind altogether, which happens to have such
+ * a header. */
+static enum chain_status accept(enum chain_kernel_kind kind, const uint8_t *bytes, uint64_t count, const char *subject,
+				struct chain_error *err)
 {
 	struct chain_kernel kernel;
 	if (chain_kernel_door(kind)->read(bytes, count, subject, &kernel, NULL) == CHAIN_E_ELF_BAD_MAGIC)

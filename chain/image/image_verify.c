@@ -64,7 +64,7 @@ static void hash(struct verify *v, const uint8_t *bytes, uint64_t count, uint8_t
 void image_stage_digest(const struct chain_image *image, uint64_t offset, uint64_t bytes,
 			uint8_t out[CHAIN_SHA256_BYTES])
 {
-	static const uint8_t no_id[CHAIN_SHA256_BYTES] = {0};
+	static const uint8_t no_id[CHAIN_SHA256_BYTES] = { 0 };
 	const uint64_t id_at = image->header_at + offsetof(struct chain_image_header, id);
 	const uint64_t behind = id_at + sizeof(no_id);
 	struct chain_sha256 ctx;
@@ -130,7 +130,8 @@ static int extent_order(const void *a, const void *b)
 	return x->cursor < y->cursor ? -1 : x->cursor > y->cursor;
 }
 
-/* Who opens a path follows the links that the manifest has; so nothing may be listed behind one. Leaves `path` as it was. */
+/* Who opens a path follows the links that the manifest has; so nothing may be listed behind one. Leaves `path` as it
+ * was. */
 static enum chain_status folders_check(const struct chain_image *image, char *path, struct chain_error *err)
 {
 	struct chain_manifest_entry above;
@@ -164,7 +165,7 @@ static enum chain_status extent_note(struct verify *v, const struct chain_manife
 		return chain_fail(err, CHAIN_E_MANIFEST_KIND, path, link ? "a link" : "a file", 0, 0, 0, 0);
 	if (node.size_bytes != entry->bytes)
 		return chain_fail(err, CHAIN_E_MANIFEST_SIZE, path, NULL, entry->bytes, node.size_bytes, 0, 0);
-	*extent = (struct extent){node.tail_offset ? node.tail_offset : node.data_offset, node.size_bytes, cursor};
+	*extent = (struct extent){ node.tail_offset ? node.tail_offset : node.data_offset, node.size_bytes, cursor };
 	if (node.size_bytes == 0) {
 		extent->offset = 0;
 	} else if (extent->bytes > v->image->fs_bytes_count ||
@@ -187,7 +188,8 @@ static enum chain_status entry_of(const struct verify *v, const struct extent *e
 	uint64_t cursor = e->cursor;
 
 	if (!chain_manifest_next(v->image, &cursor, out))
-		return CHAIN_FAIL(err, MANIFEST_MALFORMED, .subject = "manifest", .detail = "changed while it was read", .line = 0);
+		return CHAIN_FAIL(err, MANIFEST_MALFORMED, .subject = "manifest", .detail = "changed while it was read",
+				  .line = 0);
 	return image_path_copy(out, path, err);
 }
 
@@ -232,7 +234,7 @@ static enum chain_status extents_verify(struct verify *v, struct chain_error *er
 		status = entry_of(v, e, &entry, path, err);
 		if (status == CHAIN_OK && e->offset > at)
 			status =
-			    zero_check(image->fs_bytes + at, e->offset - at, fs_at + at, "filesystem padding", err);
+				zero_check(image->fs_bytes + at, e->offset - at, fs_at + at, "filesystem padding", err);
 		if (status != CHAIN_OK)
 			return status;
 		if (i == 0 || !same_extent(e, e - 1))
@@ -268,7 +270,7 @@ static enum chain_status files_verify(struct verify *v, struct chain_error *err)
 enum chain_status chain_image_verify(const struct chain_image *image, chain_image_progress *progress, void *ctx,
 				     struct chain_error *err)
 {
-	struct verify v = {.image = image, .progress = progress, .ctx = ctx, .total = image->bytes_count};
+	struct verify v = { .image = image, .progress = progress, .ctx = ctx, .total = image->bytes_count };
 	enum chain_status status = CHAIN_OK;
 
 	if (!image->loaded) {

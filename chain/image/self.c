@@ -8,8 +8,8 @@
 
 #include <string.h>
 
-enum chain_status chain_self_add(struct chain_self *self, uint64_t phys, uint64_t memory_bytes, const struct chain_blob *blob,
-				 bool keep_rest, struct chain_error *err)
+enum chain_status chain_self_add(struct chain_self *self, uint64_t phys, uint64_t memory_bytes,
+				 const struct chain_blob *blob, bool keep_rest, struct chain_error *err)
 {
 	struct chain_range range;
 	enum chain_status status = chain_range_make(phys, memory_bytes, CHAIN_SOURCE_SELF, &range, err);
@@ -17,14 +17,17 @@ enum chain_status chain_self_add(struct chain_self *self, uint64_t phys, uint64_
 		return status;
 	if (self->piece_count == CHAIN_SELF_PIECES_MAX || blob->bytes_count > memory_bytes)
 		return CHAIN_FAIL(err, LIMIT, .subject = CHAIN_SOURCE_SELF, .detail = "pieces",
-				.value = self->piece_count + 1, .limit = CHAIN_SELF_PIECES_MAX);
+				  .value = self->piece_count + 1, .limit = CHAIN_SELF_PIECES_MAX);
 	self->pieces[self->piece_count++] = (struct chain_plan_piece){
-		.segment = { .phys = range, .virt = range, .file_bytes = blob->bytes_count }, .blob = *blob, .keep_rest = keep_rest,
+		.segment = { .phys = range, .virt = range, .file_bytes = blob->bytes_count },
+		.blob = *blob,
+		.keep_rest = keep_rest,
 	};
 	return CHAIN_OK;
 }
 
-enum chain_status chain_self_add_contents(struct chain_self *self, const struct chain_image *image, uint64_t base, struct chain_error *err)
+enum chain_status chain_self_add_contents(struct chain_self *self, const struct chain_image *image, uint64_t base,
+					  struct chain_error *err)
 {
 	const struct chain_image_header *h = &image->header;
 	uint64_t manifest = base + h->manifest_offset, fs = base + h->fs_offset;
@@ -34,8 +37,10 @@ enum chain_status chain_self_add_contents(struct chain_self *self, const struct 
 	return status ? status : chain_self_add(self, fs, h->fs_memory_bytes, &files, true, err);
 }
 
-/* Segments of the stage itself come before the manifest; what the kernel may write to is not in place when it starts again. */
-enum chain_status chain_self_from_file(struct chain_self *out, const struct chain_image *image, uint64_t base, struct chain_error *err)
+/* Segments of the stage itself come before the manifest; what the kernel may write to is not in place when it starts
+ * again. */
+enum chain_status chain_self_from_file(struct chain_self *out, const struct chain_image *image, uint64_t base,
+				       struct chain_error *err)
 {
 	struct chain_segment segments[CHAIN_SEGMENTS_MAX];
 	struct chain_elf elf;
@@ -68,12 +73,13 @@ static void hash_zeros(struct chain_sha256 *ctx, uint64_t count)
 }
 
 /* The first piece has the header, whose id counts as zero. */
-static enum chain_status hash_first(struct chain_sha256 *ctx, const struct chain_blob *blob, const struct chain_image *image,
-				    struct chain_error *err)
+static enum chain_status hash_first(struct chain_sha256 *ctx, const struct chain_blob *blob,
+				    const struct chain_image *image, struct chain_error *err)
 {
 	uint64_t at;
 	if (!image_header_find(blob->bytes, blob->bytes_count, &at))
-		return chain_fail(err, CHAIN_E_IMAGE_NO_HEADER, "image header", NULL, CHAIN_IMAGE_SEARCH_BYTES, 0, 0, 0);
+		return chain_fail(err, CHAIN_E_IMAGE_NO_HEADER, "image header", NULL, CHAIN_IMAGE_SEARCH_BYTES, 0, 0,
+				  0);
 	struct chain_image_header header;
 	memcpy(&header, blob->bytes + at, sizeof(header));
 	enum chain_status status = image_digest_same(header.id, image->header.id, "image header", err);
@@ -86,7 +92,8 @@ static enum chain_status hash_first(struct chain_sha256 *ctx, const struct chain
 	return CHAIN_OK;
 }
 
-enum chain_status chain_self_check(const struct chain_self *self, const struct chain_image *image, struct chain_error *err)
+enum chain_status chain_self_check(const struct chain_self *self, const struct chain_image *image,
+				   struct chain_error *err)
 {
 	struct chain_manifest_entry part = { 0 };
 	uint64_t cursor = 0, at = 0;

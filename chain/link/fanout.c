@@ -21,7 +21,8 @@ static enum chain_status no_memory(const char *subject, uint64_t bytes, struct c
 }
 
 /* Steals `value`, which is null when memory ran out. */
-static enum chain_status add_input(struct chain_fanout_set *set, json_t *value, const char *subject, struct chain_error *err)
+static enum chain_status add_input(struct chain_fanout_set *set, json_t *value, const char *subject,
+				   struct chain_error *err)
 {
 	char *text = value ? chain_json_text(value, 0, NULL) : NULL;
 	json_decref(value);
@@ -31,13 +32,15 @@ static enum chain_status add_input(struct chain_fanout_set *set, json_t *value, 
 	return CHAIN_OK;
 }
 
-static enum chain_status make_room(struct chain_fanout_set *set, size_t count, const char *subject, struct chain_error *err)
+static enum chain_status make_room(struct chain_fanout_set *set, size_t count, const char *subject,
+				   struct chain_error *err)
 {
 	set->inputs = calloc(count, sizeof(*set->inputs));
 	return set->inputs ? CHAIN_OK : no_memory(subject, count * sizeof(*set->inputs), err);
 }
 
-static enum chain_status expand_list(const struct chain_step *step, const json_t *list, struct chain_fanout_set *out, struct chain_error *err)
+static enum chain_status expand_list(const struct chain_step *step, const json_t *list, struct chain_fanout_set *out,
+				     struct chain_error *err)
 {
 	enum chain_status status = CHAIN_OK;
 	for (size_t i = 0; !status && i < json_array_size(list); i++)
@@ -46,7 +49,8 @@ static enum chain_status expand_list(const struct chain_step *step, const json_t
 }
 
 /* How many kernels a value of the state asks for. It is a stranger's: any JSON. */
-static enum chain_status count_from(const struct chain_step *step, const json_t *value, json_int_t *out, struct chain_error *err)
+static enum chain_status count_from(const struct chain_step *step, const json_t *value, json_int_t *out,
+				    struct chain_error *err)
 {
 	const bool list = step->fanout.kind == CHAIN_FANOUT_LIST;
 	char text[CHAIN_SUBJECT_BYTES];
@@ -62,12 +66,14 @@ static enum chain_status count_from(const struct chain_step *step, const json_t 
 		return chain_fail(err, CHAIN_E_FANOUT_STATE, step->name, text, 0, 0, 0, 0);
 	}
 	if (*out < 1 || *out > CHAIN_FANOUT_MAX)
-		return chain_fail(err, CHAIN_E_FANOUT_COUNT, step->name, step->fanout.from, (uint64_t)*out, CHAIN_FANOUT_MAX, 0, 0);
+		return chain_fail(err, CHAIN_E_FANOUT_COUNT, step->name, step->fanout.from, (uint64_t)*out,
+				  CHAIN_FANOUT_MAX, 0, 0);
 	return CHAIN_OK;
 }
 
 /* A number of kernels, or a list with a value for each, that the state says. */
-static enum chain_status expand_from(const struct chain_step *step, const json_t *handoff, struct chain_fanout_set *out, struct chain_error *err)
+static enum chain_status expand_from(const struct chain_step *step, const json_t *handoff, struct chain_fanout_set *out,
+				     struct chain_error *err)
 {
 	json_t *value = NULL;
 	json_int_t count = 0;
@@ -114,8 +120,8 @@ struct listing {
 	const struct chain_step *step;
 	const struct chain_image *image;
 	struct chain_fanout_set *out;
-	const char *pattern;           /* the last component */
-	size_t folder_bytes;           /* of the path, up to and with the last slash */
+	const char *pattern; /* the last component */
+	size_t folder_bytes; /* of the path, up to and with the last slash */
 	size_t room;
 };
 
@@ -127,7 +133,7 @@ static enum chain_status add_file(struct listing *l, const char *name, size_t na
 	uint64_t count;
 	if (l->folder_bytes + name_bytes >= sizeof(path))
 		return CHAIN_FAIL(err, LIMIT, .subject = l->step->name, .detail = "bytes of path",
-				.value = l->folder_bytes + name_bytes, .limit = sizeof(path) - 1);
+				  .value = l->folder_bytes + name_bytes, .limit = sizeof(path) - 1);
 	memcpy(path, l->step->fanout.path, l->folder_bytes);
 	memcpy(path + l->folder_bytes, name, name_bytes);
 	path[l->folder_bytes + name_bytes] = '\0';
@@ -145,11 +151,12 @@ static enum chain_status add_file(struct listing *l, const char *name, size_t na
 static enum chain_status visit(void *ctx, const struct fs_dirent *entry, struct chain_error *err)
 {
 	struct listing *l = ctx;
-	if ((entry->type != FS_REGULAR && entry->type != FS_SYMLINK) || !matches(l->pattern, entry->name, entry->name_bytes))
+	if ((entry->type != FS_REGULAR && entry->type != FS_SYMLINK) ||
+	    !matches(l->pattern, entry->name, entry->name_bytes))
 		return CHAIN_OK;
 	if (l->out->count == CHAIN_FANOUT_MAX)
-		return CHAIN_FAIL(err, LIMIT, .subject = l->step->name, .detail = "files", .value = CHAIN_FANOUT_MAX + 1,
-				.limit = CHAIN_FANOUT_MAX);
+		return CHAIN_FAIL(err, LIMIT, .subject = l->step->name, .detail = "files",
+				  .value = CHAIN_FANOUT_MAX + 1, .limit = CHAIN_FANOUT_MAX);
 	if (l->out->count == l->room) {
 		size_t room = 2 * l->room + 16;
 		char **grown = realloc(l->out->inputs, room * sizeof(*grown));
@@ -161,17 +168,20 @@ static enum chain_status visit(void *ctx, const struct fs_dirent *entry, struct 
 	return add_file(l, entry->name, entry->name_bytes, err);
 }
 
-static enum chain_status expand_each(const struct chain_step *step, const struct chain_image *image, struct chain_fanout_set *out,
-				     struct chain_error *err)
+static enum chain_status expand_each(const struct chain_step *step, const struct chain_image *image,
+				     struct chain_fanout_set *out, struct chain_error *err)
 {
 	const char *slash = strrchr(step->fanout.path, '/');
-	struct listing l = { .step = step, .image = image, .out = out, .pattern = slash + 1,
+	struct listing l = { .step = step,
+			     .image = image,
+			     .out = out,
+			     .pattern = slash + 1,
 			     .folder_bytes = (size_t)(slash + 1 - step->fanout.path) };
 	struct fs_node folder;
 	char path[CHAIN_IMAGE_PATH_BYTES];
 	if (l.folder_bytes - SOURCE_PREFIX >= sizeof(path))
 		return CHAIN_FAIL(err, LIMIT, .subject = step->name, .detail = "bytes of path", .value = l.folder_bytes,
-				.limit = sizeof(path));
+				  .limit = sizeof(path));
 	memcpy(path, step->fanout.path + SOURCE_PREFIX, l.folder_bytes - SOURCE_PREFIX);
 	path[l.folder_bytes - SOURCE_PREFIX] = '\0';
 	enum chain_status status = fs_lookup(&image->fs, path, true, &folder, err);
@@ -182,8 +192,8 @@ static enum chain_status expand_each(const struct chain_step *step, const struct
 	return status;
 }
 
-static enum chain_status expand_slices(const struct chain_step *step, const struct chain_image *image, struct chain_fanout_set *out,
-				       struct chain_error *err)
+static enum chain_status expand_slices(const struct chain_step *step, const struct chain_image *image,
+				       struct chain_fanout_set *out, struct chain_error *err)
 {
 	const struct chain_config_fanout *fanout = &step->fanout;
 	uint8_t sha256[CHAIN_SHA256_BYTES];
@@ -198,15 +208,17 @@ static enum chain_status expand_slices(const struct chain_step *step, const stru
 			const uint8_t *line = memchr(bytes + end, '\n', size - end);
 			end = line ? (uint64_t)(line + 1 - bytes) : size;
 		}
-		status = add_input(out, chain_json_object("sII", "file", fanout->path, "offset", (json_int_t)begin,
-							  "bytes", (json_int_t)(end - begin)), step->name, err);
+		status = add_input(out,
+				   chain_json_object("sII", "file", fanout->path, "offset", (json_int_t)begin, "bytes",
+						     (json_int_t)(end - begin)),
+				   step->name, err);
 		begin = end;
 	}
 	return status;
 }
 
-enum chain_status chain_fanout_expand(const struct chain_step *step, const struct chain_image *image, const json_t *handoff,
-				      struct chain_fanout_set *out, struct chain_error *err)
+enum chain_status chain_fanout_expand(const struct chain_step *step, const struct chain_image *image,
+				      const json_t *handoff, struct chain_fanout_set *out, struct chain_error *err)
 {
 	const struct chain_config_fanout *fanout = &step->fanout;
 	*out = (struct chain_fanout_set){ 0 };

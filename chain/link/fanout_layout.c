@@ -12,8 +12,8 @@
 
 enum { PAGE = 4096, LOW_END = 0x100000 };
 
-enum chain_status chain_fanout_workers(const struct chain_config_fanout *fanout, const char *subject, size_t count, uint32_t processors,
-				       uint32_t *out, struct chain_error *err)
+enum chain_status chain_fanout_workers(const struct chain_config_fanout *fanout, const char *subject, size_t count,
+				       uint32_t processors, uint32_t *out, struct chain_error *err)
 {
 	uint64_t others = processors ? processors - 1 : 0, cpus = fanout->cpus ? fanout->cpus : 1;
 	if (cpus > 1 && cpus > others)
@@ -25,29 +25,36 @@ enum chain_status chain_fanout_workers(const struct chain_config_fanout *fanout,
 	return CHAIN_OK;
 }
 
-static enum chain_status place(struct chain_claims *claims, const struct chain_bootinfo *machine, uint64_t bytes, enum chain_owner owner,
-			       const char *subject, struct chain_range *out, struct chain_error *err)
+static enum chain_status place(struct chain_claims *claims, const struct chain_bootinfo *machine, uint64_t bytes,
+			       enum chain_owner owner, const char *subject, struct chain_range *out,
+			       struct chain_error *err)
 {
-	struct chain_find want = { .bytes = bytes, .align = PAGE, .within = { LOW_END, (uint64_t)1 << 32 }, .top_down = true };
+	struct chain_find want = {
+		.bytes = bytes, .align = PAGE, .within = { LOW_END, (uint64_t)1 << 32 }, .top_down = true
+	};
 	uint64_t base;
-	enum chain_status status = chain_claims_find(claims, NULL, machine->mem, machine->mem_count, &want, subject, &base, err);
+	enum chain_status status =
+		chain_claims_find(claims, NULL, machine->mem, machine->mem_count, &want, subject, &base, err);
 	*out = (struct chain_range){ base, base + bytes };
 	return status ? status : chain_claims_add(claims, *out, owner, 0, err);
 }
 
-static enum chain_status take_what_is_there(struct chain_claims *claims, const struct chain_bootinfo *machine, uint64_t heap_bytes,
-					    struct chain_error *err)
+static enum chain_status take_what_is_there(struct chain_claims *claims, const struct chain_bootinfo *machine,
+					    uint64_t heap_bytes, struct chain_error *err)
 {
 	struct chain_range heap;
 	enum chain_status status = chain_claims_add(claims, machine->image, CHAIN_OWNER_STAGE, 0, err);
 	for (size_t i = 0; !status && i < machine->module_count; i++)
 		if (!chain_claims_overlap(claims, machine->modules[i].range))
-			status = chain_claims_add(claims, machine->modules[i].range, CHAIN_OWNER_BOOT_MODULE, (uint32_t)i, err);
-	return status || !heap_bytes ? status : place(claims, machine, heap_bytes, CHAIN_OWNER_HEAP, "heap", &heap, err);
+			status = chain_claims_add(claims, machine->modules[i].range, CHAIN_OWNER_BOOT_MODULE,
+						  (uint32_t)i, err);
+	return status || !heap_bytes ? status :
+				       place(claims, machine, heap_bytes, CHAIN_OWNER_HEAP, "heap", &heap, err);
 }
 
-static enum chain_status lay_out_fixed(const struct chain_step *step, const struct chain_fixed *fixed, struct chain_claims *claims,
-				       struct chain_fanout_layout *out, struct chain_error *err)
+static enum chain_status lay_out_fixed(const struct chain_step *step, const struct chain_fixed *fixed,
+				       struct chain_claims *claims, struct chain_fanout_layout *out,
+				       struct chain_error *err)
 {
 	enum chain_status status = chain_fixed_check_processors(out->processors, step->source, err);
 	out->window_bytes = chain_range_bytes(fixed->window);
@@ -57,12 +64,13 @@ static enum chain_status lay_out_fixed(const struct chain_step *step, const stru
 }
 
 enum chain_status chain_fanout_lay_out(const struct chain_step *step, size_t count, const struct chain_fixed *fixed,
-				       const struct chain_bootinfo *machine, uint64_t heap_bytes, struct chain_fanout_layout *out,
-				       struct chain_error *err)
+				       const struct chain_bootinfo *machine, uint64_t heap_bytes,
+				       struct chain_fanout_layout *out, struct chain_error *err)
 {
 	uint32_t workers = 1;
 	*out = (struct chain_fanout_layout){ .processors = machine->cpus };
-	enum chain_status status = fixed ? CHAIN_OK : chain_fanout_workers(&step->fanout, step->name, count, machine->cpus, &workers, err);
+	enum chain_status status =
+		fixed ? CHAIN_OK : chain_fanout_workers(&step->fanout, step->name, count, machine->cpus, &workers, err);
 	if (status)
 		return status;
 	size_t capacity = workers + machine->module_count + 2;
@@ -72,8 +80,8 @@ enum chain_status chain_fanout_lay_out(const struct chain_step *step, size_t cou
 	uint64_t native_bytes = (step->memory_bytes + PAGE - 1) & ~(uint64_t)(PAGE - 1);
 	out->windows = calloc(workers, sizeof(*out->windows));
 	out->window_bytes = step->isolation ? chain_guest_window_bytes(step->memory_bytes) : native_bytes;
-	status = storage && out->windows ? CHAIN_OK :
-		chain_fail_no_memory(err, step->name, capacity * sizeof(*storage));
+	status =
+		storage && out->windows ? CHAIN_OK : chain_fail_no_memory(err, step->name, capacity * sizeof(*storage));
 	chain_claims_init(&claims, storage, capacity);
 	if (!status)
 		status = take_what_is_there(&claims, machine, heap_bytes, err);
@@ -82,7 +90,8 @@ enum chain_status chain_fanout_lay_out(const struct chain_step *step, size_t cou
 	for (; !status && out->workers < workers; out->workers++) {
 		struct chain_error why = { 0 };
 		snprintf(subject, sizeof(subject), "%.60s, window %u of %u", step->name, out->workers + 1, workers);
-		enum chain_status full = place(&claims, machine, out->window_bytes, CHAIN_OWNER_WINDOW, subject, &out->windows[out->workers], &why);
+		enum chain_status full = place(&claims, machine, out->window_bytes, CHAIN_OWNER_WINDOW, subject,
+					       &out->windows[out->workers], &why);
 		if (full && out->workers && !step->fanout.concurrency)
 			break; /* fewer at once then */
 		if (full) {

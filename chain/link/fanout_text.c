@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* What each kernel of a fan-out gets to read. The handoff is dumped once; a kernel's own is that text and a few members more, so a thousand
- * of them cost little. */
+/* What each kernel of a fan-out gets to read. The handoff is dumped once; a kernel's own is that text and a few members
+ * more, so a thousand of them cost little. */
 
 #include "chain/fanout.h"
 #include "chain/handoff.h"
@@ -26,7 +26,10 @@ bool chain_fanout_args_differ(const char *args)
 	return false;
 }
 
-static const char *input_of(const struct chain_fanout_set *set, size_t index) { return set->inputs ? set->inputs[index] : NULL; }
+static const char *input_of(const struct chain_fanout_set *set, size_t index)
+{
+	return set->inputs ? set->inputs[index] : NULL;
+}
 
 /* `{…,"self":{…` : the step's own members of `self`, and room for the kernel's. */
 static enum chain_status make_head(struct chain_fanout_texts *t, struct chain_error *err)
@@ -41,7 +44,8 @@ static enum chain_status make_head(struct chain_fanout_texts *t, struct chain_er
 	if (room && !t->head)
 		chain_json_memory_fail(room);
 	if (t->head)
-		t->head_bytes = (size_t)sprintf(t->head, "%.*s,\"self\":%.*s", (int)strlen(text) - 1, text, (int)strlen(own) - 1, own);
+		t->head_bytes = (size_t)sprintf(t->head, "%.*s,\"self\":%.*s", (int)strlen(text) - 1, text,
+						(int)strlen(own) - 1, own);
 	free(text);
 	free(own);
 	return t->head ? CHAIN_OK : chain_json_no_memory(err, "handoff");
@@ -56,19 +60,23 @@ static size_t names_bytes(const struct chain_step *step)
 	return bytes;
 }
 
-enum chain_status chain_fanout_texts_make(const struct chain_step *step, const struct chain_fanout_set *set, const json_t *handoff,
-					  const char *args, struct chain_fanout_texts *out, struct chain_error *err)
+enum chain_status chain_fanout_texts_make(const struct chain_step *step, const struct chain_fanout_set *set,
+					  const json_t *handoff, const char *args, struct chain_fanout_texts *out,
+					  struct chain_error *err)
 {
 	size_t longest = 0;
-	*out = (struct chain_fanout_texts){ .set = set, .step = step, .args_differ = chain_fanout_args_differ(step->args),
-					    .args = step->args, .handoff = chain_json_shallow(handoff) };
+	*out = (struct chain_fanout_texts){ .set = set,
+					    .step = step,
+					    .args_differ = chain_fanout_args_differ(step->args),
+					    .args = step->args,
+					    .handoff = chain_json_shallow(handoff) };
 	enum chain_status status = out->handoff ? make_head(out, err) : chain_json_no_memory(err, "handoff");
 	for (size_t i = 0; i < set->count && set->inputs; i++)
 		longest = strlen(set->inputs[i]) > longest ? strlen(set->inputs[i]) : longest;
 	out->room_bytes = out->head_bytes + OWN_BYTES + longest + names_bytes(step);
 	if (!status && out->room_bytes > CHAIN_HANDOFF_MAX_BYTES)
 		status = CHAIN_FAIL(err, LIMIT, .subject = "handoff", .detail = "bytes", .value = out->room_bytes,
-				.limit = CHAIN_HANDOFF_MAX_BYTES);
+				    .limit = CHAIN_HANDOFF_MAX_BYTES);
 	if (!status) {
 		out->text = malloc(out->room_bytes);
 		out->text_args = out->args_differ ? NULL : strdup(args);
@@ -99,7 +107,8 @@ size_t chain_fanout_text_bytes(const struct chain_fanout_texts *t)
 	return t->room_bytes + args + 1;
 }
 
-static enum chain_status expand_args(struct chain_fanout_texts *t, size_t index, unsigned attempt, struct chain_error *err)
+static enum chain_status expand_args(struct chain_fanout_texts *t, size_t index, unsigned attempt,
+				     struct chain_error *err)
 {
 	const char *input = input_of(t->set, index);
 	json_t *self = chain_json_shallow(json_object_get(t->handoff, "self"));
@@ -152,8 +161,9 @@ static char *put_names(char *at, const struct chain_step *step, size_t index)
 	return any ? put_text(at, "]") : at;
 }
 
-enum chain_status chain_fanout_text(struct chain_fanout_texts *t, size_t index, unsigned attempt, const char **out_handoff,
-				    size_t *out_bytes, const char **out_args, struct chain_error *err)
+enum chain_status chain_fanout_text(struct chain_fanout_texts *t, size_t index, unsigned attempt,
+				    const char **out_handoff, size_t *out_bytes, const char **out_args,
+				    struct chain_error *err)
 {
 	const char *input = input_of(t->set, index);
 	enum chain_status status = t->args_differ ? expand_args(t, index, attempt, err) : CHAIN_OK;

@@ -20,10 +20,10 @@ static const struct {
 	json_type type;
 	bool required;
 } members[] = {
-	{ "boot_id", JSON_STRING, true }, { "self", JSON_OBJECT, true }, { "links", JSON_ARRAY, true },
-	{ "links_dropped", JSON_OBJECT, false }, { "net", JSON_OBJECT, false }, { "block", JSON_OBJECT, false },
-	{ "platform", JSON_OBJECT, false }, { "fs", JSON_OBJECT, false }, { "state", JSON_OBJECT, false },
-	{ "results", JSON_OBJECT, false }, { "clock", JSON_OBJECT, true },
+	{ "boot_id", JSON_STRING, true },        { "self", JSON_OBJECT, true },  { "links", JSON_ARRAY, true },
+	{ "links_dropped", JSON_OBJECT, false }, { "net", JSON_OBJECT, false },  { "block", JSON_OBJECT, false },
+	{ "platform", JSON_OBJECT, false },      { "fs", JSON_OBJECT, false },   { "state", JSON_OBJECT, false },
+	{ "results", JSON_OBJECT, false },       { "clock", JSON_OBJECT, true },
 };
 
 static enum chain_status check_links(const json_t *doc, struct chain_error *err)
@@ -33,10 +33,11 @@ static enum chain_status check_links(const json_t *doc, struct chain_error *err)
 	json_t *link;
 	if (json_array_size(links) > CHAIN_HANDOFF_LINKS_MAX)
 		return CHAIN_FAIL(err, LIMIT, .subject = "handoff", .detail = "links", .value = json_array_size(links),
-				.limit = CHAIN_HANDOFF_LINKS_MAX);
-	json_array_foreach(links, i, link)
+				  .limit = CHAIN_HANDOFF_LINKS_MAX);
+	json_array_foreach (links, i, link)
 		if (!json_is_integer(json_object_get(link, "n")) || !json_is_string(json_object_get(link, "name")))
-			return chain_fail(err, CHAIN_E_HANDOFF_MEMBER, "links", "an entry without number or name", 0, 0, 0, 0);
+			return chain_fail(err, CHAIN_E_HANDOFF_MEMBER, "links", "an entry without number or name", 0, 0,
+					  0, 0);
 	return CHAIN_OK;
 }
 
@@ -70,7 +71,8 @@ enum chain_status chain_handoff_parse(const char *text, uint64_t bytes, json_t *
 		if (!value && members[i].required)
 			status = chain_fail(err, CHAIN_E_HANDOFF_MEMBER, members[i].name, "missing", 0, 0, 0, 0);
 		else if (value && json_typeof(value) != members[i].type)
-			status = chain_fail(err, CHAIN_E_HANDOFF_MEMBER, members[i].name, "of the wrong type", 0, 0, 0, 0);
+			status = chain_fail(err, CHAIN_E_HANDOFF_MEMBER, members[i].name, "of the wrong type", 0, 0, 0,
+					    0);
 	}
 	if (!status)
 		status = check_links(doc, err);
@@ -92,8 +94,8 @@ static json_t *digest_string(const uint8_t *sha256)
 	return json_string(text);
 }
 
-/* Ticks of the TSC are relative to the first link's entry. An origin ahead of us is another machine's, or the counter was
- * reset: then time starts anew here. */
+/* Ticks of the TSC are relative to the first link's entry. An origin ahead of us is another machine's, or the counter
+ * was reset: then time starts anew here. */
 static uint64_t origin_ticks(const struct chain_handoff_input *in)
 {
 	const char *text = json_string_value(json_object_get(json_object_get(in->parent, "clock"), "origin_ticks"));
@@ -113,9 +115,9 @@ static json_t *tsc_hz(const struct chain_handoff_input *in)
 static json_t *this_link(const struct chain_handoff_input *in, uint64_t n)
 {
 	uint64_t origin = origin_ticks(in), entered = in->entered_ticks - origin, left = in->left_ticks - origin;
-	json_t *link = chain_json_object("IsosI", "n", (json_int_t)n, "name", in->config->name,
-					 "image", digest_string(in->image_sha256), "door", in->door,
-					 "entered_ticks", (json_int_t)entered);
+	json_t *link = chain_json_object("IsosI", "n", (json_int_t)n, "name", in->config->name, "image",
+					 digest_string(in->image_sha256), "door", in->door, "entered_ticks",
+					 (json_int_t)entered);
 	uint64_t mhz = in->tsc_hz / 1000000;
 	int bad = link ? 0 : -1;
 	if (mhz)
@@ -148,9 +150,10 @@ static int fold(json_t *doc, const json_t *link)
 	chain_sha256_final(&ctx, digest);
 	chain_sha256_to_hex(digest, hex);
 	free(text);
-	uint64_t count = (uint64_t)json_integer_value(json_object_get(dropped, "count")) + 1; /* unsigned: a parent may say anything */
-	return json_object_set_new(doc, "links_dropped", chain_json_object("Is", "count", (json_int_t)count,
-									   "sha256", hex));
+	uint64_t count = (uint64_t)json_integer_value(json_object_get(dropped, "count")) +
+			 1; /* unsigned: a parent may say anything */
+	return json_object_set_new(doc, "links_dropped",
+				   chain_json_object("Is", "count", (json_int_t)count, "sha256", hex));
 }
 
 uint64_t chain_handoff_next_link(const json_t *parent)
@@ -184,7 +187,8 @@ static json_t *platform_json(const json_t *parent, const struct chain_bootinfo *
 	if (info->smbios)
 		bad |= json_object_set_new(platform, "smbios", chain_json_hex(info->smbios));
 	if (info->framebuffer.phys)
-		bad |= json_object_set_new(platform, "framebuffer", chain_bootinfo_framebuffer_json(&info->framebuffer));
+		bad |= json_object_set_new(platform, "framebuffer",
+					   chain_bootinfo_framebuffer_json(&info->framebuffer));
 	bad |= json_object_set_new(platform, "memory", chain_bootinfo_memory_json(info->mem, info->mem_count));
 	if (!bad)
 		return platform;
@@ -192,8 +196,8 @@ static json_t *platform_json(const json_t *parent, const struct chain_bootinfo *
 	return NULL;
 }
 
-enum chain_status chain_handoff_platform(const json_t *parent, const struct chain_bootinfo *info, const char *door, struct chain_json_known *out,
-					 struct chain_error *err)
+enum chain_status chain_handoff_platform(const json_t *parent, const struct chain_bootinfo *info, const char *door,
+					 struct chain_json_known *out, struct chain_error *err)
 {
 	bool deeper = false;
 	*out = (struct chain_json_known){ .value = platform_json(parent, info, door) };
@@ -211,7 +215,8 @@ static int put_platform(json_t *doc, const struct chain_handoff_input *in)
 {
 	if (in->platform)
 		return json_object_set(doc, "platform", in->platform);
-	return json_object_set_new(doc, "platform", platform_json(in->own_machine ? NULL : in->parent, in->bootinfo, in->door));
+	return json_object_set_new(doc, "platform",
+				   platform_json(in->own_machine ? NULL : in->parent, in->bootinfo, in->door));
 }
 
 /* The parent's object of that name, overlaid by `ours`. */
@@ -223,20 +228,20 @@ static int put_overlaid(json_t *doc, const char *name, const json_t *ours)
 	return bad | json_object_set_new(doc, name, merged);
 }
 
-/* Our keys over the received ones: first those that say their values themselves, then those made of facts, all of which see the
- * received values of each other. */
+/* Our keys over the received ones: first those that say their values themselves, then those made of facts, all of which
+ * see the received values of each other. */
 static enum chain_status put_state(json_t *doc, const struct chain_handoff_input *in, struct chain_error *err)
 {
 	const char *key;
 	json_t *value, *filled, *ours = in->config->state, *plain = json_object(), *made = json_object();
 	enum chain_status status = CHAIN_OK;
 	int bad = plain && made ? 0 : -1;
-	json_object_foreach(ours, key, value)
+	json_object_foreach (ours, key, value)
 		if (!bad && !chain_template_in(value))
 			bad = json_object_set(plain, key, value);
 	if (!bad)
 		bad = put_overlaid(doc, "state", plain);
-	json_object_foreach(ours, key, value) {
+	json_object_foreach (ours, key, value) {
 		if (bad || status || !chain_template_in(value))
 			continue;
 		status = chain_template_fill(value, doc, key, &filled, err);
@@ -267,15 +272,16 @@ static int put_identity(json_t *doc, const struct chain_handoff_input *in)
 	int bad = json_object_set_new(doc, "kchain_handoff", json_integer(1));
 	if (!json_object_get(doc, "boot_id"))
 		bad |= json_object_set_new(doc, "boot_id", json_string(id));
-	json_t *self = chain_json_object("ssso", "step", in->step->name,
-					 "kind", in->step->kind == CHAIN_STEP_CALL ? "call" : "boot",
-					 "source", in->step->source, "kernel", json_null());
+	json_t *self = chain_json_object("ssso", "step", in->step->name, "kind",
+					 in->step->kind == CHAIN_STEP_CALL ? "call" : "boot", "source",
+					 in->step->source, "kernel", json_null());
 	bad |= self ? put_devices(self, in->step) : -1;
 	if (in->step->fanout.kind != CHAIN_FANOUT_NONE)
 		bad |= json_object_set_new(self, "cpus", json_integer((json_int_t)in->step->fanout.cpus));
 	bad |= json_object_set_new(doc, "self", self);
-	return bad | json_object_set_new(doc, "clock", chain_json_object("xo", "origin_ticks", origin_ticks(in),
-									 "tsc_hz", tsc_hz(in)));
+	return bad |
+	       json_object_set_new(doc, "clock",
+				   chain_json_object("xo", "origin_ticks", origin_ticks(in), "tsc_hz", tsc_hz(in)));
 }
 
 static int put_fs(json_t *doc, const struct chain_handoff_input *in)
@@ -283,8 +289,9 @@ static int put_fs(json_t *doc, const struct chain_handoff_input *in)
 	json_object_del(doc, "fs"); /* the parent's: its memory may be gone */
 	if (!in->fs_bytes)
 		return 0;
-	return json_object_set_new(doc, "fs", chain_json_object("sxI", "type", "erofs", "phys", in->fs_phys,
-								"bytes", (json_int_t)in->fs_bytes));
+	return json_object_set_new(
+		doc, "fs",
+		chain_json_object("sxI", "type", "erofs", "phys", in->fs_phys, "bytes", (json_int_t)in->fs_bytes));
 }
 
 enum chain_status chain_handoff_build(const struct chain_handoff_input *in, json_t **out, struct chain_error *err)
@@ -309,8 +316,8 @@ enum chain_status chain_handoff_set_kernel(json_t *handoff, const uint8_t *sha25
 	return chain_json_no_memory(err, "handoff");
 }
 
-enum chain_status chain_handoff_text(const json_t *handoff, const struct chain_json_known *known, char **out, uint64_t *out_bytes,
-				     struct chain_error *err)
+enum chain_status chain_handoff_text(const json_t *handoff, const struct chain_json_known *known, char **out,
+				     uint64_t *out_bytes, struct chain_error *err)
 {
 	uint64_t bytes = 0;
 	bool deeper;
@@ -322,7 +329,7 @@ enum chain_status chain_handoff_text(const json_t *handoff, const struct chain_j
 	if (bytes > CHAIN_HANDOFF_MAX_BYTES) {
 		free(text);
 		return CHAIN_FAIL(err, LIMIT, .subject = "handoff", .detail = "bytes", .value = bytes,
-				.limit = CHAIN_HANDOFF_MAX_BYTES);
+				  .limit = CHAIN_HANDOFF_MAX_BYTES);
 	}
 	*out = text;
 	*out_bytes = bytes;
@@ -342,18 +349,18 @@ enum chain_status chain_handoff_mask(json_t *handoff, const struct chain_config 
 	const char *key;
 	json_t *value;
 	int bad = hide(handoff, "boot_id") | hide(handoff, "clock") | hide(handoff, "links_dropped");
-	json_array_foreach(json_object_get(handoff, "links"), i, value)
+	json_array_foreach (json_object_get(handoff, "links"), i, value)
 		for (size_t k = 0; k < sizeof(link_keys) / sizeof(link_keys[0]); k++)
 			json_object_del(value, link_keys[k]); /* which of them are there depends on the clock */
-	json_object_foreach(json_object_get(handoff, "net"), key, value) {
+	json_object_foreach (json_object_get(handoff, "net"), key, value) {
 		bool leased = json_object_get(value, "lease");
 		for (size_t k = 0; leased && k < sizeof(lease_keys) / sizeof(lease_keys[0]); k++)
 			bad |= hide(value, lease_keys[k]);
 	}
-	json_object_foreach(config ? config->state : NULL, key, value)
+	json_object_foreach (config ? config->state : NULL, key, value)
 		if (chain_template_in(value))
 			bad |= hide(json_object_get(handoff, "state"), key);
-	json_object_foreach(json_object_get(handoff, "results"), key, value)
+	json_object_foreach (json_object_get(handoff, "results"), key, value)
 		bad |= json_object_set_new(json_object_get(handoff, "results"), key, json_string("volatile"));
 	return bad ? chain_json_no_memory(err, "handoff") : CHAIN_OK;
 }
@@ -366,7 +373,8 @@ static bool same_text(const json_t *entry, const char *key, const char *wanted)
 
 static bool lease_ended(const json_t *lease, uint64_t now_us)
 {
-	json_int_t obtained = json_integer_value(json_object_get(lease, "obtained_us")), seconds = json_integer_value(json_object_get(lease, "lifetime_s"));
+	json_int_t obtained = json_integer_value(json_object_get(lease, "obtained_us")),
+		   seconds = json_integer_value(json_object_get(lease, "lifetime_s"));
 	const json_int_t forever = UINT32_MAX; /* RFC 2131 section 3.3 */
 	if (obtained < 0 || seconds <= 0 || seconds >= forever)
 		return false;
@@ -378,7 +386,7 @@ enum chain_status chain_handoff_expire(json_t *handoff, uint64_t now_us, struct 
 	const char *key;
 	json_t *entry;
 	int bad = 0;
-	json_object_foreach(json_object_get(handoff, "net"), key, entry) {
+	json_object_foreach (json_object_get(handoff, "net"), key, entry) {
 		if (!lease_ended(json_object_get(entry, "lease"), now_us))
 			continue;
 		bad |= json_object_set_new(entry, "status", json_string("present"));
@@ -420,7 +428,7 @@ bool chain_result_contains(const json_t *result, const json_t *wanted)
 	json_t *value;
 	if (!json_is_object(wanted) || !json_is_object(result))
 		return json_equal(result, wanted);
-	json_object_foreach((json_t *)(uintptr_t)wanted, key, value)
+	json_object_foreach ((json_t *)(uintptr_t)wanted, key, value)
 		if (!chain_result_contains(json_object_get(result, key), value))
 			return false;
 	return true;

@@ -24,10 +24,12 @@ uint64_t chain_step_memory(const struct chain_step *step, enum chain_kernel_kind
 	return fixed && !step->memory_said ? CHAIN_FIXED_MEMORY_DEFAULT : step->memory_bytes;
 }
 
-enum chain_status chain_step_check_kind(const struct chain_step *step, enum chain_kernel_kind kind, struct chain_error *err)
+enum chain_status chain_step_check_kind(const struct chain_step *step, enum chain_kernel_kind kind,
+					struct chain_error *err)
 {
 	uint64_t at_once = step->fanout.concurrency;
-	bool handoff = step->handoff_at != CHAIN_CONFIG_HANDOFF_LAST || strcmp(step->handoff_string, CHAIN_HANDOFF_STRING);
+	bool handoff =
+		step->handoff_at != CHAIN_CONFIG_HANDOFF_LAST || strcmp(step->handoff_string, CHAIN_HANDOFF_STRING);
 	if (step->kind == CHAIN_STEP_BOOT)
 		return CHAIN_OK;
 	if (kind != CHAIN_KERNEL_NATIVE && !chain_kernel_door(kind)->texts)
@@ -35,23 +37,30 @@ enum chain_status chain_step_check_kind(const struct chain_step *step, enum chai
 	if (step->isolation)
 		return CHAIN_OK;
 	if (step->device_count && kind != CHAIN_KERNEL_NATIVE)
-		return chain_fail(err, CHAIN_E_CONFIG_DEVICE_NATIVE, step->source, chain_kernel_kind_name(kind), 0, 0, 0, 0);
+		return chain_fail(err, CHAIN_E_CONFIG_DEVICE_NATIVE, step->source, chain_kernel_kind_name(kind), 0, 0,
+				  0, 0);
 	if (kind >= CHAIN_KERNEL_FOREIGN && step->fanout.cpus > 1)
-		return chain_fail(err, CHAIN_E_FANOUT_CPUS_ONE, step->source, "a Multiboot kernel", step->fanout.cpus, 0, 0, 0);
+		return chain_fail(err, CHAIN_E_FANOUT_CPUS_ONE, step->source, "a Multiboot kernel", step->fanout.cpus,
+				  0, 0, 0);
 	if (kind >= CHAIN_KERNEL_FOREIGN && step->expect == CHAIN_EXPECT_CONSOLE)
 		return chain_fail_subject(err, CHAIN_E_FIXED_TEXT, step->source);
 	if (kind >= CHAIN_KERNEL_FOREIGN)
-		return at_once < 2 ? CHAIN_OK : chain_fail(err, CHAIN_E_FIXED_CONCURRENCY, step->source, NULL, at_once, 0, 0, 0);
+		return at_once < 2 ? CHAIN_OK :
+				     chain_fail(err, CHAIN_E_FIXED_CONCURRENCY, step->source, NULL, at_once, 0, 0, 0);
 	if (kind != CHAIN_KERNEL_NATIVE)
 		return chain_fail(err, CHAIN_E_CALL_NOT_NATIVE, step->source, chain_kernel_kind_name(kind), 0, 0, 0, 0);
-	const char *key = handoff ? "handoff" : step->module_count ? "modules" : step->argv0 ? "argv0" : step->video_required ? "video" : NULL;
+	const char *key = handoff              ? "handoff" :
+			  step->module_count   ? "modules" :
+			  step->argv0          ? "argv0" :
+			  step->video_required ? "video" :
+						 NULL;
 	if (key)
 		return chain_fail(err, CHAIN_E_CALL_MODULES, step->source, key, 0, 0, 0, 0);
 	return CHAIN_OK;
 }
 
-static enum chain_status open_kernel(const struct chain_link *link, const struct chain_step *step, struct chain_prepared *out,
-				     struct chain_error *err)
+static enum chain_status open_kernel(const struct chain_link *link, const struct chain_step *step,
+				     struct chain_prepared *out, struct chain_error *err)
 {
 	struct chain_source_pin pin = { step->pin.pinned ? step->pin.sha256 : NULL, step->pin.unverified };
 	enum chain_status status = chain_source_open(link->sources, step->source, &pin, &out->kernel, err);
@@ -61,19 +70,22 @@ static enum chain_status open_kernel(const struct chain_link *link, const struct
 		out->kind = CHAIN_KERNEL_IMAGE;
 		return CHAIN_OK;
 	}
-	status = chain_source_load(link->sources, step->source, &pin, &out->kernel, err); /* its headers are read before it has a place */
+	status = chain_source_load(link->sources, step->source, &pin, &out->kernel,
+				   err); /* its headers are read before it has a place */
 	if (status)
 		return status;
-	status = chain_kernel_probe(out->kernel.blob.bytes, out->kernel.blob.bytes_count, step->source, &out->kind, err);
+	status =
+		chain_kernel_probe(out->kernel.blob.bytes, out->kernel.blob.bytes_count, step->source, &out->kind, err);
 	return status ? status : chain_step_check_kind(step, out->kind, err);
 }
 
 /* An absent fact equals null. */
-static enum chain_status check_when(const struct chain_step *step, const json_t *handoff, json_t **out_unmet, struct chain_error *err)
+static enum chain_status check_when(const struct chain_step *step, const json_t *handoff, json_t **out_unmet,
+				    struct chain_error *err)
 {
 	const char *fact;
 	json_t *wanted;
-	json_object_foreach(step->when, fact, wanted) {
+	json_object_foreach (step->when, fact, wanted) {
 		json_t *found;
 		enum chain_status status = chain_fact_value(handoff, fact, &found, err);
 		if (status)
@@ -90,28 +102,38 @@ static enum chain_status check_when(const struct chain_step *step, const json_t 
 	return CHAIN_OK;
 }
 
-static enum chain_status make_handoff(const struct chain_link *link, const struct chain_step *step, struct chain_prepared *out,
-				      struct chain_error *err)
+static enum chain_status make_handoff(const struct chain_link *link, const struct chain_step *step,
+				      struct chain_prepared *out, struct chain_error *err)
 {
 	bool isolated = step->isolation != CHAIN_ISOLATION_NONE;
 	bool hand_fs = (step->kind == CHAIN_STEP_CALL && !isolated) || step->fs_keep;
 	struct chain_mem_entry mem[CHAIN_GUEST_MEM_ENTRIES];
 	const struct chain_bootinfo own = chain_guest_machine(step->memory_bytes, mem);
 	struct chain_handoff_input input = {
-		.parent = link->parent, .config = link->config, .step = step,
+		.parent = link->parent,
+		.config = link->config,
+		.step = step,
 		.image_sha256 = link->sources->image->header.id,
-		.door = link->door, .entered_ticks = link->entered_ticks, .tsc_hz = link->tsc_hz,
+		.door = link->door,
+		.entered_ticks = link->entered_ticks,
+		.tsc_hz = link->tsc_hz,
 		.left_ticks = step->kind == CHAIN_STEP_BOOT ? link->left_ticks : 0,
-		.boot_id = link->boot_id, .bootinfo = isolated ? &own : link->sources->bootinfo, .own_machine = isolated,
-		.fs_phys = hand_fs ? link->fs.base : 0, .fs_bytes = hand_fs ? link->sources->image->fs_bytes_count : 0,
-		.net = link->net, .block = link->block, .results = link->results, .platform = isolated || !link->platform ? NULL : link->platform->value,
+		.boot_id = link->boot_id,
+		.bootinfo = isolated ? &own : link->sources->bootinfo,
+		.own_machine = isolated,
+		.fs_phys = hand_fs ? link->fs.base : 0,
+		.fs_bytes = hand_fs ? link->sources->image->fs_bytes_count : 0,
+		.net = link->net,
+		.block = link->block,
+		.results = link->results,
+		.platform = isolated || !link->platform ? NULL : link->platform->value,
 	};
 	return chain_handoff_build(&input, &out->handoff, err);
 }
 
 /* Where a kernel with fixed addresses lies, which its handoff says. */
-static enum chain_status place_call(const struct chain_link *link, const struct chain_step *step, struct chain_prepared *out,
-				    struct chain_error *err)
+static enum chain_status place_call(const struct chain_link *link, const struct chain_step *step,
+				    struct chain_prepared *out, struct chain_error *err)
 {
 	const struct chain_blob *blob = &out->kernel.blob;
 	out->way = chain_step_way(step, out->kind);
@@ -119,16 +141,19 @@ static enum chain_status place_call(const struct chain_link *link, const struct 
 	out->machine = link->sources->bootinfo;
 	if (out->way != CHAIN_CALL_FIXED)
 		return CHAIN_OK;
-	enum chain_status status = chain_fixed_place(chain_kernel_door(out->kind), blob->bytes, blob->bytes_count, out->memory_bytes, step->source, &out->fixed, err);
+	enum chain_status status = chain_fixed_place(chain_kernel_door(out->kind), blob->bytes, blob->bytes_count,
+						     out->memory_bytes, step->source, &out->fixed, err);
 	if (!status)
 		status = chain_fixed_check(&out->fixed, out->machine, step->source, err);
 	return status ? status : chain_fixed_hand_over(&out->fixed, out->machine, out->handoff, err);
 }
 
-static enum chain_status finish_handoff(const struct chain_link *link, struct chain_prepared *out, struct chain_error *err)
+static enum chain_status finish_handoff(const struct chain_link *link, struct chain_prepared *out,
+					struct chain_error *err)
 {
 	enum chain_status status = chain_handoff_set_kernel(out->handoff, out->kernel.sha256, err);
-	return status ? status : chain_handoff_text(out->handoff, link->platform, &out->handoff_text, &out->handoff_bytes, err);
+	return status ? status :
+			chain_handoff_text(out->handoff, link->platform, &out->handoff_text, &out->handoff_bytes, err);
 }
 
 static struct chain_source_pin pin_of(const struct chain_config_pin *pin)
@@ -142,9 +167,10 @@ static const struct chain_stream *stream_of(const struct chain_source_bytes *sou
 	return source->stream.read && !source->loaded ? &source->stream : NULL;
 }
 
-/* A called kernel's modules are copied for each kernel, so they must be in memory; a booted one's are read to where they will be used. */
-static enum chain_status open_module(const struct chain_link *link, const struct chain_step *step, size_t i, struct chain_prepared *out,
-				     struct chain_error *err)
+/* A called kernel's modules are copied for each kernel, so they must be in memory; a booted one's are read to where
+ * they will be used. */
+static enum chain_status open_module(const struct chain_link *link, const struct chain_step *step, size_t i,
+				     struct chain_prepared *out, struct chain_error *err)
 {
 	const struct chain_config_module *module = &step->modules[i];
 	struct chain_source_pin pin = pin_of(&module->pin);
@@ -154,23 +180,27 @@ static enum chain_status open_module(const struct chain_link *link, const struct
 	if (!status && step->kind == CHAIN_STEP_CALL)
 		status = chain_source_load(link->sources, module->from, &pin, source, err);
 	if (!status)
-		status = chain_template_expand_known(module->string, out->handoff, link->pending, step->name, &string, err);
+		status = chain_template_expand_known(module->string, out->handoff, link->pending, step->name, &string,
+						     err);
 	if (status)
 		return status;
-	out->modules[i] = (struct chain_plan_module){ .blob = source->blob, .stream = stream_of(source), .string = string, .pin = { module->from, pin.sha256 } };
+	out->modules[i] = (struct chain_plan_module){
+		.blob = source->blob, .stream = stream_of(source), .string = string, .pin = { module->from, pin.sha256 }
+	};
 	out->module_count = i + 1;
 	return CHAIN_OK;
 }
 
-static enum chain_status open_modules(const struct chain_link *link, const struct chain_step *step, struct chain_prepared *out,
-				      struct chain_error *err)
+static enum chain_status open_modules(const struct chain_link *link, const struct chain_step *step,
+				      struct chain_prepared *out, struct chain_error *err)
 {
 	size_t room = step->module_count ? step->module_count : 1;
 	enum chain_status status = CHAIN_OK;
 	out->modules = calloc(room, sizeof(*out->modules));
 	out->module_sources = calloc(room, sizeof(*out->module_sources));
 	if (!out->modules || !out->module_sources)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, step->name, NULL, room * sizeof(*out->module_sources), 0, 0, 0);
+		return chain_fail(err, CHAIN_E_NO_MEMORY, step->name, NULL, room * sizeof(*out->module_sources), 0, 0,
+				  0);
 	out->module_source_count = step->module_count;
 	for (size_t i = 0; !status && i < step->module_count; i++)
 		status = open_module(link, step, i, out, err);
@@ -178,8 +208,8 @@ static enum chain_status open_modules(const struct chain_link *link, const struc
 }
 
 /* Where no place is free for what is read from streams until the stage is gone: it is read now, to be moved later. */
-static enum chain_status load_modules(const struct chain_link *link, const struct chain_step *step, struct chain_prepared *out,
-				      struct chain_error *err)
+static enum chain_status load_modules(const struct chain_link *link, const struct chain_step *step,
+				      struct chain_prepared *out, struct chain_error *err)
 {
 	enum chain_status status = CHAIN_OK;
 	for (size_t i = 0; !status && i < step->module_count; i++) {
@@ -201,10 +231,17 @@ static enum chain_handoff_at handoff_at(const struct chain_step *step)
 struct chain_guest_request chain_step_guest(const struct chain_step *step, const struct chain_prepared *prepared)
 {
 	return (struct chain_guest_request){
-		.subject = step->source, .door = chain_kernel_door(prepared->kind), .kernel = prepared->kernel.blob.bytes, .kernel_bytes = prepared->kernel.blob.bytes_count,
-		.modules = prepared->modules, .module_count = prepared->module_count, .handoff_at = handoff_at(step),
-		.handoff_string = step->handoff_string, .memory_bytes = prepared->memory_bytes,
-		.fixed = prepared->way == CHAIN_CALL_FIXED ? &prepared->fixed : NULL, .machine = prepared->machine,
+		.subject = step->source,
+		.door = chain_kernel_door(prepared->kind),
+		.kernel = prepared->kernel.blob.bytes,
+		.kernel_bytes = prepared->kernel.blob.bytes_count,
+		.modules = prepared->modules,
+		.module_count = prepared->module_count,
+		.handoff_at = handoff_at(step),
+		.handoff_string = step->handoff_string,
+		.memory_bytes = prepared->memory_bytes,
+		.fixed = prepared->way == CHAIN_CALL_FIXED ? &prepared->fixed : NULL,
+		.machine = prepared->machine,
 		.video_required = step->video_required,
 	};
 }
@@ -217,17 +254,27 @@ static bool has_streams(const struct chain_prepared *prepared)
 	return false;
 }
 
-static enum chain_status make_plan(const struct chain_link *link, const struct chain_step *step, struct chain_prepared *out,
-				   struct chain_error *err)
+static enum chain_status make_plan(const struct chain_link *link, const struct chain_step *step,
+				   struct chain_prepared *out, struct chain_error *err)
 {
 	bool handoff = step->handoff_at != CHAIN_CONFIG_HANDOFF_NONE;
 	struct chain_plan_request request = {
-		.subject = step->source, .door = chain_kernel_door(out->kind), .kernel = out->kernel.blob, .args = out->args, .loader_name = "kchain",
-		.modules = out->modules, .module_count = out->module_count,
-		.handoff = { .bytes = (const uint8_t *)out->handoff_text, .bytes_count = handoff ? out->handoff_bytes : 0, .phys = CHAIN_PHYS_UNKNOWN },
+		.subject = step->source,
+		.door = chain_kernel_door(out->kind),
+		.kernel = out->kernel.blob,
+		.args = out->args,
+		.loader_name = "kchain",
+		.modules = out->modules,
+		.module_count = out->module_count,
+		.handoff = { .bytes = (const uint8_t *)out->handoff_text,
+			     .bytes_count = handoff ? out->handoff_bytes : 0,
+			     .phys = CHAIN_PHYS_UNKNOWN },
 		.handoff_string = step->handoff_string,
 		.handoff_at = handoff_at(step),
-		.bootinfo = link->sources->bootinfo, .fs = link->fs, .fs_keep = step->fs_keep, .in_use = link->in_use,
+		.bootinfo = link->sources->bootinfo,
+		.fs = link->fs,
+		.fs_keep = step->fs_keep,
+		.in_use = link->in_use,
 		.video_required = step->video_required,
 	};
 	if (out->kernel.self) {
@@ -247,16 +294,16 @@ static enum chain_status make_plan(const struct chain_link *link, const struct c
 }
 
 /* Where each kernel of a fan-out has arguments of its own, there are none in common. */
-static enum chain_status expand_args(const struct chain_link *link, const struct chain_step *step, struct chain_prepared *out,
-				     struct chain_error *err)
+static enum chain_status expand_args(const struct chain_link *link, const struct chain_step *step,
+				     struct chain_prepared *out, struct chain_error *err)
 {
 	bool differ = step->fanout.kind != CHAIN_FANOUT_NONE && chain_fanout_args_differ(step->args);
-	return chain_template_expand_args(differ ? "" : step->args, out->handoff, link->pending, out->kind == CHAIN_KERNEL_NATIVE, step->name,
-					  &out->args, err);
+	return chain_template_expand_args(differ ? "" : step->args, out->handoff, link->pending,
+					  out->kind == CHAIN_KERNEL_NATIVE, step->name, &out->args, err);
 }
 
-enum chain_status chain_step_prepare(const struct chain_link *link, const struct chain_step *step, struct chain_prepared *out,
-				     struct chain_error *err)
+enum chain_status chain_step_prepare(const struct chain_link *link, const struct chain_step *step,
+				     struct chain_prepared *out, struct chain_error *err)
 {
 	*out = (struct chain_prepared){ .sources = link->sources };
 	enum chain_status status = make_handoff(link, step, out, err);

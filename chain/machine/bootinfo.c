@@ -20,7 +20,9 @@ static char *copy_text(const char *text)
 
 void chain_bootinfo_init(struct chain_bootinfo *info)
 {
-	*info = (struct chain_bootinfo){ .cpus = 1, .devices = json_array(), .loader = copy_text(""), .cmdline = copy_text("") };
+	*info = (struct chain_bootinfo){
+		.cpus = 1, .devices = json_array(), .loader = copy_text(""), .cmdline = copy_text("")
+	};
 }
 
 /* Whether all that chain_bootinfo_init wanted to allocate is there. */
@@ -73,8 +75,8 @@ enum chain_status chain_bootinfo_add_mem(struct chain_bootinfo *info, uint64_t b
 	return CHAIN_OK;
 }
 
-enum chain_status chain_bootinfo_add_module(struct chain_bootinfo *info, uint64_t base, uint64_t bytes, const char *string,
-					    struct chain_error *err)
+enum chain_status chain_bootinfo_add_module(struct chain_bootinfo *info, uint64_t base, uint64_t bytes,
+					    const char *string, struct chain_error *err)
 {
 	struct chain_range range;
 	enum chain_status status = chain_range_make(base, bytes, "boot module", &range, err);
@@ -105,7 +107,8 @@ static uint32_t type_at(const struct chain_bootinfo *info, uint64_t address)
 		const struct chain_mem_entry *entry = &info->mem[i];
 		if (address < entry->range.base || address >= entry->range.end)
 			continue;
-		if (!type || (entry->type != CHAIN_MEM_AVAILABLE && (type == CHAIN_MEM_AVAILABLE || entry->type > type)))
+		if (!type ||
+		    (entry->type != CHAIN_MEM_AVAILABLE && (type == CHAIN_MEM_AVAILABLE || entry->type > type)))
 			type = entry->type;
 	}
 	return type;
@@ -165,8 +168,9 @@ json_t *chain_bootinfo_memory_json(const struct chain_mem_entry *mem, size_t cou
 	json_t *map = json_array();
 	int bad = map ? 0 : -1;
 	for (size_t i = 0; !bad && i < count; i++)
-		bad = json_array_append_new(map, chain_json_object("xxI", "base", mem[i].range.base, "bytes", chain_range_bytes(mem[i].range),
-								   "type", (json_int_t)mem[i].type));
+		bad = json_array_append_new(map, chain_json_object("xxI", "base", mem[i].range.base, "bytes",
+								   chain_range_bytes(mem[i].range), "type",
+								   (json_int_t)mem[i].type));
 	if (!bad)
 		return map;
 	json_decref(map);
@@ -175,8 +179,9 @@ json_t *chain_bootinfo_memory_json(const struct chain_mem_entry *mem, size_t cou
 
 json_t *chain_bootinfo_framebuffer_json(const struct chain_framebuffer *fb)
 {
-	json_t *doc = chain_json_object("xIIIII", "phys", fb->phys, "pitch_bytes", (json_int_t)fb->pitch_bytes, "width", (json_int_t)fb->width,
-					"height", (json_int_t)fb->height, "bpp", (json_int_t)fb->bpp, "type", (json_int_t)fb->type);
+	json_t *doc = chain_json_object("xIIIII", "phys", fb->phys, "pitch_bytes", (json_int_t)fb->pitch_bytes, "width",
+					(json_int_t)fb->width, "height", (json_int_t)fb->height, "bpp",
+					(json_int_t)fb->bpp, "type", (json_int_t)fb->type);
 	if (!doc || fb->type != CHAIN_FRAMEBUFFER_RGB)
 		return doc;
 	json_t *colors = json_array();
@@ -207,14 +212,14 @@ enum chain_status chain_bootinfo_to_json(const struct chain_bootinfo *info, json
 	json_t *mem = chain_bootinfo_memory_json(info->mem, info->mem_count), *modules = json_array();
 	int bad = 0;
 	for (size_t i = 0; i < info->module_count; i++)
-		bad |= json_array_append_new(modules, chain_json_object("xxs", "base", info->modules[i].range.base,
-									"bytes", chain_range_bytes(info->modules[i].range),
-									"string", info->modules[i].string));
-	json_t *doc = chain_json_object("IsssooxxxxxxI", "kchain_bootinfo", (json_int_t)1, "door", info->door,
-					"loader", info->loader, "cmdline", info->cmdline, "memory", mem,
-					"modules", modules, "image_base", info->image_base,
-					"image_start", info->image.base, "image_end", info->image.end,
-					"acpi_rsdp", info->acpi_rsdp, "smbios", info->smbios,
+		bad |= json_array_append_new(modules,
+					     chain_json_object("xxs", "base", info->modules[i].range.base, "bytes",
+							       chain_range_bytes(info->modules[i].range), "string",
+							       info->modules[i].string));
+	json_t *doc = chain_json_object("IsssooxxxxxxI", "kchain_bootinfo", (json_int_t)1, "door", info->door, "loader",
+					info->loader, "cmdline", info->cmdline, "memory", mem, "modules", modules,
+					"image_base", info->image_base, "image_start", info->image.base, "image_end",
+					info->image.end, "acpi_rsdp", info->acpi_rsdp, "smbios", info->smbios,
 					"efi_system_table", info->efi_system_table, "cpus", (json_int_t)info->cpus);
 	if (doc && info->rsdp_bytes)
 		bad |= json_object_set_new(doc, "acpi_rsdp_bytes", bytes_json(info->rsdp, info->rsdp_bytes));
@@ -242,16 +247,19 @@ static enum chain_status wrong(const char *key, const char *what, struct chain_e
 static enum chain_status read_hex(const json_t *doc, const char *key, uint64_t *out, struct chain_error *err)
 {
 	const char *text = json_string_value(json_object_get(doc, key));
-	if (!text || strncmp(text, "0x", 2) || !text[2] || strlen(text) > 18 || text[2 + strspn(text + 2, "0123456789abcdef")])
+	if (!text || strncmp(text, "0x", 2) || !text[2] || strlen(text) > 18 ||
+	    text[2 + strspn(text + 2, "0123456789abcdef")])
 		return wrong(key, "an address like \"0x100000\" expected", err);
 	*out = strtoull(text, NULL, 16);
 	return CHAIN_OK;
 }
 
-static enum chain_status read_u32(const json_t *doc, const char *key, uint32_t least, uint32_t *out, struct chain_error *err)
+static enum chain_status read_u32(const json_t *doc, const char *key, uint32_t least, uint32_t *out,
+				  struct chain_error *err)
 {
 	const json_t *value = json_object_get(doc, key);
-	if (!json_is_integer(value) || json_integer_value(value) < (json_int_t)least || json_integer_value(value) > UINT32_MAX)
+	if (!json_is_integer(value) || json_integer_value(value) < (json_int_t)least ||
+	    json_integer_value(value) > UINT32_MAX)
 		return wrong(key, "an integer of 32 bits expected", err);
 	*out = (uint32_t)json_integer_value(value);
 	return CHAIN_OK;
@@ -277,7 +285,7 @@ static enum chain_status read_memory(const json_t *list, struct chain_bootinfo *
 	if (!json_is_array(list))
 		return wrong("memory", "an array expected", err);
 	enum chain_status status = CHAIN_OK;
-	json_array_foreach(list, i, entry) {
+	json_array_foreach (list, i, entry) {
 		uint64_t base = 0, bytes = 0;
 		uint32_t type = 0;
 		status = read_hex(entry, "base", &base, err);
@@ -299,7 +307,7 @@ static enum chain_status read_modules(const json_t *list, struct chain_bootinfo 
 	json_t *entry;
 	if (!json_is_array(list))
 		return wrong("modules", "an array expected", err);
-	json_array_foreach(list, i, entry) {
+	json_array_foreach (list, i, entry) {
 		uint64_t base = 0, bytes = 0;
 		const char *string = json_string_value(json_object_get(entry, "string"));
 		enum chain_status status = read_hex(entry, "base", &base, err);
@@ -327,10 +335,12 @@ static enum chain_status read_colors(const json_t *value, struct chain_framebuff
 	bool good = fb->type == CHAIN_FRAMEBUFFER_RGB && json_array_size(value) == sizeof(fb->colors);
 	for (size_t i = 0; good && i < sizeof(fb->colors); i++) {
 		const json_t *number = json_array_get(value, i);
-		good = json_is_integer(number) && json_integer_value(number) >= 0 && json_integer_value(number) <= UINT8_MAX;
+		good = json_is_integer(number) && json_integer_value(number) >= 0 &&
+		       json_integer_value(number) <= UINT8_MAX;
 		fb->colors[i] = (uint8_t)json_integer_value(number);
 	}
-	return good ? CHAIN_OK : wrong("framebuffer", "colors are six numbers of 8 bits, and only type 1 has them", err);
+	return good ? CHAIN_OK :
+		      wrong("framebuffer", "colors are six numbers of 8 bits, and only type 1 has them", err);
 }
 
 static enum chain_status read_framebuffer(const json_t *value, struct chain_framebuffer *out, struct chain_error *err)
@@ -367,7 +377,8 @@ static int digit_of(char c)
 }
 
 /* What bytes_json made; absent: none. */
-static enum chain_status read_bytes(const json_t *doc, const char *key, uint8_t *out, size_t room, uint32_t *out_count, struct chain_error *err)
+static enum chain_status read_bytes(const json_t *doc, const char *key, uint8_t *out, size_t room, uint32_t *out_count,
+				    struct chain_error *err)
 {
 	const json_t *value = json_object_get(doc, key);
 	const char *text = json_string_value(value);
@@ -388,9 +399,13 @@ static enum chain_status read_bytes(const json_t *doc, const char *key, uint8_t 
 
 static enum chain_status read_addresses(const json_t *doc, struct chain_bootinfo *out, struct chain_error *err)
 {
-	const struct { const char *key; uint64_t *out; } rows[] = {
-		{ "image_base", &out->image_base }, { "image_start", &out->image.base }, { "image_end", &out->image.end },
-		{ "acpi_rsdp", &out->acpi_rsdp }, { "smbios", &out->smbios }, { "efi_system_table", &out->efi_system_table },
+	const struct {
+		const char *key;
+		uint64_t *out;
+	} rows[] = {
+		{ "image_base", &out->image_base }, { "image_start", &out->image.base },
+		{ "image_end", &out->image.end },   { "acpi_rsdp", &out->acpi_rsdp },
+		{ "smbios", &out->smbios },         { "efi_system_table", &out->efi_system_table },
 	};
 	enum chain_status status = CHAIN_OK;
 	for (size_t i = 0; !status && i < sizeof(rows) / sizeof(rows[0]); i++)
@@ -398,7 +413,8 @@ static enum chain_status read_addresses(const json_t *doc, struct chain_bootinfo
 	if (!status)
 		status = read_bytes(doc, "acpi_rsdp_bytes", out->rsdp, sizeof(out->rsdp), &out->rsdp_bytes, err);
 	if (!status)
-		status = read_bytes(doc, "smbios_bytes", out->smbios_entry, sizeof(out->smbios_entry), &out->smbios_bytes, err);
+		status = read_bytes(doc, "smbios_bytes", out->smbios_entry, sizeof(out->smbios_entry),
+				    &out->smbios_bytes, err);
 	if (!status && out->image.base > out->image.end)
 		status = wrong("image_start", "it lies behind image_end", err);
 	return status;
@@ -454,16 +470,31 @@ struct machine {
 	uint64_t low_bytes;    /* … and this much below */
 	uint64_t top_reserved; /* what SeaBIOS keeps at the end of low RAM; qboot keeps nothing */
 	bool has_vga;
-	struct { uint64_t base, bytes; uint32_t type; } fixed[4];
+	struct {
+		uint64_t base, bytes;
+		uint32_t type;
+	} fixed[4];
 };
 
-enum chain_status chain_bootinfo_qemu(const char *machine, uint64_t memory_bytes, uint32_t cpus, struct chain_bootinfo *out,
-				      struct chain_error *err)
+enum chain_status chain_bootinfo_qemu(const char *machine, uint64_t memory_bytes, uint32_t cpus,
+				      struct chain_bootinfo *out, struct chain_error *err)
 {
 	static const struct machine machines[] = {
-		{ "pc", 0xe0000000, 0xc0000000, 0x20000, true, { { 0xfffc0000, 0x40000, 2 }, { 0xfd00000000, 0x300000000, 2 } } },
-		{ "q35", 0xb0000000, 0x80000000, 0x20000, true, { { 0xb0000000, 0x10000000, 2 }, { 0xfed1c000, 0x4000, 2 },
-		  { 0xfffc0000, 0x40000, 2 }, { 0xfd00000000, 0x300000000, 2 } } },
+		{ "pc",
+		  0xe0000000,
+		  0xc0000000,
+		  0x20000,
+		  true,
+		  { { 0xfffc0000, 0x40000, 2 }, { 0xfd00000000, 0x300000000, 2 } } },
+		{ "q35",
+		  0xb0000000,
+		  0x80000000,
+		  0x20000,
+		  true,
+		  { { 0xb0000000, 0x10000000, 2 },
+		    { 0xfed1c000, 0x4000, 2 },
+		    { 0xfffc0000, 0x40000, 2 },
+		    { 0xfd00000000, 0x300000000, 2 } } },
 		{ "microvm", 0xc0000000, 0xc0000000, 0, false, { { 0xd0000, 0x20000, CHAIN_MEM_NVS } } },
 	};
 	const uint64_t four_gib = (uint64_t)1 << 32, mib = 1 << 20;
@@ -480,9 +511,14 @@ enum chain_status chain_bootinfo_qemu(const char *machine, uint64_t memory_bytes
 		low = m->low_bytes;
 		high = memory_bytes - low;
 	}
-	const struct { uint64_t base, end; uint32_t type; } rows[] = {
-		{ 0, 0x9fc00, CHAIN_MEM_AVAILABLE }, { 0x9fc00, 0xa0000, CHAIN_MEM_RESERVED },
-		{ 0xf0000, 0x100000, CHAIN_MEM_RESERVED }, { mib, low - m->top_reserved, CHAIN_MEM_AVAILABLE },
+	const struct {
+		uint64_t base, end;
+		uint32_t type;
+	} rows[] = {
+		{ 0, 0x9fc00, CHAIN_MEM_AVAILABLE },
+		{ 0x9fc00, 0xa0000, CHAIN_MEM_RESERVED },
+		{ 0xf0000, 0x100000, CHAIN_MEM_RESERVED },
+		{ mib, low - m->top_reserved, CHAIN_MEM_AVAILABLE },
 		{ low - m->top_reserved, low, CHAIN_MEM_RESERVED },
 		{ four_gib, four_gib + high, CHAIN_MEM_AVAILABLE },
 	};

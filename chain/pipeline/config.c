@@ -27,13 +27,15 @@ enum chain_status chain_config_check_name(const char *name, const struct chain_j
 	return chain_fail(err, CHAIN_E_CONFIG_NAME, path->at, name, CHAIN_CONFIG_NAME_MAX, 0, 0, 0);
 }
 
-enum chain_status chain_config_read_name(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+enum chain_status chain_config_read_name(const json_t *value, void *into, const void *of, struct chain_json_path *path,
+					 struct chain_error *err)
 {
 	enum chain_status status = chain_json_read_text(value, into, of, path, err);
 	return status ? status : chain_config_check_name(*(char **)into, path, err);
 }
 
-static enum chain_status read_version(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+static enum chain_status read_version(const json_t *value, void *into, const void *of, struct chain_json_path *path,
+				      struct chain_error *err)
 {
 	uint64_t version = 0;
 	(void)into;
@@ -53,7 +55,8 @@ static bool console_ok(const char *text)
 	return !text[4] || (text[4] == ',' && chain_parse_count(text + 5, &baud) && baud && 115200 % baud == 0);
 }
 
-static enum chain_status read_console(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+static enum chain_status read_console(const json_t *value, void *into, const void *of, struct chain_json_path *path,
+				      struct chain_error *err)
 {
 	enum chain_status status = chain_json_read_text(value, into, of, path, err);
 	if (!status && !console_ok(*(char **)into))
@@ -61,15 +64,18 @@ static enum chain_status read_console(const json_t *value, void *into, const voi
 	return status;
 }
 
-static enum chain_status read_state(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+static enum chain_status read_state(const json_t *value, void *into, const void *of, struct chain_json_path *path,
+				    struct chain_error *err)
 {
-	return json_is_object(value) ? chain_json_read_any(value, into, of, path, err) : chain_json_wrong(value, "an object", path, err);
+	return json_is_object(value) ? chain_json_read_any(value, into, of, path, err) :
+				       chain_json_wrong(value, "an object", path, err);
 }
 
 static const char *const verify_words[] = { "used", "all" };
 static const struct chain_json_words verify = CHAIN_JSON_TABLE(verify_words);
 static const struct chain_json_elements consoles = { "an array of strings", 0, sizeof(char *), read_console, NULL };
-static const struct chain_json_elements steps = { "an array of at least one step", 1, sizeof(struct chain_step), chain_config_read_step, NULL };
+static const struct chain_json_elements steps = { "an array of at least one step", 1, sizeof(struct chain_step),
+						  chain_config_read_step, NULL };
 
 static const struct chain_json_key keys[] = {
 	{ "kchain", read_version, NULL, 0, true },
@@ -123,12 +129,13 @@ static enum chain_status no_host_path(const char *name, struct chain_json_path *
 }
 
 /* A baked pipeline has none. */
-static enum chain_status check_host_paths(const struct parse *parse, struct chain_json_path *path, struct chain_error *err)
+static enum chain_status check_host_paths(const struct parse *parse, struct chain_json_path *path,
+					  struct chain_error *err)
 {
 	const char *name;
 	json_t *file;
 	enum chain_status first = CHAIN_OK;
-	json_object_foreach(json_object_get(parse->config->doc, "files"), name, file) {
+	json_object_foreach (json_object_get(parse->config->doc, "files"), name, file) {
 		if (parse->baked || !json_is_object(file) || json_object_get(file, "from"))
 			continue;
 		if (!chain_json_goes_on(path, no_host_path(name, path, err), &first, err))
@@ -137,8 +144,8 @@ static enum chain_status check_host_paths(const struct parse *parse, struct chai
 	return first;
 }
 
-enum chain_status chain_config_each_step(struct chain_config *config, chain_config_look *look, const void *ctx, struct chain_json_path *path,
-					 struct chain_error *err)
+enum chain_status chain_config_each_step(struct chain_config *config, chain_config_look *look, const void *ctx,
+					 struct chain_json_path *path, struct chain_error *err)
 {
 	enum chain_status first = CHAIN_OK;
 	bool more = true;
@@ -153,8 +160,8 @@ enum chain_status chain_config_each_step(struct chain_config *config, chain_conf
 	return first;
 }
 
-static enum chain_status check_place(struct chain_config *config, struct chain_step *step, const void *ctx, struct chain_json_path *path,
-				     struct chain_error *err)
+static enum chain_status check_place(struct chain_config *config, struct chain_step *step, const void *ctx,
+				     struct chain_json_path *path, struct chain_error *err)
 {
 	(void)ctx;
 	if (step->kind == CHAIN_STEP_BOOT && !step->when && step + 1 < config->steps + config->step_count)
@@ -181,28 +188,31 @@ static bool has_names(const struct chain_config *config)
 static enum chain_status check_names(const struct parse *parse, struct chain_json_path *path, struct chain_error *err)
 {
 	enum chain_status first = CHAIN_OK;
-	if (has_names(parse->config) && chain_json_goes_on(path, chain_config_resolve_devices(parse->config, path, err), &first, err))
+	if (has_names(parse->config) &&
+	    chain_json_goes_on(path, chain_config_resolve_devices(parse->config, path, err), &first, err))
 		(void)chain_json_goes_on(path, chain_config_check_templates(parse->config, path, err), &first, err);
 	return first;
 }
 
-static enum chain_status parse_document(const char *text, uint64_t bytes, const char *subject, const struct parse *parse,
-					struct chain_errors *errors, struct chain_error *err)
+static enum chain_status parse_document(const char *text, uint64_t bytes, const char *subject,
+					const struct parse *parse, struct chain_errors *errors, struct chain_error *err)
 {
-	static enum chain_status (*const parts[])(const struct parse *, struct chain_json_path *, struct chain_error *) = {
+	static enum chain_status (*const parts[])(const struct parse *, struct chain_json_path *,
+						  struct chain_error *) = {
 		read_document, set_defaults, check_host_paths, check_places, check_names,
 	};
 	struct chain_json_path path = { .errors = errors };
 	*parse->config = (struct chain_config){ 0 };
-	enum chain_status first = chain_json_load(text, bytes, CHAIN_CONFIG_MAX_BYTES, subject, &parse->config->doc, err);
+	enum chain_status first =
+		chain_json_load(text, bytes, CHAIN_CONFIG_MAX_BYTES, subject, &parse->config->doc, err);
 	bool more = !first;
 	for (size_t i = 0; more && i < sizeof(parts) / sizeof(parts[0]); i++)
 		more = chain_json_goes_on(&path, parts[i](parse, &path, err), &first, err);
 	return first;
 }
 
-enum chain_status chain_config_parse(const char *text, uint64_t bytes, const char *subject, bool baked, struct chain_config *out,
-				     struct chain_error *err)
+enum chain_status chain_config_parse(const char *text, uint64_t bytes, const char *subject, bool baked,
+				     struct chain_config *out, struct chain_error *err)
 {
 	enum chain_status status = parse_document(text, bytes, subject, &(const struct parse){ out, baked }, NULL, err);
 	if (status)
@@ -210,11 +220,12 @@ enum chain_status chain_config_parse(const char *text, uint64_t bytes, const cha
 	return status;
 }
 
-enum chain_status chain_config_parse_all(const char *text, uint64_t bytes, const char *subject, bool baked, struct chain_config *out,
-					 struct chain_errors *errors)
+enum chain_status chain_config_parse_all(const char *text, uint64_t bytes, const char *subject, bool baked,
+					 struct chain_config *out, struct chain_errors *errors)
 {
 	struct chain_error err = { 0 };
-	enum chain_status status = parse_document(text, bytes, subject, &(const struct parse){ out, baked }, errors, &err);
+	enum chain_status status =
+		parse_document(text, bytes, subject, &(const struct parse){ out, baked }, errors, &err);
 	chain_errors_take(errors, &err);
 	return status;
 }
@@ -278,7 +289,7 @@ enum chain_status chain_config_baked_text(const struct chain_config *config, cha
 	json_t *value, *doc = chain_json_shallow(config->doc), *files = json_object();
 	bool good = doc && files;
 	if (good) {
-		json_object_foreach(json_object_get(config->doc, "files"), key, value)
+		json_object_foreach (json_object_get(config->doc, "files"), key, value)
 			good = good && !json_object_set_new(files, key, without_host_path(value));
 		json_object_del(doc, "$schema");
 		if (json_object_get(doc, "files"))
@@ -295,8 +306,8 @@ struct source_check {
 	void *ctx;
 };
 
-static enum chain_status check_source(const char *source, const char *key, const struct source_check *check, struct chain_json_path *path,
-				      struct chain_error *err)
+static enum chain_status check_source(const char *source, const char *key, const struct source_check *check,
+				      struct chain_json_path *path, struct chain_error *err)
 {
 	const char *in_image = source ? chain_source_path(source) : NULL;
 	if (!in_image || *in_image != '/' || check->exists(check->ctx, in_image))
@@ -307,8 +318,8 @@ static enum chain_status check_source(const char *source, const char *key, const
 	return status;
 }
 
-static enum chain_status check_sources(struct chain_config *config, struct chain_step *step, const void *ctx, struct chain_json_path *path,
-				       struct chain_error *err)
+static enum chain_status check_sources(struct chain_config *config, struct chain_step *step, const void *ctx,
+				       struct chain_json_path *path, struct chain_error *err)
 {
 	enum chain_status first = CHAIN_OK;
 	const char *key = step->kind == CHAIN_STEP_CALL ? "call" : "boot";
@@ -329,7 +340,8 @@ static enum chain_status check_sources(struct chain_config *config, struct chain
 	return first ? first : status;
 }
 
-enum chain_status chain_config_check_sources(struct chain_config *config, chain_config_exists *exists, void *ctx, struct chain_errors *errors)
+enum chain_status chain_config_check_sources(struct chain_config *config, chain_config_exists *exists, void *ctx,
+					     struct chain_errors *errors)
 {
 	const struct source_check check = { exists, ctx };
 	struct chain_json_path path = { .errors = errors };

@@ -18,7 +18,8 @@ enum { DEFAULT_DHCP_TIMEOUT_US = 10000000 };
 
 #define FILE_AT(member) offsetof(struct chain_config_file, member)
 
-static enum chain_status read_mode(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+static enum chain_status read_mode(const json_t *value, void *into, const void *of, struct chain_json_path *path,
+				   struct chain_error *err)
 {
 	const char *text = json_string_value(value);
 	(void)of;
@@ -32,7 +33,8 @@ static enum chain_status read_mode(const json_t *value, void *into, const void *
 	return CHAIN_OK;
 }
 
-static enum chain_status read_align(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+static enum chain_status read_align(const json_t *value, void *into, const void *of, struct chain_json_path *path,
+				    struct chain_error *err)
 {
 	uint64_t *align = into;
 	enum chain_status status = chain_json_read_size(value, align, of, path, err);
@@ -63,7 +65,8 @@ static bool image_path_ok(const char *path)
 	return !chain_text_has_control(path, strlen(path));
 }
 
-static enum chain_status read_file(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+static enum chain_status read_file(const json_t *value, void *into, const void *of, struct chain_json_path *path,
+				   struct chain_error *err)
 {
 	struct chain_config_file *f = into;
 	enum chain_status first = CHAIN_OK, status = CHAIN_OK;
@@ -73,15 +76,20 @@ static enum chain_status read_file(const json_t *value, void *into, const void *
 		status = chain_fail(err, CHAIN_E_CONFIG_IMAGE_PATH, path->at, f->path, 0, 0, 0, 0);
 	if (!chain_json_goes_on(path, status, &first, err))
 		return first;
-	status = json_is_string(value) ? chain_json_read_text(value, &f->from, NULL, path, err) : chain_json_read_object(value, f, &file, path, err);
+	status = json_is_string(value) ? chain_json_read_text(value, &f->from, NULL, path, err) :
+					 chain_json_read_object(value, f, &file, path, err);
 	(void)chain_json_goes_on(path, status, &first, err);
 	return first;
 }
 
-static_assert(FILE_AT(path) == 0 && offsetof(struct chain_config, file_count) == offsetof(struct chain_config, files) + sizeof(void *), "files");
-enum chain_status chain_config_read_files(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+static_assert(FILE_AT(path) == 0 && offsetof(struct chain_config, file_count) ==
+					    offsetof(struct chain_config, files) + sizeof(void *),
+	      "files");
+enum chain_status chain_config_read_files(const json_t *value, void *into, const void *of, struct chain_json_path *path,
+					  struct chain_error *err)
 {
-	static const struct chain_json_elements files = { "an object of image paths", 0, sizeof(struct chain_config_file), read_file, NULL };
+	static const struct chain_json_elements files = { "an object of image paths", 0,
+							  sizeof(struct chain_config_file), read_file, NULL };
 	(void)of;
 	return chain_json_read_members(value, &((struct chain_config *)into)->files, &files, path, err);
 }
@@ -94,7 +102,8 @@ static const char *const need_names[] = { "optional", "required" };
 static const struct chain_json_words need = CHAIN_JSON_TABLE(need_names);
 
 /* `of`: not null where a prefix belongs to it. */
-static enum chain_status read_ipv4(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+static enum chain_status read_ipv4(const json_t *value, void *into, const void *of, struct chain_json_path *path,
+				   struct chain_error *err)
 {
 	uint32_t address, mask;
 	enum chain_status status = chain_json_read_text(value, into, NULL, path, err);
@@ -114,7 +123,8 @@ static const struct chain_json_key static_keys[] = {
 static const struct chain_json_keys fixed = CHAIN_JSON_TABLE(static_keys);
 
 /* Each of them may be an address, and all together nothing that a host can have. */
-static enum chain_status read_static(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+static enum chain_status read_static(const json_t *value, void *into, const void *of, struct chain_json_path *path,
+				     struct chain_error *err)
 {
 	const struct chain_config_net *net = into;
 	uint32_t address, mask, gateway = 0, which;
@@ -136,10 +146,12 @@ static const struct chain_json_key net_match_keys[] = {
 };
 static const struct chain_json_keys net_match = CHAIN_JSON_TABLE(net_match_keys);
 
-static const struct chain_json_key dhcp_keys[] = { { "timeout", chain_json_read_time, NULL, NET_AT(timeout_us), false } };
+static const struct chain_json_key dhcp_keys[] = { { "timeout", chain_json_read_time, NULL, NET_AT(timeout_us),
+						     false } };
 static const struct chain_json_keys dhcp = CHAIN_JSON_TABLE(dhcp_keys);
 
-static enum chain_status read_dhcp(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+static enum chain_status read_dhcp(const json_t *value, void *into, const void *of, struct chain_json_path *path,
+				   struct chain_error *err)
 {
 	struct chain_config_net *net = into;
 	net->dhcp = true;
@@ -160,8 +172,8 @@ static const struct chain_json_key net_keys[] = {
 static const struct chain_json_keys net_table = CHAIN_JSON_TABLE(net_keys);
 
 /* An interface or a disk: its name is in its first member, as chain_json_read_members put it there. */
-static enum chain_status read_device(const json_t *value, void *into, const struct chain_json_keys *keys, struct chain_json_path *path,
-				     struct chain_error *err)
+static enum chain_status read_device(const json_t *value, void *into, const struct chain_json_keys *keys,
+				     struct chain_json_path *path, struct chain_error *err)
 {
 	enum chain_status first = CHAIN_OK;
 	if (chain_json_goes_on(path, chain_config_check_name(*(char **)into, path, err), &first, err))
@@ -169,7 +181,8 @@ static enum chain_status read_device(const json_t *value, void *into, const stru
 	return first;
 }
 
-static enum chain_status read_net(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+static enum chain_status read_net(const json_t *value, void *into, const void *of, struct chain_json_path *path,
+				  struct chain_error *err)
 {
 	struct chain_config_net *net = into;
 	enum chain_status first = CHAIN_OK;
@@ -180,10 +193,14 @@ static enum chain_status read_net(const json_t *value, void *into, const void *o
 	return first;
 }
 
-static_assert(NET_AT(name) == 0 && offsetof(struct chain_config, net_count) == offsetof(struct chain_config, net) + sizeof(void *), "net");
-enum chain_status chain_config_read_net(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+static_assert(NET_AT(name) == 0 &&
+		      offsetof(struct chain_config, net_count) == offsetof(struct chain_config, net) + sizeof(void *),
+	      "net");
+enum chain_status chain_config_read_net(const json_t *value, void *into, const void *of, struct chain_json_path *path,
+					struct chain_error *err)
 {
-	static const struct chain_json_elements nets = { "an object of interfaces", 0, sizeof(struct chain_config_net), read_net, &net_table };
+	static const struct chain_json_elements nets = { "an object of interfaces", 0, sizeof(struct chain_config_net),
+							 read_net, &net_table };
 	(void)of;
 	return chain_json_read_members(value, &((struct chain_config *)into)->net, &nets, path, err);
 }
@@ -192,7 +209,8 @@ enum chain_status chain_config_read_net(const json_t *value, void *into, const v
 
 #define BLOCK_AT(member) offsetof(struct chain_config_block, member)
 
-static enum chain_status read_index(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+static enum chain_status read_index(const json_t *value, void *into, const void *of, struct chain_json_path *path,
+				    struct chain_error *err)
 {
 	struct chain_config_block *block = into;
 	block->has_index = true;
@@ -213,16 +231,22 @@ static const struct chain_json_key block_keys[] = {
 };
 static const struct chain_json_keys block_table = CHAIN_JSON_TABLE(block_keys);
 
-static enum chain_status read_block(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+static enum chain_status read_block(const json_t *value, void *into, const void *of, struct chain_json_path *path,
+				    struct chain_error *err)
 {
 	((struct chain_config_block *)into)->required = true;
 	return read_device(value, into, of, path, err);
 }
 
-static_assert(BLOCK_AT(name) == 0 && offsetof(struct chain_config, block_count) == offsetof(struct chain_config, block) + sizeof(void *), "block");
-enum chain_status chain_config_read_block(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+static_assert(BLOCK_AT(name) == 0 && offsetof(struct chain_config, block_count) ==
+					     offsetof(struct chain_config, block) + sizeof(void *),
+	      "block");
+enum chain_status chain_config_read_block(const json_t *value, void *into, const void *of, struct chain_json_path *path,
+					  struct chain_error *err)
 {
-	static const struct chain_json_elements blocks = { "an object of block devices", 0, sizeof(struct chain_config_block), read_block, &block_table };
+	static const struct chain_json_elements blocks = { "an object of block devices", 0,
+							   sizeof(struct chain_config_block), read_block,
+							   &block_table };
 	(void)of;
 	return chain_json_read_members(value, &((struct chain_config *)into)->block, &blocks, path, err);
 }

@@ -9,11 +9,12 @@
 
 #define AT(member) offsetof(struct chain_config_fanout, member)
 
-static const struct chain_json_limits count_limits = { "1", "65536" }, cpus_limits = { "1", "1023" }, require_limits = { NULL, "65536" };
+static const struct chain_json_limits count_limits = { "1", "65536" }, cpus_limits = { "1", "1023" },
+				      require_limits = { NULL, "65536" };
 
 /* Which kernels there are is said by one of count, list, each, slices. */
-static enum chain_status set_kind(struct chain_config_fanout *fanout, enum chain_fanout_kind kind, const struct chain_json_path *path,
-				  struct chain_error *err)
+static enum chain_status set_kind(struct chain_config_fanout *fanout, enum chain_fanout_kind kind,
+				  const struct chain_json_path *path, struct chain_error *err)
 {
 	if (fanout->kind != CHAIN_FANOUT_NONE)
 		return chain_fail_subject(err, CHAIN_E_FANOUT_KINDS, path->at);
@@ -21,7 +22,8 @@ static enum chain_status set_kind(struct chain_config_fanout *fanout, enum chain
 	return CHAIN_OK;
 }
 
-/* "{{state.NAME}}" and nothing else: the state says it, so that one image serves many experiments. False: it is no text. */
+/* "{{state.NAME}}" and nothing else: the state says it, so that one image serves many experiments. False: it is no
+ * text. */
 static bool read_from_state(const json_t *value, struct chain_config_fanout *fanout, const struct chain_json_path *path,
 			    enum chain_status *out_status, struct chain_error *err)
 {
@@ -42,7 +44,8 @@ static bool read_from_state(const json_t *value, struct chain_config_fanout *fan
 	return true;
 }
 
-static enum chain_status read_count(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+static enum chain_status read_count(const json_t *value, void *into, const void *of, struct chain_json_path *path,
+				    struct chain_error *err)
 {
 	struct chain_config_fanout *fanout = into;
 	enum chain_status status = set_kind(fanout, CHAIN_FANOUT_COUNT, path, err);
@@ -51,7 +54,8 @@ static enum chain_status read_count(const json_t *value, void *into, const void 
 	return status ? status : chain_json_read_number(value, &fanout->count, of, path, err);
 }
 
-static enum chain_status read_list(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+static enum chain_status read_list(const json_t *value, void *into, const void *of, struct chain_json_path *path,
+				   struct chain_error *err)
 {
 	struct chain_config_fanout *fanout = into;
 	enum chain_status status = set_kind(fanout, CHAIN_FANOUT_LIST, path, err);
@@ -64,7 +68,8 @@ static enum chain_status read_list(const json_t *value, void *into, const void *
 	return chain_json_read_any(value, &fanout->list, NULL, path, err);
 }
 
-static enum chain_status read_path(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+static enum chain_status read_path(const json_t *value, void *into, const void *of, struct chain_json_path *path,
+				   struct chain_error *err)
 {
 	char **out = into;
 	enum chain_status status = chain_json_read_text(value, out, of, path, err);
@@ -74,7 +79,8 @@ static enum chain_status read_path(const json_t *value, void *into, const void *
 }
 
 /* Patterns stand in the last component only. */
-static enum chain_status read_each(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+static enum chain_status read_each(const json_t *value, void *into, const void *of, struct chain_json_path *path,
+				   struct chain_error *err)
 {
 	struct chain_config_fanout *fanout = into;
 	enum chain_status status = set_kind(fanout, CHAIN_FANOUT_EACH, path, err);
@@ -97,14 +103,16 @@ static const struct chain_json_key slices_keys[] = {
 };
 static const struct chain_json_keys slices = CHAIN_JSON_TABLE(slices_keys);
 
-static enum chain_status read_slices(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+static enum chain_status read_slices(const json_t *value, void *into, const void *of, struct chain_json_path *path,
+				     struct chain_error *err)
 {
 	enum chain_status status = set_kind(into, CHAIN_FANOUT_SLICES, path, err);
 	return status ? status : chain_json_read_object(value, into, of, path, err);
 }
 
 /* "all", "95%", or a number of kernels. */
-static enum chain_status read_require(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+static enum chain_status read_require(const json_t *value, void *into, const void *of, struct chain_json_path *path,
+				      struct chain_error *err)
 {
 	static const struct chain_unit percent = { "%", 1 };
 	struct chain_config_fanout *fanout = into;
@@ -121,7 +129,8 @@ static enum chain_status read_require(const json_t *value, void *into, const voi
 }
 
 static const char *const failures_names[] = { "continue", "stop" }, *const console_names[] = { "show", "mute" };
-static const struct chain_json_words failures = CHAIN_JSON_TABLE(failures_names), console = CHAIN_JSON_TABLE(console_names);
+static const struct chain_json_words failures = CHAIN_JSON_TABLE(failures_names),
+				     console = CHAIN_JSON_TABLE(console_names);
 
 static const struct chain_json_key fanout_keys[] = {
 	{ "count", read_count, &count_limits, 0, false },
@@ -135,7 +144,8 @@ static const struct chain_json_key fanout_keys[] = {
 	{ "console", chain_json_read_choice, &console, AT(mute), false },
 };
 
-enum chain_status chain_config_read_fanout(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+enum chain_status chain_config_read_fanout(const json_t *value, void *into, const void *of,
+					   struct chain_json_path *path, struct chain_error *err)
 {
 	struct chain_config_fanout *fanout = &((struct chain_step *)into)->fanout;
 	enum chain_status first = CHAIN_OK, status;
@@ -147,6 +157,7 @@ enum chain_status chain_config_read_fanout(const json_t *value, void *into, cons
 	if (more && fanout->kind == CHAIN_FANOUT_NONE && json_is_object(value))
 		(void)chain_json_goes_on(path, chain_fail_subject(err, CHAIN_E_FANOUT_KINDS, path->at), &first, err);
 	if (first)
-		fanout->kind = CHAIN_FANOUT_EACH; /* how many kernels there are is not known: what else is said of each is checked as far as it can be */
+		fanout->kind = CHAIN_FANOUT_EACH; /* how many kernels there are is not known: what else is said of each
+						     is checked as far as it can be */
 	return first;
 }

@@ -9,7 +9,8 @@
 #include <string.h>
 
 /* Text that is a name or goes on a command line, and is shown by whoever looks at the pipeline. */
-enum chain_status chain_config_read_plain(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+enum chain_status chain_config_read_plain(const json_t *value, void *into, const void *of, struct chain_json_path *path,
+					  struct chain_error *err)
 {
 	char **out = into;
 	enum chain_status status = chain_json_read_text(value, out, of, path, err);
@@ -19,7 +20,8 @@ enum chain_status chain_config_read_plain(const json_t *value, void *into, const
 }
 
 /* `boots`: the source is of a kernel to boot. */
-static enum chain_status check_source(const char *source, bool boots, const struct chain_json_path *path, struct chain_error *err)
+static enum chain_status check_source(const char *source, bool boots, const struct chain_json_path *path,
+				      struct chain_error *err)
 {
 	enum chain_status wrong = chain_source_check(source);
 	if (wrong)
@@ -29,21 +31,22 @@ static enum chain_status check_source(const char *source, bool boots, const stru
 	return CHAIN_OK;
 }
 
-enum chain_status chain_config_read_called_source(const json_t *value, void *into, const void *of, struct chain_json_path *path,
-						  struct chain_error *err)
+enum chain_status chain_config_read_called_source(const json_t *value, void *into, const void *of,
+						  struct chain_json_path *path, struct chain_error *err)
 {
 	enum chain_status status = chain_config_read_plain(value, into, of, path, err);
 	return status ? status : check_source(*(char **)into, false, path, err);
 }
 
-enum chain_status chain_config_read_booted_source(const json_t *value, void *into, const void *of, struct chain_json_path *path,
-						  struct chain_error *err)
+enum chain_status chain_config_read_booted_source(const json_t *value, void *into, const void *of,
+						  struct chain_json_path *path, struct chain_error *err)
 {
 	enum chain_status status = chain_config_read_plain(value, into, of, path, err);
 	return status ? status : check_source(*(char **)into, true, path, err);
 }
 
-enum chain_status chain_config_read_sha256(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+enum chain_status chain_config_read_sha256(const json_t *value, void *into, const void *of,
+					   struct chain_json_path *path, struct chain_error *err)
 {
 	struct chain_config_pin *pin = into;
 	const char *text = json_string_value(value);
@@ -51,12 +54,13 @@ enum chain_status chain_config_read_sha256(const json_t *value, void *into, cons
 	pin->pinned = true;
 	if (!text)
 		return chain_json_wrong(value, "a string", path, err);
-	return chain_sha256_from_hex(text, strlen(text), pin->sha256) ? CHAIN_OK :
-		chain_fail(err, CHAIN_E_CONFIG_SHA256, path->at, text, 0, 0, 0, 0);
+	return chain_sha256_from_hex(text, strlen(text), pin->sha256) ?
+		       CHAIN_OK :
+		       chain_fail(err, CHAIN_E_CONFIG_SHA256, path->at, text, 0, 0, 0, 0);
 }
 
-enum chain_status chain_config_check_pinned(const char *source, const struct chain_config_pin *pin, const struct chain_json_path *path,
-					    struct chain_error *err)
+enum chain_status chain_config_check_pinned(const char *source, const struct chain_config_pin *pin,
+					    const struct chain_json_path *path, struct chain_error *err)
 {
 	if (source && chain_source_has(source, CHAIN_SOURCE_NEEDS_PIN) && !pin->pinned && !pin->unverified)
 		return chain_fail(err, CHAIN_E_CONFIG_UNPINNED, path->at, source, 0, 0, 0, 0);

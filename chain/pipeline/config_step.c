@@ -29,7 +29,8 @@ static const struct chain_json_key module_keys[] = {
 };
 static const struct chain_json_keys module = CHAIN_JSON_TABLE(module_keys);
 
-static enum chain_status read_module(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+static enum chain_status read_module(const json_t *value, void *into, const void *of, struct chain_json_path *path,
+				     struct chain_error *err)
 {
 	struct chain_config_module *m = into;
 	enum chain_status first = CHAIN_OK;
@@ -43,13 +44,14 @@ static enum chain_status read_module(const json_t *value, void *into, const void
 	return first;
 }
 
-static const struct chain_json_elements modules = { "an array of modules", 0, sizeof(struct chain_config_module), read_module, NULL };
+static const struct chain_json_elements modules = { "an array of modules", 0, sizeof(struct chain_config_module),
+						    read_module, NULL };
 static_assert(AT(module_count) == AT(modules) + sizeof(void *), "modules");
 
 /* --- "handoff" --- */
 
-static enum chain_status read_handoff_string(const json_t *value, void *into, const void *of, struct chain_json_path *path,
-					     struct chain_error *err)
+static enum chain_status read_handoff_string(const json_t *value, void *into, const void *of,
+					     struct chain_json_path *path, struct chain_error *err)
 {
 	char **out = into;
 	enum chain_status status = chain_config_read_plain(value, into, of, path, err);
@@ -69,7 +71,8 @@ static const struct chain_json_keys handoff = CHAIN_JSON_TABLE(handoff_keys);
 /* --- "expect" --- */
 
 /* A text is looked for line by line, so it can't have an end of a line in it. */
-static enum chain_status read_marker(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+static enum chain_status read_marker(const json_t *value, void *into, const void *of, struct chain_json_path *path,
+				     struct chain_error *err)
 {
 	if (json_is_string(value) && !json_string_length(value))
 		return chain_json_wrong(value, "a text that is not empty", path, err);
@@ -85,14 +88,16 @@ static const char *const expect_names[] = { "entered", "success" };
 static const struct chain_json_words expect_words = CHAIN_JSON_TABLE(expect_names);
 static_assert(CHAIN_EXPECT_ENTERED == 0 && CHAIN_EXPECT_SUCCESS == 1, "the words' order");
 
-static enum chain_status read_expect(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+static enum chain_status read_expect(const json_t *value, void *into, const void *of, struct chain_json_path *path,
+				     struct chain_error *err)
 {
 	struct chain_step *step = into;
 	(void)of;
 	if (json_is_string(value))
 		return chain_json_read_word(value, &step->expect, &expect_words, path, err);
 	if (!json_is_object(value) || json_object_size(value) != 1)
-		return chain_json_wrong(value, "\"entered\", \"success\", {\"console\": …} or {\"result\": …}", path, err);
+		return chain_json_wrong(value, "\"entered\", \"success\", {\"console\": …} or {\"result\": …}", path,
+					err);
 	step->expect = json_object_get(value, "console") ? CHAIN_EXPECT_CONSOLE : CHAIN_EXPECT_RESULT;
 	return chain_json_read_object(value, step, &expected, path, err);
 }
@@ -111,7 +116,8 @@ static enum chain_status read_fallback(const json_t *value, struct chain_step *s
 		json_decref(copy);
 		return chain_fail(err, CHAIN_E_NO_MEMORY, path->at, NULL, sizeof(*step->fallback), 0, 0, 0);
 	}
-	bool more = chain_json_goes_on(path, chain_config_read_step(copy, step->fallback, NULL, path, err), &first, err);
+	bool more =
+		chain_json_goes_on(path, chain_config_read_step(copy, step->fallback, NULL, path, err), &first, err);
 	json_decref(copy);
 	const struct chain_step *fallback = step->fallback;
 	if (more && fallback->source && (fallback->kind != CHAIN_STEP_BOOT || fallback->fallback || fallback->when))
@@ -122,7 +128,8 @@ static enum chain_status read_fallback(const json_t *value, struct chain_step *s
 static const char *const on_error_names[] = { "halt", "reboot", "continue" };
 static const struct chain_json_words on_error_words = CHAIN_JSON_TABLE(on_error_names);
 
-static enum chain_status read_on_error(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+static enum chain_status read_on_error(const json_t *value, void *into, const void *of, struct chain_json_path *path,
+				       struct chain_error *err)
 {
 	struct chain_step *step = into;
 	(void)of;
@@ -136,7 +143,8 @@ static enum chain_status read_on_error(const json_t *value, void *into, const vo
 /* --- the rest --- */
 
 /* Kernels that drop a first word end it at the first blank, and know nothing of quotes. */
-static enum chain_status read_argv0(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+static enum chain_status read_argv0(const json_t *value, void *into, const void *of, struct chain_json_path *path,
+				    struct chain_error *err)
 {
 	char **out = into;
 	enum chain_status status = chain_config_read_plain(value, into, of, path, err);
@@ -158,17 +166,21 @@ static bool join_args(struct chain_step *step)
 	return true;
 }
 
-static enum chain_status read_when(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+static enum chain_status read_when(const json_t *value, void *into, const void *of, struct chain_json_path *path,
+				   struct chain_error *err)
 {
 	if (!json_is_object(value) || !json_object_size(value))
 		return chain_json_wrong(value, "an object of at least one fact", path, err);
 	return chain_json_read_any(value, into, of, path, err);
 }
 
-static const char *const fs_names[] = { "free", "keep" }, *const isolation_names[] = { "none", "svm" }, *const video_names[] = { "any", "required" };
-static const struct chain_json_words fs_words = CHAIN_JSON_TABLE(fs_names), isolation_words = CHAIN_JSON_TABLE(isolation_names),
+static const char *const fs_names[] = { "free", "keep" }, *const isolation_names[] = { "none", "svm" },
+			 *const video_names[] = { "any", "required" };
+static const struct chain_json_words fs_words = CHAIN_JSON_TABLE(fs_names),
+				     isolation_words = CHAIN_JSON_TABLE(isolation_names),
 				     video_words = CHAIN_JSON_TABLE(video_names);
-static const struct chain_json_limits memory_limits = { "128K", "1G" }, timeout_limits = { "1us", NULL }, retries_limits = { NULL, "100" };
+static const struct chain_json_limits memory_limits = { "128K", "1G" }, timeout_limits = { "1us", NULL },
+				      retries_limits = { NULL, "100" };
 
 static const struct chain_json_key step_keys[] = {
 	{ "name", chain_config_read_name, NULL, AT(name), true },
@@ -195,33 +207,43 @@ static const struct chain_json_key step_keys[] = {
 
 /* --- what is checked of a step; parts of it may not have been readable --- */
 
-typedef enum chain_status check_step(const json_t *value, const struct chain_step *step, struct chain_json_path *path, struct chain_error *err);
+typedef enum chain_status check_step(const json_t *value, const struct chain_step *step, struct chain_json_path *path,
+				     struct chain_error *err);
 
-static bool is_call(const json_t *value) { return json_object_get(value, "call"); }
+static bool is_call(const json_t *value)
+{
+	return json_object_get(value, "call");
+}
 
-static enum chain_status check_action(const json_t *value, const struct chain_step *step, struct chain_json_path *path, struct chain_error *err)
+static enum chain_status check_action(const json_t *value, const struct chain_step *step, struct chain_json_path *path,
+				      struct chain_error *err)
 {
 	(void)step;
 	if (!is_call(value) == !json_object_get(value, "boot"))
-		return chain_fail_subject(err, is_call(value) ? CHAIN_E_CONFIG_CALL_AND_BOOT : CHAIN_E_CONFIG_NO_ACTION, path->at);
+		return chain_fail_subject(err, is_call(value) ? CHAIN_E_CONFIG_CALL_AND_BOOT : CHAIN_E_CONFIG_NO_ACTION,
+					  path->at);
 	return CHAIN_OK;
 }
 
-static enum chain_status check_pinned(const json_t *value, const struct chain_step *step, struct chain_json_path *path, struct chain_error *err)
+static enum chain_status check_pinned(const json_t *value, const struct chain_step *step, struct chain_json_path *path,
+				      struct chain_error *err)
 {
 	(void)value;
 	return chain_config_check_pinned(step->source, &step->pin, path, err);
 }
 
-static enum chain_status check_self(const json_t *value, const struct chain_step *step, struct chain_json_path *path, struct chain_error *err)
+static enum chain_status check_self(const json_t *value, const struct chain_step *step, struct chain_json_path *path,
+				    struct chain_error *err)
 {
 	(void)value;
 	if (!step->source || !chain_source_has(step->source, CHAIN_SOURCE_TAKES_NO_PIN))
 		return CHAIN_OK;
 	if (step->pin.pinned || step->pin.unverified)
-		return chain_fail(err, CHAIN_E_CONFIG_SELF, path->at, "is checked against its own id: no \"sha256\", no \"unverified\"", 0, 0, 0, 0);
+		return chain_fail(err, CHAIN_E_CONFIG_SELF, path->at,
+				  "is checked against its own id: no \"sha256\", no \"unverified\"", 0, 0, 0, 0);
 	if (step->fs_keep)
-		return chain_fail(err, CHAIN_E_CONFIG_SELF, path->at, "has its filesystem anyway: no \"fs\"", 0, 0, 0, 0);
+		return chain_fail(err, CHAIN_E_CONFIG_SELF, path->at, "has its filesystem anyway: no \"fs\"", 0, 0, 0,
+				  0);
 	return CHAIN_OK;
 }
 
@@ -233,10 +255,14 @@ static enum chain_status wrong_kind(const char *key, bool call, struct chain_jso
 	return status;
 }
 
-/* Keys that mean nothing for the step's kind are refused rather than ignored. "modules" and "handoff" hang on the kernel: chain_step_check_kind. */
-static enum chain_status check_keys(const json_t *value, const struct chain_step *step, struct chain_json_path *path, struct chain_error *err)
+/* Keys that mean nothing for the step's kind are refused rather than ignored. "modules" and "handoff" hang on the
+ * kernel: chain_step_check_kind. */
+static enum chain_status check_keys(const json_t *value, const struct chain_step *step, struct chain_json_path *path,
+				    struct chain_error *err)
 {
-	static const char *const call_only[] = { "memory", "timeout", "retries", "isolation", "fanout", "devices", NULL };
+	static const char *const call_only[] = {
+		"memory", "timeout", "retries", "isolation", "fanout", "devices", NULL
+	};
 	static const char *const boot_only[] = { "fs", NULL };
 	enum chain_status first = CHAIN_OK;
 	bool call = is_call(value), more = !call != !json_object_get(value, "boot");
@@ -248,11 +274,13 @@ static enum chain_status check_keys(const json_t *value, const struct chain_step
 	return first;
 }
 
-static enum chain_status check_cpus(const json_t *value, const struct chain_step *step, struct chain_json_path *path, struct chain_error *err)
+static enum chain_status check_cpus(const json_t *value, const struct chain_step *step, struct chain_json_path *path,
+				    struct chain_error *err)
 {
 	(void)value;
 	if (step->isolation && step->fanout.cpus > 1)
-		return chain_fail(err, CHAIN_E_FANOUT_CPUS_ONE, path->at, "an isolated machine", step->fanout.cpus, 0, 0, 0);
+		return chain_fail(err, CHAIN_E_FANOUT_CPUS_ONE, path->at, "an isolated machine", step->fanout.cpus, 0,
+				  0, 0);
 	return CHAIN_OK;
 }
 
@@ -271,18 +299,22 @@ static enum chain_status set_defaults(const json_t *value, struct chain_step *st
 		step->expect = CHAIN_EXPECT_SUCCESS; /* a called kernel says how it went; a booted one can't be asked */
 	if (!step->handoff_string)
 		step->handoff_string = strdup(CHAIN_HANDOFF_STRING);
-	return join_args(step) && step->handoff_string ? CHAIN_OK : chain_fail(err, CHAIN_E_NO_MEMORY, path->at, NULL, 16, 0, 0, 0);
+	return join_args(step) && step->handoff_string ?
+		       CHAIN_OK :
+		       chain_fail(err, CHAIN_E_NO_MEMORY, path->at, NULL, 16, 0, 0, 0);
 }
 
-enum chain_status chain_config_read_step(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err)
+enum chain_status chain_config_read_step(const json_t *value, void *into, const void *of, struct chain_json_path *path,
+					 struct chain_error *err)
 {
 	struct chain_step *step = into;
 	enum chain_status first = CHAIN_OK;
 	(void)of;
 	if (!json_is_object(value))
 		return chain_json_wrong(value, "an object", path, err);
-	bool more = chain_json_goes_on(path, chain_json_walk(value, step_keys, sizeof(step_keys) / sizeof(step_keys[0]), step, path, err),
-				       &first, err);
+	bool more = chain_json_goes_on(
+		path, chain_json_walk(value, step_keys, sizeof(step_keys) / sizeof(step_keys[0]), step, path, err),
+		&first, err);
 	if (more)
 		more = chain_json_goes_on(path, set_defaults(value, step, path, err), &first, err);
 	for (size_t i = 0; more && i < sizeof(checks) / sizeof(checks[0]); i++)

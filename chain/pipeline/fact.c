@@ -49,7 +49,8 @@ static enum chain_certainty net_certainty(const struct chain_config *config, cha
 		if (strcmp(config->net[i].name, rest))
 			continue;
 		if (one_of(what, sure))
-			return config->net[i].required || !strcmp(what, "status") ? CHAIN_FACT_ALWAYS : CHAIN_FACT_MAYBE;
+			return config->net[i].required || !strcmp(what, "status") ? CHAIN_FACT_ALWAYS :
+										    CHAIN_FACT_MAYBE;
 		return one_of(what, perhaps) ? CHAIN_FACT_MAYBE : CHAIN_FACT_UNKNOWN;
 	}
 	return CHAIN_FACT_UNKNOWN;
@@ -64,7 +65,8 @@ static enum chain_certainty block_certainty(const struct chain_config *config, c
 		if (strcmp(config->block[i].name, rest))
 			continue;
 		if (one_of(what, sure))
-			return config->block[i].required || !strcmp(what, "status") ? CHAIN_FACT_ALWAYS : CHAIN_FACT_MAYBE;
+			return config->block[i].required || !strcmp(what, "status") ? CHAIN_FACT_ALWAYS :
+										      CHAIN_FACT_MAYBE;
 		return one_of(what, perhaps) ? CHAIN_FACT_MAYBE : CHAIN_FACT_UNKNOWN;
 	}
 	return CHAIN_FACT_UNKNOWN;
@@ -81,7 +83,8 @@ static const json_t *walk(const json_t *value, const char *path)
 	return value;
 }
 
-/* What the pipeline states itself is known by kind as well: null is absent, a list or an object can't stand in a text. */
+/* What the pipeline states itself is known by kind as well: null is absent, a list or an object can't stand in a text.
+ */
 static enum chain_certainty state_certainty(const struct chain_config *config, char *rest, enum chain_fact_use use)
 {
 	const json_t *value = walk(config->state, rest);

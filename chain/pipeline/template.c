@@ -15,9 +15,11 @@
 #include <string.h>
 
 struct piece {
-	const char *literal; size_t literal_bytes;       /* text before the braces */
-	char fact[CHAIN_FACT_MAX + 1];                         /* "" when the text ended */
-	const char *fallback; size_t fallback_bytes;     /* null: none */
+	const char *literal;
+	size_t literal_bytes;          /* text before the braces */
+	char fact[CHAIN_FACT_MAX + 1]; /* "" when the text ended */
+	const char *fallback;
+	size_t fallback_bytes; /* null: none */
 };
 
 static enum chain_status syntax(const char *where, const char *what, struct chain_error *err)
@@ -48,8 +50,8 @@ static enum chain_status next_piece(const char **text, struct piece *out, const 
 	return CHAIN_OK;
 }
 
-static enum chain_status check_fact(const struct piece *piece, const struct chain_config *config, enum chain_fact_use use, const char *where,
-				    struct chain_error *err)
+static enum chain_status check_fact(const struct piece *piece, const struct chain_config *config,
+				    enum chain_fact_use use, const char *where, struct chain_error *err)
 {
 	enum chain_certainty sure = piece->fact[0] ? chain_fact_certainty(config, piece->fact, use) : CHAIN_FACT_ALWAYS;
 	if (sure == CHAIN_FACT_UNKNOWN)
@@ -59,8 +61,8 @@ static enum chain_status check_fact(const struct piece *piece, const struct chai
 	return CHAIN_OK;
 }
 
-static enum chain_status check_text(const char *text, const struct chain_config *config, enum chain_fact_use use, struct chain_json_path *path,
-				    struct chain_error *err)
+static enum chain_status check_text(const char *text, const struct chain_config *config, enum chain_fact_use use,
+				    struct chain_json_path *path, struct chain_error *err)
 {
 	struct piece piece;
 	enum chain_status first = CHAIN_OK;
@@ -88,9 +90,9 @@ bool chain_template_in(const json_t *value)
 	json_t *item;
 	size_t i;
 	bool found = json_is_string(value) && strstr(json_string_value(value), "{{");
-	json_array_foreach(value, i, item)
+	json_array_foreach (value, i, item)
 		found = found || chain_template_in(item);
-	json_object_foreach((json_t *)(uintptr_t)value, key, item)
+	json_object_foreach ((json_t *)(uintptr_t)value, key, item)
 		found = found || chain_template_in(item);
 	return found;
 }
@@ -105,7 +107,8 @@ static bool is_whole(const char *text, struct piece *out)
 static json_t *fallback_value(const struct piece *piece)
 {
 	json_t *value;
-	enum chain_status status = chain_json_any(piece->fallback, piece->fallback_bytes, CHAIN_JSON_DEPTH_MAX, "", &value, NULL);
+	enum chain_status status =
+		chain_json_any(piece->fallback, piece->fallback_bytes, CHAIN_JSON_DEPTH_MAX, "", &value, NULL);
 	return !status || status == CHAIN_E_NO_MEMORY ? value : json_stringn(piece->fallback, piece->fallback_bytes);
 }
 
@@ -117,8 +120,8 @@ bool chain_template_may_be_null(const json_t *value)
 	return piece.fallback_bytes == 4 && !memcmp(piece.fallback, "null", 4);
 }
 
-static enum chain_status check_state(const json_t *value, const struct chain_config *config, struct chain_json_path *path,
-				     struct chain_error *err)
+static enum chain_status check_state(const json_t *value, const struct chain_config *config,
+				     struct chain_json_path *path, struct chain_error *err)
 {
 	const char *key;
 	json_t *item;
@@ -126,14 +129,14 @@ static enum chain_status check_state(const json_t *value, const struct chain_con
 	enum chain_status first = CHAIN_OK;
 	if (json_is_string(value))
 		return check_text(json_string_value(value), config, CHAIN_FACT_IN_STATE, path, err);
-	json_array_foreach(value, i, item) {
+	json_array_foreach (value, i, item) {
 		size_t mark = chain_json_push_index(path, i);
 		enum chain_status status = check_state(item, config, path, err);
 		chain_json_pop(path, mark);
 		if (!chain_json_goes_on(path, status, &first, err))
 			break;
 	}
-	json_object_foreach((json_t *)(uintptr_t)value, key, item) {
+	json_object_foreach ((json_t *)(uintptr_t)value, key, item) {
 		size_t mark = chain_json_push_key(path, key);
 		enum chain_status status = check_state(item, config, path, err);
 		chain_json_pop(path, mark);
@@ -143,15 +146,16 @@ static enum chain_status check_state(const json_t *value, const struct chain_con
 	return first;
 }
 
-static enum chain_status check_when(const struct chain_step *step, const struct chain_config *config, struct chain_json_path *path,
-				    struct chain_error *err)
+static enum chain_status check_when(const struct chain_step *step, const struct chain_config *config,
+				    struct chain_json_path *path, struct chain_error *err)
 {
 	const char *fact;
 	json_t *value;
 	enum chain_status first = CHAIN_OK;
 	size_t top = chain_json_push_key(path, "when");
-	json_object_foreach(step->when, fact, value) {
-		if (strlen(fact) <= CHAIN_FACT_MAX && chain_fact_certainty(config, fact, CHAIN_FACT_IN_WHEN) != CHAIN_FACT_UNKNOWN)
+	json_object_foreach (step->when, fact, value) {
+		if (strlen(fact) <= CHAIN_FACT_MAX &&
+		    chain_fact_certainty(config, fact, CHAIN_FACT_IN_WHEN) != CHAIN_FACT_UNKNOWN)
 			continue;
 		size_t mark = chain_json_push_key(path, fact);
 		enum chain_status status = chain_fail(err, CHAIN_E_TEMPLATE_UNKNOWN, path->at, fact, 0, 0, 0, 0);
@@ -169,7 +173,7 @@ static bool all_plain(const json_t *list)
 	const json_t *item;
 	size_t i;
 	bool plain = json_array_size(list);
-	json_array_foreach(list, i, item)
+	json_array_foreach (list, i, item)
 		plain = plain && (json_is_number(item) || json_is_boolean(item) ||
 				  (json_is_string(item) && json_string_length(item) < CHAIN_TEMPLATE_FACT_BYTES));
 	return plain;
@@ -191,8 +195,8 @@ static enum chain_fact_use use_in(const struct chain_step *step)
 }
 
 /* `text`: null where it could not be read. */
-static enum chain_status check_member(const char *text, const char *key, const struct chain_config *config, enum chain_fact_use use,
-				      struct chain_json_path *path, struct chain_error *err)
+static enum chain_status check_member(const char *text, const char *key, const struct chain_config *config,
+				      enum chain_fact_use use, struct chain_json_path *path, struct chain_error *err)
 {
 	size_t mark = chain_json_push_key(path, key);
 	enum chain_status status = text ? check_text(text, config, use, path, err) : CHAIN_OK;
@@ -200,17 +204,19 @@ static enum chain_status check_member(const char *text, const char *key, const s
 	return status;
 }
 
-static enum chain_status check_step(struct chain_config *config, struct chain_step *step, const void *ctx, struct chain_json_path *path,
-				    struct chain_error *err)
+static enum chain_status check_step(struct chain_config *config, struct chain_step *step, const void *ctx,
+				    struct chain_json_path *path, struct chain_error *err)
 {
 	enum chain_status first = CHAIN_OK;
 	bool more = chain_json_goes_on(path, check_when(step, config, path, err), &first, err);
 	if (more)
-		more = chain_json_goes_on(path, check_member(step->args, "args", config, use_in(step), path, err), &first, err);
+		more = chain_json_goes_on(path, check_member(step->args, "args", config, use_in(step), path, err),
+					  &first, err);
 	size_t top = chain_json_push_key(path, "modules");
 	for (size_t i = 0; more && i < step->module_count; i++) {
 		size_t mark = chain_json_push_index(path, i);
-		enum chain_status status = check_member(step->modules[i].string, "string", config, CHAIN_FACT_IN_TEXT, path, err);
+		enum chain_status status =
+			check_member(step->modules[i].string, "string", config, CHAIN_FACT_IN_TEXT, path, err);
 		chain_json_pop(path, mark);
 		more = chain_json_goes_on(path, status, &first, err);
 	}
@@ -223,14 +229,16 @@ static enum chain_status check_step(struct chain_config *config, struct chain_st
 	return first;
 }
 
-enum chain_status chain_config_check_templates(struct chain_config *config, struct chain_json_path *path, struct chain_error *err)
+enum chain_status chain_config_check_templates(struct chain_config *config, struct chain_json_path *path,
+					       struct chain_error *err)
 {
 	enum chain_status first = CHAIN_OK;
 	size_t mark = chain_json_push_key(path, "state");
 	bool more = chain_json_goes_on(path, check_state(config->state, config, path, err), &first, err);
 	chain_json_pop(path, mark);
 	if (more)
-		(void)chain_json_goes_on(path, chain_config_each_step(config, check_step, NULL, path, err), &first, err);
+		(void)chain_json_goes_on(path, chain_config_each_step(config, check_step, NULL, path, err), &first,
+					 err);
 	return first;
 }
 
@@ -241,11 +249,12 @@ struct text {
 	bool quoted; /* a native kernel's arguments: values stand for themselves there */
 };
 
-static enum chain_status append(struct text *text, const char *bytes, size_t count, const char *where, struct chain_error *err)
+static enum chain_status append(struct text *text, const char *bytes, size_t count, const char *where,
+				struct chain_error *err)
 {
 	if (count > CHAIN_TEMPLATE_MAX_BYTES - text->used)
 		return CHAIN_FAIL(err, LIMIT, .subject = where, .detail = text->what, .value = text->used + count,
-				.limit = CHAIN_TEMPLATE_MAX_BYTES);
+				  .limit = CHAIN_TEMPLATE_MAX_BYTES);
 	if (text->used + count + 1 > text->capacity) {
 		size_t capacity = 2 * (text->used + count + 1);
 		char *grown = realloc(text->bytes, capacity);
@@ -261,8 +270,8 @@ static enum chain_status append(struct text *text, const char *bytes, size_t cou
 }
 
 /* A fact as text: the plain ones only, and nothing that would break out of its line. */
-static enum chain_status append_value(struct text *text, const struct piece *piece, const json_t *value, const char *where,
-				      struct chain_error *err)
+static enum chain_status append_value(struct text *text, const struct piece *piece, const json_t *value,
+				      const char *where, struct chain_error *err)
 {
 	char number[32], escaped[CHAIN_TEMPLATE_FACT_BYTES];
 	const char *plain = json_string_value(value);
@@ -276,8 +285,8 @@ static enum chain_status append_value(struct text *text, const struct piece *pie
 		plain = number;
 	} else if (json_is_real(value)) {
 		char *written = chain_json_text(value, CHAIN_JSON_SHORT, NULL);
-		enum chain_status status = written ? append(text, written, strlen(written), where, err) :
-						     chain_json_no_memory(err, where);
+		enum chain_status status =
+			written ? append(text, written, strlen(written), where, err) : chain_json_no_memory(err, where);
 		free(written);
 		return status;
 	} else if (json_is_boolean(value)) {
@@ -288,8 +297,8 @@ static enum chain_status append_value(struct text *text, const struct piece *pie
 	return append(text, plain, strlen(plain), where, err);
 }
 
-static enum chain_status append_fact(struct text *text, const struct piece *piece, const json_t *handoff, const char *where,
-				     struct chain_error *err)
+static enum chain_status append_fact(struct text *text, const struct piece *piece, const json_t *handoff,
+				     const char *where, struct chain_error *err)
 {
 	json_t *value;
 	enum chain_status status = chain_fact_value(handoff, piece->fact, &value, err);
@@ -333,15 +342,15 @@ bool chain_template_pending(const json_t *value, const json_t *pending)
 	json_t *item;
 	size_t i;
 	bool found = json_is_string(value) && text_pending(json_string_value(value), pending);
-	json_array_foreach(value, i, item)
+	json_array_foreach (value, i, item)
 		found = found || chain_template_pending(item, pending);
-	json_object_foreach((json_t *)(uintptr_t)value, key, item)
+	json_object_foreach ((json_t *)(uintptr_t)value, key, item)
 		found = found || chain_template_pending(item, pending);
 	return found;
 }
 
-static enum chain_status expand(const char *text, const json_t *handoff, const json_t *pending, struct text result, const char *where,
-				char **out, struct chain_error *err)
+static enum chain_status expand(const char *text, const json_t *handoff, const json_t *pending, struct text result,
+				const char *where, char **out, struct chain_error *err)
 {
 	struct piece piece;
 	enum chain_status status = append(&result, "", 0, where, err);
@@ -353,8 +362,8 @@ static enum chain_status expand(const char *text, const json_t *handoff, const j
 		if (status || !piece.fact[0])
 			continue;
 		start += piece.literal_bytes;
-		status = is_pending(pending, piece.fact) ? append(&result, start, (size_t)(text - start), where, err)
-							 : append_fact(&result, &piece, handoff, where, err);
+		status = is_pending(pending, piece.fact) ? append(&result, start, (size_t)(text - start), where, err) :
+							   append_fact(&result, &piece, handoff, where, err);
 	}
 	if (status)
 		free(result.bytes);
@@ -363,24 +372,27 @@ static enum chain_status expand(const char *text, const json_t *handoff, const j
 	return status;
 }
 
-enum chain_status chain_template_expand_known(const char *text, const json_t *handoff, const json_t *pending, const char *where,
-					      char **out, struct chain_error *err)
+enum chain_status chain_template_expand_known(const char *text, const json_t *handoff, const json_t *pending,
+					      const char *where, char **out, struct chain_error *err)
 {
 	return expand(text, handoff, pending, (struct text){ .what = "bytes of text" }, where, out, err);
 }
 
-enum chain_status chain_template_expand_args(const char *text, const json_t *handoff, const json_t *pending, bool quoted, const char *where,
-					     char **out, struct chain_error *err)
+enum chain_status chain_template_expand_args(const char *text, const json_t *handoff, const json_t *pending,
+					     bool quoted, const char *where, char **out, struct chain_error *err)
 {
-	return expand(text, handoff, pending, (struct text){ .what = "bytes of arguments", .quoted = quoted }, where, out, err);
+	return expand(text, handoff, pending, (struct text){ .what = "bytes of arguments", .quoted = quoted }, where,
+		      out, err);
 }
 
-enum chain_status chain_template_expand(const char *text, const json_t *handoff, const char *where, char **out, struct chain_error *err)
+enum chain_status chain_template_expand(const char *text, const json_t *handoff, const char *where, char **out,
+					struct chain_error *err)
 {
 	return chain_template_expand_known(text, handoff, NULL, where, out, err);
 }
 
-static enum chain_status fill_text(const char *text, const json_t *handoff, const char *where, json_t **out, struct chain_error *err)
+static enum chain_status fill_text(const char *text, const json_t *handoff, const char *where, json_t **out,
+				   struct chain_error *err)
 {
 	struct piece piece;
 	char *expanded = NULL;
@@ -410,16 +422,18 @@ enum chain_status chain_template_fill(const json_t *value, const json_t *handoff
 	enum chain_status status = CHAIN_OK;
 	if (json_is_string(value))
 		return fill_text(json_string_value(value), handoff, where, out, err);
-	json_t *made = json_is_array(value) ? json_array() : json_is_object(value) ? json_object() : json_incref((json_t *)(uintptr_t)value);
+	json_t *made = json_is_array(value)  ? json_array() :
+		       json_is_object(value) ? json_object() :
+					       json_incref((json_t *)(uintptr_t)value);
 	if (!made)
 		return chain_json_no_memory(err, where);
-	json_array_foreach(value, i, item) {
+	json_array_foreach (value, i, item) {
 		if (!status)
 			status = chain_template_fill(item, handoff, where, &filled, err);
 		if (!status && json_array_append_new(made, filled))
 			status = chain_json_no_memory(err, where);
 	}
-	json_object_foreach((json_t *)(uintptr_t)value, key, item) {
+	json_object_foreach ((json_t *)(uintptr_t)value, key, item) {
 		if (!status)
 			status = chain_template_fill(item, handoff, where, &filled, err);
 		if (!status && json_object_set_new(made, key, filled))

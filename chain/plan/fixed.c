@@ -19,15 +19,17 @@ static struct chain_range common(struct chain_range a, struct chain_range b)
 	return both.base < both.end ? both : (struct chain_range){ 0, 0 };
 }
 
-static enum chain_status taken(const struct chain_fixed *fixed, struct chain_range by, const char *who, const char *subject,
-			       struct chain_error *err)
+static enum chain_status taken(const struct chain_fixed *fixed, struct chain_range by, const char *who,
+			       const char *subject, struct chain_error *err)
 {
 	struct chain_range both = common(fixed->window, by);
-	return chain_fail(err, CHAIN_E_FIXED_OVERLAP, subject, who, fixed->window.base, fixed->window.end, chain_range_bytes(both), both.base);
+	return chain_fail(err, CHAIN_E_FIXED_OVERLAP, subject, who, fixed->window.base, fixed->window.end,
+			  chain_range_bytes(both), both.base);
 }
 
-enum chain_status chain_fixed_place(const struct chain_door *door, const uint8_t *kernel, uint64_t kernel_bytes, uint64_t memory_bytes,
-				    const char *subject, struct chain_fixed *out, struct chain_error *err)
+enum chain_status chain_fixed_place(const struct chain_door *door, const uint8_t *kernel, uint64_t kernel_bytes,
+				    uint64_t memory_bytes, const char *subject, struct chain_fixed *out,
+				    struct chain_error *err)
 {
 	struct chain_kernel read;
 	uint64_t lowest = UINT64_MAX, memory = chain_align_down(memory_bytes, PAGE);
@@ -35,7 +37,8 @@ enum chain_status chain_fixed_place(const struct chain_door *door, const uint8_t
 	for (size_t i = 0; !status && i < read.segment_count; i++)
 		lowest = read.segments[i].phys.base < lowest ? read.segments[i].phys.base : lowest;
 	if (!status && memory <= MAILBOX_BYTES)
-		status = chain_fail(err, CHAIN_E_GUEST_MEMORY, subject, "its mailbox takes five pages", memory_bytes, 0, 0, 0);
+		status = chain_fail(err, CHAIN_E_GUEST_MEMORY, subject, "its mailbox takes five pages", memory_bytes, 0,
+				    0, 0);
 	if (!status)
 		status = chain_range_make(chain_align_down(lowest, PAGE), memory, subject, &out->window, err);
 	if (!status && out->window.end > LIMIT_4G)
@@ -45,18 +48,19 @@ enum chain_status chain_fixed_place(const struct chain_door *door, const uint8_t
 	return status;
 }
 
-enum chain_status chain_fixed_check_image(const struct chain_fixed *fixed, struct chain_range image, const char *subject,
-					  struct chain_error *err)
+enum chain_status chain_fixed_check_image(const struct chain_fixed *fixed, struct chain_range image,
+					  const char *subject, struct chain_error *err)
 {
 	struct chain_range both = common(fixed->window, image);
 	if (!chain_range_bytes(both))
 		return CHAIN_OK;
-	return chain_fail(err, CHAIN_E_FIXED_ON_IMAGE, subject, NULL, fixed->window.base, fixed->window.end, chain_range_bytes(both), fixed->window.end);
+	return chain_fail(err, CHAIN_E_FIXED_ON_IMAGE, subject, NULL, fixed->window.base, fixed->window.end,
+			  chain_range_bytes(both), fixed->window.end);
 }
 
 /* The map is sorted. */
-static enum chain_status check_there(const struct chain_fixed *fixed, const struct chain_bootinfo *machine, const char *subject,
-				     struct chain_error *err)
+static enum chain_status check_there(const struct chain_fixed *fixed, const struct chain_bootinfo *machine,
+				     const char *subject, struct chain_error *err)
 {
 	struct chain_range missing = fixed->window; /* what is behind the last piece that is there */
 	uint64_t there = 0;
@@ -70,12 +74,12 @@ static enum chain_status check_there(const struct chain_fixed *fixed, const stru
 	}
 	if (missing.base == missing.end)
 		return CHAIN_OK;
-	return chain_fail(err, CHAIN_E_FIXED_OVERLAP, subject, "it is no available memory", fixed->window.base, fixed->window.end,
-			  chain_range_bytes(fixed->window) - there, missing.base);
+	return chain_fail(err, CHAIN_E_FIXED_OVERLAP, subject, "it is no available memory", fixed->window.base,
+			  fixed->window.end, chain_range_bytes(fixed->window) - there, missing.base);
 }
 
-enum chain_status chain_fixed_check(const struct chain_fixed *fixed, const struct chain_bootinfo *machine, const char *subject,
-				    struct chain_error *err)
+enum chain_status chain_fixed_check(const struct chain_fixed *fixed, const struct chain_bootinfo *machine,
+				    const char *subject, struct chain_error *err)
 {
 	const struct chain_range low = { 0, LOW_END };
 	char who[CHAIN_SUBJECT_BYTES];
@@ -95,7 +99,8 @@ enum chain_status chain_fixed_check(const struct chain_fixed *fixed, const struc
 
 enum chain_status chain_fixed_check_processors(uint32_t processors, const char *subject, struct chain_error *err)
 {
-	return processors > 1 ? CHAIN_OK : chain_fail(err, CHAIN_E_FIXED_PROCESSORS, subject, NULL, processors, 0, 0, 0);
+	return processors > 1 ? CHAIN_OK :
+				chain_fail(err, CHAIN_E_FIXED_PROCESSORS, subject, NULL, processors, 0, 0, 0);
 }
 
 enum chain_status chain_fixed_claim(const struct chain_fixed *fixed, struct chain_claims *claims, const char *subject,
@@ -107,8 +112,8 @@ enum chain_status chain_fixed_claim(const struct chain_fixed *fixed, struct chai
 	return chain_claims_add(claims, fixed->window, CHAIN_OWNER_WINDOW, 0, err);
 }
 
-enum chain_status chain_fixed_map(const struct chain_fixed *fixed, const struct chain_bootinfo *machine, struct chain_mem_entry **out,
-				  size_t *out_count, struct chain_error *err)
+enum chain_status chain_fixed_map(const struct chain_fixed *fixed, const struct chain_bootinfo *machine,
+				  struct chain_mem_entry **out, size_t *out_count, struct chain_error *err)
 {
 	const struct chain_mem_entry parts[] = {
 		{ { 0, fixed->window.base }, CHAIN_MEM_RESERVED },
@@ -119,7 +124,8 @@ enum chain_status chain_fixed_map(const struct chain_fixed *fixed, const struct 
 	struct chain_mem_entry *map = calloc(machine->mem_count * PARTS + 1, sizeof(*map));
 	size_t count = 0;
 	if (!map)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, "memory map", NULL, machine->mem_count * PARTS * sizeof(*map), 0, 0, 0);
+		return chain_fail(err, CHAIN_E_NO_MEMORY, "memory map", NULL, machine->mem_count * PARTS * sizeof(*map),
+				  0, 0, 0);
 	for (size_t i = 0; i < machine->mem_count; i++) {
 		const struct chain_mem_entry *entry = &machine->mem[i];
 		if (entry->type != CHAIN_MEM_AVAILABLE)
@@ -140,8 +146,8 @@ static json_t *range_json(struct chain_range range, uint64_t bytes)
 	return chain_json_object("xI", "phys", range.base, "bytes", (json_int_t)bytes);
 }
 
-enum chain_status chain_fixed_hand_over(const struct chain_fixed *fixed, const struct chain_bootinfo *machine, json_t *handoff,
-					struct chain_error *err)
+enum chain_status chain_fixed_hand_over(const struct chain_fixed *fixed, const struct chain_bootinfo *machine,
+					json_t *handoff, struct chain_error *err)
 {
 	struct chain_mem_entry *map;
 	size_t count;
@@ -149,7 +155,8 @@ enum chain_status chain_fixed_hand_over(const struct chain_fixed *fixed, const s
 	if (status)
 		return status;
 	json_t *self = json_object_get(handoff, "self");
-	json_t *platform = chain_json_shallow(json_object_get(handoff, "platform")); /* shared with the handoffs of other steps */
+	json_t *platform =
+		chain_json_shallow(json_object_get(handoff, "platform")); /* shared with the handoffs of other steps */
 	int bad = json_object_set_new(self, "window", range_json(fixed->window, chain_range_bytes(fixed->window)));
 	bad |= json_object_set_new(self, "mailbox", range_json(fixed->mailbox, KCHAIN_MAILBOX_BYTES));
 	bad |= json_object_set_new(platform, "cpus", json_integer(1));

@@ -6,21 +6,32 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LOW_END = 0x9fc00, HIGH_BASE = 0x100000, PAGE = 4096, TABLE_BYTES = 2 * 1024 * 1024, BIOS_DATA_END = 0x500 }; /* where a PC's memory stops and goes on */
+enum {
+	LOW_END = 0x9fc00,
+	HIGH_BASE = 0x100000,
+	PAGE = 4096,
+	TABLE_BYTES = 2 * 1024 * 1024,
+	BIOS_DATA_END = 0x500
+}; /* where a PC's memory stops and goes on */
 
-static enum chain_status unfit(const char *subject, const char *what, uint64_t base, uint64_t end, struct chain_range memory,
-			       struct chain_error *err)
+static enum chain_status unfit(const char *subject, const char *what, uint64_t base, uint64_t end,
+			       struct chain_range memory, struct chain_error *err)
 {
 	return chain_fail(err, CHAIN_E_GUEST_PLAN, subject, what, base, end, memory.base, memory.end);
 }
 
-enum chain_status chain_guest_check(const struct chain_plan *plan, struct chain_range memory, const char *subject, struct chain_error *err)
+enum chain_status chain_guest_check(const struct chain_plan *plan, struct chain_range memory, const char *subject,
+				    struct chain_error *err)
 {
 	if (plan->entry.mode != CHAIN_ENTRY_PROTECTED32)
-		return unfit(subject, "an entry that is not 32-bit protected mode", plan->entry.address, plan->entry.address, memory, err);
-	if (plan->entry.address < memory.base || plan->entry.address >= memory.end || plan->entry.registers[CHAIN_RBX] != plan->info.base)
-		return unfit(subject, "the entry point or its information", plan->entry.address, plan->entry.registers[CHAIN_RBX], memory, err);
-	if (plan->info.base > plan->info.end || !chain_range_contains(memory, plan->info) || plan->made_bytes != chain_range_bytes(plan->info))
+		return unfit(subject, "an entry that is not 32-bit protected mode", plan->entry.address,
+			     plan->entry.address, memory, err);
+	if (plan->entry.address < memory.base || plan->entry.address >= memory.end ||
+	    plan->entry.registers[CHAIN_RBX] != plan->info.base)
+		return unfit(subject, "the entry point or its information", plan->entry.address,
+			     plan->entry.registers[CHAIN_RBX], memory, err);
+	if (plan->info.base > plan->info.end || !chain_range_contains(memory, plan->info) ||
+	    plan->made_bytes != chain_range_bytes(plan->info))
 		return unfit(subject, "the information structure", plan->info.base, plan->info.end, memory, err);
 	bool handoff = plan->handoff.base || plan->handoff.end; /* none lies nowhere */
 	if (handoff && (plan->handoff.base > plan->handoff.end || !chain_range_contains(memory, plan->handoff)))
@@ -41,7 +52,8 @@ static struct chain_range memory_of(const struct chain_guest *guest)
 }
 
 /* The room of the command line and the place that says where the handoff ends, both in the information structure. */
-static enum chain_status find_texts(struct chain_guest *guest, const struct chain_guest_request *request, struct chain_error *err)
+static enum chain_status find_texts(struct chain_guest *guest, const struct chain_guest_request *request,
+				    struct chain_error *err)
 {
 	const struct chain_plan *plan = &guest->plan;
 	const struct chain_range made = { plan->info.base, plan->info.base + plan->made_bytes };
@@ -49,10 +61,13 @@ static enum chain_status find_texts(struct chain_guest *guest, const struct chai
 	guest->handoff = plan->handoff;
 	if (!request->door->texts(plan->made, plan->made_bytes, made.base, plan->handoff, &texts))
 		return unfit(request->subject, "the module list", made.base, made.end, memory_of(guest), err);
-	uint64_t args = made.base + texts.cmdline; /* the door's number may be anything: the sums are checked by what comes of them */
+	uint64_t args =
+		made.base +
+		texts.cmdline; /* the door's number may be anything: the sums are checked by what comes of them */
 	guest->args = (struct chain_range){ args, args + request->text_bytes };
 	if (args < made.base || args > made.end || request->text_bytes > made.end - args)
-		return unfit(request->subject, "the command line", guest->args.base, guest->args.end, memory_of(guest), err);
+		return unfit(request->subject, "the command line", guest->args.base, guest->args.end, memory_of(guest),
+			     err);
 	if (texts.handoff_end)
 		guest->handoff_end_at = made.base + texts.handoff_end;
 	return CHAIN_OK;
@@ -71,7 +86,8 @@ static struct chain_plan_module *borrow_modules(const struct chain_guest_request
 }
 
 /* The planner's words are about the machine's memory; here it is the step's that is too small. */
-static enum chain_status explain(const struct chain_error *why, const struct chain_guest_request *request, struct chain_error *err)
+static enum chain_status explain(const struct chain_error *why, const struct chain_guest_request *request,
+				 struct chain_error *err)
 {
 	char text[CHAIN_SUBJECT_BYTES];
 	if (why->status != CHAIN_E_NO_SPACE && why->status != CHAIN_E_PLAN_OUTSIDE_MEMORY) {
@@ -83,12 +99,16 @@ static enum chain_status explain(const struct chain_error *why, const struct cha
 	return chain_fail(err, CHAIN_E_GUEST_MEMORY, request->subject, text, bytes, 0, 0, 0);
 }
 
-static uint64_t whole_pages(uint64_t memory_bytes) { return chain_align_down(memory_bytes, PAGE); }
+static uint64_t whole_pages(uint64_t memory_bytes)
+{
+	return chain_align_down(memory_bytes, PAGE);
+}
 
 /* Tables: one for each 2 MiB begun, one for each GiB begun, two above. */
 uint64_t chain_guest_window_bytes(uint64_t memory_bytes)
 {
-	uint64_t memory = whole_pages(memory_bytes), tables = memory / TABLE_BYTES + 1 + memory / (512ull * TABLE_BYTES) + 1 + 2;
+	uint64_t memory = whole_pages(memory_bytes),
+		 tables = memory / TABLE_BYTES + 1 + memory / (512ull * TABLE_BYTES) + 1 + 2;
 	return memory + (tables + CHAIN_GUEST_OWN_PAGES) * PAGE;
 }
 
@@ -97,13 +117,20 @@ struct chain_bootinfo chain_guest_machine(uint64_t memory_bytes, struct chain_me
 	static char empty[] = "";
 	mem[0] = (struct chain_mem_entry){ { 0, LOW_END }, CHAIN_MEM_AVAILABLE };
 	mem[1] = (struct chain_mem_entry){ { HIGH_BASE, whole_pages(memory_bytes) }, CHAIN_MEM_AVAILABLE };
-	return (struct chain_bootinfo){ .loader = empty, .cmdline = empty, .mem = mem, .mem_count = CHAIN_GUEST_MEM_ENTRIES, .cpus = 1,
+	return (struct chain_bootinfo){ .loader = empty,
+					.cmdline = empty,
+					.mem = mem,
+					.mem_count = CHAIN_GUEST_MEM_ENTRIES,
+					.cpus = 1,
 					.framebuffer = chain_framebuffer_ega_text() };
 }
 
-/* The machine as the kernel is told of it. `isolated`: room for the map of one of its own; else `*out_map` is the caller's to free. */
-static enum chain_status show_machine(const struct chain_guest_request *request, struct chain_mem_entry isolated[CHAIN_GUEST_MEM_ENTRIES],
-				      struct chain_bootinfo *out, struct chain_mem_entry **out_map, struct chain_error *err)
+/* The machine as the kernel is told of it. `isolated`: room for the map of one of its own; else `*out_map` is the
+ * caller's to free. */
+static enum chain_status show_machine(const struct chain_guest_request *request,
+				      struct chain_mem_entry isolated[CHAIN_GUEST_MEM_ENTRIES],
+				      struct chain_bootinfo *out, struct chain_mem_entry **out_map,
+				      struct chain_error *err)
 {
 	*out = chain_guest_machine(request->memory_bytes, isolated);
 	*out_map = NULL;
@@ -116,7 +143,8 @@ static enum chain_status show_machine(const struct chain_guest_request *request,
 }
 
 /* Planned once with texts of the largest size: those of each kernel are put in their place later. */
-static enum chain_status make_plan(const struct chain_guest_request *request, struct chain_guest *out, struct chain_error *err)
+static enum chain_status make_plan(const struct chain_guest_request *request, struct chain_guest *out,
+				   struct chain_error *err)
 {
 	struct chain_mem_entry mem[CHAIN_GUEST_MEM_ENTRIES], *map;
 	struct chain_bootinfo machine;
@@ -129,11 +157,17 @@ static enum chain_status make_plan(const struct chain_guest_request *request, st
 		return chain_fail_no_memory(err, request->subject, (request->module_count + 1) * sizeof(*modules));
 	}
 	const struct chain_plan_request plan = {
-		.subject = request->subject, .door = request->door, .kernel = { request->kernel, request->kernel_bytes, CHAIN_PHYS_UNKNOWN },
-		.args = out->filler, .loader_name = "kchain",
+		.subject = request->subject,
+		.door = request->door,
+		.kernel = { request->kernel, request->kernel_bytes, CHAIN_PHYS_UNKNOWN },
+		.args = out->filler,
+		.loader_name = "kchain",
 		.handoff = { (const uint8_t *)out->filler, request->text_bytes, CHAIN_PHYS_UNKNOWN },
-		.modules = modules, .module_count = request->module_count,
-		.handoff_string = request->handoff_string, .handoff_at = request->handoff_at, .bootinfo = &machine,
+		.modules = modules,
+		.module_count = request->module_count,
+		.handoff_string = request->handoff_string,
+		.handoff_at = request->handoff_at,
+		.bootinfo = &machine,
 		.video_required = request->video_required,
 	};
 	struct chain_error why = { 0 };
@@ -144,15 +178,17 @@ static enum chain_status make_plan(const struct chain_guest_request *request, st
 }
 
 /* Its memory, empty so far. */
-static enum chain_status begin(const struct chain_guest_request *request, struct chain_guest *out, struct chain_error *err)
+static enum chain_status begin(const struct chain_guest_request *request, struct chain_guest *out,
+			       struct chain_error *err)
 {
 	const struct chain_fixed *fixed = request->fixed;
 	*out = (struct chain_guest){ .isolated = true, .memory_bytes = whole_pages(request->memory_bytes) };
 	if (fixed)
-		*out = (struct chain_guest){ .base = fixed->window.base, .memory_bytes = fixed->mailbox.base - fixed->window.base };
+		*out = (struct chain_guest){ .base = fixed->window.base,
+					     .memory_bytes = fixed->mailbox.base - fixed->window.base };
 	if (!fixed && request->memory_bytes < CHAIN_GUEST_MEMORY_MIN)
-		return chain_fail(err, CHAIN_E_GUEST_MEMORY, request->subject, "a PC's memory goes on at 1 MiB, where kernels lie",
-				  request->memory_bytes, 0, 0, 0);
+		return chain_fail(err, CHAIN_E_GUEST_MEMORY, request->subject,
+				  "a PC's memory goes on at 1 MiB, where kernels lie", request->memory_bytes, 0, 0, 0);
 	out->filler = malloc(request->text_bytes);
 	if (!out->filler)
 		return chain_fail(err, CHAIN_E_NO_MEMORY, request->subject, NULL, request->text_bytes, 0, 0, 0);
@@ -161,7 +197,8 @@ static enum chain_status begin(const struct chain_guest_request *request, struct
 	return CHAIN_OK;
 }
 
-enum chain_status chain_guest_make(const struct chain_guest_request *request, struct chain_guest *out, struct chain_error *err)
+enum chain_status chain_guest_make(const struct chain_guest_request *request, struct chain_guest *out,
+				   struct chain_error *err)
 {
 	enum chain_status status = begin(request, out, err);
 	if (status)
@@ -183,13 +220,19 @@ void chain_guest_free(struct chain_guest *guest)
 	*guest = (struct chain_guest){ 0 };
 }
 
-/* What a PC's BIOS leaves in memory. An interrupt of each number, which asks for a service of it in real mode, comes to one instruction that ends the
- * guest, by a segment of its own. Kernels without ACPI look at the data area for where COM1 is, the segment of what lies at the end of low memory
- * (nothing here), how many KiB there are below it, and where the screen's controller is. */
+/* What a PC's BIOS leaves in memory. An interrupt of each number, which asks for a service of it in real mode, comes to
+ * one instruction that ends the guest, by a segment of its own. Kernels without ACPI look at the data area for where
+ * COM1 is, the segment of what lies at the end of low memory (nothing here), how many KiB there are below it, and where
+ * the screen's controller is. */
 static uint8_t bios_byte(uint64_t at)
 {
-	static const struct { uint16_t at, value; } words[] = {
-		{ 0x400, 0x3f8 }, { 0x40e, LOW_END / 16 }, { 0x413, LOW_END / 1024 }, { 0x463, 0x3d4 },
+	static const struct {
+		uint16_t at, value;
+	} words[] = {
+		{ 0x400, 0x3f8 },
+		{ 0x40e, LOW_END / 16 },
+		{ 0x413, LOW_END / 1024 },
+		{ 0x463, 0x3d4 },
 	};
 	static const uint8_t call[] = { 0x0f, 0x01, 0xd9 }; /* VMMCALL */
 	uint64_t number = at / 4;
@@ -207,7 +250,8 @@ static void put_bios_data(uint64_t base, uint64_t bytes, uint8_t *into)
 {
 	static const struct chain_range filled[] = { { 0, BIOS_DATA_END }, { CHAIN_GUEST_BIOS, CHAIN_GUEST_BIOS + 3 } };
 	for (size_t i = 0; i < sizeof(filled) / sizeof(filled[0]); i++)
-		for (uint64_t at = filled[i].base > base ? filled[i].base : base; at < filled[i].end && at - base < bytes; at++)
+		for (uint64_t at = filled[i].base > base ? filled[i].base : base;
+		     at < filled[i].end && at - base < bytes; at++)
 			into[at - base] = bios_byte(at);
 }
 
@@ -236,7 +280,8 @@ static void put(uint8_t *at, struct chain_range room, const char *text, uint64_t
 	memset(at + bytes, 0, chain_range_bytes(room) - bytes);
 }
 
-bool chain_guest_texts(const struct chain_guest *guest, uint8_t *memory, const char *handoff, uint64_t handoff_bytes, const char *args)
+bool chain_guest_texts(const struct chain_guest *guest, uint8_t *memory, const char *handoff, uint64_t handoff_bytes,
+		       const char *args)
 {
 	uint64_t args_bytes = strlen(args);
 	uint32_t end = (uint32_t)(guest->handoff.base + handoff_bytes);

@@ -17,20 +17,23 @@ static enum chain_status check_request(const struct plan_build *build)
 {
 	const struct chain_plan_request *request = build->request;
 	if (!request->args || !request->loader_name)
-		return CHAIN_FAIL(build->err, PLAN_BAD_REQUEST, .subject = request->subject, .detail = "no command line or loader name", .value = 0);
+		return CHAIN_FAIL(build->err, PLAN_BAD_REQUEST, .subject = request->subject,
+				  .detail = "no command line or loader name", .value = 0);
 	if (request->module_count > CHAIN_PLAN_MODULES_MAX - 1)
 		return CHAIN_FAIL(build->err, LIMIT, .subject = request->subject, .detail = "modules",
-				.value = request->module_count, .limit = CHAIN_PLAN_MODULES_MAX - 1);
+				  .value = request->module_count, .limit = CHAIN_PLAN_MODULES_MAX - 1);
 	if (request->fs.base > request->fs.end)
-		return chain_fail(build->err, CHAIN_E_PLAN_BAD_REQUEST, request->subject, "filesystem ends before it starts",
-				  request->fs.base, 0, 0, 0);
+		return chain_fail(build->err, CHAIN_E_PLAN_BAD_REQUEST, request->subject,
+				  "filesystem ends before it starts", request->fs.base, 0, 0, 0);
 	bool handoff = request->handoff.bytes_count && request->handoff_at != CHAIN_HANDOFF_NONE;
 	if (handoff && !request->handoff_string)
-		return CHAIN_FAIL(build->err, PLAN_BAD_REQUEST, .subject = request->subject, .detail = "no string for the handoff", .value = 0);
+		return CHAIN_FAIL(build->err, PLAN_BAD_REQUEST, .subject = request->subject,
+				  .detail = "no string for the handoff", .value = 0);
 	return CHAIN_OK;
 }
 
-/* A kernel that asks for a mode of the screen is told what there is, as other loaders do: it knows what it can make of that. */
+/* A kernel that asks for a mode of the screen is told what there is, as other loaders do: it knows what it can make of
+ * that. */
 static enum chain_status check_video(const struct plan_build *build)
 {
 	const struct chain_video_request *video = &build->kernel.video;
@@ -39,7 +42,10 @@ static enum chain_status check_video(const struct plan_build *build)
 	if (!video->asked || fits || !build->request->video_required)
 		return CHAIN_OK;
 	return chain_fail(build->err, CHAIN_E_PLAN_NO_VIDEO, build->request->subject,
-			  !screen->phys ? "no screen that is known" : video->text ? "a framebuffer" : "a text screen", video->width, video->height, video->depth, 0);
+			  !screen->phys ? "no screen that is known" :
+			  video->text   ? "a framebuffer" :
+					  "a text screen",
+			  video->width, video->height, video->depth, 0);
 }
 
 /* The map the kernel is given: the machine's, with a kept filesystem reserved. */
@@ -79,7 +85,7 @@ static enum chain_status add_handoff(struct plan_build *build)
 		uint64_t bytes = chain_initrd_bytes(blob.bytes_count);
 		if (blob.bytes_count > UINT32_MAX)
 			return CHAIN_FAIL(build->err, LIMIT, .subject = request->subject, .detail = "bytes of handoff",
-					.value = blob.bytes_count, .limit = UINT32_MAX);
+					  .value = blob.bytes_count, .limit = UINT32_MAX);
 		plan->archive = malloc(bytes);
 		if (!plan->archive)
 			return no_memory(build, bytes);
@@ -87,7 +93,10 @@ static enum chain_status add_handoff(struct plan_build *build)
 		blob = (struct chain_blob){ .bytes = plan->archive, .bytes_count = bytes, .phys = CHAIN_PHYS_UNKNOWN };
 	}
 	build->items[build->item_count++] = (struct plan_item){
-		.blob = blob, .string = request->handoff_string, .owner = CHAIN_OWNER_HANDOFF, .movable = true,
+		.blob = blob,
+		.string = request->handoff_string,
+		.owner = CHAIN_OWNER_HANDOFF,
+		.movable = true,
 	};
 	return CHAIN_OK;
 }
@@ -119,8 +128,13 @@ static enum chain_status list_items(struct plan_build *build)
 	for (size_t i = 0; i < request->module_count; i++) {
 		const struct chain_plan_module *module = &request->modules[i];
 		build->items[build->item_count++] = (struct plan_item){
-			.blob = module->blob, .string = module->string, .owner = CHAIN_OWNER_MODULE, .tag = (uint32_t)i,
-			.stream = module->stream, .pin = module->pin, .movable = module->movable,
+			.blob = module->blob,
+			.string = module->string,
+			.owner = CHAIN_OWNER_MODULE,
+			.tag = (uint32_t)i,
+			.stream = module->stream,
+			.pin = module->pin,
+			.movable = module->movable,
 		};
 	}
 	if (request->handoff.bytes_count && request->handoff_at == CHAIN_HANDOFF_LAST)
@@ -145,9 +159,10 @@ static void add_to_union(struct chain_claims *avoid, struct chain_range range)
 	(void)status; /* nothing overlaps any more, and there is room */
 }
 
-/* The running image, if `image` says so, the boot modules and `also` (nullable) as one set; storage is the caller's to free. False: out of
- * memory. */
-static bool make_avoided(struct chain_claims *out, const struct chain_bootinfo *info, bool image, const struct chain_claims *also)
+/* The running image, if `image` says so, the boot modules and `also` (nullable) as one set; storage is the caller's to
+ * free. False: out of memory. */
+static bool make_avoided(struct chain_claims *out, const struct chain_bootinfo *info, bool image,
+			 const struct chain_claims *also)
 {
 	size_t also_count = also ? also->count : 0, capacity = info->module_count + 1 + also_count;
 	struct chain_claim *storage = malloc(capacity * sizeof(*storage));
@@ -163,7 +178,8 @@ static bool make_avoided(struct chain_claims *out, const struct chain_bootinfo *
 	return true;
 }
 
-/* Claims at the kernel's entry: its segments, the items, the information structure, the kept filesystem; and detours. */
+/* Claims at the kernel's entry: its segments, the items, the information structure, the kept filesystem; and detours.
+ */
 static enum chain_status make_claims(struct plan_build *build)
 {
 	size_t capacity = 2 * (build->kernel.segment_count + build->item_count + 2);
@@ -178,7 +194,8 @@ static enum chain_status make_claims(struct plan_build *build)
 static struct chain_door_info describe(const struct plan_build *build, struct chain_door_module *modules)
 {
 	const struct chain_plan_request *request = build->request;
-	uint64_t somewhere = build->items[build->item_count].range.base; /* an empty module lies nowhere; any address in memory does */
+	uint64_t somewhere = build->items[build->item_count]
+				     .range.base; /* an empty module lies nowhere; any address in memory does */
 	for (size_t i = 0; i < build->item_count; i++) {
 		const struct plan_item *item = &build->items[i];
 		modules[i] = (struct chain_door_module){ item->range, item->string };
@@ -186,9 +203,17 @@ static struct chain_door_info describe(const struct plan_build *build, struct ch
 			modules[i].range = (struct chain_range){ somewhere, somewhere };
 	}
 	return (struct chain_door_info){
-		.subject = request->subject, .file = request->kernel.bytes, .file_bytes = request->piece_count ? 0 : request->kernel.bytes_count,
-		.kernel = &build->kernel, .cmdline = request->args, .loader_name = request->loader_name, .modules = modules,
-		.module_count = build->item_count, .mem = build->plan->mem, .mem_count = build->plan->mem_count, .machine = request->bootinfo,
+		.subject = request->subject,
+		.file = request->kernel.bytes,
+		.file_bytes = request->piece_count ? 0 : request->kernel.bytes_count,
+		.kernel = &build->kernel,
+		.cmdline = request->args,
+		.loader_name = request->loader_name,
+		.modules = modules,
+		.module_count = build->item_count,
+		.mem = build->plan->mem,
+		.mem_count = build->plan->mem_count,
+		.machine = request->bootinfo,
 	};
 }
 
@@ -204,14 +229,17 @@ static enum chain_status place_and_describe(struct plan_build *build)
 		return no_memory(build, bytes ? bytes : 1);
 	struct chain_door_info info = describe(build, modules);
 	enum chain_status status = door->info_bytes(&info, &plan->made_bytes, build->err);
-	*own = (struct plan_item){ .blob = { .bytes_count = plan->made_bytes, .phys = CHAIN_PHYS_UNKNOWN }, .bytes = plan->made_bytes, .owner = CHAIN_OWNER_BOOT_INFO };
+	*own = (struct plan_item){ .blob = { .bytes_count = plan->made_bytes, .phys = CHAIN_PHYS_UNKNOWN },
+				   .bytes = plan->made_bytes,
+				   .owner = CHAIN_OWNER_BOOT_INFO };
 	if (!status)
 		status = plan_place_items(build);
 	if (!status) {
 		plan->info = own->range;
 		info = describe(build, modules);
 		plan->made = malloc(plan->made_bytes);
-		status = plan->made ? door->info_build(&info, plan->info.base, plan->made, build->err) : no_memory(build, plan->made_bytes);
+		status = plan->made ? door->info_build(&info, plan->info.base, plan->made, build->err) :
+				      no_memory(build, plan->made_bytes);
 	}
 	free(modules);
 	return status;
@@ -289,7 +317,8 @@ static enum chain_status make_moves(struct plan_build *build)
 		struct chain_move move = { .owner = item->owner, .tag = item->tag };
 		move.dest = (struct chain_range){ item->range.base, item->range.base + item->blob.bytes_count };
 		if (item->stream)
-			plan->fills[plan->fill_count++] = (struct chain_fill){ item->stream, item->pin, item->tag, move.dest };
+			plan->fills[plan->fill_count++] =
+				(struct chain_fill){ item->stream, item->pin, item->tag, move.dest };
 		else
 			add_copy(plan, moves, &count, &item->blob, 0, move);
 		if (item->owner == CHAIN_OWNER_HANDOFF)
@@ -310,11 +339,13 @@ static enum chain_status check_piece(const struct plan_build *build, uint32_t in
 	const struct chain_plan_request *request = build->request;
 	const struct chain_plan_piece *piece = &request->pieces[index];
 	struct chain_range range = piece->segment.phys;
-	if (range.base > range.end || piece->blob.bytes_count != piece->segment.file_bytes || piece->blob.bytes_count > chain_range_bytes(range))
-		return chain_fail(build->err, CHAIN_E_PLAN_BAD_REQUEST, request->subject, "a piece of more bytes than it has room for", index, 0,
-				  0, 0);
+	if (range.base > range.end || piece->blob.bytes_count != piece->segment.file_bytes ||
+	    piece->blob.bytes_count > chain_range_bytes(range))
+		return chain_fail(build->err, CHAIN_E_PLAN_BAD_REQUEST, request->subject,
+				  "a piece of more bytes than it has room for", index, 0, 0, 0);
 	if (range.end > PLAN_LIMIT_4G)
-		return chain_fail(build->err, CHAIN_E_MULTIBOOT_ABOVE_4G, request->subject, NULL, index, range.base, range.end, 0);
+		return chain_fail(build->err, CHAIN_E_MULTIBOOT_ABOVE_4G, request->subject, NULL, index, range.base,
+				  range.end, 0);
 	*entered |= request->pieces_entry >= range.base && request->pieces_entry < range.end;
 	return CHAIN_OK;
 }
@@ -325,7 +356,7 @@ static enum chain_status read_pieces(struct plan_build *build)
 	bool entered = false;
 	if (request->piece_count > CHAIN_SEGMENTS_MAX)
 		return CHAIN_FAIL(build->err, LIMIT, .subject = request->subject, .detail = "pieces",
-				.value = request->piece_count, .limit = CHAIN_SEGMENTS_MAX);
+				  .value = request->piece_count, .limit = CHAIN_SEGMENTS_MAX);
 	for (uint32_t i = 0; i < request->piece_count; i++) {
 		enum chain_status status = check_piece(build, i, &entered);
 		if (status)
@@ -333,7 +364,8 @@ static enum chain_status read_pieces(struct plan_build *build)
 		build->kernel.segments[i] = request->pieces[i].segment;
 	}
 	if (!entered)
-		return chain_fail(build->err, CHAIN_E_ELF_BAD_ENTRY, request->subject, NULL, request->pieces_entry, 0, 0, 0);
+		return chain_fail(build->err, CHAIN_E_ELF_BAD_ENTRY, request->subject, NULL, request->pieces_entry, 0,
+				  0, 0);
 	build->kernel.segment_count = request->piece_count;
 	build->kernel.entry = request->pieces_entry;
 	build->kernel.door = request->door;
@@ -347,7 +379,8 @@ static enum chain_status read_kernel(struct plan_build *build)
 	const struct chain_plan_request *request = build->request;
 	if (request->piece_count)
 		return read_pieces(build);
-	return request->door->read(request->kernel.bytes, request->kernel.bytes_count, request->subject, &build->kernel, build->err);
+	return request->door->read(request->kernel.bytes, request->kernel.bytes_count, request->subject, &build->kernel,
+				   build->err);
 }
 
 static enum chain_status build_steps(struct plan_build *build)

@@ -1,7 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Simulates a finished plan. Shares no decision with the code that builds one: it looks only at the plan and the machine's map. */
+/* Simulates a finished plan. Shares no decision with the code that builds one: it looks only at the plan and the
+ * machine's map. */
 #include "chain/plan.h"
 
 #include <stdlib.h>
@@ -103,8 +104,8 @@ static enum chain_status check_source(const struct chain_plan *plan, const struc
 }
 
 /* Whether what is read from streams, before any move, comes to memory that is claimed for it. */
-static enum chain_status check_fill(const struct chain_plan *plan, const struct chain_bootinfo *info, size_t index, struct chain_claims *written,
-				    struct chain_error *err)
+static enum chain_status check_fill(const struct chain_plan *plan, const struct chain_bootinfo *info, size_t index,
+				    struct chain_claims *written, struct chain_error *err)
 {
 	const struct chain_fill *fill = &plan->fills[index];
 	struct chain_range dest = fill->dest;
@@ -112,11 +113,13 @@ static enum chain_status check_fill(const struct chain_plan *plan, const struct 
 	const char *wrong = NULL;
 	if (dest.base >= dest.end || !fill->stream || chain_range_bytes(dest) != fill->stream->bytes)
 		wrong = "has not the size of what is read";
-	else if (!claim || claim->owner != CHAIN_OWNER_MODULE || claim->tag != fill->tag || !chain_range_contains(claim->range, dest))
+	else if (!claim || claim->owner != CHAIN_OWNER_MODULE || claim->tag != fill->tag ||
+		 !chain_range_contains(claim->range, dest))
 		wrong = "is not claimed for what is read";
 	else if (chain_range_overlaps(dest, info->image))
 		wrong = "lies on the running image";
-	else if (available_bytes(info->mem, info->mem_count, dest) != chain_range_bytes(dest) || chain_claims_overlap(written, dest))
+	else if (available_bytes(info->mem, info->mem_count, dest) != chain_range_bytes(dest) ||
+		 chain_claims_overlap(written, dest))
 		wrong = "is not available memory";
 	if (wrong)
 		return chain_fail(err, CHAIN_E_PLAN_CHECK_DEST, subject, wrong, index, dest.base, dest.end, 0);
@@ -177,7 +180,8 @@ static enum chain_status check_entry(const struct chain_plan *plan, struct chain
 	if ((plan->entry.mode == CHAIN_ENTRY_PROTECTED32 && value >= LIMIT_4G) ||
 	    !lies_in_claim(plan, (struct chain_range){ value, value + 1 }, CHAIN_OWNER_KERNEL)) {
 		wrong = "the entry point";
-	} else if (!is_in_a_register(&plan->entry, plan->info.base) || !lies_in_claim(plan, plan->info, CHAIN_OWNER_BOOT_INFO)) {
+	} else if (!is_in_a_register(&plan->entry, plan->info.base) ||
+		   !lies_in_claim(plan, plan->info, CHAIN_OWNER_BOOT_INFO)) {
 		wrong = "the boot information";
 		value = plan->info.base;
 	} else if (plan->handoff.base != plan->handoff.end &&
@@ -196,8 +200,8 @@ enum chain_status chain_plan_check(const struct chain_plan *plan, const struct c
 	struct chain_claim *storage = malloc((plan->move_count + plan->fill_count + 1) * sizeof(*storage));
 	struct chain_claims written;
 	if (!storage)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, (plan->move_count + plan->fill_count + 1) * sizeof(*storage), 0, 0,
-				  0);
+		return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL,
+				  (plan->move_count + plan->fill_count + 1) * sizeof(*storage), 0, 0, 0);
 	chain_claims_init(&written, storage, plan->move_count + plan->fill_count + 1);
 	enum chain_status status = check_claims(plan, err);
 	if (!status)

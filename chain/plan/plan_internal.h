@@ -20,9 +20,9 @@ struct plan_item {
 	const struct chain_stream *stream;
 	struct chain_stream_pin pin;
 	bool movable;
-	bool joined;              /* it lies right behind the one before it, with which it gets its place */
-	uint64_t bytes;           /* the blob's, and zeros up to where a joined one begins */
-	bool stays;               /* used where it lies */
+	bool joined;    /* it lies right behind the one before it, with which it gets its place */
+	uint64_t bytes; /* the blob's, and zeros up to where a joined one begins */
+	bool stays;     /* used where it lies */
 	bool placed;
 	struct chain_range range; /* once placed */
 };
@@ -32,26 +32,29 @@ struct plan_build {
 	const struct chain_plan_request *request;
 	struct chain_plan *plan;
 	struct chain_kernel kernel;
-	uint64_t kernel_end;         /* where the last segment ends */
-	struct plan_item *items;     /* in the order the kernel will see; behind them, uncounted, the information structure */
+	uint64_t kernel_end; /* where the last segment ends */
+	struct plan_item
+		*items; /* in the order the kernel will see; behind them, uncounted, the information structure */
 	size_t item_count;
-	struct chain_claims busy;    /* besides that, what the request calls in use: nothing may be read to there */
-	struct chain_claims avoid;   /* the running image and boot modules: kept clear of where there is a choice */
+	struct chain_claims busy;  /* besides that, what the request calls in use: nothing may be read to there */
+	struct chain_claims avoid; /* the running image and boot modules: kept clear of where there is a choice */
 	struct chain_error *err;
 };
 
-/* plan_place.c: claims the kernel's segments; then the items that stay, and places for the others and the information structure. */
+/* plan_place.c: claims the kernel's segments; then the items that stay, and places for the others and the information
+ * structure. */
 enum chain_status plan_place_kernel(struct plan_build *build) CHAIN_MUST_CHECK;
 enum chain_status plan_place_items(struct plan_build *build) CHAIN_MUST_CHECK;
 
-/* plan_order.c: a place between 1 MiB and 4 GiB clear of the plan's claims, of `also` (nullable) and of every source of `moves`. */
+/* plan_order.c: a place between 1 MiB and 4 GiB clear of the plan's claims, of `also` (nullable) and of every source of
+ * `moves`. */
 enum chain_status plan_find_clear(const struct chain_plan *plan, const struct chain_claims *also,
 				  const struct chain_move *moves, size_t move_count, uint64_t bytes,
 				  const char *subject, uint64_t *out_phys, struct chain_error *err) CHAIN_MUST_CHECK;
-/* Orders `moves` into plan->moves, so that nothing is overwritten before it is read; a cycle is cut by a detour of one move's bytes.
- * `moves` is used up. */
-enum chain_status plan_order(struct chain_plan *plan, struct chain_move *moves, size_t move_count,
-			     const char *subject, struct chain_error *err) CHAIN_MUST_CHECK;
+/* Orders `moves` into plan->moves, so that nothing is overwritten before it is read; a cycle is cut by a detour of one
+ * move's bytes. `moves` is used up. */
+enum chain_status plan_order(struct chain_plan *plan, struct chain_move *moves, size_t move_count, const char *subject,
+			     struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* Where a move's source lies; empty for zeroes and for bytes that lie nowhere known. */
 static inline struct chain_range plan_source(const struct chain_move *move)

@@ -7,12 +7,12 @@
 #include <stdlib.h>
 
 struct node {
-	uint32_t by_dest;  /* moves by ascending destination: index of the move at this rank */
-	uint32_t ready;    /* queue of moves that wait for nothing */
-	uint32_t waiting;  /* how many others must be done first */
-	uint32_t step;     /* for the search for cycles: 0 not seen yet */
+	uint32_t by_dest; /* moves by ascending destination: index of the move at this rank */
+	uint32_t ready;   /* queue of moves that wait for nothing */
+	uint32_t waiting; /* how many others must be done first */
+	uint32_t step;    /* for the search for cycles: 0 not seen yet */
 	bool done;
-	bool detoured;     /* its source was saved elsewhere, at `detour` */
+	bool detoured; /* its source was saved elsewhere, at `detour` */
 	uint64_t detour;
 };
 
@@ -32,8 +32,8 @@ enum chain_status plan_find_clear(const struct chain_plan *plan, const struct ch
 	struct chain_find want = { .bytes = bytes, .align = PLAN_PAGE, .within = { PLAN_LOW_END, PLAN_LIMIT_4G } };
 	for (;;) {
 		uint64_t base = 0;
-		enum chain_status status = chain_claims_find(&plan->claims, also, plan->mem, plan->mem_count, &want,
-							     subject, &base, err);
+		enum chain_status status =
+			chain_claims_find(&plan->claims, also, plan->mem, plan->mem_count, &want, subject, &base, err);
 		if (status)
 			return status;
 		size_t i = 0;
@@ -190,18 +190,20 @@ static enum chain_status run(struct order *order)
 	return CHAIN_OK;
 }
 
-enum chain_status plan_order(struct chain_plan *plan, struct chain_move *moves, size_t move_count,
-			     const char *subject, struct chain_error *err)
+enum chain_status plan_order(struct chain_plan *plan, struct chain_move *moves, size_t move_count, const char *subject,
+			     struct chain_error *err)
 {
-	struct order order = { .plan = plan, .moves = moves, .count = (uint32_t)move_count, .subject = subject,
-			       .err = err };
+	struct order order = {
+		.plan = plan, .moves = moves, .count = (uint32_t)move_count, .subject = subject, .err = err
+	};
 	if (!move_count)
 		return CHAIN_OK;
 	order.nodes = calloc(move_count, sizeof(*order.nodes));
 	plan->moves = malloc(2 * move_count * sizeof(*plan->moves)); /* each may take one detour */
 	enum chain_status status = CHAIN_OK;
 	if (!order.nodes || !plan->moves)
-		status = chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, 2 * move_count * sizeof(*plan->moves), 0, 0, 0);
+		status = chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, 2 * move_count * sizeof(*plan->moves), 0, 0,
+				    0);
 	if (!status)
 		status = run(&order);
 	free(order.nodes);

@@ -50,20 +50,24 @@ static bool fits_as_it_is(const struct plan_build *build)
 {
 	const struct chain_kernel *kernel = &build->kernel;
 	for (size_t i = 0; i < kernel->segment_count; i++)
-		if (kernel->segments[i].phys.base < PLAN_LOW_END || !is_available(build->plan, kernel->segments[i].phys) ||
+		if (kernel->segments[i].phys.base < PLAN_LOW_END ||
+		    !is_available(build->plan, kernel->segments[i].phys) ||
 		    (build->request->fs_keep && chain_range_overlaps(kernel->segments[i].phys, build->request->fs)))
 			return false;
 	return chain_range_contains(kernel->move_within, extent_of(kernel));
 }
 
-/* Moves all segments by one distance to a place that the kernel allows; the sums of addresses below 4 GiB don't wrap. */
+/* Moves all segments by one distance to a place that the kernel allows; the sums of addresses below 4 GiB don't wrap.
+ */
 static enum chain_status move_kernel(struct plan_build *build)
 {
 	struct chain_kernel *kernel = &build->kernel;
 	const struct chain_claim kept = { build->request->fs, CHAIN_OWNER_FS, 0 };
 	const struct chain_claims fs = { (struct chain_claim *)(uintptr_t)&kept, build->request->fs_keep, 1 };
 	struct chain_range extent = extent_of(kernel);
-	struct chain_find want = { .bytes = chain_range_bytes(extent), .align = kernel->move_align, .within = kernel->move_within,
+	struct chain_find want = { .bytes = chain_range_bytes(extent),
+				   .align = kernel->move_align,
+				   .within = kernel->move_within,
 				   .top_down = kernel->move_high };
 	uint64_t base = 0;
 	if (!kernel->movable || fits_as_it_is(build))
@@ -72,9 +76,11 @@ static enum chain_status move_kernel(struct plan_build *build)
 		want.within.base = PLAN_LOW_END;
 	if (want.within.end > PLAN_LIMIT_4G)
 		want.within.end = PLAN_LIMIT_4G;
-	enum chain_status status = chain_claims_find(&fs, &build->avoid, build->plan->mem, build->plan->mem_count, &want, NULL, &base, NULL);
+	enum chain_status status = chain_claims_find(&fs, &build->avoid, build->plan->mem, build->plan->mem_count,
+						     &want, NULL, &base, NULL);
 	if (status)
-		status = chain_claims_find(&fs, NULL, build->plan->mem, build->plan->mem_count, &want, build->request->subject, &base, build->err);
+		status = chain_claims_find(&fs, NULL, build->plan->mem, build->plan->mem_count, &want,
+					   build->request->subject, &base, build->err);
 	if (status)
 		return status;
 	uint64_t by = base - extent.base;
@@ -114,18 +120,22 @@ static bool is_filled(const struct plan_build *build, const struct plan_item *fi
 }
 
 /* A page-aligned place for an item, or CHAIN_E_NO_SPACE in `last`. Addresses end where the kernel can reach. */
-static uint64_t find_place(const struct plan_build *build, uint64_t bytes, bool filled, bool tightest, struct chain_error *last)
+static uint64_t find_place(const struct plan_build *build, uint64_t bytes, bool filled, bool tightest,
+			   struct chain_error *last)
 {
-	/* Above the kernel if at all possible, since kernels take what follows them for the first free memory; and clear of what the
-	 * stage still reads, which costs no detours then. */
+	/* Above the kernel if at all possible, since kernels take what follows them for the first free memory; and
+	 * clear of what the stage still reads, which costs no detours then. */
 	uint64_t above = build->kernel_end > PLAN_LOW_END ? build->kernel_end : PLAN_LOW_END, base = 0;
 	const struct chain_range within[2] = { { above, build->kernel.limit }, { PLAN_LOW_END, build->kernel.limit } };
 	const struct chain_claims *avoid[2] = { filled ? &build->busy : &build->avoid, filled ? &build->busy : NULL };
 	const struct chain_plan *plan = build->plan;
 	for (size_t i = tightest ? 3 : 0; i < 4; i++) {
-		struct chain_find want = { .bytes = bytes, .align = PLAN_PAGE, .within = within[i / 2], .tightest = tightest };
+		struct chain_find want = {
+			.bytes = bytes, .align = PLAN_PAGE, .within = within[i / 2], .tightest = tightest
+		};
 		chain_error_clear(last);
-		if (chain_claims_find(&plan->claims, avoid[i % 2], plan->mem, plan->mem_count, &want, NULL, &base, last) == CHAIN_OK)
+		if (chain_claims_find(&plan->claims, avoid[i % 2], plan->mem, plan->mem_count, &want, NULL, &base,
+				      last) == CHAIN_OK)
 			break;
 	}
 	return base;
@@ -141,7 +151,8 @@ static uint64_t group_bytes(const struct plan_build *build, const struct plan_it
 }
 
 /* Gives an item and those that join it the place that begins at `base`: inside a range, so nothing overflows. */
-static enum chain_status put_group(struct plan_build *build, struct plan_item *first, uint64_t base, struct chain_error *err)
+static enum chain_status put_group(struct plan_build *build, struct plan_item *first, uint64_t base,
+				   struct chain_error *err)
 {
 	enum chain_status status = CHAIN_OK;
 	struct plan_item *item = first;
@@ -161,8 +172,10 @@ static enum chain_status place(struct plan_build *build, struct plan_item *item,
 	uint64_t base = find_place(build, group_bytes(build, item), is_filled(build, item), tightest, &last);
 	if (last.status) {
 		char what[CHAIN_SUBJECT_BYTES];
-		snprintf(what, sizeof(what), "%.200s: %s %u", build->request->subject, chain_owner_name(item->owner), item->tag);
-		return chain_fail(err, last.status, what, NULL, last.number[0], last.number[1], last.number[2], last.number[3]);
+		snprintf(what, sizeof(what), "%.200s: %s %u", build->request->subject, chain_owner_name(item->owner),
+			 item->tag);
+		return chain_fail(err, last.status, what, NULL, last.number[0], last.number[1], last.number[2],
+				  last.number[3]);
 	}
 	return put_group(build, item, base, err);
 }
@@ -174,8 +187,8 @@ static bool stays(const struct plan_build *build, const struct plan_item *item)
 	bool aligned = blob->phys % PLAN_PAGE == 0;
 	bool must_align = item->movable || build->kernel.align_modules;
 	struct chain_range range;
-	if (is_filled(build, item) || blob->phys == CHAIN_PHYS_UNKNOWN || (!aligned && must_align) || blob->phys < PLAN_PAGE ||
-	    chain_range_make(blob->phys, group_bytes(build, item), NULL, &range, NULL))
+	if (is_filled(build, item) || blob->phys == CHAIN_PHYS_UNKNOWN || (!aligned && must_align) ||
+	    blob->phys < PLAN_PAGE || chain_range_make(blob->phys, group_bytes(build, item), NULL, &range, NULL))
 		return false;
 	return range.end <= build->kernel.limit && is_available(build->plan, range) &&
 	       !chain_claims_overlap(&build->plan->claims, range);

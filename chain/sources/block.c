@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* block:NAME[/PARTITION][@OFFSET+BYTES]: a disk of the pipeline's, one of its partitions (by number, GUID or name), or a piece of either.
- * Nobody vouches for its bytes but the pipeline's pin. */
+/* block:NAME[/PARTITION][@OFFSET+BYTES]: a disk of the pipeline's, one of its partitions (by number, GUID or name), or
+ * a piece of either. Nobody vouches for its bytes but the pipeline's pin. */
 
 #include "chain/block_source.h"
 #include "sources.h"
@@ -17,7 +17,9 @@ static const char *read_number(const char *text, uint64_t *out)
 	const char *at = text += base == 16 ? 2 : 0;
 	uint64_t value = 0;
 	for (;; at++) {
-		unsigned digit = *at >= '0' && *at <= '9' ? (unsigned)(*at - '0') : *at >= 'a' && *at <= 'f' ? (unsigned)(*at - 'a') + 10 : base;
+		unsigned digit = *at >= '0' && *at <= '9' ? (unsigned)(*at - '0') :
+				 *at >= 'a' && *at <= 'f' ? (unsigned)(*at - 'a') + 10 :
+							    base;
 		if (digit >= base)
 			break;
 		if (__builtin_mul_overflow(value, base, &value) || __builtin_add_overflow(value, digit, &value))
@@ -38,7 +40,8 @@ static bool copy(char *out, size_t room, const char *from, size_t bytes)
 
 bool chain_block_source_parse(const char *rest, struct chain_block_source *out)
 {
-	const char *piece = strrchr(rest, '@'), *end = piece ? piece : rest + strlen(rest), *slash = memchr(rest, '/', (size_t)(end - rest));
+	const char *piece = strrchr(rest, '@'), *end = piece ? piece : rest + strlen(rest),
+		   *slash = memchr(rest, '/', (size_t)(end - rest));
 	*out = (struct chain_block_source){ 0 };
 	if (!copy(out->disk, sizeof(out->disk), rest, (size_t)((slash ? slash : end) - rest)))
 		return false;
@@ -46,7 +49,8 @@ bool chain_block_source_parse(const char *rest, struct chain_block_source *out)
 		return false;
 	if (!piece)
 		return true;
-	const char *plus = read_number(piece + 1, &out->offset), *last = plus && *plus == '+' ? read_number(plus + 1, &out->bytes) : NULL;
+	const char *plus = read_number(piece + 1, &out->offset),
+		   *last = plus && *plus == '+' ? read_number(plus + 1, &out->bytes) : NULL;
 	return last && !*last && out->bytes;
 }
 
@@ -56,16 +60,20 @@ static enum chain_status check(const char *rest)
 	return chain_block_source_parse(rest, &parts) ? CHAIN_OK : CHAIN_E_CONFIG_BLOCK_SOURCE;
 }
 
-static enum chain_status open_block(const struct chain_sources *sources, const char *source, const char *rest, struct chain_source_bytes *out,
-				    struct chain_error *err)
+static enum chain_status open_block(const struct chain_sources *sources, const char *source, const char *rest,
+				    struct chain_source_bytes *out, struct chain_error *err)
 {
 	if (!sources->transport)
 		return chain_fail_subject(err, CHAIN_E_SOURCE_ELSEWHERE, source);
-	enum chain_status status = sources->transport->open_block(sources->transport->ctx, source, rest, &out->stream, err);
+	enum chain_status status =
+		sources->transport->open_block(sources->transport->ctx, source, rest, &out->stream, err);
 	out->blob = (struct chain_blob){ NULL, out->stream.bytes, CHAIN_PHYS_UNKNOWN };
 	return status;
 }
 
 const struct chain_source_row chain_source_block = {
-	.scheme = "block:", .traits = CHAIN_SOURCE_NEEDS_PIN, .check = check, .open = open_block,
+	.scheme = "block:",
+	.traits = CHAIN_SOURCE_NEEDS_PIN,
+	.check = check,
+	.open = open_block,
 };

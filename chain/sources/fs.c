@@ -5,12 +5,18 @@
 
 #include "sources.h"
 
-static enum chain_status check(const char *rest) { return *rest == '/' ? CHAIN_OK : CHAIN_E_CONFIG_FS_PATH; }
+static enum chain_status check(const char *rest)
+{
+	return *rest == '/' ? CHAIN_OK : CHAIN_E_CONFIG_FS_PATH;
+}
 
-static const char *path(const char *rest) { return rest; }
+static const char *path(const char *rest)
+{
+	return rest;
+}
 
-static enum chain_status open_file(const struct chain_sources *sources, const char *source, const char *rest, struct chain_source_bytes *out,
-				   struct chain_error *err)
+static enum chain_status open_file(const struct chain_sources *sources, const char *source, const char *rest,
+				   struct chain_source_bytes *out, struct chain_error *err)
 {
 	const uint8_t *bytes;
 	uint64_t count;

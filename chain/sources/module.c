@@ -8,7 +8,10 @@
 
 #include <string.h>
 
-static enum chain_status check(const char *rest) { return *rest ? CHAIN_OK : CHAIN_E_CONFIG_SCHEME; }
+static enum chain_status check(const char *rest)
+{
+	return *rest ? CHAIN_OK : CHAIN_E_CONFIG_SCHEME;
+}
 
 /* A boot module is called by the first word of its string, or by what follows the last slash in that word. */
 static bool is_called(const char *string, const char *name)
@@ -19,7 +22,8 @@ static bool is_called(const char *string, const char *name)
 	return (word == wanted && !memcmp(string, name, wanted)) || (bytes == wanted && !memcmp(last, name, wanted));
 }
 
-static enum chain_status find(const struct chain_sources *sources, const char *source, const char *name, size_t *out, struct chain_error *err)
+static enum chain_status find(const struct chain_sources *sources, const char *source, const char *name, size_t *out,
+			      struct chain_error *err)
 {
 	for (size_t i = 0; i < sources->bootinfo->module_count; i++) {
 		if (!is_called(sources->bootinfo->modules[i].string, name))
@@ -30,8 +34,8 @@ static enum chain_status find(const struct chain_sources *sources, const char *s
 	return chain_fail(err, CHAIN_E_SOURCE_NO_MODULE, source, NULL, sources->bootinfo->module_count, 0, 0, 0);
 }
 
-static enum chain_status open_module(const struct chain_sources *sources, const char *source, const char *rest, struct chain_source_bytes *out,
-				     struct chain_error *err)
+static enum chain_status open_module(const struct chain_sources *sources, const char *source, const char *rest,
+				     struct chain_source_bytes *out, struct chain_error *err)
 {
 	size_t index = 0;
 	enum chain_status status = find(sources, source, rest, &index, err);
@@ -47,5 +51,8 @@ static enum chain_status open_module(const struct chain_sources *sources, const 
 }
 
 const struct chain_source_row chain_source_module = {
-	.scheme = "module:", .traits = CHAIN_SOURCE_NEEDS_PIN, .check = check, .open = open_module,
+	.scheme = "module:",
+	.traits = CHAIN_SOURCE_NEEDS_PIN,
+	.check = check,
+	.open = open_module,
 };

@@ -7,10 +7,13 @@
 
 #include <string.h>
 
-static enum chain_status check(const char *rest) { return *rest ? CHAIN_E_CONFIG_SCHEME : CHAIN_OK; }
+static enum chain_status check(const char *rest)
+{
+	return *rest ? CHAIN_E_CONFIG_SCHEME : CHAIN_OK;
+}
 
-static enum chain_status open_self(const struct chain_sources *sources, const char *source, const char *rest, struct chain_source_bytes *out,
-				   struct chain_error *err)
+static enum chain_status open_self(const struct chain_sources *sources, const char *source, const char *rest,
+				   struct chain_source_bytes *out, struct chain_error *err)
 {
 	(void)rest;
 	if (!sources->self)
@@ -23,5 +26,8 @@ static enum chain_status open_self(const struct chain_sources *sources, const ch
 }
 
 const struct chain_source_row chain_source_self = {
-	.scheme = "self:", .traits = CHAIN_SOURCE_BOOT_ONLY | CHAIN_SOURCE_TAKES_NO_PIN, .check = check, .open = open_self,
+	.scheme = "self:",
+	.traits = CHAIN_SOURCE_BOOT_ONLY | CHAIN_SOURCE_TAKES_NO_PIN,
+	.check = check,
+	.open = open_self,
 };

@@ -8,8 +8,8 @@
 /* Large enough that a device is asked seldom, small enough that the bytes are in the cache when they are hashed. */
 enum { CHUNK_BYTES = 256 * 1024 };
 
-enum chain_status chain_stream_take(const struct chain_stream *stream, const struct chain_stream_pin *pin, uint8_t *into,
-				    uint8_t out_sha256[CHAIN_SHA256_BYTES], struct chain_error *err)
+enum chain_status chain_stream_take(const struct chain_stream *stream, const struct chain_stream_pin *pin,
+				    uint8_t *into, uint8_t out_sha256[CHAIN_SHA256_BYTES], struct chain_error *err)
 {
 	struct chain_sha256 hash;
 	uint8_t digest[CHAIN_SHA256_BYTES];

@@ -53,8 +53,8 @@ const char *chain_source_path(const char *source)
 	return row && row->path ? row->path(rest) : NULL;
 }
 
-static enum chain_status check_pin(const char *source, const struct chain_source_pin *pin, const struct chain_source_bytes *got,
-				   struct chain_error *err)
+static enum chain_status check_pin(const char *source, const struct chain_source_pin *pin,
+				   const struct chain_source_bytes *got, struct chain_error *err)
 {
 	char hex[CHAIN_SHA256_HEX + 1];
 	if (!pin->sha256 || !memcmp(pin->sha256, got->sha256, CHAIN_SHA256_BYTES))
@@ -73,8 +73,9 @@ static enum chain_status check_image(const struct chain_blob *blob, struct chain
 	return status ? status : chain_image_verify(&image, NULL, NULL, err);
 }
 
-enum chain_status chain_source_load(const struct chain_sources *sources, const char *source, const struct chain_source_pin *pin,
-				    struct chain_source_bytes *io, struct chain_error *err)
+enum chain_status chain_source_load(const struct chain_sources *sources, const char *source,
+				    const struct chain_source_pin *pin, struct chain_source_bytes *io,
+				    struct chain_error *err)
 {
 	const struct chain_stream_pin wanted = { source, pin->sha256 };
 	uint64_t phys = CHAIN_PHYS_UNKNOWN;
@@ -104,8 +105,9 @@ void chain_source_close(const struct chain_sources *sources, struct chain_source
 	source->loaded = false;
 }
 
-enum chain_status chain_source_open(const struct chain_sources *sources, const char *source, const struct chain_source_pin *pin,
-				    struct chain_source_bytes *out, struct chain_error *err)
+enum chain_status chain_source_open(const struct chain_sources *sources, const char *source,
+				    const struct chain_source_pin *pin, struct chain_source_bytes *out,
+				    struct chain_error *err)
 {
 	const char *rest;
 	const struct chain_source_row *row = chain_source_row(source, &rest);

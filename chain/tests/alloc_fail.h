@@ -31,9 +31,9 @@ int __wrap_vasprintf(char **out, const char *format, va_list args);
 int __wrap_asprintf(char **out, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 static struct {
-	long left;   /* before one fails; negative: none does */
-	bool once;   /* only that one, else all that follow as well */
-	bool failed; /* since it was last set: one did */
+	long left;     /* before one fails; negative: none does */
+	bool once;     /* only that one, else all that follow as well */
+	bool failed;   /* since it was last set: one did */
 	char why[200]; /* a sweep ended because of this */
 } alloc_state = { .left = -1 };
 
@@ -46,12 +46,30 @@ static inline bool alloc_fails(void)
 	return true;
 }
 
-void *__wrap_malloc(size_t bytes) { return alloc_fails() ? NULL : __real_malloc(bytes); }
-void *__wrap_calloc(size_t count, size_t bytes) { return alloc_fails() ? NULL : __real_calloc(count, bytes); }
-void *__wrap_realloc(void *old, size_t bytes) { return alloc_fails() ? NULL : __real_realloc(old, bytes); }
-char *__wrap_strdup(const char *text) { return alloc_fails() ? NULL : __real_strdup(text); }
-char *__wrap_strndup(const char *text, size_t bytes) { return alloc_fails() ? NULL : __real_strndup(text, bytes); }
-int __wrap_vasprintf(char **out, const char *format, va_list args) { return alloc_fails() ? -1 : __real_vasprintf(out, format, args); }
+void *__wrap_malloc(size_t bytes)
+{
+	return alloc_fails() ? NULL : __real_malloc(bytes);
+}
+void *__wrap_calloc(size_t count, size_t bytes)
+{
+	return alloc_fails() ? NULL : __real_calloc(count, bytes);
+}
+void *__wrap_realloc(void *old, size_t bytes)
+{
+	return alloc_fails() ? NULL : __real_realloc(old, bytes);
+}
+char *__wrap_strdup(const char *text)
+{
+	return alloc_fails() ? NULL : __real_strdup(text);
+}
+char *__wrap_strndup(const char *text, size_t bytes)
+{
+	return alloc_fails() ? NULL : __real_strndup(text, bytes);
+}
+int __wrap_vasprintf(char **out, const char *format, va_list args)
+{
+	return alloc_fails() ? -1 : __real_vasprintf(out, format, args);
+}
 
 int __wrap_asprintf(char **out, const char *format, ...)
 {
@@ -108,7 +126,8 @@ static inline bool alloc_is_right(enum chain_status status, const struct chain_e
 	else if (!status && sum != whole)
 		wrong = "half made";
 	if (wrong)
-		snprintf(alloc_state.why, sizeof(alloc_state.why), "%s (%s: %.80s)", wrong, chain_status_slug(status), err->subject);
+		snprintf(alloc_state.why, sizeof(alloc_state.why), "%s (%s: %.80s)", wrong, chain_status_slug(status),
+			 err->subject);
 	return !wrong;
 }
 

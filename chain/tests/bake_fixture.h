@@ -23,25 +23,26 @@ enum { STAGE_TEXT_AT = 0x1000, STAGE_DATA_AT = 0x2000 };
 static inline void stage_make(uint8_t out[STAGE_FILE_BYTES])
 {
 	const Elf64_Phdr phdrs[3] = {
-	    {PT_LOAD, PF_R | PF_X, STAGE_TEXT_AT, STAGE_VIRT, STAGE_PHYS, 0x800, 0x800, 4096},
-	    {PT_LOAD, PF_R | PF_W, STAGE_DATA_AT, STAGE_VIRT + 0x1000, STAGE_PHYS + 0x1000, 0x321, 0x1100, 4096},
-	    {PT_LOAD, 0x00100006, 0x3000, STAGE_VIRT + 0x3000, STAGE_PHYS + 0x3000, 0, 0x2000, 4096},
+		{ PT_LOAD, PF_R | PF_X, STAGE_TEXT_AT, STAGE_VIRT, STAGE_PHYS, 0x800, 0x800, 4096 },
+		{ PT_LOAD, PF_R | PF_W, STAGE_DATA_AT, STAGE_VIRT + 0x1000, STAGE_PHYS + 0x1000, 0x321, 0x1100, 4096 },
+		{ PT_LOAD, 0x00100006, 0x3000, STAGE_VIRT + 0x3000, STAGE_PHYS + 0x3000, 0, 0x2000, 4096 },
 	};
-	const Elf64_Ehdr ehdr = {.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
-				 .e_type = ET_EXEC,
-				 .e_machine = EM_X86_64,
-				 .e_version = 1,
-				 .e_entry = STAGE_PHYS + 0x200,
-				 .e_phoff = 64,
-				 .e_ehsize = 64,
-				 .e_phentsize = 56,
-				 .e_phnum = 3};
-	const uint32_t mb1[8] = {0x1badb002, 0x10003, 0u - 0x1badb002 - 0x10003, 0x200000, 0x200000, 0x201321,
-				 0x205000,   0x200200};
-	const uint32_t mb2[] = {
-	    0xe85250d6, 0, 64, 0u - 0xe85250d6 - 64, 2, 24, 0x200020, 0x200000, 0x201321, 0x205000, 3, 12, 0x200200,
-	    0,		0, 8};
-	struct chain_image_header header = {.magic = "KCHAIN\r\n", .version = 1, .stage_bytes = STAGE_MEMORY_BYTES};
+	const Elf64_Ehdr ehdr = { .e_ident = { 0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT },
+				  .e_type = ET_EXEC,
+				  .e_machine = EM_X86_64,
+				  .e_version = 1,
+				  .e_entry = STAGE_PHYS + 0x200,
+				  .e_phoff = 64,
+				  .e_ehsize = 64,
+				  .e_phentsize = 56,
+				  .e_phnum = 3 };
+	const uint32_t mb1[8] = { 0x1badb002, 0x10003, 0u - 0x1badb002 - 0x10003, 0x200000, 0x200000, 0x201321,
+				  0x205000,   0x200200 };
+	const uint32_t mb2[] = { 0xe85250d6, 0,        64,       0u - 0xe85250d6 - 64,
+				 2,          24,       0x200020, 0x200000,
+				 0x201321,   0x205000, 3,        12,
+				 0x200200,   0,        0,        8 };
+	struct chain_image_header header = { .magic = "KCHAIN\r\n", .version = 1, .stage_bytes = STAGE_MEMORY_BYTES };
 
 	memset(out, 0, STAGE_FILE_BYTES);
 	memcpy(out, &ehdr, sizeof(ehdr));
@@ -99,27 +100,28 @@ static inline enum chain_status cookie_read(void *ctx, const struct fs_spec *spe
 static inline struct fs_spec file_spec(const char *path, char *text)
 {
 	return (struct fs_spec){
-	    .path = path, .type = FS_REGULAR, .mode = 0644, .size_bytes = strlen(text), .cookie = text};
+		.path = path, .type = FS_REGULAR, .mode = 0644, .size_bytes = strlen(text), .cookie = text
+	};
 }
 
 static inline struct fs_spec link_spec(const char *path, const char *target)
 {
-	return (struct fs_spec){.path = path, .type = FS_SYMLINK, .mode = 0777, .target = target};
+	return (struct fs_spec){ .path = path, .type = FS_SYMLINK, .mode = 0777, .target = target };
 }
 
 static inline struct chain_bake_request request_make(const uint8_t stage[STAGE_FILE_BYTES], const struct fs_spec *specs,
 						     size_t count, struct sink *sink)
 {
-	return (struct chain_bake_request){.name = "test",
-					   .base = CHAIN_BAKE_BASE,
-					   .stage = stage,
-					   .stage_bytes = STAGE_FILE_BYTES,
-					   .stage_subject = "stage",
-					   .specs = specs,
-					   .spec_count = count,
-					   .source = cookie_read,
-					   .sink = sink_take,
-					   .ctx = sink};
+	return (struct chain_bake_request){ .name = "test",
+					    .base = CHAIN_BAKE_BASE,
+					    .stage = stage,
+					    .stage_bytes = STAGE_FILE_BYTES,
+					    .stage_subject = "stage",
+					    .specs = specs,
+					    .spec_count = count,
+					    .source = cookie_read,
+					    .sink = sink_take,
+					    .ctx = sink };
 }
 
 /* An image of that stage with one file, /a, opened; its bytes are the sink's. */
@@ -127,7 +129,7 @@ static inline enum chain_status image_make(struct sink *sink, struct chain_image
 {
 	static uint8_t stage[STAGE_FILE_BYTES];
 	static char text[] = "text\n";
-	struct fs_spec specs[] = {file_spec("/a", text)};
+	struct fs_spec specs[] = { file_spec("/a", text) };
 	struct chain_bake_result result;
 
 	stage_make(stage);

@@ -1,7 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: a scratch folder with what `kchain bake` reads and a place for what it writes. Must not know: what is in a tree. */
+/* Owns: a scratch folder with what `kchain bake` reads and a place for what it writes. Must not know: what is in a
+ * tree. */
 #ifndef BAKE_FOLDER_H
 #define BAKE_FOLDER_H
 
@@ -51,8 +52,8 @@ static inline size_t entries(const char *name)
 static inline bool folder_make(const char *inner, const char *kernel_name)
 {
 	static uint8_t kernel[4096], stage[STAGE_FILE_BYTES];
-	static const uint32_t header[8] = {0x1badb002, 0x10000, 0u - 0x1badb002 - 0x10000, 0x400000, 0x400000, 0,
-					   0,	       0x400000};
+	static const uint32_t header[8] = { 0x1badb002, 0x10000, 0u - 0x1badb002 - 0x10000, 0x400000, 0x400000, 0,
+					    0,          0x400000 };
 
 	memcpy(kernel, header, sizeof(header));
 	stage_make(stage);

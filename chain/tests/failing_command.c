@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 /* What makes build/kchain-failing of the command: KCHAIN_FAIL_ALLOC=N lets its N-th allocation fail and all that
- * follow, with KCHAIN_FAIL_ONCE only that one (qemu-tests/test_command_memory.py); failing_io.c does so with system calls. */
+ * follow, with KCHAIN_FAIL_ONCE only that one (qemu-tests/test_command_memory.py); failing_io.c does so with system
+ * calls. */
 #include "alloc_fail.h"
 #include "failing_io.h"
 

@@ -3,11 +3,11 @@
 
 /* What build/kchain-failing does to the command's system calls about files (qemu-tests/test_command_files.py):
  *
- * KCHAIN_FAIL_IO=N lets the N-th fail (from 0) and all that follow, with KCHAIN_FAIL_ONCE only that one; KCHAIN_FAIL_AS says how: "eio", "enospc",
- * "eintr" (only what a signal may interrupt), "short" (half is read or written), "kill" (the process is killed in its place).
- * KCHAIN_FAIL_ONLY=__wrap_NAME: only calls of this name count.
- * KCHAIN_NO_TMPFILE: the file system knows no files without a name.
- * KCHAIN_SHRINK=PATH, KCHAIN_SHRINK_TO=BYTES, KCHAIN_SHRINK_AT=io:N or sha:N: the file is cut behind the N-th of these calls, or of the pieces that are hashed. */
+ * KCHAIN_FAIL_IO=N lets the N-th fail (from 0) and all that follow, with KCHAIN_FAIL_ONCE only that one; KCHAIN_FAIL_AS
+ * says how: "eio", "enospc", "eintr" (only what a signal may interrupt), "short" (half is read or written), "kill" (the
+ * process is killed in its place). KCHAIN_FAIL_ONLY=__wrap_NAME: only calls of this name count. KCHAIN_NO_TMPFILE: the
+ * file system knows no files without a name. KCHAIN_SHRINK=PATH, KCHAIN_SHRINK_TO=BYTES, KCHAIN_SHRINK_AT=io:N or
+ * sha:N: the file is cut behind the N-th of these calls, or of the pieces that are hashed. */
 #include "failing_io.h"
 
 #include "chain/digest.h"
@@ -43,7 +43,8 @@ bool failing_io_failed(void)
 
 static void __attribute__((constructor)) begin(void)
 {
-	const char *n = getenv("KCHAIN_FAIL_IO"), *as = getenv("KCHAIN_FAIL_AS"), *at = getenv("KCHAIN_SHRINK_AT"), *to = getenv("KCHAIN_SHRINK_TO");
+	const char *n = getenv("KCHAIN_FAIL_IO"), *as = getenv("KCHAIN_FAIL_AS"), *at = getenv("KCHAIN_SHRINK_AT"),
+		   *to = getenv("KCHAIN_SHRINK_TO");
 	io.once = getenv("KCHAIN_FAIL_ONCE") != NULL;
 	io.only = getenv("KCHAIN_FAIL_ONLY");
 	io.no_nameless = getenv("KCHAIN_NO_TMPFILE") != NULL;
@@ -83,7 +84,8 @@ static enum way gate(const char *wrapper, bool partial)
 	if ((io.way == EINTR_WAY || io.way == SHORT_WAY) && !partial)
 		return PASS;
 	io.failed = true;
-	/* a signal that comes again each time, and a file that gives half each time, would never end: those come once */
+	/* a signal that comes again each time, and a file that gives half each time, would never end: those come once
+	 */
 	if (io.way == EINTR_WAY)
 		io.left = -1;
 	errno = io.way == EIO_WAY ? EIO : io.way == ENOSPC_WAY ? ENOSPC : EINTR;
@@ -122,7 +124,10 @@ int __wrap_open(const char *path, int flags, ...)
 
 int __real_mkostemp(char *template, int flags);
 int __wrap_mkostemp(char *template, int flags);
-int __wrap_mkostemp(char *template, int flags) { return fails(__func__) ? -1 : __real_mkostemp(template, flags); }
+int __wrap_mkostemp(char *template, int flags)
+{
+	return fails(__func__) ? -1 : __real_mkostemp(template, flags);
+}
 
 /* A descriptor is closed whatever close says. */
 int __real_close(int fd);
@@ -137,16 +142,28 @@ int __wrap_close(int fd)
 
 int __real_fstat(int fd, struct stat *about);
 int __wrap_fstat(int fd, struct stat *about);
-int __wrap_fstat(int fd, struct stat *about) { return fails(__func__) ? -1 : __real_fstat(fd, about); }
+int __wrap_fstat(int fd, struct stat *about)
+{
+	return fails(__func__) ? -1 : __real_fstat(fd, about);
+}
 int __real_stat(const char *path, struct stat *about);
 int __wrap_stat(const char *path, struct stat *about);
-int __wrap_stat(const char *path, struct stat *about) { return fails(__func__) ? -1 : __real_stat(path, about); }
+int __wrap_stat(const char *path, struct stat *about)
+{
+	return fails(__func__) ? -1 : __real_stat(path, about);
+}
 int __real_lstat(const char *path, struct stat *about);
 int __wrap_lstat(const char *path, struct stat *about);
-int __wrap_lstat(const char *path, struct stat *about) { return fails(__func__) ? -1 : __real_lstat(path, about); }
+int __wrap_lstat(const char *path, struct stat *about)
+{
+	return fails(__func__) ? -1 : __real_lstat(path, about);
+}
 int __real_faccessat(int fd, const char *path, int mode, int flags);
 int __wrap_faccessat(int fd, const char *path, int mode, int flags);
-int __wrap_faccessat(int fd, const char *path, int mode, int flags) { return fails(__func__) ? -1 : __real_faccessat(fd, path, mode, flags); }
+int __wrap_faccessat(int fd, const char *path, int mode, int flags)
+{
+	return fails(__func__) ? -1 : __real_faccessat(fd, path, mode, flags);
+}
 
 ssize_t __real_read(int fd, void *buf, size_t count);
 ssize_t __wrap_read(int fd, void *buf, size_t count);
@@ -185,10 +202,16 @@ ssize_t __wrap_copy_file_range(int from, off_t *from_at, int to, off_t *to_at, s
 }
 int __real_ftruncate(int fd, off_t size);
 int __wrap_ftruncate(int fd, off_t size);
-int __wrap_ftruncate(int fd, off_t size) { return refused(gate(__func__, true)) ? -1 : __real_ftruncate(fd, size); }
+int __wrap_ftruncate(int fd, off_t size)
+{
+	return refused(gate(__func__, true)) ? -1 : __real_ftruncate(fd, size);
+}
 off_t __real_lseek(int fd, off_t offset, int whence);
 off_t __wrap_lseek(int fd, off_t offset, int whence);
-off_t __wrap_lseek(int fd, off_t offset, int whence) { return fails(__func__) ? -1 : __real_lseek(fd, offset, whence); }
+off_t __wrap_lseek(int fd, off_t offset, int whence)
+{
+	return fails(__func__) ? -1 : __real_lseek(fd, offset, whence);
+}
 void *__real_mmap(void *at, size_t bytes, int protection, int flags, int fd, off_t offset);
 void *__wrap_mmap(void *at, size_t bytes, int protection, int flags, int fd, off_t offset);
 void *__wrap_mmap(void *at, size_t bytes, int protection, int flags, int fd, off_t offset)
@@ -204,29 +227,53 @@ int __wrap_linkat(int from_fd, const char *from, int to_fd, const char *to, int 
 }
 int __real_rename(const char *from, const char *to);
 int __wrap_rename(const char *from, const char *to);
-int __wrap_rename(const char *from, const char *to) { return fails(__func__) ? -1 : __real_rename(from, to); }
+int __wrap_rename(const char *from, const char *to)
+{
+	return fails(__func__) ? -1 : __real_rename(from, to);
+}
 int __real_fchmod(int fd, mode_t mode);
 int __wrap_fchmod(int fd, mode_t mode);
-int __wrap_fchmod(int fd, mode_t mode) { return fails(__func__) ? -1 : __real_fchmod(fd, mode); }
+int __wrap_fchmod(int fd, mode_t mode)
+{
+	return fails(__func__) ? -1 : __real_fchmod(fd, mode);
+}
 int __real_fchdir(int fd);
 int __wrap_fchdir(int fd);
-int __wrap_fchdir(int fd) { return fails(__func__) ? -1 : __real_fchdir(fd); }
+int __wrap_fchdir(int fd)
+{
+	return fails(__func__) ? -1 : __real_fchdir(fd);
+}
 int __real_mkdir(const char *path, mode_t mode);
 int __wrap_mkdir(const char *path, mode_t mode);
-int __wrap_mkdir(const char *path, mode_t mode) { return fails(__func__) ? -1 : __real_mkdir(path, mode); }
+int __wrap_mkdir(const char *path, mode_t mode)
+{
+	return fails(__func__) ? -1 : __real_mkdir(path, mode);
+}
 
 DIR *__real_fdopendir(int fd);
 DIR *__wrap_fdopendir(int fd);
-DIR *__wrap_fdopendir(int fd) { return fails(__func__) ? NULL : __real_fdopendir(fd); }
+DIR *__wrap_fdopendir(int fd)
+{
+	return fails(__func__) ? NULL : __real_fdopendir(fd);
+}
 struct dirent *__real_readdir(DIR *folder);
 struct dirent *__wrap_readdir(DIR *folder);
-struct dirent *__wrap_readdir(DIR *folder) { return fails(__func__) ? NULL : __real_readdir(folder); }
+struct dirent *__wrap_readdir(DIR *folder)
+{
+	return fails(__func__) ? NULL : __real_readdir(folder);
+}
 ssize_t __real_readlink(const char *path, char *buf, size_t size);
 ssize_t __wrap_readlink(const char *path, char *buf, size_t size);
-ssize_t __wrap_readlink(const char *path, char *buf, size_t size) { return fails(__func__) ? -1 : __real_readlink(path, buf, size); }
+ssize_t __wrap_readlink(const char *path, char *buf, size_t size)
+{
+	return fails(__func__) ? -1 : __real_readlink(path, buf, size);
+}
 ssize_t __real_llistxattr(const char *path, char *list, size_t size);
 ssize_t __wrap_llistxattr(const char *path, char *list, size_t size);
-ssize_t __wrap_llistxattr(const char *path, char *list, size_t size) { return fails(__func__) ? -1 : __real_llistxattr(path, list, size); }
+ssize_t __wrap_llistxattr(const char *path, char *list, size_t size)
+{
+	return fails(__func__) ? -1 : __real_llistxattr(path, list, size);
+}
 ssize_t __real_lgetxattr(const char *path, const char *name, void *value, size_t size);
 ssize_t __wrap_lgetxattr(const char *path, const char *name, void *value, size_t size);
 ssize_t __wrap_lgetxattr(const char *path, const char *name, void *value, size_t size)

@@ -17,17 +17,18 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* A property that holds for every input. */
-#define FUZZ_HOLDS(condition)                                                                        \
-	do {                                                                                         \
-		if (!(condition)) {                                                                  \
-			fprintf(stderr, "%s:%d: does not hold: %s\n", __FILE__, __LINE__, #condition); \
-			abort();                                                                     \
-		}                                                                                    \
+#define FUZZ_HOLDS(condition)                                                                                          \
+	do {                                                                                                           \
+		if (!(condition)) {                                                                                    \
+			fprintf(stderr, "%s:%d: does not hold: %s\n", __FILE__, __LINE__, #condition);                 \
+			abort();                                                                                       \
+		}                                                                                                      \
 	} while (0)
 
-/* Images are mostly zeros, which are a waste of a fuzzer's time and of room in the tree. So an input of such a target is a list: the
- * size (32 bits), then pieces: offset (32 bits), length (16 bits), bytes. Returns the image, the caller's to free; it has
- * exactly *out_size bytes, so that a sanitizer sees a read past its end. Whatever does not fit is cut. */
+/* Images are mostly zeros, which are a waste of a fuzzer's time and of room in the tree. So an input of such a target
+ * is a list: the size (32 bits), then pieces: offset (32 bits), length (16 bits), bytes. Returns the image, the
+ * caller's to free; it has exactly *out_size bytes, so that a sanitizer sees a read past its end. Whatever does not fit
+ * is cut. */
 enum { FUZZ_IMAGE_MAX = 256 * 1024 };
 static inline uint8_t *fuzz_expand(const uint8_t *data, size_t size, size_t *out_size)
 {
@@ -52,7 +53,8 @@ static inline uint8_t *fuzz_expand(const uint8_t *data, size_t size, size_t *out
 	return image;
 }
 
-/* Neither control characters of ASCII nor those that UTF-8 writes as 0xc2 0x80 to 0xc2 0x9f, which terminals obey as well. */
+/* Neither control characters of ASCII nor those that UTF-8 writes as 0xc2 0x80 to 0xc2 0x9f, which terminals obey as
+ * well. */
 static inline bool fuzz_printable(const char *text, size_t bytes)
 {
 	for (size_t i = 0; i < bytes; i++) {
@@ -79,7 +81,8 @@ static inline enum chain_status fuzz_status(enum chain_status status, const stru
 	return status;
 }
 
-/* The same where what was parsed is UTF-8 if it got that far: then the error is as well, so that it can be told as JSON. */
+/* The same where what was parsed is UTF-8 if it got that far: then the error is as well, so that it can be told as
+ * JSON. */
 static inline enum chain_status fuzz_text_status(enum chain_status status, const struct chain_error *err)
 {
 	const char *const texts[] = { err->subject, err->detail };

@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* libFuzzer target: any text as a machine's boot information. What is accepted keeps the promises of bootinfo.h, and comes back the
- * same when it is written and read again. */
+/* libFuzzer target: any text as a machine's boot information. What is accepted keeps the promises of bootinfo.h, and
+ * comes back the same when it is written and read again. */
 #include "fuzz.h"
 
 #include "chain/bootinfo.h"
@@ -18,7 +18,8 @@ static void check_info(const struct chain_bootinfo *info)
 		if (!i)
 			continue;
 		FUZZ_HOLDS(entry[-1].range.end <= entry->range.base);
-		FUZZ_HOLDS(entry[-1].range.end < entry->range.base || entry[-1].type != entry->type); /* neighbours are merged */
+		FUZZ_HOLDS(entry[-1].range.end < entry->range.base ||
+			   entry[-1].type != entry->type); /* neighbours are merged */
 	}
 	for (size_t i = 0; i < info->module_count; i++)
 		FUZZ_HOLDS(info->modules[i].range.base <= info->modules[i].range.end && info->modules[i].string);

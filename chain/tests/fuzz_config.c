@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* libFuzzer target: any text as a pipeline. What is accepted keeps the promises of config.h, and its baked form is accepted as the
- * same pipeline with the same baked form. */
+/* libFuzzer target: any text as a pipeline. What is accepted keeps the promises of config.h, and its baked form is
+ * accepted as the same pipeline with the same baked form. */
 #include "fuzz.h"
 
 #include "chain/config.h"
@@ -19,7 +19,8 @@ static bool every_other(void *ctx, const char *path)
 static void check_fanout(const struct chain_config_fanout *fanout)
 {
 	FUZZ_HOLDS((fanout->kind == CHAIN_FANOUT_LIST) == (fanout->list != NULL));
-	FUZZ_HOLDS((fanout->kind == CHAIN_FANOUT_EACH || fanout->kind == CHAIN_FANOUT_SLICES) == (fanout->path != NULL));
+	FUZZ_HOLDS((fanout->kind == CHAIN_FANOUT_EACH || fanout->kind == CHAIN_FANOUT_SLICES) ==
+		   (fanout->path != NULL));
 	FUZZ_HOLDS(!fanout->path || !strncmp(fanout->path, "fs:/", 4));
 	FUZZ_HOLDS(fanout->count <= CHAIN_FANOUT_MAX && fanout->require_percent <= 100);
 	FUZZ_HOLDS(fanout->kind == CHAIN_FANOUT_NONE || fanout->kind == CHAIN_FANOUT_EACH || fanout->count);
@@ -28,7 +29,8 @@ static void check_fanout(const struct chain_config_fanout *fanout)
 static void check_step(const struct chain_step *step, bool fallback)
 {
 	FUZZ_HOLDS(step->name[0] && strlen(step->name) <= CHAIN_CONFIG_NAME_MAX && strchr(step->source, ':'));
-	FUZZ_HOLDS(fuzz_printable(step->source, strlen(step->source)) && fuzz_printable(step->args, strlen(step->args)));
+	FUZZ_HOLDS(fuzz_printable(step->source, strlen(step->source)) &&
+		   fuzz_printable(step->args, strlen(step->args)));
 	FUZZ_HOLDS(step->args && step->handoff_string && !strncmp(step->handoff_string, "kchain-handoff", 14));
 	FUZZ_HOLDS(step->memory_bytes >= CHAIN_CALL_MEMORY_MIN && step->memory_bytes <= CHAIN_CALL_MEMORY_MAX);
 	FUZZ_HOLDS(step->timeout_us && step->retries <= CHAIN_CALL_RETRIES_MAX);
@@ -38,7 +40,8 @@ static void check_step(const struct chain_step *step, bool fallback)
 	check_fanout(&step->fanout);
 	FUZZ_HOLDS(!step->when || json_is_object(step->when));
 	for (size_t i = 0; i < step->module_count; i++)
-		FUZZ_HOLDS(step->modules[i].from && step->modules[i].string && fuzz_printable(step->modules[i].string, strlen(step->modules[i].string)));
+		FUZZ_HOLDS(step->modules[i].from && step->modules[i].string &&
+			   fuzz_printable(step->modules[i].string, strlen(step->modules[i].string)));
 	if (step->fallback) {
 		FUZZ_HOLDS(!fallback && step->fallback->kind == CHAIN_STEP_BOOT);
 		check_step(step->fallback, true);
@@ -51,7 +54,8 @@ static void check_config(struct chain_config *config)
 	FUZZ_HOLDS(config->step_count && json_is_object(config->state) && config->console);
 	for (size_t i = 0; i < config->step_count; i++) {
 		check_step(&config->steps[i], false);
-		FUZZ_HOLDS(config->steps[i].kind == CHAIN_STEP_CALL || config->steps[i].when || i + 1 == config->step_count);
+		FUZZ_HOLDS(config->steps[i].kind == CHAIN_STEP_CALL || config->steps[i].when ||
+			   i + 1 == config->step_count);
 	}
 	for (size_t i = 0; i < config->net_count; i++)
 		FUZZ_HOLDS(config->net[i].dhcp != (config->net[i].address != NULL));
@@ -66,16 +70,21 @@ static void check_same_step(const struct chain_step *a, const struct chain_step 
 {
 	FUZZ_HOLDS(!strcmp(a->name, b->name) && !strcmp(a->source, b->source) && !strcmp(a->args, b->args));
 	FUZZ_HOLDS(a->kind == b->kind && a->memory_bytes == b->memory_bytes && a->timeout_us == b->timeout_us);
-	FUZZ_HOLDS(a->retries == b->retries && a->expect == b->expect && a->on_error == b->on_error && a->fs_keep == b->fs_keep);
+	FUZZ_HOLDS(a->retries == b->retries && a->expect == b->expect && a->on_error == b->on_error &&
+		   a->fs_keep == b->fs_keep);
 	FUZZ_HOLDS(a->handoff_at == b->handoff_at && !strcmp(a->handoff_string, b->handoff_string));
-	FUZZ_HOLDS(a->module_count == b->module_count && a->pin.pinned == b->pin.pinned && !memcmp(a->pin.sha256, b->pin.sha256, sizeof(a->pin.sha256)));
+	FUZZ_HOLDS(a->module_count == b->module_count && a->pin.pinned == b->pin.pinned &&
+		   !memcmp(a->pin.sha256, b->pin.sha256, sizeof(a->pin.sha256)));
 	FUZZ_HOLDS(!a->when == !b->when && (!a->when || json_equal(a->when, b->when)));
-	FUZZ_HOLDS(a->fanout.kind == b->fanout.kind && a->fanout.count == b->fanout.count && a->fanout.at_byte == b->fanout.at_byte);
-	FUZZ_HOLDS(a->fanout.require_percent == b->fanout.require_percent && a->fanout.require_count == b->fanout.require_count);
+	FUZZ_HOLDS(a->fanout.kind == b->fanout.kind && a->fanout.count == b->fanout.count &&
+		   a->fanout.at_byte == b->fanout.at_byte);
+	FUZZ_HOLDS(a->fanout.require_percent == b->fanout.require_percent &&
+		   a->fanout.require_count == b->fanout.require_count);
 	FUZZ_HOLDS(!a->fanout.list || json_equal(a->fanout.list, b->fanout.list));
 	FUZZ_HOLDS(!a->expect_result || json_equal(a->expect_result, b->expect_result));
 	for (size_t i = 0; i < a->module_count; i++)
-		FUZZ_HOLDS(!strcmp(a->modules[i].from, b->modules[i].from) && !strcmp(a->modules[i].string, b->modules[i].string));
+		FUZZ_HOLDS(!strcmp(a->modules[i].from, b->modules[i].from) &&
+			   !strcmp(a->modules[i].string, b->modules[i].string));
 }
 
 static void check_same(const struct chain_config *a, const struct chain_config *b)
@@ -106,7 +115,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct chain_config config;
 	for (int baked = 0; baked < 2; baked++) {
 		struct chain_error err = { 0 };
-		if (!fuzz_text_status(chain_config_parse((const char *)data, size, "fuzz", baked, &config, &err), &err)) {
+		if (!fuzz_text_status(chain_config_parse((const char *)data, size, "fuzz", baked, &config, &err),
+				      &err)) {
 			check_config(&config);
 			check_baked(&config);
 		}

@@ -1,7 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* libFuzzer target: any bytes as an ELF file. What is accepted lies inside the file and agrees with libelf's reading of it. */
+/* libFuzzer target: any bytes as an ELF file. What is accepted lies inside the file and agrees with libelf's reading of
+ * it. */
 #include "fuzz.h"
 
 #include "chain/elf.h"
@@ -41,7 +42,8 @@ static void check_virtual(const struct chain_elf *elf, const struct chain_segmen
 	bool overlap = false;
 	for (size_t i = 0; i < count; i++)
 		for (size_t j = 0; j < count; j++)
-			overlap = overlap || (i != j && segments[i].virt.base >= segments[j].virt.base && segments[i].virt.base < segments[j].virt.end);
+			overlap = overlap || (i != j && segments[i].virt.base >= segments[j].virt.base &&
+					      segments[i].virt.base < segments[j].virt.end);
 	FUZZ_HOLDS(overlap == (status != CHAIN_OK));
 }
 
@@ -53,18 +55,21 @@ static void check_note(const struct chain_elf *elf, const char *name, uint32_t t
 	uint8_t sum = 0;
 	if (fuzz_status(chain_elf_find_note(elf, name, type, &desc, &bytes, &err), &err))
 		return;
-	FUZZ_HOLDS(desc && (!bytes || (desc >= elf->reader.bytes && desc + bytes <= elf->reader.bytes + elf->reader.count)));
+	FUZZ_HOLDS(desc &&
+		   (!bytes || (desc >= elf->reader.bytes && desc + bytes <= elf->reader.bytes + elf->reader.count)));
 	for (uint64_t i = 0; i < bytes; i++)
 		sum ^= desc[i];
 	__asm__ volatile("" : : "r"(sum));
 }
 
-/* PN_XNUM in the header: libelf wants the whole section table to be there before it looks at section header 0 for the count. */
+/* PN_XNUM in the header: libelf wants the whole section table to be there before it looks at section header 0 for the
+ * count. */
 static bool counts_compare(const GElf_Ehdr *header, size_t size)
 {
 	const struct chain_reader file = { NULL, size, "" };
 	return header->e_phnum != PN_XNUM ||
-	       (header->e_shnum && chain_reader_has(&file, header->e_shoff, (uint64_t)header->e_shnum * header->e_shentsize));
+	       (header->e_shnum &&
+		chain_reader_has(&file, header->e_shoff, (uint64_t)header->e_shnum * header->e_shentsize));
 }
 
 /* The oracle. It refuses files that we take, so only what both take is compared. */
@@ -77,7 +82,8 @@ static void check_libelf(const struct chain_elf *elf, const uint8_t *data, size_
 	GElf_Ehdr header;
 	size_t count = 0;
 	if (other && gelf_getehdr(other, &header) && !elf_getphdrnum(other, &count)) {
-		FUZZ_HOLDS(header.e_type == elf->type && header.e_machine == elf->machine && header.e_entry == elf->entry);
+		FUZZ_HOLDS(header.e_type == elf->type && header.e_machine == elf->machine &&
+			   header.e_entry == elf->entry);
 		FUZZ_HOLDS(elf->is64 == (gelf_getclass(other) == ELFCLASS64));
 		FUZZ_HOLDS(!elf->phdr_count || !count || !counts_compare(&header, size) || count == elf->phdr_count);
 		for (size_t i = 0; i < count && i < elf->phdr_count; i++) {
@@ -86,8 +92,10 @@ static void check_libelf(const struct chain_elf *elf, const uint8_t *data, size_
 			chain_elf_phdr_at(elf, (uint32_t)i, &ours);
 			if (!gelf_getphdr(other, (int)i, &theirs))
 				continue;
-			FUZZ_HOLDS(ours.type == theirs.p_type && ours.flags == theirs.p_flags && ours.offset == theirs.p_offset);
-			FUZZ_HOLDS(ours.virt == theirs.p_vaddr && ours.phys == theirs.p_paddr && ours.align == theirs.p_align);
+			FUZZ_HOLDS(ours.type == theirs.p_type && ours.flags == theirs.p_flags &&
+				   ours.offset == theirs.p_offset);
+			FUZZ_HOLDS(ours.virt == theirs.p_vaddr && ours.phys == theirs.p_paddr &&
+				   ours.align == theirs.p_align);
 			FUZZ_HOLDS(ours.file_bytes == theirs.p_filesz && ours.memory_bytes == theirs.p_memsz);
 		}
 	}

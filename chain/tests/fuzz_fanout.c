@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* libFuzzer target: any text as a pipeline that fans out. Each kernel's handoff is spliced together as text: it has to be what the next
- * reader takes for the step's handoff with that kernel's own members in `self`. */
+/* libFuzzer target: any text as a pipeline that fans out. Each kernel's handoff is spliced together as text: it has to
+ * be what the next reader takes for the step's handoff with that kernel's own members in `self`. */
 #include "fuzz.h"
 
 #include "chain/fanout.h"
@@ -59,7 +59,8 @@ static void check_texts(const struct chain_step *step, const struct chain_fanout
 	free(args);
 }
 
-/* On a machine of any size: as many as there are processors for, all of them used where nothing else limits it; else a refusal that counts right. */
+/* On a machine of any size: as many as there are processors for, all of them used where nothing else limits it; else a
+ * refusal that counts right. */
 static void check_workers(const struct chain_config_fanout *fanout, uint32_t processors, size_t count)
 {
 	struct chain_error err = { 0 };
@@ -76,10 +77,16 @@ static void check_workers(const struct chain_config_fanout *fanout, uint32_t pro
 	FUZZ_HOLDS(workers == count || workers == fanout->concurrency || (workers + 1) * cpus >= processors);
 }
 
-static void check_step(const struct chain_config *config, const struct chain_step *step, const struct chain_bootinfo *bootinfo)
+static void check_step(const struct chain_config *config, const struct chain_step *step,
+		       const struct chain_bootinfo *bootinfo)
 {
 	const uint8_t digest[CHAIN_SHA256_BYTES] = { 1, 2, 3 };
-	struct chain_handoff_input input = { .config = config, .step = step, .door = "multiboot1", .entered_ticks = 5, .boot_id = digest, .bootinfo = bootinfo };
+	struct chain_handoff_input input = { .config = config,
+					     .step = step,
+					     .door = "multiboot1",
+					     .entered_ticks = 5,
+					     .boot_id = digest,
+					     .bootinfo = bootinfo };
 	struct chain_error err = { 0 };
 	struct chain_fanout_set set = { 0 };
 	json_t *handoff = NULL;

@@ -1,22 +1,24 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* libFuzzer target: any text as a received handoff and, behind a zero byte, a second one as what a called kernel left as its result. What is
- * accepted can be handed on: the next link reads what this one made of it, finds what it knows nothing of, and the history stays bounded. */
+/* libFuzzer target: any text as a received handoff and, behind a zero byte, a second one as what a called kernel left
+ * as its result. What is accepted can be handed on: the next link reads what this one made of it, finds what it knows
+ * nothing of, and the history stays bounded. */
 #include "fuzz.h"
 
 #include "chain/handoff.h"
 
-#define PIPELINE(state)                                                                                                                 \
-	"{\"kchain\":1,\"name\":\"fuzz\",\"state\":" state ",\"net\":{\"lan\":{\"dhcp\":true},"                                         \
-	"\"fixed\":{\"static\":{\"address\":\"10.0.2.15/24\"},\"match\":{\"mac\":\"52:54:00:12:34:56\"}}},"                             \
+#define PIPELINE(state)                                                                                                \
+	"{\"kchain\":1,\"name\":\"fuzz\",\"state\":" state ",\"net\":{\"lan\":{\"dhcp\":true},"                        \
+	"\"fixed\":{\"static\":{\"address\":\"10.0.2.15/24\"},\"match\":{\"mac\":\"52:54:00:12:34:56\"}}},"            \
 	"\"steps\":[{\"name\":\"one\",\"call\":\"fs:/one\"},{\"name\":\"two\",\"boot\":\"fs:/two\"}]}"
 
 /* One says what its state is, the other makes it of what it received. */
 enum { WORLDS = 2 };
 static const char *const pipelines[WORLDS] = {
 	PIPELINE("{\"a\":1,\"kept\":null}"),
-	PIPELINE("{\"a\":1,\"before\":[\"{{state.before|null}}\",\"{{results.one.result|0}}\"],\"text\":\"{{state.b|none}}-{{net.lan.address|x}}\"}"),
+	PIPELINE("{\"a\":1,\"before\":[\"{{state.before|null}}\",\"{{results.one.result|0}}\"],\"text\":\"{{state.b|"
+		 "none}}-{{net.lan.address|x}}\"}"),
 };
 
 struct world {
@@ -31,16 +33,19 @@ static struct world *the_world(size_t index)
 	struct chain_error err = { 0 };
 	if (world->config.name)
 		return world;
-	FUZZ_HOLDS(!chain_config_parse(pipelines[index], strlen(pipelines[index]), "fuzz", false, &world->config, &err));
+	FUZZ_HOLDS(
+		!chain_config_parse(pipelines[index], strlen(pipelines[index]), "fuzz", false, &world->config, &err));
 	FUZZ_HOLDS(!chain_bootinfo_qemu("pc", 128 << 20, 2, &world->bootinfo, &err));
-	world->bootinfo.framebuffer = (struct chain_framebuffer){ 0xfd000000, 4096, 1024, 768, 32, 1, { 16, 8, 8, 8, 0, 8 } };
+	world->bootinfo.framebuffer =
+		(struct chain_framebuffer){ 0xfd000000, 4096, 1024, 768, 32, 1, { 16, 8, 8, 8, 0, 8 } };
 	return world;
 }
 
 /* Members that this link says something of; all others are passed on as they are. */
 static bool is_ours(const char *key)
 {
-	static const char *const ours[] = { "kchain_handoff", "self", "links", "links_dropped", "net", "block", "platform", "fs", "state", "results", "clock" };
+	static const char *const ours[] = { "kchain_handoff", "self", "links", "links_dropped", "net",  "block",
+					    "platform",       "fs",   "state", "results",       "clock" };
 	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
 		if (!strcmp(ours[i], key))
 			return true;
@@ -57,12 +62,15 @@ static void check_child(const json_t *parent, const json_t *child, const struct 
 	FUZZ_HOLDS(count == (count_before < CHAIN_HANDOFF_LINKS_MAX ? count_before + 1 : CHAIN_HANDOFF_LINKS_MAX));
 	FUZZ_HOLDS(!strcmp(json_string_value(json_object_get(json_array_get(links, count - 1), "name")), "fuzz"));
 	FUZZ_HOLDS(!count_before || count == 1 || json_equal(json_array_get(links, 0), json_array_get(before, 0)));
-	json_object_foreach((json_t *)(uintptr_t)parent, key, value)
+	json_object_foreach ((json_t *)(uintptr_t)parent, key, value)
 		FUZZ_HOLDS(is_ours(key) || json_equal(value, json_object_get(child, key)));
-	FUZZ_HOLDS(!strcmp(json_string_value(json_object_get(json_object_get(child, "self"), "step")), input->step->name));
-	FUZZ_HOLDS(json_equal(json_object_get(json_object_get(child, "state"), "a"), json_object_get(input->config->state, "a")));
-	json_object_foreach(json_object_get(parent, "state"), key, value)
-		FUZZ_HOLDS(json_object_get(input->config->state, key) || json_equal(value, json_object_get(json_object_get(child, "state"), key)));
+	FUZZ_HOLDS(
+		!strcmp(json_string_value(json_object_get(json_object_get(child, "self"), "step")), input->step->name));
+	FUZZ_HOLDS(json_equal(json_object_get(json_object_get(child, "state"), "a"),
+			      json_object_get(input->config->state, "a")));
+	json_object_foreach (json_object_get(parent, "state"), key, value)
+		FUZZ_HOLDS(json_object_get(input->config->state, key) ||
+			   json_equal(value, json_object_get(json_object_get(child, "state"), key)));
 }
 
 /* `made`: state is made of facts, which may be unfit for it, or nest deeper from link to link. */
@@ -100,9 +108,10 @@ static void check_expire(json_t *doc)
 	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
 		json_t *copy = json_deep_copy(doc);
 		FUZZ_HOLDS(!fuzz_text_status(chain_handoff_expire(copy, times[i], &err), &err));
-		json_object_foreach(json_object_get(copy, "net"), key, entry) {
+		json_object_foreach (json_object_get(copy, "net"), key, entry) {
 			const json_t *was = json_object_get(json_object_get(doc, "net"), key);
-			FUZZ_HOLDS(json_equal(entry, was) || !strcmp(json_string_value(json_object_get(entry, "status")), "present"));
+			FUZZ_HOLDS(json_equal(entry, was) ||
+				   !strcmp(json_string_value(json_object_get(entry, "status")), "present"));
 		}
 		json_decref(copy);
 	}
@@ -114,9 +123,18 @@ static void check_parent(const json_t *parent, json_t *result, size_t index)
 	const uint8_t digest[CHAIN_SHA256_BYTES] = { 1, 2, 3 };
 	json_t *results = json_object();
 	struct chain_handoff_input input = {
-		.parent = parent, .config = &world->config, .image_sha256 = digest, .door = "multiboot1", .entered_ticks = 5000000,
-		.left_ticks = 9000000, .tsc_hz = 1000000000, .boot_id = digest, .bootinfo = &world->bootinfo, .fs_phys = 0x400000,
-		.fs_bytes = 4096, .results = results,
+		.parent = parent,
+		.config = &world->config,
+		.image_sha256 = digest,
+		.door = "multiboot1",
+		.entered_ticks = 5000000,
+		.left_ticks = 9000000,
+		.tsc_hz = 1000000000,
+		.boot_id = digest,
+		.bootinfo = &world->bootinfo,
+		.fs_phys = 0x400000,
+		.fs_bytes = 4096,
+		.results = results,
 	};
 	FUZZ_HOLDS(!json_object_set_new(results, "one", chain_result_entry("ok", 0, json_incref(result), NULL)));
 	(void)chain_result_contains(result, parent);
@@ -145,9 +163,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (fuzz_text_status(chain_handoff_parse((const char *)data, bytes, &doc, &err), &err))
 		return 0;
 	if (zero)
-		(void)!chain_json_any((const char *)zero + 1, size - bytes - 1, CHAIN_RESULT_DEPTH_MAX, "result", &result, NULL);
+		(void)!chain_json_any((const char *)zero + 1, size - bytes - 1, CHAIN_RESULT_DEPTH_MAX, "result",
+				      &result, NULL);
 	if (!fuzz_text_status(chain_handoff_text(doc, NULL, &text, &text_bytes, &err), &err)) {
-		FUZZ_HOLDS(!fuzz_text_status(chain_handoff_parse(text, text_bytes, &again, &err), &err) && json_equal(doc, again));
+		FUZZ_HOLDS(!fuzz_text_status(chain_handoff_parse(text, text_bytes, &again, &err), &err) &&
+			   json_equal(doc, again));
 		json_decref(again);
 		free(text);
 	}

@@ -1,10 +1,11 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* libFuzzer target: any bytes as a baked image (see fuzz_expand): opening it, walking it, reading its files, verifying it.
+/* libFuzzer target: any bytes as a baked image (see fuzz_expand): opening it, walking it, reading its files, verifying
+ * it.
  *
- * Nobody guesses a SHA-256. So here every digest is 0xaa…, and the code behind the digests sees hostile bytes as well: what an attacker who
- * can bake could hand over. The bytes that would have been hashed are touched instead. */
+ * Nobody guesses a SHA-256. So here every digest is 0xaa…, and the code behind the digests sees hostile bytes as well:
+ * what an attacker who can bake could hand over. The bytes that would have been hashed are touched instead. */
 #include "fuzz.h"
 
 #include "chain/image.h"
@@ -52,7 +53,8 @@ static void check_progress(void *ctx, uint64_t done, uint64_t total)
 	*before = done;
 }
 
-static void check_file(const struct chain_image *image, const char *path, bool sound, const struct chain_manifest_entry *entry)
+static void check_file(const struct chain_image *image, const char *path, bool sound,
+		       const struct chain_manifest_entry *entry)
 {
 	struct chain_error err = { 0 };
 	const uint8_t *bytes = NULL;

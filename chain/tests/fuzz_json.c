@@ -1,8 +1,9 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* libFuzzer target: any text as JSON. It is read where the grammar as it is written down a second time has it, written and read again it is the
- * same, and where memory runs out at some point, that is what is told. The first byte says how many levels there may be, the second at which allocation. */
+/* libFuzzer target: any text as JSON. It is read where the grammar as it is written down a second time has it, written
+ * and read again it is the same, and where memory runs out at some point, that is what is told. The first byte says how
+ * many levels there may be, the second at which allocation. */
 #include "alloc_fail.h"
 #include "fuzz.h"
 
@@ -13,7 +14,8 @@
 static enum chain_status read_text(const uint8_t *text, size_t bytes, unsigned levels, json_t **out)
 {
 	struct chain_error err = { 0 };
-	enum chain_status status = fuzz_status(chain_json_any((const char *)text, bytes, levels, "fuzz", out, &err), &err);
+	enum chain_status status =
+		fuzz_status(chain_json_any((const char *)text, bytes, levels, "fuzz", out, &err), &err);
 	FUZZ_HOLDS(!*out == (status != CHAIN_OK));
 	FUZZ_HOLDS(status != CHAIN_E_NO_MEMORY || (alloc_state.failed && err.number[0]));
 	return status;

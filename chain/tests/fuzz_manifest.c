@@ -1,7 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* libFuzzer target: any text as a manifest. There is one way to write each: what is accepted, printed again, is the same text. */
+/* libFuzzer target: any text as a manifest. There is one way to write each: what is accepted, printed again, is the
+ * same text. */
 #include "fuzz.h"
 
 #include "chain/image/image_internal.h"
@@ -19,11 +20,13 @@ static void print_entry(struct text *text, const struct chain_manifest_entry *en
 
 	chain_sha256_to_hex(entry->sha256, hex);
 	if (entry->kind == CHAIN_MANIFEST_PART)
-		count = snprintf(text->bytes + text->used, text->room - text->used, "part %.*s %s %llu %llu\n", (int)entry->path_bytes,
-				 entry->path, hex, (unsigned long long)entry->offset, (unsigned long long)entry->bytes);
+		count = snprintf(text->bytes + text->used, text->room - text->used, "part %.*s %s %llu %llu\n",
+				 (int)entry->path_bytes, entry->path, hex, (unsigned long long)entry->offset,
+				 (unsigned long long)entry->bytes);
 	else
-		count = snprintf(text->bytes + text->used, text->room - text->used, "%s %s %llu %.*s\n", kinds[entry->kind], hex,
-				 (unsigned long long)entry->bytes, (int)entry->path_bytes, entry->path);
+		count = snprintf(text->bytes + text->used, text->room - text->used, "%s %s %llu %.*s\n",
+				 kinds[entry->kind], hex, (unsigned long long)entry->bytes, (int)entry->path_bytes,
+				 entry->path);
 	FUZZ_HOLDS(count > 0 && (size_t)count < text->room - text->used);
 	text->used += (size_t)count;
 }

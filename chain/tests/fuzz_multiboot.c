@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* libFuzzer target: any bytes as a kernel: the Multiboot 1 header, the segments it means, what the file is taken for, and the memory that
- * it is called in where its addresses say. */
+/* libFuzzer target: any bytes as a kernel: the Multiboot 1 header, the segments it means, what the file is taken for,
+ * and the memory that it is called in where its addresses say. */
 #include "fuzz.h"
 
 #include "chain/fixed.h"
@@ -53,8 +53,15 @@ static void check_call(const struct chain_multiboot_kernel *kernel, const uint8_
 		FUZZ_HOLDS(kernel->segments[i].phys.base >= fixed.window.base);
 	if (fuzz_status(chain_fixed_check(&fixed, &machine, "fuzz", &err), &err))
 		return;
-	struct chain_guest_request request = { .subject = "fuzz", .door = chain_door_of_ours, .kernel = data, .kernel_bytes = size, .handoff_string = "kchain-handoff",
-					       .handoff_at = CHAIN_HANDOFF_LAST, .text_bytes = 100, .fixed = &fixed, .machine = &machine };
+	struct chain_guest_request request = { .subject = "fuzz",
+					       .door = chain_door_of_ours,
+					       .kernel = data,
+					       .kernel_bytes = size,
+					       .handoff_string = "kchain-handoff",
+					       .handoff_at = CHAIN_HANDOFF_LAST,
+					       .text_bytes = 100,
+					       .fixed = &fixed,
+					       .machine = &machine };
 	if (fuzz_status(chain_guest_make(&request, &guest, &err), &err))
 		return;
 	FUZZ_HOLDS(guest.base == fixed.window.base && guest.base + guest.memory_bytes == fixed.mailbox.base);
@@ -77,15 +84,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	enum chain_kernel_kind kind;
 	uint64_t offset = 0;
 
-	enum chain_status found = fuzz_status(chain_multiboot_find(data, size, "fuzz", &offset, &header, &find_err), &find_err);
+	enum chain_status found =
+		fuzz_status(chain_multiboot_find(data, size, "fuzz", &offset, &header, &find_err), &find_err);
 	enum chain_status probed = fuzz_status(chain_kernel_probe(data, size, "fuzz", &kind, &probe_err), &probe_err);
 	if (!found)
 		check_header(data, size, offset, &header);
 	FUZZ_HOLDS(!probed == (kind != CHAIN_KERNEL_UNKNOWN));
 	FUZZ_HOLDS(strcmp(chain_kernel_kind_name(kind), "unknown") == 0 || !probed);
-	enum chain_status read = fuzz_status(chain_multiboot_kernel_read(&kernel, data, size, "fuzz", &read_err), &read_err);
-	/* Whatever has a header that says, itself or by the ELF headers, where the file goes is a kernel; what has none is an image or a native
-	 * kernel, or no kernel. */
+	enum chain_status read =
+		fuzz_status(chain_multiboot_kernel_read(&kernel, data, size, "fuzz", &read_err), &read_err);
+	/* Whatever has a header that says, itself or by the ELF headers, where the file goes is a kernel; what has none
+	 * is an image or a native kernel, or no kernel. */
 	FUZZ_HOLDS(found || !probed || read == CHAIN_E_ELF_BAD_MAGIC);
 	FUZZ_HOLDS(!found || found == CHAIN_E_MULTIBOOT_UNKNOWN_FLAG || probed || kind != CHAIN_KERNEL_FOREIGN);
 	if (!read) {

@@ -1,15 +1,15 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* libFuzzer target: anything a guest may print, as `kchain run` and `watch` hear it. The same records and text come out however
- * the bytes are cut, every byte of text once; the display stays printable; there is a verdict at every end. */
+/* libFuzzer target: anything a guest may print, as `kchain run` and `watch` hear it. The same records and text come out
+ * however the bytes are cut, every byte of text once; the display stays printable; there is a verdict at every end. */
 #include "fuzz.h"
 
 #include "chain/cmd/run/run_judge.h"
 #include "chain/cmd/run/run_view.h"
 
 struct heard {
-	FILE *log;      /* records and refusals in order; text apart, since it comes in other pieces */
+	FILE *log; /* records and refusals in order; text apart, since it comes in other pieces */
 	FILE *text;
 	char *log_bytes, *text_bytes;
 	size_t log_used, text_used;
@@ -19,7 +19,10 @@ struct heard {
 	uint8_t how;
 };
 
-static enum records_channel channel_of(const struct heard *heard) { return heard->how & 1 ? RECORDS_PORT : RECORDS_CONSOLE; }
+static enum records_channel channel_of(const struct heard *heard)
+{
+	return heard->how & 1 ? RECORDS_PORT : RECORDS_CONSOLE;
+}
 
 static void on_record(void *ctx, enum record_event event, const json_t *doc)
 {
@@ -64,10 +67,11 @@ static void check_verdicts(struct run_judge *judge)
 		for (size_t i = 0; i < sizeof(ports) / sizeof(ports[0]); i++) {
 			const struct run_ending ending = { (enum run_end)end, ports[i], i & 1, 3000000, NULL };
 			int code = run_judge_verdict(judge, &ending);
-			FUZZ_HOLDS(code == CMD_OK || code == CMD_CHILD_FAILED || code == CMD_STAGE_FAILED || code == CMD_UNMET ||
-				   code == CMD_TIMEOUT || code == CMD_INTERRUPTED);
+			FUZZ_HOLDS(code == CMD_OK || code == CMD_CHILD_FAILED || code == CMD_STAGE_FAILED ||
+				   code == CMD_UNMET || code == CMD_TIMEOUT || code == CMD_INTERRUPTED);
 			FUZZ_HOLDS(judge->reason[0] && strlen(judge->reason) < sizeof(judge->reason));
-			FUZZ_HOLDS(chain_is_utf8(judge->reason) && fuzz_printable(judge->reason, strlen(judge->reason)));
+			FUZZ_HOLDS(chain_is_utf8(judge->reason) &&
+				   fuzz_printable(judge->reason, strlen(judge->reason)));
 			FUZZ_HOLDS((end == RUN_END_INTERRUPTED) == (code == CMD_INTERRUPTED));
 		}
 	(void)run_judge_over(judge);
@@ -94,8 +98,8 @@ static void listen(struct heard *heard, uint8_t how, const char *bytes, size_t c
 	records_end(&records);
 	run_view_flush(&heard->view);
 	FUZZ_HOLDS(records.good == heard->records);
-	fprintf(heard->log, "%llu good, %llu bad, %llu unknown\n", (unsigned long long)records.good, (unsigned long long)records.bad,
-		(unsigned long long)records.unknown);
+	fprintf(heard->log, "%llu good, %llu bad, %llu unknown\n", (unsigned long long)records.good,
+		(unsigned long long)records.bad, (unsigned long long)records.unknown);
 	check_verdicts(&heard->judge);
 	fclose(heard->log);
 	fclose(heard->text);

@@ -1,8 +1,9 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* libFuzzer target: a document that says what a run did, as `kchain report` gets it from a stranger. What is accepted has numbers within their
- * bounds, and is printed and drawn: as text without control characters, and as a picture that an XML parser takes, no larger than what is in it. */
+/* libFuzzer target: a document that says what a run did, as `kchain report` gets it from a stranger. What is accepted
+ * has numbers within their bounds, and is printed and drawn: as text without control characters, and as a picture that
+ * an XML parser takes, no larger than what is in it. */
 #include "fuzz.h"
 
 #include "chain/cmd/show/report.h"
@@ -25,7 +26,8 @@ static void check_xml(const char *xml, size_t count)
 	for (const char *at = xml; *at; at++) {
 		FUZZ_HOLDS(*at != '>');
 		if (*at == '&')
-			FUZZ_HOLDS(at[1] == '#' && strspn(at + 2, "0123456789") && at[2 + strspn(at + 2, "0123456789")] == ';');
+			FUZZ_HOLDS(at[1] == '#' && strspn(at + 2, "0123456789") &&
+				   at[2 + strspn(at + 2, "0123456789")] == ';');
 		if (*at != '<')
 			continue;
 		bool ends = at[1] == '/', quoted = false;
@@ -41,24 +43,31 @@ static void check_xml(const char *xml, size_t count)
 	FUZZ_HOLDS(depth == 0);
 }
 
-static bool within(double begin, double end) { return begin >= -REPORT_US_MAX && begin <= end && end <= REPORT_US_MAX; }
+static bool within(double begin, double end)
+{
+	return begin >= -REPORT_US_MAX && begin <= end && end <= REPORT_US_MAX;
+}
 
 /* How many things there are to be drawn. */
 static size_t check_numbers(const struct report *r)
 {
 	size_t things = r->link_count + r->step_count + r->processors;
-	FUZZ_HOLDS(within(r->begin, r->end) && r->processors <= 2 * REPORT_PROCESSORS_MAX && r->fanout_count <= r->step_count);
+	FUZZ_HOLDS(within(r->begin, r->end) && r->processors <= 2 * REPORT_PROCESSORS_MAX &&
+		   r->fanout_count <= r->step_count);
 	for (size_t i = 0; i < r->link_count; i++)
 		FUZZ_HOLDS(within(r->links[i].begin, r->links[i].end) && r->links[i].name);
 	for (size_t i = 0; i < r->step_count; i++)
-		FUZZ_HOLDS(within(r->steps[i].begin, r->steps[i].end) && r->steps[i].name && r->steps[i].status < REPORT_STATUS_COUNT);
+		FUZZ_HOLDS(within(r->steps[i].begin, r->steps[i].end) && r->steps[i].name &&
+			   r->steps[i].status < REPORT_STATUS_COUNT);
 	for (size_t i = 0; i < r->fanout_count; i++) {
 		const struct report_fanout *f = &r->fanouts[i];
 		FUZZ_HOLDS(within(f->begin, f->end) && f->cpus >= 1 && f->cpus <= REPORT_PROCESSORS_MAX);
-		FUZZ_HOLDS(f->median >= 0 && f->median <= f->p99 && f->p99 <= f->most && f->most <= 2 * REPORT_US_MAX && f->busy >= 0);
+		FUZZ_HOLDS(f->median >= 0 && f->median <= f->p99 && f->p99 <= f->most && f->most <= 2 * REPORT_US_MAX &&
+			   f->busy >= 0);
 		things += f->turn_count;
 		for (size_t t = 0; t < f->turn_count; t++)
-			FUZZ_HOLDS(within(f->turns[t].begin, f->turns[t].end) && f->turns[t].processor + f->cpus <= r->processors);
+			FUZZ_HOLDS(within(f->turns[t].begin, f->turns[t].end) &&
+				   f->turns[t].processor + f->cpus <= r->processors);
 	}
 	return things;
 }

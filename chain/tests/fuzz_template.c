@@ -1,26 +1,30 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* libFuzzer target: any text as arguments with {{…}} and, behind a zero byte, any handoff to expand them from. What a pipeline's check
- * lets through finds its facts in a handoff that has what that pipeline makes sure of. */
+/* libFuzzer target: any text as arguments with {{…}} and, behind a zero byte, any handoff to expand them from. What a
+ * pipeline's check lets through finds its facts in a handoff that has what that pipeline makes sure of. */
 #include "fuzz.h"
 
 #include "chain/handoff.h"
 #include "chain/template.h"
 
 static const char pipeline[] =
-	"{\"kchain\":1,\"name\":\"fuzz\",\"state\":{\"a\":\"text\",\"n\":-7,\"yes\":true,\"none\":null,\"list\":[1],\"deep\":{\"er\":\"x\"}},"
+	"{\"kchain\":1,\"name\":\"fuzz\",\"state\":{\"a\":\"text\",\"n\":-7,\"yes\":true,\"none\":null,\"list\":[1],"
+	"\"deep\":{\"er\":\"x\"}},"
 	"\"net\":{\"lan\":{\"dhcp\":true},\"wan\":{\"dhcp\":true,\"need\":\"optional\"}},"
 	"\"block\":{\"data\":{},\"more\":{\"need\":\"optional\"}},\"steps\":[{\"name\":\"one\",\"call\":\"fs:/one\"}]}";
 /* All that is sure, nothing that is not. */
 static const char sure[] =
 	"{\"kchain_handoff\":1,\"boot_id\":\"7d0c\",\"self\":{\"step\":\"one\"},\"links\":[],\"clock\":{},"
-	"\"net\":{\"lan\":{\"status\":\"configured\",\"mac\":\"52:54:00:12:34:56\",\"addresses\":[\"10.0.2.15/24\"]},\"wan\":{\"status\":\"absent\"}},"
-	"\"block\":{\"data\":{\"status\":\"present\",\"bytes\":4096,\"sector_bytes\":512},\"more\":{\"status\":\"absent\"}},"
+	"\"net\":{\"lan\":{\"status\":\"configured\",\"mac\":\"52:54:00:12:34:56\",\"addresses\":[\"10.0.2.15/"
+	"24\"]},\"wan\":{\"status\":\"absent\"}},"
+	"\"block\":{\"data\":{\"status\":\"present\",\"bytes\":4096,\"sector_bytes\":512},\"more\":{\"status\":"
+	"\"absent\"}},"
 	"\"platform\":{\"cpus\":2,\"door\":\"multiboot1\"},"
 	"\"state\":{\"a\":\"text\",\"n\":-7,\"yes\":true,\"none\":null,\"list\":[1],\"deep\":{\"er\":\"x\"}}}";
 
-/* As a value of `state`: refused for the same reason as in arguments, or taken because a fact alone may be of any kind and length. */
+/* As a value of `state`: refused for the same reason as in arguments, or taken because a fact alone may be of any kind
+ * and length. */
 static void fill(const char *text, const json_t *handoff, enum chain_status expanded)
 {
 	struct chain_error err = { 0 };
@@ -28,7 +32,8 @@ static void fill(const char *text, const json_t *handoff, enum chain_status expa
 	if (!value)
 		return;
 	enum chain_status status = fuzz_status(chain_template_fill(value, handoff, "fuzz", &filled, &err), &err);
-	FUZZ_HOLDS(status == expanded || (!status && (expanded == CHAIN_E_TEMPLATE_VALUE || expanded == CHAIN_E_LIMIT)));
+	FUZZ_HOLDS(status == expanded ||
+		   (!status && (expanded == CHAIN_E_TEMPLATE_VALUE || expanded == CHAIN_E_LIMIT)));
 	FUZZ_HOLDS(status || filled);
 	FUZZ_HOLDS(chain_template_in(value) || json_equal(value, filled));
 	json_decref(filled);
@@ -73,9 +78,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	FUZZ_HOLDS(checked || !expanded || expanded == CHAIN_E_LIMIT);
 	FUZZ_HOLDS(checked != CHAIN_E_TEMPLATE_SYNTAX || expanded);
 	err = (struct chain_error){ 0 };
-	if (bytes < size && !fuzz_text_status(chain_handoff_parse((const char *)data + bytes + 1, size - bytes - 1, &handoff, &err), &err)) {
+	if (bytes < size &&
+	    !fuzz_text_status(chain_handoff_parse((const char *)data + bytes + 1, size - bytes - 1, &handoff, &err),
+			      &err)) {
 		expanded = expand(text, handoff);
-		FUZZ_HOLDS(checked || !expanded || expanded == CHAIN_E_LIMIT || expanded == CHAIN_E_TEMPLATE_ABSENT || expanded == CHAIN_E_TEMPLATE_VALUE);
+		FUZZ_HOLDS(checked || !expanded || expanded == CHAIN_E_LIMIT || expanded == CHAIN_E_TEMPLATE_ABSENT ||
+			   expanded == CHAIN_E_TEMPLATE_VALUE);
 	}
 	json_decref(handoff);
 	free(text);

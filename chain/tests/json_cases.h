@@ -57,15 +57,16 @@ static inline void check_invalid(const char *name, json_case_parse *parse)
 	subject[strlen(subject) - 1] = '\0';
 	enum chain_status status = parse(text, bytes, &err);
 	if (strcmp(chain_status_slug(status), expect) || strcmp(err.subject, subject) || err.status != status)
-		print_error("%s: %s \"%s\" expected, %s \"%s\" (%s) found\n", name, expect, subject, chain_status_slug(status),
-			    err.subject, err.detail), cases_wrong++;
+		print_error("%s: %s \"%s\" expected, %s \"%s\" (%s) found\n", name, expect, subject,
+			    chain_status_slug(status), err.subject, err.detail),
+			cases_wrong++;
 	free(expect);
 	free(text);
 }
 
 /* Runs `check` for each case of a kind; there has to be at least one. */
-static inline void each_case(const char *kind, const char *prefix, void (*check)(const char *name, json_case_parse *parse),
-			     json_case_parse *parse)
+static inline void each_case(const char *kind, const char *prefix,
+			     void (*check)(const char *name, json_case_parse *parse), json_case_parse *parse)
 {
 	char path[64];
 	size_t count = 0;

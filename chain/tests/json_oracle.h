@@ -1,9 +1,9 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: a second opinion on which texts are JSON that our documents may be: RFC 8259 written down again from its sections 2 to 8, UTF-8 from
- * RFC 3629, and what both leave to a reader: integers of 64 bits, numbers that a double can hold, no key twice, no NUL.
- * Must not know: jansson, or how chain/json.h reads. */
+/* Owns: a second opinion on which texts are JSON that our documents may be: RFC 8259 written down again from its
+ * sections 2 to 8, UTF-8 from RFC 3629, and what both leave to a reader: integers of 64 bits, numbers that a double can
+ * hold, no key twice, no NUL. Must not know: jansson, or how chain/json.h reads. */
 #ifndef CHAIN_TESTS_JSON_ORACLE_H
 #define CHAIN_TESTS_JSON_ORACLE_H
 
@@ -22,7 +22,10 @@ struct oracle {
 
 static bool oracle_value(struct oracle *o, unsigned levels);
 
-static inline int oracle_peek(const struct oracle *o) { return o->at < o->end ? *o->at : -1; }
+static inline int oracle_peek(const struct oracle *o)
+{
+	return o->at < o->end ? *o->at : -1;
+}
 static inline bool oracle_take(struct oracle *o, int c)
 {
 	if (oracle_peek(o) != c)
@@ -35,14 +38,20 @@ static inline void oracle_blanks(struct oracle *o)
 	while (oracle_take(o, ' ') || oracle_take(o, '\t') || oracle_take(o, '\n') || oracle_take(o, '\r'))
 		;
 }
-static inline bool oracle_is_digit(int c) { return c >= '0' && c <= '9'; }
+static inline bool oracle_is_digit(int c)
+{
+	return c >= '0' && c <= '9';
+}
 
 static inline int32_t oracle_hex(struct oracle *o)
 {
 	int32_t value = 0;
 	for (int i = 0; i < 4; i++) {
 		int c = oracle_peek(o);
-		int digit = oracle_is_digit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+		int digit = oracle_is_digit(c)   ? c - '0' :
+			    c >= 'a' && c <= 'f' ? c - 'a' + 10 :
+			    c >= 'A' && c <= 'F' ? c - 'A' + 10 :
+						   -1;
 		if (digit < 0)
 			return -1;
 		value = value * 16 + digit;
@@ -75,8 +84,13 @@ static inline int32_t oracle_escape(struct oracle *o)
 /* One character as it stands; -1: none. */
 static inline int32_t oracle_character(struct oracle *o)
 {
-	static const struct { uint8_t mask, is; int more; int32_t least; } forms[] = {
-		{ 0x80, 0x00, 0, 0 }, { 0xe0, 0xc0, 1, 0x80 }, { 0xf0, 0xe0, 2, 0x800 }, { 0xf8, 0xf0, 3, 0x10000 } };
+	static const struct {
+		uint8_t mask, is;
+		int more;
+		int32_t least;
+	} forms[] = {
+		{ 0x80, 0x00, 0, 0 }, { 0xe0, 0xc0, 1, 0x80 }, { 0xf0, 0xe0, 2, 0x800 }, { 0xf8, 0xf0, 3, 0x10000 }
+	};
 	int first = oracle_peek(o);
 	for (size_t i = 0; i < 4 && first >= 0; i++) {
 		if ((first & forms[i].mask) != forms[i].is)

@@ -1,8 +1,9 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Says of each text on its standard input, a number of bytes in decimal, a newline and those bytes, whether chain/json.h reads it: a line with
- * "ok" and the value written again, or with the status and where. qemu-tests/test_json.py asks it. */
+/* Says of each text on its standard input, a number of bytes in decimal, a newline and those bytes, whether
+ * chain/json.h reads it: a line with "ok" and the value written again, or with the status and where.
+ * qemu-tests/test_json.py asks it. */
 #include "chain/handoff.h"
 #include "chain/json.h"
 #include "chain/json_write.h"

@@ -25,7 +25,8 @@ static inline bool child_reads_map(struct oracle *o, const struct chain_mb1_info
 	enum { ENTRIES_MAX = 2 * (2 * WORLD_MEM_MAX + 1) + 1 };
 	struct chain_mb1_mmap_entry map[ENTRIES_MAX];
 	size_t count = info->mmap_length / sizeof(map[0]);
-	if (info->mmap_length % sizeof(map[0]) || count > ENTRIES_MAX || !memory_read(&o->memory, info->mmap_addr, map, info->mmap_length))
+	if (info->mmap_length % sizeof(map[0]) || count > ENTRIES_MAX ||
+	    !memory_read(&o->memory, info->mmap_addr, map, info->mmap_length))
 		return oracle_wrong(o, "a memory map of %u bytes", info->mmap_length);
 	for (size_t i = 0; i < count; i++)
 		if (map[i].size != 20 || map[i].bytes > UINT64_MAX - map[i].base)
@@ -42,7 +43,8 @@ static inline bool child_reads_map(struct oracle *o, const struct chain_mb1_info
 			expect_bound(at, map[i].base + map[i].bytes, &until);
 		}
 		if (covered > 1 || got != want)
-			return oracle_wrong(o, "0x%llx has type %u in the child's map, not %u", ORACLE_LL(at), got, want);
+			return oracle_wrong(o, "0x%llx has type %u in the child's map, not %u", ORACLE_LL(at), got,
+					    want);
 	}
 	return true;
 }
@@ -56,7 +58,8 @@ static inline uint32_t child_contiguous(const struct oracle *o, uint64_t base, u
 	return (uint32_t)(((at < limit ? at : limit) - base) / 1024);
 }
 
-static inline bool child_finds_module(struct oracle *o, const struct expect_item *item, const struct chain_mb1_module *module, size_t index)
+static inline bool child_finds_module(struct oracle *o, const struct expect_item *item,
+				      const struct chain_mb1_module *module, size_t index)
 {
 	const struct chain_blob *blob = item->blob;
 	const struct chain_range *handoff = &o->plan->handoff;
@@ -66,7 +69,8 @@ static inline bool child_finds_module(struct oracle *o, const struct expect_item
 		return oracle_wrong(o, "module %zu was %s", index, item->stays ? "moved" : "put below 1 MiB");
 	if ((item->aligned || !item->stays) && module->start % 4096)
 		return oracle_wrong(o, "module %zu lies at no page: 0x%x", index, module->start);
-	if (!expect_available(o->w, module->start, module->end, true) || !oracle_blob_lies(o, blob, 0, blob->bytes_count, module->start))
+	if (!expect_available(o->w, module->start, module->end, true) ||
+	    !oracle_blob_lies(o, blob, 0, blob->bytes_count, module->start))
 		return oracle_wrong(o, "module %zu lacks its bytes", index);
 	if (!oracle_is_claimed(o, module->start, module->end, item->owner, item->tag))
 		return oracle_wrong(o, "module %zu is not claimed", index);
@@ -86,16 +90,19 @@ static inline bool child_reads_modules(struct oracle *o, const struct chain_mb1_
 	for (size_t i = 0; i < count; i++)
 		if (!child_finds_module(o, &e->items[i], &modules[i], i))
 			return false;
-	return expect_has_handoff(o->w) || o->plan->handoff.base == o->plan->handoff.end || oracle_wrong(o, "a handoff of nothing");
+	return expect_has_handoff(o->w) || o->plan->handoff.base == o->plan->handoff.end ||
+	       oracle_wrong(o, "a handoff of nothing");
 }
 
 static inline bool child_reads_framebuffer(struct oracle *o, const struct chain_mb1_info *info)
 {
 	const struct chain_framebuffer *fb = &o->w->info.framebuffer;
 	bool has = info->flags & CHAIN_MB1_INFO_FRAMEBUFFER;
-	if (has != (fb->phys != 0) || (has && (info->framebuffer_addr != fb->phys || info->framebuffer_pitch != fb->pitch_bytes ||
-	    info->framebuffer_width != fb->width || info->framebuffer_height != fb->height || info->framebuffer_bpp != fb->bpp ||
-	    info->framebuffer_type != fb->type || memcmp(info->color, fb->colors, sizeof(fb->colors)) != 0)))
+	if (has != (fb->phys != 0) ||
+	    (has && (info->framebuffer_addr != fb->phys || info->framebuffer_pitch != fb->pitch_bytes ||
+		     info->framebuffer_width != fb->width || info->framebuffer_height != fb->height ||
+		     info->framebuffer_bpp != fb->bpp || info->framebuffer_type != fb->type ||
+		     memcmp(info->color, fb->colors, sizeof(fb->colors)) != 0)))
 		return oracle_wrong(o, "another framebuffer");
 	return true;
 }
@@ -109,15 +116,17 @@ static inline bool child_reads_info(struct oracle *o)
 	    !oracle_is_claimed(o, plan->info.base, plan->info.end, CHAIN_OWNER_BOOT_INFO, 0) ||
 	    !memory_read(&o->memory, rbx, &info, sizeof(info)))
 		return oracle_wrong(o, "the information structure at 0x%llx", ORACLE_LL(rbx));
-	uint32_t known = CHAIN_MB1_INFO_MEMORY | CHAIN_MB1_INFO_CMDLINE | CHAIN_MB1_INFO_MODULES | CHAIN_MB1_INFO_MMAP | CHAIN_MB1_INFO_LOADER |
-			 CHAIN_MB1_INFO_FRAMEBUFFER, must = known & ~(uint32_t)(CHAIN_MB1_INFO_MODULES | CHAIN_MB1_INFO_FRAMEBUFFER);
+	uint32_t known = CHAIN_MB1_INFO_MEMORY | CHAIN_MB1_INFO_CMDLINE | CHAIN_MB1_INFO_MODULES | CHAIN_MB1_INFO_MMAP |
+			 CHAIN_MB1_INFO_LOADER | CHAIN_MB1_INFO_FRAMEBUFFER,
+		 must = known & ~(uint32_t)(CHAIN_MB1_INFO_MODULES | CHAIN_MB1_INFO_FRAMEBUFFER);
 	if (info.flags & ~known || (info.flags & must) != must)
 		return oracle_wrong(o, "the information structure has flags 0x%x", info.flags);
-	if (info.mem_lower != child_contiguous(o, 0, 640 * 1024) || info.mem_upper != child_contiguous(o, 1 << 20, WORLD_4G))
+	if (info.mem_lower != child_contiguous(o, 0, 640 * 1024) ||
+	    info.mem_upper != child_contiguous(o, 1 << 20, WORLD_4G))
 		return oracle_wrong(o, "%u KiB of lower and %u KiB of upper memory", info.mem_lower, info.mem_upper);
 	return child_reads_text(o, "command line", info.cmdline, o->w->request.args) &&
-	       child_reads_text(o, "loader's name", info.boot_loader_name, o->w->request.loader_name) && child_reads_map(o, &info) &&
-	       child_reads_modules(o, &info) && child_reads_framebuffer(o, &info);
+	       child_reads_text(o, "loader's name", info.boot_loader_name, o->w->request.loader_name) &&
+	       child_reads_map(o, &info) && child_reads_modules(o, &info) && child_reads_framebuffer(o, &info);
 }
 
 /* What must come to pass in all: the kernel's bytes, the modules', the information structure's are copied, or lie in
@@ -129,7 +138,8 @@ static inline bool oracle_check_totals(struct oracle *o)
 		bytes += o->expect.segments[i].file_bytes;
 	for (size_t i = 0; i < o->expect.item_count; i++)
 		bytes += o->expect.items[i].blob->bytes_count;
-	return bytes == o->plan->bytes_copied + o->plan->bytes_in_place || oracle_wrong(o, "bytes in place are not as counted");
+	return bytes == o->plan->bytes_copied + o->plan->bytes_in_place ||
+	       oracle_wrong(o, "bytes in place are not as counted");
 }
 
 static inline bool oracle_judge_plan(struct oracle *o)
@@ -137,14 +147,14 @@ static inline bool oracle_judge_plan(struct oracle *o)
 	for (size_t i = 0; i < CHAIN_STATUS_COUNT; i++)
 		if (o->expect.fault[i])
 			return oracle_wrong(o, "accepted in spite of %s", chain_status_slug((enum chain_status)i));
-	return oracle_carry_out(o) && oracle_check_kernel(o) && oracle_check_claims(o) && child_reads_info(o) && oracle_check_totals(o) &&
-	       oracle_check_trampoline(o);
+	return oracle_carry_out(o) && oracle_check_kernel(o) && oracle_check_claims(o) && child_reads_info(o) &&
+	       oracle_check_totals(o) && oracle_check_trampoline(o);
 }
 
 /* The verdict on one world and what the planner said of it (`plan` counts only with CHAIN_OK). False: `why` says
  * what is wrong. */
-static inline bool oracle_judge(struct oracle *o, const struct world *w, enum chain_status status, const struct chain_error *err,
-				const struct chain_plan *plan)
+static inline bool oracle_judge(struct oracle *o, const struct world *w, enum chain_status status,
+				const struct chain_error *err, const struct chain_plan *plan)
 {
 	o->w = w;
 	o->plan = plan;

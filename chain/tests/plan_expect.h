@@ -68,8 +68,8 @@ static inline uint32_t expect_type(const struct world *w, uint64_t at, bool for_
 		const struct chain_mem_entry *raw = &w->raw[i];
 		expect_bound(at, raw->range.base, until);
 		expect_bound(at, raw->range.end, until);
-		if (at >= raw->range.base && at < raw->range.end && (!type || type == CHAIN_MEM_AVAILABLE || (raw->type > type &&
-		    raw->type != CHAIN_MEM_AVAILABLE)))
+		if (at >= raw->range.base && at < raw->range.end &&
+		    (!type || type == CHAIN_MEM_AVAILABLE || (raw->type > type && raw->type != CHAIN_MEM_AVAILABLE)))
 			type = raw->type;
 	}
 	if (!for_kernel || !w->request.fs_keep)
@@ -105,9 +105,11 @@ static inline bool expect_header(struct expect *e)
 	const struct chain_framebuffer *screen = &e->w->info.framebuffer;
 	uint32_t mode = 0;
 	if (!cut)
-		memcpy(&mode, e->w->request.kernel.bytes + k->header_offset + 32, k->flags & CHAIN_MB1_VIDEO_MODE ? sizeof(mode) : 0);
+		memcpy(&mode, e->w->request.kernel.bytes + k->header_offset + 32,
+		       k->flags & CHAIN_MB1_VIDEO_MODE ? sizeof(mode) : 0);
 	bool other = !screen->phys || (screen->type == CHAIN_FRAMEBUFFER_TEXT) != (mode == 1);
-	expect_fault(e, k->flags & CHAIN_MB1_VIDEO_MODE && e->w->request.video_required && other, CHAIN_E_PLAN_NO_VIDEO);
+	expect_fault(e, k->flags & CHAIN_MB1_VIDEO_MODE && e->w->request.video_required && other,
+		     CHAIN_E_PLAN_NO_VIDEO);
 	return !unknown && !cut;
 }
 
@@ -147,7 +149,8 @@ static inline bool expect_elf_segment(struct expect *e, const struct world_segme
 {
 	const struct world_kernel *k = &e->w->kernel;
 	bool bad = expect_fault(e, s->file_bytes > s->memory_bytes, CHAIN_E_ELF_SEGMENT_SIZE);
-	bad |= expect_fault(e, s->file_bytes && (s->offset > k->file_bytes || s->file_bytes > k->file_bytes - s->offset),
+	bad |= expect_fault(e,
+			    s->file_bytes && (s->offset > k->file_bytes || s->file_bytes > k->file_bytes - s->offset),
 			    CHAIN_E_ELF_SEGMENT_FILE);
 	bad |= expect_fault(e, expect_wraps(k, s->phys, s->memory_bytes), CHAIN_E_ELF_SEGMENT_PHYS_WRAP);
 	bad |= expect_fault(e, expect_wraps(k, s->virt, s->memory_bytes), CHAIN_E_ELF_SEGMENT_VIRT_WRAP);
@@ -155,11 +158,12 @@ static inline bool expect_elf_segment(struct expect *e, const struct world_segme
 		return false;
 	for (size_t i = 0; i < e->segment_count; i++) {
 		const struct expect_segment *other = &e->segments[i];
-		bad |= expect_fault(e, expect_meet(s->phys, s->phys + s->memory_bytes, other->base, other->end), CHAIN_E_ELF_SEGMENTS_OVERLAP);
+		bad |= expect_fault(e, expect_meet(s->phys, s->phys + s->memory_bytes, other->base, other->end),
+				    CHAIN_E_ELF_SEGMENTS_OVERLAP);
 	}
 	e->segments[e->segment_count++] =
-		(struct expect_segment){ s->phys, s->phys + s->memory_bytes, s->virt, s->offset, s->file_bytes,
-					  &e->w->request.kernel, false };
+		(struct expect_segment){ s->phys,       s->phys + s->memory_bytes, s->virt, s->offset,
+					 s->file_bytes, &e->w->request.kernel,     false };
 	return !bad;
 }
 
@@ -204,10 +208,12 @@ static inline bool expect_pieces(struct expect *e)
 		const struct world_segment *s = &w->kernel.segments[i];
 		uint64_t end = s->phys + s->memory_bytes;
 		for (size_t j = 0; j < i; j++)
-			expect_fault(e, expect_meet(s->phys, end, e->segments[j].base, e->segments[j].end), CHAIN_E_CLAIM_OVERLAP);
+			expect_fault(e, expect_meet(s->phys, end, e->segments[j].base, e->segments[j].end),
+				     CHAIN_E_CLAIM_OVERLAP);
 		entered |= w->kernel.entry >= s->phys && w->kernel.entry < end;
-		e->segments[e->segment_count++] =
-			(struct expect_segment){ s->phys, end, s->phys, 0, s->file_bytes, &w->pieces[i].blob, w->pieces[i].keep_rest };
+		e->segments[e->segment_count++] = (struct expect_segment){
+			s->phys, end, s->phys, 0, s->file_bytes, &w->pieces[i].blob, w->pieces[i].keep_rest
+		};
 	}
 	expect_fault(e, !entered, CHAIN_E_ELF_BAD_ENTRY);
 	e->entry = w->kernel.entry;
@@ -275,20 +281,29 @@ static inline void expect_handoff(struct expect *e, int at)
 {
 	const struct chain_plan_request *r = &e->w->request;
 	if (r->handoff.bytes_count && (int)r->handoff_at == at)
-		expect_item(e, (struct expect_item){ .blob = &r->handoff, .string = r->handoff_string, .owner = CHAIN_OWNER_HANDOFF }, true);
+		expect_item(e,
+			    (struct expect_item){
+				    .blob = &r->handoff, .string = r->handoff_string, .owner = CHAIN_OWNER_HANDOFF },
+			    true);
 }
 
 static inline void expect_make(struct expect *e, const struct world *w)
 {
 	const struct chain_plan_request *r = &w->request;
 	*e = (struct expect){ .w = w };
-	expect_fault(e, !r->args || !r->loader_name || r->fs.base > r->fs.end || (expect_has_handoff(w) && !r->handoff_string),
+	expect_fault(e,
+		     !r->args || !r->loader_name || r->fs.base > r->fs.end ||
+			     (expect_has_handoff(w) && !r->handoff_string),
 		     CHAIN_E_PLAN_BAD_REQUEST);
 	expect_kernel(e);
 	expect_handoff(e, CHAIN_HANDOFF_FIRST);
 	for (uint32_t i = 0; i < r->module_count; i++)
-		expect_item(e, (struct expect_item){ .blob = &r->modules[i].blob, .string = r->modules[i].string,
-						     .owner = CHAIN_OWNER_MODULE, .tag = i }, r->modules[i].movable);
+		expect_item(e,
+			    (struct expect_item){ .blob = &r->modules[i].blob,
+						  .string = r->modules[i].string,
+						  .owner = CHAIN_OWNER_MODULE,
+						  .tag = i },
+			    r->modules[i].movable);
 	expect_handoff(e, CHAIN_HANDOFF_LAST);
 }
 

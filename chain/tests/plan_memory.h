@@ -21,7 +21,7 @@ enum memory_kind {
 struct memory_piece {
 	uint64_t base, end; /* [base, end) */
 	enum memory_kind kind;
-	uint64_t from;      /* of the first byte; the others follow */
+	uint64_t from; /* of the first byte; the others follow */
 };
 
 enum { MEMORY_PIECES_MAX = 256 };
@@ -33,7 +33,8 @@ struct memory {
 
 static inline struct memory_piece memory_part(struct memory_piece piece, uint64_t base, uint64_t end)
 {
-	struct memory_piece part = { base > piece.base ? base : piece.base, end < piece.end ? end : piece.end, piece.kind, 0 };
+	struct memory_piece part = { base > piece.base ? base : piece.base, end < piece.end ? end : piece.end,
+				     piece.kind, 0 };
 	if (piece.kind != MEMORY_ZERO)
 		part.from = piece.from + (part.base - piece.base);
 	return part;
@@ -84,7 +85,8 @@ static inline void memory_write(struct memory *memory, struct memory_piece piece
 }
 
 /* As memmove: the source is what it was before the first byte is written, which `before` keeps for a while. */
-static inline void memory_copy(struct memory *memory, struct memory *before, uint64_t dest, uint64_t source, uint64_t bytes)
+static inline void memory_copy(struct memory *memory, struct memory *before, uint64_t dest, uint64_t source,
+			       uint64_t bytes)
 {
 	memcpy(before->v, memory->v, memory->count * sizeof(before->v[0]));
 	before->count = memory->count;
@@ -99,7 +101,8 @@ static inline void memory_copy(struct memory *memory, struct memory *before, uin
 }
 
 /* Whether [at, at + bytes) holds these bytes, all from one place and in their order. */
-static inline bool memory_holds(const struct memory *memory, uint64_t at, uint64_t bytes, enum memory_kind kind, uint64_t from)
+static inline bool memory_holds(const struct memory *memory, uint64_t at, uint64_t bytes, enum memory_kind kind,
+				uint64_t from)
 {
 	for (uint64_t done = 0; done < bytes;) {
 		struct memory_piece piece = memory_look(memory, at + done, at + bytes);

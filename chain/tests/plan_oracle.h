@@ -22,7 +22,7 @@ struct oracle {
 	struct memory memory, scratch;
 	struct chain_range busy[ORACLE_BUSY_MAX]; /* what something else must be clear of */
 	size_t busy_count;
-	char why[256];                            /* the first thing that was wrong */
+	char why[256]; /* the first thing that was wrong */
 	/* tallies of all worlds */
 	unsigned planned, refused, full, tight, detours, stayed, trampolines, no_trampoline;
 	unsigned by_status[CHAIN_STATUS_COUNT];
@@ -91,7 +91,8 @@ static inline bool oracle_packs(const struct oracle *o, const uint64_t *sizes, s
 	struct chain_range holes[HOLES_MAX];
 	size_t hole_count = 0;
 	bool done[ORACLE_PIECES_MAX] = { false };
-	for (uint64_t at = 0x100000; hole_count < HOLES_MAX && oracle_next_hole(o, at, &holes[hole_count]); hole_count++)
+	for (uint64_t at = 0x100000; hole_count < HOLES_MAX && oracle_next_hole(o, at, &holes[hole_count]);
+	     hole_count++)
 		at = holes[hole_count].end;
 	if (hole_count && holes[hole_count - 1].end == WORLD_4G)
 		holes[hole_count - 1].end--; /* a module's end is a 32-bit number */
@@ -118,7 +119,8 @@ static inline bool oracle_packs(const struct oracle *o, const uint64_t *sizes, s
 static inline uint64_t oracle_info_bytes(const struct expect *e)
 {
 	const struct world *w = e->w;
-	uint64_t bytes = sizeof(struct chain_mb1_info) + 4 + strlen(w->request.args) + 1 + strlen(w->request.loader_name) + 1 +
+	uint64_t bytes = sizeof(struct chain_mb1_info) + 4 + strlen(w->request.args) + 1 +
+			 strlen(w->request.loader_name) + 1 +
 			 (w->info.mem_count + 2) * sizeof(struct chain_mb1_mmap_entry);
 	for (size_t i = 0; i < e->item_count; i++)
 		bytes += sizeof(struct chain_mb1_module) + strlen(e->items[i].string) + 1;
@@ -182,7 +184,8 @@ static inline bool oracle_judge_no_space(struct oracle *o, const struct chain_er
 static inline bool oracle_judge_refusal(struct oracle *o, enum chain_status status, const struct chain_error *err)
 {
 	if (err->status != status)
-		return oracle_wrong(o, "%s returned, %s recorded", chain_status_slug(status), chain_status_slug(err->status));
+		return oracle_wrong(o, "%s returned, %s recorded", chain_status_slug(status),
+				    chain_status_slug(err->status));
 	o->by_status[status]++;
 	if (status == CHAIN_E_NO_SPACE && !o->expect.faulty)
 		return oracle_judge_no_space(o, err);
@@ -202,7 +205,8 @@ static inline bool oracle_move(struct oracle *o, const struct chain_move *move)
 	if (move->kind == CHAIN_MOVE_ZERO) {
 		memory_write(&o->memory, (struct memory_piece){ base, end, MEMORY_ZERO, 0 });
 	} else if (source == CHAIN_PHYS_UNKNOWN) {
-		memory_write(&o->memory, (struct memory_piece){ base, end, MEMORY_HOST, (uint64_t)(uintptr_t)move->bytes });
+		memory_write(&o->memory,
+			     (struct memory_piece){ base, end, MEMORY_HOST, (uint64_t)(uintptr_t)move->bytes });
 	} else {
 		if (source > WORLD_4G || end - base > WORLD_4G - source)
 			return oracle_wrong(o, "a move reads from 0x%llx", ORACLE_LL(source));
@@ -226,16 +230,20 @@ static inline bool oracle_carry_out(struct oracle *o)
 			*(move->kind == CHAIN_MOVE_ZERO ? &zeroed : &copied) += move->dest.end - move->dest.base;
 	}
 	if (copied != o->plan->bytes_copied || zeroed != o->plan->bytes_zeroed)
-		return oracle_wrong(o, "%llu bytes copied and %llu zeroed, not as counted", ORACLE_LL(copied), ORACLE_LL(zeroed));
+		return oracle_wrong(o, "%llu bytes copied and %llu zeroed, not as counted", ORACLE_LL(copied),
+				    ORACLE_LL(zeroed));
 	return true;
 }
 
 /* Whether a blob's bytes lie at `at`: from its place in memory, or from the host where no executor could reach that. */
-static inline bool oracle_blob_lies(const struct oracle *o, const struct chain_blob *blob, uint64_t offset, uint64_t bytes, uint64_t at)
+static inline bool oracle_blob_lies(const struct oracle *o, const struct chain_blob *blob, uint64_t offset,
+				    uint64_t bytes, uint64_t at)
 {
 	if (bytes && memory_holds(&o->memory, at, bytes, MEMORY_HOST, (uint64_t)(uintptr_t)blob->bytes + offset))
-		return blob->phys >= WORLD_4G || bytes > WORLD_4G - blob->phys || offset > WORLD_4G - blob->phys - bytes;
-	return !bytes || (blob->phys != CHAIN_PHYS_UNKNOWN && memory_holds(&o->memory, at, bytes, MEMORY_AS_BEFORE, blob->phys + offset));
+		return blob->phys >= WORLD_4G || bytes > WORLD_4G - blob->phys ||
+		       offset > WORLD_4G - blob->phys - bytes;
+	return !bytes || (blob->phys != CHAIN_PHYS_UNKNOWN &&
+			  memory_holds(&o->memory, at, bytes, MEMORY_AS_BEFORE, blob->phys + offset));
 }
 
 static inline bool oracle_check_kernel(struct oracle *o)
@@ -246,18 +254,21 @@ static inline bool oracle_check_kernel(struct oracle *o)
 		uint64_t filled = s->base + s->file_bytes;
 		if (!oracle_blob_lies(o, s->blob, s->offset, s->file_bytes, s->base))
 			return oracle_wrong(o, "segment %zu lacks its bytes", i);
-		if (!memory_holds(&o->memory, filled, s->end - filled, s->keep_rest ? MEMORY_AS_BEFORE : MEMORY_ZERO, filled))
+		if (!memory_holds(&o->memory, filled, s->end - filled, s->keep_rest ? MEMORY_AS_BEFORE : MEMORY_ZERO,
+				  filled))
 			return oracle_wrong(o, "segment %zu is not as it should be behind its bytes", i);
 	}
 	const struct chain_entry *entry = &o->plan->entry;
-	if (entry->mode != CHAIN_ENTRY_PROTECTED32 || entry->address != e->entry || entry->registers[CHAIN_RAX] != CHAIN_MB1_ENTRY_MAGIC)
+	if (entry->mode != CHAIN_ENTRY_PROTECTED32 || entry->address != e->entry ||
+	    entry->registers[CHAIN_RAX] != CHAIN_MB1_ENTRY_MAGIC)
 		return oracle_wrong(o, "entered at 0x%llx, not 0x%llx", ORACLE_LL(entry->address), ORACLE_LL(e->entry));
 	return true;
 }
 
 /* --- the claims: who has which memory at the kernel's entry --- */
 
-static inline bool oracle_is_claimed(const struct oracle *o, uint64_t base, uint64_t end, enum chain_owner owner, uint32_t tag)
+static inline bool oracle_is_claimed(const struct oracle *o, uint64_t base, uint64_t end, enum chain_owner owner,
+				     uint32_t tag)
 {
 	for (size_t i = 0; i < o->plan->claims.count; i++) {
 		const struct chain_claim *claim = &o->plan->claims.v[i];
@@ -273,7 +284,8 @@ static inline bool oracle_check_claims(struct oracle *o)
 	const struct chain_claims *claims = &o->plan->claims;
 	const struct chain_range fs = o->w->request.fs;
 	for (size_t i = 0; i < claims->count; i++)
-		if (claims->v[i].range.base >= claims->v[i].range.end || (i && claims->v[i].range.base < claims->v[i - 1].range.end))
+		if (claims->v[i].range.base >= claims->v[i].range.end ||
+		    (i && claims->v[i].range.base < claims->v[i - 1].range.end))
 			return oracle_wrong(o, "claim %zu is empty, overlaps or is out of order", i);
 	for (size_t i = 0; i < o->memory.count; i++) {
 		uint64_t at = o->memory.v[i].base;
@@ -284,7 +296,8 @@ static inline bool oracle_check_claims(struct oracle *o)
 			return oracle_wrong(o, "0x%llx was written but not claimed", ORACLE_LL(at));
 	}
 	for (size_t i = 0; i < o->expect.segment_count; i++)
-		if (!oracle_is_claimed(o, o->expect.segments[i].base, o->expect.segments[i].end, CHAIN_OWNER_KERNEL, (uint32_t)i))
+		if (!oracle_is_claimed(o, o->expect.segments[i].base, o->expect.segments[i].end, CHAIN_OWNER_KERNEL,
+				       (uint32_t)i))
 			return oracle_wrong(o, "segment %zu is not claimed", i);
 	if (!o->w->request.fs_keep)
 		return true;
@@ -316,15 +329,16 @@ static inline bool oracle_check_trampoline(struct oracle *o)
 	}
 	if (status == CHAIN_OK) {
 		o->trampolines++;
-		if (phys % 4096 || phys < 0x100000 || phys > WORLD_4G - bytes || !expect_available(w, phys, phys + bytes, true) ||
-		    !oracle_is_clear(o, phys, phys + bytes))
+		if (phys % 4096 || phys < 0x100000 || phys > WORLD_4G - bytes ||
+		    !expect_available(w, phys, phys + bytes, true) || !oracle_is_clear(o, phys, phys + bytes))
 			return oracle_wrong(o, "the trampoline lies at 0x%llx", ORACLE_LL(phys));
 		return true;
 	}
 	o->no_trampoline++;
 	for (uint64_t at = 0x100000; oracle_next_hole(o, at, &hole); at = hole.end)
 		if (hole.end - hole.base >= bytes)
-			return oracle_wrong(o, "no trampoline of %llu bytes, but 0x%llx is free", ORACLE_LL(bytes), ORACLE_LL(hole.base));
+			return oracle_wrong(o, "no trampoline of %llu bytes, but 0x%llx is free", ORACLE_LL(bytes),
+					    ORACLE_LL(hole.base));
 	return status == CHAIN_E_NO_SPACE || oracle_wrong(o, "no trampoline: %s", chain_status_slug(status));
 }
 

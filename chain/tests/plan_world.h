@@ -15,12 +15,23 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { WORLD_MEM_MAX = 12, WORLD_MODULES_MAX = 6, WORLD_SEGMENTS_MAX = 6, WORLD_STRING_MAX = 80, WORLD_HEAD_BYTES = 16384 };
-#define WORLD_4G ((uint64_t)1 << 32)
+enum {
+	WORLD_MEM_MAX = 12,
+	WORLD_MODULES_MAX = 6,
+	WORLD_SEGMENTS_MAX = 6,
+	WORLD_STRING_MAX = 80,
+	WORLD_HEAD_BYTES = 16384
+};
+#define WORLD_4G         ((uint64_t)1 << 32)
 #define WORLD_BLOB_BYTES ((uint64_t)1 << 30) /* no blob is larger */
 /* What part of the arena a blob has: the kernel, modules, handoff, pieces. */
-enum { WORLD_KERNEL_PART, WORLD_MODULE_PART, WORLD_HANDOFF_PART = WORLD_MODULE_PART + WORLD_MODULES_MAX, WORLD_PIECE_PART,
-       WORLD_PARTS = WORLD_PIECE_PART + WORLD_SEGMENTS_MAX };
+enum {
+	WORLD_KERNEL_PART,
+	WORLD_MODULE_PART,
+	WORLD_HANDOFF_PART = WORLD_MODULE_PART + WORLD_MODULES_MAX,
+	WORLD_PIECE_PART,
+	WORLD_PARTS = WORLD_PIECE_PART + WORLD_SEGMENTS_MAX
+};
 
 /* Decisions, made of bytes that are given; zero when they have run out. */
 struct dice {
@@ -54,8 +65,9 @@ struct world_kernel {
 	uint64_t file_bytes;
 	uint32_t header_offset, flags;
 	bool no_header, bad_checksum, decoy; /* decoy: a magic whose sum is wrong, before the header */
-	uint32_t header_addr, load_addr, load_end_addr, bss_end_addr, entry_addr, width, height, depth; /* of the Multiboot header */
-	uint64_t entry;                                                      /* of the ELF header, or where pieces are entered */
+	uint32_t header_addr, load_addr, load_end_addr, bss_end_addr, entry_addr, width, height,
+		depth;  /* of the Multiboot header */
+	uint64_t entry; /* of the ELF header, or where pieces are entered */
 	struct world_segment segments[WORLD_SEGMENTS_MAX];
 	size_t segment_count;
 };
@@ -63,7 +75,7 @@ struct world_kernel {
 struct world {
 	uint8_t *arena; /* host memory of all blobs, each in a part of WORLD_BLOB_BYTES; untouched pages cost nothing */
 	struct dice dice;
-	bool sound;     /* no faults were put in on purpose; memory may be short all the same */
+	bool sound; /* no faults were put in on purpose; memory may be short all the same */
 	struct chain_mem_entry raw[WORLD_MEM_MAX]; /* as the firmware said it, before it was put in order */
 	size_t raw_count;
 	struct world_kernel kernel;
@@ -127,7 +139,8 @@ static inline uint64_t world_address(struct world *w)
 		near = w->request.fs;
 	if (kind >= 10)
 		return (dice_roll(dice, 2) ? near.base : near.end) + dice_roll(dice, 0x4000) - 0x2000;
-	return near.base + 0x1000 * dice_roll(dice, pages < 0x10000 ? pages + 1 : 0x10000) + (kind < 4 ? dice_roll(dice, 0x1000) : 0);
+	return near.base + 0x1000 * dice_roll(dice, pages < 0x10000 ? pages + 1 : 0x10000) +
+	       (kind < 4 ? dice_roll(dice, 0x1000) : 0);
 }
 
 /* Where a kernel may be linked to: most often low in available memory. */
@@ -137,7 +150,8 @@ static inline uint64_t world_kernel_address(struct world *w)
 	for (int tries = 0; tries < 4; tries++) {
 		const struct chain_mem_entry *raw = &w->raw[dice_roll(dice, w->raw_count)];
 		if (raw->type == CHAIN_MEM_AVAILABLE && raw->range.base < WORLD_4G && dice_roll(dice, 16))
-			return raw->range.base + 0x1000 * dice_roll(dice, 64) + (dice_roll(dice, 4) ? 0 : dice_roll(dice, 0x1000));
+			return raw->range.base + 0x1000 * dice_roll(dice, 64) +
+			       (dice_roll(dice, 4) ? 0 : dice_roll(dice, 0x1000));
 	}
 	return world_address(w);
 }
@@ -191,7 +205,8 @@ static inline enum chain_status world_bootinfo(struct world *w)
 	chain_bootinfo_free(&w->info);
 	chain_bootinfo_init(&w->info);
 	for (size_t i = 0; !status && i < w->raw_count; i++)
-		status = chain_bootinfo_add_mem(&w->info, w->raw[i].range.base, chain_range_bytes(w->raw[i].range), w->raw[i].type, NULL);
+		status = chain_bootinfo_add_mem(&w->info, w->raw[i].range.base, chain_range_bytes(w->raw[i].range),
+						w->raw[i].type, NULL);
 	if (!status)
 		status = chain_bootinfo_normalise(&w->info, NULL);
 	w->info.image = world_range(w);
@@ -214,8 +229,17 @@ static inline void world_header(struct world *w)
 {
 	struct world_kernel *k = &w->kernel;
 	uint8_t *at = w->arena + k->header_offset;
-	const uint32_t words[] = { CHAIN_MB1_HEADER_MAGIC, k->flags, 0u - CHAIN_MB1_HEADER_MAGIC - k->flags + k->bad_checksum,
-				   k->header_addr, k->load_addr, k->load_end_addr, k->bss_end_addr, k->entry_addr, 0, k->width, k->height,
+	const uint32_t words[] = { CHAIN_MB1_HEADER_MAGIC,
+				   k->flags,
+				   0u - CHAIN_MB1_HEADER_MAGIC - k->flags + k->bad_checksum,
+				   k->header_addr,
+				   k->load_addr,
+				   k->load_end_addr,
+				   k->bss_end_addr,
+				   k->entry_addr,
+				   0,
+				   k->width,
+				   k->height,
 				   k->depth };
 	if (k->no_header)
 		return;
@@ -231,14 +255,16 @@ static inline void world_by_address(struct world *w)
 	uint32_t load = (uint32_t)world_kernel_address(w), before = (uint32_t)dice_roll(dice, k->header_offset + 1u);
 	if (world_fault(w, 10))
 		before = (uint32_t)dice_roll(dice, 0x10000);
-	uint64_t there = k->file_bytes - k->header_offset + before; /* from the segment's first byte to the file's end */
+	uint64_t there =
+		k->file_bytes - k->header_offset + before; /* from the segment's first byte to the file's end */
 	k->load_addr = load;
 	k->header_addr = load + before;
 	k->load_end_addr = dice_roll(dice, 3) ? load + (uint32_t)dice_roll(dice, there + 1) : 0;
 	uint32_t end = k->load_end_addr ? k->load_end_addr : load + (uint32_t)there;
 	k->bss_end_addr = dice_roll(dice, 3) ? end + (uint32_t)world_size(dice) : 0;
 	k->entry_addr = load + (uint32_t)dice_roll(dice, (uint64_t)(end - load) + !w->sound);
-	uint32_t *const fields[] = { &k->header_addr, &k->load_addr, &k->load_end_addr, &k->bss_end_addr, &k->entry_addr };
+	uint32_t *const fields[] = { &k->header_addr, &k->load_addr, &k->load_end_addr, &k->bss_end_addr,
+				     &k->entry_addr };
 	if (world_fault(w, 6))
 		*fields[dice_roll(dice, 5)] = (uint32_t)world_address(w);
 }
@@ -260,7 +286,8 @@ static inline struct world_segment world_make_segment(struct world *w)
 	if (world_fault(w, 15))
 		s.memory_bytes = world_size(dice);
 	if (k->form == WORLD_ELF32)
-		s = (struct world_segment){ (uint32_t)s.phys, 0, (uint32_t)s.offset, (uint32_t)s.file_bytes, (uint32_t)s.memory_bytes, s.load };
+		s = (struct world_segment){ (uint32_t)s.phys,         0,     (uint32_t)s.offset, (uint32_t)s.file_bytes,
+					    (uint32_t)s.memory_bytes, s.load };
 	static const uint64_t shifts[] = { 0, 0, 0, 0xc0000000, 0xffffffff80000000 };
 	s.virt = s.phys + shifts[dice_roll(dice, 5)];
 	if (dice_once_in(dice, 20))
@@ -276,7 +303,10 @@ static inline void world_elf_file(struct world *w)
 	bool wide = k->form == WORLD_ELF64;
 	size_t word = wide ? 8 : 4, header = wide ? 64 : 52, each = wide ? 56 : 32;
 	uint8_t *at = w->arena;
-	memcpy(at, "\x7f" "ELF\1\1\1", 7);
+	memcpy(at,
+	       "\x7f"
+	       "ELF\1\1\1",
+	       7);
 	at[4] = wide ? 2 : 1;
 	at[16] = 2;
 	at[18] = wide ? 62 : 3;
@@ -287,7 +317,9 @@ static inline void world_elf_file(struct world *w)
 	world_put(at + header - 8, k->segment_count, 2);
 	for (size_t i = 0; i < k->segment_count; i++) {
 		const struct world_segment *s = &k->segments[i];
-		const uint64_t in_32[] = { s->load, s->offset, s->virt, s->phys, s->file_bytes, s->memory_bytes, 7, 4096 };
+		const uint64_t in_32[] = {
+			s->load, s->offset, s->virt, s->phys, s->file_bytes, s->memory_bytes, 7, 4096
+		};
 		const uint64_t in_64[] = { s->offset, s->virt, s->phys, s->file_bytes, s->memory_bytes, 4096 };
 		uint8_t *phdr = at + header + each * i;
 		for (size_t f = 0; !wide && f < 8; f++)
@@ -311,7 +343,8 @@ static inline void world_segments(struct world *w)
 	k->entry = world_address(w);
 	if (k->segment_count && !world_fault(w, 10)) {
 		const struct world_segment *s = &k->segments[dice_roll(dice, k->segment_count)];
-		k->entry = (dice_roll(dice, 2) ? s->phys : s->virt) + dice_roll(dice, s->memory_bytes < 0xffff ? s->memory_bytes + !w->sound : 0xffff);
+		k->entry = (dice_roll(dice, 2) ? s->phys : s->virt) +
+			   dice_roll(dice, s->memory_bytes < 0xffff ? s->memory_bytes + !w->sound : 0xffff);
 	}
 	if (k->form == WORLD_ELF32)
 		k->entry = (uint32_t)k->entry;
@@ -333,8 +366,10 @@ static inline void world_make_pieces(struct world *w)
 		s->load = !dice_roll(dice, 3); /* zeroed behind its bytes */
 		struct chain_range at = { s->phys, s->phys + s->memory_bytes };
 		w->pieces[i] = (struct chain_plan_piece){
-			.segment = { .phys = at, .virt = at, .file_bytes = s->file_bytes }, .keep_rest = !s->load,
-			.blob = { w->arena + (WORLD_PIECE_PART + i) * WORLD_BLOB_BYTES, s->file_bytes, CHAIN_PHYS_UNKNOWN },
+			.segment = { .phys = at, .virt = at, .file_bytes = s->file_bytes },
+			.keep_rest = !s->load,
+			.blob = { w->arena + (WORLD_PIECE_PART + i) * WORLD_BLOB_BYTES, s->file_bytes,
+				  CHAIN_PHYS_UNKNOWN },
 		};
 		if (dice_roll(dice, 4))
 			w->pieces[i].blob.phys = dice_roll(dice, 4) ? s->phys : world_address(w);
@@ -405,7 +440,8 @@ static inline struct chain_blob world_blob(struct world *w, size_t index, uint64
 {
 	struct chain_blob blob = { w->arena + index * WORLD_BLOB_BYTES, bytes, CHAIN_PHYS_UNKNOWN };
 	if (dice_roll(&w->dice, 4))
-		blob.phys = w->kernel.segment_count && dice_once_in(&w->dice, 4) ? world_beside(w, bytes) : world_address(w);
+		blob.phys = w->kernel.segment_count && dice_once_in(&w->dice, 4) ? world_beside(w, bytes) :
+										   world_address(w);
 	return blob;
 }
 
@@ -424,8 +460,10 @@ static inline void world_make_request(struct world *w)
 	r->module_count = (size_t)dice_roll(dice, WORLD_MODULES_MAX + 1);
 	for (size_t i = 0; i < r->module_count; i++) {
 		world_text(dice, w->strings[i]);
-		w->modules[i] = (struct chain_plan_module){ .blob = world_blob(w, WORLD_MODULE_PART + i, world_size(dice)), .string = w->strings[i],
-						     .movable = dice_roll(dice, 2) };
+		w->modules[i] =
+			(struct chain_plan_module){ .blob = world_blob(w, WORLD_MODULE_PART + i, world_size(dice)),
+						    .string = w->strings[i],
+						    .movable = dice_roll(dice, 2) };
 	}
 	r->handoff = world_blob(w, WORLD_HANDOFF_PART, dice_roll(dice, 4) ? dice_roll(dice, 0x4000) : 0);
 	r->handoff_string = world_fault(w, 50) ? NULL : "kchain-handoff x";
@@ -434,9 +472,11 @@ static inline void world_make_request(struct world *w)
 	r->fs_keep = dice_once_in(dice, 3);
 	r->video_required = !w->sound && dice_once_in(dice, 3);
 	if (dice_once_in(dice, 3))
-		w->info.framebuffer = (struct chain_framebuffer){ 0xfd000000, 4096, 1024, 768, dice_roll(dice, 2) ? 32 : 16,
-								  (uint8_t)dice_roll(dice, 3), { 0 } };
-	for (size_t i = 0; w->info.framebuffer.type == CHAIN_FRAMEBUFFER_RGB && i < sizeof(w->info.framebuffer.colors); i++)
+		w->info.framebuffer = (struct chain_framebuffer){
+			0xfd000000, 4096, 1024, 768, dice_roll(dice, 2) ? 32 : 16, (uint8_t)dice_roll(dice, 3), { 0 }
+		};
+	for (size_t i = 0; w->info.framebuffer.type == CHAIN_FRAMEBUFFER_RGB && i < sizeof(w->info.framebuffer.colors);
+	     i++)
 		w->info.framebuffer.colors[i] = (uint8_t)dice_roll(dice, 256);
 	if (world_fault(w, 50))
 		r->fs = (struct chain_range){ r->fs.end + 1, r->fs.base };
@@ -447,7 +487,8 @@ static inline void world_in_use(struct world *w)
 {
 	chain_claims_init(&w->in_use, w->in_use_storage, 4);
 	for (uint64_t more = dice_roll(&w->dice, 4); more; more--)
-		(void)!chain_claims_add(&w->in_use, world_range(w), CHAIN_OWNER_HEAP, 0, NULL); /* one that overlaps is left out */
+		(void)!chain_claims_add(&w->in_use, world_range(w), CHAIN_OWNER_HEAP, 0,
+					NULL); /* one that overlaps is left out */
 	w->trampoline_bytes = 1 + world_size(&w->dice);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: numbers that look random and are the same in every run: xorshift64 (Marsaglia 2003). One file of a program includes it. */
+/* Owns: numbers that look random and are the same in every run: xorshift64 (Marsaglia 2003). One file of a program
+ * includes it. */
 #ifndef CHAIN_TESTS_RANDOM_H
 #define CHAIN_TESTS_RANDOM_H
 

@@ -20,9 +20,12 @@
  * Made once. */
 static const char pipeline[] =
 	"{\"kchain\":1,\"name\":\"a\",\"state\":{\"n\":\"{{platform.cpus}}\",\"l\":[1,\"x {{self.step}}\"]},"
-	"\"net\":{\"lan\":{\"dhcp\":true,\"hostname\":\"h\"}},\"block\":{\"data\":{\"match\":{\"serial\":\"S\"},\"need\":\"optional\"}},\"steps\":["
-	"{\"name\":\"each\",\"call\":\"fs:/k\",\"isolation\":\"svm\",\"args\":\"{{self.index}} {{self.input}}\",\"fanout\":{\"each\":\"fs:/m*\"}},"
-	"{\"name\":\"go\",\"when\":{\"state.n\":2,\"results.each.status\":\"ok\"},\"boot\":\"fs:/k\",\"args\":\"a={{net.lan.address}} {{state.n}}\",\"fs\":\"keep\","
+	"\"net\":{\"lan\":{\"dhcp\":true,\"hostname\":\"h\"}},\"block\":{\"data\":{\"match\":{\"serial\":\"S\"},"
+	"\"need\":\"optional\"}},\"steps\":["
+	"{\"name\":\"each\",\"call\":\"fs:/k\",\"isolation\":\"svm\",\"args\":\"{{self.index}} "
+	"{{self.input}}\",\"fanout\":{\"each\":\"fs:/m*\"}},"
+	"{\"name\":\"go\",\"when\":{\"state.n\":2,\"results.each.status\":\"ok\"},\"boot\":\"fs:/"
+	"k\",\"args\":\"a={{net.lan.address}} {{state.n}}\",\"fs\":\"keep\","
 	"\"modules\":[{\"from\":\"fs:/m1\",\"string\":\"m {{results.each.status|none}}\"},{\"from\":\"fs:/m2\"}]},"
 	"{\"name\":\"fixed\",\"call\":\"fs:/k\",\"memory\":\"1M\",\"args\":\"{{self.mailbox.phys|0}}\"}]}";
 
@@ -43,8 +46,8 @@ static char kernel_bytes[256], module_one[] = "module one\n", module_two[] = "mo
 
 static enum chain_status bake(struct sink *sink, struct chain_bake_result *result, struct chain_error *err)
 {
-	struct fs_spec specs[] = { file_spec("/k", kernel_bytes), file_spec("/m1", module_one), file_spec("/m2", module_two),
-				   link_spec("/latest", "m1") };
+	struct fs_spec specs[] = { file_spec("/k", kernel_bytes), file_spec("/m1", module_one),
+				   file_spec("/m2", module_two), link_spec("/latest", "m1") };
 	specs[0].size_bytes = sizeof(kernel_bytes);
 	struct chain_bake_request request = request_make(all.stage, specs, sizeof(specs) / sizeof(specs[0]), sink);
 	return chain_bake(&request, result, err);
@@ -61,7 +64,8 @@ static void add_devices(void)
 {
 	size_t bytes;
 	char *received = valid_case("handoff-full", &bytes);
-	all.net = json_of("{\"lan\":{\"status\":\"configured\",\"addresses\":[\"10.0.2.15/24\"],\"lease\":{\"lifetime_s\":1,\"obtained_us\":1}}}");
+	all.net = json_of("{\"lan\":{\"status\":\"configured\",\"addresses\":[\"10.0.2.15/"
+			  "24\"],\"lease\":{\"lifetime_s\":1,\"obtained_us\":1}}}");
 	all.block = json_of("{\"data\":{\"status\":\"absent\",\"reason\":\"none\"}}");
 	all.results = json_of("{\"each\":{\"status\":\"ok\",\"exit\":0,\"result\":[1,2]}}");
 	assert_int_equal(chain_handoff_parse(received, bytes, &all.parent, NULL), CHAIN_OK);
@@ -70,7 +74,14 @@ static void add_devices(void)
 
 static int setup(void **state)
 {
-	const uint32_t header[] = { CHAIN_MB1_HEADER_MAGIC, 1 << 16, 0u - CHAIN_MB1_HEADER_MAGIC - (1 << 16), 0x100000, 0x100000, 0, 0, 0x100020 };
+	const uint32_t header[] = { CHAIN_MB1_HEADER_MAGIC,
+				    1 << 16,
+				    0u - CHAIN_MB1_HEADER_MAGIC - (1 << 16),
+				    0x100000,
+				    0x100000,
+				    0,
+				    0,
+				    0x100020 };
 	struct chain_bake_result result;
 	struct chain_error err = { 0 };
 	(void)state;
@@ -88,9 +99,18 @@ static int setup(void **state)
 	add_devices();
 	uint64_t fs = 0x100000 + all.image.header.fs_offset;
 	all.sources = (struct chain_sources){ .image = &all.image, .fs_phys = fs, .bootinfo = &all.info };
-	all.link = (struct chain_link){ .config = &all.config, .sources = &all.sources, .fs = { fs, fs + all.image.header.fs_memory_bytes },
-					.parent = all.parent, .net = all.net, .block = all.block, .results = all.results, .door = "multiboot1",
-					.boot_id = all.boot_id, .entered_ticks = 1000, .left_ticks = 2000, .tsc_hz = 1000000000 };
+	all.link = (struct chain_link){ .config = &all.config,
+					.sources = &all.sources,
+					.fs = { fs, fs + all.image.header.fs_memory_bytes },
+					.parent = all.parent,
+					.net = all.net,
+					.block = all.block,
+					.results = all.results,
+					.door = "multiboot1",
+					.boot_id = all.boot_id,
+					.entered_ticks = 1000,
+					.left_ticks = 2000,
+					.tsc_hz = 1000000000 };
 	return 0;
 }
 
@@ -172,10 +192,21 @@ static enum chain_status act_handoff_parse(void *ctx, uint64_t *out_sum, struct 
 /* Everything that is done with a handoff of one's own. */
 static enum chain_status act_handoff_build(void *ctx, uint64_t *out_sum, struct chain_error *err)
 {
-	struct chain_handoff_input input = { .parent = all.parent, .config = &all.config, .step = &all.config.steps[1],
-					     .image_sha256 = all.image.header.id, .door = "multiboot1", .entered_ticks = 1000, .left_ticks = 2000,
-					     .tsc_hz = 1000000000, .boot_id = all.boot_id, .bootinfo = &all.info, .fs_phys = 0x400000,
-					     .fs_bytes = 4096, .net = all.net, .block = all.block, .results = all.results };
+	struct chain_handoff_input input = { .parent = all.parent,
+					     .config = &all.config,
+					     .step = &all.config.steps[1],
+					     .image_sha256 = all.image.header.id,
+					     .door = "multiboot1",
+					     .entered_ticks = 1000,
+					     .left_ticks = 2000,
+					     .tsc_hz = 1000000000,
+					     .boot_id = all.boot_id,
+					     .bootinfo = &all.info,
+					     .fs_phys = 0x400000,
+					     .fs_bytes = 4096,
+					     .net = all.net,
+					     .block = all.block,
+					     .results = all.results };
 	json_t *doc;
 	struct chain_json_known platform;
 	(void)ctx;
@@ -233,7 +264,8 @@ static enum chain_status act_template(void *ctx, uint64_t *out_sum, struct chain
 	char *text = NULL;
 	json_t *filled = NULL;
 	(void)ctx;
-	enum chain_status status = chain_template_expand("a {{platform.cpus}} {{net.lan.address|none}} {{state.gone|x}} b", all.parent, "t", &text, err);
+	enum chain_status status = chain_template_expand(
+		"a {{platform.cpus}} {{net.lan.address|none}} {{state.gone|x}} b", all.parent, "t", &text, err);
 	if (!status)
 		status = chain_template_fill(all.config.state, all.parent, "t", &filled, err);
 	if (!status)
@@ -300,7 +332,8 @@ static enum chain_status act_door(void *ctx, uint64_t *out_sum, struct chain_err
 	alloc_stop();
 	chain_bootinfo_init(&info);
 	alloc_state.left = left;
-	enum chain_status status = chain_multiboot_info_read(CHAIN_MB1_ENTRY_MAGIC, INFO_PHYS, map_info, NULL, &info, err);
+	enum chain_status status =
+		chain_multiboot_info_read(CHAIN_MB1_ENTRY_MAGIC, INFO_PHYS, map_info, NULL, &info, err);
 	alloc_stop();
 	if (!status) {
 		assert_int_equal(chain_bootinfo_to_json(&info, &doc, NULL), CHAIN_OK);
@@ -352,7 +385,8 @@ static enum chain_status act_step(void *ctx, uint64_t *out_sum, struct chain_err
 	if (status)
 		return status;
 	alloc_stop();
-	*out_sum = alloc_sum(0, prepared.args, strlen(prepared.args)) ^ alloc_sum(0, prepared.handoff_text, prepared.handoff_bytes);
+	*out_sum = alloc_sum(0, prepared.args, strlen(prepared.args)) ^
+		   alloc_sum(0, prepared.handoff_text, prepared.handoff_bytes);
 	if (prepared.plan.move_count) {
 		assert_int_equal(chain_plan_to_json(&prepared.plan, &plan, NULL), CHAIN_OK);
 		*out_sum ^= sum_of_json(plan);
@@ -376,7 +410,8 @@ static enum chain_status act_plan_forms(void *ctx, uint64_t *out_sum, struct cha
 	if (!status && !(expect = chain_step_expect_json(&all.config.steps[0])))
 		status = chain_json_no_memory(err, "expectation");
 	if (!status)
-		*out_sum = sum_of_json(json_incref(doc)) ^ alloc_sum(phys, text, strlen(text)) ^ sum_of_json(json_incref(expect));
+		*out_sum = sum_of_json(json_incref(doc)) ^ alloc_sum(phys, text, strlen(text)) ^
+			   sum_of_json(json_incref(expect));
 	json_decref(expect);
 	json_decref(doc);
 	free(text);
@@ -420,8 +455,12 @@ static enum chain_status act_guest(void *ctx, uint64_t *out_sum, struct chain_er
 	const struct chain_prepared *prepared = ctx;
 	static uint8_t part[4096];
 	struct chain_guest guest;
-	struct chain_guest_request request = { .subject = "k", .door = chain_door_of_ours, .kernel = (const uint8_t *)kernel_bytes, .kernel_bytes = sizeof(kernel_bytes),
-					       .handoff_string = "kchain-handoff", .memory_bytes = 4 << 20 };
+	struct chain_guest_request request = { .subject = "k",
+					       .door = chain_door_of_ours,
+					       .kernel = (const uint8_t *)kernel_bytes,
+					       .kernel_bytes = sizeof(kernel_bytes),
+					       .handoff_string = "kchain-handoff",
+					       .memory_bytes = 4 << 20 };
 	if (prepared)
 		request = chain_step_guest(&all.config.steps[2], prepared);
 	request.text_bytes = 500;
@@ -493,8 +532,13 @@ static void machines(void **state)
 {
 	(void)state;
 	struct chain_door_module module = { { MODULE_PHYS, MODULE_PHYS + PAGE }, "module" };
-	struct chain_multiboot_info info = { .subject = "k", .cmdline = "line", .loader_name = "loader", .modules = &module, .module_count = 1,
-					     .mem = all.info.mem, .mem_count = all.info.mem_count };
+	struct chain_multiboot_info info = { .subject = "k",
+					     .cmdline = "line",
+					     .loader_name = "loader",
+					     .modules = &module,
+					     .module_count = 1,
+					     .mem = all.info.mem,
+					     .mem_count = all.info.mem_count };
 	assert_int_equal(chain_multiboot_info_build(&info, INFO_PHYS, info_block, NULL), CHAIN_OK);
 	sweep("boot information as JSON", act_bootinfo, NULL, 50);
 	sweep("QEMU's machine", act_qemu, NULL, 5);

@@ -18,14 +18,37 @@ enum { WORDS = 8, LINE = 256 };
 
 static void words_are_as_documented(void **state)
 {
-	static const struct { const char *line; const char *words[WORDS]; bool unclosed; } cases[] = {
-		{ "", { NULL }, false }, { "  \t ", { NULL }, false }, { "a", { "a" }, false }, { " a\t b  ", { "a", "b" }, false },
-		{ "\"a b\" c", { "a b", "c" }, false }, { "a\"b c\"d", { "ab cd" }, false }, { "\"\"", { "" }, false }, { "\"\" x", { "", "x" }, false },
-		{ "a\"\"b", { "ab" }, false }, { "\\\"", { "\"" }, false }, { "\\\\", { "\\" }, false }, { "\"\\\"\"", { "\"" }, false },
-		{ "say \\\"hi there\\\"", { "say", "\"hi", "there\"" }, false }, { "say \"\\\"hi there\\\"\"", { "say", "\"hi there\"" }, false },
-		{ "C:\\dir\\file", { "C:\\dir\\file" }, false }, { "\\\\\\\"", { "\\\"" }, false }, { "\\\\\"a b\"", { "\\a b" }, false },
-		{ "a\\ b", { "a\\", "b" }, false }, { "\\n", { "\\n" }, false }, { "x\\", { "x\\" }, false }, { "\"x\\\\\"", { "x\\" }, false },
-		{ "'a b'", { "'a", "b'" }, false }, { "\"a b", { "a b" }, true }, { "a\" ", { "a " }, true }, { "\"a\\\"", { "a\"" }, true }, { "\"", { "" }, true },
+	static const struct {
+		const char *line;
+		const char *words[WORDS];
+		bool unclosed;
+	} cases[] = {
+		{ "", { NULL }, false },
+		{ "  \t ", { NULL }, false },
+		{ "a", { "a" }, false },
+		{ " a\t b  ", { "a", "b" }, false },
+		{ "\"a b\" c", { "a b", "c" }, false },
+		{ "a\"b c\"d", { "ab cd" }, false },
+		{ "\"\"", { "" }, false },
+		{ "\"\" x", { "", "x" }, false },
+		{ "a\"\"b", { "ab" }, false },
+		{ "\\\"", { "\"" }, false },
+		{ "\\\\", { "\\" }, false },
+		{ "\"\\\"\"", { "\"" }, false },
+		{ "say \\\"hi there\\\"", { "say", "\"hi", "there\"" }, false },
+		{ "say \"\\\"hi there\\\"\"", { "say", "\"hi there\"" }, false },
+		{ "C:\\dir\\file", { "C:\\dir\\file" }, false },
+		{ "\\\\\\\"", { "\\\"" }, false },
+		{ "\\\\\"a b\"", { "\\a b" }, false },
+		{ "a\\ b", { "a\\", "b" }, false },
+		{ "\\n", { "\\n" }, false },
+		{ "x\\", { "x\\" }, false },
+		{ "\"x\\\\\"", { "x\\" }, false },
+		{ "'a b'", { "'a", "b'" }, false },
+		{ "\"a b", { "a b" }, true },
+		{ "a\" ", { "a " }, true },
+		{ "\"a\\\"", { "a\"" }, true },
+		{ "\"", { "" }, true },
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -74,7 +97,8 @@ static void values_stand_for_themselves(void **state)
 		assert_int_equal(bytes, strlen(escaped));
 		snprintf(line, sizeof(line), "first \"=%s=\" last", escaped);
 		assert_int_equal(chain_args_split(line, argv, WORDS), 3);
-		assert_true(argv[1][0] == '=' && !strncmp(argv[1] + 1, value, strlen(value)) && !strcmp(argv[1] + 1 + strlen(value), "="));
+		assert_true(argv[1][0] == '=' && !strncmp(argv[1] + 1, value, strlen(value)) &&
+			    !strcmp(argv[1] + 1 + strlen(value), "="));
 		assert_string_equal(argv[2], "last");
 		if (strpbrk(value, " \t") || !*value)
 			continue;
@@ -108,7 +132,9 @@ static void pieces_and_short_rooms(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(words_are_as_documented), cmocka_unit_test(more_words_than_there_is_room_for),
-					    cmocka_unit_test(values_stand_for_themselves), cmocka_unit_test(pieces_and_short_rooms) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(words_are_as_documented),
+					    cmocka_unit_test(more_words_than_there_is_room_for),
+					    cmocka_unit_test(values_stand_for_themselves),
+					    cmocka_unit_test(pieces_and_short_rooms) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

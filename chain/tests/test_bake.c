@@ -14,9 +14,9 @@ static uint8_t stage[STAGE_FILE_BYTES];
 
 static struct sink bake(const struct fs_spec *specs, size_t count, struct chain_bake_result *out)
 {
-	struct sink sink = {0};
+	struct sink sink = { 0 };
 	struct chain_bake_request request = request_make(stage, specs, count, &sink);
-	struct chain_error err = {0};
+	struct chain_error err = { 0 };
 	const enum chain_status status = chain_bake(&request, out, &err);
 
 	if (status != CHAIN_OK) {
@@ -31,11 +31,11 @@ static struct sink bake(const struct fs_spec *specs, size_t count, struct chain_
 static void image_is_bootable_elf32(void **state)
 {
 	(void)state;
-	const struct fs_spec specs[] = {file_spec("/a", "hello\n"), link_spec("/b", "a")};
+	const struct fs_spec specs[] = { file_spec("/a", "hello\n"), link_spec("/b", "a") };
 	struct chain_bake_result result;
 	struct sink sink = bake(specs, 2, &result);
 	Elf32_Ehdr ehdr;
-	Elf32_Phdr phdr = {0};
+	Elf32_Phdr phdr = { 0 };
 	uint64_t last_offset = 0;
 	uint32_t magic_at = 0, mb[8];
 
@@ -72,11 +72,11 @@ static void headers_take_the_place_of_the_stages_own(void **state)
 {
 	(void)state;
 	enum { TEXT = 0x800, HEADERS_AT = 256, OWN_BYTES = 64 + 3 * 56 };
-	const struct fs_spec specs[] = {file_spec("/a", "hello\n")};
+	const struct fs_spec specs[] = { file_spec("/a", "hello\n") };
 	uint8_t compact[STAGE_FILE_BYTES];
 	struct chain_bake_result result;
 	struct chain_image image;
-	struct sink sink = {0};
+	struct sink sink = { 0 };
 	struct chain_bake_request request = request_make(compact, specs, 1, &sink);
 	Elf32_Ehdr ehdr;
 	Elf32_Phdr phdr;
@@ -87,7 +87,8 @@ static void headers_take_the_place_of_the_stages_own(void **state)
 	assert_int_equal(chain_bake(&request, &result, NULL), CHAIN_OK);
 	assert_int_equal(result.header.file_base, 0);
 	assert_int_equal(result.parts[CHAIN_BAKE_ELF].bytes, 0);
-	assert_int_equal(result.header.file_manifest, 0xb28); /* 0x800 bytes of text and 0x321 of data, to a multiple of 8 */
+	assert_int_equal(result.header.file_manifest,
+			 0xb28); /* 0x800 bytes of text and 0x321 of data, to a multiple of 8 */
 	memcpy(&ehdr, sink.bytes, sizeof(ehdr));
 	assert_int_equal(ehdr.e_ident[EI_CLASS], ELFCLASS32);
 	memcpy(&phdr, sink.bytes + ehdr.e_phoff, sizeof(phdr));
@@ -99,7 +100,7 @@ static void headers_take_the_place_of_the_stages_own(void **state)
 	assert_int_equal(chain_image_open(&image, sink.bytes, sink.count, NULL), CHAIN_OK);
 	assert_int_equal(chain_image_verify(&image, NULL, NULL, NULL), CHAIN_OK);
 	sink.bytes[30] ^= 1; /* in the ELF header, which is the stage's beginning now */
-	struct chain_error err = {0};
+	struct chain_error err = { 0 };
 
 	assert_int_equal(chain_image_verify(&image, NULL, NULL, &err), CHAIN_E_IMAGE_DIGEST);
 	assert_string_equal(err.subject, "stage");
@@ -109,10 +110,10 @@ static void headers_take_the_place_of_the_stages_own(void **state)
 static void sections_by_libelf(void **state)
 {
 	(void)state;
-	const struct fs_spec specs[] = {file_spec("/a", "hello\n")};
+	const struct fs_spec specs[] = { file_spec("/a", "hello\n") };
 	struct chain_bake_result result;
 	struct sink sink = bake(specs, 1, &result);
-	static const char *const names[] = {".kchain.stage", ".kchain.manifest", ".kchain.fs", ".shstrtab"};
+	static const char *const names[] = { ".kchain.stage", ".kchain.manifest", ".kchain.fs", ".shstrtab" };
 	size_t strings, i = 0;
 
 	assert_int_not_equal(elf_version(EV_CURRENT), EV_NONE);
@@ -137,8 +138,8 @@ static void sections_by_libelf(void **state)
 static void same_inputs_same_bytes(void **state)
 {
 	(void)state;
-	struct fs_spec specs[] = {file_spec("/a", "1"), file_spec("/b/c", "2"), link_spec("/l", "b/c"),
-				  file_spec("/empty", "")};
+	struct fs_spec specs[] = { file_spec("/a", "1"), file_spec("/b/c", "2"), link_spec("/l", "b/c"),
+				   file_spec("/empty", "") };
 	struct chain_bake_result one, two, three;
 	struct sink first = bake(specs, 4, &one);
 	const struct fs_spec swap = specs[0];
@@ -170,7 +171,7 @@ static void many_sizes_open_and_verify(void **state)
 
 	for (size_t i = 0; i < MANY; i++) {
 		(void)snprintf(paths[i], sizeof(paths[i]), "/f%04zu", i);
-		specs[i] = (struct fs_spec){.path = paths[i], .type = FS_REGULAR, .mode = 0644, .size_bytes = i * 37};
+		specs[i] = (struct fs_spec){ .path = paths[i], .type = FS_REGULAR, .mode = 0644, .size_bytes = i * 37 };
 	}
 	for (size_t count = 0; count < MANY; count += count < 60 ? 1 : 17) {
 		struct chain_bake_result result;
@@ -188,11 +189,11 @@ static void many_sizes_open_and_verify(void **state)
 static void base_moves_the_image(void **state)
 {
 	(void)state;
-	const struct fs_spec specs[] = {file_spec("/a", "hello\n")};
-	static const uint64_t bases[] = {0x100000, 0x201000, 0x3ff000, 0x40000000};
+	const struct fs_spec specs[] = { file_spec("/a", "hello\n") };
+	static const uint64_t bases[] = { 0x100000, 0x201000, 0x3ff000, 0x40000000 };
 
 	for (size_t i = 0; i < 4; i++) {
-		struct sink sink = {0};
+		struct sink sink = { 0 };
 		struct chain_bake_request request = request_make(stage, specs, 1, &sink);
 		struct chain_bake_result result;
 		struct chain_image image;
@@ -209,21 +210,21 @@ static void base_moves_the_image(void **state)
 static void expect(const struct chain_bake_request *request, enum chain_status wanted, const char *subject)
 {
 	struct chain_bake_result result;
-	struct chain_error err = {0};
+	struct chain_error err = { 0 };
 
 	assert_int_equal(chain_bake(request, &result, &err), wanted);
 	assert_int_equal(err.status, wanted);
 	assert_string_equal(err.subject, subject);
 	free(((struct sink *)request->ctx)->bytes);
-	*(struct sink *)request->ctx = (struct sink){0};
+	*(struct sink *)request->ctx = (struct sink){ 0 };
 }
 
 static void refusals(void **state)
 {
 	(void)state;
-	struct fs_spec specs[] = {file_spec("/a", "hello\n"), file_spec("/b", "x")};
+	struct fs_spec specs[] = { file_spec("/a", "hello\n"), file_spec("/b", "x") };
 	static uint8_t damaged[STAGE_FILE_BYTES];
-	struct sink sink = {0};
+	struct sink sink = { 0 };
 	const struct chain_bake_request good = request_make(stage, specs, 2, &sink);
 	struct chain_bake_request r = good;
 
@@ -239,7 +240,7 @@ static void refusals(void **state)
 	r = good;
 	specs[1].path = "/b\n";
 	expect(&r, CHAIN_E_BAKE_PATH, "/b\n");
-	specs[1] = (struct fs_spec){.path = "/dev", .type = FS_CHAR_DEVICE};
+	specs[1] = (struct fs_spec){ .path = "/dev", .type = FS_CHAR_DEVICE };
 	expect(&r, CHAIN_E_BAKE_NOT_BAKEABLE, "/dev");
 	specs[1] = file_spec("/b", "x");
 	r.stage_bytes = 0x2100;
@@ -258,7 +259,7 @@ static void refusals(void **state)
 	r = good;
 	sink.room = 20000;
 	expect(&r, CHAIN_E_IO, "sink");
-	uint8_t wrong[32] = {1};
+	uint8_t wrong[32] = { 1 };
 
 	specs[0].sha256 = wrong;
 	expect(&r, CHAIN_E_FILE_CHANGED, "/a");
@@ -268,7 +269,7 @@ static void same_files_are_stored_once(void **state)
 {
 	(void)state;
 	uint8_t digest[32];
-	struct fs_spec specs[] = {file_spec("/a", "hello\n"), file_spec("/b", "hello\n"), file_spec("/c", "hello\n")};
+	struct fs_spec specs[] = { file_spec("/a", "hello\n"), file_spec("/b", "hello\n"), file_spec("/c", "hello\n") };
 	struct chain_bake_result result;
 
 	chain_sha256_of("hello\n", 6, digest);
@@ -325,10 +326,10 @@ static void placing_gives_the_same_bytes(void **state)
 	(void)state;
 	static char big[10000];
 	uint8_t digest[32];
-	struct fs_spec specs[] = {file_spec("/a", "1"), file_spec("/b/c", big),	    link_spec("/l", "b/c"),
-				  file_spec("/e", ""),	file_spec("/f", "hello\n"), file_spec("/g", "2")};
+	struct fs_spec specs[] = { file_spec("/a", "1"), file_spec("/b/c", big),     link_spec("/l", "b/c"),
+				   file_spec("/e", ""),  file_spec("/f", "hello\n"), file_spec("/g", "2") };
 	struct chain_bake_result result;
-	struct sink sink = {0};
+	struct sink sink = { 0 };
 
 	memset(big, 'x', sizeof(big) - 1);
 	specs[1].size_bytes = strlen(big);
@@ -352,11 +353,15 @@ static void placing_gives_the_same_bytes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(image_is_bootable_elf32),	  cmocka_unit_test(headers_take_the_place_of_the_stages_own),
-	    cmocka_unit_test(sections_by_libelf),
-	    cmocka_unit_test(same_inputs_same_bytes),	  cmocka_unit_test(many_sizes_open_and_verify),
-	    cmocka_unit_test(base_moves_the_image),	  cmocka_unit_test(refusals),
-	    cmocka_unit_test(same_files_are_stored_once), cmocka_unit_test(placing_gives_the_same_bytes),
+		cmocka_unit_test(image_is_bootable_elf32),
+		cmocka_unit_test(headers_take_the_place_of_the_stages_own),
+		cmocka_unit_test(sections_by_libelf),
+		cmocka_unit_test(same_inputs_same_bytes),
+		cmocka_unit_test(many_sizes_open_and_verify),
+		cmocka_unit_test(base_moves_the_image),
+		cmocka_unit_test(refusals),
+		cmocka_unit_test(same_files_are_stored_once),
+		cmocka_unit_test(placing_gives_the_same_bytes),
 	};
 
 	stage_make(stage);

@@ -36,13 +36,13 @@ static enum chain_status bake(struct bake_share *share, struct bake_cache *cache
 	(void)snprintf(from, sizeof(from), "%s", at("in"));
 	(void)snprintf(to, sizeof(to), "%s", at("out/image.elf"));
 	(void)snprintf(with, sizeof(with), "%s", at("stage.elf"));
-	struct bake_job job = {.input = from,
-			       .output = to,
-			       .stage = with,
-			       .base = CHAIN_BAKE_BASE,
-			       .share = share,
-			       .cache = cache,
-			       .memory_bytes = 64 << 20};
+	struct bake_job job = { .input = from,
+				.output = to,
+				.stage = with,
+				.base = CHAIN_BAKE_BASE,
+				.share = share,
+				.cache = cache,
+				.memory_bytes = 64 << 20 };
 	enum chain_status status = bake_job_run(&job, err);
 
 	if (status == CHAIN_OK) {
@@ -128,7 +128,7 @@ static enum chain_status attempt(void *ctx, uint64_t *out_sum, struct chain_erro
 
 static void fail_each(enum chain_status (*work)(struct chain_error *err), void (*check)(bool good))
 {
-	struct trial trial = {work, check, 0};
+	struct trial trial = { work, check, 0 };
 	long last;
 	const long count = alloc_sweep(attempt, &trial, &last);
 
@@ -194,7 +194,7 @@ static void two_runs(void **state)
 
 static void a_look(void **state)
 {
-	struct chain_error err = {.status = CHAIN_OK};
+	struct chain_error err = { .status = CHAIN_OK };
 
 	(void)state;
 	assert_int_equal(bake_alone(&err), CHAIN_OK);
@@ -205,8 +205,8 @@ static void a_look(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(one_bake), cmocka_unit_test(two_bakes),
-					   cmocka_unit_test(two_runs), cmocka_unit_test(a_look)};
+	const struct CMUnitTest tests[] = { cmocka_unit_test(one_bake), cmocka_unit_test(two_bakes),
+					    cmocka_unit_test(two_runs), cmocka_unit_test(a_look) };
 
 	return cmocka_run_group_tests(tests, make_tree, folder_remove);
 }

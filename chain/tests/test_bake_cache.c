@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Digests that are kept between runs: a file that has not changed is not hashed, one that has is, and nothing that is wrong with
- * the cache makes another image. */
+/* Digests that are kept between runs: a file that has not changed is not hashed, one that has is, and nothing that is
+ * wrong with the cache makes another image. */
 #include "bake_folder.h"
 
 #include <fcntl.h>
@@ -39,7 +39,8 @@ static enum chain_status bake_with(struct bake_cache *cache, const char *output,
 	(void)snprintf(from, sizeof(from), "%s", at("in"));
 	(void)snprintf(to, sizeof(to), "%s", at(output));
 	struct bake_job job = {
-	    .input = from, .output = to, .stage = at("stage.elf"), .base = CHAIN_BAKE_BASE, .cache = cache};
+		.input = from, .output = to, .stage = at("stage.elf"), .base = CHAIN_BAKE_BASE, .cache = cache
+	};
 	const enum chain_status status = bake_job_run(&job, err);
 
 	bake_job_free(&job);
@@ -48,7 +49,7 @@ static enum chain_status bake_with(struct bake_cache *cache, const char *output,
 
 static void bake(struct bake_cache *cache, const char *output)
 {
-	struct chain_error err = {0};
+	struct chain_error err = { 0 };
 
 	assert_int_equal(bake_with(cache, output, &err), CHAIN_OK);
 }
@@ -142,13 +143,14 @@ static void the_image_is_the_same(void **state)
 	assert_int_equal(unlink(at("in/d/copy")) | unlink(at("in/d/name")), 0);
 }
 
-/* What is known is believed: a wrong digest shows in the image, which is refused, and not when the cache is left out. */
+/* What is known is believed: a wrong digest shows in the image, which is refused, and not when the cache is left out.
+ */
 static void a_known_file_is_not_hashed(void **state)
 {
 	(void)state;
 	const struct bake_identity identity = identity_of("in/d/large");
 	struct bake_cache cache;
-	uint8_t wrong[CHAIN_SHA256_BYTES] = {1};
+	uint8_t wrong[CHAIN_SHA256_BYTES] = { 1 };
 
 	forget();
 	open_later(&cache);
@@ -160,7 +162,8 @@ static void a_known_file_is_not_hashed(void **state)
 	assert_int_equal(verify("out/right.elf"), CHAIN_OK);
 }
 
-/* Written to in place, as long as its inode's change time stays: the clock of file systems ticks every few milliseconds. */
+/* Written to in place, as long as its inode's change time stays: the clock of file systems ticks every few
+ * milliseconds. */
 static void write_again(const char *name, uint8_t byte)
 {
 	const struct bake_identity before = identity_of(name);
@@ -168,7 +171,7 @@ static void write_again(const char *name, uint8_t byte)
 
 	assert_true(fd >= 0);
 	for (struct bake_identity now = before; bake_identity_same(&now, &before); now = identity_of(name)) {
-		const struct timespec times[2] = {before.mtime, before.mtime};
+		const struct timespec times[2] = { before.mtime, before.mtime };
 
 		assert_int_equal(pwrite(fd, &byte, 1, LARGE_BYTES / 2), 1);
 		assert_int_equal(futimens(fd, times), 0);
@@ -299,7 +302,7 @@ static void a_cache_that_may_not_be_so_large_is_no_error(void **state)
 	open_later(&cache);
 	bake_cache_note(&cache, &identity, wanted_sha256);
 	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
-	least = (struct rlimit){.rlim_cur = 100, .rlim_max = before.rlim_max};
+	least = (struct rlimit){ .rlim_cur = 100, .rlim_max = before.rlim_max };
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &least), 0);
 	bake_cache_close(&cache);
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
@@ -308,7 +311,7 @@ static void a_cache_that_may_not_be_so_large_is_no_error(void **state)
 
 static struct bake_identity made_up(uint64_t number)
 {
-	return (struct bake_identity){.dev = 1, .ino = number, .size = 1 << 20, .mtime.tv_sec = 1, .ctime.tv_sec = 1};
+	return (struct bake_identity){ .dev = 1, .ino = number, .size = 1 << 20, .mtime.tv_sec = 1, .ctime.tv_sec = 1 };
 }
 
 /* Those used longest ago make room. */
@@ -380,8 +383,10 @@ static void a_known_file_that_changes_meanwhile_ends_the_bake(void **state)
 	struct bake_tree tree;
 	struct bake_out out;
 	struct bake_cache cache;
-	struct chain_error err = {0};
-	const struct chain_config_file all = {.path = (char[]){"/"}, .from = (char[]){"in/d"}, .mode = CHAIN_CONFIG_MODE_AS_IS};
+	struct chain_error err = { 0 };
+	const struct chain_config_file all = { .path = (char[]){ "/" },
+					       .from = (char[]){ "in/d" },
+					       .mode = CHAIN_CONFIG_MODE_AS_IS };
 
 	forget();
 	run("out/image.elf");
@@ -401,7 +406,7 @@ static void a_known_file_that_changes_meanwhile_ends_the_bake(void **state)
 		assert_string_equal(err.subject, node->host);
 		node->identity = identity_of("in/d/large");
 		node->spec.size_bytes += 4096; /* as if it had been longer when it was looked at */
-		err = (struct chain_error){0};
+		err = (struct chain_error){ 0 };
 		assert_int_equal(bake_tree_copy(&tree, node, &out, 4096, &err), CHAIN_E_FILE_CHANGED);
 		assert_string_equal(err.subject, node->host);
 	}
@@ -413,17 +418,17 @@ static void a_known_file_that_changes_meanwhile_ends_the_bake(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(the_image_is_the_same),
-	    cmocka_unit_test(a_known_file_is_not_hashed),
-	    cmocka_unit_test(other_content_of_one_size_and_time_is_noticed),
-	    cmocka_unit_test(a_file_that_is_new_is_not_kept),
-	    cmocka_unit_test(a_damaged_cache_is_none),
-	    cmocka_unit_test(what_is_not_ours_is_left_alone),
-	    cmocka_unit_test(a_cache_that_has_no_place_is_no_error),
-	    cmocka_unit_test(a_cache_that_may_not_be_so_large_is_no_error),
-	    cmocka_unit_test(it_is_bounded),
-	    cmocka_unit_test(two_at_once_leave_a_whole_one),
-	    cmocka_unit_test(a_known_file_that_changes_meanwhile_ends_the_bake),
+		cmocka_unit_test(the_image_is_the_same),
+		cmocka_unit_test(a_known_file_is_not_hashed),
+		cmocka_unit_test(other_content_of_one_size_and_time_is_noticed),
+		cmocka_unit_test(a_file_that_is_new_is_not_kept),
+		cmocka_unit_test(a_damaged_cache_is_none),
+		cmocka_unit_test(what_is_not_ours_is_left_alone),
+		cmocka_unit_test(a_cache_that_has_no_place_is_no_error),
+		cmocka_unit_test(a_cache_that_may_not_be_so_large_is_no_error),
+		cmocka_unit_test(it_is_bounded),
+		cmocka_unit_test(two_at_once_leave_a_whole_one),
+		cmocka_unit_test(a_known_file_that_changes_meanwhile_ends_the_bake),
 	};
 
 	return cmocka_run_group_tests(tests, make_tree, folder_remove);

@@ -26,7 +26,7 @@ static int make_tree(void **state)
 
 static struct bake_job job_of(const char *input, const char *output)
 {
-	return (struct bake_job){.input = input, .output = output, .stage = at("stage.elf"), .base = CHAIN_BAKE_BASE};
+	return (struct bake_job){ .input = input, .output = output, .stage = at("stage.elf"), .base = CHAIN_BAKE_BASE };
 }
 
 static enum chain_status run(const char *input, struct chain_error *err)
@@ -45,7 +45,7 @@ static enum chain_status run(const char *input, struct chain_error *err)
 static void folder_with_one_kernel(void **state)
 {
 	(void)state;
-	struct chain_error err = {0};
+	struct chain_error err = { 0 };
 	struct chain_image image;
 	struct cmd_file file;
 	struct fs_node node;
@@ -79,20 +79,21 @@ static void refusals_leave_nothing(void **state)
 		const char *pipeline;
 		enum chain_status status;
 	} cases[] = {
-	    {"{\"kchain\":1,\"name\":\"x\",\"files\":{\"/k\":\"missing\"},\"steps\":[{\"name\":\"a\",\"boot\":\"fs:/"
-	     "k\"}]}",
-	     CHAIN_E_IO},
-	    {"{\"kchain\":1,\"name\":\"x\",\"files\":{\"/k\":\"k.bin\"},\"steps\":[{\"name\":\"a\",\"boot\":\"fs:/"
-	     "q\"}]}",
-	     CHAIN_E_CONFIG_NO_SOURCE},
-	    {"{\"kchain\":1,\"name\":\"x\",\"files\":{\"/k\":\"d/one\"},\"steps\":[{\"name\":\"a\",\"boot\":\"fs:/"
-	     "k\"}]}",
-	     CHAIN_E_NOT_A_KERNEL},
+		{ "{\"kchain\":1,\"name\":\"x\",\"files\":{\"/"
+		  "k\":\"missing\"},\"steps\":[{\"name\":\"a\",\"boot\":\"fs:/"
+		  "k\"}]}",
+		  CHAIN_E_IO },
+		{ "{\"kchain\":1,\"name\":\"x\",\"files\":{\"/k\":\"k.bin\"},\"steps\":[{\"name\":\"a\",\"boot\":\"fs:/"
+		  "q\"}]}",
+		  CHAIN_E_CONFIG_NO_SOURCE },
+		{ "{\"kchain\":1,\"name\":\"x\",\"files\":{\"/k\":\"d/one\"},\"steps\":[{\"name\":\"a\",\"boot\":\"fs:/"
+		  "k\"}]}",
+		  CHAIN_E_NOT_A_KERNEL },
 	};
 	const size_t before = entries("out");
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct chain_error err = {0};
+		struct chain_error err = { 0 };
 
 		put_text("in/pipeline.json", cases[i].pipeline);
 		assert_int_equal(run("in", &err), cases[i].status);
@@ -105,7 +106,7 @@ static void refusals_leave_nothing(void **state)
 static void pipes_are_refused_by_name(void **state)
 {
 	(void)state;
-	struct chain_error err = {0};
+	struct chain_error err = { 0 };
 
 	assert_int_equal(mkfifo(at("in/d/pipe"), 0600), 0);
 	assert_int_equal(run("in", &err), CHAIN_E_BAKE_NOT_BAKEABLE);
@@ -116,7 +117,7 @@ static void pipes_are_refused_by_name(void **state)
 static void damaged_child_is_refused(void **state)
 {
 	(void)state;
-	struct chain_error err = {0};
+	struct chain_error err = { 0 };
 	struct cmd_file file;
 	const size_t before = entries("out");
 
@@ -141,7 +142,7 @@ static void damaged_child_is_refused(void **state)
 static void no_room_leaves_nothing(void **state)
 {
 	(void)state;
-	struct chain_error err = {0};
+	struct chain_error err = { 0 };
 	struct rlimit before, small;
 	const size_t count = entries("out");
 
@@ -163,11 +164,11 @@ static void memory_is_checked(void **state)
 	static const struct {
 		uint64_t memory;
 		enum chain_status status;
-	} cases[] = {{64 << 20, CHAIN_OK}, {4 << 20, CHAIN_E_BAKE_NO_ROOM}};
+	} cases[] = { { 64 << 20, CHAIN_OK }, { 4 << 20, CHAIN_E_BAKE_NO_ROOM } };
 
 	for (size_t i = 0; i < 2; i++) {
 		char from[256], to[256];
-		struct chain_error err = {0};
+		struct chain_error err = { 0 };
 
 		(void)snprintf(from, sizeof(from), "%s", at("in"));
 		(void)snprintf(to, sizeof(to), "%s", at("out/image.elf"));
@@ -183,7 +184,7 @@ static void memory_is_checked(void **state)
 static void bake_shared(const char *output, struct bake_share *share, struct cmd_file *out)
 {
 	char from[256], to[256];
-	struct chain_error err = {0};
+	struct chain_error err = { 0 };
 
 	(void)snprintf(from, sizeof(from), "%s", at("in"));
 	(void)snprintf(to, sizeof(to), "%s", at(output));
@@ -244,7 +245,7 @@ static void shared_files_come_from_the_image_before(void **state)
 	struct bake_share share;
 	struct cmd_file one, two, three;
 	struct chain_image image;
-	struct chain_error err = {0};
+	struct chain_error err = { 0 };
 	uint64_t count;
 
 	put_text("in/own", "mine\n");
@@ -274,7 +275,7 @@ static void shared_files_come_from_the_image_before(void **state)
 	cmd_file_free(&two);
 	cmd_file_free(&three);
 	assert_int_equal(
-	    unlink(at("out/1.elf")) | unlink(at("out/2.elf")) | unlink(at("out/3.elf")) | unlink(at("in/own")), 0);
+		unlink(at("out/1.elf")) | unlink(at("out/2.elf")) | unlink(at("out/3.elf")) | unlink(at("in/own")), 0);
 }
 
 static void short_image_before_is_an_error(void **state)
@@ -282,7 +283,7 @@ static void short_image_before_is_an_error(void **state)
 	(void)state;
 	struct bake_share share;
 	struct cmd_file one;
-	struct chain_error err = {0};
+	struct chain_error err = { 0 };
 	char from[256], to[256];
 
 	bake_share_init(&share);
@@ -311,7 +312,7 @@ static void copies_between_file_systems(void **state)
 	enum { COUNT = 300000, GAP = 5000 };
 	static uint8_t bytes[COUNT];
 	const int from = memfd_create("source", MFD_CLOEXEC);
-	struct chain_error err = {0};
+	struct chain_error err = { 0 };
 	struct cmd_file file;
 	struct bake_out out;
 	char to[256];
@@ -345,7 +346,7 @@ static void shared_files_are_known_by_all_of_their_identity(void **state)
 	(void)state;
 	enum { MANY = 1000 };
 	struct bake_share share;
-	struct bake_known file = {.identity = {.dev = 1, .size = 5, .mtime = {7, 8}, .ctime = {9, 10}}};
+	struct bake_known file = { .identity = { .dev = 1, .size = 5, .mtime = { 7, 8 }, .ctime = { 9, 10 } } };
 
 	bake_share_init(&share);
 	bake_share_start(&share, -1);
@@ -368,7 +369,7 @@ static void shared_files_are_known_by_all_of_their_identity(void **state)
 	for (size_t i = 0; i < 6; i++)
 		other[i] = file.identity;
 	other[0].dev++, other[1].ino++, other[2].size++, other[3].mtime.tv_nsec++, other[4].ctime.tv_sec++,
-	    other[5].ctime.tv_nsec--;
+		other[5].ctime.tv_nsec--;
 	for (size_t i = 0; i < 6; i++)
 		assert_null(bake_share_find(&share, &other[i]));
 	bake_share_start(&share, -1);
@@ -380,17 +381,17 @@ static void shared_files_are_known_by_all_of_their_identity(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(folder_with_one_kernel),
-	    cmocka_unit_test(refusals_leave_nothing),
-	    cmocka_unit_test(pipes_are_refused_by_name),
-	    cmocka_unit_test(damaged_child_is_refused),
-	    cmocka_unit_test(no_room_leaves_nothing),
-	    cmocka_unit_test(memory_is_checked),
-	    cmocka_unit_test(shared_files_come_from_the_image_before),
-	    cmocka_unit_test(short_image_before_is_an_error),
-	    cmocka_unit_test(an_image_that_was_written_to_is_not_copied_from),
-	    cmocka_unit_test(copies_between_file_systems),
-	    cmocka_unit_test(shared_files_are_known_by_all_of_their_identity),
+		cmocka_unit_test(folder_with_one_kernel),
+		cmocka_unit_test(refusals_leave_nothing),
+		cmocka_unit_test(pipes_are_refused_by_name),
+		cmocka_unit_test(damaged_child_is_refused),
+		cmocka_unit_test(no_room_leaves_nothing),
+		cmocka_unit_test(memory_is_checked),
+		cmocka_unit_test(shared_files_come_from_the_image_before),
+		cmocka_unit_test(short_image_before_is_an_error),
+		cmocka_unit_test(an_image_that_was_written_to_is_not_copied_from),
+		cmocka_unit_test(copies_between_file_systems),
+		cmocka_unit_test(shared_files_are_known_by_all_of_their_identity),
 	};
 
 	return cmocka_run_group_tests(tests, make_tree, folder_remove);

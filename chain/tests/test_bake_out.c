@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* What `kchain bake` writes takes no room for zeros, however they come: written, or copied from files with holes; and has the bytes that a file
- * without holes would have. */
+/* What `kchain bake` writes takes no room for zeros, however they come: written, or copied from files with holes; and
+ * has the bytes that a file without holes would have. */
 #include "bake_folder.h"
 #include "random.h"
 
@@ -104,7 +104,7 @@ static void zeros_that_are_written(void **state)
 
 static void nothing_but_zeros(void **state)
 {
-	static const uint64_t sizes[] = {1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK, ROOM};
+	static const uint64_t sizes[] = { 1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK, ROOM };
 	char path[256];
 
 	(void)state;
@@ -157,9 +157,11 @@ static void holes_that_are_copied(void **state)
 		out_open(&out, path);
 		/* in parts that become one, or with a flush between them */
 		for (uint64_t done = start; done < count;) {
-			const uint64_t piece = rnd(3) ? rnd(count) + 1 : BLOCK, now = piece < count - done ? piece : count - done;
+			const uint64_t piece = rnd(3) ? rnd(count) + 1 : BLOCK,
+				       now = piece < count - done ? piece : count - done;
 
-			assert_int_equal(bake_out_copy(&out, "sparse", fd, done, to + done - start, now, NULL), CHAIN_OK);
+			assert_int_equal(bake_out_copy(&out, "sparse", fd, done, to + done - start, now, NULL),
+					 CHAIN_OK);
 			if (rnd(3) == 0)
 				assert_int_equal(bake_out_flush(&out, NULL), CHAIN_OK);
 			done += now;
@@ -187,11 +189,13 @@ static void a_hole_does_not_hide_an_end(void **state)
 	source[10] = 1;
 	for (uint64_t missing = 0; missing < 3; missing++) {
 		const int fd = sparse_make(20 * BLOCK);
-		struct chain_error err = {0};
+		struct chain_error err = { 0 };
 		struct bake_out out;
 
 		out_open(&out, path);
-		assert_int_equal(bake_out_copy(&out, "sparse", fd, missing == 1 ? BLOCK : 0, 0, 20 * BLOCK + missing, &err), CHAIN_OK);
+		assert_int_equal(
+			bake_out_copy(&out, "sparse", fd, missing == 1 ? BLOCK : 0, 0, 20 * BLOCK + missing, &err),
+			CHAIN_OK);
 		assert_int_equal(bake_out_flush(&out, &err), missing ? CHAIN_E_FILE_CHANGED : CHAIN_OK);
 		if (missing)
 			assert_string_equal(err.subject, "sparse");
@@ -201,12 +205,13 @@ static void a_hole_does_not_hide_an_end(void **state)
 	assert_int_equal(access(path, F_OK), -1);
 }
 
-/* A whole image of a file that is mostly a hole: by streaming, by copying what is known, and by copying from the image before. */
+/* A whole image of a file that is mostly a hole: by streaming, by copying what is known, and by copying from the image
+ * before. */
 static void an_image_of_a_hole(void **state)
 {
 	enum { HOLE = 48 << 20 };
-	static const char *const names[] = {"out/1.elf", "out/2.elf", "out/3.elf"};
-	struct bake_cache cache = {.began_s = INT64_MAX, .path = "none"};
+	static const char *const names[] = { "out/1.elf", "out/2.elf", "out/3.elf" };
+	struct bake_cache cache = { .began_s = INT64_MAX, .path = "none" };
 	struct bake_share share;
 	struct cmd_file images[3];
 
@@ -226,7 +231,9 @@ static void an_image_of_a_hole(void **state)
 		(void)snprintf(from, sizeof(from), "%s", at("in"));
 		(void)snprintf(to, sizeof(to), "%s", at(names[i]));
 		(void)snprintf(stage, sizeof(stage), "%s", at("stage.elf"));
-		struct bake_job job = {.input = from, .output = to, .stage = stage, .cache = &cache, .share = i > 0 ? &share : NULL};
+		struct bake_job job = {
+			.input = from, .output = to, .stage = stage, .cache = &cache, .share = i > 0 ? &share : NULL
+		};
 
 		assert_int_equal(bake_job_run(&job, NULL), CHAIN_OK);
 		bake_job_free(&job);
@@ -251,11 +258,9 @@ static void an_image_of_a_hole(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(zeros_that_are_written),
-	    cmocka_unit_test(nothing_but_zeros),
-	    cmocka_unit_test(holes_that_are_copied),
-	    cmocka_unit_test(a_hole_does_not_hide_an_end),
-	    cmocka_unit_test(an_image_of_a_hole),
+		cmocka_unit_test(zeros_that_are_written), cmocka_unit_test(nothing_but_zeros),
+		cmocka_unit_test(holes_that_are_copied),  cmocka_unit_test(a_hole_does_not_hide_an_end),
+		cmocka_unit_test(an_image_of_a_hole),
 	};
 
 	return cmocka_run_group_tests(tests, out_make, folder_remove);

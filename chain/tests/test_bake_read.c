@@ -32,8 +32,9 @@ static void put(const char *name, const void *bytes, size_t count)
 
 static void tree_open(struct bake_tree *tree)
 {
-	const struct chain_config_file all = {
-	    .path = (char[]){"/"}, .from = (char[]){"."}, .mode = CHAIN_CONFIG_MODE_AS_IS};
+	const struct chain_config_file all = { .path = (char[]){ "/" },
+					       .from = (char[]){ "." },
+					       .mode = CHAIN_CONFIG_MODE_AS_IS };
 
 	assert_int_equal(bake_tree_init(tree, NULL, NULL, NULL), CHAIN_OK);
 	assert_int_equal(bake_tree_add(tree, folder, &all, NULL), CHAIN_OK);
@@ -61,12 +62,13 @@ static void only_what_may_be_alike_gets_a_digest(void **state)
 		const char *path;
 		bool hashed, kept;
 	} cases[] = {
-	    {"/alone", false, false}, {"/big1", true, false},	{"/big2", true, false},	 {"/big3", true, false},
-	    {"/big4", false, false},  {"/block1", true, true},	{"/block2", true, true}, {"/small1", true, true},
-	    {"/small2", true, true},  {"/empty", false, false},
+		{ "/alone", false, false }, { "/big1", true, false },  { "/big2", true, false },
+		{ "/big3", true, false },   { "/big4", false, false }, { "/block1", true, true },
+		{ "/block2", true, true },  { "/small1", true, true }, { "/small2", true, true },
+		{ "/empty", false, false },
 	};
-	static const char *const names[] = {"alone",  "big1",	"big2",	  "big3",  "big4", "block1",
-					    "block2", "small1", "small2", "empty", NULL};
+	static const char *const names[] = { "alone",  "big1",   "big2",   "big3",  "big4", "block1",
+					     "block2", "small1", "small2", "empty", NULL };
 	struct bake_tree tree;
 	uint8_t digest[32];
 
@@ -106,7 +108,7 @@ static void only_what_may_be_alike_gets_a_digest(void **state)
 static void a_known_digest_is_kept_and_asks_for_whole_ones(void **state)
 {
 	(void)state;
-	static const char *const names[] = {"one", "two", NULL};
+	static const char *const names[] = { "one", "two", NULL };
 	struct bake_tree tree;
 	uint8_t digest[32];
 
@@ -128,8 +130,8 @@ static void a_known_digest_is_kept_and_asks_for_whole_ones(void **state)
 static void a_file_that_changes_is_named(void **state)
 {
 	(void)state;
-	static const char *const names[] = {"file", NULL};
-	struct chain_error err = {0};
+	static const char *const names[] = { "file", NULL };
+	struct chain_error err = { 0 };
 	struct bake_tree tree;
 	uint8_t buf[64], digest[32];
 
@@ -181,7 +183,7 @@ static void hash_in_pieces(struct bake_hash *hash, size_t piece, size_t total)
 static void digests_are_those_of_one_thread(void **state)
 {
 	(void)state;
-	struct bake_hash hash = {.buffers = NULL};
+	struct bake_hash hash = { .buffers = NULL };
 
 	assert_int_equal(bake_hash_start(&hash, NULL), CHAIN_OK);
 	assert_true(hash.threaded);
@@ -198,7 +200,7 @@ static void digests_are_those_of_one_thread(void **state)
 static void without_a_thread_it_works_as_well(void **state)
 {
 	(void)state;
-	struct bake_hash hash = {.buffers = NULL};
+	struct bake_hash hash = { .buffers = NULL };
 	pthread_attr_t before, huge;
 
 	assert_int_equal(pthread_getattr_default_np(&before), 0);
@@ -230,11 +232,11 @@ static int remove_folder(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(only_what_may_be_alike_gets_a_digest),
-	    cmocka_unit_test(a_known_digest_is_kept_and_asks_for_whole_ones),
-	    cmocka_unit_test(a_file_that_changes_is_named),
-	    cmocka_unit_test(digests_are_those_of_one_thread),
-	    cmocka_unit_test(without_a_thread_it_works_as_well),
+		cmocka_unit_test(only_what_may_be_alike_gets_a_digest),
+		cmocka_unit_test(a_known_digest_is_kept_and_asks_for_whole_ones),
+		cmocka_unit_test(a_file_that_changes_is_named),
+		cmocka_unit_test(digests_are_those_of_one_thread),
+		cmocka_unit_test(without_a_thread_it_works_as_well),
 	};
 
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* What of a tree goes into an image besides contents: attributes, names of one inode, depth; and that the walk stays in the tree, whatever is done to it
- * meanwhile. */
+/* What of a tree goes into an image besides contents: attributes, names of one inode, depth; and that the walk stays in
+ * the tree, whatever is done to it meanwhile. */
 #include "bake_folder.h"
 #include "fs/check.h"
 
@@ -40,7 +40,7 @@ static enum chain_status bake(const char *input, const char *output, struct chai
 	(void)snprintf(from, sizeof(from), "%s", at(input));
 	(void)snprintf(to, sizeof(to), "%s", output[0] == '/' ? output : at(output));
 	(void)snprintf(stage, sizeof(stage), "%s", at("stage.elf"));
-	struct bake_job job = {.input = from, .output = to, .stage = stage, .base = CHAIN_BAKE_BASE};
+	struct bake_job job = { .input = from, .output = to, .stage = stage, .base = CHAIN_BAKE_BASE };
 	const enum chain_status status = bake_job_run(&job, err);
 
 	bake_job_free(&job);
@@ -49,7 +49,7 @@ static enum chain_status bake(const char *input, const char *output, struct chai
 
 static void baked(struct cmd_file *out_file, struct chain_image *out_image)
 {
-	struct chain_error err = {0};
+	struct chain_error err = { 0 };
 
 	if (bake("in", "out/image.elf", &err) != CHAIN_OK)
 		fail_msg("%s: %s %s", chain_status_slug(err.status), err.subject, err.detail);
@@ -94,8 +94,9 @@ static void names_of_one_inode(void **state)
 	assert_int_equal(link(at("in/link"), at("in/a-link")), 0);
 	assert_int_equal(symlink("d/one", at("in/other")), 0);
 	baked(&file, &image);
-	const struct fs_node one = node_of(&image, "/d/one"), two = node_of(&image, "/two"), link = node_of(&image, "/link"),
-			     d_link = node_of(&image, "/d/link"), a_link = node_of(&image, "/a-link"), other = node_of(&image, "/other");
+	const struct fs_node one = node_of(&image, "/d/one"), two = node_of(&image, "/two"),
+			     link = node_of(&image, "/link"), d_link = node_of(&image, "/d/link"),
+			     a_link = node_of(&image, "/a-link"), other = node_of(&image, "/other");
 
 	assert_int_equal(one.nid, two.nid);
 	assert_int_equal(one.nlink, 2);
@@ -106,7 +107,9 @@ static void names_of_one_inode(void **state)
 	assert_int_not_equal(other.nid, link.nid);
 	assert_int_equal(other.nlink, 1);
 	cmd_file_free(&file);
-	assert_int_equal(unlink(at("in/two")) | unlink(at("in/link")) | unlink(at("in/d/link")) | unlink(at("in/a-link")) | unlink(at("in/other")), 0);
+	assert_int_equal(unlink(at("in/two")) | unlink(at("in/link")) | unlink(at("in/d/link")) |
+				 unlink(at("in/a-link")) | unlink(at("in/other")),
+			 0);
 }
 
 /* --- attributes --- */
@@ -136,7 +139,7 @@ static unsigned found(const struct chain_image *image, const void *bytes, size_t
 static void attributes_are_kept(void **state)
 {
 	/* VFS_CAP_REVISION_2, effective, CAP_NET_BIND_SERVICE (linux/capability.h) */
-	static const uint8_t capability[20] = {1, 0, 0, 2, 0, 4};
+	static const uint8_t capability[20] = { 1, 0, 0, 2, 0, 4 };
 	static char large[2000];
 	struct chain_image image;
 	struct cmd_file file;
@@ -167,7 +170,9 @@ static void attributes_are_kept(void **state)
 	assert_int_equal(found(&image, "n-value", 7), 0);
 	assert_int_equal(found(&image, capability, sizeof(capability)), root);
 	cmd_file_free(&file);
-	assert_int_equal(removexattr(at("in"), "user.root") | removexattr(at("in/d"), "user.folder") | unlink(at("in/d/one")), 0);
+	assert_int_equal(removexattr(at("in"), "user.root") | removexattr(at("in/d"), "user.folder") |
+				 unlink(at("in/d/one")),
+			 0);
 	if (root)
 		assert_int_equal(unlink(at("in/d/link")), 0);
 }
@@ -205,7 +210,7 @@ static void attribute_change(void)
 /* After the walk: the file is another then. */
 static void a_changed_attribute_is_a_changed_file(void **state)
 {
-	struct chain_error err = {0};
+	struct chain_error err = { 0 };
 
 	(void)state;
 	put_text("in/d/one", "one\n");
@@ -224,12 +229,13 @@ static void a_changed_attribute_is_a_changed_file(void **state)
 
 static void bytes_without_a_size(void **state)
 {
-	struct chain_error err = {0};
+	struct chain_error err = { 0 };
 
 	(void)state;
 	put_text("in/empty", "");
-	put_text("in/pipeline.json", "{\"kchain\":1,\"name\":\"x\",\"files\":{\"/k\":\"kernel\",\"/e\":\"empty\",\"/v\":\"/proc/version\"},"
-				     "\"steps\":[{\"name\":\"a\",\"boot\":\"fs:/k\"}]}");
+	put_text("in/pipeline.json",
+		 "{\"kchain\":1,\"name\":\"x\",\"files\":{\"/k\":\"kernel\",\"/e\":\"empty\",\"/v\":\"/proc/version\"},"
+		 "\"steps\":[{\"name\":\"a\",\"boot\":\"fs:/k\"}]}");
 	assert_int_equal(bake("in", "out/image.elf", &err), CHAIN_E_BAKE_NOT_BAKEABLE);
 	assert_string_equal(err.subject, "/proc/version");
 	assert_int_equal(unlink(at("in/pipeline.json")) | unlink(at("in/empty")), 0);
@@ -239,15 +245,18 @@ static void bytes_without_a_size(void **state)
 
 static void no_input_is_written_over(void **state)
 {
-	static const char pipeline[] = "{\"kchain\":1,\"name\":\"x\",\"files\":{\"/k\":\"kernel\",\"/t\":\"d\",\"/l\":\"to-alone\"},"
-				       "\"steps\":[{\"name\":\"a\",\"boot\":\"fs:/k\"}]}";
+	static const char pipeline[] =
+		"{\"kchain\":1,\"name\":\"x\",\"files\":{\"/k\":\"kernel\",\"/t\":\"d\",\"/l\":\"to-alone\"},"
+		"\"steps\":[{\"name\":\"a\",\"boot\":\"fs:/k\"}]}";
 	/* a name, and the input that it is */
 	static const char *const cases[][2] = {
-	    {"in/kernel", "in/kernel"},	     {"in/pipeline.json", "in/pipeline.json"}, {"stage.elf", "stage.elf"},
-	    {"in/d/one", "in/d/one"},	     {"in/d/hard", "in/d/one"},		       {"out/hard", "in/d/one"},
-	    {"out/link", "in/d/one"},	     {"in/d/link", "in/d/one"},		       {"out/link-to-stage", "stage.elf"},
-	    {"in/alone", "in/to-alone"},     {"in/to-alone", "in/to-alone"},	       {"in/d/dangling", "in/d/dangling"},
-	    {"out/../in/d/one", "in/d/one"},
+		{ "in/kernel", "in/kernel" },         { "in/pipeline.json", "in/pipeline.json" },
+		{ "stage.elf", "stage.elf" },         { "in/d/one", "in/d/one" },
+		{ "in/d/hard", "in/d/one" },          { "out/hard", "in/d/one" },
+		{ "out/link", "in/d/one" },           { "in/d/link", "in/d/one" },
+		{ "out/link-to-stage", "stage.elf" }, { "in/alone", "in/to-alone" },
+		{ "in/to-alone", "in/to-alone" },     { "in/d/dangling", "in/d/dangling" },
+		{ "out/../in/d/one", "in/d/one" },
 	};
 	char there[256];
 
@@ -257,11 +266,11 @@ static void no_input_is_written_over(void **state)
 	put_text("in/alone", "alone\n");
 	(void)snprintf(there, sizeof(there), "%s", at("in/d/one"));
 	assert_int_equal(link(there, at("in/d/hard")) | link(there, at("out/hard")) | symlink(there, at("out/link")) |
-			     symlink("one", at("in/d/link")) | symlink("../stage.elf", at("out/link-to-stage")) | symlink("alone", at("in/to-alone")) |
-			     symlink("nowhere", at("in/d/dangling")),
+				 symlink("one", at("in/d/link")) | symlink("../stage.elf", at("out/link-to-stage")) |
+				 symlink("alone", at("in/to-alone")) | symlink("nowhere", at("in/d/dangling")),
 			 0);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct chain_error err = {0};
+		struct chain_error err = { 0 };
 		struct stat before, after;
 
 		assert_int_equal(lstat(at(cases[i][0]), &before), 0);
@@ -272,13 +281,14 @@ static void no_input_is_written_over(void **state)
 		assert_int_equal(before.st_ino, after.st_ino);
 		assert_int_equal(before.st_size, after.st_size);
 	}
-	struct chain_error err = {0};
+	struct chain_error err = { 0 };
 
 	put_text("out/else", "else\n");
 	assert_int_equal(bake("in", "out/else", &err), CHAIN_OK);
-	assert_int_equal(unlink(at("out/else")) | unlink(at("out/hard")) | unlink(at("out/link")) | unlink(at("out/link-to-stage")) |
-			     unlink(at("in/d/hard")) | unlink(at("in/d/link")) | unlink(at("in/d/dangling")) | unlink(at("in/d/one")) |
-			     unlink(at("in/alone")) | unlink(at("in/to-alone")) | unlink(at("in/pipeline.json")),
+	assert_int_equal(unlink(at("out/else")) | unlink(at("out/hard")) | unlink(at("out/link")) |
+				 unlink(at("out/link-to-stage")) | unlink(at("in/d/hard")) | unlink(at("in/d/link")) |
+				 unlink(at("in/d/dangling")) | unlink(at("in/d/one")) | unlink(at("in/alone")) |
+				 unlink(at("in/to-alone")) | unlink(at("in/pipeline.json")),
 			 0);
 }
 
@@ -322,21 +332,21 @@ static void no_link_is_entered(void **state)
 		void (*act)(void);
 		enum chain_status status;
 	} cases[] = {
-	    {"inner", folder_becomes_link, CHAIN_E_FILE_CHANGED},
-	    {"inner", folder_becomes_link_to_itself, CHAIN_E_FILE_CHANGED},
-	    {"inner", folder_becomes_other, CHAIN_E_FILE_CHANGED},
-	    {"inner", folder_becomes_pipe, CHAIN_E_FILE_CHANGED},
-	    {"deep", folder_becomes_link, CHAIN_OK},
-	    {"inner", above_becomes_link, CHAIN_OK},
+		{ "inner", folder_becomes_link, CHAIN_E_FILE_CHANGED },
+		{ "inner", folder_becomes_link_to_itself, CHAIN_E_FILE_CHANGED },
+		{ "inner", folder_becomes_other, CHAIN_E_FILE_CHANGED },
+		{ "inner", folder_becomes_pipe, CHAIN_E_FILE_CHANGED },
+		{ "deep", folder_becomes_link, CHAIN_OK },
+		{ "inner", above_becomes_link, CHAIN_OK },
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct bake_tree tree;
-		struct chain_error err = {0};
+		struct chain_error err = { 0 };
 		char root[] = "/", from[] = "in";
-		const struct chain_config_file file = {.path = root, .from = from, .mode = CHAIN_CONFIG_MODE_AS_IS};
+		const struct chain_config_file file = { .path = root, .from = from, .mode = CHAIN_CONFIG_MODE_AS_IS };
 
-		assert_int_equal(mkdir(at("secret"), 0755) | mkdir(at("secret/inner"), 0755) | mkdir(at("in/d/inner"), 0755) |
-				     mkdir(at("in/d/inner/deep"), 0755),
+		assert_int_equal(mkdir(at("secret"), 0755) | mkdir(at("secret/inner"), 0755) |
+					 mkdir(at("in/d/inner"), 0755) | mkdir(at("in/d/inner/deep"), 0755),
 				 0);
 		put_text("secret/key", "secret\n");
 		put_text("secret/inner/key", "secret\n");
@@ -369,8 +379,8 @@ static void no_link_is_entered(void **state)
 static void the_working_directory_stays(void **state)
 {
 	char before[4096], after[4096], root[] = "/", missing[] = "missing", from[] = "in";
-	const struct chain_config_file files[] = {{.path = root, .from = from, .mode = CHAIN_CONFIG_MODE_AS_IS},
-						  {.path = root, .from = missing, .mode = CHAIN_CONFIG_MODE_AS_IS}};
+	const struct chain_config_file files[] = { { .path = root, .from = from, .mode = CHAIN_CONFIG_MODE_AS_IS },
+						   { .path = root, .from = missing, .mode = CHAIN_CONFIG_MODE_AS_IS } };
 
 	(void)state;
 	assert_non_null(getcwd(before, sizeof(before)));
@@ -397,9 +407,10 @@ static void deep_tree(size_t bytes, bool make)
 	char line[600];
 
 	(void)snprintf(line, sizeof(line),
-		       make ? "cd '%s/in' && python3 - <<'E'\nimport os\nleft=%zu\nwhile left>5: os.mkdir('x'); os.chdir('x'); left-=2\n"
-			      "open('y'*(left-1),'w').write('deep')\nE\n"
-			    : "rm -rf '%s/in/x'",
+		       make ? "cd '%s/in' && python3 - <<'E'\nimport os\nleft=%zu\nwhile left>5: os.mkdir('x'); "
+			      "os.chdir('x'); left-=2\n"
+			      "open('y'*(left-1),'w').write('deep')\nE\n" :
+			      "rm -rf '%s/in/x'",
 		       folder, bytes);
 	assert_int_equal(system(line), 0);
 }
@@ -408,7 +419,7 @@ static void as_deep_as_a_path(void **state)
 {
 	enum { MOST = CHAIN_IMAGE_PATH_BYTES - 1 };
 	struct chain_image image;
-	struct chain_error err = {0};
+	struct chain_error err = { 0 };
 	struct cmd_file file;
 
 	(void)state;
@@ -426,15 +437,11 @@ static void as_deep_as_a_path(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(names_of_one_inode),
-	    cmocka_unit_test(attributes_are_kept),
-	    cmocka_unit_test(many_attributes),
-	    cmocka_unit_test(a_changed_attribute_is_a_changed_file),
-	    cmocka_unit_test(bytes_without_a_size),
-	    cmocka_unit_test(no_input_is_written_over),
-	    cmocka_unit_test(no_link_is_entered),
-	    cmocka_unit_test(the_working_directory_stays),
-	    cmocka_unit_test(as_deep_as_a_path),
+		cmocka_unit_test(names_of_one_inode),   cmocka_unit_test(attributes_are_kept),
+		cmocka_unit_test(many_attributes),      cmocka_unit_test(a_changed_attribute_is_a_changed_file),
+		cmocka_unit_test(bytes_without_a_size), cmocka_unit_test(no_input_is_written_over),
+		cmocka_unit_test(no_link_is_entered),   cmocka_unit_test(the_working_directory_stays),
+		cmocka_unit_test(as_deep_as_a_path),
 	};
 
 	return cmocka_run_group_tests(tests, walk_make, folder_remove);

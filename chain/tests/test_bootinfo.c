@@ -19,10 +19,26 @@ static enum chain_status parse(const char *text, size_t bytes, struct chain_erro
 	return status;
 }
 
-static void test_invalid(void **state) { (void)state; each_case("invalid", "bootinfo-", check_invalid, parse); }
-static void test_valid(void **state) { (void)state; each_case("valid", "bootinfo-", check_valid, parse); }
-static void test_truncated(void **state) { (void)state; each_case("valid", "bootinfo-", check_truncated, parse); }
-static void test_mutated(void **state) { (void)state; each_case("valid", "bootinfo-", check_mutated, parse); }
+static void test_invalid(void **state)
+{
+	(void)state;
+	each_case("invalid", "bootinfo-", check_invalid, parse);
+}
+static void test_valid(void **state)
+{
+	(void)state;
+	each_case("valid", "bootinfo-", check_valid, parse);
+}
+static void test_truncated(void **state)
+{
+	(void)state;
+	each_case("valid", "bootinfo-", check_truncated, parse);
+}
+static void test_mutated(void **state)
+{
+	(void)state;
+	each_case("valid", "bootinfo-", check_mutated, parse);
+}
 
 static void test_there_and_back(void **state)
 {
@@ -53,7 +69,8 @@ static void test_large_numbers(void **state)
 	chain_bootinfo_init(&info);
 	assert_ok(chain_bootinfo_add_mem(&info, 0x1000, 0x1000, UINT32_MAX, &err), &err);
 	info.cpus = UINT32_MAX;
-	info.framebuffer = (struct chain_framebuffer){ 1, UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT8_MAX, UINT8_MAX, { 0 } };
+	info.framebuffer =
+		(struct chain_framebuffer){ 1, UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT8_MAX, UINT8_MAX, { 0 } };
 	assert_ok(chain_bootinfo_to_json(&info, &doc, &err), &err);
 	assert_ok(chain_bootinfo_from_json(doc, &again, &err), &err);
 	assert_int_equal(again.mem[0].type, UINT32_MAX);
@@ -83,16 +100,22 @@ static struct chain_framebuffer read_case(const char *name)
 static void test_colors(void **state)
 {
 	static const uint8_t none[6] = { 0 }, swapped[6] = { 0, 8, 8, 8, 16, 8 }, high[6] = { 11, 5, 5, 6, 0, 5 };
-	static const struct { const char *name; const uint8_t *colors; } cases[] = {
-		{ "bootinfo-full", swapped }, { "bootinfo-framebuffer-before-colors", high },
-		{ "bootinfo-framebuffer-text", none }, { "bootinfo-framebuffer-indexed", none },
+	static const struct {
+		const char *name;
+		const uint8_t *colors;
+	} cases[] = {
+		{ "bootinfo-full", swapped },
+		{ "bootinfo-framebuffer-before-colors", high },
+		{ "bootinfo-framebuffer-text", none },
+		{ "bootinfo-framebuffer-indexed", none },
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct chain_framebuffer fb = read_case(cases[i].name);
 		assert_memory_equal(fb.colors, cases[i].colors, 6);
 		json_t *doc = chain_bootinfo_framebuffer_json(&fb);
-		assert_int_equal(json_array_size(json_object_get(doc, "colors")), fb.type == CHAIN_FRAMEBUFFER_RGB ? 6 : 0);
+		assert_int_equal(json_array_size(json_object_get(doc, "colors")),
+				 fb.type == CHAIN_FRAMEBUFFER_RGB ? 6 : 0);
 		json_decref(doc);
 	}
 }
@@ -110,7 +133,8 @@ static void test_normalise(void **state)
 		chain_bootinfo_init(&info);
 		for (int i = 0; i < round % 12; i++) {
 			seed = seed * 1103515245u + 12345u;
-			uint32_t base = (seed >> 8) % 64, bytes = (seed >> 16) % (64 - base + 1), type = types[(seed >> 24) % 7];
+			uint32_t base = (seed >> 8) % 64, bytes = (seed >> 16) % (64 - base + 1),
+				 type = types[(seed >> 24) % 7];
 			assert_ok(chain_bootinfo_add_mem(&info, base, bytes, type, &err), &err);
 			for (uint32_t b = base; b < base + bytes; b++)
 				if (!oracle[b] || (type != 1 && (oracle[b] == 1 || type > oracle[b])))
@@ -158,7 +182,8 @@ static void test_schema(void **state)
 	struct chain_bootinfo info;
 	struct chain_error err = { 0 };
 	json_error_t why;
-	json_t *doc = NULL, *value, *schema = json_load_file("docs/bootinfo-1.schema.json", JSON_REJECT_DUPLICATES, &why);
+	json_t *doc = NULL, *value,
+	       *schema = json_load_file("docs/bootinfo-1.schema.json", JSON_REJECT_DUPLICATES, &why);
 	const char *key;
 	size_t i;
 	(void)state;
@@ -166,9 +191,9 @@ static void test_schema(void **state)
 		fail_msg("docs/bootinfo-1.schema.json:%d: %s", why.line, why.text);
 	assert_ok(chain_bootinfo_qemu("pc", 64 << 20, 1, &info, &err), &err);
 	assert_ok(chain_bootinfo_to_json(&info, &doc, &err), &err);
-	json_object_foreach(doc, key, value)
+	json_object_foreach (doc, key, value)
 		assert_non_null(json_object_get(json_object_get(schema, "properties"), key));
-	json_array_foreach(json_object_get(schema, "required"), i, value)
+	json_array_foreach (json_object_get(schema, "required"), i, value)
 		assert_non_null(json_object_get(doc, json_string_value(value)));
 	json_decref(doc);
 	json_decref(schema);
@@ -178,9 +203,10 @@ static void test_schema(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_invalid), cmocka_unit_test(test_valid), cmocka_unit_test(test_truncated),
+		cmocka_unit_test(test_invalid), cmocka_unit_test(test_valid),          cmocka_unit_test(test_truncated),
 		cmocka_unit_test(test_mutated), cmocka_unit_test(test_there_and_back), cmocka_unit_test(test_normalise),
-		cmocka_unit_test(test_limits), cmocka_unit_test(test_large_numbers), cmocka_unit_test(test_colors), cmocka_unit_test(test_schema),
+		cmocka_unit_test(test_limits),  cmocka_unit_test(test_large_numbers),  cmocka_unit_test(test_colors),
+		cmocka_unit_test(test_schema),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* The command as a person meets it: each bad input gives one clear line, the right exit code, and leaves no file behind. */
+/* The command as a person meets it: each bad input gives one clear line, the right exit code, and leaves no file
+ * behind. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -48,7 +49,8 @@ static pid_t start(const char *const *args)
 	pid_t pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		int out = open("../out", O_WRONLY | O_CREAT | O_TRUNC, 0600), err = open("../err", O_WRONLY | O_CREAT | O_TRUNC, 0600);
+		int out = open("../out", O_WRONLY | O_CREAT | O_TRUNC, 0600),
+		    err = open("../err", O_WRONLY | O_CREAT | O_TRUNC, 0600);
 		dup2(open("/dev/null", O_RDONLY), 0);
 		dup2(out, 1);
 		dup2(err, 2);
@@ -104,7 +106,8 @@ static unsigned lines(const char *text)
 /* One line, and a hint or the way to the help below it. */
 static void assert_clear(const struct done *done, int code, const char *what, const char *label)
 {
-	if (done->code != code || strncmp(done->err, "kchain", 6) != 0 || lines(done->err) > 2 || !strstr(done->err, what))
+	if (done->code != code || strncmp(done->err, "kchain", 6) != 0 || lines(done->err) > 2 ||
+	    !strstr(done->err, what))
 		fail_msg("%s: exit code %d, wanted %d and \"%s\":\n%s", label, done->code, code, what, done->err);
 	if (strstr(done->err, "{s}") || strstr(done->err, "(null)"))
 		fail_msg("%s: unfinished message: %s", label, done->err);
@@ -121,8 +124,9 @@ static void assert_all_clear(const struct done *done, const char *what, const ch
 }
 
 /* Multiboot 1 (section 3.1) at 1 MiB by the address fields; halts for ever: only a person or the clock ends it. */
-static const unsigned char KERNEL[] = { 0x02, 0xb0, 0xad, 0x1b, 0, 0, 1, 0, 0xfe, 0x4f, 0x51, 0xe4, 0, 0, 0x10, 0, 0, 0, 0x10, 0,
-					0,    0,    0,	  0,	0, 0, 0, 0, 0x20, 0,	0x10, 0,    0xf4, 0xeb, 0xfd, 0 };
+static const unsigned char KERNEL[] = { 0x02, 0xb0, 0xad, 0x1b, 0,    0, 1,    0, 0xfe, 0x4f, 0x51, 0xe4,
+					0,    0,    0x10, 0,    0,    0, 0x10, 0, 0,    0,    0,    0,
+					0,    0,    0,    0,    0x20, 0, 0x10, 0, 0xf4, 0xeb, 0xfd, 0 };
 
 /* --- command lines --- */
 
@@ -175,7 +179,8 @@ static void assert_narrow(const char *text, const char *label)
 static void help(void **state)
 {
 	(void)state;
-	static const char *const COMMANDS[] = { "bake", "run", "plan", "inspect", "verify", "ls", "cat", "watch", "report", "init" };
+	static const char *const COMMANDS[] = { "bake", "run", "plan",  "inspect", "verify",
+						"ls",   "cat", "watch", "report",  "init" };
 	const struct done *all = run((const char *[ARGS]){ "--help" });
 	assert_int_equal(all->code, 0);
 	char summary[TEXT_BYTES];
@@ -198,7 +203,7 @@ static void help(void **state)
 
 /* --- inputs --- */
 
-#define STEP "{\"name\":\"a\",\"boot\":\"fs:/k\"}"
+#define STEP           "{\"name\":\"a\",\"boot\":\"fs:/k\"}"
 #define PIPELINE(more) "{\"kchain\":1,\"name\":\"p\",\"files\":{\"/k\":\"kernel\"}," more "}"
 
 static void bad_pipelines(void **state)
@@ -221,10 +226,14 @@ static void bad_pipelines(void **state)
 		{ "{\"kchain\":1,\"name\":\"p\",\"files\":{\"/k\":\"gone\"},\"steps\":[" STEP "]}", "gone" },
 		{ "{\"kchain\":9,\"name\":\"p\",\"files\":{},\"steps\":[]}", "kchain" },
 	};
-	put("kernel", "\x7f" "ELF", 4);
+	put("kernel",
+	    "\x7f"
+	    "ELF",
+	    4);
 	for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
 		put("p.json", CASES[i].text, strlen(CASES[i].text));
-		assert_all_clear(run((const char *[ARGS]){ "bake", "p.json", "-o", "image.elf" }), CASES[i].what, CASES[i].text);
+		assert_all_clear(run((const char *[ARGS]){ "bake", "p.json", "-o", "image.elf" }), CASES[i].what,
+				 CASES[i].text);
 		assert_all_clear(run((const char *[ARGS]){ "run", "p.json" }), CASES[i].what, CASES[i].text);
 		assert_int_equal(files("."), 2);
 	}
@@ -243,7 +252,12 @@ static void bad_kernels(void **state)
 		size_t count;
 		const char *what;
 	} cases[] = {
-		{ "", 0, "kernel" }, { "\x7f" "ELF", 4, "kernel" }, { SCRIPT, sizeof(SCRIPT) - 1, "script" }, { PE, sizeof(PE), "PE" },
+		{ "", 0, "kernel" },
+		{ "\x7f"
+		  "ELF",
+		  4, "kernel" },
+		{ SCRIPT, sizeof(SCRIPT) - 1, "script" },
+		{ PE, sizeof(PE), "PE" },
 		{ arm, sizeof(arm), "kernel" },
 	};
 	static const char GOOD[] = PIPELINE("\"steps\":[" STEP "]");
@@ -252,7 +266,8 @@ static void bad_kernels(void **state)
 		put("kernel", cases[i].bytes, cases[i].count);
 		assert_clear(run((const char *[ARGS]){ "run", "kernel" }), 3, cases[i].what, "run a bad kernel");
 		assert_clear(run((const char *[ARGS]){ "run", "p.json" }), 3, "", "run a pipeline with a bad kernel");
-		assert_clear(run((const char *[ARGS]){ "bake", "p.json", "-o", "image.elf" }), 3, "", "bake a bad kernel");
+		assert_clear(run((const char *[ARGS]){ "bake", "p.json", "-o", "image.elf" }), 3, "",
+			     "bake a bad kernel");
 		assert_int_equal(files("."), 2);
 	}
 	unlink("p.json");
@@ -329,26 +344,37 @@ static void expect_plan(const char *const args[ARGS], const char *what)
 static void plans_leave_open_what_they_can_not_know(void **state)
 {
 	(void)state;
-	static const char TEXT[] = PIPELINE("\"net\":{\"lan\":{\"dhcp\":true}},\"state\":{\"n\":[\"{{results.c.result.n|0}}\"],\"m\":\"{{results.c.exit|5}}\"},\"steps\":["
-					    "{\"name\":\"c\",\"call\":\"fs:/k\",\"isolation\":\"svm\",\"args\":\"{{results.c.exit|none}} m={{state.m}}\"},"
-					    "{\"name\":\"b\",\"boot\":\"fs:/k\",\"args\":\"m={{state.m}} n={{results.c.result.n|none}} a={{net.lan.address}}\"}]");
+	static const char TEXT[] =
+		PIPELINE("\"net\":{\"lan\":{\"dhcp\":true}},\"state\":{\"n\":[\"{{results.c.result.n|0}}\"],\"m\":\"{{"
+			 "results.c.exit|5}}\"},\"steps\":["
+			 "{\"name\":\"c\",\"call\":\"fs:/k\",\"isolation\":\"svm\",\"args\":\"{{results.c.exit|none}} "
+			 "m={{state.m}}\"},"
+			 "{\"name\":\"b\",\"boot\":\"fs:/k\",\"args\":\"m={{state.m}} n={{results.c.result.n|none}} "
+			 "a={{net.lan.address}}\"}]");
 	static const char RESULTS[] = "{\"c\":{\"status\":\"ok\",\"exit\":0,\"result\":{\"n\":7}}}";
-	static const char ENDED[] = "{\"kchain_handoff\":1,\"results\":{\"c\":{\"status\":\"ok\",\"exit\":0,\"result\":{\"n\":8}}}}";
-	static const char DEVICES[] = "{\"net\":{\"lan\":{\"status\":\"configured\",\"addresses\":[\"10.0.2.15/24\"]}}}";
+	static const char ENDED[] =
+		"{\"kchain_handoff\":1,\"results\":{\"c\":{\"status\":\"ok\",\"exit\":0,\"result\":{\"n\":8}}}}";
+	static const char DEVICES[] =
+		"{\"net\":{\"lan\":{\"status\":\"configured\",\"addresses\":[\"10.0.2.15/24\"]}}}";
 	put("kernel", KERNEL, sizeof(KERNEL));
 	put("p.json", TEXT, sizeof(TEXT) - 1);
 	put("r.json", RESULTS, sizeof(RESULTS) - 1);
 	put("e.json", ENDED, sizeof(ENDED) - 1);
 	put("d.json", DEVICES, sizeof(DEVICES) - 1);
 	put("list", "[]", 2);
-	expect_plan((const char *[ARGS]){ "plan", "p.json" }, "m={{state.m}} n={{results.c.result.n|none}} a={{net.lan.address}}\n");
+	expect_plan((const char *[ARGS]){ "plan", "p.json" },
+		    "m={{state.m}} n={{results.c.result.n|none}} a={{net.lan.address}}\n");
 	expect_plan((const char *[ARGS]){ "plan", "p.json", "--results", "r.json" }, "m=0 n=7 a={{net.lan.address}}\n");
-	expect_plan((const char *[ARGS]){ "plan", "p.json", "--results", "r.json" }, "args     none m=5\n"); /* its own is not there yet */
-	expect_plan((const char *[ARGS]){ "plan", "p.json", "--results", "e.json", "--devices", "d.json" }, "n=8 a=10.0.2.15\n");
+	expect_plan((const char *[ARGS]){ "plan", "p.json", "--results", "r.json" },
+		    "args     none m=5\n"); /* its own is not there yet */
+	expect_plan((const char *[ARGS]){ "plan", "p.json", "--results", "e.json", "--devices", "d.json" },
+		    "n=8 a=10.0.2.15\n");
 	expect_plan((const char *[ARGS]){ "plan", "p.json", "--step", "b", "--devices", "d.json", "--json" },
 		    "n={{results.c.result.n|none}} a=10.0.2.15\"");
-	assert_clear(run((const char *[ARGS]){ "plan", "p.json", "--results", "list" }), 3, "list", "results that are a list");
-	assert_clear(run((const char *[ARGS]){ "plan", "p.json", "--results", "gone" }), 3, "gone", "results that are not there");
+	assert_clear(run((const char *[ARGS]){ "plan", "p.json", "--results", "list" }), 3, "list",
+		     "results that are a list");
+	assert_clear(run((const char *[ARGS]){ "plan", "p.json", "--results", "gone" }), 3, "gone",
+		     "results that are not there");
 }
 
 /* --- runs --- */
@@ -391,7 +417,8 @@ static void a_wrong_qemu_argument_is_passed_on_in_qemus_words(void **state)
 	if (!has_qemu())
 		skip();
 	put("kernel", KERNEL, sizeof(KERNEL));
-	const struct done *done = run((const char *[ARGS]){ "run", "kernel", "--accel", "tcg", "--", "-device", "nonsense" });
+	const struct done *done =
+		run((const char *[ARGS]){ "run", "kernel", "--accel", "tcg", "--", "-device", "nonsense" });
 	assert_int_equal(done->code, 3);
 	assert_non_null(strstr(done->err, "nonsense"));
 	unlink("kernel");
@@ -400,9 +427,11 @@ static void a_wrong_qemu_argument_is_passed_on_in_qemus_words(void **state)
 static void a_recorded_boot_is_watched_like_a_running_one(void **state)
 {
 	(void)state;
-	static const char LOG[] = "@kchain {\"event\":\"entered\",\"link\":0,\"name\":\"front\",\"door\":\"multiboot1\"}\r\n"
-				  "@kchain {\"event\":\"handoff\",\"us\":2140,\"doc\":{\"kchain_handoff\":1}}\r\nhello \x9b" "2J\r\n@kchain {cut\r\n"
-				  "@kchain {\"event\":\"end\",\"status\":\"child-failed\",\"us\":61000000}\r\n";
+	static const char LOG[] =
+		"@kchain {\"event\":\"entered\",\"link\":0,\"name\":\"front\",\"door\":\"multiboot1\"}\r\n"
+		"@kchain {\"event\":\"handoff\",\"us\":2140,\"doc\":{\"kchain_handoff\":1}}\r\nhello \x9b"
+		"2J\r\n@kchain {cut\r\n"
+		"@kchain {\"event\":\"end\",\"status\":\"child-failed\",\"us\":61000000}\r\n";
 	put("log", LOG, sizeof(LOG) - 1);
 	const struct done *done = run((const char *[ARGS]){ "watch", "log", "--result", "handoff.json", "--json" });
 	json_t *doc = json_loads(done->out, 0, NULL), *handoff = json_load_file("handoff.json", 0, NULL);

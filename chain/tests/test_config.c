@@ -1,7 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Pipelines: cases as data, every example in docs/PIPELINE.md and every pipeline in configs/, the baked form, defaults. */
+/* Pipelines: cases as data, every example in docs/PIPELINE.md and every pipeline in configs/, the baked form, defaults.
+ */
 #include "json_cases.h"
 
 #include "chain/config.h"
@@ -15,7 +16,11 @@ static enum chain_status parse(const char *text, size_t bytes, struct chain_erro
 	return status;
 }
 
-static void test_invalid(void **state) { (void)state; each_case("invalid", "config-", check_invalid, parse); }
+static void test_invalid(void **state)
+{
+	(void)state;
+	each_case("invalid", "config-", check_invalid, parse);
+}
 /* Each case has one fault: behind it nothing else is found, but for the key that a misspelt one was meant to be. */
 static enum chain_status parse_all(const char *text, size_t bytes, struct chain_error *err)
 {
@@ -28,7 +33,8 @@ static enum chain_status parse_all(const char *text, size_t bytes, struct chain_
 	*err = errors.v[0];
 	for (size_t i = 1; i < errors.count; i++) {
 		char line[700];
-		if (errors.v[0].status == CHAIN_E_JSON_UNKNOWN_KEY_NEAR && errors.v[i].status == CHAIN_E_JSON_MISSING_KEY)
+		if (errors.v[0].status == CHAIN_E_JSON_UNKNOWN_KEY_NEAR &&
+		    errors.v[i].status == CHAIN_E_JSON_MISSING_KEY)
 			continue;
 		chain_error_format(&errors.v[i], line, sizeof(line));
 		print_error("follows: %s\n", line), cases_wrong++;
@@ -36,10 +42,26 @@ static enum chain_status parse_all(const char *text, size_t bytes, struct chain_
 	return status;
 }
 
-static void test_invalid_all(void **state) { (void)state; each_case("invalid", "config-", check_invalid, parse_all); }
-static void test_valid(void **state) { (void)state; each_case("valid", "config-", check_valid, parse); }
-static void test_truncated(void **state) { (void)state; each_case("valid", "config-", check_truncated, parse); }
-static void test_mutated(void **state) { (void)state; each_case("valid", "config-", check_mutated, parse); }
+static void test_invalid_all(void **state)
+{
+	(void)state;
+	each_case("invalid", "config-", check_invalid, parse_all);
+}
+static void test_valid(void **state)
+{
+	(void)state;
+	each_case("valid", "config-", check_valid, parse);
+}
+static void test_truncated(void **state)
+{
+	(void)state;
+	each_case("valid", "config-", check_truncated, parse);
+}
+static void test_mutated(void **state)
+{
+	(void)state;
+	each_case("valid", "config-", check_mutated, parse);
+}
 
 static void parsed(const char *name, struct chain_config *out)
 {
@@ -134,7 +156,8 @@ static void test_baked(void **state)
 	assert_ok(chain_config_baked_text(&config, &text, &err), &err);
 	assert_null(strstr(text, "\"from\":\"dir\""));
 	assert_null(strstr(text, "$schema"));
-	assert_int_equal(chain_config_parse(text, strlen(text), "baked", false, &again, &err), CHAIN_E_JSON_MISSING_KEY);
+	assert_int_equal(chain_config_parse(text, strlen(text), "baked", false, &again, &err),
+			 CHAIN_E_JSON_MISSING_KEY);
 	chain_error_clear(&err);
 	assert_ok(chain_config_parse(text, strlen(text), "baked", true, &again, &err), &err);
 	assert_ok(chain_config_baked_text(&again, &second, &err), &err);
@@ -146,8 +169,16 @@ static void test_baked(void **state)
 	chain_config_free(&config);
 }
 
-static bool only_k(void *ctx, const char *path) { (void)ctx; return !strcmp(path, "/k"); }
-static bool anything(void *ctx, const char *path) { (void)path; return ++*(int *)ctx; }
+static bool only_k(void *ctx, const char *path)
+{
+	(void)ctx;
+	return !strcmp(path, "/k");
+}
+static bool anything(void *ctx, const char *path)
+{
+	(void)path;
+	return ++*(int *)ctx;
+}
 
 static void test_sources(void **state)
 {
@@ -193,7 +224,8 @@ static void test_units(void **state)
 	assert_true(chain_parse_size("2GiB", &n) && n == (uint64_t)2 << 30);
 	assert_true(chain_parse_size("18446744073709551615", &n) && n == UINT64_MAX);
 	assert_false(chain_parse_size("18446744073709551616", &n));
-	assert_false(chain_parse_size("K", &n) || chain_parse_size("", &n) || chain_parse_size("1 K", &n) || chain_parse_size("-1", &n));
+	assert_false(chain_parse_size("K", &n) || chain_parse_size("", &n) || chain_parse_size("1 K", &n) ||
+		     chain_parse_size("-1", &n));
 	assert_true(chain_parse_time("2h", &n) && n == 7200000000u);
 	assert_false(chain_parse_time("5", &n) || chain_parse_time("5124095576031h", &n));
 }
@@ -201,7 +233,10 @@ static void test_units(void **state)
 /* The texts that limits are said by are those of the numbers in config.h. */
 static void test_limits(void **state)
 {
-	static const struct { const char *member; uint64_t least, most; } limits[] = {
+	static const struct {
+		const char *member;
+		uint64_t least, most;
+	} limits[] = {
 		{ "\"memory\":\"%llu\"", CHAIN_CALL_MEMORY_MIN, CHAIN_CALL_MEMORY_MAX },
 		{ "\"timeout\":\"%lluus\"", 1, UINT64_MAX },
 		{ "\"retries\":%llu", 0, CHAIN_CALL_RETRIES_MAX },
@@ -213,13 +248,15 @@ static void test_limits(void **state)
 	};
 	(void)state;
 	for (size_t i = 0; i < 4 * sizeof(limits) / sizeof(limits[0]); i++) {
-		const uint64_t least = limits[i / 4].least, most = limits[i / 4].most, at[4] = { least, most, least - 1, most + 1 };
+		const uint64_t least = limits[i / 4].least, most = limits[i / 4].most,
+			       at[4] = { least, most, least - 1, most + 1 };
 		char text[300], member[100];
 		struct chain_error err = { 0 };
 		if ((i % 4 == 2 && !least) || (i % 4 == 3 && most == UINT64_MAX))
 			continue;
 		snprintf(member, sizeof(member), limits[i / 4].member, (unsigned long long)at[i % 4]);
-		snprintf(text, sizeof(text), "{\"kchain\":1,\"name\":\"a\",\"steps\":[{\"name\":\"s\",\"call\":\"fs:/k\",%s}]}", member);
+		snprintf(text, sizeof(text),
+			 "{\"kchain\":1,\"name\":\"a\",\"steps\":[{\"name\":\"s\",\"call\":\"fs:/k\",%s}]}", member);
 		if (parse(text, strlen(text), &err) != (i % 4 < 2 ? CHAIN_OK : CHAIN_E_JSON_RANGE))
 			fail_msg("%s: %s %s", member, chain_status_slug(err.status), err.detail);
 	}
@@ -265,8 +302,8 @@ static void test_configs(void **state)
 	assert_true(count > 0);
 }
 
-/* Every key that docs/pipeline-1.schema.json gives an object is one the parser knows there, and nothing else: an object with
- * that key alone is never refused as an unknown key, and each name in the cases is in the schema. */
+/* Every key that docs/pipeline-1.schema.json gives an object is one the parser knows there, and nothing else: an object
+ * with that key alone is never refused as an unknown key, and each name in the cases is in the schema. */
 static void check_schema_object(const char *schema_path, const char *format)
 {
 	json_error_t why;
@@ -277,7 +314,7 @@ static void check_schema_object(const char *schema_path, const char *format)
 	json_t *object = *schema_path ? json_object_get(json_object_get(schema, "$defs"), schema_path) : schema;
 	assert_true(json_object_size(json_object_get(object, "properties")) > 0);
 	assert_true(json_is_false(json_object_get(object, "additionalProperties")));
-	json_object_foreach(json_object_get(object, "properties"), key, value) {
+	json_object_foreach (json_object_get(object, "properties"), key, value) {
 		char text[300];
 		struct chain_error err = { 0 };
 		snprintf(text, sizeof(text), format, key);
@@ -293,7 +330,8 @@ static void test_schema(void **state)
 	(void)state;
 	check_schema_object("", "{\"%s\":0}");
 	check_schema_object("step", "{\"kchain\":1,\"name\":\"a\",\"steps\":[{\"%s\":0}]}");
-	check_schema_object("module", "{\"kchain\":1,\"name\":\"a\",\"steps\":[{\"name\":\"s\",\"boot\":\"fs:/k\",\"modules\":[{\"%s\":0}]}]}");
+	check_schema_object("module", "{\"kchain\":1,\"name\":\"a\",\"steps\":[{\"name\":\"s\",\"boot\":\"fs:/"
+				      "k\",\"modules\":[{\"%s\":0}]}]}");
 	check_schema_object("net", "{\"kchain\":1,\"name\":\"a\",\"net\":{\"x\":{\"%s\":0}}}");
 	check_schema_object("block", "{\"kchain\":1,\"name\":\"a\",\"block\":{\"x\":{\"%s\":0}}}");
 	check_schema_object("file", "{\"kchain\":1,\"name\":\"a\",\"files\":{\"/x\":{\"%s\":0}}}");
@@ -302,11 +340,15 @@ static void test_schema(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_invalid), cmocka_unit_test(test_invalid_all), cmocka_unit_test(test_valid), cmocka_unit_test(test_truncated),
-		cmocka_unit_test(test_mutated), cmocka_unit_test(test_defaults),
-		cmocka_unit_test(test_all_read), cmocka_unit_test(test_devices), cmocka_unit_test(test_baked), cmocka_unit_test(test_sources),
-		cmocka_unit_test(test_too_large), cmocka_unit_test(test_suggestions), cmocka_unit_test(test_units), cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_documented), cmocka_unit_test(test_configs), cmocka_unit_test(test_schema),
+		cmocka_unit_test(test_invalid),    cmocka_unit_test(test_invalid_all),
+		cmocka_unit_test(test_valid),      cmocka_unit_test(test_truncated),
+		cmocka_unit_test(test_mutated),    cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_all_read),   cmocka_unit_test(test_devices),
+		cmocka_unit_test(test_baked),      cmocka_unit_test(test_sources),
+		cmocka_unit_test(test_too_large),  cmocka_unit_test(test_suggestions),
+		cmocka_unit_test(test_units),      cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_documented), cmocka_unit_test(test_configs),
+		cmocka_unit_test(test_schema),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -83,7 +83,10 @@ static void hexadecimal(void **state)
 	}
 }
 
-#define FIELD(name) { #name, offsetof(struct chain_image_header, name), sizeof(((struct chain_image_header *)0)->name) }
+#define FIELD(name)                                                                                                    \
+	{                                                                                                              \
+#name, offsetof(struct chain_image_header, name), sizeof(((struct chain_image_header *)0)->name)       \
+	}
 
 /* Each row of the table "| offset | bytes | `field` |" is true, and no field is missing. */
 static void document_is_true(void **state)
@@ -93,9 +96,10 @@ static void document_is_true(void **state)
 		const char *name;
 		size_t offset, bytes;
 	} fields[] = {
-		FIELD(magic), FIELD(version), FIELD(flags), FIELD(id), FIELD(stage_bytes), FIELD(manifest_offset),
-		FIELD(manifest_bytes), FIELD(fs_offset), FIELD(fs_bytes), FIELD(fs_memory_bytes), FIELD(base), FIELD(name),
-		FIELD(file_base), FIELD(file_manifest), FIELD(file_fs),
+		FIELD(magic),       FIELD(version),         FIELD(flags),          FIELD(id),
+		FIELD(stage_bytes), FIELD(manifest_offset), FIELD(manifest_bytes), FIELD(fs_offset),
+		FIELD(fs_bytes),    FIELD(fs_memory_bytes), FIELD(base),           FIELD(name),
+		FIELD(file_base),   FIELD(file_manifest),   FIELD(file_fs),
 	};
 	const size_t count = sizeof(fields) / sizeof(fields[0]);
 	FILE *doc = fopen("docs/IMAGE.md", "r");

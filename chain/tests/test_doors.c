@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* The boot protocols beside Multiboot 1: what their headers say, exactly what is wrong with malformed ones, and what a kernel finds that was
- * started by them. Multiboot 1 has a program of its own (test_multiboot.c). */
+/* The boot protocols beside Multiboot 1: what their headers say, exactly what is wrong with malformed ones, and what a
+ * kernel finds that was started by them. Multiboot 1 has a program of its own (test_multiboot.c). */
 
 #include "chain/door.h"
 #include <setjmp.h>
@@ -25,9 +25,18 @@ enum { FILE_BYTES = 40000, MIB = 1 << 20, PAGE = 4096 };
 
 static uint8_t file[FILE_BYTES];
 
-static void put16(size_t at, unsigned value) { memcpy(file + at, &(uint16_t){ (uint16_t)value }, 2); }
-static void put32(size_t at, uint64_t value) { memcpy(file + at, &(uint32_t){ (uint32_t)value }, 4); }
-static void put64(size_t at, uint64_t value) { memcpy(file + at, &value, 8); }
+static void put16(size_t at, unsigned value)
+{
+	memcpy(file + at, &(uint16_t){ (uint16_t)value }, 2);
+}
+static void put32(size_t at, uint64_t value)
+{
+	memcpy(file + at, &(uint32_t){ (uint32_t)value }, 4);
+}
+static void put64(size_t at, uint64_t value)
+{
+	memcpy(file + at, &value, 8);
+}
 
 static enum chain_status read_by(const char *door, uint64_t bytes, struct chain_kernel *out, struct chain_error *err)
 {
@@ -79,7 +88,8 @@ static void end_mb2(void)
 
 static void put_addresses(void)
 {
-	const uint32_t address[] = { LOAD + HEADER, LOAD, LOAD + FILE_BYTES, LOAD + FILE_BYTES + 100 }, entry[] = { LOAD + 4096 };
+	const uint32_t address[] = { LOAD + HEADER, LOAD, LOAD + FILE_BYTES, LOAD + FILE_BYTES + 100 },
+		       entry[] = { LOAD + 4096 };
 	put_tag(CHAIN_MB2_HEADER_ADDRESS, 0, address, 4);
 	put_tag(CHAIN_MB2_HEADER_ENTRY, 0, entry, 1);
 }
@@ -99,10 +109,13 @@ static void mb2_header_is_read(void **state)
 	end_mb2();
 	assert_ptr_equal(chain_door_probe(file, sizeof(file)), chain_door_named("multiboot2"));
 	assert_int_equal(read_by("multiboot2", sizeof(file), &kernel, &err), CHAIN_OK);
-	assert_true(kernel.segment_count == 1 && kernel.segments[0].phys.base == LOAD && kernel.segments[0].phys.end == LOAD + FILE_BYTES + 100);
-	assert_true(kernel.segments[0].file_offset == 0 && kernel.segments[0].file_bytes == FILE_BYTES && kernel.entry == LOAD + 4096);
+	assert_true(kernel.segment_count == 1 && kernel.segments[0].phys.base == LOAD &&
+		    kernel.segments[0].phys.end == LOAD + FILE_BYTES + 100);
+	assert_true(kernel.segments[0].file_offset == 0 && kernel.segments[0].file_bytes == FILE_BYTES &&
+		    kernel.entry == LOAD + 4096);
 	assert_true(kernel.align_modules && kernel.video.asked && kernel.video.height == 600);
-	assert_true(kernel.movable && kernel.move_align == 0x200000 && kernel.move_high && kernel.move_within.end == 0x8000000);
+	assert_true(kernel.movable && kernel.move_align == 0x200000 && kernel.move_high &&
+		    kernel.move_within.end == 0x8000000);
 }
 
 static void mb2_refusals_are_exact(void **state)
@@ -204,10 +217,13 @@ static void carry_out(struct planned *p)
 	}
 }
 
-static enum chain_status plan_by(struct planned *p, const char *door, uint64_t file_bytes, size_t modules, uint64_t memory_bytes)
+static enum chain_status plan_by(struct planned *p, const char *door, uint64_t file_bytes, size_t modules,
+				 uint64_t memory_bytes)
 {
-	const struct chain_plan_module list[] = { { .blob = { initrd, sizeof(initrd), CHAIN_PHYS_UNKNOWN }, .string = "one", .movable = true },
-						  { .blob = { initrd, 5, CHAIN_PHYS_UNKNOWN }, .string = "two", .movable = true } };
+	const struct chain_plan_module list[] = {
+		{ .blob = { initrd, sizeof(initrd), CHAIN_PHYS_UNKNOWN }, .string = "one", .movable = true },
+		{ .blob = { initrd, 5, CHAIN_PHYS_UNKNOWN }, .string = "two", .movable = true }
+	};
 	struct chain_error err = { 0 };
 	*p = (struct planned){ .bytes = memory_bytes };
 	assert_int_equal(chain_bootinfo_qemu("pc", memory_bytes, 1, &p->info, NULL), CHAIN_OK);
@@ -216,9 +232,17 @@ static enum chain_status plan_by(struct planned *p, const char *door, uint64_t f
 	memcpy(p->info.rsdp, "RSD PTR ", 8);
 	p->info.rsdp_bytes = 20;
 	const struct chain_plan_request request = {
-		.subject = "k", .door = chain_door_named(door), .kernel = { file, file_bytes, CHAIN_PHYS_UNKNOWN }, .args = "a=1 b", .loader_name = "kchain",
-		.modules = list, .module_count = modules, .handoff = { (const uint8_t *)handoff, sizeof(handoff) - 1, CHAIN_PHYS_UNKNOWN },
-		.handoff_string = "kchain-handoff", .handoff_at = CHAIN_HANDOFF_LAST, .bootinfo = &p->info,
+		.subject = "k",
+		.door = chain_door_named(door),
+		.kernel = { file, file_bytes, CHAIN_PHYS_UNKNOWN },
+		.args = "a=1 b",
+		.loader_name = "kchain",
+		.modules = list,
+		.module_count = modules,
+		.handoff = { (const uint8_t *)handoff, sizeof(handoff) - 1, CHAIN_PHYS_UNKNOWN },
+		.handoff_string = "kchain-handoff",
+		.handoff_at = CHAIN_HANDOFF_LAST,
+		.bootinfo = &p->info,
 	};
 	enum chain_status status = chain_plan_build(&request, &p->plan, &err);
 	if (status)
@@ -237,8 +261,17 @@ static void forget(struct planned *p)
 	free(p->memory);
 }
 
-static uint32_t seen32(const struct planned *p, uint64_t at) { uint32_t v; assert_true(at + 4 <= p->bytes); memcpy(&v, p->memory + at, 4); return v; }
-static uint64_t seen64(const struct planned *p, uint64_t at) { return seen32(p, at) | (uint64_t)seen32(p, at + 4) << 32; }
+static uint32_t seen32(const struct planned *p, uint64_t at)
+{
+	uint32_t v;
+	assert_true(at + 4 <= p->bytes);
+	memcpy(&v, p->memory + at, 4);
+	return v;
+}
+static uint64_t seen64(const struct planned *p, uint64_t at)
+{
+	return seen32(p, at) | (uint64_t)seen32(p, at + 4) << 32;
+}
 
 static void mb2_kernel_finds_everything(void **state)
 {
@@ -251,7 +284,8 @@ static void mb2_kernel_finds_everything(void **state)
 	end_mb2();
 	assert_int_equal(plan_by(&p, "multiboot2", sizeof(file), 2, 32 * MIB), CHAIN_OK);
 	uint64_t info = p.plan.entry.registers[CHAIN_RBX];
-	assert_true(p.plan.entry.registers[CHAIN_RAX] == CHAIN_MB2_ENTRY_MAGIC && info % 8 == 0 && p.plan.entry.mode == CHAIN_ENTRY_PROTECTED32);
+	assert_true(p.plan.entry.registers[CHAIN_RAX] == CHAIN_MB2_ENTRY_MAGIC && info % 8 == 0 &&
+		    p.plan.entry.mode == CHAIN_ENTRY_PROTECTED32);
 	for (uint64_t at = info + 8, end = info + seen32(&p, info);;) {
 		uint32_t type = seen32(&p, at), bytes = seen32(&p, at + 4);
 		assert_true(at % 8 == 0 && bytes >= 8 && at + bytes <= end);
@@ -275,15 +309,18 @@ static void mb2_kernel_finds_everything(void **state)
 		at += (bytes + 7) & ~7u;
 	}
 	assert_int_equal(modules, 3);
-	assert_int_equal(seen, 1u << CHAIN_MB2_END | 1u << CHAIN_MB2_CMDLINE | 1u << CHAIN_MB2_LOADER | 1u << CHAIN_MB2_MODULE | 1u << CHAIN_MB2_MEMORY |
-			 1u << CHAIN_MB2_MMAP | 1u << CHAIN_MB2_FRAMEBUFFER | 1u << CHAIN_MB2_RSDP_OLD);
+	assert_int_equal(seen, 1u << CHAIN_MB2_END | 1u << CHAIN_MB2_CMDLINE | 1u << CHAIN_MB2_LOADER |
+				       1u << CHAIN_MB2_MODULE | 1u << CHAIN_MB2_MEMORY | 1u << CHAIN_MB2_MMAP |
+				       1u << CHAIN_MB2_FRAMEBUFFER | 1u << CHAIN_MB2_RSDP_OLD);
 	forget(&p);
 }
 
-/* What can't be told on this machine is refused by its number, and a kernel that may lie elsewhere is moved where it has to be. */
+/* What can't be told on this machine is refused by its number, and a kernel that may lie elsewhere is moved where it
+ * has to be. */
 static void mb2_requests_and_relocation(void **state)
 {
-	const uint32_t network[] = { 16 }, smbios[] = { CHAIN_MB2_SMBIOS }, rsdp[] = { CHAIN_MB2_RSDP_OLD, CHAIN_MB2_MMAP };
+	const uint32_t network[] = { 16 }, smbios[] = { CHAIN_MB2_SMBIOS },
+		       rsdp[] = { CHAIN_MB2_RSDP_OLD, CHAIN_MB2_MMAP };
 	const uint32_t high[] = { 0x400000, 0xffffff, 0x100000, CHAIN_MB2_PREFER_HIGH };
 	struct planned p;
 	(void)state;
@@ -301,7 +338,8 @@ static void mb2_requests_and_relocation(void **state)
 	put_tag(CHAIN_MB2_HEADER_RELOCATABLE, 0, high, 4);
 	end_mb2();
 	assert_int_equal(plan_by(&p, "multiboot2", sizeof(file), 0, 32 * MIB), CHAIN_OK);
-	assert_int_equal(p.plan.entry.address, 0xf00000 + 4096); /* the highest multiple of 1 MiB that leaves room below 16 MiB */
+	assert_int_equal(p.plan.entry.address,
+			 0xf00000 + 4096); /* the highest multiple of 1 MiB that leaves room below 16 MiB */
 	assert_memory_equal(p.memory + 0xf00000, file, sizeof(file));
 	forget(&p);
 }
@@ -343,14 +381,17 @@ static void linux_header_is_read(void **state)
 	make_bzimage();
 	assert_ptr_equal(chain_door_probe(file, KERNEL_BYTES), chain_door_named("linux"));
 	assert_int_equal(read_linux(&kernel), CHAIN_OK);
-	assert_true(kernel.mode == CHAIN_ENTRY_LONG64 && kernel.entry == 0x1000200 && kernel.limit == 0x80000000 && kernel.movable);
-	assert_true(kernel.segments[0].phys.end == 0x1000000 + INIT_BYTES && kernel.segments[0].file_bytes == CODE_BYTES);
+	assert_true(kernel.mode == CHAIN_ENTRY_LONG64 && kernel.entry == 0x1000200 && kernel.limit == 0x80000000 &&
+		    kernel.movable);
+	assert_true(kernel.segments[0].phys.end == 0x1000000 + INIT_BYTES &&
+		    kernel.segments[0].file_bytes == CODE_BYTES);
 	put16(CHAIN_LINUX_XLOADFLAGS, 0); /* for 32 bits only */
 	assert_int_equal(read_linux(&kernel), CHAIN_OK);
 	assert_true(kernel.mode == CHAIN_ENTRY_PROTECTED32 && kernel.entry == 0x1000000);
 	put16(CHAIN_LINUX_VERSION, 0x202); /* it can't say where it lies, nor how much it needs */
 	assert_int_equal(read_linux(&kernel), CHAIN_OK);
-	assert_true(kernel.entry == 0x100000 && !kernel.movable && kernel.limit == 0x38000000 && kernel.segments[0].phys.end == 0x100000 + CODE_BYTES);
+	assert_true(kernel.entry == 0x100000 && !kernel.movable && kernel.limit == 0x38000000 &&
+		    kernel.segments[0].phys.end == 0x100000 + CODE_BYTES);
 }
 
 static void linux_headers_that_lie(void **state)
@@ -360,11 +401,16 @@ static void linux_headers_that_lie(void **state)
 		uint64_t value;
 		enum chain_status want;
 	} cases[] = {
-		{ CHAIN_LINUX_VERSION, 2, 0x201, CHAIN_E_LINUX_VERSION }, { CHAIN_LINUX_LOADFLAGS, 1, 0, CHAIN_E_LINUX_REAL_MODE },
-		{ CHAIN_LINUX_SETUP_SECTS, 1, 255, CHAIN_E_LINUX_HEADER }, { CHAIN_LINUX_JUMP_BYTES, 1, 0xff, CHAIN_E_LINUX_HEADER },
-		{ CHAIN_LINUX_JUMP_BYTES, 1, 4, CHAIN_E_LINUX_HEADER }, { CHAIN_LINUX_ALIGNMENT, 4, 0, CHAIN_E_LINUX_HEADER },
-		{ CHAIN_LINUX_ALIGNMENT, 4, 0x300000, CHAIN_E_LINUX_HEADER }, { CHAIN_LINUX_INIT_SIZE, 4, 10, CHAIN_E_LINUX_HEADER },
-		{ CHAIN_LINUX_INITRD_ADDR_MAX, 4, 0x1000, CHAIN_E_LINUX_HEADER }, { CHAIN_LINUX_PREF_ADDRESS, 8, UINT64_MAX - 10, CHAIN_E_OVERFLOW },
+		{ CHAIN_LINUX_VERSION, 2, 0x201, CHAIN_E_LINUX_VERSION },
+		{ CHAIN_LINUX_LOADFLAGS, 1, 0, CHAIN_E_LINUX_REAL_MODE },
+		{ CHAIN_LINUX_SETUP_SECTS, 1, 255, CHAIN_E_LINUX_HEADER },
+		{ CHAIN_LINUX_JUMP_BYTES, 1, 0xff, CHAIN_E_LINUX_HEADER },
+		{ CHAIN_LINUX_JUMP_BYTES, 1, 4, CHAIN_E_LINUX_HEADER },
+		{ CHAIN_LINUX_ALIGNMENT, 4, 0, CHAIN_E_LINUX_HEADER },
+		{ CHAIN_LINUX_ALIGNMENT, 4, 0x300000, CHAIN_E_LINUX_HEADER },
+		{ CHAIN_LINUX_INIT_SIZE, 4, 10, CHAIN_E_LINUX_HEADER },
+		{ CHAIN_LINUX_INITRD_ADDR_MAX, 4, 0x1000, CHAIN_E_LINUX_HEADER },
+		{ CHAIN_LINUX_PREF_ADDRESS, 8, UINT64_MAX - 10, CHAIN_E_OVERFLOW },
 		{ CHAIN_LINUX_PREF_ADDRESS, 8, 0x100000000, CHAIN_E_MULTIBOOT_ABOVE_4G },
 	};
 	struct chain_kernel kernel;
@@ -399,8 +445,10 @@ static void linux_random_headers(void **state)
 			continue;
 		const struct chain_segment *s = &kernel.segments[0];
 		accepted++;
-		assert_true(s->file_offset + s->file_bytes == KERNEL_BYTES && s->file_bytes <= chain_range_bytes(s->phys));
-		assert_true(kernel.entry >= s->phys.base && kernel.entry < s->phys.base + s->file_bytes && s->phys.end <= (uint64_t)UINT32_MAX + 1);
+		assert_true(s->file_offset + s->file_bytes == KERNEL_BYTES &&
+			    s->file_bytes <= chain_range_bytes(s->phys));
+		assert_true(kernel.entry >= s->phys.base && kernel.entry < s->phys.base + s->file_bytes &&
+			    s->phys.end <= (uint64_t)UINT32_MAX + 1);
 		assert_true(!kernel.movable || (kernel.move_align && !(kernel.move_align & (kernel.move_align - 1))));
 	}
 	assert_true(accepted > 5000 && accepted < 20000);
@@ -415,14 +463,16 @@ static void linux_kernel_finds_everything(void **state)
 	uint64_t params = p.plan.entry.registers[CHAIN_RSI], ramdisk = seen32(&p, params + CHAIN_LINUX_RAMDISK_IMAGE);
 	uint32_t size = seen32(&p, params + CHAIN_LINUX_RAMDISK_SIZE);
 	assert_true(p.plan.entry.mode == CHAIN_ENTRY_LONG64 && p.plan.entry.address == 0x1000200);
-	assert_true(p.plan.entry.descriptors[CHAIN_ENTRY_CODE / 8] == 0x00af9b000000ffff && p.plan.entry.cr0 & 0x80000000u);
+	assert_true(p.plan.entry.descriptors[CHAIN_ENTRY_CODE / 8] == 0x00af9b000000ffff &&
+		    p.plan.entry.cr0 & 0x80000000u);
 	assert_memory_equal(p.memory + 0x1000000, file + SETUP, CODE_BYTES);
 	assert_string_equal((char *)p.memory + seen32(&p, params + CHAIN_LINUX_CMD_LINE_PTR), "a=1 b");
 	assert_int_equal(p.memory[params + CHAIN_LINUX_LOADER_TYPE], CHAIN_LINUX_LOADER_OTHER);
 	assert_int_equal(p.memory[params + CHAIN_LINUX_E820_COUNT], p.plan.mem_count);
 	for (size_t i = 0; i < p.plan.mem_count; i++) {
 		uint64_t at = params + CHAIN_LINUX_E820 + i * CHAIN_LINUX_E820_BYTES;
-		assert_true(seen64(&p, at) == p.plan.mem[i].range.base && seen64(&p, at + 8) == chain_range_bytes(p.plan.mem[i].range) &&
+		assert_true(seen64(&p, at) == p.plan.mem[i].range.base &&
+			    seen64(&p, at + 8) == chain_range_bytes(p.plan.mem[i].range) &&
 			    seen32(&p, at + 16) == p.plan.mem[i].type);
 	}
 	assert_int_equal(seen64(&p, params + CHAIN_LINUX_RSDP), 0xf59d0);
@@ -438,7 +488,8 @@ static void linux_kernel_finds_everything(void **state)
 	forget(&p);
 }
 
-/* A machine without memory at 16 MiB; one with none at all; a command line that is too long; more of a memory map than fits the page. */
+/* A machine without memory at 16 MiB; one with none at all; a command line that is too long; more of a memory map than
+ * fits the page. */
 static void linux_on_odd_machines(void **state)
 {
 	struct planned p;
@@ -446,7 +497,8 @@ static void linux_on_odd_machines(void **state)
 	make_bzimage();
 	assert_int_equal(plan_by(&p, "linux", KERNEL_BYTES, 1, 8 * MIB), CHAIN_OK);
 	assert_true(p.plan.entry.address % 0x200000 == CHAIN_LINUX_ENTRY_64 && p.plan.entry.address < 8 * MIB);
-	assert_int_equal(seen32(&p, p.plan.entry.registers[CHAIN_RSI] + CHAIN_LINUX_CODE32_START), p.plan.entry.address - CHAIN_LINUX_ENTRY_64);
+	assert_int_equal(seen32(&p, p.plan.entry.registers[CHAIN_RSI] + CHAIN_LINUX_CODE32_START),
+			 p.plan.entry.address - CHAIN_LINUX_ENTRY_64);
 	forget(&p);
 	put32(CHAIN_LINUX_INIT_SIZE, 0x4000000);
 	assert_int_equal(plan_by(&p, "linux", KERNEL_BYTES, 1, 8 * MIB), CHAIN_E_NO_SPACE);
@@ -498,8 +550,13 @@ static void pvh_notes(void **state)
 		uint64_t entry;
 		enum chain_status want;
 	} cases[] = {
-		{ 4, LOAD + 16, CHAIN_OK }, { 8, LOAD + 16, CHAIN_OK }, { 0, LOAD, CHAIN_E_PVH_NOTE }, { 5, LOAD, CHAIN_E_PVH_NOTE },
-		{ 16, LOAD, CHAIN_E_PVH_NOTE }, { 8, LOAD - 1, CHAIN_E_ELF_BAD_ENTRY }, { 8, LOAD + 0x3000, CHAIN_E_ELF_BAD_ENTRY },
+		{ 4, LOAD + 16, CHAIN_OK },
+		{ 8, LOAD + 16, CHAIN_OK },
+		{ 0, LOAD, CHAIN_E_PVH_NOTE },
+		{ 5, LOAD, CHAIN_E_PVH_NOTE },
+		{ 16, LOAD, CHAIN_E_PVH_NOTE },
+		{ 8, LOAD - 1, CHAIN_E_ELF_BAD_ENTRY },
+		{ 8, LOAD + 0x3000, CHAIN_E_ELF_BAD_ENTRY },
 		{ 8, UINT64_MAX, CHAIN_E_ELF_BAD_ENTRY },
 	};
 	(void)state;
@@ -520,7 +577,8 @@ static void pvh_kernel_finds_everything(void **state)
 	assert_int_equal(plan_by(&p, "pvh", sizeof(file), 2, 32 * MIB), CHAIN_OK);
 	assert_true(p.plan.entry.address == LOAD + 16 && p.plan.entry.mode == CHAIN_ENTRY_PROTECTED32);
 	memcpy(&info, p.memory + p.plan.entry.registers[CHAIN_RBX], sizeof(info));
-	assert_true(info.magic == CHAIN_PVH_MAGIC && info.version == 1 && info.module_count == 3 && info.rsdp == 0xf59d0);
+	assert_true(info.magic == CHAIN_PVH_MAGIC && info.version == 1 && info.module_count == 3 &&
+		    info.rsdp == 0xf59d0);
 	assert_string_equal((char *)p.memory + info.cmdline, "a=1 b");
 	memcpy(modules, p.memory + info.modules, sizeof(modules));
 	assert_memory_equal(p.memory + modules[0].base, initrd, sizeof(initrd));
@@ -534,10 +592,17 @@ static void pvh_kernel_finds_everything(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(mb2_header_is_read), cmocka_unit_test(mb2_refusals_are_exact), cmocka_unit_test(mb2_cut_anywhere),
-		cmocka_unit_test(mb2_kernel_finds_everything), cmocka_unit_test(mb2_requests_and_relocation), cmocka_unit_test(linux_header_is_read),
-		cmocka_unit_test(linux_headers_that_lie), cmocka_unit_test(linux_random_headers), cmocka_unit_test(linux_kernel_finds_everything),
-		cmocka_unit_test(linux_on_odd_machines), cmocka_unit_test(pvh_notes),
+		cmocka_unit_test(mb2_header_is_read),
+		cmocka_unit_test(mb2_refusals_are_exact),
+		cmocka_unit_test(mb2_cut_anywhere),
+		cmocka_unit_test(mb2_kernel_finds_everything),
+		cmocka_unit_test(mb2_requests_and_relocation),
+		cmocka_unit_test(linux_header_is_read),
+		cmocka_unit_test(linux_headers_that_lie),
+		cmocka_unit_test(linux_random_headers),
+		cmocka_unit_test(linux_kernel_finds_everything),
+		cmocka_unit_test(linux_on_odd_machines),
+		cmocka_unit_test(pvh_notes),
 		cmocka_unit_test(pvh_kernel_finds_everything),
 	};
 	for (size_t i = 0; i < sizeof(initrd); i++)

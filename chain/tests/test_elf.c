@@ -1,7 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* ELF: exact refusals, truncation at each length, libelf as the oracle on this machine's own files, whole and damaged. */
+/* ELF: exact refusals, truncation at each length, libelf as the oracle on this machine's own files, whole and damaged.
+ */
 #include "chain/elf.h"
 
 #include <elf.h>
@@ -24,7 +25,11 @@ struct file64 {
 	Elf64_Ehdr e;
 	Elf64_Phdr p[3];
 	Elf64_Shdr s[1];
-	struct { uint32_t namesz, descsz, type; char name[8]; uint32_t desc; } note;
+	struct {
+		uint32_t namesz, descsz, type;
+		char name[8];
+		uint32_t desc;
+	} note;
 	uint8_t text[32], data[16];
 };
 struct file32 {
@@ -36,11 +41,22 @@ struct file32 {
 static struct file64 good64(void)
 {
 	struct file64 f = {
-		.e = { .e_ident = { 0x7f, 'E', 'L', 'F', 2, 1, 1 }, .e_type = ET_EXEC, .e_machine = EM_X86_64, .e_version = 1,
-		       .e_entry = 0xffffffff80000004, .e_phoff = offsetof(struct file64, p), .e_shoff = offsetof(struct file64, s),
-		       .e_ehsize = 64, .e_phentsize = 56, .e_phnum = 3, .e_shentsize = 64, .e_shnum = 1 },
-		.p = { { PT_LOAD, PF_R | PF_X, offsetof(struct file64, text), 0xffffffff80000000, 0x100000, 32, 32, 16 },
-		       { PT_LOAD, PF_R | PF_W, offsetof(struct file64, data), 0xffffffff80001000, 0x101000, 16, 64, 16 },
+		.e = { .e_ident = { 0x7f, 'E', 'L', 'F', 2, 1, 1 },
+		       .e_type = ET_EXEC,
+		       .e_machine = EM_X86_64,
+		       .e_version = 1,
+		       .e_entry = 0xffffffff80000004,
+		       .e_phoff = offsetof(struct file64, p),
+		       .e_shoff = offsetof(struct file64, s),
+		       .e_ehsize = 64,
+		       .e_phentsize = 56,
+		       .e_phnum = 3,
+		       .e_shentsize = 64,
+		       .e_shnum = 1 },
+		.p = { { PT_LOAD, PF_R | PF_X, offsetof(struct file64, text), 0xffffffff80000000, 0x100000, 32, 32,
+			 16 },
+		       { PT_LOAD, PF_R | PF_W, offsetof(struct file64, data), 0xffffffff80001000, 0x101000, 16, 64,
+			 16 },
 		       { PT_NOTE, PF_R, offsetof(struct file64, note), 0, 0, 24, 24, 4 } },
 		.note = { 7, 4, 1, "KCHAIN", 0xabcd },
 	};
@@ -50,8 +66,14 @@ static struct file64 good64(void)
 static struct file32 good32(void)
 {
 	struct file32 f = {
-		.e = { .e_ident = { 0x7f, 'E', 'L', 'F', 1, 1, 1 }, .e_type = ET_EXEC, .e_machine = EM_386, .e_version = 1,
-		       .e_entry = 0x100004, .e_phoff = offsetof(struct file32, p), .e_ehsize = 52, .e_phentsize = 32,
+		.e = { .e_ident = { 0x7f, 'E', 'L', 'F', 1, 1, 1 },
+		       .e_type = ET_EXEC,
+		       .e_machine = EM_386,
+		       .e_version = 1,
+		       .e_entry = 0x100004,
+		       .e_phoff = offsetof(struct file32, p),
+		       .e_ehsize = 52,
+		       .e_phentsize = 32,
 		       .e_phnum = 2 },
 		.p = { { PT_LOAD, offsetof(struct file32, text), 0x100000, 0x100000, 32, 32, PF_R | PF_X, 16 },
 		       { PT_LOAD, offsetof(struct file32, data), 0x101000, 0x101000, 16, 64, PF_R | PF_W, 16 } },
@@ -113,7 +135,7 @@ struct change {
 	uint64_t value;
 	enum chain_status want;
 };
-#define E(field) offsetof(struct file64, e.field), sizeof(((struct file64 *)0)->e.field)
+#define E(field)    offsetof(struct file64, e.field), sizeof(((struct file64 *)0)->e.field)
 #define P(i, field) offsetof(struct file64, p[i].field), sizeof(((struct file64 *)0)->p[i].field)
 static const struct change changes[] = {
 	{ 0, 1, 0x7e, CHAIN_E_ELF_BAD_MAGIC },
@@ -171,7 +193,8 @@ static void errors_carry_numbers(void **state)
 	size_t n;
 	f.p[1].p_paddr = 0x100010;
 	assert_int_equal(chain_elf_open(&elf, &f, sizeof(f), "k", &err), CHAIN_OK);
-	assert_int_equal(chain_elf_segments(&elf, segments, CHAIN_SEGMENTS_MAX, &n, &err), CHAIN_E_ELF_SEGMENTS_OVERLAP);
+	assert_int_equal(chain_elf_segments(&elf, segments, CHAIN_SEGMENTS_MAX, &n, &err),
+			 CHAIN_E_ELF_SEGMENTS_OVERLAP);
 	char line[256];
 	chain_error_format(&err, line, sizeof(line));
 	assert_string_equal(line, "k: segments 0 and 1 overlap in memory at 0x100010 to 0x100020");
@@ -306,7 +329,8 @@ static uint64_t rnd(uint64_t below)
 	return seed % below;
 }
 
-/* Damages header and program headers at random: nothing may be read out of bounds, and both readers still see the same. */
+/* Damages header and program headers at random: nothing may be read out of bounds, and both readers still see the same.
+ */
 static void try_damaged(uint8_t *bytes, size_t count)
 {
 	size_t area = count < 1024 ? count : 1024;
@@ -359,7 +383,8 @@ static void libelf_agrees_on_real_files(void **state)
 		skip();
 }
 
-/* Physical ranges decide where a kernel is loaded; virtual ones only where an entry point is meant, and what can be mapped. */
+/* Physical ranges decide where a kernel is loaded; virtual ones only where an entry point is meant, and what can be
+ * mapped. */
 static void virtual_overlap_matters_where_it_is_used(void **state)
 {
 	(void)state;
@@ -370,7 +395,8 @@ static void virtual_overlap_matters_where_it_is_used(void **state)
 	size_t count = 0;
 	uint64_t entry = 0;
 	f.p[1].p_vaddr = f.p[0].p_vaddr + 8;
-	assert_int_equal(load(&f, sizeof(f), segments, &count, &entry, NULL), CHAIN_OK); /* the entry is in the first alone */
+	assert_int_equal(load(&f, sizeof(f), segments, &count, &entry, NULL),
+			 CHAIN_OK); /* the entry is in the first alone */
 	assert_int_equal(entry, 0x100004);
 	assert_int_equal(chain_elf_open(&elf, &f, sizeof(f), "t", NULL), CHAIN_OK);
 	assert_int_equal(chain_elf_check_virtual(&elf, segments, count, &err), CHAIN_E_ELF_SEGMENTS_VIRT_OVERLAP);

@@ -85,7 +85,10 @@ static void control_characters_stay_inside(void **state)
 	chain_error_format(&err, line, sizeof(line));
 	assert_string_equal(line, "a??[1mb: x");
 	chain_error_clear(&err);
-	(void)chain_fail(&err, CHAIN_E_IO, "\xc2\x9b" "1m\xc2\xa0\xe2\x80\xa6", "x", 0, 0, 0, 0); /* U+009B is CSI; the others are none */
+	(void)chain_fail(&err, CHAIN_E_IO,
+			 "\xc2\x9b"
+			 "1m\xc2\xa0\xe2\x80\xa6",
+			 "x", 0, 0, 0, 0); /* U+009B is CSI; the others are none */
 	chain_error_format(&err, line, sizeof(line));
 	assert_string_equal(line, "?1m\xc2\xa0\xe2\x80\xa6: x");
 }
@@ -93,7 +96,10 @@ static void control_characters_stay_inside(void **state)
 static void control_characters_are_found(void **state)
 {
 	(void)state;
-	static const char *const has[] = { "\n", "a\033", "\x7f", "a\xc2\x80", "\xc2\x9f" "b" }, *const has_not[] = { "", "a b", "\xc2\xa0", "\xc3\x9b", "\xe2\x80\xa6", "\xc2" };
+	static const char *const has[] = { "\n", "a\033", "\x7f", "a\xc2\x80",
+					   "\xc2\x9f"
+					   "b" },
+				 *const has_not[] = { "", "a b", "\xc2\xa0", "\xc3\x9b", "\xe2\x80\xa6", "\xc2" };
 	for (size_t i = 0; i < sizeof(has) / sizeof(has[0]); i++)
 		assert_true(chain_text_has_control(has[i], strlen(has[i])));
 	for (size_t i = 0; i < sizeof(has_not) / sizeof(has_not[0]); i++)
@@ -108,8 +114,15 @@ static void names_are_kept_as_utf8(void **state)
 		const char *given, *kept;
 	} cases[] = {
 		{ "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80" },
-		{ "a\xff", "a?" }, { "\xc3", "?" }, { "\xe2\x82", "??" }, { "\xc0\x80", "??" }, { "\xe0\x9f\xbf", "???" },
-		{ "\xed\xa0\x80", "???" }, { "\xf4\x90\x80\x80", "????" }, { "\xf0\x8f\xbf\xbf", "????" }, { "\xc3(", "?(" },
+		{ "a\xff", "a?" },
+		{ "\xc3", "?" },
+		{ "\xe2\x82", "??" },
+		{ "\xc0\x80", "??" },
+		{ "\xe0\x9f\xbf", "???" },
+		{ "\xed\xa0\x80", "???" },
+		{ "\xf4\x90\x80\x80", "????" },
+		{ "\xf0\x8f\xbf\xbf", "????" },
+		{ "\xc3(", "?(" },
 	};
 	struct chain_error err = { 0 };
 	char name[400] = "";
@@ -130,7 +143,8 @@ static void names_are_kept_as_utf8(void **state)
 	}
 }
 
-/* Slugs are names for machines: one for each failure, lower-case, with dashes. Messages have no placeholder left once filled in. */
+/* Slugs are names for machines: one for each failure, lower-case, with dashes. Messages have no placeholder left once
+ * filled in. */
 static void the_table_is_sound(void **state)
 {
 	(void)state;
@@ -206,7 +220,10 @@ static void fill_in(const char *const texts[2], size_t which, char *out)
 static void texts_are_those_of_the_table(void **state)
 {
 	(void)state;
-	static const struct { enum chain_status status; const char *slug, *message, *hint; } rows[] = {
+	static const struct {
+		enum chain_status status;
+		const char *slug, *message, *hint;
+	} rows[] = {
 #define CHAIN_STATUS(name, slug, message, hint) { CHAIN_E_##name, slug, message, hint },
 #include "chain/status.def"
 #undef CHAIN_STATUS
@@ -238,14 +255,10 @@ static void texts_are_those_of_the_table(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_first_failure_wins),
-		cmocka_unit_test(messages_are_filled_in),
-		cmocka_unit_test(short_buffers_are_kept_to),
-		cmocka_unit_test(long_subjects_are_cut_loudly),
-		cmocka_unit_test(control_characters_stay_inside),
-		cmocka_unit_test(control_characters_are_found),
-		cmocka_unit_test(names_are_kept_as_utf8),
-		cmocka_unit_test(the_table_is_sound),
+		cmocka_unit_test(the_first_failure_wins),         cmocka_unit_test(messages_are_filled_in),
+		cmocka_unit_test(short_buffers_are_kept_to),      cmocka_unit_test(long_subjects_are_cut_loudly),
+		cmocka_unit_test(control_characters_stay_inside), cmocka_unit_test(control_characters_are_found),
+		cmocka_unit_test(names_are_kept_as_utf8),         cmocka_unit_test(the_table_is_sound),
 		cmocka_unit_test(texts_are_those_of_the_table),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

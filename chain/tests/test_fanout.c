@@ -1,7 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* What each kernel of a fan-out gets: which kernels there are, slices that lose nothing, texts that differ in `self` only. */
+/* What each kernel of a fan-out gets: which kernels there are, slices that lose nothing, texts that differ in `self`
+ * only. */
 #include "bake_fixture.h"
 
 #include "chain/fanout.h"
@@ -23,9 +24,17 @@ struct case_image {
 
 static void open_case(struct case_image *c, const char *fanout, const char *args)
 {
-	static const struct { const char *path, *text; } files[] = {
-		{ "/corpus/b.txt", "bb" }, { "/corpus/a.txt", "a" }, { "/corpus/.hidden.txt", "h" }, { "/corpus/c.dat", "ccc" },
-		{ "/corpus/sub/d.txt", "d" }, { "/lines", lines }, { "/empty", "" }, { "/k", "k" },
+	static const struct {
+		const char *path, *text;
+	} files[] = {
+		{ "/corpus/b.txt", "bb" },
+		{ "/corpus/a.txt", "a" },
+		{ "/corpus/.hidden.txt", "h" },
+		{ "/corpus/c.dat", "ccc" },
+		{ "/corpus/sub/d.txt", "d" },
+		{ "/lines", lines },
+		{ "/empty", "" },
+		{ "/k", "k" },
 	};
 	char text[2048];
 	uint8_t stage[STAGE_FILE_BYTES];
@@ -40,8 +49,11 @@ static void open_case(struct case_image *c, const char *fanout, const char *args
 	assert_int_equal(chain_bake(&request, &result, &err), CHAIN_OK);
 	c->bytes = sink.bytes;
 	assert_int_equal(chain_image_open(&c->image, c->bytes, sink.count, &err), CHAIN_OK);
-	snprintf(text, sizeof(text), "{\"kchain\":1,\"name\":\"p\",\"files\":{\"/k\":\"k\"},\"steps\":[{\"name\":\"s\",\"call\":\"fs:/k\",\"args\":\"%s\","
-		 "\"fanout\":%s}]}", args, fanout);
+	snprintf(text, sizeof(text),
+		 "{\"kchain\":1,\"name\":\"p\",\"files\":{\"/k\":\"k\"},\"steps\":[{\"name\":\"s\",\"call\":\"fs:/"
+		 "k\",\"args\":\"%s\","
+		 "\"fanout\":%s}]}",
+		 args, fanout);
 	enum chain_status status = chain_config_parse(text, strlen(text), "case", false, &c->config, &err);
 	if (status)
 		fail_msg("%s at %s", chain_status_slug(status), err.subject);
@@ -76,7 +88,8 @@ static void expect_refused(const char *fanout, enum chain_status wanted)
 	struct chain_fanout_set set;
 	struct chain_error err = { 0 };
 	open_case(&c, fanout, "");
-	assert_string_equal(chain_status_slug(chain_fanout_expand(&c.config.steps[0], &c.image, NULL, &set, &err)), chain_status_slug(wanted));
+	assert_string_equal(chain_status_slug(chain_fanout_expand(&c.config.steps[0], &c.image, NULL, &set, &err)),
+			    chain_status_slug(wanted));
 	assert_null(set.inputs);
 	close_case(&c);
 }
@@ -118,9 +131,11 @@ static void test_from_state(void **state)
 		open_case(&c, cases[i].fanout, "");
 		enum chain_status got = chain_fanout_expand(&c.config.steps[0], &c.image, handoff, &set, &err);
 		if (got != cases[i].want || set.count != cases[i].count)
-			fail_msg("%s with %s: %s, %zu", cases[i].fanout, cases[i].state, chain_status_slug(got), set.count);
+			fail_msg("%s with %s: %s, %zu", cases[i].fanout, cases[i].state, chain_status_slug(got),
+				 set.count);
 		chain_fanout_set_free(&set);
-		assert_int_equal(chain_fanout_expand(&c.config.steps[0], &c.image, NULL, &set, NULL), CHAIN_E_FANOUT_ABSENT);
+		assert_int_equal(chain_fanout_expand(&c.config.steps[0], &c.image, NULL, &set, NULL),
+				 CHAIN_E_FANOUT_ABSENT);
 		close_case(&c);
 		json_decref(handoff);
 	}
@@ -131,11 +146,13 @@ static void test_kinds(void **state)
 	(void)state;
 	expect_inputs("{\"count\":3}", 3, NULL);
 	expect_inputs("{\"list\":[1,\"x\",{\"a\":null}]}", 3, (const char *const[]){ "1", "\"x\"", "{\"a\":null}" });
-	expect_inputs("{\"each\":\"fs:/corpus/*.txt\"}", 2, (const char *const[]){ "\"fs:/corpus/a.txt\"", "\"fs:/corpus/b.txt\"" });
+	expect_inputs("{\"each\":\"fs:/corpus/*.txt\"}", 2,
+		      (const char *const[]){ "\"fs:/corpus/a.txt\"", "\"fs:/corpus/b.txt\"" });
 	expect_inputs("{\"each\":\"fs:/corpus/*\"}", 3,
 		      (const char *const[]){ "\"fs:/corpus/a.txt\"", "\"fs:/corpus/b.txt\"", "\"fs:/corpus/c.dat\"" });
 	expect_inputs("{\"each\":\"fs:/corpus/.*\"}", 1, (const char *const[]){ "\"fs:/corpus/.hidden.txt\"" });
-	expect_inputs("{\"each\":\"fs:/corpus/?.t*t\"}", 2, (const char *const[]){ "\"fs:/corpus/a.txt\"", "\"fs:/corpus/b.txt\"" });
+	expect_inputs("{\"each\":\"fs:/corpus/?.t*t\"}", 2,
+		      (const char *const[]){ "\"fs:/corpus/a.txt\"", "\"fs:/corpus/b.txt\"" });
 	expect_inputs("{\"each\":\"fs:/lines\"}", 1, (const char *const[]){ "\"fs:/lines\"" });
 }
 
@@ -174,7 +191,8 @@ static void check_slices(const char *file, size_t size, unsigned count, bool by_
 	struct chain_fanout_set set;
 	struct chain_error err = { 0 };
 	json_int_t at = 0;
-	snprintf(fanout, sizeof(fanout), "{\"slices\":{\"of\":\"fs:%s\",\"count\":%u,\"at\":\"%s\"}}", file, count, by_line ? "line" : "byte");
+	snprintf(fanout, sizeof(fanout), "{\"slices\":{\"of\":\"fs:%s\",\"count\":%u,\"at\":\"%s\"}}", file, count,
+		 by_line ? "line" : "byte");
 	open_case(&c, fanout, "");
 	assert_int_equal(chain_fanout_expand(&c.config.steps[0], &c.image, NULL, &set, &err), CHAIN_OK);
 	assert_int_equal(set.count, count);
@@ -204,11 +222,14 @@ static void test_slices(void **state)
 
 static json_t *handoff(void)
 {
-	return json_pack("{s:i, s:{s:s, s:s}, s:{s:s}}", "kchain_handoff", 1, "self", "step", "s", "kind", "call", "state", "x", "y");
+	return json_pack("{s:i, s:{s:s, s:s}, s:{s:s}}", "kchain_handoff", 1, "self", "step", "s", "kind", "call",
+			 "state", "x", "y");
 }
 
-/* The text is a document that equals the step's but for `self`, which has the kernel's own members besides the step's. */
-static void check_text(struct chain_fanout_texts *texts, size_t index, unsigned attempt, const char *input, const char *wanted_args)
+/* The text is a document that equals the step's but for `self`, which has the kernel's own members besides the step's.
+ */
+static void check_text(struct chain_fanout_texts *texts, size_t index, unsigned attempt, const char *input,
+		       const char *wanted_args)
 {
 	const char *text, *args;
 	size_t bytes;
@@ -239,7 +260,8 @@ static void with_texts(const char *fanout, const char *args, void (*each)(struct
 	json_t *doc = handoff();
 	open_case(&c, fanout, args);
 	assert_int_equal(chain_fanout_expand(&c.config.steps[0], &c.image, NULL, &set, &err), CHAIN_OK);
-	assert_int_equal(chain_fanout_texts_make(&c.config.steps[0], &set, doc, "same for all", &texts, &err), CHAIN_OK);
+	assert_int_equal(chain_fanout_texts_make(&c.config.steps[0], &set, doc, "same for all", &texts, &err),
+			 CHAIN_OK);
 	each(&texts);
 	chain_fanout_texts_free(&texts);
 	chain_fanout_set_free(&set);
@@ -272,11 +294,15 @@ static void test_texts(void **state)
 /* Gives the step three disks, to kernels 1, 1 and 2. */
 static void add_devices(struct chain_step *step)
 {
-	static const struct { const char *name; uint64_t kernel; } given[] = { { "a", 1 }, { "b.c-d_e", 1 }, { "z", 2 } };
+	static const struct {
+		const char *name;
+		uint64_t kernel;
+	} given[] = { { "a", 1 }, { "b.c-d_e", 1 }, { "z", 2 } };
 	step->device_count = sizeof(given) / sizeof(given[0]);
 	step->devices = calloc(step->device_count, sizeof(*step->devices));
 	for (size_t i = 0; i < step->device_count; i++)
-		step->devices[i] = (struct chain_config_assigned){ .name = strdup(given[i].name), .kernel = given[i].kernel };
+		step->devices[i] =
+			(struct chain_config_assigned){ .name = strdup(given[i].name), .kernel = given[i].kernel };
 }
 
 static void check_devices(struct chain_fanout_texts *texts, size_t index, const char *wanted)
@@ -313,7 +339,8 @@ static void test_devices(void **state)
 	chain_fanout_texts_free(&texts);
 	chain_fanout_set_free(&set);
 	c.config.steps[0].devices[1].kernel = 3; /* of three files */
-	assert_int_equal(chain_fanout_expand(&c.config.steps[0], &c.image, NULL, &set, &err), CHAIN_E_CONFIG_DEVICE_INDEX);
+	assert_int_equal(chain_fanout_expand(&c.config.steps[0], &c.image, NULL, &set, &err),
+			 CHAIN_E_CONFIG_DEVICE_INDEX);
 	assert_string_equal(err.subject, "s.devices[\"b.c-d_e\"]");
 	assert_true(err.number[0] == 3 && err.number[1] == 3);
 	json_decref(doc);
@@ -332,28 +359,40 @@ static void test_args_differ(void **state)
 static void test_required(void **state)
 {
 	(void)state;
-	static const struct { unsigned percent; uint64_t count; size_t of, wanted; } cases[] = {
-		{ 100, 0, 7, 7 }, { 95, 0, 10, 10 }, { 95, 0, 20, 19 }, { 95, 0, 1000, 950 }, { 1, 0, 3, 1 },
-		{ 0, 5, 10, 5 }, { 0, 50, 10, 10 }, { 0, 0, 10, 0 }, { 100, 0, 65536, 65536 },
+	static const struct {
+		unsigned percent;
+		uint64_t count;
+		size_t of, wanted;
+	} cases[] = {
+		{ 100, 0, 7, 7 }, { 95, 0, 10, 10 }, { 95, 0, 20, 19 }, { 95, 0, 1000, 950 },     { 1, 0, 3, 1 },
+		{ 0, 5, 10, 5 },  { 0, 50, 10, 10 }, { 0, 0, 10, 0 },   { 100, 0, 65536, 65536 },
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct chain_config_fanout fanout = { .require_percent = cases[i].percent, .require_count = cases[i].count };
+		struct chain_config_fanout fanout = { .require_percent = cases[i].percent,
+						      .require_count = cases[i].count };
 		assert_int_equal(chain_fanout_required(&fanout, cases[i].of), cases[i].wanted);
 	}
 }
 
 /* A machine with `mib` of memory above the first MiB and `cpus` processors; the image has its first 4 MiB. */
-static enum chain_status lay_out(const char *fanout, size_t count, uint64_t mib, uint32_t cpus, uint32_t *workers, struct chain_error *err)
+static enum chain_status lay_out(const char *fanout, size_t count, uint64_t mib, uint32_t cpus, uint32_t *workers,
+				 struct chain_error *err)
 {
 	struct case_image c;
 	struct chain_fanout_layout layout;
-	struct chain_mem_entry memory[] = { { { 0x100000, (mib + 1) << 20 }, CHAIN_MEM_AVAILABLE }, { { (mib + 1) << 20, (mib + 2) << 20 }, CHAIN_MEM_RESERVED } };
+	struct chain_mem_entry memory[] = { { { 0x100000, (mib + 1) << 20 }, CHAIN_MEM_AVAILABLE },
+					    { { (mib + 1) << 20, (mib + 2) << 20 }, CHAIN_MEM_RESERVED } };
 	struct chain_boot_module module = { .range = { 5 << 20, 6 << 20 } };
-	struct chain_bootinfo machine = { .mem = memory, .mem_count = 2, .image = { 1 << 20, 5 << 20 }, .cpus = cpus, .modules = &module,
+	struct chain_bootinfo machine = { .mem = memory,
+					  .mem_count = 2,
+					  .image = { 1 << 20, 5 << 20 },
+					  .cpus = cpus,
+					  .modules = &module,
 					  .module_count = 1 };
 	open_case(&c, fanout, "");
 	c.config.steps[0].memory_bytes = 4 << 20;
-	enum chain_status status = chain_fanout_lay_out(&c.config.steps[0], count, NULL, &machine, 1 << 20, &layout, err);
+	enum chain_status status =
+		chain_fanout_lay_out(&c.config.steps[0], count, NULL, &machine, 1 << 20, &layout, err);
 	*workers = layout.workers;
 	for (uint32_t i = 0; i < layout.workers; i++) {
 		assert_int_equal(chain_range_bytes(layout.windows[i]), 4 << 20);
@@ -371,15 +410,29 @@ static void test_layout(void **state)
 	struct chain_error err = { 0 };
 	uint32_t workers;
 	(void)state;
-	static const struct { const char *fanout; size_t count; uint64_t mib; uint32_t cpus, wanted; } fits[] = {
-		{ "{\"count\":9}", 9, 64, 1, 1 }, { "{\"count\":9}", 9, 64, 8, 7 }, { "{\"count\":3}", 3, 64, 8, 3 },
-		{ "{\"count\":9,\"cpus\":1}", 9, 64, 1, 1 }, { "{\"count\":9,\"cpus\":2}", 9, 64, 5, 2 }, { "{\"count\":9,\"cpus\":4}", 9, 64, 5, 1 },
-		{ "{\"count\":9,\"cpus\":2}", 9, 64, 6, 2 }, { "{\"count\":9,\"cpus\":2,\"concurrency\":1}", 9, 64, 9, 1 },
-		{ "{\"count\":1,\"cpus\":1023}", 1, 64, 1024, 1 }, { "{\"count\":99,\"cpus\":2}", 99, 64, 99, 14 },
-		{ "{\"count\":9,\"concurrency\":2}", 9, 64, 8, 2 }, { "{\"count\":9}", 9, 10, 8, 1 }, { "{\"count\":99}", 99, 64, 99, 14 },
+	static const struct {
+		const char *fanout;
+		size_t count;
+		uint64_t mib;
+		uint32_t cpus, wanted;
+	} fits[] = {
+		{ "{\"count\":9}", 9, 64, 1, 1 },
+		{ "{\"count\":9}", 9, 64, 8, 7 },
+		{ "{\"count\":3}", 3, 64, 8, 3 },
+		{ "{\"count\":9,\"cpus\":1}", 9, 64, 1, 1 },
+		{ "{\"count\":9,\"cpus\":2}", 9, 64, 5, 2 },
+		{ "{\"count\":9,\"cpus\":4}", 9, 64, 5, 1 },
+		{ "{\"count\":9,\"cpus\":2}", 9, 64, 6, 2 },
+		{ "{\"count\":9,\"cpus\":2,\"concurrency\":1}", 9, 64, 9, 1 },
+		{ "{\"count\":1,\"cpus\":1023}", 1, 64, 1024, 1 },
+		{ "{\"count\":99,\"cpus\":2}", 99, 64, 99, 14 },
+		{ "{\"count\":9,\"concurrency\":2}", 9, 64, 8, 2 },
+		{ "{\"count\":9}", 9, 10, 8, 1 },
+		{ "{\"count\":99}", 99, 64, 99, 14 },
 	};
 	for (size_t i = 0; i < sizeof(fits) / sizeof(fits[0]); i++) {
-		assert_int_equal(lay_out(fits[i].fanout, fits[i].count, fits[i].mib, fits[i].cpus, &workers, &err), CHAIN_OK);
+		assert_int_equal(lay_out(fits[i].fanout, fits[i].count, fits[i].mib, fits[i].cpus, &workers, &err),
+				 CHAIN_OK);
 		assert_int_equal(workers, fits[i].wanted);
 	}
 	assert_int_equal(lay_out("{\"count\":9,\"concurrency\":3}", 9, 16, 8, &workers, &err), CHAIN_E_NO_SPACE);
@@ -392,15 +445,22 @@ static void test_layout(void **state)
 /* Processors wanted, there, and missing. */
 static void test_too_few_processors(void **state)
 {
-	static const struct { const char *fanout; uint32_t processors; uint64_t numbers[4]; } cases[] = {
-		{ "{\"count\":9,\"cpus\":2}", 1, { 2, 3, 1, 2 } }, { "{\"count\":9,\"cpus\":2}", 2, { 2, 3, 2, 1 } },
-		{ "{\"count\":1,\"cpus\":5}", 5, { 5, 6, 5, 1 } }, { "{\"count\":1,\"cpus\":1023}", 255, { 1023, 1024, 255, 769 } },
+	static const struct {
+		const char *fanout;
+		uint32_t processors;
+		uint64_t numbers[4];
+	} cases[] = {
+		{ "{\"count\":9,\"cpus\":2}", 1, { 2, 3, 1, 2 } },
+		{ "{\"count\":9,\"cpus\":2}", 2, { 2, 3, 2, 1 } },
+		{ "{\"count\":1,\"cpus\":5}", 5, { 5, 6, 5, 1 } },
+		{ "{\"count\":1,\"cpus\":1023}", 255, { 1023, 1024, 255, 769 } },
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct chain_error err = { 0 };
 		uint32_t workers;
-		assert_int_equal(lay_out(cases[i].fanout, 9, 64, cases[i].processors, &workers, &err), CHAIN_E_FANOUT_CPUS);
+		assert_int_equal(lay_out(cases[i].fanout, 9, 64, cases[i].processors, &workers, &err),
+				 CHAIN_E_FANOUT_CPUS);
 		assert_int_equal(workers, 0);
 		assert_string_equal(err.subject, "s");
 		assert_memory_equal(err.number, cases[i].numbers, sizeof(cases[i].numbers));
@@ -410,8 +470,16 @@ static void test_too_few_processors(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_from_state), cmocka_unit_test(test_kinds), cmocka_unit_test(test_refused), cmocka_unit_test(test_damaged), cmocka_unit_test(test_slices),
-		cmocka_unit_test(test_texts), cmocka_unit_test(test_devices), cmocka_unit_test(test_args_differ), cmocka_unit_test(test_required), cmocka_unit_test(test_layout),
+		cmocka_unit_test(test_from_state),
+		cmocka_unit_test(test_kinds),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_slices),
+		cmocka_unit_test(test_texts),
+		cmocka_unit_test(test_devices),
+		cmocka_unit_test(test_args_differ),
+		cmocka_unit_test(test_required),
+		cmocka_unit_test(test_layout),
 		cmocka_unit_test(test_too_few_processors),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

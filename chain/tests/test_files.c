@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Files in and out of the command: what is mapped may be cut at any time, and what is written is in its place wholly or not at all, on file systems
- * with and without files that have no name. */
+/* Files in and out of the command: what is mapped may be cut at any time, and what is written is in its place wholly or
+ * not at all, on file systems with and without files that have no name. */
 #include "../cmd/cmd.h"
 #include "../cmd/cmd_out.h"
 #include "random.h"
@@ -36,11 +36,11 @@ int __real_rename(const char *from, const char *to);
 int __wrap_rename(const char *from, const char *to);
 
 static struct system {
-	bool no_nameless;	     /* as NFS or FAT */
+	bool no_nameless;            /* as NFS or FAT */
 	int links_taken, link_error; /* so many names are there already; then this */
 	int rename_error;
 	unsigned links, renames; /* seen */
-	int seen_before_rename;	 /* entries of the folder then */
+	int seen_before_rename;  /* entries of the folder then */
 } sys;
 
 static int entries(void)
@@ -132,7 +132,9 @@ static void forget(void)
 static void cut_while_mapped(void **state)
 {
 	(void)state;
-	static const off_t SIZES[] = { 0, 1, PAGE - 1, PAGE, PAGE + 1, 5 * PAGE, BYTES / 2, BYTES - PAGE, BYTES - 1000, BYTES - 999, BYTES - 1 };
+	static const off_t SIZES[] = { 0,        1,         PAGE - 1,     PAGE,         PAGE + 1,
+				       5 * PAGE, BYTES / 2, BYTES - PAGE, BYTES - 1000, BYTES - 999,
+				       BYTES - 1 };
 	for (size_t i = 0; i < sizeof(SIZES) / sizeof(SIZES[0]) + 40; i++) {
 		const size_t listed = sizeof(SIZES) / sizeof(SIZES[0]);
 		const off_t size = i < listed ? SIZES[i] : (off_t)rnd(BYTES);
@@ -262,9 +264,10 @@ static void failures_leave_nothing(void **state)
 		enum place place;
 		int links_taken, link_error, rename_error, reported;
 	} CASES[] = {
-		{ true, NOTHING, 0, EIO, 0, EIO },   { true, NOTHING, 0, ENOSPC, 0, ENOSPC }, { true, A_FILE, 1, EIO, 0, EIO },
-		{ true, A_FILE, 0, 0, EIO, EIO },    { true, A_FILE, 5, 0, ENOSPC, ENOSPC },  { true, A_FILE, 1000, 0, 0, EEXIST },
-		{ false, NOTHING, 0, 0, EIO, EIO },  { false, A_FILE, 0, 0, EXDEV, EXDEV },
+		{ true, NOTHING, 0, EIO, 0, EIO },      { true, NOTHING, 0, ENOSPC, 0, ENOSPC },
+		{ true, A_FILE, 1, EIO, 0, EIO },       { true, A_FILE, 0, 0, EIO, EIO },
+		{ true, A_FILE, 5, 0, ENOSPC, ENOSPC }, { true, A_FILE, 1000, 0, 0, EEXIST },
+		{ false, NOTHING, 0, 0, EIO, EIO },     { false, A_FILE, 0, 0, EXDEV, EXDEV },
 	};
 	for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
 		struct chain_error err = { 0 };
@@ -312,7 +315,8 @@ static pid_t half_written(bool nameless, int ignored)
 		sys.no_nameless = !nameless;
 		if (ignored)
 			signal(ignored, SIG_IGN);
-		if (cmd_out_open(&out, at("out"), NULL) || write(out.fd, pattern, 1000) != 1000 || write(told[1], "", 1) != 1)
+		if (cmd_out_open(&out, at("out"), NULL) || write(out.fd, pattern, 1000) != 1000 ||
+		    write(told[1], "", 1) != 1)
 			_exit(99);
 		if (ignored) {
 			raise(ignored);
@@ -409,10 +413,10 @@ static int folder_remove(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(cut_while_mapped),	cmocka_unit_test(others_stay),
+		cmocka_unit_test(cut_while_mapped),          cmocka_unit_test(others_stay),
 		cmocka_unit_test(foreign_faults_stay_fatal), cmocka_unit_test(written_wholly),
-		cmocka_unit_test(failures_leave_nothing), cmocka_unit_test(names_are_tried),
-		cmocka_unit_test(signals_leave_nothing), cmocka_unit_test(ignored_signals_stay_ignored),
+		cmocka_unit_test(failures_leave_nothing),    cmocka_unit_test(names_are_tried),
+		cmocka_unit_test(signals_leave_nothing),     cmocka_unit_test(ignored_signals_stay_ignored),
 		cmocka_unit_test(unnamed_has_no_name),
 	};
 	return cmocka_run_group_tests(tests, folder_make, folder_remove);

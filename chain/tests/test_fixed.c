@@ -1,7 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Kernels called at their fixed addresses: where they lie, what is refused, what they are told, and how they find their mailbox. */
+/* Kernels called at their fixed addresses: where they lie, what is refused, what they are told, and how they find their
+ * mailbox. */
 
 #include "chain/fanout.h"
 #include "chain/guest.h"
@@ -24,8 +25,14 @@ static uint8_t kernel[KERNEL_BYTES];
 
 static void make_kernel(uint32_t load, uint32_t bss_end)
 {
-	const uint32_t header[] = { CHAIN_MB1_HEADER_MAGIC, 1 << 16, 0u - CHAIN_MB1_HEADER_MAGIC - (1 << 16), load, load, load + KERNEL_BYTES,
-				    bss_end, load + 64 };
+	const uint32_t header[] = { CHAIN_MB1_HEADER_MAGIC,
+				    1 << 16,
+				    0u - CHAIN_MB1_HEADER_MAGIC - (1 << 16),
+				    load,
+				    load,
+				    load + KERNEL_BYTES,
+				    bss_end,
+				    load + 64 };
 	memset(kernel, 0x90, sizeof(kernel));
 	memcpy(kernel, header, sizeof(header));
 }
@@ -35,7 +42,8 @@ static struct chain_fixed placed(uint32_t load, uint64_t memory_bytes)
 	struct chain_fixed fixed;
 	struct chain_error err = { 0 };
 	make_kernel(load, load + KERNEL_BYTES + 10000);
-	assert_int_equal(chain_fixed_place(chain_door_of_ours, kernel, sizeof(kernel), memory_bytes, "k", &fixed, &err), CHAIN_OK);
+	assert_int_equal(chain_fixed_place(chain_door_of_ours, kernel, sizeof(kernel), memory_bytes, "k", &fixed, &err),
+			 CHAIN_OK);
 	return fixed;
 }
 
@@ -60,21 +68,27 @@ static void the_window_begins_with_the_kernel(void **state)
 	assert_true(chain_range_bytes(fixed.mailbox) >= KCHAIN_MAILBOX_BYTES);
 	for (uint64_t bytes = 0; bytes <= MAILBOX_PAGES * PAGE; bytes += PAGE / 2) {
 		chain_error_clear(&err);
-		assert_int_equal(chain_fixed_place(chain_door_of_ours, kernel, sizeof(kernel), bytes, "k", &fixed, &err), CHAIN_E_GUEST_MEMORY);
+		assert_int_equal(
+			chain_fixed_place(chain_door_of_ours, kernel, sizeof(kernel), bytes, "k", &fixed, &err),
+			CHAIN_E_GUEST_MEMORY);
 	}
 	chain_error_clear(&err);
 	make_kernel(0xfff00000, 0);
-	assert_int_equal(chain_fixed_place(chain_door_of_ours, kernel, sizeof(kernel), MIB, "k", &fixed, &err), CHAIN_OK);
-	assert_int_equal(chain_fixed_place(chain_door_of_ours, kernel, sizeof(kernel), MIB + PAGE, "k", &fixed, &err), CHAIN_E_FIXED_OVERLAP);
+	assert_int_equal(chain_fixed_place(chain_door_of_ours, kernel, sizeof(kernel), MIB, "k", &fixed, &err),
+			 CHAIN_OK);
+	assert_int_equal(chain_fixed_place(chain_door_of_ours, kernel, sizeof(kernel), MIB + PAGE, "k", &fixed, &err),
+			 CHAIN_E_FIXED_OVERLAP);
 	assert_int_equal(err.number[2], PAGE);
 	chain_error_clear(&err);
 	for (size_t bytes = 0; bytes < 32; bytes++) { /* the header is cut */
 		chain_error_clear(&err);
-		assert_int_not_equal(chain_fixed_place(chain_door_of_ours, kernel, bytes, MIB, "k", &fixed, &err), CHAIN_OK);
+		assert_int_not_equal(chain_fixed_place(chain_door_of_ours, kernel, bytes, MIB, "k", &fixed, &err),
+				     CHAIN_OK);
 	}
 }
 
-static void expect(const struct chain_fixed *fixed, const struct chain_bootinfo *info, enum chain_status status, uint64_t n2, uint64_t n3)
+static void expect(const struct chain_fixed *fixed, const struct chain_bootinfo *info, enum chain_status status,
+		   uint64_t n2, uint64_t n3)
 {
 	struct chain_error err = { 0 };
 	assert_int_equal(chain_fixed_check(fixed, info, "k", &err), status);
@@ -125,7 +139,9 @@ static void expect_map(const struct chain_fixed *fixed, const struct chain_booti
 			at++;
 		assert_true(chain_range_contains(info->mem[at].range, map[i].range));
 		bool ours = map[i].range.base >= fixed->window.base && map[i].range.end <= fixed->mailbox.base;
-		assert_int_equal(map[i].type, info->mem[at].type != CHAIN_MEM_AVAILABLE ? info->mem[at].type : ours ? CHAIN_MEM_AVAILABLE : CHAIN_MEM_RESERVED);
+		assert_int_equal(map[i].type, info->mem[at].type != CHAIN_MEM_AVAILABLE ? info->mem[at].type :
+					      ours                                      ? CHAIN_MEM_AVAILABLE :
+											  CHAIN_MEM_RESERVED);
 		available += map[i].type == CHAIN_MEM_AVAILABLE ? chain_range_bytes(map[i].range) : 0;
 		bytes += chain_range_bytes(map[i].range);
 	}
@@ -158,7 +174,9 @@ static const void *view(void *ctx, uint64_t phys, uint64_t bytes)
 {
 	const struct chain_guest *guest = *(const struct chain_guest *const *)ctx;
 	const uint8_t *memory = ((uint8_t *const *)ctx)[1];
-	return phys >= guest->base && phys + bytes <= guest->base + guest->memory_bytes ? memory + (phys - guest->base) : NULL;
+	return phys >= guest->base && phys + bytes <= guest->base + guest->memory_bytes ?
+		       memory + (phys - guest->base) :
+		       NULL;
 }
 
 static void a_kernel_finds_what_it_was_promised(void **state)
@@ -169,9 +187,17 @@ static void a_kernel_finds_what_it_was_promised(void **state)
 	const struct chain_plan_module module = { .blob = { kernel + 7, 3, 0x700000 }, .string = "m" };
 	struct chain_guest guest;
 	struct chain_error err = { 0 };
-	struct chain_guest_request request = { .subject = "k", .door = chain_door_of_ours, .kernel = kernel, .kernel_bytes = sizeof(kernel), .handoff_string = "kchain-handoff",
-					       .handoff_at = CHAIN_HANDOFF_LAST, .modules = &module, .module_count = 1, .text_bytes = 600,
-					       .fixed = &fixed, .machine = &info };
+	struct chain_guest_request request = { .subject = "k",
+					       .door = chain_door_of_ours,
+					       .kernel = kernel,
+					       .kernel_bytes = sizeof(kernel),
+					       .handoff_string = "kchain-handoff",
+					       .handoff_at = CHAIN_HANDOFF_LAST,
+					       .modules = &module,
+					       .module_count = 1,
+					       .text_bytes = 600,
+					       .fixed = &fixed,
+					       .machine = &info };
 	(void)state;
 	assert_int_equal(chain_guest_make(&request, &guest, &err), CHAIN_OK);
 	assert_int_equal(guest.base, fixed.window.base);
@@ -183,7 +209,10 @@ static void a_kernel_finds_what_it_was_promised(void **state)
 	assert_true(chain_guest_texts(&guest, memory, handoff, sizeof(handoff) - 1, "one two"));
 	const void *ctx[2] = { &guest, memory };
 	chain_bootinfo_init(&seen);
-	assert_int_equal(chain_multiboot_info_read((uint32_t)guest.plan.entry.registers[CHAIN_RAX], guest.plan.entry.registers[CHAIN_RBX], view, (void *)ctx, &seen, &err), CHAIN_OK);
+	assert_int_equal(chain_multiboot_info_read((uint32_t)guest.plan.entry.registers[CHAIN_RAX],
+						   guest.plan.entry.registers[CHAIN_RBX], view, (void *)ctx, &seen,
+						   &err),
+			 CHAIN_OK);
 	assert_string_equal(seen.cmdline, "one two");
 	assert_int_equal(seen.module_count, 2);
 	assert_memory_equal(view((void *)ctx, seen.modules[0].range.base, 3), kernel + 7, 3);
@@ -219,8 +248,18 @@ static void modules_and_handoff_in_their_order(void **state)
 		struct chain_guest guest;
 		struct chain_error err = { 0 };
 		const struct chain_guest_request request = {
-			.subject = "k", .door = chain_door_of_ours, .kernel = kernel, .kernel_bytes = sizeof(kernel), .handoff_string = name, .handoff_at = at,
-			.modules = modules, .module_count = count, .text_bytes = 600, .fixed = isolated ? NULL : &fixed, .machine = &info, .memory_bytes = 4 * MIB,
+			.subject = "k",
+			.door = chain_door_of_ours,
+			.kernel = kernel,
+			.kernel_bytes = sizeof(kernel),
+			.handoff_string = name,
+			.handoff_at = at,
+			.modules = modules,
+			.module_count = count,
+			.text_bytes = 600,
+			.fixed = isolated ? NULL : &fixed,
+			.machine = &info,
+			.memory_bytes = 4 * MIB,
 		};
 		if (chain_guest_make(&request, &guest, &err))
 			fail_msg("%zu: %s %s", i, chain_status_slug(err.status), err.detail);
@@ -230,16 +269,22 @@ static void modules_and_handoff_in_their_order(void **state)
 		assert_true(chain_guest_texts(&guest, memory, handoff, sizeof(handoff) - 1, "one two"));
 		const void *ctx[2] = { &guest, memory };
 		chain_bootinfo_init(&seen);
-		assert_int_equal(chain_multiboot_info_read((uint32_t)guest.plan.entry.registers[CHAIN_RAX], guest.plan.entry.registers[CHAIN_RBX], view, (void *)ctx, &seen, &err), CHAIN_OK);
+		assert_int_equal(chain_multiboot_info_read((uint32_t)guest.plan.entry.registers[CHAIN_RAX],
+							   guest.plan.entry.registers[CHAIN_RBX], view, (void *)ctx,
+							   &seen, &err),
+				 CHAIN_OK);
 		assert_int_equal(seen.module_count, expected);
 		for (size_t m = 0; m < expected; m++) {
 			const struct chain_boot_module *module = &seen.modules[m];
 			bool is_handoff = at != CHAIN_HANDOFF_NONE && m == (at == CHAIN_HANDOFF_FIRST ? 0 : count);
 			const uint8_t *bytes = is_handoff ? (const uint8_t *)handoff : modules[own].blob.bytes;
 			assert_string_equal(module->string, is_handoff ? name : modules[own].string);
-			assert_int_equal(chain_range_bytes(module->range), is_handoff ? sizeof(handoff) - 1 : modules[own].blob.bytes_count);
+			assert_int_equal(chain_range_bytes(module->range),
+					 is_handoff ? sizeof(handoff) - 1 : modules[own].blob.bytes_count);
 			if (chain_range_bytes(module->range))
-				assert_memory_equal(view((void *)ctx, module->range.base, chain_range_bytes(module->range)), bytes, chain_range_bytes(module->range));
+				assert_memory_equal(
+					view((void *)ctx, module->range.base, chain_range_bytes(module->range)), bytes,
+					chain_range_bytes(module->range));
 			own += !is_handoff;
 		}
 		chain_bootinfo_free(&seen);
@@ -280,7 +325,8 @@ static void the_handoff_says_it(void **state)
 {
 	struct chain_fixed fixed = placed(2 * MIB, 3 * MIB);
 	struct chain_bootinfo info = machine(64 * MIB, 4, 10 * MIB, 12 * MIB);
-	json_t *shared = json_pack("{s:i, s:s}", "cpus", 4, "door", "d"), *handoff = json_pack("{s:{}, s:O}", "self", "platform", shared), *value;
+	json_t *shared = json_pack("{s:i, s:s}", "cpus", 4, "door", "d"),
+	       *handoff = json_pack("{s:{}, s:O}", "self", "platform", shared), *value;
 	(void)state;
 	assert_int_equal(chain_fixed_hand_over(&fixed, &info, handoff, NULL), CHAIN_OK);
 	value = json_object_get(json_object_get(handoff, "self"), "mailbox");
@@ -314,13 +360,29 @@ static void a_mailbox_is_found_in_any_handoff(void **state)
 {
 	static const char *const around[] = {
 		"{\"self\":{\"mailbox\":{\"phys\":\"0x%llx\",\"bytes\":16400}}}",
-		"{\"kchain_handoff\":1,\"self\":{\"step\":\"s\",\"input\":[{\"mailbox\":{}},\"}\\\"]\"],\"mailbox\":{\"bytes\":1,\"phys\":\"0x%llx\"},\"index\":3},\"state\":{}}",
-		"{\"state\":{\"self\":{\"mailbox\":{\"phys\":\"0x1\"}},\"a\\\\\":\"\\\"self\\\":\"},\"results\":[1,[],{},null,-1.5e3],\"self\":{\"mailbox\":{\"phys\":\"0x%llx\"}}}",
+		"{\"kchain_handoff\":1,\"self\":{\"step\":\"s\",\"input\":[{\"mailbox\":{}},\"}\\\"]\"],\"mailbox\":{"
+		"\"bytes\":1,\"phys\":\"0x%llx\"},\"index\":3},\"state\":{}}",
+		"{\"state\":{\"self\":{\"mailbox\":{\"phys\":\"0x1\"}},\"a\\\\\":\"\\\"self\\\":\"},\"results\":[1,[],{"
+		"},null,-1.5e3],\"self\":{\"mailbox\":{\"phys\":\"0x%llx\"}}}",
 		"{ \"self\" : { \"mailbox\" : { \"phys\" : \"0x%llx\" } } }",
 	};
 	static const char *const without[] = {
-		"", "{", "{}", "[]", "\"self\"", "{\"self\":{}}", "{\"self\":[]}", "{\"self\":{\"mailbox\":1}}", "{\"self\":{\"mailbox\":{\"phys\":1}}}",
-		"{\"self\":{\"mailbox\":{\"phys\":\"\"}}}", "{\"selfish\":{\"mailbox\":{}}}", "{\"sel\":{}}", "{\"a\":{\"mailbox\":{\"phys\":\"0x10\"}}}", "{\"self\"", "{\"self", "{\"\\",
+		"",
+		"{",
+		"{}",
+		"[]",
+		"\"self\"",
+		"{\"self\":{}}",
+		"{\"self\":[]}",
+		"{\"self\":{\"mailbox\":1}}",
+		"{\"self\":{\"mailbox\":{\"phys\":1}}}",
+		"{\"self\":{\"mailbox\":{\"phys\":\"\"}}}",
+		"{\"selfish\":{\"mailbox\":{}}}",
+		"{\"sel\":{}}",
+		"{\"a\":{\"mailbox\":{\"phys\":\"0x10\"}}}",
+		"{\"self\"",
+		"{\"self",
+		"{\"\\",
 	};
 	static struct kchain_mailbox box = { .magic = KCHAIN_MAILBOX_MAGIC };
 	char text[400];
@@ -330,7 +392,8 @@ static void a_mailbox_is_found_in_any_handoff(void **state)
 	for (size_t i = 0; i < sizeof(around) / sizeof(around[0]); i++) {
 		snprintf(text, sizeof(text), around[i], (unsigned long long)(uintptr_t)&box);
 		assert_ptr_equal(find(text), &box);
-		for (size_t cut = (size_t)(strstr(text, "0x") - text); cut; cut--) { /* before any address is there to be believed */
+		for (size_t cut = (size_t)(strstr(text, "0x") - text); cut;
+		     cut--) { /* before any address is there to be believed */
 			text[cut] = '\0';
 			assert_null(find(text));
 		}
@@ -346,7 +409,8 @@ static void a_result_is_left_last_of_all(void **state)
 	static char large[KCHAIN_MAILBOX_TEXT_BYTES + 1];
 	(void)state;
 	kchain_mailbox_leave(&box, 3, "{}", 2);
-	assert_true(box.state == KCHAIN_MAILBOX_DONE && box.exit_status == 3 && box.text_bytes == 2 && !memcmp(box.text, "{}", 3));
+	assert_true(box.state == KCHAIN_MAILBOX_DONE && box.exit_status == 3 && box.text_bytes == 2 &&
+		    !memcmp(box.text, "{}", 3));
 	memset(large, 'x', sizeof(large));
 	kchain_mailbox_leave(&box, 0, large, sizeof(large)); /* says what it wanted, and stays inside */
 	assert_int_equal(box.text_bytes, sizeof(large));
@@ -360,7 +424,8 @@ int main(void)
 		cmocka_unit_test(what_lies_in_the_way_is_named),
 		cmocka_unit_test(only_the_window_is_available),
 		cmocka_unit_test(a_kernel_finds_what_it_was_promised),
-		cmocka_unit_test(modules_and_handoff_in_their_order), cmocka_unit_test(one_window_whatever_the_number),
+		cmocka_unit_test(modules_and_handoff_in_their_order),
+		cmocka_unit_test(one_window_whatever_the_number),
 		cmocka_unit_test(the_handoff_says_it),
 		cmocka_unit_test(a_mailbox_is_found_in_any_handoff),
 		cmocka_unit_test(a_result_is_left_last_of_all),

@@ -1,7 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* The memory of an isolated kernel: made whole, made in parts, read back as the kernel would, and never left by a hostile plan. */
+/* The memory of an isolated kernel: made whole, made in parts, read back as the kernel would, and never left by a
+ * hostile plan. */
 
 #include "chain/guest.h"
 #include "chain/multiboot.h"
@@ -14,14 +15,27 @@
 
 #include <cmocka.h>
 
-enum { MEMORY = 3 << 20, KERNEL_BYTES = 10000, LOAD = 0x100000, BSS_END = LOAD + 0x8000, TEXT_BYTES = 500, PAGE = 4096 };
+enum {
+	MEMORY = 3 << 20,
+	KERNEL_BYTES = 10000,
+	LOAD = 0x100000,
+	BSS_END = LOAD + 0x8000,
+	TEXT_BYTES = 500,
+	PAGE = 4096
+};
 
 static uint8_t kernel[KERNEL_BYTES];
 
 static void make_kernel(uint32_t load, uint32_t bss_end)
 {
-	const uint32_t header[] = { CHAIN_MB1_HEADER_MAGIC, 1 << 16, 0u - CHAIN_MB1_HEADER_MAGIC - (1 << 16), load, load, load + KERNEL_BYTES,
-				    bss_end, load + 64 };
+	const uint32_t header[] = { CHAIN_MB1_HEADER_MAGIC,
+				    1 << 16,
+				    0u - CHAIN_MB1_HEADER_MAGIC - (1 << 16),
+				    load,
+				    load,
+				    load + KERNEL_BYTES,
+				    bss_end,
+				    load + 64 };
 	for (size_t i = 0; i < sizeof(kernel); i++)
 		kernel[i] = (uint8_t)rnd(256);
 	memcpy(kernel, header, sizeof(header));
@@ -29,8 +43,14 @@ static void make_kernel(uint32_t load, uint32_t bss_end)
 
 static struct chain_guest_request request(uint64_t memory_bytes)
 {
-	return (struct chain_guest_request){ .subject = "k", .door = chain_door_of_ours, .kernel = kernel, .kernel_bytes = sizeof(kernel),
-					     .handoff_string = "kchain-handoff", .handoff_at = CHAIN_HANDOFF_LAST, .memory_bytes = memory_bytes, .text_bytes = TEXT_BYTES };
+	return (struct chain_guest_request){ .subject = "k",
+					     .door = chain_door_of_ours,
+					     .kernel = kernel,
+					     .kernel_bytes = sizeof(kernel),
+					     .handoff_string = "kchain-handoff",
+					     .handoff_at = CHAIN_HANDOFF_LAST,
+					     .memory_bytes = memory_bytes,
+					     .text_bytes = TEXT_BYTES };
 }
 
 static struct chain_guest made(void)
@@ -43,8 +63,11 @@ static struct chain_guest made(void)
 	return guest;
 }
 
-/* COM1, the segment of the extended data area, KiB of low memory (its end in the map is 0x9fc00), the screen's controller. */
-static const struct { uint16_t at, value; } bios_data[] = { { 0x400, 0x3f8 }, { 0x40e, 0x9fc0 }, { 0x413, 639 }, { 0x463, 0x3d4 } };
+/* COM1, the segment of the extended data area, KiB of low memory (its end in the map is 0x9fc00), the screen's
+ * controller. */
+static const struct {
+	uint16_t at, value;
+} bios_data[] = { { 0x400, 0x3f8 }, { 0x40e, 0x9fc0 }, { 0x413, 639 }, { 0x463, 0x3d4 } };
 
 /* Exactly as large as the memory, so that a sanitizer sees what leaves it. */
 static uint8_t *memory_of(const struct chain_guest *guest)
@@ -67,7 +90,9 @@ static void expect_kernel_sees(const struct chain_guest *guest, uint8_t *memory,
 	struct chain_error err = { 0 };
 	assert_true(chain_guest_texts(guest, memory, handoff, strlen(handoff), args));
 	chain_bootinfo_init(&info);
-	assert_int_equal(chain_multiboot_info_read((uint32_t)guest->plan.entry.registers[CHAIN_RAX], guest->plan.entry.registers[CHAIN_RBX], view, memory, &info, &err), CHAIN_OK);
+	assert_int_equal(chain_multiboot_info_read((uint32_t)guest->plan.entry.registers[CHAIN_RAX],
+						   guest->plan.entry.registers[CHAIN_RBX], view, memory, &info, &err),
+			 CHAIN_OK);
 	assert_string_equal(info.cmdline, args);
 	assert_string_equal(info.loader, "kchain");
 	assert_int_equal(info.module_count, 1);
@@ -91,7 +116,8 @@ static void a_kernel_finds_what_it_was_promised(void **state)
 	assert_memory_equal(memory + LOAD, kernel, sizeof(kernel));
 	for (size_t i = LOAD + sizeof(kernel); i < BSS_END; i++)
 		assert_int_equal(memory[i], 0);
-	for (size_t number = 0; number < 256; number++) { /* every interrupt in real mode comes to one place, by another segment */
+	for (size_t number = 0; number < 256;
+	     number++) { /* every interrupt in real mode comes to one place, by another segment */
 		const uint16_t *gate = (const uint16_t *)(memory + 4 * number);
 		assert_int_equal(gate[1] * 16 + gate[0], CHAIN_GUEST_BIOS);
 		assert_int_equal(CHAIN_GUEST_BIOS / 16 - gate[1], number);
@@ -125,7 +151,9 @@ static void modules_and_handoff_in_any_order(void **state)
 {
 	static const enum chain_handoff_at places[] = { CHAIN_HANDOFF_FIRST, CHAIN_HANDOFF_LAST, CHAIN_HANDOFF_NONE };
 	const struct chain_plan_module modules[] = {
-		{ .blob = { kernel, 5000, 0x123456 }, .string = "a", .movable = false }, { .blob = { NULL, 0, CHAIN_PHYS_UNKNOWN }, .string = "empty", .movable = true }, { .blob = { kernel + 7, 3, 0 }, .string = "b", .movable = true },
+		{ .blob = { kernel, 5000, 0x123456 }, .string = "a", .movable = false },
+		{ .blob = { NULL, 0, CHAIN_PHYS_UNKNOWN }, .string = "empty", .movable = true },
+		{ .blob = { kernel + 7, 3, 0 }, .string = "b", .movable = true },
 	};
 	(void)state;
 	make_kernel(LOAD, BSS_END);
@@ -141,14 +169,18 @@ static void modules_and_handoff_in_any_order(void **state)
 		uint8_t *memory = memory_of(&guest);
 		assert_true(chain_guest_texts(&guest, memory, "{}", 2, "x"));
 		chain_bootinfo_init(&info);
-		assert_int_equal(chain_multiboot_info_read((uint32_t)guest.plan.entry.registers[CHAIN_RAX], guest.plan.entry.registers[CHAIN_RBX], view, memory, &info, &err), CHAIN_OK);
+		assert_int_equal(chain_multiboot_info_read((uint32_t)guest.plan.entry.registers[CHAIN_RAX],
+							   guest.plan.entry.registers[CHAIN_RBX], view, memory, &info,
+							   &err),
+				 CHAIN_OK);
 		assert_int_equal(info.module_count, places[i] == CHAIN_HANDOFF_NONE ? 3 : 4);
 		for (size_t m = 0; m < 3; m++) {
 			const struct chain_boot_module *found = &info.modules[m + (places[i] == CHAIN_HANDOFF_FIRST)];
 			assert_string_equal(found->string, modules[m].string);
 			assert_int_equal(chain_range_bytes(found->range), modules[m].blob.bytes_count);
 			if (modules[m].blob.bytes)
-				assert_memory_equal(memory + found->range.base, modules[m].blob.bytes, modules[m].blob.bytes_count);
+				assert_memory_equal(memory + found->range.base, modules[m].blob.bytes,
+						    modules[m].blob.bytes_count);
 		}
 		if (places[i] != CHAIN_HANDOFF_NONE) {
 			struct chain_range at = info.modules[places[i] == CHAIN_HANDOFF_FIRST ? 0 : 3].range;
@@ -199,7 +231,8 @@ static void parts_are_the_whole(void **state)
 	chain_guest_free(&guest);
 }
 
-/* Sizes that are no multiple of anything: whole pages are shown, and what the window needs beside them grows with them. */
+/* Sizes that are no multiple of anything: whole pages are shown, and what the window needs beside them grows with them.
+ */
 static void memory_of_any_size(void **state)
 {
 	(void)state;
@@ -210,10 +243,13 @@ static void memory_of_any_size(void **state)
 		struct chain_guest guest;
 		struct chain_error err = { 0 };
 		assert_int_equal(chain_guest_make(&wanted, &guest, &err), CHAIN_OK);
-		assert_true(guest.memory_bytes <= bytes && guest.memory_bytes + PAGE > bytes && guest.memory_bytes % PAGE == 0);
+		assert_true(guest.memory_bytes <= bytes && guest.memory_bytes + PAGE > bytes &&
+			    guest.memory_bytes % PAGE == 0);
 		assert_int_equal(guest.plan.mem[1].range.end, guest.memory_bytes);
-		uint64_t beside = chain_guest_window_bytes(bytes) - guest.memory_bytes, tables = (guest.memory_bytes + (2 << 20) - 1) >> 21;
-		assert_true(beside >= (tables + 3 + CHAIN_GUEST_OWN_PAGES) * PAGE && beside <= (tables + 5 + CHAIN_GUEST_OWN_PAGES) * PAGE);
+		uint64_t beside = chain_guest_window_bytes(bytes) - guest.memory_bytes,
+			 tables = (guest.memory_bytes + (2 << 20) - 1) >> 21;
+		assert_true(beside >= (tables + 3 + CHAIN_GUEST_OWN_PAGES) * PAGE &&
+			    beside <= (tables + 5 + CHAIN_GUEST_OWN_PAGES) * PAGE);
 		chain_guest_free(&guest);
 	}
 }
@@ -258,11 +294,12 @@ static void what_does_not_fit_is_refused(void **state)
 /* What a plan could be made to say, by whatever mistake: refused, or carried out within the memory. */
 static void spoil(struct chain_plan *plan)
 {
-	static const uint64_t edges[] = { 0, 1, MEMORY - 1, MEMORY, MEMORY + 1, UINT32_MAX, UINT64_MAX, UINT64_MAX - PAGE, LOAD };
+	static const uint64_t edges[] = { 0,          1,          MEMORY - 1,        MEMORY, MEMORY + 1,
+					  UINT32_MAX, UINT64_MAX, UINT64_MAX - PAGE, LOAD };
 	uint64_t value = rnd(2) ? edges[rnd(sizeof(edges) / sizeof(edges[0]))] : rnd(2 * MEMORY);
 	struct chain_move *move = &plan->moves[rnd(plan->move_count)];
-	uint64_t *const places[] = { &move->dest.base, &move->dest.end, &plan->entry.address, &plan->info.base, &plan->handoff.base,
-				     &plan->handoff.end, &move->source_phys };
+	uint64_t *const places[] = { &move->dest.base,    &move->dest.end,    &plan->entry.address, &plan->info.base,
+				     &plan->handoff.base, &plan->handoff.end, &move->source_phys };
 	*places[rnd(sizeof(places) / sizeof(places[0]))] = value;
 }
 
@@ -285,7 +322,8 @@ static void hostile_plans_stay_inside(void **state)
 				moves[i].bytes = long_source; /* only destinations are the point here */
 		for (uint64_t i = rnd(3) + 1; i; i--)
 			spoil(&spoilt.plan);
-		enum chain_status status = chain_guest_check(&spoilt.plan, (struct chain_range){ 0, MEMORY }, "k", &err);
+		enum chain_status status =
+			chain_guest_check(&spoilt.plan, (struct chain_range){ 0, MEMORY }, "k", &err);
 		refused += status == CHAIN_E_GUEST_PLAN;
 		accepted += status == CHAIN_OK;
 		if (!status && round % 16 == 0)
@@ -295,13 +333,16 @@ static void hostile_plans_stay_inside(void **state)
 	assert_true(refused > 1000 && accepted > 200);
 	spoilt.plan = guest.plan;
 	spoilt.plan.entry.mode = CHAIN_ENTRY_LONG64;
-	assert_int_equal(chain_guest_check(&spoilt.plan, (struct chain_range){ 0, MEMORY }, "k", NULL), CHAIN_E_GUEST_PLAN);
+	assert_int_equal(chain_guest_check(&spoilt.plan, (struct chain_range){ 0, MEMORY }, "k", NULL),
+			 CHAIN_E_GUEST_PLAN);
 	spoilt.plan = guest.plan;
 	spoilt.plan.entry.registers[CHAIN_RBX]++;
-	assert_int_equal(chain_guest_check(&spoilt.plan, (struct chain_range){ 0, MEMORY }, "k", NULL), CHAIN_E_GUEST_PLAN);
+	assert_int_equal(chain_guest_check(&spoilt.plan, (struct chain_range){ 0, MEMORY }, "k", NULL),
+			 CHAIN_E_GUEST_PLAN);
 	spoilt.plan = guest.plan;
 	spoilt.plan.made_bytes = 8;
-	assert_int_equal(chain_guest_check(&spoilt.plan, (struct chain_range){ 0, MEMORY }, "k", NULL), CHAIN_E_GUEST_PLAN);
+	assert_int_equal(chain_guest_check(&spoilt.plan, (struct chain_range){ 0, MEMORY }, "k", NULL),
+			 CHAIN_E_GUEST_PLAN);
 	free(moves);
 	free(long_source);
 	free(memory);

@@ -15,14 +15,31 @@ static enum chain_status parse(const char *text, size_t bytes, struct chain_erro
 	return status;
 }
 
-static void test_invalid(void **state) { (void)state; each_case("invalid", "handoff-", check_invalid, parse); }
-static void test_valid(void **state) { (void)state; each_case("valid", "handoff-", check_valid, parse); }
-static void test_truncated(void **state) { (void)state; each_case("valid", "handoff-", check_truncated, parse); }
-static void test_mutated(void **state) { (void)state; each_case("valid", "handoff-", check_mutated, parse); }
+static void test_invalid(void **state)
+{
+	(void)state;
+	each_case("invalid", "handoff-", check_invalid, parse);
+}
+static void test_valid(void **state)
+{
+	(void)state;
+	each_case("valid", "handoff-", check_valid, parse);
+}
+static void test_truncated(void **state)
+{
+	(void)state;
+	each_case("valid", "handoff-", check_truncated, parse);
+}
+static void test_mutated(void **state)
+{
+	(void)state;
+	each_case("valid", "handoff-", check_mutated, parse);
+}
 
 static const char pipeline[] = "{\"kchain\":1,\"name\":\"me\",\"state\":{\"a\":\"mine\",\"b\":2},"
-	"\"net\":{\"lan\":{\"dhcp\":true,\"match\":{\"mac\":\"52:54:00:12:34:56\"}},\"fix\":{\"static\":{\"address\":\"10.0.2.77/24\"}}},"
-	"\"steps\":[{\"name\":\"go\",\"boot\":\"fs:/k\"}]}";
+			       "\"net\":{\"lan\":{\"dhcp\":true,\"match\":{\"mac\":\"52:54:00:12:34:56\"}},\"fix\":{"
+			       "\"static\":{\"address\":\"10.0.2.77/24\"}}},"
+			       "\"steps\":[{\"name\":\"go\",\"boot\":\"fs:/k\"}]}";
 
 struct fixture {
 	struct chain_config config;
@@ -39,9 +56,16 @@ static void fixture_init(struct fixture *f)
 	memset(f->digest, 0xab, sizeof(f->digest));
 	memset(f->boot_id, 0x1f, sizeof(f->boot_id));
 	f->in = (struct chain_handoff_input){
-		.config = &f->config, .step = &f->config.steps[0], .image_sha256 = f->digest,
-		.door = "multiboot1", .entered_ticks = 1000, .left_ticks = 5000, .boot_id = f->boot_id, .bootinfo = &f->info,
-		.fs_phys = 0x400000, .fs_bytes = 8192,
+		.config = &f->config,
+		.step = &f->config.steps[0],
+		.image_sha256 = f->digest,
+		.door = "multiboot1",
+		.entered_ticks = 1000,
+		.left_ticks = 5000,
+		.boot_id = f->boot_id,
+		.bootinfo = &f->info,
+		.fs_phys = 0x400000,
+		.fs_bytes = 8192,
 	};
 }
 
@@ -67,7 +91,10 @@ static json_t *copy_built(const struct chain_handoff_input *in)
 	return copy;
 }
 
-static json_t *at(const json_t *doc, const char *key) { return json_object_get(doc, key); }
+static json_t *at(const json_t *doc, const char *key)
+{
+	return json_object_get(doc, key);
+}
 
 static void test_first_link(void **state)
 {
@@ -98,7 +125,8 @@ static void test_first_link(void **state)
 	fixture_free(&f);
 }
 
-/* Made and written once for all handoffs of a link, it is what each would make of its own; with a parent's facts kept. */
+/* Made and written once for all handoffs of a link, it is what each would make of its own; with a parent's facts kept.
+ */
 static void expect_same_with_platform(struct fixture *f, const json_t *parent)
 {
 	struct chain_error err = { 0 };
@@ -209,7 +237,8 @@ static void fold_again(char digest[CHAIN_SHA256_HEX + 1], const json_t *link)
 	free(text);
 }
 
-/* A thousand links: the document stays of one size, and whoever kept each link as it was handed on gets the same digest. */
+/* A thousand links: the document stays of one size, and whoever kept each link as it was handed on gets the same
+ * digest. */
 static void test_long_chain(void **state)
 {
 	struct fixture f;
@@ -257,21 +286,23 @@ static void use_pipeline(struct fixture *f, const char *text)
 	f->in.step = &f->config.steps[0];
 }
 
-/* What a pipeline's state says is made anew for each handoff, of what was received, of its own plain values, and of this link's results. */
+/* What a pipeline's state says is made anew for each handoff, of what was received, of its own plain values, and of
+ * this link's results. */
 static void test_state(void **state)
 {
-	static const char with_facts[] =
-		"{\"kchain\":1,\"name\":\"s\",\"state\":{\"n\":\"{{results.c.result.n|0}}\",\"all\":\"{{results.c.result|}}\",\"before\":\"{{state.n|null}}\","
-		"\"text\":\"n={{results.c.result.n|-}}\",\"deep\":[{\"plain\":\"{{state.plain}}\"},\"{{state.nope|\\\"0\\\"}}\",\"{{state.nope|00}}\"],\"plain\":true},"
-		"\"steps\":[{\"name\":\"c\",\"call\":\"fs:/k\"}]}";
+	static const char with_facts[] = "{\"kchain\":1,\"name\":\"s\",\"state\":{\"n\":\"{{results.c.result.n|0}}\","
+					 "\"all\":\"{{results.c.result|}}\",\"before\":\"{{state.n|null}}\","
+					 "\"text\":\"n={{results.c.result.n|-}}\",\"deep\":[{\"plain\":\"{{state.plain}"
+					 "}\"},\"{{state.nope|\\\"0\\\"}}\",\"{{state.nope|00}}\"],\"plain\":true},"
+					 "\"steps\":[{\"name\":\"c\",\"call\":\"fs:/k\"}]}";
 	struct fixture f;
 	struct chain_error err = { 0 };
 	(void)state;
 	fixture_init(&f);
 	use_pipeline(&f, with_facts);
 	json_t *doc = built(&f.in);
-	json_t *wanted = json_pack("{s:i, s:s, s:n, s:s, s:[{s:b}, s, s], s:b}", "n", 0, "all", "", "before", "text", "n=-", "deep", "plain",
-				   1, "0", "00", "plain", 1);
+	json_t *wanted = json_pack("{s:i, s:s, s:n, s:s, s:[{s:b}, s, s], s:b}", "n", 0, "all", "", "before", "text",
+				   "n=-", "deep", "plain", 1, "0", "00", "plain", 1);
 	assert_true(json_equal(at(doc, "state"), wanted));
 	json_decref(wanted);
 	json_t *parent = json_deep_copy(doc), *results = json_pack("{s:{s:{s:i}}}", "c", "result", "n", 8);
@@ -282,8 +313,8 @@ static void test_state(void **state)
 	f.in.parent = parent;
 	f.in.results = results;
 	doc = built(&f.in);
-	wanted = json_pack("{s:i, s:{s:i}, s:i, s:s, s:[{s:b}, s, s], s:b, s:i}", "n", 8, "all", "n", 8, "before", 7, "text", "n=8", "deep",
-			   "plain", 1, "0", "00", "plain", 1, "theirs", 1);
+	wanted = json_pack("{s:i, s:{s:i}, s:i, s:s, s:[{s:b}, s, s], s:b, s:i}", "n", 8, "all", "n", 8, "before", 7,
+			   "text", "n=8", "deep", "plain", 1, "0", "00", "plain", 1, "theirs", 1);
 	assert_true(json_equal(at(doc, "state"), wanted));
 	json_decref(wanted);
 	wanted = json_deep_copy(doc);
@@ -305,7 +336,8 @@ static void test_state_refused(void **state)
 	json_t *doc = NULL, *results = json_pack("{s:{s:[]}}", "c", "result");
 	(void)state;
 	fixture_init(&f);
-	use_pipeline(&f, "{\"kchain\":1,\"name\":\"s\",\"state\":{\"t\":[\"a {{results.c.result|}}\"]},\"steps\":[{\"name\":\"c\",\"call\":\"fs:/k\"}]}");
+	use_pipeline(&f, "{\"kchain\":1,\"name\":\"s\",\"state\":{\"t\":[\"a "
+			 "{{results.c.result|}}\"]},\"steps\":[{\"name\":\"c\",\"call\":\"fs:/k\"}]}");
 	f.in.results = results;
 	assert_int_equal(chain_handoff_build(&f.in, &doc, &err), CHAIN_E_TEMPLATE_VALUE);
 	assert_string_equal(err.subject, "t");
@@ -320,12 +352,12 @@ static void test_mask(void **state)
 	struct chain_error err = { 0 };
 	(void)state;
 	fixture_init(&f);
-	json_t *lan = json_pack("{s:{s:s, s:[s], s:{s:i}}}", "lan", "status", "configured", "addresses", "10.0.2.15/24", "lease",
-				"lifetime_s", 1);
+	json_t *lan = json_pack("{s:{s:s, s:[s], s:{s:i}}}", "lan", "status", "configured", "addresses", "10.0.2.15/24",
+				"lease", "lifetime_s", 1);
 	f.in.net = lan;
 	json_t *first = copy_built(&f.in);
-	json_t *other = json_pack("{s:{s:s, s:[s], s:{s:i}}}", "lan", "status", "configured", "addresses", "10.0.2.99/24", "lease",
-				  "lifetime_s", 9);
+	json_t *other = json_pack("{s:{s:s, s:[s], s:{s:i}}}", "lan", "status", "configured", "addresses",
+				  "10.0.2.99/24", "lease", "lifetime_s", 9);
 	f.in.net = other;
 	f.in.entered_ticks = 77777;
 	f.in.left_ticks = 99999;
@@ -346,19 +378,28 @@ static void test_mask(void **state)
 
 static void test_expire(void **state)
 {
-	static const struct { json_int_t obtained_us, lifetime_s; uint64_t now_us; const char *status; } cases[] = {
-		{ 1000000, 60, 61000000, "configured" }, { 1000000, 60, 62000000, "present" },
-		{ 1000000, UINT32_MAX, UINT64_MAX, "configured" }, { 1000000, 0, UINT64_MAX, "configured" },
-		{ -1, 60, UINT64_MAX, "configured" }, { INT64_MAX, 60, UINT64_MAX, "present" },
+	static const struct {
+		json_int_t obtained_us, lifetime_s;
+		uint64_t now_us;
+		const char *status;
+	} cases[] = {
+		{ 1000000, 60, 61000000, "configured" },
+		{ 1000000, 60, 62000000, "present" },
+		{ 1000000, UINT32_MAX, UINT64_MAX, "configured" },
+		{ 1000000, 0, UINT64_MAX, "configured" },
+		{ -1, 60, UINT64_MAX, "configured" },
+		{ INT64_MAX, 60, UINT64_MAX, "present" },
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct chain_error err = { 0 };
-		json_t *doc = json_pack("{s:{s:{s:s,s:{s:I,s:I}}}}", "net", "lan", "status", "configured", "lease", "obtained_us",
-					cases[i].obtained_us, "lifetime_s", cases[i].lifetime_s);
-		struct chain_config_net lan = { .name = (char *)(uintptr_t)"lan", .dhcp = true };
+		json_t *doc = json_pack("{s:{s:{s:s,s:{s:I,s:I}}}}", "net", "lan", "status", "configured", "lease",
+					"obtained_us", cases[i].obtained_us, "lifetime_s", cases[i].lifetime_s);
+		struct chain_config_net lan = { .name = (char *)(uintptr_t) "lan", .dhcp = true };
 		assert_int_equal(chain_handoff_expire(doc, cases[i].now_us, &err), CHAIN_OK);
-		assert_string_equal(json_string_value(json_object_get(json_object_get(json_object_get(doc, "net"), "lan"), "status")), cases[i].status);
+		assert_string_equal(json_string_value(json_object_get(
+					    json_object_get(json_object_get(doc, "net"), "lan"), "status")),
+				    cases[i].status);
 		assert_true((chain_handoff_keep_net(doc, &lan) != NULL) == !strcmp(cases[i].status, "configured"));
 		json_decref(doc);
 	}
@@ -370,9 +411,9 @@ static void test_keep_net(void **state)
 	(void)state;
 	fixture_init(&f);
 	struct chain_config_net *lan = &f.config.net[0], *fix = &f.config.net[1];
-	json_t *parent = json_pack("{s:{s:{s:s, s:s, s:[s], s:{s:i}}, s:{s:s, s:[s]}}}", "net", "lan", "status", "configured", "mac",
-				   "52:54:00:12:34:56", "addresses", "10.0.2.15/24", "lease", "lifetime_s", 86400, "fix", "status",
-				   "configured", "addresses", "10.0.2.15/24");
+	json_t *parent = json_pack("{s:{s:{s:s, s:s, s:[s], s:{s:i}}, s:{s:s, s:[s]}}}", "net", "lan", "status",
+				   "configured", "mac", "52:54:00:12:34:56", "addresses", "10.0.2.15/24", "lease",
+				   "lifetime_s", 86400, "fix", "status", "configured", "addresses", "10.0.2.15/24");
 	assert_non_null(chain_handoff_keep_net(parent, lan));
 	assert_null(chain_handoff_keep_net(NULL, lan));
 	assert_null(chain_handoff_keep_net(parent, fix)); /* another address than this pipeline asks for */
@@ -390,8 +431,10 @@ static void test_keep_net(void **state)
 static void test_results(void **state)
 {
 	(void)state;
-	json_t *entry = chain_result_entry("failed", 3, json_pack("{s:i, s:[i]}", "a", 1, "b", 2), "why"), *result = at(entry, "result");
-	json_t *part = json_pack("{s:i}", "a", 1), *other = json_pack("{s:i}", "a", 2), *list = json_pack("{s:[i,i]}", "b", 2, 3);
+	json_t *entry = chain_result_entry("failed", 3, json_pack("{s:i, s:[i]}", "a", 1, "b", 2), "why"),
+	       *result = at(entry, "result");
+	json_t *part = json_pack("{s:i}", "a", 1), *other = json_pack("{s:i}", "a", 2),
+	       *list = json_pack("{s:[i,i]}", "b", 2, 3);
 	assert_string_equal(json_string_value(at(entry, "reason")), "why");
 	assert_true(chain_result_contains(result, part));
 	assert_false(chain_result_contains(result, other));
@@ -418,11 +461,13 @@ static void test_deep_results(void **state)
 		memset(nested, '[', depth);
 		memset(nested + depth, ']', depth);
 		json_t *result;
-		enum chain_status read = chain_json_any(nested, 2 * depth, CHAIN_RESULT_DEPTH_MAX, "result", &result, NULL);
+		enum chain_status read =
+			chain_json_any(nested, 2 * depth, CHAIN_RESULT_DEPTH_MAX, "result", &result, NULL);
 		assert_int_equal(read, depth <= CHAIN_RESULT_DEPTH_MAX ? CHAIN_OK : CHAIN_E_JSON_DEPTH);
 		assert_int_equal(result != NULL, depth <= CHAIN_RESULT_DEPTH_MAX);
 		if (!result)
-			assert_ok(chain_json_any(nested, 2 * depth, CHAIN_JSON_DEPTH_MAX, "result", &result, &err), &err);
+			assert_ok(chain_json_any(nested, 2 * depth, CHAIN_JSON_DEPTH_MAX, "result", &result, &err),
+				  &err);
 		json_object_set_new(results, "step", chain_result_entry("ok", 0, result, NULL));
 		f.in.results = results;
 		doc = built(&f.in);
@@ -472,14 +517,14 @@ static void test_schema(void **state)
 	json_object_del(parent, "future");
 	f.in.parent = parent;
 	json_t *doc = copy_built(&f.in);
-	json_object_foreach(doc, key, value)
+	json_object_foreach (doc, key, value)
 		if (!at(properties, key))
 			fail_msg("\"%s\" is not in the schema", key);
-	json_object_foreach(json_array_get(at(doc, "links"), 63), key, value)
+	json_object_foreach (json_array_get(at(doc, "links"), 63), key, value)
 		if (!at(at(at(at(schema, "$defs"), "link"), "properties"), key))
 			fail_msg("\"links[].%s\" is not in the schema", key);
 	assert_ok(chain_handoff_mask(doc, &f.config, &err), &err);
-	json_object_foreach(doc, key, value) {
+	json_object_foreach (doc, key, value) {
 		bool hidden = json_is_string(value) && !strcmp(json_string_value(value), "volatile");
 		if (hidden != json_is_true(at(at(properties, key), "x-volatile")))
 			fail_msg("\"%s\": the schema and the mask differ", key);
@@ -493,13 +538,15 @@ static void test_schema(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_invalid), cmocka_unit_test(test_valid), cmocka_unit_test(test_truncated),
-		cmocka_unit_test(test_mutated), cmocka_unit_test(test_first_link), cmocka_unit_test(test_shared_platform),
-		cmocka_unit_test(test_passed_on), cmocka_unit_test(test_clock), cmocka_unit_test(test_long_chain),
-		cmocka_unit_test(test_state), cmocka_unit_test(test_state_refused),
-		cmocka_unit_test(test_mask), cmocka_unit_test(test_keep_net), cmocka_unit_test(test_expire), cmocka_unit_test(test_results),
-		cmocka_unit_test(test_deep_results),
-		cmocka_unit_test(test_documented), cmocka_unit_test(test_schema),
+		cmocka_unit_test(test_invalid),       cmocka_unit_test(test_valid),
+		cmocka_unit_test(test_truncated),     cmocka_unit_test(test_mutated),
+		cmocka_unit_test(test_first_link),    cmocka_unit_test(test_shared_platform),
+		cmocka_unit_test(test_passed_on),     cmocka_unit_test(test_clock),
+		cmocka_unit_test(test_long_chain),    cmocka_unit_test(test_state),
+		cmocka_unit_test(test_state_refused), cmocka_unit_test(test_mask),
+		cmocka_unit_test(test_keep_net),      cmocka_unit_test(test_expire),
+		cmocka_unit_test(test_results),       cmocka_unit_test(test_deep_results),
+		cmocka_unit_test(test_documented),    cmocka_unit_test(test_schema),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

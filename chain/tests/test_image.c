@@ -16,17 +16,17 @@ static char long_text[20000];
 static struct sink small_image(void)
 {
 	struct fs_spec specs[] = {
-	    file_spec("/corpus/a", "alpha\n"),
-	    file_spec("/corpus/b", long_text),
-	    file_spec("/empty", ""),
-	    link_spec("/latest", "corpus/a"),
-	    link_spec("/dir", "/corpus"),
-	    link_spec("/loop", "loop"),
-	    link_spec("/deep", "dir/../corpus/./b"),
-	    link_spec("/out", "../../corpus/a"),
-	    link_spec("/nowhere", "missing"),
+		file_spec("/corpus/a", "alpha\n"),
+		file_spec("/corpus/b", long_text),
+		file_spec("/empty", ""),
+		link_spec("/latest", "corpus/a"),
+		link_spec("/dir", "/corpus"),
+		link_spec("/loop", "loop"),
+		link_spec("/deep", "dir/../corpus/./b"),
+		link_spec("/out", "../../corpus/a"),
+		link_spec("/nowhere", "missing"),
 	};
-	struct sink sink = {0};
+	struct sink sink = { 0 };
 	struct chain_bake_result result;
 	struct chain_bake_request request;
 
@@ -48,7 +48,7 @@ static void whole_image_is_accepted(void **state)
 {
 	(void)state;
 	struct sink sink = small_image();
-	struct chain_error err = {0};
+	struct chain_error err = { 0 };
 
 	assert_int_equal(check(sink.bytes, sink.count, &err), CHAIN_OK);
 	assert_true(chain_image_is(sink.bytes, sink.count));
@@ -62,12 +62,12 @@ static void every_flip_is_refused(void **state)
 	unsigned bit = 0;
 
 	for (uint64_t at = 0; at < sink.count; at++) {
-		struct chain_error err = {0};
+		struct chain_error err = { 0 };
 
 		bit = (bit + 5) % 8;
 		sink.bytes[at] ^= (uint8_t)(1u << bit);
 		assert_true(
-		    chain_image_is(sink.bytes, sink.count)); /* or it might be started as another kind of kernel */
+			chain_image_is(sink.bytes, sink.count)); /* or it might be started as another kind of kernel */
 		if (check(sink.bytes, sink.count, &err) == CHAIN_OK)
 			fail_msg("byte %llu, bit %u: accepted", (unsigned long long)at, bit);
 		assert_int_not_equal(err.status, CHAIN_OK);
@@ -96,7 +96,7 @@ static void every_length_is_refused(void **state)
 			count += 96;
 	}
 	uint8_t *longer = calloc(1, sink.count + 1);
-	struct chain_error err = {0};
+	struct chain_error err = { 0 };
 
 	assert_non_null(longer);
 	memcpy(longer, sink.bytes, sink.count);
@@ -111,14 +111,15 @@ static void random_flips_of_a_larger_one(void **state)
 	enum { FILES = 20, FLIPS = 2000 };
 	static char paths[FILES][16];
 	struct fs_spec specs[FILES];
-	struct sink sink = {0};
+	struct sink sink = { 0 };
 	struct chain_bake_result result;
 	uint64_t seed = 88172645463325252ull;
 
 	for (size_t i = 0; i < FILES; i++) {
 		(void)snprintf(paths[i], sizeof(paths[i]), "/d%zu/f%zu", i % 3, i);
 		specs[i] = (struct fs_spec){
-		    .path = paths[i], .type = FS_REGULAR, .mode = 0644, .size_bytes = 10000 + i * 1234};
+			.path = paths[i], .type = FS_REGULAR, .mode = 0644, .size_bytes = 10000 + i * 1234
+		};
 	}
 	struct chain_bake_request request = request_make(stage, specs, FILES, &sink);
 
@@ -129,7 +130,7 @@ static void random_flips_of_a_larger_one(void **state)
 		seed ^= seed << 17;
 		const uint64_t at = seed % sink.count;
 		const uint8_t flip = (uint8_t)(1u << (seed >> 60) % 8);
-		struct chain_error err = {0};
+		struct chain_error err = { 0 };
 
 		sink.bytes[at] ^= flip;
 		if (check(sink.bytes, sink.count, &err) == CHAIN_OK)
@@ -149,7 +150,7 @@ static void damage_names_its_place(void **state)
 	assert_int_equal(chain_image_open(&image, sink.bytes, sink.count, NULL), CHAIN_OK);
 	const struct chain_image_header h = image.header;
 	const uint8_t *data =
-	    memmem(image.fs_bytes + image.fs_meta_bytes, image.fs_bytes_count - image.fs_meta_bytes, "alpha\n", 6);
+		memmem(image.fs_bytes + image.fs_meta_bytes, image.fs_bytes_count - image.fs_meta_bytes, "alpha\n", 6);
 
 	assert_non_null(data);
 	const struct {
@@ -157,18 +158,18 @@ static void damage_names_its_place(void **state)
 		enum chain_status status;
 		const char *subject;
 	} cases[] = {
-	    {4000, CHAIN_E_IMAGE_DIGEST, "elf"},
-	    {h.file_base + 0x700, CHAIN_E_IMAGE_DIGEST, "stage"},
-	    {h.file_manifest + 30, CHAIN_E_IMAGE_DIGEST, "manifest"},
-	    {h.file_manifest - 1, CHAIN_E_IMAGE_NOT_ZERO, "padding before the manifest"},
-	    {h.file_fs - 1, CHAIN_E_IMAGE_NOT_ZERO, "padding before the filesystem"},
-	    {h.file_fs + 1024, CHAIN_E_IMAGE_DIGEST, "fs-meta"},
-	    {(uint64_t)(data - sink.bytes), CHAIN_E_IMAGE_DIGEST, "/corpus/a"},
-	    {(uint64_t)(data - sink.bytes) + 6, CHAIN_E_IMAGE_NOT_ZERO, "filesystem padding"},
-	    {sink.count - 1, CHAIN_E_IMAGE_DIGEST, "sections"},
+		{ 4000, CHAIN_E_IMAGE_DIGEST, "elf" },
+		{ h.file_base + 0x700, CHAIN_E_IMAGE_DIGEST, "stage" },
+		{ h.file_manifest + 30, CHAIN_E_IMAGE_DIGEST, "manifest" },
+		{ h.file_manifest - 1, CHAIN_E_IMAGE_NOT_ZERO, "padding before the manifest" },
+		{ h.file_fs - 1, CHAIN_E_IMAGE_NOT_ZERO, "padding before the filesystem" },
+		{ h.file_fs + 1024, CHAIN_E_IMAGE_DIGEST, "fs-meta" },
+		{ (uint64_t)(data - sink.bytes), CHAIN_E_IMAGE_DIGEST, "/corpus/a" },
+		{ (uint64_t)(data - sink.bytes) + 6, CHAIN_E_IMAGE_NOT_ZERO, "filesystem padding" },
+		{ sink.count - 1, CHAIN_E_IMAGE_DIGEST, "sections" },
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct chain_error err = {0};
+		struct chain_error err = { 0 };
 
 		sink.bytes[cases[i].at] ^= 4;
 		assert_int_equal(check(sink.bytes, sink.count, &err), cases[i].status);
@@ -210,7 +211,7 @@ static void files_are_checked_once(void **state)
 {
 	(void)state;
 	struct sink sink = small_image();
-	struct chain_image_checked checked = {0};
+	struct chain_image_checked checked = { 0 };
 	struct chain_image image;
 	const uint8_t *a, *b, *again;
 	uint64_t count;
@@ -329,33 +330,33 @@ static void forged_manifests(void **state)
 		const char *from, *to;
 		enum chain_status status;
 	} cases[] = {
-	    {"kchain-manifest 1", "kchain-manifest 2", CHAIN_E_MANIFEST_MALFORMED},
-	    {"part elf ", "part fle ", CHAIN_E_MANIFEST_MALFORMED},
-	    {"part stage", "port stage", CHAIN_E_MANIFEST_MALFORMED},
-	    {" 0 4096\n", " 1 4096\n", CHAIN_E_IMAGE_BAD_HEADER},
-	    {" 0 4096\n", " 00 096\n", CHAIN_E_MANIFEST_MALFORMED},
-	    {" 0 4096\n", " 0 4095\n", CHAIN_E_IMAGE_BAD_HEADER},
-	    {" 0 4096\n", " 0 9999\n", CHAIN_E_IMAGE_BAD_HEADER},
-	    {" 6 /corpus/a\n", " 6 corpus//a\n", CHAIN_E_MANIFEST_MALFORMED},
-	    {" 6 /corpus/a\n", " 6 /corpus/z\n", CHAIN_E_MANIFEST_MALFORMED}, /* out of order */
-	    {" 6 /corpus/a\n", " 6 /corpus/b\n", CHAIN_E_MANIFEST_MALFORMED}, /* twice */
-	    {" 6 /corpus/a\n", " 6 /corpus/\t\n", CHAIN_E_MANIFEST_MALFORMED},
-	    {" 6 /corpus/a\n", " 7 /corpus/a\n", CHAIN_E_MANIFEST_SIZE},
-	    {" 6 /corpus/a\n", " 6 /corpus/A\n", CHAIN_E_FS_NOT_FOUND},
-	    {" 6 /corpus/a\n", "  6/corpus/a\n", CHAIN_E_MANIFEST_MALFORMED},
-	    {" 8 /latest\n", " 8 /latesu\n", CHAIN_E_FS_NOT_FOUND},
-	    {" 0 /empty\n", " 0 /dir/a\n", CHAIN_E_MANIFEST_KIND}, /* behind a link */
-	    {" 6 /corpus/a\n", " 6 /corp\xc2\x9b/a\n", CHAIN_E_MANIFEST_MALFORMED},
-	    {" 6 /corpus/a\n", " 6 //orpus/a\n", CHAIN_E_MANIFEST_MALFORMED},
-	    {" 6 /corpus/a\n", " 6 /./rpus/a\n", CHAIN_E_MANIFEST_MALFORMED},
-	    {" 6 /corpus/a\n", " 6 /corpu/..\n", CHAIN_E_MANIFEST_MALFORMED},
-	    {" 6 /corpus/a\n", " 6 /corpus/.\n", CHAIN_E_MANIFEST_MALFORMED},
-	    {" 6 /corpus/a\n", " 6 /corpusa/\n", CHAIN_E_MANIFEST_MALFORMED},
+		{ "kchain-manifest 1", "kchain-manifest 2", CHAIN_E_MANIFEST_MALFORMED },
+		{ "part elf ", "part fle ", CHAIN_E_MANIFEST_MALFORMED },
+		{ "part stage", "port stage", CHAIN_E_MANIFEST_MALFORMED },
+		{ " 0 4096\n", " 1 4096\n", CHAIN_E_IMAGE_BAD_HEADER },
+		{ " 0 4096\n", " 00 096\n", CHAIN_E_MANIFEST_MALFORMED },
+		{ " 0 4096\n", " 0 4095\n", CHAIN_E_IMAGE_BAD_HEADER },
+		{ " 0 4096\n", " 0 9999\n", CHAIN_E_IMAGE_BAD_HEADER },
+		{ " 6 /corpus/a\n", " 6 corpus//a\n", CHAIN_E_MANIFEST_MALFORMED },
+		{ " 6 /corpus/a\n", " 6 /corpus/z\n", CHAIN_E_MANIFEST_MALFORMED }, /* out of order */
+		{ " 6 /corpus/a\n", " 6 /corpus/b\n", CHAIN_E_MANIFEST_MALFORMED }, /* twice */
+		{ " 6 /corpus/a\n", " 6 /corpus/\t\n", CHAIN_E_MANIFEST_MALFORMED },
+		{ " 6 /corpus/a\n", " 7 /corpus/a\n", CHAIN_E_MANIFEST_SIZE },
+		{ " 6 /corpus/a\n", " 6 /corpus/A\n", CHAIN_E_FS_NOT_FOUND },
+		{ " 6 /corpus/a\n", "  6/corpus/a\n", CHAIN_E_MANIFEST_MALFORMED },
+		{ " 8 /latest\n", " 8 /latesu\n", CHAIN_E_FS_NOT_FOUND },
+		{ " 0 /empty\n", " 0 /dir/a\n", CHAIN_E_MANIFEST_KIND }, /* behind a link */
+		{ " 6 /corpus/a\n", " 6 /corp\xc2\x9b/a\n", CHAIN_E_MANIFEST_MALFORMED },
+		{ " 6 /corpus/a\n", " 6 //orpus/a\n", CHAIN_E_MANIFEST_MALFORMED },
+		{ " 6 /corpus/a\n", " 6 /./rpus/a\n", CHAIN_E_MANIFEST_MALFORMED },
+		{ " 6 /corpus/a\n", " 6 /corpu/..\n", CHAIN_E_MANIFEST_MALFORMED },
+		{ " 6 /corpus/a\n", " 6 /corpus/.\n", CHAIN_E_MANIFEST_MALFORMED },
+		{ " 6 /corpus/a\n", " 6 /corpusa/\n", CHAIN_E_MANIFEST_MALFORMED },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct sink sink = small_image();
-		struct chain_error err = {0};
+		struct chain_error err = { 0 };
 
 		manifest_forge(&sink, cases[i].from, cases[i].to);
 		const enum chain_status status = check(sink.bytes, sink.count, &err);
@@ -403,16 +404,16 @@ static void files_that_overlap_are_refused(void **state)
 		enum chain_status status;
 		const char *subject, *detail;
 	} cases[] = {
-	    {0, CHAIN_E_IMAGE_OVERLAP, "/corpus/b", "another file"},
-	    {1, CHAIN_E_IMAGE_OVERLAP, "/corpus/a", "another file"},
-	    {4, CHAIN_E_IMAGE_OVERLAP, "/corpus/a", "another file"},
-	    {5, CHAIN_E_IMAGE_DIGEST, "/corpus/a", ""}, /* behind it */
-	    {-2, CHAIN_E_IMAGE_OVERLAP, "/corpus/a", "the filesystem's metadata"},
+		{ 0, CHAIN_E_IMAGE_OVERLAP, "/corpus/b", "another file" },
+		{ 1, CHAIN_E_IMAGE_OVERLAP, "/corpus/a", "another file" },
+		{ 4, CHAIN_E_IMAGE_OVERLAP, "/corpus/a", "another file" },
+		{ 5, CHAIN_E_IMAGE_DIGEST, "/corpus/a", "" }, /* behind it */
+		{ -2, CHAIN_E_IMAGE_OVERLAP, "/corpus/a", "the filesystem's metadata" },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct sink sink = small_image();
-		struct chain_error err = {0};
+		struct chain_error err = { 0 };
 		struct chain_image image;
 		struct fs_node node;
 
@@ -434,23 +435,23 @@ static void probe(void **state)
 	(void)state;
 	struct sink sink = small_image();
 	enum chain_kernel_kind kind;
-	static uint8_t bz[0x300] = {[0x202] = 'H', 'd', 'r', 'S'};
-	static uint8_t mb[64] = {0x02, 0xb0, 0xad, 0x1b, 0, 0, 1, 0, 0xfe, 0x4f, 0x51, 0xe4};
+	static uint8_t bz[0x300] = { [0x202] = 'H', 'd', 'r', 'S' };
+	static uint8_t mb[64] = { 0x02, 0xb0, 0xad, 0x1b, 0, 0, 1, 0, 0xfe, 0x4f, 0x51, 0xe4 };
 	static uint8_t arm[128] = "\177ELF\2\1\1\0\0\0\0\0\0\0\0\0\2\0\267\0\1";
 	const struct {
 		const void *bytes;
 		uint64_t count;
 		const char *said;
 	} others[] = {
-	    {"", 0, "empty"},
-	    {"#!/bin/sh\n", 10, "script"},
-	    {"\x1f\x8b\x08\0", 4, "gzip"},
-	    {"MZ\0\0", 4, "PE"},
-	    {bz, sizeof(bz), "bzImage"},
-	    {"hello\n", 6, "text"},
-	    {"\xfd\x37zXZ\0\0\0", 8, "xz"},
-	    {"\x28\xb5\x2f\xfd\0", 5, "zstd"},
-	    {"\1\2\3", 3, "no kind"},
+		{ "", 0, "empty" },
+		{ "#!/bin/sh\n", 10, "script" },
+		{ "\x1f\x8b\x08\0", 4, "gzip" },
+		{ "MZ\0\0", 4, "PE" },
+		{ bz, sizeof(bz), "bzImage" },
+		{ "hello\n", 6, "text" },
+		{ "\xfd\x37zXZ\0\0\0", 8, "xz" },
+		{ "\x28\xb5\x2f\xfd\0", 5, "zstd" },
+		{ "\1\2\3", 3, "no kind" },
 	};
 
 	assert_int_equal(chain_kernel_probe(sink.bytes, sink.count, "x", &kind, NULL), CHAIN_OK);
@@ -459,7 +460,7 @@ static void probe(void **state)
 	assert_string_equal(chain_kernel_kind_name(kind), "multiboot1");
 	assert_string_equal(chain_kernel_kind_name(kind), "multiboot1");
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
-		struct chain_error err = {0};
+		struct chain_error err = { 0 };
 
 		assert_int_equal(chain_kernel_probe(others[i].bytes, others[i].count, "x", &kind, &err),
 				 CHAIN_E_NOT_A_KERNEL);
@@ -475,18 +476,18 @@ static void probe(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(whole_image_is_accepted),
-	    cmocka_unit_test(every_flip_is_refused),
-	    cmocka_unit_test(every_length_is_refused),
-	    cmocka_unit_test(random_flips_of_a_larger_one),
-	    cmocka_unit_test(damage_names_its_place),
-	    cmocka_unit_test(files_and_links),
-	    cmocka_unit_test(files_are_checked_once),
-	    cmocka_unit_test(manifest_walk_and_find),
-	    cmocka_unit_test(loaded_image),
-	    cmocka_unit_test(forged_manifests),
-	    cmocka_unit_test(files_that_overlap_are_refused),
-	    cmocka_unit_test(probe),
+		cmocka_unit_test(whole_image_is_accepted),
+		cmocka_unit_test(every_flip_is_refused),
+		cmocka_unit_test(every_length_is_refused),
+		cmocka_unit_test(random_flips_of_a_larger_one),
+		cmocka_unit_test(damage_names_its_place),
+		cmocka_unit_test(files_and_links),
+		cmocka_unit_test(files_are_checked_once),
+		cmocka_unit_test(manifest_walk_and_find),
+		cmocka_unit_test(loaded_image),
+		cmocka_unit_test(forged_manifests),
+		cmocka_unit_test(files_that_overlap_are_refused),
+		cmocka_unit_test(probe),
 	};
 
 	stage_make(stage);

@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* How deep images may be in each other, and folders in an image: the same for who bakes, verifies and lists. And what of names and targets that
- * are no text stands in a list. */
+/* How deep images may be in each other, and folders in an image: the same for who bakes, verifies and lists. And what
+ * of names and targets that are no text stands in a list. */
 #include "../cmd/image_file.h"
 #include "../cmd/image_tree.h"
 #include "bake_folder.h"
@@ -12,7 +12,7 @@
 /* `kchain ARGS...` with its output in a file; the exit code. */
 static int command(int (*run)(int, char **), const char *const *args, char out[65536])
 {
-	char *argv[8] = {0};
+	char *argv[8] = { 0 };
 	int argc = 0, kept[2];
 
 	for (; args[argc]; argc++)
@@ -42,12 +42,12 @@ static int command(int (*run)(int, char **), const char *const *args, char out[6
 
 static int verify(const char *path, char out[65536])
 {
-	return command(cmd_verify, (const char *const[]){"verify", path, NULL}, out);
+	return command(cmd_verify, (const char *const[]){ "verify", path, NULL }, out);
 }
 
 static int list(const char *path, char out[65536])
 {
-	return command(cmd_ls, (const char *const[]){"ls", "--json", path, NULL}, out);
+	return command(cmd_ls, (const char *const[]){ "ls", "--json", path, NULL }, out);
 }
 
 static int tree_make(void **state)
@@ -63,7 +63,7 @@ static enum chain_status bake(struct chain_error *err)
 	(void)snprintf(from, sizeof(from), "%s", at("in"));
 	(void)snprintf(to, sizeof(to), "%s", at("out/image.elf"));
 	(void)snprintf(stage, sizeof(stage), "%s", at("stage.elf"));
-	struct bake_job job = {.input = from, .output = to, .stage = stage, .base = CHAIN_BAKE_BASE};
+	struct bake_job job = { .input = from, .output = to, .stage = stage, .base = CHAIN_BAKE_BASE };
 	const enum chain_status status = bake_job_run(&job, err);
 
 	bake_job_free(&job);
@@ -75,13 +75,16 @@ static void image_around(const char *inner, const char *outer)
 {
 	static uint8_t stage[STAGE_FILE_BYTES];
 	struct chain_bake_result result;
-	struct sink sink = {.count = 0};
+	struct sink sink = { .count = 0 };
 	struct cmd_file file;
 
 	stage_make(stage);
 	assert_int_equal(cmd_file_load(at(inner), 0, &file, NULL), CHAIN_OK);
-	const struct fs_spec spec = {
-	    .path = "/child", .type = FS_REGULAR, .mode = 0644, .size_bytes = file.bytes_count, .cookie = (void *)(uintptr_t)file.bytes};
+	const struct fs_spec spec = { .path = "/child",
+				      .type = FS_REGULAR,
+				      .mode = 0644,
+				      .size_bytes = file.bytes_count,
+				      .cookie = (void *)(uintptr_t)file.bytes };
 	struct chain_bake_request request = request_make(stage, &spec, 1, &sink);
 
 	assert_int_equal(chain_bake(&request, &result, NULL), CHAIN_OK);
@@ -97,12 +100,12 @@ static void images_in_images(void **state)
 
 	(void)state;
 	for (int depth = 1; depth <= IMAGE_NESTING_MAX; depth++) {
-		struct chain_error err = {0};
+		struct chain_error err = { 0 };
 
 		assert_int_equal(bake(&err), CHAIN_OK);
 		assert_int_equal(rename(at("out/image.elf"), at("in/d/child")), 0);
 	}
-	struct chain_error err = {0};
+	struct chain_error err = { 0 };
 
 	assert_int_equal(bake(&err), CHAIN_E_LIMIT);
 	assert_string_equal(err.subject, "images in images");
@@ -125,8 +128,8 @@ static void folders_make(size_t bytes, const char *name)
 	static uint8_t stage[STAGE_FILE_BYTES];
 	static char path[CHAIN_IMAGE_PATH_BYTES + 4096];
 	struct chain_bake_result result;
-	struct sink sink = {.count = 0};
-	struct fs_spec spec = {.path = path, .type = FS_DIRECTORY, .mode = 0755};
+	struct sink sink = { .count = 0 };
+	struct fs_spec spec = { .path = path, .type = FS_DIRECTORY, .mode = 0755 };
 
 	for (size_t i = 0; i < bytes; i++)
 		path[i] = i % 2 && i + 1 < bytes ? 'x' : '/';
@@ -138,7 +141,7 @@ static void folders_make(size_t bytes, const char *name)
 
 	/* the baker's own limit */
 	const enum chain_status wanted = bytes < CHAIN_IMAGE_PATH_BYTES ? CHAIN_OK : CHAIN_E_LIMIT;
-	struct chain_error err = {0};
+	struct chain_error err = { 0 };
 
 	assert_int_equal(chain_bake(&request, &result, &err), wanted);
 	if (wanted == CHAIN_OK)
@@ -161,8 +164,8 @@ static enum chain_status count_node(void *ctx, const char *path, const struct fs
 static enum chain_status walk_deep(size_t bytes, size_t *out_count, struct chain_error *err)
 {
 	static char path[4096];
-	const struct fs_spec spec = {.path = path, .type = FS_DIRECTORY, .mode = 0755};
-	struct sink sink = {.count = 0};
+	const struct fs_spec spec = { .path = path, .type = FS_DIRECTORY, .mode = 0755 };
+	struct sink sink = { .count = 0 };
 	struct fs_writer *writer;
 	struct fs fs;
 
@@ -196,7 +199,7 @@ static void folders_in_folders(void **state)
 	assert_int_equal(list(image, out), 0);
 	assert_int_equal(unlink(image), 0);
 	for (size_t bytes = 1020; bytes < 1030; bytes += 2) {
-		struct chain_error err = {0};
+		struct chain_error err = { 0 };
 		const bool good = bytes < CHAIN_IMAGE_PATH_BYTES;
 
 		assert_int_equal(walk_deep(bytes, &count, &err), good ? CHAIN_OK : CHAIN_E_LIMIT);
@@ -210,9 +213,10 @@ static void folders_in_folders(void **state)
 /* Targets may be any bytes; names of ours are UTF-8. */
 static void bytes_that_are_no_text(void **state)
 {
-	static const char target[] = "a\xff\x1b\xc2\x9b" "b";
+	static const char target[] = "a\xff\x1b\xc2\x9b"
+				     "b";
 	static char out[65536];
-	struct chain_error err = {0};
+	struct chain_error err = { 0 };
 	char image[256];
 	size_t i;
 	json_t *entry;
@@ -227,14 +231,16 @@ static void bytes_that_are_no_text(void **state)
 		fail_msg("%s", out);
 	json_t *doc = json_loads(out, 0, NULL);
 
-	json_array_foreach(doc, i, entry)
-	{
-		const char *path = json_string_value(json_object_get(entry, "path")), *hex = json_string_value(json_object_get(entry, "target_hex"));
+	json_array_foreach (doc, i, entry) {
+		const char *path = json_string_value(json_object_get(entry, "path")),
+			   *hex = json_string_value(json_object_get(entry, "target_hex"));
 
 		assert_null(json_object_get(entry, "path_hex"));
 		if (strcmp(path, "/odd") == 0) {
 			assert_string_equal(hex, "61ff1bc29b62");
-			assert_string_equal(json_string_value(json_object_get(entry, "target")), "a\xef\xbf\xbd\x1b\xc2\x9b" "b");
+			assert_string_equal(json_string_value(json_object_get(entry, "target")),
+					    "a\xef\xbf\xbd\x1b\xc2\x9b"
+					    "b");
 			seen++;
 		}
 		if (strcmp(path, "/plain") == 0) {
@@ -245,12 +251,16 @@ static void bytes_that_are_no_text(void **state)
 	assert_int_equal(seen, 2);
 	json_decref(doc);
 	for (int long_form = 0; long_form < 2; long_form++) {
-		assert_int_equal(command(cmd_ls, (const char *const[]){"ls", long_form ? "-l" : image, long_form ? image : NULL, NULL}, out), 0);
+		assert_int_equal(
+			command(cmd_ls,
+				(const char *const[]){ "ls", long_form ? "-l" : image, long_form ? image : NULL, NULL },
+				out),
+			0);
 		for (const char *c = out; *c; c++)
 			assert_true(*c == '\n' || ((unsigned char)*c >= 0x20 && (unsigned char)*c < 0x7f));
 		assert_int_equal(strstr(out, "/odd -> a\\xff\\x1b\\xc2\\x9bb\n") != NULL, long_form);
 	}
-	assert_int_equal(command(cmd_verify, (const char *const[]){"verify", "--json", image, NULL}, out), 0);
+	assert_int_equal(command(cmd_verify, (const char *const[]){ "verify", "--json", image, NULL }, out), 0);
 	assert_non_null(strstr(out, "\"image_hex\": \"2f"));
 	assert_non_null(strstr(out, "6fff\""));
 	assert_int_equal(unlink(image) | unlink(at("in/odd")) | unlink(at("in/plain")), 0);
@@ -260,7 +270,7 @@ static void the_id_asked_for(void **state)
 {
 	static const char good[] = "sha256:";
 	static char out[65536];
-	struct chain_error err = {0};
+	struct chain_error err = { 0 };
 	char image[256], id[IMAGE_ID_BYTES + 1];
 	struct image_file file;
 
@@ -270,26 +280,30 @@ static void the_id_asked_for(void **state)
 	assert_int_equal(image_file_open(image, &file, NULL), CHAIN_OK);
 	(void)image_id_text(file.image.header.id, id);
 	image_file_close(&file);
-	assert_int_equal(command(cmd_verify, (const char *const[]){"verify", "--id", id, image, NULL}, out), 0);
+	assert_int_equal(command(cmd_verify, (const char *const[]){ "verify", "--id", id, image, NULL }, out), 0);
 	for (size_t i = 0; i < sizeof(id) - 2; i++) {
 		char other[sizeof(id)];
 
 		memcpy(other, id, sizeof(id));
 		other[i] = other[i] == '0' ? '1' : '0';
-		assert_int_equal(command(cmd_verify, (const char *const[]){"verify", image, "--id", other, NULL}, out),
-				 i < sizeof(good) - 1 ? CMD_USAGE : CMD_REFUSED);
+		assert_int_equal(
+			command(cmd_verify, (const char *const[]){ "verify", image, "--id", other, NULL }, out),
+			i < sizeof(good) - 1 ? CMD_USAGE : CMD_REFUSED);
 	}
 	assert_non_null(strstr(out, "another image than was asked for"));
 	id[IMAGE_ID_BYTES - 2] = '\0';
-	assert_int_equal(command(cmd_verify, (const char *const[]){"verify", image, "--id", id, NULL}, out), CMD_USAGE);
-	assert_int_equal(command(cmd_verify, (const char *const[]){"verify", image, "--id", "", NULL}, out), CMD_USAGE);
+	assert_int_equal(command(cmd_verify, (const char *const[]){ "verify", image, "--id", id, NULL }, out),
+			 CMD_USAGE);
+	assert_int_equal(command(cmd_verify, (const char *const[]){ "verify", image, "--id", "", NULL }, out),
+			 CMD_USAGE);
 	assert_int_equal(unlink(image), 0);
 }
 
 /* A name that promises another form than an image has. */
 static void other_forms_are_refused(void **state)
 {
-	static const char *const names[] = {"out/a.iso", "out/a.ISO", "out/a.efi", "out/a.Efi", "out/a.qcow2", "out/a.vmdk", "out/a.vdi", "out/a.vhd", "out/a.vhdx"};
+	static const char *const names[] = { "out/a.iso",  "out/a.ISO", "out/a.efi", "out/a.Efi", "out/a.qcow2",
+					     "out/a.vmdk", "out/a.vdi", "out/a.vhd", "out/a.vhdx" };
 	static char out[65536];
 	char input[256], output[256], stage[256];
 
@@ -297,11 +311,13 @@ static void other_forms_are_refused(void **state)
 	(void)snprintf(input, sizeof(input), "%s", at("in"));
 	(void)snprintf(stage, sizeof(stage), "%s", at("stage.elf"));
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) + 3; i++) {
-		static const char *const fine[] = {"out/iso", "out/a.iso.elf", "out/aefi"};
+		static const char *const fine[] = { "out/iso", "out/a.iso.elf", "out/aefi" };
 		const bool refused = i < sizeof(names) / sizeof(names[0]);
 
-		(void)snprintf(output, sizeof(output), "%s", at(refused ? names[i] : fine[i - sizeof(names) / sizeof(names[0])]));
-		const int code = command(cmd_bake, (const char *const[]){"bake", input, "-o", output, "--stage", stage, NULL}, out);
+		(void)snprintf(output, sizeof(output), "%s",
+			       at(refused ? names[i] : fine[i - sizeof(names) / sizeof(names[0])]));
+		const int code = command(
+			cmd_bake, (const char *const[]){ "bake", input, "-o", output, "--stage", stage, NULL }, out);
 
 		assert_int_equal(code, refused ? CMD_REFUSED : CMD_OK);
 		if (refused)
@@ -314,8 +330,9 @@ static void other_forms_are_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(images_in_images),	      cmocka_unit_test(folders_in_folders), cmocka_unit_test(bytes_that_are_no_text),
-	    cmocka_unit_test(the_id_asked_for), cmocka_unit_test(other_forms_are_refused),
+		cmocka_unit_test(images_in_images),        cmocka_unit_test(folders_in_folders),
+		cmocka_unit_test(bytes_that_are_no_text),  cmocka_unit_test(the_id_asked_for),
+		cmocka_unit_test(other_forms_are_refused),
 	};
 
 	(void)setenv("XDG_CACHE_HOME", folder, 1);

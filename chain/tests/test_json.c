@@ -11,14 +11,17 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
-static const char document[] =
-	"{\"kchain\": 1, \"name\": \"a name that is longer than a first buffer of sixteen\", \"list\": [0, -1.5e+3, true, false, null, [], {}],\n"
-	" \"deep\": {\"a\": {\"b\": [[[\"\\u00e9\\n\\\"\\/\\ud83d\\ude00\"]]]}}, \"other\": \"\303\251\342\202\254\360\237\230\200\", \"one\": 1,"
-	" \"two\": 2, \"long\": [1234567890123456789, 0.12345678901234567, -12345678901234567890123456789012345.5, true],"
-	" \"five\": 5, \"six\": 6, \"seven\": 7, \"eight\": 8, \"nine\": 9}";
+static const char document[] = "{\"kchain\": 1, \"name\": \"a name that is longer than a first buffer of sixteen\", "
+			       "\"list\": [0, -1.5e+3, true, false, null, [], {}],\n"
+			       " \"deep\": {\"a\": {\"b\": [[[\"\\u00e9\\n\\\"\\/\\ud83d\\ude00\"]]]}}, \"other\": "
+			       "\"\303\251\342\202\254\360\237\230\200\", \"one\": 1,"
+			       " \"two\": 2, \"long\": [1234567890123456789, 0.12345678901234567, "
+			       "-12345678901234567890123456789012345.5, true],"
+			       " \"five\": 5, \"six\": 6, \"seven\": 7, \"eight\": 8, \"nine\": 9}";
 
 /* Of its own size, so that a sanitizer sees a read past its end. */
-static enum chain_status read_text(const char *text, size_t bytes, unsigned levels, json_t **out, struct chain_error *err)
+static enum chain_status read_text(const char *text, size_t bytes, unsigned levels, json_t **out,
+				   struct chain_error *err)
 {
 	char *copy = malloc(bytes ? bytes : 1);
 	assert_non_null(copy);
@@ -36,7 +39,8 @@ static size_t make_long(char *out, size_t digits, const char *last)
 	static char many[ORACLE_BYTES];
 	memset(many, '7', digits);
 	many[digits] = '\0';
-	return (size_t)sprintf(out, "[-0.%s,%.18s,0.%se-1,\"%s\",{\"k%s\":%.300s.5}%s]", many, many, many, many, many, many, last);
+	return (size_t)sprintf(out, "[-0.%s,%.18s,0.%se-1,\"%s\",{\"k%s\":%.300s.5}%s]", many, many, many, many, many,
+			       many, last);
 }
 
 struct reading {
@@ -45,7 +49,8 @@ struct reading {
 	enum chain_status undisturbed;
 };
 
-/* Each allocation fails in turn, alone and with all that follow: memory is what is told, with the bytes asked for, or nothing had failed. */
+/* Each allocation fails in turn, alone and with all that follow: memory is what is told, with the bytes asked for, or
+ * nothing had failed. */
 static void fail_each(const struct reading *reading)
 {
 	long n = 0, refused = 0;
@@ -54,7 +59,8 @@ static void fail_each(const struct reading *reading)
 			struct chain_error err = { 0 };
 			json_t *doc = NULL;
 			alloc_fail_at(n, once);
-			enum chain_status status = chain_json_any(reading->text, reading->bytes, CHAIN_JSON_DEPTH_MAX, "text", &doc, &err);
+			enum chain_status status =
+				chain_json_any(reading->text, reading->bytes, CHAIN_JSON_DEPTH_MAX, "text", &doc, &err);
 			alloc_state.left = -1;
 			assert_int_equal(err.status, status);
 			assert_int_equal(!doc, status != CHAIN_OK);
@@ -80,7 +86,9 @@ static void fail_each(const struct reading *reading)
 static void memory_is_told_from_text(void **state)
 {
 	static char text[8 * 4096];
-	static const char *const wrong[] = { "", ",", ",1:", ",\"\\ud800\"", ",01", ",tru", ",\"\n\"", ",99999999999999999999", ",{\"a\":1,\"a\":2}" };
+	static const char *const wrong[] = {
+		"", ",", ",1:", ",\"\\ud800\"", ",01", ",tru", ",\"\n\"", ",99999999999999999999", ",{\"a\":1,\"a\":2}"
+	};
 
 	(void)state;
 	fail_each(&(struct reading){ document, strlen(document), CHAIN_OK });
@@ -103,7 +111,8 @@ static void agree(const char *text, size_t bytes, unsigned levels)
 	bool good = oracle_is_json(text, bytes, levels);
 	enum chain_status status = read_text(text, bytes, levels, &value, &err);
 	if (good != !status || err.status != status || !value != !good)
-		fail_msg("%s, %s: \"%.*s\"", good ? "JSON" : "not JSON", status ? err.detail : "taken", (int)bytes, text);
+		fail_msg("%s, %s: \"%.*s\"", good ? "JSON" : "not JSON", status ? err.detail : "taken", (int)bytes,
+			 text);
 	if (status && status != CHAIN_E_JSON_DEPTH)
 		assert_true(status == CHAIN_E_JSON_SYNTAX && err.number[0] > 0 && err.detail[0]);
 	json_decref(value);
@@ -113,15 +122,100 @@ static void agree(const char *text, size_t bytes, unsigned levels)
 
 static void odd_texts(void **state)
 {
-	static const char *const odd[] = { "", " ", "0", "00", "-", "-0", "-01", "1.", "1.e1", ".5", "1e", "1e+", "+1", "1E400", "-1e400", "1e-999", "9223372036854775807",
-		"9223372036854775808", "-9223372036854775808", "-9223372036854775809", "tru", "nulls", "nul", "True", "\"", "\"\\", "\"\\u12\"", "\"\\x\"", "\"\t\"", "\"\177\"",
-		"[", "]", "[]", "[,]", "[1,]", "[1 2]", "[1]]", "{", "{}", "{,}", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{1:2}", "{null:1}", "[}", "{]", "[[]", "[]]",
-		"{\"a\":[}]", "\"a\" \"b\"", "/**/1", "'a'", "NaN", "-Infinity", "[1]\n\t ", "\v1", "{\"a\":1 \"b\":2}", "{\"a\":1,\"a\":1}", "{\"a\":1,\"\\u0061\":1}",
-		"{\"\":1,\"\":1}", "{\"\":{\"\":1}}", "\"\\u0000\"", "{\"\\u0000\":1}", "{\"a\\u0000b\":1}", "\"\\ud800\"", "\"\\udfff\"", "\"\\ud800\\ud800\"",
-		"\"\\ud800x\"", "\"\\ud800\\n\"", "\"\\udc00\\ud800\"", "\"\\ud800\\udc00\"", "\"\\uDBFF\\uDFFF\"", "{\"\\ud800\":1}", "{\"\\ud83d\\ude00\":1}",
-		"\"\\uFFFF\"", "\"\\ufffg\"", "\357\273\277" "1", "\"\300\200\"", "\"\303\"", "\"\303\303\251\"", "\"\355\240\200\"", "\"\364\217\277\277\"",
-		"\"\364\220\200\200\"", "\"\360\217\277\277\"", "\"\200\"", "\"\377\"", "\303\251", "1\303\251", "true\303\251", "[1\302\205]" };
-	static const char nul[][8] = { "1\0", "1\0]", "[1\0]", "[\0]", "[1,\0]", "\"\0\"", "\0", "\0001", "tr\0ue", "true\0", "{\0}", "1\0002", "1 \0" };
+	static const char *const odd[] = { "",
+					   " ",
+					   "0",
+					   "00",
+					   "-",
+					   "-0",
+					   "-01",
+					   "1.",
+					   "1.e1",
+					   ".5",
+					   "1e",
+					   "1e+",
+					   "+1",
+					   "1E400",
+					   "-1e400",
+					   "1e-999",
+					   "9223372036854775807",
+					   "9223372036854775808",
+					   "-9223372036854775808",
+					   "-9223372036854775809",
+					   "tru",
+					   "nulls",
+					   "nul",
+					   "True",
+					   "\"",
+					   "\"\\",
+					   "\"\\u12\"",
+					   "\"\\x\"",
+					   "\"\t\"",
+					   "\"\177\"",
+					   "[",
+					   "]",
+					   "[]",
+					   "[,]",
+					   "[1,]",
+					   "[1 2]",
+					   "[1]]",
+					   "{",
+					   "{}",
+					   "{,}",
+					   "{\"a\"}",
+					   "{\"a\":}",
+					   "{\"a\":1,}",
+					   "{1:2}",
+					   "{null:1}",
+					   "[}",
+					   "{]",
+					   "[[]",
+					   "[]]",
+					   "{\"a\":[}]",
+					   "\"a\" \"b\"",
+					   "/**/1",
+					   "'a'",
+					   "NaN",
+					   "-Infinity",
+					   "[1]\n\t ",
+					   "\v1",
+					   "{\"a\":1 \"b\":2}",
+					   "{\"a\":1,\"a\":1}",
+					   "{\"a\":1,\"\\u0061\":1}",
+					   "{\"\":1,\"\":1}",
+					   "{\"\":{\"\":1}}",
+					   "\"\\u0000\"",
+					   "{\"\\u0000\":1}",
+					   "{\"a\\u0000b\":1}",
+					   "\"\\ud800\"",
+					   "\"\\udfff\"",
+					   "\"\\ud800\\ud800\"",
+					   "\"\\ud800x\"",
+					   "\"\\ud800\\n\"",
+					   "\"\\udc00\\ud800\"",
+					   "\"\\ud800\\udc00\"",
+					   "\"\\uDBFF\\uDFFF\"",
+					   "{\"\\ud800\":1}",
+					   "{\"\\ud83d\\ude00\":1}",
+					   "\"\\uFFFF\"",
+					   "\"\\ufffg\"",
+					   "\357\273\277"
+					   "1",
+					   "\"\300\200\"",
+					   "\"\303\"",
+					   "\"\303\303\251\"",
+					   "\"\355\240\200\"",
+					   "\"\364\217\277\277\"",
+					   "\"\364\220\200\200\"",
+					   "\"\360\217\277\277\"",
+					   "\"\200\"",
+					   "\"\377\"",
+					   "\303\251",
+					   "1\303\251",
+					   "true\303\251",
+					   "[1\302\205]" };
+	static const char nul[][8] = { "1\0",   "1\0]",   "[1\0]",  "[\0]", "[1,\0]", "\"\0\"", "\0",
+				       "\0001", "tr\0ue", "true\0", "{\0}", "1\0002", "1 \0" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++)
@@ -136,7 +230,8 @@ static void odd_texts(void **state)
 /* Every text of up to four of these, in all orders. */
 static void short_texts(void **state)
 {
-	static const char *const pieces[] = { "{", "}", "[", "]", ",", ":", "\"", "\"a\"", "1", "-", "0", ".", "e", "true", " ", "\\u", "d800", "dc00", "\\" };
+	static const char *const pieces[] = { "{", "}", "[", "]",    ",", ":",   "\"",   "\"a\"", "1", "-",
+					      "0", ".", "e", "true", " ", "\\u", "d800", "dc00",  "\\" };
 	enum { PIECES = sizeof(pieces) / sizeof(pieces[0]), LONGEST = 4 };
 
 	(void)state;
@@ -166,7 +261,8 @@ static void every_two_bytes(void **state)
 {
 	(void)state;
 	for (unsigned n = 0; n < 0x10000; n++) {
-		const char inside[] = { '"', (char)(n >> 8), (char)n, '"' }, outside[] = { '[', '1', (char)(n >> 8), (char)n, ']' };
+		const char inside[] = { '"', (char)(n >> 8), (char)n, '"' },
+			   outside[] = { '[', '1', (char)(n >> 8), (char)n, ']' };
 		agree(inside, sizeof(inside), 48);
 		agree(outside, sizeof(outside), 48);
 	}
@@ -175,8 +271,41 @@ static void every_two_bytes(void **state)
 static void random_texts(void **state)
 {
 	static char text[sizeof(document) + 64];
-	static const char *const pieces[] = { "{", "}", "[", "]", "\"", ",", ":", "\\", " ", "0", "1", "-", "e", "E", "+", ".", "t", "f", "n", "u", "/", "\n", "\\ud800",
-		"\\udc00", "\\u0000", "\303", "\251", "\355\240\200", "\377", "\t", "\1", "1e999", "12345678901234567890", "\"one\"", "null" };
+	static const char *const pieces[] = { "{",
+					      "}",
+					      "[",
+					      "]",
+					      "\"",
+					      ",",
+					      ":",
+					      "\\",
+					      " ",
+					      "0",
+					      "1",
+					      "-",
+					      "e",
+					      "E",
+					      "+",
+					      ".",
+					      "t",
+					      "f",
+					      "n",
+					      "u",
+					      "/",
+					      "\n",
+					      "\\ud800",
+					      "\\udc00",
+					      "\\u0000",
+					      "\303",
+					      "\251",
+					      "\355\240\200",
+					      "\377",
+					      "\t",
+					      "\1",
+					      "1e999",
+					      "12345678901234567890",
+					      "\"one\"",
+					      "null" };
 
 	(void)state;
 	good_texts = bad_texts = 0;
@@ -222,7 +351,12 @@ static void levels_are_bounded(void **state)
 
 static void places_are_told(void **state)
 {
-	static const struct { const char *text; size_t bytes; uint64_t line, column; const char *words; } rows[] = {
+	static const struct {
+		const char *text;
+		size_t bytes;
+		uint64_t line, column;
+		const char *words;
+	} rows[] = {
 		{ "{\"a\":\n  1 2}", 0, 2, 5, "'}' expected near '2'" },
 		{ "[1\n,\303\251\0]", 7, 2, 3, "a NUL byte" },
 		{ "\0", 1, 1, 1, "a NUL byte" },
@@ -265,8 +399,14 @@ static void sizes_and_kinds(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(memory_is_told_from_text), cmocka_unit_test(odd_texts), cmocka_unit_test(short_texts), cmocka_unit_test(every_escape),
-		cmocka_unit_test(every_two_bytes), cmocka_unit_test(random_texts), cmocka_unit_test(levels_are_bounded), cmocka_unit_test(places_are_told),
+		cmocka_unit_test(memory_is_told_from_text),
+		cmocka_unit_test(odd_texts),
+		cmocka_unit_test(short_texts),
+		cmocka_unit_test(every_escape),
+		cmocka_unit_test(every_two_bytes),
+		cmocka_unit_test(random_texts),
+		cmocka_unit_test(levels_are_bounded),
+		cmocka_unit_test(places_are_told),
 		cmocka_unit_test(sizes_and_kinds),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

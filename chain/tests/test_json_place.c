@@ -17,29 +17,56 @@
 
 static void fixed_places(void **state)
 {
-	static const char text[] =
-		"{ \"a\": 1,\n"
-		"  \"files\": { \"/a.b\": { \"mode\" : \"0\" } },\n"
-		"\t\"l\": [ 10, [ 20, {\"x\":[]} ], \"s]\" ],\n"
-		"  \"\\u00e9\xc3\xa9\": 2, \"sm\\u0069le \\ud83d\\ude00\": 3, \"q\\\"\\\\\": 4, \"\xe2\x82\xac\": 5, \"\": 6\n"
-		"}\n";
-	static const struct { const char *path; uint64_t line, column; } cases[] = {
-		{ "", 1, 1 }, { "a", 1, 3 }, { "files", 2, 3 }, { "files[\"/a.b\"]", 2, 14 }, { "files[\"/a.b\"].mode", 2, 24 },
-		{ "l", 3, 2 }, { "l[0]", 3, 9 }, { "l[1]", 3, 13 }, { "l[1][0]", 3, 15 }, { "l[1][1]", 3, 19 }, { "l[1][1].x", 3, 20 },
-		{ "l[2]", 3, 31 }, { "[\"\xc3\xa9\xc3\xa9\"]", 4, 3 }, { "[\"smile \xf0\x9f\x98\x80\"]", 4, 17 }, { "[\"q\\\"\\\\\"]", 4, 47 },
-		{ "[\"\xe2\x82\xac\"]", 4, 59 }, { "[\"\"]", 4, 67 },
+	static const char text[] = "{ \"a\": 1,\n"
+				   "  \"files\": { \"/a.b\": { \"mode\" : \"0\" } },\n"
+				   "\t\"l\": [ 10, [ 20, {\"x\":[]} ], \"s]\" ],\n"
+				   "  \"\\u00e9\xc3\xa9\": 2, \"sm\\u0069le \\ud83d\\ude00\": 3, \"q\\\"\\\\\": 4, "
+				   "\"\xe2\x82\xac\": 5, \"\": 6\n"
+				   "}\n";
+	static const struct {
+		const char *path;
+		uint64_t line, column;
+	} cases[] = {
+		{ "", 1, 1 },
+		{ "a", 1, 3 },
+		{ "files", 2, 3 },
+		{ "files[\"/a.b\"]", 2, 14 },
+		{ "files[\"/a.b\"].mode", 2, 24 },
+		{ "l", 3, 2 },
+		{ "l[0]", 3, 9 },
+		{ "l[1]", 3, 13 },
+		{ "l[1][0]", 3, 15 },
+		{ "l[1][1]", 3, 19 },
+		{ "l[1][1].x", 3, 20 },
+		{ "l[2]", 3, 31 },
+		{ "[\"\xc3\xa9\xc3\xa9\"]", 4, 3 },
+		{ "[\"smile \xf0\x9f\x98\x80\"]", 4, 17 },
+		{ "[\"q\\\"\\\\\"]", 4, 47 },
+		{ "[\"\xe2\x82\xac\"]", 4, 59 },
+		{ "[\"\"]", 4, 67 },
 		/* what is not there: the innermost that is */
-		{ "b", 1, 1 }, { "files.x", 2, 3 }, { "files[\"/a.b\"].from", 2, 14 }, { "l[3]", 3, 2 }, { "l.x", 3, 2 }, { "a.x", 1, 3 }, { "a[0]", 1, 3 },
+		{ "b", 1, 1 },
+		{ "files.x", 2, 3 },
+		{ "files[\"/a.b\"].from", 2, 14 },
+		{ "l[3]", 3, 2 },
+		{ "l.x", 3, 2 },
+		{ "a.x", 1, 3 },
+		{ "a[0]", 1, 3 },
 		{ "l[1][1].x[0]", 3, 20 },
 		/* cut */
-		{ "...", 1, 1 }, { "files...", 2, 3 }, { "l[1]...", 3, 13 }, { "l[1", 3, 13 }, { "files[\"/a.b", 2, 14 },
+		{ "...", 1, 1 },
+		{ "files...", 2, 3 },
+		{ "l[1]...", 3, 13 },
+		{ "l[1", 3, 13 },
+		{ "files[\"/a.b", 2, 14 },
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct chain_json_place place = chain_json_find(text, sizeof(text) - 1, cases[i].path);
 		if (place.line != cases[i].line || place.column != cases[i].column)
-			fail_msg("%s: %llu:%llu found, %llu:%llu expected", cases[i].path, (unsigned long long)place.line,
-				 (unsigned long long)place.column, (unsigned long long)cases[i].line, (unsigned long long)cases[i].column);
+			fail_msg("%s: %llu:%llu found, %llu:%llu expected", cases[i].path,
+				 (unsigned long long)place.line, (unsigned long long)place.column,
+				 (unsigned long long)cases[i].line, (unsigned long long)cases[i].column);
 	}
 }
 
@@ -51,7 +78,11 @@ struct document {
 	char text[TEXT_BYTES];
 	size_t used;
 	struct chain_json_path path;
-	struct { char path[CHAIN_SUBJECT_BYTES]; size_t offset, value_offset; bool is_container; } values[VALUES_MAX];
+	struct {
+		char path[CHAIN_SUBJECT_BYTES];
+		size_t offset, value_offset;
+		bool is_container;
+	} values[VALUES_MAX];
 	size_t count;
 };
 
@@ -72,12 +103,27 @@ static void put_blanks(struct document *d)
 /* The same characters as they are and in one of the ways to write them. */
 static void put_string(struct document *d, char *out_plain, size_t size)
 {
-	static const struct { const char *plain, *written[3]; } letters[] = {
-		{ "a", { "a", "\\u0061", "a" } }, { "B", { "B", "B", "\\u0042" } }, { "-", { "-", "-", "-" } }, { ".", { ".", "\\u002e", "\\u002E" } },
-		{ "/", { "/", "\\/", "\\u002f" } }, { "\"", { "\\\"", "\\u0022", "\\\"" } }, { "\\", { "\\\\", "\\u005c", "\\\\" } },
-		{ "[", { "[", "\\u005b", "[" } }, { "]", { "]", "]", "\\u005D" } }, { "{", { "{", "{", "{" } }, { "}", { "}", "}", "\\u007d" } },
-		{ ",", { ",", ",", "\\u002c" } }, { ":", { ":", ":", ":" } }, { " ", { " ", "\\u0020", " " } }, { "\n", { "\\n", "\\u000a", "\\n" } },
-		{ "\t", { "\\t", "\\u0009", "\\t" } }, { "\b", { "\\b", "\\b", "\\u0008" } }, { "\xc3\xa9", { "\xc3\xa9", "\\u00e9", "\\u00E9" } },
+	static const struct {
+		const char *plain, *written[3];
+	} letters[] = {
+		{ "a", { "a", "\\u0061", "a" } },
+		{ "B", { "B", "B", "\\u0042" } },
+		{ "-", { "-", "-", "-" } },
+		{ ".", { ".", "\\u002e", "\\u002E" } },
+		{ "/", { "/", "\\/", "\\u002f" } },
+		{ "\"", { "\\\"", "\\u0022", "\\\"" } },
+		{ "\\", { "\\\\", "\\u005c", "\\\\" } },
+		{ "[", { "[", "\\u005b", "[" } },
+		{ "]", { "]", "]", "\\u005D" } },
+		{ "{", { "{", "{", "{" } },
+		{ "}", { "}", "}", "\\u007d" } },
+		{ ",", { ",", ",", "\\u002c" } },
+		{ ":", { ":", ":", ":" } },
+		{ " ", { " ", "\\u0020", " " } },
+		{ "\n", { "\\n", "\\u000a", "\\n" } },
+		{ "\t", { "\\t", "\\u0009", "\\t" } },
+		{ "\b", { "\\b", "\\b", "\\u0008" } },
+		{ "\xc3\xa9", { "\xc3\xa9", "\\u00e9", "\\u00E9" } },
 		{ "\xe2\x82\xac", { "\xe2\x82\xac", "\\u20ac", "\\u20AC" } },
 		{ "\xf0\x9f\x98\x80", { "\xf0\x9f\x98\x80", "\\ud83d\\ude00", "\\uD83D\\uDE00" } },
 	};
@@ -150,7 +196,8 @@ static void put_elements(struct document *d, unsigned depth)
 
 static void put_value(struct document *d, unsigned depth, size_t offset)
 {
-	static const char *const plain[] = { "0", "-12.5e+3", "true", "false", "null", "\"\"", "\"}]\"", "\"\\\"\"", "\"\\\\\"", "[]", "{}" };
+	static const char *const plain[] = { "0",      "-12.5e+3", "true",     "false", "null", "\"\"",
+					     "\"}]\"", "\"\\\"\"", "\"\\\\\"", "[]",    "{}" };
 	size_t kind = depth ? rnd(3) : 1, number = d->count;
 	note(d, offset);
 	if (!kind || depth == DEPTH_MAX) {
@@ -183,9 +230,11 @@ static void check_place(const struct document *d, const char *path, size_t offse
 		column = d->text[i] == '\n' ? 1 : column + ((d->text[i] & 0xc0) != 0x80);
 		line += d->text[i] == '\n';
 	}
-	if (place.offset != offset || place.value_offset != value_offset || place.line != line || place.column != column)
-		fail_msg("%s: at %llu, %zu expected (value at %llu, %zu expected) in\n%s", path, (unsigned long long)place.offset, offset,
-			 (unsigned long long)place.value_offset, value_offset, d->text);
+	if (place.offset != offset || place.value_offset != value_offset || place.line != line ||
+	    place.column != column)
+		fail_msg("%s: at %llu, %zu expected (value at %llu, %zu expected) in\n%s", path,
+			 (unsigned long long)place.offset, offset, (unsigned long long)place.value_offset, value_offset,
+			 d->text);
 }
 
 static void random_documents(void **state)
@@ -236,7 +285,8 @@ static void wild_texts(void **state)
 			copy[rnd(bytes)] = "{}[]\",:\\u0 \n\xff"[rnd(14)];
 		const struct document *from = round % 2 ? &d : &other;
 		struct chain_json_place place = chain_json_find(copy, bytes, from->values[rnd(from->count)].path);
-		assert_true(place.offset <= bytes && place.line >= 1 && place.column >= 1 && place.line <= bytes + 1 && place.column <= bytes + 1);
+		assert_true(place.offset <= bytes && place.line >= 1 && place.column >= 1 && place.line <= bytes + 1 &&
+			    place.column <= bytes + 1);
 		free(copy);
 	}
 }

@@ -19,7 +19,8 @@ static uint32_t draw(uint32_t below)
 
 static json_t *random_string(void)
 {
-	static const char *const parts[] = { "a", "\"", "\\", "/", "\n", "\t", "\b\f\r", "\x01", "\x1f", "\x7f", "ä", "€", "𝄞", " ", "{}" };
+	static const char *const parts[] = { "a",    "\"",   "\\", "/", "\n", "\t", "\b\f\r", "\x01",
+					     "\x1f", "\x7f", "ä",  "€", "𝄞",  " ",  "{}" };
 	char text[64] = "";
 	for (uint32_t i = draw(9); i > 0; i--)
 		strcat(text, parts[draw(sizeof(parts) / sizeof(parts[0]))]);
@@ -28,8 +29,10 @@ static json_t *random_string(void)
 
 static json_t *random_real(void)
 {
-	static const double some[] = { 0, -0.0, 1, -1, 0.1, 1e20, 1e21, 1e22, 1e-7, 1e300, 1e-300, 2.5, 123456789.125, 5e-324 };
-	return json_real(draw(2) ? some[draw(sizeof(some) / sizeof(some[0]))] : ldexp((double)draw(1 << 24) - (1 << 23), (int)draw(200) - 100));
+	static const double some[] = { 0,    -0.0, 1,     -1,     0.1, 1e20,          1e21,
+				       1e22, 1e-7, 1e300, 1e-300, 2.5, 123456789.125, 5e-324 };
+	return json_real(draw(2) ? some[draw(sizeof(some) / sizeof(some[0]))] :
+				   ldexp((double)draw(1 << 24) - (1 << 23), (int)draw(200) - 100));
 }
 
 static json_t *random_value(int depth);
@@ -39,7 +42,9 @@ static json_t *random_container(int depth, bool object)
 	json_t *out = object ? json_object() : json_array();
 	for (uint32_t i = draw(6); i > 0; i--) {
 		json_t *key = random_string(), *value = random_value(depth - 1);
-		assert_int_equal(object ? json_object_set_new(out, json_string_value(key), value) : json_array_append_new(out, value), 0);
+		assert_int_equal(object ? json_object_set_new(out, json_string_value(key), value) :
+					  json_array_append_new(out, value),
+				 0);
 		json_decref(key);
 	}
 	return out;
@@ -49,14 +54,22 @@ static json_t *random_value(int depth)
 {
 	static const json_int_t integers[] = { 0, 7, -1, 10, 4294967296, INT64_MAX, INT64_MIN };
 	switch (draw(depth ? 8 : 6)) {
-	case 0: return json_null();
-	case 1: return json_boolean(draw(2));
-	case 2: return json_integer(integers[draw(sizeof(integers) / sizeof(integers[0]))]);
-	case 3: return random_real();
-	case 4: return json_integer(draw(1 << 24));
-	case 5: return random_string();
-	case 6: return random_container(depth, false);
-	default: return random_container(depth, true);
+	case 0:
+		return json_null();
+	case 1:
+		return json_boolean(draw(2));
+	case 2:
+		return json_integer(integers[draw(sizeof(integers) / sizeof(integers[0]))]);
+	case 3:
+		return random_real();
+	case 4:
+		return json_integer(draw(1 << 24));
+	case 5:
+		return random_string();
+	case 6:
+		return random_container(depth, false);
+	default:
+		return random_container(depth, true);
 	}
 }
 
@@ -69,7 +82,8 @@ static void text_is_janssons(void **state)
 		for (unsigned flags = 0; flags <= CHAIN_JSON_SORTED; flags++) {
 			uint64_t bytes = 0;
 			char *ours = chain_json_text(value, flags, &bytes);
-			char *theirs = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | (flags ? JSON_SORT_KEYS : 0u));
+			char *theirs =
+				json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | (flags ? JSON_SORT_KEYS : 0u));
 			assert_non_null(ours);
 			assert_string_equal(ours, theirs);
 			assert_int_equal(bytes, strlen(theirs));
@@ -86,7 +100,9 @@ static void reals_are_janssons(void **state)
 {
 	(void)state;
 	for (int i = 0; i < 6000; i++) {
-		uint64_t bits = i < 4096 ? (uint64_t)(i & 2047) << 52 | (i < 2048 ? 0 : 0xfffffffffffff) : (uint64_t)draw(1 << 22) << 42 | (uint64_t)draw(1 << 21) << 21 | draw(1 << 21);
+		uint64_t bits = i < 4096 ?
+					(uint64_t)(i & 2047) << 52 | (i < 2048 ? 0 : 0xfffffffffffff) :
+					(uint64_t)draw(1 << 22) << 42 | (uint64_t)draw(1 << 21) << 21 | draw(1 << 21);
 		double number;
 		memcpy(&number, &bits, sizeof(number));
 		if (!isfinite(number))
@@ -120,8 +136,14 @@ static void large_texts_grow(void **state)
 static void hexadecimal(void **state)
 {
 	(void)state;
-	static const struct { uint64_t value; const char *text; } cases[] = {
-		{ 0, "0x0" }, { 15, "0xf" }, { 16, "0x10" }, { 0x100000, "0x100000" }, { UINT64_MAX, "0xffffffffffffffff" } };
+	static const struct {
+		uint64_t value;
+		const char *text;
+	} cases[] = { { 0, "0x0" },
+		      { 15, "0xf" },
+		      { 16, "0x10" },
+		      { 0x100000, "0x100000" },
+		      { UINT64_MAX, "0xffffffffffffffff" } };
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		json_t *value = chain_json_hex(cases[i].value);
 		assert_string_equal(json_string_value(value), cases[i].text);
@@ -135,7 +157,8 @@ static void depth_is_counted(void **state)
 	json_t *value = json_integer(1);
 	for (unsigned levels = 0; levels < 60; levels++) {
 		bool deeper = true;
-		char *text = chain_json_text_within(value, levels, 0, NULL, NULL, &deeper), *plain = chain_json_text(value, 0, NULL);
+		char *text = chain_json_text_within(value, levels, 0, NULL, NULL, &deeper),
+		     *plain = chain_json_text(value, 0, NULL);
 		assert_false(deeper);
 		assert_string_equal(text, plain);
 		if (levels)
@@ -143,7 +166,8 @@ static void depth_is_counted(void **state)
 		assert_int_equal(deeper, levels > 0);
 		free(text);
 		free(plain);
-		json_t *outer = levels % 2 ? json_pack("[i, o]", 1, value) : json_pack("{s:i, s:o}", "a", 1, "b", value);
+		json_t *outer =
+			levels % 2 ? json_pack("[i, o]", 1, value) : json_pack("{s:i, s:o}", "a", 1, "b", value);
 		value = outer;
 	}
 	json_decref(value);
@@ -153,11 +177,14 @@ static void each_kind(void **state)
 {
 	(void)state;
 	json_t *mine = json_array(), *lent = json_true();
-	json_t *object = chain_json_object("ssIxbbooO", "text", "t", "none", NULL, "number", (json_int_t)-3, "at", (uint64_t)0x1f, "yes", 1,
-					   "no", 0, "mine", mine, "null", json_null(), "lent", lent);
+	json_t *object =
+		chain_json_object("ssIxbbooO", "text", "t", "none", NULL, "number", (json_int_t)-3, "at",
+				  (uint64_t)0x1f, "yes", 1, "no", 0, "mine", mine, "null", json_null(), "lent", lent);
 	char *text = chain_json_text(object, 0, NULL);
-	assert_string_equal(text, "{\"text\":\"t\",\"none\":null,\"number\":-3,\"at\":\"0x1f\",\"yes\":true,\"no\":false,\"mine\":[],"
-				  "\"null\":null,\"lent\":true}");
+	assert_string_equal(
+		text,
+		"{\"text\":\"t\",\"none\":null,\"number\":-3,\"at\":\"0x1f\",\"yes\":true,\"no\":false,\"mine\":[],"
+		"\"null\":null,\"lent\":true}");
 	free(text);
 	json_decref(object);
 }
@@ -166,7 +193,8 @@ static void each_kind(void **state)
 static void known_text_is_put(void **state)
 {
 	(void)state;
-	json_t *mine = json_pack("{s:[i]}", "a", 1), *doc = json_pack("{s:O, s:{s:[i]}, s:[O]}", "x", mine, "y", "a", 1, "z", mine);
+	json_t *mine = json_pack("{s:[i]}", "a", 1),
+	       *doc = json_pack("{s:O, s:{s:[i]}, s:[O]}", "x", mine, "y", "a", 1, "z", mine);
 	const struct chain_json_known known = { mine, "{\"a\":[1]}", 9 }, another = { mine, "KNOWN", 5 };
 	bool deeper = true;
 	char *plain = chain_json_text(doc, 0, NULL), *text = chain_json_text_within(doc, 3, 0, &known, NULL, &deeper);
@@ -195,9 +223,11 @@ static void text_of_no_object(void **state)
 	(void)state;
 	uint64_t bytes = 0;
 	json_t *lent = json_pack("[i]", 1);
-	char *text = object_text("us", &bytes, "ssIxbbooO", "te\"xt", "a\n", "none", NULL, "number", INT64_MIN, "at", (uint64_t)0x1f, "yes", 1,
-				 "no", 0, "mine", json_array(), "null", json_null(), "lent", lent);
-	assert_string_equal(text, "{\"te\\\"xt\":\"a\\n\",\"none\":null,\"number\":-9223372036854775808,\"at\":\"0x1f\",\"yes\":true,\"no\":false,"
+	char *text =
+		object_text("us", &bytes, "ssIxbbooO", "te\"xt", "a\n", "none", NULL, "number", INT64_MIN, "at",
+			    (uint64_t)0x1f, "yes", 1, "no", 0, "mine", json_array(), "null", json_null(), "lent", lent);
+	assert_string_equal(text, "{\"te\\\"xt\":\"a\\n\",\"none\":null,\"number\":-9223372036854775808,\"at\":"
+				  "\"0x1f\",\"yes\":true,\"no\":false,"
 				  "\"mine\":[],\"null\":null,\"lent\":[1],\"us\":7}");
 	assert_int_equal(bytes, strlen(text));
 	free(text);
@@ -214,7 +244,8 @@ static void text_of_no_object(void **state)
 		json_t *mine = json_array();
 		assert_non_null(mine);
 		alloc_fail_at(n, false);
-		text = object_text("us", NULL, "sIxoO", "text", "t", "number", (json_int_t)1, "at", (uint64_t)1, "mine", mine, "lent", lent);
+		text = object_text("us", NULL, "sIxoO", "text", "t", "number", (json_int_t)1, "at", (uint64_t)1, "mine",
+				   mine, "lent", lent);
 		alloc_stop();
 	}
 	free(text);
@@ -235,7 +266,8 @@ static void failures_let_go(void **state)
 		json_t *mine = json_array();
 		assert_non_null(mine);
 		alloc_fail_at(n, false);
-		object = chain_json_object("sIxoO", "text", "t", "number", (json_int_t)1, "at", (uint64_t)1, "mine", mine, "lent", lent);
+		object = chain_json_object("sIxoO", "text", "t", "number", (json_int_t)1, "at", (uint64_t)1, "mine",
+					   mine, "lent", lent);
 		alloc_stop();
 	}
 	json_decref(object);
@@ -260,7 +292,8 @@ static void copies_are_whole_or_none(void **state)
 {
 	(void)state;
 	long at;
-	json_t *doc = json_pack("{s:[i,{s:s,s:[]},n], s:{s:{s:f}}, s:b}", "list", 1, "a", "b", "empty", "in", "deeper", "real", 0.5, "yes", 1);
+	json_t *doc = json_pack("{s:[i,{s:s,s:[]},n], s:{s:{s:f}}, s:b}", "list", 1, "a", "b", "empty", "in", "deeper",
+				"real", 0.5, "yes", 1);
 	assert_true(alloc_sweep(copies, doc, &at) > 10);
 	json_t *deep = chain_json_deep(doc);
 	json_object_clear(json_object_get(json_object_get(deep, "in"), "deeper"));
@@ -274,9 +307,11 @@ static void copies_are_whole_or_none(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(text_is_janssons), cmocka_unit_test(reals_are_janssons), cmocka_unit_test(large_texts_grow), cmocka_unit_test(hexadecimal), cmocka_unit_test(depth_is_counted),
-		cmocka_unit_test(each_kind), cmocka_unit_test(text_of_no_object), cmocka_unit_test(known_text_is_put), cmocka_unit_test(failures_let_go),
-		cmocka_unit_test(copies_are_whole_or_none),
+		cmocka_unit_test(text_is_janssons),  cmocka_unit_test(reals_are_janssons),
+		cmocka_unit_test(large_texts_grow),  cmocka_unit_test(hexadecimal),
+		cmocka_unit_test(depth_is_counted),  cmocka_unit_test(each_kind),
+		cmocka_unit_test(text_of_no_object), cmocka_unit_test(known_text_is_put),
+		cmocka_unit_test(failures_let_go),   cmocka_unit_test(copies_are_whole_or_none),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

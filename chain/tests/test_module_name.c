@@ -12,7 +12,10 @@
 
 #include <cmocka.h>
 
-static const struct { const char *string, *name; bool handoff; } cases[] = {
+static const struct {
+	const char *string, *name;
+	bool handoff;
+} cases[] = {
 	{ "kchain-handoff", "kchain-handoff", true },
 	{ "kchain-handoff rd=/x", "kchain-handoff", true },
 	{ "kchain-handoff\trd=/x/kchain", "kchain-handoff", true },
@@ -31,7 +34,10 @@ static const struct { const char *string, *name; bool handoff; } cases[] = {
 	{ "kchain-handof f", "kchain-handof", false },
 	{ "xkchain-handoff", "xkchain-handoff", false },
 	{ "Kchain-handoff", "Kchain-handoff", false },
-	{ "", "", false }, { "/", "", false }, { "//", "", false }, { "\t", "", false },
+	{ "", "", false },
+	{ "/", "", false },
+	{ "//", "", false },
+	{ "\t", "", false },
 };
 
 static void names(void **state)
@@ -40,7 +46,8 @@ static void names(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		unsigned bytes = 0;
 		const char *name = kchain_module_name(cases[i].string, &bytes);
-		if (bytes != strlen(cases[i].name) || memcmp(name, cases[i].name, bytes) || !kchain_module_is_handoff(cases[i].string) == cases[i].handoff)
+		if (bytes != strlen(cases[i].name) || memcmp(name, cases[i].name, bytes) ||
+		    !kchain_module_is_handoff(cases[i].string) == cases[i].handoff)
 			fail_msg("\"%s\": \"%.*s\"", cases[i].string, (int)bytes, name);
 	}
 }
@@ -75,9 +82,16 @@ static void sources(void **state)
 	const struct chain_bootinfo info = { .modules = modules, .module_count = 2 };
 	const struct chain_sources where = { .bootinfo = &info };
 	const struct chain_source_pin pin = { NULL, true };
-	static const struct { const char *source; enum chain_status status; } wanted[] = {
-		{ "module:map.elf", CHAIN_E_SOURCE_ELSEWHERE }, { "module:/boot/map.elf", CHAIN_E_SOURCE_ELSEWHERE }, { "module:table", CHAIN_E_SOURCE_ELSEWHERE },
-		{ "module:x", CHAIN_E_SOURCE_NO_MODULE }, { "module:/boot/table", CHAIN_E_SOURCE_NO_MODULE }, { "module:map", CHAIN_E_SOURCE_NO_MODULE },
+	static const struct {
+		const char *source;
+		enum chain_status status;
+	} wanted[] = {
+		{ "module:map.elf", CHAIN_E_SOURCE_ELSEWHERE },
+		{ "module:/boot/map.elf", CHAIN_E_SOURCE_ELSEWHERE },
+		{ "module:table", CHAIN_E_SOURCE_ELSEWHERE },
+		{ "module:x", CHAIN_E_SOURCE_NO_MODULE },
+		{ "module:/boot/table", CHAIN_E_SOURCE_NO_MODULE },
+		{ "module:map", CHAIN_E_SOURCE_NO_MODULE },
 		{ "module:boot/map.elf", CHAIN_E_SOURCE_NO_MODULE },
 	};
 	(void)state;
@@ -90,6 +104,7 @@ static void sources(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(names), cmocka_unit_test(random_strings), cmocka_unit_test(sources) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(names), cmocka_unit_test(random_strings),
+					    cmocka_unit_test(sources) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,10 +15,12 @@
 
 /* The structures against those of the specification's own header. */
 static_assert(sizeof(struct chain_mb1_header) == sizeof(struct multiboot_header), "header");
-static_assert(offsetof(struct chain_mb1_header, mode_type) == offsetof(struct multiboot_header, mode_type), "mode_type");
+static_assert(offsetof(struct chain_mb1_header, mode_type) == offsetof(struct multiboot_header, mode_type),
+	      "mode_type");
 static_assert(offsetof(struct chain_mb1_info, mods_addr) == offsetof(struct multiboot_info, mods_addr), "mods_addr");
 static_assert(offsetof(struct chain_mb1_info, mmap_addr) == offsetof(struct multiboot_info, mmap_addr), "mmap_addr");
-static_assert(offsetof(struct chain_mb1_info, boot_loader_name) == offsetof(struct multiboot_info, boot_loader_name), "name");
+static_assert(offsetof(struct chain_mb1_info, boot_loader_name) == offsetof(struct multiboot_info, boot_loader_name),
+	      "name");
 static_assert(offsetof(struct chain_mb1_info, vbe_mode) == offsetof(struct multiboot_info, vbe_mode), "vbe_mode");
 static_assert(sizeof(struct chain_mb1_module) == sizeof(struct multiboot_mod_list), "module");
 static_assert(sizeof(struct chain_mb1_mmap_entry) == sizeof(struct multiboot_mmap_entry), "map entry");
@@ -39,9 +41,12 @@ static_assert(sizeof(struct aout) == FILE_BYTES, "file");
 
 static struct aout good(void)
 {
-	return (struct aout){ .header = { .magic = CHAIN_MB1_HEADER_MAGIC, .flags = CHAIN_MB1_ADDRESSES | 3,
-					  .header_addr = 0x100000 + HEADER_AT, .load_addr = 0x100000,
-					  .load_end_addr = 0x100000 + FILE_BYTES, .bss_end_addr = 0x101000,
+	return (struct aout){ .header = { .magic = CHAIN_MB1_HEADER_MAGIC,
+					  .flags = CHAIN_MB1_ADDRESSES | 3,
+					  .header_addr = 0x100000 + HEADER_AT,
+					  .load_addr = 0x100000,
+					  .load_end_addr = 0x100000 + FILE_BYTES,
+					  .bss_end_addr = 0x101000,
 					  .entry_addr = 0x100100 } };
 }
 
@@ -130,13 +135,15 @@ static void the_header_lies_in_8_kib(void **state)
 {
 	(void)state;
 	uint8_t *file = calloc(1, 16384);
-	struct chain_mb1_header header = { .magic = CHAIN_MB1_HEADER_MAGIC, .checksum = 0u - CHAIN_MB1_HEADER_MAGIC }, found;
+	struct chain_mb1_header header = { .magic = CHAIN_MB1_HEADER_MAGIC, .checksum = 0u - CHAIN_MB1_HEADER_MAGIC },
+				found;
 	uint64_t at;
 	for (size_t offset = 8160; offset <= 8200; offset++) {
 		memset(file, 0, 16384);
 		memcpy(file + offset, &header, 12);
 		enum chain_status status = chain_multiboot_find(file, 16384, "k", &at, &found, NULL);
-		assert_int_equal(status, offset % 4 == 0 && offset + 12 <= 8192 ? CHAIN_OK : CHAIN_E_MULTIBOOT_NO_HEADER);
+		assert_int_equal(status,
+				 offset % 4 == 0 && offset + 12 <= 8192 ? CHAIN_OK : CHAIN_E_MULTIBOOT_NO_HEADER);
 	}
 	memset(file, 0, 16384);
 	header.flags = CHAIN_MB1_ADDRESSES;
@@ -190,7 +197,8 @@ static void grub_invaders_is_understood(void **state)
 	assert_int_equal(kernel.entry, kernel.header.entry_addr); /* not the ELF header's, which is another */
 	assert_int_equal(kernel.entry, 0x100024);
 	assert_int_equal(kernel.segments[0].phys.base, 0x100000);
-	sweep(file, count, kernel.header.load_end_addr ? kernel.segments[0].file_offset + kernel.segments[0].file_bytes : 0);
+	sweep(file, count,
+	      kernel.header.load_end_addr ? kernel.segments[0].file_offset + kernel.segments[0].file_bytes : 0);
 	free(file);
 }
 
@@ -223,15 +231,22 @@ static const void *map_room(void *ctx, uint64_t phys, uint64_t bytes)
 }
 
 static const struct chain_mem_entry map[] = {
-	{ { 0, 0x9fc00 }, CHAIN_MEM_AVAILABLE }, { { 0x9fc00, 0xa0000 }, CHAIN_MEM_RESERVED },
-	{ { 0x100000, 0x7fe0000 }, CHAIN_MEM_AVAILABLE }, { { 0x100000000, 0x180000000 }, CHAIN_MEM_AVAILABLE },
+	{ { 0, 0x9fc00 }, CHAIN_MEM_AVAILABLE },
+	{ { 0x9fc00, 0xa0000 }, CHAIN_MEM_RESERVED },
+	{ { 0x100000, 0x7fe0000 }, CHAIN_MEM_AVAILABLE },
+	{ { 0x100000000, 0x180000000 }, CHAIN_MEM_AVAILABLE },
 };
 
 static size_t build(uint8_t *room)
 {
-	static const struct chain_door_module modules[] = { { { 0xa000, 0xa010 }, "one 1" }, { { 0xb000, 0xb000 }, "" } };
-	struct chain_multiboot_info info = { "k", "root=x", "kchain 1", modules, 2, map, 4,
-					     { 0xfd000000, 4096, 1024, 768, 32, CHAIN_FRAMEBUFFER_RGB, { 0, 8, 8, 8, 16, 8 } } };
+	static const struct chain_door_module modules[] = { { { 0xa000, 0xa010 }, "one 1" },
+							    { { 0xb000, 0xb000 }, "" } };
+	struct chain_multiboot_info info = {
+		"k",        "root=x",
+		"kchain 1", modules,
+		2,          map,
+		4,          { 0xfd000000, 4096, 1024, 768, 32, CHAIN_FRAMEBUFFER_RGB, { 0, 8, 8, 8, 16, 8 } }
+	};
 	uint64_t bytes = 0;
 	assert_int_equal(chain_multiboot_info_bytes(&info, &bytes, NULL), CHAIN_OK);
 	assert_true(bytes <= 0x1000);
@@ -279,7 +294,10 @@ static void framebuffers_go_through(void **state)
 		uint8_t room[ROOM] = { 0 };
 		struct multiboot_info theirs;
 		struct chain_bootinfo got;
-		struct chain_multiboot_info info = { "k", "", "", NULL, 0, map, 4, { 0xfd000000, 640, 640, 480, 8, (uint8_t)type, { 1, 2, 3, 4, 5, 6 } } };
+		struct chain_multiboot_info info = {
+			"k", "",  "", NULL,
+			0,   map, 4,  { 0xfd000000, 640, 640, 480, 8, (uint8_t)type, { 1, 2, 3, 4, 5, 6 } }
+		};
 		assert_int_equal(chain_multiboot_info_build(&info, PHYS, room, NULL), CHAIN_OK);
 		memcpy(&theirs, room, sizeof(theirs));
 		assert_int_equal(theirs.framebuffer_type, type);
@@ -293,7 +311,8 @@ static void framebuffers_go_through(void **state)
 		room[offsetof(struct chain_mb1_info, color)] = 77;
 		room[offsetof(struct chain_mb1_info, table_color)] = 88; /* which aligns */
 		chain_bootinfo_init(&got);
-		assert_int_equal(chain_multiboot_info_read(CHAIN_MB1_ENTRY_MAGIC, PHYS, map_room, room, &got, NULL), CHAIN_OK);
+		assert_int_equal(chain_multiboot_info_read(CHAIN_MB1_ENTRY_MAGIC, PHYS, map_room, room, &got, NULL),
+				 CHAIN_OK);
 		assert_int_equal(got.framebuffer.type, type);
 		assert_int_equal(got.framebuffer.colors[0], type == CHAIN_FRAMEBUFFER_RGB ? 77 : 0);
 		chain_bootinfo_free(&got);
@@ -307,12 +326,16 @@ static void colors_by_the_table(void **state)
 	uint8_t room[ROOM] = { 0 };
 	const uint32_t at = ROOM - CHAIN_MB1_INFO_TABLE_BYTES;
 	struct chain_bootinfo got;
-	struct chain_mb1_info theirs = { .flags = CHAIN_MB1_INFO_MEMORY | CHAIN_MB1_INFO_FRAMEBUFFER, .mem_lower = 640, .mem_upper = 4096,
-					 .framebuffer_addr = 0xfd000000, .framebuffer_type = CHAIN_FRAMEBUFFER_RGB };
+	struct chain_mb1_info theirs = { .flags = CHAIN_MB1_INFO_MEMORY | CHAIN_MB1_INFO_FRAMEBUFFER,
+					 .mem_lower = 640,
+					 .mem_upper = 4096,
+					 .framebuffer_addr = 0xfd000000,
+					 .framebuffer_type = CHAIN_FRAMEBUFFER_RGB };
 	memcpy(&theirs.table_color, ((uint8_t[]){ 16, 8, 8, 8, 0, 8 }), 6);
 	memcpy(room + at, &theirs, CHAIN_MB1_INFO_TABLE_BYTES);
 	chain_bootinfo_init(&got);
-	assert_int_equal(chain_multiboot_info_read(CHAIN_MB1_ENTRY_MAGIC, PHYS + at, map_room, room, &got, NULL), CHAIN_OK);
+	assert_int_equal(chain_multiboot_info_read(CHAIN_MB1_ENTRY_MAGIC, PHYS + at, map_room, room, &got, NULL),
+			 CHAIN_OK);
 	assert_memory_equal(got.framebuffer.colors, ((uint8_t[]){ 16, 8, 8, 8, 0, 8 }), 6);
 	chain_bootinfo_free(&got);
 }
@@ -436,16 +459,12 @@ static void any_byte_may_lie(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(address_fields_win),
-		cmocka_unit_test(refusals_are_exact),
-		cmocka_unit_test(the_header_lies_in_8_kib),
-		cmocka_unit_test(grub_invaders_is_understood),
-		cmocka_unit_test(gnu_mach_is_understood),
-		cmocka_unit_test(what_is_built_is_read),
-		cmocka_unit_test(framebuffers_go_through), cmocka_unit_test(colors_by_the_table), cmocka_unit_test(building_keeps_to_32_bits),
-		cmocka_unit_test(lies_are_named),
-		cmocka_unit_test(endless_strings_end),
-		cmocka_unit_test(any_byte_may_lie),
+		cmocka_unit_test(address_fields_win),        cmocka_unit_test(refusals_are_exact),
+		cmocka_unit_test(the_header_lies_in_8_kib),  cmocka_unit_test(grub_invaders_is_understood),
+		cmocka_unit_test(gnu_mach_is_understood),    cmocka_unit_test(what_is_built_is_read),
+		cmocka_unit_test(framebuffers_go_through),   cmocka_unit_test(colors_by_the_table),
+		cmocka_unit_test(building_keeps_to_32_bits), cmocka_unit_test(lies_are_named),
+		cmocka_unit_test(endless_strings_end),       cmocka_unit_test(any_byte_may_lie),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

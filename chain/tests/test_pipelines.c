@@ -1,8 +1,9 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Wrong pipelines, each with the exact text that `kchain bake` says of it: chain/tests/data/pipelines/NAME.json and NAME.txt. What --json says
- * is the same. To write a NAME.txt: (cd chain/tests/data/pipelines && kchain bake NAME.json -o /tmp/none 2>NAME.txt) */
+/* Wrong pipelines, each with the exact text that `kchain bake` says of it: chain/tests/data/pipelines/NAME.json and
+ * NAME.txt. What --json says is the same. To write a NAME.txt: (cd chain/tests/data/pipelines && kchain bake NAME.json
+ * -o /tmp/none 2>NAME.txt) */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -29,7 +30,10 @@ static char *said(const char *name, const char *how)
 	char line[3 * PATH_MAX];
 	char *text = calloc(1, TEXT_BYTES);
 	assert_non_null(text);
-	snprintf(line, sizeof(line), "cd " FOLDER " && NO_COLOR=1 XDG_CACHE_HOME=/nowhere '%s' bake %s -o \"${TMPDIR:-/tmp}/kchain-refused.$$\" %s", command, name, how);
+	snprintf(line, sizeof(line),
+		 "cd " FOLDER
+		 " && NO_COLOR=1 XDG_CACHE_HOME=/nowhere '%s' bake %s -o \"${TMPDIR:-/tmp}/kchain-refused.$$\" %s",
+		 command, name, how);
 	FILE *pipe = popen(line, "re");
 	assert_non_null(pipe);
 	assert_true(fread(text, 1, TEXT_BYTES - 1, pipe) < TEXT_BYTES - 1);
@@ -75,10 +79,11 @@ static char *lines_of(const char *name, const char *json)
 	assert_non_null(text);
 	assert_true(json_equal(json_object_get(doc, "error"), json_array_get(errors, 0)));
 	assert_int_equal(json_integer_value(json_object_get(doc, "exit")), REFUSED);
-	json_array_foreach(errors, i, item) {
+	json_array_foreach (errors, i, item) {
 		const char *hint = json_string_value(json_object_get(item, "hint"));
 		assert_true(has_only(item, keys, sizeof(keys) / sizeof(keys[0])));
-		used += (size_t)snprintf(text + used, TEXT_BYTES - used, "kchain: %s:%lld:%lld: %s\n", json_string_value(json_object_get(item, "file")),
+		used += (size_t)snprintf(text + used, TEXT_BYTES - used, "kchain: %s:%lld:%lld: %s\n",
+					 json_string_value(json_object_get(item, "file")),
 					 (long long)json_integer_value(json_object_get(item, "line")),
 					 (long long)json_integer_value(json_object_get(item, "column")),
 					 json_string_value(json_object_get(item, "message")));
@@ -87,7 +92,8 @@ static char *lines_of(const char *name, const char *json)
 	}
 	size_t count = json_array_size(errors);
 	if (more)
-		snprintf(text + used, TEXT_BYTES - used, "kchain: %s: %zu errors, of which %zu are shown\n", name, count + more, count);
+		snprintf(text + used, TEXT_BYTES - used, "kchain: %s: %zu errors, of which %zu are shown\n", name,
+			 count + more, count);
 	else if (count > 1)
 		snprintf(text + used, TEXT_BYTES - used, "kchain: %s: %zu errors\n", name, count);
 	json_decref(doc);
@@ -103,8 +109,8 @@ static void check_same(const char *name, const char *what, const char *wanted, c
 		return;
 	while (same && wanted[same - 1] != '\n')
 		same--;
-	print_error("%s, %s: wanted\n  %.*s\nfound\n  %.*s\n", name, what, (int)strcspn(wanted + same, "\n"), wanted + same,
-		    (int)strcspn(found + same, "\n"), found + same);
+	print_error("%s, %s: wanted\n  %.*s\nfound\n  %.*s\n", name, what, (int)strcspn(wanted + same, "\n"),
+		    wanted + same, (int)strcspn(found + same, "\n"), found + same);
 	++*wrong;
 }
 
@@ -120,7 +126,8 @@ static void exact_texts(void **state)
 		size_t bytes = strlen(name);
 		if (bytes < 6 || strcmp(name + bytes - 5, ".json"))
 			continue;
-		char *wanted = golden(name), *text = said(name, "2>&1"), *json = said(name, "--json 2>/dev/null"), *lines = lines_of(name, json);
+		char *wanted = golden(name), *text = said(name, "2>&1"), *json = said(name, "--json 2>/dev/null"),
+		     *lines = lines_of(name, json);
 		check_same(name, "text", wanted, text, &wrong);
 		check_same(name, "--json", wanted, lines, &wrong);
 		free(lines);

@@ -76,8 +76,13 @@ static struct chain_bootinfo plain_machine(void)
 static struct chain_plan_request plain_request(const uint8_t *kernel, size_t bytes, const struct chain_bootinfo *info)
 {
 	return (struct chain_plan_request){
-		.subject = "k", .door = chain_door_of_ours, .kernel = { kernel, bytes, CHAIN_PHYS_UNKNOWN }, .args = "a b", .loader_name = "kchain",
-		.handoff_string = "kchain-handoff", .bootinfo = info,
+		.subject = "k",
+		.door = chain_door_of_ours,
+		.kernel = { kernel, bytes, CHAIN_PHYS_UNKNOWN },
+		.args = "a b",
+		.loader_name = "kchain",
+		.handoff_string = "kchain-handoff",
+		.bootinfo = info,
 	};
 }
 
@@ -97,7 +102,8 @@ static void carry_out(const struct chain_plan *plan, uint8_t *memory)
 	}
 }
 
-/* A machine made at random: memory map, kernel, modules, some of them anywhere in memory, kernel's own place included. */
+/* A machine made at random: memory map, kernel, modules, some of them anywhere in memory, kernel's own place included.
+ */
 struct world {
 	uint8_t before[MEMORY], after[MEMORY], kernel_file[KERNEL_MAX], handoff[64];
 	size_t kernel_bytes;
@@ -119,8 +125,8 @@ static void random_map(struct world *w)
 		uint64_t end = n == 5 ? MEMORY : at + 0x1000 * (1 + rnd(0x60));
 		if (end > MEMORY)
 			end = MEMORY;
-		w->mem[n++] = (struct chain_mem_entry){
-			{ at, end }, rnd(5) ? CHAIN_MEM_AVAILABLE : CHAIN_MEM_RESERVED };
+		w->mem[n++] =
+			(struct chain_mem_entry){ { at, end }, rnd(5) ? CHAIN_MEM_AVAILABLE : CHAIN_MEM_RESERVED };
 		at = end;
 	}
 	w->info = (struct chain_bootinfo){ .mem = w->mem, .mem_count = n, .cpus = 1 };
@@ -159,7 +165,9 @@ static void random_world(struct world *w)
 		uint64_t bytes = rnd(0x6000), phys = 0x100000 + rnd(0x30000);
 		if (rnd(2))
 			phys &= ~(uint64_t)0xfff;
-		w->modules[i] = (struct chain_plan_module){ .blob = { w->before + phys, bytes, phys }, .string = "mod", .movable = rnd(2) };
+		w->modules[i] = (struct chain_plan_module){ .blob = { w->before + phys, bytes, phys },
+							    .string = "mod",
+							    .movable = rnd(2) };
 		if (!rnd(5))
 			w->modules[i].blob.phys = CHAIN_PHYS_UNKNOWN;
 	}
@@ -170,7 +178,8 @@ static void random_world(struct world *w)
 	memset(w->handoff, 'h', sizeof(w->handoff));
 }
 
-/* Bytes of `before` may have been overlaid by the kernel's file after a module's pointer was taken: both read `before`. */
+/* Bytes of `before` may have been overlaid by the kernel's file after a module's pointer was taken: both read `before`.
+ */
 static void expect_bytes(const struct world *w, uint64_t at, const uint8_t *want, uint64_t bytes)
 {
 	assert_true(at <= MEMORY && bytes <= MEMORY - at);
@@ -350,7 +359,9 @@ static void refusals_are_exact(void **state)
 	expect_refusal((struct seg){ 0x1ffff0, 64, 64 }, &request, CHAIN_OK);
 	request.fs_keep = true;
 	expect_refusal((struct seg){ 0x1ffff0, 64, 64 }, &request, CHAIN_E_PLAN_ON_FS);
-	struct chain_plan_module huge = { .blob = { (const uint8_t *)"", 0x8000000, CHAIN_PHYS_UNKNOWN }, .string = "huge", .movable = true };
+	struct chain_plan_module huge = { .blob = { (const uint8_t *)"", 0x8000000, CHAIN_PHYS_UNKNOWN },
+					  .string = "huge",
+					  .movable = true };
 	request.modules = &huge;
 	request.module_count = 1;
 	expect_refusal((struct seg){ 0x100000, 64, 64 }, &request, CHAIN_E_NO_SPACE);
@@ -362,7 +373,8 @@ static void refusals_are_exact(void **state)
 static void a_screen_is_told_as_it_is(void **state)
 {
 	static const struct chain_framebuffer screens[] = {
-		{ .phys = 0 }, { 0xb8000, 160, 80, 25, 16, CHAIN_FRAMEBUFFER_TEXT, { 0 } },
+		{ .phys = 0 },
+		{ 0xb8000, 160, 80, 25, 16, CHAIN_FRAMEBUFFER_TEXT, { 0 } },
 		{ 0xfd000000, 4096, 1024, 768, 32, CHAIN_FRAMEBUFFER_RGB, { 16, 8, 8, 8, 0, 8 } },
 	};
 	enum { NOTHING, LINEAR, TEXT, ASKS };
@@ -373,7 +385,8 @@ static void a_screen_is_told_as_it_is(void **state)
 		uint8_t file[4096];
 		struct seg seg = { 0x100000, 64, 64 };
 		struct chain_bootinfo info = plain_machine();
-		size_t bytes = make_kernel(file, sizeof(file), &seg, 1, asks ? CHAIN_MB1_VIDEO_MODE : 0), header = 52 + 32;
+		size_t bytes = make_kernel(file, sizeof(file), &seg, 1, asks ? CHAIN_MB1_VIDEO_MODE : 0),
+		       header = 52 + 32;
 		struct chain_plan_request request = plain_request(file, bytes, &info);
 		struct chain_plan plan;
 		uint32_t mode = asks == TEXT;
@@ -387,7 +400,8 @@ static void a_screen_is_told_as_it_is(void **state)
 		struct chain_mb1_info told;
 		memcpy(&told, plan.made, sizeof(told));
 		assert_int_equal(!!(told.flags & CHAIN_MB1_INFO_FRAMEBUFFER), screen != 0);
-		assert_true(told.framebuffer_addr == info.framebuffer.phys && told.framebuffer_type == info.framebuffer.type);
+		assert_true(told.framebuffer_addr == info.framebuffer.phys &&
+			    told.framebuffer_type == info.framebuffer.type);
 		assert_true(told.flags & CHAIN_MB1_INFO_MODULES); /* and that there are no modules */
 		assert_int_equal(told.mods_count, 0);
 		chain_plan_free(&plan);
@@ -493,8 +507,10 @@ static void plan_real(const char *command, uint64_t entry, size_t segments)
 		skip();
 	static const uint8_t text[] = "x";
 	struct chain_bootinfo info = plain_machine();
-	struct chain_plan_module modules[2] = { { .blob = { text, 1, 0x2000000 }, .string = "stays" },
-						{ .blob = { text, 1, 0x2001001 }, .string = "moves", .movable = true } };
+	struct chain_plan_module modules[2] = {
+		{ .blob = { text, 1, 0x2000000 }, .string = "stays" },
+		{ .blob = { text, 1, 0x2001001 }, .string = "moves", .movable = true }
+	};
 	struct chain_plan_request request = plain_request(file, count, &info);
 	struct chain_plan plan;
 	request.kernel.phys = 0x250000;

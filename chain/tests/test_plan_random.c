@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 /* Random kernels, modules and memory maps: what the planner makes of them, before an oracle that carries the plan
- * out (plan_oracle.h); and whether that oracle would notice. KCHAIN_SEED varies them. fuzz_plan.c gives the same worlds to libFuzzer. */
+ * out (plan_oracle.h); and whether that oracle would notice. KCHAIN_SEED varies them. fuzz_plan.c gives the same worlds
+ * to libFuzzer. */
 #include "plan_child.h"
 #include "random.h"
 
@@ -42,8 +43,10 @@ static void end(struct bench *b)
 
 static void print_tally(const struct oracle *o)
 {
-	print_message("%u planned (%u detours, %u modules left in place, %u trampolines placed, %u without room), %u refused, %u too full "
-		      "(%u for a detour)\n", o->planned, o->detours, o->stayed, o->trampolines, o->no_trampoline, o->refused, o->full,
+	print_message("%u planned (%u detours, %u modules left in place, %u trampolines placed, %u without room), %u "
+		      "refused, %u too full "
+		      "(%u for a detour)\n",
+		      o->planned, o->detours, o->stayed, o->trampolines, o->no_trampoline, o->refused, o->full,
 		      o->tight);
 	for (size_t i = 1; i < CHAIN_STATUS_COUNT; i++)
 		if (o->by_status[i])
@@ -180,7 +183,8 @@ static bool swap_moves(struct chain_plan *plan)
 {
 	if (plan->move_count < 2)
 		return false;
-	struct chain_move *a = &plan->moves[random_next() % plan->move_count], *b = &plan->moves[random_next() % plan->move_count], kept = *a;
+	struct chain_move *a = &plan->moves[random_next() % plan->move_count],
+			  *b = &plan->moves[random_next() % plan->move_count], kept = *a;
 	*a = *b;
 	*b = kept;
 	return true;

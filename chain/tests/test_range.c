@@ -75,7 +75,8 @@ static void claims_name_both_owners(void **state)
 			 CHAIN_E_CLAIM_OVERLAP);
 	chain_error_format(&err, line, sizeof(line));
 	assert_string_equal(line, "kernel segment at 0x1f to 0x21 overlaps filesystem at 0x10 to 0x20");
-	assert_int_equal(chain_claims_add(&claims, (struct chain_range){ 32, 33 }, CHAIN_OWNER_KERNEL, 1, NULL), CHAIN_OK);
+	assert_int_equal(chain_claims_add(&claims, (struct chain_range){ 32, 33 }, CHAIN_OWNER_KERNEL, 1, NULL),
+			 CHAIN_OK);
 	assert_int_equal(chain_claims_add(&claims, (struct chain_range){ 40, 41 }, CHAIN_OWNER_KERNEL, 2, NULL),
 			 CHAIN_E_LIMIT);
 	assert_int_equal(chain_claims_remove(&claims, (struct chain_range){ 16, 31 }, NULL), CHAIN_E_CLAIM_MISSING);
@@ -161,8 +162,8 @@ static void find_agrees_with_the_bitmap(void **state)
 		want.within.end = BITS - rnd(BITS - want.within.base + 1);
 		uint64_t expect = UINT64_MAX, got = UINT64_MAX;
 		for (uint64_t b = 0; b + want.bytes <= BITS; b += want.align)
-			if (b >= want.within.base && b + want.bytes <= want.within.end && !any(bits, b, b + want.bytes) &&
-			    (want.top_down || expect == UINT64_MAX))
+			if (b >= want.within.base && b + want.bytes <= want.within.end &&
+			    !any(bits, b, b + want.bytes) && (want.top_down || expect == UINT64_MAX))
 				expect = b;
 		enum chain_status status = chain_claims_find(&sets[0], &sets[1], mem, n, &want, "t", &got, NULL);
 		assert_int_equal(status, expect == UINT64_MAX ? CHAIN_E_NO_SPACE : CHAIN_OK);
@@ -173,7 +174,9 @@ static void find_agrees_with_the_bitmap(void **state)
 static void the_tightest_hole_is_found(void **state)
 {
 	(void)state;
-	struct chain_mem_entry mem[] = { { { 0, 64 }, CHAIN_MEM_AVAILABLE }, { { 70, 90 }, CHAIN_MEM_AVAILABLE }, { { 100, 130 }, CHAIN_MEM_AVAILABLE } };
+	struct chain_mem_entry mem[] = { { { 0, 64 }, CHAIN_MEM_AVAILABLE },
+					 { { 70, 90 }, CHAIN_MEM_AVAILABLE },
+					 { { 100, 130 }, CHAIN_MEM_AVAILABLE } };
 	struct chain_claims none = { 0 };
 	struct chain_find want = { 15, 4, { 0, UINT64_MAX }, false, true };
 	uint64_t base;
@@ -207,7 +210,8 @@ static void every_owner_has_a_name(void **state)
 	for (int i = 0; i < CHAIN_OWNER_COUNT; i++) {
 		assert_non_null(chain_owner_name((enum chain_owner)i));
 		for (int j = 0; j < i; j++)
-			assert_string_not_equal(chain_owner_name((enum chain_owner)i), chain_owner_name((enum chain_owner)j));
+			assert_string_not_equal(chain_owner_name((enum chain_owner)i),
+						chain_owner_name((enum chain_owner)j));
 	}
 }
 

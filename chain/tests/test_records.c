@@ -61,8 +61,9 @@ static struct heard hear(enum records_channel channel, const char *bytes, size_t
 	return heard;
 }
 
-static const char CONSOLE[] = "boot\r\n@kchain {\"event\":\"entered\",\"link\":0,\"name\":\"a\",\"door\":\"multiboot1\"}\r\n"
-			      "@kchai\n@@kchain {}\n@kchain {\"event\":\"end\",\"status\":\"ok\"}\nprompt> ";
+static const char CONSOLE[] =
+	"boot\r\n@kchain {\"event\":\"entered\",\"link\":0,\"name\":\"a\",\"door\":\"multiboot1\"}\r\n"
+	"@kchai\n@@kchain {}\n@kchain {\"event\":\"end\",\"status\":\"ok\"}\nprompt> ";
 static const char CONSOLE_TEXT[] = "boot\r\n@kchai\n@@kchain {}\nprompt> ";
 
 static void a_stream_may_be_cut_anywhere(void **state)
@@ -78,8 +79,10 @@ static void a_stream_may_be_cut_anywhere(void **state)
 	}
 }
 
-/* The debug port is anybody's: what is no record there is text, and a kernel that leaves a line unfinished costs no record. */
-static const char PORT[] = "Booting\n\n{\"event\":\"entered\",\"link\":0,\"name\":\"a\",\"door\":\"m\"}\nhalf a {line{\"event\":\"end\",\"status\":\"ok\"}\n"
+/* The debug port is anybody's: what is no record there is text, and a kernel that leaves a line unfinished costs no
+ * record. */
+static const char PORT[] = "Booting\n\n{\"event\":\"entered\",\"link\":0,\"name\":\"a\",\"door\":\"m\"}\nhalf a "
+			   "{line{\"event\":\"end\",\"status\":\"ok\"}\n"
 			   " {\"event\": no}\n> {\"even";
 static const char PORT_TEXT[] = "Booting\n\nhalf a {line\n {\"event\": no}\n> {\"even";
 
@@ -220,7 +223,8 @@ static void random_bytes_in_the_way_do_no_harm(void **state)
 		memcpy(bytes, CONSOLE, sizeof(CONSOLE));
 		for (uint32_t flips = next(&seed) % 6; flips; flips--)
 			bytes[next(&seed) % (sizeof(CONSOLE) - 1)] = (char)next(&seed);
-		struct heard heard = hear(round & 1 ? RECORDS_CONSOLE : RECORDS_PORT, bytes, sizeof(CONSOLE) - 1, 1 + next(&seed) % 40);
+		struct heard heard = hear(round & 1 ? RECORDS_CONSOLE : RECORDS_PORT, bytes, sizeof(CONSOLE) - 1,
+					  1 + next(&seed) % 40);
 		assert_true(heard.records <= 2);
 	}
 }
@@ -228,11 +232,15 @@ static void random_bytes_in_the_way_do_no_harm(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_stream_may_be_cut_anywhere),	      cmocka_unit_test(text_on_the_debug_port_is_text),
-		cmocka_unit_test(a_foreign_kernels_braces_are_text),  cmocka_unit_test(a_record_begins_its_line_on_a_console),
+		cmocka_unit_test(a_stream_may_be_cut_anywhere),
+		cmocka_unit_test(text_on_the_debug_port_is_text),
+		cmocka_unit_test(a_foreign_kernels_braces_are_text),
+		cmocka_unit_test(a_record_begins_its_line_on_a_console),
 		cmocka_unit_test(a_cut_record_is_bad),
-		cmocka_unit_test(forms_are_checked),		      cmocka_unit_test(a_line_beyond_the_limit_is_skipped),
-		cmocka_unit_test(depth_is_bounded),		      cmocka_unit_test(random_bytes_in_the_way_do_no_harm),
+		cmocka_unit_test(forms_are_checked),
+		cmocka_unit_test(a_line_beyond_the_limit_is_skipped),
+		cmocka_unit_test(depth_is_bounded),
+		cmocka_unit_test(random_bytes_in_the_way_do_no_harm),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Documents that say what a run did: what is refused and what is left out, what is made of times, and how large a picture gets. */
+/* Documents that say what a run did: what is refused and what is left out, what is made of times, and how large a
+ * picture gets. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -40,7 +41,8 @@ static void what_is_no_report_is_refused(void **state)
 	for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
 		struct chain_error err = { 0 };
 		struct report report;
-		enum chain_status status = report_parse(CASES[i].text, strlen(CASES[i].text), "doc", NULL, &report, &err);
+		enum chain_status status =
+			report_parse(CASES[i].text, strlen(CASES[i].text), "doc", NULL, &report, &err);
 		if (status != CASES[i].status)
 			fail_msg("%s: %s", CASES[i].text, chain_status_slug(status));
 		assert_string_equal(err.subject, "doc");
@@ -65,7 +67,8 @@ static struct report parse(const char *text)
 static void a_cut_document_is_refused(void **state)
 {
 	(void)state;
-	static const char WHOLE[] = "{\"links\":[{\"name\":\"a\",\"at\":1}],\"steps\":[{\"step\":\"m\",\"count\":2,\"kernels\":[[0,0,1,2,3]]}],\"seconds\":2}";
+	static const char WHOLE[] = "{\"links\":[{\"name\":\"a\",\"at\":1}],\"steps\":[{\"step\":\"m\",\"count\":2,"
+				    "\"kernels\":[[0,0,1,2,3]]}],\"seconds\":2}";
 	for (size_t count = 0; count < sizeof(WHOLE) - 1; count++) {
 		struct chain_error err = { 0 };
 		struct report report;
@@ -79,9 +82,11 @@ static void a_cut_document_is_refused(void **state)
 static void times_are_on_one_clock(void **state)
 {
 	(void)state;
-	struct report r = parse("{\"links\":[{\"name\":\"a\",\"link\":0,\"at\":0.5},{\"name\":\"b\",\"link\":1,\"at\":0.7}],"
-				"\"steps\":[{\"step\":\"s\",\"begun_at\":0.6,\"us\":150000,\"at\":0.65},{\"step\":\"t\",\"begun_us\":160000,\"us\":90,\"at\":0.65},"
-				"{\"step\":\"u\",\"begun_us\":1e300,\"us\":-1e15},{\"step\":\"v\"}],\"seconds\":1}");
+	struct report r =
+		parse("{\"links\":[{\"name\":\"a\",\"link\":0,\"at\":0.5},{\"name\":\"b\",\"link\":1,\"at\":0.7}],"
+		      "\"steps\":[{\"step\":\"s\",\"begun_at\":0.6,\"us\":150000,\"at\":0.65},{\"step\":\"t\",\"begun_"
+		      "us\":160000,\"us\":90,\"at\":0.65},"
+		      "{\"step\":\"u\",\"begun_us\":1e300,\"us\":-1e15},{\"step\":\"v\"}],\"seconds\":1}");
 	assert_int_equal(r.link_count, 2);
 	assert_float_equal(r.links[0].begin, 0, 0);
 	assert_float_equal(r.links[0].end, 200000, 1);
@@ -94,8 +99,10 @@ static void times_are_on_one_clock(void **state)
 	assert_float_equal(r.end, 500000, 1);
 	report_free(&r);
 
-	r = parse("{\"kchain_handoff\":1,\"links\":[{\"name\":\"a\",\"entered_us\":0,\"left_us\":40},{\"name\":\"b\",\"entered_us\":55}],\"results\":{\"x\":{\"status\":\"fault\",\"reason\":\"why\"}}}");
-	assert_true(r.links[0].end == 40 && r.links[1].begin == 55 && r.step_count == 1 && r.steps[0].status == REPORT_FAULT && !r.steps[0].timed);
+	r = parse("{\"kchain_handoff\":1,\"links\":[{\"name\":\"a\",\"entered_us\":0,\"left_us\":40},{\"name\":\"b\","
+		  "\"entered_us\":55}],\"results\":{\"x\":{\"status\":\"fault\",\"reason\":\"why\"}}}");
+	assert_true(r.links[0].end == 40 && r.links[1].begin == 55 && r.step_count == 1 &&
+		    r.steps[0].status == REPORT_FAULT && !r.steps[0].timed);
 	assert_string_equal(r.steps[0].reason, "why");
 	report_free(&r);
 }
@@ -103,8 +110,10 @@ static void times_are_on_one_clock(void **state)
 static void rows_without_sense_are_left_out_and_counted(void **state)
 {
 	(void)state;
-	struct report r = parse("{\"links\":[],\"steps\":[{\"step\":\"m\",\"count\":9,\"machine\":{\"workers\":9223372036854775807,\"cpus\":-1},\"kernels\":["
-				"[0,0,1,10,20],[1,0,4095,10,20,\"timeout\",-1],[2,0,4096,10,20],[3,0,-1,10,20],[4,0,0,10],[5,0,0,10,\"20\"],[6,0,0,9223372036854775807,1],"
+	struct report r = parse("{\"links\":[],\"steps\":[{\"step\":\"m\",\"count\":9,\"machine\":{\"workers\":"
+				"9223372036854775807,\"cpus\":-1},\"kernels\":["
+				"[0,0,1,10,20],[1,0,4095,10,20,\"timeout\",-1],[2,0,4096,10,20],[3,0,-1,10,20],[4,0,0,"
+				"10],[5,0,0,10,\"20\"],[6,0,0,9223372036854775807,1],"
 				"[4294967296,0,0,1,1],{},null,[0,0,0,1,9223372036854775807]]}]}");
 	assert_int_equal(r.fanouts[0].turn_count, 2);
 	assert_int_equal(r.left_out, 9);
@@ -129,13 +138,15 @@ static void pictures_are_bounded(void **state)
 	static const char *const CASES[] = {
 		"{\"links\":[],\"steps\":[]}",
 		"{\"links\":[{\"name\":\"a\"}],\"steps\":[]}",
-		"{\"links\":[{\"name\":\"a\",\"at\":0.1}],\"steps\":[{\"step\":\"s\",\"begun_at\":0.2,\"at\":0.3}],\"seconds\":0.4}",
+		"{\"links\":[{\"name\":\"a\",\"at\":0.1}],\"steps\":[{\"step\":\"s\",\"begun_at\":0.2,\"at\":0.3}],"
+		"\"seconds\":0.4}",
 		"{\"links\":[],\"steps\":[{\"step\":\"m\",\"count\":0}]}",
 		"{\"links\":[],\"steps\":[{\"step\":\"m\",\"count\":3,\"kernels\":[]}]}",
 		"{\"links\":[],\"steps\":[],\"seconds\":1e308}",
 		"{\"links\":[],\"steps\":[],\"seconds\":-1e308}",
 		"{\"links\":[],\"steps\":[],\"seconds\":1e8}",
-		"{\"links\":[{\"name\":\"a\",\"us\":-9223372036854775808}],\"steps\":[{\"step\":\"s\",\"begun_us\":-100000000000000,\"us\":100000000000000}]}",
+		"{\"links\":[{\"name\":\"a\",\"us\":-9223372036854775808}],\"steps\":[{\"step\":\"s\",\"begun_us\":-"
+		"100000000000000,\"us\":100000000000000}]}",
 		"{\"links\":[],\"steps\":[{\"step\":\"s\",\"begun_us\":99999999999999,\"us\":100000000000000}]}",
 		"{\"links\":[],\"steps\":[{\"step\":\"s\",\"begun_us\":5e-324,\"us\":1e-300}]}",
 	};
@@ -144,7 +155,8 @@ static void pictures_are_bounded(void **state)
 		size_t bytes = 0;
 		char *svg = report_svg(&r, &bytes);
 		assert_non_null(svg);
-		if (bytes > 8192 || strncmp(svg, "<svg ", 5) != 0 || strcmp(svg + bytes - 7, "</svg>\n") != 0 || strstr(svg, "nan") || strstr(svg, "inf"))
+		if (bytes > 8192 || strncmp(svg, "<svg ", 5) != 0 || strcmp(svg + bytes - 7, "</svg>\n") != 0 ||
+		    strstr(svg, "nan") || strstr(svg, "inf"))
 			fail_msg("%s: %zu bytes: %s", CASES[i], bytes, svg);
 		free(svg);
 		report_free(&r);
@@ -154,8 +166,11 @@ static void pictures_are_bounded(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_is_no_report_is_refused), cmocka_unit_test(a_cut_document_is_refused), cmocka_unit_test(times_are_on_one_clock),
-		cmocka_unit_test(rows_without_sense_are_left_out_and_counted), cmocka_unit_test(pictures_are_bounded),
+		cmocka_unit_test(what_is_no_report_is_refused),
+		cmocka_unit_test(a_cut_document_is_refused),
+		cmocka_unit_test(times_are_on_one_clock),
+		cmocka_unit_test(rows_without_sense_are_left_out_and_counted),
+		cmocka_unit_test(pictures_are_bounded),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,14 +18,16 @@
 #include <string.h>
 #include <unistd.h>
 
-#define STEP(name) "{\"event\":\"step\",\"name\":\"" name "\",\"kind\":\"call\",\"source\":\"fs:/k\",\"called\":\"fixed\"}"
-#define RESULT(name, status) "{\"event\":\"result\",\"step\":\"" name "\",\"status\":\"" status "\",\"reason\":\"because\"}"
+#define STEP(name)                                                                                                     \
+	"{\"event\":\"step\",\"name\":\"" name "\",\"kind\":\"call\",\"source\":\"fs:/k\",\"called\":\"fixed\"}"
+#define RESULT(name, status)                                                                                           \
+	"{\"event\":\"result\",\"step\":\"" name "\",\"status\":\"" status "\",\"reason\":\"because\"}"
 #define ERROR(name, message) "{\"event\":\"error\",\"slug\":\"s\",\"step\":\"" name "\",\"message\":\"" message "\"}"
-#define FAULT "{\"event\":\"fault\",\"vector\":14,\"name\":\"page fault\",\"rip\":\"0x10\",\"address\":\"0x0\"}"
-#define ENTERED "{\"event\":\"entered\",\"link\":0,\"name\":\"a\",\"door\":\"multiboot1\"}"
+#define FAULT                "{\"event\":\"fault\",\"vector\":14,\"name\":\"page fault\",\"rip\":\"0x10\",\"address\":\"0x0\"}"
+#define ENTERED              "{\"event\":\"entered\",\"link\":0,\"name\":\"a\",\"door\":\"multiboot1\"}"
 #define BOOT(kernel, expect) "{\"event\":\"boot\",\"step\":\"b\",\"kernel\":\"" kernel "\",\"expect\":" expect "}"
-#define END(status) "{\"event\":\"end\",\"status\":\"" status "\"}"
-#define EXIT(status) "{\"event\":\"exit\",\"status\":" status ",\"result\":{\"n\":1,\"m\":2}}"
+#define END(status)          "{\"event\":\"end\",\"status\":\"" status "\"}"
+#define EXIT(status)         "{\"event\":\"exit\",\"status\":" status ",\"result\":{\"n\":1,\"m\":2}}"
 
 enum { NO_PORT = -1, LINES = 8, RESET = 1000 };
 
@@ -36,67 +38,446 @@ struct story {
 	const char *lines[LINES]; /* records begin with a brace; anything else is console */
 	bool done;                /* after the last line */
 	enum run_end end;
-	int port, code;           /* RESET: no port, and the machine was reset */
-	const char *reason;       /* null: any */
+	int port, code;     /* RESET: no port, and the machine was reset */
+	const char *reason; /* null: any */
 };
 
 #define MACHINE RUN_END_MACHINE
 static const struct story STORIES[] = {
-	{ "all steps called", 0, false, { ENTERED, END("ok"), EXIT("16") }, false, MACHINE, 0x10, CMD_OK, "all steps done" },
-	{ "a child failed", 0, false, { ENTERED, END("child-failed") }, false, MACHINE, 0x11, CMD_CHILD_FAILED, "a child failed" },
+	{ "all steps called",
+	  0,
+	  false,
+	  { ENTERED, END("ok"), EXIT("16") },
+	  false,
+	  MACHINE,
+	  0x10,
+	  CMD_OK,
+	  "all steps done" },
+	{ "a child failed",
+	  0,
+	  false,
+	  { ENTERED, END("child-failed") },
+	  false,
+	  MACHINE,
+	  0x11,
+	  CMD_CHILD_FAILED,
+	  "a child failed" },
 	{ "the stage failed", 0, false, { ENTERED, END("failed") }, false, MACHINE, 0x12, CMD_STAGE_FAILED, NULL },
 	{ "unmet", 0, false, { ENTERED, END("unmet") }, false, MACHINE, 0x13, CMD_UNMET, NULL },
 	{ "the exit port alone", 0, false, { ENTERED }, false, MACHINE, 0x12, CMD_STAGE_FAILED, NULL },
-	{ "the exit port alone, and good", 0, false, { ENTERED }, false, MACHINE, 0x10, CMD_STAGE_FAILED, "the machine stopped in the middle (0x10 was written to the exit port)" },
-	{ "an unknown end is none that is good", 0, false, { ENTERED, END("great") }, false, MACHINE, NO_PORT, CMD_STAGE_FAILED, NULL },
-	{ "no records at all", 0, false, { "hello\n" }, false, MACHINE, NO_PORT, CMD_STAGE_FAILED, "the stage did not begin" },
-	{ "reset in the middle", 0, false, { ENTERED }, false, MACHINE, RESET, CMD_STAGE_FAILED, "the machine stopped in the middle (it was reset)" },
-	{ "somebody else's kernel is entered", 0, false, { ENTERED, BOOT("multiboot1", "\"entered\"") }, true, RUN_END_STOPPED, NO_PORT, CMD_OK, "b was entered" },
-	{ "its end is waited for", RUN_UNTIL_ENDED, false, { ENTERED, BOOT("multiboot1", "\"entered\"") }, false, MACHINE, NO_PORT, CMD_OK, NULL },
-	{ "its end does not come", RUN_UNTIL_ENDED, false, { ENTERED, BOOT("multiboot1", "\"entered\"") }, false, RUN_END_TIMEOUT, NO_PORT, CMD_TIMEOUT, "the machine did not end within 3s" },
-	{ "its banner", 0, false, { ENTERED, BOOT("multiboot1", "{\"console\":\"GNU Mach\"}"), "\r\nGNU Ma", "ch 1.8" }, true, RUN_END_STOPPED, NO_PORT, CMD_OK, "\"GNU Mach\" seen" },
-	{ "a banner before the boot does not count", 0, false, { ENTERED, "GNU Mach", BOOT("multiboot1", "{\"console\":\"GNU Mach\"}") }, false, MACHINE, NO_PORT, CMD_UNMET, NULL },
-	{ "no banner", 0, false, { ENTERED, BOOT("multiboot1", "{\"console\":\"Login\"}"), "\033[1mtty0\033[m\r\n", " \r\n" }, false, RUN_END_TIMEOUT, NO_PORT, CMD_TIMEOUT, "\"Login\" not seen within 3s; last line: tty0" },
-	{ "a banner that an earlier link waits for", 0, false, { ENTERED, BOOT("image", "{\"console\":\"Mach\"}"), ENTERED, BOOT("multiboot1", "\"entered\""), "Mach\n" }, true, RUN_END_STOPPED, NO_PORT, CMD_OK, NULL },
-	{ "a banner that a called kernel forges", 0, false, { ENTERED, BOOT("image", "{\"console\":\"Mach\"}"), ENTERED, STEP("c"), "Mach\n" }, false, RUN_END_TIMEOUT, NO_PORT, CMD_TIMEOUT, NULL },
-	{ "an image reports for itself", 0, false, { ENTERED, BOOT("image", "\"entered\"") }, false, MACHINE, NO_PORT, CMD_CHILD_FAILED, "b did not begin" },
-	{ "and does", 0, false, { ENTERED, BOOT("image", "\"entered\""), ENTERED, END("ok") }, false, MACHINE, 0x10, CMD_OK, NULL },
-	{ "and stops without a word", 0, false, { ENTERED, BOOT("image", "\"entered\""), ENTERED }, false, MACHINE, 0, CMD_STAGE_FAILED, NULL },
-	{ "a native kernel exits well", 0, false, { ENTERED, BOOT("native", "\"success\""), EXIT("0") }, false, MACHINE, 0, CMD_OK, NULL },
-	{ "a native kernel fails", 0, false, { ENTERED, BOOT("native", "\"success\""), EXIT("7") }, false, MACHINE, 7, CMD_CHILD_FAILED, "the kernel exited with status 7" },
-	{ "with the expected result", 0, false, { ENTERED, BOOT("native", "{\"result\":{\"n\":1}}"), EXIT("0") }, false, MACHINE, 0, CMD_OK, NULL },
-	{ "with another one", 0, false, { ENTERED, BOOT("native", "{\"result\":{\"n\":9}}"), EXIT("0") }, false, MACHINE, 0, CMD_UNMET, NULL },
-	{ "with none", 0, false, { ENTERED, BOOT("native", "{\"result\":{\"n\":9}}"), "{\"event\":\"exit\",\"status\":0}" }, false, MACHINE, 0x10, CMD_UNMET, NULL },
-	{ "with an exit record that is none", 0, false, { ENTERED, BOOT("native", "{\"result\":{\"n\":9}}"), ENTERED }, false, MACHINE, 0x10, CMD_CHILD_FAILED, "b left no exit record that can be read (0x10 was written to the exit port)" },
-	{ "with a fault", 0, false, { ENTERED, BOOT("native", "\"success\""), ENTERED, FAULT }, false, MACHINE, 0x12, CMD_CHILD_FAILED, "b: page fault at 0x10" },
-	{ "a stage's fault", 0, false, { ENTERED, FAULT }, false, MACHINE, 0x12, CMD_STAGE_FAILED, "the stage: page fault at 0x10" },
-	{ "a foreign kernel says by the port that all is well", 0, false, { ENTERED, BOOT("multiboot1", "\"success\"") }, false, MACHINE, 0, CMD_OK, NULL },
-	{ "or that it is not", 0, false, { ENTERED, BOOT("multiboot1", "\"success\"") }, false, MACHINE, 3, CMD_CHILD_FAILED, "the kernel exited with status 3" },
-	{ "or is reset", 0, false, { ENTERED, BOOT("multiboot1", "\"success\"") }, false, MACHINE, RESET, CMD_CHILD_FAILED, NULL },
-	{ "or leaves no result", 0, false, { ENTERED, BOOT("multiboot1", "{\"result\":1}") }, false, MACHINE, 0, CMD_UNMET, NULL },
-	{ "an expression", RUN_UNTIL_MATCH, false, { ENTERED, "log", "in: " }, true, RUN_END_STOPPED, NO_PORT, CMD_OK, "\"login:\" seen" },
-	{ "an expression that never matches", RUN_UNTIL_MATCH, false, { ENTERED, "nothing\n", END("ok") }, false, MACHINE, 0x10, CMD_UNMET, NULL },
-	{ "an expression that is waited for", RUN_UNTIL_MATCH, false, { ENTERED, "nothing\n" }, false, RUN_END_TIMEOUT, NO_PORT, CMD_TIMEOUT, "\"log ?in:\" not matched within 3s; last line: nothing" },
-	{ "interrupted", 0, false, { ENTERED, STEP("c") }, false, RUN_END_INTERRUPTED, NO_PORT, CMD_INTERRUPTED, "by SIGINT in c" },
-	{ "a foreign kernel ends", RUN_UNTIL_ENDED, true, { "text\n" }, false, MACHINE, NO_PORT, CMD_OK, "the machine ended" },
+	{ "the exit port alone, and good",
+	  0,
+	  false,
+	  { ENTERED },
+	  false,
+	  MACHINE,
+	  0x10,
+	  CMD_STAGE_FAILED,
+	  "the machine stopped in the middle (0x10 was written to the exit port)" },
+	{ "an unknown end is none that is good",
+	  0,
+	  false,
+	  { ENTERED, END("great") },
+	  false,
+	  MACHINE,
+	  NO_PORT,
+	  CMD_STAGE_FAILED,
+	  NULL },
+	{ "no records at all",
+	  0,
+	  false,
+	  { "hello\n" },
+	  false,
+	  MACHINE,
+	  NO_PORT,
+	  CMD_STAGE_FAILED,
+	  "the stage did not begin" },
+	{ "reset in the middle",
+	  0,
+	  false,
+	  { ENTERED },
+	  false,
+	  MACHINE,
+	  RESET,
+	  CMD_STAGE_FAILED,
+	  "the machine stopped in the middle (it was reset)" },
+	{ "somebody else's kernel is entered",
+	  0,
+	  false,
+	  { ENTERED, BOOT("multiboot1", "\"entered\"") },
+	  true,
+	  RUN_END_STOPPED,
+	  NO_PORT,
+	  CMD_OK,
+	  "b was entered" },
+	{ "its end is waited for",
+	  RUN_UNTIL_ENDED,
+	  false,
+	  { ENTERED, BOOT("multiboot1", "\"entered\"") },
+	  false,
+	  MACHINE,
+	  NO_PORT,
+	  CMD_OK,
+	  NULL },
+	{ "its end does not come",
+	  RUN_UNTIL_ENDED,
+	  false,
+	  { ENTERED, BOOT("multiboot1", "\"entered\"") },
+	  false,
+	  RUN_END_TIMEOUT,
+	  NO_PORT,
+	  CMD_TIMEOUT,
+	  "the machine did not end within 3s" },
+	{ "its banner",
+	  0,
+	  false,
+	  { ENTERED, BOOT("multiboot1", "{\"console\":\"GNU Mach\"}"), "\r\nGNU Ma", "ch 1.8" },
+	  true,
+	  RUN_END_STOPPED,
+	  NO_PORT,
+	  CMD_OK,
+	  "\"GNU Mach\" seen" },
+	{ "a banner before the boot does not count",
+	  0,
+	  false,
+	  { ENTERED, "GNU Mach", BOOT("multiboot1", "{\"console\":\"GNU Mach\"}") },
+	  false,
+	  MACHINE,
+	  NO_PORT,
+	  CMD_UNMET,
+	  NULL },
+	{ "no banner",
+	  0,
+	  false,
+	  { ENTERED, BOOT("multiboot1", "{\"console\":\"Login\"}"), "\033[1mtty0\033[m\r\n", " \r\n" },
+	  false,
+	  RUN_END_TIMEOUT,
+	  NO_PORT,
+	  CMD_TIMEOUT,
+	  "\"Login\" not seen within 3s; last line: tty0" },
+	{ "a banner that an earlier link waits for",
+	  0,
+	  false,
+	  { ENTERED, BOOT("image", "{\"console\":\"Mach\"}"), ENTERED, BOOT("multiboot1", "\"entered\""), "Mach\n" },
+	  true,
+	  RUN_END_STOPPED,
+	  NO_PORT,
+	  CMD_OK,
+	  NULL },
+	{ "a banner that a called kernel forges",
+	  0,
+	  false,
+	  { ENTERED, BOOT("image", "{\"console\":\"Mach\"}"), ENTERED, STEP("c"), "Mach\n" },
+	  false,
+	  RUN_END_TIMEOUT,
+	  NO_PORT,
+	  CMD_TIMEOUT,
+	  NULL },
+	{ "an image reports for itself",
+	  0,
+	  false,
+	  { ENTERED, BOOT("image", "\"entered\"") },
+	  false,
+	  MACHINE,
+	  NO_PORT,
+	  CMD_CHILD_FAILED,
+	  "b did not begin" },
+	{ "and does",
+	  0,
+	  false,
+	  { ENTERED, BOOT("image", "\"entered\""), ENTERED, END("ok") },
+	  false,
+	  MACHINE,
+	  0x10,
+	  CMD_OK,
+	  NULL },
+	{ "and stops without a word",
+	  0,
+	  false,
+	  { ENTERED, BOOT("image", "\"entered\""), ENTERED },
+	  false,
+	  MACHINE,
+	  0,
+	  CMD_STAGE_FAILED,
+	  NULL },
+	{ "a native kernel exits well",
+	  0,
+	  false,
+	  { ENTERED, BOOT("native", "\"success\""), EXIT("0") },
+	  false,
+	  MACHINE,
+	  0,
+	  CMD_OK,
+	  NULL },
+	{ "a native kernel fails",
+	  0,
+	  false,
+	  { ENTERED, BOOT("native", "\"success\""), EXIT("7") },
+	  false,
+	  MACHINE,
+	  7,
+	  CMD_CHILD_FAILED,
+	  "the kernel exited with status 7" },
+	{ "with the expected result",
+	  0,
+	  false,
+	  { ENTERED, BOOT("native", "{\"result\":{\"n\":1}}"), EXIT("0") },
+	  false,
+	  MACHINE,
+	  0,
+	  CMD_OK,
+	  NULL },
+	{ "with another one",
+	  0,
+	  false,
+	  { ENTERED, BOOT("native", "{\"result\":{\"n\":9}}"), EXIT("0") },
+	  false,
+	  MACHINE,
+	  0,
+	  CMD_UNMET,
+	  NULL },
+	{ "with none",
+	  0,
+	  false,
+	  { ENTERED, BOOT("native", "{\"result\":{\"n\":9}}"), "{\"event\":\"exit\",\"status\":0}" },
+	  false,
+	  MACHINE,
+	  0x10,
+	  CMD_UNMET,
+	  NULL },
+	{ "with an exit record that is none",
+	  0,
+	  false,
+	  { ENTERED, BOOT("native", "{\"result\":{\"n\":9}}"), ENTERED },
+	  false,
+	  MACHINE,
+	  0x10,
+	  CMD_CHILD_FAILED,
+	  "b left no exit record that can be read (0x10 was written to the exit port)" },
+	{ "with a fault",
+	  0,
+	  false,
+	  { ENTERED, BOOT("native", "\"success\""), ENTERED, FAULT },
+	  false,
+	  MACHINE,
+	  0x12,
+	  CMD_CHILD_FAILED,
+	  "b: page fault at 0x10" },
+	{ "a stage's fault",
+	  0,
+	  false,
+	  { ENTERED, FAULT },
+	  false,
+	  MACHINE,
+	  0x12,
+	  CMD_STAGE_FAILED,
+	  "the stage: page fault at 0x10" },
+	{ "a foreign kernel says by the port that all is well",
+	  0,
+	  false,
+	  { ENTERED, BOOT("multiboot1", "\"success\"") },
+	  false,
+	  MACHINE,
+	  0,
+	  CMD_OK,
+	  NULL },
+	{ "or that it is not",
+	  0,
+	  false,
+	  { ENTERED, BOOT("multiboot1", "\"success\"") },
+	  false,
+	  MACHINE,
+	  3,
+	  CMD_CHILD_FAILED,
+	  "the kernel exited with status 3" },
+	{ "or is reset",
+	  0,
+	  false,
+	  { ENTERED, BOOT("multiboot1", "\"success\"") },
+	  false,
+	  MACHINE,
+	  RESET,
+	  CMD_CHILD_FAILED,
+	  NULL },
+	{ "or leaves no result",
+	  0,
+	  false,
+	  { ENTERED, BOOT("multiboot1", "{\"result\":1}") },
+	  false,
+	  MACHINE,
+	  0,
+	  CMD_UNMET,
+	  NULL },
+	{ "an expression",
+	  RUN_UNTIL_MATCH,
+	  false,
+	  { ENTERED, "log", "in: " },
+	  true,
+	  RUN_END_STOPPED,
+	  NO_PORT,
+	  CMD_OK,
+	  "\"login:\" seen" },
+	{ "an expression that never matches",
+	  RUN_UNTIL_MATCH,
+	  false,
+	  { ENTERED, "nothing\n", END("ok") },
+	  false,
+	  MACHINE,
+	  0x10,
+	  CMD_UNMET,
+	  NULL },
+	{ "an expression that is waited for",
+	  RUN_UNTIL_MATCH,
+	  false,
+	  { ENTERED, "nothing\n" },
+	  false,
+	  RUN_END_TIMEOUT,
+	  NO_PORT,
+	  CMD_TIMEOUT,
+	  "\"log ?in:\" not matched within 3s; last line: nothing" },
+	{ "interrupted",
+	  0,
+	  false,
+	  { ENTERED, STEP("c") },
+	  false,
+	  RUN_END_INTERRUPTED,
+	  NO_PORT,
+	  CMD_INTERRUPTED,
+	  "by SIGINT in c" },
+	{ "a foreign kernel ends",
+	  RUN_UNTIL_ENDED,
+	  true,
+	  { "text\n" },
+	  false,
+	  MACHINE,
+	  NO_PORT,
+	  CMD_OK,
+	  "the machine ended" },
 
 	/* What a called kernel does is not the verdict. */
-	{ "a called kernel writes 0 to the port", 0, false, { ENTERED, STEP("c") }, false, MACHINE, 0, CMD_STAGE_FAILED, "the machine stopped in the middle of c (0 was written to the exit port); that kernel, which is not isolated, is the likely cause" },
+	{ "a called kernel writes 0 to the port",
+	  0,
+	  false,
+	  { ENTERED, STEP("c") },
+	  false,
+	  MACHINE,
+	  0,
+	  CMD_STAGE_FAILED,
+	  "the machine stopped in the middle of c (0 was written to the exit port); that kernel, which is not "
+	  "isolated, is the likely cause" },
 	{ "or what a stage writes", 0, false, { ENTERED, STEP("c") }, false, MACHINE, 0x10, CMD_STAGE_FAILED, NULL },
-	{ "or resets the machine", 0, false, { ENTERED, STEP("c") }, false, MACHINE, RESET, CMD_STAGE_FAILED, "the machine stopped in the middle of c (it was reset); that kernel, which is not isolated, is the likely cause" },
-	{ "or brings the stage down", 0, false, { ENTERED, STEP("c"), FAULT }, false, MACHINE, 0x12, CMD_STAGE_FAILED, "c: page fault at 0x10" },
-	{ "or says that all is done", 0, false, { ENTERED, STEP("c"), END("ok") }, false, MACHINE, 0x10, CMD_STAGE_FAILED, NULL },
-	{ "or that it has exited", 0, false, { ENTERED, STEP("c"), EXIT("0") }, false, MACHINE, 0, CMD_STAGE_FAILED, NULL },
-	{ "or that another is booted", 0, false, { ENTERED, STEP("c"), BOOT("multiboot1", "\"entered\"") }, false, MACHINE, 0, CMD_STAGE_FAILED, NULL },
-	{ "in an image that was booted as well", 0, false, { ENTERED, BOOT("image", "\"entered\""), ENTERED, STEP("c") }, false, MACHINE, 0, CMD_STAGE_FAILED, NULL },
-	{ "a machine that begins anew has stopped", 0, false, { ENTERED, STEP("c"), ENTERED, END("ok") }, false, MACHINE, NO_PORT, CMD_STAGE_FAILED, "the machine began anew in the middle of c; that kernel, which is not isolated, is the likely cause" },
-	{ "an isolated one is not to blame", 0, false, { ENTERED, "{\"event\":\"step\",\"name\":\"c\",\"kind\":\"call\",\"source\":\"s\",\"called\":\"svm\"}" }, false, MACHINE, NO_PORT, CMD_STAGE_FAILED, "the machine stopped in the middle of c" },
+	{ "or resets the machine",
+	  0,
+	  false,
+	  { ENTERED, STEP("c") },
+	  false,
+	  MACHINE,
+	  RESET,
+	  CMD_STAGE_FAILED,
+	  "the machine stopped in the middle of c (it was reset); that kernel, which is not isolated, is the likely "
+	  "cause" },
+	{ "or brings the stage down",
+	  0,
+	  false,
+	  { ENTERED, STEP("c"), FAULT },
+	  false,
+	  MACHINE,
+	  0x12,
+	  CMD_STAGE_FAILED,
+	  "c: page fault at 0x10" },
+	{ "or says that all is done",
+	  0,
+	  false,
+	  { ENTERED, STEP("c"), END("ok") },
+	  false,
+	  MACHINE,
+	  0x10,
+	  CMD_STAGE_FAILED,
+	  NULL },
+	{ "or that it has exited",
+	  0,
+	  false,
+	  { ENTERED, STEP("c"), EXIT("0") },
+	  false,
+	  MACHINE,
+	  0,
+	  CMD_STAGE_FAILED,
+	  NULL },
+	{ "or that another is booted",
+	  0,
+	  false,
+	  { ENTERED, STEP("c"), BOOT("multiboot1", "\"entered\"") },
+	  false,
+	  MACHINE,
+	  0,
+	  CMD_STAGE_FAILED,
+	  NULL },
+	{ "in an image that was booted as well",
+	  0,
+	  false,
+	  { ENTERED, BOOT("image", "\"entered\""), ENTERED, STEP("c") },
+	  false,
+	  MACHINE,
+	  0,
+	  CMD_STAGE_FAILED,
+	  NULL },
+	{ "a machine that begins anew has stopped",
+	  0,
+	  false,
+	  { ENTERED, STEP("c"), ENTERED, END("ok") },
+	  false,
+	  MACHINE,
+	  NO_PORT,
+	  CMD_STAGE_FAILED,
+	  "the machine began anew in the middle of c; that kernel, which is not isolated, is the likely cause" },
+	{ "an isolated one is not to blame",
+	  0,
+	  false,
+	  { ENTERED, "{\"event\":\"step\",\"name\":\"c\",\"kind\":\"call\",\"source\":\"s\",\"called\":\"svm\"}" },
+	  false,
+	  MACHINE,
+	  NO_PORT,
+	  CMD_STAGE_FAILED,
+	  "the machine stopped in the middle of c" },
 
 	/* The reason is what ended the run. */
-	{ "the error that ended it", 0, false, { ENTERED, STEP("c"), ERROR("c", "one"), STEP("d"), ERROR("d", "two"), END("failed") }, false, MACHINE, 0x12, CMD_STAGE_FAILED, "d: two" },
-	{ "not one that was passed over", 0, false, { ENTERED, STEP("c"), ERROR("c", "one"), STEP("d"), RESULT("d", "failed"), END("child-failed") }, false, MACHINE, 0x11, CMD_CHILD_FAILED, "d: because" },
-	{ "nor a failure that was", 0, false, { ENTERED, STEP("c"), RESULT("c", "timeout"), STEP("d"), RESULT("d", "ok"), END("ok") }, false, MACHINE, 0x10, CMD_OK, "all steps done" },
-	{ "a reboot that was asked for", 0, false, { ENTERED, STEP("c"), RESULT("c", "failed"), "{\"event\":\"end\",\"status\":\"child-failed\",\"reason\":\"the machine reboots (on_error)\"}" }, false, MACHINE, RESET, CMD_CHILD_FAILED, "c: because; the machine reboots (on_error)" },
+	{ "the error that ended it",
+	  0,
+	  false,
+	  { ENTERED, STEP("c"), ERROR("c", "one"), STEP("d"), ERROR("d", "two"), END("failed") },
+	  false,
+	  MACHINE,
+	  0x12,
+	  CMD_STAGE_FAILED,
+	  "d: two" },
+	{ "not one that was passed over",
+	  0,
+	  false,
+	  { ENTERED, STEP("c"), ERROR("c", "one"), STEP("d"), RESULT("d", "failed"), END("child-failed") },
+	  false,
+	  MACHINE,
+	  0x11,
+	  CMD_CHILD_FAILED,
+	  "d: because" },
+	{ "nor a failure that was",
+	  0,
+	  false,
+	  { ENTERED, STEP("c"), RESULT("c", "timeout"), STEP("d"), RESULT("d", "ok"), END("ok") },
+	  false,
+	  MACHINE,
+	  0x10,
+	  CMD_OK,
+	  "all steps done" },
+	{ "a reboot that was asked for",
+	  0,
+	  false,
+	  { ENTERED, STEP("c"), RESULT("c", "failed"),
+	    "{\"event\":\"end\",\"status\":\"child-failed\",\"reason\":\"the machine reboots (on_error)\"}" },
+	  false,
+	  MACHINE,
+	  RESET,
+	  CMD_CHILD_FAILED,
+	  "c: because; the machine reboots (on_error)" },
 };
 
 static void tell(struct run_judge *judge, const char *line)
@@ -126,9 +507,11 @@ static void verdicts(void **state)
 		for (size_t line = 0; line < LINES && story->lines[line]; line++)
 			tell(&judge, story->lines[line]);
 		bool done = run_judge_done(&judge);
-		const struct run_ending ending = { story->end, story->port == RESET ? -1 : story->port, story->port == RESET, 3000000, "SIGINT" };
+		const struct run_ending ending = { story->end, story->port == RESET ? -1 : story->port,
+						   story->port == RESET, 3000000, "SIGINT" };
 		int code = run_judge_verdict(&judge, &ending);
-		if (done != story->done || code != story->code || !judge.reason[0] || (story->reason && strcmp(story->reason, judge.reason) != 0))
+		if (done != story->done || code != story->code || !judge.reason[0] ||
+		    (story->reason && strcmp(story->reason, judge.reason) != 0))
 			fail_msg("%s: done %d, exit code %d (%s)", story->name, done, code, judge.reason);
 		run_judge_free(&judge);
 	}
@@ -140,13 +523,23 @@ static void all_steps_are_listed(void **state)
 {
 	(void)state;
 	static const char *const LINES_TOLD[] = {
-		ENTERED, STEP("a"), ERROR("a", "one"), STEP("b"), RESULT("b", "failed"),
-		"{\"event\":\"step\",\"name\":\"b\",\"kind\":\"call\",\"source\":\"s\",\"retry\":1}", RESULT("b", "ok"),
-		"{\"event\":\"skipped\",\"step\":\"c\",\"fact\":\"state.x\",\"wanted\":1,\"found\":2}", ERROR("d", "not there"), END("failed"),
+		ENTERED,
+		STEP("a"),
+		ERROR("a", "one"),
+		STEP("b"),
+		RESULT("b", "failed"),
+		"{\"event\":\"step\",\"name\":\"b\",\"kind\":\"call\",\"source\":\"s\",\"retry\":1}",
+		RESULT("b", "ok"),
+		"{\"event\":\"skipped\",\"step\":\"c\",\"fact\":\"state.x\",\"wanted\":1,\"found\":2}",
+		ERROR("d", "not there"),
+		END("failed"),
 	};
-	static const struct { const char *step, *status, *reason; int retry; } WANTED[] = {
-		{ "a", "failed", "one", 0 }, { "b", "failed", "because", 0 }, { "b", "ok", "because", 1 }, { "c", "skipped", NULL, 0 },
-		{ "d", "failed", "not there", 0 },
+	static const struct {
+		const char *step, *status, *reason;
+		int retry;
+	} WANTED[] = {
+		{ "a", "failed", "one", 0 }, { "b", "failed", "because", 0 },   { "b", "ok", "because", 1 },
+		{ "c", "skipped", NULL, 0 }, { "d", "failed", "not there", 0 },
 	};
 	struct run_judge judge;
 	run_judge_init(&judge, RUN_UNTIL_READY, NULL, false);
@@ -222,7 +615,9 @@ static void a_guest_can_not_move_the_cursor(void **state)
 		run_view_record(&view, event, doc);
 		json_decref(doc);
 	}
-	static const char console[] = "a\033[2J\xc2\x9b" "b\xc2\033x\x9b" "c\n";
+	static const char console[] = "a\033[2J\xc2\x9b"
+				      "b\xc2\033x\x9b"
+				      "c\n";
 	run_view_text(&view, RECORDS_CONSOLE, console, sizeof(console) - 1);
 	fclose(to);
 	for (size_t i = 0; i < used; i++) {
@@ -232,7 +627,8 @@ static void a_guest_can_not_move_the_cursor(void **state)
 	}
 	assert_true(chain_is_utf8(shown));
 	assert_int_equal(lines, sizeof(LINES_SHOWN) / sizeof(LINES_SHOWN[0]) + 2); /* the hint has a line of its own */
-	assert_non_null(strstr(shown, " ab\xef\xbf\xbd" "c\n"));
+	assert_non_null(strstr(shown, " ab\xef\xbf\xbd"
+				      "c\n"));
 	free(shown);
 }
 
@@ -240,8 +636,10 @@ static void a_guest_can_not_move_the_cursor(void **state)
 static void a_stream_is_made_plain(void **state)
 {
 	(void)state;
-	static const char *const BEGINNINGS[] = { "", "a", "\033", "\033[", "\033[1;", "\033]0;", "\033]0;\033", "\033P", "\033(", "\xc2", "\xe0", "\xe2\x94", "\xed",
-						  "\xf0\x9f\x98", "\xf4", "\x9b", "\xff" };
+	static const char *const BEGINNINGS[] = { "",        "a",           "\033",  "\033[",        "\033[1;",
+						  "\033]0;", "\033]0;\033", "\033P", "\033(",        "\xc2",
+						  "\xe0",    "\xe2\x94",    "\xed",  "\xf0\x9f\x98", "\xf4",
+						  "\x9b",    "\xff" };
 	for (size_t b = 0; b < sizeof(BEGINNINGS) / sizeof(BEGINNINGS[0]); b++)
 		for (unsigned pair = 0; pair < 0x10000; pair++) {
 			struct plain_text plain = { 0 };
@@ -252,7 +650,8 @@ static void a_stream_is_made_plain(void **state)
 			in[count++] = '\n';
 			for (size_t i = 0; i < count; i++)
 				used += plain_text_take(&plain, (unsigned char)in[i], out + used);
-			assert_true(used > 0 && out[used - 1] == '\n' && plain.state == PLAIN_GROUND); /* a newline always ends a line */
+			assert_true(used > 0 && out[used - 1] == '\n' &&
+				    plain.state == PLAIN_GROUND); /* a newline always ends a line */
 			out[used] = '\0';
 			for (size_t i = 0; i < used; i++)
 				out[i] = out[i] == '\n' || out[i] == '\t' ? ' ' : out[i];
@@ -264,15 +663,21 @@ static void a_stream_is_made_plain(void **state)
 static void what_is_plain_stays(void **state)
 {
 	(void)state;
-	static const struct { const char *in, *out; } CASES[] = {
+	static const struct {
+		const char *in, *out;
+	} CASES[] = {
 		{ "abc \xc3\xa9 \xe2\x94\x82 \xf0\x9f\x98\x80", "abc \xc3\xa9 \xe2\x94\x82 \xf0\x9f\x98\x80" },
 		{ "a\tb\r", "a\tb" },
 		{ "\033[1;31mred\033[0m", "red" },
 		{ "\033]0;title\007x", "x" },
 		{ "\033]0;title\033\\x", "x" },
 		{ "\033(Bx", "x" },
-		{ "\x9b" "2J", "2J" },
-		{ "\xc2\x9b" "2J", "2J" },
+		{ "\x9b"
+		  "2J",
+		  "2J" },
+		{ "\xc2\x9b"
+		  "2J",
+		  "2J" },
 		{ "caf\xe9!", "caf\xef\xbf\xbd!" },
 		{ "\xe2\x94", "" },
 		{ "\xed\xa0\x80", "\xef\xbf\xbd" },
@@ -293,9 +698,15 @@ static void what_is_plain_stays(void **state)
 static void lines_fit_a_terminal(void **state)
 {
 	(void)state;
-	static const char *const TEXTS[] = { "short", "", "x", "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen",
-					     "exactly-fifty-eight-columns-are-what-fits-behind-the-names", "exactly-fifty-eight-columns-are-what-fits-behind-the-name x",
-					     "a-word-that-is-longer-than-any-line-of-the-terminal-is-shown-as-it-is-since-it-may-be-a-path and more words behind it to be wrapped again" };
+	static const char *const TEXTS[] = { "short",
+					     "",
+					     "x",
+					     "one two three four five six seven eight nine ten eleven twelve thirteen "
+					     "fourteen fifteen sixteen seventeen eighteen",
+					     "exactly-fifty-eight-columns-are-what-fits-behind-the-names",
+					     "exactly-fifty-eight-columns-are-what-fits-behind-the-name x",
+					     "a-word-that-is-longer-than-any-line-of-the-terminal-is-shown-as-it-is-"
+					     "since-it-may-be-a-path and more words behind it to be wrapped again" };
 	for (size_t columns = 45; columns < 130; columns++)
 		for (size_t i = 0; i < sizeof(TEXTS) / sizeof(TEXTS[0]); i++) {
 			char *shown = NULL, joined[512] = "";
@@ -310,7 +721,8 @@ static void lines_fit_a_terminal(void **state)
 			for (char *line = strtok(shown, "\n"); line; line = strtok(NULL, "\n")) {
 				if (strlen(line) > columns && strchr(line + 22, ' '))
 					fail_msg("%zu columns: %s", columns, line);
-				snprintf(joined + strlen(joined), sizeof(joined) - strlen(joined), "%s%s", *joined ? " " : "", line + 22);
+				snprintf(joined + strlen(joined), sizeof(joined) - strlen(joined), "%s%s",
+					 *joined ? " " : "", line + 22);
 			}
 			assert_string_equal(joined, TEXTS[i]);
 			free(shown);
@@ -324,10 +736,18 @@ static void words(void **state)
 		const char *text;
 		bool good;
 		uint64_t bytes;
-	} SIZES[] = { { "0", true, 0 },		  { "4096", true, 4096 },	{ "64K", true, 65536 },
-		      { "128MiB", true, 128 << 20 }, { "1g", true, 1 << 30 },	{ "", false, 0 },
-		      { "K", false, 0 },	  { "-1", false, 0 },		{ "1.5M", false, 0 },
-		      { "1Q", false, 0 },	  { "99999999999999999999", false, 0 }, { "18446744073709551615K", false, 0 } };
+	} SIZES[] = { { "0", true, 0 },
+		      { "4096", true, 4096 },
+		      { "64K", true, 65536 },
+		      { "128MiB", true, 128 << 20 },
+		      { "1g", true, 1 << 30 },
+		      { "", false, 0 },
+		      { "K", false, 0 },
+		      { "-1", false, 0 },
+		      { "1.5M", false, 0 },
+		      { "1Q", false, 0 },
+		      { "99999999999999999999", false, 0 },
+		      { "18446744073709551615K", false, 0 } };
 	uint64_t value;
 	for (size_t i = 0; i < sizeof(SIZES) / sizeof(SIZES[0]); i++) {
 		assert_int_equal(cmd_size_parse(SIZES[i].text, &value), SIZES[i].good);
@@ -339,8 +759,11 @@ static void words(void **state)
 	assert_true(cmd_time_parse("5", &value) && value == 5000000);
 	assert_true(cmd_time_parse("1H", &value) && value == 3600000000);
 	assert_false(cmd_time_parse("5 s", &value));
-	static const struct { uint64_t us; const char *text; } TIMES[] = { { 0, "0us" }, { 1, "1us" }, { 1500, "1500us" }, { 250000, "250ms" }, { 3000000, "3s" },
-									    { 90000000, "90s" }, { 120000000, "2m" }, { 3600000000, "1h" } };
+	static const struct {
+		uint64_t us;
+		const char *text;
+	} TIMES[] = { { 0, "0us" },      { 1, "1us" },        { 1500, "1500us" },  { 250000, "250ms" },
+		      { 3000000, "3s" }, { 90000000, "90s" }, { 120000000, "2m" }, { 3600000000, "1h" } };
 	for (size_t i = 0; i < sizeof(TIMES) / sizeof(TIMES[0]); i++) {
 		char time[CMD_TIME_BYTES];
 		assert_string_equal(cmd_time_text(TIMES[i].us, time), TIMES[i].text);
@@ -357,7 +780,10 @@ static void words(void **state)
 static void disks_are_what_they_contain(void **state)
 {
 	(void)state;
-#define QCOW2_3(features, backing) "QFI\xfb\0\0\0\3\0\0\0\0\0\0\0" backing "\0\0\0\0\0\0\0\20\0\0\0\0\0\0\0\0" "0123456789012345678901234567890123456789" "\0\0\0\0\0\0\0" features
+#define QCOW2_3(features, backing)                                                                                     \
+	"QFI\xfb\0\0\0\3\0\0\0\0\0\0\0" backing "\0\0\0\0\0\0\0\20\0\0\0\0\0\0\0\0"                                    \
+	"0123456789012345678901234567890123456789"                                                                     \
+	"\0\0\0\0\0\0\0" features
 	static const struct {
 		const char *bytes;
 		size_t count;
@@ -402,7 +828,8 @@ static void disks_are_what_they_contain(void **state)
 			assert_string_equal(err.detail, CASES[i].drive);
 		if (status)
 			continue;
-		snprintf(wanted, sizeof(wanted), "if=none,id=kchain-disk3,format=%s,file=/tmp/kchain-disk,,%s%s", CASES[i].drive, strchr(path, ',') + 1, CASES[i].rest);
+		snprintf(wanted, sizeof(wanted), "if=none,id=kchain-disk3,format=%s,file=/tmp/kchain-disk,,%s%s",
+			 CASES[i].drive, strchr(path, ',') + 1, CASES[i].rest);
 		assert_string_equal(disk.drive, wanted);
 		assert_string_equal(disk.device, "virtio-blk-pci,drive=kchain-disk3");
 		qemu_disk_free(&disk);
@@ -459,11 +886,19 @@ static void progress_is_shown_after_a_second_and_then_seldom(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(verdicts), cmocka_unit_test(all_steps_are_listed), cmocka_unit_test(both_channels_are_looked_at),
-		cmocka_unit_test(a_stream_is_made_plain), cmocka_unit_test(what_is_plain_stays), cmocka_unit_test(lines_fit_a_terminal), cmocka_unit_test(a_line_longer_than_the_buffer_still_matches_at_its_end),
+		cmocka_unit_test(verdicts),
+		cmocka_unit_test(all_steps_are_listed),
+		cmocka_unit_test(both_channels_are_looked_at),
+		cmocka_unit_test(a_stream_is_made_plain),
+		cmocka_unit_test(what_is_plain_stays),
+		cmocka_unit_test(lines_fit_a_terminal),
+		cmocka_unit_test(a_line_longer_than_the_buffer_still_matches_at_its_end),
 		cmocka_unit_test(a_guest_can_not_move_the_cursor),
-		cmocka_unit_test(disks_are_what_they_contain), cmocka_unit_test(words),    cmocka_unit_test(slips_are_recognised),
-		cmocka_unit_test(sizes_are_short), cmocka_unit_test(progress_is_shown_after_a_second_and_then_seldom),
+		cmocka_unit_test(disks_are_what_they_contain),
+		cmocka_unit_test(words),
+		cmocka_unit_test(slips_are_recognised),
+		cmocka_unit_test(sizes_are_short),
+		cmocka_unit_test(progress_is_shown_after_a_second_and_then_seldom),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* An image that is to be started again from memory: its pieces, and that every byte of the stage which differs from what was baked is
- * found. */
+/* An image that is to be started again from memory: its pieces, and that every byte of the stage which differs from
+ * what was baked is found. */
 #include "bake_fixture.h"
 
 #include "chain/self.h"
@@ -27,7 +27,10 @@ static void fixture_init(struct fixture *f)
 	assert_int_equal(chain_self_from_file(&f->self, &f->image, BASE, NULL), CHAIN_OK);
 }
 
-static void fixture_free(struct fixture *f) { free(f->sink.bytes); }
+static void fixture_free(struct fixture *f)
+{
+	free(f->sink.bytes);
+}
 
 static void test_pieces(void **state)
 {
@@ -103,7 +106,8 @@ static void test_wrong_pieces(void **state)
 static void test_limits(void **state)
 {
 	struct chain_self self = { 0 };
-	const struct chain_blob none = { NULL, 0, CHAIN_PHYS_UNKNOWN }, two = { (const uint8_t *)"ab", 2, CHAIN_PHYS_UNKNOWN };
+	const struct chain_blob none = { NULL, 0, CHAIN_PHYS_UNKNOWN },
+				two = { (const uint8_t *)"ab", 2, CHAIN_PHYS_UNKNOWN };
 	(void)state;
 	assert_int_equal(chain_self_add(&self, 4096, 1, &two, false, NULL), CHAIN_E_LIMIT);
 	assert_int_not_equal(chain_self_add(&self, UINT64_MAX, 2, &none, false, NULL), CHAIN_OK);
@@ -113,7 +117,8 @@ static void test_limits(void **state)
 	assert_int_equal(self.piece_count, CHAIN_SELF_PIECES_MAX);
 }
 
-/* Started where it lies, an image keeps all its bytes but its data: only that is copied, and only its zeroed memory is zeroed. */
+/* Started where it lies, an image keeps all its bytes but its data: only that is copied, and only its zeroed memory is
+ * zeroed. */
 static void test_plan(void **state)
 {
 	struct fixture f;
@@ -122,11 +127,21 @@ static void test_plan(void **state)
 	(void)state;
 	fixture_init(&f);
 	assert_int_equal(chain_bootinfo_qemu("pc", 64 << 20, 1, &info, NULL), CHAIN_OK);
-	assert_int_equal(chain_range_make(BASE, f.image.header.fs_offset + f.image.header.fs_memory_bytes, "image", &info.image, NULL), CHAIN_OK);
+	assert_int_equal(chain_range_make(BASE, f.image.header.fs_offset + f.image.header.fs_memory_bytes, "image",
+					  &info.image, NULL),
+			 CHAIN_OK);
 	const struct chain_plan_request request = {
-		.subject = CHAIN_SOURCE_SELF, .door = chain_door_of_ours, .pieces = f.self.pieces, .piece_count = f.self.piece_count, .pieces_entry = f.self.entry,
-		.args = "", .loader_name = "kchain", .bootinfo = &info,
-		.handoff = { (const uint8_t *)"{}", 2, CHAIN_PHYS_UNKNOWN }, .handoff_string = "kchain-handoff", .handoff_at = CHAIN_HANDOFF_LAST,
+		.subject = CHAIN_SOURCE_SELF,
+		.door = chain_door_of_ours,
+		.pieces = f.self.pieces,
+		.piece_count = f.self.piece_count,
+		.pieces_entry = f.self.entry,
+		.args = "",
+		.loader_name = "kchain",
+		.bootinfo = &info,
+		.handoff = { (const uint8_t *)"{}", 2, CHAIN_PHYS_UNKNOWN },
+		.handoff_string = "kchain-handoff",
+		.handoff_at = CHAIN_HANDOFF_LAST,
 	};
 	assert_int_equal(chain_plan_build(&request, &plan, NULL), CHAIN_OK);
 	assert_int_equal(plan.entry.address, BASE + 0x200);
@@ -134,7 +149,8 @@ static void test_plan(void **state)
 	assert_int_equal(plan.bytes_zeroed, 0x1100 - 0x321 + 0x2000);
 	for (size_t i = 0; i < plan.move_count; i++)
 		for (size_t piece = 0; piece < f.self.piece_count; piece++)
-			assert_true(piece == 1 || piece == 2 || !chain_range_overlaps(plan.moves[i].dest, f.self.pieces[piece].segment.phys));
+			assert_true(piece == 1 || piece == 2 ||
+				    !chain_range_overlaps(plan.moves[i].dest, f.self.pieces[piece].segment.phys));
 	assert_false(chain_range_overlaps(plan.handoff, info.image));
 	chain_plan_free(&plan);
 	chain_bootinfo_free(&info);
@@ -144,8 +160,9 @@ static void test_plan(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_pieces), cmocka_unit_test(test_every_flip_is_found), cmocka_unit_test(test_wrong_pieces),
-		cmocka_unit_test(test_limits), cmocka_unit_test(test_plan),
+		cmocka_unit_test(test_pieces),       cmocka_unit_test(test_every_flip_is_found),
+		cmocka_unit_test(test_wrong_pieces), cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_plan),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Whether a step is taken: what its "when" says against the handoff it would give. A step that is taken goes on to open its kernel, which
- * is not in the image of this test. */
+/* Whether a step is taken: what its "when" says against the handoff it would give. A step that is taken goes on to open
+ * its kernel, which is not in the image of this test. */
 #include "bake_fixture.h"
 
 #include "chain/step.h"
@@ -12,11 +12,16 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#define PIPELINE \
-	"{\"kchain\":1,\"name\":\"w\",\"net\":{\"lan\":{\"dhcp\":true,\"need\":\"optional\"}},\"state\":{\"own\":[1,{\"a\":null}],\"n\":\"{{results.s.exit|-1}}\"}," \
+#define PIPELINE                                                                                                       \
+	"{\"kchain\":1,\"name\":\"w\",\"net\":{\"lan\":{\"dhcp\":true,\"need\":\"optional\"}},\"state\":{\"own\":[1,{" \
+	"\"a\":null}],\"n\":\"{{results.s.exit|-1}}\"},"                                                               \
 	"\"steps\":[{\"name\":\"s\",\"call\":\"fs:/missing\",\"when\":%s}]}"
 
-static const struct { const char *when; const char *fact, *found; } rows[] = { /* no fact: taken */
+static const struct {
+	const char *when;
+	const char *fact, *found;
+} rows[] = {
+	/* no fact: taken */
 	{ "{\"self.step\":\"s\"}", NULL, NULL },
 	{ "{\"self.step\":\"t\"}", "self.step", "\"s\"" },
 	{ "{\"results.s.exit\":3}", NULL, NULL },
@@ -32,7 +37,9 @@ static const struct { const char *when; const char *fact, *found; } rows[] = { /
 	{ "{\"state.own\":[1,{\"a\":null}]}", NULL, NULL },
 	{ "{\"state.n\":3}", NULL, NULL },
 	{ "{\"state.theirs\":\"kept\"}", NULL, NULL },
-	{ "{\"net.lan.address\":\"10.0.2.15\",\"net.lan.prefix\":24,\"net.lan.gateway\":\"10.0.2.2\",\"net.lan.dns\":null}", NULL, NULL },
+	{ "{\"net.lan.address\":\"10.0.2.15\",\"net.lan.prefix\":24,\"net.lan.gateway\":\"10.0.2.2\",\"net.lan.dns\":"
+	  "null}",
+	  NULL, NULL },
 	{ "{\"net.lan.status\":\"absent\"}", "net.lan.status", "\"configured\"" },
 	{ "{\"platform.cpus\":1,\"platform.acpi_rsdp\":null}", NULL, NULL },
 };
@@ -52,11 +59,12 @@ static void fixture_init(struct fixture *f)
 	assert_int_equal(image_make(&f->sink, &f->image), CHAIN_OK);
 	assert_int_equal(chain_bootinfo_qemu("pc", 64 << 20, 1, &f->info, NULL), CHAIN_OK);
 	f->sources = (struct chain_sources){ .image = &f->image, .bootinfo = &f->info };
-	f->parent = json_pack("{s:[], s:{s:s}, s:{s:{s:i, s:{s:i, s:[b]}}}}", "links", "state", "theirs", "kept", "results", "s", "exit", 3,
-			      "result", "a", 1, "b", 1);
-	f->net = json_pack("{s:{s:s, s:[s], s:[s], s:[]}}", "lan", "status", "configured", "addresses", "10.0.2.15/24", "gateways", "10.0.2.2",
-			   "dns");
-	f->link = (struct chain_link){ .sources = &f->sources, .parent = f->parent, .net = f->net, .door = "multiboot1" };
+	f->parent = json_pack("{s:[], s:{s:s}, s:{s:{s:i, s:{s:i, s:[b]}}}}", "links", "state", "theirs", "kept",
+			      "results", "s", "exit", 3, "result", "a", 1, "b", 1);
+	f->net = json_pack("{s:{s:s, s:[s], s:[s], s:[]}}", "lan", "status", "configured", "addresses", "10.0.2.15/24",
+			   "gateways", "10.0.2.2", "dns");
+	f->link =
+		(struct chain_link){ .sources = &f->sources, .parent = f->parent, .net = f->net, .door = "multiboot1" };
 }
 
 static void fixture_free(struct fixture *f)
@@ -84,7 +92,8 @@ static void check(struct fixture *f, const char *when, const char *fact, const c
 	} else {
 		assert_int_equal(status, CHAIN_OK);
 		assert_string_equal(json_string_value(json_object_get(prepared.unmet, "fact")), fact);
-		char *is = json_dumps(json_object_get(prepared.unmet, "found"), JSON_COMPACT | JSON_ENCODE_ANY | JSON_SORT_KEYS);
+		char *is = json_dumps(json_object_get(prepared.unmet, "found"),
+				      JSON_COMPACT | JSON_ENCODE_ANY | JSON_SORT_KEYS);
 		assert_string_equal(is, found);
 		free(is);
 		chain_prepared_free(&prepared);

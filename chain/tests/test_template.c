@@ -1,7 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* {{facts}} put into arguments, from a handoff as a kernel gets it. What the check refuses is in data/invalid/config-template-*. */
+/* {{facts}} put into arguments, from a handoff as a kernel gets it. What the check refuses is in
+ * data/invalid/config-template-*. */
 #include "json_cases.h"
 
 #include "chain/template.h"
@@ -9,12 +10,17 @@
 static const char document[] =
 	"{\"boot_id\":\"00ff\",\"self\":{\"step\":\"two\"},\"platform\":{\"cpus\":4,\"acpi_rsdp\":\"0xf5b00\"},"
 	"\"net\":{\"lan\":{\"status\":\"configured\",\"mac\":\"52:54:00:12:34:56\",\"addresses\":[\"10.0.2.15/24\"],"
-	"\"gateways\":[\"10.0.2.2\"],\"dns\":[\"10.0.2.3\",\"10.0.2.4\"]},\"off\":{\"status\":\"absent\"},\"odd\":{\"addresses\":[\"10.9.9.9\"]}},"
+	"\"gateways\":[\"10.0.2.2\"],\"dns\":[\"10.0.2.3\",\"10.0.2.4\"]},\"off\":{\"status\":\"absent\"},\"odd\":{"
+	"\"addresses\":[\"10.9.9.9\"]}},"
 	"\"block\":{\"d\":{\"bytes\":1048576,\"serial\":\"D1\"}},"
-	"\"state\":{\"a\":{\"b\":\"deep\"},\"n\":-3,\"t\":true,\"f\":false,\"none\":null,\"empty\":\"\",\"bad\":\"a\\nb\",\"list\":[1],\"del\":\"\\u007f\"},"
+	"\"state\":{\"a\":{\"b\":\"deep\"},\"n\":-3,\"t\":true,\"f\":false,\"none\":null,\"empty\":\"\",\"bad\":"
+	"\"a\\nb\",\"list\":[1],\"del\":\"\\u007f\"},"
 	"\"results\":{\"one\":{\"status\":\"ok\",\"exit\":0,\"result\":{\"sum\":42}}}}";
 
-static const struct { const char *text, *expect; enum chain_status status; } rows[] = {
+static const struct {
+	const char *text, *expect;
+	enum chain_status status;
+} rows[] = {
 	{ "", "", CHAIN_OK },
 	{ "plain { text } }}", "plain { text } }}", CHAIN_OK },
 	{ "{{boot_id}}{{self.step}}", "00fftwo", CHAIN_OK },
@@ -70,9 +76,11 @@ static void test_rows(void **state)
 
 static void test_pending(void **state)
 {
-	static const char text[] = "{{net.lan.address}} {{net.lan.gateway|x y}} {{state.gone|}}{{results.a.result.n|none}} {{boot_id}}";
+	static const char text[] =
+		"{{net.lan.address}} {{net.lan.gateway|x y}} {{state.gone|}}{{results.a.result.n|none}} {{boot_id}}";
 	struct chain_error err = { 0 };
-	json_t *doc = handoff(), *pending = json_loads("{\"net\": {\"lan\": true}, \"results\": {\"b\": true}}", 0, NULL);
+	json_t *doc = handoff(),
+	       *pending = json_loads("{\"net\": {\"lan\": true}, \"results\": {\"b\": true}}", 0, NULL);
 	char *all = NULL, *known = NULL;
 	(void)state;
 	assert_ok(chain_template_expand(text, doc, "s", &all, &err), &err);
@@ -111,7 +119,8 @@ static void test_too_long(void **state)
 
 static void test_random(void **state)
 {
-	static const char *const bits[] = { "{{", "}}", "{", "|", ".", "net", "lan", "state", "a", "address", "x-", "boot_id", " " };
+	static const char *const bits[] = { "{{",    "}}", "{",       "|",  ".",       "net", "lan",
+					    "state", "a",  "address", "x-", "boot_id", " " };
 	json_t *doc = handoff();
 	unsigned seed = 7;
 	(void)state;
@@ -141,7 +150,10 @@ static void test_random(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rows), cmocka_unit_test(test_pending), cmocka_unit_test(test_too_long), cmocka_unit_test(test_random),
+		cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_pending),
+		cmocka_unit_test(test_too_long),
+		cmocka_unit_test(test_random),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

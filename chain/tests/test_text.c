@@ -24,9 +24,13 @@ static void escaped_as(void **state)
 		{ "\x1b[31mred\x1b[0m", "\\x1b[31mred\\x1b[0m" },
 		{ "a\nb\tc\rd", "a\\x0ab\\x09c\\x0dd" },
 		{ "\x7f", "\\x7f" },
-		{ "\xc2\x9b" "1m", "\\xc2\\x9b1m" },
+		{ "\xc2\x9b"
+		  "1m",
+		  "\\xc2\\x9b1m" },
 		{ "\xc2\x80\xc2\x9f\xc2\xa0", "\\xc2\\x80\\xc2\\x9f\xc2\xa0" },
-		{ "\x9b" "1m", "\\x9b1m" },
+		{ "\x9b"
+		  "1m",
+		  "\\x9b1m" },
 		{ "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80", "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80" },
 		{ "\xc3", "\\xc3" },
 		{ "\xe2\x82", "\\xe2\\x82" },
@@ -114,7 +118,8 @@ static void assert_safe_and_lossless(const char *text, size_t bytes)
 static void any_bytes(void **state)
 {
 	(void)state;
-	static const unsigned char rich[] = { 0x1b, 0x7f, 0x80, 0x9b, 0xa0, 0xbf, 0xc2, 0xc3, 0xe0, 0xed, 0xef, 0xf0, 0xf4, 0xff, 0, '[', 'm' };
+	static const unsigned char rich[] = { 0x1b, 0x7f, 0x80, 0x9b, 0xa0, 0xbf, 0xc2, 0xc3, 0xe0,
+					      0xed, 0xef, 0xf0, 0xf4, 0xff, 0,    '[',  'm' };
 	char text[20];
 	for (unsigned i = 0; i < 65536; i++) {
 		text[0] = (char)(i >> 8);
@@ -178,9 +183,13 @@ static void bytes_in_documents(void **state)
 		json_decref(plain);
 		json_decref(doc);
 	}
-	json_t *doc = cmd_json_of_file("file", "a\xff" "b", json_pack("{s:i}", "x", 1));
+	json_t *doc = cmd_json_of_file("file",
+				       "a\xff"
+				       "b",
+				       json_pack("{s:i}", "x", 1));
 	char *shown = cmd_json_text(doc, JSON_COMPACT);
-	assert_string_equal(shown, "{\"file\":\"a\xef\xbf\xbd" "b\",\"file_hex\":\"61ff62\",\"x\":1}");
+	assert_string_equal(shown, "{\"file\":\"a\xef\xbf\xbd"
+				   "b\",\"file_hex\":\"61ff62\",\"x\":1}");
 	free(shown);
 	json_decref(doc);
 	assert_null(cmd_json_of_file("file", "a", NULL));
@@ -189,8 +198,12 @@ static void bytes_in_documents(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(escaped_as), cmocka_unit_test(bytes_are_counted), cmocka_unit_test(cut_between_characters),
-		cmocka_unit_test(any_bytes),  cmocka_unit_test(documents), cmocka_unit_test(bytes_in_documents),
+		cmocka_unit_test(escaped_as),
+		cmocka_unit_test(bytes_are_counted),
+		cmocka_unit_test(cut_between_characters),
+		cmocka_unit_test(any_bytes),
+		cmocka_unit_test(documents),
+		cmocka_unit_test(bytes_in_documents),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

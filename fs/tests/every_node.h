@@ -10,13 +10,16 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#define FILE_OF(text) .type = FS_REGULAR, .mode = 0644, .size_bytes = sizeof(text) - 1, .cookie = (void *)(uintptr_t)(text)
+#define FILE_OF(text)                                                                                                  \
+	.type = FS_REGULAR, .mode = 0644, .size_bytes = sizeof(text) - 1, .cookie = (void *)(uintptr_t)(text)
 
 enum { BIG_BYTES = 3 * 1024 * 1024 + 17, MANY = 900, LONG_NAMES = 40 };
 static uint8_t big[BIG_BYTES];
 static char names[MANY + LONG_NAMES][300];
 static char long_target[4000];
-static const struct fs_xattr notes[] = { { "user.note", "some value", 10 }, { "user.z", "", 0 }, { "trusted.x", "\1\2\3", 3 } };
+static const struct fs_xattr notes[] = { { "user.note", "some value", 10 },
+					 { "user.z", "", 0 },
+					 { "trusted.x", "\1\2\3", 3 } };
 
 static const struct fs_spec fixed[] = {
 	{ .path = "/", .type = FS_DIRECTORY, .mode = 0750, .mtime = 1700000000 },
@@ -25,12 +28,22 @@ static const struct fs_spec fixed[] = {
 	{ .path = "/!bang", FILE_OF("!") },
 	{ .path = "/.-dash", FILE_OF("-") },
 	{ .path = "/deep/er/and/deeper/file", FILE_OF("deep"), .uid = 1000, .gid = 100 },
-	{ .path = "/deep/owned", FILE_OF("far owner"), .uid = 100000, .gid = 200000, .mtime = 1600000000, .mtime_ns = 123456789 },
+	{ .path = "/deep/owned",
+	  FILE_OF("far owner"),
+	  .uid = 100000,
+	  .gid = 200000,
+	  .mtime = 1600000000,
+	  .mtime_ns = 123456789 },
 	{ .path = "/deep-er", FILE_OF("sorts before /deep/") },
-	{ .path = "/set", .type = FS_REGULAR, .mode = 04755, .size_bytes = 3, .cookie = (void *)(uintptr_t)"abc" },
+	{ .path = "/set", .type = FS_REGULAR, .mode = 04755, .size_bytes = 3, .cookie = (void *)(uintptr_t) "abc" },
 	{ .path = "/sticky", .type = FS_DIRECTORY, .mode = 01777, .uid = 7 },
 	{ .path = "/big", .type = FS_REGULAR, .mode = 0400, .size_bytes = BIG_BYTES, .cookie = big },
-	{ .path = "/aligned", .type = FS_REGULAR, .mode = 0600, .size_bytes = 8192, .cookie = big + 1, .align_bytes = 1 << 20,
+	{ .path = "/aligned",
+	  .type = FS_REGULAR,
+	  .mode = 0600,
+	  .size_bytes = 8192,
+	  .cookie = big + 1,
+	  .align_bytes = 1 << 20,
 	  .reserve_bytes = 100000 },
 	{ .path = "/link", .type = FS_SYMLINK, .mode = 0777, .target = "deep/er/and" },
 	{ .path = "/again", .type = FS_SYMLINK, .mode = 0777, .target = "deep/er/and" },
@@ -47,7 +60,10 @@ static const struct fs_spec fixed[] = {
 	{ .path = "/fifo", .type = FS_FIFO, .mode = 0620 },
 	{ .path = "/sock", .type = FS_SOCKET, .mode = 0755 },
 	{ .path = "/tty", .type = FS_CHAR_DEVICE, .mode = 0666, .rdev = 5 << 8 },
-	{ .path = "/disk", .type = FS_BLOCK_DEVICE, .mode = 0660, .rdev = (300 & 0xff) | 259 << 8 | (300 & ~0xffu) << 12 },
+	{ .path = "/disk",
+	  .type = FS_BLOCK_DEVICE,
+	  .mode = 0660,
+	  .rdev = (300 & 0xff) | 259 << 8 | (300 & ~0xffu) << 12 },
 };
 enum { FIXED = sizeof(fixed) / sizeof(fixed[0]), COUNT = FIXED + MANY + LONG_NAMES };
 static struct fs_spec specs[COUNT];
@@ -68,8 +84,12 @@ static inline void nodes_make(void)
 			snprintf(names[i], sizeof(names[i]), "/many/file%d", i);
 		else
 			snprintf(names[i], sizeof(names[i]), "/long-names/%0255d", i);
-		specs[FIXED + i] = (struct fs_spec){ .path = names[i], .type = FS_REGULAR, .mode = 0640, .mtime = (uint64_t)i,
-						     .size_bytes = (uint64_t)i * 7, .cookie = big + i };
+		specs[FIXED + i] = (struct fs_spec){ .path = names[i],
+						     .type = FS_REGULAR,
+						     .mode = 0640,
+						     .mtime = (uint64_t)i,
+						     .size_bytes = (uint64_t)i * 7,
+						     .cookie = big + i };
 	}
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* libFuzzer target: any bytes as a filesystem (see fuzz_expand). The checksum is switched off first, or hardly anything would pass it. What is
- * given out lies inside the image, and in an image that fs_check has passed nothing fails. */
+/* libFuzzer target: any bytes as a filesystem (see fuzz_expand). The checksum is switched off first, or hardly anything
+ * would pass it. What is given out lies inside the image, and in an image that fs_check has passed nothing fails. */
 #include "../../chain/tests/fuzz.h"
 
 #include "fs/check.h"
@@ -41,7 +41,8 @@ static void check_data(const struct walk *walk, const struct fs_node *node)
 		FUZZ_HOLDS(!walk->sound);
 	}
 	err.status = CHAIN_OK;
-	FUZZ_HOLDS(fuzz_status(fs_read(fs, node, node->size_bytes, copy, 1, &err), &err) != CHAIN_OK); /* past the end */
+	FUZZ_HOLDS(fuzz_status(fs_read(fs, node, node->size_bytes, copy, 1, &err), &err) !=
+		   CHAIN_OK); /* past the end */
 }
 
 static enum chain_status visit(void *ctx, const struct fs_dirent *entry, struct chain_error *err)
@@ -99,8 +100,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct fs_check_report report;
 	struct fs fs;
 
-	if (size >= FS_EROFS_SUPER_OFFSET + sizeof(struct fs_erofs_super)) /* without the feature bit there is no checksum */
-		bytes[FS_EROFS_SUPER_OFFSET + offsetof(struct fs_erofs_super, feature_compat)] &= (uint8_t)~FS_EROFS_COMPAT_CHECKSUM;
+	if (size >=
+	    FS_EROFS_SUPER_OFFSET + sizeof(struct fs_erofs_super)) /* without the feature bit there is no checksum */
+		bytes[FS_EROFS_SUPER_OFFSET + offsetof(struct fs_erofs_super, feature_compat)] &=
+			(uint8_t)~FS_EROFS_COMPAT_CHECKSUM;
 	if (fuzz_status(fs_mount(&fs, bytes, size, &err), &err) == CHAIN_OK) {
 		FUZZ_HOLDS(fs.bytes_count <= size && fs.block_bytes && !(fs.block_bytes & (fs.block_bytes - 1)));
 		struct walk walk = { .fs = &fs, .sound = !fuzz_status(fs_check(&fs, &report, &err), &err) };

@@ -1,8 +1,9 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Usage: list_tree (in the tree's top folder). Prints all that lstat, readlink and listxattr say of each node. Linked statically: it runs
- * in an initramfs, where there is nothing else. What cannot be read is a line too, which no expectation has. */
+/* Usage: list_tree (in the tree's top folder). Prints all that lstat, readlink and listxattr say of each node. Linked
+ * statically: it runs in an initramfs, where there is nothing else. What cannot be read is a line too, which no
+ * expectation has. */
 #include "tree_line.h"
 
 #include <errno.h>

@@ -1,7 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: what the tests of fs/ share: making images in memory from specs whose cookie is their content, and running tools. */
+/* Owns: what the tests of fs/ share: making images in memory from specs whose cookie is their content, and running
+ * tools. */
 #ifndef FS_TESTS_SUPPORT_H
 #define FS_TESTS_SUPPORT_H
 
@@ -39,8 +40,8 @@ static inline void assert_status(enum chain_status status, enum chain_status wan
 		fail_msg("status is %s, not %s", chain_status_slug(status), chain_status_slug(wanted));
 }
 
-static inline enum chain_status source_from_cookie(void *ctx, const struct fs_spec *spec, uint64_t offset, void *buf, size_t count,
-						   struct chain_error *err)
+static inline enum chain_status source_from_cookie(void *ctx, const struct fs_spec *spec, uint64_t offset, void *buf,
+						   size_t count, struct chain_error *err)
 {
 	(void)ctx;
 	(void)err;
@@ -49,7 +50,8 @@ static inline enum chain_status source_from_cookie(void *ctx, const struct fs_sp
 	return CHAIN_OK;
 }
 
-static inline enum chain_status sink_to_image(void *ctx, uint64_t offset, const void *buf, size_t count, struct chain_error *err)
+static inline enum chain_status sink_to_image(void *ctx, uint64_t offset, const void *buf, size_t count,
+					      struct chain_error *err)
 {
 	struct image *image = ctx;
 

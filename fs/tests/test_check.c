@@ -9,7 +9,8 @@
 
 #include <dirent.h>
 
-#define FILE_OF(text) .type = FS_REGULAR, .mode = 0644, .size_bytes = sizeof(text) - 1, .cookie = (void *)(uintptr_t)(text)
+#define FILE_OF(text)                                                                                                  \
+	.type = FS_REGULAR, .mode = 0644, .size_bytes = sizeof(text) - 1, .cookie = (void *)(uintptr_t)(text)
 
 static const struct fs_xattr note = { "user.note", "a value", 7 };
 static const struct fs_spec base_specs[] = {
@@ -38,7 +39,10 @@ static struct image *base_image(void)
 	return image_of(specs, COUNT);
 }
 
-static struct fs_erofs_super *super_of(uint8_t *bytes) { return (struct fs_erofs_super *)(bytes + FS_EROFS_SUPER_OFFSET); }
+static struct fs_erofs_super *super_of(uint8_t *bytes)
+{
+	return (struct fs_erofs_super *)(bytes + FS_EROFS_SUPER_OFFSET);
+}
 
 static enum chain_status count_names(void *ctx, const struct fs_dirent *entry, struct chain_error *err)
 {
@@ -73,8 +77,18 @@ static void exercise_node(const struct fs *fs, const struct fs_node *node)
 /* Whatever can be done with an image. Nothing of it may crash, hang or read outside; what it says is not looked at. */
 static enum chain_status exercise(const uint8_t *bytes, uint64_t count)
 {
-	static const char *const paths[] = { "/", "/dir", "/dir/file", "/dir/hard", "/late", "/link", "/loop", "/null", "/noted",
-					     "/many/17-", "/many/../dir/../link", "/none" };
+	static const char *const paths[] = { "/",
+					     "/dir",
+					     "/dir/file",
+					     "/dir/hard",
+					     "/late",
+					     "/link",
+					     "/loop",
+					     "/null",
+					     "/noted",
+					     "/many/17-",
+					     "/many/../dir/../link",
+					     "/none" };
 	struct chain_error err = { 0 };
 	struct fs_check_report report;
 	struct fs fs;
@@ -229,7 +243,8 @@ struct test_case {
 	bool keep_checksum;
 };
 
-static void apply_set(struct test_case *test, const char *place, const char *path, uint64_t offset, size_t width, uint64_t value)
+static void apply_set(struct test_case *test, const char *place, const char *path, uint64_t offset, size_t width,
+		      uint64_t value)
 {
 	struct chain_error err = { 0 };
 	struct fs_node node;
@@ -279,7 +294,8 @@ static enum chain_status run_case(const char *script, struct chain_error *err)
 
 		if (sscanf(line, "set super %llu %llu %lli", &offset, &width, (long long *)&value) == 3) {
 			apply_set(&test, "super", "", offset, width, value);
-		} else if (sscanf(line, "set %15s %255s %llu %llu %lli", place, path, &offset, &width, (long long *)&value) == 5) {
+		} else if (sscanf(line, "set %15s %255s %llu %llu %lli", place, path, &offset, &width,
+				  (long long *)&value) == 5) {
 			apply_set(&test, place, path, offset, width, value);
 		} else if (strncmp(line, "checksum keep\n", 14) == 0) {
 			test.keep_checksum = true;
@@ -322,7 +338,8 @@ static void malformed_cases(void **state)
 			expect[strcspn((char *)expect, "\n")] = 0;
 			status = run_case((char *)script, &err);
 			if (strcmp(chain_status_slug(status), (char *)expect) != 0)
-				fail_msg("%s: %s instead of %s", list[i]->d_name, chain_status_slug(status), (char *)expect);
+				fail_msg("%s: %s instead of %s", list[i]->d_name, chain_status_slug(status),
+					 (char *)expect);
 			assert_int_equal(err.status, status);
 			free(script);
 			free(expect);
@@ -352,7 +369,8 @@ static void areas_against_a_map(void **state)
 		for (uint64_t i = 0, count = 1 + next_random(&seed) % AREAS_MAX; i < count; i++) {
 			struct fs_inode_place place = { .offset = FROM + next_random(&seed) % 300,
 							.inode_bytes = (uint32_t)(next_random(&seed) % 30) };
-			struct fs_node node = { .nid = i, .type = next_random(&seed) % 3 ? FS_REGULAR : FS_DIRECTORY,
+			struct fs_node node = { .nid = i,
+						.type = next_random(&seed) % 3 ? FS_REGULAR : FS_DIRECTORY,
 						.size_bytes = next_random(&seed) % 40,
 						.data_offset = FROM + next_random(&seed) % 300 };
 			uint8_t *map = node.type == FS_REGULAR ? data : meta;
@@ -360,7 +378,8 @@ static void areas_against_a_map(void **state)
 			assert_int_equal(fs_areas_add_node(&areas, &fs, &node, &place, NULL), CHAIN_OK);
 			for (uint64_t at = place.offset - FROM; at < place.offset - FROM + place.inode_bytes; at++)
 				wanted |= meta[at]++ || data[at];
-			for (uint64_t at = node.data_offset - FROM; at < node.data_offset - FROM + node.size_bytes; at++)
+			for (uint64_t at = node.data_offset - FROM; at < node.data_offset - FROM + node.size_bytes;
+			     at++)
 				wanted |= meta[at] || (map[at]++ && map == meta) || (map == meta && data[at]);
 		}
 		status = fs_areas_check(&areas, NULL);
@@ -374,9 +393,10 @@ static void areas_against_a_map(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(base_is_sound), cmocka_unit_test(truncation_sweep), cmocka_unit_test(fewer_blocks_sweep),
-		cmocka_unit_test(flip_sweep_checksummed), cmocka_unit_test(flip_sweep_unchecked), cmocka_unit_test(random_damage),
-		cmocka_unit_test(malformed_cases), cmocka_unit_test(areas_against_a_map),
+		cmocka_unit_test(base_is_sound),        cmocka_unit_test(truncation_sweep),
+		cmocka_unit_test(fewer_blocks_sweep),   cmocka_unit_test(flip_sweep_checksummed),
+		cmocka_unit_test(flip_sweep_unchecked), cmocka_unit_test(random_damage),
+		cmocka_unit_test(malformed_cases),      cmocka_unit_test(areas_against_a_map),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

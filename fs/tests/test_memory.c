@@ -16,7 +16,8 @@ static void fill_specs(void)
 {
 	for (int i = 0; i < COUNT; i++) {
 		snprintf(paths[i], sizeof(paths[i]), "/%d/%d", i % 7, i);
-		specs[i] = (struct fs_spec){ .path = paths[i], .type = FS_REGULAR, .size_bytes = 5, .cookie = paths[i] };
+		specs[i] =
+			(struct fs_spec){ .path = paths[i], .type = FS_REGULAR, .size_bytes = 5, .cookie = paths[i] };
 	}
 }
 
@@ -95,7 +96,8 @@ static void checker_without_memory(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(writer_without_memory), cmocka_unit_test(checker_without_memory) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(writer_without_memory),
+					    cmocka_unit_test(checker_without_memory) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

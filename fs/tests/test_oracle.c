@@ -133,13 +133,16 @@ static void dump_agrees(void **state)
 
 		assert_ok(fs_lookup(&fs, specs[i].path, false, &node, &err), &err);
 		snprintf(log, sizeof(log), "%s/dump.log", scratch);
-		assert_int_equal(run("dump.erofs --nid=%llu '%s/ours.img' >'%s' 2>&1", (unsigned long long)node.nid, scratch, log), 0);
+		assert_int_equal(run("dump.erofs --nid=%llu '%s/ours.img' >'%s' 2>&1", (unsigned long long)node.nid,
+				     scratch, log),
+				 0);
 		text = load_file(log, &count);
 		assert_int_equal(number_after((char *)text, "Size: ", 10), node.size_bytes);
 		assert_int_equal(number_after((char *)text, "NID: ", 10), node.nid);
 		assert_int_equal(number_after((char *)text, "Links: ", 10), node.nlink);
 		bool inlined = node.type == FS_DIRECTORY || node.type == FS_SYMLINK;
-		assert_int_equal(number_after((char *)text, "Layout: ", 10), inlined ? FS_EROFS_FLAT_INLINE : FS_EROFS_FLAT_PLAIN);
+		assert_int_equal(number_after((char *)text, "Layout: ", 10),
+				 inlined ? FS_EROFS_FLAT_INLINE : FS_EROFS_FLAT_PLAIN);
 		assert_int_equal(number_after((char *)text, "Uid: ", 10), node.uid);
 		assert_int_equal(number_after((char *)text, "Gid: ", 10), node.gid);
 		assert_int_equal(number_after((char *)text, "Access: ", 8), node.mode & 0777); /* it shows no more */
@@ -205,17 +208,23 @@ static void make_source_tree(const char *root)
 		write_file(path, big, (size_t)i);
 	}
 	for (int i = 0; i < 30; i++) {
-		snprintf(path, sizeof(path), "%s/many long/%0240d", root, i); /* mkfs.erofs 1.5 fails on names of 255 bytes */
+		snprintf(path, sizeof(path), "%s/many long/%0240d", root,
+			 i); /* mkfs.erofs 1.5 fails on names of 255 bytes */
 		write_file(path, big, 1);
 	}
 	snprintf(path, sizeof(path), "%s/big", root);
 	write_file(path, big, BIG_BYTES);
 	snprintf(path, sizeof(path), "%s/a/long", root);
 	assert_int_equal(symlink(long_target, path), 0);
-	assert_int_equal(run("cd '%s' && ln -s ../big a/link && ln big a/b/hard && ln a/size1 a/b/c/hard && mkfifo fifo && chmod 4711 big "
-			     "&& chmod 1777 many", root), 0);
+	assert_int_equal(run("cd '%s' && ln -s ../big a/link && ln big a/b/hard && ln a/size1 a/b/c/hard && mkfifo "
+			     "fifo && chmod 4711 big "
+			     "&& chmod 1777 many",
+			     root),
+			 0);
 	if (geteuid() == 0)
-		assert_int_equal(run("cd '%s' && mknod null c 1 3 && mknod disk b 259 300 && chown 70000:80000 a/size2", root), 0);
+		assert_int_equal(
+			run("cd '%s' && mknod null c 1 3 && mknod disk b 259 300 && chown 70000:80000 a/size2", root),
+			0);
 	snprintf(path, sizeof(path), "%s/a/size13", root);
 	(void)!setxattr(path, "user.note", "value", 5, 0); /* where the filesystem has none, the image has none */
 	(void)!setxattr(path, "user.long", big, 3000, 0);
@@ -232,7 +241,8 @@ static void read_theirs(const char *root, const char *options)
 	size_t count;
 
 	snprintf(path, sizeof(path), "%s/theirs.img", scratch);
-	assert_int_equal(run("rm -f '%s' && mkfs.erofs -d0 %s '%s' '%s' >/dev/null 2>&1", path, options, path, root), 0);
+	assert_int_equal(run("rm -f '%s' && mkfs.erofs -d0 %s '%s' '%s' >/dev/null 2>&1", path, options, path, root),
+			 0);
 	bytes = load_file(path, &count);
 	assert_ok(fs_mount(&theirs, bytes, count, &err), &err);
 	assert_ok(fs_check(&theirs, &report, &err), &err);
@@ -245,8 +255,15 @@ static void read_theirs(const char *root, const char *options)
 
 static void we_read_theirs(void **state)
 {
-	static const char *const options[] = { "", "-T0", "-x1", "-x-1", "-Eforce-inode-compact -T1", "-Eforce-inode-extended",
-					       "-Enoinline_data", "-Enosbcrc", "-U 01234567-89ab-cdef-0123-456789abcdef" };
+	static const char *const options[] = { "",
+					       "-T0",
+					       "-x1",
+					       "-x-1",
+					       "-Eforce-inode-compact -T1",
+					       "-Eforce-inode-extended",
+					       "-Enoinline_data",
+					       "-Enosbcrc",
+					       "-U 01234567-89ab-cdef-0123-456789abcdef" };
 	char root[300];
 
 	(void)state;
@@ -264,8 +281,12 @@ static void we_read_theirs(void **state)
 
 static void we_refuse_theirs(void **state)
 {
-	static const struct { const char *options, *detail; } cases[] = {
-		{ "-zlz4", "compress" }, { "-zlz4hc,9 -C16384", "compress" }, { "--chunksize=4096", "chunked" },
+	static const struct {
+		const char *options, *detail;
+	} cases[] = {
+		{ "-zlz4", "compress" },
+		{ "-zlz4hc,9 -C16384", "compress" },
+		{ "--chunksize=4096", "chunked" },
 	};
 	char root[300], path[300];
 
@@ -281,7 +302,9 @@ static void we_refuse_theirs(void **state)
 		size_t count;
 		struct fs fs;
 
-		assert_int_equal(run("rm -f '%s' && mkfs.erofs -d0 %s '%s' '%s' >/dev/null 2>&1", path, cases[i].options, path, root), 0);
+		assert_int_equal(run("rm -f '%s' && mkfs.erofs -d0 %s '%s' '%s' >/dev/null 2>&1", path,
+				     cases[i].options, path, root),
+				 0);
 		bytes = load_file(path, &count);
 		assert_status(fs_mount(&fs, bytes, count, &err), CHAIN_E_NOT_SUPPORTED);
 		assert_non_null(strstr(err.detail, cases[i].detail));
@@ -292,8 +315,9 @@ static void we_refuse_theirs(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(fsck_accepts_ours), cmocka_unit_test(fsck_extracts_ours), cmocka_unit_test(dump_agrees),
-		cmocka_unit_test(we_read_theirs), cmocka_unit_test(we_refuse_theirs),
+		cmocka_unit_test(fsck_accepts_ours), cmocka_unit_test(fsck_extracts_ours),
+		cmocka_unit_test(dump_agrees),       cmocka_unit_test(we_read_theirs),
+		cmocka_unit_test(we_refuse_theirs),
 	};
 
 	return cmocka_run_group_tests(tests, prepare, clean_up);

@@ -80,8 +80,11 @@ static void add_random(struct model *model, uint64_t *seed)
 	snprintf(path, sizeof(model->paths[0]), "%s/%s", up ? up->path : "", name);
 	if (find(model, path))
 		return;
-	*spec = (struct fs_spec){ .path = path, .type = (enum fs_type)(1 + next_random(seed) % 7), .mode = next_random(seed) % 010000,
-				  .uid = next_random(seed) % 3 ? 0 : (uint32_t)next_random(seed), .gid = (uint32_t)next_random(seed) % 9,
+	*spec = (struct fs_spec){ .path = path,
+				  .type = (enum fs_type)(1 + next_random(seed) % 7),
+				  .mode = next_random(seed) % 010000,
+				  .uid = next_random(seed) % 3 ? 0 : (uint32_t)next_random(seed),
+				  .gid = (uint32_t)next_random(seed) % 9,
 				  .mtime = next_random(seed) % 3 ? 0 : next_random(seed) % (1ull << 40) };
 	if (next_random(seed) % 3 == 0)
 		spec->type = FS_DIRECTORY;
@@ -214,7 +217,7 @@ static void many_nodes(void **state)
 {
 	enum { MANY = 100000 };
 	struct fs_spec *specs = calloc(MANY, sizeof(*specs));
-	char (*paths)[32] = calloc(MANY, sizeof(*paths));
+	char(*paths)[32] = calloc(MANY, sizeof(*paths));
 	struct chain_error err = { 0 };
 	struct image *image;
 	struct fs fs;
@@ -223,7 +226,9 @@ static void many_nodes(void **state)
 	assert_true(specs && paths);
 	for (int i = 0; i < MANY; i++) {
 		snprintf(paths[i], sizeof(paths[i]), i % 3 ? "/one/%d" : "/by/%d/%d", i % 3 ? i : i % 1000, i);
-		specs[i] = (struct fs_spec){ .path = paths[i], .type = i % 5 ? FS_REGULAR : FS_SYMLINK, .target = i % 5 ? NULL : "same" };
+		specs[i] = (struct fs_spec){ .path = paths[i],
+					     .type = i % 5 ? FS_REGULAR : FS_SYMLINK,
+					     .target = i % 5 ? NULL : "same" };
 	}
 	image = image_of(specs, MANY);
 	assert_ok(fs_mount(&fs, image->bytes, image->bytes_count, &err), &err);
@@ -255,7 +260,8 @@ static enum chain_status pattern_source(void *ctx, const struct fs_spec *spec, u
 	return CHAIN_OK;
 }
 
-static enum chain_status counting_sink(void *ctx, uint64_t offset, const void *buf, size_t count, struct chain_error *err)
+static enum chain_status counting_sink(void *ctx, uint64_t offset, const void *buf, size_t count,
+				       struct chain_error *err)
 {
 	struct totals *totals = ctx;
 
@@ -301,7 +307,9 @@ static void large_files(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(random_trees), cmocka_unit_test(random_trees_by_fsck), cmocka_unit_test(many_nodes),
+		cmocka_unit_test(random_trees),
+		cmocka_unit_test(random_trees_by_fsck),
+		cmocka_unit_test(many_nodes),
 		cmocka_unit_test(large_files),
 	};
 

@@ -6,7 +6,8 @@
 #include "chain/digest.h"
 #include "fs/check.h"
 
-#define FILE_OF(text) .type = FS_REGULAR, .mode = 0644, .size_bytes = sizeof(text) - 1, .cookie = (void *)(uintptr_t)(text)
+#define FILE_OF(text)                                                                                                  \
+	.type = FS_REGULAR, .mode = 0644, .size_bytes = sizeof(text) - 1, .cookie = (void *)(uintptr_t)(text)
 
 static const struct fs_spec sample[] = {
 	{ .path = "/", .type = FS_DIRECTORY, .mode = 0751, .uid = 3, .mtime = 1000, .mtime_ns = 7 },
@@ -74,7 +75,8 @@ static void round_trip(void **state)
 	assert_bytes(&fs, "/.-x", "between the dots");
 
 	node = node_at(&fs, "/", true);
-	assert_true(node.type == FS_DIRECTORY && node.mode == 0751 && node.uid == 3 && node.mtime == 1000 && node.mtime_ns == 7);
+	assert_true(node.type == FS_DIRECTORY && node.mode == 0751 && node.uid == 3 && node.mtime == 1000 &&
+		    node.mtime_ns == 7);
 	assert_int_equal(node.nlink, 3);
 	node = node_at(&fs, "/hello", true);
 	assert_true(node.nlink == 2 && node.nid == node_at(&fs, "/hard", true).nid);
@@ -146,7 +148,8 @@ static void uuid_follows_content(void **state)
 	}
 	assert_memory_equal(images[0]->bytes, images[1]->bytes, images[0]->bytes_count);
 	assert_memory_equal(images[2]->bytes, images[3]->bytes, images[2]->bytes_count);
-	assert_memory_not_equal(images[0]->bytes + FS_EROFS_SUPER_OFFSET, images[2]->bytes + FS_EROFS_SUPER_OFFSET, 128);
+	assert_memory_not_equal(images[0]->bytes + FS_EROFS_SUPER_OFFSET, images[2]->bytes + FS_EROFS_SUPER_OFFSET,
+				128);
 	for (int i = 0; i < 4; i++)
 		image_free(images[i]);
 }
@@ -169,8 +172,17 @@ static void places(void **state)
 	uint8_t sha[CHAIN_SHA256_BYTES];
 	struct fs_spec specs[] = {
 		{ .path = "/b/one", .type = FS_REGULAR, .size_bytes = sizeof(big), .cookie = big, .sha256 = sha },
-		{ .path = "/b-", .type = FS_REGULAR, .size_bytes = sizeof(big), .cookie = big, .sha256 = sha, .align_bytes = 65536 },
-		{ .path = "/kept", .type = FS_REGULAR, .size_bytes = sizeof(big), .cookie = big, .sha256 = sha,
+		{ .path = "/b-",
+		  .type = FS_REGULAR,
+		  .size_bytes = sizeof(big),
+		  .cookie = big,
+		  .sha256 = sha,
+		  .align_bytes = 65536 },
+		{ .path = "/kept",
+		  .type = FS_REGULAR,
+		  .size_bytes = sizeof(big),
+		  .cookie = big,
+		  .sha256 = sha,
 		  .reserve_bytes = 2 * 1024 * 1024 },
 		{ .path = "/unknown", .type = FS_REGULAR, .size_bytes = sizeof(big), .cookie = big },
 		{ .path = "/zz", .type = FS_REGULAR, .size_bytes = 1, .cookie = big, .align_bytes = 2 * 1024 * 1024 },
@@ -301,24 +313,34 @@ static void refuse_layout(const struct fs_spec *specs, size_t count, enum chain_
 
 	assert_status(fs_writer_layout(writer, &err), wanted);
 	assert_int_equal(err.status, wanted);
-	assert_status(fs_writer_emit(writer, source_from_cookie, sink_to_image, NULL, NULL, NULL), CHAIN_E_FS_WRITER_ORDER);
+	assert_status(fs_writer_emit(writer, source_from_cookie, sink_to_image, NULL, NULL, NULL),
+		      CHAIN_E_FS_WRITER_ORDER);
 	fs_writer_free(writer);
 }
 
 static void refused_trees(void **state)
 {
-	const struct fs_spec twice[] = { { .path = "/a/b", .type = FS_REGULAR }, { .path = "/a/b", .type = FS_DIRECTORY } };
-	const struct fs_spec below[] = { { .path = "/a", .type = FS_REGULAR }, { .path = "/a/b/c", .type = FS_REGULAR } };
+	const struct fs_spec twice[] = { { .path = "/a/b", .type = FS_REGULAR },
+					 { .path = "/a/b", .type = FS_DIRECTORY } };
+	const struct fs_spec below[] = { { .path = "/a", .type = FS_REGULAR },
+					 { .path = "/a/b/c", .type = FS_REGULAR } };
 	const struct fs_spec roots[] = { { .path = "/", .type = FS_DIRECTORY }, { .path = "/", .type = FS_DIRECTORY } };
 	const struct fs_spec lost[] = { { .path = "/a", .type = FS_REGULAR, .hard_link = "/b" } };
-	const struct fs_spec to_dir[] = { { .path = "/a", .type = FS_REGULAR, .hard_link = "/b" }, { .path = "/b/c", .type = FS_FIFO } };
+	const struct fs_spec to_dir[] = { { .path = "/a", .type = FS_REGULAR, .hard_link = "/b" },
+					  { .path = "/b/c", .type = FS_FIFO } };
 	const struct fs_spec chain[] = { { .path = "/a", .type = FS_REGULAR, .hard_link = "/b" },
 					 { .path = "/b", .type = FS_REGULAR, .hard_link = "/a" } };
-	const struct fs_spec other[] = { { .path = "/a", .type = FS_SYMLINK, .hard_link = "/b" }, { .path = "/b", .type = FS_REGULAR } };
-	const struct fs_spec made[] = { { .path = "/a", .type = FS_REGULAR, .hard_link = "/c" }, { .path = "/c/d", .type = FS_REGULAR } };
+	const struct fs_spec other[] = { { .path = "/a", .type = FS_SYMLINK, .hard_link = "/b" },
+					 { .path = "/b", .type = FS_REGULAR } };
+	const struct fs_spec made[] = { { .path = "/a", .type = FS_REGULAR, .hard_link = "/c" },
+					{ .path = "/c/d", .type = FS_REGULAR } };
 	const struct fs_spec huge[] = { { .path = "/a", .type = FS_REGULAR, .size_bytes = UINT64_MAX } };
-	const struct fs_spec sum[] = { { .path = "/a", .type = FS_REGULAR, .size_bytes = 1, .reserve_bytes = UINT64_MAX } };
-	const struct fs_spec far[] = { { .path = "/a", .type = FS_REGULAR, .size_bytes = 1, .align_bytes = 1ull << 63 } };
+	const struct fs_spec sum[] = {
+		{ .path = "/a", .type = FS_REGULAR, .size_bytes = 1, .reserve_bytes = UINT64_MAX }
+	};
+	const struct fs_spec far[] = {
+		{ .path = "/a", .type = FS_REGULAR, .size_bytes = 1, .align_bytes = 1ull << 63 }
+	};
 
 	(void)state;
 	refuse_layout(twice, 2, CHAIN_E_FS_DUPLICATE);
@@ -344,7 +366,8 @@ static enum chain_status failing_source(void *ctx, const struct fs_spec *spec, u
 }
 
 /* A failing source or sink ends it, and no superblock is out. */
-static enum chain_status counting_sink(void *ctx, uint64_t offset, const void *buf, size_t count, struct chain_error *err)
+static enum chain_status counting_sink(void *ctx, uint64_t offset, const void *buf, size_t count,
+				       struct chain_error *err)
 {
 	int *left = ctx;
 
@@ -363,7 +386,8 @@ static void failures_pass_through(void **state)
 	int left = 100;
 
 	(void)state;
-	assert_status(fs_writer_emit(writer, source_from_cookie, counting_sink, NULL, &left, &err), CHAIN_E_FS_WRITER_ORDER);
+	assert_status(fs_writer_emit(writer, source_from_cookie, counting_sink, NULL, &left, &err),
+		      CHAIN_E_FS_WRITER_ORDER);
 	chain_error_clear(&err);
 	assert_ok(fs_writer_layout(writer, &err), &err);
 	assert_status(fs_writer_layout(writer, NULL), CHAIN_E_FS_WRITER_ORDER);
@@ -391,7 +415,8 @@ static void empty_tree(void **state)
 	image_free(image);
 }
 
-/* Around the sizes where a directory's or link's end stops fitting its inode's block: the whole of it is found, whichever way. */
+/* Around the sizes where a directory's or link's end stops fitting its inode's block: the whole of it is found,
+ * whichever way. */
 static void ends_of_blocks(void **state)
 {
 	enum { FILES = 60, NAME = 200 };
@@ -433,10 +458,11 @@ static void ends_of_blocks(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(round_trip), cmocka_unit_test(order_does_not_matter), cmocka_unit_test(uuid_follows_content),
-		cmocka_unit_test(places), cmocka_unit_test(attributes), cmocka_unit_test(refused_specs),
-		cmocka_unit_test(refused_trees), cmocka_unit_test(failures_pass_through), cmocka_unit_test(empty_tree),
-		cmocka_unit_test(ends_of_blocks),
+		cmocka_unit_test(round_trip),           cmocka_unit_test(order_does_not_matter),
+		cmocka_unit_test(uuid_follows_content), cmocka_unit_test(places),
+		cmocka_unit_test(attributes),           cmocka_unit_test(refused_specs),
+		cmocka_unit_test(refused_trees),        cmocka_unit_test(failures_pass_through),
+		cmocka_unit_test(empty_tree),           cmocka_unit_test(ends_of_blocks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,9 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: a node as a line of text, in one form for who lists a mounted tree and for who says what has to be in it. Fields are
- * separated by tabs: path, mode with type, owner, group, links, size, device, time, target; an attribute: path, @name, bytes. */
+/* Owns: a node as a line of text, in one form for who lists a mounted tree and for who says what has to be in it.
+ * Fields are separated by tabs: path, mode with type, owner, group, links, size, device, time, target; an attribute:
+ * path, @name, bytes. */
 #ifndef FS_TESTS_TREE_LINE_H
 #define FS_TESTS_TREE_LINE_H
 
@@ -18,7 +19,8 @@ static inline void tree_line_print(const char *path, const struct stat *st, cons
 	       minor(st->st_rdev), (long long)st->st_mtim.tv_sec, st->st_mtim.tv_nsec, target);
 }
 
-static inline void tree_line_print_bytes(const char *path, const char *mark, const char *name, const void *bytes, size_t count)
+static inline void tree_line_print_bytes(const char *path, const char *mark, const char *name, const void *bytes,
+					 size_t count)
 {
 	printf("%s\t%s%s\t", path, mark, name);
 	for (size_t i = 0; i < count; i++)

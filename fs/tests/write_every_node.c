@@ -11,15 +11,20 @@ static void node_print(const struct fs_spec *spec)
 {
 	const struct fs_spec *inode = inode_of(spec);
 	uint8_t sha256[CHAIN_SHA256_BYTES];
-	struct stat st = { .st_mode = mode_of(inode->type) | inode->mode, .st_uid = inode->uid, .st_gid = inode->gid, .st_nlink = names_of(inode),
-			   .st_size = (off_t)inode->size_bytes, .st_rdev = device_of(inode->rdev) };
+	struct stat st = { .st_mode = mode_of(inode->type) | inode->mode,
+			   .st_uid = inode->uid,
+			   .st_gid = inode->gid,
+			   .st_nlink = names_of(inode),
+			   .st_size = (off_t)inode->size_bytes,
+			   .st_rdev = device_of(inode->rdev) };
 
 	st.st_mtim = (struct timespec){ .tv_sec = (time_t)inode->mtime, .tv_nsec = inode->mtime_ns };
 	if (inode->target)
 		st.st_size = (off_t)strlen(inode->target);
 	tree_line_print(spec->path, &st, inode->target ? inode->target : "");
 	for (size_t i = 0; i < inode->xattr_count; i++)
-		tree_line_print_bytes(spec->path, "@", inode->xattrs[i].name, inode->xattrs[i].value, inode->xattrs[i].value_bytes);
+		tree_line_print_bytes(spec->path, "@", inode->xattrs[i].name, inode->xattrs[i].value,
+				      inode->xattrs[i].value_bytes);
 	if (inode->type != FS_REGULAR)
 		return;
 	chain_sha256_of(inode->cookie, inode->size_bytes, sha256);

@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* A kernel that says what it found at its entry: by Multiboot 2, or by PVH (FOUND_PVH). It copies the handoff to the debug port as a record, and
- * what else it was told as another, and ends the machine. */
+/* A kernel that says what it found at its entry: by Multiboot 2, or by PVH (FOUND_PVH). It copies the handoff to the
+ * debug port as a record, and what else it was told as another, and ends the machine. */
 
 #include <stdint.h>
 
@@ -14,9 +14,10 @@ __asm__(".pushsection .note.found, \"a\", @note\n"
 __asm__(".pushsection .header, \"a\"\n"
 	".balign 8\n"
 	"1: .long 0xe85250d6, 0, 2f - 1b, -(0xe85250d6 + (2f - 1b))\n"
-	".short 1, 0\n .long 16, 6, 14\n"       /* it needs the memory map and the RSDP */
-	".short 6, 0\n .long 8\n"               /* modules on pages */
-	".short 10, 0\n .long 24, 0x1000000, 0x3ffffff, 0x100000, 1\n" /* it is position-independent enough to be moved here */
+	".short 1, 0\n .long 16, 6, 14\n"                              /* it needs the memory map and the RSDP */
+	".short 6, 0\n .long 8\n"                                      /* modules on pages */
+	".short 10, 0\n .long 24, 0x1000000, 0x3ffffff, 0x100000, 1\n" /* it is position-independent enough to be moved
+									  here */
 	".short 0, 0\n .long 8\n"
 	"2: .popsection\n");
 #endif
@@ -33,7 +34,10 @@ __asm__(".text\n"
 	"stack_end:\n"
 	".text\n");
 
-static void out(uint16_t port, uint8_t value) { __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port)); }
+static void out(uint16_t port, uint8_t value)
+{
+	__asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
+}
 
 static void say(const char *text)
 {

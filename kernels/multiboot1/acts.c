@@ -1,25 +1,40 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* A kernel that knows nothing of kchain but how a result is left: plain Multiboot 1, 32-bit, fixed at 1 MiB (or 32), without anybody's runtime. Where
- * its handoff names a mailbox it leaves the result there, else as a record (docs/RECORDS.md). Its first argument names what it does, well
- * or badly; see the table at the end. */
+/* A kernel that knows nothing of kchain but how a result is left: plain Multiboot 1, 32-bit, fixed at 1 MiB (or 32),
+ * without anybody's runtime. Where its handoff names a mailbox it leaves the result there, else as a record
+ * (docs/RECORDS.md). Its first argument names what it does, well or badly; see the table at the end. */
 
 #include "kchain_mailbox.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
-enum { HEADER_MAGIC = 0x1badb002, SERIAL = 0x3f8, DEBUG = 0xe9, DEBUG_EXIT = 0xf4, CRT_INDEX = 0x3d4, OUTSIDE = 0x30000000,
-       RESULT = 0 /* instead of a port: part of the result */ };
+enum {
+	HEADER_MAGIC = 0x1badb002,
+	SERIAL = 0x3f8,
+	DEBUG = 0xe9,
+	DEBUG_EXIT = 0xf4,
+	CRT_INDEX = 0x3d4,
+	OUTSIDE = 0x30000000,
+	RESULT = 0 /* instead of a port: part of the result */
+};
 
-struct module { uint32_t start, end, string, reserved; };
-struct info { uint32_t flags, mem_lower, mem_upper, boot_device, cmdline, mods_count; const struct module *mods;
-	      uint32_t symbols[4], mmap_bytes, mmap, drives[2], config, loader, apm, vbe[4], screen, screen_high, pitch, width, height;
-	      uint8_t bits, type; };
+struct module {
+	uint32_t start, end, string, reserved;
+};
+struct info {
+	uint32_t flags, mem_lower, mem_upper, boot_device, cmdline, mods_count;
+	const struct module *mods;
+	uint32_t symbols[4], mmap_bytes, mmap, drives[2], config, loader, apm, vbe[4], screen, screen_high, pitch,
+		width, height;
+	uint8_t bits, type;
+};
 
 #ifdef SCREEN_MODE /* it asks for a screen: 0 for a framebuffer, 1 for text */
-__attribute__((section(".header"), used)) static const uint32_t header[] = { HEADER_MAGIC, 4, 0u - HEADER_MAGIC - 4, 0, 0, 0, 0, 0, SCREEN_MODE, 1024, 768, 32 };
+__attribute__((section(".header"), used)) static const uint32_t header[] = {
+	HEADER_MAGIC, 4, 0u - HEADER_MAGIC - 4, 0, 0, 0, 0, 0, SCREEN_MODE, 1024, 768, 32
+};
 #else
 __attribute__((section(".header"), used)) static const uint32_t header[] = { HEADER_MAGIC, 0, 0u - HEADER_MAGIC };
 #endif
@@ -33,9 +48,18 @@ static uint32_t touched; /* in .bss: zero at the start, each time */
 
 __asm__(".globl start\nstart:\tmov $stack + 16384, %esp\n\tcld\n\tpush %ebx\n\tpush %eax\n\tcall begin");
 
-static void out8(uint16_t port, uint8_t v) { __asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(port)); }
-static void out16(uint16_t port, uint16_t v) { __asm__ volatile("outw %0, %1" : : "a"(v), "Nd"(port)); }
-static void out32(uint16_t port, uint32_t v) { __asm__ volatile("outl %0, %1" : : "a"(v), "Nd"(port)); }
+static void out8(uint16_t port, uint8_t v)
+{
+	__asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(port));
+}
+static void out16(uint16_t port, uint16_t v)
+{
+	__asm__ volatile("outw %0, %1" : : "a"(v), "Nd"(port));
+}
+static void out32(uint16_t port, uint32_t v)
+{
+	__asm__ volatile("outl %0, %1" : : "a"(v), "Nd"(port));
+}
 static uint8_t in8(uint16_t port)
 {
 	uint8_t v;
@@ -170,13 +194,19 @@ static void forges(uint32_t number) /* a record that is not its to write (docs/R
 }
 static void triple(uint32_t number)
 {
-	const struct __attribute__((packed)) { uint16_t limit; uint32_t base; } idt = { 0, 0 };
+	const struct __attribute__((packed)) {
+		uint16_t limit;
+		uint32_t base;
+	} idt = { 0, 0 };
 	(void)number;
 	__asm__ volatile("lidt %0\n\tud2" : : "m"(idt));
 }
 static void wild_idt(uint32_t number) /* gates that lie where there is no memory */
 {
-	const struct __attribute__((packed)) { uint16_t limit; uint32_t base; } idt = { 0x7ff, OUTSIDE };
+	const struct __attribute__((packed)) {
+		uint16_t limit;
+		uint32_t base;
+	} idt = { 0x7ff, OUTSIDE };
 	(void)number;
 	__asm__ volatile("lidt %0\n\tint3" : : "m"(idt));
 }
@@ -204,8 +234,14 @@ static void io_apic(uint32_t number)
 	(void)number;
 	*(volatile uint32_t *)0xfec00000 = 1;
 }
-static void port_in(uint32_t number) { leave(0, "read", in8((uint16_t)number)); }
-static void port_out(uint32_t number) { out8((uint16_t)number, 0); }
+static void port_in(uint32_t number)
+{
+	leave(0, "read", in8((uint16_t)number));
+}
+static void port_out(uint32_t number)
+{
+	out8((uint16_t)number, 0);
+}
 static void reads_msr(uint32_t number)
 {
 	uint32_t low, high;
@@ -251,7 +287,10 @@ static void record(uint32_t number)
 	say(DEBUG, "text on the debug port\n{\"event\": \"other\"}\n");
 	leave(number, "status", number);
 }
-static void leaves(uint32_t number) { leave(number, "status", number); }
+static void leaves(uint32_t number)
+{
+	leave(number, "status", number);
+}
 static void off(uint32_t number)
 {
 	(void)number;
@@ -283,7 +322,8 @@ static void hex(uint32_t number)
 	(void)number;
 	begin_result(0);
 	for (const char *at = argument; at[0] > ' ' && at[1] > ' '; at += 2)
-		put(RESULT, (char)((at[0] <= '9' ? at[0] - '0' : at[0] - 'a' + 10) << 4 | (at[1] <= '9' ? at[1] - '0' : at[1] - 'a' + 10)));
+		put(RESULT, (char)((at[0] <= '9' ? at[0] - '0' : at[0] - 'a' + 10) << 4 |
+				   (at[1] <= '9' ? at[1] - '0' : at[1] - 'a' + 10)));
 	end_result();
 }
 /* The first module as its result: the handoff, where it got one. */
@@ -383,14 +423,17 @@ static void flaky(uint32_t number)
 		spins(number);
 	leave(0, "attempt", number);
 }
-/* As a kernel with drivers begins: interrupt controllers and timer made its own, interrupts wanted. `number` odd: where the BIOS has them,
- * among the exceptions. */
+/* As a kernel with drivers begins: interrupt controllers and timer made its own, interrupts wanted. `number` odd: where
+ * the BIOS has them, among the exceptions. */
 static void takes_over(uint32_t number)
 {
 	const uint8_t base = number % 2 ? 8 : 0x30;
-	const struct { uint16_t port; uint8_t value; } words[] = {
-		{ 0x20, 0x11 }, { 0xa0, 0x11 }, { 0x21, base }, { 0xa1, 0x38 }, { 0x21, 4 }, { 0xa1, 2 }, { 0x21, 1 }, { 0xa1, 1 }, { 0x21, 0 }, { 0xa1, 0 },
-		{ 0x43, 0x34 }, { 0x40, 0 }, { 0x40, 1 },
+	const struct {
+		uint16_t port;
+		uint8_t value;
+	} words[] = {
+		{ 0x20, 0x11 }, { 0xa0, 0x11 }, { 0x21, base }, { 0xa1, 0x38 }, { 0x21, 4 }, { 0xa1, 2 }, { 0x21, 1 },
+		{ 0xa1, 1 },    { 0x21, 0 },    { 0xa1, 0 },    { 0x43, 0x34 }, { 0x40, 0 }, { 0x40, 1 },
 	};
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		out8(words[i].port, words[i].value);
@@ -434,7 +477,8 @@ static uint32_t cursor(void)
 	return high << 8 | in8(CRT_INDEX + 1);
 }
 
-/* To the screen, where its controller says that the cursor is; wherever that is, so that a cursor that is not there shows. */
+/* To the screen, where its controller says that the cursor is; wherever that is, so that a cursor that is not there
+ * shows. */
 static void show(uint32_t virtual_base, const char *text)
 {
 	for (; *text; text++) {
@@ -458,8 +502,9 @@ static uint32_t find_mp(uint32_t from, uint32_t bytes) /* MultiProcessor Specifi
 	return 0;
 }
 
-/* A teaching kernel that wants several processors: mapped at 2 GiB by large pages, it looks for the MP table by the BIOS's data, finds none, says so on the
- * screen and spins. `number`: whether it looks below the end of low memory, too. */
+/* A teaching kernel that wants several processors: mapped at 2 GiB by large pages, it looks for the MP table by the
+ * BIOS's data, finds none, says so on the screen and spins. `number`: whether it looks below the end of low memory,
+ * too. */
 static void looks_for_processors(uint32_t number)
 {
 	static const uint32_t BASE = 0x80000000;
@@ -467,8 +512,11 @@ static void looks_for_processors(uint32_t number)
 	static uint32_t directory[1024] __attribute__((aligned(4096)));
 	const volatile uint8_t *bios = (const volatile uint8_t *)(BASE + 0x400);
 	directory[0] = directory[512] = PRESENT_WRITE_LARGE;
-	__asm__ volatile("mov %%cr4, %%eax\n\tor %0, %%eax\n\tmov %%eax, %%cr4\n\tmov %1, %%cr3\n\tmov %%cr0, %%eax\n\tor %2, %%eax\n\tmov %%eax, %%cr0"
-			 : : "i"(CR4_PSE), "r"(directory), "i"(CR0_PG_WP) : "eax", "memory");
+	__asm__ volatile("mov %%cr4, %%eax\n\tor %0, %%eax\n\tmov %%eax, %%cr4\n\tmov %1, %%cr3\n\tmov %%cr0, "
+			 "%%eax\n\tor %2, %%eax\n\tmov %%eax, %%cr0"
+			 :
+			 : "i"(CR4_PSE), "r"(directory), "i"(CR0_PG_WP)
+			 : "eax", "memory");
 	uint32_t extended = (uint32_t)(bios[0xf] << 8 | bios[0xe]) << 4, kib = (uint32_t)(bios[0x14] << 8 | bios[0x13]);
 	uint32_t found = find_mp(BASE + (extended ? extended : kib * 1024 - 1024), 1024);
 	if (!found && number)
@@ -478,7 +526,8 @@ static void looks_for_processors(uint32_t number)
 	spins(0);
 }
 
-/* A unikernel on a PC: serial line, both 8259s initialised with their masks as they were, its banner, and then the timer's interrupt. */
+/* A unikernel on a PC: serial line, both 8259s initialised with their masks as they were, its banner, and then the
+ * timer's interrupt. */
 static void begins_as_unikernel(uint32_t number)
 {
 	(void)number;
@@ -488,8 +537,12 @@ static void begins_as_unikernel(uint32_t number)
 	out8(SERIAL + 1, 0);
 	out8(SERIAL + 3, 3);
 	uint8_t masks[] = { in8(0x21), in8(0xa1) };
-	const struct { uint16_t port; uint8_t value; } words[] = {
-		{ 0x20, 0x11 }, { 0xa0, 0x11 }, { 0x21, 32 }, { 0xa1, 40 }, { 0x21, 4 }, { 0xa1, 2 }, { 0x21, 1 }, { 0xa1, 1 }, { 0x21, masks[0] }, { 0xa1, masks[1] },
+	const struct {
+		uint16_t port;
+		uint8_t value;
+	} words[] = {
+		{ 0x20, 0x11 }, { 0xa0, 0x11 }, { 0x21, 32 }, { 0xa1, 40 },       { 0x21, 4 },
+		{ 0xa1, 2 },    { 0x21, 1 },    { 0xa1, 1 },  { 0x21, masks[0] }, { 0xa1, masks[1] },
 	};
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		out8(words[i].port, words[i].value);
@@ -500,14 +553,20 @@ static void begins_as_unikernel(uint32_t number)
 
 /* Back to real mode to ask the BIOS, by interrupt `number`, what there is. */
 __asm__(".section .rodata\n\t.globl real_mode, real_mode_end, real_mode_number\n\t.code16\n"
-	"real_mode:\n\tmov $0x20, %ax\n\tmov %ax, %ds\n\tmov %ax, %ss\n\tmov %cr0, %eax\n\tand $0xfe, %al\n\tmov %eax, %cr0\n"
-	"\tljmp $0, $0x8000 + 1f - real_mode\n1:\txor %ax, %ax\n\tmov %ax, %ds\n\tmov %ax, %ss\n\tmov $0x7c00, %sp\n\tmov $0xe801, %ax\n"
+	"real_mode:\n\tmov $0x20, %ax\n\tmov %ax, %ds\n\tmov %ax, %ss\n\tmov %cr0, %eax\n\tand $0xfe, %al\n\tmov %eax, "
+	"%cr0\n"
+	"\tljmp $0, $0x8000 + 1f - real_mode\n1:\txor %ax, %ax\n\tmov %ax, %ds\n\tmov %ax, %ss\n\tmov $0x7c00, "
+	"%sp\n\tmov $0xe801, %ax\n"
 	"\t.byte 0xcd\nreal_mode_number: .byte 0\n\tcli\n2:\thlt\n\tjmp 2b\nreal_mode_end:\n\t.code32\n\t.text");
 static void asks_bios(uint32_t number)
 {
 	extern const uint8_t real_mode[], real_mode_end[], real_mode_number[];
-	static const uint64_t gdt[] = { 0, 0x00cf9b000000ffff, 0x00cf93000000ffff, 0x00009b000000ffff, 0x000093000000ffff };
-	const struct __attribute__((packed)) { uint16_t limit; uint32_t base; } gdtr = { sizeof(gdt) - 1, (uint32_t)gdt }, idtr = { 0x3ff, 0 };
+	static const uint64_t gdt[] = { 0, 0x00cf9b000000ffff, 0x00cf93000000ffff, 0x00009b000000ffff,
+					0x000093000000ffff };
+	const struct __attribute__((packed)) {
+		uint16_t limit;
+		uint32_t base;
+	} gdtr = { sizeof(gdt) - 1, (uint32_t)gdt }, idtr = { 0x3ff, 0 };
 	volatile uint8_t *low = (volatile uint8_t *)0x8000;
 	for (const uint8_t *at = real_mode; at < real_mode_end; at++)
 		*low++ = at == real_mode_number ? (uint8_t)number : *at;
@@ -537,16 +596,58 @@ static void processor(uint32_t number) /* bits of CPUID 1: APIC, x2APIC, and SVM
 	leave(0, "bits", (d >> 9 & 1) | (c >> 21 & 1) << 1 | (c2 >> 2 & 1) << 2);
 }
 
-static const struct { const char *name; void (*act)(uint32_t number); } acts[] = {
-	{ "work", work }, { "halt", halts }, { "sleep", sleeps }, { "spin", spins }, { "flood", floods }, { "ask", asks },
-	{ "forge", forges }, { "triple", triple }, { "wild-idt", wild_idt }, { "outside", outside }, { "past-end", past_end }, { "run-away", runs_away },
-	{ "local-apic", local_apic }, { "io-apic", io_apic }, { "in", port_in }, { "out", port_out }, { "rdmsr", reads_msr },
-	{ "wrmsr", writes_msr }, { "vmrun", vmrun }, { "vmmcall", vmmcall }, { "strings", strings }, { "screen", screen },
-	{ "status", status }, { "record", record }, { "leave", leaves }, { "off", off }, { "reset", resets }, { "malformed", malformed },
-	{ "oversized", oversized }, { "handoff", handoff }, { "upper-memory", upper_memory }, { "processor", processor },
-	{ "entry", entry }, { "flaky", flaky }, { "take-over", takes_over }, { "local-apic-on", local_apic_on }, { "mailbox-state", mailbox_state }, { "mailbox-bytes", mailbox_bytes },
-	{ "looks-for-processors", looks_for_processors }, { "unikernel", begins_as_unikernel }, { "half-a-line", half_a_line }, { "apic-off", turns_apic_off }, { "bios", asks_bios },
-	{ "modules", modules }, { "told-screen", told_screen }, { "mailbox-overrun", mailbox_overrun }, { "mailbox-argument", mailbox_argument }, { "hex", hex },
+static const struct {
+	const char *name;
+	void (*act)(uint32_t number);
+} acts[] = {
+	{ "work", work },
+	{ "halt", halts },
+	{ "sleep", sleeps },
+	{ "spin", spins },
+	{ "flood", floods },
+	{ "ask", asks },
+	{ "forge", forges },
+	{ "triple", triple },
+	{ "wild-idt", wild_idt },
+	{ "outside", outside },
+	{ "past-end", past_end },
+	{ "run-away", runs_away },
+	{ "local-apic", local_apic },
+	{ "io-apic", io_apic },
+	{ "in", port_in },
+	{ "out", port_out },
+	{ "rdmsr", reads_msr },
+	{ "wrmsr", writes_msr },
+	{ "vmrun", vmrun },
+	{ "vmmcall", vmmcall },
+	{ "strings", strings },
+	{ "screen", screen },
+	{ "status", status },
+	{ "record", record },
+	{ "leave", leaves },
+	{ "off", off },
+	{ "reset", resets },
+	{ "malformed", malformed },
+	{ "oversized", oversized },
+	{ "handoff", handoff },
+	{ "upper-memory", upper_memory },
+	{ "processor", processor },
+	{ "entry", entry },
+	{ "flaky", flaky },
+	{ "take-over", takes_over },
+	{ "local-apic-on", local_apic_on },
+	{ "mailbox-state", mailbox_state },
+	{ "mailbox-bytes", mailbox_bytes },
+	{ "looks-for-processors", looks_for_processors },
+	{ "unikernel", begins_as_unikernel },
+	{ "half-a-line", half_a_line },
+	{ "apic-off", turns_apic_off },
+	{ "bios", asks_bios },
+	{ "modules", modules },
+	{ "told-screen", told_screen },
+	{ "mailbox-overrun", mailbox_overrun },
+	{ "mailbox-argument", mailbox_argument },
+	{ "hex", hex },
 };
 
 static const char *word(const char *at, const char *wanted)

@@ -1,9 +1,10 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* A plain Multiboot 1 kernel that writes to a part of its processor's state, or says what it finds there: "write PART [NUMBER]",
- * "read PART [NUMBER]". What one leaves and the next one finds is what leaks. "write all" writes to everything that it may write to and goes on, or spins
- * with the number 1. See the table at the end; the number is an MSR's, a debug register's, a part of the XSAVE area. */
+/* A plain Multiboot 1 kernel that writes to a part of its processor's state, or says what it finds there: "write PART
+ * [NUMBER]", "read PART [NUMBER]". What one leaves and the next one finds is what leaks. "write all" writes to
+ * everything that it may write to and goes on, or spins with the number 1. See the table at the end; the number is an
+ * MSR's, a debug register's, a part of the XSAVE area. */
 
 #include "kchain_mailbox.h"
 #include "state.h"
@@ -12,7 +13,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct __attribute__((packed)) table { uint16_t limit; uint32_t base; uint16_t padding; };
+struct __attribute__((packed)) table {
+	uint16_t limit;
+	uint32_t base;
+	uint16_t padding;
+};
 struct __attribute__((packed)) found {
 	uint64_t general64[8];
 	struct table gdtr, idtr;
@@ -23,8 +28,23 @@ static_assert(offsetof(struct found, gdtr) == FOUND_GDTR && offsetof(struct foun
 static_assert(offsetof(struct found, flags) == FOUND_FLAGS && offsetof(struct found, efer) == FOUND_EFER, "found");
 static_assert(offsetof(struct found, selectors) == FOUND_SELECTORS && sizeof(struct found) == FOUND_BYTES, "found");
 
-enum { DEBUG = 0xe9, NOBODY = 0x80, MAGIC = 0x2badb002, AREA_BYTES = 16384, HEADER = 512, X87 = 1, SSE = 2, AVX = 4, RFLAGS = 2, RFLAGS_MARKED = 0x2474d7,
-       CR4_OSXSAVE = 1 << 18, CR4_PKE = 1 << 22, SCRATCH = 0x3ff, PIC_MASK = 0x21, CURSOR_INDEX = 0x3d4 };
+enum {
+	DEBUG = 0xe9,
+	NOBODY = 0x80,
+	MAGIC = 0x2badb002,
+	AREA_BYTES = 16384,
+	HEADER = 512,
+	X87 = 1,
+	SSE = 2,
+	AVX = 4,
+	RFLAGS = 2,
+	RFLAGS_MARKED = 0x2474d7,
+	CR4_OSXSAVE = 1 << 18,
+	CR4_PKE = 1 << 22,
+	SCRATCH = 0x3ff,
+	PIC_MASK = 0x21,
+	CURSOR_INDEX = 0x3d4
+};
 
 struct found found;
 void leave_marked(uint64_t flags, uint64_t port);
@@ -33,7 +53,10 @@ extern uint32_t tried_vector;
 extern const uint8_t traps[];
 extern uint64_t pdpt[512], gdt[];
 
-static struct { uint16_t low, selector, type, middle; uint32_t high, reserved; } idt[32];
+static struct {
+	uint16_t low, selector, type, middle;
+	uint32_t high, reserved;
+} idt[32];
 static uint8_t area[AREA_BYTES] __attribute__((aligned(64)));
 static struct kchain_mailbox *mailbox;
 static uint32_t result_bytes;
@@ -41,7 +64,10 @@ static uint64_t leave_flags = RFLAGS, number;
 
 /* --- instructions --- */
 
-static void out8(uint16_t port, uint8_t v) { __asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(port)); }
+static void out8(uint16_t port, uint8_t v)
+{
+	__asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(port));
+}
 static uint8_t in8(uint16_t port)
 {
 	uint8_t v;
@@ -68,7 +94,10 @@ static uint64_t read_cr4(void)
 	__asm__ volatile("mov %%cr4, %0" : "=r"(v));
 	return v;
 }
-static void set_cr4(uint64_t bits) { __asm__ volatile("mov %0, %%cr4" : : "r"(read_cr4() | bits)); }
+static void set_cr4(uint64_t bits)
+{
+	__asm__ volatile("mov %0, %%cr4" : : "r"(read_cr4() | bits));
+}
 static uint64_t xgetbv(void)
 {
 	uint32_t low, high;
@@ -80,8 +109,14 @@ static uint64_t xsetbv(uint64_t v)
 	__asm__ volatile("xsetbv" : : "c"(0), "a"((uint32_t)v), "d"((uint32_t)(v >> 32)));
 	return v;
 }
-static void xsave(uint64_t parts) { __asm__ volatile("xsave64 %0" : "+m"(area) : "a"((uint32_t)parts), "d"((uint32_t)(parts >> 32))); }
-static void xrstor(uint64_t parts) { __asm__ volatile("xrstor64 %0" : : "m"(area), "a"((uint32_t)parts), "d"((uint32_t)(parts >> 32))); }
+static void xsave(uint64_t parts)
+{
+	__asm__ volatile("xsave64 %0" : "+m"(area) : "a"((uint32_t)parts), "d"((uint32_t)(parts >> 32)));
+}
+static void xrstor(uint64_t parts)
+{
+	__asm__ volatile("xrstor64 %0" : : "m"(area), "a"((uint32_t)parts), "d"((uint32_t)(parts >> 32)));
+}
 
 static uint64_t any_of(const uint8_t *bytes, uint64_t count)
 {
@@ -101,7 +136,8 @@ static void fill(uint8_t *bytes, uint64_t count, uint8_t with)
 static uint64_t read_general(uint64_t n)
 {
 	(void)n;
-	return any_of((const uint8_t *)found.general, sizeof(found.general)) | any_of((const uint8_t *)found.general64, sizeof(found.general64));
+	return any_of((const uint8_t *)found.general, sizeof(found.general)) |
+	       any_of((const uint8_t *)found.general64, sizeof(found.general64));
 }
 static uint64_t write_general(uint64_t n) /* at the very end, whatever is written to */
 {
@@ -137,7 +173,10 @@ static uint64_t read_tables(uint64_t n) /* limits and bases */
 }
 static uint64_t write_tables(uint64_t n)
 {
-	struct __attribute__((packed)) { uint16_t limit; uint64_t base; } now;
+	struct __attribute__((packed)) {
+		uint16_t limit;
+		uint64_t base;
+	} now;
 	(void)n;
 	__asm__ volatile("sgdt %0" : "=m"(now));
 	return now.base | now.limit; /* its own, without which it would not be here */
@@ -195,12 +234,24 @@ static uint64_t read_dr(uint64_t n)
 {
 	uint64_t v;
 	switch (n) {
-	case 0: __asm__ volatile("mov %%dr0, %0" : "=r"(v)); break;
-	case 1: __asm__ volatile("mov %%dr1, %0" : "=r"(v)); break;
-	case 2: __asm__ volatile("mov %%dr2, %0" : "=r"(v)); break;
-	case 3: __asm__ volatile("mov %%dr3, %0" : "=r"(v)); break;
-	case 6: __asm__ volatile("mov %%dr6, %0" : "=r"(v)); break;
-	default: __asm__ volatile("mov %%dr7, %0" : "=r"(v)); break;
+	case 0:
+		__asm__ volatile("mov %%dr0, %0" : "=r"(v));
+		break;
+	case 1:
+		__asm__ volatile("mov %%dr1, %0" : "=r"(v));
+		break;
+	case 2:
+		__asm__ volatile("mov %%dr2, %0" : "=r"(v));
+		break;
+	case 3:
+		__asm__ volatile("mov %%dr3, %0" : "=r"(v));
+		break;
+	case 6:
+		__asm__ volatile("mov %%dr6, %0" : "=r"(v));
+		break;
+	default:
+		__asm__ volatile("mov %%dr7, %0" : "=r"(v));
+		break;
 	}
 	return v;
 }
@@ -208,12 +259,24 @@ static uint64_t write_dr(uint64_t n)
 {
 	uint64_t v = 0x5a5a5a5a;
 	switch (n) {
-	case 0: __asm__ volatile("mov %0, %%dr0" : : "r"(v)); break;
-	case 1: __asm__ volatile("mov %0, %%dr1" : : "r"(v)); break;
-	case 2: __asm__ volatile("mov %0, %%dr2" : : "r"(v)); break;
-	case 3: __asm__ volatile("mov %0, %%dr3" : : "r"(v)); break;
-	case 6: __asm__ volatile("mov %0, %%dr6" : : "r"(0xffff4ff0ull)); break;
-	default: __asm__ volatile("mov %0, %%dr7" : : "r"(0x0fffull)); break;
+	case 0:
+		__asm__ volatile("mov %0, %%dr0" : : "r"(v));
+		break;
+	case 1:
+		__asm__ volatile("mov %0, %%dr1" : : "r"(v));
+		break;
+	case 2:
+		__asm__ volatile("mov %0, %%dr2" : : "r"(v));
+		break;
+	case 3:
+		__asm__ volatile("mov %0, %%dr3" : : "r"(v));
+		break;
+	case 6:
+		__asm__ volatile("mov %0, %%dr6" : : "r"(0xffff4ff0ull));
+		break;
+	default:
+		__asm__ volatile("mov %0, %%dr7" : : "r"(0x0fffull));
+		break;
 	}
 	return read_dr(n);
 }
@@ -325,8 +388,12 @@ static uint64_t write_xcr0(uint64_t n)
 }
 static uint64_t part_place(uint64_t n, uint32_t *bytes)
 {
-	static const struct { uint32_t at, bytes; } known[] = { /* where CPUID does not say */
-		{ 0, 0 }, { 160, 256 }, { 576, 256 }, { 960, 64 }, { 1024, 16 }, { 1088, 64 }, { 1152, 512 }, { 1664, 1024 }, { 0, 0 }, { 2688, 8 },
+	static const struct {
+		uint32_t at, bytes;
+	} known[] = {
+		/* where CPUID does not say */
+		{ 0, 0 },     { 160, 256 },  { 576, 256 },   { 960, 64 }, { 1024, 16 },
+		{ 1088, 64 }, { 1152, 512 }, { 1664, 1024 }, { 0, 0 },    { 2688, 8 },
 	};
 	uint32_t r[4];
 	cpuid(0xd, (uint32_t)n, r);
@@ -376,10 +443,16 @@ static uint64_t write_pkru(uint64_t n)
 	__asm__ volatile("wrpkru" : : "a"(0x5a5a5a58), "c"(0), "d"(0));
 	return read_pkru(0);
 }
-static uint64_t read_msr(uint64_t n) { return rdmsr(n); }
+static uint64_t read_msr(uint64_t n)
+{
+	return rdmsr(n);
+}
 static uint64_t write_msr(uint64_t n)
 {
-	static const struct { uint32_t msr; uint64_t value; } own[] = { { 0x174, 0x5a58 }, { 0x277, 0x0706050401000706 }, { 0xc0000084, 0x5a5a5a } };
+	static const struct {
+		uint32_t msr;
+		uint64_t value;
+	} own[] = { { 0x174, 0x5a58 }, { 0x277, 0x0706050401000706 }, { 0xc0000084, 0x5a5a5a } };
 	uint64_t value = 0x00005a5a5a5a5a5a;
 	for (unsigned i = 0; i < sizeof(own) / sizeof(own[0]); i++)
 		value = own[i].msr == n ? own[i].value : value;
@@ -405,7 +478,8 @@ static uint64_t read_counter(uint64_t n)
 	__asm__ volatile("rdpmc" : "=a"(low), "=d"(high) : "c"((uint32_t)n));
 	return low;
 }
-/* The second GiB is mapped by a global page for a moment: who finds it without having mapped it uses somebody else's translation. */
+/* The second GiB is mapped by a global page for a moment: who finds it without having mapped it uses somebody else's
+ * translation. */
 static uint64_t read_tlb(uint64_t n)
 {
 	(void)n;
@@ -434,13 +508,19 @@ static uint64_t write_marks(uint64_t n)
 	*(volatile uint64_t *)0x80000000 = 1;
 	return read_marks(n);
 }
-static uint64_t read_memory(uint64_t n) { return *(volatile uint64_t *)n; }
+static uint64_t read_memory(uint64_t n)
+{
+	return *(volatile uint64_t *)n;
+}
 static uint64_t write_memory(uint64_t n)
 {
 	*(volatile uint64_t *)n = PATTERN;
 	return read_memory(n);
 }
-static uint64_t read_port(uint64_t n) { return in8((uint16_t)n); }
+static uint64_t read_port(uint64_t n)
+{
+	return in8((uint16_t)n);
+}
 static uint64_t write_port(uint64_t n)
 {
 	out8((uint16_t)n, n == PIC_MASK ? 0xfb : 0x5a); /* but for the cascade all lines masked, or it is refused */
@@ -477,7 +557,9 @@ static uint64_t make_invalid(uint64_t n)
 		break;
 	case 2: /* a code segment of 64 bits and of 32 */
 		gdt[SELECTOR_OTHER / 8] = 0x00ef9b000000ffff;
-		__asm__ volatile("push %1\n\tlea 1f(%%rip), %0\n\tpush %0\n\tlretq\n1:" : "=&r"(v) : "i"(SELECTOR_OTHER));
+		__asm__ volatile("push %1\n\tlea 1f(%%rip), %0\n\tpush %0\n\tlretq\n1:"
+				 : "=&r"(v)
+				 : "i"(SELECTOR_OTHER));
 		break;
 	case 0x100 ... 0x11f: /* any bit of CR0, CR3, CR4 */
 		__asm__ volatile("mov %%cr0, %0" : "=r"(v));
@@ -508,16 +590,35 @@ static const struct part {
 	uint64_t (*write)(uint64_t n);
 	uint64_t all[4]; /* with which numbers "write all" writes to it; behind the last one a 0 */
 } parts[] = {
-	{ "cursor", read_cursor, write_cursor, { 1 } }, { "port", read_port, write_port, { SCRATCH } }, { "memory", read_memory, write_memory, { 0x300000 } },
-	{ "tlb", read_tlb, write_tlb, { 1 } }, { "marks", read_marks, write_marks, { 1 } }, { "general", read_general, write_general, { 1 } }, { "flags", read_flags, write_flags, { 1 } },
-	{ "selectors", read_selectors, write_selectors, { 1 } }, { "tables", read_tables, write_tables, { 1 } }, { "ldtr", read_ldtr, write_ldtr, { 1 } },
-	{ "cr", read_cr, write_cr, { 2, 4, 8 } }, { "efer", read_efer, write_efer, { 1 } }, { "xcr0", read_xcr0, write_xcr0, { 1 } },
-	{ "pkru", read_pkru, write_pkru, { 1 } }, { "part", read_part, write_part, { 2, 3, 4 } }, { "mxcsr", read_mxcsr, write_mxcsr, { 1 } },
-	{ "xmm", read_xmm, write_xmm, { 1 } }, { "x87", read_x87, write_x87, { 1 } }, { "x87-words", read_x87_words, write_x87_words, { 1 } },
-	{ "msr", read_msr, write_msr, { 0x174, 0x175, 0x176, 0x277 } }, { "msr", read_msr, write_msr, { 0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084 } },
-	{ "msr", read_msr, write_msr, { 0xc0000100, 0xc0000101, 0xc0000102 } }, { "dr", read_dr, write_dr, { 0 } }, { "dr-many", read_dr_many, read_dr_many, { 0 } },
-	{ "tsc-aux", read_tsc_aux, write_tsc_aux, { 0 } }, { "counter", read_counter, read_counter, { 0 } }, { "parts", read_parts, read_parts, { 0 } },
-	{ "vmrun", vmrun, vmrun, { 0 } }, { "invalid", make_invalid, make_invalid, { 0 } },
+	{ "cursor", read_cursor, write_cursor, { 1 } },
+	{ "port", read_port, write_port, { SCRATCH } },
+	{ "memory", read_memory, write_memory, { 0x300000 } },
+	{ "tlb", read_tlb, write_tlb, { 1 } },
+	{ "marks", read_marks, write_marks, { 1 } },
+	{ "general", read_general, write_general, { 1 } },
+	{ "flags", read_flags, write_flags, { 1 } },
+	{ "selectors", read_selectors, write_selectors, { 1 } },
+	{ "tables", read_tables, write_tables, { 1 } },
+	{ "ldtr", read_ldtr, write_ldtr, { 1 } },
+	{ "cr", read_cr, write_cr, { 2, 4, 8 } },
+	{ "efer", read_efer, write_efer, { 1 } },
+	{ "xcr0", read_xcr0, write_xcr0, { 1 } },
+	{ "pkru", read_pkru, write_pkru, { 1 } },
+	{ "part", read_part, write_part, { 2, 3, 4 } },
+	{ "mxcsr", read_mxcsr, write_mxcsr, { 1 } },
+	{ "xmm", read_xmm, write_xmm, { 1 } },
+	{ "x87", read_x87, write_x87, { 1 } },
+	{ "x87-words", read_x87_words, write_x87_words, { 1 } },
+	{ "msr", read_msr, write_msr, { 0x174, 0x175, 0x176, 0x277 } },
+	{ "msr", read_msr, write_msr, { 0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084 } },
+	{ "msr", read_msr, write_msr, { 0xc0000100, 0xc0000101, 0xc0000102 } },
+	{ "dr", read_dr, write_dr, { 0 } },
+	{ "dr-many", read_dr_many, read_dr_many, { 0 } },
+	{ "tsc-aux", read_tsc_aux, write_tsc_aux, { 0 } },
+	{ "counter", read_counter, read_counter, { 0 } },
+	{ "parts", read_parts, read_parts, { 0 } },
+	{ "vmrun", vmrun, vmrun, { 0 } },
+	{ "invalid", make_invalid, make_invalid, { 0 } },
 };
 enum { PARTS = sizeof(parts) / sizeof(parts[0]) };
 
@@ -574,7 +675,10 @@ static uint64_t write_all(uint64_t then_spins)
 
 static void take_traps(void)
 {
-	const struct __attribute__((packed)) { uint16_t limit; uint64_t base; } pointer = { sizeof(idt) - 1, (uint64_t)idt };
+	const struct __attribute__((packed)) {
+		uint16_t limit;
+		uint64_t base;
+	} pointer = { sizeof(idt) - 1, (uint64_t)idt };
 	for (unsigned i = 0; i < 32; i++) {
 		uint64_t entry = (uint64_t)traps + 16 * i;
 		idt[i].low = (uint16_t)entry;
@@ -621,7 +725,8 @@ _Noreturn void begin(void)
 			continue;
 		number = read_hex(behind);
 		value = try(write ? p->write : p->read, number);
-		tell(tried_vector == UINT32_MAX ? "value" : "vector", tried_vector == UINT32_MAX ? value : tried_vector);
+		tell(tried_vector == UINT32_MAX ? "value" : "vector",
+		     tried_vector == UINT32_MAX ? value : tried_vector);
 	}
 	if (rest && skip_word(rest, "all"))
 		tell("value", write_all(read_hex(skip_word(rest, "all"))));

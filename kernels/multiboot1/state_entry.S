@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Keeps what the processor held at the entry (state.h), before anything of it is used, and goes to 64-bit mode (APM 14.6.1): the first GiB is mapped
- * as it is. */
+/* Keeps what the processor held at the entry (state.h), before anything of it is used, and goes to 64-bit mode (APM
+ * 14.6.1): the first GiB is mapped as it is. */
 
 #include "state.h"
 
@@ -73,7 +73,8 @@ start:
 	mov	$stack_end, %esp
 	call	begin
 
-/* The last byte of the record goes out with a pattern in all registers but those that this takes. RDI: flags, RSI: port. */
+/* The last byte of the record goes out with a pattern in all registers but those that this takes. RDI: flags, RSI:
+ * port. */
 	.globl	leave_marked
 leave_marked:
 	mov	%esi, %edx
@@ -99,7 +100,8 @@ leave_marked:
 	hlt
 	jmp	1b
 
-/* What the first 32 vectors come to: the error code, where there is one, is not looked at. A function that is being tried returns that it failed. */
+/* What the first 32 vectors come to: the error code, where there is one, is not looked at. A function that is being
+ * tried returns that it failed. */
 	.globl	traps
 	.balign	16
 traps:
@@ -114,8 +116,8 @@ traps:
 	mov	%eax, tried_vector
 	jmp	2f
 
-/* uint64_t try(uint64_t (*function)(uint64_t), uint64_t argument); one function may try another. Of -mgeneral-regs-only code nothing else is
- * kept over a call. */
+/* uint64_t try(uint64_t (*function)(uint64_t), uint64_t argument); one function may try another. Of -mgeneral-regs-only
+ * code nothing else is kept over a call. */
 	.globl	try
 try:
 	push	%rbx

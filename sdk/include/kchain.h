@@ -1,9 +1,10 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: what a native kernel's author needs beyond the C library (docs/NATIVE.md). Write an ordinary main(argc, argv): printf goes
- * to the console, malloc to the kernel's memory, fopen to the baked filesystem; what main returns is the exit status.
- * Must not know: how the kernel was started. Everything here works the same whether it was called or booted. */
+/* Owns: what a native kernel's author needs beyond the C library (docs/NATIVE.md). Write an ordinary main(argc, argv):
+ * printf goes to the console, malloc to the kernel's memory, fopen to the baked filesystem; what main returns is the
+ * exit status. Must not know: how the kernel was started. Everything here works the same whether it was called or
+ * booted. */
 #ifndef KCHAIN_H
 #define KCHAIN_H
 
@@ -20,7 +21,8 @@ bool kchain_handoff(const char **text, size_t *bytes);
 bool kchain_result(const char *json);
 size_t kchain_result_room(void);
 
-/* The command line as it was given, with its quotes and backslashes: argv has its words (docs/PIPELINE.md, "Arguments"). */
+/* The command line as it was given, with its quotes and backslashes: argv has its words (docs/PIPELINE.md,
+ * "Arguments"). */
 const char *kchain_args(void);
 
 /* Called by a stage: main's return goes back to it. Otherwise booted: the machine ends with main. */
@@ -33,9 +35,10 @@ unsigned kchain_processor(void);
 /* How many processors the kernel has for itself: the "cpus" of its fan-out; 1 otherwise. */
 unsigned kchain_cpus(void);
 
-/* Calls work(0, arg) here, and work(1, arg) to work(kchain_cpus() - 1, arg) on the kernel's other processors at the same time, which are halted
- * between whiles. Returns when all have returned. False, and nothing was called: asked for from inside of such a function.
- * docs/NATIVE.md, "Several processors", says what `work` may use: no stdio, not kchain_result. */
+/* Calls work(0, arg) here, and work(1, arg) to work(kchain_cpus() - 1, arg) on the kernel's other processors at the
+ * same time, which are halted between whiles. Returns when all have returned. False, and nothing was called: asked for
+ * from inside of such a function. docs/NATIVE.md, "Several processors", says what `work` may use: no stdio, not
+ * kchain_result. */
 bool kchain_parallel(void (*work)(unsigned cpu, void *arg), void *arg);
 
 /* Microseconds since the first link of the chain was entered. */
@@ -47,7 +50,8 @@ void kchain_record(const char *json);
 /* The bytes of a baked file where they lie, uncopied. False: no such file. Borrowed for the kernel's life. */
 bool kchain_file(const char *path, const void **bytes, size_t *count);
 
-/* --- the machine of a booted kernel, as its loader told of it; one that was called has its handoff, and none of these --- */
+/* --- the machine of a booted kernel, as its loader told of it; one that was called has its handoff, and none of these
+ * --- */
 
 struct kchain_boot {
 	const char *door, *loader; /* the boot protocol, as in the handoff; the loader's name for itself */
@@ -73,16 +77,19 @@ bool kchain_memory(unsigned index, struct kchain_memory *out);
 /* --- SHA-256, in pieces --- */
 
 enum { KCHAIN_SHA256_HEX = 64 };
-struct kchain_sha256 { uint64_t state[14]; };
+struct kchain_sha256 {
+	uint64_t state[14];
+};
 void kchain_sha256_begin(struct kchain_sha256 *hash);
 void kchain_sha256_add(struct kchain_sha256 *hash, const void *bytes, uint64_t count);
 /* Lower-case hexadecimal, terminated. */
 void kchain_sha256_end(struct kchain_sha256 *hash, char hex[KCHAIN_SHA256_HEX + 1]);
 
-/* --- devices, by the pipeline's names: those that the step's "devices" give to this kernel; booted, all of the handoff's --- */
+/* --- devices, by the pipeline's names: those that the step's "devices" give to this kernel; booted, all of the
+ * handoff's --- */
 
-/* Nothing interrupts: a device is asked, and every wait has an end. Of a kernel's processors one at a time may ask. Devices that are left
- * open are stopped by the caller. */
+/* Nothing interrupts: a device is asked, and every wait has an end. Of a kernel's processors one at a time may ask.
+ * Devices that are left open are stopped by the caller. */
 
 /* Why the last of the calls below failed, in English. Never null. */
 const char *kchain_device_error(void);
@@ -95,8 +102,8 @@ uint32_t kchain_disk_sector_bytes(const struct kchain_disk *disk);
 bool kchain_disk_read(struct kchain_disk *disk, uint64_t first, uint64_t count, void *buf);
 void kchain_disk_close(struct kchain_disk *disk); /* null is allowed */
 
-/* A network card: whole Ethernet frames, from the destination's address on, without the checksum. Whatever address the caller got there, it
- * does not answer for it meanwhile. */
+/* A network card: whole Ethernet frames, from the destination's address on, without the checksum. Whatever address the
+ * caller got there, it does not answer for it meanwhile. */
 enum { KCHAIN_NET_FRAME_BYTES = 1514 };
 struct kchain_net *kchain_net_open(const char *name);
 const uint8_t *kchain_net_mac(const struct kchain_net *net); /* 6 bytes */

@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: what a plain Multiboot 1 kernel needs to leave a result where kchain calls it without isolation (docs/PIPELINE.md, "Fixed
- * addresses"). Three headers, no library, 32 or 64 bits, at home in any freestanding kernel:
+/* Owns: what a plain Multiboot 1 kernel needs to leave a result where kchain calls it without isolation
+ *(docs/PIPELINE.md, "Fixed addresses"). Three headers, no library, 32 or 64 bits, at home in any freestanding kernel:
  *
  *	struct kchain_mailbox *box = kchain_mailbox_find(ebx);
  *	if (box)
@@ -42,7 +42,8 @@ static inline const char *kchain_json_skip(const char *at, const char *end)
 	return at;
 }
 
-/* Where the member's value begins, in the object that begins at `at`; `end`: it has none. Names are compared as they are written. */
+/* Where the member's value begins, in the object that begins at `at`; `end`: it has none. Names are compared as they
+ * are written. */
 static inline const char *kchain_json_member(const char *at, const char *end, const char *name)
 {
 	if (at >= end || *at != '{')
@@ -68,7 +69,8 @@ static inline const char *kchain_json_member(const char *at, const char *end, co
 static inline struct kchain_mailbox *kchain_mailbox_in(const char *handoff, const char *end)
 {
 	uintptr_t address = 0;
-	const char *at = kchain_json_member(kchain_json_member(kchain_json_member(handoff, end, "self"), end, "mailbox"), end, "phys");
+	const char *at = kchain_json_member(
+		kchain_json_member(kchain_json_member(handoff, end, "self"), end, "mailbox"), end, "phys");
 	if (end - at < 4 || at[0] != '"' || at[1] != '0' || at[2] != 'x')
 		return 0;
 	for (at += 3; at < end && *at != '"'; at++)
@@ -79,19 +81,22 @@ static inline struct kchain_mailbox *kchain_mailbox_in(const char *handoff, cons
 /* `info`: the Multiboot information structure's address, as EBX had it at the kernel's entry. */
 static inline struct kchain_mailbox *kchain_mailbox_find(uint32_t info)
 {
-	const uint32_t *words = (const uint32_t *)(uintptr_t)info; /* flags, …, at 20 and 24 the modules: start, end, string, reserved */
+	const uint32_t *words = (const uint32_t *)(uintptr_t)
+		info; /* flags, …, at 20 and 24 the modules: start, end, string, reserved */
 	uint32_t count = words[0] & 8 ? words[5] : 0, i;
 	for (i = 0; i < count; i++) {
 		const uint32_t *module = (const uint32_t *)(uintptr_t)words[6] + 4 * i;
 		if (kchain_module_is_handoff((const char *)(uintptr_t)module[2]))
-			return kchain_mailbox_in((const char *)(uintptr_t)module[0], (const char *)(uintptr_t)module[1]);
+			return kchain_mailbox_in((const char *)(uintptr_t)module[0],
+						 (const char *)(uintptr_t)module[1]);
 	}
 	return 0;
 }
 
-/* The last thing a kernel does, besides halting. `json`: one value of at most KCHAIN_MAILBOX_TEXT_BYTES, more is not copied, and the caller
- * says so; `bytes` 0: no result. */
-static inline void kchain_mailbox_leave(struct kchain_mailbox *box, uint32_t exit_status, const char *json, uint32_t bytes)
+/* The last thing a kernel does, besides halting. `json`: one value of at most KCHAIN_MAILBOX_TEXT_BYTES, more is not
+ * copied, and the caller says so; `bytes` 0: no result. */
+static inline void kchain_mailbox_leave(struct kchain_mailbox *box, uint32_t exit_status, const char *json,
+					uint32_t bytes)
 {
 	uint32_t i;
 	for (i = 0; i < bytes && i < KCHAIN_MAILBOX_TEXT_BYTES; i++)

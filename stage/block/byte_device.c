@@ -6,8 +6,8 @@
 #include <string.h>
 
 /* A piece that is not a whole number of sectors: at most up to the end of its sector. */
-static enum chain_status read_part(const struct stage_byte_device *device, uint64_t at, uint64_t bytes, uint8_t *into, uint64_t *out_done,
-				   struct chain_error *err)
+static enum chain_status read_part(const struct stage_byte_device *device, uint64_t at, uint64_t bytes, uint8_t *into,
+				   uint64_t *out_done, struct chain_error *err)
 {
 	uint64_t size = device->disk->sector_bytes, inside = at % size;
 	*out_done = bytes < size - inside ? bytes : size - inside;
@@ -17,8 +17,8 @@ static enum chain_status read_part(const struct stage_byte_device *device, uint6
 	return status;
 }
 
-enum chain_status stage_byte_device_read(const struct stage_byte_device *device, uint64_t offset, uint64_t bytes, void *into,
-					 struct chain_error *err)
+enum chain_status stage_byte_device_read(const struct stage_byte_device *device, uint64_t offset, uint64_t bytes,
+					 void *into, struct chain_error *err)
 {
 	struct stage_block *disk = device->disk;
 	uint8_t *to = into;
@@ -27,9 +27,10 @@ enum chain_status stage_byte_device_read(const struct stage_byte_device *device,
 	uint64_t at = device->base + offset;
 	while (bytes) {
 		uint64_t done = bytes - bytes % disk->sector_bytes;
-		enum chain_status status = at % disk->sector_bytes || !done ?
-			read_part(device, at, bytes, to, &done, err) :
-			disk->ops->read(disk, at / disk->sector_bytes, done / disk->sector_bytes, to, err);
+		enum chain_status status =
+			at % disk->sector_bytes || !done ?
+				read_part(device, at, bytes, to, &done, err) :
+				disk->ops->read(disk, at / disk->sector_bytes, done / disk->sector_bytes, to, err);
 		if (status)
 			return status;
 		at += done;

@@ -46,7 +46,10 @@ static int add_table(json_t *o, const struct stage_partition_table *table)
 
 enum chain_status stage_block_describe(struct stage_block *dev, json_t **out, struct chain_error *err)
 {
-	struct stage_sector_reader reader = { .read = read_through, .ctx = dev, .subject = dev->pci, .sectors = dev->sectors,
+	struct stage_sector_reader reader = { .read = read_through,
+					      .ctx = dev,
+					      .subject = dev->pci,
+					      .sectors = dev->sectors,
 					      .sector_bytes = dev->sector_bytes };
 	struct stage_partition_table table;
 	enum chain_status s = stage_partitions_read(&reader, &table, err);
@@ -56,9 +59,8 @@ enum chain_status stage_block_describe(struct stage_block *dev, json_t **out, st
 	*out = NULL;
 	if (s)
 		return s;
-	*out = chain_json_object("sssIIb", "status", dev->fault.status ? "present" : "configured",
-				 "driver", dev->driver, "pci", dev->pci,
-				 "bytes", (json_int_t)(dev->sectors * dev->sector_bytes),
+	*out = chain_json_object("sssIIb", "status", dev->fault.status ? "present" : "configured", "driver",
+				 dev->driver, "pci", dev->pci, "bytes", (json_int_t)(dev->sectors * dev->sector_bytes),
 				 "sector_bytes", (json_int_t)dev->sector_bytes, "read_only", dev->read_only);
 	bad = !*out || (dev->serial[0] && json_object_set_new(*out, "serial", json_string(dev->serial)));
 	if (!bad && dev->fault.status) {

@@ -30,8 +30,8 @@ uint32_t gpt_crc32(const uint8_t *p, size_t bytes)
 /* The first three fields are little-endian (appendix A). */
 static void format_guid(const uint8_t *g, char out[37])
 {
-	snprintf(out, 37, "%08x-%04x-%04x-%02x%02x-%02x%02x%02x%02x%02x%02x", (unsigned)get32(g), get16(g + 4), get16(g + 6), g[8],
-		 g[9], g[10], g[11], g[12], g[13], g[14], g[15]);
+	snprintf(out, 37, "%08x-%04x-%04x-%02x%02x-%02x%02x%02x%02x%02x%02x", (unsigned)get32(g), get16(g + 4),
+		 get16(g + 6), g[8], g[9], g[10], g[11], g[12], g[13], g[14], g[15]);
 }
 
 static char *put_utf8(char *to, uint32_t c)
@@ -73,13 +73,14 @@ static void format_name(const uint8_t *p, char *out)
 	*out = '\0';
 }
 
-static enum chain_status bad(const struct stage_sector_reader *r, uint64_t at, const char *what, uint64_t got, uint64_t wanted,
-			     struct chain_error *err)
+static enum chain_status bad(const struct stage_sector_reader *r, uint64_t at, const char *what, uint64_t got,
+			     uint64_t wanted, struct chain_error *err)
 {
 	return chain_fail(err, CHAIN_E_GPT_BAD_HEADER, r->subject, what, at, got, wanted, 0);
 }
 
-static enum chain_status check_places(const struct stage_sector_reader *r, const struct header *h, struct chain_error *err)
+static enum chain_status check_places(const struct stage_sector_reader *r, const struct header *h,
+				      struct chain_error *err)
 {
 	uint64_t bytes = (uint64_t)h->entry_count * h->entry_bytes; /* of two 32-bit numbers */
 	uint64_t sectors;
@@ -88,7 +89,7 @@ static enum chain_status check_places(const struct stage_sector_reader *r, const
 		return bad(r, h->at, "size of an entry", h->entry_bytes, ENTRY_BYTES_LEAST, err);
 	if (bytes > STAGE_GPT_ENTRIES_BYTES)
 		return CHAIN_FAIL(err, LIMIT, .subject = r->subject, .detail = "bytes of entries", .value = bytes,
-				.limit = STAGE_GPT_ENTRIES_BYTES);
+				  .limit = STAGE_GPT_ENTRIES_BYTES);
 	sectors = (bytes + r->sector_bytes - 1) / r->sector_bytes;
 	if (h->entries < 2 || sectors > r->sectors || h->entries > r->sectors - sectors)
 		return bad(r, h->at, "place of the entries", h->entries, r->sectors, err);
@@ -99,8 +100,8 @@ static enum chain_status check_places(const struct stage_sector_reader *r, const
 	return CHAIN_OK;
 }
 
-static enum chain_status read_header(const struct stage_sector_reader *r, uint64_t at, uint8_t *sector, struct header *out,
-				     struct chain_error *err)
+static enum chain_status read_header(const struct stage_sector_reader *r, uint64_t at, uint8_t *sector,
+				     struct header *out, struct chain_error *err)
 {
 	static const uint8_t zero[4];
 	uint32_t bytes, crc, found;
@@ -123,15 +124,20 @@ static enum chain_status read_header(const struct stage_sector_reader *r, uint64
 		return bad(r, at, "checksum", found, crc, err);
 	if (get64(sector + 24) != at)
 		return bad(r, at, "own place", get64(sector + 24), at, err);
-	*out = (struct header){ .at = at, .alternate = get64(sector + 32), .first_usable = get64(sector + 40),
-				.last_usable = get64(sector + 48), .entries = get64(sector + 72), .entry_count = get32(sector + 80),
-				.entry_bytes = get32(sector + 84), .entries_crc = get32(sector + 88) };
+	*out = (struct header){ .at = at,
+				.alternate = get64(sector + 32),
+				.first_usable = get64(sector + 40),
+				.last_usable = get64(sector + 48),
+				.entries = get64(sector + 72),
+				.entry_count = get32(sector + 80),
+				.entry_bytes = get32(sector + 84),
+				.entries_crc = get32(sector + 88) };
 	memcpy(out->guid, sector + 56, sizeof out->guid);
 	return check_places(r, out, err);
 }
 
-static enum chain_status take_entry(const struct stage_sector_reader *r, const struct header *h, const uint8_t *entry, uint32_t index,
-				    struct stage_partition_table *table, struct chain_error *err)
+static enum chain_status take_entry(const struct stage_sector_reader *r, const struct header *h, const uint8_t *entry,
+				    uint32_t index, struct stage_partition_table *table, struct chain_error *err)
 {
 	static const uint8_t unused[16];
 	struct stage_partition p = { .index = index };
@@ -141,12 +147,14 @@ static enum chain_status take_entry(const struct stage_sector_reader *r, const s
 		return CHAIN_OK;
 	p.first = get64(entry + 32);
 	if (p.first < h->first_usable || last < p.first || last > h->last_usable)
-		return chain_fail(err, CHAIN_E_GPT_BAD_ENTRIES, r->subject, "a partition lies outside of the usable sectors", h->at, index, 0, 0);
+		return chain_fail(err, CHAIN_E_GPT_BAD_ENTRIES, r->subject,
+				  "a partition lies outside of the usable sectors", h->at, index, 0, 0);
 	p.sectors = last - p.first + 1;
 	for (size_t i = 0; i < table->count; i++) {
 		const struct stage_partition *o = &table->partitions[i];
 		if (p.first < o->first + o->sectors && o->first < p.first + p.sectors)
-			return chain_fail(err, CHAIN_E_GPT_BAD_ENTRIES, r->subject, "a partition overlaps another", h->at, index, 0, 0);
+			return chain_fail(err, CHAIN_E_GPT_BAD_ENTRIES, r->subject, "a partition overlaps another",
+					  h->at, index, 0, 0);
 	}
 	format_guid(entry, p.type);
 	format_guid(entry + 16, p.uuid);
@@ -154,8 +162,8 @@ static enum chain_status take_entry(const struct stage_sector_reader *r, const s
 	return partition_add(r, table, &p, err);
 }
 
-static enum chain_status read_entries(const struct stage_sector_reader *r, const struct header *h, struct stage_partition_table *table,
-				      struct chain_error *err)
+static enum chain_status read_entries(const struct stage_sector_reader *r, const struct header *h,
+				      struct stage_partition_table *table, struct chain_error *err)
 {
 	size_t bytes = (size_t)h->entry_count * h->entry_bytes;
 	size_t sectors = (bytes + r->sector_bytes - 1) / r->sector_bytes;
@@ -166,7 +174,8 @@ static enum chain_status read_entries(const struct stage_sector_reader *r, const
 		return chain_fail(err, CHAIN_E_NO_MEMORY, r->subject, NULL, bytes, 0, 0, 0);
 	s = sectors ? r->read(r->ctx, h->entries, sectors, entries, err) : CHAIN_OK;
 	if (!s && gpt_crc32(entries, bytes) != h->entries_crc)
-		s = chain_fail(err, CHAIN_E_GPT_BAD_ENTRIES, r->subject, "the checksum is not the one given", h->at, h->entries_crc, 0, 0);
+		s = chain_fail(err, CHAIN_E_GPT_BAD_ENTRIES, r->subject, "the checksum is not the one given", h->at,
+			       h->entries_crc, 0, 0);
 	for (uint32_t i = 0; !s && i < h->entry_count; i++)
 		s = take_entry(r, h, entries + (size_t)i * h->entry_bytes, i + 1, table, err);
 	free(entries);

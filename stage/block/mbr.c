@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 /* The MBR has no standard of its own; UEFI 2.10, section 5.2.1 describes the four entries. Extended partitions as
- * every system has them: a chain of sectors, each with one logical partition (relative to that sector) and the next link
- * (relative to the extended partition). */
+ * every system has them: a chain of sectors, each with one logical partition (relative to that sector) and the next
+ * link (relative to the extended partition). */
 #include "partition.h"
 
 #include <stdio.h>
@@ -31,7 +31,8 @@ static enum chain_status add(const struct stage_sector_reader *r, struct stage_p
 	struct stage_partition p = { .index = index, .first = first, .sectors = sectors };
 
 	if (sectors == 0 || first == 0 || sectors > r->sectors || first > r->sectors - sectors)
-		return chain_fail(err, CHAIN_E_MBR_BAD_PARTITION, r->subject, "it does not lie on the disk", index, first, sectors, 0);
+		return chain_fail(err, CHAIN_E_MBR_BAD_PARTITION, r->subject, "it does not lie on the disk", index,
+				  first, sectors, 0);
 	snprintf(p.type, sizeof p.type, "0x%02x", type);
 	snprintf(p.uuid, sizeof p.uuid, "%.8s-%02x", table->uuid, (unsigned)index);
 	return partition_add(r, table, &p, err);
@@ -48,18 +49,20 @@ static enum chain_status read_chain(const struct stage_sector_reader *r, uint8_t
 	for (unsigned n = 0;; n++) {
 		struct entry logical, next;
 		if (n == STAGE_MBR_CHAIN_LIMIT)
-			return CHAIN_FAIL(err, LIMIT, .subject = r->subject, .detail = "extended partitions", .value = n + 1,
-					.limit = STAGE_MBR_CHAIN_LIMIT);
+			return CHAIN_FAIL(err, LIMIT, .subject = r->subject, .detail = "extended partitions",
+					  .value = n + 1, .limit = STAGE_MBR_CHAIN_LIMIT);
 		for (unsigned i = 0; i < n; i++) {
 			if (seen[i] == at)
-				return chain_fail(err, CHAIN_E_MBR_BAD_CHAIN, r->subject, "its chain loops", at, 0, 0, 0);
+				return chain_fail(err, CHAIN_E_MBR_BAD_CHAIN, r->subject, "its chain loops", at, 0, 0,
+						  0);
 		}
 		seen[n] = at;
 		s = r->read(r->ctx, at, 1, sector, err);
 		if (s)
 			return s;
 		if (get16(sector + MBR_SIGNATURE_AT) != 0xaa55)
-			return chain_fail(err, CHAIN_E_MBR_BAD_CHAIN, r->subject, "a link has no signature", at, 0, 0, 0);
+			return chain_fail(err, CHAIN_E_MBR_BAD_CHAIN, r->subject, "a link has no signature", at, 0, 0,
+					  0);
 		logical = entry_at(sector, 0);
 		next = entry_at(sector, 1);
 		if (logical.type && logical.sectors) {
@@ -70,7 +73,8 @@ static enum chain_status read_chain(const struct stage_sector_reader *r, uint8_t
 		if (!is_extended(next.type) || next.sectors == 0)
 			return CHAIN_OK;
 		if (next.first == 0 || next.first >= extended->sectors)
-			return chain_fail(err, CHAIN_E_MBR_BAD_CHAIN, r->subject, "a link points outside of it", next.first, 0, 0, 0);
+			return chain_fail(err, CHAIN_E_MBR_BAD_CHAIN, r->subject, "a link points outside of it",
+					  next.first, 0, 0, 0);
 		at = (uint64_t)extended->first + next.first;
 	}
 }
@@ -92,7 +96,8 @@ enum chain_status mbr_read(const struct stage_sector_reader *r, uint8_t *sector,
 			return s;
 		if (is_extended(entries[i].type)) {
 			if (extended)
-				return chain_fail(err, CHAIN_E_MBR_BAD_CHAIN, r->subject, "there is a second one", entries[i].first, 0, 0, 0);
+				return chain_fail(err, CHAIN_E_MBR_BAD_CHAIN, r->subject, "there is a second one",
+						  entries[i].first, 0, 0, 0);
 			extended = &entries[i];
 		}
 	}

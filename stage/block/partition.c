@@ -12,7 +12,7 @@ enum chain_status partition_add(const struct stage_sector_reader *r, struct stag
 
 	if (table->count == STAGE_PARTITION_LIMIT)
 		return CHAIN_FAIL(err, LIMIT, .subject = r->subject, .detail = "partitions", .value = table->count + 1,
-				.limit = STAGE_PARTITION_LIMIT);
+				  .limit = STAGE_PARTITION_LIMIT);
 	if ((table->count & (table->count - 1)) == 0) { /* full at every power of two */
 		size_t room = table->count ? table->count * 2 : 1;
 		grown = realloc(table->partitions, room * sizeof *grown);
@@ -33,7 +33,8 @@ static bool is_protective(const uint8_t *sector)
 	return false;
 }
 
-/* A file system's boot sector ends in the same two bytes. Its boot code lies where the entries would, and one of these names is in it. */
+/* A file system's boot sector ends in the same two bytes. Its boot code lies where the entries would, and one of these
+ * names is in it. */
 static bool is_file_system(const uint8_t *sector)
 {
 	for (unsigned i = 0; i < 4; i++) {
@@ -51,8 +52,8 @@ static bool has_entries(const uint8_t *sector)
 	return memcmp(sector + MBR_ENTRIES_AT, zero, sizeof zero) != 0 || get32(sector + MBR_DISK_ID_AT) != 0;
 }
 
-static enum chain_status read_kind(const struct stage_sector_reader *r, uint8_t *sector, struct stage_partition_table *table,
-				   struct chain_error *err)
+static enum chain_status read_kind(const struct stage_sector_reader *r, uint8_t *sector,
+				   struct stage_partition_table *table, struct chain_error *err)
 {
 	enum chain_status s = r->sectors ? r->read(r->ctx, 0, 1, sector, err) : CHAIN_OK;
 

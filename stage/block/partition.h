@@ -9,16 +9,25 @@
 
 #include <string.h>
 
-static inline uint16_t get16(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
-static inline uint32_t get32(const uint8_t *p) { return get16(p) | (uint32_t)get16(p + 2) << 16; }
-static inline uint64_t get64(const uint8_t *p) { return get32(p) | (uint64_t)get32(p + 4) << 32; }
+static inline uint16_t get16(const uint8_t *p)
+{
+	return (uint16_t)(p[0] | p[1] << 8);
+}
+static inline uint32_t get32(const uint8_t *p)
+{
+	return get16(p) | (uint32_t)get16(p + 2) << 16;
+}
+static inline uint64_t get64(const uint8_t *p)
+{
+	return get32(p) | (uint64_t)get32(p + 4) << 32;
+}
 
 /* Appends; CHAIN_E_LIMIT beyond STAGE_PARTITION_LIMIT. */
 enum chain_status partition_add(const struct stage_sector_reader *r, struct stage_partition_table *table,
 				const struct stage_partition *partition, struct chain_error *err);
 
-/* Each reads its table into `table`; a failure other than CHAIN_E_NO_MEMORY is a finding. `sector` is a buffer of one sector
- * that holds sector 0. */
+/* Each reads its table into `table`; a failure other than CHAIN_E_NO_MEMORY is a finding. `sector` is a buffer of one
+ * sector that holds sector 0. */
 enum chain_status mbr_read(const struct stage_sector_reader *r, uint8_t *sector, struct stage_partition_table *table,
 			   struct chain_error *err);
 enum chain_status gpt_read(const struct stage_sector_reader *r, uint8_t *sector, struct stage_partition_table *table,
@@ -27,6 +36,12 @@ enum chain_status gpt_read(const struct stage_sector_reader *r, uint8_t *sector,
 /* UEFI 2.10, section 5.3.2: the checksum of headers and entries. */
 uint32_t gpt_crc32(const uint8_t *p, size_t bytes);
 
-enum { MBR_ENTRIES_AT = 446, MBR_ENTRY_BYTES = 16, MBR_SIGNATURE_AT = 510, MBR_DISK_ID_AT = 440, MBR_TYPE_PROTECTIVE = 0xee };
+enum {
+	MBR_ENTRIES_AT = 446,
+	MBR_ENTRY_BYTES = 16,
+	MBR_SIGNATURE_AT = 510,
+	MBR_DISK_ID_AT = 440,
+	MBR_TYPE_PROTECTIVE = 0xee
+};
 
 #endif

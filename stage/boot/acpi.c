@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Which processors the firmware reports: the Multiple APIC Description Table (ACPI 6.5 section 5.2.12). The tables are the
- * firmware's, but they are bounded like anybody's: a length that does not fit ends the search. */
+/* Which processors the firmware reports: the Multiple APIC Description Table (ACPI 6.5 section 5.2.12). The tables are
+ * the firmware's, but they are bounded like anybody's: a length that does not fit ends the search. */
 
 #include "stage/boot.h"
 #include "stage/pages.h"
@@ -10,12 +10,23 @@
 #include <string.h>
 
 enum {
-	RSDP_REVISION = 15, RSDP_RSDT = 16, RSDP_XSDT = 24, /* 5.2.5.3 */
-	RSDP_BYTES = 20, RSDP2_BYTES = 36,
-	HEADER_BYTES = 36, HEADER_LENGTH = 4, TABLE_MAX = 1 << 20, /* 5.2.6 */
+	RSDP_REVISION = 15,
+	RSDP_RSDT = 16,
+	RSDP_XSDT = 24, /* 5.2.5.3 */
+	RSDP_BYTES = 20,
+	RSDP2_BYTES = 36,
+	HEADER_BYTES = 36,
+	HEADER_LENGTH = 4,
+	TABLE_MAX = 1 << 20, /* 5.2.6 */
 	MADT_ENTRIES = 44,
-	ENTRY_LAPIC = 0, LAPIC_BYTES = 8, LAPIC_ID = 3, LAPIC_FLAGS = 4, /* 5.2.12.2 */
-	ENTRY_X2APIC = 9, X2APIC_BYTES = 16, X2APIC_ID = 4, X2APIC_FLAGS = 8, /* 5.2.12.12 */
+	ENTRY_LAPIC = 0,
+	LAPIC_BYTES = 8,
+	LAPIC_ID = 3,
+	LAPIC_FLAGS = 4, /* 5.2.12.2 */
+	ENTRY_X2APIC = 9,
+	X2APIC_BYTES = 16,
+	X2APIC_ID = 4,
+	X2APIC_FLAGS = 8, /* 5.2.12.12 */
 	ENABLED = 1,
 };
 

@@ -1,26 +1,36 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Tables that are found by looking for how they begin: those that a PC's firmware leaves below 1 MiB, and, where a UEFI firmware's
- * loader does not say where they are, in the memory that the firmware kept. */
+/* Tables that are found by looking for how they begin: those that a PC's firmware leaves below 1 MiB, and, where a UEFI
+ * firmware's loader does not say where they are, in the memory that the firmware kept. */
 
 #include "stage/boot.h"
 #include "stage/pages.h"
 
 #include <string.h>
 
-enum { EBDA_SEGMENT = 0x40e, BASE_KIB = 0x413, ROM_BASE = 0xe0000, UPPER_ROM_BASE = 0xf0000, ROM_END = 0x100000, STEP = 16, KIB = 1024 };
+enum {
+	EBDA_SEGMENT = 0x40e,
+	BASE_KIB = 0x413,
+	ROM_BASE = 0xe0000,
+	UPPER_ROM_BASE = 0xf0000,
+	ROM_END = 0x100000,
+	STEP = 16,
+	KIB = 1024
+};
 
-/* Of memory that the firmware kept: more than this of one range is not mapped where it may be devices', and of all not looked at. */
+/* Of memory that the firmware kept: more than this of one range is not mapped where it may be devices', and of all not
+ * looked at. */
 enum { KEPT_STEP = 4, KEPT_RANGE_MAX = 16 << 20, KEPT_BYTES_MAX = 64 << 20 };
 
 struct anchor {
 	const char *magic;
 	uint8_t magic_bytes, sum_bytes, revision; /* the least in byte 15; 0: that is no revision */
 };
-static const struct anchor rsdp2 = { "RSD PTR ", 8, 36, 2 }, rsdp = { "RSD PTR ", 8, 20, 0 }, /* ACPI 6.5 section 5.2.5.3 */
+static const struct anchor rsdp2 = { "RSD PTR ", 8, 36, 2 },
+			   rsdp = { "RSD PTR ", 8, 20, 0 },             /* ACPI 6.5 section 5.2.5.3 */
 	smbios3 = { "_SM3_", 5, 24, 0 }, smbios = { "_SM_", 4, 31, 0 }, /* SMBIOS 3.6 section 5.2 */
-	mp_pointer = { "_MP_", 4, 16, 0 }; /* MP 1.4 section 4.1 */
+	mp_pointer = { "_MP_", 4, 16, 0 };                              /* MP 1.4 section 4.1 */
 
 bool stage_sums_to_zero(const uint8_t *bytes, size_t count)
 {
@@ -33,7 +43,8 @@ bool stage_sums_to_zero(const uint8_t *bytes, size_t count)
 static bool begins(const uint8_t *at, const struct anchor *a)
 {
 	enum { REVISION = 15 };
-	return !memcmp(at, a->magic, a->magic_bytes) && at[REVISION] >= a->revision && stage_sums_to_zero(at, a->sum_bytes);
+	return !memcmp(at, a->magic, a->magic_bytes) && at[REVISION] >= a->revision &&
+	       stage_sums_to_zero(at, a->sum_bytes);
 }
 
 static bool is_at(uint64_t phys, const struct anchor *a)
@@ -42,8 +53,14 @@ static bool is_at(uint64_t phys, const struct anchor *a)
 	return at && begins(at, a);
 }
 
-bool stage_is_rsdp(uint64_t phys) { return is_at(phys, &rsdp); }
-bool stage_is_smbios(uint64_t phys) { return is_at(phys, &smbios3) || is_at(phys, &smbios); }
+bool stage_is_rsdp(uint64_t phys)
+{
+	return is_at(phys, &rsdp);
+}
+bool stage_is_smbios(uint64_t phys)
+{
+	return is_at(phys, &smbios3) || is_at(phys, &smbios);
+}
 
 /* Some ten thousand places are looked at in every boot: first at four bytes, without a call. */
 static uint64_t find(uint64_t base, uint64_t end, const struct anchor *a, size_t step)
@@ -62,7 +79,10 @@ static uint64_t find(uint64_t base, uint64_t end, const struct anchor *a, size_t
 	return 0;
 }
 
-static uint64_t find_rom(uint64_t base, const struct anchor *a) { return find(base, ROM_END, a, STEP); }
+static uint64_t find_rom(uint64_t base, const struct anchor *a)
+{
+	return find(base, ROM_END, a, STEP);
+}
 
 static uint64_t bios_word(uint64_t phys)
 {
@@ -105,8 +125,8 @@ const uint8_t *stage_find_mp_pointer(void)
 	return found ? stage_phys_view(found, mp_pointer.sum_bytes) : NULL;
 }
 
-/* Memory that firmware keeps its tables in: of the two types for that, or reserved between stretches that are available; what is
- * reserved behind all of those are devices' registers. */
+/* Memory that firmware keeps its tables in: of the two types for that, or reserved between stretches that are
+ * available; what is reserved behind all of those are devices' registers. */
 static bool may_hold_tables(const struct chain_bootinfo *info, size_t i)
 {
 	uint32_t type = info->mem[i].type;
@@ -134,8 +154,14 @@ static uint64_t find_kept(const struct chain_bootinfo *info, const struct anchor
 
 void stage_search_kept(struct chain_bootinfo *info)
 {
-	const struct { uint64_t *out; const struct anchor *anchor; } wanted[] = {
-		{ &info->acpi_rsdp, &rsdp2 }, { &info->acpi_rsdp, &rsdp }, { &info->smbios, &smbios3 }, { &info->smbios, &smbios },
+	const struct {
+		uint64_t *out;
+		const struct anchor *anchor;
+	} wanted[] = {
+		{ &info->acpi_rsdp, &rsdp2 },
+		{ &info->acpi_rsdp, &rsdp },
+		{ &info->smbios, &smbios3 },
+		{ &info->smbios, &smbios },
 	};
 	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
 		if (!*wanted[i].out)

@@ -33,7 +33,10 @@ static struct stage_entry_area boot_area STAGE_BOOT_ONLY;
 static uint8_t handler_stacks[STAGE_IST_COUNT][HANDLER_STACK_BYTES] STAGE_BOOT_ONLY __attribute__((aligned(4096)));
 static uint8_t first_heap[FIRST_HEAP_BYTES] STAGE_BOOT_ONLY __attribute__((aligned(4096)));
 
-struct chain_bootinfo *stage_bootinfo(void) { return &info; }
+struct chain_bootinfo *stage_bootinfo(void)
+{
+	return &info;
+}
 
 /* The entry code's tables show the low 4 GiB. */
 STAGE_BOOT_TEXT static const void *view(void *ctx, uint64_t phys, uint64_t bytes)
@@ -57,8 +60,8 @@ static enum chain_status check_modules(struct chain_error *err)
 		struct chain_range range = info.modules[i].range;
 		uint64_t bytes = chain_range_bytes(range);
 		if (bytes && !stage_phys_view(range.base, bytes))
-			return chain_fail(err, CHAIN_E_MULTIBOOT_INFO_UNREADABLE, "boot module", info.modules[i].string, range.base, bytes,
-					  0, 0);
+			return chain_fail(err, CHAIN_E_MULTIBOOT_INFO_UNREADABLE, "boot module", info.modules[i].string,
+					  range.base, bytes, 0, 0);
 	}
 	return CHAIN_OK;
 }

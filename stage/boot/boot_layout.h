@@ -5,11 +5,11 @@
 #ifndef STAGE_BOOT_LAYOUT_H
 #define STAGE_BOOT_LAYOUT_H
 
-#define BOOT_ENTRY_TSC 0
+#define BOOT_ENTRY_TSC  0
 #define BOOT_IMAGE_PHYS 8
-#define BOOT_MAGIC 16
-#define BOOT_INFO_PHYS 20
-#define BOOT_CALL 24
+#define BOOT_MAGIC      16
+#define BOOT_INFO_PHYS  20
+#define BOOT_CALL       24
 
 #define BOOT_STACK_BYTES 65536
 

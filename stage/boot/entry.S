@@ -3,10 +3,10 @@
 
 /* The two ways in.
  *
- * stage_entry32: from a Multiboot loader (section 3.2: protected mode, paging off, EAX magic, EBX information structure), wherever
- * in the low 4 GiB the image lies, on a multiple of 4 KiB. It finds out where that is, maps the image at the virtual
- * address it was linked for, the low 4 GiB at 0 and at KCHAIN_DIRECT_VIRT, and goes on in 64-bit mode.
- * Relies on a zeroed .bss, which the loader owes us, and on nothing else.
+ * stage_entry32: from a Multiboot loader (section 3.2: protected mode, paging off, EAX magic, EBX information
+ * structure), wherever in the low 4 GiB the image lies, on a multiple of 4 KiB. It finds out where that is, maps the
+ * image at the virtual address it was linked for, the low 4 GiB at 0 and at KCHAIN_DIRECT_VIRT, and goes on in 64-bit
+ * mode. Relies on a zeroed .bss, which the loader owes us, and on nothing else.
  *
  * stage_entry_call: from a stage that calls this kernel (abi/native.h): 64-bit, mapped, on a stack of its own. */
 
@@ -41,8 +41,8 @@ stage_entry32:
 	mov	%eax, %esi
 	rdtsc				/* before anything else: the first link's clock starts here */
 	mov	%eax, %edi
-	/* There is no stack yet, and no address is known but EBX: the second word of the information structure (Multiboot 1:
-	 * mem_lower; Multiboot 2: reserved) serves as one for a moment. */
+	/* There is no stack yet, and no address is known but EBX: the second word of the information structure
+	 * (Multiboot 1: mem_lower; Multiboot 2: reserved) serves as one for a moment. */
 	mov	4(%ebx), %ecx
 	lea	8(%ebx), %esp
 	call	1f
@@ -149,7 +149,8 @@ stage_entry32:
 	push	%eax
 	lret
 
-	/* One line on the serial port and the screen, without stack or waiting for good; then nothing more can be done. */
+	/* One line on the serial port and the screen, without stack or waiting for good; then nothing more can be
+	 * done. */
 no_long_mode:
 	lea	(no_long_mode_text - 1b)(%ebp), %esi
 	mov	$0xb8000, %edi

@@ -1,9 +1,9 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Which processors a firmware without ACPI reports: the MP configuration table (Multiprocessor Specification 1.4, chapter 4). A table whose
- * sum or length is wrong counts as none, and an entry that does not fit ends it. The machines of chapter 5, which have no table, have no
- * 64-bit mode. */
+/* Which processors a firmware without ACPI reports: the MP configuration table (Multiprocessor Specification 1.4,
+ * chapter 4). A table whose sum or length is wrong counts as none, and an entry that does not fit ends it. The machines
+ * of chapter 5, which have no table, have no 64-bit mode. */
 
 #include "stage/boot.h"
 #include "stage/pages.h"
@@ -12,9 +12,15 @@
 
 enum {
 	POINTER_TABLE = 4, /* 4.1 */
-	HEADER_BYTES = 44, HEADER_LENGTH = 4, /* 4.2 */
-	ENTRY_PROCESSOR = 0, PROCESSOR_BYTES = 20, PROCESSOR_ID = 1, PROCESSOR_FLAGS = 3, ENABLED = 1, /* 4.3.1 */
-	ENTRY_LAST = 4, OTHER_BYTES = 8, /* 4.3.2 to 4.3.5 */
+	HEADER_BYTES = 44,
+	HEADER_LENGTH = 4, /* 4.2 */
+	ENTRY_PROCESSOR = 0,
+	PROCESSOR_BYTES = 20,
+	PROCESSOR_ID = 1,
+	PROCESSOR_FLAGS = 3,
+	ENABLED = 1, /* 4.3.1 */
+	ENTRY_LAST = 4,
+	OTHER_BYTES = 8, /* 4.3.2 to 4.3.5 */
 };
 
 /* A whole table with the right sum, or null. */

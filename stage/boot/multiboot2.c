@@ -10,15 +10,35 @@
 #include <string.h>
 
 enum { /* section 3.6 */
-	TAG_END = 0, TAG_CMDLINE = 1, TAG_LOADER = 2, TAG_MODULE = 3, TAG_MMAP = 6, TAG_FRAMEBUFFER = 8, TAG_EFI32 = 11, TAG_EFI64 = 12,
-	TAG_RSDP1 = 14, TAG_RSDP2 = 15,
-	INFO_MAX = 16 * 1024 * 1024, TAG_HEADER = 8, MMAP_ENTRY_LEAST = 24,
-	MEMORY_MAX = CHAIN_MULTIBOOT_MMAP_MAX / MMAP_ENTRY_LEAST,
+       TAG_END = 0,
+       TAG_CMDLINE = 1,
+       TAG_LOADER = 2,
+       TAG_MODULE = 3,
+       TAG_MMAP = 6,
+       TAG_FRAMEBUFFER = 8,
+       TAG_EFI32 = 11,
+       TAG_EFI64 = 12,
+       TAG_RSDP1 = 14,
+       TAG_RSDP2 = 15,
+       INFO_MAX = 16 * 1024 * 1024,
+       TAG_HEADER = 8,
+       MMAP_ENTRY_LEAST = 24,
+       MEMORY_MAX = CHAIN_MULTIBOOT_MMAP_MAX / MMAP_ENTRY_LEAST,
 };
 static const char subject[] = "Multiboot 2 information";
 
-static uint32_t u32(const uint8_t *p) { uint32_t v; memcpy(&v, p, sizeof(v)); return v; }
-static uint64_t u64(const uint8_t *p) { uint64_t v; memcpy(&v, p, sizeof(v)); return v; }
+static uint32_t u32(const uint8_t *p)
+{
+	uint32_t v;
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
+static uint64_t u64(const uint8_t *p)
+{
+	uint64_t v;
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
 
 static enum chain_status bad_tag(uint32_t type, uint32_t bytes, struct chain_error *err)
 {
@@ -44,7 +64,8 @@ static enum chain_status put_string(const uint8_t *text, uint32_t bytes, char **
 	return CHAIN_OK;
 }
 
-static enum chain_status read_module(const uint8_t *tag, uint32_t bytes, struct chain_bootinfo *out, struct chain_error *err)
+static enum chain_status read_module(const uint8_t *tag, uint32_t bytes, struct chain_bootinfo *out,
+				     struct chain_error *err)
 {
 	enum { FIXED = 16 };
 	char *string = NULL;
@@ -59,7 +80,8 @@ static enum chain_status read_module(const uint8_t *tag, uint32_t bytes, struct 
 	return status;
 }
 
-static enum chain_status read_mmap(const uint8_t *tag, uint32_t bytes, struct chain_bootinfo *out, struct chain_error *err)
+static enum chain_status read_mmap(const uint8_t *tag, uint32_t bytes, struct chain_bootinfo *out,
+				   struct chain_error *err)
 {
 	enum { FIXED = 16 };
 	uint32_t step = bytes < FIXED ? 0 : u32(tag + 8);
@@ -68,29 +90,37 @@ static enum chain_status read_mmap(const uint8_t *tag, uint32_t bytes, struct ch
 	for (uint32_t at = FIXED; at < bytes; at += step) {
 		if (out->mem_count == MEMORY_MAX)
 			return too_many("memory map entries", out->mem_count + 1, MEMORY_MAX, err);
-		enum chain_status status = chain_bootinfo_add_mem(out, u64(tag + at), u64(tag + at + 8), u32(tag + at + 16), err);
+		enum chain_status status =
+			chain_bootinfo_add_mem(out, u64(tag + at), u64(tag + at + 8), u32(tag + at + 16), err);
 		if (status)
 			return status;
 	}
 	return CHAIN_OK;
 }
 
-static enum chain_status read_framebuffer(const uint8_t *tag, uint32_t bytes, struct chain_bootinfo *out, struct chain_error *err)
+static enum chain_status read_framebuffer(const uint8_t *tag, uint32_t bytes, struct chain_bootinfo *out,
+					  struct chain_error *err)
 {
-	/* Section 3.6.12; the colours' place is that of its structure, which loaders use: two reserved bytes before them. */
+	/* Section 3.6.12; the colours' place is that of its structure, which loaders use: two reserved bytes before
+	 * them. */
 	enum { TYPE = 29, FIXED = 31, COLORS = 32 };
 	struct chain_framebuffer *fb = &out->framebuffer;
 	if (bytes < FIXED || (tag[TYPE] == CHAIN_FRAMEBUFFER_RGB && bytes < COLORS + sizeof(fb->colors)))
 		return bad_tag(TAG_FRAMEBUFFER, bytes, err);
-	*fb = (struct chain_framebuffer){ .phys = u64(tag + 8), .pitch_bytes = u32(tag + 16), .width = u32(tag + 20),
-					  .height = u32(tag + 24), .bpp = tag[28], .type = tag[TYPE] };
+	*fb = (struct chain_framebuffer){ .phys = u64(tag + 8),
+					  .pitch_bytes = u32(tag + 16),
+					  .width = u32(tag + 20),
+					  .height = u32(tag + 24),
+					  .bpp = tag[28],
+					  .type = tag[TYPE] };
 	if (fb->type == CHAIN_FRAMEBUFFER_RGB)
 		memcpy(fb->colors, tag + COLORS, sizeof(fb->colors));
 	return CHAIN_OK;
 }
 
 /* Sections 3.6.15 and 3.6.16: the system table of a firmware whose words are 4 or 8 bytes wide. */
-static enum chain_status read_efi(const uint8_t *tag, uint32_t type, uint32_t bytes, struct chain_bootinfo *out, struct chain_error *err)
+static enum chain_status read_efi(const uint8_t *tag, uint32_t type, uint32_t bytes, struct chain_bootinfo *out,
+				  struct chain_error *err)
 {
 	uint32_t width = type == TAG_EFI64 ? 8 : 4;
 	if (bytes < TAG_HEADER + width)
@@ -100,7 +130,8 @@ static enum chain_status read_efi(const uint8_t *tag, uint32_t type, uint32_t by
 }
 
 /* Sections 3.6.17 and 3.6.18: a copy of the RSDP, of ACPI 1.0 or of 2.0, which counts more. */
-static enum chain_status read_rsdp(uint64_t phys, uint32_t type, uint32_t bytes, struct chain_bootinfo *out, struct chain_error *err)
+static enum chain_status read_rsdp(uint64_t phys, uint32_t type, uint32_t bytes, struct chain_bootinfo *out,
+				   struct chain_error *err)
 {
 	enum { RSDP1_BYTES = 20, RSDP2_BYTES = 36 };
 	if (bytes < TAG_HEADER + (type == TAG_RSDP1 ? RSDP1_BYTES : RSDP2_BYTES))
@@ -111,8 +142,8 @@ static enum chain_status read_rsdp(uint64_t phys, uint32_t type, uint32_t bytes,
 }
 
 /* The tag lies at `phys` and is seen at `tag`. */
-static enum chain_status read_tag(uint64_t phys, const uint8_t *tag, uint32_t type, uint32_t bytes, struct chain_bootinfo *out,
-				  struct chain_error *err)
+static enum chain_status read_tag(uint64_t phys, const uint8_t *tag, uint32_t type, uint32_t bytes,
+				  struct chain_bootinfo *out, struct chain_error *err)
 {
 	switch (type) {
 	case TAG_CMDLINE:
@@ -158,7 +189,8 @@ static enum chain_status fetch(uint64_t phys, uint64_t bytes, chain_multiboot_ma
 {
 	const uint64_t top = (uint64_t)1 << 32;
 	*out = phys <= top - bytes ? map(ctx, phys, bytes) : NULL;
-	return *out ? CHAIN_OK : chain_fail(err, CHAIN_E_MULTIBOOT_INFO_UNREADABLE, subject, "structure", phys, bytes, 0, 0);
+	return *out ? CHAIN_OK :
+		      chain_fail(err, CHAIN_E_MULTIBOOT_INFO_UNREADABLE, subject, "structure", phys, bytes, 0, 0);
 }
 
 enum chain_status stage_multiboot2_read(uint64_t phys, chain_multiboot_map *map, void *ctx, struct chain_bootinfo *out,
@@ -173,7 +205,7 @@ enum chain_status stage_multiboot2_read(uint64_t phys, chain_multiboot_map *map,
 		return chain_fail(err, CHAIN_E_DOOR_TAG, subject, NULL, 0, total, 0, 0);
 	if (total > INFO_MAX)
 		return CHAIN_FAIL(err, LIMIT, .subject = subject, .detail = "bytes of boot information", .value = total,
-				.limit = INFO_MAX);
+				  .limit = INFO_MAX);
 	status = fetch(phys, total, map, ctx, &bytes, err);
 	if (status)
 		return status;

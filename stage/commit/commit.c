@@ -53,7 +53,9 @@ extern const uint8_t stage_commit_trampoline[], stage_commit_trampoline_end[];
 enum {
 	PAGE = 4096,
 	GIB_MAX = 4,
-	PTE_PRESENT = 1, PTE_WRITE = 2, PTE_LARGE = 0x80,
+	PTE_PRESENT = 1,
+	PTE_WRITE = 2,
+	PTE_LARGE = 0x80,
 };
 
 static uint64_t code_bytes(void)
@@ -72,7 +74,8 @@ static uint64_t carried_bytes(const struct chain_plan *plan)
 	uint64_t bytes = 0;
 	for (size_t i = 0; i < plan->move_count; i++)
 		if (is_carried(&plan->moves[i]))
-			bytes += chain_range_bytes(plan->moves[i].dest); /* the plan was checked: destinations don't overlap */
+			bytes += chain_range_bytes(
+				plan->moves[i].dest); /* the plan was checked: destinations don't overlap */
 	return bytes;
 }
 
@@ -94,7 +97,9 @@ static uint64_t gib_seen(const struct chain_plan *plan)
 		const struct chain_move *move = &plan->moves[i];
 		top = larger(top, move->dest.end);
 		if (move->kind == CHAIN_MOVE_COPY && !is_carried(move))
-			top = larger(top, move->source_phys + chain_range_bytes(move->dest)); /* the plan was checked: no overflow */
+			top = larger(top,
+				     move->source_phys +
+					     chain_range_bytes(move->dest)); /* the plan was checked: no overflow */
 	}
 	return ((top < most ? top : most) - 1) / ((uint64_t)1 << GIB_SHIFT) + 1;
 }
@@ -108,7 +113,8 @@ static uint64_t tables_bytes(const struct chain_plan *plan)
 /* tables | parameters and code (one page) | moves | carried bytes */
 uint64_t stage_commit_bytes(const struct chain_plan *plan)
 {
-	uint64_t bytes = tables_bytes(plan) + PAGE + (uint64_t)plan->move_count * sizeof(struct commit_move) + carried_bytes(plan);
+	uint64_t bytes = tables_bytes(plan) + PAGE + (uint64_t)plan->move_count * sizeof(struct commit_move) +
+			 carried_bytes(plan);
 	return (bytes + PAGE - 1) & ~(uint64_t)(PAGE - 1);
 }
 
@@ -135,8 +141,13 @@ static void fill_params(struct commit_params *params, uint64_t params_phys, uint
 {
 	const struct chain_entry *entry = &plan->entry;
 	*params = (struct commit_params){
-		.moves = moves_phys, .move_count = plan->move_count, .address = entry->address,
-		.cr0 = entry->cr0, .cr4 = entry->cr4, .efer = entry->efer, .long64 = entry->mode == CHAIN_ENTRY_LONG64,
+		.moves = moves_phys,
+		.move_count = plan->move_count,
+		.address = entry->address,
+		.cr0 = entry->cr0,
+		.cr4 = entry->cr4,
+		.efer = entry->efer,
+		.long64 = entry->mode == CHAIN_ENTRY_LONG64,
 		.far_selector = CHAIN_ENTRY_CODE,
 		.gdtr = { sizeof(params->gdt) - 1, params_phys + COMMIT_GDT },
 	};
@@ -156,8 +167,9 @@ static void fill_moves(uint64_t moves_phys, const struct chain_plan *plan)
 			source = carried;
 			carried += bytes;
 		}
-		moves[i] = (struct commit_move){ .dest = move->dest.base, .source = source, .bytes = bytes,
-						 .zero = move->kind == CHAIN_MOVE_ZERO };
+		moves[i] = (struct commit_move){
+			.dest = move->dest.base, .source = source, .bytes = bytes, .zero = move->kind == CHAIN_MOVE_ZERO
+		};
 	}
 }
 
@@ -177,10 +189,12 @@ void stage_commit_lay_out(const struct chain_plan *plan, uint64_t phys, struct s
 }
 
 enum chain_status stage_commit_prepare(const struct chain_plan *plan, const struct chain_bootinfo *bootinfo,
-				       const struct chain_claims *in_use, struct stage_commit *out, struct chain_error *err)
+				       const struct chain_claims *in_use, struct stage_commit *out,
+				       struct chain_error *err)
 {
 	uint64_t phys;
-	enum chain_status status = chain_plan_find_trampoline(plan, bootinfo, in_use, stage_commit_bytes(plan), &phys, err);
+	enum chain_status status =
+		chain_plan_find_trampoline(plan, bootinfo, in_use, stage_commit_bytes(plan), &phys, err);
 	if (!status)
 		stage_commit_lay_out(plan, phys, out);
 	return status;
@@ -191,6 +205,8 @@ _Noreturn void stage_commit(const struct stage_commit *commit)
 	__asm__ volatile("cli\n\t"
 			 "mov %0, %%cr3\n\t"
 			 "jmp *%1"
-			 : : "r"(commit->root_phys), "r"(commit->code_phys), "D"(commit->params_phys) : "memory");
+			 :
+			 : "r"(commit->root_phys), "r"(commit->code_phys), "D"(commit->params_phys)
+			 : "memory");
 	__builtin_unreachable();
 }

@@ -7,25 +7,25 @@
 
 #include "chain/entry_layout.h"
 
-#define COMMIT_MOVES 0
-#define COMMIT_MOVE_COUNT 8
-#define COMMIT_ADDRESS 16
-#define COMMIT_REGISTERS 24
+#define COMMIT_MOVES       0
+#define COMMIT_MOVE_COUNT  8
+#define COMMIT_ADDRESS     16
+#define COMMIT_REGISTERS   24
 #define COMMIT_REGISTER(n) (COMMIT_REGISTERS + 8 * (n))
-#define COMMIT_CR0 152
-#define COMMIT_CR4 160
-#define COMMIT_EFER 168
-#define COMMIT_LONG64 176  /* 4 bytes; not zero: the kernel is entered in long mode */
-#define COMMIT_FAR 180     /* 4-byte offset, 2-byte selector */
-#define COMMIT_GDTR 186    /* 2-byte limit, 8-byte base */
-#define COMMIT_IDTR 196
-#define COMMIT_GDT 208
-#define COMMIT_BYTES 256   /* the code follows */
+#define COMMIT_CR0         152
+#define COMMIT_CR4         160
+#define COMMIT_EFER        168
+#define COMMIT_LONG64      176 /* 4 bytes; not zero: the kernel is entered in long mode */
+#define COMMIT_FAR         180 /* 4-byte offset, 2-byte selector */
+#define COMMIT_GDTR        186 /* 2-byte limit, 8-byte base */
+#define COMMIT_IDTR        196
+#define COMMIT_GDT         208
+#define COMMIT_BYTES       256 /* the code follows */
 
-#define MOVE_DEST 0
+#define MOVE_DEST   0
 #define MOVE_SOURCE 8
-#define MOVE_BYTES 16
-#define MOVE_ZERO 24
-#define MOVE_SIZE 32
+#define MOVE_BYTES  16
+#define MOVE_ZERO   24
+#define MOVE_SIZE   32
 
 #endif

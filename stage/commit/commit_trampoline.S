@@ -25,7 +25,8 @@ stage_commit_trampoline:
 	cmpq	$0, MOVE_ZERO(%rbp)
 	jne	zero
 	mov	%rdi, %rax
-	sub	%rsi, %rax		/* dest - source as unsigned: below the length means a forward copy would eat its source */
+	/* dest - source as unsigned: below the length means a forward copy would eat its source */
+	sub	%rsi, %rax
 	cmp	%rcx, %rax
 	jb	backward
 	cld

@@ -1,9 +1,10 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Where a processor begins after INIT and a startup message (SDM volume 3A 9.4.3): real mode, at the start of a page below 1 MiB into which
- * this was copied. Straight to 64-bit mode (APM 14.6.1), under tables that show the page at its physical address and the stage at
- * its virtual one. Many run it at once: nothing is written before each has found its own stack. */
+/* Where a processor begins after INIT and a startup message (SDM volume 3A 9.4.3): real mode, at the start of a page
+ * below 1 MiB into which this was copied. Straight to 64-bit mode (APM 14.6.1), under tables that show the page at its
+ * physical address and the stage at its virtual one. Many run it at once: nothing is written before each has found its
+ * own stack. */
 
 #include "ap_layout.h"
 

@@ -6,12 +6,26 @@
 #include <stddef.h>
 
 enum {
-	MSR_APIC_BASE = 0x1b, BASE_X2 = 1 << 10, BASE_ENABLED = 1 << 11,
+	MSR_APIC_BASE = 0x1b,
+	BASE_X2 = 1 << 10,
+	BASE_ENABLED = 1 << 11,
 	MSR_X2 = 0x800, /* register at offset N is MSR 0x800 + N / 16 (SDM 11.12.1.2) */
-	ID = 0x20, EOI = 0xb0, SPURIOUS = 0xf0, IN_SERVICE = 0x100, /* eight registers of 32 vectors */ COMMAND_LOW = 0x300, COMMAND_HIGH = 0x310,
-	TIMER = 0x320, LINE0 = 0x350, TIMER_COUNT = 0x380, TIMER_DIVIDE = 0x3e0, /* SDM 11.5.1, 11.5.4 */
-	MASKED = 1 << 16, PERIODIC = 1 << 17, DIVIDE_BY_1 = 0xb, TICK_COUNT = 1000 * 1000,
-	SOFTWARE_ENABLED = 1 << 8, PENDING = 1 << 12,
+	ID = 0x20,
+	EOI = 0xb0,
+	SPURIOUS = 0xf0,
+	IN_SERVICE = 0x100,
+	/* eight registers of 32 vectors */ COMMAND_LOW = 0x300,
+	COMMAND_HIGH = 0x310,
+	TIMER = 0x320,
+	LINE0 = 0x350,
+	TIMER_COUNT = 0x380,
+	TIMER_DIVIDE = 0x3e0, /* SDM 11.5.1, 11.5.4 */
+	MASKED = 1 << 16,
+	PERIODIC = 1 << 17,
+	DIVIDE_BY_1 = 0xb,
+	TICK_COUNT = 1000 * 1000,
+	SOFTWARE_ENABLED = 1 << 8,
+	PENDING = 1 << 12,
 	POLLS_MAX = 1000 * 1000,
 };
 #define BASE_ADDRESS 0x000ffffffffff000ull
@@ -31,7 +45,10 @@ static void write(const struct stage_apic *apic, uint32_t offset, uint32_t value
 		apic->env.registers[offset / 4] = value;
 }
 
-uint64_t stage_apic_phys(const struct stage_apic_env *env) { return env->rdmsr(MSR_APIC_BASE) & BASE_ADDRESS; }
+uint64_t stage_apic_phys(const struct stage_apic_env *env)
+{
+	return env->rdmsr(MSR_APIC_BASE) & BASE_ADDRESS;
+}
 
 bool stage_apic_open(struct stage_apic *apic, const struct stage_apic_env *env, bool want_x2, bool has_x2)
 {
@@ -64,7 +81,10 @@ bool stage_apic_in_service(const struct stage_apic *apic, uint8_t vector)
 	return read(apic, IN_SERVICE + vector / 32 * 16u) >> vector % 32 & 1;
 }
 
-void stage_apic_close(const struct stage_apic *apic) { write(apic, SPURIOUS, STAGE_APIC_SPURIOUS); }
+void stage_apic_close(const struct stage_apic *apic)
+{
+	write(apic, SPURIOUS, STAGE_APIC_SPURIOUS);
+}
 
 void stage_apic_tick(struct stage_apic *apic, uint8_t vector)
 {
@@ -85,7 +105,10 @@ uint32_t stage_apic_id(const struct stage_apic *apic)
 	return apic->x2 ? read(apic, ID) : read(apic, ID) >> 24;
 }
 
-void stage_apic_end(const struct stage_apic *apic) { write(apic, EOI, 0); }
+void stage_apic_end(const struct stage_apic *apic)
+{
+	write(apic, EOI, 0);
+}
 
 bool stage_apic_send(const struct stage_apic *apic, uint32_t id, uint32_t message)
 {

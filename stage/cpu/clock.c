@@ -9,24 +9,43 @@
 #include "stage/pic.h"
 
 enum {
-	PIT_CHANNEL0 = 0x40, PIT_CHANNEL2 = 0x42, PIT_CONTROL = 0x43, PIT_HZ = 1193182,
-	PORT_B = 0x61, PORT_B_GATE2 = 1, PORT_B_SPEAKER = 2, PORT_B_OUT2 = 0x20,
-	PIT2_ONE_SHOT = 0xb0, PIT0_RATE = 0x34, PIT0_ONE_SHOT = 0x30, PIT0_LATCH = 0,
-	BRIEF_TICKS = PIT_HZ / 500, CALIBRATE_TICKS = PIT_HZ / 100, /* 2 ms, 10 ms */
+	PIT_CHANNEL0 = 0x40,
+	PIT_CHANNEL2 = 0x42,
+	PIT_CONTROL = 0x43,
+	PIT_HZ = 1193182,
+	PORT_B = 0x61,
+	PORT_B_GATE2 = 1,
+	PORT_B_SPEAKER = 2,
+	PORT_B_OUT2 = 0x20,
+	PIT2_ONE_SHOT = 0xb0,
+	PIT0_RATE = 0x34,
+	PIT0_ONE_SHOT = 0x30,
+	PIT0_LATCH = 0,
+	BRIEF_TICKS = PIT_HZ / 500,
+	CALIBRATE_TICKS = PIT_HZ / 100, /* 2 ms, 10 ms */
 	POLLS_MAX = 50 * 1000 * 1000,
 	IDLE_TICKS = PIT_HZ / 1000,
 };
-#define TSC_HZ_MIN 100000000u
-#define TSC_HZ_MAX 10000000000u /* whoever says more or less is not believed: waits stay bounded, sums fit */
-#define FALLBACK_HZ 2000000000u /* no timer to measure by: deadlines come within a small factor */
+#define TSC_HZ_MIN  100000000u
+#define TSC_HZ_MAX  10000000000u /* whoever says more or less is not believed: waits stay bounded, sums fit */
+#define FALLBACK_HZ 2000000000u  /* no timer to measure by: deadlines come within a small factor */
 
 static uint64_t tsc_hz, origin_tsc;
 static enum { WAKE_UNKNOWN, WAKE_PIT, WAKE_NONE } wake;
 
-uint64_t stage_entry_tsc(void) { return stage_boot.entry_tsc; }
-uint64_t stage_tsc_hz_known(void) { return tsc_hz; }
+uint64_t stage_entry_tsc(void)
+{
+	return stage_boot.entry_tsc;
+}
+uint64_t stage_tsc_hz_known(void)
+{
+	return tsc_hz;
+}
 
-static uint64_t believable(uint64_t hz) { return hz >= TSC_HZ_MIN && hz <= TSC_HZ_MAX ? hz : 0; }
+static uint64_t believable(uint64_t hz)
+{
+	return hz >= TSC_HZ_MIN && hz <= TSC_HZ_MAX ? hz : 0;
+}
 
 bool stage_clock_continue(uint64_t first_entry_tsc, uint64_t hz)
 {
@@ -51,8 +70,8 @@ static uint64_t hz_from_cpuid(void)
 	return 0;
 }
 
-/* 8254: channel 2 counts down once with its gate held open; bit 5 of port 0x61 shows its output. False: it never ends. A rate of 0: it had
- * ended before it was looked at twice. */
+/* 8254: channel 2 counts down once with its gate held open; bit 5 of port 0x61 shows its output. False: it never ends.
+ * A rate of 0: it had ended before it was looked at twice. */
 STAGE_BOOT_TEXT static bool measure_by_pit(uint32_t ticks, uint64_t *hz, uint64_t *slack)
 {
 	uint8_t before = stage_inb(PORT_B);
@@ -74,11 +93,15 @@ STAGE_BOOT_TEXT static bool measure_by_pit(uint32_t ticks, uint64_t *hz, uint64_
 	return polls < POLLS_MAX;
 }
 
-/* A brief measurement is good enough where a port is read quickly. A hypervisor may be away for longer than one takes; then it is made
- * again, for longer, and the best one counts. */
+/* A brief measurement is good enough where a port is read quickly. A hypervisor may be away for longer than one takes;
+ * then it is made again, for longer, and the best one counts. */
 STAGE_BOOT_TEXT static uint64_t hz_from_pit(void)
 {
-	enum { BRIEF_TRIES = 2, TRIES = 5, GOOD = 1000 }; /* a thousandth is good enough; an emulator meets the code for the first time once */
+	enum {
+		BRIEF_TRIES = 2,
+		TRIES = 5,
+		GOOD = 1000
+	}; /* a thousandth is good enough; an emulator meets the code for the first time once */
 	uint64_t best = 0, least = UINT64_MAX;
 	for (int i = 0; i < TRIES; i++) {
 		uint32_t ticks = i < BRIEF_TRIES ? BRIEF_TICKS : CALIBRATE_TICKS;
@@ -177,7 +200,10 @@ uint64_t stage_deadline_after_us(uint64_t us)
 	return ticks > UINT64_MAX - now ? UINT64_MAX : now + ticks;
 }
 
-bool stage_deadline_passed(uint64_t deadline) { return stage_rdtsc() >= deadline; }
+bool stage_deadline_passed(uint64_t deadline)
+{
+	return stage_rdtsc() >= deadline;
+}
 
 static volatile bool timer_came;
 

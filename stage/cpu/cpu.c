@@ -15,14 +15,19 @@ static_assert(offsetof(struct stage_cpu, root_phys) == CPU_ROOT, "CPU_ROOT");
 static_assert(offsetof(struct stage_cpu, fs_base) == CPU_FS_BASE, "CPU_FS_BASE");
 static_assert(offsetof(struct stage_cpu, stacks) == CPU_STACKS, "CPU_STACKS");
 static_assert(offsetof(struct stage_cpu, entry_offset) == CPU_ENTRY_OFFSET, "CPU_ENTRY_OFFSET");
-static_assert(offsetof(struct stage_cpu, cr0) == CPU_CR0 && offsetof(struct stage_cpu, cr4) == CPU_CR4, "control registers");
+static_assert(offsetof(struct stage_cpu, cr0) == CPU_CR0 && offsetof(struct stage_cpu, cr4) == CPU_CR4,
+	      "control registers");
 static_assert(sizeof(struct stage_entry_area) == ENTRY_AREA_BYTES, "ENTRY_AREA_BYTES");
-static_assert(STAGE_ENTRY_STACK_BYTES == 1 << ENTRY_STACK_SHIFT && (int)STAGE_IST_COUNT == ENTRY_STACKS, "entry stacks");
-static_assert(sizeof(struct stage_trap_frame) == TRAP_FRAME_BYTES && TRAP_FRAME_BYTES < STAGE_ENTRY_STACK_BYTES, "trap frame");
+static_assert(STAGE_ENTRY_STACK_BYTES == 1 << ENTRY_STACK_SHIFT && (int)STAGE_IST_COUNT == ENTRY_STACKS,
+	      "entry stacks");
+static_assert(sizeof(struct stage_trap_frame) == TRAP_FRAME_BYTES && TRAP_FRAME_BYTES < STAGE_ENTRY_STACK_BYTES,
+	      "trap frame");
 static_assert(sizeof(struct stage_tss) == 104, "TSS");
 static_assert(offsetof(struct stage_trap_frame, vector) == 16 * 8, "trap frame");
-static_assert(offsetof(struct stage_trap_frame, rip) == TRAP_RIP && offsetof(struct stage_trap_frame, rsp) == TRAP_RSP, "TRAP_RIP, TRAP_RSP");
-static_assert((int)STAGE_IST_NMI == ENTRY_STACK_NMI && (int)STAGE_HANDLER_STACK_LEAST == HANDLER_STACK_LEAST, "stack of the NMI");
+static_assert(offsetof(struct stage_trap_frame, rip) == TRAP_RIP && offsetof(struct stage_trap_frame, rsp) == TRAP_RSP,
+	      "TRAP_RIP, TRAP_RSP");
+static_assert((int)STAGE_IST_NMI == ENTRY_STACK_NMI && (int)STAGE_HANDLER_STACK_LEAST == HANDLER_STACK_LEAST,
+	      "stack of the NMI");
 
 struct __attribute__((packed)) table_pointer {
 	uint16_t limit;
@@ -38,8 +43,12 @@ struct idt_gate { /* APM 4.8.4 */
 static_assert(sizeof(struct idt_gate) == 16, "interrupt gate");
 
 enum {
-	MSR_EFER = 0xc0000080, MSR_STAR = 0xc0000081, MSR_LSTAR = 0xc0000082, MSR_SFMASK = 0xc0000084,
-	MSR_FS_BASE = 0xc0000100, MSR_GS_BASE = 0xc0000101,
+	MSR_EFER = 0xc0000080,
+	MSR_STAR = 0xc0000081,
+	MSR_LSTAR = 0xc0000082,
+	MSR_SFMASK = 0xc0000084,
+	MSR_FS_BASE = 0xc0000100,
+	MSR_GS_BASE = 0xc0000101,
 	GATE_INTERRUPT = 0x8e,
 	VECTORS = 256,
 	RFLAGS_MASKED = 0x44700, /* at SYSCALL: TF, IF, DF, NT, AC off */
@@ -55,7 +64,7 @@ static enum stage_ist ist_of(unsigned vector)
 	switch (vector) {
 	case 2: /* NMI */
 		return STAGE_IST_NMI;
-	case 8: /* double fault */
+	case 8:  /* double fault */
 	case 18: /* machine check */
 		return STAGE_IST_DOUBLE;
 	default:
@@ -66,10 +75,14 @@ static enum stage_ist ist_of(unsigned vector)
 static void fill_idt(void)
 {
 	for (unsigned v = 0; v < VECTORS; v++) {
-		uint64_t entry = (uint64_t)stage_trap_entries + v / TRAP_GROUP * TRAP_GROUP_BYTES + v % TRAP_GROUP * TRAP_ENTRY_BYTES;
-		idt[v] = (struct idt_gate){ .offset_low = (uint16_t)entry, .selector = STAGE_SEL_CODE,
-					    .ist = (uint8_t)(ist_of(v) + 1), .type = GATE_INTERRUPT,
-					    .offset_middle = (uint16_t)(entry >> 16), .offset_high = (uint32_t)(entry >> 32) };
+		uint64_t entry = (uint64_t)stage_trap_entries + v / TRAP_GROUP * TRAP_GROUP_BYTES +
+				 v % TRAP_GROUP * TRAP_ENTRY_BYTES;
+		idt[v] = (struct idt_gate){ .offset_low = (uint16_t)entry,
+					    .selector = STAGE_SEL_CODE,
+					    .ist = (uint8_t)(ist_of(v) + 1),
+					    .type = GATE_INTERRUPT,
+					    .offset_middle = (uint16_t)(entry >> 16),
+					    .offset_high = (uint32_t)(entry >> 32) };
 	}
 }
 
@@ -94,9 +107,12 @@ STAGE_BOOT_TEXT static void load_tables(struct stage_cpu *cpu)
 			 "pushq %%rax\n\t"
 			 "lretq\n"
 			 "1:\tltr %w4"
-			 : : "m"(gdtr), "m"(idtr), "r"((uint64_t)STAGE_SEL_CODE), "r"(STAGE_SEL_DATA), "r"(STAGE_SEL_TSS)
+			 :
+			 : "m"(gdtr), "m"(idtr), "r"((uint64_t)STAGE_SEL_CODE), "r"(STAGE_SEL_DATA), "r"(STAGE_SEL_TSS)
 			 : "rax", "memory");
-	__asm__ volatile("mov %w0, %%ds\n\tmov %w0, %%es\n\tmov %w1, %%fs\n\tmov %w1, %%gs" : : "r"(STAGE_SEL_DATA), "r"(0));
+	__asm__ volatile("mov %w0, %%ds\n\tmov %w0, %%es\n\tmov %w1, %%fs\n\tmov %w1, %%gs"
+			 :
+			 : "r"(STAGE_SEL_DATA), "r"(0));
 	stage_wrmsr(MSR_FS_BASE, 0);
 	stage_wrmsr(MSR_GS_BASE, (uint64_t)cpu);
 }
@@ -121,7 +137,10 @@ void stage_cpu_restore_syscall(void)
 	stage_wrmsr(MSR_SFMASK, RFLAGS_MASKED);
 }
 
-const void *stage_idt(void) { return idt; }
+const void *stage_idt(void)
+{
+	return idt;
+}
 
 STAGE_BOOT_TEXT static void load(struct stage_cpu *cpu)
 {

@@ -27,7 +27,8 @@ enum chain_status stage_interrupts_open(struct chain_error *err)
 bool stage_interrupt_came(uint8_t vector)
 {
 	struct stage_apic apic;
-	return vector == STAGE_APIC_SPURIOUS || stage_pic_has(vector) || (stage_apic_see(&apic, &env) && stage_apic_in_service(&apic, vector));
+	return vector == STAGE_APIC_SPURIOUS || stage_pic_has(vector) ||
+	       (stage_apic_see(&apic, &env) && stage_apic_in_service(&apic, vector));
 }
 
 void stage_interrupt_dismiss(uint8_t vector)
@@ -40,4 +41,7 @@ void stage_interrupt_dismiss(uint8_t vector)
 	atomic_fetch_add(&dismissed, 1);
 }
 
-uint64_t stage_interrupts_dismissed(void) { return atomic_load(&dismissed); }
+uint64_t stage_interrupts_dismissed(void)
+{
+	return atomic_load(&dismissed);
+}

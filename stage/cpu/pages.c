@@ -15,22 +15,29 @@ static struct chain_claim claim_storage[CLAIMS_MAX] STAGE_BOOT_ONLY;
 static struct chain_claims claims STAGE_BOOT_ONLY;
 static const struct chain_bootinfo *memory;
 
-struct chain_claims *stage_pages_claims(void) { return &claims; }
-
-/* From the machine's own memory. */
-STAGE_BOOT_TEXT static enum chain_status take_claimed(uint64_t bytes, uint64_t align, enum chain_owner owner, const char *subject, uint64_t *out_phys,
-				      struct chain_error *err)
+struct chain_claims *stage_pages_claims(void)
 {
-	struct chain_find want = { .bytes = bytes, .align = align < STAGE_PAGE ? STAGE_PAGE : align,
-				   .within = { LOW_END, (uint64_t)1 << 32 }, .top_down = true };
-	if (!memory)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, bytes, 0, 0, 0);
-	enum chain_status status = chain_claims_find(&claims, NULL, memory->mem, memory->mem_count, &want, subject, out_phys, err);
-	return status ? status : chain_claims_add(&claims, (struct chain_range){ *out_phys, *out_phys + bytes }, owner, 0, err);
+	return &claims;
 }
 
-enum chain_status stage_pages_take(uint64_t bytes, uint64_t align, enum chain_owner owner, const char *subject, uint64_t *out_phys,
-				   struct chain_error *err)
+/* From the machine's own memory. */
+STAGE_BOOT_TEXT static enum chain_status take_claimed(uint64_t bytes, uint64_t align, enum chain_owner owner,
+						      const char *subject, uint64_t *out_phys, struct chain_error *err)
+{
+	struct chain_find want = { .bytes = bytes,
+				   .align = align < STAGE_PAGE ? STAGE_PAGE : align,
+				   .within = { LOW_END, (uint64_t)1 << 32 },
+				   .top_down = true };
+	if (!memory)
+		return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, bytes, 0, 0, 0);
+	enum chain_status status =
+		chain_claims_find(&claims, NULL, memory->mem, memory->mem_count, &want, subject, out_phys, err);
+	return status ? status :
+			chain_claims_add(&claims, (struct chain_range){ *out_phys, *out_phys + bytes }, owner, 0, err);
+}
+
+enum chain_status stage_pages_take(uint64_t bytes, uint64_t align, enum chain_owner owner, const char *subject,
+				   uint64_t *out_phys, struct chain_error *err)
 {
 	uint64_t whole;
 	*out_phys = 0;
@@ -55,9 +62,11 @@ void stage_pages_free(uint64_t phys, uint64_t bytes)
 	struct chain_error err = { 0 };
 	if (!phys || !bytes || !chain_align_up(bytes, STAGE_PAGE, &whole))
 		return;
-	if (stage_is_called() ? !stage_heap_unmap((void *)phys, whole)
-			      : chain_claims_remove(&claims, (struct chain_range){ phys, phys + whole }, &err) != CHAIN_OK)
-		stage_panic("pages %#llx + %#llx were not allocated", (unsigned long long)phys, (unsigned long long)whole);
+	if (stage_is_called() ?
+		    !stage_heap_unmap((void *)phys, whole) :
+		    chain_claims_remove(&claims, (struct chain_range){ phys, phys + whole }, &err) != CHAIN_OK)
+		stage_panic("pages %#llx + %#llx were not allocated", (unsigned long long)phys,
+			    (unsigned long long)whole);
 }
 
 uint64_t stage_pages_unclaimed(void)
@@ -94,7 +103,8 @@ uint64_t stage_virt_to_phys(const void *virt)
 	return v - KCHAIN_DIRECT_VIRT;
 }
 
-static enum chain_status claim(uint64_t base, uint64_t end, enum chain_owner owner, uint32_t tag, struct chain_error *err)
+static enum chain_status claim(uint64_t base, uint64_t end, enum chain_owner owner, uint32_t tag,
+			       struct chain_error *err)
 {
 	struct chain_range range = { base < LOW_END ? LOW_END : base, end };
 	return range.base < range.end ? chain_claims_add(&claims, range, owner, tag, err) : CHAIN_OK;
@@ -108,7 +118,8 @@ static enum chain_status claim_image(struct chain_error *err)
 		return chain_fail(err, CHAIN_E_OVERFLOW, "image", NULL, base, h->stage_bytes, 0, 0);
 	enum chain_status status = claim(base, stage_end, CHAIN_OWNER_STAGE, 0, err);
 	if (!status && h->manifest_bytes && chain_align_up(h->manifest_bytes, STAGE_PAGE, &end))
-		status = claim(base + h->manifest_offset, base + h->manifest_offset + end, CHAIN_OWNER_MANIFEST, 0, err);
+		status =
+			claim(base + h->manifest_offset, base + h->manifest_offset + end, CHAIN_OWNER_MANIFEST, 0, err);
 	if (!status && h->fs_bytes)
 		status = claim(base + h->fs_offset, base + h->fs_offset + h->fs_memory_bytes, CHAIN_OWNER_FS, 0, err);
 	return status;
@@ -118,14 +129,18 @@ static enum chain_status claim_image(struct chain_error *err)
 STAGE_BOOT_TEXT enum chain_status stage_pages_init(const struct chain_bootinfo *info, struct chain_error *err)
 {
 	chain_claims_init(&claims, claim_storage, CLAIMS_MAX);
-	const struct { uint64_t base, end; enum chain_owner owner; } low[] = {
+	const struct {
+		uint64_t base, end;
+		enum chain_owner owner;
+	} low[] = {
 		{ 0, STAGE_AP_PAGE, CHAIN_OWNER_FIRMWARE },
 		{ STAGE_AP_PAGE, STAGE_AP_PAGE + STAGE_PAGE, CHAIN_OWNER_AP_PAGE },
 		{ STAGE_AP_PAGE + STAGE_PAGE, LOW_END, CHAIN_OWNER_FIRMWARE },
 	};
 	enum chain_status status = CHAIN_OK;
 	for (size_t i = 0; !status && i < sizeof(low) / sizeof(low[0]); i++)
-		status = chain_claims_add(&claims, (struct chain_range){ low[i].base, low[i].end }, low[i].owner, 0, err);
+		status = chain_claims_add(&claims, (struct chain_range){ low[i].base, low[i].end }, low[i].owner, 0,
+					  err);
 	if (!status)
 		status = claim_image(err);
 	for (size_t i = 0; !status && i < info->module_count; i++) {
@@ -133,7 +148,8 @@ STAGE_BOOT_TEXT enum chain_status stage_pages_init(const struct chain_bootinfo *
 		uint64_t end;
 		if (!chain_range_bytes(range) || !chain_align_up(range.end, STAGE_PAGE, &end))
 			continue;
-		status = claim(chain_align_down(range.base, STAGE_PAGE), end, CHAIN_OWNER_BOOT_MODULE, (uint32_t)i, err);
+		status =
+			claim(chain_align_down(range.base, STAGE_PAGE), end, CHAIN_OWNER_BOOT_MODULE, (uint32_t)i, err);
 	}
 	memory = info;
 	return status;

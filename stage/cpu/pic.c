@@ -8,20 +8,38 @@
 #include <stddef.h>
 
 enum {
-	FIRST = 0x20, SECOND = 0xa0, MASK = 1, /* ports */
-	START = 0x11, MODE_8086 = 1, CASCADE_LINE = 2, CASCADE_MASK = 1 << CASCADE_LINE,
-	END = 0x20, READ_IN_SERVICE = 0x0b, ALL = 0xff,
-	LINES = 8, SPURIOUS_LINE = 7,
+	FIRST = 0x20,
+	SECOND = 0xa0,
+	MASK = 1, /* ports */
+	START = 0x11,
+	MODE_8086 = 1,
+	CASCADE_LINE = 2,
+	CASCADE_MASK = 1 << CASCADE_LINE,
+	END = 0x20,
+	READ_IN_SERVICE = 0x0b,
+	ALL = 0xff,
+	LINES = 8,
+	SPURIOUS_LINE = 7,
 };
 
 static bool prepared, present;
 
 void stage_pic_reset(void)
 {
-	static const struct { uint16_t port; uint8_t value; } words[] = {
-		{ FIRST, START }, { SECOND, START }, { FIRST + MASK, STAGE_PIC_VECTOR }, { SECOND + MASK, STAGE_PIC_VECTOR + LINES },
-		{ FIRST + MASK, CASCADE_MASK }, { SECOND + MASK, CASCADE_LINE }, { FIRST + MASK, MODE_8086 }, { SECOND + MASK, MODE_8086 },
-		{ SECOND + MASK, ALL }, { FIRST + MASK, ALL & ~CASCADE_MASK }, /* nothing comes that way; an empty bus reads as all ones */
+	static const struct {
+		uint16_t port;
+		uint8_t value;
+	} words[] = {
+		{ FIRST, START },
+		{ SECOND, START },
+		{ FIRST + MASK, STAGE_PIC_VECTOR },
+		{ SECOND + MASK, STAGE_PIC_VECTOR + LINES },
+		{ FIRST + MASK, CASCADE_MASK },
+		{ SECOND + MASK, CASCADE_LINE },
+		{ FIRST + MASK, MODE_8086 },
+		{ SECOND + MASK, MODE_8086 },
+		{ SECOND + MASK, ALL },
+		{ FIRST + MASK, ALL & ~CASCADE_MASK }, /* nothing comes that way; an empty bus reads as all ones */
 	};
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		stage_outb(words[i].port, words[i].value);
@@ -36,7 +54,10 @@ void stage_pic_prepare(void)
 		stage_pic_reset();
 }
 
-void stage_pic_unmask(uint8_t line) { stage_outb(FIRST + MASK, (uint8_t)(ALL & ~(1u << line))); }
+void stage_pic_unmask(uint8_t line)
+{
+	stage_outb(FIRST + MASK, (uint8_t)(ALL & ~(1u << line)));
+}
 
 static bool in_service(unsigned line)
 {

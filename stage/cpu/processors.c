@@ -15,24 +15,30 @@
 
 enum {
 	CPUS_MAX = 1024,
-	STACK_BYTES = 8192, HANDLER_STACK_BYTES = STAGE_HANDLER_STACK_LEAST,
-	ENTRY_AT = STACK_BYTES + STAGE_IST_COUNT * HANDLER_STACK_BYTES, ROOT_AT = ENTRY_AT + (int)sizeof(struct stage_entry_area),
+	STACK_BYTES = 8192,
+	HANDLER_STACK_BYTES = STAGE_HANDLER_STACK_LEAST,
+	ENTRY_AT = STACK_BYTES + STAGE_IST_COUNT * HANDLER_STACK_BYTES,
+	ROOT_AT = ENTRY_AT + (int)sizeof(struct stage_entry_area),
 	AREA_BYTES = ROOT_AT + STAGE_PAGE, /* stacks, entry area, root table */
-	WAKE_VECTOR = 0xf1, TICK_VECTOR = 0xf2,
-	/* While nobody answers: when to ask again, and when to give up. Where this processor was away for longer than AWAY_US between two
-	 * looks, its host may have kept the others away as long: no more than that counts. */
-	AGAIN_US = 500000, START_US = 3000000, AWAY_US = 10000,
+	WAKE_VECTOR = 0xf1,
+	TICK_VECTOR = 0xf2,
+	/* While nobody answers: when to ask again, and when to give up. Where this processor was away for longer than
+	 * AWAY_US between two looks, its host may have kept the others away as long: no more than that counts. */
+	AGAIN_US = 500000,
+	START_US = 3000000,
+	AWAY_US = 10000,
 	SETTLE_US = 10000, /* INIT needs 10 ms on real processors (SDM volume 3A 8.4.4.1) */
 	SPINS = 1000,
-	CPUID_X2APIC = 1 << 21, CPUID_HYPERVISOR = 1u << 31,
+	CPUID_X2APIC = 1 << 21,
+	CPUID_HYPERVISOR = 1u << 31,
 	MSR_EFER = 0xc0000080,
 };
 
 struct processor {
-	struct stage_cpu *cpu;  /* in its entry area */
+	struct stage_cpu *cpu; /* in its entry area */
 	uint32_t apic_id, index;
-	uint8_t *area;          /* AREA_BYTES */
-	uint64_t stack;         /* in it: where it ends */
+	uint8_t *area;  /* AREA_BYTES */
+	uint64_t stack; /* in it: where it ends */
 	atomic_bool alive;
 	bool unreachable;
 	_Atomic(stage_processor_work *) work;
@@ -47,11 +53,17 @@ struct __attribute__((packed)) ap_params {
 	uint64_t entry;
 };
 static_assert((int)AP_PAGE == (int)STAGE_AP_PAGE, "page");
-static_assert(offsetof(struct ap_params, cr3) == AP_CR3 && offsetof(struct ap_params, cr4) == AP_CR4, "control registers");
-static_assert(offsetof(struct ap_params, efer) == AP_EFER && offsetof(struct ap_params, cr0) == AP_CR0, "control registers");
-static_assert(offsetof(struct ap_params, id_leaf) == AP_ID_LEAF && offsetof(struct ap_params, count) == AP_COUNT, "ids");
-static_assert(offsetof(struct ap_params, ids) == AP_IDS && offsetof(struct ap_params, blocks) == AP_BLOCKS, "ids, blocks");
-static_assert(offsetof(struct ap_params, block_bytes) == AP_BLOCK_BYTES && offsetof(struct ap_params, stack_at) == AP_STACK_AT, "blocks");
+static_assert(offsetof(struct ap_params, cr3) == AP_CR3 && offsetof(struct ap_params, cr4) == AP_CR4,
+	      "control registers");
+static_assert(offsetof(struct ap_params, efer) == AP_EFER && offsetof(struct ap_params, cr0) == AP_CR0,
+	      "control registers");
+static_assert(offsetof(struct ap_params, id_leaf) == AP_ID_LEAF && offsetof(struct ap_params, count) == AP_COUNT,
+	      "ids");
+static_assert(offsetof(struct ap_params, ids) == AP_IDS && offsetof(struct ap_params, blocks) == AP_BLOCKS,
+	      "ids, blocks");
+static_assert(offsetof(struct ap_params, block_bytes) == AP_BLOCK_BYTES &&
+		      offsetof(struct ap_params, stack_at) == AP_STACK_AT,
+	      "blocks");
 static_assert(offsetof(struct ap_params, entry) == AP_ENTRY, "entry");
 
 extern const uint8_t stage_ap_start[], stage_ap_start_end[];
@@ -63,7 +75,10 @@ static uint16_t slots[CPUS_MAX]; /* of those that did: index i + 1 is others[slo
 static uint32_t listed_count, other_count, boot_apic_id, start_root;
 static bool started;
 
-static struct processor *processor(uint32_t index) { return &others[slots[index - 1]]; }
+static struct processor *processor(uint32_t index)
+{
+	return &others[slots[index - 1]];
+}
 
 static void on_wake(struct stage_trap_frame *frame)
 {
@@ -79,9 +94,12 @@ static void enable_apic(void)
 	stage_apic_open(&own, &apic.env, apic.x2, apic.x2);
 }
 
-/* What was sent to this processor already, or it would come when the next owner lets interrupts in. The instruction behind STI lets none in, and
- * under QEMU, where that is PAUSE, the one behind it neither. */
-static void take_pending(void) { __asm__ volatile("sti\n\tnop\n\tnop\n\tcli" : : : "memory"); }
+/* What was sent to this processor already, or it would come when the next owner lets interrupts in. The instruction
+ * behind STI lets none in, and under QEMU, where that is PAUSE, the one behind it neither. */
+static void take_pending(void)
+{
+	__asm__ volatile("sti\n\tnop\n\tnop\n\tcli" : : : "memory");
+}
 
 void stage_processor_mask(void)
 {
@@ -105,7 +123,10 @@ static _Noreturn void park(struct processor *p)
 	}
 }
 
-static uint64_t *root_of(const struct processor *p) { return (uint64_t *)(p->area + ROOT_AT); }
+static uint64_t *root_of(const struct processor *p)
+{
+	return (uint64_t *)(p->area + ROOT_AT);
+}
 
 static _Noreturn void enter(struct processor *p)
 {
@@ -122,13 +143,20 @@ static _Noreturn void enter(struct processor *p)
 	park(p);
 }
 
-void stage_processor_wait(void) { __asm__ volatile("sti\n\thlt\n\tcli" : : : "memory"); }
+void stage_processor_wait(void)
+{
+	__asm__ volatile("sti\n\thlt\n\tcli" : : : "memory");
+}
 
-void stage_processor_call_boot(void) { stage_apic_send(&apic, boot_apic_id, STAGE_APIC_FIXED | WAKE_VECTOR); }
+void stage_processor_call_boot(void)
+{
+	stage_apic_send(&apic, boot_apic_id, STAGE_APIC_FIXED | WAKE_VECTOR);
+}
 
 /* --- on the boot processor --- */
 
-/* By which leaf of CPUID a processor finds its own id: 0xb where it is filled in, as it has 32 bits of it (SDM 3A 11.12.8). */
+/* By which leaf of CPUID a processor finds its own id: 0xb where it is filled in, as it has 32 bits of it (SDM
+ * 3A 11.12.8). */
 static uint32_t id_leaf(void)
 {
 	return stage_cpuid(0, 0).a >= 0xb && stage_cpuid(0xb, 0).b ? 0xb : 1;
@@ -142,15 +170,26 @@ static void prepare_page(uint32_t count)
 	__asm__("mov %%cr0, %0" : "=r"(cr0));
 	__asm__("mov %%cr4, %0" : "=r"(cr4));
 	struct ap_params params = {
-		.cr3 = start_root, .cr4 = (uint32_t)cr4 & ~(1u << 18), .efer = (uint32_t)stage_rdmsr(MSR_EFER), /* OSXSAVE: later */
-		.cr0 = (uint32_t)cr0, .id_leaf = id_leaf(), .count = count, .ids = ids, .blocks = others,
-		.block_bytes = sizeof(struct processor), .stack_at = offsetof(struct processor, stack), .entry = (uint64_t)enter,
+		.cr3 = start_root,
+		.cr4 = (uint32_t)cr4 & ~(1u << 18),
+		.efer = (uint32_t)stage_rdmsr(MSR_EFER), /* OSXSAVE: later */
+		.cr0 = (uint32_t)cr0,
+		.id_leaf = id_leaf(),
+		.count = count,
+		.ids = ids,
+		.blocks = others,
+		.block_bytes = sizeof(struct processor),
+		.stack_at = offsetof(struct processor, stack),
+		.entry = (uint64_t)enter,
 	};
 	memcpy(page, stage_ap_start, (size_t)(stage_ap_start_end - stage_ap_start));
 	memcpy(page + AP_PARAMS, &params, sizeof(params));
 }
 
-static bool is_alive(struct processor *p) { return atomic_load_explicit(&p->alive, memory_order_acquire); }
+static bool is_alive(struct processor *p)
+{
+	return atomic_load_explicit(&p->alive, memory_order_acquire);
+}
 
 static uint32_t count_answered(struct processor *first, uint32_t count)
 {
@@ -163,7 +202,8 @@ static uint32_t count_answered(struct processor *first, uint32_t count)
 /* Until all `count` have answered. False: none of those that are left did for `us`. */
 static bool wait_alive(struct processor *first, uint32_t count, uint64_t us)
 {
-	uint64_t second = stage_tsc_hz(), most = second / 1000000 * us, away = second / 1000000 * AWAY_US, quiet = 0, last = stage_rdtsc();
+	uint64_t second = stage_tsc_hz(), most = second / 1000000 * us, away = second / 1000000 * AWAY_US, quiet = 0,
+		 last = stage_rdtsc();
 	uint32_t seen = 0, answered;
 	for (uint32_t polls = 0; (answered = count_answered(first, count)) < count; polls++) {
 		uint64_t now = stage_rdtsc(), passed = now - last;
@@ -180,7 +220,8 @@ static bool wait_alive(struct processor *first, uint32_t count, uint64_t us)
 	return true;
 }
 
-/* INIT, startup, and once more where that was not heard (SDM volume 3A 8.4.4.1). The messages go to all before the first is waited for. */
+/* INIT, startup, and once more where that was not heard (SDM volume 3A 8.4.4.1). The messages go to all before the
+ * first is waited for. */
 static bool start(struct processor *first, uint32_t count)
 {
 	for (struct processor *p = first; p < first + count; p++) {
@@ -193,14 +234,16 @@ static bool start(struct processor *first, uint32_t count)
 	for (int i = 0; i < 2; i++) {
 		for (struct processor *p = first; p < first + count; p++)
 			if (!p->unreachable && !is_alive(p))
-				p->unreachable = !stage_apic_send(&apic, p->apic_id, STAGE_APIC_STARTUP | STAGE_AP_PAGE / STAGE_PAGE);
+				p->unreachable = !stage_apic_send(&apic, p->apic_id,
+								  STAGE_APIC_STARTUP | STAGE_AP_PAGE / STAGE_PAGE);
 		if (wait_alive(first, count, i ? START_US : AGAIN_US))
 			break;
 	}
 	return is_alive(first);
 }
 
-/* A startup message may still be on its way (under QEMU, INIT does not take it back): then it finds that it is nobody, and halts. */
+/* A startup message may still be on its way (under QEMU, INIT does not take it back): then it finds that it is nobody,
+ * and halts. */
 static void give_up(struct processor *p)
 {
 	__atomic_store_n(&ids[p - others], STAGE_APIC_NOBODY, __ATOMIC_RELEASE);
@@ -226,7 +269,8 @@ static bool make_start_root(void)
 		return false;
 	memcpy(stage_phys_to_virt(root), stage_phys_to_virt(stage_cpu()->root_phys), STAGE_PAGE);
 	start_root = (uint32_t)root; /* pages come from below 4 GiB */
-	return stage_table_map(root, &table_pages, STAGE_AP_PAGE, STAGE_AP_PAGE, STAGE_PAGE, STAGE_MAP_WRITE | STAGE_MAP_EXECUTE);
+	return stage_table_map(root, &table_pages, STAGE_AP_PAGE, STAGE_AP_PAGE, STAGE_PAGE,
+			       STAGE_MAP_WRITE | STAGE_MAP_EXECUTE);
 }
 
 static bool make_blocks(uint32_t count)
@@ -302,7 +346,8 @@ static uint32_t keep_others(uint32_t count)
 static enum chain_status start_all(uint32_t count, struct chain_error *err)
 {
 	if (!make_blocks(count) || !make_start_root())
-		return chain_fail(err, CHAIN_E_NO_MEMORY, "processors", NULL, count * sizeof(struct processor), 0, 0, 0);
+		return chain_fail(err, CHAIN_E_NO_MEMORY, "processors", NULL, count * sizeof(struct processor), 0, 0,
+				  0);
 	for (uint32_t i = 0; i < count; i++) {
 		others[i] = (struct processor){ .apic_id = ids[i], .index = i + 1 };
 		if (!make_area(&others[i]))
@@ -337,7 +382,7 @@ enum chain_status stage_processors_start(uint32_t *count, uint32_t *failed, stru
 		uint32_t listed = stage_list_cpus(stage_bootinfo()->acpi_rsdp, ids, CPUS_MAX);
 		if (listed > CPUS_MAX)
 			return CHAIN_FAIL(err, LIMIT, .subject = "machine", .detail = "processors", .value = listed,
-					.limit = CPUS_MAX);
+					  .limit = CPUS_MAX);
 		if (listed < 2 || !has_start_page())
 			listed = 0;
 		if (listed)
@@ -376,7 +421,10 @@ void stage_processors_watch(bool on)
 	stage_apic_tick(&apic, on ? TICK_VECTOR : 0);
 }
 
-struct stage_cpu *stage_processor_block(uint32_t index) { return index ? processor(index)->cpu : stage_cpu(); }
+struct stage_cpu *stage_processor_block(uint32_t index)
+{
+	return index ? processor(index)->cpu : stage_cpu();
+}
 
 void stage_processor_give(uint32_t index, stage_processor_work *work, void *arg)
 {
@@ -391,7 +439,10 @@ bool stage_processor_is_parked(uint32_t index)
 	return !atomic_load_explicit(&processor(index)->work, memory_order_acquire);
 }
 
-void stage_processor_wake(uint32_t index) { stage_apic_send(&apic, processor(index)->apic_id, STAGE_APIC_FIXED | WAKE_VECTOR); }
+void stage_processor_wake(uint32_t index)
+{
+	stage_apic_send(&apic, processor(index)->apic_id, STAGE_APIC_FIXED | WAKE_VECTOR);
+}
 
 bool stage_processor_take_back(uint32_t index)
 {

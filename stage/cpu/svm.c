@@ -10,13 +10,26 @@
 #include <stddef.h>
 #include <string.h>
 
-static_assert(offsetof(struct stage_svm_registers, rbx) == SVM_RBX && offsetof(struct stage_svm_registers, r15) == SVM_R15, "registers");
-static_assert(offsetof(struct stage_svm_registers, rdi) == SVM_RDI && offsetof(struct stage_svm_registers, r8) == SVM_R8, "registers");
+static_assert(offsetof(struct stage_svm_registers, rbx) == SVM_RBX &&
+		      offsetof(struct stage_svm_registers, r15) == SVM_R15,
+	      "registers");
+static_assert(offsetof(struct stage_svm_registers, rdi) == SVM_RDI &&
+		      offsetof(struct stage_svm_registers, r8) == SVM_R8,
+	      "registers");
 
 enum {
-	MSR_VM_CR = 0xc0010114, VM_CR_SVMDIS = 1 << 4, EFER_SVME = 1 << 12,
-	CPUID_SVM = 1 << 2, NESTED_PAGING = 1 << 0, NEXT_RIP = 1 << 3, CPUID_XSAVE = 1 << 26, CPUID_RDTSCP = 1 << 27,
-	FX_CONTROL = 0, FX_MXCSR = 24, CONTROL_DEFAULT = 0x37f, MXCSR_DEFAULT = 0x1f80,
+	MSR_VM_CR = 0xc0010114,
+	VM_CR_SVMDIS = 1 << 4,
+	EFER_SVME = 1 << 12,
+	CPUID_SVM = 1 << 2,
+	NESTED_PAGING = 1 << 0,
+	NEXT_RIP = 1 << 3,
+	CPUID_XSAVE = 1 << 26,
+	CPUID_RDTSCP = 1 << 27,
+	FX_CONTROL = 0,
+	FX_MXCSR = 24,
+	CONTROL_DEFAULT = 0x37f,
+	MXCSR_DEFAULT = 0x1f80,
 };
 #define MSR_EFER         0xc0000080u
 #define MSR_TSC_AUX      0xc0000103u
@@ -38,20 +51,26 @@ static uint64_t read_xcr0(void)
 	return (uint64_t)high << 32 | low;
 }
 
-static void write_xcr0(uint64_t v) { __asm__ volatile("xsetbv" : : "c"(0), "a"((uint32_t)v), "d"((uint32_t)(v >> 32))); }
+static void write_xcr0(uint64_t v)
+{
+	__asm__ volatile("xsetbv" : : "c"(0), "a"((uint32_t)v), "d"((uint32_t)(v >> 32)));
+}
 
 void stage_svm_probe(struct stage_svm_processor *out)
 {
 	struct stage_cpuid parts = stage_cpuid(0xd, 0);
 	bool xsave = stage_cpuid(1, 0).c & CPUID_XSAVE;
 	*out = (struct stage_svm_processor){
-		.tells_next = stage_cpuid(0x8000000a, 0).d & NEXT_RIP, .has_tsc_aux = stage_cpuid(0x80000001, 0).d & CPUID_RDTSCP,
-		.all_xcr0 = xsave ? (uint64_t)parts.d << 32 | parts.a : 0, .own_xcr0 = xsave ? read_xcr0() : 0,
+		.tells_next = stage_cpuid(0x8000000a, 0).d & NEXT_RIP,
+		.has_tsc_aux = stage_cpuid(0x80000001, 0).d & CPUID_RDTSCP,
+		.all_xcr0 = xsave ? (uint64_t)parts.d << 32 | parts.a : 0,
+		.own_xcr0 = xsave ? read_xcr0() : 0,
 	};
 }
 
-/* All parts of the state that XSAVE knows, as they are at first: an area whose header says that nothing was saved brings that (APM 11.5.3). A guest can
- * write to parts that it was not shown, with CR4.PKE, or where XSETBV can't be caught (QEMU's emulation): XCR0 has them all for that long. */
+/* All parts of the state that XSAVE knows, as they are at first: an area whose header says that nothing was saved
+ * brings that (APM 11.5.3). A guest can write to parts that it was not shown, with CR4.PKE, or where XSETBV can't be
+ * caught (QEMU's emulation): XCR0 has them all for that long. */
 static void reset_parts(const struct stage_svm_processor *processor)
 {
 	uint8_t none[576] __attribute__((aligned(64))) = { 0 };
@@ -60,11 +79,15 @@ static void reset_parts(const struct stage_svm_processor *processor)
 		return;
 	memcpy(none + FX_MXCSR, &mxcsr, sizeof(mxcsr)); /* what XRSTOR takes from there in any case */
 	write_xcr0(processor->all_xcr0);
-	__asm__ volatile("xrstor (%0)" : : "r"(none), "a"((uint32_t)processor->all_xcr0), "d"((uint32_t)(processor->all_xcr0 >> 32)) : "memory");
+	__asm__ volatile("xrstor (%0)"
+			 :
+			 : "r"(none), "a"((uint32_t)processor->all_xcr0), "d"((uint32_t)(processor->all_xcr0 >> 32))
+			 : "memory");
 	write_xcr0(processor->own_xcr0);
 }
 
-void stage_svm_prepare(const struct stage_svm_processor *processor, uint64_t host_save_phys, struct stage_svm_registers *registers)
+void stage_svm_prepare(const struct stage_svm_processor *processor, uint64_t host_save_phys,
+		       struct stage_svm_registers *registers)
 {
 	const uint16_t control = CONTROL_DEFAULT;
 	const uint32_t mxcsr = MXCSR_DEFAULT;
@@ -80,7 +103,8 @@ void stage_svm_prepare(const struct stage_svm_processor *processor, uint64_t hos
 
 void stage_svm_leave(const struct stage_svm_processor *processor)
 {
-	stage_wrmsr(MSR_EFER, stage_rdmsr(MSR_EFER) & ~(uint64_t)EFER_SVME); /* the next kernel finds the processor as we did */
+	stage_wrmsr(MSR_EFER,
+		    stage_rdmsr(MSR_EFER) & ~(uint64_t)EFER_SVME); /* the next kernel finds the processor as we did */
 	if (processor->all_xcr0)
 		write_xcr0(processor->own_xcr0);
 }

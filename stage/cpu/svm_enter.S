@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* One stretch of a guest (APM 15.5). From CLGI to STGI nothing can come between: the segments and MSRs that VMLOAD brings are the
- * guest's for that long, and traps need the host's. */
+/* One stretch of a guest (APM 15.5). From CLGI to STGI nothing can come between: the segments and MSRs that VMLOAD
+ * brings are the guest's for that long, and traps need the host's. */
 
 #include "svm_layout.h"
 

@@ -1,9 +1,9 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Where the C library's SYSCALL instructions arrive, in ring 0 on the caller's own stack. The caller may use the 128 bytes below its
- * stack pointer (System V ABI, AMD64, 3.2.2) and any alignment; all registers but RAX, RCX and R11 survive (Linux's
- * convention, which musl's inline assembly counts on), SSE registers included. */
+/* Where the C library's SYSCALL instructions arrive, in ring 0 on the caller's own stack. The caller may use the 128
+ * bytes below its stack pointer (System V ABI, AMD64, 3.2.2) and any alignment; all registers but RAX, RCX and R11
+ * survive (Linux's convention, which musl's inline assembly counts on), SSE registers included. */
 
 	.text
 	.globl	stage_syscall_entry

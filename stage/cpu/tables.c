@@ -13,12 +13,21 @@
 #include <string.h>
 
 enum {
-	PTE_PRESENT = 1, PTE_WRITE = 2, PTE_USER = 4, PTE_WRITE_THROUGH = 8, PTE_NO_CACHE = 16, PTE_ACCESSED = 0x20, PTE_DIRTY = 0x40, PTE_LARGE = 0x80,
-	LEVELS = 4, SLOTS = 512, LARGE_BYTES = 2 * 1024 * 1024,
+	PTE_PRESENT = 1,
+	PTE_WRITE = 2,
+	PTE_USER = 4,
+	PTE_WRITE_THROUGH = 8,
+	PTE_NO_CACHE = 16,
+	PTE_ACCESSED = 0x20,
+	PTE_DIRTY = 0x40,
+	PTE_LARGE = 0x80,
+	LEVELS = 4,
+	SLOTS = 512,
+	LARGE_BYTES = 2 * 1024 * 1024,
 };
-#define PTE_NX      ((uint64_t)1 << 63)
-#define PTE_ADDRESS 0x000ffffffffff000ull
-#define MMIO_VIRT   0xffffa00000000000ull /* registers at physical P are at MMIO_VIRT + P */
+#define PTE_NX       ((uint64_t)1 << 63)
+#define PTE_ADDRESS  0x000ffffffffff000ull
+#define MMIO_VIRT    0xffffa00000000000ull /* registers at physical P are at MMIO_VIRT + P */
 #define DIRECT_LIMIT (MMIO_VIRT - KCHAIN_DIRECT_VIRT)
 static_assert(MMIO_VIRT + STAGE_MMIO_LIMIT <= KCHAIN_WINDOW_VIRT, "registers stay in their range");
 
@@ -45,7 +54,8 @@ static uint64_t leaf_bits(unsigned flags)
 	return bits;
 }
 
-/* The entry for `virt` at `level` (0: 4 KiB, 1: 2 MiB); tables on the way are made. Null: no page, or a large page in the way. */
+/* The entry for `virt` at `level` (0: 4 KiB, 1: 2 MiB); tables on the way are made. Null: no page, or a large page in
+ * the way. */
 static uint64_t *entry_of(uint64_t root_phys, const struct stage_table_pages *pages, uint64_t virt, unsigned level)
 {
 	uint64_t table = root_phys;
@@ -75,8 +85,10 @@ bool stage_table_map(uint64_t root_phys, const struct stage_table_pages *pages, 
 		uint64_t *entry = entry_of(root_phys, pages, virt, large);
 		if (!entry)
 			return false;
-		uint64_t left = SLOTS - (virt / step & (SLOTS - 1)), whole = bytes / step + (!large && bytes % step != 0);
-		uint64_t count = whole < left ? whole : left, value = phys | bits | (large ? PTE_LARGE : 0u); /* to the end of this table */
+		uint64_t left = SLOTS - (virt / step & (SLOTS - 1)),
+			 whole = bytes / step + (!large && bytes % step != 0);
+		uint64_t count = whole < left ? whole : left,
+			 value = phys | bits | (large ? PTE_LARGE : 0u); /* to the end of this table */
 		for (uint64_t *end = entry + count; entry < end; value += step)
 			*entry++ = value;
 		virt += count * step;
@@ -150,7 +162,8 @@ static uint64_t mapped_bytes(uint64_t root_phys, uint64_t virt)
 	const uint64_t *entry = directory_entry(root_phys, virt);
 	if (entry && *entry & PTE_LARGE)
 		return LARGE_BYTES - (virt & (LARGE_BYTES - 1));
-	if (!entry || !(((const uint64_t *)stage_phys_to_virt(*entry & PTE_ADDRESS))[virt >> 12 & (SLOTS - 1)] & PTE_PRESENT))
+	if (!entry ||
+	    !(((const uint64_t *)stage_phys_to_virt(*entry & PTE_ADDRESS))[virt >> 12 & (SLOTS - 1)] & PTE_PRESENT))
 		return 0;
 	return STAGE_PAGE - (virt & (STAGE_PAGE - 1));
 }
@@ -178,7 +191,10 @@ static uint64_t take_page(void *ctx)
 
 static const struct stage_table_pages heap_pages = { take_page, NULL };
 
-uint64_t stage_table_page(void) { return take_page(NULL); }
+uint64_t stage_table_page(void)
+{
+	return take_page(NULL);
+}
 
 volatile void *stage_mmio_map(uint64_t phys, uint64_t bytes)
 {
@@ -206,9 +222,12 @@ static bool map_direct(uint64_t root, uint64_t base, uint64_t end)
 
 static bool map_image(uint64_t root)
 {
-	extern const uint8_t stage_text_end[], stage_rodata_start[], stage_boot_text_end[], stage_rodata_end[], stage_data_start[],
-		stage_boot_guard[], stage_boot_stack[];
-	const struct { const uint8_t *start, *end; unsigned flags; } parts[] = {
+	extern const uint8_t stage_text_end[], stage_rodata_start[], stage_boot_text_end[], stage_rodata_end[],
+		stage_data_start[], stage_boot_guard[], stage_boot_stack[];
+	const struct {
+		const uint8_t *start, *end;
+		unsigned flags;
+	} parts[] = {
 		{ stage_image_start, stage_text_end, STAGE_MAP_EXECUTE },
 		{ stage_rodata_start, stage_boot_text_end, STAGE_MAP_EXECUTE },
 		{ stage_boot_text_end, stage_rodata_end, 0 },
@@ -219,15 +238,16 @@ static bool map_image(uint64_t root)
 		uint64_t bytes;
 		if (!chain_align_up((uint64_t)(parts[i].end - parts[i].start), STAGE_PAGE, &bytes))
 			return false;
-		if (!stage_table_map(root, &heap_pages, (uint64_t)parts[i].start, stage_virt_to_phys(parts[i].start), bytes,
-				     parts[i].flags))
+		if (!stage_table_map(root, &heap_pages, (uint64_t)parts[i].start, stage_virt_to_phys(parts[i].start),
+				     bytes, parts[i].flags))
 			return false;
 	}
 	return true;
 }
 
-/* All that the memory map lists, up to the end of the last memory that is or may hold tables of the firmware; the low 1 MiB
- * with its BIOS areas; the image and the modules are inside. Address 0 and everything else of the lower half stays unmapped. */
+/* All that the memory map lists, up to the end of the last memory that is or may hold tables of the firmware; the low 1
+ * MiB with its BIOS areas; the image and the modules are inside. Address 0 and everything else of the lower half stays
+ * unmapped. */
 enum chain_status stage_tables_init(const struct chain_bootinfo *info, struct chain_error *err)
 {
 	enum { LOW_BYTES = 0x100000 };
@@ -238,7 +258,8 @@ enum chain_status stage_tables_init(const struct chain_bootinfo *info, struct ch
 		struct chain_range range = info->mem[i].range;
 		if (type == CHAIN_MEM_BAD || type == CHAIN_MEM_PMEM || type == CHAIN_MEM_PMEM_LEGACY)
 			continue;
-		if (type != CHAIN_MEM_RESERVED || chain_range_bytes(range) <= 16 * LOW_BYTES) /* large holes are devices' */
+		if (type != CHAIN_MEM_RESERVED ||
+		    chain_range_bytes(range) <= 16 * LOW_BYTES) /* large holes are devices' */
 			ok = map_direct(root, range.base, range.end);
 	}
 	if (!ok)

@@ -8,16 +8,22 @@
 
 enum {
 	/* 8254 (Intel 231164): control word: channel 0, low then high byte, mode 2 (rate generator) or mode 0. */
-	PIT_CHANNEL0 = 0x40, PIT_CONTROL = 0x43, PIT_RATE = 0x34, PIT_ONE_SHOT = 0x30,
+	PIT_CHANNEL0 = 0x40,
+	PIT_CONTROL = 0x43,
+	PIT_RATE = 0x34,
+	PIT_ONE_SHOT = 0x30,
 	PIT_HZ = 1193182,
 	/* 82093AA I/O APIC: index and data registers, redirection table from 0x10, two words an entry. */
-	IOAPIC_INDEX = 0, IOAPIC_DATA = 4, IOAPIC_TABLE = 0x10,
-	IOAPIC_NMI = 4 << 8, IOAPIC_MASKED = 1 << 16,
+	IOAPIC_INDEX = 0,
+	IOAPIC_DATA = 4,
+	IOAPIC_TABLE = 0x10,
+	IOAPIC_NMI = 4 << 8,
+	IOAPIC_MASKED = 1 << 16,
 	PIT_PIN = 2, /* where PCs wire the timer; the MADT's interrupt source override says so */
 	LAPIC_ID = 0x20,
 };
 #define IOAPIC_PHYS 0xfec00000u
-#define LAPIC_PHYS 0xfee00000u
+#define LAPIC_PHYS  0xfee00000u
 
 static volatile uint32_t *ioapic, *lapic;
 

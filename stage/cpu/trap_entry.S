@@ -1,13 +1,15 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Where every exception and interrupt arrives, and the only way into a called kernel and back from it. `.text.trap_entry` is what a called
- * kernel's page tables show of the stage's text (one page, see call_window.c): it runs under whatever tables are in force, until CR3 has been
- * changed, and touches no memory but the processor's entry area.
+/* Where every exception and interrupt arrives, and the only way into a called kernel and back from it.
+ * `.text.trap_entry` is what a called kernel's page tables show of the stage's text (one page, see call_window.c): it
+ * runs under whatever tables are in force, until CR3 has been changed, and touches no memory but the processor's entry
+ * area.
  *
- * A trap arrives on an entry stack. Under a called kernel's tables that is a page of the kernel's window, which any of the kernel's processors
- * may write to at any time: nothing is read back from it. Under the stage's tables the same address shows a page that only the stage has. The
- * handler runs on a stack of the stage's, with a copy of the frame. */
+ * A trap arrives on an entry stack. Under a called kernel's tables that is a page of the kernel's window, which any of
+ * the kernel's processors may write to at any time: nothing is read back from it. Under the stage's tables the same
+ * address shows a page that only the stage has. The handler runs on a stack of the stage's, with a copy of the
+ * frame. */
 
 #include "trap_layout.h"
 
@@ -15,7 +17,8 @@
 	.balign	16
 	.globl	stage_trap_entries
 	.globl	stage_trap_leave
-stage_trap_entries:		/* of 256 vectors; each pushes its number, sign-extended (stage_trap takes 8 bits), and jumps to the end of its group */
+/* of 256 vectors; each pushes its number, sign-extended (stage_trap takes 8 bits), and jumps to the end of its group */
+stage_trap_entries:
 	.set	vector, 0
 	.rept	256 / TRAP_GROUP
 	.rept	TRAP_GROUP
@@ -27,8 +30,8 @@ stage_trap_entries:		/* of 256 vectors; each pushes its number, sign-extended (s
 	.long	trap_number - . - 4
 	.endr
 
-/* The processor aligns RSP to 16 before it pushes five words, or six with an error code (APM 8.9.3): RSP itself says which, the vector does
- * not (INT n pushes none). */
+/* The processor aligns RSP to 16 before it pushes five words, or six with an error code (APM 8.9.3): RSP itself says
+ * which, the vector does not (INT n pushes none). */
 trap_number:
 	testb	$8, %spl
 	jnz	1f
@@ -65,7 +68,8 @@ trap_number:
 	jmp	trap_arrived
 3:	ud2				/* no trap, or no way back: a kernel jumped here */
 
-stage_trap_leave:		/* RAX root, RBX the processor's block, RSP what trap_arrived was entered with; under the stage's tables */
+/* RAX root, RBX the processor's block, RSP what trap_arrived was entered with; under the stage's tables */
+stage_trap_leave:
 	cmp	%rbx, CPU_SELF(%rbx)
 	jne	3b
 	mov	%rax, %cr3
@@ -90,14 +94,15 @@ trap_pop:
 
 
 	.text
-/* RAX the tables that the trap came under, RBX the processor's block, RSP the frame on the entry stack without CR3, which is to be read at
- * R14 from there. */
+/* RAX the tables that the trap came under, RBX the processor's block, RSP the frame on the entry stack without CR3,
+ * which is to be read at R14 from there. */
 trap_arrived:
 	mov	%rsp, %r13
 	mov	%esp, %edx
 	shr	$ENTRY_STACK_SHIFT, %edx
 	and	$ENTRY_STACKS - 1, %edx
-	/* An INT 2 that a kernel executes does not hold back NMIs: one that comes meanwhile returns at once, for the stack is in use. */
+	/* An INT 2 that a kernel executes does not hold back NMIs: one that comes meanwhile returns at once, for the
+	 * stack is in use. */
 	cmp	$ENTRY_STACK_NMI, %edx
 	jne	4f
 	mov	CPU_STACKS + 8 * ENTRY_STACK_NMI(%rbx), %rcx

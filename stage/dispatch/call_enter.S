@@ -1,14 +1,16 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* The way into a called kernel and back. stage_call_resume is reached by iretq from a trap that take_back() (call_run.c)
- * redirected, with the stage's page tables, FS base and vector registers (trap_entry.S), and the stack that stage_call_enter left. Of the
- * floating-point state a function's caller counts on the control words only (System V ABI, AMD64, 3.2.1). */
+/* The way into a called kernel and back. stage_call_resume is reached by iretq from a trap that take_back()
+ * (call_run.c) redirected, with the stage's page tables, FS base and vector registers (trap_entry.S), and the stack
+ * that stage_call_enter left. Of the floating-point state a function's caller counts on the control words only (System
+ * V ABI, AMD64, 3.2.1). */
 
 	.text
 	.globl stage_call_enter
 	.globl stage_call_resume
-stage_call_enter:			/* RDI &saved_rsp, RSI root, RDX the frame to be left by, on the entry stack, RCX the processor's block */
+/* RDI &saved_rsp, RSI root, RDX the frame to be left by, on the entry stack, RCX the processor's block */
+stage_call_enter:
 	push	%rbx
 	push	%rbp
 	push	%r12

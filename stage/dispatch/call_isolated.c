@@ -26,8 +26,10 @@ static bool next(void *ctx, struct stage_fanout_task *out)
 	if (i->begun)
 		return false;
 	i->begun = true;
-	*out = (struct stage_fanout_task){ .handoff = i->request->handoff, .handoff_bytes = i->request->handoff_bytes,
-					   .args = i->request->args, .devices = i->request->devices };
+	*out = (struct stage_fanout_task){ .handoff = i->request->handoff,
+					   .handoff_bytes = i->request->handoff_bytes,
+					   .args = i->request->args,
+					   .devices = i->request->devices };
 	return true;
 }
 
@@ -51,7 +53,9 @@ static void text(void *ctx, uint32_t index, const char *bytes, uint64_t count)
 	struct isolated *i = ctx;
 	(void)index;
 	if (!i->midline && *bytes == '@')
-		stage_console_write(" ", 1); /* no record on the console (docs/RECORDS.md) comes from it; its text comes line by line */
+		stage_console_write(
+			" ",
+			1); /* no record on the console (docs/RECORDS.md) comes from it; its text comes line by line */
 	stage_console_write(bytes, count);
 	i->midline = bytes[count - 1] != '\n';
 	if (i->request->marker)
@@ -64,7 +68,8 @@ static void progress(void *ctx, uint32_t running)
 	(void)running;
 }
 
-enum chain_status stage_call_isolated(const struct stage_call_request *request, struct stage_call_result *out, struct chain_error *err)
+enum chain_status stage_call_isolated(const struct stage_call_request *request, struct stage_call_result *out,
+				      struct chain_error *err)
 {
 	struct isolated i = { .request = request, .out = out };
 	const struct chain_config_fanout alone = { .concurrency = 1 };

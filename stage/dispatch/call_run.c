@@ -9,15 +9,19 @@
 #include "abi/native.h"
 #include "stage/pages.h"
 
-/* stage/dispatch/call_enter.S: saves the stage's callee-saved registers and control words on its stack, notes the stack pointer in
- * *saved_rsp, loads `root` and leaves by the frame on the entry stack. stage_call_resume undoes that, entered by iretq with RSP = saved_rsp. */
+/* stage/dispatch/call_enter.S: saves the stage's callee-saved registers and control words on its stack, notes the stack
+ * pointer in *saved_rsp, loads `root` and leaves by the frame on the entry stack. stage_call_resume undoes that,
+ * entered by iretq with RSP = saved_rsp. */
 void stage_call_enter(uint64_t *saved_rsp, uint64_t root, uint64_t frame, const struct stage_cpu *cpu);
 extern const uint8_t stage_call_resume[];
 
 enum { RFLAGS_NONE = 2 }; /* interrupts off; the bit that is always set */
 
 /* The call under way on this processor; null between calls. */
-static struct stage_call_run *current(void) { return stage_cpu()->call; }
+static struct stage_call_run *current(void)
+{
+	return stage_cpu()->call;
+}
 
 /* Makes the trap's return go to the stage instead of the kernel. */
 static void take_back(struct stage_trap_frame *frame, enum stage_call_outcome outcome)
@@ -82,19 +86,21 @@ static void on_service(struct stage_call_run *call, struct stage_trap_frame *fra
 		take_back(frame, STAGE_CALL_TIMED_OUT);
 }
 
-/* The ticker's, on the boot processor; one that comes late finds no call. Another processor takes no notice but in a kernel, where it is INT 2. */
+/* The ticker's, on the boot processor; one that comes late finds no call. Another processor takes no notice but in a
+ * kernel, where it is INT 2. */
 static void on_tick(struct stage_trap_frame *frame)
 {
 	struct stage_call_run *call = current();
 	if (!call)
 		return;
 	stage_call_time_tick(&call->time);
-	if (frame->cr3 != call->stage_root && stage_call_time_is_up(&call->time)) /* in a service: on_service takes it back */
+	if (frame->cr3 != call->stage_root &&
+	    stage_call_time_is_up(&call->time)) /* in a service: on_service takes it back */
 		take_back(frame, STAGE_CALL_TIMED_OUT);
 }
 
-/* The page below a stack is not mapped. A frame that is larger than a page can pass over it: then the address is between the stack pointer and
- * the stack's end. */
+/* The page below a stack is not mapped. A frame that is larger than a page can pass over it: then the address is
+ * between the stack pointer and the stack's end. */
 static bool is_overflow(const struct stage_call_run *call, uint64_t rsp, uint64_t address)
 {
 	enum { FRAME_MOST = 1 << 30 };
@@ -108,7 +114,8 @@ static bool is_overflow(const struct stage_call_run *call, uint64_t rsp, uint64_
 static bool is_instruction(const struct stage_trap_frame *frame)
 {
 	enum { WITH_ERROR_CODE = 0x60227d00 };
-	return frame->vector >= STAGE_EXCEPTIONS || (WITH_ERROR_CODE >> frame->vector & 1 && frame->error_code == STAGE_NO_ERROR_CODE);
+	return frame->vector >= STAGE_EXCEPTIONS ||
+	       (WITH_ERROR_CODE >> frame->vector & 1 && frame->error_code == STAGE_NO_ERROR_CODE);
 }
 
 static void on_fault(struct stage_call_run *call, struct stage_trap_frame *frame)
@@ -131,11 +138,13 @@ static void on_fault(struct stage_call_run *call, struct stage_trap_frame *frame
 	take_back(frame, STAGE_CALL_FAULTED);
 }
 
-/* An interrupt comes to a kernel that has let them in, as the machine may send them; nothing else has these vectors but INT n. */
+/* An interrupt comes to a kernel that has let them in, as the machine may send them; nothing else has these vectors but
+ * INT n. */
 static bool is_interrupt(const struct stage_trap_frame *frame)
 {
 	enum { INTERRUPTS_ON = 1 << 9 };
-	return frame->vector >= STAGE_EXCEPTIONS && frame->rflags & INTERRUPTS_ON && stage_interrupt_came((uint8_t)frame->vector);
+	return frame->vector >= STAGE_EXCEPTIONS && frame->rflags & INTERRUPTS_ON &&
+	       stage_interrupt_came((uint8_t)frame->vector);
 }
 
 /* Traps belong to whose page tables were in force, whatever their number is. */
@@ -165,7 +174,8 @@ static bool on_trap(struct stage_trap_frame *frame)
 	return kernels; /* else the stage's own, and nobody's: the readable report */
 }
 
-/* The window's slot of the running tables is lent to the kernel's window, so that its buffers are where the kernel sees them. */
+/* The window's slot of the running tables is lent to the kernel's window, so that its buffers are where the kernel sees
+ * them. */
 void stage_call_run(struct stage_call_run *call)
 {
 	struct stage_cpu *cpu = stage_cpu();
@@ -181,8 +191,13 @@ void stage_call_run(struct stage_call_run *call)
 	cpu->entry_offset = (uint64_t)stage_phys_to_virt(window->entry_phys) - ((uint64_t)cpu + STAGE_ENTRY_PAGE);
 	struct stage_trap_frame *frame = (struct stage_trap_frame *)(stack + cpu->entry_offset) - 1;
 	*frame = (struct stage_trap_frame){
-		.rdi = call->cpu ? call->cpu : window->call_virt, .rsi = call->argument,
-		.rip = window->entry, .cs = STAGE_SEL_CODE, .rflags = RFLAGS_NONE, .rsp = window->stack_top, .ss = STAGE_SEL_DATA,
+		.rdi = call->cpu ? call->cpu : window->call_virt,
+		.rsi = call->argument,
+		.rip = window->entry,
+		.cs = STAGE_SEL_CODE,
+		.rflags = RFLAGS_NONE,
+		.rsp = window->stack_top,
+		.ss = STAGE_SEL_DATA,
 	};
 	cpu->call = call;
 	uint64_t start = stage_rdtsc();

@@ -15,7 +15,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAGE = STAGE_PAGE, OTHER_PIECES = 3 /* call block, mailbox, heap */, PROCESSOR_PIECES = 2 /* entry page, stack */ };
+enum {
+	PAGE = STAGE_PAGE,
+	OTHER_PIECES = 3 /* call block, mailbox, heap */,
+	PROCESSOR_PIECES = 2 /* entry page, stack */
+};
 
 #define STACKS_VIRT (KCHAIN_WINDOW_VIRT + PAGE)
 extern const uint8_t stage_trap_entries[];
@@ -27,12 +31,16 @@ static uint64_t page_up(uint64_t bytes)
 	return chain_align_up(bytes, PAGE, &whole) ? whole : UINT64_MAX - PAGE + 1;
 }
 
-static uint64_t sum(uint64_t a, uint64_t b) { return a < UINT64_MAX - b ? a + b : UINT64_MAX; }
-
-static enum chain_status too_small(const struct stage_call_window *w, const struct stage_call_request *request, uint64_t more,
-				   struct chain_error *err)
+static uint64_t sum(uint64_t a, uint64_t b)
 {
-	return chain_fail(err, CHAIN_E_CALL_WINDOW_TOO_SMALL, request->subject, NULL, w->bytes, sum(w->used, more), 0, 0);
+	return a < UINT64_MAX - b ? a + b : UINT64_MAX;
+}
+
+static enum chain_status too_small(const struct stage_call_window *w, const struct stage_call_request *request,
+				   uint64_t more, struct chain_error *err)
+{
+	return chain_fail(err, CHAIN_E_CALL_WINDOW_TOO_SMALL, request->subject, NULL, w->bytes, sum(w->used, more), 0,
+			  0);
 }
 
 /* Zeroed pages of the window; 0 when it is used up. Physical page 0 is never part of a window. */
@@ -47,7 +55,10 @@ static uint64_t take(struct stage_call_window *w, uint64_t bytes)
 	return phys;
 }
 
-static uint64_t take_table(void *ctx) { return take(ctx, PAGE); }
+static uint64_t take_table(void *ctx)
+{
+	return take(ctx, PAGE);
+}
 
 static enum chain_status map(struct stage_call_window *w, const struct stage_call_request *request, uint64_t virt,
 			     uint64_t phys, uint64_t bytes, unsigned flags, struct chain_error *err)
@@ -67,8 +78,9 @@ static void note_piece(struct stage_call_window *w, uint64_t virt, uint64_t phys
 }
 
 /* A piece of the window, visible at the next virtual address, an unmapped page behind it. */
-static enum chain_status add_piece(struct stage_call_window *w, const struct stage_call_request *request, uint64_t bytes,
-				   unsigned flags, uint64_t *phys, struct chain_range *virt, struct chain_error *err)
+static enum chain_status add_piece(struct stage_call_window *w, const struct stage_call_request *request,
+				   uint64_t bytes, unsigned flags, uint64_t *phys, struct chain_range *virt,
+				   struct chain_error *err)
 {
 	*phys = take(w, bytes);
 	if (!*phys)
@@ -103,7 +115,8 @@ static enum chain_status add_kernel(struct stage_call_window *w, const struct st
 				    struct kchain_native_note *note, struct chain_error *err)
 {
 	struct chain_native_kernel kernel;
-	enum chain_status status = chain_native_read(&kernel, request->kernel, request->kernel_bytes, request->subject, err);
+	enum chain_status status =
+		chain_native_read(&kernel, request->kernel, request->kernel_bytes, request->subject, err);
 	if (status)
 		return status;
 	*note = kernel.note;
@@ -113,10 +126,10 @@ static enum chain_status add_kernel(struct stage_call_window *w, const struct st
 	return status;
 }
 
-/* What the stage's own tables have at KCHAIN_ENTRY_VIRT, for the kernel's processors: the block can't be written to, and in place of the page with the
- * entry stacks there is one of the window. */
-static enum chain_status add_entry_areas(struct stage_call_window *w, const struct stage_call_request *request, uint32_t processor,
-					 uint32_t cpus, struct chain_error *err)
+/* What the stage's own tables have at KCHAIN_ENTRY_VIRT, for the kernel's processors: the block can't be written to,
+ * and in place of the page with the entry stacks there is one of the window. */
+static enum chain_status add_entry_areas(struct stage_call_window *w, const struct stage_call_request *request,
+					 uint32_t processor, uint32_t cpus, struct chain_error *err)
 {
 	w->entry_phys = take(w, cpus * (uint64_t)PAGE);
 	if (!w->entry_phys)
@@ -124,7 +137,8 @@ static enum chain_status add_entry_areas(struct stage_call_window *w, const stru
 	enum chain_status status = CHAIN_OK;
 	for (uint32_t i = 0; !status && i < cpus; i++) {
 		const struct stage_cpu *cpu = stage_processor_block(processor + i);
-		uint64_t block = (uint64_t)cpu, stacks = block + STAGE_ENTRY_PAGE, phys = w->entry_phys + i * (uint64_t)PAGE;
+		uint64_t block = (uint64_t)cpu, stacks = block + STAGE_ENTRY_PAGE,
+			 phys = w->entry_phys + i * (uint64_t)PAGE;
 		status = map(w, request, block, stage_entry_area_phys(cpu), PAGE, 0, err);
 		if (!status)
 			status = map(w, request, stacks, phys, PAGE, STAGE_MAP_WRITE, err);
@@ -133,16 +147,18 @@ static enum chain_status add_entry_areas(struct stage_call_window *w, const stru
 	return status;
 }
 
-/* They follow each other, so that that of each further processor is as far on; see stage_call_window_of. A page that is not mapped lies below
- * each, the first one included. */
-static enum chain_status add_stacks(struct stage_call_window *w, const struct stage_call_request *request, uint32_t cpus,
-				    const struct kchain_native_note *note, struct chain_error *err)
+/* They follow each other, so that that of each further processor is as far on; see stage_call_window_of. A page that is
+ * not mapped lies below each, the first one included. */
+static enum chain_status add_stacks(struct stage_call_window *w, const struct stage_call_request *request,
+				    uint32_t cpus, const struct kchain_native_note *note, struct chain_error *err)
 {
 	uint64_t phys, stack_bytes = note->stack_bytes ? note->stack_bytes : STAGE_CALL_STACK_BYTES;
 	struct chain_range further;
 	w->virt_next = STACKS_VIRT;
-	enum chain_status status = add_piece(w, request, stack_bytes, STAGE_MAP_WRITE, &phys, &w->visible[STAGE_VISIBLE_STACK], err);
-	w->stack_top = w->visible[STAGE_VISIBLE_STACK].end - 8; /* as if called: a zero return address on a 16-byte boundary */
+	enum chain_status status =
+		add_piece(w, request, stack_bytes, STAGE_MAP_WRITE, &phys, &w->visible[STAGE_VISIBLE_STACK], err);
+	w->stack_top =
+		w->visible[STAGE_VISIBLE_STACK].end - 8; /* as if called: a zero return address on a 16-byte boundary */
 	for (uint32_t cpu = 1; !status && cpu < cpus; cpu++)
 		status = add_piece(w, request, stack_bytes, STAGE_MAP_WRITE, &phys, &further, err);
 	return status;
@@ -186,7 +202,10 @@ static uint64_t take_fs_table(void *ctx)
 
 bool stage_call_fs_table_make(struct chain_range fs, struct stage_call_fs_table *out)
 {
-	enum { LARGE = 2 * 1024 * 1024, OTHERS = 5 }; /* a root for the making, two levels, and small pages at both ends */
+	enum {
+		LARGE = 2 * 1024 * 1024,
+		OTHERS = 5
+	}; /* a root for the making, two levels, and small pages at both ends */
 	struct stage_table_pages pages = { .take = take_fs_table, .ctx = out };
 	uint64_t fs_bytes = page_up(chain_range_bytes(fs));
 	*out = (struct stage_call_fs_table){ .bytes = ((fs_bytes / LARGE / 512) + OTHERS) * PAGE };
@@ -213,7 +232,8 @@ static uint64_t texts_bytes(const struct stage_call_request *request)
 	return request->handoff_bytes + strlen(request->args) + 1;
 }
 
-static enum chain_status add_texts(struct stage_call_window *w, const struct stage_call_request *request, struct chain_error *err)
+static enum chain_status add_texts(struct stage_call_window *w, const struct stage_call_request *request,
+				   struct chain_error *err)
 {
 	struct chain_range virt;
 	w->text_bytes = texts_bytes(request) > request->text_bytes ? texts_bytes(request) : request->text_bytes;
@@ -221,7 +241,8 @@ static enum chain_status add_texts(struct stage_call_window *w, const struct sta
 	w->text_virt = virt.base;
 	if (status)
 		return status;
-	return add_piece(w, request, STAGE_CALL_MAILBOX_BYTES, STAGE_MAP_WRITE, &w->mailbox_phys, &w->visible[STAGE_VISIBLE_MAILBOX], err);
+	return add_piece(w, request, STAGE_CALL_MAILBOX_BYTES, STAGE_MAP_WRITE, &w->mailbox_phys,
+			 &w->visible[STAGE_VISIBLE_MAILBOX], err);
 }
 
 /* What differs from one call to the next. */
@@ -232,12 +253,24 @@ static void fill_block(const struct stage_call_window *w, const struct stage_cal
 	stage_copy(text, request->handoff, request->handoff_bytes);
 	strcpy(text + request->handoff_bytes, request->args);
 	*block = (struct kchain_call){
-		.abi = KCHAIN_NATIVE_ABI, .bytes = sizeof(*block), .window_phys = w->phys, .window_bytes = w->bytes,
-		.processor = stage_cpu()->index, .index = request->index, .heap_is_zero = request->recycled, .tsc_hz = stage_tsc_hz_known(),
-		.team = w->team_virt, .cpus = request->cpus ? request->cpus : 1,
-		.handoff = w->text_virt, .handoff_bytes = request->handoff_bytes, .args = w->text_virt + request->handoff_bytes,
-		.mailbox = w->visible[STAGE_VISIBLE_MAILBOX].base, .mailbox_bytes = STAGE_CALL_MAILBOX_BYTES,
-		.heap_phys = w->heap_phys, .heap = w->visible[STAGE_VISIBLE_HEAP].base, .heap_bytes = chain_range_bytes(w->visible[STAGE_VISIBLE_HEAP]),
+		.abi = KCHAIN_NATIVE_ABI,
+		.bytes = sizeof(*block),
+		.window_phys = w->phys,
+		.window_bytes = w->bytes,
+		.processor = stage_cpu()->index,
+		.index = request->index,
+		.heap_is_zero = request->recycled,
+		.tsc_hz = stage_tsc_hz_known(),
+		.team = w->team_virt,
+		.cpus = request->cpus ? request->cpus : 1,
+		.handoff = w->text_virt,
+		.handoff_bytes = request->handoff_bytes,
+		.args = w->text_virt + request->handoff_bytes,
+		.mailbox = w->visible[STAGE_VISIBLE_MAILBOX].base,
+		.mailbox_bytes = STAGE_CALL_MAILBOX_BYTES,
+		.heap_phys = w->heap_phys,
+		.heap = w->visible[STAGE_VISIBLE_HEAP].base,
+		.heap_bytes = chain_range_bytes(w->visible[STAGE_VISIBLE_HEAP]),
 	};
 	if (chain_range_bytes(request->fs)) {
 		block->fs = KCHAIN_FS_VIRT;
@@ -254,7 +287,8 @@ static void fill_block(const struct stage_call_window *w, const struct stage_cal
 }
 
 /* No piece that is made as new for each call: it is the stage's. */
-static enum chain_status add_team(struct stage_call_window *w, const struct stage_call_request *request, struct chain_error *err)
+static enum chain_status add_team(struct stage_call_window *w, const struct stage_call_request *request,
+				  struct chain_error *err)
 {
 	struct chain_range virt = { 0, 0 };
 	enum chain_status status = add_piece(w, request, sizeof(struct kchain_team), 0, &w->team_phys, &virt, err);
@@ -267,7 +301,8 @@ static enum chain_status add_block(struct stage_call_window *w, const struct sta
 {
 	struct chain_range virt = { 0, 0 };
 	uint64_t fs_bytes = chain_range_bytes(request->fs);
-	enum chain_status status = add_piece(w, request, sizeof(struct kchain_call), STAGE_MAP_WRITE, &w->call_phys, &virt, err);
+	enum chain_status status =
+		add_piece(w, request, sizeof(struct kchain_call), STAGE_MAP_WRITE, &w->call_phys, &virt, err);
 	w->call_virt = virt.base;
 	if (!status)
 		status = add_texts(w, request, err);
@@ -284,11 +319,12 @@ static enum chain_status add_block(struct stage_call_window *w, const struct sta
 	return status;
 }
 
-/* What a trap needs before it has changed to the stage's page tables, read-only: the page with the entry code, and the interrupt table. All
- * windows share one directory with them. */
+/* What a trap needs before it has changed to the stage's page tables, read-only: the page with the entry code, and the
+ * interrupt table. All windows share one directory with them. */
 static uint64_t take_shared(void *ctx)
 {
-	static uint64_t pages[2][PAGE / sizeof(uint64_t)] STAGE_BOOT_ONLY __attribute__((aligned(4096))); /* directory and table, zeroed */
+	static uint64_t pages[2][PAGE / sizeof(uint64_t)] STAGE_BOOT_ONLY
+		__attribute__((aligned(4096))); /* directory and table, zeroed */
 	static size_t used;
 	(void)ctx;
 	return used < sizeof(pages) / sizeof(pages[0]) ? stage_virt_to_phys(pages[used++]) : 0;
@@ -319,8 +355,8 @@ static enum chain_status share_stage(struct stage_call_window *w, const struct s
 	return CHAIN_OK;
 }
 
-enum chain_status stage_call_window_make(const struct stage_call_request *request, uint32_t processor, struct stage_call_window *out,
-					 struct chain_error *err)
+enum chain_status stage_call_window_make(const struct stage_call_request *request, uint32_t processor,
+					 struct stage_call_window *out, struct chain_error *err)
 {
 	const uint32_t cpus = request->cpus ? request->cpus : 1;
 	struct stage_call_window *w = out;
@@ -330,7 +366,8 @@ enum chain_status stage_call_window_make(const struct stage_call_request *reques
 	w->pieces = malloc(most * sizeof(*w->pieces));
 	if (!w->pieces)
 		return chain_fail_no_memory(err, request->subject, most * sizeof(*w->pieces));
-	enum chain_status status = stage_pages_take(w->bytes, PAGE, CHAIN_OWNER_WINDOW, request->subject, &w->phys, err);
+	enum chain_status status =
+		stage_pages_take(w->bytes, PAGE, CHAIN_OWNER_WINDOW, request->subject, &w->phys, err);
 	if (status) {
 		free(w->pieces);
 		return status;

@@ -22,10 +22,10 @@ struct fanout {
 	struct stage_call_request request;
 	struct stage_call_fs_table fs_table;
 	const struct worker_way *way;
-	void *shared;          /* the way's */
+	void *shared; /* the way's */
 	struct worker **workers;
 	uint32_t count;
-	bool own;              /* one worker, on this processor */
+	bool own; /* one worker, on this processor */
 	atomic_bool boot_waits;
 	uint64_t timeout_ticks, progress_ticks;
 };
@@ -51,7 +51,8 @@ static enum chain_status make_worker(struct fanout *f, uint32_t processor, struc
 		ok = w->entries[i].texts && w->entries[i].mailbox;
 	}
 	enum chain_status status = ok ? w->way->make(w, f->shared, err) :
-		chain_fail(err, CHAIN_E_NO_MEMORY, request->subject, NULL, sizeof(*w) + WORKER_ENTRIES * request->text_bytes, 0, 0, 0);
+					chain_fail(err, CHAIN_E_NO_MEMORY, request->subject, NULL,
+						   sizeof(*w) + WORKER_ENTRIES * request->text_bytes, 0, 0, 0);
 	if (status) {
 		worker_free(w);
 		return status;
@@ -64,13 +65,16 @@ static enum chain_status make_worker(struct fanout *f, uint32_t processor, struc
 static enum chain_status make_workers(struct fanout *f, uint32_t processors, struct chain_error *err)
 {
 	uint32_t wanted = 1, each = f->request.cpus;
-	enum chain_status status = f->way->has_ended ? CHAIN_OK :
-		chain_fanout_workers(f->order->config, f->request.subject, f->order->kernels, processors, &wanted, err);
+	enum chain_status status = f->way->has_ended ?
+					   CHAIN_OK :
+					   chain_fanout_workers(f->order->config, f->request.subject, f->order->kernels,
+								processors, &wanted, err);
 	if (status)
 		return status;
 	f->workers = calloc(wanted, sizeof(*f->workers));
 	if (!f->workers)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, f->order->request.subject, NULL, wanted * sizeof(*f->workers), 0, 0, 0);
+		return chain_fail(err, CHAIN_E_NO_MEMORY, f->order->request.subject, NULL, wanted * sizeof(*f->workers),
+				  0, 0, 0);
 	for (uint32_t i = 0; i < wanted; i++) {
 		struct chain_error why = { 0 };
 		status = make_worker(f, f->own ? 0 : i * each + 1, &f->workers[i], &why);
@@ -85,8 +89,8 @@ static enum chain_status make_workers(struct fanout *f, uint32_t processors, str
 	return CHAIN_OK;
 }
 
-/* What a processor that did not come back may be using yet stays as it is, for good: its window above all. If it ever does come back, it is
- * to begin nothing. */
+/* What a processor that did not come back may be using yet stays as it is, for good: its window above all. If it ever
+ * does come back, it is to begin nothing. */
 static void end(struct fanout *f)
 {
 	bool others = f->workers && !f->own, lost = false;
@@ -211,7 +215,8 @@ static bool is_overdue(const struct fanout *f, struct worker *w)
 static bool has_ended(const struct fanout *f, struct worker *w)
 {
 	const struct worker_entry *e = worker_entry(w, w->collected);
-	return f->way->has_ended && w->collected != w->fill && worker_state_of(e) == ENTRY_RUNNING && atomic_load(&e->started) && f->way->has_ended(w);
+	return f->way->has_ended && w->collected != w->fill && worker_state_of(e) == ENTRY_RUNNING &&
+	       atomic_load(&e->started) && f->way->has_ended(w);
 }
 
 /* True: some processor was taken back. */
@@ -261,8 +266,10 @@ static void wait(struct fanout *f)
 	atomic_store(&f->boot_waits, true);
 	for (uint32_t i = 0; i < f->count && !news; i++) {
 		struct worker *w = f->workers[i];
-		news = atomic_load(&w->text_written) != w->text_read || (w->team && !w->lost && team_request(w->team)) ||
-		       (w->collected != w->fill && worker_state_of(worker_entry(w, w->collected)) == ENTRY_DONE) || has_ended(f, w);
+		news = atomic_load(&w->text_written) != w->text_read ||
+		       (w->team && !w->lost && team_request(w->team)) ||
+		       (w->collected != w->fill && worker_state_of(worker_entry(w, w->collected)) == ENTRY_DONE) ||
+		       has_ended(f, w);
 	}
 	if (!news)
 		stage_wait_for_interrupt(); /* of stage_processors_watch, or a worker's */
@@ -299,8 +306,8 @@ static enum chain_status work_off(struct fanout *f, struct chain_error *err)
 	}
 }
 
-/* A kernel may change what interrupts come from, one at fixed addresses since it owns the machine, another by a wild instruction: until all are
- * over, only the boot processor's own timer wakes it. */
+/* A kernel may change what interrupts come from, one at fixed addresses since it owns the machine, another by a wild
+ * instruction: until all are over, only the boot processor's own timer wakes it. */
 static enum chain_status run_on_others(struct fanout *f, struct chain_error *err)
 {
 	stage_idle_anew(); /* what the firmware's timer asks for would be pending for ever */
@@ -328,8 +335,12 @@ enum chain_status stage_fanout_run(const struct stage_fanout *order, const struc
 				   struct stage_fanout_machine *out, struct chain_error *err)
 {
 	const struct chain_guest_request *guest = order->request.guest;
-	struct fanout f = { .order = order, .client = client, .request = order->request,
-			    .way = !guest ? &worker_native : guest->fixed ? &worker_fixed : &worker_svm };
+	struct fanout f = { .order = order,
+			    .client = client,
+			    .request = order->request,
+			    .way = !guest       ? &worker_native :
+				   guest->fixed ? &worker_fixed :
+						  &worker_svm };
 	*out = (struct stage_fanout_machine){ 0 };
 	enum chain_status status = stage_processors_start(&out->processors, &out->processors_failed, err);
 	if (status)

@@ -19,7 +19,7 @@ static_assert((int)KCHAIN_MAILBOX_TEXT_BYTES == (int)STAGE_CALL_MAILBOX_BYTES, "
 
 struct fixed {
 	struct chain_fixed place;
-	struct chain_guest guest;    /* its memory: the window without its mailbox */
+	struct chain_guest guest; /* its memory: the window without its mailbox */
 	struct stage_commit commit;
 	uint64_t code_phys, code_bytes;
 	bool claimed;
@@ -81,7 +81,10 @@ static enum chain_status make(struct worker *w, void *shared, struct chain_error
 	return CHAIN_OK;
 }
 
-static void forget(struct worker *w) { w->window = (struct chain_range){ 0, 0 }; }
+static void forget(struct worker *w)
+{
+	w->window = (struct chain_range){ 0, 0 };
+}
 
 static struct kchain_mailbox *mailbox_of(const struct worker *w)
 {
@@ -147,6 +150,13 @@ static const char *mailbox_text(const struct worker *w)
 }
 
 const struct worker_way worker_fixed = {
-	.open = open_fixed, .close = close_fixed, .make = make, .free = forget, .reset = reset, .run = run, .mailbox = mailbox_text,
-	.has_ended = has_ended, .conclude = conclude,
+	.open = open_fixed,
+	.close = close_fixed,
+	.make = make,
+	.free = forget,
+	.reset = reset,
+	.run = run,
+	.mailbox = mailbox_text,
+	.has_ended = has_ended,
+	.conclude = conclude,
 };

@@ -35,6 +35,11 @@ static void run(struct worker *w)
 	if (w->team)
 		team_join(w->team);
 }
-static const char *mailbox(const struct worker *w) { return stage_call_mailbox(&w->run); }
+static const char *mailbox(const struct worker *w)
+{
+	return stage_call_mailbox(&w->run);
+}
 
-const struct worker_way worker_native = { .make = make, .free = free_window, .reset = reset, .run = run, .mailbox = mailbox };
+const struct worker_way worker_native = {
+	.make = make, .free = free_window, .reset = reset, .run = run, .mailbox = mailbox
+};

@@ -12,7 +12,8 @@
 
 /* --- on the kernel's processors: no heap, no console --- */
 
-/* What one of them writes stays in one piece. Whoever holds the lock when it is taken back is taken back with the others. */
+/* What one of them writes stays in one piece. Whoever holds the lock when it is taken back is taken back with the
+ * others. */
 static void write_text(struct team *t, const char *bytes, uint64_t count)
 {
 	while (atomic_exchange(&t->writing, true))
@@ -21,7 +22,10 @@ static void write_text(struct team *t, const char *bytes, uint64_t count)
 	atomic_store(&t->writing, false);
 }
 
-static void write_first(struct stage_call_run *run, const char *bytes, uint64_t count) { write_text(worker_of(run)->team, bytes, count); }
+static void write_first(struct stage_call_run *run, const char *bytes, uint64_t count)
+{
+	write_text(worker_of(run)->team, bytes, count);
+}
 
 static void write_member(struct stage_call_run *run, const char *bytes, uint64_t count)
 {

@@ -1,7 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* A worker's side. Nothing here may use the heap, the console or the C library's state: every processor runs it at once. */
+/* A worker's side. Nothing here may use the heap, the console or the C library's state: every processor runs it at
+ * once. */
 
 #include "worker.h"
 
@@ -39,7 +40,8 @@ void worker_write(struct worker *w, const char *bytes, uint64_t count)
 		return;
 	}
 	uint64_t written = atomic_load_explicit(&w->text_written, memory_order_relaxed);
-	while (WORKER_TEXT_BYTES - (written - atomic_load_explicit(&w->text_read, memory_order_acquire)) < sizeof(head) + count) {
+	while (WORKER_TEXT_BYTES - (written - atomic_load_explicit(&w->text_read, memory_order_acquire)) <
+	       sizeof(head) + count) {
 		worker_call_boot(w);
 		stage_pause();
 	}
@@ -49,7 +51,10 @@ void worker_write(struct worker *w, const char *bytes, uint64_t count)
 	worker_call_boot(w);
 }
 
-static void write_text(struct stage_call_run *run, const char *bytes, uint64_t count) { worker_write(worker_of(run), bytes, count); }
+static void write_text(struct stage_call_run *run, const char *bytes, uint64_t count)
+{
+	worker_write(worker_of(run), bytes, count);
+}
 
 void worker_drain(struct worker *w, const struct stage_fanout_client *client)
 {
@@ -139,7 +144,8 @@ void worker_main(void *arg)
 		}
 		/* A task that comes after this look wakes the processor: `waits` is seen, or the state was. */
 		atomic_store(&w->waits, true);
-		bool idle = atomic_load(&w->entries[w->at % WORKER_ENTRIES].state) != ENTRY_READY && !atomic_load(&w->stop);
+		bool idle =
+			atomic_load(&w->entries[w->at % WORKER_ENTRIES].state) != ENTRY_READY && !atomic_load(&w->stop);
 		if (idle)
 			stage_processor_wait();
 		atomic_store(&w->waits, false);

@@ -12,21 +12,21 @@
 #include <stdatomic.h>
 
 enum {
-	WORKER_ENTRIES = 4,          /* a power of two: one being worked off, the others waiting */
-	WORKER_TEXT_BYTES = 8192,    /* a power of two */
+	WORKER_ENTRIES = 4,       /* a power of two: one being worked off, the others waiting */
+	WORKER_TEXT_BYTES = 8192, /* a power of two */
 };
 
 enum worker_state { ENTRY_EMPTY, ENTRY_READY, ENTRY_RUNNING, ENTRY_DONE };
 
-/* EMPTY -> READY by the boot processor, READY -> RUNNING -> DONE by the worker, DONE -> EMPTY by the boot processor. Who makes
- * the next change owns the rest. A READY one may be taken back to EMPTY. */
+/* EMPTY -> READY by the boot processor, READY -> RUNNING -> DONE by the worker, DONE -> EMPTY by the boot processor.
+ * Who makes the next change owns the rest. A READY one may be taken back to EMPTY. */
 struct worker_entry {
 	_Atomic uint32_t state;
 	struct stage_fanout_turn turn;
-	_Atomic uint64_t started;    /* TSC when the kernel was entered; 0: not yet */
-	char *texts;                 /* handoff, then the terminated arguments */
+	_Atomic uint64_t started; /* TSC when the kernel was entered; 0: not yet */
+	char *texts;              /* handoff, then the terminated arguments */
 	uint64_t handoff_bytes;
-	char *mailbox;               /* STAGE_CALL_MAILBOX_BYTES */
+	char *mailbox; /* STAGE_CALL_MAILBOX_BYTES */
 };
 
 struct team;
@@ -34,23 +34,26 @@ struct worker;
 
 /* How a kernel is run on a worker's processor: one row for each enum chain_call_way. */
 struct worker_way {
-	/* What all workers of a fan-out share, made before them and given back after them; both null where there is nothing. */
+	/* What all workers of a fan-out share, made before them and given back after them; both null where there is
+	 * nothing. */
 	enum chain_status (*open)(const struct stage_call_request *request, void **out_shared, struct chain_error *err);
 	void (*close)(void *shared);
 	/* The worker's memory: fills in `window` and `private_bytes`. Nothing stays claimed after a failure. */
 	enum chain_status (*make)(struct worker *w, void *shared, struct chain_error *err);
 	void (*free)(struct worker *w);
-	/* These three on the worker's processor. The memory as it is before a kernel runs, with the request's own texts; wholly anew where
-	 * `wipe` is set, else only what was written to. */
+	/* These three on the worker's processor. The memory as it is before a kernel runs, with the request's own
+	 * texts; wholly anew where `wipe` is set, else only what was written to. */
 	void (*reset)(struct worker *w, const struct stage_call_request *request);
 	/* Until the kernel ends; fills in run.result. */
 	void (*run)(struct worker *w);
-	/* What the kernel left, as many bytes as run.result.mailbox_claimed says; null: nothing, or more than there is room for. */
+	/* What the kernel left, as many bytes as run.result.mailbox_claimed says; null: nothing, or more than there is
+	 * room for. */
 	const char *(*mailbox)(const struct worker *w);
-	/* Null, unless `run` does not return: then there is one worker, never on the boot processor, which asks while it runs, and takes its
-	 * processor away. */
+	/* Null, unless `run` does not return: then there is one worker, never on the boot processor, which asks while
+	 * it runs, and takes its processor away. */
 	bool (*has_ended)(const struct worker *w);
-	/* Null, or what there is to say of a kernel that was taken back, in run.result and by worker_write: on the boot processor, its own stands still. */
+	/* Null, or what there is to say of a kernel that was taken back, in run.result and by worker_write: on the boot
+	 * processor, its own stands still. */
 	void (*conclude)(struct worker *w);
 };
 extern const struct worker_way worker_native, worker_fixed, worker_svm;
@@ -58,15 +61,15 @@ extern const struct worker_way worker_native, worker_fixed, worker_svm;
 struct worker {
 	struct stage_call_run run;
 	const struct worker_way *way;
-	void *guest;                 /* the way's */
-	struct team *team;           /* owned; null: the kernels have one processor */
-	struct chain_range window;   /* physical */
-	uint64_t private_bytes;      /* of it, in use when nothing has run yet, without free heap */
-	bool wipe;                   /* the window was left in the middle of something */
+	void *guest;               /* the way's */
+	struct team *team;         /* owned; null: the kernels have one processor */
+	struct chain_range window; /* physical */
+	uint64_t private_bytes;    /* of it, in use when nothing has run yet, without free heap */
+	bool wipe;                 /* the window was left in the middle of something */
 	const struct stage_call_request *request;
 	struct worker_entry entries[WORKER_ENTRIES];
-	uint32_t at;                 /* the worker's: which entry is next. Entries are numbered on and on, modulo WORKER_ENTRIES */
-	uint32_t fill, collected;    /* the boot processor's: which is filled next, which is collected next */
+	uint32_t at; /* the worker's: which entry is next. Entries are numbered on and on, modulo WORKER_ENTRIES */
+	uint32_t fill, collected; /* the boot processor's: which is filled next, which is collected next */
 	uint32_t processor;
 	bool lost;
 	atomic_bool stop, waits;
@@ -97,12 +100,18 @@ void worker_write(struct worker *worker, const char *bytes, uint64_t count);
 void worker_call_boot(struct worker *worker);
 
 /* On the boot processor. */
-static inline struct worker_entry *worker_entry(struct worker *w, uint32_t sequence) { return &w->entries[sequence % WORKER_ENTRIES]; }
-static inline uint32_t worker_state_of(const struct worker_entry *e) { return atomic_load_explicit(&e->state, memory_order_acquire); }
+static inline struct worker_entry *worker_entry(struct worker *w, uint32_t sequence)
+{
+	return &w->entries[sequence % WORKER_ENTRIES];
+}
+static inline uint32_t worker_state_of(const struct worker_entry *e)
+{
+	return atomic_load_explicit(&e->state, memory_order_acquire);
+}
 /* Its processors, which stand still, begin to work for it. */
 void worker_give(struct worker *worker);
-/* Takes them away, whatever they do, and gives them to it anew; the turn that was under way is over, its text handed over. `lost`, when one does not
- * come back. */
+/* Takes them away, whatever they do, and gives them to it anew; the turn that was under way is over, its text handed
+ * over. `lost`, when one does not come back. */
 void worker_take_back(struct worker *worker, const struct stage_fanout_client *client);
 /* All but the first, which is out of the kernel with a result and waits for the others. */
 void worker_take_back_members(struct worker *worker, const struct stage_fanout_client *client);

@@ -1,7 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* What the boot processor does with a worker's processors: gives them to it, and takes them back, also from what does not end. */
+/* What the boot processor does with a worker's processors: gives them to it, and takes them back, also from what does
+ * not end. */
 
 #include "worker.h"
 

@@ -12,16 +12,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAGE = STAGE_PAGE, LARGE_BYTES = 2 * 1024 * 1024, TABLES = 4 /* a root, two levels, one more of small pages than 2 MiB need */ };
+enum {
+	PAGE = STAGE_PAGE,
+	LARGE_BYTES = 2 * 1024 * 1024,
+	TABLES = 4 /* a root, two levels, one more of small pages than 2 MiB need */
+};
 #define REGISTERS_MAX ((uint64_t)64 << 20) /* of one device */
 
-static uint64_t page_up(uint64_t bytes) { return (bytes + PAGE - 1) & ~(uint64_t)(PAGE - 1); }
+static uint64_t page_up(uint64_t bytes)
+{
+	return (bytes + PAGE - 1) & ~(uint64_t)(PAGE - 1);
+}
 
 /* --- opening --- */
 
-/* Its memory registers. Those that share a page with others would show a kernel what is not its own; those without an address are nowhere. */
-static enum chain_status read_registers(const struct stage_device_env *env, const struct stage_pci_function *f, struct kchain_device *out,
-					struct chain_error *err)
+/* Its memory registers. Those that share a page with others would show a kernel what is not its own; those without an
+ * address are nowhere. */
+static enum chain_status read_registers(const struct stage_device_env *env, const struct stage_pci_function *f,
+					struct kchain_device *out, struct chain_error *err)
 {
 	uint64_t bytes = 0;
 
@@ -31,10 +39,11 @@ static enum chain_status read_registers(const struct stage_device_env *env, cons
 		struct stage_pci_bar bar;
 		if (!stage_pci_bar(env, f, i, &bar, &none)) {
 			if ((bar.phys | bar.bytes) & (PAGE - 1))
-				return chain_fail(err, CHAIN_E_PCI_BAD_BAR, f->name, "it shares a page with what is not the device's", i, bar.phys, 0, 0);
+				return chain_fail(err, CHAIN_E_PCI_BAD_BAR, f->name,
+						  "it shares a page with what is not the device's", i, bar.phys, 0, 0);
 			if (bar.bytes > REGISTERS_MAX - bytes)
 				return CHAIN_FAIL(err, LIMIT, .subject = f->name, .detail = "bytes of registers",
-						.value = bytes + bar.bytes, .limit = REGISTERS_MAX);
+						  .value = bytes + bar.bytes, .limit = REGISTERS_MAX);
 			out->registers[i].phys = bar.phys;
 			out->registers[i].bytes = bar.bytes;
 			bytes += bar.bytes;
@@ -44,13 +53,15 @@ static enum chain_status read_registers(const struct stage_device_env *env, cons
 	return CHAIN_OK;
 }
 
-static enum chain_status open_device(const struct stage_device_env *env, const struct stage_assigned_request *request, struct stage_assigned_device *d,
-				     struct kchain_device *out, struct chain_error *err)
+static enum chain_status open_device(const struct stage_device_env *env, const struct stage_assigned_request *request,
+				     struct stage_assigned_device *d, struct kchain_device *out,
+				     struct chain_error *err)
 {
 	struct stage_pci_function f;
 	enum chain_status s;
 
-	if (!stage_pci_find(env, request->pci, &f) || !stage_virtio_pci_is(&f, request->is_net ? VIRTIO_TYPE_NET : VIRTIO_TYPE_BLOCK))
+	if (!stage_pci_find(env, request->pci, &f) ||
+	    !stage_virtio_pci_is(&f, request->is_net ? VIRTIO_TYPE_NET : VIRTIO_TYPE_BLOCK))
 		return chain_fail_subject(err, CHAIN_E_DEVICE_UNKNOWN, request->pci);
 	s = stage_virtio_pci_open(env, &f, request->is_net ? "virtio-net" : "virtio-blk", &d->virtio, err);
 	if (s)
@@ -67,8 +78,8 @@ static enum chain_status open_device(const struct stage_device_env *env, const s
 }
 
 /* Whether it is there or not, it is listed. */
-static enum chain_status take(const struct stage_device_env *env, const struct stage_assigned_request *request, struct stage_assigned_device *d,
-			      struct kchain_device *out, struct chain_error *err)
+static enum chain_status take(const struct stage_device_env *env, const struct stage_assigned_request *request,
+			      struct stage_assigned_device *d, struct kchain_device *out, struct chain_error *err)
 {
 	struct chain_error fault = { 0 };
 
@@ -83,7 +94,8 @@ static enum chain_status take(const struct stage_device_env *env, const struct s
 		chain_error_format(&fault, out->reason, sizeof(out->reason));
 	else
 		snprintf(out->reason, sizeof(out->reason), "%s", request->reason ? request->reason : "it is absent");
-	return request->required ? chain_fail(err, CHAIN_E_DEVICE_MISSING, request->name, out->reason, 0, 0, 0, 0) : CHAIN_OK;
+	return request->required ? chain_fail(err, CHAIN_E_DEVICE_MISSING, request->name, out->reason, 0, 0, 0, 0) :
+				   CHAIN_OK;
 }
 
 /* --- showing --- */
@@ -124,8 +136,9 @@ static bool map_all(struct stage_assigned *g, uint64_t list_bytes)
 	for (size_t i = 0; i < g->count; i++)
 		for (unsigned r = 0; ok && r < KCHAIN_DEVICE_REGISTERS; r++)
 			if (g->list[i].registers[r].virt)
-				ok = stage_table_map(root, &pages, g->list[i].registers[r].virt, g->list[i].registers[r].phys,
-						     g->list[i].registers[r].bytes, STAGE_MAP_WRITE | STAGE_MAP_UNCACHED);
+				ok = stage_table_map(root, &pages, g->list[i].registers[r].virt,
+						     g->list[i].registers[r].phys, g->list[i].registers[r].bytes,
+						     STAGE_MAP_WRITE | STAGE_MAP_UNCACHED);
 	g->root_entry = ((const uint64_t *)stage_phys_to_virt(root))[KCHAIN_DEVICE_VIRT >> 39 & 511];
 	return ok;
 }
@@ -156,8 +169,8 @@ static void spin(void *ctx)
 	stage_pause();
 }
 
-enum chain_status stage_assigned_make(const struct stage_device_env *env, const struct stage_assigned_request *wishes, size_t count,
-				   struct stage_assigned **out, struct chain_error *err)
+enum chain_status stage_assigned_make(const struct stage_device_env *env, const struct stage_assigned_request *wishes,
+				      size_t count, struct stage_assigned **out, struct chain_error *err)
 {
 	struct stage_assigned *g = calloc(1, sizeof(*g) + count * sizeof(g->devices[0]));
 	struct kchain_device *list = calloc(count, sizeof(*list));
@@ -211,7 +224,8 @@ void stage_assigned_begin(struct stage_assigned *g)
 		bool good = stage_virtio_reset(&d->virtio);
 		strcpy(g->list[i].reason, good ? "" : "its reset does not finish");
 		if (good)
-			stage_pci_command(d->virtio.env, d->virtio.bdf, STAGE_PCI_COMMAND_MEMORY | STAGE_PCI_COMMAND_MASTER, 0);
+			stage_pci_command(d->virtio.env, d->virtio.bdf,
+					  STAGE_PCI_COMMAND_MEMORY | STAGE_PCI_COMMAND_MASTER, 0);
 	}
 }
 
@@ -230,7 +244,8 @@ void stage_assigned_lose(struct stage_assigned *g)
 		g->lost = true;
 		if (!d->there)
 			continue;
-		stage_pci_command(d->virtio.env, d->virtio.bdf, 0, STAGE_PCI_COMMAND_MEMORY); /* nor are its registers anywhere */
+		stage_pci_command(d->virtio.env, d->virtio.bdf, 0,
+				  STAGE_PCI_COMMAND_MEMORY); /* nor are its registers anywhere */
 		strcpy(g->list[i].reason, "the processor of the kernel that had it did not come back");
 		d->there = false;
 	}

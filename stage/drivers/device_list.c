@@ -57,7 +57,8 @@ static const struct row *find_row(const struct stage_pci_function *f)
 	return NULL;
 }
 
-/* What no driver knows: network cards, and what disks may lie behind. IDE controllers are in every PC, whether or not there is a disk. */
+/* What no driver knows: network cards, and what disks may lie behind. IDE controllers are in every PC, whether or not
+ * there is a disk. */
 static unsigned class_of(const struct stage_pci_function *f)
 {
 	enum { STORAGE = 1, IDE = 0x0101, NETWORK = 2 };
@@ -95,13 +96,19 @@ static bool visit(void *ctx, const struct stage_pci_function *f)
 	return true;
 }
 
-typedef void scan_buses(const struct stage_device_env *env, struct stage_pci_buses *buses, stage_pci_visit *visit, void *ctx);
+typedef void scan_buses(const struct stage_device_env *env, struct stage_pci_buses *buses, stage_pci_visit *visit,
+			void *ctx);
 
 /* Behind what is in the lists. */
-static enum chain_status open_all(const struct stage_device_env *env, scan_buses *scan, struct stage_device_list *list, struct chain_error *err)
+static enum chain_status open_all(const struct stage_device_env *env, scan_buses *scan, struct stage_device_list *list,
+				  struct chain_error *err)
 {
-	struct opening o = { .env = env, .classes = list->classes, .net_end = &list->net, .block_end = &list->block,
-			     .dead_end = &list->dead, .err = err };
+	struct opening o = { .env = env,
+			     .classes = list->classes,
+			     .net_end = &list->net,
+			     .block_end = &list->block,
+			     .dead_end = &list->dead,
+			     .err = err };
 
 	while (*o.net_end)
 		o.net_end = &(*o.net_end)->next;
@@ -113,14 +120,15 @@ static enum chain_status open_all(const struct stage_device_env *env, scan_buses
 	return o.status;
 }
 
-enum chain_status stage_device_list_open(const struct stage_device_env *env, unsigned classes, struct stage_device_list *out,
-					 struct chain_error *err)
+enum chain_status stage_device_list_open(const struct stage_device_env *env, unsigned classes,
+					 struct stage_device_list *out, struct chain_error *err)
 {
 	*out = (struct stage_device_list){ .classes = classes, .complete = !classes };
 	return classes ? open_all(env, stage_pci_scan, out, err) : CHAIN_OK;
 }
 
-enum chain_status stage_device_list_complete(const struct stage_device_env *env, struct stage_device_list *list, struct chain_error *err)
+enum chain_status stage_device_list_complete(const struct stage_device_env *env, struct stage_device_list *list,
+					     struct chain_error *err)
 {
 	if (list->complete)
 		return CHAIN_OK;
@@ -128,7 +136,8 @@ enum chain_status stage_device_list_complete(const struct stage_device_env *env,
 	return open_all(env, stage_pci_scan_others, list, err);
 }
 
-const struct stage_dead_device *stage_device_list_dead(const struct stage_device_list *list, enum stage_device_class class, const char *pci)
+const struct stage_dead_device *stage_device_list_dead(const struct stage_device_list *list,
+						       enum stage_device_class class, const char *pci)
 {
 	const struct stage_dead_device *found = NULL;
 
@@ -139,7 +148,8 @@ const struct stage_dead_device *stage_device_list_dead(const struct stage_device
 	return found;
 }
 
-void stage_device_list_explain(const struct stage_device_list *list, enum stage_device_class class, char *text, size_t bytes)
+void stage_device_list_explain(const struct stage_device_list *list, enum stage_device_class class, char *text,
+			       size_t bytes)
 {
 	const struct stage_dead_device *d = stage_device_list_dead(list, class, NULL);
 	size_t used = strlen(text);

@@ -93,7 +93,8 @@ static bool has_device(const struct stage_device_env *env, uint8_t bus)
 	return false;
 }
 
-void stage_pci_scan(const struct stage_device_env *env, struct stage_pci_buses *buses, stage_pci_visit *visit, void *ctx)
+void stage_pci_scan(const struct stage_device_env *env, struct stage_pci_buses *buses, stage_pci_visit *visit,
+		    void *ctx)
 {
 	struct walk walk = { .env = env, .visit = visit, .ctx = ctx, .buses = buses };
 
@@ -102,7 +103,8 @@ void stage_pci_scan(const struct stage_device_env *env, struct stage_pci_buses *
 		visit_root(&walk, 0);
 }
 
-void stage_pci_scan_others(const struct stage_device_env *env, struct stage_pci_buses *buses, stage_pci_visit *visit, void *ctx)
+void stage_pci_scan_others(const struct stage_device_env *env, struct stage_pci_buses *buses, stage_pci_visit *visit,
+			   void *ctx)
 {
 	struct walk walk = { .env = env, .visit = visit, .ctx = ctx, .buses = buses };
 
@@ -116,7 +118,7 @@ void stage_pci_scan_others(const struct stage_device_env *env, struct stage_pci_
 static bool take_hex(const char **at, unsigned digits, char end, uint32_t *out)
 {
 	for (*out = 0; digits; digits--, ++*at) {
-		uint32_t digit = (uint8_t)**at - (uint32_t)'0', letter = ((uint8_t)**at | 0x20u) - 'a';
+		uint32_t digit = (uint8_t) * *at - (uint32_t)'0', letter = ((uint8_t) * *at | 0x20u) - 'a';
 		if (digit > 9)
 			digit = letter < 6 ? letter + 10 : 16;
 		if (digit > 15)
@@ -164,7 +166,8 @@ enum chain_status stage_pci_bar(const struct stage_device_env *env, const struct
 
 	*out = (struct stage_pci_bar){ 0 };
 	if (index >= STAGE_PCI_BARS || function->header != 0)
-		return CHAIN_FAIL(err, PCI_BAD_BAR, .subject = function->name, .detail = "no such register", .index = index, .value = 0);
+		return CHAIN_FAIL(err, PCI_BAD_BAR, .subject = function->name, .detail = "no such register",
+				  .index = index, .value = 0);
 	low = env->pci_read(env->ctx, function->bdf, offset, 4);
 	wide = (low >> 1 & 3) == 2;
 	if (low & 1 || (wide && index == STAGE_PCI_BARS - 1))
@@ -180,18 +183,20 @@ enum chain_status stage_pci_bar(const struct stage_device_env *env, const struct
 		out->bytes = 0;
 	if (out->bytes & (out->bytes - 1)) { /* the bits of an address come without gaps (6.2.5.1) */
 		*out = (struct stage_pci_bar){ 0 };
-		return chain_fail(err, CHAIN_E_PCI_BAD_BAR, function->name, "what of it can be written is no size", index, (uint32_t)mask, 0, 0);
+		return chain_fail(err, CHAIN_E_PCI_BAD_BAR, function->name, "what of it can be written is no size",
+				  index, (uint32_t)mask, 0, 0);
 	}
 	if (out->phys == 0 || out->bytes == 0 || __builtin_add_overflow(out->phys, out->bytes, &end)) {
 		low = (uint32_t)out->phys;
 		*out = (struct stage_pci_bar){ 0 };
-		return chain_fail(err, CHAIN_E_PCI_BAD_BAR, function->name, "the firmware gave it no address", index, low, 0, 0);
+		return chain_fail(err, CHAIN_E_PCI_BAD_BAR, function->name, "the firmware gave it no address", index,
+				  low, 0, 0);
 	}
 	if (end > STAGE_MMIO_LIMIT) {
 		low = (uint32_t)(out->phys >> 32);
 		*out = (struct stage_pci_bar){ 0 };
-		return chain_fail(err, CHAIN_E_PCI_BAD_BAR, function->name, "the address, of which these are the upper 32 bits, is too high", index,
-				  low, 0, 0);
+		return chain_fail(err, CHAIN_E_PCI_BAD_BAR, function->name,
+				  "the address, of which these are the upper 32 bits, is too high", index, low, 0, 0);
 	}
 	return CHAIN_OK;
 }
@@ -207,7 +212,8 @@ enum chain_status stage_pci_capability(const struct stage_device_env *env, const
 	at = env->pci_read(env->ctx, function->bdf, after ? after + 1 : STAGE_PCI_CAPABILITIES, 1) & ~3u;
 	for (unsigned n = 0; at != 0; n++) {
 		if (at < FIRST_CAPABILITY || n == CAPABILITY_LIMIT)
-			return chain_fail(err, CHAIN_E_PCI_BAD_CAPABILITIES, function->name, NULL, at, CAPABILITY_LIMIT, 0, 0);
+			return chain_fail(err, CHAIN_E_PCI_BAD_CAPABILITIES, function->name, NULL, at, CAPABILITY_LIMIT,
+					  0, 0);
 		if (env->pci_read(env->ctx, function->bdf, at, 1) == id) {
 			*out = at;
 			return CHAIN_OK;

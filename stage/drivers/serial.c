@@ -8,9 +8,22 @@
 #include <stddef.h>
 
 enum {
-	DATA = 0, INTERRUPTS = 1, FIFO = 2, LINE = 3, MODEM = 4, STATUS = 5, SCRATCH = 7,
-	LINE_8N1 = 3, LINE_DIVISOR = 0x80, FIFO_ON = 0xc7, MODEM_READY = 0x0b, STATUS_EMPTY = 0x20,
-	BASE_RATE = 115200, UNITS = 4, POLLS = 200 * 1000, STUCK_MAX = 4,
+	DATA = 0,
+	INTERRUPTS = 1,
+	FIFO = 2,
+	LINE = 3,
+	MODEM = 4,
+	STATUS = 5,
+	SCRATCH = 7,
+	LINE_8N1 = 3,
+	LINE_DIVISOR = 0x80,
+	FIFO_ON = 0xc7,
+	MODEM_READY = 0x0b,
+	STATUS_EMPTY = 0x20,
+	BASE_RATE = 115200,
+	UNITS = 4,
+	POLLS = 200 * 1000,
+	STUCK_MAX = 4,
 };
 
 static const uint16_t ports[UNITS] = { 0x3f8, 0x2f8, 0x3e8, 0x2e8 };

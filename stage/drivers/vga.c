@@ -11,15 +11,27 @@
 #include <string.h>
 
 enum {
-	COLUMNS = 80, ROWS = 25, COLOUR = 0x0700, TAB = 8,
-	BIOS_MODE = 0x449, BIOS_COLUMNS = 0x44a, BIOS_CURSOR = 0x450, MODE_TEXT_COLOUR = 3, /* BIOS data area */
-	CRTC_INDEX = 0x3d4, CRTC_DATA = 0x3d5, CRTC_CURSOR_HIGH = 14, CRTC_CURSOR_LOW = 15,
+	COLUMNS = 80,
+	ROWS = 25,
+	COLOUR = 0x0700,
+	TAB = 8,
+	BIOS_MODE = 0x449,
+	BIOS_COLUMNS = 0x44a,
+	BIOS_CURSOR = 0x450,
+	MODE_TEXT_COLOUR = 3, /* BIOS data area */
+	CRTC_INDEX = 0x3d4,
+	CRTC_DATA = 0x3d5,
+	CRTC_CURSOR_HIGH = 14,
+	CRTC_CURSOR_LOW = 15,
 };
 #define TEXT_PHYS 0xb8000
 
 static unsigned row, column;
 
-static volatile uint16_t *cells(void) { return stage_phys_to_virt(TEXT_PHYS); }
+static volatile uint16_t *cells(void)
+{
+	return stage_phys_to_virt(TEXT_PHYS);
+}
 
 /* Memory answers there, not an open bus. */
 static bool answers(void)

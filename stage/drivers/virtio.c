@@ -61,7 +61,8 @@ bool stage_virtio_reset(struct stage_virtio *v)
 	return true;
 }
 
-static enum chain_status refuse(struct stage_virtio *v, enum chain_status status, uint64_t offered, struct chain_error *err)
+static enum chain_status refuse(struct stage_virtio *v, enum chain_status status, uint64_t offered,
+				struct chain_error *err)
 {
 	v->transport->set_status(v, STATUS_FAILED);
 	return chain_fail(err, status, v->subject, NULL, offered, v->features, 0, 0);
@@ -99,8 +100,8 @@ void stage_virtio_stop(struct stage_virtio *v)
 	v->transport->detach(v);
 }
 
-enum chain_status stage_virtqueue_open(struct stage_virtqueue *q, struct stage_virtio *v, uint16_t index, uint16_t chain,
-				       struct chain_error *err)
+enum chain_status stage_virtqueue_open(struct stage_virtqueue *q, struct stage_virtio *v, uint16_t index,
+				       uint16_t chain, struct chain_error *err)
 {
 	const struct stage_device_env *env = v->env;
 	uint16_t size = v->transport->queue_size(v, index);
@@ -149,7 +150,8 @@ bool stage_virtqueue_free_slot(const struct stage_virtqueue *q, uint16_t *out_sl
 	return false;
 }
 
-void stage_virtqueue_put(struct stage_virtqueue *q, uint16_t slot, const struct stage_virtio_segment *segments, unsigned count)
+void stage_virtqueue_put(struct stage_virtqueue *q, uint16_t slot, const struct stage_virtio_segment *segments,
+			 unsigned count)
 {
 	uint16_t head = (uint16_t)(slot * q->chain);
 	volatile struct descriptor *d = (volatile struct descriptor *)(void *)q->memory + head;
@@ -180,7 +182,8 @@ void stage_virtqueue_kick(struct stage_virtqueue *q)
 	env->mmio_write(env->ctx, q->notify, 2, q->index);
 }
 
-static bool ring_broken(struct stage_virtqueue *q, const char *what, uint64_t value, uint64_t limit, struct chain_error *err)
+static bool ring_broken(struct stage_virtqueue *q, const char *what, uint64_t value, uint64_t limit,
+			struct chain_error *err)
 {
 	q->broken = true;
 	(void)!chain_fail(err, CHAIN_E_VIRTIO_RING, q->virtio->subject, what, q->index, value, limit, 0);

@@ -42,7 +42,8 @@ static enum chain_status stop_broken(struct virtio_blk *blk, const struct chain_
 }
 
 /* Puts one request on the ring and waits for it. */
-static enum chain_status request(struct virtio_blk *blk, uint32_t type, uint64_t unit, uint32_t bytes, struct chain_error *err)
+static enum chain_status request(struct virtio_blk *blk, uint32_t type, uint64_t unit, uint32_t bytes,
+				 struct chain_error *err)
 {
 	const struct stage_device_env *env = blk->virtio.env;
 	struct request_header header = { .type = type, .sector = unit };
@@ -63,7 +64,8 @@ static enum chain_status request(struct virtio_blk *blk, uint32_t type, uint64_t
 	stage_virtqueue_kick(&blk->queue);
 	while (!stage_virtqueue_take(&blk->queue, &slot, &written, &fault)) {
 		if (!fault.status && env->now_us(env->ctx) >= deadline)
-			(void)!chain_fail(&fault, CHAIN_E_BLOCK_TIMEOUT, blk->virtio.subject, NULL, unit, units, REQUEST_MS, 0);
+			(void)!chain_fail(&fault, CHAIN_E_BLOCK_TIMEOUT, blk->virtio.subject, NULL, unit, units,
+					  REQUEST_MS, 0);
 		if (fault.status)
 			return stop_broken(blk, &fault, err);
 		env->idle(env->ctx);
@@ -72,13 +74,14 @@ static enum chain_status request(struct virtio_blk *blk, uint32_t type, uint64_t
 	if (status == STATUS_OK)
 		return CHAIN_OK;
 	return chain_fail(err, CHAIN_E_BLOCK_REQUEST, blk->virtio.subject,
-			  status == STATUS_IO_ERROR      ? "the device reports an I/O error"
-			  : status == STATUS_UNSUPPORTED ? "the device does not know the request"
-							 : "the device left no status",
+			  status == STATUS_IO_ERROR    ? "the device reports an I/O error" :
+			  status == STATUS_UNSUPPORTED ? "the device does not know the request" :
+							 "the device left no status",
 			  unit, units, 0, 0);
 }
 
-static enum chain_status read_sectors(struct stage_block *dev, uint64_t lba, uint64_t count, void *buf, struct chain_error *err)
+static enum chain_status read_sectors(struct stage_block *dev, uint64_t lba, uint64_t count, void *buf,
+				      struct chain_error *err)
 {
 	struct virtio_blk *blk = (struct virtio_blk *)dev;
 	uint32_t most = blk->most_bytes / dev->sector_bytes;
@@ -120,7 +123,8 @@ static const struct stage_block_ops ops = { .read = read_sectors, .close = close
 static enum chain_status read_geometry(struct virtio_blk *blk, struct chain_error *err)
 {
 	struct stage_virtio *v = &blk->virtio;
-	uint32_t bytes = v->features & F_BLOCK_SIZE ? (uint32_t)stage_virtio_config(v, CONFIG_BLOCK_SIZE, 4) : UNIT_BYTES;
+	uint32_t bytes =
+		v->features & F_BLOCK_SIZE ? (uint32_t)stage_virtio_config(v, CONFIG_BLOCK_SIZE, 4) : UNIT_BYTES;
 	uint32_t most = v->features & F_SIZE_MAX ? (uint32_t)stage_virtio_config(v, CONFIG_SIZE_MAX, 4) : DATA_BYTES;
 
 	if (bytes < UNIT_BYTES || bytes > DATA_BYTES || bytes & (bytes - 1))
@@ -129,7 +133,7 @@ static enum chain_status read_geometry(struct virtio_blk *blk, struct chain_erro
 	blk->dev.sectors = stage_virtio_config(v, CONFIG_CAPACITY, 8) / (bytes / UNIT_BYTES);
 	if (blk->dev.sectors > (uint64_t)INT64_MAX / bytes) /* the handoff tells its bytes as a JSON integer */
 		return CHAIN_FAIL(err, LIMIT, .subject = v->subject, .detail = "sectors", .value = blk->dev.sectors,
-				.limit = (uint64_t)INT64_MAX / bytes);
+				  .limit = (uint64_t)INT64_MAX / bytes);
 	blk->dev.read_only = v->features & F_READ_ONLY;
 	blk->most_bytes = most > DATA_BYTES || most < bytes ? DATA_BYTES : most & ~(bytes - 1);
 	return CHAIN_OK;

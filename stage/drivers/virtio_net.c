@@ -129,7 +129,8 @@ static bool link_up(struct stage_netdev *dev)
 {
 	struct virtio_net *net = (struct virtio_net *)dev;
 
-	return !dev->fault.status && (!(net->virtio.features & F_STATUS) || stage_virtio_config(&net->virtio, CONFIG_STATUS, 2) & 1);
+	return !dev->fault.status &&
+	       (!(net->virtio.features & F_STATUS) || stage_virtio_config(&net->virtio, CONFIG_STATUS, 2) & 1);
 }
 
 static void close_net(struct stage_netdev *dev)
@@ -145,7 +146,9 @@ static void close_net(struct stage_netdev *dev)
 	free(net);
 }
 
-static const struct stage_netdev_ops ops = { .send = send_frame, .poll = poll_frames, .link_up = link_up, .close = close_net };
+static const struct stage_netdev_ops ops = {
+	.send = send_frame, .poll = poll_frames, .link_up = link_up, .close = close_net
+};
 
 static void read_identity(struct virtio_net *net)
 {

@@ -10,9 +10,22 @@ enum { CAP_VENDOR = 9, CAP_LIMIT = 48 };
 enum { CFG_COMMON = 1, CFG_NOTIFY = 2, CFG_DEVICE = 4 };
 /* struct virtio_pci_common_cfg, section 4.1.4.3 */
 enum {
-	DEVICE_FEATURE_SELECT = 0, DEVICE_FEATURE = 4, DRIVER_FEATURE_SELECT = 8, DRIVER_FEATURE = 12, MSIX_CONFIG = 16,
-	DEVICE_STATUS = 20, GENERATION = 21, QUEUE_SELECT = 22, QUEUE_SIZE = 24, QUEUE_MSIX = 26, QUEUE_ENABLE = 28,
-	QUEUE_NOTIFY_OFF = 30, QUEUE_DESC = 32, QUEUE_DRIVER = 40, QUEUE_DEVICE = 48, COMMON_BYTES = 56,
+	DEVICE_FEATURE_SELECT = 0,
+	DEVICE_FEATURE = 4,
+	DRIVER_FEATURE_SELECT = 8,
+	DRIVER_FEATURE = 12,
+	MSIX_CONFIG = 16,
+	DEVICE_STATUS = 20,
+	GENERATION = 21,
+	QUEUE_SELECT = 22,
+	QUEUE_SIZE = 24,
+	QUEUE_MSIX = 26,
+	QUEUE_ENABLE = 28,
+	QUEUE_NOTIFY_OFF = 30,
+	QUEUE_DESC = 32,
+	QUEUE_DRIVER = 40,
+	QUEUE_DEVICE = 48,
+	COMMON_BYTES = 56,
 };
 
 static uint32_t get(struct stage_virtio *v, uint32_t offset, unsigned width)
@@ -25,9 +38,18 @@ static void set(struct stage_virtio *v, uint32_t offset, unsigned width, uint32_
 	v->env->mmio_write(v->env->ctx, v->common + offset, width, value);
 }
 
-static uint8_t status(struct stage_virtio *v) { return (uint8_t)get(v, DEVICE_STATUS, 1); }
-static void set_status(struct stage_virtio *v, uint8_t value) { set(v, DEVICE_STATUS, 1, value); }
-static uint8_t generation(struct stage_virtio *v) { return (uint8_t)get(v, GENERATION, 1); }
+static uint8_t status(struct stage_virtio *v)
+{
+	return (uint8_t)get(v, DEVICE_STATUS, 1);
+}
+static void set_status(struct stage_virtio *v, uint8_t value)
+{
+	set(v, DEVICE_STATUS, 1, value);
+}
+static uint8_t generation(struct stage_virtio *v)
+{
+	return (uint8_t)get(v, GENERATION, 1);
+}
 
 static uint64_t features(struct stage_virtio *v)
 {
@@ -102,10 +124,12 @@ bool stage_virtio_pci_is(const struct stage_pci_function *function, unsigned typ
 {
 	enum { VENDOR = 0x1af4, TRANSITIONAL = 0x1000 - 1, MODERN = 0x1040 };
 
-	return function->vendor == VENDOR && (function->device == TRANSITIONAL + type || function->device == MODERN + type);
+	return function->vendor == VENDOR &&
+	       (function->device == TRANSITIONAL + type || function->device == MODERN + type);
 }
 
-/* Maps the structure a capability describes (4.1.4); it must lie within its register, aligned as 4.1.4.3 and 4.1.4.4 say. */
+/* Maps the structure a capability describes (4.1.4); it must lie within its register, aligned as 4.1.4.3 and 4.1.4.4
+ * say. */
 static enum chain_status map_structure(struct stage_virtio *v, const struct stage_pci_function *f, uint32_t cap,
 				       volatile uint8_t **out, uint64_t *out_bytes, struct chain_error *err)
 {
@@ -161,7 +185,8 @@ enum chain_status stage_virtio_pci_open(const struct stage_device_env *env, cons
 		if (cap == 0)
 			break;
 		if (n == CAP_LIMIT)
-			return chain_fail(err, CHAIN_E_PCI_BAD_CAPABILITIES, function->name, NULL, cap, CAP_LIMIT, 0, 0);
+			return chain_fail(err, CHAIN_E_PCI_BAD_CAPABILITIES, function->name, NULL, cap, CAP_LIMIT, 0,
+					  0);
 		s = take_capability(out, function, cap, &common_bytes, err);
 		if (s)
 			return s;

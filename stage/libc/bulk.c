@@ -24,5 +24,8 @@ void stage_zero(void *to, uint64_t bytes)
 			block[i] = zero;
 	}
 	uint64_t words = bytes / 8, rest = bytes % 8;
-	__asm__ volatile("rep stosq\n\tmov %2, %%rcx\n\trep stosb" : "+D"(at), "+c"(words) : "r"(rest), "a"(0) : "memory");
+	__asm__ volatile("rep stosq\n\tmov %2, %%rcx\n\trep stosb"
+			 : "+D"(at), "+c"(words)
+			 : "r"(rest), "a"(0)
+			 : "memory");
 }

@@ -1,10 +1,11 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Regions of pages, each cut into blocks without a gap. A block begins with its size and flags; when it is free, the links of its
- * bin follow, and its last word repeats the size, so that the block behind finds its start. (Knuth's boundary tags; the bins as
- * in TLSF, M. Masmano and others, 2004.) A region of its own goes back when it is free again; small ones stay. Small blocks are cut one
- * after another from what the last one left over, which is in no bin meanwhile, and goes back to one before a large block is looked for.
+/* Regions of pages, each cut into blocks without a gap. A block begins with its size and flags; when it is free, the
+ * links of its bin follow, and its last word repeats the size, so that the block behind finds its start. (Knuth's
+ * boundary tags; the bins as in TLSF, M. Masmano and others, 2004.) A region of its own goes back when it is free
+ * again; small ones stay. Small blocks are cut one after another from what the last one left over, which is in no bin
+ * meanwhile, and goes back to one before a large block is looked for.
  *
  *   region: | bytes | block | block | ... | 0 |        blocks are at 8 modulo 16, what they hold at 0 */
 
@@ -18,10 +19,19 @@
 #include <string.h>
 
 enum {
-	UNIT = 16, HEAD = 8, LEAST = 32, /* bytes of a block */
-	FREE = 1, PREVIOUS_FREE = 2, FIRST = 4, FLAGS = 15,
-	SMALL = 1024, BINS = 192, WORD_BITS = 64, PAGE = 4096,
-	REGION_BYTES = 8 * PAGE, RETURNED_BYTES = 32 * PAGE,
+	UNIT = 16,
+	HEAD = 8,
+	LEAST = 32, /* bytes of a block */
+	FREE = 1,
+	PREVIOUS_FREE = 2,
+	FIRST = 4,
+	FLAGS = 15,
+	SMALL = 1024,
+	BINS = 192,
+	WORD_BITS = 64,
+	PAGE = 4096,
+	REGION_BYTES = 8 * PAGE,
+	RETURNED_BYTES = 32 * PAGE,
 };
 #define BYTES_MAX ((size_t)1 << 40)
 
@@ -33,10 +43,22 @@ struct block {
 static struct block *bins[BINS], *rest; /* null: there is none; its head is a used block's */
 static uint64_t filled[BINS / WORD_BITS];
 
-static size_t bytes_of(const struct block *b) { return b->head & ~(size_t)FLAGS; }
-static struct block *at(const void *base, size_t offset) { return (struct block *)((uintptr_t)base + offset); }
-static struct block *behind(const struct block *b) { return at(b, bytes_of(b)); }
-static size_t *last_word(const struct block *b) { return (size_t *)((uintptr_t)behind(b) - sizeof(size_t)); }
+static size_t bytes_of(const struct block *b)
+{
+	return b->head & ~(size_t)FLAGS;
+}
+static struct block *at(const void *base, size_t offset)
+{
+	return (struct block *)((uintptr_t)base + offset);
+}
+static struct block *behind(const struct block *b)
+{
+	return at(b, bytes_of(b));
+}
+static size_t *last_word(const struct block *b)
+{
+	return (size_t *)((uintptr_t)behind(b) - sizeof(size_t));
+}
 
 /* One for each size below SMALL, then four for each power of two. */
 static size_t bin_of(size_t bytes)
@@ -96,7 +118,8 @@ static void release(struct block *b)
 		b = previous;
 	}
 	size_t region = bytes_of(b) + UNIT;
-	if (!(b->head & FIRST) || bytes_of(behind(b)) || region < RETURNED_BYTES || !stage_heap_unmap(at(b, 0 - (size_t)HEAD), region))
+	if (!(b->head & FIRST) || bytes_of(behind(b)) || region < RETURNED_BYTES ||
+	    !stage_heap_unmap(at(b, 0 - (size_t)HEAD), region))
 		put(b);
 }
 
@@ -260,7 +283,10 @@ void *stage_aligned_alloc(size_t align, size_t bytes)
 	return at(aligned, HEAD);
 }
 
-size_t stage_malloc_usable_size(void *given) { return given ? bytes_of(block_of(given)) - HEAD : 0; }
+size_t stage_malloc_usable_size(void *given)
+{
+	return given ? bytes_of(block_of(given)) - HEAD : 0;
+}
 
 /* Weak: a kernel with several processors has others (parallel.c). */
 #if KCHAIN_STAGE

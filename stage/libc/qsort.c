@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* qsort by a heap (Knuth 5.2.3, algorithm H): no recursion, no memory, never quadratic, an eighth of musl's room. Every kernel has it,
- * because the memory map is sorted. */
+/* qsort by a heap (Knuth 5.2.3, algorithm H): no recursion, no memory, never quadratic, an eighth of musl's room. Every
+ * kernel has it, because the memory map is sorted. */
 
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* What Debian's static libraries expect of glibc beyond the C library: the checking variants that _FORTIFY_SOURCE calls (Linux
- * Standard Base 5, "__memcpy_chk" and the others). They do check. */
+/* What Debian's static libraries expect of glibc beyond the C library: the checking variants that _FORTIFY_SOURCE calls
+ * (Linux Standard Base 5, "__memcpy_chk" and the others). They do check. */
 
 #include "stage/cpu.h"
 

@@ -73,13 +73,17 @@ static int64_t sleep_for(const struct timespec *t)
 	if (t->tv_sec < 0 || t->tv_nsec < 0 || t->tv_nsec > 999999999)
 		return -EINVAL;
 	uint64_t us;
-	if (__builtin_mul_overflow((uint64_t)t->tv_sec, 1000000, &us) || __builtin_add_overflow(us, (uint64_t)t->tv_nsec / 1000, &us))
+	if (__builtin_mul_overflow((uint64_t)t->tv_sec, 1000000, &us) ||
+	    __builtin_add_overflow(us, (uint64_t)t->tv_nsec / 1000, &us))
 		us = UINT64_MAX;
 	stage_sleep_us(us);
 	return 0;
 }
 
-static int64_t sys_nanosleep(const uint64_t a[STAGE_SYSCALL_ARGS]) { return sleep_for((const struct timespec *)a[0]); }
+static int64_t sys_nanosleep(const uint64_t a[STAGE_SYSCALL_ARGS])
+{
+	return sleep_for((const struct timespec *)a[0]);
+}
 
 static int64_t sys_clock_nanosleep(const uint64_t a[STAGE_SYSCALL_ARGS])
 {
@@ -104,46 +108,47 @@ static int64_t sys_getcwd(const uint64_t a[STAGE_SYSCALL_ARGS])
 static const struct row {
 	uint16_t number;
 	stage_syscall_fn *handle;
-} rows[] = { /* by number; the page of Linux man-pages that says what each does */
-	{ SYS_read, stage_sys_read }, /* read(2) */
-	{ SYS_write, stage_sys_write }, /* write(2) */
-	{ SYS_open, stage_sys_open }, /* open(2) */
-	{ SYS_close, stage_sys_close }, /* close(2) */
-	{ SYS_stat, stage_sys_stat }, /* stat(2) */
-	{ SYS_fstat, stage_sys_fstat }, /* fstat(2) */
-	{ SYS_lstat, stage_sys_lstat }, /* lstat(2) */
-	{ SYS_lseek, stage_sys_lseek }, /* lseek(2) */
-	{ SYS_mmap, sys_mmap }, /* mmap(2) */
-	{ SYS_mprotect, succeed }, /* mprotect(2): all of the heap is readable and writable */
-	{ SYS_munmap, sys_munmap }, /* munmap(2) */
-	{ SYS_brk, sys_brk }, /* brk(2) */
-	{ SYS_rt_sigaction, succeed }, /* sigaction(2): no signal is ever sent */
-	{ SYS_rt_sigprocmask, succeed }, /* sigprocmask(2) */
-	{ SYS_ioctl, stage_sys_ioctl }, /* ioctl(2) */
-	{ SYS_pread64, stage_sys_pread64 }, /* pread(2) */
-	{ SYS_readv, stage_sys_readv }, /* readv(2) */
-	{ SYS_writev, stage_sys_writev }, /* writev(2) */
-	{ SYS_access, stage_sys_access }, /* access(2) */
-	{ SYS_mremap, sys_mremap }, /* mremap(2) */
-	{ SYS_madvise, succeed }, /* madvise(2) */
-	{ SYS_nanosleep, sys_nanosleep }, /* nanosleep(2) */
-	{ SYS_getpid, one }, /* getpid(2) */
-	{ SYS_exit, stage_sys_exit }, /* _exit(2) */
-	{ SYS_fcntl, stage_sys_fcntl }, /* fcntl(2) */
-	{ SYS_getcwd, sys_getcwd }, /* getcwd(2) */
-	{ SYS_readlink, stage_sys_readlink }, /* readlink(2) */
-	{ SYS_getuid, succeed }, /* getuid(2) */
-	{ SYS_arch_prctl, stage_sys_arch_prctl }, /* arch_prctl(2) */
-	{ SYS_gettid, one }, /* gettid(2) */
-	{ SYS_futex, succeed }, /* futex(2): one thread, so nobody waits */
-	{ SYS_getdents64, stage_sys_getdents64 }, /* getdents64(2) */
+} rows[] = {
+	/* by number; the page of Linux man-pages that says what each does */
+	{ SYS_read, stage_sys_read },                       /* read(2) */
+	{ SYS_write, stage_sys_write },                     /* write(2) */
+	{ SYS_open, stage_sys_open },                       /* open(2) */
+	{ SYS_close, stage_sys_close },                     /* close(2) */
+	{ SYS_stat, stage_sys_stat },                       /* stat(2) */
+	{ SYS_fstat, stage_sys_fstat },                     /* fstat(2) */
+	{ SYS_lstat, stage_sys_lstat },                     /* lstat(2) */
+	{ SYS_lseek, stage_sys_lseek },                     /* lseek(2) */
+	{ SYS_mmap, sys_mmap },                             /* mmap(2) */
+	{ SYS_mprotect, succeed },                          /* mprotect(2): all of the heap is readable and writable */
+	{ SYS_munmap, sys_munmap },                         /* munmap(2) */
+	{ SYS_brk, sys_brk },                               /* brk(2) */
+	{ SYS_rt_sigaction, succeed },                      /* sigaction(2): no signal is ever sent */
+	{ SYS_rt_sigprocmask, succeed },                    /* sigprocmask(2) */
+	{ SYS_ioctl, stage_sys_ioctl },                     /* ioctl(2) */
+	{ SYS_pread64, stage_sys_pread64 },                 /* pread(2) */
+	{ SYS_readv, stage_sys_readv },                     /* readv(2) */
+	{ SYS_writev, stage_sys_writev },                   /* writev(2) */
+	{ SYS_access, stage_sys_access },                   /* access(2) */
+	{ SYS_mremap, sys_mremap },                         /* mremap(2) */
+	{ SYS_madvise, succeed },                           /* madvise(2) */
+	{ SYS_nanosleep, sys_nanosleep },                   /* nanosleep(2) */
+	{ SYS_getpid, one },                                /* getpid(2) */
+	{ SYS_exit, stage_sys_exit },                       /* _exit(2) */
+	{ SYS_fcntl, stage_sys_fcntl },                     /* fcntl(2) */
+	{ SYS_getcwd, sys_getcwd },                         /* getcwd(2) */
+	{ SYS_readlink, stage_sys_readlink },               /* readlink(2) */
+	{ SYS_getuid, succeed },                            /* getuid(2) */
+	{ SYS_arch_prctl, stage_sys_arch_prctl },           /* arch_prctl(2) */
+	{ SYS_gettid, one },                                /* gettid(2) */
+	{ SYS_futex, succeed },                             /* futex(2): one thread, so nobody waits */
+	{ SYS_getdents64, stage_sys_getdents64 },           /* getdents64(2) */
 	{ SYS_set_tid_address, stage_sys_set_tid_address }, /* set_tid_address(2) */
-	{ SYS_clock_gettime, sys_clock_gettime }, /* clock_gettime(2) */
-	{ SYS_clock_nanosleep, sys_clock_nanosleep }, /* clock_nanosleep(2) */
-	{ SYS_exit_group, stage_sys_exit }, /* exit_group(2) */
-	{ SYS_openat, stage_sys_openat }, /* openat(2) */
-	{ SYS_newfstatat, stage_sys_newfstatat }, /* fstatat(2) */
-	{ SYS_getrandom, sys_getrandom }, /* getrandom(2) */
+	{ SYS_clock_gettime, sys_clock_gettime },           /* clock_gettime(2) */
+	{ SYS_clock_nanosleep, sys_clock_nanosleep },       /* clock_nanosleep(2) */
+	{ SYS_exit_group, stage_sys_exit },                 /* exit_group(2) */
+	{ SYS_openat, stage_sys_openat },                   /* openat(2) */
+	{ SYS_newfstatat, stage_sys_newfstatat },           /* fstatat(2) */
+	{ SYS_getrandom, sys_getrandom },                   /* getrandom(2) */
 };
 
 static int64_t refuse(uint64_t number, const char *is)
@@ -151,8 +156,8 @@ static int64_t refuse(uint64_t number, const char *is)
 	char text[128];
 	const char *name = stage_packed_name(stage_syscall_names, stage_syscall_names_bytes, number);
 	bool named = name && *name;
-	int count = snprintf(text, sizeof(text), "%.32s: system call %s%s%llu%s is %s\n", stage_name(), named ? name : "", named ? " (" : "",
-			     (unsigned long long)number, named ? ")" : "", is);
+	int count = snprintf(text, sizeof(text), "%.32s: system call %s%s%llu%s is %s\n", stage_name(),
+			     named ? name : "", named ? " (" : "", (unsigned long long)number, named ? ")" : "", is);
 	stage_console_write(text, (uint64_t)count);
 	return -ENOSYS;
 }
@@ -163,8 +168,17 @@ const void *stage_first_thread;
 static bool is_for_all(uint64_t number)
 {
 	switch (number) {
-	case SYS_write: case SYS_nanosleep: case SYS_clock_nanosleep: case SYS_clock_gettime: case SYS_getpid: case SYS_gettid: case SYS_futex:
-	case SYS_arch_prctl: case SYS_set_tid_address: case SYS_exit: case SYS_exit_group:
+	case SYS_write:
+	case SYS_nanosleep:
+	case SYS_clock_nanosleep:
+	case SYS_clock_gettime:
+	case SYS_getpid:
+	case SYS_gettid:
+	case SYS_futex:
+	case SYS_arch_prctl:
+	case SYS_set_tid_address:
+	case SYS_exit:
+	case SYS_exit_group:
 		return true;
 	default:
 		return false;

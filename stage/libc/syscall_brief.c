@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* The system calls of a program's start and end. This file is compiled for general registers alone, so that the entry need not save the
- * others for them: under an emulator that takes longer than the whole call. */
+/* The system calls of a program's start and end. This file is compiled for general registers alone, so that the entry
+ * need not save the others for them: under an emulator that takes longer than the whole call. */
 
 #include "syscall.h"
 
@@ -30,7 +30,10 @@ int64_t stage_sys_set_tid_address(const uint64_t a[STAGE_SYSCALL_ARGS])
 	return 1;
 }
 
-int64_t stage_sys_exit(const uint64_t a[STAGE_SYSCALL_ARGS]) { stage_exit((int)(a[0] & 0xff)); }
+int64_t stage_sys_exit(const uint64_t a[STAGE_SYSCALL_ARGS])
+{
+	stage_exit((int)(a[0] & 0xff));
+}
 
 struct stage_syscall_brief stage_syscall_brief(uint64_t number, const uint64_t args[STAGE_SYSCALL_ARGS])
 {

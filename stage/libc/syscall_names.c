@@ -1,7 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* The names of Linux's system calls, in order of their numbers, each with its zero byte; empty where a number has none. */
+/* The names of Linux's system calls, in order of their numbers, each with its zero byte; empty where a number has none.
+ */
 
 #include "syscall.h"
 

@@ -26,9 +26,10 @@ static enum chain_status no_memory(const char *name, struct chain_error *err)
 	return chain_json_no_memory(err, name);
 }
 
-/* Puts `entry` (stolen, null: memory ran out) under its name, tells of it, and refuses a required device that is not configured. */
-static enum chain_status resolve(json_t *into, const char *class, const char *name, json_t *entry, bool required, struct chain_bootinfo *info,
-				struct chain_error *err)
+/* Puts `entry` (stolen, null: memory ran out) under its name, tells of it, and refuses a required device that is not
+ * configured. */
+static enum chain_status resolve(json_t *into, const char *class, const char *name, json_t *entry, bool required,
+				 struct chain_bootinfo *info, struct chain_error *err)
 {
 	char reason[CHAIN_SUBJECT_BYTES];
 	if (!entry || json_object_set_new(into, name, entry))
@@ -79,8 +80,8 @@ static json_t *missing_block(const struct chain_config_block *want)
 		snprintf(which, sizeof(which), " number %" PRIu64, want->index);
 	if (count) /* it may be there under another serial */
 		snprintf(others, sizeof(others), ", but %zu other%s", count, count == 1 ? "" : "s");
-	snprintf(reason, sizeof(reason), "no disk%s%s%.60s%s%.40s%s", which, want->serial ? " with serial " : "", want->serial ? want->serial : "",
-		 want->pci ? " at " : "", want->pci ? want->pci : "", others);
+	snprintf(reason, sizeof(reason), "no disk%s%s%.60s%s%.40s%s", which, want->serial ? " with serial " : "",
+		 want->serial ? want->serial : "", want->pci ? " at " : "", want->pci ? want->pci : "", others);
 	stage_device_list_explain(&devices, STAGE_CLASS_BLOCK, reason, sizeof(reason));
 	return chain_json_object("ss", "status", "absent", "reason", reason);
 }
@@ -102,12 +103,12 @@ static enum chain_status take_block(const struct chain_config_block *want, json_
 
 /* --- interfaces --- */
 
-static enum chain_status take_nets(const struct chain_config *config, const json_t *parent, json_t *net, struct chain_bootinfo *info,
-				   struct chain_error *err)
+static enum chain_status take_nets(const struct chain_config *config, const json_t *parent, json_t *net,
+				   struct chain_bootinfo *info, struct chain_error *err)
 {
 	json_t *found = json_object();
-	enum chain_status status = found ? stage_net_configure(stage_native_env(), config->net, config->net_count, parent, &devices,
-							       found, err) :
+	enum chain_status status = found ? stage_net_configure(stage_native_env(), config->net, config->net_count,
+							       parent, &devices, found, err) :
 					   no_memory("net", err);
 	for (size_t i = 0; !status && i < config->net_count; i++) {
 		const struct chain_config_net *want = &config->net[i];
@@ -118,8 +119,8 @@ static enum chain_status take_nets(const struct chain_config *config, const json
 	return status;
 }
 
-/* What has to be looked for at all: nothing for a pipeline that asks for no device, no network card where the handoff has
- * every interface. */
+/* What has to be looked for at all: nothing for a pipeline that asks for no device, no network card where the handoff
+ * has every interface. */
 static unsigned classes(const struct chain_config *config, const json_t *parent)
 {
 	unsigned wanted = config->block_count ? STAGE_CLASS_BLOCK : 0u;
@@ -129,8 +130,9 @@ static unsigned classes(const struct chain_config *config, const json_t *parent)
 	return wanted;
 }
 
-enum chain_status stage_devices_configure(const struct chain_config *config, const json_t *parent, struct chain_bootinfo *info,
-					  json_t *net, json_t *block, struct chain_error *err)
+enum chain_status stage_devices_configure(const struct chain_config *config, const json_t *parent,
+					  struct chain_bootinfo *info, json_t *net, json_t *block,
+					  struct chain_error *err)
 {
 	unsigned wanted = classes(config, parent);
 	enum chain_status status = CHAIN_OK;
@@ -138,7 +140,8 @@ enum chain_status stage_devices_configure(const struct chain_config *config, con
 		status = stage_device_list_open(stage_native_env(), wanted, &devices, err);
 	for (const struct stage_dead_device *dead = devices.dead; dead; dead = dead->next)
 		if (dead->driver)
-			stage_say("device", "%s at %s could not be started: %s", dead->driver, dead->pci, chain_status_slug(dead->fault.status));
+			stage_say("device", "%s at %s could not be started: %s", dead->driver, dead->pci,
+				  chain_status_slug(dead->fault.status));
 	for (size_t i = 0; !status && i < config->block_count; i++)
 		status = take_block(&config->block[i], block, info, err);
 	if (!status && config->net_count)
@@ -175,29 +178,36 @@ static void release_block(const char *pci)
 
 static const char *place_of(const struct chain_config_assigned *assigned, const json_t *net, const json_t *block)
 {
-	return json_string_value(json_object_get(json_object_get(assigned->is_net ? net : block, assigned->name), "pci"));
+	return json_string_value(
+		json_object_get(json_object_get(assigned->is_net ? net : block, assigned->name), "pci"));
 }
 
 /* Two names of the pipeline may match one disk: then it would have two owners. */
-static enum chain_status check_places(const struct chain_step *step, const json_t *net, const json_t *block, struct chain_error *err)
+static enum chain_status check_places(const struct chain_step *step, const json_t *net, const json_t *block,
+				      struct chain_error *err)
 {
 	for (size_t i = 1; i < step->device_count; i++) {
 		const char *place = place_of(&step->devices[i], net, block);
 		for (size_t j = 0; place && j < i; j++) {
 			const char *other = place_of(&step->devices[j], net, block);
 			if (other && !strcasecmp(place, other))
-				return chain_fail(err, CHAIN_E_DEVICE_SAME, step->devices[i].name, step->devices[j].name, 0, 0, 0, 0);
+				return chain_fail(err, CHAIN_E_DEVICE_SAME, step->devices[i].name,
+						  step->devices[j].name, 0, 0, 0, 0);
 		}
 	}
 	return CHAIN_OK;
 }
 
-static struct stage_assigned_request request_of(const struct chain_config_assigned *assigned, const json_t *net, const json_t *block)
+static struct stage_assigned_request request_of(const struct chain_config_assigned *assigned, const json_t *net,
+						const json_t *block)
 {
 	const json_t *entry = json_object_get(assigned->is_net ? net : block, assigned->name);
 	struct stage_assigned_request request = {
-		.name = assigned->name, .is_net = assigned->is_net, .required = assigned->required,
-		.pci = place_of(assigned, net, block), .reason = json_string_value(json_object_get(entry, "reason")),
+		.name = assigned->name,
+		.is_net = assigned->is_net,
+		.required = assigned->required,
+		.pci = place_of(assigned, net, block),
+		.reason = json_string_value(json_object_get(entry, "reason")),
 	};
 	if (request.pci && assigned->is_net)
 		release_net(request.pci);
@@ -207,8 +217,8 @@ static struct stage_assigned_request request_of(const struct chain_config_assign
 }
 
 /* The devices of one kernel, first named by entry `first` of the step. */
-static enum chain_status give_kernel(const struct chain_step *step, size_t first, const json_t *net, const json_t *block,
-				     struct stage_assigned **list, struct chain_error *err)
+static enum chain_status give_kernel(const struct chain_step *step, size_t first, const json_t *net,
+				     const json_t *block, struct stage_assigned **list, struct chain_error *err)
 {
 	struct stage_assigned_request *requests = calloc(step->device_count, sizeof(*requests));
 	struct stage_assigned *assigned;
@@ -232,8 +242,8 @@ static enum chain_status give_kernel(const struct chain_step *step, size_t first
 	return CHAIN_OK;
 }
 
-enum chain_status stage_devices_give(const struct chain_step *step, const json_t *net, const json_t *block, struct stage_assigned **out,
-				     struct chain_error *err)
+enum chain_status stage_devices_give(const struct chain_step *step, const json_t *net, const json_t *block,
+				     struct stage_assigned **out, struct chain_error *err)
 {
 	enum chain_status status = check_places(step, net, block, err);
 	*out = NULL;
@@ -249,7 +259,8 @@ enum chain_status stage_devices_give(const struct chain_step *step, const json_t
 
 struct stage_block *stage_devices_disk(const json_t *entry)
 {
-	const char *place = json_string_value(json_object_get(entry, "pci")), *status = json_string_value(json_object_get(entry, "status"));
+	const char *place = json_string_value(json_object_get(entry, "pci")),
+		   *status = json_string_value(json_object_get(entry, "status"));
 	struct stage_block *dev = place && status && !strcmp(status, "configured") ? devices.block : NULL;
 	while (dev && strcasecmp(dev->pci, place) != 0)
 		dev = dev->next;

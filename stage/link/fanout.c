@@ -21,11 +21,12 @@
 #include <stdlib.h>
 
 enum {
-	RESERVE_BYTES = 512 * 1024,    /* windows leave as much */
+	RESERVE_BYTES = 512 * 1024,     /* windows leave as much */
 	LEFT_BYTES = RESERVE_BYTES / 4, /* and results this, for the fan-out's own work, */
-	HANDOFF_COPIES = 5,            /* besides room for the next steps' handoffs, in which their texts are */
-	LARGE_LEAVES = 8,              /* times its own text a result leaves to smaller ones */
-	VALUE_BYTES = 256, VALUE_GROWTH = VALUE_BYTES / 3, /* of one value, at most; of a text's byte: a list of empty objects */
+	HANDOFF_COPIES = 5,             /* besides room for the next steps' handoffs, in which their texts are */
+	LARGE_LEAVES = 8,               /* times its own text a result leaves to smaller ones */
+	VALUE_BYTES = 256,
+	VALUE_GROWTH = VALUE_BYTES / 3, /* of one value, at most; of a text's byte: a list of empty objects */
 	PLENTY_BYTES = 16 * 1024 * 1024,
 };
 
@@ -35,14 +36,14 @@ struct fanout_run {
 	struct fanout_lines lines;
 	struct fanout_rows rows;
 	struct fanout_failures failures;
-	json_t *results;             /* by index */
+	json_t *results;              /* by index */
 	struct stage_marker *markers; /* owned: by index, where the step expects a text of each */
 	uint32_t ok, failed;
 	struct stage_assigned *devices; /* of the kernels that have any */
-	void *reserve;               /* while windows are made */
-	uint64_t kept;               /* bytes of the texts that results were read from */
-	uint64_t unchecked;          /* bytes that values may take before it is looked how many are left */
-	struct chain_error err;      /* why the queue stopped */
+	void *reserve;                  /* while windows are made */
+	uint64_t kept;                  /* bytes of the texts that results were read from */
+	uint64_t unchecked;             /* bytes that values may take before it is looked how many are left */
+	struct chain_error err;         /* why the queue stopped */
 };
 
 static bool next(void *ctx, struct stage_fanout_task *out)
@@ -72,8 +73,8 @@ static void on_progress(void *ctx, uint32_t running)
 {
 	const struct fanout_run *f = ctx;
 	uint32_t ended = f->ok + f->failed + running, count = (uint32_t)f->queue.set.count;
-	stage_record_members("ssIIIII", "event", "progress", "step", f->step->name,
-			     "running", (json_int_t)running, "queued", (json_int_t)(ended < count ? count - ended : 0), "ok", (json_int_t)f->ok,
+	stage_record_members("ssIIIII", "event", "progress", "step", f->step->name, "running", (json_int_t)running,
+			     "queued", (json_int_t)(ended < count ? count - ended : 0), "ok", (json_int_t)f->ok,
 			     "failed", (json_int_t)f->failed, "total", (json_int_t)count);
 }
 
@@ -84,7 +85,8 @@ static bool is_free(uint64_t bytes)
 	return phys;
 }
 
-/* Whether there is memory enough for a result and for what comes behind it. Where there is plenty that is not looked for each time. */
+/* Whether there is memory enough for a result and for what comes behind it. Where there is plenty that is not looked
+ * for each time. */
 static bool has_room(struct fanout_run *f, const char *text, uint64_t bytes)
 {
 	uint64_t needed = LEFT_BYTES + HANDOFF_COPIES * f->kept + (LARGE_LEAVES + 2) * bytes + VALUE_BYTES;
@@ -122,7 +124,8 @@ static void on_done(void *ctx, const struct stage_fanout_turn *turn)
 		f->failed += !verdict.good;
 		f->kept += verdict.result ? got->mailbox_bytes : 0;
 		if (verdict.result)
-			(void)json_array_set(f->results, turn->index, verdict.result); /* takes no memory: there is a null in its place */
+			(void)json_array_set(f->results, turn->index,
+					     verdict.result); /* takes no memory: there is a null in its place */
 		if (!verdict.good)
 			fanout_failures_add(&f->failures, turn->index, f->queue.attempts[turn->index], &verdict, got);
 	}
@@ -131,8 +134,8 @@ static void on_done(void *ctx, const struct stage_fanout_turn *turn)
 
 /* --- the whole --- */
 
-static enum chain_status prepare(struct fanout_run *f, const struct stage_run *run, const struct chain_prepared *prepared,
-				 struct chain_error *err)
+static enum chain_status prepare(struct fanout_run *f, const struct stage_run *run,
+				 const struct chain_prepared *prepared, struct chain_error *err)
 {
 	enum chain_status status = fanout_queue_make(&f->queue, f->step, &run->image, prepared, err);
 	size_t count = f->queue.set.count;
@@ -172,11 +175,13 @@ static json_t *entry_json(struct fanout_run *f, bool good)
 {
 	const size_t count = f->queue.set.count, required = chain_fanout_required(&f->step->fanout, count);
 	char reason[96];
-	snprintf(reason, sizeof(reason), "%" PRIu32 " of %zu kernels ended well; %zu are required", f->ok, count, required);
-	json_t *entry = chain_json_object("sIIIIIIOo", "status", good ? "ok" : "failed", "exit", (json_int_t)(good ? 0 : -1),
-					  "count", (json_int_t)count, "ok", (json_int_t)f->ok, "failed", (json_int_t)f->failed,
-					  "not_run", (json_int_t)(count - f->ok - f->failed), "retried", (json_int_t)f->queue.retried,
-					  "result", f->results, "failures", fanout_failures_json(&f->failures));
+	snprintf(reason, sizeof(reason), "%" PRIu32 " of %zu kernels ended well; %zu are required", f->ok, count,
+		 required);
+	json_t *entry = chain_json_object(
+		"sIIIIIIOo", "status", good ? "ok" : "failed", "exit", (json_int_t)(good ? 0 : -1), "count",
+		(json_int_t)count, "ok", (json_int_t)f->ok, "failed", (json_int_t)f->failed, "not_run",
+		(json_int_t)(count - f->ok - f->failed), "retried", (json_int_t)f->queue.retried, "result", f->results,
+		"failures", fanout_failures_json(&f->failures));
 	if (good || !entry || !json_object_set_new(entry, "reason", json_string(reason)))
 		return entry;
 	json_decref(entry);
@@ -186,24 +191,29 @@ static json_t *entry_json(struct fanout_run *f, bool good)
 static void say(const struct fanout_run *f, const json_t *entry, uint64_t us)
 {
 	const size_t count = f->queue.set.count;
-	stage_say("result", "%s  %s: %" PRIu32 " of %zu ok, %" PRIu32 " failed, %zu not run, %" PRIu32 " retried; %" PRIu64 " kernels a second",
-		  f->step->name, json_string_value(json_object_get(entry, "status")), f->ok, count, f->failed, count - f->ok - f->failed,
-		  f->queue.retried, us ? (uint64_t)(f->ok + f->failed + f->queue.retried) * 1000000 / us : 0);
+	stage_say("result",
+		  "%s  %s: %" PRIu32 " of %zu ok, %" PRIu32 " failed, %zu not run, %" PRIu32 " retried; %" PRIu64
+		  " kernels a second",
+		  f->step->name, json_string_value(json_object_get(entry, "status")), f->ok, count, f->failed,
+		  count - f->ok - f->failed, f->queue.retried,
+		  us ? (uint64_t)(f->ok + f->failed + f->queue.retried) * 1000000 / us : 0);
 	fanout_failures_say(json_object_get(entry, "failures"));
 	if (f->rows.lost)
 		stage_say("memory", "out of memory to note when %zu turns ran", f->rows.lost);
 }
 
 /* What the kernels left is in the handoff only. */
-static void record(const struct fanout_run *f, const json_t *entry, const struct stage_fanout_machine *machine, uint64_t begun_us, uint64_t us)
+static void record(const struct fanout_run *f, const json_t *entry, const struct stage_fanout_machine *machine,
+		   uint64_t begun_us, uint64_t us)
 {
 	json_t *about = chain_json_object("IIIIIIIo", "processors", (json_int_t)machine->processors,
-					  "processors_failed", (json_int_t)machine->processors_failed, "workers", (json_int_t)machine->workers,
-					  "cpus", (json_int_t)f->step->fanout.cpus, "window_bytes", (json_int_t)machine->window_bytes,
-					  "private_bytes", (json_int_t)machine->private_bytes, "turns_lost", (json_int_t)f->rows.lost,
+					  "processors_failed", (json_int_t)machine->processors_failed, "workers",
+					  (json_int_t)machine->workers, "cpus", (json_int_t)f->step->fanout.cpus,
+					  "window_bytes", (json_int_t)machine->window_bytes, "private_bytes",
+					  (json_int_t)machine->private_bytes, "turns_lost", (json_int_t)f->rows.lost,
 					  "windows", fanout_rows_windows(&f->rows));
-	json_t *event = chain_json_object("ssoII", "event", "result", "step", f->step->name, "machine", about, "begun_us", (json_int_t)begun_us,
-					  "ended_us", (json_int_t)(begun_us + us));
+	json_t *event = chain_json_object("ssoII", "event", "result", "step", f->step->name, "machine", about,
+					  "begun_us", (json_int_t)begun_us, "ended_us", (json_int_t)(begun_us + us));
 	if (event && json_object_update(event, (json_t *)(uintptr_t)entry)) {
 		json_decref(event);
 		event = NULL;
@@ -212,8 +222,9 @@ static void record(const struct fanout_run *f, const json_t *entry, const struct
 	stage_record_event(event);
 }
 
-static enum chain_status conclude(struct fanout_run *f, struct stage_run *run, const struct stage_fanout_machine *machine,
-				  uint64_t begun_us, bool *good, struct chain_error *err)
+static enum chain_status conclude(struct fanout_run *f, struct stage_run *run,
+				  const struct stage_fanout_machine *machine, uint64_t begun_us, bool *good,
+				  struct chain_error *err)
 {
 	uint64_t us = stage_clock_us() - begun_us;
 	*good = f->ok >= chain_fanout_required(&f->step->fanout, f->queue.set.count);
@@ -225,23 +236,31 @@ static enum chain_status conclude(struct fanout_run *f, struct stage_run *run, c
 		return chain_json_no_memory(err, f->step->name);
 	say(f, entry, us);
 	record(f, entry, machine, begun_us, us);
-	return fanout_failures_add_inputs(&f->failures, &f->queue.set) ? CHAIN_OK : chain_json_no_memory(err, f->step->name);
+	return fanout_failures_add_inputs(&f->failures, &f->queue.set) ? CHAIN_OK :
+									 chain_json_no_memory(err, f->step->name);
 }
 
-static enum chain_status carry_out(struct fanout_run *f, const struct stage_run *run, const struct chain_prepared *prepared,
-				   struct stage_fanout_machine *machine, struct chain_error *err)
+static enum chain_status carry_out(struct fanout_run *f, const struct stage_run *run,
+				   const struct chain_prepared *prepared, struct stage_fanout_machine *machine,
+				   struct chain_error *err)
 {
 	const struct chain_step *step = f->step;
 	const struct stage_fanout_client client = { next, on_done, on_text, on_progress, f };
 	const struct chain_guest_request guest = chain_step_guest(step, prepared);
 	const struct stage_fanout fanout = {
-		.request = { .subject = step->source, .kernel = prepared->kernel.blob.bytes,
-			     .kernel_bytes = prepared->kernel.blob.bytes_count, .args = "", .handoff = "",
+		.request = { .subject = step->source,
+			     .kernel = prepared->kernel.blob.bytes,
+			     .kernel_bytes = prepared->kernel.blob.bytes_count,
+			     .args = "",
+			     .handoff = "",
 			     .fs = { run->fs.base, run->fs.base + run->image.fs_bytes_count },
-			     .window_bytes = prepared->memory_bytes, .timeout_us = step->timeout_us,
-			     .guest = prepared->way == CHAIN_CALL_NATIVE ? NULL : &guest, .text_bytes = chain_fanout_text_bytes(&f->queue.texts),
+			     .window_bytes = prepared->memory_bytes,
+			     .timeout_us = step->timeout_us,
+			     .guest = prepared->way == CHAIN_CALL_NATIVE ? NULL : &guest,
+			     .text_bytes = chain_fanout_text_bytes(&f->queue.texts),
 			     .recycled = true },
-		.config = &step->fanout, .kernels = f->queue.set.count,
+		.config = &step->fanout,
+		.kernels = f->queue.set.count,
 	};
 	enum chain_status status = stage_fanout_run(&fanout, &client, machine, err);
 	if (!status && f->err.status) {
@@ -251,8 +270,8 @@ static enum chain_status carry_out(struct fanout_run *f, const struct stage_run 
 	return status;
 }
 
-enum chain_status stage_run_fanout(struct stage_run *run, const struct chain_step *step, const struct chain_prepared *prepared,
-				   bool *good, struct chain_error *err)
+enum chain_status stage_run_fanout(struct stage_run *run, const struct chain_step *step,
+				   const struct chain_prepared *prepared, bool *good, struct chain_error *err)
 {
 	struct fanout_run f = { .step = step };
 	struct stage_fanout_machine machine = { 0 };

@@ -14,29 +14,31 @@
 enum { SAID_GROUPS = 8, SAID_KERNELS = 8 };
 
 struct fanout_failure {
-	struct stage_verdict verdict;   /* of the first kernel, without result */
-	struct stage_call_result got;   /* the same, without mailbox */
+	struct stage_verdict verdict; /* of the first kernel, without result */
+	struct stage_call_result got; /* the same, without mailbox */
 	unsigned attempts;
-	bool differ;                    /* others faulted at the same place for another address, or otherwise */
+	bool differ; /* others faulted at the same place for another address, or otherwise */
 	uint32_t count;
-	json_t *made;                   /* borrowed */
+	json_t *made; /* borrowed */
 };
 
 /* What of a fault may be another each time. */
 struct fanout_failed {
 	uint64_t address;
 	uint32_t error_code;
-	uint16_t cpu, group;            /* from 1; 0: it did not fail */
+	uint16_t cpu, group; /* from 1; 0: it did not fail */
 };
 
-enum chain_status fanout_failures_make(struct fanout_failures *f, size_t kernels, const char *subject, struct chain_error *err)
+enum chain_status fanout_failures_make(struct fanout_failures *f, size_t kernels, const char *subject,
+				       struct chain_error *err)
 {
 	f->kernels = kernels;
 	f->of = calloc(kernels, sizeof(*f->of));
 	f->groups[FANOUT_GROUPS_MAX] = calloc(1, sizeof(struct fanout_failure));
 	if (!f->of || !f->groups[FANOUT_GROUPS_MAX])
 		return chain_fail_no_memory(err, subject, kernels * sizeof(*f->of) + sizeof(struct fanout_failure));
-	f->groups[FANOUT_GROUPS_MAX]->verdict = (struct stage_verdict){ STAGE_VERDICT_FAILED, .exit = -1, .reason = "other reasons than are told apart" };
+	f->groups[FANOUT_GROUPS_MAX]->verdict = (struct stage_verdict){ STAGE_VERDICT_FAILED, .exit = -1,
+									.reason = "other reasons than are told apart" };
 	return CHAIN_OK;
 }
 
@@ -49,11 +51,13 @@ void fanout_failures_free(struct fanout_failures *f)
 
 static bool is_of(const struct fanout_failure *group, unsigned attempts, const struct stage_verdict *verdict)
 {
-	return group->verdict.status == verdict->status && group->verdict.exit == verdict->exit && group->attempts == attempts &&
-	       group->verdict.place_bytes == verdict->place_bytes && !memcmp(group->verdict.reason, verdict->reason, verdict->place_bytes);
+	return group->verdict.status == verdict->status && group->verdict.exit == verdict->exit &&
+	       group->attempts == attempts && group->verdict.place_bytes == verdict->place_bytes &&
+	       !memcmp(group->verdict.reason, verdict->reason, verdict->place_bytes);
 }
 
-static size_t find(struct fanout_failures *f, unsigned attempts, const struct stage_verdict *verdict, const struct stage_call_result *got)
+static size_t find(struct fanout_failures *f, unsigned attempts, const struct stage_verdict *verdict,
+		   const struct stage_call_result *got)
 {
 	for (size_t i = 0; i < f->count; i++)
 		if (is_of(f->groups[i], attempts, verdict))
@@ -66,13 +70,14 @@ static size_t find(struct fanout_failures *f, unsigned attempts, const struct st
 	return f->count++;
 }
 
-void fanout_failures_add(struct fanout_failures *f, uint32_t index, unsigned attempts, const struct stage_verdict *verdict,
-			 const struct stage_call_result *got)
+void fanout_failures_add(struct fanout_failures *f, uint32_t index, unsigned attempts,
+			 const struct stage_verdict *verdict, const struct stage_call_result *got)
 {
 	size_t at = find(f, attempts, verdict, got);
 	struct fanout_failure *group = f->groups[at];
 	group->count++;
-	f->of[index] = (struct fanout_failed){ got->address, (uint32_t)got->error_code, (uint16_t)got->cpu, (uint16_t)(at + 1) };
+	f->of[index] = (struct fanout_failed){ got->address, (uint32_t)got->error_code, (uint16_t)got->cpu,
+					       (uint16_t)(at + 1) };
 	if (at == FANOUT_GROUPS_MAX || !strcmp(group->verdict.reason, verdict->reason))
 		return;
 	group->verdict.reason[verdict->place_bytes] = '\0'; /* what they share */
@@ -80,14 +85,16 @@ void fanout_failures_add(struct fanout_failures *f, uint32_t index, unsigned att
 }
 
 /* Members of `fault` that a list takes the place of where a group's kernels differ, and the lists. */
-static const char *const single[] = { "address", "error_code", "cpu" }, *const listed[] = { "addresses", "error_codes", "cpus" };
+static const char *const single[] = { "address", "error_code", "cpu" }, *const listed[] = { "addresses", "error_codes",
+											    "cpus" };
 enum { DIFFERING = sizeof(single) / sizeof(single[0]) };
 
 /* Its lists are filled in later. */
 static json_t *group_json(struct fanout_failure *group)
 {
-	json_t *out = chain_json_object("ssIIIo", "reason", group->verdict.reason, "status", stage_verdict_name(group->verdict.status),
-					"exit", (json_int_t)group->verdict.exit, "attempts", (json_int_t)group->attempts,
+	json_t *out = chain_json_object("ssIIIo", "reason", group->verdict.reason, "status",
+					stage_verdict_name(group->verdict.status), "exit",
+					(json_int_t)group->verdict.exit, "attempts", (json_int_t)group->attempts,
 					"count", (json_int_t)group->count, "indices", json_array());
 	group->made = out;
 	int bad = out && stage_fault_add(out, &group->got, false) ? 0 : -1;
@@ -116,8 +123,11 @@ static int list_kernel(const struct fanout_failure *group, const struct fanout_f
 
 static int by_size(const void *a, const void *b)
 {
-	const struct fanout_failure *one = *(struct fanout_failure *const *)a, *two = *(struct fanout_failure *const *)b;
-	return one->count < two->count ? 1 : one->count > two->count ? -1 : strcmp(one->verdict.reason, two->verdict.reason);
+	const struct fanout_failure *one = *(struct fanout_failure *const *)a,
+				    *two = *(struct fanout_failure *const *)b;
+	return one->count < two->count ? 1 :
+	       one->count > two->count ? -1 :
+					 strcmp(one->verdict.reason, two->verdict.reason);
 }
 
 json_t *fanout_failures_json(struct fanout_failures *f)
@@ -150,7 +160,8 @@ bool fanout_failures_add_inputs(struct fanout_failures *f, const struct chain_fa
 			continue;
 		if (!json_object_get(group, "inputs"))
 			bad = json_object_set_new(group, "inputs", json_array());
-		bad = bad || chain_json_any(set->inputs[i], strlen(set->inputs[i]), CHAIN_JSON_DEPTH_MAX, "", &input, NULL) ||
+		bad = bad ||
+		      chain_json_any(set->inputs[i], strlen(set->inputs[i]), CHAIN_JSON_DEPTH_MAX, "", &input, NULL) ||
 		      json_array_append_new(json_object_get(group, "inputs"), input);
 	}
 	return !bad;
@@ -160,19 +171,21 @@ void fanout_failures_say(const json_t *groups)
 {
 	size_t i, k;
 	json_t *group, *index;
-	json_array_foreach(groups, i, group) {
+	json_array_foreach (groups, i, group) {
 		char list[SAID_KERNELS * 12 + 8] = "";
 		int used = 0;
 		if (i == SAID_GROUPS) {
 			stage_say("failed", "for %zu more reasons", json_array_size(groups) - i);
 			break;
 		}
-		json_array_foreach(json_object_get(group, "indices"), k, index) {
-			used += sprintf(list + used, k < SAID_KERNELS ? ", %" JSON_INTEGER_FORMAT : ", ...", json_integer_value(index));
+		json_array_foreach (json_object_get(group, "indices"), k, index) {
+			used += sprintf(list + used, k < SAID_KERNELS ? ", %" JSON_INTEGER_FORMAT : ", ...",
+					json_integer_value(index));
 			if (k == SAID_KERNELS)
 				break;
 		}
-		stage_say("failed", "%" JSON_INTEGER_FORMAT " x %s: %s", json_integer_value(json_object_get(group, "count")),
+		stage_say("failed", "%" JSON_INTEGER_FORMAT " x %s: %s",
+			  json_integer_value(json_object_get(group, "count")),
 			  json_string_value(json_object_get(group, "reason")), list + 2);
 	}
 }

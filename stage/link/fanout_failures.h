@@ -14,17 +14,21 @@ enum { FANOUT_GROUPS_MAX = 256 /* of different reasons; all others are one more 
 struct fanout_failure;
 struct fanout_failed;
 struct fanout_failures {
-	struct fanout_failure *groups[FANOUT_GROUPS_MAX + 1]; /* owned; the last is made first, so that it takes no memory when there is none */
+	struct fanout_failure *groups[FANOUT_GROUPS_MAX + 1]; /* owned; the last is made first, so that it takes no
+								 memory when there is none */
 	size_t count;                                         /* of the others */
-	struct fanout_failed *of; size_t kernels;             /* owned: each kernel's group */
+	struct fanout_failed *of;
+	size_t kernels; /* owned: each kernel's group */
 };
 
-enum chain_status fanout_failures_make(struct fanout_failures *failures, size_t kernels, const char *subject, struct chain_error *err) CHAIN_MUST_CHECK;
+enum chain_status fanout_failures_make(struct fanout_failures *failures, size_t kernels, const char *subject,
+				       struct chain_error *err) CHAIN_MUST_CHECK;
 void fanout_failures_free(struct fanout_failures *failures);
 
-/* Kernel `index` ended with `verdict`, which is not good, after `attempts` turns; `got` is what was judged. Never fails. */
-void fanout_failures_add(struct fanout_failures *failures, uint32_t index, unsigned attempts, const struct stage_verdict *verdict,
-			 const struct stage_call_result *got);
+/* Kernel `index` ended with `verdict`, which is not good, after `attempts` turns; `got` is what was judged. Never
+ * fails. */
+void fanout_failures_add(struct fanout_failures *failures, uint32_t index, unsigned attempts,
+			 const struct stage_verdict *verdict, const struct stage_call_result *got);
 
 /* The member `failures` (docs/PIPELINE.md), the largest group first, without inputs: new. Null: no memory. */
 json_t *fanout_failures_json(struct fanout_failures *failures);

@@ -15,7 +15,7 @@ enum { LINE_BYTES = 240 };
 struct fanout_line {
 	struct fanout_line *next;
 	uint32_t index;
-	size_t used;               /* 0: nobody's */
+	size_t used; /* 0: nobody's */
 	char bytes[LINE_BYTES];
 };
 
@@ -24,7 +24,8 @@ static void print(const struct fanout_lines *lines, struct fanout_line *line, bo
 {
 	char text[LINE_BYTES + 32];
 	int width = snprintf(NULL, 0, "%zu", lines->kernels - 1);
-	int used = snprintf(text, sizeof(text), "%*" PRIu32 "%s %.*s\n", width + 2, line->index, more ? "+" : "|", (int)line->used, line->bytes);
+	int used = snprintf(text, sizeof(text), "%*" PRIu32 "%s %.*s\n", width + 2, line->index, more ? "+" : "|",
+			    (int)line->used, line->bytes);
 	stage_console_write(text, (uint64_t)used);
 	line->used = 0;
 }

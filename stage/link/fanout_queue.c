@@ -5,8 +5,9 @@
 
 #include <stdlib.h>
 
-enum chain_status fanout_queue_make(struct fanout_queue *q, const struct chain_step *step, const struct chain_image *image,
-				    const struct chain_prepared *prepared, struct chain_error *err)
+enum chain_status fanout_queue_make(struct fanout_queue *q, const struct chain_step *step,
+				    const struct chain_image *image, const struct chain_prepared *prepared,
+				    struct chain_error *err)
 {
 	*q = (struct fanout_queue){ .step = step };
 	enum chain_status status = chain_fanout_expand(step, image, prepared->handoff, &q->set, err);
@@ -28,7 +29,8 @@ void fanout_queue_free(struct fanout_queue *q)
 	chain_fanout_set_free(&q->set);
 }
 
-enum chain_status fanout_queue_next(struct fanout_queue *q, struct stage_fanout_task *out, bool *out_any, struct chain_error *err)
+enum chain_status fanout_queue_next(struct fanout_queue *q, struct stage_fanout_task *out, bool *out_any,
+				    struct chain_error *err)
 {
 	*out_any = !q->stopped && (q->again_count || q->unstarted < q->set.count);
 	if (!*out_any)
@@ -36,7 +38,8 @@ enum chain_status fanout_queue_next(struct fanout_queue *q, struct stage_fanout_
 	uint32_t index = q->again_count ? q->again[--q->again_count] : q->unstarted++;
 	*out = (struct stage_fanout_task){ .index = index, .attempt = q->attempts[index] };
 	size_t bytes = 0;
-	enum chain_status status = chain_fanout_text(&q->texts, index, out->attempt, &out->handoff, &bytes, &out->args, err);
+	enum chain_status status =
+		chain_fanout_text(&q->texts, index, out->attempt, &out->handoff, &bytes, &out->args, err);
 	out->handoff_bytes = bytes;
 	return status;
 }

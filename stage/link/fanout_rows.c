@@ -13,7 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROWS_MAX = 500, ROW_BYTES = 112, HEAD_BYTES = 128 /* of a record, and of a row and the beginning of one as text */ };
+enum {
+	ROWS_MAX = 500,
+	ROW_BYTES = 112,
+	HEAD_BYTES = 128 /* of a record, and of a row and the beginning of one as text */
+};
 
 struct fanout_row {
 	uint32_t index, processor;
@@ -65,18 +69,25 @@ void fanout_rows_add(struct fanout_rows *r, const struct stage_fanout_turn *turn
 		return;
 	}
 	r->rows[r->count++] = (struct fanout_row){
-		.index = turn->index, .processor = turn->processor, .start_ticks = turn->start_ticks, .end_ticks = turn->end_ticks,
-		.attempt = (uint8_t)turn->attempt, .status = (uint8_t)verdict->status, .exit = (int16_t)verdict->exit,
+		.index = turn->index,
+		.processor = turn->processor,
+		.start_ticks = turn->start_ticks,
+		.end_ticks = turn->end_ticks,
+		.attempt = (uint8_t)turn->attempt,
+		.status = (uint8_t)verdict->status,
+		.exit = (int16_t)verdict->exit,
 	};
 }
 
 /* index, attempt, processor, start, duration; then, unless it is ok with 0, status and exit. */
 static int put_row(const struct fanout_row *row, char *out, size_t size)
 {
-	int used = snprintf(out, size, "[%" PRIu32 ",%u,%" PRIu32 ",%" PRIu64 ",%" PRIu64, row->index, row->attempt, row->processor,
-			    stage_clock_us_at(row->start_ticks), stage_clock_us_at(row->end_ticks) - stage_clock_us_at(row->start_ticks));
+	int used = snprintf(out, size, "[%" PRIu32 ",%u,%" PRIu32 ",%" PRIu64 ",%" PRIu64, row->index, row->attempt,
+			    row->processor, stage_clock_us_at(row->start_ticks),
+			    stage_clock_us_at(row->end_ticks) - stage_clock_us_at(row->start_ticks));
 	if (row->status != STAGE_VERDICT_OK || row->exit)
-		used += snprintf(out + used, size - (size_t)used, ",\"%s\",%d", stage_verdict_name((enum stage_verdict_status)row->status), row->exit);
+		used += snprintf(out + used, size - (size_t)used, ",\"%s\",%d",
+				 stage_verdict_name((enum stage_verdict_status)row->status), row->exit);
 	return used + snprintf(out + used, size - (size_t)used, "],");
 }
 

@@ -21,8 +21,8 @@ const char *stage_verdict_name(enum stage_verdict_status status)
 }
 
 /* `format` null: nothing to say. */
-static void __attribute__((format(printf, 4, 5))) rule(struct stage_verdict *out, enum stage_verdict_status status, int exit_status,
-						      const char *format, ...)
+static void __attribute__((format(printf, 4, 5)))
+rule(struct stage_verdict *out, enum stage_verdict_status status, int exit_status, const char *format, ...)
 {
 	out->status = status;
 	out->exit = exit_status;
@@ -36,7 +36,8 @@ static void __attribute__((format(printf, 4, 5))) rule(struct stage_verdict *out
 }
 
 /* What it left is not kept, for that reason. Lack of memory is told so: jansson gets some again. */
-static void refuse_result(const struct stage_call_result *got, enum chain_status status, const struct chain_error *why, struct stage_verdict *out)
+static void refuse_result(const struct stage_call_result *got, enum chain_status status, const struct chain_error *why,
+			  struct stage_verdict *out)
 {
 	char text[CHAIN_TEXT_BYTES + CHAIN_SUBJECT_BYTES];
 	if (status == CHAIN_E_NO_MEMORY) {
@@ -44,7 +45,8 @@ static void refuse_result(const struct stage_call_result *got, enum chain_status
 		return;
 	}
 	chain_error_format(why, text, sizeof(text));
-	rule(out, STAGE_VERDICT_FAILED, got->exit, "the result%s%s", status == CHAIN_E_JSON_SYNTAX ? " is not JSON" : "", text);
+	rule(out, STAGE_VERDICT_FAILED, got->exit, "the result%s%s",
+	     status == CHAIN_E_JSON_SYNTAX ? " is not JSON" : "", text);
 }
 
 /* It ended in good order: what it left in its mailbox counts. */
@@ -52,14 +54,16 @@ static void judge_result(const struct stage_call_result *got, struct stage_verdi
 {
 	struct chain_error why;
 	enum chain_status status = got->mailbox_lost ? CHAIN_E_NO_MEMORY : CHAIN_OK;
-	why.status = CHAIN_OK; /* the rest of it is written with a failure: this is done for each of a thousand kernels */
+	why.status =
+		CHAIN_OK; /* the rest of it is written with a failure: this is done for each of a thousand kernels */
 	if (got->mailbox_claimed > STAGE_CALL_MAILBOX_BYTES) {
-		rule(out, STAGE_VERDICT_FAILED, got->exit, "a result of %" PRIu64 " bytes; the mailbox has %d", got->mailbox_claimed,
-		     STAGE_CALL_MAILBOX_BYTES);
+		rule(out, STAGE_VERDICT_FAILED, got->exit, "a result of %" PRIu64 " bytes; the mailbox has %d",
+		     got->mailbox_claimed, STAGE_CALL_MAILBOX_BYTES);
 		return;
 	}
 	if (got->mailbox)
-		status = chain_json_any(got->mailbox, got->mailbox_bytes, CHAIN_RESULT_DEPTH_MAX, "", &out->result, &why);
+		status = chain_json_any(got->mailbox, got->mailbox_bytes, CHAIN_RESULT_DEPTH_MAX, "", &out->result,
+					&why);
 	if (status)
 		refuse_result(got, status, &why, out);
 	else if (got->exit)
@@ -81,7 +85,8 @@ static void judge_fault(const struct chain_step *step, const struct stage_call_r
 	if (step->fanout.cpus > 1)
 		snprintf(cpu, sizeof(cpu), ", on cpu %" PRIu32, got->cpu);
 	if (got->overflowed)
-		snprintf(stack, sizeof(stack), ": its stack of %" PRIu64 " bytes overflowed (kchain_stack_bytes)", got->overflowed);
+		snprintf(stack, sizeof(stack), ": its stack of %" PRIu64 " bytes overflowed (kchain_stack_bytes)",
+			 got->overflowed);
 	rule(out, STAGE_VERDICT_FAULT, -1, "%s%s at 0x%" PRIx64 "%s, address 0x%" PRIx64 ", error code 0x%" PRIx64 "%s",
 	     fault_name(got), number, got->rip, stack, got->address, got->error_code, cpu);
 	out->place_bytes = strcspn(out->reason, ",");
@@ -94,15 +99,17 @@ static void judge_end(const struct chain_step *step, const struct stage_call_res
 		rule(out, STAGE_VERDICT_TIMEOUT, -1, "it did not return in time");
 		break;
 	case STAGE_CALL_REFUSED:
-		rule(out, STAGE_VERDICT_FAILED, -1, "it needs %s (0x%" PRIx64 "): not there under isolation svm; at 0x%" PRIx64,
-		     got->what, got->address, got->rip);
+		rule(out, STAGE_VERDICT_FAILED, -1,
+		     "it needs %s (0x%" PRIx64 "): not there under isolation svm; at 0x%" PRIx64, got->what,
+		     got->address, got->rip);
 		break;
 	case STAGE_CALL_HALTED: /* a kernel that knows nothing of us has no other way to say that it is done */
 		rule(out, STAGE_VERDICT_OK, 0, "%s", got->what ? got->what : "");
 		break;
 	case STAGE_CALL_FAULTED:
 		if (got->what)
-			rule(out, STAGE_VERDICT_FAULT, -1, "%s (0x%" PRIx64 ") at 0x%" PRIx64, got->what, got->address, got->rip);
+			rule(out, STAGE_VERDICT_FAULT, -1, "%s (0x%" PRIx64 ") at 0x%" PRIx64, got->what, got->address,
+			     got->rip);
 		else
 			judge_fault(step, got, out);
 		break;
@@ -122,7 +129,8 @@ void stage_judge(const struct chain_step *step, const struct stage_call_result *
 		out->good = false;
 		rule(out, STAGE_VERDICT_FAILED, out->exit, "its text has no \"%.100s\"", step->expect_console);
 	}
-	if (out->good && step->expect == CHAIN_EXPECT_RESULT && !chain_result_contains(out->result, step->expect_result)) {
+	if (out->good && step->expect == CHAIN_EXPECT_RESULT &&
+	    !chain_result_contains(out->result, step->expect_result)) {
 		out->good = false;
 		rule(out, STAGE_VERDICT_FAILED, out->exit, "the result is not the expected one");
 	}
@@ -132,7 +140,8 @@ void stage_verdict_drop_result(struct stage_verdict *verdict, const struct stage
 {
 	stage_verdict_free(verdict);
 	verdict->good = false;
-	rule(verdict, STAGE_VERDICT_FAILED, got->exit, "the result of %" PRIu64 " bytes is too large to keep: out of memory", got->mailbox_claimed);
+	rule(verdict, STAGE_VERDICT_FAILED, got->exit,
+	     "the result of %" PRIu64 " bytes is too large to keep: out of memory", got->mailbox_claimed);
 	chain_json_memory_reset();
 }
 
@@ -144,7 +153,8 @@ void stage_verdict_free(struct stage_verdict *verdict)
 
 static bool add_registers(json_t *fault, const struct stage_call_result *got)
 {
-	static const char names[] = "rax\0rbx\0rcx\0rdx\0rsi\0rdi\0rbp\0r8\0r9\0r10\0r11\0r12\0r13\0r14\0r15\0rsp\0rflags";
+	static const char names[] =
+		"rax\0rbx\0rcx\0rdx\0rsi\0rdi\0rbp\0r8\0r9\0r10\0r11\0r12\0r13\0r14\0r15\0rsp\0rflags";
 	json_t *registers = json_object();
 	const char *name = names;
 	int bad = 0;
@@ -159,8 +169,8 @@ bool stage_fault_add(json_t *entry, const struct stage_call_result *got, bool re
 {
 	if (got->outcome != STAGE_CALL_FAULTED || !got->located)
 		return true;
-	json_t *fault = chain_json_object("sxxI", "name", fault_name(got), "rip", got->rip,
-					  "address", got->address, "cpu", (json_int_t)got->cpu);
+	json_t *fault = chain_json_object("sxxI", "name", fault_name(got), "rip", got->rip, "address", got->address,
+					  "cpu", (json_int_t)got->cpu);
 	int bad = fault ? 0 : -1;
 	if (!got->what) {
 		bad |= json_object_set_new(fault, "vector", json_integer(got->vector));
@@ -177,8 +187,8 @@ bool stage_fault_add(json_t *entry, const struct stage_call_result *got, bool re
 
 json_t *stage_verdict_entry(const struct stage_verdict *verdict, const struct stage_call_result *got)
 {
-	json_t *entry = chain_result_entry(stage_verdict_name(verdict->status), verdict->exit, json_incref(verdict->result),
-					   verdict->reason[0] ? verdict->reason : NULL);
+	json_t *entry = chain_result_entry(stage_verdict_name(verdict->status), verdict->exit,
+					   json_incref(verdict->result), verdict->reason[0] ? verdict->reason : NULL);
 	if (entry && stage_fault_add(entry, got, false))
 		return entry;
 	json_decref(entry);

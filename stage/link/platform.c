@@ -20,11 +20,18 @@ static void take_over(const json_t *parent, const char *key, bool (*is_good)(uin
 }
 
 /* ACPI 6.5, table 5.3: revision 0 ends before the extended fields. */
-static uint32_t rsdp_length(const uint8_t *at) { return at[15] ? 36 : 20; }
+static uint32_t rsdp_length(const uint8_t *at)
+{
+	return at[15] ? 36 : 20;
+}
 /* SMBIOS 3.6, 5.2: the length stands at 6 behind the longer anchor, else at 5. */
-static uint32_t smbios_length(const uint8_t *at) { return at[3] == '3' ? at[6] : at[5]; }
+static uint32_t smbios_length(const uint8_t *at)
+{
+	return at[3] == '3' ? at[6] : at[5];
+}
 
-/* What lies at a structure's address, for kernels that are told of it by a copy; 0: nothing that could be read, or nothing known. */
+/* What lies at a structure's address, for kernels that are told of it by a copy; 0: nothing that could be read, or
+ * nothing known. */
 static uint32_t copy_of(uint64_t phys, uint8_t *out, uint32_t room, uint32_t (*length)(const uint8_t *at))
 {
 	enum { LENGTH_IS_WITHIN = 20 };
@@ -46,8 +53,9 @@ void stage_platform_complete(struct chain_bootinfo *info, const json_t *parent)
 		stage_search_kept(info);
 		cpus = stage_list_cpus(info->acpi_rsdp, NULL, 0);
 		if (cpus)
-			stage_say("machine", "%s does not say where ACPI's tables are; a search found them, from 0x%" PRIx64 " on", info->door,
-				  info->acpi_rsdp);
+			stage_say("machine",
+				  "%s does not say where ACPI's tables are; a search found them, from 0x%" PRIx64 " on",
+				  info->door, info->acpi_rsdp);
 		else
 			stage_say("machine", "no table of the firmware's lists the processors: one is used");
 	}

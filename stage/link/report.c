@@ -15,8 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Milliseconds since the first link's entry. A rate of the counter that nobody asked for is not measured for a line of text: as long as it is not
- * known, there is a dash. */
+/* Milliseconds since the first link's entry. A rate of the counter that nobody asked for is not measured for a line of
+ * text: as long as it is not known, there is a dash. */
 static int put_time(char *buf, size_t size)
 {
 	if (!stage_tsc_hz_told())
@@ -73,7 +73,8 @@ void stage_record_members(const char *kinds, ...)
 	bool timed = stage_tsc_hz_known();
 	va_list args;
 	va_start(args, kinds);
-	char *text = chain_json_object_text(kinds, args, timed ? "us" : NULL, timed ? (json_int_t)stage_clock_us() : 0, &bytes);
+	char *text = chain_json_object_text(kinds, args, timed ? "us" : NULL, timed ? (json_int_t)stage_clock_us() : 0,
+					    &bytes);
 	va_end(args);
 	send(text, bytes);
 }
@@ -108,6 +109,6 @@ void stage_report_error(const char *step, const struct chain_error *err)
 	stage_say("error", "%s%s%s", step ? step : "", step ? ": " : "", message);
 	if (*hint)
 		stage_say("", "try: %s", hint);
-	stage_record_members("sssss", "event", "error", "slug", chain_status_slug(err->status),
-			     "step", step, "message", message, "hint", hint);
+	stage_record_members("sssss", "event", "error", "slug", chain_status_slug(err->status), "step", step, "message",
+			     message, "hint", hint);
 }

@@ -29,25 +29,38 @@
 static struct chain_link this_link(struct stage_run *run)
 {
 	return (struct chain_link){
-		.config = &run->config, .sources = &run->sources, .fs = run->fs, .parent = run->parent,
-		.net = run->net, .block = run->block, .results = run->results, .platform = &run->platform,
-		.door = run->sources.bootinfo->door, .boot_id = run->boot_id,
-		.entered_ticks = stage_entry_tsc(), .left_ticks = stage_rdtsc(), .tsc_hz = stage_tsc_hz_known(), .in_use = stage_pages_claims(),
+		.config = &run->config,
+		.sources = &run->sources,
+		.fs = run->fs,
+		.parent = run->parent,
+		.net = run->net,
+		.block = run->block,
+		.results = run->results,
+		.platform = &run->platform,
+		.door = run->sources.bootinfo->door,
+		.boot_id = run->boot_id,
+		.entered_ticks = stage_entry_tsc(),
+		.left_ticks = stage_rdtsc(),
+		.tsc_hz = stage_tsc_hz_known(),
+		.in_use = stage_pages_claims(),
 	};
 }
 
-static void announce(const struct stage_run *run, const struct chain_step *step, const struct chain_prepared *prepared, uint64_t began_ticks)
+static void announce(const struct stage_run *run, const struct chain_step *step, const struct chain_prepared *prepared,
+		     uint64_t began_ticks)
 {
-	static const char ways[][8] = { [CHAIN_CALL_NATIVE] = "native", [CHAIN_CALL_FIXED] = "fixed", [CHAIN_CALL_SVM] = "svm" };
+	static const char ways[][8] = {
+		[CHAIN_CALL_NATIVE] = "native", [CHAIN_CALL_FIXED] = "fixed", [CHAIN_CALL_SVM] = "svm"
+	};
 	char hex[CHAIN_SHA256_HEX + 1];
 	bool call = step->kind == CHAIN_STEP_CALL;
 	chain_sha256_to_hex(prepared->kernel.sha256, hex);
 	stage_say(call ? "call" : "boot", "%s  %s  %s, %" PRIu64 " bytes", step->name, step->source,
 		  chain_kernel_kind_name(prepared->kind), prepared->kernel.blob.bytes_count);
-	stage_record_members("sssssIssII", "event", "step", "name", step->name,
-			     "kind", call ? "call" : "boot", "source", step->source, "sha256", hex,
-			     "ticks", (json_int_t)began_ticks, "called", call ? ways[prepared->way] : NULL,
-			     "instead_of", run->instead_of, "retry", (json_int_t)run->retry, "retries", (json_int_t)step->retries);
+	stage_record_members("sssssIssII", "event", "step", "name", step->name, "kind", call ? "call" : "boot",
+			     "source", step->source, "sha256", hex, "ticks", (json_int_t)began_ticks, "called",
+			     call ? ways[prepared->way] : NULL, "instead_of", run->instead_of, "retry",
+			     (json_int_t)run->retry, "retries", (json_int_t)step->retries);
 	stage_record_handoff(step->name, prepared->handoff_text);
 }
 
@@ -64,16 +77,23 @@ static void skip(const struct chain_step *step, const struct chain_prepared *pre
 
 /* --- calls --- */
 
-static enum chain_status call_once(struct stage_run *run, const struct chain_step *step, const struct chain_prepared *prepared,
-				   bool *good, struct chain_error *err)
+static enum chain_status call_once(struct stage_run *run, const struct chain_step *step,
+				   const struct chain_prepared *prepared, bool *good, struct chain_error *err)
 {
 	struct stage_call_result got = { 0 };
 	struct stage_assigned *given;
 	const struct chain_guest_request guest = chain_step_guest(step, prepared);
 	struct stage_call_request request = {
-		.subject = step->source, .kernel = prepared->kernel.blob.bytes, .kernel_bytes = prepared->kernel.blob.bytes_count,
-		.handoff = prepared->handoff_text, .handoff_bytes = prepared->handoff_bytes, .args = prepared->args,
-		.guest = prepared->way == CHAIN_CALL_NATIVE ? NULL : &guest, .fs = run->fs, .window_bytes = prepared->memory_bytes, .timeout_us = step->timeout_us,
+		.subject = step->source,
+		.kernel = prepared->kernel.blob.bytes,
+		.kernel_bytes = prepared->kernel.blob.bytes_count,
+		.handoff = prepared->handoff_text,
+		.handoff_bytes = prepared->handoff_bytes,
+		.args = prepared->args,
+		.guest = prepared->way == CHAIN_CALL_NATIVE ? NULL : &guest,
+		.fs = run->fs,
+		.window_bytes = prepared->memory_bytes,
+		.timeout_us = step->timeout_us,
 		.marker = step->expect_console,
 	};
 	request.fs.end = request.fs.base + run->image.fs_bytes_count; /* its padding is not handed on */
@@ -96,7 +116,8 @@ static enum chain_status call_once(struct stage_run *run, const struct chain_ste
 	stage_verdict_free(&verdict);
 	if (!entry || json_object_set_new(run->results, step->name, entry))
 		return chain_json_no_memory(err, step->name);
-	stage_say("result", "%s  %s%s%s", step->name, stage_verdict_name(verdict.status), verdict.reason[0] ? ": " : "", verdict.reason);
+	stage_say("result", "%s  %s%s%s", step->name, stage_verdict_name(verdict.status), verdict.reason[0] ? ": " : "",
+		  verdict.reason);
 	json_t *event = chain_json_object("ss", "event", "result", "step", step->name);
 	if (event && (json_object_update(event, entry) || !stage_fault_add(event, &got, true))) {
 		json_decref(event);
@@ -107,8 +128,8 @@ static enum chain_status call_once(struct stage_run *run, const struct chain_ste
 }
 
 /* False: the step has ended, as `out_over` says; it was skipped, or can't be prepared. */
-static bool prepare(const struct chain_link *link, const struct chain_step *step, struct chain_prepared *out, enum stage_end *out_over,
-		    struct chain_error *err)
+static bool prepare(const struct chain_link *link, const struct chain_step *step, struct chain_prepared *out,
+		    enum stage_end *out_over, struct chain_error *err)
 {
 	*out_over = STAGE_END_FAILED;
 	if (chain_step_prepare(link, step, out, err))
@@ -124,7 +145,8 @@ static bool prepare(const struct chain_link *link, const struct chain_step *step
 static enum stage_end take_call(struct stage_run *run, const struct chain_step *step, struct chain_error *err)
 {
 	bool good = false;
-	uint64_t retries = step->fanout.kind == CHAIN_FANOUT_NONE ? step->retries : 0; /* a fan-out retries single kernels */
+	uint64_t retries =
+		step->fanout.kind == CHAIN_FANOUT_NONE ? step->retries : 0; /* a fan-out retries single kernels */
 	for (uint64_t attempt = 0; !good && attempt <= retries; attempt++) {
 		struct chain_link link = this_link(run);
 		struct chain_prepared prepared;
@@ -134,8 +156,8 @@ static enum stage_end take_call(struct stage_run *run, const struct chain_step *
 			return over;
 		announce(run, step, &prepared, link.left_ticks);
 		enum chain_status status = step->fanout.kind == CHAIN_FANOUT_NONE ?
-			call_once(run, step, &prepared, &good, err) :
-			stage_run_fanout(run, step, &prepared, &good, err);
+						   call_once(run, step, &prepared, &good, err) :
+						   stage_run_fanout(run, step, &prepared, &good, err);
 		chain_prepared_free(&prepared);
 		if (status)
 			return STAGE_END_FAILED;
@@ -146,7 +168,8 @@ static enum stage_end take_call(struct stage_run *run, const struct chain_step *
 /* --- boots --- */
 
 /* All of the plan that can fail: what is not in memory yet is read to its places, and the trampoline gets one. */
-static enum chain_status get_ready(const struct stage_run *run, const struct chain_plan *plan, struct stage_commit *out, struct chain_error *err)
+static enum chain_status get_ready(const struct stage_run *run, const struct chain_plan *plan, struct stage_commit *out,
+				   struct chain_error *err)
 {
 	enum chain_status status = stage_transport_fill(plan, err);
 	if (status)
@@ -172,13 +195,11 @@ static enum stage_end take_boot(struct stage_run *run, const struct chain_step *
 		return STAGE_END_FAILED;
 	}
 	announce(run, step, &prepared, link.left_ticks);
-	stage_record_members("sssoIIII", "event", "boot", "step", step->name,
-			     "kernel", chain_kernel_kind_name(prepared.kind),
-			     "expect", chain_step_expect_json(step),
-			     "ticks", (json_int_t)stage_rdtsc(),
-			     "bytes_copied", (json_int_t)prepared.plan.bytes_copied,
-			     "bytes_in_place", (json_int_t)prepared.plan.bytes_in_place,
-			     "bytes_free", (json_int_t)stage_pages_unclaimed());
+	stage_record_members("sssoIIII", "event", "boot", "step", step->name, "kernel",
+			     chain_kernel_kind_name(prepared.kind), "expect", chain_step_expect_json(step), "ticks",
+			     (json_int_t)stage_rdtsc(), "bytes_copied", (json_int_t)prepared.plan.bytes_copied,
+			     "bytes_in_place", (json_int_t)prepared.plan.bytes_in_place, "bytes_free",
+			     (json_int_t)stage_pages_unclaimed());
 	stage_devices_quiesce();
 	stage_processors_stop();
 	stage_commit(&commit);
@@ -191,7 +212,10 @@ static _Noreturn void reboot(void)
 	stage_outb(0xcf9, 0x06); /* reset control register of the chipset: hard reset */
 	stage_outb(0x64, 0xfe);  /* keyboard controller: pulse the reset line */
 	/* Machines without either (QEMU's microvm) reset on a triple fault, as every PC does. */
-	const struct __attribute__((packed)) { uint16_t limit; uint64_t base; } no_idt = { 0, 0 };
+	const struct __attribute__((packed)) {
+		uint16_t limit;
+		uint64_t base;
+	} no_idt = { 0, 0 };
 	__asm__ volatile("lidt %0\n\tud2" : : "m"(no_idt));
 	stage_halt();
 }
@@ -202,10 +226,19 @@ static bool record_last_handoff(const struct stage_run *run)
 	struct chain_error err = { 0 };
 	json_t *doc;
 	struct chain_handoff_input input = {
-		.parent = run->parent, .config = &run->config, .step = &run->config.steps[run->config.step_count - 1],
-		.image_sha256 = run->image.header.id, .door = run->sources.bootinfo->door, .entered_ticks = stage_entry_tsc(),
-		.left_ticks = stage_rdtsc(), .tsc_hz = stage_tsc_hz_known(), .boot_id = run->boot_id,
-		.bootinfo = run->sources.bootinfo, .net = run->net, .block = run->block, .results = run->results,
+		.parent = run->parent,
+		.config = &run->config,
+		.step = &run->config.steps[run->config.step_count - 1],
+		.image_sha256 = run->image.header.id,
+		.door = run->sources.bootinfo->door,
+		.entered_ticks = stage_entry_tsc(),
+		.left_ticks = stage_rdtsc(),
+		.tsc_hz = stage_tsc_hz_known(),
+		.boot_id = run->boot_id,
+		.bootinfo = run->sources.bootinfo,
+		.net = run->net,
+		.block = run->block,
+		.results = run->results,
 	};
 	if (chain_handoff_build(&input, &doc, &err)) {
 		stage_report_error(NULL, &err);
@@ -228,7 +261,8 @@ static enum stage_end tell_end(struct stage_run *run, enum stage_end end, const 
 	char text[192];
 	int count = snprintf(text, sizeof(text), "{\"event\":\"end\",\"status\":\"%s\"%s", name, more);
 	if (stage_interrupts_dismissed())
-		count += snprintf(text + count, sizeof(text) - (size_t)count, ",\"interrupts\":%" PRIu64, stage_interrupts_dismissed());
+		count += snprintf(text + count, sizeof(text) - (size_t)count, ",\"interrupts\":%" PRIu64,
+				  stage_interrupts_dismissed());
 	if (stage_tsc_hz_known())
 		count += snprintf(text + count, sizeof(text) - (size_t)count, ",\"us\":%" PRIu64, stage_clock_us());
 	text[count++] = '}';
@@ -236,7 +270,10 @@ static enum stage_end tell_end(struct stage_run *run, enum stage_end end, const 
 	return end;
 }
 
-int stage_run_end(struct stage_run *run, enum stage_end end) { return (int)tell_end(run, end, ""); }
+int stage_run_end(struct stage_run *run, enum stage_end end)
+{
+	return (int)tell_end(run, end, "");
+}
 
 static enum stage_end take(struct stage_run *run, const struct chain_step *step)
 {

@@ -1,17 +1,20 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* The running stage by its linker's symbols (stage/boot/kernel.ld). All but its data is as the loader left it; of that the entry code
- * kept a copy. */
+/* The running stage by its linker's symbols (stage/boot/kernel.ld). All but its data is as the loader left it; of that
+ * the entry code kept a copy. */
 
 #include "stage/self.h"
 
 #include "stage/boot.h"
 
-extern const uint8_t stage_text_end[], stage_rodata_start[], stage_rodata_file_end[], stage_data_start[], stage_data_file_end[],
-	stage_data_end[], stage_boot_start[], stage_entry32[], stage_data_copy[];
+extern const uint8_t stage_text_end[], stage_rodata_start[], stage_rodata_file_end[], stage_data_start[],
+	stage_data_file_end[], stage_data_end[], stage_boot_start[], stage_entry32[], stage_data_copy[];
 
-static uint64_t phys_of(const uint8_t *virt) { return stage_boot.image_phys + (uint64_t)(virt - stage_image_start); }
+static uint64_t phys_of(const uint8_t *virt)
+{
+	return stage_boot.image_phys + (uint64_t)(virt - stage_image_start);
+}
 
 enum chain_status stage_self(struct chain_self *out, const struct chain_image *image, struct chain_error *err)
 {

@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* What a DHCP server answers, looked at before lwIP acts on it (RFC 2131; options: RFC 2132): an offer that no host could live with is no
- * offer, so that a better one may follow, and each refusal has its reason. */
+/* What a DHCP server answers, looked at before lwIP acts on it (RFC 2131; options: RFC 2132): an offer that no host
+ * could live with is no offer, so that a better one may follow, and each refusal has its reason. */
 
 #include "interface.h"
 
@@ -15,15 +15,30 @@
 #include <string.h>
 
 enum { /* RFC 2131, section 2 */
-	OP = 0, XID = 4, ADDRESS = 16, CARD = 28, SERVER_NAME = 44, FILE_NAME = 108, COOKIE = 236, OPTIONS = 240, REPLY = 2,
-	OFFER = 2, ACK = 5, NAK = 6,
+       OP = 0,
+       XID = 4,
+       ADDRESS = 16,
+       CARD = 28,
+       SERVER_NAME = 44,
+       FILE_NAME = 108,
+       COOKIE = 236,
+       OPTIONS = 240,
+       REPLY = 2,
+       OFFER = 2,
+       ACK = 5,
+       NAK = 6,
 };
 enum { OPTION_PAD = 0, OPTION_DNS = 6, OPTION_HOST_NAME = 12, OPTION_REQUESTED = 55, OPTION_END = 255 };
-enum { BACK_OFF_TICKS = 2, BACK_OFF_DOUBLINGS = 6 }; /* of half a second: 1 s after the first refusal, at most a minute */
+enum {
+	BACK_OFF_TICKS = 2,
+	BACK_OFF_DOUBLINGS = 6
+}; /* of half a second: 1 s after the first refusal, at most a minute */
 
 enum value { TYPE, OVERLOAD, SERVER, LEASE, MASK, GATEWAY, T1, T2, VALUES };
 /* The first of each counts. A server may list several gateways. */
-static const struct { uint8_t code, bytes; } options[VALUES] = { { 53, 1 }, { 52, 1 }, { 54, 4 }, { 51, 4 }, { 1, 4 }, { 3, 4 }, { 58, 4 }, { 59, 4 } };
+static const struct {
+	uint8_t code, bytes;
+} options[VALUES] = { { 53, 1 }, { 52, 1 }, { 54, 4 }, { 51, 4 }, { 1, 4 }, { 3, 4 }, { 58, 4 }, { 59, 4 } };
 
 static uint32_t big_endian(const uint8_t *at, size_t bytes)
 {
@@ -56,7 +71,8 @@ static bool read_option(const uint8_t *option, size_t bytes, uint32_t values[VAL
 static bool read_options(const uint8_t *at, const uint8_t *end, bool may_fill, uint32_t values[VALUES], unsigned *seen)
 {
 	for (; at < end && *at != OPTION_END; at += *at == OPTION_PAD ? 1 : 2 + at[1]) {
-		if (*at != OPTION_PAD && (end - at < 2 || at[1] > end - at - 2 || !read_option(at, at[1], values, seen)))
+		if (*at != OPTION_PAD &&
+		    (end - at < 2 || at[1] > end - at - 2 || !read_option(at, at[1], values, seen)))
 			return false;
 	}
 	return at < end || may_fill;
@@ -95,7 +111,8 @@ static const char *problem(uint32_t address, const uint32_t values[VALUES], uint
 	return values[LEASE] ? NULL : " is leased for no time";
 }
 
-/* Half a second is lwIP's tick. Randomised, as RFC 2131 section 4.1 says, since other clients may have been refused as well. */
+/* Half a second is lwIP's tick. Randomised, as RFC 2131 section 4.1 says, since other clients may have been refused as
+ * well. */
 static void back_off(struct interface *i, struct dhcp *dhcp)
 {
 	unsigned doublings = i->refused < BACK_OFF_DOUBLINGS ? i->refused : BACK_OFF_DOUBLINGS;
@@ -111,7 +128,8 @@ static bool judge(struct interface *i, struct dhcp *dhcp, const uint8_t *m, size
 	uint32_t values[VALUES] = { 0 }, address = big_endian(m + ADDRESS, 4);
 	bool asked = dhcp->state == DHCP_STATE_REQUESTING;
 
-	if (bytes < OPTIONS || m[OP] != REPLY || big_endian(m + XID, 4) != dhcp->xid || memcmp(m + CARD, i->netif.hwaddr, sizeof i->dev->mac))
+	if (bytes < OPTIONS || m[OP] != REPLY || big_endian(m + XID, 4) != dhcp->xid ||
+	    memcmp(m + CARD, i->netif.hwaddr, sizeof i->dev->mac))
 		return false;
 	i->answers++;
 	i->wrong = "the last one is malformed";

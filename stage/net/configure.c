@@ -51,8 +51,9 @@ static json_t *describe_missing(const struct chain_config_net *r, const struct s
 	if (dead)
 		return stage_device_dead_json(dead);
 	if (r->mac || r->pci)
-		snprintf(reason, sizeof reason, "no network interface%s%.40s%s%.40s", r->mac ? " with MAC address " : "",
-			 r->mac ? r->mac : "", r->pci ? " at " : "", r->pci ? r->pci : "");
+		snprintf(reason, sizeof reason, "no network interface%s%.40s%s%.40s",
+			 r->mac ? " with MAC address " : "", r->mac ? r->mac : "", r->pci ? " at " : "",
+			 r->pci ? r->pci : "");
 	stage_device_list_explain(devices, STAGE_CLASS_NET, reason, sizeof reason);
 	return chain_json_object("ss", "status", "absent", "reason", reason);
 }
@@ -70,9 +71,9 @@ static enum chain_status take(const struct stage_device_env *env, const struct c
 	if (!dev)
 		dev = find_device(r, devices);
 	if (!dev)
-		return json_object_set_new(found, r->name, describe_missing(r, devices))
-			       ? chain_json_no_memory(err, r->name)
-			       : CHAIN_OK;
+		return json_object_set_new(found, r->name, describe_missing(r, devices)) ?
+			       chain_json_no_memory(err, r->name) :
+			       CHAIN_OK;
 	i = calloc(1, sizeof *i);
 	if (!i)
 		return chain_fail(err, CHAIN_E_NO_MEMORY, r->name, NULL, sizeof *i, 0, 0, 0);
@@ -89,10 +90,10 @@ static enum chain_status take(const struct stage_device_env *env, const struct c
 	return r->dhcp ? interface_start_dhcp(i, err) : interface_set_static(i, err);
 }
 
-static enum chain_status keep(const struct chain_config_net *r, const json_t *kept, json_t *out, struct chain_error *err)
+static enum chain_status keep(const struct chain_config_net *r, const json_t *kept, json_t *out,
+			      struct chain_error *err)
 {
-	return json_object_set_new(out, r->name, chain_json_deep(kept)) ? chain_json_no_memory(err, r->name)
-									: CHAIN_OK;
+	return json_object_set_new(out, r->name, chain_json_deep(kept)) ? chain_json_no_memory(err, r->name) : CHAIN_OK;
 }
 
 /* True while an interface may still get an answer. */
@@ -154,9 +155,9 @@ void stage_net_stop(void)
 		drop(&interfaces);
 }
 
-enum chain_status stage_net_configure(const struct stage_device_env *env, const struct chain_config_net *requests, size_t count,
-				      const json_t *parent, struct stage_device_list *devices, json_t *out,
-				      struct chain_error *err)
+enum chain_status stage_net_configure(const struct stage_device_env *env, const struct chain_config_net *requests,
+				      size_t count, const json_t *parent, struct stage_device_list *devices,
+				      json_t *out, struct chain_error *err)
 {
 	const json_t *kept;
 

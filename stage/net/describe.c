@@ -23,15 +23,16 @@ static json_t *network_string(const struct netif *netif)
 
 	for (u32_t mask = lwip_ntohl(ip4_addr_get_u32(netif_ip4_netmask(netif))); mask & 0x80000000; mask <<= 1)
 		bits++;
-	snprintf(whole, sizeof whole, "%s/%d", chain_ipv4_text(lwip_ntohl(ip4_addr_get_u32(netif_ip4_addr(netif))), text), bits);
+	snprintf(whole, sizeof whole, "%s/%d",
+		 chain_ipv4_text(lwip_ntohl(ip4_addr_get_u32(netif_ip4_addr(netif))), text), bits);
 	return json_string(whole);
 }
 
 static json_t *lease(const struct interface *i)
 {
 	const struct dhcp *dhcp = netif_dhcp_data(&i->netif);
-	json_t *o = chain_json_object("II", "lifetime_s", (json_int_t)dhcp->offered_t0_lease,
-				      "obtained_us", (json_int_t)i->obtained_us);
+	json_t *o = chain_json_object("II", "lifetime_s", (json_int_t)dhcp->offered_t0_lease, "obtained_us",
+				      (json_int_t)i->obtained_us);
 
 	if (o && json_object_set_new(o, "server", address_string(ip_2_ip4(&dhcp->server_ip_addr)))) {
 		json_decref(o);
@@ -72,8 +73,9 @@ static void explain(const struct interface *i, char *text, size_t bytes)
 	else if (!i->answers)
 		snprintf(text, bytes, "no DHCP answer within %llu ms", ms);
 	else
-		snprintf(text, bytes, "%u DHCP answer%s within %llu ms, none usable: %s%s", i->answers, i->answers == 1 ? "" : "s", ms,
-			 *i->wrong == ' ' ? chain_ipv4_text(i->which, which) : "", i->wrong);
+		snprintf(text, bytes, "%u DHCP answer%s within %llu ms, none usable: %s%s", i->answers,
+			 i->answers == 1 ? "" : "s", ms, *i->wrong == ' ' ? chain_ipv4_text(i->which, which) : "",
+			 i->wrong);
 }
 
 json_t *interface_describe(const struct interface *i)

@@ -134,7 +134,10 @@ static enum chain_status bad_address(const struct interface *i, const char *text
 	return chain_fail(err, CHAIN_E_NET_BAD_ADDRESS, i->request->name, text, 0, 0, 0, 0);
 }
 
-static void to_lwip(uint32_t address, ip4_addr_t *out) { ip4_addr_set_u32(out, lwip_htonl(address)); }
+static void to_lwip(uint32_t address, ip4_addr_t *out)
+{
+	ip4_addr_set_u32(out, lwip_htonl(address));
+}
 
 enum chain_status interface_set_static(struct interface *i, struct chain_error *err)
 {
@@ -148,8 +151,8 @@ enum chain_status interface_set_static(struct interface *i, struct chain_error *
 		return bad_address(i, r->gateway, err);
 	for (size_t n = 0; n < r->dns_count; n++) {
 		if (n == INTERFACE_DNS)
-			return CHAIN_FAIL(err, LIMIT, .subject = r->name, .detail = "name servers", .value = r->dns_count,
-					.limit = INTERFACE_DNS);
+			return CHAIN_FAIL(err, LIMIT, .subject = r->name, .detail = "name servers",
+					  .value = r->dns_count, .limit = INTERFACE_DNS);
 		if (!chain_ipv4_parse(r->dns[n], false, &dns, NULL))
 			return bad_address(i, r->dns[n], err);
 		to_lwip(dns, &i->dns[i->dns_count++]);
@@ -184,7 +187,8 @@ void interface_timers(void)
 	sys_check_timeouts();
 }
 
-/* The one whose card a message came by: lwIP's idea of it is, of a broadcast, any interface that has an address already. */
+/* The one whose card a message came by: lwIP's idea of it is, of a broadcast, any interface that has an address
+ * already. */
 static struct interface *current(void)
 {
 	return ip_current_input_netif() ? ip_current_input_netif()->state : NULL;

@@ -20,8 +20,9 @@ struct interface {
 	uint64_t started_us, obtained_us;
 	ip4_addr_t dns[INTERFACE_DNS];
 	unsigned dns_count;
-	unsigned answers, refused;  /* of DHCP servers, to us; of them refusals of what was asked for */
-	const char *wrong;          /* with the last of them, for as long as there is no lease; with a blank first: with that address */
+	unsigned answers, refused; /* of DHCP servers, to us; of them refusals of what was asked for */
+	const char *wrong; /* with the last of them, for as long as there is no lease; with a blank first: with that
+			      address */
 	uint32_t which;
 	char hostname[INTERFACE_HOSTNAME_BYTES]; /* the server's name for us, or "" */
 	char asked[INTERFACE_HOSTNAME_BYTES];    /* ours, as sent */

@@ -7,7 +7,10 @@
 
 #include <string.h>
 
-static struct stage_called_env *self(void *ctx) { return ctx; }
+static struct stage_called_env *self(void *ctx)
+{
+	return ctx;
+}
 
 static uint32_t pci_read(void *ctx, uint32_t bdf, uint32_t offset, unsigned width)
 {
@@ -19,7 +22,8 @@ static uint32_t pci_read(void *ctx, uint32_t bdf, uint32_t offset, unsigned widt
 	return value;
 }
 
-/* What of a base address register can be written says how large it is (PCI 3.0, section 6.2.5.1); `upper`: of a wide one, its second half. */
+/* What of a base address register can be written says how large it is (PCI 3.0, section 6.2.5.1); `upper`: of a wide
+ * one, its second half. */
 static uint32_t writable(const struct stage_called_env *e, unsigned reg, bool upper)
 {
 	uint64_t mask = ~(e->device->registers[reg].bytes - 1);
@@ -64,7 +68,8 @@ static volatile void *map(void *ctx, uint64_t phys, uint64_t bytes)
 
 	for (unsigned i = 0; i < KCHAIN_DEVICE_REGISTERS; i++) {
 		uint64_t at = phys - d->registers[i].phys;
-		if (d->registers[i].bytes && phys >= d->registers[i].phys && at <= d->registers[i].bytes && bytes <= d->registers[i].bytes - at)
+		if (d->registers[i].bytes && phys >= d->registers[i].phys && at <= d->registers[i].bytes &&
+		    bytes <= d->registers[i].bytes - at)
 			return (volatile void *)(uintptr_t)(d->registers[i].virt + at);
 	}
 	return NULL;
@@ -102,16 +107,30 @@ static void dma_free(void *ctx, void *virt, uint64_t phys, size_t bytes)
 	self(ctx)->base->dma_free(self(ctx)->base->ctx, virt, (uint64_t)(uintptr_t)virt, bytes);
 }
 
-static uint64_t now_us(void *ctx) { return self(ctx)->base->now_us(self(ctx)->base->ctx); }
-static void idle(void *ctx) { self(ctx)->base->idle(self(ctx)->base->ctx); }
-static uint32_t random_number(void *ctx) { return self(ctx)->base->random(self(ctx)->base->ctx); }
+static uint64_t now_us(void *ctx)
+{
+	return self(ctx)->base->now_us(self(ctx)->base->ctx);
+}
+static void idle(void *ctx)
+{
+	self(ctx)->base->idle(self(ctx)->base->ctx);
+}
+static uint32_t random_number(void *ctx)
+{
+	return self(ctx)->base->random(self(ctx)->base->ctx);
+}
 
-void stage_called_env_init(struct stage_called_env *out, const struct stage_device_env *base, const struct kchain_device *device,
-			   uint64_t heap, uint64_t heap_bytes, uint64_t heap_phys)
+void stage_called_env_init(struct stage_called_env *out, const struct stage_device_env *base,
+			   const struct kchain_device *device, uint64_t heap, uint64_t heap_bytes, uint64_t heap_phys)
 {
 	*out = (struct stage_called_env){
-		.base = base, .device = device, .heap = heap, .heap_bytes = heap_bytes, .heap_phys = heap_phys,
-		.env = { out, pci_read, pci_write, pci_present, map, mmio_read, mmio_write, dma_alloc, dma_free, now_us, idle, random_number },
+		.base = base,
+		.device = device,
+		.heap = heap,
+		.heap_bytes = heap_bytes,
+		.heap_phys = heap_phys,
+		.env = { out, pci_read, pci_write, pci_present, map, mmio_read, mmio_write, dma_alloc, dma_free, now_us,
+			 idle, random_number },
 	};
 	memcpy(out->config, device->config, sizeof(out->config));
 }

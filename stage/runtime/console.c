@@ -20,10 +20,8 @@ static const struct {
 	void (*write)(unsigned unit, const char *bytes, uint64_t count);
 	unsigned unit;
 } kinds[] = {
-	{ "com1", stage_serial_open, stage_serial_write, 0 },
-	{ "com2", stage_serial_open, stage_serial_write, 1 },
-	{ "com3", stage_serial_open, stage_serial_write, 2 },
-	{ "com4", stage_serial_open, stage_serial_write, 3 },
+	{ "com1", stage_serial_open, stage_serial_write, 0 }, { "com2", stage_serial_open, stage_serial_write, 1 },
+	{ "com3", stage_serial_open, stage_serial_write, 2 }, { "com4", stage_serial_open, stage_serial_write, 3 },
 	{ "vga", stage_vga_open, stage_vga_write, 0 },
 };
 
@@ -51,7 +49,8 @@ static bool add(const char *name)
 	for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
 		if (strlen(kinds[k].name) != bytes || memcmp(kinds[k].name, name, bytes) != 0)
 			continue;
-		if (!stage_is_called() && kinds[k].open(kinds[k].unit, options) && part_count < PARTS_MAX && !is_open(k))
+		if (!stage_is_called() && kinds[k].open(kinds[k].unit, options) && part_count < PARTS_MAX &&
+		    !is_open(k))
 			parts[part_count++] = k;
 		return true;
 	}
@@ -80,7 +79,10 @@ static void write_to_caller(const char *bytes, uint64_t count)
 	}
 }
 
-bool stage_console_is_open(void) { return stage_is_called() || !chosen || part_count; }
+bool stage_console_is_open(void)
+{
+	return stage_is_called() || !chosen || part_count;
+}
 
 void stage_console_write(const char *bytes, uint64_t count)
 {
@@ -109,7 +111,10 @@ static bool has_debug_port(void)
 	return known > 0;
 }
 
-const char *stage_record_channel(void) { return has_debug_port() ? "debugcon" : "console"; }
+const char *stage_record_channel(void)
+{
+	return has_debug_port() ? "debugcon" : "console";
+}
 
 /* A kernel that was booted may be an isolated one, which has no string output (docs/PIPELINE.md). */
 STAGE_BOOT_TEXT static void put_record(const char *json, uint64_t count)

@@ -31,7 +31,8 @@ bool stage_result_set(const char *json, uint64_t bytes)
 	if (bytes && !copy)
 		return false;
 	for (uint64_t i = 0; i < bytes; i++)
-		copy[i] = (unsigned char)json[i] < ' ' ? ' ' : json[i]; /* white space, or no JSON: a record has one line */
+		copy[i] = (unsigned char)json[i] < ' ' ? ' ' :
+							 json[i]; /* white space, or no JSON: a record has one line */
 	free(result);
 	result = copy;
 	result_bytes = bytes;
@@ -62,8 +63,8 @@ static uint32_t verdict(int status)
 	return status >= OK && status <= UNMET ? (uint32_t)status : FAILED;
 }
 
-/* QEMU: isa-debug-exit where the command line added it, else the power management's sleep register where QEMU's firmware
- * puts it; known to be QEMU by CPUID's hypervisor leaf, else no port is guessed at. */
+/* QEMU: isa-debug-exit where the command line added it, else the power management's sleep register where QEMU's
+ * firmware puts it; known to be QEMU by CPUID's hypervisor leaf, else no port is guessed at. */
 STAGE_BOOT_TEXT static void leave_emulator(int status)
 {
 	enum { DEBUG_EXIT = 0xf4, PM1A_CONTROL = 0x604, SLEEP_S5 = 0x2000, HYPERVISOR = 31 };

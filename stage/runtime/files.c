@@ -1,7 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Open files: the console as 0, 1 and 2, the baked filesystem's files and directories, /dev/urandom and /dev/null. Read-only. */
+/* Open files: the console as 0, 1 and 2, the baked filesystem's files and directories, /dev/urandom and /dev/null.
+ * Read-only. */
 
 #include "stage/boot.h"
 #include "stage/console.h"
@@ -34,7 +35,8 @@ const struct fs *stage_fs(void)
 		return state == MOUNTED ? &fs : NULL;
 	const struct kchain_call *call = stage_boot.call;
 	const struct chain_image_header *header = &stage_image_header;
-	const void *bytes = call ? (const void *)call->fs : stage_phys_to_virt(stage_boot.image_phys + header->fs_offset);
+	const void *bytes =
+		call ? (const void *)call->fs : stage_phys_to_virt(stage_boot.image_phys + header->fs_offset);
 	uint64_t count = call ? call->fs_bytes : header->fs_bytes;
 	struct chain_error err = { 0 };
 	state = count && fs_mount(&fs, bytes, count, &err) == CHAIN_OK ? MOUNTED : NONE;
@@ -51,11 +53,16 @@ static struct open_file *file_of(uint64_t fd)
 static int64_t errno_of(enum chain_status status)
 {
 	switch (status) {
-	case CHAIN_OK: return 0;
-	case CHAIN_E_FS_NOT_FOUND: return -ENOENT;
-	case CHAIN_E_FS_NOT_DIRECTORY: return -ENOTDIR;
-	case CHAIN_E_FS_LOOP: return -ELOOP;
-	default: return -EIO;
+	case CHAIN_OK:
+		return 0;
+	case CHAIN_E_FS_NOT_FOUND:
+		return -ENOENT;
+	case CHAIN_E_FS_NOT_DIRECTORY:
+		return -ENOTDIR;
+	case CHAIN_E_FS_LOOP:
+		return -ELOOP;
+	default:
+		return -EIO;
 	}
 }
 
@@ -99,8 +106,14 @@ static int64_t open_path(const char *path, uint64_t flags)
 	return file - files + FIRST_FD;
 }
 
-int64_t stage_sys_open(const uint64_t a[STAGE_SYSCALL_ARGS]) { return open_path((const char *)a[0], a[1]); }
-int64_t stage_sys_openat(const uint64_t a[STAGE_SYSCALL_ARGS]) { return open_path((const char *)a[1], a[2]); }
+int64_t stage_sys_open(const uint64_t a[STAGE_SYSCALL_ARGS])
+{
+	return open_path((const char *)a[0], a[1]);
+}
+int64_t stage_sys_openat(const uint64_t a[STAGE_SYSCALL_ARGS])
+{
+	return open_path((const char *)a[1], a[2]);
+}
 
 int64_t stage_sys_close(const uint64_t a[STAGE_SYSCALL_ARGS])
 {
@@ -141,7 +154,10 @@ static int64_t read_some(uint64_t fd, void *buf, uint64_t count)
 	return got;
 }
 
-int64_t stage_sys_read(const uint64_t a[STAGE_SYSCALL_ARGS]) { return read_some(a[0], (void *)a[1], a[2]); }
+int64_t stage_sys_read(const uint64_t a[STAGE_SYSCALL_ARGS])
+{
+	return read_some(a[0], (void *)a[1], a[2]);
+}
 
 int64_t stage_sys_pread64(const uint64_t a[STAGE_SYSCALL_ARGS])
 {
@@ -161,7 +177,10 @@ static int64_t write_some(uint64_t fd, const void *buf, uint64_t count)
 	return (int64_t)count;
 }
 
-int64_t stage_sys_write(const uint64_t a[STAGE_SYSCALL_ARGS]) { return write_some(a[0], (const void *)a[1], a[2]); }
+int64_t stage_sys_write(const uint64_t a[STAGE_SYSCALL_ARGS])
+{
+	return write_some(a[0], (const void *)a[1], a[2]);
+}
 
 int64_t stage_sys_readv(const uint64_t a[STAGE_SYSCALL_ARGS])
 {
@@ -198,10 +217,17 @@ int64_t stage_sys_lseek(const uint64_t a[STAGE_SYSCALL_ARGS])
 	if (!file)
 		return a[0] < FIRST_FD ? -ESPIPE : -EBADF;
 	switch (a[2]) {
-	case SEEK_SET: base = 0; break;
-	case SEEK_CUR: base = (int64_t)file->offset; break;
-	case SEEK_END: base = (int64_t)file->node.size_bytes; break;
-	default: return -EINVAL;
+	case SEEK_SET:
+		base = 0;
+		break;
+	case SEEK_CUR:
+		base = (int64_t)file->offset;
+		break;
+	case SEEK_END:
+		base = (int64_t)file->node.size_bytes;
+		break;
+	default:
+		return -EINVAL;
 	}
 	if (__builtin_add_overflow(base, (int64_t)a[1], &at) || at < 0)
 		return -EINVAL;
@@ -211,17 +237,26 @@ int64_t stage_sys_lseek(const uint64_t a[STAGE_SYSCALL_ARGS])
 
 static uint32_t mode_of(const struct fs_node *node)
 {
-	static const uint32_t types[] = { [FS_REGULAR] = S_IFREG, [FS_DIRECTORY] = S_IFDIR, [FS_CHAR_DEVICE] = S_IFCHR,
-		[FS_BLOCK_DEVICE] = S_IFBLK, [FS_FIFO] = S_IFIFO, [FS_SOCKET] = S_IFSOCK, [FS_SYMLINK] = S_IFLNK };
+	static const uint32_t types[] = {
+		[FS_REGULAR] = S_IFREG,      [FS_DIRECTORY] = S_IFDIR, [FS_CHAR_DEVICE] = S_IFCHR,
+		[FS_BLOCK_DEVICE] = S_IFBLK, [FS_FIFO] = S_IFIFO,      [FS_SOCKET] = S_IFSOCK,
+		[FS_SYMLINK] = S_IFLNK
+	};
 	return types[node->type] | node->mode;
 }
 
 static void fill_stat(const struct fs_node *node, struct stat *out)
 {
 	enum { SECTOR = 512 };
-	*out = (struct stat){ .st_ino = node->nid, .st_mode = mode_of(node), .st_nlink = node->nlink, .st_uid = node->uid,
-			      .st_gid = node->gid, .st_rdev = node->rdev, .st_size = (off_t)node->size_bytes,
-			      .st_blksize = STAGE_PAGE, .st_blocks = (blkcnt_t)((node->size_bytes + SECTOR - 1) / SECTOR) };
+	*out = (struct stat){ .st_ino = node->nid,
+			      .st_mode = mode_of(node),
+			      .st_nlink = node->nlink,
+			      .st_uid = node->uid,
+			      .st_gid = node->gid,
+			      .st_rdev = node->rdev,
+			      .st_size = (off_t)node->size_bytes,
+			      .st_blksize = STAGE_PAGE,
+			      .st_blocks = (blkcnt_t)((node->size_bytes + SECTOR - 1) / SECTOR) };
 	out->st_mtim.tv_sec = out->st_ctim.tv_sec = out->st_atim.tv_sec = (time_t)node->mtime;
 }
 
@@ -234,8 +269,14 @@ static int64_t stat_path(const char *path, bool follow, struct stat *out)
 	return result;
 }
 
-int64_t stage_sys_stat(const uint64_t a[STAGE_SYSCALL_ARGS]) { return stat_path((const char *)a[0], true, (struct stat *)a[1]); }
-int64_t stage_sys_lstat(const uint64_t a[STAGE_SYSCALL_ARGS]) { return stat_path((const char *)a[0], false, (struct stat *)a[1]); }
+int64_t stage_sys_stat(const uint64_t a[STAGE_SYSCALL_ARGS])
+{
+	return stat_path((const char *)a[0], true, (struct stat *)a[1]);
+}
+int64_t stage_sys_lstat(const uint64_t a[STAGE_SYSCALL_ARGS])
+{
+	return stat_path((const char *)a[0], false, (struct stat *)a[1]);
+}
 
 int64_t stage_sys_newfstatat(const uint64_t a[STAGE_SYSCALL_ARGS])
 {
@@ -283,8 +324,10 @@ struct listing {
 
 static enum chain_status list_entry(void *ctx, const struct fs_dirent *entry, struct chain_error *err)
 {
-	static const uint8_t types[] = { [FS_REGULAR] = DT_REG, [FS_DIRECTORY] = DT_DIR, [FS_CHAR_DEVICE] = DT_CHR,
-		[FS_BLOCK_DEVICE] = DT_BLK, [FS_FIFO] = DT_FIFO, [FS_SOCKET] = DT_SOCK, [FS_SYMLINK] = DT_LNK };
+	static const uint8_t types[] = {
+		[FS_REGULAR] = DT_REG, [FS_DIRECTORY] = DT_DIR, [FS_CHAR_DEVICE] = DT_CHR, [FS_BLOCK_DEVICE] = DT_BLK,
+		[FS_FIFO] = DT_FIFO,   [FS_SOCKET] = DT_SOCK,   [FS_SYMLINK] = DT_LNK
+	};
 	struct listing *list = ctx;
 	if (list->seen < list->skip) {
 		list->seen++;
@@ -293,10 +336,12 @@ static enum chain_status list_entry(void *ctx, const struct fs_dirent *entry, st
 	size_t bytes = (offsetof(struct dirent, d_name) + entry->name_bytes + 1 + 7) & ~(size_t)7;
 	if (bytes > list->room - list->used)
 		return CHAIN_FAIL(err, LIMIT, .subject = "directory", .detail = "bytes of entries", .value = bytes,
-				.limit = list->room); /* the rest next time */
+				  .limit = list->room); /* the rest next time */
 	uint8_t *at = list->buf + list->used;
 	memset(at, 0, bytes);
-	struct dirent head = { .d_ino = entry->nid, .d_off = (off_t)(list->seen + 1), .d_reclen = (unsigned short)bytes,
+	struct dirent head = { .d_ino = entry->nid,
+			       .d_off = (off_t)(list->seen + 1),
+			       .d_reclen = (unsigned short)bytes,
 			       .d_type = types[entry->type] };
 	memcpy(at, &head, offsetof(struct dirent, d_name));
 	memcpy(at + offsetof(struct dirent, d_name), entry->name, entry->name_bytes);

@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Pages for the C library: a list of stretches of memory, each with a bitmap of its pages in front. musl asks for many small
- * pieces; taking each from the claims would fill their list. */
+/* Pages for the C library: a list of stretches of memory, each with a bitmap of its pages in front. musl asks for many
+ * small pieces; taking each from the claims would fill their list. */
 
 #include "stage/boot.h"
 #include "stage/bulk.h"
@@ -15,12 +15,12 @@ enum { STRETCH_BYTES = 1024 * 1024, WORD_BITS = 64 };
 
 struct stretch {
 	struct stretch *next;
-	uint64_t bytes;       /* header included */
-	uint64_t pages;       /* that can be handed out */
+	uint64_t bytes; /* header included */
+	uint64_t pages; /* that can be handed out */
 	uint8_t *first;
-	uint64_t touched;     /* pages from this one on are zero: nobody has had them yet */
-	bool claimed;         /* goes back to the claims when empty */
-	uint64_t used[];      /* one bit a page */
+	uint64_t touched; /* pages from this one on are zero: nobody has had them yet */
+	bool claimed;     /* goes back to the claims when empty */
+	uint64_t used[];  /* one bit a page */
 };
 
 static struct stretch *stretches;
@@ -31,7 +31,10 @@ static uint64_t header_bytes(uint64_t bytes)
 	return (sizeof(struct stretch) + words * sizeof(uint64_t) + STAGE_PAGE - 1) & ~(uint64_t)(STAGE_PAGE - 1);
 }
 
-static bool is_used(const struct stretch *s, uint64_t page) { return s->used[page / WORD_BITS] >> (page % WORD_BITS) & 1; }
+static bool is_used(const struct stretch *s, uint64_t page)
+{
+	return s->used[page / WORD_BITS] >> (page % WORD_BITS) & 1;
+}
 
 static void mark(struct stretch *s, uint64_t page, uint64_t count, bool used)
 {
@@ -50,13 +53,20 @@ static struct stretch *add(void *virt, uint64_t bytes, bool zero, bool claimed)
 	uint64_t pages = (bytes - header) / STAGE_PAGE;
 	if (!zero)
 		stage_zero(s, header);
-	*s = (struct stretch){ .next = stretches, .bytes = bytes, .pages = pages, .first = (uint8_t *)virt + header,
-			       .touched = zero ? 0 : pages, .claimed = claimed };
+	*s = (struct stretch){ .next = stretches,
+			       .bytes = bytes,
+			       .pages = pages,
+			       .first = (uint8_t *)virt + header,
+			       .touched = zero ? 0 : pages,
+			       .claimed = claimed };
 	stretches = s;
 	return s;
 }
 
-void stage_heap_add(void *virt, uint64_t bytes, bool zero) { add(virt, bytes, zero, false); }
+void stage_heap_add(void *virt, uint64_t bytes, bool zero)
+{
+	add(virt, bytes, zero, false);
+}
 
 static void *zeroed(struct stretch *s, uint64_t first, uint64_t pages)
 {
@@ -100,7 +110,8 @@ static struct stretch *grow(uint64_t bytes)
 	if (stage_is_called())
 		return add_window();
 	/* The header's own pages have bits in it as well. */
-	uint64_t least = bytes + header_bytes(bytes + header_bytes(bytes)), want = least > STRETCH_BYTES ? least : STRETCH_BYTES;
+	uint64_t least = bytes + header_bytes(bytes + header_bytes(bytes)),
+		 want = least > STRETCH_BYTES ? least : STRETCH_BYTES;
 	for (; want >= least; want = least) {
 		uint64_t phys = stage_pages_alloc(want, STAGE_PAGE, CHAIN_OWNER_HEAP);
 		if (phys)

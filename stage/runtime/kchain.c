@@ -54,9 +54,15 @@ bool kchain_handoff(const char **text, size_t *bytes)
 	return true;
 }
 
-bool kchain_result(const char *json) { return stage_result_set(json, strlen(json)); }
+bool kchain_result(const char *json)
+{
+	return stage_result_set(json, strlen(json));
+}
 
-size_t kchain_result_room(void) { return stage_is_called() ? stage_boot.call->mailbox_bytes : 64 * 1024; }
+size_t kchain_result_room(void)
+{
+	return stage_is_called() ? stage_boot.call->mailbox_bytes : 64 * 1024;
+}
 
 const char *kchain_args(void)
 {
@@ -65,10 +71,22 @@ const char *kchain_args(void)
 	return stage_bootinfo()->cmdline ? stage_bootinfo()->cmdline : "";
 }
 
-bool kchain_is_called(void) { return stage_is_called(); }
-unsigned kchain_index(void) { return stage_is_called() ? stage_boot.call->index : 0; }
-uint64_t kchain_clock_us(void) { return stage_clock_us(); }
-void kchain_record(const char *json) { stage_record(json, strlen(json)); }
+bool kchain_is_called(void)
+{
+	return stage_is_called();
+}
+unsigned kchain_index(void)
+{
+	return stage_is_called() ? stage_boot.call->index : 0;
+}
+uint64_t kchain_clock_us(void)
+{
+	return stage_clock_us();
+}
+void kchain_record(const char *json)
+{
+	stage_record(json, strlen(json));
+}
 
 bool kchain_file(const char *path, const void **bytes, size_t *count)
 {

@@ -10,7 +10,10 @@
 #include "stage/runtime.h"
 
 /* Null: it was called. */
-static const struct chain_bootinfo *told(void) { return stage_is_called() ? NULL : stage_bootinfo(); }
+static const struct chain_bootinfo *told(void)
+{
+	return stage_is_called() ? NULL : stage_bootinfo();
+}
 
 bool kchain_boot(struct kchain_boot *out)
 {
@@ -26,7 +29,8 @@ bool kchain_module(unsigned index, struct kchain_module *out)
 	if (!info || index >= info->module_count)
 		return false;
 	const struct chain_boot_module *module = &info->modules[index];
-	*out = (struct kchain_module){ module->string, stage_phys_to_virt(module->range.base), chain_range_bytes(module->range), module->range.base };
+	*out = (struct kchain_module){ module->string, stage_phys_to_virt(module->range.base),
+				       chain_range_bytes(module->range), module->range.base };
 	return true;
 }
 

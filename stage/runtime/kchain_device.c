@@ -17,7 +17,10 @@
 static char error[320];
 static struct kchain_open *opened;
 
-const char *kchain_device_error(void) { return error; }
+const char *kchain_device_error(void)
+{
+	return error;
+}
 
 bool kchain_device_refuse(const char *name, const char *reason)
 {
@@ -27,7 +30,10 @@ bool kchain_device_refuse(const char *name, const char *reason)
 
 bool kchain_device_failed(const struct kchain_open *open, const struct chain_error *err)
 {
-	static const struct { enum chain_status status; const char *words; } rows[] = {
+	static const struct {
+		enum chain_status status;
+		const char *words;
+	} rows[] = {
 		{ CHAIN_E_NO_MEMORY, "no memory for its driver" },
 		{ CHAIN_E_BLOCK_PAST_END, "sectors past its end" },
 		{ CHAIN_E_BLOCK_TIMEOUT, "no answer in time" },
@@ -41,7 +47,8 @@ bool kchain_device_failed(const struct kchain_open *open, const struct chain_err
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		if (rows[i].status == err->status)
 			words = rows[i].words;
-	snprintf(text, sizeof(text), "%.120s (%" PRIu64 ", %" PRIu64 ", %" PRIu64 ")", words, err->number[0], err->number[1], err->number[2]);
+	snprintf(text, sizeof(text), "%.120s (%" PRIu64 ", %" PRIu64 ", %" PRIu64 ")", words, err->number[0],
+		 err->number[1], err->number[2]);
 	return kchain_device_refuse(open->name, text);
 }
 
@@ -56,9 +63,11 @@ static bool find_called(const char *name, bool is_net, struct kchain_open *out)
 			continue;
 		if (*list[i].reason)
 			return kchain_device_refuse(name, list[i].reason);
-		stage_called_env_init(&out->called, stage_native_env(), &list[i], call->heap, call->heap_bytes, call->heap_phys);
+		stage_called_env_init(&out->called, stage_native_env(), &list[i], call->heap, call->heap_bytes,
+				      call->heap_phys);
 		out->env = &out->called.env;
-		return stage_pci_function_at(out->env, list[i].bdf, &out->function) || kchain_device_refuse(name, "it is not there");
+		return stage_pci_function_at(out->env, list[i].bdf, &out->function) ||
+		       kchain_device_refuse(name, "it is not there");
 	}
 	return kchain_device_refuse(name, "it was not given to this kernel");
 }
@@ -73,11 +82,16 @@ static bool find_booted(const char *name, bool is_net, struct kchain_open *out)
 		return kchain_device_refuse(name, "there is no handoff to say where it is");
 	json_t *doc = json_loadb(text, bytes, 0, NULL);
 	const json_t *entry = json_object_get(json_object_get(doc, is_net ? "net" : "block"), name);
-	const char *pci = json_string_value(json_object_get(entry, "pci")), *reason = json_string_value(json_object_get(entry, "reason"));
+	const char *pci = json_string_value(json_object_get(entry, "pci")),
+		   *reason = json_string_value(json_object_get(entry, "reason"));
 	out->env = stage_native_env();
 	bool found = pci && stage_pci_find(out->env, pci, &out->function);
 	if (!found)
-		kchain_device_refuse(name, !doc ? "the handoff can't be read" : !entry ? "the handoff does not know it" : pci ? "it is not where the handoff says" : reason ? reason : "it is absent");
+		kchain_device_refuse(name, !doc   ? "the handoff can't be read" :
+					   !entry ? "the handoff does not know it" :
+					   pci    ? "it is not where the handoff says" :
+					   reason ? reason :
+						    "it is absent");
 	json_decref(doc);
 	return found;
 }

@@ -26,8 +26,14 @@ struct kchain_disk *kchain_disk_open(const char *name)
 	return NULL;
 }
 
-uint64_t kchain_disk_sectors(const struct kchain_disk *disk) { return disk->dev->sectors; }
-uint32_t kchain_disk_sector_bytes(const struct kchain_disk *disk) { return disk->dev->sector_bytes; }
+uint64_t kchain_disk_sectors(const struct kchain_disk *disk)
+{
+	return disk->dev->sectors;
+}
+uint32_t kchain_disk_sector_bytes(const struct kchain_disk *disk)
+{
+	return disk->dev->sector_bytes;
+}
 
 bool kchain_disk_read(struct kchain_disk *disk, uint64_t first, uint64_t count, void *buf)
 {

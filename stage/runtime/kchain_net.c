@@ -18,7 +18,7 @@ static_assert((int)KCHAIN_NET_FRAME_BYTES == (int)STAGE_FRAME_BYTES, "frames");
 struct kchain_net {
 	struct kchain_open open;
 	struct stage_netdev *dev;
-	unsigned first, count;            /* of the frames that came */
+	unsigned first, count; /* of the frames that came */
 	size_t bytes[FRAMES];
 	uint8_t frames[FRAMES][KCHAIN_NET_FRAME_BYTES];
 };
@@ -35,8 +35,14 @@ struct kchain_net *kchain_net_open(const char *name)
 	return NULL;
 }
 
-const uint8_t *kchain_net_mac(const struct kchain_net *net) { return net->dev->mac; }
-bool kchain_net_link_up(struct kchain_net *net) { return net->dev->ops->link_up(net->dev); }
+const uint8_t *kchain_net_mac(const struct kchain_net *net)
+{
+	return net->dev->mac;
+}
+bool kchain_net_link_up(struct kchain_net *net)
+{
+	return net->dev->ops->link_up(net->dev);
+}
 
 bool kchain_net_send(struct kchain_net *net, const void *frame, size_t bytes)
 {

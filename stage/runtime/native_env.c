@@ -16,20 +16,25 @@
 enum { CONFIG_ADDRESS = 0xcf8, CONFIG_DATA = 0xcfc };
 #define CONFIG_ENABLE 0x80000000u
 
-/* One address register for all processors. Who uses it is noted (its index, and one), for a processor can be stopped in the middle. */
+/* One address register for all processors. Who uses it is noted (its index, and one), for a processor can be stopped in
+ * the middle. */
 static _Atomic uint32_t config_user;
 
 static void lock_config(void)
 {
 	uint32_t user = stage_cpu()->index + 1, nobody = 0;
 
-	while (!atomic_compare_exchange_weak_explicit(&config_user, &nobody, user, memory_order_acquire, memory_order_relaxed)) {
+	while (!atomic_compare_exchange_weak_explicit(&config_user, &nobody, user, memory_order_acquire,
+						      memory_order_relaxed)) {
 		nobody = 0;
 		stage_pause();
 	}
 }
 
-static void unlock_config(void) { atomic_store_explicit(&config_user, 0, memory_order_release); }
+static void unlock_config(void)
+{
+	atomic_store_explicit(&config_user, 0, memory_order_release);
+}
 
 void stage_native_env_stopped(uint32_t processor)
 {

@@ -3,8 +3,9 @@
 
 /* A called kernel's further processors (abi/native.h), at work on one function at a time.
  *
- * Each is a thread to the C library: what is thread-local (errno) is its own. All else of the C library belongs to the first one; system calls
- * are refused to others where they must be (syscall.c), and the heap has a lock, in kernels that have this file in them. */
+ * Each is a thread to the C library: what is thread-local (errno) is its own. All else of the C library belongs to the
+ * first one; system calls are refused to others where they must be (syscall.c), and the heap has a lock, in kernels
+ * that have this file in them. */
 
 #include <kchain.h>
 
@@ -18,14 +19,15 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-/* musl, src/env/__init_tls.c: lays thread-local storage out in `memory`, and says where the thread's block is, which FS points to and which
- * begins with its own address; then makes it a thread's. The first thread is started by the same two. */
+/* musl, src/env/__init_tls.c: lays thread-local storage out in `memory`, and says where the thread's block is, which FS
+ * points to and which begins with its own address; then makes it a thread's. The first thread is started by the same
+ * two. */
 void *__copy_tls(unsigned char *memory);
 int __init_tp(void *block);
 
 enum {
 	THREAD_BYTES = 1024, /* for the block, which has about 200, and the table before it */
-	SPINS = 64, /* most wait for no longer */
+	SPINS = 64,          /* most wait for no longer */
 	MSR_FS_BASE = 0xc0000100,
 };
 
@@ -45,7 +47,10 @@ static const struct kchain_team *team(void)
 	return told ? (const struct kchain_team *)call->team : NULL;
 }
 
-unsigned kchain_cpus(void) { return team() ? (unsigned)stage_boot.call->cpus : 1; }
+unsigned kchain_cpus(void)
+{
+	return team() ? (unsigned)stage_boot.call->cpus : 1;
+}
 
 unsigned kchain_processor(void)
 {

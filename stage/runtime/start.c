@@ -32,8 +32,14 @@ void OPENSSL_cpuid_setup(void) __attribute__((weak));
 static stage_set_up *machine_set_up;
 static const char *program_name = "kernel";
 
-void stage_set_name(const char *name) { program_name = name; }
-const char *stage_name(void) { return program_name; }
+void stage_set_name(const char *name)
+{
+	program_name = name;
+}
+const char *stage_name(void)
+{
+	return program_name;
+}
 
 static const char *command_line(void)
 {
@@ -42,31 +48,34 @@ static const char *command_line(void)
 	return stage_bootinfo()->cmdline ? stage_bootinfo()->cmdline : "";
 }
 
-/* argv[0] is the kernel's name. QEMU and iPXE begin the command line with it; kchain and GRUB 2 hand over the arguments alone. */
+/* argv[0] is the kernel's name. QEMU and iPXE begin the command line with it; kchain and GRUB 2 hand over the arguments
+ * alone. */
 static bool loader_names_kernel(void)
 {
 	const char *loader = stage_is_called() ? "" : stage_bootinfo()->loader;
 	return !strncmp(loader, "qemu", 4) || !strncmp(loader, "iPXE", 4);
 }
 
-/* As chain_bootinfo_init does, but without a JSON array of devices: a kernel that has no use for JSON is not given jansson. */
+/* As chain_bootinfo_init does, but without a JSON array of devices: a kernel that has no use for JSON is not given
+ * jansson. */
 static void init_bootinfo(struct chain_bootinfo *info)
 {
-	*info = (struct chain_bootinfo){ .cpus = 1, .loader = strdup(""),
-					 .cmdline = strdup("") };
+	*info = (struct chain_bootinfo){ .cpus = 1, .loader = strdup(""), .cmdline = strdup("") };
 	if (!info->loader || !info->cmdline)
 		stage_panic("no memory to start with");
 }
 
-/* The stage's own, which says it in words. Their table is larger than a whole kernel: others name the status, as status.def counts them. */
+/* The stage's own, which says it in words. Their table is larger than a whole kernel: others name the status, as
+ * status.def counts them. */
 void stage_report_error(const char *step, const struct chain_error *err) __attribute__((weak));
 
 STAGE_BOOT_TEXT static _Noreturn void cannot_start(const struct chain_error *err)
 {
 	if (!stage_report_error)
 		stage_panic("cannot start: %s: %s %d (%llu, %llu, %llu) %s", err->subject,
-			    err->status == CHAIN_E_NO_MEMORY ? "no memory," : "status", (int)err->status, (unsigned long long)err->number[0],
-			    (unsigned long long)err->number[1], (unsigned long long)err->number[2], err->detail);
+			    err->status == CHAIN_E_NO_MEMORY ? "no memory," : "status", (int)err->status,
+			    (unsigned long long)err->number[0], (unsigned long long)err->number[1],
+			    (unsigned long long)err->number[2], err->detail);
 	stage_report_error(NULL, err);
 	stage_exit(STAGE_EXIT_FAULT);
 }
@@ -121,13 +130,21 @@ _Noreturn void stage_start(stage_set_up *set_up)
 		char *argv[2], *envp[1];
 		uint64_t aux[AUX_PAIRS][2];
 	} start;
-	tls = (Elf64_Phdr){ .p_type = PT_TLS, .p_vaddr = (uint64_t)stage_tls_start, .p_memsz = (uint64_t)stage_tls_bytes,
-			    .p_filesz = (uint64_t)stage_tls_file_bytes, .p_align = (uint64_t)stage_tls_align };
+	tls = (Elf64_Phdr){ .p_type = PT_TLS,
+			    .p_vaddr = (uint64_t)stage_tls_start,
+			    .p_memsz = (uint64_t)stage_tls_bytes,
+			    .p_filesz = (uint64_t)stage_tls_file_bytes,
+			    .p_align = (uint64_t)stage_tls_align };
 	stage_random_fill(random_bytes, sizeof(random_bytes[0])); /* musl takes 8 of the 16 bytes */
 	const uint64_t aux[AUX_PAIRS][2] = {
-		{ AT_PHDR, (uint64_t)&tls }, { AT_PHENT, sizeof(tls) }, { AT_PHNUM, tls.p_memsz ? 1 : 0 },
-		{ AT_PAGESZ, 4096 }, { AT_RANDOM, (uint64_t)random_bytes }, { AT_HWCAP, stage_cpuid(1, 0).d },
-		{ AT_SECURE, 0 }, { AT_NULL, 0 },
+		{ AT_PHDR, (uint64_t)&tls },
+		{ AT_PHENT, sizeof(tls) },
+		{ AT_PHNUM, tls.p_memsz ? 1 : 0 },
+		{ AT_PAGESZ, 4096 },
+		{ AT_RANDOM, (uint64_t)random_bytes },
+		{ AT_HWCAP, stage_cpuid(1, 0).d },
+		{ AT_SECURE, 0 },
+		{ AT_NULL, 0 },
 	};
 	memcpy(start.aux, aux, sizeof(aux));
 	start.argv[0] = name;

@@ -8,6 +8,7 @@
 #include "chain/source.h"
 
 /* `ctx`: the disks' entries by the pipeline's names, a JSON object. */
-enum chain_status stage_open_block(void *ctx, const char *source, const char *rest, struct chain_stream *out, struct chain_error *err);
+enum chain_status stage_open_block(void *ctx, const char *source, const char *rest, struct chain_stream *out,
+				   struct chain_error *err);
 
 #endif

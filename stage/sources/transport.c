@@ -23,7 +23,9 @@ static void give_memory(void *ctx, uint64_t phys, uint64_t bytes)
 
 void stage_transport_init(struct chain_transport *out, const json_t *block)
 {
-	*out = (struct chain_transport){ .open_block = stage_open_block, .take_memory = take_memory, .give_memory = give_memory,
+	*out = (struct chain_transport){ .open_block = stage_open_block,
+					 .take_memory = take_memory,
+					 .give_memory = give_memory,
 					 .ctx = (void *)(uintptr_t)block };
 }
 
@@ -34,7 +36,10 @@ static void release(const struct chain_plan *plan, size_t count)
 			stage_panic("the place at %#llx was not claimed", (unsigned long long)plan->fills[i].dest.base);
 }
 
-void stage_transport_release(const struct chain_plan *plan) { release(plan, plan->fill_count); }
+void stage_transport_release(const struct chain_plan *plan)
+{
+	release(plan, plan->fill_count);
+}
 
 /* The places are free: the plan was made with the claims that there are. */
 enum chain_status stage_transport_fill(const struct chain_plan *plan, struct chain_error *err)
@@ -42,11 +47,13 @@ enum chain_status stage_transport_fill(const struct chain_plan *plan, struct cha
 	enum chain_status status = CHAIN_OK;
 	size_t claimed = 0;
 	while (!status && claimed < plan->fill_count) {
-		status = chain_claims_add(stage_pages_claims(), plan->fills[claimed].dest, CHAIN_OWNER_MODULE, plan->fills[claimed].tag, err);
+		status = chain_claims_add(stage_pages_claims(), plan->fills[claimed].dest, CHAIN_OWNER_MODULE,
+					  plan->fills[claimed].tag, err);
 		claimed += !status;
 	}
 	for (size_t i = 0; !status && i < plan->fill_count; i++)
-		status = chain_stream_take(plan->fills[i].stream, &plan->fills[i].pin, stage_phys_to_virt(plan->fills[i].dest.base), NULL, err);
+		status = chain_stream_take(plan->fills[i].stream, &plan->fills[i].pin,
+					   stage_phys_to_virt(plan->fills[i].dest.base), NULL, err);
 	if (status)
 		release(plan, claimed);
 	return status;

@@ -1,12 +1,10 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* For a stage that no image has: linked in front of its allocators (ld's --wrap), it counts what is asked for and, as the kernel's command
- * line says, gives nothing:
- *   fail_alloc=N      the N-th time, from 1
- *   fail_alloc=N-     from the N-th time on
- *   fail_alloc=trace  never; a record of each says who asked
- * The count is a record at the end. qemu-tests/test_alloc.py goes through them. */
+/* For a stage that no image has: linked in front of its allocators (ld's --wrap), it counts what is asked for and, as
+ * the kernel's command line says, gives nothing: fail_alloc=N      the N-th time, from 1 fail_alloc=N-     from the
+ * N-th time on fail_alloc=trace  never; a record of each says who asked The count is a record at the end.
+ * qemu-tests/test_alloc.py goes through them. */
 #include "chain/multiboot1_format.h"
 #include "stage/boot.h"
 #include "stage/commit.h"
@@ -62,7 +60,8 @@ static bool fails(const char *what)
 	uint64_t number = __atomic_add_fetch(&asked, 1, __ATOMIC_RELAXED);
 	if (trace) {
 		char record[96];
-		int count = snprintf(record, sizeof(record), "{\"event\":\"alloc\",\"what\":\"%s\",\"who\":\"%llx\"}", what, (unsigned long long)who());
+		int count = snprintf(record, sizeof(record), "{\"event\":\"alloc\",\"what\":\"%s\",\"who\":\"%llx\"}",
+				     what, (unsigned long long)who());
 		stage_record(record, (uint64_t)count);
 	}
 	return number >= first && number <= last;
@@ -71,21 +70,31 @@ static bool fails(const char *what)
 static void report(void)
 {
 	char record[64];
-	int count = snprintf(record, sizeof(record), "{\"event\":\"allocations\",\"count\":%llu}", (unsigned long long)asked);
+	int count = snprintf(record, sizeof(record), "{\"event\":\"allocations\",\"count\":%llu}",
+			     (unsigned long long)asked);
 	stage_record(record, (uint64_t)count);
 }
 
 void *__real_malloc(size_t bytes);
 void *__wrap_malloc(size_t bytes);
-void *__wrap_malloc(size_t bytes) { return fails("malloc") ? NULL : __real_malloc(bytes); }
+void *__wrap_malloc(size_t bytes)
+{
+	return fails("malloc") ? NULL : __real_malloc(bytes);
+}
 
 void *__real_calloc(size_t count, size_t bytes);
 void *__wrap_calloc(size_t count, size_t bytes);
-void *__wrap_calloc(size_t count, size_t bytes) { return fails("calloc") ? NULL : __real_calloc(count, bytes); }
+void *__wrap_calloc(size_t count, size_t bytes)
+{
+	return fails("calloc") ? NULL : __real_calloc(count, bytes);
+}
 
 void *__real_realloc(void *old, size_t bytes);
 void *__wrap_realloc(void *old, size_t bytes);
-void *__wrap_realloc(void *old, size_t bytes) { return fails("realloc") ? NULL : __real_realloc(old, bytes); }
+void *__wrap_realloc(void *old, size_t bytes)
+{
+	return fails("realloc") ? NULL : __real_realloc(old, bytes);
+}
 
 uint64_t __real_stage_pages_alloc(uint64_t bytes, uint64_t align, enum chain_owner owner);
 uint64_t __wrap_stage_pages_alloc(uint64_t bytes, uint64_t align, enum chain_owner owner);
@@ -96,7 +105,10 @@ uint64_t __wrap_stage_pages_alloc(uint64_t bytes, uint64_t align, enum chain_own
 
 void *__real_stage_heap_map(uint64_t bytes);
 void *__wrap_stage_heap_map(uint64_t bytes);
-void *__wrap_stage_heap_map(uint64_t bytes) { return fails("heap") ? NULL : __real_stage_heap_map(bytes); }
+void *__wrap_stage_heap_map(uint64_t bytes)
+{
+	return fails("heap") ? NULL : __real_stage_heap_map(bytes);
+}
 
 _Noreturn void __real_stage_exit(int status);
 _Noreturn void __wrap_stage_exit(int status);

@@ -1,9 +1,9 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: the processor and the ports of a machine that a test makes up: the functions that stage/instructions.h is outside of the stage, and
- * what the runtime's files need of each other where a test has only some of them. A panic or an exit ends a run that expects one.
- * Must not know: what runs on it. One program includes it once. */
+/* Owns: the processor and the ports of a machine that a test makes up: the functions that stage/instructions.h is
+ * outside of the stage, and what the runtime's files need of each other where a test has only some of them. A panic or
+ * an exit ends a run that expects one. Must not know: what runs on it. One program includes it once. */
 #ifndef STAGE_TESTS_FAKE_MACHINE_H
 #define STAGE_TESTS_FAKE_MACHINE_H
 
@@ -37,8 +37,8 @@ static struct fake_machine {
 struct stage_boot stage_boot;
 
 /* Runs the statement; true when it ended in a panic, an exit or a halt. */
-#define FAKE_ENDS(statement) \
-	(fake_machine.ends = true, fake_machine.panic[0] = '\0', fake_machine.exit = -1, \
+#define FAKE_ENDS(statement)                                                                                           \
+	(fake_machine.ends = true, fake_machine.panic[0] = '\0', fake_machine.exit = -1,                               \
 	 setjmp(fake_machine.end) ? !(fake_machine.ends = false) : ((statement), fake_machine.ends = false))
 
 static inline _Noreturn void fake_end(void)
@@ -78,25 +78,58 @@ static inline void fake_out(uint16_t port, uint32_t value, unsigned width)
 		fake_machine.out(port, value, width);
 }
 
-void stage_outb(uint16_t port, uint8_t v) { fake_out(port, v, 1); }
-void stage_outw(uint16_t port, uint16_t v) { fake_out(port, v, 2); }
-void stage_outl(uint16_t port, uint32_t v) { fake_out(port, v, 4); }
+void stage_outb(uint16_t port, uint8_t v)
+{
+	fake_out(port, v, 1);
+}
+void stage_outw(uint16_t port, uint16_t v)
+{
+	fake_out(port, v, 2);
+}
+void stage_outl(uint16_t port, uint32_t v)
+{
+	fake_out(port, v, 4);
+}
 void stage_outs(uint16_t port, const void *bytes, uint64_t count)
 {
 	for (uint64_t i = 0; i < count; i++)
 		fake_out(port, ((const uint8_t *)bytes)[i], 1);
 }
-uint8_t stage_inb(uint16_t port) { return (uint8_t)fake_in(port, 1); }
-uint16_t stage_inw(uint16_t port) { return (uint16_t)fake_in(port, 2); }
-uint32_t stage_inl(uint16_t port) { return fake_in(port, 4); }
-uint64_t stage_rdtsc(void) { return fake_machine.tsc += fake_machine.tsc_step; }
-uint64_t stage_read_cr2(void) { return 0; }
-uint64_t stage_read_cr3(void) { return fake_machine.cr3; }
-void stage_write_cr3(uint64_t v) { fake_machine.cr3 = v; }
+uint8_t stage_inb(uint16_t port)
+{
+	return (uint8_t)fake_in(port, 1);
+}
+uint16_t stage_inw(uint16_t port)
+{
+	return (uint16_t)fake_in(port, 2);
+}
+uint32_t stage_inl(uint16_t port)
+{
+	return fake_in(port, 4);
+}
+uint64_t stage_rdtsc(void)
+{
+	return fake_machine.tsc += fake_machine.tsc_step;
+}
+uint64_t stage_read_cr2(void)
+{
+	return 0;
+}
+uint64_t stage_read_cr3(void)
+{
+	return fake_machine.cr3;
+}
+void stage_write_cr3(uint64_t v)
+{
+	fake_machine.cr3 = v;
+}
 void stage_pause(void) {}
 void stage_interrupts_on(void) {}
 void stage_interrupts_off(void) {}
-struct stage_cpu *stage_cpu(void) { return &fake_machine.cpu; }
+struct stage_cpu *stage_cpu(void)
+{
+	return &fake_machine.cpu;
+}
 
 void stage_invlpg(const void *virt)
 {
@@ -105,7 +138,10 @@ void stage_invlpg(const void *virt)
 }
 
 /* No-execute is on. */
-uint64_t stage_rdmsr(uint32_t msr) { return msr == 0xc0000080 ? 0x800 : 0; }
+uint64_t stage_rdmsr(uint32_t msr)
+{
+	return msr == 0xc0000080 ? 0x800 : 0;
+}
 
 void stage_wrmsr(uint32_t msr, uint64_t v)
 {

@@ -1,9 +1,9 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: physical memory on the host as firmware and loaders may have left it: one stretch, nothing beside it. Each view is a copy of
- * exactly what was asked for, so that the sanitizer sees a reader that looks at more.
- * Must not know: who reads it. One program includes it once. */
+/* Owns: physical memory on the host as firmware and loaders may have left it: one stretch, nothing beside it. Each view
+ * is a copy of exactly what was asked for, so that the sanitizer sees a reader that looks at more. Must not know: who
+ * reads it. One program includes it once. */
 #ifndef STAGE_TESTS_FAKE_MEMORY_H
 #define STAGE_TESTS_FAKE_MEMORY_H
 
@@ -49,7 +49,8 @@ const void *stage_phys_view(uint64_t phys, uint64_t bytes)
 	struct fake_view *view;
 
 	fake_memory.calls++;
-	if (!bytes || bytes > fake_memory.count || phys < fake_memory.base || phys - fake_memory.base > fake_memory.count - bytes)
+	if (!bytes || bytes > fake_memory.count || phys < fake_memory.base ||
+	    phys - fake_memory.base > fake_memory.count - bytes)
 		return NULL;
 	for (view = fake_memory.views; view; view = view->next)
 		if (view->phys == phys && view->bytes == bytes)

@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: a machine on the host whose buses hold functions with any configuration space, and registers that answer anything.
- * Must not know: the drivers, or what is to be made of it. */
+/* Owns: a machine on the host whose buses hold functions with any configuration space, and registers that answer
+ * anything. Must not know: the drivers, or what is to be made of it. */
 #ifndef STAGE_TESTS_FAKE_PCI_H
 #define STAGE_TESTS_FAKE_PCI_H
 
@@ -25,7 +25,9 @@ struct fake_bus {
 	struct fake_function functions[FAKE_FUNCTIONS];
 	unsigned count, dma_live, maps;
 	unsigned long reads;
-	struct { uint64_t phys, bytes; } mapped[FAKE_MAPS]; /* the first ones */
+	struct {
+		uint64_t phys, bytes;
+	} mapped[FAKE_MAPS];             /* the first ones */
 	uint8_t arena[FAKE_ARENA_BYTES]; /* what map gives is never touched but by mmio_read and mmio_write */
 	uint64_t now_us;
 	bool absent;
@@ -71,7 +73,10 @@ static inline void fake_bus_write(void *ctx, uint32_t bdf, uint32_t offset, unsi
 	memcpy(f->bytes + offset, &value, width);
 }
 
-static inline bool fake_bus_present(void *ctx) { return !((struct fake_bus *)ctx)->absent; }
+static inline bool fake_bus_present(void *ctx)
+{
+	return !((struct fake_bus *)ctx)->absent;
+}
 
 static inline volatile void *fake_bus_map(void *ctx, uint64_t phys, uint64_t bytes)
 {
@@ -120,14 +125,25 @@ static inline void fake_bus_dma_free(void *ctx, void *virt, uint64_t phys, size_
 	free(virt);
 }
 
-static inline uint64_t fake_bus_now(void *ctx) { return ((struct fake_bus *)ctx)->now_us += 10; }
-static inline void fake_bus_idle(void *ctx) { ((struct fake_bus *)ctx)->now_us += 1000; }
-static inline uint32_t fake_bus_random(void *ctx) { (void)ctx; return (uint32_t)random_next(); }
+static inline uint64_t fake_bus_now(void *ctx)
+{
+	return ((struct fake_bus *)ctx)->now_us += 10;
+}
+static inline void fake_bus_idle(void *ctx)
+{
+	((struct fake_bus *)ctx)->now_us += 1000;
+}
+static inline uint32_t fake_bus_random(void *ctx)
+{
+	(void)ctx;
+	return (uint32_t)random_next();
+}
 
 static inline void fake_bus_init(struct fake_bus *bus)
 {
-	*bus = (struct fake_bus){ .env = { bus, fake_bus_read, fake_bus_write, fake_bus_present, fake_bus_map, fake_bus_mmio_read, fake_bus_mmio_write,
-					   fake_bus_dma_alloc, fake_bus_dma_free, fake_bus_now, fake_bus_idle, fake_bus_random } };
+	*bus = (struct fake_bus){ .env = { bus, fake_bus_read, fake_bus_write, fake_bus_present, fake_bus_map,
+					   fake_bus_mmio_read, fake_bus_mmio_write, fake_bus_dma_alloc,
+					   fake_bus_dma_free, fake_bus_now, fake_bus_idle, fake_bus_random } };
 }
 
 /* A function whose configuration space is zero but for its ids. Valid until the next fake_bus_init. */
@@ -140,6 +156,9 @@ static inline struct fake_function *fake_bus_add(struct fake_bus *bus, uint32_t 
 	return f;
 }
 
-static inline void fake_put32(struct fake_function *f, uint32_t offset, uint32_t value) { memcpy(f->bytes + offset, &value, 4); }
+static inline void fake_put32(struct fake_function *f, uint32_t offset, uint32_t value)
+{
+	memcpy(f->bytes + offset, &value, 4);
+}
 
 #endif

@@ -18,12 +18,12 @@ enum fake_fault {
 	FAKE_REFUSES_FEATURES,
 	FAKE_NO_QUEUES,
 	FAKE_NOTIFY_OUTSIDE,
-	FAKE_SILENT,           /* takes requests, answers none */
-	FAKE_USED_INDEX,       /* claims more than was asked */
-	FAKE_USED_ID,          /* an id out of range */
-	FAKE_USED_ID_IDLE,     /* an id that is not in flight */
-	FAKE_USED_LENGTH,      /* more bytes than there was room for */
-	FAKE_NO_STATUS,        /* completes, having written nothing */
+	FAKE_SILENT,       /* takes requests, answers none */
+	FAKE_USED_INDEX,   /* claims more than was asked */
+	FAKE_USED_ID,      /* an id out of range */
+	FAKE_USED_ID_IDLE, /* an id that is not in flight */
+	FAKE_USED_LENGTH,  /* more bytes than there was room for */
+	FAKE_NO_STATUS,    /* completes, having written nothing */
 	FAKE_IO_ERROR,
 	FAKE_FAULTS
 };
@@ -44,7 +44,7 @@ struct fake {
 	enum fake_fault fault;
 	uint8_t pci[256];
 	uint8_t bar[FAKE_BAR_BYTES]; /* config space of the device lies in it */
-	uint8_t nowhere[16]; /* stands for all addresses at which nothing answers: they read as ones */
+	uint8_t nowhere[16];         /* stands for all addresses at which nothing answers: they read as ones */
 	uint64_t features, accepted;
 	uint32_t feature_select, driver_select;
 	uint8_t status;
@@ -57,7 +57,10 @@ struct fake {
 	uint32_t random;
 };
 
-static inline struct fake *fake_of(void *ctx) { return ctx; }
+static inline struct fake *fake_of(void *ctx)
+{
+	return ctx;
+}
 
 static inline uint32_t fake_pci_read(void *ctx, uint32_t bdf, uint32_t offset, unsigned width)
 {
@@ -100,11 +103,16 @@ static inline uint32_t fake_common_read(struct fake *f, uint32_t offset)
 	uint64_t features = f->fault == FAKE_NO_VERSION_1 ? f->features & ~VIRTIO_F_VERSION_1 : f->features;
 
 	switch (offset) {
-	case 4: return (uint32_t)(features >> 32 * (f->feature_select & 1));
-	case 20: return f->fault == FAKE_NEVER_RESETS ? 0x4f : f->status;
-	case 24: return f->queue_select < FAKE_QUEUES && f->fault != FAKE_NO_QUEUES ? q->size : 0;
-	case 30: return f->fault == FAKE_NOTIFY_OUTSIDE ? 0xffff : f->queue_select;
-	default: return 0;
+	case 4:
+		return (uint32_t)(features >> 32 * (f->feature_select & 1));
+	case 20:
+		return f->fault == FAKE_NEVER_RESETS ? 0x4f : f->status;
+	case 24:
+		return f->queue_select < FAKE_QUEUES && f->fault != FAKE_NO_QUEUES ? q->size : 0;
+	case 30:
+		return f->fault == FAKE_NOTIFY_OUTSIDE ? 0xffff : f->queue_select;
+	default:
+		return 0;
 	}
 }
 
@@ -118,9 +126,15 @@ static inline void fake_common_write(struct fake *f, uint32_t offset, uint32_t v
 	struct fake_queue *q = &f->queues[f->queue_select % FAKE_QUEUES];
 
 	switch (offset) {
-	case 0: f->feature_select = v; break;
-	case 8: f->driver_select = v; break;
-	case 12: fake_half(&f->accepted, f->driver_select & 1, v); break;
+	case 0:
+		f->feature_select = v;
+		break;
+	case 8:
+		f->driver_select = v;
+		break;
+	case 12:
+		fake_half(&f->accepted, f->driver_select & 1, v);
+		break;
 	case 20:
 		f->status = (uint8_t)v;
 		if (f->fault == FAKE_REFUSES_FEATURES)
@@ -128,25 +142,50 @@ static inline void fake_common_write(struct fake *f, uint32_t offset, uint32_t v
 		for (unsigned i = 0; !v && i < FAKE_QUEUES; i++)
 			f->queues[i].enabled = f->queues[i].done = 0;
 		break;
-	case 22: f->queue_select = (uint16_t)v; break;
-	case 24: q->size = (uint16_t)v; break;
-	case 28: q->enabled = (uint16_t)v; break;
-	case 32: case 36: fake_half(&q->desc, offset == 36, v); break;
-	case 40: case 44: fake_half(&q->avail, offset == 44, v); break;
-	case 48: case 52: fake_half(&q->used, offset == 52, v); break;
-	default: break;
+	case 22:
+		f->queue_select = (uint16_t)v;
+		break;
+	case 24:
+		q->size = (uint16_t)v;
+		break;
+	case 28:
+		q->enabled = (uint16_t)v;
+		break;
+	case 32:
+	case 36:
+		fake_half(&q->desc, offset == 36, v);
+		break;
+	case 40:
+	case 44:
+		fake_half(&q->avail, offset == 44, v);
+		break;
+	case 48:
+	case 52:
+		fake_half(&q->used, offset == 52, v);
+		break;
+	default:
+		break;
 	}
 }
 
-static inline uint16_t *fake_ring(uint64_t phys) { return (uint16_t *)(uintptr_t)phys; }
+static inline uint16_t *fake_ring(uint64_t phys)
+{
+	return (uint16_t *)(uintptr_t)phys;
+}
 
 /* Completes one request of queue `index` that the driver has made; false: there is none. */
 static inline bool fake_complete(struct fake *f, unsigned index)
 {
 	struct fake_queue *q = &f->queues[index];
-	struct { uint64_t phys; uint32_t bytes; uint16_t flags, next; } *desc = (void *)(uintptr_t)q->desc;
+	struct {
+		uint64_t phys;
+		uint32_t bytes;
+		uint16_t flags, next;
+	} *desc = (void *)(uintptr_t)q->desc;
 	struct stage_virtio_segment segments[8];
-	struct { uint32_t id, bytes; } *used;
+	struct {
+		uint32_t id, bytes;
+	} * used;
 	unsigned count = 0;
 	uint32_t room = 0, written;
 	uint16_t head, at;
@@ -162,7 +201,9 @@ static inline bool fake_complete(struct fake *f, unsigned index)
 	}
 	written = f->fault == FAKE_NO_STATUS ? 0 : f->handler(f, index, segments, count);
 	used = (void *)(uintptr_t)(q->used + 4);
-	used[q->done % q->size].id = f->fault == FAKE_USED_ID ? 0x10000u * q->size + 7 : f->fault == FAKE_USED_ID_IDLE ? head + 3u : head;
+	used[q->done % q->size].id = f->fault == FAKE_USED_ID      ? 0x10000u * q->size + 7 :
+				     f->fault == FAKE_USED_ID_IDLE ? head + 3u :
+								     head;
 	used[q->done % q->size].bytes = f->fault == FAKE_USED_LENGTH ? room + 1 : written;
 	q->done++;
 	fake_ring(q->used)[1] = (uint16_t)(q->done + (f->fault == FAKE_USED_INDEX ? 1000 : 0));
@@ -204,7 +245,8 @@ static inline void fake_mmio_write(void *ctx, volatile void *at, unsigned width,
 	if (offset < FAKE_CONFIG)
 		fake_common_write(f, (uint32_t)offset, value);
 	else if (offset >= FAKE_NOTIFY && f->fault != FAKE_SILENT && value < FAKE_QUEUES && f->handler)
-		while (!(value == 0 && f->handler_ctx) && fake_complete(f, value)) /* with a ctx: queue 0 waits to be filled */
+		while (!(value == 0 && f->handler_ctx) &&
+		       fake_complete(f, value)) /* with a ctx: queue 0 waits to be filled */
 			;
 }
 
@@ -227,11 +269,21 @@ static inline void fake_dma_free(void *ctx, void *virt, uint64_t phys, size_t by
 	free(virt);
 }
 
-static inline uint64_t fake_now_us(void *ctx) { return fake_of(ctx)->now_us; }
-static inline void fake_idle(void *ctx) { fake_of(ctx)->now_us += 1000; }
-static inline uint32_t fake_random(void *ctx) { return fake_of(ctx)->random = fake_of(ctx)->random * 1664525 + 1013904223; }
+static inline uint64_t fake_now_us(void *ctx)
+{
+	return fake_of(ctx)->now_us;
+}
+static inline void fake_idle(void *ctx)
+{
+	fake_of(ctx)->now_us += 1000;
+}
+static inline uint32_t fake_random(void *ctx)
+{
+	return fake_of(ctx)->random = fake_of(ctx)->random * 1664525 + 1013904223;
+}
 
-static inline void fake_capability(struct fake *f, unsigned at, unsigned next, uint8_t type, uint32_t offset, uint32_t bytes)
+static inline void fake_capability(struct fake *f, unsigned at, unsigned next, uint8_t type, uint32_t offset,
+				   uint32_t bytes)
 {
 	f->pci[at] = 9;
 	f->pci[at + 1] = (uint8_t)next;
@@ -242,11 +294,13 @@ static inline void fake_capability(struct fake *f, unsigned at, unsigned next, u
 	memcpy(f->pci + at + 12, &bytes, 4);
 }
 
-static inline void fake_init(struct fake *f, uint16_t device, enum fake_fault fault, uint64_t features, fake_handler *handler)
+static inline void fake_init(struct fake *f, uint16_t device, enum fake_fault fault, uint64_t features,
+			     fake_handler *handler)
 {
 	static const struct stage_device_env env = {
-		NULL,	   fake_pci_read,  fake_pci_write, fake_pci_present, fake_map,	  fake_mmio_read, fake_mmio_write,
-		fake_dma_alloc, fake_dma_free,  fake_now_us,    fake_idle,	fake_random,
+		NULL,          fake_pci_read,  fake_pci_write,  fake_pci_present,
+		fake_map,      fake_mmio_read, fake_mmio_write, fake_dma_alloc,
+		fake_dma_free, fake_now_us,    fake_idle,       fake_random,
 	};
 	uint32_t bar = FAKE_BAR, multiplier = 4;
 

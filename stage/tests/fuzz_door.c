@@ -1,8 +1,9 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* libFuzzer target: any bytes as what a boot loader left in memory. The first four are EAX, the next four EBX; all of them are
- * the machine's memory from address 0 on. What a door accepts is a bootinfo that the claims can be made from. */
+/* libFuzzer target: any bytes as what a boot loader left in memory. The first four are EAX, the next four EBX; all of
+ * them are the machine's memory from address 0 on. What a door accepts is a bootinfo that the claims can be made from.
+ */
 #include "../../chain/tests/fuzz.h"
 #include "../boot/multiboot2.h"
 #include "fake_memory.h"
@@ -12,8 +13,12 @@
 #include <inttypes.h>
 
 struct stage_boot stage_boot;
-const struct chain_image_header stage_image_header = { .stage_bytes = 0x40000, .fs_offset = 0x200000, .fs_bytes = 0x1000,
-						       .fs_memory_bytes = 0x200000, .manifest_offset = 0x50000, .manifest_bytes = 100 };
+const struct chain_image_header stage_image_header = { .stage_bytes = 0x40000,
+						       .fs_offset = 0x200000,
+						       .fs_bytes = 0x1000,
+						       .fs_memory_bytes = 0x200000,
+						       .manifest_offset = 0x50000,
+						       .manifest_bytes = 100 };
 const uint8_t stage_image_start[1], stage_image_end[1];
 
 void *stage_heap_map(uint64_t bytes);
@@ -86,7 +91,8 @@ static void check_pages(const struct chain_bootinfo *info)
 		for (size_t i = 0; i < info->module_count; i++)
 			FUZZ_HOLDS(!chain_range_overlaps(info->modules[i].range, got));
 		for (size_t i = 0; i < count; i++)
-			FUZZ_HOLDS(!chain_range_overlaps(got, (struct chain_range){ taken[i], taken[i] + ((uint64_t)STAGE_PAGE << i) }));
+			FUZZ_HOLDS(!chain_range_overlaps(
+				got, (struct chain_range){ taken[i], taken[i] + ((uint64_t)STAGE_PAGE << i) }));
 	}
 	while (count--)
 		stage_pages_free(taken[count], (uint64_t)STAGE_PAGE << count);

@@ -1,9 +1,10 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* libFuzzer target: any bytes as a PC's low megabyte: the BIOS data area's pointer to the EBDA, ACPI's tables from the RSDP on, SMBIOS, the MP
- * table; as what a UEFI firmware kept: its system table, its configuration tables. The input lies at the megabyte's end, where tables are
- * searched; its first two bytes are the EBDA's segment, the next four the place of an RSDP and of a system table. */
+/* libFuzzer target: any bytes as a PC's low megabyte: the BIOS data area's pointer to the EBDA, ACPI's tables from the
+ * RSDP on, SMBIOS, the MP table; as what a UEFI firmware kept: its system table, its configuration tables. The input
+ * lies at the megabyte's end, where tables are searched; its first two bytes are the EBDA's segment, the next four the
+ * place of an RSDP and of a system table. */
 #include "../../chain/tests/fuzz.h"
 #include "fake_memory.h"
 #include "stage/boot.h"

@@ -1,8 +1,9 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* libFuzzer target: any frames into an interface that asks for an address by DHCP. The input is a row of frames, each with a head of three
- * bytes: how it is wrapped, and its length. Wrapped ones get the headers, checksums and transaction number that let them through. */
+/* libFuzzer target: any frames into an interface that asks for an address by DHCP. The input is a row of frames, each
+ * with a head of three bytes: how it is wrapped, and its length. Wrapped ones get the headers, checksums and
+ * transaction number that let them through. */
 #include "../../chain/tests/fuzz.h"
 #include "chain/ipv4.h"
 #include "stage/net.h"
@@ -141,9 +142,21 @@ static bool link_up(struct stage_netdev *dev)
 	return card.link;
 }
 
-static uint64_t now_us(void *ctx) { (void)ctx; return card.now_us; }
-static void idle(void *ctx) { (void)ctx; card.now_us += card.at < card.count ? 1000 : 50000; }
-static uint32_t chance(void *ctx) { (void)ctx; return card.random = card.random * 1664525 + 1013904223; }
+static uint64_t now_us(void *ctx)
+{
+	(void)ctx;
+	return card.now_us;
+}
+static void idle(void *ctx)
+{
+	(void)ctx;
+	card.now_us += card.at < card.count ? 1000 : 50000;
+}
+static uint32_t chance(void *ctx)
+{
+	(void)ctx;
+	return card.random = card.random * 1664525 + 1013904223;
+}
 
 static const struct stage_device_env *env(void)
 {
@@ -154,7 +167,8 @@ static const struct stage_device_env *env(void)
 static void check_entry(const json_t *lan)
 {
 	const char *status = json_string_value(json_object_get(lan, "status"));
-	const json_t *lease = json_object_get(lan, "lease"), *address = json_array_get(json_object_get(lan, "addresses"), 0);
+	const json_t *lease = json_object_get(lan, "lease"),
+		     *address = json_array_get(json_object_get(lan, "addresses"), 0);
 	FUZZ_HOLDS(status && (!strcmp(status, "configured") || !strcmp(status, "present")));
 	char *text = json_dumps(lan, JSON_COMPACT);
 	FUZZ_HOLDS(text && strlen(text) < 2048);
@@ -175,14 +189,22 @@ static void check_entry(const json_t *lan)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct stage_netdev_ops ops = { .send = send_frame, .poll = poll_frames, .link_up = link_up };
-	static const struct chain_config_net request = { .name = (char *)(uintptr_t)"lan", .dhcp = true, .timeout_us = 4000000 };
+	static const struct chain_config_net request = { .name = (char *)(uintptr_t) "lan",
+							 .dhcp = true,
+							 .timeout_us = 4000000 };
 	struct stage_device_list list = { .net = &card.dev };
 	struct chain_error err = { 0 };
 	json_t *out = json_object();
 	uint64_t now = card.now_us; /* lwIP's clock is one for all runs: it never goes back */
 
-	card = (struct card){ .dev = { .ops = &ops, .driver = "fuzzed", .mtu = 1500, .mac = { 0x52, 0x54, 0, 0x12, 0x34, 0x56 } },
-			      .data = data, .count = size, .random = 1, .link = true, .now_us = now };
+	card = (struct card){
+		.dev = { .ops = &ops, .driver = "fuzzed", .mtu = 1500, .mac = { 0x52, 0x54, 0, 0x12, 0x34, 0x56 } },
+		.data = data,
+		.count = size,
+		.random = 1,
+		.link = true,
+		.now_us = now
+	};
 	if (!fuzz_status(stage_net_configure(env(), &request, 1, NULL, &list, out, &err), &err))
 		check_entry(json_object_get(out, "lan"));
 	while (card.count - card.at >= HEAD) /* a lease, and what comes after it */

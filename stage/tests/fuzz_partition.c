@@ -1,8 +1,9 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* libFuzzer target: any bytes as a disk with a partition table. Byte 0 chooses the sector size, how many sectors there are beyond the
- * input's (they read as zeroes), which read fails, and whether checksums of GPT are made right first: hardly anything would pass them. */
+/* libFuzzer target: any bytes as a disk with a partition table. Byte 0 chooses the sector size, how many sectors there
+ * are beyond the input's (they read as zeroes), which read fails, and whether checksums of GPT are made right first:
+ * hardly anything would pass them. */
 #include "../../chain/tests/fuzz.h"
 #include "../block/partition.h"
 
@@ -20,7 +21,8 @@ static enum chain_status read_disk(void *ctx, uint64_t lba, uint64_t count, void
 	FUZZ_HOLDS(count && count <= disk->sectors && lba <= disk->sectors - count); /* the reader's promise */
 	FUZZ_HOLDS(++disk->reads < READS_MAX);
 	if (disk->reads == disk->fail_at)
-		return chain_fail(err, CHAIN_E_BLOCK_REQUEST, "disk", "the device reports an I/O error", lba, count, 0, 0);
+		return chain_fail(err, CHAIN_E_BLOCK_REQUEST, "disk", "the device reports an I/O error", lba, count, 0,
+				  0);
 	uint64_t bytes = count * disk->sector_bytes, at = lba * disk->sector_bytes, there = 0;
 	if (at < disk->count)
 		there = disk->count - at < bytes ? disk->count - at : bytes;
@@ -60,8 +62,10 @@ static void check_table(const struct disk *disk, const struct stage_partition_ta
 		FUZZ_HOLDS(chain_error_format(&table->problem, text, sizeof(text)) < sizeof(text));
 	for (size_t i = 0; i < table->count; i++) {
 		const struct stage_partition *p = &table->partitions[i];
-		FUZZ_HOLDS(p->index && p->sectors && p->first && p->sectors <= disk->sectors && p->first <= disk->sectors - p->sectors);
-		FUZZ_HOLDS(strlen(p->type) < sizeof(p->type) && strlen(p->uuid) < sizeof(p->uuid) && strlen(p->name) < sizeof(p->name));
+		FUZZ_HOLDS(p->index && p->sectors && p->first && p->sectors <= disk->sectors &&
+			   p->first <= disk->sectors - p->sectors);
+		FUZZ_HOLDS(strlen(p->type) < sizeof(p->type) && strlen(p->uuid) < sizeof(p->uuid) &&
+			   strlen(p->name) < sizeof(p->name));
 		for (size_t j = 0; table->kind == STAGE_TABLE_GPT && j < i; j++)
 			FUZZ_HOLDS(p->first >= table->partitions[j].first + table->partitions[j].sectors ||
 				   table->partitions[j].first >= p->first + p->sectors);
@@ -77,7 +81,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size < 1)
 		return 0;
-	struct disk disk = { .bytes = malloc(size), .count = size - 1, .sector_bytes = sizes[data[0] & SIZE_SHIFTS],
+	struct disk disk = { .bytes = malloc(size),
+			     .count = size - 1,
+			     .sector_bytes = sizes[data[0] & SIZE_SHIFTS],
 			     .fail_at = data[0] & FAIL ? data[0] >> 5 : 0 };
 	FUZZ_HOLDS(disk.bytes);
 	memcpy(disk.bytes, data + 1, size - 1);

@@ -1,9 +1,10 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* libFuzzer target: a disk or network card that lies. Byte 0: which of the two, and whether a called kernel has it, with a configuration space
- * that is not what it was; byte 1: which piece of DMA memory there is none for. The rest is read as the driver asks: a byte for each answer of the device, and where its top bit is set the answer itself; so an input that
- * ends early is a device that behaves from there on. */
+/* libFuzzer target: a disk or network card that lies. Byte 0: which of the two, and whether a called kernel has it,
+ * with a configuration space that is not what it was; byte 1: which piece of DMA memory there is none for. The rest is
+ * read as the driver asks: a byte for each answer of the device, and where its top bit is set the answer itself; so an
+ * input that ends early is a device that behaves from there on. */
 #include "../../chain/tests/fuzz.h"
 #include "fake_virtio.h"
 
@@ -63,7 +64,8 @@ static bool is_dma(const struct machine *m, uint64_t at, uint64_t bytes)
 	return false;
 }
 
-/* With its registers said to be elsewhere, what the driver writes is not what it means. The bus lets a device reach DMA memory only. */
+/* With its registers said to be elsewhere, what the driver writes is not what it means. The bus lets a device reach DMA
+ * memory only. */
 static void keep_to_dma(struct machine *m)
 {
 	for (struct fake_queue *q = m->fake.queues; q < m->fake.queues + FAKE_QUEUES; q++)
@@ -75,7 +77,9 @@ static void keep_to_dma(struct machine *m)
 /* Elements of the used ring as the device likes. */
 static void lie_in_ring(struct machine *m, struct fake_queue *q)
 {
-	struct { uint32_t id, bytes; } *used = (void *)(uintptr_t)(q->used + 4);
+	struct {
+		uint32_t id, bytes;
+	} *used = (void *)(uintptr_t)(q->used + 4);
 	if (!q->enabled || !(next(m) & LIE))
 		return;
 	unsigned slot = next(m) % q->size;
@@ -183,7 +187,8 @@ static void use_block(struct machine *m, struct stage_block *dev)
 {
 	struct chain_error err = { 0 };
 	json_t *entry = NULL;
-	FUZZ_HOLDS(dev->sector_bytes >= 512 && dev->sector_bytes <= 65536 && !(dev->sector_bytes & (dev->sector_bytes - 1)));
+	FUZZ_HOLDS(dev->sector_bytes >= 512 && dev->sector_bytes <= 65536 &&
+		   !(dev->sector_bytes & (dev->sector_bytes - 1)));
 	FUZZ_HOLDS(strlen(dev->serial) <= STAGE_BLOCK_SERIAL_BYTES);
 	for (int i = 0; i < ROUNDS; i++) {
 		uint64_t lba = next(m), count = next(m) % 5;
@@ -230,9 +235,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	bool net = data[0] & 1;
 	fake_init(&m.fake, net ? MODERN_NET : MODERN_BLK, FAKE_GOOD, net ? F_MANY_NET : F_MANY_BLK, device);
-	memcpy(m.fake.bar + FAKE_CONFIG, net ? "\x52\x54\x00\x12\x34\x56\x01\x00\x01\x00\xdc\x05" : (const char *)&sectors, net ? 12 : 8);
+	memcpy(m.fake.bar + FAKE_CONFIG,
+	       net ? "\x52\x54\x00\x12\x34\x56\x01\x00\x01\x00\xdc\x05" : (const char *)&sectors, net ? 12 : 8);
 	if (!net)
-		memcpy(m.fake.bar + FAKE_CONFIG + 8, "\x00\x00\x01\x00\x7e\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00", 16);
+		memcpy(m.fake.bar + FAKE_CONFIG + 8, "\x00\x00\x01\x00\x7e\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00",
+		       16);
 	m.data = data;
 	m.count = size;
 	m.at = 2;

@@ -1,7 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* The local interrupt controller in both its forms, against one that notes what it is told. QEMU's emulation has no x2APIC. */
+/* The local interrupt controller in both its forms, against one that notes what it is told. QEMU's emulation has no
+ * x2APIC. */
 #include "../cpu/apic.c"
 
 #include <setjmp.h>
@@ -10,7 +11,10 @@
 #include <cmocka.h>
 
 static uint64_t msrs[0x900];
-static struct { uint32_t msr; uint64_t value; } written[16];
+static struct {
+	uint32_t msr;
+	uint64_t value;
+} written[16];
 static size_t written_count;
 static uint32_t registers[1024];
 
@@ -156,7 +160,8 @@ static void test_ticks_and_closes(void **state)
 	assert_int_equal(msrs[0x832], 1 << 16);
 }
 
-/* SDM 11.8.4: eight registers of 32 vectors each, 16 bytes apart. Looking changes nothing, and is not possible where it is off. */
+/* SDM 11.8.4: eight registers of 32 vectors each, 16 bytes apart. Looking changes nothing, and is not possible where it
+ * is off. */
 static void test_sees_what_is_in_service(void **state)
 {
 	struct stage_apic apic;
@@ -181,9 +186,12 @@ static void test_sees_what_is_in_service(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(test_xapic, reset), cmocka_unit_test_setup(test_xapic_refuses, reset),
-		cmocka_unit_test_setup(test_turned_on, reset), cmocka_unit_test_setup(test_x2_as_left, reset),
-		cmocka_unit_test_setup(test_x2_wanted, reset), cmocka_unit_test_setup(test_x2_from_off, reset),
+		cmocka_unit_test_setup(test_xapic, reset),
+		cmocka_unit_test_setup(test_xapic_refuses, reset),
+		cmocka_unit_test_setup(test_turned_on, reset),
+		cmocka_unit_test_setup(test_x2_as_left, reset),
+		cmocka_unit_test_setup(test_x2_wanted, reset),
+		cmocka_unit_test_setup(test_x2_from_off, reset),
 		cmocka_unit_test_setup(test_ticks_and_closes, reset),
 		cmocka_unit_test_setup(test_sees_what_is_in_service, reset),
 	};

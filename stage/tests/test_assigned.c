@@ -1,7 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* A disk that is given to a called kernel, driven there through what the kernel is shown of it, and taken back in the middle. */
+/* A disk that is given to a called kernel, driven there through what the kernel is shown of it, and taken back in the
+ * middle. */
 #include "fake_virtio.h"
 
 #include "stage/block.h"
@@ -21,12 +22,16 @@ enum { SECTORS = 1000, MODERN_BLK = 0x1042, HEAP_BYTES = 1 << 20, MAPPINGS = 8 }
 
 /* --- the stage's side, made up: what is mapped, and memory of its own --- */
 
-static struct mapping { uint64_t virt, phys, bytes; unsigned flags; } mappings[MAPPINGS];
+static struct mapping {
+	uint64_t virt, phys, bytes;
+	unsigned flags;
+} mappings[MAPPINGS];
 static size_t mapping_count, pages_live;
 static const void *shared;
 static struct fake *waited_for;
 
-bool stage_table_map(uint64_t root_phys, const struct stage_table_pages *pages, uint64_t virt, uint64_t phys, uint64_t bytes, unsigned flags)
+bool stage_table_map(uint64_t root_phys, const struct stage_table_pages *pages, uint64_t virt, uint64_t phys,
+		     uint64_t bytes, unsigned flags)
 {
 	assert_true(mapping_count < MAPPINGS);
 	mappings[mapping_count++] = (struct mapping){ virt, phys, bytes, flags };
@@ -35,13 +40,29 @@ bool stage_table_map(uint64_t root_phys, const struct stage_table_pages *pages, 
 	return true;
 }
 
-void *stage_phys_to_virt(uint64_t phys) { return (void *)(uintptr_t)phys; }
+void *stage_phys_to_virt(uint64_t phys)
+{
+	return (void *)(uintptr_t)phys;
+}
 /* Time goes on. What may run on any processor waits in no other way. */
-void stage_pause(void) { waited_for->now_us += 10; }
-static void no_idle(void *ctx) { fail_msg("%p sleeps", ctx); }
+void stage_pause(void)
+{
+	waited_for->now_us += 10;
+}
+static void no_idle(void *ctx)
+{
+	fail_msg("%p sleeps", ctx);
+}
 
-void stage_processors_share(const void *virt) { shared = virt; }
-_Noreturn void stage_panic(const char *format, ...) { fail_msg("%s", format); abort(); }
+void stage_processors_share(const void *virt)
+{
+	shared = virt;
+}
+_Noreturn void stage_panic(const char *format, ...)
+{
+	fail_msg("%s", format);
+	abort();
+}
 
 uint64_t stage_pages_alloc(uint64_t bytes, uint64_t align, enum chain_owner owner)
 {
@@ -77,8 +98,14 @@ static volatile void *fake_at(const volatile void *at)
 	return NULL;
 }
 
-static uint32_t kernel_read(void *ctx, const volatile void *at, unsigned width) { return fake_mmio_read(ctx, fake_at(at), width); }
-static void kernel_write(void *ctx, volatile void *at, unsigned width, uint32_t value) { fake_mmio_write(ctx, fake_at(at), width, value); }
+static uint32_t kernel_read(void *ctx, const volatile void *at, unsigned width)
+{
+	return fake_mmio_read(ctx, fake_at(at), width);
+}
+static void kernel_write(void *ctx, volatile void *at, unsigned width, uint32_t value)
+{
+	fake_mmio_write(ctx, fake_at(at), width, value);
+}
 
 static void *kernel_alloc(void *ctx, size_t bytes, uint64_t *out_phys)
 {
@@ -198,7 +225,8 @@ static void a_kernel_drives_what_it_is_shown(void **state)
 	assert_int_equal(mapping_count, 2);
 	assert_true(mappings[0].virt == KCHAIN_DEVICE_VIRT && mappings[0].bytes == 4096 && mappings[0].flags == 0);
 	assert_ptr_equal((void *)(uintptr_t)mappings[0].phys, given->list);
-	assert_true(mappings[1].virt >= KCHAIN_DEVICE_VIRT + 2 * 4096 && mappings[1].phys == FAKE_BAR && mappings[1].bytes == FAKE_BAR_BYTES);
+	assert_true(mappings[1].virt >= KCHAIN_DEVICE_VIRT + 2 * 4096 && mappings[1].phys == FAKE_BAR &&
+		    mappings[1].bytes == FAKE_BAR_BYTES);
 	assert_true(given->root_entry);
 	assert_string_equal(given->list->name, "data");
 	assert_string_equal(given->list->reason, "");
@@ -308,9 +336,11 @@ static void what_is_not_there_is_listed(void **state)
 
 	(void)state;
 	make_disk(&f, FAKE_GOOD);
-	check_missing(&f, (struct stage_assigned_request){ .name = "data", .reason = "no disk with serial X" }, "no disk with serial X");
+	check_missing(&f, (struct stage_assigned_request){ .name = "data", .reason = "no disk with serial X" },
+		      "no disk with serial X");
 	check_missing(&f, (struct stage_assigned_request){ .name = "data" }, "it is absent");
-	check_missing(&f, (struct stage_assigned_request){ .name = "data", .pci = "0000:00:04.0" }, "0000:00:04.0: no device that the driver knows");
+	check_missing(&f, (struct stage_assigned_request){ .name = "data", .pci = "0000:00:04.0" },
+		      "0000:00:04.0: no device that the driver knows");
 	check_missing(&f, (struct stage_assigned_request){ .name = "lan", .pci = "0000:00:03.0", .is_net = true },
 		      "0000:00:03.0: no device that the driver knows");
 	f.pci[0x34] = 0;
@@ -357,7 +387,9 @@ static void registers_on_a_shared_page_are_refused(void **state)
 	make_disk(&f, FAKE_GOOD);
 	f.env.pci_read = small_read;
 	f.env.pci_write = small_write;
-	check_missing(&f, request, "0000:00:03.0: base address register 1 is 0xfebf1800: it shares a page with what is not the device's");
+	check_missing(
+		&f, request,
+		"0000:00:03.0: base address register 1 is 0xfebf1800: it shares a page with what is not the device's");
 	small_value = 0;
 	mapping_count = 0;
 	stage_assigned_free(assigned_disk(&f)); /* one without an address is none */
@@ -368,7 +400,10 @@ static void registers_on_a_shared_page_are_refused(void **state)
 
 static void registers_are_sized_as_the_device_would(void **state)
 {
-	static const struct { uint32_t low, high; uint64_t bytes; } wide = { 0x0000000c, 0x80, UINT64_C(1) << 33 };
+	static const struct {
+		uint32_t low, high;
+		uint64_t bytes;
+	} wide = { 0x0000000c, 0x80, UINT64_C(1) << 33 };
 	struct kchain_device device = { .bdf = 3 << 3 };
 	struct stage_called_env called;
 	struct stage_pci_function function;
@@ -402,7 +437,8 @@ static void registers_are_sized_as_the_device_would(void **state)
 	assert_int_equal(called.env.pci_read(&called, device.bdf, 0x10, 4), 0x0000000c);
 	assert_int_equal(called.env.pci_read(&called, device.bdf, 253, 4), UINT32_MAX);
 	assert_int_equal(called.env.pci_read(&called, device.bdf, 256, 1), 0xff);
-	assert_ptr_equal((void *)(uintptr_t)called.env.map(&called, FAKE_BAR + 0x1000, 0x3000), (void *)(uintptr_t)(KCHAIN_DEVICE_VIRT + 0x101000));
+	assert_ptr_equal((void *)(uintptr_t)called.env.map(&called, FAKE_BAR + 0x1000, 0x3000),
+			 (void *)(uintptr_t)(KCHAIN_DEVICE_VIRT + 0x101000));
 	assert_null(called.env.map(&called, FAKE_BAR + 0x1000, 0x3001));
 	assert_null(called.env.map(&called, FAKE_BAR - 1, 1));
 	assert_null(called.env.map(&called, UINT64_MAX, UINT64_MAX));
@@ -436,8 +472,21 @@ static void memory_for_devices_is_the_heaps(void **state)
 
 static void places_are_read_strictly(void **state)
 {
-	static const char *const wrong[] = { "", "0000:00:03", "0000:00:03.", "0000:00:03.00", "0000:00:03.0 ", "000:00:03.0", "0001:00:03.0", "0000:0g:03.0",
-					     "0000:00:23.0", "0000:00:03.8", "0000-00:03.0", "0000:00:/3.0", "0000:00:03.`", "0000:00:0:.0", "\xff\xff\xff\xff:" };
+	static const char *const wrong[] = { "",
+					     "0000:00:03",
+					     "0000:00:03.",
+					     "0000:00:03.00",
+					     "0000:00:03.0 ",
+					     "000:00:03.0",
+					     "0001:00:03.0",
+					     "0000:0g:03.0",
+					     "0000:00:23.0",
+					     "0000:00:03.8",
+					     "0000-00:03.0",
+					     "0000:00:/3.0",
+					     "0000:00:03.`",
+					     "0000:00:0:.0",
+					     "\xff\xff\xff\xff:" };
 	struct stage_pci_function function;
 	struct fake f;
 

@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* What a boot loader and the firmware left, whole, cut at each byte, and wrong in each way that has a name. chain/tests/test_multiboot.c has
- * Multiboot 1. */
+/* What a boot loader and the firmware left, whole, cut at each byte, and wrong in each way that has a name.
+ * chain/tests/test_multiboot.c has Multiboot 1. */
 #include "../boot/multiboot2.h"
 #include "fake_memory.h"
 
@@ -39,13 +39,21 @@ static void begin(void)
 	used = 8;
 }
 
-/* As GRUB leaves it: command line, loader, a module, the memory map, a framebuffer with its colours, the system table, copies of both
- * RSDPs, the end. */
+/* As GRUB leaves it: command line, loader, a module, the memory map, a framebuffer with its colours, the system table,
+ * copies of both RSDPs, the end. */
 static void make_usual(void)
 {
-	static const struct { uint32_t start, end; char string[12]; } module = { 0x600000, 0x601000, "kchain-hand" };
-	static const struct { uint32_t step, version; struct { uint64_t base, bytes; uint32_t type, zero; } e[3]; } map = {
-		24, 0, { { 0, 0x9fc00, 1, 0 }, { 0x100000, 0x7ee0000, 1, 0 }, { 0xfffc0000, 0x40000, 2, 0 } } };
+	static const struct {
+		uint32_t start, end;
+		char string[12];
+	} module = { 0x600000, 0x601000, "kchain-hand" };
+	static const struct {
+		uint32_t step, version;
+		struct {
+			uint64_t base, bytes;
+			uint32_t type, zero;
+		} e[3];
+	} map = { 24, 0, { { 0, 0x9fc00, 1, 0 }, { 0x100000, 0x7ee0000, 1, 0 }, { 0xfffc0000, 0x40000, 2, 0 } } };
 	static const struct __attribute__((packed)) {
 		uint64_t addr;
 		uint32_t pitch, width, height;
@@ -108,7 +116,8 @@ static void multiboot2_is_read(void **state)
 	assert_true(info.modules[0].range.base == 0x600000 && info.modules[0].range.end == 0x601000);
 	assert_int_equal(info.mem_count, 3);
 	assert_true(info.mem[1].range.end == 0x7fe0000 && info.mem[2].type == CHAIN_MEM_RESERVED);
-	assert_true(info.framebuffer.phys == 0xfd000000 && info.framebuffer.width == 1024 && info.framebuffer.bpp == 32);
+	assert_true(info.framebuffer.phys == 0xfd000000 && info.framebuffer.width == 1024 &&
+		    info.framebuffer.bpp == 32);
 	assert_memory_equal(info.framebuffer.colors, ((uint8_t[]){ 0, 8, 8, 8, 16, 8 }), 6);
 	assert_true(info.efi_system_table == 0x17f5eb018 && info.acpi_rsdp == rsdp2_at);
 	chain_bootinfo_free(&info);
@@ -117,12 +126,24 @@ static void multiboot2_is_read(void **state)
 /* Whatever their order, the copy of an RSDP of ACPI 2.0 counts, and a system table of either width. */
 static void firmware_tags_are_read(void **state)
 {
-	static const struct { uint32_t type, bytes; } tags[] = { { 11, 4 }, { 12, 8 }, { 14, 20 }, { 15, 36 }, { 15, 40 } };
-	static const struct { uint32_t count, tags[3]; uint64_t efi; uint32_t rsdp; } cases[] = {
-		{ 1, { 0 }, 0x81234560, 0 }, { 1, { 1 }, 0x812345670, 0 }, { 1, { 2 }, 0, 1 }, { 1, { 3 }, 0, 1 },
-		{ 2, { 2, 3 }, 0, 2 }, { 2, { 3, 2 }, 0, 1 }, { 3, { 4, 1, 2 }, 0x812345670, 1 },
+	static const struct {
+		uint32_t type, bytes;
+	} tags[] = { { 11, 4 }, { 12, 8 }, { 14, 20 }, { 15, 36 }, { 15, 40 } };
+	static const struct {
+		uint32_t count, tags[3];
+		uint64_t efi;
+		uint32_t rsdp;
+	} cases[] = {
+		{ 1, { 0 }, 0x81234560, 0 },
+		{ 1, { 1 }, 0x812345670, 0 },
+		{ 1, { 2 }, 0, 1 },
+		{ 1, { 3 }, 0, 1 },
+		{ 2, { 2, 3 }, 0, 2 },
+		{ 2, { 3, 2 }, 0, 1 },
+		{ 3, { 4, 1, 2 }, 0x812345670, 1 },
 	};
-	static const uint8_t map[] = { 24, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0 };
+	static const uint8_t map[] = { 24, 0,  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+				       0,  16, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0 };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -139,7 +160,8 @@ static void firmware_tags_are_read(void **state)
 		memcpy(block, &(uint32_t){ (uint32_t)used }, 4);
 		assert_int_equal(read_block(used, &info), CHAIN_OK);
 		if (info.efi_system_table != cases[i].efi || info.acpi_rsdp != at[cases[i].rsdp])
-			fail_msg("case %zu: %llx, %llx", i, (unsigned long long)info.efi_system_table, (unsigned long long)info.acpi_rsdp);
+			fail_msg("case %zu: %llx, %llx", i, (unsigned long long)info.efi_system_table,
+				 (unsigned long long)info.acpi_rsdp);
 		chain_bootinfo_free(&info);
 	}
 }
@@ -165,21 +187,26 @@ static void every_cut_is_refused(void **state)
 
 static void lying_tags_are_refused(void **state)
 {
-	static const struct { uint32_t type, bytes, words[6]; enum chain_status status; } cases[] = {
-		{ 3, 8 + 4, { 1 }, CHAIN_E_DOOR_TAG },			     /* no room for a module */
-		{ 3, 8 + 9, { 0x2000, 0x1000 }, CHAIN_E_DOOR_TAG },	     /* ends before it starts */
-		{ 6, 8 + 4, { 24 }, CHAIN_E_DOOR_TAG },			     /* no room for the map's head */
-		{ 6, 8 + 8, { 20 }, CHAIN_E_DOOR_TAG },			     /* entries shorter than an entry */
-		{ 6, 8 + 8 + 16, { 24 }, CHAIN_E_DOOR_TAG },		     /* part of one */
-		{ 6, 8 + 8, { 24 }, CHAIN_E_MULTIBOOT_INFO_NO_MEMORY },	     /* none */
-		{ 8, 8 + 12, { 0 }, CHAIN_E_DOOR_TAG },			     /* no room for a framebuffer */
-		{ 8, 8 + 24, { 0, 0, 0, 0, 0, 0x120 }, CHAIN_E_DOOR_TAG },   /* of type 1, none for its colours */
+	static const struct {
+		uint32_t type, bytes, words[6];
+		enum chain_status status;
+	} cases[] = {
+		{ 3, 8 + 4, { 1 }, CHAIN_E_DOOR_TAG },                     /* no room for a module */
+		{ 3, 8 + 9, { 0x2000, 0x1000 }, CHAIN_E_DOOR_TAG },        /* ends before it starts */
+		{ 6, 8 + 4, { 24 }, CHAIN_E_DOOR_TAG },                    /* no room for the map's head */
+		{ 6, 8 + 8, { 20 }, CHAIN_E_DOOR_TAG },                    /* entries shorter than an entry */
+		{ 6, 8 + 8 + 16, { 24 }, CHAIN_E_DOOR_TAG },               /* part of one */
+		{ 6, 8 + 8, { 24 }, CHAIN_E_MULTIBOOT_INFO_NO_MEMORY },    /* none */
+		{ 8, 8 + 12, { 0 }, CHAIN_E_DOOR_TAG },                    /* no room for a framebuffer */
+		{ 8, 8 + 24, { 0, 0, 0, 0, 0, 0x120 }, CHAIN_E_DOOR_TAG }, /* of type 1, none for its colours */
 		{ 8, 8 + 24, { 0, 0, 0, 0, 0, 0x210 }, CHAIN_E_MULTIBOOT_INFO_NO_MEMORY }, /* text has none */
-		{ 11, 8 + 3, { 0 }, CHAIN_E_DOOR_TAG }, { 12, 8 + 7, { 0 }, CHAIN_E_DOOR_TAG }, /* half a pointer */
-		{ 14, 8 + 19, { 0 }, CHAIN_E_DOOR_TAG }, { 15, 8 + 35, { 0 }, CHAIN_E_DOOR_TAG }, /* a part of an RSDP */
-		{ 1, 4, { 0 }, CHAIN_E_DOOR_TAG },			     /* shorter than its own head */
+		{ 11, 8 + 3, { 0 }, CHAIN_E_DOOR_TAG },
+		{ 12, 8 + 7, { 0 }, CHAIN_E_DOOR_TAG }, /* half a pointer */
+		{ 14, 8 + 19, { 0 }, CHAIN_E_DOOR_TAG },
+		{ 15, 8 + 35, { 0 }, CHAIN_E_DOOR_TAG }, /* a part of an RSDP */
+		{ 1, 4, { 0 }, CHAIN_E_DOOR_TAG },       /* shorter than its own head */
 		{ 77, UINT32_MAX, { 0 }, CHAIN_E_DOOR_TAG },
-		{ 77, 8, { 0 }, CHAIN_E_MULTIBOOT_INFO_NO_MEMORY },	     /* unknown ones are passed over */
+		{ 77, 8, { 0 }, CHAIN_E_MULTIBOOT_INFO_NO_MEMORY }, /* unknown ones are passed over */
 	};
 
 	(void)state;
@@ -220,8 +247,9 @@ static void sum_to_zero(uint32_t at, size_t bytes, size_t sum_at)
 /* Processors 0 to 3 in use, one that is off, an I/O APIC between, and x2APIC 300. */
 static void make_firmware(void)
 {
-	static const uint8_t madt[] = { 0, 8, 0, 0, 1, 0, 0, 0, 0, 8, 1, 1, 1, 0, 0, 0, 1, 12, 0, 0, 0, 0, 0xc0, 0xfe, 0, 0, 0, 0, 0, 8, 2, 2, 1, 0, 0, 0,
-		0, 8, 3, 3, 1, 0, 0, 0, 0, 8, 4, 4, 0, 0, 0, 0, 9, 16, 0, 0, 0x2c, 1, 0, 0, 1, 0, 0, 0, 9, 0, 0, 0 };
+	static const uint8_t madt[] = { 0,    8, 0, 0, 1, 0, 0, 0,  0, 8, 1,    1, 1, 0, 0, 0, 1, 12, 0, 0, 0, 0, 0xc0,
+					0xfe, 0, 0, 0, 0, 0, 8, 2,  2, 1, 0,    0, 0, 0, 8, 3, 3, 1,  0, 0, 0, 0, 8,
+					4,    4, 0, 0, 0, 0, 9, 16, 0, 0, 0x2c, 1, 0, 0, 1, 0, 0, 0,  9, 0, 0, 0 };
 
 	memset(low, 0, sizeof(low));
 	memcpy(low + RSDP_AT, "RSD PTR ", 8);
@@ -328,9 +356,12 @@ static void bios_areas_are_searched(void **state)
 static void a_copy_of_the_rsdp_is_kept_where_it_is_the_only_one(void **state)
 {
 	enum { COPY_AT = 0x8ff0 };
-	static const struct { uint64_t efi, wanted; bool rom, good; } cases[] = {
-		{ 0, COPY_AT, false, true }, { 0, RSDP_AT, true, true }, { 0, 0, false, false }, { 0, RSDP_AT, true, false },
-		{ 0x1000, 0, false, true }, { 0x1000, 0, true, true },
+	static const struct {
+		uint64_t efi, wanted;
+		bool rom, good;
+	} cases[] = {
+		{ 0, COPY_AT, false, true }, { 0, RSDP_AT, true, true }, { 0, 0, false, false },
+		{ 0, RSDP_AT, true, false }, { 0x1000, 0, false, true }, { 0x1000, 0, true, true },
 	};
 	struct chain_error err = { 0 };
 	struct chain_bootinfo info;
@@ -353,7 +384,8 @@ static void a_copy_of_the_rsdp_is_kept_where_it_is_the_only_one(void **state)
 			assert_int_equal(info.mem_count, 1);
 		} else { /* it goes over the end of a page */
 			assert_int_equal(info.mem_count, 2);
-			assert_true(info.mem[0].range.end == 0x8000 && info.mem[1].range.end == 0xa000 && info.mem[1].type == CHAIN_MEM_ACPI);
+			assert_true(info.mem[0].range.end == 0x8000 && info.mem[1].range.end == 0xa000 &&
+				    info.mem[1].type == CHAIN_MEM_ACPI);
 		}
 		chain_bootinfo_free(&info);
 	}
@@ -371,8 +403,13 @@ static void a_copy_of_the_rsdp_is_kept_where_it_is_the_only_one(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(multiboot2_is_read),	   cmocka_unit_test(firmware_tags_are_read), cmocka_unit_test(every_cut_is_refused),	   cmocka_unit_test(lying_tags_are_refused),
-		cmocka_unit_test(processors_are_listed), cmocka_unit_test(lying_tables_end_the_search), cmocka_unit_test(bios_areas_are_searched),
+		cmocka_unit_test(multiboot2_is_read),
+		cmocka_unit_test(firmware_tags_are_read),
+		cmocka_unit_test(every_cut_is_refused),
+		cmocka_unit_test(lying_tags_are_refused),
+		cmocka_unit_test(processors_are_listed),
+		cmocka_unit_test(lying_tables_end_the_search),
+		cmocka_unit_test(bios_areas_are_searched),
 		cmocka_unit_test(a_copy_of_the_rsdp_is_kept_where_it_is_the_only_one),
 	};
 

@@ -19,8 +19,14 @@
 static uint64_t now, known_hz;
 static unsigned measured, ticker_started;
 
-uint64_t stage_rdtsc(void) { return now; }
-uint64_t stage_tsc_hz_known(void) { return known_hz; }
+uint64_t stage_rdtsc(void)
+{
+	return now;
+}
+uint64_t stage_tsc_hz_known(void)
+{
+	return known_hz;
+}
 uint64_t stage_tsc_hz(void)
 {
 	measured++;
@@ -32,7 +38,10 @@ uint64_t stage_ticks_of_us(uint64_t us)
 	assert_true(known_hz);
 	return us > UINT64_MAX / (HZ / 1000000) ? UINT64_MAX : us * (HZ / 1000000);
 }
-void stage_ticker_start(void) { ticker_started++; }
+void stage_ticker_start(void)
+{
+	ticker_started++;
+}
 
 static int begin(void **state)
 {
@@ -61,16 +70,27 @@ static uint64_t run(uint64_t timeout_us, uint64_t step_us, unsigned every, uint6
 
 static void the_time_is_up_when_it_is(void **state)
 {
-	static const struct { uint64_t timeout_us, step_us; unsigned every; } rows[] = {
-		{ 2000000, 10000, 1 }, { 2000000, 1000, 10 }, { 1, 10000, 1 }, { 300000, 10000, 1 }, { 9999, 10000, 1 }, { 10001, 10000, 1 },
+	static const struct {
+		uint64_t timeout_us, step_us;
+		unsigned every;
+	} rows[] = {
+		{ 2000000, 10000, 1 },
+		{ 2000000, 1000, 10 },
+		{ 1, 10000, 1 },
+		{ 300000, 10000, 1 },
+		{ 9999, 10000, 1 },
+		{ 10001, 10000, 1 },
 		/* the host was away: of 5 ticks one came, of 50, of 190 */
-		{ 2000000, 10000, 5 }, { 2000000, 10000, 50 }, { 2000000, 10000, 190 },
+		{ 2000000, 10000, 5 },
+		{ 2000000, 10000, 50 },
+		{ 2000000, 10000, 190 },
 	};
 	(void)state;
 	for (size_t i = 0; i < 2 * sizeof(rows) / sizeof(rows[0]); i++) {
 		uint64_t timeout_us = rows[i / 2].timeout_us, between_us = rows[i / 2].step_us * rows[i / 2].every;
 		known_hz = i % 2 ? HZ : 0;
-		uint64_t took_us = run(timeout_us, rows[i / 2].step_us, rows[i / 2].every, 3 * timeout_us + between_us + 10000);
+		uint64_t took_us =
+			run(timeout_us, rows[i / 2].step_us, rows[i / 2].every, 3 * timeout_us + between_us + 10000);
 		assert_true(took_us >= timeout_us && took_us <= timeout_us + between_us + 2000);
 	}
 }

@@ -1,7 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* The clock on machines with odd timers. What it finds out is kept for good, so each machine has a process of its own. */
+/* The clock on machines with odd timers. What it finds out is kept for good, so each machine has a process of its own.
+ */
 #include "fake_machine.h"
 
 #include "stage/clock.h"
@@ -33,15 +34,18 @@ static void in_child(void (*run)(void))
 }
 
 /* In a child an assertion of cmocka's would go on with the parent's next test. */
-#define HOLDS(condition) \
-	do { \
-		if (!(condition)) { \
-			fprintf(stderr, "%d: does not hold: %s\n", __LINE__, #condition); \
-			_exit(1); \
-		} \
+#define HOLDS(condition)                                                                                               \
+	do {                                                                                                           \
+		if (!(condition)) {                                                                                    \
+			fprintf(stderr, "%d: does not hold: %s\n", __LINE__, #condition);                              \
+			_exit(1);                                                                                      \
+		}                                                                                                      \
 	} while (0)
 
-static bool about(uint64_t hz, uint64_t wanted) { return hz > wanted - wanted / 100 && hz < wanted + wanted / 100; }
+static bool about(uint64_t hz, uint64_t wanted)
+{
+	return hz > wanted - wanted / 100 && hz < wanted + wanted / 100;
+}
 
 /* --- timers --- */
 
@@ -174,12 +178,18 @@ static struct stage_cpuid says(uint32_t leaf, uint32_t sub)
 {
 	(void)sub;
 	switch (leaf) {
-	case 0: return (struct stage_cpuid){ .a = 0x16 };
-	case 1: return (struct stage_cpuid){ .c = 0x80000000 };
-	case 0x15: return (struct stage_cpuid){ leaf15[0], leaf15[1], leaf15[2], 0 };
-	case 0x40000000: return (struct stage_cpuid){ .a = 0x40000010 };
-	case 0x40000010: return (struct stage_cpuid){ .a = leaf_khz };
-	default: return (struct stage_cpuid){ 0 };
+	case 0:
+		return (struct stage_cpuid){ .a = 0x16 };
+	case 1:
+		return (struct stage_cpuid){ .c = 0x80000000 };
+	case 0x15:
+		return (struct stage_cpuid){ leaf15[0], leaf15[1], leaf15[2], 0 };
+	case 0x40000000:
+		return (struct stage_cpuid){ .a = 0x40000010 };
+	case 0x40000010:
+		return (struct stage_cpuid){ .a = leaf_khz };
+	default:
+		return (struct stage_cpuid){ 0 };
 	}
 }
 
@@ -197,7 +207,8 @@ static void is_told_at_no_cost(void)
 	machine(pit2_in);
 	fake_machine.cpuid = says;
 	HOLDS(stage_tsc_hz_known() == 0);
-	HOLDS(stage_tsc_hz_told() == (uint64_t)leaf15[2] * leaf15[1] / leaf15[0] && stage_tsc_hz_known() == stage_tsc_hz_told());
+	HOLDS(stage_tsc_hz_told() == (uint64_t)leaf15[2] * leaf15[1] / leaf15[0] &&
+	      stage_tsc_hz_known() == stage_tsc_hz_told());
 	HOLDS(fake_machine.ins == 0 && fake_machine.outs == 0);
 }
 
@@ -212,7 +223,9 @@ static void processor_lies(void)
 
 static void rates_nobody_has_are_not_believed(void **state)
 {
-	static const uint32_t lies[][3] = { { 1, 0xffffffff, 0xffffffff }, { 0xffffffff, 1, 1 }, { 2, 1, 1 }, { 1, 100, 300000000 } };
+	static const uint32_t lies[][3] = {
+		{ 1, 0xffffffff, 0xffffffff }, { 0xffffffff, 1, 1 }, { 2, 1, 1 }, { 1, 100, 300000000 }
+	};
 
 	(void)state;
 	leaf15[0] = 2;

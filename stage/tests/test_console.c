@@ -1,7 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Consoles that are missing, stuck or left in an odd state: text is swallowed, nothing waits for good, and nothing else is written to. */
+/* Consoles that are missing, stuck or left in an odd state: text is swallowed, nothing waits for good, and nothing else
+ * is written to. */
 #include "fake_machine.h"
 
 #include "stage/drivers/serial.h"
@@ -21,7 +22,10 @@ void *stage_phys_to_virt(uint64_t phys)
 	return low + phys;
 }
 
-struct chain_bootinfo *stage_bootinfo(void) { return &info; }
+struct chain_bootinfo *stage_bootinfo(void)
+{
+	return &info;
+}
 
 /* --- serial --- */
 
@@ -72,7 +76,9 @@ static void a_missing_port_is_not_opened(void **state)
 	attach(true);
 	assert_true(stage_serial_open(0, ""));
 	assert_false(stage_serial_open(1, ""));
-	static const char *const rates[] = { "0", "-1", "115201", "999999999999999999999", "9600x", " 9600", "1" }; /* 1: a divisor of 17 bits */
+	static const char *const rates[] = {
+		"0", "-1", "115201", "999999999999999999999", "9600x", " 9600", "1"
+	}; /* 1: a divisor of 17 bits */
 	for (size_t i = 0; i < sizeof(rates) / sizeof(rates[0]); i++)
 		assert_false(stage_serial_open(0, rates[i]));
 	assert_true(stage_serial_open(0, "2"));
@@ -137,7 +143,10 @@ static void text_stays_on_the_screen(void **state)
 		assert_true(stage_vga_open(0, ""));
 		for (size_t i = 0; i < sizeof(text); i++) {
 			seed = seed * 1664525 + 1013904223;
-			text[i] = seed >> 24 < 40 ? "\n\r\t"[seed >> 8 & 1 ? 0 : seed >> 9 & 1 ? 1 : 2] : (char)(seed >> 16);
+			text[i] = seed >> 24 < 40 ? "\n\r\t"[seed >> 8 & 1 ? 0 :
+							     seed >> 9 & 1 ? 1 :
+									     2] :
+						    (char)(seed >> 16);
 		}
 		for (size_t at = 0, piece; at < sizeof(text); at += piece) {
 			piece = 1 + (round + at) % 90;
@@ -156,9 +165,14 @@ static void text_stays_on_the_screen(void **state)
 
 static void names_are_taken_or_refused(void **state)
 {
-	static const struct { const char *name; bool known; } names[] = {
-		{ "com1", true }, { "com1,115200", true }, { "com2", true }, { "com4,9600", true }, { "vga", true }, { "none", true }, { "", false },
-		{ "com5", false }, { "com", false }, { "com11", false }, { "COM1", false }, { ",", false }, { "vgaa", false }, { "none,1", false },
+	static const struct {
+		const char *name;
+		bool known;
+	} names[] = {
+		{ "com1", true },  { "com1,115200", true }, { "com2", true },  { "com4,9600", true },
+		{ "vga", true },   { "none", true },        { "", false },     { "com5", false },
+		{ "com", false },  { "com11", false },      { "COM1", false }, { ",", false },
+		{ "vgaa", false }, { "none,1", false },
 	};
 
 	(void)state;

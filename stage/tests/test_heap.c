@@ -10,7 +10,9 @@
 
 enum { FIRST_BYTES = 64 * 1024, LIVE_MAX = 64 };
 
-static struct { uint64_t phys, bytes; } given[256];
+static struct {
+	uint64_t phys, bytes;
+} given[256];
 static uint64_t refuse_above = UINT64_MAX, assigned_bytes;
 
 uint64_t stage_pages_alloc(uint64_t bytes, uint64_t align, enum chain_owner owner)
@@ -45,8 +47,14 @@ void stage_pages_free(uint64_t phys, uint64_t bytes)
 	fail_msg("pages are given back that were never taken");
 }
 
-void *stage_phys_to_virt(uint64_t phys) { return (void *)phys; }
-uint64_t stage_virt_to_phys(const void *virt) { return (uint64_t)virt; }
+void *stage_phys_to_virt(uint64_t phys)
+{
+	return (void *)phys;
+}
+uint64_t stage_virt_to_phys(const void *virt)
+{
+	return (uint64_t)virt;
+}
 
 static void expect_zeroes(const uint8_t *at, uint64_t bytes)
 {
@@ -57,7 +65,9 @@ static void expect_zeroes(const uint8_t *at, uint64_t bytes)
 /* One byte is a page, and a bitmap that takes a page more is thought of: whatever there is memory for can be had. */
 static void every_size_is_had(void **state)
 {
-	static const uint64_t around[] = { 1, 2, 63, 64, 65, 200, 255, 256, 257, 1000, 32383, 32384, 32446, 32447, 32448 };
+	static const uint64_t around[] = {
+		1, 2, 63, 64, 65, 200, 255, 256, 257, 1000, 32383, 32384, 32446, 32447, 32448
+	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(around) / sizeof(around[0]); i++) {
@@ -104,7 +114,11 @@ static void nonsense_is_refused(void **state)
 /* Blocks filled with their own number, in any order, with memory short now and then. */
 static void blocks_never_share_a_page(void **state)
 {
-	static struct { uint8_t *at; uint64_t bytes; uint8_t mark; } live[LIVE_MAX];
+	static struct {
+		uint8_t *at;
+		uint64_t bytes;
+		uint8_t mark;
+	} live[LIVE_MAX];
 	uint32_t seed = 3;
 	unsigned had = 0, refused = 0;
 
@@ -152,7 +166,8 @@ static void called_kernel_has_its_window_only(void **state)
 
 int main(void)
 {
-	static uint8_t first[FIRST_BYTES] __attribute__((aligned(4096))), used[FIRST_BYTES] __attribute__((aligned(4096)));
+	static uint8_t first[FIRST_BYTES] __attribute__((aligned(4096))),
+		used[FIRST_BYTES] __attribute__((aligned(4096)));
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_size_is_had),
 		cmocka_unit_test(nonsense_is_refused),

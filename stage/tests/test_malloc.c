@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* The heap against a list of what was given out: every byte of each piece stays as it was left, pieces are aligned, what is free
- * is found again, and what was not given out is not taken back. */
+/* The heap against a list of what was given out: every byte of each piece stays as it was left, pieces are aligned,
+ * what is free is found again, and what was not given out is not taken back. */
 #include "stage/cpu.h"
 #include "stage/malloc.h"
 #include "stage/runtime.h"
@@ -133,7 +133,8 @@ static void pieces_are_left_alone(void **state)
 	}
 }
 
-/* What small pieces were taken from is whole again once they are all freed, in whichever order: it needs no new pages. */
+/* What small pieces were taken from is whole again once they are all freed, in whichever order: it needs no new pages.
+ */
 static void neighbours_are_merged(void **state)
 {
 	(void)state;
@@ -206,8 +207,11 @@ static void what_was_not_given_out_is_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(neighbours_are_merged), cmocka_unit_test(pieces_are_left_alone), cmocka_unit_test(large_ones_go_back),
-		cmocka_unit_test(no_memory_is_told), cmocka_unit_test(what_was_not_given_out_is_refused),
+		cmocka_unit_test(neighbours_are_merged),
+		cmocka_unit_test(pieces_are_left_alone),
+		cmocka_unit_test(large_ones_go_back),
+		cmocka_unit_test(no_memory_is_told),
+		cmocka_unit_test(what_was_not_given_out_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

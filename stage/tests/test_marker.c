@@ -28,10 +28,25 @@ static bool seen_in_pieces(const char *text, const char *wanted, uint64_t larges
 
 static void chosen_texts(void **state)
 {
-	static const struct { const char *text, *wanted; bool seen; } cases[] = {
-		{ "", "a", false }, { "a", "a", true }, { "b", "a", false }, { "all is well\n", "is well", true }, { "all is wel", "is well", false },
-		{ "aaab", "aab", true }, { "ababac", "abac", true }, { "abababac", "ababac", true }, { "aabaabaaa", "aabaaa", true }, { "abcabcabd", "abcabd", true },
-		{ "aaaa", "aaaaa", false }, { "abcd", "abcde", false }, { "one\ntwo", "e\nt", true }, { "PASSED", "PASS", true }, { "PAPASS", "PASS", true },
+	static const struct {
+		const char *text, *wanted;
+		bool seen;
+	} cases[] = {
+		{ "", "a", false },
+		{ "a", "a", true },
+		{ "b", "a", false },
+		{ "all is well\n", "is well", true },
+		{ "all is wel", "is well", false },
+		{ "aaab", "aab", true },
+		{ "ababac", "abac", true },
+		{ "abababac", "ababac", true },
+		{ "aabaabaaa", "aabaaa", true },
+		{ "abcabcabd", "abcabd", true },
+		{ "aaaa", "aaaaa", false },
+		{ "abcd", "abcde", false },
+		{ "one\ntwo", "e\nt", true },
+		{ "PASSED", "PASS", true },
+		{ "PAPASS", "PASS", true },
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)

@@ -1,7 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Configuration space, whose one address register all processors share, and a processor that is stopped while it uses it. */
+/* Configuration space, whose one address register all processors share, and a processor that is stopped while it uses
+ * it. */
 #include "fake_machine.h"
 
 #include "stage/clock.h"
@@ -20,13 +21,31 @@ enum { ADDRESS = 0xcf8, DATA = 0xcfc, BDF = 2 << 8 | 5 << 3 | 1 };
 
 /* --- not asked for here --- */
 
-volatile void *stage_mmio_map(uint64_t phys, uint64_t bytes) { return phys == bytes ? &fake_machine : NULL; }
-uint64_t stage_pages_alloc(uint64_t bytes, uint64_t align, enum chain_owner owner) { return owner == CHAIN_OWNER_HEAP ? 0 * bytes * align : 0; }
-void stage_pages_free(uint64_t phys, uint64_t bytes) { fail_msg("%llu %llu", (unsigned long long)phys, (unsigned long long)bytes); }
-void *stage_phys_to_virt(uint64_t phys) { return (void *)(uintptr_t)phys; }
-uint64_t stage_clock_us(void) { return 0; }
+volatile void *stage_mmio_map(uint64_t phys, uint64_t bytes)
+{
+	return phys == bytes ? &fake_machine : NULL;
+}
+uint64_t stage_pages_alloc(uint64_t bytes, uint64_t align, enum chain_owner owner)
+{
+	return owner == CHAIN_OWNER_HEAP ? 0 * bytes * align : 0;
+}
+void stage_pages_free(uint64_t phys, uint64_t bytes)
+{
+	fail_msg("%llu %llu", (unsigned long long)phys, (unsigned long long)bytes);
+}
+void *stage_phys_to_virt(uint64_t phys)
+{
+	return (void *)(uintptr_t)phys;
+}
+uint64_t stage_clock_us(void)
+{
+	return 0;
+}
 void stage_idle(void) {}
-void stage_random_fill(void *to, size_t bytes) { memset(to, 0, bytes); }
+void stage_random_fill(void *to, size_t bytes)
+{
+	memset(to, 0, bytes);
+}
 
 /* --- the bus --- */
 
@@ -54,7 +73,10 @@ static uint32_t in(uint16_t port, unsigned width)
 	return value;
 }
 
-static uint32_t read_at(uint32_t bdf, uint32_t offset, unsigned width) { return stage_native_env()->pci_read(NULL, bdf, offset, width); }
+static uint32_t read_at(uint32_t bdf, uint32_t offset, unsigned width)
+{
+	return stage_native_env()->pci_read(NULL, bdf, offset, width);
+}
 
 static void configuration_space_is_read_and_written(void **state)
 {

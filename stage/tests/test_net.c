@@ -1,7 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* lwIP on the virtio-net driver on a fake device, with a DHCP server (RFC 2131) that answers, refuses, lies or is silent. */
+/* lwIP on the virtio-net driver on a fake device, with a DHCP server (RFC 2131) that answers, refuses, lies or is
+ * silent. */
 #include "../../chain/tests/random.h"
 #include "fake_virtio.h"
 
@@ -17,12 +18,24 @@
 enum { MODERN_NET = 0x1041, HEADER = 12, DHCP_AT = HEADER + 14 + 20 + 8, FRAME = HEADER + 14 + 20 + 8 + 300 };
 #define F_MAC (UINT64_C(1) << 5)
 
-enum server { SERVER_GOOD, SERVER_SILENT, SERVER_NAK_ONCE, SERVER_NAKS, SERVER_OTHER_XID, SERVER_TRUNCATED, SERVER_GARBAGE, SERVER_LATE };
+enum server {
+	SERVER_GOOD,
+	SERVER_SILENT,
+	SERVER_NAK_ONCE,
+	SERVER_NAKS,
+	SERVER_OTHER_XID,
+	SERVER_TRUNCATED,
+	SERVER_GARBAGE,
+	SERVER_LATE
+};
 
 /* What a server says, as it stands in an option; 0: it leaves it out. */
-struct terms { uint32_t address, mask, gateway, server, lease_s; };
+struct terms {
+	uint32_t address, mask, gateway, server, lease_s;
+};
 #define IP(a, b, c, d) ((uint32_t)(a) << 24 | (b) << 16 | (c) << 8 | (d))
-static const struct terms good_terms = { IP(10, 0, 2, 15), IP(255, 255, 255, 0), IP(10, 0, 2, 2), IP(10, 0, 2, 2), 3600 };
+static const struct terms good_terms = { IP(10, 0, 2, 15), IP(255, 255, 255, 0), IP(10, 0, 2, 2), IP(10, 0, 2, 2),
+					 3600 };
 
 struct lan {
 	struct fake fake;
@@ -51,7 +64,7 @@ static uint16_t checksum(const uint8_t *p, size_t bytes)
 	for (size_t i = 0; i + 1 < bytes; i += 2)
 		sum += (uint32_t)p[i] << 8 | p[i + 1];
 	sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)~(sum + (sum >> 16));
+	return (uint16_t) ~(sum + (sum >> 16));
 }
 
 static uint8_t *option(uint8_t *at, uint8_t code, uint8_t bytes, const void *value)
@@ -64,7 +77,8 @@ static uint8_t *option(uint8_t *at, uint8_t code, uint8_t bytes, const void *val
 
 static uint8_t *number(uint8_t *at, uint8_t code, uint32_t value)
 {
-	const uint8_t bytes[] = { (uint8_t)(value >> 24), (uint8_t)(value >> 16), (uint8_t)(value >> 8), (uint8_t)value };
+	const uint8_t bytes[] = { (uint8_t)(value >> 24), (uint8_t)(value >> 16), (uint8_t)(value >> 8),
+				  (uint8_t)value };
 
 	return value ? option(at, code, 4, bytes) : at;
 }
@@ -144,7 +158,8 @@ static void note_asked(struct lan *lan, const uint8_t *o, const uint8_t *end)
 		for (unsigned n = 0; *o == 55 && n < o[1]; n++)
 			used += (size_t)snprintf(lan->asked + used, sizeof lan->asked - used, "%u ", o[2 + n]);
 		if (*o == 12)
-			used += (size_t)snprintf(lan->asked + used, sizeof lan->asked - used, "%.*s", o[1], (const char *)o + 2);
+			used += (size_t)snprintf(lan->asked + used, sizeof lan->asked - used, "%.*s", o[1],
+						 (const char *)o + 2);
 	}
 	assert_true(o < end);
 }
@@ -153,7 +168,8 @@ static void serve(struct lan *lan, const uint8_t *frame, size_t bytes)
 {
 	const uint8_t *d = frame + DHCP_AT;
 
-	if (bytes < DHCP_AT + 244 || frame[HEADER + 12] != 8 || frame[HEADER + 14 + 9] != 17 || frame[HEADER + 37] != 67)
+	if (bytes < DHCP_AT + 244 || frame[HEADER + 12] != 8 || frame[HEADER + 14 + 9] != 17 ||
+	    frame[HEADER + 37] != 67)
 		return;
 	assert_int_equal(d[240], 53); /* lwIP puts the message type first */
 	note_asked(lan, d + 240, frame + bytes);
@@ -238,7 +254,7 @@ static const char *first(const json_t *o, const char *key)
 	return json_string_value(json_array_get(json_object_get(o, key), 0));
 }
 
-static const struct chain_config_net dhcp = { .name = (char *)(uintptr_t)"lan", .dhcp = true, .timeout_us = 5000000 };
+static const struct chain_config_net dhcp = { .name = (char *)(uintptr_t) "lan", .dhcp = true, .timeout_us = 5000000 };
 
 static void expect_lease(const json_t *out)
 {
@@ -288,7 +304,9 @@ static void silence_ends_at_the_deadline(void **state)
 
 static void lost_and_refused_requests_are_repeated(void **state)
 {
-	static const struct chain_config_net patient = { .name = (char *)(uintptr_t)"lan", .dhcp = true, .timeout_us = 30000000 };
+	static const struct chain_config_net patient = { .name = (char *)(uintptr_t) "lan",
+							 .dhcp = true,
+							 .timeout_us = 30000000 };
 	struct lan lan;
 	json_t *out;
 
@@ -312,7 +330,9 @@ static void lost_and_refused_requests_are_repeated(void **state)
 /* Each time longer than before, to a minute, and no longer. */
 static void refusals_are_answered_ever_more_slowly(void **state)
 {
-	static const struct chain_config_net patient = { .name = (char *)(uintptr_t)"lan", .dhcp = true, .timeout_us = 300000000 };
+	static const struct chain_config_net patient = { .name = (char *)(uintptr_t) "lan",
+							 .dhcp = true,
+							 .timeout_us = 300000000 };
 	struct lan lan;
 	json_t *out;
 
@@ -320,49 +340,74 @@ static void refusals_are_answered_ever_more_slowly(void **state)
 	make_lan(&lan, SERVER_NAKS);
 	out = configure(&lan, &patient, 1, NULL, CHAIN_OK);
 	assert_string_equal(text(json_object_get(out, "lan"), "status"), "present");
-	assert_string_equal(text(json_object_get(out, "lan"), "reason"), "20 DHCP answers within 300000 ms, none usable: 10.0.2.2 refuses");
+	assert_string_equal(text(json_object_get(out, "lan"), "reason"),
+			    "20 DHCP answers within 300000 ms, none usable: 10.0.2.2 refuses");
 	assert_int_equal(lan.discovers, 10);
 	assert_int_equal(lan.requests, 10);
 	for (unsigned n = 1; n < lan.discovers; n++) {
-		uint64_t us = lan.discovered_us[n] - lan.discovered_us[n - 1], least = n < 7 ? 500000ull << n : 64000000;
+		uint64_t us = lan.discovered_us[n] - lan.discovered_us[n - 1],
+			 least = n < 7 ? 500000ull << n : 64000000;
 		if (us < least - 500000 || us > least + 1010000)
 			fail_msg("%llu us before attempt %u", (unsigned long long)us, n);
 	}
 	json_decref(out);
 }
 
-/* What no host can have is not taken, by an offer or when it is confirmed; the reason says what it was. A better answer is taken later. */
+/* What no host can have is not taken, by an offer or when it is confirmed; the reason says what it was. A better answer
+ * is taken later. */
 static void odd_terms_are_refused(void **state)
 {
-	static const struct { struct terms terms; const char *why; } cases[] = {
+	static const struct {
+		struct terms terms;
+		const char *why;
+	} cases[] = {
 		{ { 0, IP(255, 255, 255, 0), IP(10, 0, 2, 2), IP(10, 0, 2, 2), 60 }, "0.0.0.0 is no host's address" },
 		{ { IP(0, 0, 2, 15), IP(255, 255, 255, 0), 0, IP(10, 0, 2, 2), 60 }, "0.0.2.15 is no host's address" },
-		{ { IP(255, 255, 255, 255), IP(255, 255, 255, 0), 0, IP(10, 0, 2, 2), 60 }, "255.255.255.255 is no host's address" },
+		{ { IP(255, 255, 255, 255), IP(255, 255, 255, 0), 0, IP(10, 0, 2, 2), 60 },
+		  "255.255.255.255 is no host's address" },
 		{ { IP(127, 0, 0, 1), IP(255, 0, 0, 0), 0, IP(10, 0, 2, 2), 60 }, "127.0.0.1 is no host's address" },
-		{ { IP(224, 0, 0, 1), IP(255, 255, 255, 0), 0, IP(10, 0, 2, 2), 60 }, "224.0.0.1 is no host's address" },
-		{ { IP(239, 255, 255, 250), IP(255, 255, 255, 0), 0, IP(10, 0, 2, 2), 60 }, "239.255.255.250 is no host's address" },
-		{ { IP(10, 0, 2, 255), IP(255, 255, 255, 0), 0, IP(10, 0, 2, 2), 60 }, "10.0.2.255 is its network's own or broadcast address" },
-		{ { IP(10, 0, 2, 0), IP(255, 255, 255, 0), 0, IP(10, 0, 2, 2), 60 }, "10.0.2.0 is its network's own or broadcast address" },
-		{ { IP(10, 0, 2, 15), IP(255, 255, 255, 240), 0, IP(10, 0, 2, 2), 60 }, "10.0.2.15 is its network's own or broadcast address" },
-		{ { IP(10, 255, 255, 255), 0, 0, IP(10, 0, 2, 2), 60 }, "10.255.255.255 is its network's own or broadcast address" }, /* of its class */
-		{ { IP(172, 16, 0, 0), 0, 0, IP(10, 0, 2, 2), 60 }, "172.16.0.0 is its network's own or broadcast address" },
-		{ { IP(192, 168, 7, 255), 0, 0, IP(10, 0, 2, 2), 60 }, "192.168.7.255 is its network's own or broadcast address" },
+		{ { IP(224, 0, 0, 1), IP(255, 255, 255, 0), 0, IP(10, 0, 2, 2), 60 },
+		  "224.0.0.1 is no host's address" },
+		{ { IP(239, 255, 255, 250), IP(255, 255, 255, 0), 0, IP(10, 0, 2, 2), 60 },
+		  "239.255.255.250 is no host's address" },
+		{ { IP(10, 0, 2, 255), IP(255, 255, 255, 0), 0, IP(10, 0, 2, 2), 60 },
+		  "10.0.2.255 is its network's own or broadcast address" },
+		{ { IP(10, 0, 2, 0), IP(255, 255, 255, 0), 0, IP(10, 0, 2, 2), 60 },
+		  "10.0.2.0 is its network's own or broadcast address" },
+		{ { IP(10, 0, 2, 15), IP(255, 255, 255, 240), 0, IP(10, 0, 2, 2), 60 },
+		  "10.0.2.15 is its network's own or broadcast address" },
+		{ { IP(10, 255, 255, 255), 0, 0, IP(10, 0, 2, 2), 60 },
+		  "10.255.255.255 is its network's own or broadcast address" }, /* of its class */
+		{ { IP(172, 16, 0, 0), 0, 0, IP(10, 0, 2, 2), 60 },
+		  "172.16.0.0 is its network's own or broadcast address" },
+		{ { IP(192, 168, 7, 255), 0, 0, IP(10, 0, 2, 2), 60 },
+		  "192.168.7.255 is its network's own or broadcast address" },
 		{ { IP(10, 0, 2, 15), IP(255, 0, 255, 0), 0, IP(10, 0, 2, 2), 60 }, "255.0.255.0 is no network mask" },
-		{ { IP(10, 0, 2, 15), IP(0, 255, 255, 255), 0, IP(10, 0, 2, 2), 60 }, "0.255.255.255 is no network mask" },
+		{ { IP(10, 0, 2, 15), IP(0, 255, 255, 255), 0, IP(10, 0, 2, 2), 60 },
+		  "0.255.255.255 is no network mask" },
 		{ { IP(10, 0, 2, 15), IP(0, 0, 0, 1), 0, IP(10, 0, 2, 2), 60 }, "0.0.0.1 is no network mask" },
-		{ { IP(10, 0, 2, 15), IP(255, 255, 255, 0), IP(10, 0, 3, 2), IP(10, 0, 2, 2), 60 }, "10.0.3.2 is no gateway of that network" },
-		{ { IP(10, 0, 2, 15), IP(255, 255, 255, 0), IP(10, 0, 2, 15), IP(10, 0, 2, 2), 60 }, "10.0.2.15 is no gateway of that network" },
-		{ { IP(10, 0, 2, 15), IP(255, 255, 255, 0), IP(10, 0, 2, 255), IP(10, 0, 2, 2), 60 }, "10.0.2.255 is no gateway of that network" },
-		{ { IP(10, 0, 2, 15), IP(255, 255, 255, 255), IP(224, 0, 0, 1), IP(10, 0, 2, 2), 60 }, "224.0.0.1 is no gateway of that network" },
+		{ { IP(10, 0, 2, 15), IP(255, 255, 255, 0), IP(10, 0, 3, 2), IP(10, 0, 2, 2), 60 },
+		  "10.0.3.2 is no gateway of that network" },
+		{ { IP(10, 0, 2, 15), IP(255, 255, 255, 0), IP(10, 0, 2, 15), IP(10, 0, 2, 2), 60 },
+		  "10.0.2.15 is no gateway of that network" },
+		{ { IP(10, 0, 2, 15), IP(255, 255, 255, 0), IP(10, 0, 2, 255), IP(10, 0, 2, 2), 60 },
+		  "10.0.2.255 is no gateway of that network" },
+		{ { IP(10, 0, 2, 15), IP(255, 255, 255, 255), IP(224, 0, 0, 1), IP(10, 0, 2, 2), 60 },
+		  "224.0.0.1 is no gateway of that network" },
 		{ { IP(10, 0, 2, 15), IP(255, 255, 255, 0), 0, 0, 60 }, "0.0.0.0 is no server's address" },
-		{ { IP(10, 0, 2, 15), IP(255, 255, 255, 0), 0, IP(255, 255, 255, 255), 60 }, "255.255.255.255 is no server's address" },
-		{ { IP(10, 0, 2, 15), IP(255, 255, 255, 0), 0, IP(127, 0, 0, 1), 60 }, "127.0.0.1 is no server's address" },
-		{ { IP(10, 0, 2, 15), IP(255, 255, 255, 0), 0, IP(10, 0, 2, 2), 0 }, "10.0.2.15 is leased for no time" },
+		{ { IP(10, 0, 2, 15), IP(255, 255, 255, 0), 0, IP(255, 255, 255, 255), 60 },
+		  "255.255.255.255 is no server's address" },
+		{ { IP(10, 0, 2, 15), IP(255, 255, 255, 0), 0, IP(127, 0, 0, 1), 60 },
+		  "127.0.0.1 is no server's address" },
+		{ { IP(10, 0, 2, 15), IP(255, 255, 255, 0), 0, IP(10, 0, 2, 2), 0 },
+		  "10.0.2.15 is leased for no time" },
 	};
 	(void)state;
 	for (size_t i = 0; i < 3 * sizeof(cases) / sizeof(cases[0]); i++) {
 		const struct terms *terms = &cases[i / 3].terms;
-		static const struct chain_config_net patient = { .name = (char *)(uintptr_t)"lan", .dhcp = true, .timeout_us = 9000000 };
+		static const struct chain_config_net patient = { .name = (char *)(uintptr_t) "lan",
+								 .dhcp = true,
+								 .timeout_us = 9000000 };
 		char wanted[128];
 		struct lan lan;
 		make_lan(&lan, SERVER_GOOD);
@@ -375,7 +420,8 @@ static void odd_terms_are_refused(void **state)
 		} else {
 			/* Offers are asked for at 0, 2 and (4 more) 6 s; confirmations at 0, 1 to 1.5, 3 to 4. */
 			unsigned answers = i % 3 ? 2 * lan.requests : lan.discovers;
-			snprintf(wanted, sizeof wanted, "%u DHCP answers within 5000 ms, none usable: %s", answers, cases[i / 3].why);
+			snprintf(wanted, sizeof wanted, "%u DHCP answers within 5000 ms, none usable: %s", answers,
+				 cases[i / 3].why);
 			assert_string_equal(text(entry, "status"), "present");
 			assert_string_equal(text(entry, "reason"), wanted);
 			assert_true(answers >= 2 && lan.discovers <= 4 && lan.requests == (i % 3 ? lan.discovers : 0));
@@ -386,9 +432,16 @@ static void odd_terms_are_refused(void **state)
 
 static void unusual_terms_are_taken(void **state)
 {
-	static const struct { struct terms terms; const char *address, *gateway; } cases[] = {
-		{ { IP(10, 0, 2, 15), IP(255, 255, 255, 255), IP(10, 9, 9, 1), IP(10, 9, 9, 1), 60 }, "10.0.2.15/32", "10.9.9.1" }, /* as clouds give */
-		{ { IP(10, 0, 2, 14), IP(255, 255, 255, 254), IP(10, 0, 2, 15), IP(10, 9, 9, 1), 60 }, "10.0.2.14/31", "10.0.2.15" },
+	static const struct {
+		struct terms terms;
+		const char *address, *gateway;
+	} cases[] = {
+		{ { IP(10, 0, 2, 15), IP(255, 255, 255, 255), IP(10, 9, 9, 1), IP(10, 9, 9, 1), 60 },
+		  "10.0.2.15/32",
+		  "10.9.9.1" }, /* as clouds give */
+		{ { IP(10, 0, 2, 14), IP(255, 255, 255, 254), IP(10, 0, 2, 15), IP(10, 9, 9, 1), 60 },
+		  "10.0.2.14/31",
+		  "10.0.2.15" },
 		{ { IP(10, 0, 2, 255), IP(255, 255, 252, 0), 0, IP(1, 1, 1, 1), 60 }, "10.0.2.255/22", NULL },
 		{ { IP(10, 1, 2, 0), 0, 0, IP(1, 1, 1, 1), 60 }, "10.1.2.0/8", NULL },
 		{ { IP(240, 0, 0, 1), IP(255, 255, 255, 0), 0, IP(1, 1, 1, 1), 60 }, "240.0.0.1/24", NULL },
@@ -403,8 +456,10 @@ static void unusual_terms_are_taken(void **state)
 		const json_t *entry = json_object_get(out, "lan");
 		assert_string_equal(text(entry, "status"), "configured");
 		assert_string_equal(first(entry, "addresses"), cases[i].address);
-		assert_true(cases[i].gateway ? !strcmp(first(entry, "gateways"), cases[i].gateway) : !first(entry, "gateways"));
-		assert_int_equal(json_integer_value(json_object_get(json_object_get(entry, "lease"), "lifetime_s")), cases[i].terms.lease_s);
+		assert_true(cases[i].gateway ? !strcmp(first(entry, "gateways"), cases[i].gateway) :
+					       !first(entry, "gateways"));
+		assert_int_equal(json_integer_value(json_object_get(json_object_get(entry, "lease"), "lifetime_s")),
+				 cases[i].terms.lease_s);
 		json_decref(out);
 	}
 }
@@ -412,22 +467,32 @@ static void unusual_terms_are_taken(void **state)
 static void malformed_options_are_told(void **state)
 {
 #define BEGIN "\x35\x01\x02\x36\x04\x0a\x00\x02\x02\x33\x04\x00\x00\x0e\x10"
-	static const struct { const char *options; size_t bytes; const char *file, *why; } cases[] = {
+	static const struct {
+		const char *options;
+		size_t bytes;
+		const char *file, *why;
+	} cases[] = {
 #define CASE(o, file, why) { o, sizeof(o) - 1, file, why }
 		CASE(BEGIN "\x01\x03\xff\xff\xff\xff", "", "the last one is malformed"),
 		CASE(BEGIN "\x01\x05\xff\xff\xff\x00\x00\xff", "", "the last one is malformed"),
 		CASE(BEGIN "\x03\x03\x0a\x00\x02\xff", "", "the last one is malformed"),
 		CASE(BEGIN "\x06\x05\x0a\x00\x02\x03\x03\xff", "", "the last one is malformed"),
 		CASE(BEGIN "\x3a\x02\x00\x00\xff", "", "the last one is malformed"),
-		CASE(BEGIN "\x0c\xf0" "abc\xff", "", "the last one is malformed"),
+		CASE(BEGIN "\x0c\xf0"
+			   "abc\xff",
+		     "", "the last one is malformed"),
 		CASE(BEGIN "\x34\x01\x01\xff", "\x01\x02\xff\xff\xff", "the last one is malformed"),
 		CASE(BEGIN "\x34\x01\x01\xff", "\x01\x04\xff\x00\xff\x00\xff", "255.0.255.0 is no network mask"),
-		CASE(BEGIN "\x34\x01\x02\xff", "\x01\x04\xff\x00\xff\x00\xff", " 10.0.2.15 was offered, and not confirmed"), /* not in that field */
-		CASE(BEGIN "\x01\x04\xff\xff\xff\x00\x01\x04\xff\x00\xff\x00\xff", "", " 10.0.2.15 was offered, and not confirmed"), /* the first counts */
-		CASE(BEGIN "\x01\x04\xff\x00\xff\x00\x01\x04\xff\xff\xff\x00\xff", "", "255.0.255.0 is no network mask"),
+		CASE(BEGIN "\x34\x01\x02\xff", "\x01\x04\xff\x00\xff\x00\xff",
+		     " 10.0.2.15 was offered, and not confirmed"), /* not in that field */
+		CASE(BEGIN "\x01\x04\xff\xff\xff\x00\x01\x04\xff\x00\xff\x00\xff", "",
+		     " 10.0.2.15 was offered, and not confirmed"), /* the first counts */
+		CASE(BEGIN "\x01\x04\xff\x00\xff\x00\x01\x04\xff\xff\xff\x00\xff", "",
+		     "255.0.255.0 is no network mask"),
 		CASE(BEGIN "\x01\x04\x00\x00\x00\x00\xff", "", "0.0.0.0 is no network mask"),
 		CASE(BEGIN "\x03\x04\x00\x00\x00\x00\xff", "", " 10.0.2.15 was offered, and not confirmed"), /* none */
-		CASE(BEGIN "\x00\x00\x03\x08\x0a\x00\x02\x02\x0a\x00\x02\x03\xff", "", " 10.0.2.15 was offered, and not confirmed"),
+		CASE(BEGIN "\x00\x00\x03\x08\x0a\x00\x02\x02\x0a\x00\x02\x03\xff", "",
+		     " 10.0.2.15 was offered, and not confirmed"),
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -440,39 +505,61 @@ static void malformed_options_are_told(void **state)
 			memcpy(lan.file, "\x01\x04\xff\x00\xff\x00\xff", 7);
 		json_t *out = configure(&lan, &dhcp, 1, NULL, CHAIN_OK);
 		const char *reason = text(json_object_get(out, "lan"), "reason");
-		if (!reason || !strstr(reason, " DHCP answers within 5000 ms, none usable: ") || !strstr(reason, cases[i].why))
+		if (!reason || !strstr(reason, " DHCP answers within 5000 ms, none usable: ") ||
+		    !strstr(reason, cases[i].why))
 			fail_msg("case %zu: %s", i, reason);
 		json_decref(out);
 	}
 }
 
-/* Whatever the terms: an interface that is configured has an address that a host can have, and one that is not has a reason. */
+/* Whatever the terms: an interface that is configured has an address that a host can have, and one that is not has a
+ * reason. */
 static void any_terms_are_judged(void **state)
 {
-	static const struct chain_config_net brief = { .name = (char *)(uintptr_t)"lan", .dhcp = true, .timeout_us = 20000 };
-	static const uint32_t words[] = { 0, IP(255, 255, 255, 255), IP(255, 255, 255, 0), IP(255, 255, 0, 0), IP(10, 0, 2, 15), IP(10, 0, 2, 2), IP(10, 0, 2, 255),
-					  IP(127, 0, 0, 1), IP(224, 1, 1, 1), IP(255, 255, 255, 252), IP(255, 0, 255, 0), IP(192, 168, 1, 1) };
+	static const struct chain_config_net brief = { .name = (char *)(uintptr_t) "lan",
+						       .dhcp = true,
+						       .timeout_us = 20000 };
+	static const uint32_t words[] = { 0,
+					  IP(255, 255, 255, 255),
+					  IP(255, 255, 255, 0),
+					  IP(255, 255, 0, 0),
+					  IP(10, 0, 2, 15),
+					  IP(10, 0, 2, 2),
+					  IP(10, 0, 2, 255),
+					  IP(127, 0, 0, 1),
+					  IP(224, 1, 1, 1),
+					  IP(255, 255, 255, 252),
+					  IP(255, 0, 255, 0),
+					  IP(192, 168, 1, 1) };
 	unsigned configured = 0, refused = 0;
 	(void)state;
 	for (unsigned round = 0; round < 4000; round++) {
 		struct lan lan;
 		struct terms terms;
 		uint32_t *fields[] = { &terms.address, &terms.mask, &terms.gateway, &terms.server, &terms.lease_s };
-		const uint32_t good[] = { IP(10, 0, 2, 15), IP(255, 255, 255, 0), IP(10, 0, 2, 2), IP(10, 0, 2, 2), 3600 };
+		const uint32_t good[] = { IP(10, 0, 2, 15), IP(255, 255, 255, 0), IP(10, 0, 2, 2), IP(10, 0, 2, 2),
+					  3600 };
 		for (unsigned n = 0; n < 5; n++)
-			*fields[n] = rnd(3) ? good[n] : rnd(8) ? words[rnd(sizeof(words) / sizeof(words[0]))] : (uint32_t)random_next();
+			*fields[n] = rnd(3) ? good[n] :
+				     rnd(8) ? words[rnd(sizeof(words) / sizeof(words[0]))] :
+					      (uint32_t)random_next();
 		make_lan(&lan, SERVER_GOOD);
 		lan.offer = lan.ack = terms;
 		json_t *out = configure(&lan, &brief, 1, NULL, CHAIN_OK);
 		const json_t *entry = json_object_get(out, "lan");
 		uint32_t address, mask, gateway = 0, which;
 		bool good_terms_given = terms.lease_s && chain_ipv4_is_host(terms.server) &&
-					!chain_ipv4_problem(terms.address, terms.mask ? terms.mask : terms.address >> 31 == 0 ? 0xff000000 : terms.address >> 30 == 2 ? 0xffff0000 : 0xffffff00,
+					!chain_ipv4_problem(terms.address,
+							    terms.mask               ? terms.mask :
+							    terms.address >> 31 == 0 ? 0xff000000 :
+							    terms.address >> 30 == 2 ? 0xffff0000 :
+										       0xffffff00,
 							    terms.gateway, &which);
 		if (!strcmp(text(entry, "status"), "configured")) {
 			configured++;
 			assert_true(chain_ipv4_parse(first(entry, "addresses"), true, &address, &mask));
-			assert_true(!first(entry, "gateways") || chain_ipv4_parse(first(entry, "gateways"), false, &gateway, NULL));
+			assert_true(!first(entry, "gateways") ||
+				    chain_ipv4_parse(first(entry, "gateways"), false, &gateway, NULL));
 			assert_null(chain_ipv4_problem(address, mask, gateway, &which));
 			assert_true(good_terms_given);
 		} else {
@@ -488,9 +575,13 @@ static void any_terms_are_judged(void **state)
 /* A priority without a VLAN is taken off; frames of VLANs are others'. */
 static void tags_without_a_vlan_are_taken_off(void **state)
 {
-	static const struct { uint8_t tag[4]; bool taken; } cases[] = {
-		{ { 0x81, 0, 0x00, 0 }, true }, { { 0x81, 0, 0xe0, 0 }, true }, { { 0x81, 0, 0x10, 0 }, true }, { { 0x81, 0, 0xf0, 0 }, true },
-		{ { 0x81, 0, 0x00, 1 }, false }, { { 0x81, 0, 0x0f, 0xff }, false }, { { 0x81, 0, 0xe1, 0 }, false }, { { 0x88, 0xa8, 0, 0 }, false },
+	static const struct {
+		uint8_t tag[4];
+		bool taken;
+	} cases[] = {
+		{ { 0x81, 0, 0x00, 0 }, true },  { { 0x81, 0, 0xe0, 0 }, true },  { { 0x81, 0, 0x10, 0 }, true },
+		{ { 0x81, 0, 0xf0, 0 }, true },  { { 0x81, 0, 0x00, 1 }, false }, { { 0x81, 0, 0x0f, 0xff }, false },
+		{ { 0x81, 0, 0xe1, 0 }, false }, { { 0x88, 0xa8, 0, 0 }, false },
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -501,7 +592,8 @@ static void tags_without_a_vlan_are_taken_off(void **state)
 		if (cases[i].taken)
 			expect_lease(out);
 		else
-			assert_string_equal(text(json_object_get(out, "lan"), "reason"), "no DHCP answer within 5000 ms");
+			assert_string_equal(text(json_object_get(out, "lan"), "reason"),
+					    "no DHCP answer within 5000 ms");
 		json_decref(out);
 	}
 }
@@ -528,7 +620,9 @@ static void the_name_is_asked_for(void **state)
 
 static void broken_answers_are_survived(void **state)
 {
-	static const struct chain_config_net brief = { .name = (char *)(uintptr_t)"lan", .dhcp = true, .timeout_us = 20000 };
+	static const struct chain_config_net brief = { .name = (char *)(uintptr_t) "lan",
+						       .dhcp = true,
+						       .timeout_us = 20000 };
 	struct lan lan;
 
 	(void)state;
@@ -563,11 +657,18 @@ static void lying_card_is_silenced(void **state)
 
 static void static_addresses_are_set(void **state)
 {
-	char *dns[] = { (char *)(uintptr_t)"192.168.7.1" };
+	char *dns[] = { (char *)(uintptr_t) "192.168.7.1" };
 	struct chain_config_net requests[] = {
-		{ .name = (char *)(uintptr_t)"a", .address = (char *)(uintptr_t)"192.168.7.9/26", .gateway = (char *)(uintptr_t)"192.168.7.1",
-		  .dns = dns, .dns_count = 1, .hostname = (char *)(uintptr_t)"me" },
-		{ .name = (char *)(uintptr_t)"b", .mac = (char *)(uintptr_t)"52:54:00:00:00:99", .dhcp = true, .timeout_us = 1000 },
+		{ .name = (char *)(uintptr_t) "a",
+		  .address = (char *)(uintptr_t) "192.168.7.9/26",
+		  .gateway = (char *)(uintptr_t) "192.168.7.1",
+		  .dns = dns,
+		  .dns_count = 1,
+		  .hostname = (char *)(uintptr_t) "me" },
+		{ .name = (char *)(uintptr_t) "b",
+		  .mac = (char *)(uintptr_t) "52:54:00:00:00:99",
+		  .dhcp = true,
+		  .timeout_us = 1000 },
 	};
 	struct lan lan;
 	json_t *out, *a, *b;
@@ -587,7 +688,7 @@ static void static_addresses_are_set(void **state)
 	assert_string_equal(text(b, "reason"), "no network interface with MAC address 52:54:00:00:00:99");
 	json_decref(out);
 	assert_int_equal(lan.discovers, 0);
-	requests[0].address = (char *)(uintptr_t)"192.168.7/99";
+	requests[0].address = (char *)(uintptr_t) "192.168.7/99";
 	make_lan(&lan, SERVER_SILENT);
 	json_decref(configure(&lan, requests, 1, NULL, CHAIN_E_NET_BAD_ADDRESS));
 }

@@ -55,7 +55,9 @@ static struct disk make_disk(const char *script)
 
 	assert_true(fd >= 0 && disk.bytes);
 	assert_int_equal(ftruncate(fd, DISK_BYTES), 0);
-	snprintf(command, sizeof command, "printf '%s' | PATH=$PATH:/sbin:/usr/sbin sfdisk -q --no-tell-kernel %s >/dev/null 2>&1", script, path);
+	snprintf(command, sizeof command,
+		 "printf '%s' | PATH=$PATH:/sbin:/usr/sbin sfdisk -q --no-tell-kernel %s >/dev/null 2>&1", script,
+		 path);
 	made = system(command) == 0;
 	assert_int_equal(pread(fd, disk.bytes, DISK_BYTES, 0), DISK_BYTES);
 	close(fd);
@@ -67,10 +69,13 @@ static struct disk make_disk(const char *script)
 	return disk;
 }
 
-#define GPT_SCRIPT "label: gpt\\nlabel-id: 11111111-2222-3333-4444-555555555555\\n" \
-	"start=2048, size=2048, type=U, uuid=AAAAAAAA-BBBB-CCCC-DDDD-EEEEEEEEEEEE, name=\"boot part\"\\n" \
+#define GPT_SCRIPT                                                                                                     \
+	"label: gpt\\nlabel-id: 11111111-2222-3333-4444-555555555555\\n"                                               \
+	"start=2048, size=2048, type=U, uuid=AAAAAAAA-BBBB-CCCC-DDDD-EEEEEEEEEEEE, name=\"boot part\"\\n"              \
 	"start=8192, size=1000, type=L, name=\"Gr\303\274\303\237e\"\\n"
-#define MBR_SCRIPT "label: dos\\nlabel-id: 0x1234abcd\\nstart=2048, size=2048, type=83, bootable\\nstart=4096, size=20480, type=5\\n" \
+#define MBR_SCRIPT                                                                                                     \
+	"label: dos\\nlabel-id: 0x1234abcd\\nstart=2048, size=2048, type=83, bootable\\nstart=4096, size=20480, "      \
+	"type=5\\n"                                                                                                    \
 	"start=6144, size=2048, type=82\\nstart=10240, size=4096, type=83\\nstart=16384, size=1024, type=c\\n"
 
 static void gpt_is_read(void **state)
@@ -128,7 +133,10 @@ static void backup_stands_in(void **state)
 
 static void mbr_is_read(void **state)
 {
-	static const struct { unsigned index, first, sectors; const char *type, *uuid; } want[] = {
+	static const struct {
+		unsigned index, first, sectors;
+		const char *type, *uuid;
+	} want[] = {
 		{ 1, 2048, 2048, "0x83", "1234abcd-01" },  { 2, 4096, 20480, "0x05", "1234abcd-02" },
 		{ 5, 6144, 2048, "0x82", "1234abcd-05" },  { 6, 10240, 4096, "0x83", "1234abcd-06" },
 		{ 7, 16384, 1024, "0x0c", "1234abcd-07" },
@@ -253,8 +261,9 @@ static void mbr_sweeps(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(gpt_is_read),	     cmocka_unit_test(backup_stands_in), cmocka_unit_test(mbr_is_read),
-		cmocka_unit_test(extended_chain_is_bounded), cmocka_unit_test(no_table_is_none), cmocka_unit_test(gpt_sweeps),
+		cmocka_unit_test(gpt_is_read),      cmocka_unit_test(backup_stands_in),
+		cmocka_unit_test(mbr_is_read),      cmocka_unit_test(extended_chain_is_bounded),
+		cmocka_unit_test(no_table_is_none), cmocka_unit_test(gpt_sweeps),
 		cmocka_unit_test(mbr_sweeps),
 	};
 

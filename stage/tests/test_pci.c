@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* The walk over PCI, registers' sizes, capability lists, and what drivers make of devices, each on machines whose configuration space
- * holds what it likes. */
+/* The walk over PCI, registers' sizes, capability lists, and what drivers make of devices, each on machines whose
+ * configuration space holds what it likes. */
 #include "fake_pci.h"
 
 #include "stage/device_list.h"
@@ -61,15 +61,18 @@ static unsigned mark_reachable(bool reach[1 << 16], bool all)
 	while (more) {
 		more = false;
 		for (unsigned i = 0; i < bus.count; i++) {
-			const struct fake_function *f = &bus.functions[i], *first = fake_function_at(&bus, f->bdf & ~7u);
+			const struct fake_function *f = &bus.functions[i],
+						   *first = fake_function_at(&bus, f->bdf & ~7u);
 			bool there = answers(f) && buses[f->bdf >> 8];
 			if (f->bdf & 7) /* its device has several: function 0 says so */
-				there = there && answers(first) && first->bytes[0x0e] & MULTI && first->bytes[0x0e] != 0xff;
+				there = there && answers(first) && first->bytes[0x0e] & MULTI &&
+					first->bytes[0x0e] != 0xff;
 			if (!there || reach[f->bdf])
 				continue;
 			reach[f->bdf] = more = true;
 			count++;
-			if (f->bytes[0x0b] == CLASS_BRIDGE >> 8 && f->bytes[0x0a] == (CLASS_BRIDGE & 0xff) && (f->bytes[0x0e] & 0x7f) == 1)
+			if (f->bytes[0x0b] == CLASS_BRIDGE >> 8 && f->bytes[0x0a] == (CLASS_BRIDGE & 0xff) &&
+			    (f->bytes[0x0e] & 0x7f) == 1)
 				buses[f->bytes[0x19]] = true;
 		}
 	}
@@ -106,14 +109,14 @@ static void bridges_in_a_circle_are_walked_once(void **state)
 {
 	(void)state;
 	fake_bus_init(&bus);
-	bridge(1 << 3, 1, 0);			    /* to where it stands */
+	bridge(1 << 3, 1, 0); /* to where it stands */
 	bridge(2 << 3, 1 | MULTI, 255);
 	bridge(2 << 3 | 7, 1, 7);
-	bridge(7 << 8 | 31 << 3, 1, 0);		    /* and back */
+	bridge(7 << 8 | 31 << 3, 1, 0); /* and back */
 	bridge(255 << 8, 1, 255);
-	bridge(3 << 3, 0, 9);			    /* no bridge's header */
-	fake_bus_add(&bus, 9 << 8, 1, 1);	    /* so nobody comes here from there: it is a root of its own */
-	fake_bus_add(&bus, 4 << 3 | 1, 1, 1);	    /* without a function 0 */
+	bridge(3 << 3, 0, 9);                 /* no bridge's header */
+	fake_bus_add(&bus, 9 << 8, 1, 1);     /* so nobody comes here from there: it is a root of its own */
+	fake_bus_add(&bus, 4 << 3 | 1, 1, 1); /* without a function 0 */
 	fake_bus_add(&bus, 8 << 8 | 5 << 3 | 1, 1, 1);
 	scan_is_right();
 	assert_int_equal(seen.count, 7);
@@ -124,7 +127,8 @@ static void bridges_in_a_circle_are_walked_once(void **state)
 	assert_int_equal(seen.count, 0);
 }
 
-/* A device in any place of any bus, behind a bridge or not, is found; what nothing leads to costs reads only when it is asked for. */
+/* A device in any place of any bus, behind a bridge or not, is found; what nothing leads to costs reads only when it is
+ * asked for. */
 static void every_place_is_looked_at(void **state)
 {
 	(void)state;
@@ -154,10 +158,12 @@ static void any_buses_are_walked(void **state)
 	for (unsigned round = 0; round < 300; round++) {
 		fake_bus_init(&bus);
 		for (unsigned i = 0; i < FAKE_FUNCTIONS; i++) {
-			uint32_t bdf = (uint32_t)(rnd(4) ? rnd(4) : rnd(256)) << 8 | (uint32_t)rnd(3) << 3 | (uint32_t)(rnd(2) ? 0 : rnd(8));
+			uint32_t bdf = (uint32_t)(rnd(4) ? rnd(4) : rnd(256)) << 8 | (uint32_t)rnd(3) << 3 |
+				       (uint32_t)(rnd(2) ? 0 : rnd(8));
 			if (fake_function_at(&bus, bdf))
 				continue;
-			struct fake_function *f = bridge(bdf, (uint8_t)(rnd(8) ? 1 | rnd(2) << 7 : rnd(256)), (uint8_t)(rnd(3) ? rnd(5) : rnd(256)));
+			struct fake_function *f = bridge(bdf, (uint8_t)(rnd(8) ? 1 | rnd(2) << 7 : rnd(256)),
+							 (uint8_t)(rnd(3) ? rnd(5) : rnd(256)));
 			memcpy(f->bytes, &vendors[rnd(8) ? 0 : rnd(4)], 2);
 			if (!rnd(4))
 				f->bytes[0x0a] = (uint8_t)rnd(256);
@@ -168,9 +174,27 @@ static void any_buses_are_walked(void **state)
 
 static void places_by_name(void **state)
 {
-	static const char *const wrong[] = { "", "0", "0000", "0000:", "0000:00", "0000:00:03", "0000:00:03.", "0000:00:03.00", "0000:00:03.8", "0001:00:03.0",
-					     "0000:00:20.0", "0000:0:03.0", "0000-00:03.0", "0000:00:03.0 ", " 0000:00:03.0", "0000:00:0g.0", "0000:00:0@.0",
-					     "0000:00:0\x13.0", "0000:00:04.0", "\xff\xff\xff\xff:00:03.0", "0000:00:-3.0" };
+	static const char *const wrong[] = { "",
+					     "0",
+					     "0000",
+					     "0000:",
+					     "0000:00",
+					     "0000:00:03",
+					     "0000:00:03.",
+					     "0000:00:03.00",
+					     "0000:00:03.8",
+					     "0001:00:03.0",
+					     "0000:00:20.0",
+					     "0000:0:03.0",
+					     "0000-00:03.0",
+					     "0000:00:03.0 ",
+					     " 0000:00:03.0",
+					     "0000:00:0g.0",
+					     "0000:00:0@.0",
+					     "0000:00:0\x13.0",
+					     "0000:00:04.0",
+					     "\xff\xff\xff\xff:00:03.0",
+					     "0000:00:-3.0" };
 	struct stage_pci_function f;
 	(void)state;
 	fake_bus_init(&bus);
@@ -189,24 +213,33 @@ static void places_by_name(void **state)
 
 static void registers_have_a_place_or_none(void **state)
 {
-	static const struct { unsigned index; uint32_t low, high, writable, writable_high; uint64_t phys, bytes; } cases[] = { /* bytes 0: refused */
+	static const struct {
+		unsigned index;
+		uint32_t low, high, writable, writable_high;
+		uint64_t phys, bytes;
+	} cases[] = {
+		/* bytes 0: refused */
 		{ 0, 0xfe000000, 0, 0xffffc000, 0, 0xfe000000, 0x4000 },
-		{ 0, 0xfe000008, 0, 0xfffffff0, 0, 0xfe000000, 16 },	       /* prefetchable, the smallest */
-		{ 0, 0x80000000, 0, 0x80000000, 0, 0x80000000, 0x80000000 },   /* the largest of 32 bits */
+		{ 0, 0xfe000008, 0, 0xfffffff0, 0, 0xfe000000, 16 },         /* prefetchable, the smallest */
+		{ 0, 0x80000000, 0, 0x80000000, 0, 0x80000000, 0x80000000 }, /* the largest of 32 bits */
 		{ 4, 0x00000004, 0x10, 0xffffc000, 0xffffffff, 0x1000000000, 0x4000 },
 		{ 4, 0xc000000c, 0, 0xf0000000, 0xffffffff, 0xc0000000, 0x10000000 },
-		{ 4, 0x00000004, 0x1000, 0, 0xfffff000, 0x100000000000, 0x100000000000 },	/* up to the limit */
-		{ 4, 0x00000004, 0x2000, 0xffffc000, 0xffffffff, 0, 0 },       /* at it */
-		{ 4, 0xffffc004, 0x1fff, 0xffffc000, 0xffffffff, 0x1fffffffc000, 0x4000 },	/* the last below it */
-		{ 4, 0xffff8004, 0x1fff, 0xffff0000, 0xffffffff, 0x1fffffff8000, 0x8000 }, /* a bit that is fixed to one */
-		{ 4, 0xffffc004, 0xffffffff, 0xffff8000, 0xffffffff, 0, 0 },   /* and across the end of all */
-		{ 5, 0xfe000004, 0, 0xffffc000, 0, 0, 0 },		       /* its upper half is no register */
-		{ 6, 0xfe000000, 0, 0xffffc000, 0, 0, 0 }, { 255, 0xfe000000, 0, 0xffffc000, 0, 0, 0 },
-		{ 0, 0xc001, 0, 0xffffffe0, 0, 0, 0 },			       /* I/O */
-		{ 0, 0, 0, 0, 0, 0, 0 }, { 0, 0, 0, 0xffffc000, 0, 0, 0 },     /* none, and one without an address */
-		{ 0, 0xfe000000, 0, 0, 0, 0xfe000000, 0x2000000 },	       /* all fixed: what it is can't be told from a size */
+		{ 4, 0x00000004, 0x1000, 0, 0xfffff000, 0x100000000000, 0x100000000000 },  /* up to the limit */
+		{ 4, 0x00000004, 0x2000, 0xffffc000, 0xffffffff, 0, 0 },                   /* at it */
+		{ 4, 0xffffc004, 0x1fff, 0xffffc000, 0xffffffff, 0x1fffffffc000, 0x4000 }, /* the last below it */
+		{ 4, 0xffff8004, 0x1fff, 0xffff0000, 0xffffffff, 0x1fffffff8000,
+		  0x8000 },                                                  /* a bit that is fixed to one */
+		{ 4, 0xffffc004, 0xffffffff, 0xffff8000, 0xffffffff, 0, 0 }, /* and across the end of all */
+		{ 5, 0xfe000004, 0, 0xffffc000, 0, 0, 0 },                   /* its upper half is no register */
+		{ 6, 0xfe000000, 0, 0xffffc000, 0, 0, 0 },
+		{ 255, 0xfe000000, 0, 0xffffc000, 0, 0, 0 },
+		{ 0, 0xc001, 0, 0xffffffe0, 0, 0, 0 }, /* I/O */
+		{ 0, 0, 0, 0, 0, 0, 0 },
+		{ 0, 0, 0, 0xffffc000, 0, 0, 0 },                  /* none, and one without an address */
+		{ 0, 0xfe000000, 0, 0, 0, 0xfe000000, 0x2000000 }, /* all fixed: what it is can't be told from a size */
 		{ 4, 0xfe000004, 0, 0, 0, 0, 0 },
-		{ 0, 0xfe000000, 0, 0x00ff0000, 0, 0, 0 }, { 4, 0xfe000004, 0, 0xffffc000, 0x00ff00ff, 0, 0 }, /* no size has such bits */
+		{ 0, 0xfe000000, 0, 0x00ff0000, 0, 0, 0 },
+		{ 4, 0xfe000004, 0, 0xffffc000, 0x00ff00ff, 0, 0 }, /* no size has such bits */
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -226,8 +259,10 @@ static void registers_have_a_place_or_none(void **state)
 		before = *f;
 		assert_true(stage_pci_function_at(&bus.env, BDF, &function));
 		enum chain_status status = stage_pci_bar(&bus.env, &function, cases[i].index, &bar, &err);
-		if (status != (cases[i].bytes ? CHAIN_OK : CHAIN_E_PCI_BAD_BAR) || bar.phys != cases[i].phys || bar.bytes != cases[i].bytes)
-			fail_msg("case %zu: %s, 0x%llx, 0x%llx bytes", i, chain_status_slug(status), (unsigned long long)bar.phys, (unsigned long long)bar.bytes);
+		if (status != (cases[i].bytes ? CHAIN_OK : CHAIN_E_PCI_BAD_BAR) || bar.phys != cases[i].phys ||
+		    bar.bytes != cases[i].bytes)
+			fail_msg("case %zu: %s, 0x%llx, 0x%llx bytes", i, chain_status_slug(status),
+				 (unsigned long long)bar.phys, (unsigned long long)bar.bytes);
 		assert_int_equal(err.status, status);
 		assert_memory_equal(f, &before, sizeof(before)); /* all is put back */
 	}
@@ -255,14 +290,18 @@ static void only_devices_have_six_registers(void **state)
 
 static void capability_lists_end(void **state)
 {
-	static const struct { uint8_t first, at[4], next[4]; enum chain_status status; uint32_t found; } cases[] = {
+	static const struct {
+		uint8_t first, at[4], next[4];
+		enum chain_status status;
+		uint32_t found;
+	} cases[] = {
 		{ 0, { 0 }, { 0 }, CHAIN_OK, 0 },
 		{ 0x40, { 0x40 }, { 0 }, CHAIN_OK, 0 },
-		{ 0x43, { 0x40, 0x80 }, { 0x82, 0 }, CHAIN_OK, 0 },		     /* the lower bits are reserved */
+		{ 0x43, { 0x40, 0x80 }, { 0x82, 0 }, CHAIN_OK, 0 }, /* the lower bits are reserved */
 		{ 0x40, { 0x40, 0xfc }, { 0xfc, 0 }, CHAIN_OK, 0 },
 		{ 0x40, { 0x40, 0x50 }, { 0x50, 0x40 }, CHAIN_E_PCI_BAD_CAPABILITIES, 0 }, /* a circle */
 		{ 0x40, { 0x40 }, { 0x40 }, CHAIN_E_PCI_BAD_CAPABILITIES, 0 },
-		{ 0x3c, { 0 }, { 0 }, CHAIN_E_PCI_BAD_CAPABILITIES, 0 },	     /* in the header */
+		{ 0x3c, { 0 }, { 0 }, CHAIN_E_PCI_BAD_CAPABILITIES, 0 }, /* in the header */
 		{ 0x40, { 0x40 }, { 0x10 }, CHAIN_E_PCI_BAD_CAPABILITIES, 0 },
 		{ 0x40, { 0x40, 0x50, 0x60 }, { 0x50, 0x60, 0x50 }, CHAIN_OK, 0x60 }, /* found before the circle */
 	};
@@ -279,7 +318,8 @@ static void capability_lists_end(void **state)
 			f->bytes[cases[i].at[k] + 1] = cases[i].next[k];
 		}
 		assert_true(stage_pci_function_at(&bus.env, BDF, &function));
-		if (stage_pci_capability(&bus.env, &function, 9, 0, &at, NULL) != cases[i].status || at != cases[i].found)
+		if (stage_pci_capability(&bus.env, &function, 9, 0, &at, NULL) != cases[i].status ||
+		    at != cases[i].found)
 			fail_msg("case %zu: 0x%x", i, at);
 		f->bytes[STAGE_PCI_STATUS] = 0; /* it says that there is no list */
 		assert_int_equal(stage_pci_capability(&bus.env, &function, 9, 0, &at, NULL), CHAIN_OK);
@@ -298,7 +338,8 @@ static void make_card(uint32_t bdf, uint16_t device)
 	f->bytes[0x0e] = (uint8_t)(rnd(10) ? 0 : rnd(256));
 	f->bytes[STAGE_PCI_STATUS] = (uint8_t)(rnd(10) ? 0x10 : 0);
 	for (unsigned i = 0; i < STAGE_PCI_BARS; i++) {
-		fake_put32(f, STAGE_PCI_BAR0 + 4 * i, rnd(20) ? 0xfe000000 | (uint32_t)rnd(16) << 20 : (uint32_t)random_next());
+		fake_put32(f, STAGE_PCI_BAR0 + 4 * i,
+			   rnd(20) ? 0xfe000000 | (uint32_t)rnd(16) << 20 : (uint32_t)random_next());
 		f->writable[i] = rnd(20) ? 0xffffffff << (8 + rnd(10)) : (uint32_t)random_next();
 	}
 	f->bytes[STAGE_PCI_CAPABILITIES] = 0x40;
@@ -332,7 +373,8 @@ static void any_card_is_opened_or_refused(void **state)
 			bool inside = false;
 			for (unsigned i = 0; i < STAGE_PCI_BARS && !inside; i++) {
 				struct stage_pci_bar bar;
-				inside = !stage_pci_bar(&bus.env, &function, i, &bar, NULL) && bus.mapped[m].phys >= bar.phys &&
+				inside = !stage_pci_bar(&bus.env, &function, i, &bar, NULL) &&
+					 bus.mapped[m].phys >= bar.phys &&
 					 bus.mapped[m].phys + bus.mapped[m].bytes <= bar.phys + bar.bytes;
 			}
 			assert_true(inside);
@@ -346,11 +388,12 @@ static void any_card_is_opened_or_refused(void **state)
 		fail_msg("%u opened, %u refused", opened, refused);
 }
 
-/* Each card of the classes wanted is in one of the lists, in bus order, whatever it answers; nothing else is touched. One that no driver knows is
- * told; a bridge, a PC's IDE controller or something of another class is not. */
+/* Each card of the classes wanted is in one of the lists, in bus order, whatever it answers; nothing else is touched.
+ * One that no driver knows is told; a bridge, a PC's IDE controller or something of another class is not. */
 static void each_card_is_listed_once(void **state)
 {
-	static const uint32_t others[] = { 0x020000, 0x028000, 0x010802, 0x010601, 0x010000, 0x010180, 0x060000, 0x030000, 0x0c0330, 0x000000 };
+	static const uint32_t others[] = { 0x020000, 0x028000, 0x010802, 0x010601, 0x010000,
+					   0x010180, 0x060000, 0x030000, 0x0c0330, 0x000000 };
 	unsigned long listed = 0, dead = 0, undriven = 0;
 	(void)state;
 	for (unsigned round = 0; round < 400; round++) {
@@ -431,10 +474,15 @@ static void why_there_is_none_is_told(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(bridges_in_a_circle_are_walked_once), cmocka_unit_test(every_place_is_looked_at),
-		cmocka_unit_test(any_buses_are_walked), cmocka_unit_test(places_by_name),
-		cmocka_unit_test(registers_have_a_place_or_none), cmocka_unit_test(only_devices_have_six_registers),
-		cmocka_unit_test(capability_lists_end), cmocka_unit_test(any_card_is_opened_or_refused), cmocka_unit_test(each_card_is_listed_once),
+		cmocka_unit_test(bridges_in_a_circle_are_walked_once),
+		cmocka_unit_test(every_place_is_looked_at),
+		cmocka_unit_test(any_buses_are_walked),
+		cmocka_unit_test(places_by_name),
+		cmocka_unit_test(registers_have_a_place_or_none),
+		cmocka_unit_test(only_devices_have_six_registers),
+		cmocka_unit_test(capability_lists_end),
+		cmocka_unit_test(any_card_is_opened_or_refused),
+		cmocka_unit_test(each_card_is_listed_once),
 		cmocka_unit_test(why_there_is_none_is_told),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

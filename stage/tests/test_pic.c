@@ -15,15 +15,26 @@ static struct chip {
 	unsigned ends;
 } chips[2];
 
-static struct chip *chip_at(uint16_t port) { return (port & 0xfe) == 0x20 ? &chips[0] : (port & 0xfe) == 0xa0 ? &chips[1] : NULL; }
+static struct chip *chip_at(uint16_t port)
+{
+	return (port & 0xfe) == 0x20 ? &chips[0] : (port & 0xfe) == 0xa0 ? &chips[1] : NULL;
+}
 
 static void write_mask_port(struct chip *c, uint8_t value)
 {
 	switch (c->words) {
-	case 3: c->base = value; break;
-	case 2: assert_int_equal(value, c == &chips[0] ? 4 : 2); break; /* the second one is on line 2 */
-	case 1: c->mode = value; break;
-	default: c->mask = value; return;
+	case 3:
+		c->base = value;
+		break;
+	case 2:
+		assert_int_equal(value, c == &chips[0] ? 4 : 2);
+		break; /* the second one is on line 2 */
+	case 1:
+		c->mode = value;
+		break;
+	default:
+		c->mask = value;
+		return;
 	}
 	c->words--;
 }
@@ -87,7 +98,8 @@ static void what_is_in_service_came_and_ends(void **state)
 {
 	(void)state;
 	for (unsigned vector = 0; vector < 256; vector++)
-		assert_int_equal(stage_pic_has((uint8_t)vector), vector == STAGE_PIC_VECTOR + 7 || vector == STAGE_PIC_VECTOR + 15);
+		assert_int_equal(stage_pic_has((uint8_t)vector),
+				 vector == STAGE_PIC_VECTOR + 7 || vector == STAGE_PIC_VECTOR + 15);
 	for (unsigned line = 0; line < STAGE_PIC_LINES; line++) {
 		with(NULL);
 		chips[0].service = (uint8_t)(line < 8 ? 1u << line : 4);

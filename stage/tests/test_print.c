@@ -1,7 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* The stage's vsnprintf against the host's: every flag, width, precision and length with numbers at the edges, in rooms too small. */
+/* The stage's vsnprintf against the host's: every flag, width, precision and length with numbers at the edges, in rooms
+ * too small. */
 #include "stage/cpu.h"
 
 #include <setjmp.h>
@@ -35,33 +36,37 @@ static int ours(char *to, size_t room, const char *format, ...)
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
 #pragma GCC diagnostic ignored "-Wformat-truncation"
 
-#define SAME(format, ...)                                                                          \
-	do {                                                                                       \
-		for (size_t room = 0; room < 40; room += 1 + room / 3) {                           \
-			char mine[40], theirs[40];                                                 \
-			memset(mine, '#', sizeof(mine));                                           \
-			memset(theirs, '#', sizeof(theirs));                                       \
-			int mine_count = ours(mine, room, format, __VA_ARGS__);                    \
-			int theirs_count = snprintf(theirs, room, format, __VA_ARGS__);            \
-			if (mine_count != theirs_count || memcmp(mine, theirs, sizeof(mine)) != 0) \
-				fail_msg("%s: \"%.39s\" (%d) and \"%.39s\" (%d)", format, mine,    \
-					 mine_count, theirs, theirs_count);                        \
-		}                                                                                  \
+#define SAME(format, ...)                                                                                              \
+	do {                                                                                                           \
+		for (size_t room = 0; room < 40; room += 1 + room / 3) {                                               \
+			char mine[40], theirs[40];                                                                     \
+			memset(mine, '#', sizeof(mine));                                                               \
+			memset(theirs, '#', sizeof(theirs));                                                           \
+			int mine_count = ours(mine, room, format, __VA_ARGS__);                                        \
+			int theirs_count = snprintf(theirs, room, format, __VA_ARGS__);                                \
+			if (mine_count != theirs_count || memcmp(mine, theirs, sizeof(mine)) != 0)                     \
+				fail_msg("%s: \"%.39s\" (%d) and \"%.39s\" (%d)", format, mine, mine_count, theirs,    \
+					 theirs_count);                                                                \
+		}                                                                                                      \
 	} while (0)
 
 static void numbers(void **state)
 {
 	(void)state;
 	static const char *const flags[] = { "", "-", "0", "#", "+", " ", "-0", "0#", "-#", "+0", " -", "0+ " };
-	static const char *const sizes[] = { "", "1", "2", "8", "20", ".", ".0", ".1", ".5", "8.3", "3.8", "20.20", "*", ".*", "*.*" };
+	static const char *const sizes[] = { "",   "1",   "2",   "8",     "20", ".",  ".0", ".1",
+					     ".5", "8.3", "3.8", "20.20", "*",  ".*", "*.*" };
 	static const char *const lengths[] = { "", "hh", "h", "l", "ll", "z", "j", "t" };
-	static const uint64_t values[] = { 0, 1, 9, 10, 255, 256, INT32_MAX, UINT32_MAX, INT64_MAX, 0x8000000000000000, UINT64_MAX, 0xdeadbeef };
+	static const uint64_t values[] = { 0,          1,         9,          10,        255,
+					   256,        INT32_MAX, UINT32_MAX, INT64_MAX, 0x8000000000000000,
+					   UINT64_MAX, 0xdeadbeef };
 	char format[32];
 	for (size_t f = 0; f < sizeof(flags) / sizeof(flags[0]); f++)
 		for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++)
 			for (size_t l = 0; l < sizeof(lengths) / sizeof(lengths[0]); l++)
 				for (const char *kind = "diuxX"; *kind; kind++) {
-					snprintf(format, sizeof(format), "<%%%s%s%s%c>", flags[f], sizes[s], lengths[l], *kind);
+					snprintf(format, sizeof(format), "<%%%s%s%s%c>", flags[f], sizes[s], lengths[l],
+						 *kind);
 					const char *star = strchr(sizes[s], '*');
 					for (size_t v = 0; v < sizeof(values) / sizeof(values[0]); v++) {
 						if (star && strchr(star + 1, '*'))
@@ -77,7 +82,8 @@ static void numbers(void **state)
 static void texts(void **state)
 {
 	(void)state;
-	static const char *const formats[] = { "%s", "<%8s>", "<%-8s>", "<%.3s>", "<%-8.3s>", "<%.0s>", "a%sb", "100%% %s", "<%20.10s>" };
+	static const char *const formats[] = { "%s",     "<%8s>", "<%-8s>",   "<%.3s>",   "<%-8.3s>",
+					       "<%.0s>", "a%sb",  "100%% %s", "<%20.10s>" };
 	for (size_t f = 0; f < sizeof(formats) / sizeof(formats[0]); f++) {
 		SAME(formats[f], "");
 		SAME(formats[f], "text");
@@ -105,6 +111,7 @@ static void others_are_refused(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(numbers), cmocka_unit_test(texts), cmocka_unit_test(others_are_refused) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(numbers), cmocka_unit_test(texts),
+					    cmocka_unit_test(others_are_refused) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

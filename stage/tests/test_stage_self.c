@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* The running stage as a kernel that is started again (stage/link/self.c), with an array for the image: its pieces are what was baked, the
- * data as it was at the entry and not as it has become, and a byte that is not is noticed. */
+/* The running stage as a kernel that is started again (stage/link/self.c), with an array for the image: its pieces are
+ * what was baked, the data as it was at the entry and not as it has become, and a byte that is not is noticed. */
 #include "../../chain/tests/bake_fixture.h"
 #include "stage/self.h"
 
@@ -13,12 +13,21 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-enum { PHYS = 0x700000, TEXT_BYTES = 0x800, DATA_AT = 0x1000, DATA_BYTES = 0x321, DATA_END = 0x2100, BOOT_AT = 0x3000, ENTRY = 0x200 };
+enum {
+	PHYS = 0x700000,
+	TEXT_BYTES = 0x800,
+	DATA_AT = 0x1000,
+	DATA_BYTES = 0x321,
+	DATA_END = 0x2100,
+	BOOT_AT = 0x3000,
+	ENTRY = 0x200
+};
 
 uint8_t fake_image[STAGE_MEMORY_BYTES], fake_copy[DATA_BYTES];
 struct stage_boot stage_boot;
 
-/* The linker's symbols, where the fixture's stage has its segments; the first one in two, as text and what is only read. */
+/* The linker's symbols, where the fixture's stage has its segments; the first one in two, as text and what is only
+ * read. */
 #define SYMBOL(name, place) __asm__(".globl " #name "\n\t.set " #name ", " place)
 SYMBOL(stage_image_start, "fake_image");
 SYMBOL(stage_entry32, "fake_image + 0x200");
@@ -58,8 +67,14 @@ static int unload(void **state)
 
 static void pieces_are_where_they_were_loaded(void **state)
 {
-	static const struct { uint64_t at, end, bytes; bool in_place; } wanted[] = {
-		{ 0, 0x400, 0x400, true }, { 0x400, TEXT_BYTES, 0x400, true }, { DATA_AT, DATA_END, DATA_BYTES, false }, { BOOT_AT, 0x5000, 0, true },
+	static const struct {
+		uint64_t at, end, bytes;
+		bool in_place;
+	} wanted[] = {
+		{ 0, 0x400, 0x400, true },
+		{ 0x400, TEXT_BYTES, 0x400, true },
+		{ DATA_AT, DATA_END, DATA_BYTES, false },
+		{ BOOT_AT, 0x5000, 0, true },
 	};
 	enum { COUNT = sizeof(wanted) / sizeof(wanted[0]) };
 	struct chain_self self;
@@ -108,7 +123,8 @@ static void an_image_beyond_all_addresses_is_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(pieces_are_where_they_were_loaded), cmocka_unit_test(a_changed_byte_is_noticed),
+		cmocka_unit_test(pieces_are_where_they_were_loaded),
+		cmocka_unit_test(a_changed_byte_is_noticed),
 		cmocka_unit_test(an_image_beyond_all_addresses_is_refused),
 	};
 	return cmocka_run_group_tests(tests, load, unload);

@@ -14,7 +14,10 @@
 
 enum { COM1 = 0x3f8, LINE = COM1 + 3, MODEM = COM1 + 4, STATUS = COM1 + 5, DEBUG_PORT = 0xe9, ALL_ONES = -1 };
 
-uint64_t stage_rdtsc(void) { return 12345; }
+uint64_t stage_rdtsc(void)
+{
+	return 12345;
+}
 
 static char text[4096];
 static size_t text_bytes, pieces;
@@ -117,9 +120,16 @@ static void nobody_answers_elsewhere(void **state)
 
 static void what_is_not_there_is_named(void **state)
 {
-	static const struct { uint16_t port; const char *name; } rows[] = {
-		{ 0x40, "the PIT" }, { 0x43, "the PIT" },
-		{ 0x61, "the PIT" }, { 0x60, "the keyboard controller" }, { 0x64, "the keyboard controller" }, { 0x71, "the CMOS clock" },
+	static const struct {
+		uint16_t port;
+		const char *name;
+	} rows[] = {
+		{ 0x40, "the PIT" },
+		{ 0x43, "the PIT" },
+		{ 0x61, "the PIT" },
+		{ 0x60, "the keyboard controller" },
+		{ 0x64, "the keyboard controller" },
+		{ 0x71, "the CMOS clock" },
 	};
 	(void)state;
 	for (size_t i = 0; i < 2 * sizeof(rows) / sizeof(rows[0]); i++) {
@@ -137,10 +147,17 @@ static void what_is_not_there_is_named(void **state)
 
 static void exit_port_and_power(void **state)
 {
-	static const struct { uint16_t port; unsigned bytes; uint32_t value; enum stage_call_outcome outcome; uint8_t exit; } rows[] = {
-		{ 0xf4, 4, 0x10, STAGE_CALL_EXITED, 0 }, { 0xf4, 1, 0, STAGE_CALL_EXITED, 0 }, { 0xf4, 4, 7, STAGE_CALL_EXITED, 7 },
-		{ 0xf4, 4, 0x100, STAGE_CALL_EXITED, 255 }, { 0xf4, 1, 0xaa10, STAGE_CALL_EXITED, 0 },
-		{ 0x604, 2, 0x2000, STAGE_CALL_HALTED, 0 }, { 0xcf9, 1, 6, STAGE_CALL_FAULTED, 0 }, { 0x64, 1, 0xfe, STAGE_CALL_FAULTED, 0 },
+	static const struct {
+		uint16_t port;
+		unsigned bytes;
+		uint32_t value;
+		enum stage_call_outcome outcome;
+		uint8_t exit;
+	} rows[] = {
+		{ 0xf4, 4, 0x10, STAGE_CALL_EXITED, 0 },   { 0xf4, 1, 0, STAGE_CALL_EXITED, 0 },
+		{ 0xf4, 4, 7, STAGE_CALL_EXITED, 7 },      { 0xf4, 4, 0x100, STAGE_CALL_EXITED, 255 },
+		{ 0xf4, 1, 0xaa10, STAGE_CALL_EXITED, 0 }, { 0x604, 2, 0x2000, STAGE_CALL_HALTED, 0 },
+		{ 0xcf9, 1, 6, STAGE_CALL_FAULTED, 0 },    { 0x64, 1, 0xfe, STAGE_CALL_FAULTED, 0 },
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -185,7 +202,7 @@ static void exit_records(void **state)
 	expect_exit("{\"event\":\"exited\",\"status\":1}\n", -1, NULL);
 	expect_exit("{\"status\":1,\"event\":\"exit\"}\n", -1, NULL);
 	expect_exit("{\n{\"event\n\n{}\n", -1, NULL);
-	expect_exit("{\"event\":\"exit\",\"status\":0}", -1, NULL); /* not yet whole */
+	expect_exit("{\"event\":\"exit\",\"status\":0}", -1, NULL);    /* not yet whole */
 	expect_exit(" {\"event\":\"exit\",\"status\":0}\n", -1, NULL); /* text */
 	assert_string_equal(text, " {\"event\":\"exit\",\"status\":0}\n");
 }
@@ -208,7 +225,8 @@ static void a_record_is_cut_anywhere(void **state)
 static void a_long_record_is_told_by_its_size(void **state)
 {
 	static const char head[] = "{\"event\":\"exit\",\"status\":0,\"result\":\"";
-	static const unsigned sizes[] = { STAGE_CALL_MAILBOX_BYTES - 2, STAGE_CALL_MAILBOX_BYTES - 1, SVM_RECORD_BYTES, 5 * SVM_RECORD_BYTES };
+	static const unsigned sizes[] = { STAGE_CALL_MAILBOX_BYTES - 2, STAGE_CALL_MAILBOX_BYTES - 1, SVM_RECORD_BYTES,
+					  5 * SVM_RECORD_BYTES };
 	(void)state;
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		struct svm_machine *m = machine();
@@ -218,7 +236,8 @@ static void a_long_record_is_told_by_its_size(void **state)
 		assert_int_equal(say(m, DEBUG_PORT, "\"}\n"), SVM_ENDED);
 		assert_int_equal(m->result_bytes, sizes[i] + 2);
 		if (m->result_bytes <= STAGE_CALL_MAILBOX_BYTES)
-			assert_true(m->result_at + m->result_bytes <= sizeof(m->record) && m->record[m->result_at + m->result_bytes - 1] == '"');
+			assert_true(m->result_at + m->result_bytes <= sizeof(m->record) &&
+				    m->record[m->result_at + m->result_bytes - 1] == '"');
 	}
 }
 
@@ -255,7 +274,7 @@ static void any_port_with_any_value(void **state)
 		uint32_t value = seed ^ seed >> 13;
 		uint16_t port = (uint16_t)(seed % 3 ? seed >> 8 : seed % 5 ? 0xe9 : 0x3f8 + (seed >> 20) % 8);
 		if (port == 0xe9 && seed >> 30)
-			value = (uint8_t)"{\"event:xit}, \n"[(seed >> 16) % 15];
+			value = (uint8_t) "{\"event:xit}, \n"[(seed >> 16) % 15];
 		if (svm_machine_port(m, seed >> 31, port, sizes[(seed >> 10) % 3], &value) == SVM_ENDED) {
 			ends++;
 			m = machine();
@@ -269,18 +288,59 @@ static void any_port_with_any_value(void **state)
 /* What kernels do to 8259s before anything else: port and value, in turn; the masks that are read afterwards. */
 static void interrupt_controllers_can_be_masked_and_initialised(void **state)
 {
-	static const struct { const char *name; struct { uint16_t port; uint8_t value; } words[12]; size_t count; uint32_t masks; } rows[] = {
+	static const struct {
+		const char *name;
+		struct {
+			uint16_t port;
+			uint8_t value;
+		} words[12];
+		size_t count;
+		uint32_t masks;
+	} rows[] = {
 		{ "at first", { { 0 } }, 0, 0xffff },
 		{ "masked", { { 0x21, 0xff }, { 0xa1, 0xff } }, 2, 0xffff },
 		{ "the cascade alone", { { 0x21, 0xfb }, { 0xa1, 0xff } }, 2, 0xfffb },
-		{ "initialised, masks as they were", { { 0x20, 0x11 }, { 0xa0, 0x11 }, { 0x21, 0x20 }, { 0xa1, 0x28 }, { 0x21, 4 }, { 0xa1, 2 }, { 0x21, 1 },
-		  { 0xa1, 1 }, { 0x21, 0xff }, { 0xa1, 0xff } }, 10, 0xffff },
-		{ "one after the other", { { 0x20, 0x11 }, { 0x21, 0 }, { 0x21, 4 }, { 0x21, 1 }, { 0xa0, 0x11 }, { 0xa1, 0 }, { 0xa1, 2 }, { 0xa1, 1 } }, 8, 0xffff },
+		{ "initialised, masks as they were",
+		  { { 0x20, 0x11 },
+		    { 0xa0, 0x11 },
+		    { 0x21, 0x20 },
+		    { 0xa1, 0x28 },
+		    { 0x21, 4 },
+		    { 0xa1, 2 },
+		    { 0x21, 1 },
+		    { 0xa1, 1 },
+		    { 0x21, 0xff },
+		    { 0xa1, 0xff } },
+		  10,
+		  0xffff },
+		{ "one after the other",
+		  { { 0x20, 0x11 },
+		    { 0x21, 0 },
+		    { 0x21, 4 },
+		    { 0x21, 1 },
+		    { 0xa0, 0x11 },
+		    { 0xa1, 0 },
+		    { 0xa1, 2 },
+		    { 0xa1, 1 } },
+		  8,
+		  0xffff },
 		{ "without a fourth word", { { 0x20, 0x10 }, { 0x21, 0 }, { 0x21, 0 }, { 0x21, 0xfb } }, 4, 0xfffb },
 		{ "single, two words", { { 0x20, 0x12 }, { 0x21, 0 }, { 0x21, 0xfb } }, 3, 0xfffb },
 		{ "single, three words", { { 0x20, 0x13 }, { 0x21, 0 }, { 0x21, 0 }, { 0x21, 0xfb } }, 4, 0xfffb },
-		{ "anew in the middle", { { 0x20, 0x11 }, { 0x21, 0 }, { 0x20, 0x11 }, { 0x21, 0 }, { 0x21, 0 }, { 0x21, 0 }, { 0x21, 0xff } }, 7, 0xffff },
-		{ "ends of interrupts, and what is asked for", { { 0x20, 0x20 }, { 0xa0, 0x20 }, { 0x20, 0x60 }, { 0x20, 0x0a }, { 0xa0, 0x0b }, { 0x20, 0x0c } }, 6, 0xffff },
+		{ "anew in the middle",
+		  { { 0x20, 0x11 },
+		    { 0x21, 0 },
+		    { 0x20, 0x11 },
+		    { 0x21, 0 },
+		    { 0x21, 0 },
+		    { 0x21, 0 },
+		    { 0x21, 0xff } },
+		  7,
+		  0xffff },
+		{ "ends of interrupts, and what is asked for",
+		  { { 0x20, 0x20 }, { 0xa0, 0x20 }, { 0x20, 0x60 }, { 0x20, 0x0a }, { 0xa0, 0x0b }, { 0x20, 0x0c } },
+		  6,
+		  0xffff },
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -353,16 +413,25 @@ static void cpuid_hides_what_is_not_there(void **state)
 	assert_int_equal(shown(0x40000001, 0, UINT32_MAX).a, 0);
 }
 
-/* Of a processor that has everything: state that is not reset between kernels, and what is done by MSRs, can't be seen. */
+/* Of a processor that has everything: state that is not reset between kernels, and what is done by MSRs, can't be seen.
+ */
 static void cpuid_shows_no_state_that_is_kept(void **state)
 {
-	/* PKU, shadow stacks, waiting, keys, supervisor keys; MPX, AVX-512, Intel PT, SGX; indirect branch tracking, AMX, user interrupts. */
-	static const struct { unsigned word, bit; } absent[] = {
-		{ 2, 3 }, { 2, 4 }, { 2, 5 }, { 2, 7 }, { 2, 23 }, { 2, 31 }, { 1, 2 }, { 1, 14 }, { 1, 16 }, { 1, 17 }, { 1, 25 }, { 1, 31 }, { 3, 5 },
-		{ 3, 19 }, { 3, 20 }, { 3, 22 }, { 3, 24 }, { 3, 25 }, { 3, 26 }, { 3, 31 },
+	/* PKU, shadow stacks, waiting, keys, supervisor keys; MPX, AVX-512, Intel PT, SGX; indirect branch tracking,
+	 * AMX, user interrupts. */
+	static const struct {
+		unsigned word, bit;
+	} absent[] = {
+		{ 2, 3 },  { 2, 4 },  { 2, 5 },  { 2, 7 },  { 2, 23 }, { 2, 31 }, { 1, 2 },
+		{ 1, 14 }, { 1, 16 }, { 1, 17 }, { 1, 25 }, { 1, 31 }, { 3, 5 },  { 3, 19 },
+		{ 3, 20 }, { 3, 22 }, { 3, 24 }, { 3, 25 }, { 3, 26 }, { 3, 31 },
 	};
-	static const uint32_t empty[] = { 3, 5, 6, 8, 9, 0xa, 0xb, 0xc, 0xf, 0x10, 0x12, 0x14, 0x18, 0x19, 0x1b, 0x1c, 0x1d, 0x1e, 0x1f, 0x24, 0x8000000a,
-		0x80000009, 0x8000001b, 0x8000001c, 0x8000001e, 0x8000001f, 0x80000020, 0x80000021, 0x80000022, 0x20000000, 0x60000000, 0xc0000001, UINT32_MAX };
+	static const uint32_t empty[] = { 3,          5,          6,          8,          9,          0xa,
+					  0xb,        0xc,        0xf,        0x10,       0x12,       0x14,
+					  0x18,       0x19,       0x1b,       0x1c,       0x1d,       0x1e,
+					  0x1f,       0x24,       0x8000000a, 0x80000009, 0x8000001b, 0x8000001c,
+					  0x8000001e, 0x8000001f, 0x80000020, 0x80000021, 0x80000022, 0x20000000,
+					  0x60000000, 0xc0000001, UINT32_MAX };
 	(void)state;
 	struct stage_cpuid r = shown(7, 0, UINT32_MAX);
 	const uint32_t words[] = { r.a, r.b, r.c, r.d };
@@ -382,12 +451,15 @@ static void cpuid_shows_no_state_that_is_kept(void **state)
 		assert_int_equal(r.a | r.b | r.c | r.d, 0);
 	}
 	r = shown(0x80000008, 0, UINT32_MAX);
-	assert_int_equal((r.b & (1 << 3 | 1 << 4 | 1 << 8 | 1 << 9)) | r.c | r.d, 0); /* INVLPGB, RDPRU, MCOMMIT, WBNOINVD; processors */
+	assert_int_equal((r.b & (1 << 3 | 1 << 4 | 1 << 8 | 1 << 9)) | r.c | r.d,
+			 0); /* INVLPGB, RDPRU, MCOMMIT, WBNOINVD; processors */
 	r = shown(0x80000001, 0, UINT32_MAX);
-	assert_int_equal((r.c & (1 << 15 | 1 << 23 | 1 << 26 | 1 << 29)) | (r.d & 1 << 25), 0); /* LWP, counters, breakpoints, MONITORX, FFXSR */
+	assert_int_equal((r.c & (1 << 15 | 1 << 23 | 1 << 26 | 1 << 29)) | (r.d & 1 << 25),
+			 0); /* LWP, counters, breakpoints, MONITORX, FFXSR */
 }
 
-static enum svm_verdict msr(struct svm_machine *m, bool write, uint32_t number, uint64_t *value, uint64_t *efer, uint64_t *pat)
+static enum svm_verdict msr(struct svm_machine *m, bool write, uint32_t number, uint64_t *value, uint64_t *efer,
+			    uint64_t *pat)
 {
 	return svm_msr(m, write, number, value, false, efer, pat);
 }
@@ -399,7 +471,7 @@ static void msrs(void **state)
 	(void)state;
 	assert_int_equal(msr(m, false, 0xc0000080, &value, &efer, &pat), SVM_GO_ON);
 	assert_int_equal(value, 0); /* SVME is not shown */
-	value = 0x901; /* SCE, LME, NXE */
+	value = 0x901;              /* SCE, LME, NXE */
 	assert_int_equal(msr(m, true, 0xc0000080, &value, &efer, &pat), SVM_GO_ON);
 	assert_int_equal(efer, 0x1901);
 	efer |= 0x400; /* the processor sets LMA, and only it takes it away */
@@ -432,7 +504,8 @@ static void long_mode_is_not_turned_on_or_off_under_paging(void **state)
 	for (unsigned i = 0; i < 8; i++) {
 		uint64_t efer = 0x1000 | (i & 1 ? 0x100 : 0), before = efer, pat = 0, value = i & 2 ? 0x100 : 0;
 		bool paging = i & 4, changed = (i & 1) != (i >> 1 & 1);
-		assert_int_equal(svm_msr(machine(), true, 0xc0000080, &value, paging, &efer, &pat), paging && changed ? SVM_PROTECTION : SVM_GO_ON);
+		assert_int_equal(svm_msr(machine(), true, 0xc0000080, &value, paging, &efer, &pat),
+				 paging && changed ? SVM_PROTECTION : SVM_GO_ON);
 		assert_int_equal(efer, paging && changed ? before : 0x1000 | value);
 	}
 }
@@ -455,12 +528,13 @@ static void the_local_apic_is_off(void **state)
 	}
 }
 
-/* Every number in the three ranges of the permission map and around them: either the processor keeps it apart for each guest, or it is one of those
- * above, or nothing of it is read or written. */
+/* Every number in the three ranges of the permission map and around them: either the processor keeps it apart for each
+ * guest, or it is one of those above, or nothing of it is read or written. */
 static void every_other_msr_is_refused(void **state)
 {
 	static const uint32_t bases[] = { 0, 0xc0000000, 0xc0010000 };
-	static const uint32_t own[] = { 0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084, 0xc0000100, 0xc0000101, 0xc0000102, 0x174, 0x175, 0x176 };
+	static const uint32_t own[] = { 0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084, 0xc0000100,
+					0xc0000101, 0xc0000102, 0x174,      0x175,      0x176 };
 	static uint8_t map[8192];
 	struct svm_machine *m = machine();
 	size_t passed = 0;
@@ -470,8 +544,10 @@ static void every_other_msr_is_refused(void **state)
 	for (size_t r = 0; r < 3; r++)
 		for (uint32_t i = 0; i < 0x4000; i++) {
 			uint32_t number = bases[r] + i;
-			int bits = i < 0x2000 ? map[r * 0x800 + i / 4] >> i % 4 * 2 & 3 : 3; /* beyond a range there is always an exit */
-			bool known = number == 0x10 || number == 0x1b || number == 0x277 || number == 0xc0000080, kept = false;
+			int bits = i < 0x2000 ? map[r * 0x800 + i / 4] >> i % 4 * 2 & 3 :
+						3; /* beyond a range there is always an exit */
+			bool known = number == 0x10 || number == 0x1b || number == 0x277 || number == 0xc0000080,
+			     kept = false;
 			for (size_t o = 0; o < sizeof(own) / sizeof(own[0]); o++)
 				kept = kept || own[o] == number;
 			assert_int_equal(bits, kept ? 0 : 3);

@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* The page-table builder against a walk of its tables as the processor does it (APM 5.3), and the tables of a booted kernel for memory maps
- * of any kind. */
+/* The page-table builder against a walk of its tables as the processor does it (APM 5.3), and the tables of a booted
+ * kernel for memory maps of any kind. */
 #include "fake_machine.h"
 
 #include "stage/device_env.h"
@@ -18,7 +18,8 @@ enum { ARENA_PAGES = 4096, WINDOWS = 3, WINDOW_PAGES = 1536, LARGE_PAGES = 512 }
 
 static uint8_t arena[ARENA_PAGES][STAGE_PAGE] __attribute__((aligned(4096)));
 static size_t arena_used, arena_room = ARENA_PAGES;
-extern const uint8_t stage_rodata_start[], stage_boot_text_end[], stage_rodata_end[], stage_data_start[], stage_boot_guard[], stage_boot_stack[];
+extern const uint8_t stage_rodata_start[], stage_boot_text_end[], stage_rodata_end[], stage_data_start[],
+	stage_boot_guard[], stage_boot_stack[];
 
 void *stage_phys_to_virt(uint64_t phys)
 {
@@ -151,7 +152,9 @@ static void tables_say_what_was_mapped(void **state)
 			uint64_t count = 1 + r[3] % (WINDOW_PAGES - first);
 			unsigned flags = r[4] >> 4 & 15;
 			bool whole = expect_map(&model[w][first], windows[w] + first * STAGE_PAGE, phys, count, flags);
-			assert_int_equal(stage_table_map(root, &pages, windows[w] + first * STAGE_PAGE, phys, count * STAGE_PAGE, flags), whole);
+			assert_int_equal(stage_table_map(root, &pages, windows[w] + first * STAGE_PAGE, phys,
+							 count * STAGE_PAGE, flags),
+					 whole);
 		}
 		for (unsigned w = 0; w < WINDOWS; w++)
 			check_window(root, w);
@@ -166,7 +169,8 @@ static void no_page_for_a_table_is_said(void **state)
 	for (size_t room = 1; room < 6; room++) {
 		uint64_t root = fresh_root();
 		arena_room = room;
-		assert_int_equal(stage_table_map(root, &pages, KCHAIN_WINDOW_VIRT, STAGE_PAGE, 600 * STAGE_PAGE, 0), room >= 5);
+		assert_int_equal(stage_table_map(root, &pages, KCHAIN_WINDOW_VIRT, STAGE_PAGE, 600 * STAGE_PAGE, 0),
+				 room >= 5);
 	}
 }
 
@@ -182,10 +186,14 @@ static enum chain_status boot(const struct chain_mem_entry *mem, size_t count)
 }
 
 static const struct chain_mem_entry usual[] = {
-	{ { 0, 0x9fc00 }, CHAIN_MEM_AVAILABLE },	       { { 0x9fc00, 0xa0000 }, CHAIN_MEM_RESERVED },
-	{ { 0x100000, 0x7fe0000 }, CHAIN_MEM_AVAILABLE },      { { 0x7fe0000, 0x8000000 }, CHAIN_MEM_RESERVED },
-	{ { 0xb0000000, 0xc0000000 }, CHAIN_MEM_RESERVED },    { { 0xd0000000, 0xd0001000 }, CHAIN_MEM_BAD },
-	{ { 0x100000000, 0x140000000 }, CHAIN_MEM_AVAILABLE }, { { 0x140000000, 0x180000000 }, CHAIN_MEM_PMEM },
+	{ { 0, 0x9fc00 }, CHAIN_MEM_AVAILABLE },
+	{ { 0x9fc00, 0xa0000 }, CHAIN_MEM_RESERVED },
+	{ { 0x100000, 0x7fe0000 }, CHAIN_MEM_AVAILABLE },
+	{ { 0x7fe0000, 0x8000000 }, CHAIN_MEM_RESERVED },
+	{ { 0xb0000000, 0xc0000000 }, CHAIN_MEM_RESERVED },
+	{ { 0xd0000000, 0xd0001000 }, CHAIN_MEM_BAD },
+	{ { 0x100000000, 0x140000000 }, CHAIN_MEM_AVAILABLE },
+	{ { 0x140000000, 0x180000000 }, CHAIN_MEM_PMEM },
 };
 
 static void image_is_mapped_by_its_parts(void **state)
@@ -208,9 +216,13 @@ static void image_is_mapped_by_its_parts(void **state)
 
 static void memory_is_visible_and_holes_are_not(void **state)
 {
-	static const struct { uint64_t phys; bool visible; } places[] = {
-		{ 0, true }, { 0xb8000, true }, { 0x7fdf000, true }, { 0x7fff000, true }, { 0x8000000, false }, { 0xb0000000, false },
-		{ 0xd0000000, false }, { 0xfee00000, false }, { 0x100000000, true }, { 0x13ffff000, true }, { 0x140000000, false },
+	static const struct {
+		uint64_t phys;
+		bool visible;
+	} places[] = {
+		{ 0, true },           { 0xb8000, true },     { 0x7fdf000, true },    { 0x7fff000, true },
+		{ 0x8000000, false },  { 0xb0000000, false }, { 0xd0000000, false },  { 0xfee00000, false },
+		{ 0x100000000, true }, { 0x13ffff000, true }, { 0x140000000, false },
 	};
 
 	(void)state;
@@ -237,9 +249,12 @@ static void any_memory_map_is_survived(void **state)
 {
 	static const struct chain_mem_entry wild[][2] = {
 		{ { { 0, UINT64_MAX }, CHAIN_MEM_AVAILABLE }, { { 0, 0 }, 0 } },
-		{ { { 0x7fff80000000, 0x7fff80400000 }, CHAIN_MEM_AVAILABLE }, { { 0x100000, 0x8000000 }, CHAIN_MEM_AVAILABLE } },
-		{ { { UINT64_MAX - 100, UINT64_MAX }, CHAIN_MEM_AVAILABLE }, { { UINT64_C(1) << 63, (UINT64_C(1) << 63) + 1 }, 99 } },
-		{ { { (UINT64_C(1) << 45) - 1, (UINT64_C(1) << 45) + 1 }, CHAIN_MEM_NVS }, { { 1, 2 }, CHAIN_MEM_ACPI } },
+		{ { { 0x7fff80000000, 0x7fff80400000 }, CHAIN_MEM_AVAILABLE },
+		  { { 0x100000, 0x8000000 }, CHAIN_MEM_AVAILABLE } },
+		{ { { UINT64_MAX - 100, UINT64_MAX }, CHAIN_MEM_AVAILABLE },
+		  { { UINT64_C(1) << 63, (UINT64_C(1) << 63) + 1 }, 99 } },
+		{ { { (UINT64_C(1) << 45) - 1, (UINT64_C(1) << 45) + 1 }, CHAIN_MEM_NVS },
+		  { { 1, 2 }, CHAIN_MEM_ACPI } },
 	};
 
 	(void)state;
@@ -267,7 +282,8 @@ static void registers_keep_to_their_range(void **state)
 	assert_int_equal((uintptr_t)at & 0xfff, 4);
 	for (uint64_t page = 0; page < 2; page++) {
 		struct seen seen = walk(fake_machine.cr3, ((uintptr_t)at & ~UINT64_C(0xfff)) + page * STAGE_PAGE);
-		assert_true(seen.mapped && seen.write && seen.uncached && !seen.execute && seen.phys == 0xfebc1000 + page * STAGE_PAGE);
+		assert_true(seen.mapped && seen.write && seen.uncached && !seen.execute &&
+			    seen.phys == 0xfebc1000 + page * STAGE_PAGE);
 	}
 	assert_ptr_equal(stage_mmio_map(0xfebc1004, 0x1000), at);
 	assert_non_null(stage_mmio_map(STAGE_MMIO_LIMIT - STAGE_PAGE, STAGE_PAGE));
@@ -282,7 +298,10 @@ static void registers_keep_to_their_range(void **state)
 
 static void note_dirty(void *ctx, uint64_t virt, uint64_t phys, uint64_t bytes)
 {
-	struct { unsigned count; uint64_t virt, phys, bytes; } *seen = ctx;
+	struct {
+		unsigned count;
+		uint64_t virt, phys, bytes;
+	} *seen = ctx;
 	seen->count++;
 	seen->virt = virt;
 	seen->phys = phys;
@@ -294,7 +313,10 @@ static void written_pages_are_told_once(void **state)
 {
 	enum { DIRTY = 0x40 };
 	const uint64_t large = 2 * 1024 * 1024, virt = KCHAIN_WINDOW_VIRT + large - 4 * STAGE_PAGE;
-	struct { unsigned count; uint64_t virt, phys, bytes; } seen = { 0 }, again = { 0 };
+	struct {
+		unsigned count;
+		uint64_t virt, phys, bytes;
+	} seen = { 0 }, again = { 0 };
 
 	(void)state;
 	assert_int_equal(boot(usual, sizeof(usual) / sizeof(usual[0])), CHAIN_OK);
@@ -319,12 +341,9 @@ static void written_pages_are_told_once(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(written_pages_are_told_once),
-		cmocka_unit_test(tables_say_what_was_mapped),
-		cmocka_unit_test(no_page_for_a_table_is_said),
-		cmocka_unit_test(image_is_mapped_by_its_parts),
-		cmocka_unit_test(memory_is_visible_and_holes_are_not),
-		cmocka_unit_test(any_memory_map_is_survived),
+		cmocka_unit_test(written_pages_are_told_once),         cmocka_unit_test(tables_say_what_was_mapped),
+		cmocka_unit_test(no_page_for_a_table_is_said),         cmocka_unit_test(image_is_mapped_by_its_parts),
+		cmocka_unit_test(memory_is_visible_and_holes_are_not), cmocka_unit_test(any_memory_map_is_survived),
 		cmocka_unit_test(registers_keep_to_their_range),
 	};
 

@@ -1,7 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* The stage's small stand-ins for parts of the C library: what an error number says, and where a text stands in another. */
+/* The stage's small stand-ins for parts of the C library: what an error number says, and where a text stands in
+ * another. */
 #include "stage/instructions.h"
 
 #include <errno.h>
@@ -15,13 +16,16 @@
 /* stage/libc/brief/trim.c, by the names that its object has here (tests.mk). */
 char *stage_strerror(int number);
 char *stage_strstr(const char *text, const char *wanted);
-uint64_t stage_rdtsc(void) { return 1; }
+uint64_t stage_rdtsc(void)
+{
+	return 1;
+}
 
 static void each_error_has_a_text_of_its_own(void **state)
 {
 	/* Those that stage/runtime/ returns. */
-	static const int numbers[] = { EBADF, EINVAL, EIO, EISDIR, ELOOP, EMFILE, ENAMETOOLONG, ENOENT, ENOMEM, ENOSYS, ENOTDIR, ENOTTY, ERANGE,
-				       EROFS, ESPIPE };
+	static const int numbers[] = { EBADF,  EINVAL, EIO,     EISDIR, ELOOP,  EMFILE, ENAMETOOLONG, ENOENT,
+				       ENOMEM, ENOSYS, ENOTDIR, ENOTTY, ERANGE, EROFS,  ESPIPE };
 	(void)state;
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
 		const char *text = stage_strerror(numbers[i]);
@@ -59,6 +63,7 @@ static void texts_are_found_as_by_the_host(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(each_error_has_a_text_of_its_own), cmocka_unit_test(texts_are_found_as_by_the_host) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(each_error_has_a_text_of_its_own),
+					    cmocka_unit_test(texts_are_found_as_by_the_host) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -86,8 +86,11 @@ static void unwanted_device_is_not_touched(void **state)
 
 static void dead_disks_are_listed(void **state)
 {
-	static const struct { enum fake_fault fault; enum chain_status status; } cases[] = {
-		{ FAKE_NEVER_RESETS, CHAIN_E_VIRTIO_RESET },   { FAKE_NO_VERSION_1, CHAIN_E_VIRTIO_LEGACY },
+	static const struct {
+		enum fake_fault fault;
+		enum chain_status status;
+	} cases[] = {
+		{ FAKE_NEVER_RESETS, CHAIN_E_VIRTIO_RESET },        { FAKE_NO_VERSION_1, CHAIN_E_VIRTIO_LEGACY },
 		{ FAKE_REFUSES_FEATURES, CHAIN_E_VIRTIO_FEATURES }, { FAKE_NO_QUEUES, CHAIN_E_VIRTIO_QUEUE },
 		{ FAKE_NOTIFY_OUTSIDE, CHAIN_E_VIRTIO_QUEUE },
 	};
@@ -110,10 +113,14 @@ static void dead_disks_are_listed(void **state)
 
 static void lies_end_the_disk_only(void **state)
 {
-	static const struct { enum fake_fault fault; enum chain_status status; bool dead; } cases[] = {
-		{ FAKE_SILENT, CHAIN_E_BLOCK_TIMEOUT, true },	  { FAKE_USED_INDEX, CHAIN_E_VIRTIO_RING, true },
-		{ FAKE_USED_ID, CHAIN_E_VIRTIO_RING, true },	  { FAKE_USED_ID_IDLE, CHAIN_E_VIRTIO_RING, true },
-		{ FAKE_USED_LENGTH, CHAIN_E_VIRTIO_RING, true },  { FAKE_NO_STATUS, CHAIN_E_BLOCK_REQUEST, false },
+	static const struct {
+		enum fake_fault fault;
+		enum chain_status status;
+		bool dead;
+	} cases[] = {
+		{ FAKE_SILENT, CHAIN_E_BLOCK_TIMEOUT, true },    { FAKE_USED_INDEX, CHAIN_E_VIRTIO_RING, true },
+		{ FAKE_USED_ID, CHAIN_E_VIRTIO_RING, true },     { FAKE_USED_ID_IDLE, CHAIN_E_VIRTIO_RING, true },
+		{ FAKE_USED_LENGTH, CHAIN_E_VIRTIO_RING, true }, { FAKE_NO_STATUS, CHAIN_E_BLOCK_REQUEST, false },
 		{ FAKE_IO_ERROR, CHAIN_E_BLOCK_REQUEST, false },
 	};
 	uint8_t buf[512];
@@ -130,7 +137,8 @@ static void lies_end_the_disk_only(void **state)
 		assert_int_equal(list.block->fault.status, cases[i].dead ? cases[i].status : CHAIN_OK);
 		chain_error_clear(&err);
 		f.fault = FAKE_GOOD;
-		assert_int_equal(list.block->ops->read(list.block, 0, 1, buf, &err), cases[i].dead ? cases[i].status : CHAIN_OK);
+		assert_int_equal(list.block->ops->read(list.block, 0, 1, buf, &err),
+				 cases[i].dead ? cases[i].status : CHAIN_OK);
 		assert_true(f.now_us < 30000000);
 		stage_device_list_close(&list);
 		assert_int_equal(f.dma_live, 0);

@@ -13,18 +13,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum chain_status cmd_bake_unnamed(const char *input, int *out_fd, struct cmd_document *out_document, struct chain_error *err)
+enum chain_status cmd_bake_unnamed(const char *input, int *out_fd, struct cmd_document *out_document,
+				   struct chain_error *err)
 {
 	const char *folder = getenv("TMPDIR");
 	struct bake_cache cache;
-	struct bake_job job = {.input = input, .folder = folder && *folder == '/' ? folder : "/tmp", .cache = &cache, .progress = true};
+	struct bake_job job = {
+		.input = input, .folder = folder && *folder == '/' ? folder : "/tmp", .cache = &cache, .progress = true
+	};
 
 	bake_cache_open(&cache);
 	const enum chain_status status = bake_job_run(&job, err);
 
 	*out_fd = status == CHAIN_OK ? job.fd : -1;
 	*out_document = job.document;
-	job.document = (struct cmd_document){0};
+	job.document = (struct cmd_document){ 0 };
 	bake_job_free(&job);
 	bake_cache_close(&cache);
 	return status;
@@ -118,8 +121,9 @@ static enum chain_status form_check(const char *output, struct chain_error *err)
 {
 	static const struct {
 		const char *end, *what;
-	} OTHERS[] = {{".iso", "an ISO 9660 image"}, {".efi", "an EFI program"}, {".qcow2", "a disk image"}, {".vmdk", "a disk image"},
-		      {".vdi", "a disk image"},	     {".vhd", "a disk image"},	 {".vhdx", "a disk image"}};
+	} OTHERS[] = { { ".iso", "an ISO 9660 image" }, { ".efi", "an EFI program" }, { ".qcow2", "a disk image" },
+		       { ".vmdk", "a disk image" },     { ".vdi", "a disk image" },   { ".vhd", "a disk image" },
+		       { ".vhdx", "a disk image" } };
 	const size_t bytes = output ? strlen(output) : 0;
 	char detail[CHAIN_SUBJECT_BYTES];
 
@@ -128,8 +132,10 @@ static enum chain_status form_check(const char *output, struct chain_error *err)
 
 		if (bytes < end || strcasecmp(output + bytes - end, OTHERS[i].end) != 0)
 			continue;
-		(void)snprintf(detail, sizeof(detail),
-			       "an image is an ELF file, as GRUB, iPXE, kexec and QEMU start it, and not %s; call it NAME.elf", OTHERS[i].what);
+		(void)snprintf(
+			detail, sizeof(detail),
+			"an image is an ELF file, as GRUB, iPXE, kexec and QEMU start it, and not %s; call it NAME.elf",
+			OTHERS[i].what);
 		return chain_fail(err, CHAIN_E_NOT_SUPPORTED, output, detail, 0, 0, 0, 0);
 	}
 	return CHAIN_OK;
@@ -137,7 +143,7 @@ static enum chain_status form_check(const char *output, struct chain_error *err)
 
 static int bake_one(struct bake_job *job, bool json)
 {
-	struct chain_error err = {.status = CHAIN_OK};
+	struct chain_error err = { .status = CHAIN_OK };
 	int code = CMD_OK;
 
 	if (form_check(job->output, &err) != CHAIN_OK)
@@ -180,39 +186,43 @@ static int bake(struct bake_job *job, const struct cmd_args *args, const char *b
 
 int cmd_bake(int argc, char **argv)
 {
-	struct bake_job job = {.progress = true};
+	struct bake_job job = { .progress = true };
 	struct bake_cache cache;
 	const char *base = NULL;
 	bool json = false, no_cache = false;
 	const struct cmd_opt opts[] = {
-	    {"output", 'o', CMD_OPT_TEXT, "FILE|FOLDER/",
-	     "write the image to FILE (default: NAME.elf), or each to FOLDER/INPUT.elf", &job.output},
-	    {"name", 0, CMD_OPT_TEXT, "NAME", "call the image NAME (default: the pipeline's name)", &job.name},
-	    {"base", 0, CMD_OPT_TEXT, "ADDRESS", "place it there in memory, a multiple of 4096 (default: 0x100000, or behind the\n"
-	     "memory of called kernels that want to lie there)",
-	     &base},
-	    {"memory", 0, CMD_OPT_SIZE, "SIZE", "check that every boot fits a PC with that much memory",
-	     &job.memory_bytes},
-	    {"stage", 0, CMD_OPT_TEXT, "FILE", "start from this stage instead of the built-in one", &job.stage},
-	    {"no-cache", 0, CMD_OPT_FLAG, NULL, "hash every file, and keep no digest for the next time", &no_cache},
-	    {"json", 0, CMD_OPT_FLAG, NULL, "print a JSON object instead of text; with a FOLDER, one line per image",
-	     &json},
+		{ "output", 'o', CMD_OPT_TEXT, "FILE|FOLDER/",
+		  "write the image to FILE (default: NAME.elf), or each to FOLDER/INPUT.elf", &job.output },
+		{ "name", 0, CMD_OPT_TEXT, "NAME", "call the image NAME (default: the pipeline's name)", &job.name },
+		{ "base", 0, CMD_OPT_TEXT, "ADDRESS",
+		  "place it there in memory, a multiple of 4096 (default: 0x100000, or behind the\n"
+		  "memory of called kernels that want to lie there)",
+		  &base },
+		{ "memory", 0, CMD_OPT_SIZE, "SIZE", "check that every boot fits a PC with that much memory",
+		  &job.memory_bytes },
+		{ "stage", 0, CMD_OPT_TEXT, "FILE", "start from this stage instead of the built-in one", &job.stage },
+		{ "no-cache", 0, CMD_OPT_FLAG, NULL, "hash every file, and keep no digest for the next time",
+		  &no_cache },
+		{ "json", 0, CMD_OPT_FLAG, NULL,
+		  "print a JSON object instead of text; with a FOLDER, one line per image", &json },
 	};
 	const struct cmd_spec spec = {
-	    .command = "bake",
-	    .operands = "PIPELINE|FOLDER…",
-	    .opts = opts,
-	    .opt_count = sizeof(opts) / sizeof(opts[0]),
-	    .least = 1,
-	    .most = SIZE_MAX,
-	    .about = "Makes one bootable image of a pipeline and the files it names. A folder is baked by its\n"
-		     "pipeline.json; without one, all its files are baked and its only kernel (or the one called\n"
-		     "\"kernel\") is booted. The same inputs give the same bytes.\n\n"
-		     "Several inputs make an image each, in one folder. What they have in common is read and hashed\n"
-		     "once, and shared on disk where the file system can do that. One that is refused is named, the\n"
-		     "others are baked all the same.",
-	    .epilog = "SOURCE_DATE_EPOCH sets the time of all baked files (default: 0).\n\n"
-		      "example: kchain bake variants/*.json -o images/",
+		.command = "bake",
+		.operands = "PIPELINE|FOLDER…",
+		.opts = opts,
+		.opt_count = sizeof(opts) / sizeof(opts[0]),
+		.least = 1,
+		.most = SIZE_MAX,
+		.about = "Makes one bootable image of a pipeline and the files it names. A folder is baked by its\n"
+			 "pipeline.json; without one, all its files are baked and its only kernel (or the one called\n"
+			 "\"kernel\") is booted. The same inputs give the same bytes.\n\n"
+			 "Several inputs make an image each, in one folder. What they have in common is read and "
+			 "hashed\n"
+			 "once, and shared on disk where the file system can do that. One that is refused is named, "
+			 "the\n"
+			 "others are baked all the same.",
+		.epilog = "SOURCE_DATE_EPOCH sets the time of all baked files (default: 0).\n\n"
+			  "example: kchain bake variants/*.json -o images/",
 	};
 	struct cmd_args args;
 	int code = cmd_parse(&spec, argc, argv, &args);

@@ -41,7 +41,8 @@ static size_t file_bytes(size_t count)
 /* Of ours, and nobody else can have written to it. */
 static bool is_own(int fd, struct stat *out)
 {
-	return fstat(fd, out) == 0 && S_ISREG(out->st_mode) && out->st_uid == geteuid() && (out->st_mode & S_IWOTH) == 0;
+	return fstat(fd, out) == 0 && S_ISREG(out->st_mode) && out->st_uid == geteuid() &&
+	       (out->st_mode & S_IWOTH) == 0;
 }
 
 /* The whole file, new; null when there is none that could be good. */
@@ -69,7 +70,8 @@ static bool file_is_whole(const uint8_t *bytes, size_t count, struct head *out)
 	uint8_t digest[CHAIN_SHA256_BYTES];
 
 	memcpy(out, bytes, sizeof(*out));
-	if (memcmp(out->magic, magic, sizeof(magic)) != 0 || out->count > BAKE_CACHE_FILES || count != file_bytes((size_t)out->count))
+	if (memcmp(out->magic, magic, sizeof(magic)) != 0 || out->count > BAKE_CACHE_FILES ||
+	    count != file_bytes((size_t)out->count))
 		return false;
 	chain_sha256_of(bytes, count - sizeof(digest), digest);
 	return memcmp(digest, bytes + count - sizeof(digest), sizeof(digest)) == 0;
@@ -78,12 +80,12 @@ static bool file_is_whole(const uint8_t *bytes, size_t count, struct head *out)
 static struct bake_known known_of(const struct entry *entry)
 {
 	struct bake_known known = {
-	    .identity = {.dev = entry->dev,
-			 .ino = entry->ino,
-			 .size = entry->size,
-			 .mtime = {.tv_sec = entry->mtime_s, .tv_nsec = entry->mtime_ns},
-			 .ctime = {.tv_sec = entry->ctime_s, .tv_nsec = entry->ctime_ns}},
-	    .used_s = entry->used_s,
+		.identity = { .dev = entry->dev,
+			      .ino = entry->ino,
+			      .size = entry->size,
+			      .mtime = { .tv_sec = entry->mtime_s, .tv_nsec = entry->mtime_ns },
+			      .ctime = { .tv_sec = entry->ctime_s, .tv_nsec = entry->ctime_ns } },
+		.used_s = entry->used_s,
 	};
 
 	memcpy(known.sha256, entry->sha256, sizeof(known.sha256));
@@ -93,14 +95,14 @@ static struct bake_known known_of(const struct entry *entry)
 static struct entry entry_of(const struct bake_known *known)
 {
 	const struct bake_identity *id = &known->identity;
-	struct entry entry = {.dev = id->dev,
-			      .ino = id->ino,
-			      .size = id->size,
-			      .mtime_s = id->mtime.tv_sec,
-			      .ctime_s = id->ctime.tv_sec,
-			      .mtime_ns = (uint32_t)id->mtime.tv_nsec,
-			      .ctime_ns = (uint32_t)id->ctime.tv_nsec,
-			      .used_s = known->used_s};
+	struct entry entry = { .dev = id->dev,
+			       .ino = id->ino,
+			       .size = id->size,
+			       .mtime_s = id->mtime.tv_sec,
+			       .ctime_s = id->ctime.tv_sec,
+			       .mtime_ns = (uint32_t)id->mtime.tv_nsec,
+			       .ctime_ns = (uint32_t)id->ctime.tv_nsec,
+			       .used_s = known->used_s };
 
 	memcpy(entry.sha256, known->sha256, sizeof(entry.sha256));
 	return entry;
@@ -112,8 +114,9 @@ void bake_cache_open(struct bake_cache *cache)
 	struct head head;
 	size_t count;
 
-	*cache = (struct bake_cache){.changed = false};
-	if (clock_gettime(CLOCK_REALTIME_COARSE, &now) < 0 || !cmd_cache_path("digests", cache->path, sizeof(cache->path)))
+	*cache = (struct bake_cache){ .changed = false };
+	if (clock_gettime(CLOCK_REALTIME_COARSE, &now) < 0 ||
+	    !cmd_cache_path("digests", cache->path, sizeof(cache->path)))
 		return;
 	cache->began_s = now.tv_sec;
 	uint8_t *bytes = file_read(cache->path, &count);
@@ -144,10 +147,11 @@ const struct bake_known *bake_cache_find(struct bake_cache *cache, const struct 
 	return known;
 }
 
-void bake_cache_note(struct bake_cache *cache, const struct bake_identity *identity, const uint8_t sha256[CHAIN_SHA256_BYTES])
+void bake_cache_note(struct bake_cache *cache, const struct bake_identity *identity,
+		     const uint8_t sha256[CHAIN_SHA256_BYTES])
 {
 	const int64_t rest_s = cache->began_s - BAKE_CACHE_REST_S;
-	struct bake_known known = {.identity = *identity, .used_s = cache->began_s};
+	struct bake_known known = { .identity = *identity, .used_s = cache->began_s };
 
 	if (!cache->path[0] || identity->size < BAKE_CACHE_FILE_BYTES || identity->mtime.tv_sec >= rest_s ||
 	    identity->ctime.tv_sec >= rest_s || bake_table_find(&cache->table, identity))
@@ -168,7 +172,8 @@ static int by_use(const void *a, const void *b)
 	return x->used_s != y->used_s ? (x->used_s > y->used_s ? -1 : 1) : 0;
 }
 
-/* In a folder of ours, and in the place of nothing but a file of ours: else root would leave its own in a user's home. */
+/* In a folder of ours, and in the place of nothing but a file of ours: else root would leave its own in a user's home.
+ */
 static bool may_write(const char *path)
 {
 	char folder[sizeof(((struct bake_cache *)NULL)->path)];
@@ -183,9 +188,9 @@ static bool may_write(const char *path)
 static void file_write(const struct bake_cache *cache, size_t count)
 {
 	const size_t bytes = file_bytes(count);
-	const struct sigaction ignore = {.sa_handler = SIG_IGN};
+	const struct sigaction ignore = { .sa_handler = SIG_IGN };
 	struct sigaction before;
-	struct head head = {.count = count};
+	struct head head = { .count = count };
 	uint8_t *file = malloc(bytes);
 
 	if (!file)
@@ -198,7 +203,8 @@ static void file_write(const struct bake_cache *cache, size_t count)
 		memcpy(file + sizeof(head) + i * sizeof(entry), &entry, sizeof(entry));
 	}
 	chain_sha256_of(file, bytes - CHAIN_SHA256_BYTES, file + bytes - CHAIN_SHA256_BYTES);
-	(void)sigaction(SIGXFSZ, &ignore, &before); /* a limit on the size of files is an error of write(2) like any other */
+	(void)sigaction(SIGXFSZ, &ignore,
+			&before); /* a limit on the size of files is an error of write(2) like any other */
 	const bool written = cmd_file_write(cache->path, file, bytes, NULL) == CHAIN_OK;
 
 	(void)written; /* where it cannot be, the next run hashes again */

@@ -5,14 +5,14 @@
  * that): a large file that has not changed is copied and not hashed again. Image and refusals are the same with and
  * without it.
  *
- * A file that was changed has another change time, which nobody sets by hand, unless that happened within the same tick of the clock
- * that its file system uses. So a digest is only kept of a file that had come to rest BAKE_CACHE_REST_S seconds before the bake
- * that hashed it began; what is written after that has a later time. What remains is a file that another
- * program changes through a mapping while it is baked: then the image does not have the digest that it names, and `kchain verify` and the
- * stage refuse it.
+ * A file that was changed has another change time, which nobody sets by hand, unless that happened within the same tick
+ * of the clock that its file system uses. So a digest is only kept of a file that had come to rest BAKE_CACHE_REST_S
+ * seconds before the bake that hashed it began; what is written after that has a later time. What remains is a file
+ * that another program changes through a mapping while it is baked: then the image does not have the digest that it
+ * names, and `kchain verify` and the stage refuse it.
  *
- * Whatever is wrong with the cache (damaged, somebody else's, not to be written, no memory) is no error: files are hashed. Two
- * runs at once each replace it as a whole, and what one of them loses is hashed again. */
+ * Whatever is wrong with the cache (damaged, somebody else's, not to be written, no memory) is no error: files are
+ * hashed. Two runs at once each replace it as a whole, and what one of them loses is hashed again. */
 #ifndef KCHAIN_BAKE_CACHE_H
 #define KCHAIN_BAKE_CACHE_H
 
@@ -20,7 +20,7 @@
 
 enum {
 	BAKE_CACHE_FILE_BYTES = 64 << 10, /* smaller files are hashed while they are read */
-	BAKE_CACHE_FILES = 16384,	  /* those used last; 1.4 MB */
+	BAKE_CACHE_FILES = 16384,         /* those used last; 1.4 MB */
 	BAKE_CACHE_REST_S = 2,
 };
 
@@ -35,7 +35,8 @@ void bake_cache_open(struct bake_cache *cache);
 /* Null when it is not known. */
 const struct bake_known *bake_cache_find(struct bake_cache *cache, const struct bake_identity *identity);
 /* The file was hashed after bake_cache_open, or found. */
-void bake_cache_note(struct bake_cache *cache, const struct bake_identity *identity, const uint8_t sha256[CHAIN_SHA256_BYTES]);
+void bake_cache_note(struct bake_cache *cache, const struct bake_identity *identity,
+		     const uint8_t sha256[CHAIN_SHA256_BYTES]);
 /* After a bake's last note. */
 void bake_cache_finish(struct bake_cache *cache);
 /* Writes what is new. */

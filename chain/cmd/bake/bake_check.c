@@ -16,7 +16,7 @@
 static enum chain_status bytes_check(const uint8_t *bytes, uint64_t count, const char *source,
 				     enum chain_kernel_kind *out, struct chain_error *err)
 {
-	struct chain_error inner = {.status = CHAIN_OK};
+	struct chain_error inner = { .status = CHAIN_OK };
 	char subject[CHAIN_SUBJECT_BYTES];
 	struct chain_image child;
 	enum chain_status status = chain_kernel_probe(bytes, count, source, out, err);
@@ -71,7 +71,7 @@ static enum chain_status fixed_check(const struct chain_image *image, const stru
 				     enum chain_kernel_kind kind, struct chain_error *err)
 {
 	const uint64_t base = image->header.base;
-	const struct chain_range lies = {base, base + image->header.fs_offset + image->header.fs_memory_bytes};
+	const struct chain_range lies = { base, base + image->header.fs_offset + image->header.fs_memory_bytes };
 	const uint8_t *bytes;
 	uint64_t count;
 	uint8_t digest[CHAIN_SHA256_BYTES];
@@ -82,7 +82,8 @@ static enum chain_status fixed_check(const struct chain_image *image, const stru
 		return CHAIN_OK;
 	status = chain_image_file(image, chain_source_path(step->source), &bytes, &count, digest, err);
 	if (status == CHAIN_OK)
-		status = chain_fixed_place(chain_kernel_door(kind), bytes, count, chain_step_memory(step, kind), step->source, &fixed, err);
+		status = chain_fixed_place(chain_kernel_door(kind), bytes, count, chain_step_memory(step, kind),
+					   step->source, &fixed, err);
 	return status == CHAIN_OK ? chain_fixed_check_image(&fixed, lies, step->source, err) : status;
 }
 
@@ -97,16 +98,16 @@ static enum chain_status plan_check(const struct bake_job *job, const struct cha
 				    const struct chain_bootinfo *machine, const struct chain_step *step,
 				    struct chain_error *err)
 {
-	static const uint8_t boot_id[16] = {0};
+	static const uint8_t boot_id[16] = { 0 };
 	const uint64_t fs = image->header.base + image->header.fs_offset;
-	const struct chain_sources sources = {.image = image, .fs_phys = fs, .bootinfo = machine};
-	const struct chain_link link = {.config = &job->config,
-					.sources = &sources,
-					.door = "multiboot1",
-					.boot_id = boot_id,
-					.regardless = true,
-					.fs = {fs, fs + image->header.fs_memory_bytes}};
-	struct chain_error inner = {.status = CHAIN_OK};
+	const struct chain_sources sources = { .image = image, .fs_phys = fs, .bootinfo = machine };
+	const struct chain_link link = { .config = &job->config,
+					 .sources = &sources,
+					 .door = "multiboot1",
+					 .boot_id = boot_id,
+					 .regardless = true,
+					 .fs = { fs, fs + image->header.fs_memory_bytes } };
+	struct chain_error inner = { .status = CHAIN_OK };
 	struct chain_prepared prepared;
 	const enum chain_status status = chain_step_prepare(&link, step, &prepared, &inner);
 
@@ -140,14 +141,16 @@ struct checks {
 	const struct chain_bootinfo *machine; /* null: not told */
 };
 
-/* All problems are told where there is a pipeline to tell them of. An image that lies where a called kernel wants to be may lie elsewhere: that
- * is for who asked for it to see. */
-static enum chain_status step_note(const struct checks *checks, const char *path, struct chain_error *why, struct chain_error *err)
+/* All problems are told where there is a pipeline to tell them of. An image that lies where a called kernel wants to be
+ * may lie elsewhere: that is for who asked for it to see. */
+static enum chain_status step_note(const struct checks *checks, const char *path, struct chain_error *why,
+				   struct chain_error *err)
 {
 	struct bake_job *job = checks->job;
 	const enum chain_status status = why->status;
 
-	if (status != CHAIN_OK && job->document.name && status != CHAIN_E_NO_MEMORY && (status != CHAIN_E_FIXED_ON_IMAGE || job->base)) {
+	if (status != CHAIN_OK && job->document.name && status != CHAIN_E_NO_MEMORY &&
+	    (status != CHAIN_E_FIXED_ON_IMAGE || job->base)) {
 		cmd_document_note(&job->document, path, why);
 		return CHAIN_OK;
 	}
@@ -156,8 +159,8 @@ static enum chain_status step_note(const struct checks *checks, const char *path
 	return status;
 }
 
-static enum chain_status step_check(const struct checks *checks, const struct chain_step *step, enum chain_kernel_kind *out_kind,
-				    struct chain_error *err)
+static enum chain_status step_check(const struct checks *checks, const struct chain_step *step,
+				    enum chain_kernel_kind *out_kind, struct chain_error *err)
 {
 	enum chain_status status = kernel_check(checks->job, checks->image, step, out_kind, err);
 
@@ -196,12 +199,13 @@ static enum chain_status step_and_rescue_check(const struct checks *checks, size
 {
 	const struct chain_step *step = &checks->job->config.steps[i];
 	enum chain_kernel_kind kind = CHAIN_KERNEL_UNKNOWN, spare;
-	struct chain_error why = {.status = CHAIN_OK};
+	struct chain_error why = { .status = CHAIN_OK };
 	char path[64];
 	enum chain_status status = step_check(checks, step, &kind, &why);
 
 	if (status == CHAIN_OK)
-		checks->job->steps[i].kind = strdup(kind == CHAIN_KERNEL_UNKNOWN ? "fetched at boot" : chain_kernel_kind_name(kind));
+		checks->job->steps[i].kind =
+			strdup(kind == CHAIN_KERNEL_UNKNOWN ? "fetched at boot" : chain_kernel_kind_name(kind));
 	(void)snprintf(path, sizeof(path), "steps[%zu].%s", i, member_of(&why, step));
 	status = step_note(checks, path, &why, err);
 	if (status != CHAIN_OK || !step->fallback)
@@ -217,20 +221,21 @@ static enum chain_status machine_make(const struct bake_job *job, struct chain_b
 
 	if (status != CHAIN_OK)
 		return status;
-	out->image = (struct chain_range){job->result.header.base, job->result.memory_end};
+	out->image = (struct chain_range){ job->result.header.base, job->result.memory_end };
 	out->image_base = job->result.header.base;
 	return room_check(job, out, err);
 }
 
 enum chain_status bake_steps_check(struct bake_job *job, const struct chain_image *image, struct chain_error *err)
 {
-	struct chain_bootinfo machine = {.mem = NULL};
-	const struct checks checks = {job, image, job->memory_bytes ? &machine : NULL};
+	struct chain_bootinfo machine = { .mem = NULL };
+	const struct checks checks = { job, image, job->memory_bytes ? &machine : NULL };
 	enum chain_status status = job->memory_bytes ? machine_make(job, &machine, err) : CHAIN_OK;
 
 	job->steps = calloc(job->config.step_count + 1, sizeof(*job->steps));
 	if (status == CHAIN_OK && !job->steps)
-		status = chain_fail(err, CHAIN_E_NO_MEMORY, job->input, NULL, job->config.step_count * sizeof(*job->steps), 0, 0, 0);
+		status = chain_fail(err, CHAIN_E_NO_MEMORY, job->input, NULL,
+				    job->config.step_count * sizeof(*job->steps), 0, 0, 0);
 	for (size_t i = 0; status == CHAIN_OK && i < job->config.step_count; i++)
 		status = step_and_rescue_check(&checks, i, err);
 	chain_bootinfo_free(&machine);

@@ -68,7 +68,7 @@ void bake_hash_stop(struct bake_hash *hash)
 	(void)pthread_cond_destroy(&hash->moved);
 	(void)pthread_mutex_destroy(&hash->lock);
 	free(hash->buffers);
-	*hash = (struct bake_hash){.buffers = NULL};
+	*hash = (struct bake_hash){ .buffers = NULL };
 }
 
 /* Waits until at most `left` pieces are not hashed yet. */

@@ -32,12 +32,13 @@ static bool exists(void *ctx, const char *path)
 }
 
 /* Every file that the pipeline names is looked for: all that are missing are told. */
-static enum chain_status files_add(struct bake_job *job, struct bake_tree *tree, const char *folder, struct chain_error *err)
+static enum chain_status files_add(struct bake_job *job, struct bake_tree *tree, const char *folder,
+				   struct chain_error *err)
 {
 	for (size_t i = 0; i < job->config.file_count; i++) {
 		const struct chain_config_file *file = &job->config.files[i];
-		struct chain_json_path path = {.at = "files"};
-		struct chain_error why = {.status = CHAIN_OK};
+		struct chain_json_path path = { .at = "files" };
+		struct chain_error why = { .status = CHAIN_OK };
 
 		if (!file->from || bake_tree_add(tree, folder, file, &why) == CHAIN_OK)
 			continue; /* what can't be read of the document is told already */
@@ -61,7 +62,8 @@ static bool files_are_whole(const struct cmd_document *document)
 }
 
 /* Lack of memory, which ends a check, is no problem of the document's. */
-static enum chain_status problems_note(struct cmd_document *document, enum chain_status status, struct chain_errors *errors, struct chain_error *err)
+static enum chain_status problems_note(struct cmd_document *document, enum chain_status status,
+				       struct chain_errors *errors, struct chain_error *err)
 {
 	if (status != CHAIN_E_NO_MEMORY) {
 		cmd_document_note_all(document, errors);
@@ -74,18 +76,20 @@ static enum chain_status problems_note(struct cmd_document *document, enum chain
 }
 
 /* Reads on behind what is wrong: all of it is told. */
-static enum chain_status document_read(struct bake_job *job, struct bake_tree *tree, const char *folder, struct chain_errors *errors,
-				       struct chain_error *err)
+static enum chain_status document_read(struct bake_job *job, struct bake_tree *tree, const char *folder,
+				       struct chain_errors *errors, struct chain_error *err)
 {
 	struct cmd_document *document = &job->document;
-	enum chain_status status = chain_config_parse_all((const char *)document->file.bytes, document->file.bytes_count, document->name, false,
-							  &job->config, errors);
+	enum chain_status status =
+		chain_config_parse_all((const char *)document->file.bytes, document->file.bytes_count, document->name,
+				       false, &job->config, errors);
 
 	status = problems_note(document, status, errors, err);
 	if (status == CHAIN_OK)
 		status = files_add(job, tree, folder, err);
 	if (status == CHAIN_OK && files_are_whole(document))
-		status = problems_note(document, chain_config_check_sources(&job->config, exists, tree, errors), errors, err);
+		status = problems_note(document, chain_config_check_sources(&job->config, exists, tree, errors), errors,
+				       err);
 	return status == CHAIN_OK ? cmd_document_status(document, err) : status;
 }
 
@@ -97,8 +101,9 @@ static enum chain_status pipeline_read(struct bake_job *job, struct bake_tree *t
 	struct chain_errors *errors = calloc(1, sizeof(*errors));
 
 	tree->pipeline = strdup(path);
-	enum chain_status status = copy && errors && tree->pipeline ? cmd_document_open(&job->document, path, CHAIN_CONFIG_MAX_BYTES, err)
-							  : chain_fail_no_memory(err, path, strlen(path) + 1 + sizeof(*errors));
+	enum chain_status status = copy && errors && tree->pipeline ?
+					   cmd_document_open(&job->document, path, CHAIN_CONFIG_MAX_BYTES, err) :
+					   chain_fail_no_memory(err, path, strlen(path) + 1 + sizeof(*errors));
 
 	if (status == CHAIN_OK)
 		status = document_read(job, tree, dirname(copy), errors, err);
@@ -142,8 +147,8 @@ static enum chain_status kernel_find(const char *folder, struct bake_tree *tree,
 		}
 		*out = node->path;
 		if (used < sizeof(names) - 1)
-			used +=
-			    (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", count ? ", " : "", node->path);
+			used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", count ? ", " : "",
+						 node->path);
 		count++;
 	}
 	if (count == 0)
@@ -172,7 +177,7 @@ static char *folder_name(const char *folder)
 static enum chain_status folder_read(struct bake_job *job, struct bake_tree *tree, struct chain_error *err)
 {
 	char root[] = "/", here[] = ".";
-	const struct chain_config_file all = {.path = root, .from = here, .mode = CHAIN_CONFIG_MODE_AS_IS};
+	const struct chain_config_file all = { .path = root, .from = here, .mode = CHAIN_CONFIG_MODE_AS_IS };
 	const char *kernel = NULL;
 	char *name = NULL, *source = NULL, *text = NULL;
 	enum chain_status status = bake_tree_add(tree, job->input, &all, err);

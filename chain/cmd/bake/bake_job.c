@@ -34,8 +34,8 @@ static enum chain_status write_image(void *ctx, uint64_t offset, const void *byt
 	return bake_out_write(&((struct streams *)ctx)->out, offset, bytes, count, err);
 }
 
-/* A file that the image before this one has as well is copied from there; one whose digest is known, from where it is; a
- * large one is hashed while it is copied. */
+/* A file that the image before this one has as well is copied from there; one whose digest is known, from where it is;
+ * a large one is hashed while it is copied. */
 static enum chain_status place_file(void *ctx, const struct fs_spec *spec, uint64_t offset, bool *out_placed,
 				    uint8_t out_sha256[CHAIN_SHA256_BYTES], struct chain_error *err)
 {
@@ -74,24 +74,26 @@ static enum chain_status stage_get(const struct bake_job *job, struct cmd_file *
 {
 	if (job->stage)
 		return cmd_file_load(job->stage, 0, out, err);
-	*out = (struct cmd_file){.bytes = cmd_stage_elf, .bytes_count = (uint64_t)(cmd_stage_elf_end - cmd_stage_elf)};
+	*out = (struct cmd_file){ .bytes = cmd_stage_elf,
+				  .bytes_count = (uint64_t)(cmd_stage_elf_end - cmd_stage_elf) };
 	return out->bytes_count > 0 ? CHAIN_OK : chain_fail_subject(err, CHAIN_E_BAKE_NO_STAGE, "kchain");
 }
 
-static enum chain_status write_all(struct bake_job *job, uint64_t base, struct streams *streams, struct chain_error *err)
+static enum chain_status write_all(struct bake_job *job, uint64_t base, struct streams *streams,
+				   struct chain_error *err)
 {
 	struct chain_bake_request request = {
-	    .name = job->name ? job->name : job->config.name,
-	    .base = base,
-	    .flags = job->config.verify_all ? CHAIN_IMAGE_FLAG_VERIFY_ALL : 0,
-	    .stage_subject = job->stage ? job->stage : "built-in stage",
-	    .specs = streams->tree.specs,
-	    .spec_count = streams->tree.count,
-	    .source = read_file,
-	    .sink = write_image,
-	    .place = place_file,
-	    .placed = note_place,
-	    .ctx = streams,
+		.name = job->name ? job->name : job->config.name,
+		.base = base,
+		.flags = job->config.verify_all ? CHAIN_IMAGE_FLAG_VERIFY_ALL : 0,
+		.stage_subject = job->stage ? job->stage : "built-in stage",
+		.specs = streams->tree.specs,
+		.spec_count = streams->tree.count,
+		.source = read_file,
+		.sink = write_image,
+		.place = place_file,
+		.placed = note_place,
+		.ctx = streams,
 	};
 	struct cmd_file stage;
 	enum chain_status status = stage_get(job, &stage, err);
@@ -128,7 +130,8 @@ static enum chain_status nesting_check(const struct bake_tree *tree, const uint8
 
 /* What was written is read back for the checks: the kernels come from the image and not from files that may have
  * changed. */
-static enum chain_status check(struct bake_job *job, const struct bake_tree *tree, struct bake_out *out, struct chain_error *err)
+static enum chain_status check(struct bake_job *job, const struct bake_tree *tree, struct bake_out *out,
+			       struct chain_error *err)
 {
 	const uint64_t bytes = job->result.file_bytes;
 	struct chain_image image;
@@ -156,16 +159,16 @@ static void steps_free(struct bake_job *job)
 	job->steps = NULL;
 }
 
-/* A called kernel whose addresses the image lies on drives it further up, where nobody said where it is to be. Each time it gets behind one
- * kernel's memory at least. */
+/* A called kernel whose addresses the image lies on drives it further up, where nobody said where it is to be. Each
+ * time it gets behind one kernel's memory at least. */
 static enum chain_status write_where_it_can_lie(struct bake_job *job, struct streams *streams, struct chain_error *err)
 {
 	uint64_t base = job->base ? job->base : CHAIN_BAKE_BASE;
 
 	for (;;) {
-		struct chain_error why = {.status = CHAIN_OK};
-		enum chain_status status = job->folder ? bake_out_open_unnamed(&streams->out, job->folder, &why)
-						       : bake_out_open(&streams->out, job->output, job->progress, &why);
+		struct chain_error why = { .status = CHAIN_OK };
+		enum chain_status status = job->folder ? bake_out_open_unnamed(&streams->out, job->folder, &why) :
+							 bake_out_open(&streams->out, job->output, job->progress, &why);
 
 		if (status == CHAIN_OK)
 			status = write_all(job, base, streams, &why);
@@ -180,7 +183,7 @@ static enum chain_status write_where_it_can_lie(struct bake_job *job, struct str
 		steps_free(job);
 		cmd_document_forget(&job->document);
 		bake_out_drop(&streams->out);
-		streams->out = (struct bake_out){.fd = -1};
+		streams->out = (struct bake_out){ .fd = -1 };
 	}
 }
 
@@ -192,7 +195,7 @@ static bool same_file(const struct stat *a, dev_t dev, ino_t ino)
 /* The host's name of the input that `output` is; null: none. */
 static const char *input_find(const struct bake_job *job, const struct bake_tree *tree, const struct stat *output)
 {
-	const char *const files[] = {tree->pipeline, job->stage};
+	const char *const files[] = { tree->pipeline, job->stage };
 	struct stat about;
 
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
@@ -207,7 +210,7 @@ static const char *input_find(const struct bake_job *job, const struct bake_tree
 /* The output may be an input itself, by whatever name, or lead to one. */
 static enum chain_status inputs_check(const struct bake_job *job, const struct bake_tree *tree, struct chain_error *err)
 {
-	int (*const looks[])(const char *, struct stat *) = {stat, lstat};
+	int (*const looks[])(const char *, struct stat *) = { stat, lstat };
 	struct stat about;
 
 	for (size_t i = 0; job->output && i < 2; i++) {
@@ -238,13 +241,14 @@ static void attributes_tell(const struct bake_tree *tree)
 	const struct bake_xattrs_left *left = &tree->xattrs_left;
 
 	if (left->count > 0)
-		cmd_warn("%llu attribute%s of files left out (%s%s); user.* and security.capability are kept", (unsigned long long)left->count,
-			 left->count == 1 ? "" : "s", left->first, left->count == 1 ? "" : ", ...");
+		cmd_warn("%llu attribute%s of files left out (%s%s); user.* and security.capability are kept",
+			 (unsigned long long)left->count, left->count == 1 ? "" : "s", left->first,
+			 left->count == 1 ? "" : ", ...");
 }
 
 enum chain_status bake_job_run(struct bake_job *job, struct chain_error *err)
 {
-	struct streams streams = {.out.fd = -1};
+	struct streams streams = { .out.fd = -1 };
 	int fd, *const wanted = job->folder ? &job->fd : job->share ? &fd : NULL;
 	enum chain_status status = bake_tree_init(&streams.tree, job->share, job->cache, err);
 

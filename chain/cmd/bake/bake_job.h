@@ -12,22 +12,24 @@
 
 struct bake_job {
 	/* what is asked for; borrowed */
-	const char *input;  /* a pipeline, or a folder */
-	const char *output; /* null: NAME.elf in the current folder */
-	const char *folder; /* not null: the image gets no name; it is a file in this folder that only `fd` leads to. Alone */
-	const char *name;   /* null: the pipeline's */
-	const char *stage;  /* file; null: the one inside the command */
-	uint64_t base;	       /* 0: the usual place, or behind what called kernels need for themselves */
+	const char *input;     /* a pipeline, or a folder */
+	const char *output;    /* null: NAME.elf in the current folder */
+	const char *folder;    /* not null: the image gets no name; it is a file in this folder that only `fd` leads to.
+				  Alone */
+	const char *name;      /* null: the pipeline's */
+	const char *stage;     /* file; null: the one inside the command */
+	uint64_t base;         /* 0: the usual place, or behind what called kernels need for themselves */
 	uint64_t memory_bytes; /* 0: not checked whether the steps fit */
 	bool progress;
 	struct bake_share *share; /* with the other bakes of this run; null: alone */
 	struct bake_cache *cache; /* with other runs; null: alone */
 
 	/* what came of it; owned */
-	struct cmd_document document; /* the pipeline, and what is wrong with it; without a name where a folder has none */
+	struct cmd_document
+		document; /* the pipeline, and what is wrong with it; without a name where a folder has none */
 	struct chain_config config;
 	char *output_made; /* where `output` was null */
-	int fd;		   /* where `folder` is not null: the caller's */
+	int fd;            /* where `folder` is not null: the caller's */
 	struct chain_bake_result result;
 	struct bake_step {
 		char *kind;
@@ -43,10 +45,11 @@ enum chain_status bake_input_read(struct bake_job *job, struct bake_tree *tree, 
 /* bake_check.c: every step's kernel is one and is whole, and (with memory_bytes) every boot can be planned. */
 enum chain_status bake_steps_check(struct bake_job *job, const struct chain_image *image, struct chain_error *err);
 
-/* bake_possible.c: whether there can be a machine that takes the step, as far as its kernel and modules are in the image. The limits of arguments and
- * modules, what the kernel's headers say, where it wants to lie. */
-enum chain_status bake_possible_check(const struct bake_job *job, const struct chain_image *image, const struct chain_step *step,
-				      enum chain_kernel_kind kind, struct chain_error *err);
+/* bake_possible.c: whether there can be a machine that takes the step, as far as its kernel and modules are in the
+ * image. The limits of arguments and modules, what the kernel's headers say, where it wants to lie. */
+enum chain_status bake_possible_check(const struct bake_job *job, const struct chain_image *image,
+				      const struct chain_step *step, enum chain_kernel_kind kind,
+				      struct chain_error *err);
 
 /* bake.c: what came of a job that succeeded; new. */
 json_t *bake_report_json(const struct bake_job *job);

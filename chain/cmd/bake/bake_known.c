@@ -7,8 +7,8 @@
 
 struct bake_identity bake_identity_of(const struct stat *about)
 {
-	return (struct bake_identity){about->st_dev, about->st_ino, (uint64_t)about->st_size, about->st_mtim,
-				      about->st_ctim};
+	return (struct bake_identity){ about->st_dev, about->st_ino, (uint64_t)about->st_size, about->st_mtim,
+				       about->st_ctim };
 }
 
 static bool same_time(const struct timespec *a, const struct timespec *b)
@@ -34,7 +34,7 @@ static int by_inode(const void *a, const void *b)
 
 static struct bake_known *find(const struct bake_table *table, const struct bake_identity *identity)
 {
-	const struct bake_known key = {.identity = *identity};
+	const struct bake_known key = { .identity = *identity };
 
 	return table->sorted > 0 ? bsearch(&key, table->v, table->sorted, sizeof(key), by_inode) : NULL;
 }
@@ -42,7 +42,7 @@ static struct bake_known *find(const struct bake_table *table, const struct bake
 void bake_table_free(struct bake_table *table)
 {
 	free(table->v);
-	*table = (struct bake_table){.v = NULL};
+	*table = (struct bake_table){ .v = NULL };
 }
 
 struct bake_known *bake_table_find(const struct bake_table *table, const struct bake_identity *identity)

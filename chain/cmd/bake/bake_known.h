@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: how a file of the host is known again, and a table of what was found out about such files. A file counts as the same while
- * device, inode, size and both times are. Must not know: where a table comes from or goes to. */
+/* Owns: how a file of the host is known again, and a table of what was found out about such files. A file counts as the
+ * same while device, inode, size and both times are. Must not know: where a table comes from or goes to. */
 #ifndef KCHAIN_BAKE_KNOWN_H
 #define KCHAIN_BAKE_KNOWN_H
 
@@ -25,7 +25,7 @@ struct bake_known {
 	struct bake_identity identity;
 	uint8_t sha256[CHAIN_SHA256_BYTES];
 	uint64_t offset; /* in the image baked last; 0: not in it */
-	int64_t used_s;	 /* when it last served a bake */
+	int64_t used_s;  /* when it last served a bake */
 };
 
 /* One entry a file. Zeroed, it is empty. */

@@ -75,7 +75,7 @@ static int names_make(struct many *many)
 
 static int folder_make(const char *path, bool json)
 {
-	struct chain_error err = {.status = CHAIN_OK};
+	struct chain_error err = { .status = CHAIN_OK };
 
 	if (mkdir(path, 0777) == 0 || errno == EEXIST)
 		return -1;
@@ -92,7 +92,8 @@ static bool print_good(const struct many *many, const struct bake_job *job)
 	chain_sha256_to_hex(job->result.id, hex);
 	fputs(cmd_style(stdout, CMD_BOLD), stdout);
 	cmd_text_put(stdout, job->output);
-	return printf("%s  %s  sha256:%.12s\n", cmd_style(stdout, CMD_PLAIN), cmd_size_text(job->result.file_bytes, size), hex) > 0;
+	return printf("%s  %s  sha256:%.12s\n", cmd_style(stdout, CMD_PLAIN),
+		      cmd_size_text(job->result.file_bytes, size), hex) > 0;
 }
 
 static void print_bad(const struct many *many, const struct bake_job *job, struct chain_error *err)
@@ -114,7 +115,7 @@ static void print_bad(const struct many *many, const struct bake_job *job, struc
 static bool bake_one(const struct many *many, size_t i, struct bake_share *share)
 {
 	struct bake_job job = *many->model;
-	struct chain_error err = {.status = CHAIN_OK};
+	struct chain_error err = { .status = CHAIN_OK };
 
 	job.input = many->inputs[i];
 	job.output = many->outputs[i];
@@ -145,7 +146,7 @@ static int bake_all(const struct many *many)
 
 int bake_many(const struct bake_job *model, const char *const *inputs, size_t count, bool json)
 {
-	struct many many = {.model = model, .inputs = inputs, .count = count, .json = json};
+	struct many many = { .model = model, .inputs = inputs, .count = count, .json = json };
 	int code = names_make(&many);
 
 	if (code < 0)

@@ -1,7 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: an image on its way to a file: what is zero is not written, and what another file has is copied by the kernel. */
+/* Owns: an image on its way to a file: what is zero is not written, and what another file has is copied by the kernel.
+ */
 
 #include "bake_host.h"
 #include "chain/cmd/cmd.h"
@@ -21,7 +22,7 @@ enum chain_status bake_out_open(struct bake_out *out, const char *path, bool pro
 {
 	struct stat about;
 
-	*out = (struct bake_out){.path = path, .fd = -1, .shows = progress};
+	*out = (struct bake_out){ .path = path, .fd = -1, .shows = progress };
 	if (stat(path, &about) == 0 && !S_ISREG(about.st_mode))
 		return chain_fail(err, CHAIN_E_NOT_SUPPORTED, path, "an image can only be written to a regular file", 0,
 				  0, 0, 0);
@@ -34,7 +35,7 @@ enum chain_status bake_out_open(struct bake_out *out, const char *path, bool pro
 
 enum chain_status bake_out_open_unnamed(struct bake_out *out, const char *folder, struct chain_error *err)
 {
-	*out = (struct bake_out){.path = folder, .fd = -1};
+	*out = (struct bake_out){ .path = folder, .fd = -1 };
 	const enum chain_status status = cmd_out_open_unnamed(&out->file, folder, err);
 
 	out->fd = status == CHAIN_OK ? out->file.fd : -1;
@@ -59,15 +60,16 @@ static bool is_zero(const char *bytes, size_t count)
 	return bytes[0] == 0 && memcmp(bytes, bytes + 1, count - 1) == 0;
 }
 
-/* How much from the start of `count` bytes for `offset` is of one sort: blocks of zeros, which need no room in a file that has
- * nothing there yet, or all else. */
+/* How much from the start of `count` bytes for `offset` is of one sort: blocks of zeros, which need no room in a file
+ * that has nothing there yet, or all else. */
 static size_t stretch(const char *bytes, uint64_t offset, size_t count, bool *out_zero)
 {
 	size_t done = 0;
 
 	*out_zero = false;
 	while (done < count) {
-		const size_t left = FS_BLOCK_BYTES - (size_t)((offset + done) % FS_BLOCK_BYTES), block = left < count - done ? left : count - done;
+		const size_t left = FS_BLOCK_BYTES - (size_t)((offset + done) % FS_BLOCK_BYTES),
+			     block = left < count - done ? left : count - done;
 		const bool zero = block == FS_BLOCK_BYTES && is_zero(bytes + done, block);
 
 		if (done > 0 && zero != *out_zero)
@@ -138,8 +140,8 @@ static void advance(struct bake_out *out, uint64_t bytes)
 	progress_add(out, bytes);
 }
 
-/* Leaves a hole of the file at the beginning of what is to be copied out, and finds how much of it follows that is none: all, where the file
- * system does not know of holes. */
+/* Leaves a hole of the file at the beginning of what is to be copied out, and finds how much of it follows that is
+ * none: all, where the file system does not know of holes. */
 static enum chain_status hole_skip(struct bake_out *out, uint64_t *out_data, struct chain_error *err)
 {
 	struct bake_copy *copy = &out->copy;
@@ -203,8 +205,8 @@ enum chain_status bake_out_flush(struct bake_out *out, struct chain_error *err)
 	return status;
 }
 
-enum chain_status bake_out_copy(struct bake_out *out, const char *name, int fd, uint64_t from, uint64_t to, uint64_t count,
-				struct chain_error *err)
+enum chain_status bake_out_copy(struct bake_out *out, const char *name, int fd, uint64_t from, uint64_t to,
+				uint64_t count, struct chain_error *err)
 {
 	struct bake_copy *copy = &out->copy;
 
@@ -214,7 +216,7 @@ enum chain_status bake_out_copy(struct bake_out *out, const char *name, int fd, 
 	}
 	const enum chain_status status = bake_out_flush(out, err);
 
-	*copy = (struct bake_copy){name, fd, from, to, count};
+	*copy = (struct bake_copy){ name, fd, from, to, count };
 	return status;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: what can be said of a step without knowing the machine: it is planned for one that has everything. What can't be started there can't be
- * started anywhere. */
+/* Owns: what can be said of a step without knowing the machine: it is planned for one that has everything. What can't
+ * be started there can't be started anywhere. */
 
 #include "bake_job.h"
 #include "chain/args.h"
@@ -16,7 +16,8 @@
 
 /* --- the arguments, with facts in them that nobody knows yet --- */
 
-/* What stands outside of a template is there in any case; a fact's value stands for itself, so only its default can change what is quoted. */
+/* What stands outside of a template is there in any case; a fact's value stands for itself, so only its default can
+ * change what is quoted. */
 struct args_seen {
 	struct chain_args_state state;
 	size_t bytes, words;
@@ -37,12 +38,13 @@ static void piece_see(struct args_seen *seen, const char *text, size_t count)
 
 static struct args_seen args_see(const char *args)
 {
-	struct args_seen seen = {.bytes = 0};
+	struct args_seen seen = { .bytes = 0 };
 	const char *open;
 
-	for (; (open = strstr(args, "{{")); args = strstr(open, "}}") + 2) { /* each is closed: chain_config_check_templates */
+	for (; (open = strstr(args, "{{"));
+	     args = strstr(open, "}}") + 2) { /* each is closed: chain_config_check_templates */
 		const char *close = strstr(open, "}}"), *bar = memchr(open, '|', (size_t)(close - open));
-		struct chain_args_state fallback = {.quoted = false};
+		struct chain_args_state fallback = { .quoted = false };
 
 		piece_see(&seen, args, (size_t)(open - args));
 		if (bar)
@@ -61,7 +63,8 @@ static enum chain_status args_check(const struct chain_step *step, enum chain_ke
 	const struct args_seen seen = args_see(step->args);
 
 	if (seen.bytes > CHAIN_TEMPLATE_MAX_BYTES)
-		return chain_fail(err, CHAIN_E_CONFIG_ARGS_LONG, step->source, NULL, seen.bytes, CHAIN_TEMPLATE_MAX_BYTES, 0, 0);
+		return chain_fail(err, CHAIN_E_CONFIG_ARGS_LONG, step->source, NULL, seen.bytes,
+				  CHAIN_TEMPLATE_MAX_BYTES, 0, 0);
 	if (kind != CHAIN_KERNEL_NATIVE)
 		return CHAIN_OK;
 	if (seen.unclosed)
@@ -75,8 +78,8 @@ static enum chain_status args_check(const struct chain_step *step, enum chain_ke
 
 /* A PC's memory in one piece but for the firmware's part, and no end of it. */
 static struct chain_mem_entry everything[] = {
-    {{0, 0xa0000}, CHAIN_MEM_AVAILABLE},
-    {{1 << 20, 1ULL << 52}, CHAIN_MEM_AVAILABLE},
+	{ { 0, 0xa0000 }, CHAIN_MEM_AVAILABLE },
+	{ { 1 << 20, 1ULL << 52 }, CHAIN_MEM_AVAILABLE },
 };
 
 static char nothing[] = "";
@@ -95,7 +98,7 @@ static bool in_image(const struct chain_image *image, const char *source, struct
 	const char *path = chain_source_path(source);
 	struct fs_node node;
 
-	*out = (struct chain_blob){.phys = CHAIN_PHYS_UNKNOWN};
+	*out = (struct chain_blob){ .phys = CHAIN_PHYS_UNKNOWN };
 	return path && fs_lookup(&image->fs, path, true, &node, NULL) == CHAIN_OK && node.type == FS_REGULAR &&
 	       fs_file_bytes(&image->fs, &node, &out->bytes, &out->bytes_count, NULL) == CHAIN_OK;
 }
@@ -115,21 +118,30 @@ static char *args_literal(const char *args)
 }
 
 /* A module that is not at hand is taken for an empty one. */
-static enum chain_status world_make(const struct bake_job *job, const struct chain_image *image, const struct chain_step *step,
-				    struct world *out, struct chain_error *err)
+static enum chain_status world_make(const struct bake_job *job, const struct chain_image *image,
+				    const struct chain_step *step, struct world *out, struct chain_error *err)
 {
 	const uint64_t base = job->result.header.base, fs = base + image->header.fs_offset;
 
 	*out = (struct world){
-	    .machine = {.loader = nothing, .cmdline = nothing, .mem = everything, .mem_count = sizeof(everything) / sizeof(everything[0]), .cpus = 1,
-			.image = {base, job->result.memory_end}, .image_base = base, .framebuffer = chain_framebuffer_ega_text(),
-			.rsdp_bytes = sizeof(out->machine.rsdp), .smbios_bytes = sizeof(out->machine.smbios_entry), .efi_system_table = 1},
-	    .fs = {fs, fs + image->header.fs_memory_bytes},
-	    .modules = calloc(step->module_count + 1, sizeof(*out->modules)),
-	    .args = args_literal(step->args),
+		.machine = { .loader = nothing,
+			     .cmdline = nothing,
+			     .mem = everything,
+			     .mem_count = sizeof(everything) / sizeof(everything[0]),
+			     .cpus = 1,
+			     .image = { base, job->result.memory_end },
+			     .image_base = base,
+			     .framebuffer = chain_framebuffer_ega_text(),
+			     .rsdp_bytes = sizeof(out->machine.rsdp),
+			     .smbios_bytes = sizeof(out->machine.smbios_entry),
+			     .efi_system_table = 1 },
+		.fs = { fs, fs + image->header.fs_memory_bytes },
+		.modules = calloc(step->module_count + 1, sizeof(*out->modules)),
+		.args = args_literal(step->args),
 	};
 	if (!out->modules || !out->args)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, step->source, NULL, (step->module_count + 1) * sizeof(*out->modules), 0, 0, 0);
+		return chain_fail(err, CHAIN_E_NO_MEMORY, step->source, NULL,
+				  (step->module_count + 1) * sizeof(*out->modules), 0, 0, 0);
 	for (size_t i = 0; i < step->module_count; i++) {
 		(void)in_image(image, step->modules[i].from, &out->modules[i].blob);
 		out->modules[i].string = step->modules[i].string;
@@ -139,28 +151,46 @@ static enum chain_status world_make(const struct bake_job *job, const struct cha
 }
 
 /* The least there is of one. */
-static const struct chain_blob handoff = {.bytes = (const uint8_t *)"{}", .bytes_count = 2, .phys = CHAIN_PHYS_UNKNOWN};
+static const struct chain_blob handoff = { .bytes = (const uint8_t *)"{}",
+					   .bytes_count = 2,
+					   .phys = CHAIN_PHYS_UNKNOWN };
 
 static enum chain_handoff_at handoff_at(const struct chain_step *step)
 {
 	return step->handoff_at == CHAIN_CONFIG_HANDOFF_NONE ? CHAIN_HANDOFF_NONE : CHAIN_HANDOFF_LAST;
 }
 
-static enum chain_status boot_check(const struct chain_step *step, enum chain_kernel_kind kind, struct world *world, struct chain_error *err)
+static enum chain_status boot_check(const struct chain_step *step, enum chain_kernel_kind kind, struct world *world,
+				    struct chain_error *err)
 {
 	struct chain_framebuffer *screen = &world->machine.framebuffer;
 	const struct chain_plan_request request = {
-	    .subject = step->source, .door = chain_kernel_door(kind), .kernel = world->kernel, .args = world->args, .loader_name = "kchain",
-	    .modules = world->modules, .module_count = step->module_count, .handoff = handoff, .handoff_string = step->handoff_string,
-	    .handoff_at = handoff_at(step), .bootinfo = &world->machine, .fs = world->fs, .fs_keep = step->fs_keep,
-	    .video_required = step->video_required,
+		.subject = step->source,
+		.door = chain_kernel_door(kind),
+		.kernel = world->kernel,
+		.args = world->args,
+		.loader_name = "kchain",
+		.modules = world->modules,
+		.module_count = step->module_count,
+		.handoff = handoff,
+		.handoff_string = step->handoff_string,
+		.handoff_at = handoff_at(step),
+		.bootinfo = &world->machine,
+		.fs = world->fs,
+		.fs_keep = step->fs_keep,
+		.video_required = step->video_required,
 	};
 	struct chain_plan plan;
 	enum chain_status status = chain_plan_build(&request, &plan, err);
 
 	if (status == CHAIN_E_PLAN_NO_VIDEO) { /* it asks for the other kind, which some machine has */
 		chain_error_clear(err);
-		*screen = (struct chain_framebuffer){.phys = 0xe0000000, .pitch_bytes = 4096, .width = 1024, .height = 768, .bpp = 32, .type = CHAIN_FRAMEBUFFER_RGB};
+		*screen = (struct chain_framebuffer){ .phys = 0xe0000000,
+						      .pitch_bytes = 4096,
+						      .width = 1024,
+						      .height = 768,
+						      .bpp = 32,
+						      .type = CHAIN_FRAMEBUFFER_RGB };
 		status = chain_plan_build(&request, &plan, err);
 	}
 	if (status == CHAIN_OK)
@@ -168,20 +198,30 @@ static enum chain_status boot_check(const struct chain_step *step, enum chain_ke
 	return status;
 }
 
-static enum chain_status guest_check(const struct chain_step *step, enum chain_kernel_kind kind, const struct world *world, struct chain_error *err)
+static enum chain_status guest_check(const struct chain_step *step, enum chain_kernel_kind kind,
+				     const struct world *world, struct chain_error *err)
 {
 	struct chain_guest_request request = {
-	    .subject = step->source, .door = chain_kernel_door(kind), .kernel = world->kernel.bytes, .kernel_bytes = world->kernel.bytes_count,
-	    .modules = world->modules, .module_count = step->module_count, .handoff_at = handoff_at(step), .handoff_string = step->handoff_string,
-	    .memory_bytes = chain_step_memory(step, kind), .machine = &world->machine, .video_required = step->video_required,
-	    .text_bytes = handoff.bytes_count,
+		.subject = step->source,
+		.door = chain_kernel_door(kind),
+		.kernel = world->kernel.bytes,
+		.kernel_bytes = world->kernel.bytes_count,
+		.modules = world->modules,
+		.module_count = step->module_count,
+		.handoff_at = handoff_at(step),
+		.handoff_string = step->handoff_string,
+		.memory_bytes = chain_step_memory(step, kind),
+		.machine = &world->machine,
+		.video_required = step->video_required,
+		.text_bytes = handoff.bytes_count,
 	};
 	struct chain_fixed fixed;
 	struct chain_guest guest;
 	enum chain_status status = CHAIN_OK;
 
 	if (chain_step_way(step, kind) == CHAIN_CALL_FIXED) {
-		status = chain_fixed_place(request.door, request.kernel, request.kernel_bytes, request.memory_bytes, step->source, &fixed, err);
+		status = chain_fixed_place(request.door, request.kernel, request.kernel_bytes, request.memory_bytes,
+					   step->source, &fixed, err);
 		if (status == CHAIN_OK)
 			status = chain_fixed_check(&fixed, &world->machine, step->source, err);
 		request.fixed = &fixed;
@@ -196,29 +236,35 @@ static enum chain_status guest_check(const struct chain_step *step, enum chain_k
 static enum chain_status native_check(const struct chain_step *step, const struct world *world, struct chain_error *err)
 {
 	struct chain_native_kernel kernel;
-	const enum chain_status status = chain_native_read(&kernel, world->kernel.bytes, world->kernel.bytes_count, step->source, err);
+	const enum chain_status status =
+		chain_native_read(&kernel, world->kernel.bytes, world->kernel.bytes_count, step->source, err);
 	const uint64_t least = status == CHAIN_OK ? chain_native_least_bytes(&kernel, step->fanout.cpus) : 0;
 
 	if (least > step->memory_bytes)
-		return chain_fail(err, CHAIN_E_CALL_WINDOW_TOO_SMALL, step->source, NULL, step->memory_bytes, least, 0, 0);
+		return chain_fail(err, CHAIN_E_CALL_WINDOW_TOO_SMALL, step->source, NULL, step->memory_bytes, least, 0,
+				  0);
 	return status;
 }
 
-static enum chain_status way_check(const struct chain_step *step, enum chain_kernel_kind kind, struct world *world, struct chain_error *err)
+static enum chain_status way_check(const struct chain_step *step, enum chain_kernel_kind kind, struct world *world,
+				   struct chain_error *err)
 {
 	if (step->kind == CHAIN_STEP_BOOT)
 		return boot_check(step, kind, world, err);
-	return chain_step_way(step, kind) == CHAIN_CALL_NATIVE ? native_check(step, world, err) : guest_check(step, kind, world, err);
+	return chain_step_way(step, kind) == CHAIN_CALL_NATIVE ? native_check(step, world, err) :
+								 guest_check(step, kind, world, err);
 }
 
-enum chain_status bake_possible_check(const struct bake_job *job, const struct chain_image *image, const struct chain_step *step,
-				      enum chain_kernel_kind kind, struct chain_error *err)
+enum chain_status bake_possible_check(const struct bake_job *job, const struct chain_image *image,
+				      const struct chain_step *step, enum chain_kernel_kind kind,
+				      struct chain_error *err)
 {
 	struct world world;
 	enum chain_status status = args_check(step, kind, err);
 
 	if (status == CHAIN_OK && step->module_count > CHAIN_PLAN_MODULES_MAX - 1)
-		status = chain_fail(err, CHAIN_E_CONFIG_MODULES, step->source, NULL, step->module_count, CHAIN_PLAN_MODULES_MAX - 1, 0, 0);
+		status = chain_fail(err, CHAIN_E_CONFIG_MODULES, step->source, NULL, step->module_count,
+				    CHAIN_PLAN_MODULES_MAX - 1, 0, 0);
 	if (status != CHAIN_OK)
 		return status;
 	status = world_make(job, image, step, &world, err);

@@ -34,7 +34,8 @@ static enum chain_status identity_check(const struct bake_tree *tree, const stru
 			  0, 0);
 }
 
-static enum chain_status file_open_unchecked(struct bake_tree *tree, const struct bake_node *node, struct chain_error *err)
+static enum chain_status file_open_unchecked(struct bake_tree *tree, const struct bake_node *node,
+					     struct chain_error *err)
 {
 	if (tree->fd >= 0)
 		(void)close(tree->fd);
@@ -51,7 +52,8 @@ static enum chain_status file_open(struct bake_tree *tree, const struct bake_nod
 	return status == CHAIN_OK ? identity_check(tree, node, err) : status;
 }
 
-enum chain_status bake_tree_load(struct bake_tree *tree, const struct bake_node *node, struct cmd_file *out, struct chain_error *err)
+enum chain_status bake_tree_load(struct bake_tree *tree, const struct bake_node *node, struct cmd_file *out,
+				 struct chain_error *err)
 {
 	const enum chain_status status = file_open(tree, node, err);
 
@@ -59,7 +61,8 @@ enum chain_status bake_tree_load(struct bake_tree *tree, const struct bake_node 
 }
 
 /* What was changed is told as that, whatever came of reading it. */
-static enum chain_status read_failed(const struct bake_tree *tree, const struct bake_node *node, int number, struct chain_error *err)
+static enum chain_status read_failed(const struct bake_tree *tree, const struct bake_node *node, int number,
+				     struct chain_error *err)
 {
 	const enum chain_status status = identity_check(tree, node, err);
 
@@ -122,8 +125,8 @@ enum chain_status bake_tree_stream(struct bake_tree *tree, const struct bake_nod
 }
 
 /* Whole blocks apart from the rest: a file system that shares them between files can share no less than one. */
-enum chain_status bake_tree_copy(struct bake_tree *tree, const struct bake_node *node, struct bake_out *out, uint64_t offset,
-				 struct chain_error *err)
+enum chain_status bake_tree_copy(struct bake_tree *tree, const struct bake_node *node, struct bake_out *out,
+				 uint64_t offset, struct chain_error *err)
 {
 	const uint64_t size = node->spec.size_bytes, whole = size & ~(uint64_t)(FS_BLOCK_BYTES - 1);
 	enum chain_status status = file_open(tree, node, err);
@@ -143,8 +146,8 @@ static int by_size(const void *a, const void *b)
 {
 	const struct bake_node *x = *(struct bake_node *const *)a, *y = *(struct bake_node *const *)b;
 
-	return x->spec.size_bytes != y->spec.size_bytes ? (x->spec.size_bytes < y->spec.size_bytes ? -1 : 1)
-							: strcmp(x->path, y->path);
+	return x->spec.size_bytes != y->spec.size_bytes ? (x->spec.size_bytes < y->spec.size_bytes ? -1 : 1) :
+							  strcmp(x->path, y->path);
 }
 
 static int by_digest(const void *a, const void *b)

@@ -9,7 +9,7 @@
 
 void bake_share_init(struct bake_share *share)
 {
-	*share = (struct bake_share){.fd = -1};
+	*share = (struct bake_share){ .fd = -1 };
 }
 
 void bake_share_free(struct bake_share *share)

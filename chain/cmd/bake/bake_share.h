@@ -14,7 +14,7 @@
 #include "chain/image.h"
 
 struct bake_share {
-	int fd;			    /* the image baked last; -1: none */
+	int fd;                     /* the image baked last; -1: none */
 	struct bake_identity image; /* of it, when it was finished */
 	struct bake_table table;
 	struct bake_good {

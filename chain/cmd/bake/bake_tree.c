@@ -16,11 +16,12 @@ static enum chain_status no_memory(const char *subject, uint64_t bytes, struct c
 	return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, bytes, 0, 0, 0);
 }
 
-enum chain_status bake_tree_init(struct bake_tree *tree, struct bake_share *share, struct bake_cache *cache, struct chain_error *err)
+enum chain_status bake_tree_init(struct bake_tree *tree, struct bake_share *share, struct bake_cache *cache,
+				 struct chain_error *err)
 {
 	const char *epoch = getenv("SOURCE_DATE_EPOCH");
 
-	*tree = (struct bake_tree){.fd = -1, .share = share, .cache = cache};
+	*tree = (struct bake_tree){ .fd = -1, .share = share, .cache = cache };
 	if (share)
 		bake_share_recheck(share);
 	if (epoch && *epoch && !cmd_count_parse(epoch, &tree->mtime))
@@ -48,7 +49,7 @@ void bake_tree_free(struct bake_tree *tree)
 	bake_hash_stop(&tree->hash);
 	if (tree->fd >= 0)
 		close(tree->fd);
-	*tree = (struct bake_tree){.fd = -1};
+	*tree = (struct bake_tree){ .fd = -1 };
 }
 
 struct bake_node *bake_node_new(struct bake_tree *tree, char *path, char *host, struct chain_error *err)
@@ -74,8 +75,9 @@ struct bake_node *bake_node_new(struct bake_tree *tree, char *path, char *host, 
 	node->path = path;
 	node->host = host;
 	node->number = tree->count;
-	node->spec =
-	    (struct fs_spec){.path = path, .type = FS_REGULAR, .mode = 0644, .mtime = tree->mtime, .cookie = node};
+	node->spec = (struct fs_spec){
+		.path = path, .type = FS_REGULAR, .mode = 0644, .mtime = tree->mtime, .cookie = node
+	};
 	tree->v[tree->count++] = node;
 	return node;
 }
@@ -112,7 +114,8 @@ static int by_inode(const void *a, const void *b)
 	return strcmp(x->path, y->path);
 }
 
-/* A root that has nothing to say needs no node, and a folder that two entries of "files" fill is one folder: the first one's. */
+/* A root that has nothing to say needs no node, and a folder that two entries of "files" fill is one folder: the first
+ * one's. */
 static void folders_merge(struct bake_tree *tree)
 {
 	size_t kept = 0;
@@ -122,9 +125,9 @@ static void folders_merge(struct bake_tree *tree)
 		struct bake_node *node = tree->v[i];
 		const bool folder = node->spec.type == FS_DIRECTORY;
 
-		if (folder &&
-		    ((strcmp(node->path, "/") == 0 && !node->xattrs) || (kept > 0 && tree->v[kept - 1]->spec.type == FS_DIRECTORY &&
-						      strcmp(tree->v[kept - 1]->path, node->path) == 0)))
+		if (folder && ((strcmp(node->path, "/") == 0 && !node->xattrs) ||
+			       (kept > 0 && tree->v[kept - 1]->spec.type == FS_DIRECTORY &&
+				strcmp(tree->v[kept - 1]->path, node->path) == 0)))
 			node_free(node);
 		else
 			tree->v[kept++] = node;
@@ -191,7 +194,7 @@ void bake_tree_share(const struct bake_tree *tree, int fd)
 	bake_share_start(tree->share, fd);
 	for (size_t i = 0; room && i < tree->count; i++) {
 		const struct bake_node *node = tree->v[i];
-		struct bake_known known = {.identity = node->identity, .offset = node->image_offset};
+		struct bake_known known = { .identity = node->identity, .offset = node->image_offset };
 
 		if (!has_bytes(node))
 			continue;

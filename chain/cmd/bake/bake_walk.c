@@ -4,8 +4,8 @@
 /* Owns: walking the host's files into nodes. Owner 0:0, modes 0644 and 0755 and one time for all: what differs from
  * machine to machine stays out of the image.
  *
- * A folder is entered by its descriptor, and what is in it is looked at by its name alone, in the working directory: so the walk
- * stays in the tree that it was given, whatever takes the place of a folder meanwhile. */
+ * A folder is entered by its descriptor, and what is in it is looked at by its name alone, in the working directory: so
+ * the walk stays in the tree that it was given, whatever takes the place of a folder meanwhile. */
 
 #include "bake_host.h"
 #include "chain/cmd/cmd.h"
@@ -50,10 +50,10 @@ static char *join(const char *folder, const char *name)
 
 static const char *type_name(mode_t mode)
 {
-	return S_ISCHR(mode) || S_ISBLK(mode) ? "a device"
-	       : S_ISFIFO(mode)		      ? "a pipe"
-	       : S_ISSOCK(mode)		      ? "a socket"
-					      : "of no known type";
+	return S_ISCHR(mode) || S_ISBLK(mode) ? "a device" :
+	       S_ISFIFO(mode)                 ? "a pipe" :
+	       S_ISSOCK(mode)                 ? "a socket" :
+						"of no known type";
 }
 
 /* One entry of a walk: `name` from the working directory; a link is followed only where the pipeline names it. */
@@ -100,7 +100,8 @@ static void digest_find(struct bake_tree *tree, struct bake_node *node)
 
 static int open_entry(const struct entry *entry, int flags)
 {
-	return open(entry->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | (entry->follow ? 0 : O_NOFOLLOW) | flags);
+	return open(entry->name,
+		    O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | (entry->follow ? 0 : O_NOFOLLOW) | flags);
 }
 
 /* Files of /proc say that they are empty, and are not. */
@@ -120,11 +121,13 @@ static enum chain_status emptiness_check(const struct entry *entry, struct chain
 	(void)close(fd);
 	if (got < 0)
 		return io(host, number, err);
-	return got == 0 ? CHAIN_OK
-			: chain_fail(err, CHAIN_E_BAKE_NOT_BAKEABLE, host, "a file that has bytes and says that it has none", 0, 0, 0, 0);
+	return got == 0 ? CHAIN_OK :
+			  chain_fail(err, CHAIN_E_BAKE_NOT_BAKEABLE, host,
+				     "a file that has bytes and says that it has none", 0, 0, 0, 0);
 }
 
-static enum chain_status regular_add(struct bake_tree *tree, const struct entry *entry, const struct stat *about, struct chain_error *err)
+static enum chain_status regular_add(struct bake_tree *tree, const struct entry *entry, const struct stat *about,
+				     struct chain_error *err)
 {
 	const struct chain_config_file *file = entry->file;
 	struct bake_node *node = entry->node;
@@ -156,13 +159,14 @@ static enum chain_status node_fill(struct bake_tree *tree, struct entry *entry, 
 
 	if (status != CHAIN_OK)
 		return status;
-	return link     ? link_read(entry, (uint64_t)about.st_size, err)
-	       : folder ? folder_add(tree, entry, err)
-			: regular_add(tree, entry, &about, err);
+	return link   ? link_read(entry, (uint64_t)about.st_size, err) :
+	       folder ? folder_add(tree, entry, err) :
+			regular_add(tree, entry, &about, err);
 }
 
 /* Takes `path` and `host`. */
-static enum chain_status add(struct bake_tree *tree, char *path, char *host, struct entry *entry, struct chain_error *err)
+static enum chain_status add(struct bake_tree *tree, char *path, char *host, struct entry *entry,
+			     struct chain_error *err)
 {
 	entry->node = bake_node_new(tree, path, host, err);
 	if (!entry->node)
@@ -173,12 +177,13 @@ static enum chain_status add(struct bake_tree *tree, char *path, char *host, str
 		return chain_fail(err, CHAIN_E_BAKE_PATH, host, "its name is not UTF-8", 0, 0, 0, 0);
 	if (strlen(path) >= CHAIN_IMAGE_PATH_BYTES)
 		return CHAIN_FAIL(err, LIMIT, .subject = host, .detail = "bytes of path", .value = strlen(path),
-				.limit = CHAIN_IMAGE_PATH_BYTES - 1);
+				  .limit = CHAIN_IMAGE_PATH_BYTES - 1);
 	return node_fill(tree, entry, err);
 }
 
 /* What is in the working directory, which is the folder's. */
-static enum chain_status folder_walk(struct bake_tree *tree, DIR *folder, const struct entry *above, struct chain_error *err)
+static enum chain_status folder_walk(struct bake_tree *tree, DIR *folder, const struct entry *above,
+				     struct chain_error *err)
 {
 	const char *path = above->node->path, *host = above->node->host;
 	enum chain_status status = CHAIN_OK;
@@ -186,7 +191,7 @@ static enum chain_status folder_walk(struct bake_tree *tree, DIR *folder, const 
 	while (status == CHAIN_OK) {
 		errno = 0;
 		const struct dirent *found = readdir(folder);
-		struct entry entry = {.file = above->file};
+		struct entry entry = { .file = above->file };
 
 		if (!found)
 			return errno != 0 ? io(host, errno, err) : CHAIN_OK;
@@ -208,8 +213,9 @@ static enum chain_status folder_add(struct bake_tree *tree, const struct entry *
 	struct stat about;
 
 	if (fd < 0)
-		return errno == ELOOP || errno == ENOTDIR ? changed(node->host, "something else has taken its place", err)
-							   : io(node->host, errno, err);
+		return errno == ELOOP || errno == ENOTDIR ?
+			       changed(node->host, "something else has taken its place", err) :
+			       io(node->host, errno, err);
 	DIR *folder = fdopendir(fd);
 	enum chain_status status = CHAIN_OK;
 
@@ -230,8 +236,10 @@ enum chain_status bake_tree_add(struct bake_tree *tree, const char *dir, const s
 {
 	const int here = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC), number = errno;
 	const bool alone = file->from[0] == '/' || strcmp(dir, ".") == 0, same = strcmp(file->from, ".") == 0;
-	char *path = strdup(file->path), *host = alone ? strdup(file->from) : same ? strdup(dir) : join(dir, file->from);
-	struct entry entry = {.name = host, .follow = true, .file = file};
+	char *path = strdup(file->path), *host = alone ? strdup(file->from) :
+						 same  ? strdup(dir) :
+							 join(dir, file->from);
+	struct entry entry = { .name = host, .follow = true, .file = file };
 	size_t bytes = path ? strlen(path) : 0;
 
 	if (here < 0) {

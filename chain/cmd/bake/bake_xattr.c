@@ -18,27 +18,30 @@ static enum chain_status io(const struct bake_node *node, int number, struct cha
 
 static enum chain_status changed(const struct bake_node *node, struct chain_error *err)
 {
-	return chain_fail(err, CHAIN_E_FILE_CHANGED, node->host, "its attributes are others than a moment ago", 0, 0, 0, 0);
+	return chain_fail(err, CHAIN_E_FILE_CHANGED, node->host, "its attributes are others than a moment ago", 0, 0, 0,
+			  0);
 }
 
 enum rule { KEPT, LEFT_OUT, LEFT_OUT_QUIETLY };
 
-/* Sought from the start. What is kept means the same on every machine. The labels and signatures of `security.` are a machine's own, as owners and times
- * are; lists of users (ACLs) and what only root can see are told when they are left out. */
+/* Sought from the start. What is kept means the same on every machine. The labels and signatures of `security.` are a
+ * machine's own, as owners and times are; lists of users (ACLs) and what only root can see are told when they are left
+ * out. */
 static const struct {
 	const char *name;
 	bool whole; /* else what names begin with */
 	enum rule rule;
 } RULES[] = {
-    {"user.", false, KEPT},
-    {"security.capability", true, KEPT},
-    {"security.", false, LEFT_OUT_QUIETLY},
+	{ "user.", false, KEPT },
+	{ "security.capability", true, KEPT },
+	{ "security.", false, LEFT_OUT_QUIETLY },
 };
 
 static enum rule rule_of(const char *name)
 {
 	for (size_t i = 0; i < sizeof(RULES) / sizeof(RULES[0]); i++)
-		if (RULES[i].whole ? strcmp(name, RULES[i].name) == 0 : strncmp(name, RULES[i].name, strlen(RULES[i].name)) == 0)
+		if (RULES[i].whole ? strcmp(name, RULES[i].name) == 0 :
+				     strncmp(name, RULES[i].name, strlen(RULES[i].name)) == 0)
 			return RULES[i].rule;
 	return LEFT_OUT;
 }
@@ -50,7 +53,7 @@ struct source {
 	bool follow;
 	char *names; /* terminated ones behind each other */
 	size_t names_bytes;
-	size_t kept;	   /* how many */
+	size_t kept;       /* how many */
 	size_t room_bytes; /* for their names and values */
 };
 
@@ -108,7 +111,7 @@ static enum chain_status fetch(const struct source *s, struct chain_error *err)
 
 		if (got < 0)
 			return errno == ENODATA || errno == ERANGE ? changed(node, err) : io(node, errno, err);
-		*next++ = (struct fs_xattr){.name = at, .value = at + name_bytes, .value_bytes = (size_t)got};
+		*next++ = (struct fs_xattr){ .name = at, .value = at + name_bytes, .value_bytes = (size_t)got };
 		at += name_bytes + (size_t)got;
 	}
 	node->spec.xattrs = list;
@@ -127,7 +130,7 @@ enum chain_status bake_xattrs_read(struct bake_node *node, const char *name, boo
 				   struct chain_error *err)
 {
 	char few[256];
-	struct source s = {.node = node, .name = name, .follow = follow, .names = few};
+	struct source s = { .node = node, .name = name, .follow = follow, .names = few };
 	ssize_t got = names_get(&s, few, sizeof(few));
 
 	if (got == 0 || (got < 0 && (errno == ENOTSUP || errno == ENOSYS)))

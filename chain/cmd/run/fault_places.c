@@ -44,7 +44,8 @@ static void add_folders_of_pipeline(struct fault_places *p, const char *pipeline
 	const char *slash = strrchr(pipeline, '/');
 	if (cmd_file_load(pipeline, CHAIN_CONFIG_MAX_BYTES, &file, NULL) != CHAIN_OK)
 		return;
-	if (chain_config_parse((const char *)file.bytes, file.bytes_count, pipeline, false, &config, NULL) == CHAIN_OK) {
+	if (chain_config_parse((const char *)file.bytes, file.bytes_count, pipeline, false, &config, NULL) ==
+	    CHAIN_OK) {
 		for (size_t i = 0; i < config.file_count; i++) {
 			const char *from = config.files[i].from;
 			int folder = !from || from[0] == '/' || !slash ? 0 : (int)(slash - pipeline) + 1;
@@ -69,7 +70,8 @@ static void add_folders_of_stage(struct fault_places *p)
 	}
 }
 
-void fault_places_init(struct fault_places *p, const struct cmd_list *folders, const char *operand, const struct run_input *input)
+void fault_places_init(struct fault_places *p, const struct cmd_list *folders, const char *operand,
+		       const struct run_input *input)
 {
 	char pipeline[PATH_BYTES];
 	struct stat about;
@@ -81,7 +83,9 @@ void fault_places_init(struct fault_places *p, const struct cmd_list *folders, c
 		add_folder(p, operand);
 	else if (operand)
 		add_folder_of(p, operand);
-	if (operand && input && input->baked && snprintf(pipeline, sizeof(pipeline), "%s%s", operand, folder ? "/pipeline.json" : "") < (int)sizeof(pipeline))
+	if (operand && input && input->baked &&
+	    snprintf(pipeline, sizeof(pipeline), "%s%s", operand, folder ? "/pipeline.json" : "") <
+		    (int)sizeof(pipeline))
 		add_folders_of_pipeline(p, pipeline);
 	add_folders_of_stage(p);
 	if (input && input->kind == CHAIN_KERNEL_IMAGE) {
@@ -111,7 +115,8 @@ static void note_step(struct fault_step *step, const json_t *doc)
 	snprintf(step->sha256, sizeof(step->sha256), "%s", text_of(doc, "sha256"));
 }
 
-static bool kernel_bytes(const struct fault_places *p, const struct fault_step *step, const uint8_t **bytes, uint64_t *count)
+static bool kernel_bytes(const struct fault_places *p, const struct fault_step *step, const uint8_t **bytes,
+			 uint64_t *count)
 {
 	const char *path = chain_source_path(step->source);
 	uint8_t digest[CHAIN_SHA256_BYTES];
@@ -140,13 +145,17 @@ static void note_entered(struct fault_places *p, const json_t *doc)
 static struct symbols_kernel kernel_of_step(const struct fault_places *p, const struct fault_step *step)
 {
 	const char *slash = strrchr(step->source, '/'), *colon = strrchr(step->source, ':');
-	struct symbols_kernel kernel = { .name = slash ? slash + 1 : colon ? colon + 1 : step->source, .sha256 = *step->sha256 ? step->sha256 : NULL };
+	struct symbols_kernel kernel = { .name = slash ? slash + 1 :
+						 colon ? colon + 1 :
+							 step->source,
+					 .sha256 = *step->sha256 ? step->sha256 : NULL };
 	if (!kernel_bytes(p, step, &kernel.bytes, &kernel.bytes_count))
 		kernel.bytes = NULL;
 	return kernel;
 }
 
-/* The build-id of the stage that an image begins with: the note is in its first pages, as the linker made it (ELF gABI, GNU's type 3). */
+/* The build-id of the stage that an image begins with: the note is in its first pages, as the linker made it (ELF gABI,
+ * GNU's type 3). */
 static bool stage_build_id(const struct chain_image *image, char out[SYMBOLS_ID_HEX])
 {
 	enum { WITHIN = 65536, ID_BYTES = 20 };
@@ -159,14 +168,18 @@ static bool stage_build_id(const struct chain_image *image, char out[SYMBOLS_ID_
 	return true;
 }
 
-/* A fault that no call ended with is the booted kernel's, or the stage's own. `id` has room for what the answer borrows. */
+/* A fault that no call ended with is the booted kernel's, or the stage's own. `id` has room for what the answer
+ * borrows. */
 static struct symbols_kernel kernel_that_stopped(const struct fault_places *p, char id[SYMBOLS_ID_HEX])
 {
 	if (*p->booted.source)
 		return kernel_of_step(p, &p->booted);
 	if (p->input && p->input->kind != CHAIN_KERNEL_IMAGE)
-		return (struct symbols_kernel){ .name = "kernel", .bytes = p->input->file.bytes, .bytes_count = p->input->file.bytes_count };
-	return (struct symbols_kernel){ .name = "stage.elf", .build_id = p->image && stage_build_id(p->image, id) ? id : NULL };
+		return (struct symbols_kernel){ .name = "kernel",
+						.bytes = p->input->file.bytes,
+						.bytes_count = p->input->file.bytes_count };
+	return (struct symbols_kernel){ .name = "stage.elf",
+					.build_id = p->image && stage_build_id(p->image, id) ? id : NULL };
 }
 
 /* --- what is added --- */
@@ -182,7 +195,8 @@ static int set_text(json_t *object, const char *key, const char *text)
 	char shown[PLACE_BYTES * 4];
 	if (!*text)
 		return 0;
-	cmd_text_escape(text, strlen(text), shown, sizeof(shown)); /* what is cut in the middle of a character is no UTF-8 */
+	cmd_text_escape(text, strlen(text), shown,
+			sizeof(shown)); /* what is cut in the middle of a character is no UTF-8 */
 	return json_object_set_new(object, key, json_string(shown));
 }
 
@@ -190,8 +204,8 @@ static int add_symbol(json_t *fault, const struct symbol *symbol, const char *bu
 {
 	char place[PLACE_BYTES];
 	symbol_text(symbol, place, sizeof(place));
-	int bad = set_text(fault, "place", place) | set_text(fault, "function", symbol->function) | set_text(fault, "file", symbol->file) |
-		  set_text(fault, "build_id", build_id);
+	int bad = set_text(fault, "place", place) | set_text(fault, "function", symbol->function) |
+		  set_text(fault, "file", symbol->file) | set_text(fault, "build_id", build_id);
 	if (*symbol->function)
 		bad |= json_object_set_new(fault, "offset", json_integer((json_int_t)symbol->offset));
 	if (symbol->line)
@@ -199,13 +213,15 @@ static int add_symbol(json_t *fault, const struct symbol *symbol, const char *bu
 	return bad;
 }
 
-enum chain_status fault_places_add(const struct symbols_places *places, const struct symbols_kernel *kernel, json_t *const *faults, size_t count,
-				   struct chain_error *err)
+enum chain_status fault_places_add(const struct symbols_places *places, const struct symbols_kernel *kernel,
+				   json_t *const *faults, size_t count, struct chain_error *err)
 {
 	uint64_t *addresses = calloc(count + 1, sizeof(*addresses));
 	struct symbol *symbols = calloc(count + 1, sizeof(*symbols));
 	struct symbols_answer answer;
-	enum chain_status status = addresses && symbols ? CHAIN_OK : chain_fail(err, CHAIN_E_NO_MEMORY, kernel->name, NULL, (count + 1) * sizeof(*symbols), 0, 0, 0);
+	enum chain_status status = addresses && symbols ? CHAIN_OK :
+							  chain_fail(err, CHAIN_E_NO_MEMORY, kernel->name, NULL,
+								     (count + 1) * sizeof(*symbols), 0, 0, 0);
 	for (size_t i = 0; i < count && !status; i++)
 		if (!address_of(faults[i], &addresses[i]))
 			addresses[i] = 0;
@@ -222,7 +238,8 @@ enum chain_status fault_places_add(const struct symbols_places *places, const st
 /* A copy of the member, put in its place, to be changed. Borrowed; null: there is none, or no memory. */
 static json_t *own(json_t *object, const char *key)
 {
-	json_t *copy = json_is_object(json_object_get(object, key)) ? chain_json_deep(json_object_get(object, key)) : NULL;
+	json_t *copy =
+		json_is_object(json_object_get(object, key)) ? chain_json_deep(json_object_get(object, key)) : NULL;
 	return copy && !json_object_set_new(object, key, copy) ? copy : NULL;
 }
 
@@ -230,7 +247,9 @@ static json_t *own(json_t *object, const char *key)
 static size_t gather(json_t *copy, json_t *faults[FAULTS_MAX])
 {
 	size_t count = 0;
-	json_t *fault = own(copy, "fault"), *groups = json_is_array(json_object_get(copy, "failures")) ? chain_json_deep(json_object_get(copy, "failures")) : NULL;
+	json_t *fault = own(copy, "fault"), *groups = json_is_array(json_object_get(copy, "failures")) ?
+							      chain_json_deep(json_object_get(copy, "failures")) :
+							      NULL;
 	if (fault)
 		faults[count++] = fault;
 	if (groups && json_object_set_new(copy, "failures", groups))
@@ -243,7 +262,8 @@ static size_t gather(json_t *copy, json_t *faults[FAULTS_MAX])
 	return count;
 }
 
-static enum chain_status resolve(struct fault_places *p, enum record_event event, const json_t *doc, json_t **out, struct chain_error *err)
+static enum chain_status resolve(struct fault_places *p, enum record_event event, const json_t *doc, json_t **out,
+				 struct chain_error *err)
 {
 	json_t *faults[FAULTS_MAX], *copy = chain_json_shallow(doc);
 	char id[SYMBOLS_ID_HEX];
@@ -265,7 +285,8 @@ static enum chain_status resolve(struct fault_places *p, enum record_event event
 	return status;
 }
 
-enum chain_status fault_places_record(struct fault_places *p, enum record_event event, const json_t *doc, json_t **out, struct chain_error *err)
+enum chain_status fault_places_record(struct fault_places *p, enum record_event event, const json_t *doc, json_t **out,
+				      struct chain_error *err)
 {
 	*out = NULL;
 	if (event == RECORD_ENTERED)
@@ -274,7 +295,9 @@ enum chain_status fault_places_record(struct fault_places *p, enum record_event 
 		note_step(&p->step, doc);
 	else if (event == RECORD_BOOT)
 		p->booted = p->step;
-	else if (event == RECORD_FAULT || (event == RECORD_RESULT && (json_object_get(doc, "fault") || json_array_size(json_object_get(doc, "failures")))))
+	else if (event == RECORD_FAULT ||
+		 (event == RECORD_RESULT &&
+		  (json_object_get(doc, "fault") || json_array_size(json_object_get(doc, "failures")))))
 		return resolve(p, event, doc, out, err);
 	return CHAIN_OK;
 }

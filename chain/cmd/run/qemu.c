@@ -153,20 +153,22 @@ static enum chain_status add_net(struct words *words, const struct qemu_config *
 		uint64_t from = 0, to = 0;
 		if (colon && colon - text < (ptrdiff_t)sizeof(host))
 			snprintf(host, sizeof(host), "%.*s", (int)(colon - text), text);
-		if (!cmd_count_parse(host, &from) || !cmd_count_parse(colon + 1, &to) || !from || !to || from > 65535 || to > 65535)
+		if (!cmd_count_parse(host, &from) || !cmd_count_parse(colon + 1, &to) || !from || !to || from > 65535 ||
+		    to > 65535)
 			return chain_fail_subject(err, CHAIN_E_CMD_BAD_PORT, text);
 		used += (size_t)snprintf(forwards + used, sizeof(forwards) - used, ",hostfwd=tcp:127.0.0.1:%u-:%u",
 					 (unsigned)from, (unsigned)to);
 		if (used > sizeof(forwards) - 64)
 			return CHAIN_FAIL(err, LIMIT, .subject = "-p", .detail = "forwarded ports",
-					.value = config->ports.count, .limit = i);
+					  .value = config->ports.count, .limit = i);
 	}
 	if (!config->net)
 		return CHAIN_OK;
 	add(words, "-netdev");
 	add(words, "user,id=kchain-net%s", forwards);
 	add(words, "-device");
-	add(words, "virtio-net-pci,netdev=kchain-net,romfile="); /* no option ROM: nobody boots from it, and it takes time */
+	add(words,
+	    "virtio-net-pci,netdev=kchain-net,romfile="); /* no option ROM: nobody boots from it, and it takes time */
 	return CHAIN_OK;
 }
 
@@ -193,7 +195,8 @@ static enum chain_status add_modules(struct words *words, const struct qemu_conf
 	for (size_t i = 0; list && i < config->module_count; i++) {
 		const struct qemu_module *module = &config->modules[i];
 		int first = (int)strcspn(module->string, " ");
-		char *link = NULL, *full = module->path[0] == '/' ? strdup(module->path) : realpath(module->path, NULL), *grown = NULL, *string = qemu_double_commas(module->string);
+		char *link = NULL, *full = module->path[0] == '/' ? strdup(module->path) : realpath(module->path, NULL),
+		     *grown = NULL, *string = qemu_double_commas(module->string);
 		bool good = full && string && asprintf(&link, "%s/%.*s", folder, first, module->string) >= 0;
 		if (good && (strchr(module->string, '/') || !first || symlink(full, link) < 0)) {
 			free(list);
@@ -237,7 +240,7 @@ static enum chain_status add_kernel(struct words *words, const struct qemu_confi
 	enum chain_status status = add_net(words, config, err);
 	if (config->disks.count > DISKS_MAX)
 		return CHAIN_FAIL(err, LIMIT, .subject = "--disk", .detail = "disks", .value = config->disks.count,
-				.limit = DISKS_MAX);
+				  .limit = DISKS_MAX);
 	for (size_t i = 0; !status && i < config->disks.count; i++)
 		status = add_disk(words, config->disks.v[i], i, err);
 	if (!status)
@@ -256,7 +259,8 @@ static void keep_open(int fd)
 	fcntl(fd, F_SETFD, 0);
 }
 
-static _Noreturn void become(const struct qemu_config *config, char **words, const char *folder, const int theirs[4], pid_t parent)
+static _Noreturn void become(const struct qemu_config *config, char **words, const char *folder, const int theirs[4],
+			     pid_t parent)
 {
 	sigset_t none;
 	sigemptyset(&none);
@@ -265,7 +269,8 @@ static _Noreturn void become(const struct qemu_config *config, char **words, con
 	setpgid(0, 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	int null = open("/dev/null", O_RDWR);
-	if (getppid() != parent || chdir(folder) < 0 || null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(theirs[3], 2) < 0)
+	if (getppid() != parent || chdir(folder) < 0 || null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 ||
+	    dup2(theirs[3], 2) < 0)
 		_exit(127);
 	keep_open(config->kernel_fd);
 	if (config->item_fd >= 0)
@@ -286,7 +291,8 @@ static void close_pairs(int pairs[4][2], int side)
 			close(pairs[i][side]);
 }
 
-static enum chain_status launch(const struct qemu_config *config, int pairs[4][2], struct qemu *out, struct chain_error *err)
+static enum chain_status launch(const struct qemu_config *config, int pairs[4][2], struct qemu *out,
+				struct chain_error *err)
 {
 	struct words words = { 0 };
 	int theirs[4] = { pairs[0][1], pairs[1][1], pairs[2][1], pairs[3][1] };
@@ -312,7 +318,8 @@ enum chain_status qemu_start(const struct qemu_config *config, struct qemu *out,
 	int pairs[4][2] = { { -1, -1 }, { -1, -1 }, { -1, -1 }, { -1, -1 } };
 	*out = (struct qemu){ .pid = -1, .console = -1, .records = -1, .monitor = -1, .errors = -1 };
 	const char *top = getenv("TMPDIR");
-	snprintf(out->folder, sizeof(out->folder), "%s/kchain-run.XXXXXX", top && strlen(top) < 40 && *top == '/' ? top : "/tmp");
+	snprintf(out->folder, sizeof(out->folder), "%s/kchain-run.XXXXXX",
+		 top && strlen(top) < 40 && *top == '/' ? top : "/tmp");
 	enum chain_status status = CHAIN_OK;
 	if (!mkdtemp(out->folder)) {
 		status = chain_fail(err, CHAIN_E_IO, out->folder, strerror(errno), 0, 0, 0, 0);

@@ -1,9 +1,9 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: which acceleration is faster here. /dev/kvm says little: on a machine that is itself a guest, KVM can take many times
- * as long as emulation. So both run one small kernel that does what a boot does: firmware, port writes, touching memory,
- * computing. The answer is remembered for as long as QEMU and the host's kernel stay the same. */
+/* Owns: which acceleration is faster here. /dev/kvm says little: on a machine that is itself a guest, KVM can take many
+ * times as long as emulation. So both run one small kernel that does what a boot does: firmware, port writes, touching
+ * memory, computing. The answer is remembered for as long as QEMU and the host's kernel stay the same. */
 
 #include "qemu.h"
 
@@ -20,20 +20,20 @@
 
 enum { PROBE_LIMIT_MS = 5000 };
 
-/* A Multiboot 1 kernel (specification section 3.1) with the address fields, at 1 MiB: magic, flags (bit 16), checksum, header,
- * load, load end, bss end and entry address, then code. */
+/* A Multiboot 1 kernel (specification section 3.1) with the address fields, at 1 MiB: magic, flags (bit 16), checksum,
+ * header, load, load end, bss end and entry address, then code. */
 static const unsigned char PROBE[] = {
-	0x02, 0xb0, 0xad, 0x1b, 0x00, 0x00, 0x01, 0x00, 0xfe, 0x4f, 0x51, 0xe4, 0x00, 0x00, 0x10, 0x00, 0x00, 0x00, 0x10, 0x00,
-	0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x20, 0x00, 0x10, 0x00,
-	0xb9, 0xd0, 0x07, 0x00, 0x00, /* mov ecx, 2000 */
-	0xe6, 0x80, 0xe2, 0xfc,	      /* out 0x80, al; loop */
-	0xbf, 0x00, 0x00, 0x20, 0x00, /* mov edi, 2 MiB */
-	0xb9, 0x00, 0x00, 0x20, 0x00, /* mov ecx, 8 MiB / 4 */
-	0x31, 0xc0, 0xf3, 0xab,	      /* xor eax, eax; rep stosd */
-	0xb9, 0x00, 0x00, 0x20, 0x00, /* mov ecx, 2097152 */
-	0x01, 0xc8, 0xe2, 0xfc,	      /* add eax, ecx; loop */
-	0xb0, 0x10, 0xe6, 0xf4,	      /* mov al, 0x10; out 0xf4, al */
-	0xf4, 0xeb, 0xfd,	      /* hlt; jmp */
+	0x02, 0xb0, 0xad, 0x1b, 0x00, 0x00, 0x01, 0x00, 0xfe, 0x4f, 0x51, 0xe4, 0x00,
+	0x00, 0x10, 0x00, 0x00, 0x00, 0x10, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+	0x00, 0x00, 0x20, 0x00, 0x10, 0x00, 0xb9, 0xd0, 0x07, 0x00, 0x00, /* mov ecx, 2000 */
+	0xe6, 0x80, 0xe2, 0xfc,                                           /* out 0x80, al; loop */
+	0xbf, 0x00, 0x00, 0x20, 0x00,                                     /* mov edi, 2 MiB */
+	0xb9, 0x00, 0x00, 0x20, 0x00,                                     /* mov ecx, 8 MiB / 4 */
+	0x31, 0xc0, 0xf3, 0xab,                                           /* xor eax, eax; rep stosd */
+	0xb9, 0x00, 0x00, 0x20, 0x00,                                     /* mov ecx, 2097152 */
+	0x01, 0xc8, 0xe2, 0xfc,                                           /* add eax, ecx; loop */
+	0xb0, 0x10, 0xe6, 0xf4,                                           /* mov al, 0x10; out 0xf4, al */
+	0xf4, 0xeb, 0xfd,                                                 /* hlt; jmp */
 };
 enum { PROBE_STATUS = 0x10 << 1 | 1 };
 
@@ -47,8 +47,14 @@ static uint64_t now_ms(void)
 /* Milliseconds until the probe was done; `limit_ms` when it took as long or did not work. */
 static uint64_t probe(const char *program, const char *accel, int kernel_fd, uint64_t limit_ms)
 {
-	struct qemu_config config = { .program = program, .machine = "pc", .accel = accel, .cpu = "max", .memory_bytes = 16 << 20,
-				      .cpus = 1, .kernel_fd = kernel_fd, .item_fd = -1 };
+	struct qemu_config config = { .program = program,
+				      .machine = "pc",
+				      .accel = accel,
+				      .cpu = "max",
+				      .memory_bytes = 16 << 20,
+				      .cpus = 1,
+				      .kernel_fd = kernel_fd,
+				      .item_fd = -1 };
 	struct qemu qemu;
 	uint64_t start = now_ms();
 	if (qemu_start(&config, &qemu, NULL))
@@ -89,7 +95,8 @@ static void key_make(const char *program, char *out, size_t size)
 	struct utsname host = { 0 };
 	stat(program, &about);
 	uname(&host);
-	snprintf(out, size, "%s %lld %lld %s %s", program, (long long)about.st_mtime, (long long)about.st_size, host.release, host.nodename);
+	snprintf(out, size, "%s %lld %lld %s %s", program, (long long)about.st_mtime, (long long)about.st_size,
+		 host.release, host.nodename);
 }
 
 const char *qemu_accel_choose(const char *program)

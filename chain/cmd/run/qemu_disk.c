@@ -39,10 +39,14 @@ static uint64_t big_endian(const uint8_t *at, size_t bytes)
 static bool qcow2_has_files(const uint8_t *head)
 {
 	enum { BACKING = 8, VERSION = 4, FEATURES = 72, DATA_FILE = 1 << 2 };
-	return big_endian(head + BACKING, 8) || (big_endian(head + VERSION, 4) >= 3 && (big_endian(head + FEATURES, 8) & DATA_FILE));
+	return big_endian(head + BACKING, 8) ||
+	       (big_endian(head + VERSION, 4) >= 3 && (big_endian(head + FEATURES, 8) & DATA_FILE));
 }
 
-static bool qcow_has_files(const uint8_t *head) { return big_endian(head + 8, 8) != 0; }
+static bool qcow_has_files(const uint8_t *head)
+{
+	return big_endian(head + 8, 8) != 0;
+}
 
 /* The extents that a sparse one's embedded descriptor names need not be its own. */
 static bool always(const uint8_t *head)
@@ -87,7 +91,8 @@ static const struct format *format_of(const uint8_t *head, size_t bytes)
 {
 	for (size_t i = 0; i < sizeof(FORMATS) / sizeof(FORMATS[0]); i++) {
 		const struct format *format = &FORMATS[i];
-		if (format->offset + format->magic_bytes <= bytes && memcmp(head + format->offset, format->magic, format->magic_bytes) == 0)
+		if (format->offset + format->magic_bytes <= bytes &&
+		    memcmp(head + format->offset, format->magic, format->magic_bytes) == 0)
 			return format;
 	}
 	return NULL;
@@ -140,9 +145,12 @@ static bool take_option(const char *word, struct options *out)
 	return true;
 }
 
-static enum chain_status make(const char *file, const struct options *options, size_t index, struct qemu_disk *out, struct chain_error *err)
+static enum chain_status make(const char *file, const struct options *options, size_t index, struct qemu_disk *out,
+			      struct chain_error *err)
 {
-	static const char *const HOW[] = { [ACCESS_READ] = ",readonly=on", [ACCESS_WRITE] = "", [ACCESS_SNAPSHOT] = ",snapshot=on" };
+	static const char *const HOW[] = {
+		[ACCESS_READ] = ",readonly=on", [ACCESS_WRITE] = "", [ACCESS_SNAPSHOT] = ",snapshot=on"
+	};
 	const char *format = options->format ? format_named(options->format) : NULL;
 	char *full = realpath(file, NULL), *path = NULL;
 	enum chain_status status = CHAIN_OK;
@@ -154,10 +162,11 @@ static enum chain_status make(const char *file, const struct options *options, s
 		status = detect(full, &format, err);
 	if (!status) {
 		path = qemu_double_commas(full);
-		if (!path || asprintf(&out->drive, "if=none,id=kchain-disk%zu,format=%s,file=%s%s", index, format, path, HOW[options->access]) < 0)
+		if (!path || asprintf(&out->drive, "if=none,id=kchain-disk%zu,format=%s,file=%s%s", index, format, path,
+				      HOW[options->access]) < 0)
 			out->drive = NULL;
-		if (asprintf(&out->device, "virtio-blk-pci,drive=kchain-disk%zu%s%s", index, options->serial ? ",serial=" : "",
-			     options->serial ? options->serial : "") < 0)
+		if (asprintf(&out->device, "virtio-blk-pci,drive=kchain-disk%zu%s%s", index,
+			     options->serial ? ",serial=" : "", options->serial ? options->serial : "") < 0)
 			out->device = NULL;
 		if (!out->drive || !out->device)
 			status = chain_fail(err, CHAIN_E_NO_MEMORY, file, NULL, 2 * strlen(full), 0, 0, 0);

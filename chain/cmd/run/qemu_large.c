@@ -28,15 +28,18 @@ static int by_offset(const void *a, const void *b)
 	return (x->file_offset > y->file_offset) - (x->file_offset < y->file_offset);
 }
 
-/* The item is read from its beginning to its end, so segments go in the order of the file; two that share bytes of it do not. */
+/* The item is read from its beginning to its end, so segments go in the order of the file; two that share bytes of it
+ * do not. */
 static bool put_pieces(unsigned char *loader, struct chain_segment *segments, size_t count, uint64_t file_bytes)
 {
 	uint64_t at = 0;
 	qsort(segments, count, sizeof(*segments), by_offset);
 	for (size_t i = 0; i < count; i++) {
 		const struct chain_segment *s = &segments[i];
-		uint64_t memory = chain_range_bytes(s->phys), begin = s->file_bytes ? s->file_offset : at, end = begin + s->file_bytes;
-		if (begin < at || end > file_bytes || s->phys.end > UINT32_MAX || file_bytes > UINT32_MAX || s->file_bytes > memory)
+		uint64_t memory = chain_range_bytes(s->phys), begin = s->file_bytes ? s->file_offset : at,
+			 end = begin + s->file_bytes;
+		if (begin < at || end > file_bytes || s->phys.end > UINT32_MAX || file_bytes > UINT32_MAX ||
+		    s->file_bytes > memory)
 			return false;
 		put(loader, QEMU_LARGE_PIECES + 16 * i, begin - at);
 		put(loader, QEMU_LARGE_PIECES + 16 * i + 4, s->file_bytes);
@@ -48,8 +51,8 @@ static bool put_pieces(unsigned char *loader, struct chain_segment *segments, si
 	return true;
 }
 
-enum chain_status qemu_large_make(const struct chain_kernel *kernel, uint64_t file_bytes, const char *subject, int *out_fd,
-				  struct chain_error *err)
+enum chain_status qemu_large_make(const struct chain_kernel *kernel, uint64_t file_bytes, const char *subject,
+				  int *out_fd, struct chain_error *err)
 {
 	unsigned char loader[OWN_BYTES] = { 0 };
 	struct chain_segment segments[CHAIN_SEGMENTS_MAX];
@@ -61,9 +64,11 @@ enum chain_status qemu_large_make(const struct chain_kernel *kernel, uint64_t fi
 	}
 	const uint64_t own = (end + PAGE - 1) / PAGE * PAGE;
 	memcpy(loader, qemu_large_loader, bytes);
-	if (kernel->mode != CHAIN_ENTRY_PROTECTED32 || own > UINT32_MAX - OWN_BYTES || !put_pieces(loader, segments, kernel->segment_count, file_bytes))
+	if (kernel->mode != CHAIN_ENTRY_PROTECTED32 || own > UINT32_MAX - OWN_BYTES ||
+	    !put_pieces(loader, segments, kernel->segment_count, file_bytes))
 		return chain_fail(err, CHAIN_E_CMD_TOO_LARGE, subject, NULL, file_bytes >> 20, 0, 0, 0);
-	const uint64_t addresses[] = { own, own, own + bytes, own + OWN_BYTES, own + QEMU_LARGE_START }; /* header, load, load end, bss end, entry */
+	const uint64_t addresses[] = { own, own, own + bytes, own + OWN_BYTES,
+				       own + QEMU_LARGE_START }; /* header, load, load end, bss end, entry */
 	for (size_t i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++)
 		put(loader, QEMU_LARGE_ADDRESSES + 4 * i, addresses[i]);
 	put(loader, QEMU_LARGE_ENTRY, kernel->entry);

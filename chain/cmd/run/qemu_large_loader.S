@@ -1,9 +1,10 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* A Multiboot 1 kernel that QEMU starts in the place of one that is too large for its own loader: it has QEMU copy the large one's segments
- * from its firmware configuration device into memory, and enters it with what it was told itself. qemu_large.c fills in the words below,
- * by qemu_large.h. 32-bit protected mode, no paging, flat segments; not a byte of it is run on the host. */
+/* A Multiboot 1 kernel that QEMU starts in the place of one that is too large for its own loader: it has QEMU copy the
+ * large one's segments from its firmware configuration device into memory, and enters it with what it was told itself.
+ * qemu_large.c fills in the words below, by qemu_large.h. 32-bit protected mode, no paging, flat segments; not a byte
+ * of it is run on the host. */
 #define __ASSEMBLER__ 1
 #include "qemu_large.h"
 
@@ -11,7 +12,8 @@
 	.balign 16
 	.globl qemu_large_loader, qemu_large_loader_end
 qemu_large_loader:
-	/* Multiboot specification 0.6.96 section 3.1: magic, flags (bit 16: the addresses are here), checksum; then addresses, filled in */
+	/* Multiboot specification 0.6.96 section 3.1: magic, flags (bit 16: the addresses are here), checksum; then
+	 * addresses, filled in */
 	.long 0x1badb002, 0x10000, -(0x1badb002 + 0x10000)
 	.fill 5, 4, 0
 	.fill 1 + 1 + 4 * QEMU_LARGE_PIECES_MAX, 4, 0
@@ -28,7 +30,8 @@ qemu_large_loader:
 	mov	%edi, %ebp
 	cld
 
-	/* QEMU docs/specs/fw_cfg: the directory is item 0x19: a count, then entries of 64 bytes: size, selector, 2 bytes, name; big-endian */
+	/* QEMU docs/specs/fw_cfg: the directory is item 0x19: a count, then entries of 64 bytes: size, selector, 2
+	 * bytes, name; big-endian */
 	mov	$0x510, %dx
 	mov	$0x19, %ax
 	out	%ax, %dx
@@ -54,7 +57,8 @@ qemu_large_loader:
 	movzwl	entry + 4 - qemu_large_loader(%ebp), %eax
 	xchg	%al, %ah
 	shl	$16, %eax
-	or	$8, %eax		/* control: the selector above; bit 3 selects, bit 2 skips, bit 1 reads, bit 0 says that it failed */
+	/* control: the selector above; bit 3 selects, bit 2 skips, bit 1 reads, bit 0 says that it failed */
+	or	$8, %eax
 
 	lea	QEMU_LARGE_PIECES(%ebp), %esi
 	mov	QEMU_LARGE_COUNT(%ebp), %ebx
@@ -79,7 +83,8 @@ enter:	pop	%ebx
 	mov	$0x2badb002, %eax
 	jmp	*QEMU_LARGE_ENTRY(%ebp)
 
-/* eax: control, ecx: bytes, edi: address. Keeps ecx and edi. QEMU does it at once; if it fails there is nobody to tell. */
+/* eax: control, ecx: bytes, edi: address. Keeps ecx and edi. QEMU does it at once; if it fails there is nobody to
+ * tell. */
 transfer:
 	push	%ecx
 	bswap	%eax

@@ -21,18 +21,40 @@ static const struct form {
 	const char *event;
 	struct field fields[FIELDS_MAX];
 } FORMS[RECORD_EVENT_COUNT] = {
-	[RECORD_ENTERED] = { "entered", { { "link", 'i' }, { "name", 's' }, { "image", 'S' }, { "door", 's' }, { "ticks", 'A' }, { "tsc_hz", 'I' } } },
+	[RECORD_ENTERED] = { "entered",
+			     { { "link", 'i' },
+			       { "name", 's' },
+			       { "image", 'S' },
+			       { "door", 's' },
+			       { "ticks", 'A' },
+			       { "tsc_hz", 'I' } } },
 	[RECORD_BOOTINFO] = { "bootinfo", { { "doc", 'o' } } },
 	[RECORD_DEVICE] = { "device", { { "class", 'S' } } },
 	[RECORD_NET] = { "net", { { "name", 's' }, { "entry", 'o' } } },
 	[RECORD_BLOCK] = { "block", { { "name", 's' }, { "entry", 'o' } } },
 	[RECORD_STEP] = { "step", { { "name", 's' }, { "kind", 's' }, { "source", 's' }, { "sha256", 'S' } } },
-	[RECORD_RESULT] = { "result", { { "step", 's' }, { "status", 's' }, { "exit", 'I' }, { "reason", 'S' }, { "failures", 'L' } } },
+	[RECORD_RESULT] = { "result",
+			    { { "step", 's' },
+			      { "status", 's' },
+			      { "exit", 'I' },
+			      { "reason", 'S' },
+			      { "failures", 'L' } } },
 	[RECORD_HANDOFF] = { "handoff", { { "step", 'S' }, { "doc", 'o' } } },
 	[RECORD_SKIPPED] = { "skipped", { { "step", 's' }, { "fact", 's' }, { "wanted", 'A' }, { "found", 'A' } } },
 	[RECORD_KERNELS] = { "kernels", { { "step", 's' }, { "rows", 'l' } } },
-	[RECORD_PROGRESS] = { "progress", { { "step", 's' }, { "running", 'i' }, { "queued", 'I' }, { "ok", 'i' }, { "failed", 'i' }, { "total", 'i' } } },
-	[RECORD_BOOT] = { "boot", { { "step", 's' }, { "kernel", 'S' }, { "expect", 'A' }, { "bytes_copied", 'I' }, { "bytes_free", 'I' } } },
+	[RECORD_PROGRESS] = { "progress",
+			      { { "step", 's' },
+				{ "running", 'i' },
+				{ "queued", 'I' },
+				{ "ok", 'i' },
+				{ "failed", 'i' },
+				{ "total", 'i' } } },
+	[RECORD_BOOT] = { "boot",
+			  { { "step", 's' },
+			    { "kernel", 'S' },
+			    { "expect", 'A' },
+			    { "bytes_copied", 'I' },
+			    { "bytes_free", 'I' } } },
 	[RECORD_ERROR] = { "error", { { "slug", 's' }, { "message", 's' }, { "step", 'S' }, { "hint", 'S' } } },
 	[RECORD_FAULT] = { "fault", { { "vector", 'I' }, { "name", 'S' }, { "rip", 'S' }, { "address", 'S' } } },
 	[RECORD_EXIT] = { "exit", { { "status", 'i' } } },
@@ -68,7 +90,8 @@ static const char *form_check(const struct form *form, const json_t *doc)
 {
 	for (size_t i = 0; i < FIELDS_MAX && form->fields[i].name; i++)
 		if (!field_fits(&form->fields[i], json_object_get(doc, form->fields[i].name)))
-			return json_object_get(doc, form->fields[i].name) ? "has a field of the wrong type" : "lacks a field";
+			return json_object_get(doc, form->fields[i].name) ? "has a field of the wrong type" :
+									    "lacks a field";
 	return NULL;
 }
 
@@ -214,7 +237,8 @@ static void feed_record(struct records *records, char byte)
 	records->state = RECORDS_UNDECIDED;
 }
 
-/* At the start of a line: is this a record's beginning, or could it still become one? False: the byte is not used up. */
+/* At the start of a line: is this a record's beginning, or could it still become one? False: the byte is not used up.
+ */
 static bool feed_undecided(struct records *records, char byte)
 {
 	const bool port = records->channel == RECORDS_PORT;
@@ -236,7 +260,8 @@ static bool feed_undecided(struct records *records, char byte)
 static size_t feed_text(struct records *records, const char *bytes, size_t count)
 {
 	size_t run = 0;
-	while (run < count && bytes[run] != '\n' && !(bytes[run] == RECORDS_BEGIN[0] && records->channel == RECORDS_PORT))
+	while (run < count && bytes[run] != '\n' &&
+	       !(bytes[run] == RECORDS_BEGIN[0] && records->channel == RECORDS_PORT))
 		run++;
 	const bool ends = run < count && bytes[run] == '\n';
 	text(records, bytes, run + ends);
@@ -247,7 +272,8 @@ static size_t feed_text(struct records *records, const char *bytes, size_t count
 	return run + ends;
 }
 
-/* Within a line: is this a record's beginning? Its first character is nowhere else in it. False: the byte is not used up. */
+/* Within a line: is this a record's beginning? Its first character is nowhere else in it. False: the byte is not used
+ * up. */
 static bool feed_mark(struct records *records, char byte)
 {
 	if (byte != RECORDS_BEGIN[records->used]) {

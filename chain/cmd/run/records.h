@@ -10,14 +10,29 @@
 
 enum {
 	RECORDS_LINE_MAX = 2 * 1024 * 1024, /* a record with its prefix */
-	RECORDS_DEPTH_MAX = 64, /* levels: those of a handoff, and some */
+	RECORDS_DEPTH_MAX = 64,             /* levels: those of a handoff, and some */
 };
 #define RECORDS_PREFIX "@kchain "
 
 enum record_event {
-	RECORD_ENTERED, RECORD_BOOTINFO, RECORD_DEVICE, RECORD_NET, RECORD_BLOCK, RECORD_STEP, RECORD_RESULT,
-	RECORD_HANDOFF, RECORD_SKIPPED, RECORD_KERNELS, RECORD_PROGRESS, RECORD_BOOT, RECORD_ERROR, RECORD_FAULT, RECORD_EXIT,
-	RECORD_ECHO, RECORD_END, RECORD_EVENT_COUNT
+	RECORD_ENTERED,
+	RECORD_BOOTINFO,
+	RECORD_DEVICE,
+	RECORD_NET,
+	RECORD_BLOCK,
+	RECORD_STEP,
+	RECORD_RESULT,
+	RECORD_HANDOFF,
+	RECORD_SKIPPED,
+	RECORD_KERNELS,
+	RECORD_PROGRESS,
+	RECORD_BOOT,
+	RECORD_ERROR,
+	RECORD_FAULT,
+	RECORD_EXIT,
+	RECORD_ECHO,
+	RECORD_END,
+	RECORD_EVENT_COUNT
 };
 const char *record_event_name(enum record_event event);
 
@@ -35,8 +50,9 @@ enum records_channel {
 	RECORDS_CONSOLE, /* a line that begins with RECORDS_PREFIX is one */
 	RECORDS_CHANNEL_COUNT
 };
-/* On the port a record may also stand behind text that a kernel left unfinished, if it begins as all of ours do. On the console it may not: a
- * stage puts text of its own before the lines of an isolated kernel, so that no record of that kernel's making is at a line's beginning. */
+/* On the port a record may also stand behind text that a kernel left unfinished, if it begins as all of ours do. On the
+ * console it may not: a stage puts text of its own before the lines of an isolated kernel, so that no record of that
+ * kernel's making is at a line's beginning. */
 #define RECORDS_BEGIN "{\"event\":\""
 
 struct records {

@@ -13,43 +13,73 @@ static int parse_options(struct run *run, int argc, char **argv)
 {
 	struct run_session_options *more = &run->session_options;
 	const struct cmd_opt options[] = {
-		{ "memory", 'm', CMD_OPT_SIZE, "SIZE", "RAM (default: 128M, or what the image and the memory of its kernels need, and 64M)", &run->memory_bytes },
+		{ "memory", 'm', CMD_OPT_SIZE, "SIZE",
+		  "RAM (default: 128M, or what the image and the memory of its kernels need, and 64M)",
+		  &run->memory_bytes },
 		{ "cpus", 'c', CMD_OPT_COUNT, "N", "processors (default: 1)", &run->cpus },
 		{ "machine", 'M', CMD_OPT_TEXT, "TYPE", "pc (default), q35 or microvm", &run->machine },
-		{ "accel", 0, CMD_OPT_TEXT, "HOW", "auto (default), tcg or kvm. auto: the one that proves faster in a\n"
-		  "short measurement, remembered in $XDG_CACHE_HOME/kchain/accel", &run->accel },
+		{ "accel", 0, CMD_OPT_TEXT, "HOW",
+		  "auto (default), tcg or kvm. auto: the one that proves faster in a\n"
+		  "short measurement, remembered in $XDG_CACHE_HOME/kchain/accel",
+		  &run->accel },
 		{ "cpu-model", 0, CMD_OPT_TEXT, "MODEL", "QEMU's processor model (default: max)", &run->cpu },
-		{ "net", 'n', CMD_OPT_FLAG, NULL, "attach a user network (default: when the pipeline names one)", &run->net },
+		{ "net", 'n', CMD_OPT_FLAG, NULL, "attach a user network (default: when the pipeline names one)",
+		  &run->net },
 		{ "no-net", 0, CMD_OPT_FLAG, NULL, "attach none", &run->no_net },
-		{ "port", 'p', CMD_OPT_LIST, "HOST:GUEST", "forward a TCP port of 127.0.0.1; implies --net", &run->ports },
-		{ "disk", 'd', CMD_OPT_LIST, "FILE[,rw][,serial=S]", "attach a disk by virtio-blk, read-only; rw: written to; snapshot: what is written is lost. Raw, or what its contents are: qcow2, …; format=F says it", &run->disks },
-		{ "handoff", 0, CMD_OPT_TEXT, "FILE", "give the first link a handoff, as if a link had come before it;\n{\"state\": {…}} is enough, the rest is filled in", &run->handoff },
+		{ "port", 'p', CMD_OPT_LIST, "HOST:GUEST", "forward a TCP port of 127.0.0.1; implies --net",
+		  &run->ports },
+		{ "disk", 'd', CMD_OPT_LIST, "FILE[,rw][,serial=S]",
+		  "attach a disk by virtio-blk, read-only; rw: written to; snapshot: what is written is lost. Raw, or "
+		  "what its contents are: qcow2, …; format=F says it",
+		  &run->disks },
+		{ "handoff", 0, CMD_OPT_TEXT, "FILE",
+		  "give the first link a handoff, as if a link had come before it;\n{\"state\": {…}} is enough, the "
+		  "rest is filled in",
+		  &run->handoff },
 		{ "module", 0, CMD_OPT_LIST, "FILE[=NAME]", "give the first link a module", &run->modules },
 		{ "args", 'a', CMD_OPT_TEXT, "TEXT", "the first link's command line", &run->args },
 		{ "result", 'r', CMD_OPT_TEXT, "FILE", "write the final handoff as JSON", &more->result },
-		{ "bootinfo", 0, CMD_OPT_TEXT, "FILE", "write what the machine told the first link, for `kchain plan`", &more->bootinfo },
+		{ "bootinfo", 0, CMD_OPT_TEXT, "FILE", "write what the machine told the first link, for `kchain plan`",
+		  &more->bootinfo },
 		{ "console", 0, CMD_OPT_TEXT, "FILE", "copy the console as it is", &more->console },
-		{ "until", 'u', CMD_OPT_TEXT, "WHEN", "ready (default): the last step's expectation is met; ended: the\n"
-		  "machine has ended (default with --display); or an extended\nregular expression that a line of the console matches",
+		{ "until", 'u', CMD_OPT_TEXT, "WHEN",
+		  "ready (default): the last step's expectation is met; ended: the\n"
+		  "machine has ended (default with --display); or an extended\nregular expression that a line of the "
+		  "console matches",
 		  &more->until },
-		{ "timeout", 't', CMD_OPT_TIME, "TIME", "give up after this long (default: 60s; 0: never, default with\n--display and --gdb)", &more->timeout_us },
+		{ "timeout", 't', CMD_OPT_TIME, "TIME",
+		  "give up after this long (default: 60s; 0: never, default with\n--display and --gdb)",
+		  &more->timeout_us },
 		{ "hold", 0, CMD_OPT_TIME, "TIME", "keep the machine this long once it is ready", &run->hold_us },
-		{ "screenshot", 's', CMD_OPT_TEXT, "FILE", "write the screen's last picture (PNG, or PPM where FILE ends so)", &run->screenshot },
+		{ "screenshot", 's', CMD_OPT_TEXT, "FILE",
+		  "write the screen's last picture (PNG, or PPM where FILE ends so)", &run->screenshot },
 		{ "display", 0, CMD_OPT_FLAG, NULL, "show the screen in a window", &run->display },
-		{ "gdb", 0, CMD_OPT_OPTIONAL, "PORT", "halt until gdb comes to PORT (default: 1234; 0: a\n"
-		  "free one), and say how gdb is started", &run->gdb },
-		{ "symbols", 0, CMD_OPT_LIST, "FOLDER", "look there for the symbols of kernels that fault, by their build-ids, before the folders of the image and of the pipeline's files", &run->symbols },
+		{ "gdb", 0, CMD_OPT_OPTIONAL, "PORT",
+		  "halt until gdb comes to PORT (default: 1234; 0: a\n"
+		  "free one), and say how gdb is started",
+		  &run->gdb },
+		{ "symbols", 0, CMD_OPT_LIST, "FOLDER",
+		  "look there for the symbols of kernels that fault, by their build-ids, before the folders of the "
+		  "image and of the pipeline's files",
+		  &run->symbols },
 		{ "icount", 0, CMD_OPT_FLAG, NULL, "time counts instructions: reproducible, and slower", &run->icount },
 		{ "verbose", 'v', CMD_OPT_FLAG, NULL, "show every record, and long lines whole", &more->verbose },
 		{ "json", 0, CMD_OPT_FLAG, NULL, "print what happened as one JSON document on stdout", &more->json },
 	};
 	const struct cmd_spec spec = {
-		.command = "run", .operands = "IMAGE|PIPELINE|FOLDER", .opts = options, .opt_count = sizeof(options) / sizeof(options[0]),
-		.least = 1, .most = 1, .rest = "QEMU-ARGUMENT…",
-		.about = "Starts an image in QEMU, or a pipeline or a folder, which are baked first, or any Multiboot kernel.\n"
+		.command = "run",
+		.operands = "IMAGE|PIPELINE|FOLDER",
+		.opts = options,
+		.opt_count = sizeof(options) / sizeof(options[0]),
+		.least = 1,
+		.most = 1,
+		.rest = "QEMU-ARGUMENT…",
+		.about = "Starts an image in QEMU, or a pipeline or a folder, which are baked first, or any Multiboot "
+			 "kernel.\n"
 			 "Checks an image wholly before it is started. Shows each link as it happens, with its time.\n"
 			 "Ctrl-C ends it; QEMU never outlives this command.",
-		.epilog = "The console goes to stdout, all else to stderr. File names in QEMU arguments must be absolute: QEMU runs in\n"
+		.epilog = "The console goes to stdout, all else to stderr. File names in QEMU arguments must be "
+			  "absolute: QEMU runs in\n"
 			  "a folder of its own.\n\n"
 			  "exit codes: 0 as expected, 1 a child failed, 2 usage, 3 input refused,\n"
 			  "            4 the stage failed, 5 an expectation unmet, 124 timeout,\n"
@@ -65,7 +95,8 @@ static int parse_options(struct run *run, int argc, char **argv)
 
 static int check_options(struct run *run)
 {
-	static const char *const MACHINES[] = { "pc", "q35", "microvm", NULL }, *const ACCELS[] = { "auto", "tcg", "kvm", NULL };
+	static const char *const MACHINES[] = { "pc", "q35", "microvm", NULL }, *const ACCELS[] = { "auto", "tcg",
+												    "kvm", NULL };
 	bool machine = false, accel = false;
 	for (size_t i = 0; MACHINES[i]; i++)
 		machine = machine || strcmp(run->machine, MACHINES[i]) == 0;
@@ -84,8 +115,9 @@ static int check_options(struct run *run)
 	if (run->cpus < 1 || run->cpus > 255)
 		return cmd_usage("run", "--cpus: %llu is not from 1 to 255", (unsigned long long)run->cpus);
 	if (run->memory_bytes && (run->memory_bytes < 1 << 20 || run->memory_bytes % 4096))
-		return cmd_usage("run", "--memory: %llu bytes: at least 1M, in whole pages of 4K; a size has a unit, as in 16M",
-				 (unsigned long long)run->memory_bytes);
+		return cmd_usage(
+			"run", "--memory: %llu bytes: at least 1M, in whole pages of 4K; a size has a unit, as in 16M",
+			(unsigned long long)run->memory_bytes);
 	if (run->screenshot && strcmp(run->machine, "microvm") == 0)
 		return cmd_usage("run", "--screenshot: a microvm has no screen");
 	return -1;
@@ -106,9 +138,9 @@ static json_t *about(const struct run *run)
 	bool image = run->input.kind == CHAIN_KERNEL_IMAGE;
 	if (image)
 		chain_sha256_to_hex(run->input.image.header.id, id + 7);
-	return json_pack("{s:s, s:s?, s:s, s:s, s:s, s:I, s:I}", "input", run->operands.v[0], "image", image ? id : NULL, "kernel",
-			 chain_kernel_kind_name(run->input.kind), "machine", run->machine, "accel", run->accel, "memory",
-			 (json_int_t)run->memory_bytes, "cpus", (json_int_t)run->cpus);
+	return json_pack("{s:s, s:s?, s:s, s:s, s:s, s:I, s:I}", "input", run->operands.v[0], "image",
+			 image ? id : NULL, "kernel", chain_kernel_kind_name(run->input.kind), "machine", run->machine,
+			 "accel", run->accel, "memory", (json_int_t)run->memory_bytes, "cpus", (json_int_t)run->cpus);
 }
 
 static void introduce(struct run *run)
@@ -118,9 +150,10 @@ static void introduce(struct run *run)
 		chain_sha256_to_hex(run->input.image.header.id, id);
 	fputs(cmd_style(stderr, CMD_BOLD), stderr);
 	cmd_text_put(stderr, run->operands.v[0]);
-	fprintf(stderr, "%s  %s%.12s  %s, %s, %llu cpu%s, %s%s\n", cmd_style(stderr, CMD_PLAIN), *id ? "sha256:" : chain_kernel_kind_name(run->input.kind), id, run->machine,
-		cmd_size_text(run->memory_bytes, size), (unsigned long long)run->cpus, run->cpus == 1 ? "" : "s", run->accel,
-		run->net ? ", net" : "");
+	fprintf(stderr, "%s  %s%.12s  %s, %s, %llu cpu%s, %s%s\n", cmd_style(stderr, CMD_PLAIN),
+		*id ? "sha256:" : chain_kernel_kind_name(run->input.kind), id, run->machine,
+		cmd_size_text(run->memory_bytes, size), (unsigned long long)run->cpus, run->cpus == 1 ? "" : "s",
+		run->accel, run->net ? ", net" : "");
 }
 
 static int supervise(struct run *run)

@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: what the files of `kchain run` share: run.c has the options and the order of things, run_machine.c the machine that
- * is started, run_follow.c what it says until its end. */
+/* Owns: what the files of `kchain run` share: run.c has the options and the order of things, run_machine.c the machine
+ * that is started, run_follow.c what it says until its end. */
 #ifndef KCHAIN_RUN_H
 #define KCHAIN_RUN_H
 
@@ -30,13 +30,16 @@ struct run {
 	struct qemu_module module_list[RUN_MODULES_MAX];
 	char *module_paths[RUN_MODULES_MAX]; /* owned */
 	size_t module_count;
-	char monitor[65536]; size_t monitor_used; /* the monitor's unfinished line */
+	char monitor[65536];
+	size_t monitor_used; /* the monitor's unfinished line */
 	bool ready, shut_down, was_reset, ended, shot_done, shot_failed;
 	int shot_fd, handoff_fd, gdb_fd;
-	int loader_fd; /* what is started in the place of a kernel that is too large for QEMU's own loader; -1: nothing */
+	int loader_fd; /* what is started in the place of a kernel that is too large for QEMU's own loader; -1: nothing
+			*/
 	uint16_t gdb_port;
 	char handoff_path[64];
-	char errors[RUN_ERRORS_BYTES]; size_t errors_used; /* QEMU's own words, the first of them */
+	char errors[RUN_ERRORS_BYTES];
+	size_t errors_used; /* QEMU's own words, the first of them */
 };
 
 /* run_machine.c: opens the inputs and resolves what the options leave open; then starts QEMU. */
@@ -44,12 +47,14 @@ enum chain_status run_prepare(struct run *run, struct chain_error *err) CHAIN_MU
 enum chain_status run_start(struct run *run, struct chain_error *err) CHAIN_MUST_CHECK;
 void run_release(struct run *run);
 
-/* run_follow.c: hears the machine until it is over; for a while longer where it is ready and wanted; takes its picture. */
+/* run_follow.c: hears the machine until it is over; for a while longer where it is ready and wanted; takes its picture.
+ */
 enum run_end run_follow(struct run *run);
 void run_hold(struct run *run);
 enum chain_status run_screenshot(struct run *run, struct chain_error *err) CHAIN_MUST_CHECK;
 
-/* run_gdb.c: reads the option's value, false: no port; takes the port; then says how gdb takes over the machine, with whose symbols. */
+/* run_gdb.c: reads the option's value, false: no port; takes the port; then says how gdb takes over the machine, with
+ * whose symbols. */
 bool run_gdb_port(struct run *run) CHAIN_MUST_CHECK;
 enum chain_status run_gdb_listen(struct run *run, struct chain_error *err) CHAIN_MUST_CHECK;
 void run_gdb_introduce(const struct run *run);

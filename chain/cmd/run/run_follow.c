@@ -21,7 +21,8 @@ static void on_monitor_line(struct run *run, const char *line, size_t count)
 	json_t *doc;
 	if (chain_json_any(line, count, CHAIN_JSON_DEPTH_MAX, "", &doc, NULL))
 		return;
-	const char *event = json_string_value(json_object_get(doc, "event")), *id = json_string_value(json_object_get(doc, "id"));
+	const char *event = json_string_value(json_object_get(doc, "event")),
+		   *id = json_string_value(json_object_get(doc, "id"));
 	if (json_object_get(doc, "QMP"))
 		qemu_tell(&run->qemu, "{\"execute\":\"qmp_capabilities\",\"id\":\"ready\"}\n");
 	if (id && strcmp(id, "ready") == 0) { /* answered by its main loop: the machine is built, all files are open */
@@ -84,7 +85,8 @@ static void take(struct run *run, enum stream stream, const char *bytes, size_t 
 	}
 }
 
-/* Records first: a kernel's text must not be judged before the record that announces the kernel. Returns whether anything came. */
+/* Records first: a kernel's text must not be judged before the record that announces the kernel. Returns whether
+ * anything came. */
 static bool pump(struct run *run, int wait_ms)
 {
 	int *fds[STREAM_COUNT] = { &run->qemu.records, &run->qemu.console, &run->qemu.monitor, &run->qemu.errors };
@@ -117,7 +119,8 @@ static bool pump(struct run *run, int wait_ms)
 static bool process_ended(const struct run *run)
 {
 	siginfo_t info = { 0 };
-	return waitid(P_PID, (id_t)run->qemu.pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == run->qemu.pid;
+	return waitid(P_PID, (id_t)run->qemu.pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+	       info.si_pid == run->qemu.pid;
 }
 
 enum run_end run_follow(struct run *run)
@@ -162,11 +165,12 @@ enum chain_status run_screenshot(struct run *run, struct chain_error *err)
 	bool ppm = name > 4 && strcmp(run->screenshot + name - 4, ".ppm") == 0;
 	uint64_t start = run_clock_us();
 	if (run->ended)
-		return chain_fail(err, CHAIN_E_CMD_NO_SCREEN, run->screenshot, "the machine left by its exit port", 0, 0, 0, 0);
+		return chain_fail(err, CHAIN_E_CMD_NO_SCREEN, run->screenshot, "the machine left by its exit port", 0,
+				  0, 0, 0);
 	/* The descriptor is ours: QEMU opens it by our process's number. */
 	snprintf(command, sizeof(command),
-		 "{\"execute\":\"screendump\",\"id\":\"screen\",\"arguments\":{\"filename\":\"/proc/%ld/fd/%d\"%s}}\n", (long)getpid(),
-		 run->shot_fd, ppm ? "" : ",\"format\":\"png\"");
+		 "{\"execute\":\"screendump\",\"id\":\"screen\",\"arguments\":{\"filename\":\"/proc/%ld/fd/%d\"%s}}\n",
+		 (long)getpid(), run->shot_fd, ppm ? "" : ",\"format\":\"png\"");
 	qemu_tell(&run->qemu, command);
 	while (!run->shot_done && run_clock_us() - start < QUIT_MS * 1000 && run->qemu.monitor >= 0)
 		pump(run, 100);

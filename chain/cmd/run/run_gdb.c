@@ -3,8 +3,8 @@
 
 /* Owns: `kchain run --gdb`: the port that QEMU's stub listens at, and how gdb is started with the right symbols.
  *
- * The stage and every native kernel run at the addresses they were linked for, wherever they lie in memory, so gdb takes their files
- * as they are. All native kernels have the same range: gdb gets one of them at a time. */
+ * The stage and every native kernel run at the addresses they were linked for, wherever they lie in memory, so gdb
+ * takes their files as they are. All native kernels have the same range: gdb gets one of them at a time. */
 
 #include "run.h"
 
@@ -33,12 +33,15 @@ bool run_gdb_port(struct run *run)
 
 enum chain_status run_gdb_listen(struct run *run, struct chain_error *err)
 {
-	struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(run->gdb_port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in at = { .sin_family = AF_INET,
+				  .sin_port = htons(run->gdb_port),
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t bytes = sizeof(at);
 	int yes = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	/* A port whose last connection was closed a moment ago is free. */
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 ||
-	    listen(fd, 1) < 0 || getsockname(fd, (struct sockaddr *)&at, &bytes) < 0) {
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) < 0 ||
+	    bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 || listen(fd, 1) < 0 ||
+	    getsockname(fd, (struct sockaddr *)&at, &bytes) < 0) {
 		int number = errno;
 		if (fd >= 0)
 			close(fd);
@@ -51,9 +54,10 @@ enum chain_status run_gdb_listen(struct run *run, struct chain_error *err)
 
 /* --- which file has a kernel's symbols --- */
 
-/* The kernel in NAME.elf, or NAME, has its symbols in NAME.debug beside it, or wherever else those of kernels that fault are looked for, or in that
- * file itself. Real path in *out; false: there are none. */
-static bool symbols_find(const struct run *run, const char *path, const uint8_t *bytes, uint64_t count, char out[PATH_BYTES])
+/* The kernel in NAME.elf, or NAME, has its symbols in NAME.debug beside it, or wherever else those of kernels that
+ * fault are looked for, or in that file itself. Real path in *out; false: there are none. */
+static bool symbols_find(const struct run *run, const char *path, const uint8_t *bytes, uint64_t count,
+			 char out[PATH_BYTES])
 {
 	const struct symbols_places *more = &run->places.places;
 	const char *slash = strrchr(path, '/');
@@ -81,9 +85,12 @@ static bool stage_is_ours(const struct run *run)
 /* In the tree where this command was built, or where it is installed. */
 static bool stage_symbols_find(const struct run *run, char out[PATH_BYTES])
 {
-	struct symbols_kernel stage = { .name = "stage.elf", .bytes = cmd_stage_elf, .bytes_count = (uint64_t)(cmd_stage_elf_end - cmd_stage_elf) };
+	struct symbols_kernel stage = { .name = "stage.elf",
+					.bytes = cmd_stage_elf,
+					.bytes_count = (uint64_t)(cmd_stage_elf_end - cmd_stage_elf) };
 	struct symbols_answer answer;
-	return stage_is_ours(run) && symbols_look_up(&run->places.places, &stage, NULL, 0, NULL, &answer, NULL) == CHAIN_OK && answer.found &&
+	return stage_is_ours(run) &&
+	       symbols_look_up(&run->places.places, &stage, NULL, 0, NULL, &answer, NULL) == CHAIN_OK && answer.found &&
 	       realpath(answer.path, out);
 }
 
@@ -107,7 +114,8 @@ static void word_print(FILE *to, const char *before, const char *path, bool gdb)
 /* One way to begin: `kernel` and `stage` are files with symbols, or empty. */
 static void line_print(const struct run *run, FILE *to, const char *name, const char *kernel, const char *stage)
 {
-	fprintf(to, "  %s%-10s%s gdb -iex 'set confirm off' ", cmd_style(stderr, CMD_BOLD), name, cmd_style(stderr, CMD_PLAIN));
+	fprintf(to, "  %s%-10s%s gdb -iex 'set confirm off' ", cmd_style(stderr, CMD_BOLD), name,
+		cmd_style(stderr, CMD_PLAIN));
 	if (*kernel || *stage)
 		word_print(to, "", *kernel ? kernel : stage, false);
 	if (*kernel && *stage) {
@@ -117,7 +125,8 @@ static void line_print(const struct run *run, FILE *to, const char *name, const 
 	fprintf(to, " -ex 'target remote 127.0.0.1:%u'\n", (unsigned)run->gdb_port);
 }
 
-/* Where the host has the file behind "fs:/PATH", or its symbols: as the pipeline says; else by its name, beside the image. */
+/* Where the host has the file behind "fs:/PATH", or its symbols: as the pipeline says; else by its name, beside the
+ * image. */
 static bool host_path(const struct chain_config *config, const char *pipeline, const char *source, char out[PATH_BYTES])
 {
 	const char *slash = strrchr(pipeline, '/'), *name = strrchr(source, '/');
@@ -125,9 +134,11 @@ static bool host_path(const struct chain_config *config, const char *pipeline, c
 	for (size_t i = 0; i < config->file_count; i++) {
 		const struct chain_config_file *file = &config->files[i];
 		size_t bytes = strlen(file->path);
-		if (!file->from || strncmp(source + 3, file->path, bytes) != 0 || (source[3 + bytes] != '\0' && source[3 + bytes] != '/'))
+		if (!file->from || strncmp(source + 3, file->path, bytes) != 0 ||
+		    (source[3 + bytes] != '\0' && source[3 + bytes] != '/'))
 			continue;
-		return snprintf(out, PATH_BYTES, "%.*s%s%s", file->from[0] == '/' ? 0 : folder, pipeline, file->from, source + 3 + bytes) < PATH_BYTES;
+		return snprintf(out, PATH_BYTES, "%.*s%s%s", file->from[0] == '/' ? 0 : folder, pipeline, file->from,
+				source + 3 + bytes) < PATH_BYTES;
 	}
 	return name && snprintf(out, PATH_BYTES, "%.*s%s", folder, pipeline, name + 1) < PATH_BYTES;
 }
@@ -136,13 +147,15 @@ static bool host_path(const struct chain_config *config, const char *pipeline, c
 static bool told_before(const struct chain_config *config, size_t step)
 {
 	for (size_t i = 0; i < step; i++)
-		if (config->steps[i].source && config->steps[step].source && strcmp(config->steps[i].source, config->steps[step].source) == 0)
+		if (config->steps[i].source && config->steps[step].source &&
+		    strcmp(config->steps[i].source, config->steps[step].source) == 0)
 			return true;
 	return false;
 }
 
 /* A line for each kernel that a step starts and that has symbols; how many. */
-static size_t steps_print(const struct run *run, FILE *to, const struct chain_config *config, const char *pipeline, const char *stage)
+static size_t steps_print(const struct run *run, FILE *to, const struct chain_config *config, const char *pipeline,
+			  const char *stage)
 {
 	char host[PATH_BYTES], symbols[PATH_BYTES];
 	const uint8_t *kernel;
@@ -153,7 +166,8 @@ static size_t steps_print(const struct run *run, FILE *to, const struct chain_co
 		const struct chain_step *step = &config->steps[i];
 		if (!step->source || strncmp(step->source, "fs:", 3) != 0 || told_before(config, i) ||
 		    chain_image_file(&run->input.image, step->source + 3, &kernel, &bytes, digest, NULL) ||
-		    !host_path(config, pipeline, step->source, host) || !symbols_find(run, host, kernel, bytes, symbols))
+		    !host_path(config, pipeline, step->source, host) ||
+		    !symbols_find(run, host, kernel, bytes, symbols))
 			continue;
 		line_print(run, to, step->name, symbols, stage);
 		count++;

@@ -51,7 +51,8 @@ static void read_requests(struct run_input *input)
 static enum chain_status read_kernel(const char *path, struct run_input *out, struct chain_error *err)
 {
 	const struct chain_door *door = chain_kernel_door(out->kind);
-	enum chain_status status = door ? door->read(out->file.bytes, out->file.bytes_count, path, &out->kernel, err) : CHAIN_OK;
+	enum chain_status status =
+		door ? door->read(out->file.bytes, out->file.bytes_count, path, &out->kernel, err) : CHAIN_OK;
 	for (size_t i = 0; !status && i < out->kernel.segment_count && !out->kernel.movable; i++)
 		if (out->kernel.segments[i].phys.end > out->memory_bytes)
 			out->memory_bytes = out->kernel.segments[i].phys.end;

@@ -12,7 +12,11 @@
 
 void run_judge_init(struct run_judge *judge, enum run_until until, const regex_t *regex, bool foreign)
 {
-	*judge = (struct run_judge){ .until = until, .regex = regex, .foreign = foreign, .links = json_array(), .steps = json_array(),
+	*judge = (struct run_judge){ .until = until,
+				     .regex = regex,
+				     .foreign = foreign,
+				     .links = json_array(),
+				     .steps = json_array(),
 				     .rows = json_array() };
 }
 
@@ -47,12 +51,14 @@ static void lack(struct run_judge *judge)
 		judge->lacking = chain_json_memory_lacking();
 }
 
-/* The record without what every record has, kept for --json; with the seconds since the start by our clock. Borrowed; null: no memory. */
+/* The record without what every record has, kept for --json; with the seconds since the start by our clock. Borrowed;
+ * null: no memory. */
 static json_t *keep(struct run_judge *judge, json_t *list, const json_t *doc)
 {
 	json_t *copy = chain_json_shallow(doc);
 	json_object_del(copy, "event");
-	if (!json_object_set_new(copy, "at", json_real(judge->now)) && !json_array_append_new(list, json_incref(copy))) {
+	if (!json_object_set_new(copy, "at", json_real(judge->now)) &&
+	    !json_array_append_new(list, json_incref(copy))) {
 		json_decref(copy);
 		return copy;
 	}
@@ -120,7 +126,7 @@ static void on_kernels(struct run_judge *judge, const json_t *doc)
 {
 	size_t i;
 	json_t *row;
-	json_array_foreach(json_object_get(doc, "rows"), i, row) {
+	json_array_foreach (json_object_get(doc, "rows"), i, row) {
 		if (json_array_size(judge->rows) >= JUDGE_ROWS_MAX)
 			judge->rows_lost++;
 		else if (json_array_append(judge->rows, row))
@@ -150,14 +156,16 @@ static void on_boot(struct run_judge *judge, const json_t *doc)
 	judge->kernel_known = *kernel != '\0';
 	judge->native = strcmp(kernel, "native") == 0;
 	judge->reports = judge->native || strcmp(kernel, "image") == 0;
-	if (marker || judge->marker_seen) { /* one that an earlier link waits for stays wanted while this one has none */
+	if (marker ||
+	    judge->marker_seen) { /* one that an earlier link waits for stays wanted while this one has none */
 		free(judge->marker);
 		judge->marker = marker ? strdup(marker) : NULL;
 		judge->marker_seen = false;
 	}
 	json_decref(judge->want);
 	judge->want = json_incref(json_object_get(expect, "result"));
-	judge->want_success = judge->want || (json_is_string(expect) && strcmp(json_string_value(expect), "success") == 0);
+	judge->want_success =
+		judge->want || (json_is_string(expect) && strcmp(json_string_value(expect), "success") == 0);
 	for (int i = 0; i < RECORDS_CHANNEL_COUNT; i++)
 		judge->lines[i].used = 0; /* what the stage printed is not the kernel's */
 	snprintf(judge->booted_step, sizeof(judge->booted_step), "%s", text_of(doc, "step"));
@@ -167,7 +175,8 @@ static void on_boot(struct run_judge *judge, const json_t *doc)
 
 static void on_result(struct run_judge *judge, const json_t *doc)
 {
-	const char *reason = text_of(doc, "reason"), *status = text_of(doc, "status"), *place = text_of(json_object_get(doc, "fault"), "place");
+	const char *reason = text_of(doc, "reason"), *status = text_of(doc, "status"),
+		   *place = text_of(json_object_get(doc, "fault"), "place");
 	char what[RUN_REASON_BYTES];
 	judge->call_count++;
 	if (strcmp(status, "ok") != 0) {
@@ -185,7 +194,8 @@ static void keep_without_result(struct run_judge *judge, const json_t *doc, cons
 	json_t *step = chain_json_shallow(doc);
 	if (!judge->step[0])
 		begin_step(judge, doc);
-	if (json_object_set_new(step, "status", json_string(status)) || (reason && json_object_set_new(step, "reason", json_string(reason))))
+	if (json_object_set_new(step, "status", json_string(status)) ||
+	    (reason && json_object_set_new(step, "reason", json_string(reason))))
 		lack(judge);
 	else
 		keep_step(judge, step);
@@ -206,7 +216,10 @@ static void on_end(struct run_judge *judge, const json_t *doc)
 	static const struct {
 		const char *status;
 		int code;
-	} ENDS[] = { { "ok", CMD_OK }, { "child-failed", CMD_CHILD_FAILED }, { "failed", CMD_STAGE_FAILED }, { "unmet", CMD_UNMET } };
+	} ENDS[] = { { "ok", CMD_OK },
+		     { "child-failed", CMD_CHILD_FAILED },
+		     { "failed", CMD_STAGE_FAILED },
+		     { "unmet", CMD_UNMET } };
 	judge->ended = true;
 	judge->end_code = CMD_STAGE_FAILED;
 	snprintf(judge->end_reason, sizeof(judge->end_reason), "%s", text_of(doc, "reason"));
@@ -227,19 +240,22 @@ static void on_fault(struct run_judge *judge, const json_t *doc)
 {
 	const char *name = text_of(doc, "name"), *place = text_of(doc, "place");
 	char number[40];
-	snprintf(number, sizeof(number), "exception %lld", (long long)json_integer_value(json_object_get(doc, "vector")));
-	snprintf(judge->fault, sizeof(judge->fault), "%.80s at %.40s%s%.300s", *name ? name : number, text_of(doc, "rip"), *place ? ", " : "", place);
+	snprintf(number, sizeof(number), "exception %lld",
+		 (long long)json_integer_value(json_object_get(doc, "vector")));
+	snprintf(judge->fault, sizeof(judge->fault), "%.80s at %.40s%s%.300s", *name ? name : number,
+		 text_of(doc, "rip"), *place ? ", " : "", place);
 }
 
-/* What only a stage sends between calls, or a kernel that was booted. A called kernel's is nobody's word: nothing is made of it, but that a
- * machine which begins anew has lost what it was at. */
+/* What only a stage sends between calls, or a kernel that was booted. A called kernel's is nobody's word: nothing is
+ * made of it, but that a machine which begins anew has lost what it was at. */
 static bool is_forged(struct run_judge *judge, enum record_event event)
 {
 	if (!judge->calling)
 		return judge->restarted;
 	if (event == RECORD_ENTERED)
 		judge->restarted = true;
-	return event == RECORD_ENTERED || event == RECORD_BOOTINFO || event == RECORD_BOOT || event == RECORD_EXIT || event == RECORD_END;
+	return event == RECORD_ENTERED || event == RECORD_BOOTINFO || event == RECORD_BOOT || event == RECORD_EXIT ||
+	       event == RECORD_END;
 }
 
 bool run_judge_record(struct run_judge *judge, enum record_event event, const json_t *doc)
@@ -358,8 +374,8 @@ bool run_judge_over(const struct run_judge *judge)
 
 bool run_judge_unsure(const struct run_judge *judge)
 {
-	return judge->until == RUN_UNTIL_READY && judge->booted && !judge->entered && !judge->marker && !judge->want_success &&
-	       !judge->kernel_known;
+	return judge->until == RUN_UNTIL_READY && judge->booted && !judge->entered && !judge->marker &&
+	       !judge->want_success && !judge->kernel_known;
 }
 
 /* A booted kernel keeps its promise: entered, seen on the console, or (later, by its records) ended well. */

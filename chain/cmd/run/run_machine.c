@@ -25,8 +25,8 @@ enum { SLACK_BYTES = 64 << 20 };
 static enum chain_status add_module(struct run *run, const char *path, const char *string, struct chain_error *err)
 {
 	if (run->module_count == RUN_MODULES_MAX)
-		return CHAIN_FAIL(err, LIMIT, .subject = "--module", .detail = "modules", .value = run->modules.count + 1,
-				.limit = RUN_MODULES_MAX);
+		return CHAIN_FAIL(err, LIMIT, .subject = "--module", .detail = "modules",
+				  .value = run->modules.count + 1, .limit = RUN_MODULES_MAX);
 	if (access(path, R_OK) < 0)
 		return chain_fail(err, CHAIN_E_IO, path, strerror(errno), 0, 0, 0, 0);
 	run->module_list[run->module_count++] = (struct qemu_module){ .path = path, .string = string };
@@ -53,7 +53,8 @@ static enum chain_status write_handoff(struct run *run, const json_t *doc, struc
 		run->handoff_fd = memfd_create("kchain-handoff", MFD_CLOEXEC);
 		if (run->handoff_fd < 0 || write(run->handoff_fd, text, count) != (ssize_t)count)
 			status = chain_fail(err, CHAIN_E_IO, run->handoff, strerror(errno), 0, 0, 0, 0);
-		snprintf(run->handoff_path, sizeof(run->handoff_path), "/proc/%ld/fd/%d", (long)getpid(), run->handoff_fd);
+		snprintf(run->handoff_path, sizeof(run->handoff_path), "/proc/%ld/fd/%d", (long)getpid(),
+			 run->handoff_fd);
 	}
 	free(text);
 	return status;
@@ -78,8 +79,8 @@ static enum chain_status collect_modules(struct run *run, struct chain_error *er
 		const char *text = run->modules.v[i], *equals = strchr(text, '='), *slash = strrchr(text, '/');
 		size_t path_bytes = equals ? (size_t)(equals - text) : strlen(text);
 		if (i >= RUN_MODULES_MAX)
-			return CHAIN_FAIL(err, LIMIT, .subject = "--module", .detail = "modules", .value = run->modules.count,
-					.limit = RUN_MODULES_MAX);
+			return CHAIN_FAIL(err, LIMIT, .subject = "--module", .detail = "modules",
+					  .value = run->modules.count, .limit = RUN_MODULES_MAX);
 		char *path = run->module_paths[i] = strndup(text, path_bytes);
 		if (!path)
 			return chain_fail(err, CHAIN_E_NO_MEMORY, text, NULL, path_bytes, 0, 0, 0);
@@ -103,13 +104,16 @@ static bool extra_has_net(const struct run *run)
 	return false;
 }
 
-/* Where memory below 4 GiB ends (QEMU 7.2, hw/i386/pc_piix.c, pc_q35.c, microvm.c): with more of it than fits, it goes on above. */
+/* Where memory below 4 GiB ends (QEMU 7.2, hw/i386/pc_piix.c, pc_q35.c, microvm.c): with more of it than fits, it goes
+ * on above. */
 static uint64_t low_memory(const char *machine, uint64_t bytes)
 {
 	static const struct {
 		const char *machine;
 		uint64_t most, else_bytes;
-	} ROWS[] = { { "pc", 0xe0000000, 0xc0000000 }, { "q35", 0xb0000000, 0x80000000 }, { "microvm", 0xc0000000, 0xc0000000 } };
+	} ROWS[] = { { "pc", 0xe0000000, 0xc0000000 },
+		     { "q35", 0xb0000000, 0x80000000 },
+		     { "microvm", 0xc0000000, 0xc0000000 } };
 	for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]); i++)
 		if (strcmp(machine, ROWS[i].machine) == 0)
 			return bytes < ROWS[i].most ? bytes : ROWS[i].else_bytes;
@@ -120,16 +124,20 @@ static enum chain_status choose_memory(struct run *run, struct chain_error *err)
 {
 	uint64_t least = run->input.memory_bytes, need = run_memory_needed(&run->input, run->cpus);
 	if (run->memory_bytes && least > run->memory_bytes)
-		return chain_fail(err, CHAIN_E_CMD_MEMORY, run->operands.v[0], NULL, least >> 10, run->memory_bytes >> 10, 0, 0);
+		return chain_fail(err, CHAIN_E_CMD_MEMORY, run->operands.v[0], NULL, least >> 10,
+				  run->memory_bytes >> 10, 0, 0);
 	if (!run->memory_bytes)
-		run->memory_bytes = need + SLACK_BYTES <= MEMORY_DEFAULT ? MEMORY_DEFAULT :
-				    (need + 2ull * SLACK_BYTES - 1) / SLACK_BYTES * SLACK_BYTES;
+		run->memory_bytes = need + SLACK_BYTES <= MEMORY_DEFAULT ?
+					    MEMORY_DEFAULT :
+					    (need + 2ull * SLACK_BYTES - 1) / SLACK_BYTES * SLACK_BYTES;
 	uint64_t low = low_memory(run->machine, run->memory_bytes);
 	if (least > low)
-		return chain_fail(err, CHAIN_E_CMD_LOW_MEMORY, run->operands.v[0], run->machine, least >> 20, run->memory_bytes >> 20, low >> 20, 0);
+		return chain_fail(err, CHAIN_E_CMD_LOW_MEMORY, run->operands.v[0], run->machine, least >> 20,
+				  run->memory_bytes >> 20, low >> 20, 0);
 	if (run->input.file.bytes_count < QEMU_LARGE_LEAST || !run->input.kernel.segment_count)
 		return CHAIN_OK;
-	return qemu_large_make(&run->input.kernel, run->input.file.bytes_count, run->operands.v[0], &run->loader_fd, err);
+	return qemu_large_make(&run->input.kernel, run->input.file.bytes_count, run->operands.v[0], &run->loader_fd,
+			       err);
 }
 
 static enum chain_status resolve(struct run *run, struct chain_error *err)
@@ -139,7 +147,8 @@ static enum chain_status resolve(struct run *run, struct chain_error *err)
 		return status;
 	if (!run->no_net && (run->ports.count || (run->input.wants_net && !extra_has_net(run))))
 		run->net = true;
-	if (run->icount || (run->gdb && strcmp(run->accel, "auto") == 0)) /* which takes breakpoints where nothing is mapped yet */
+	if (run->icount ||
+	    (run->gdb && strcmp(run->accel, "auto") == 0)) /* which takes breakpoints where nothing is mapped yet */
 		run->accel = "tcg";
 	else if (strcmp(run->accel, "auto") == 0)
 		run->accel = qemu_accel_choose(run->program);
@@ -165,11 +174,26 @@ enum chain_status run_prepare(struct run *run, struct chain_error *err)
 enum chain_status run_start(struct run *run, struct chain_error *err)
 {
 	const struct qemu_config config = {
-		.program = run->program, .machine = run->machine, .accel = run->accel, .cpu = run->cpu,
-		.memory_bytes = run->memory_bytes, .cpus = run->cpus, .icount = run->icount, .display = run->display, .net = run->net,
-		.keep_screen = run->screenshot != NULL, .halted = run->gdb != NULL, .gdb_fd = run->gdb_fd, .kernel_fd = run->loader_fd >= 0 ? run->loader_fd : run->input.fd,
-		.item_fd = run->loader_fd >= 0 ? run->input.fd : -1, .args = run->args, .ports = run->ports,
-		.disks = run->disks, .modules = run->module_list, .module_count = run->module_count, .extra = run->operands.rest,
+		.program = run->program,
+		.machine = run->machine,
+		.accel = run->accel,
+		.cpu = run->cpu,
+		.memory_bytes = run->memory_bytes,
+		.cpus = run->cpus,
+		.icount = run->icount,
+		.display = run->display,
+		.net = run->net,
+		.keep_screen = run->screenshot != NULL,
+		.halted = run->gdb != NULL,
+		.gdb_fd = run->gdb_fd,
+		.kernel_fd = run->loader_fd >= 0 ? run->loader_fd : run->input.fd,
+		.item_fd = run->loader_fd >= 0 ? run->input.fd : -1,
+		.args = run->args,
+		.ports = run->ports,
+		.disks = run->disks,
+		.modules = run->module_list,
+		.module_count = run->module_count,
+		.extra = run->operands.rest,
 		.extra_count = run->operands.rest_count,
 	};
 	return qemu_start(&config, &run->qemu, err);

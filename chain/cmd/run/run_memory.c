@@ -14,14 +14,21 @@ struct needs {
 	uint64_t top;     /* the end of an address that somebody wants */
 };
 
-static uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
 
 /* As many windows as there are workers for. */
 static uint64_t windows_of(const struct chain_step *step, enum chain_kernel_kind kind, uint64_t processors)
 {
 	const struct chain_config_fanout *fanout = &step->fanout;
-	uint64_t count = fanout->kind == CHAIN_FANOUT_NONE ? 1 : fanout->kind == CHAIN_FANOUT_EACH ? CHAIN_FANOUT_MAX : fanout->count, bytes;
-	uint64_t memory = chain_step_memory(step, kind), each = step->isolation ? chain_guest_window_bytes(memory) : memory;
+	uint64_t count = fanout->kind == CHAIN_FANOUT_NONE ? 1 :
+			 fanout->kind == CHAIN_FANOUT_EACH ? CHAIN_FANOUT_MAX :
+							     fanout->count,
+		 bytes;
+	uint64_t memory = chain_step_memory(step, kind),
+		 each = step->isolation ? chain_guest_window_bytes(memory) : memory;
 	uint32_t workers = 1;
 	if (chain_fanout_workers(fanout, step->name, count, (uint32_t)processors, &workers, NULL) != CHAIN_OK)
 		workers = 1; /* the stage will say that there are too few processors */
@@ -36,7 +43,8 @@ static uint64_t end_of(const struct chain_kernel *kernel)
 	return kernel->movable ? 0 : end;
 }
 
-static void count_step(const struct run_input *input, const struct chain_step *step, uint64_t processors, struct needs *needs)
+static void count_step(const struct run_input *input, const struct chain_step *step, uint64_t processors,
+		       struct needs *needs)
 {
 	const char *path = step->source ? chain_source_path(step->source) : NULL;
 	uint8_t digest[CHAIN_SHA256_BYTES];
@@ -53,7 +61,8 @@ static void count_step(const struct run_input *input, const struct chain_step *s
 	const struct chain_door *door = chain_kernel_door(kind);
 	if (step->kind == CHAIN_STEP_CALL && chain_step_way(step, kind) != CHAIN_CALL_FIXED)
 		needs->windows = larger(needs->windows, windows_of(step, kind, processors));
-	else if (step->kind == CHAIN_STEP_CALL && chain_fixed_place(door, bytes, count, chain_step_memory(step, kind), path, &fixed, NULL) == CHAIN_OK)
+	else if (step->kind == CHAIN_STEP_CALL &&
+		 chain_fixed_place(door, bytes, count, chain_step_memory(step, kind), path, &fixed, NULL) == CHAIN_OK)
 		needs->top = larger(needs->top, fixed.window.end);
 	else if (step->kind == CHAIN_STEP_BOOT && door->read(bytes, count, path, &kernel, NULL) == CHAIN_OK)
 		needs->top = larger(needs->top, end_of(&kernel));
@@ -66,11 +75,13 @@ uint64_t run_memory_needed(const struct run_input *input, uint64_t processors)
 	struct chain_config config;
 	const uint8_t *text;
 	uint64_t count, behind;
-	if (input->kind != CHAIN_KERNEL_IMAGE || chain_image_file(&input->image, CHAIN_FS_PIPELINE, &text, &count, digest, NULL) != CHAIN_OK ||
+	if (input->kind != CHAIN_KERNEL_IMAGE ||
+	    chain_image_file(&input->image, CHAIN_FS_PIPELINE, &text, &count, digest, NULL) != CHAIN_OK ||
 	    chain_config_parse((const char *)text, count, CHAIN_FS_PIPELINE, true, &config, NULL) != CHAIN_OK)
 		return needs.top; /* the stage will say what is wrong with it */
 	for (size_t i = 0; i < config.step_count; i++)
 		count_step(input, &config.steps[i], processors, &needs);
 	chain_config_free(&config);
-	return __builtin_add_overflow(input->memory_bytes, needs.windows, &behind) ? needs.top : larger(needs.top, behind);
+	return __builtin_add_overflow(input->memory_bytes, needs.windows, &behind) ? needs.top :
+										     larger(needs.top, behind);
 }

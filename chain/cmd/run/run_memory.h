@@ -8,8 +8,9 @@
 
 #include "run_input.h"
 
-/* Bytes from address 0 on: the image, behind it the windows of the step that has the most of them on that many processors, and wherever a
- * kernel of the pipeline has an address of its own. What is fetched at boot, or lies in an image inside, is not known and not counted. */
+/* Bytes from address 0 on: the image, behind it the windows of the step that has the most of them on that many
+ * processors, and wherever a kernel of the pipeline has an address of its own. What is fetched at boot, or lies in an
+ * image inside, is not known and not counted. */
 uint64_t run_memory_needed(const struct run_input *input, uint64_t processors);
 
 #endif

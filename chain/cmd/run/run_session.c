@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 enum {
-	IDLE_MS = 200,         /* after which an unfinished line is shown */
-	OVER_US = 2000000,     /* a machine that says it is over gets this long to end by itself */
-	UNSURE_US = 2000000,   /* a kernel of unknown kind gets this long to say that it keeps records */
+	IDLE_MS = 200,       /* after which an unfinished line is shown */
+	OVER_US = 2000000,   /* a machine that says it is over gets this long to end by itself */
+	UNSURE_US = 2000000, /* a kernel of unknown kind gets this long to say that it keeps records */
 };
 
 uint64_t run_clock_us(void)
@@ -37,7 +37,9 @@ static json_t *locate(struct run_session *session, enum record_event event, cons
 	struct chain_error err = { 0 };
 	char text[512];
 	json_t *located = NULL;
-	if (!session->options.places || fault_places_record(session->options.places, event, doc, &located, &err) == CHAIN_OK || session->symbols_lost)
+	if (!session->options.places ||
+	    fault_places_record(session->options.places, event, doc, &located, &err) == CHAIN_OK ||
+	    session->symbols_lost)
 		return located;
 	session->symbols_lost = true;
 	chain_error_format(&err, text, sizeof(text));
@@ -134,7 +136,8 @@ static int choose_until(struct run_session *session, enum run_until *out)
 	int bad = regcomp(&session->regex, until, REG_EXTENDED);
 	if (bad || !*until) {
 		regerror(bad, &session->regex, why, sizeof(why));
-		return cmd_usage(session->options.command, "--until: '%s' is neither ended nor ready nor an expression: %s", until,
+		return cmd_usage(session->options.command,
+				 "--until: '%s' is neither ended nor ready nor an expression: %s", until,
 				 bad ? why : "it is empty");
 	}
 	session->has_regex = true;
@@ -190,8 +193,9 @@ int run_session_open(struct run_session *session, const struct run_session_optio
 	for (int i = 0; i < RECORDS_CHANNEL_COUNT; i++) {
 		struct run_stream *stream = &session->streams[i];
 		stream->session = session;
-		records_init(&stream->records, (enum records_channel)i,
-			     (struct records_sink){ .ctx = stream, .record = on_record, .text = on_text, .bad = on_bad });
+		records_init(
+			&stream->records, (enum records_channel)i,
+			(struct records_sink){ .ctx = stream, .record = on_record, .text = on_text, .bad = on_bad });
 	}
 	session->streams[RECORDS_PORT].records.foreign = foreign;
 	code = open_outputs(session);
@@ -332,7 +336,8 @@ static int write_files(struct run_session *session, int code)
 	if (!status)
 		status = write_doc(session->options.result, judge->handoff, "no handoff was recorded", &err);
 	if (!status)
-		status = write_doc(session->options.bootinfo, judge->bootinfo, "no boot information was recorded", &err);
+		status =
+			write_doc(session->options.bootinfo, judge->bootinfo, "no boot information was recorded", &err);
 	if (!status)
 		return code;
 	cmd_error_print(&err, false, code);
@@ -345,12 +350,14 @@ static int write_files(struct run_session *session, int code)
 static json_t *summary_json(const struct run_session *session, int code, json_t *about)
 {
 	const struct run_judge *judge = &session->judge;
-	const struct records *port = &session->streams[RECORDS_PORT].records, *console = &session->streams[RECORDS_CONSOLE].records;
-	json_t *doc = json_pack("{s:s, s:i, s:s, s:f, s:O, s:O, s:O?, s:O?, s:{s:I, s:I, s:I, s:I}}", "status", word_for(code), "exit", code,
-				"reason", judge->reason, "seconds", session->view.now, "links", judge->links, "steps", judge->steps,
-				"handoff", judge->handoff, "echo", judge->echo, "records",
-				"good", (json_int_t)(port->good + console->good), "bad", (json_int_t)bad_count(session),
-				"unknown", (json_int_t)(port->unknown + console->unknown), "ignored", (json_int_t)judge->forged);
+	const struct records *port = &session->streams[RECORDS_PORT].records,
+			     *console = &session->streams[RECORDS_CONSOLE].records;
+	json_t *doc = json_pack("{s:s, s:i, s:s, s:f, s:O, s:O, s:O?, s:O?, s:{s:I, s:I, s:I, s:I}}", "status",
+				word_for(code), "exit", code, "reason", judge->reason, "seconds", session->view.now,
+				"links", judge->links, "steps", judge->steps, "handoff", judge->handoff, "echo",
+				judge->echo, "records", "good", (json_int_t)(port->good + console->good), "bad",
+				(json_int_t)bad_count(session), "unknown",
+				(json_int_t)(port->unknown + console->unknown), "ignored", (json_int_t)judge->forged);
 	if (doc && about)
 		json_object_update(doc, about);
 	return doc;
@@ -360,11 +367,11 @@ static void warn(struct run_session *session)
 {
 	uint64_t bad = bad_count(session), forged = session->judge.forged;
 	if (bad)
-		run_view_note(&session->view, CMD_YELLOW, "warning", "%llu bad record%s left out; the first %s", (unsigned long long)bad,
-			      bad == 1 ? "" : "s", session->bad);
+		run_view_note(&session->view, CMD_YELLOW, "warning", "%llu bad record%s left out; the first %s",
+			      (unsigned long long)bad, bad == 1 ? "" : "s", session->bad);
 	if (forged)
-		run_view_note(&session->view, CMD_YELLOW, "warning", "%llu record%s left out that %s not the stage's", (unsigned long long)forged,
-			      forged == 1 ? "" : "s", forged == 1 ? "was" : "were");
+		run_view_note(&session->view, CMD_YELLOW, "warning", "%llu record%s left out that %s not the stage's",
+			      (unsigned long long)forged, forged == 1 ? "" : "s", forged == 1 ? "was" : "were");
 }
 
 int run_session_finish(struct run_session *session, struct run_ending ending, json_t *about)

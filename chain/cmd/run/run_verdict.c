@@ -26,8 +26,11 @@ static int verdict(struct run_judge *judge, int code, const char *format, ...)
 /* The stage's own end record. */
 static int of_end(struct run_judge *judge, int code)
 {
-	const char *words[] = { [CMD_OK] = "all steps done", [CMD_CHILD_FAILED] = "a child failed", [CMD_UNMET] = "an expectation was not met" };
-	const char *plain = code == CMD_OK || code == CMD_CHILD_FAILED || code == CMD_UNMET ? words[code] : "the stage failed";
+	const char *words[] = { [CMD_OK] = "all steps done",
+				[CMD_CHILD_FAILED] = "a child failed",
+				[CMD_UNMET] = "an expectation was not met" };
+	const char *plain =
+		code == CMD_OK || code == CMD_CHILD_FAILED || code == CMD_UNMET ? words[code] : "the stage failed";
 	if (code != CMD_OK && judge->end_reason[0] && judge->failure[0])
 		return verdict(judge, code, "%.240s; %.240s", judge->failure, judge->end_reason);
 	if (judge->end_reason[0])
@@ -41,7 +44,8 @@ static int of_exit(struct run_judge *judge)
 	if (judge->exit_status != 0 && judge->fault[0])
 		return verdict(judge, CMD_CHILD_FAILED, "%s: %.300s", judge->booted_step, judge->fault);
 	if (judge->exit_status != 0)
-		return verdict(judge, CMD_CHILD_FAILED, "the kernel exited with status %lld", (long long)judge->exit_status);
+		return verdict(judge, CMD_CHILD_FAILED, "the kernel exited with status %lld",
+			       (long long)judge->exit_status);
 	if (!judge->result_met)
 		return verdict(judge, CMD_UNMET, "the kernel's result is not the expected one");
 	return verdict(judge, CMD_OK, "the kernel exited with status 0");
@@ -53,27 +57,36 @@ static int of_accident(struct run_judge *judge, const struct run_ending *ending)
 	char how[64] = "";
 	const char *blame = "";
 	if (judge->fault[0])
-		return verdict(judge, judge->native && judge->booted ? CMD_CHILD_FAILED : CMD_STAGE_FAILED, "%s: %.300s",
-			       judge->calling ? judge->step : judge->booted && judge->booted_step[0] ? judge->booted_step : "the stage", judge->fault);
+		return verdict(judge, judge->native && judge->booted ? CMD_CHILD_FAILED : CMD_STAGE_FAILED,
+			       "%s: %.300s",
+			       judge->calling                         ? judge->step :
+			       judge->booted && judge->booted_step[0] ? judge->booted_step :
+									"the stage",
+			       judge->fault);
 	if (judge->link_count == 0)
 		return verdict(judge, CMD_STAGE_FAILED, "the stage did not begin");
 	if (ending->port >= 0)
-		snprintf(how, sizeof(how), " (%s%x was written to the exit port)", ending->port ? "0x" : "", (unsigned)ending->port);
+		snprintf(how, sizeof(how), " (%s%x was written to the exit port)", ending->port ? "0x" : "",
+			 (unsigned)ending->port);
 	else if (ending->reset)
 		snprintf(how, sizeof(how), " (it was reset)");
 	if (judge->calling && strcmp(judge->called, "svm") != 0)
 		blame = "; that kernel, which is not isolated, is the likely cause";
-	return verdict(judge, CMD_STAGE_FAILED, "the machine %s in the middle%s%s%s%s", judge->restarted ? "began anew" : "stopped",
-		       judge->step[0] ? " of " : "", judge->step, how, blame);
+	return verdict(judge, CMD_STAGE_FAILED, "the machine %s in the middle%s%s%s%s",
+		       judge->restarted ? "began anew" : "stopped", judge->step[0] ? " of " : "", judge->step, how,
+		       blame);
 }
 
 /* What a kernel wrote to the exit port that was booted, and has not said otherwise how it ended. */
 static int of_port(struct run_judge *judge, int port)
 {
 	if (judge->native)
-		return verdict(judge, CMD_CHILD_FAILED, "%s left no exit record that can be read (%#x was written to the exit port)", judge->booted_step, (unsigned)port);
+		return verdict(judge, CMD_CHILD_FAILED,
+			       "%s left no exit record that can be read (%#x was written to the exit port)",
+			       judge->booted_step, (unsigned)port);
 	if (port == 0 || port == 0x10)
-		return judge->want ? verdict(judge, CMD_UNMET, "the kernel left no result") : verdict(judge, CMD_OK, "the kernel exited with status 0");
+		return judge->want ? verdict(judge, CMD_UNMET, "the kernel left no result") :
+				     verdict(judge, CMD_OK, "the kernel exited with status 0");
 	return verdict(judge, CMD_CHILD_FAILED, "the kernel exited with status %d", port);
 }
 
@@ -84,10 +97,11 @@ static int of_silence(struct run_judge *judge, const struct run_ending *ending)
 	if (judge->foreign)
 		return verdict(judge, CMD_OK, "the machine ended");
 	if (judge->booted && !judge->entered && !judge->reports)
-		return verdict(judge, failed ? CMD_CHILD_FAILED : CMD_OK, "%s was entered, and the machine %s", judge->booted_step,
-			       failed ? "was reset" : "ended");
+		return verdict(judge, failed ? CMD_CHILD_FAILED : CMD_OK, "%s was entered, and the machine %s",
+			       judge->booted_step, failed ? "was reset" : "ended");
 	if (judge->booted && judge->native)
-		return verdict(judge, CMD_CHILD_FAILED, "%s ended without an exit record%s", judge->booted_step, ending->reset ? " (the machine was reset)" : "");
+		return verdict(judge, CMD_CHILD_FAILED, "%s ended without an exit record%s", judge->booted_step,
+			       ending->reset ? " (the machine was reset)" : "");
 	if (judge->booted && !judge->entered)
 		return verdict(judge, CMD_CHILD_FAILED, "%s did not begin", judge->booted_step);
 	return of_accident(judge, ending);
@@ -140,7 +154,8 @@ static int of_timeout(struct run_judge *judge, uint64_t limit_us)
 		used += plain_text_take(&plain, (unsigned char)*at, last + used);
 	last[used] = '\0';
 	awaited(judge, what, sizeof(what));
-	return verdict(judge, CMD_TIMEOUT, "%s within %s%s%s", what, cmd_time_text(limit_us, time), used ? "; last line: " : "", last);
+	return verdict(judge, CMD_TIMEOUT, "%s within %s%s%s", what, cmd_time_text(limit_us, time),
+		       used ? "; last line: " : "", last);
 }
 
 int run_judge_verdict(struct run_judge *judge, const struct run_ending *ending)

@@ -60,7 +60,8 @@ static void print(struct run_view *view, double at, enum cmd_style style, const 
 	fprintf(to, "  %s%-10.32s%s ", cmd_style(to, style), what, cmd_style(to, CMD_PLAIN));
 	size_t column = strlen(what) > 10 ? COLUMN + strlen(what) - 10 : COLUMN;
 	const char *rest = shown;
-	for (size_t line; view->columns > 2 * COLUMN && used > 0; rest += line + strspn(rest + line, " "), column = COLUMN) {
+	for (size_t line; view->columns > 2 * COLUMN && used > 0;
+	     rest += line + strspn(rest + line, " "), column = COLUMN) {
 		line = fitting(rest, view->columns > column ? view->columns - column : 1);
 		if (!rest[line] || !line)
 			break;
@@ -108,7 +109,7 @@ static void join_list(char *out, size_t size, const json_t *list)
 {
 	size_t i;
 	json_t *item;
-	json_array_foreach(list, i, item)
+	json_array_foreach (list, i, item)
 		if (json_is_string(item))
 			join(out, size, " ", json_string_value(item));
 }
@@ -161,7 +162,10 @@ static void show_entered(struct run_view *view, double at, const json_t *doc)
 	print(view, at, CMD_BOLD, view->name, text);
 }
 
-static json_int_t number_of(const json_t *doc, const char *key) { return json_integer_value(json_object_get(doc, key)); }
+static json_int_t number_of(const json_t *doc, const char *key)
+{
+	return json_integer_value(json_object_get(doc, key));
+}
 
 /* Which try it is, and what it stands in for. */
 static void describe_turn(const json_t *doc, char *out, size_t size)
@@ -199,11 +203,12 @@ static void show_progress(struct run_view *view, const json_t *doc)
 	double rate = seconds > 0 ? (double)(done - (view->live ? view->live_done : 0)) / seconds : 0;
 	char text[VIEW_LINE_BYTES], name[VIEW_NAME_BYTES];
 	cmd_text_escape(text_of(doc, "step"), strlen(text_of(doc, "step")), name, sizeof(name));
-	snprintf(text, sizeof(text), "%lld of %lld done, %lld running, %lld queued, %lld failed, %.0f/s", (long long)done,
-		 (long long)number_of(doc, "total"), (long long)number_of(doc, "running"), (long long)number_of(doc, "queued"),
-		 (long long)number_of(doc, "failed"), rate);
+	snprintf(text, sizeof(text), "%lld of %lld done, %lld running, %lld queued, %lld failed, %.0f/s",
+		 (long long)done, (long long)number_of(doc, "total"), (long long)number_of(doc, "running"),
+		 (long long)number_of(doc, "queued"), (long long)number_of(doc, "failed"), rate);
 	run_view_end_live(view);
-	fprintf(view->to, "%s%9.3f  %-10.32s %s%s", cmd_style(view->to, CMD_DIM), view->now, name, text, cmd_style(view->to, CMD_PLAIN));
+	fprintf(view->to, "%s%9.3f  %-10.32s %s%s", cmd_style(view->to, CMD_DIM), view->now, name, text,
+		cmd_style(view->to, CMD_PLAIN));
 	fflush(view->to);
 	view->live = true;
 	view->live_at = view->now;
@@ -215,16 +220,21 @@ static void describe_fanout(const json_t *doc, char *out, size_t size)
 {
 	json_int_t turns = number_of(doc, "ok") + number_of(doc, "failed") + number_of(doc, "retried");
 	const json_t *machine = json_object_get(doc, "machine");
-	json_int_t cpus = number_of(machine, "cpus"), processors = number_of(machine, "workers") * (cpus > 0 ? cpus : 1);
+	json_int_t cpus = number_of(machine, "cpus"),
+		   processors = number_of(machine, "workers") * (cpus > 0 ? cpus : 1);
 	json_int_t us = number_of(doc, "ended_us") - number_of(doc, "begun_us");
-	int used = snprintf(out, size, "%lld of %lld ok", (long long)number_of(doc, "ok"), (long long)number_of(doc, "count"));
-	static const struct { const char *key, *word; } more[] = { { "failed", "failed" }, { "not_run", "not run" }, { "retried", "retried" } };
+	int used = snprintf(out, size, "%lld of %lld ok", (long long)number_of(doc, "ok"),
+			    (long long)number_of(doc, "count"));
+	static const struct {
+		const char *key, *word;
+	} more[] = { { "failed", "failed" }, { "not_run", "not run" }, { "retried", "retried" } };
 	for (size_t i = 0; i < sizeof(more) / sizeof(more[0]); i++)
 		if (number_of(doc, more[i].key) && (size_t)used < size)
-			used += snprintf(out + used, size - (size_t)used, ", %lld %s", (long long)number_of(doc, more[i].key), more[i].word);
+			used += snprintf(out + used, size - (size_t)used, ", %lld %s",
+					 (long long)number_of(doc, more[i].key), more[i].word);
 	if ((size_t)used < size)
-		snprintf(out + used, size - (size_t)used, "  %lld processor%s, %.0f/s", (long long)processors, processors == 1 ? "" : "s",
-			 us > 0 ? (double)turns * 1e6 / (double)us : 0);
+		snprintf(out + used, size - (size_t)used, "  %lld processor%s, %.0f/s", (long long)processors,
+			 processors == 1 ? "" : "s", us > 0 ? (double)turns * 1e6 / (double)us : 0);
 }
 
 /* Where a kernel faulted; and what it had in its registers, for who wants to know all. */
@@ -238,7 +248,7 @@ static void show_fault(struct run_view *view, double at, const json_t *fault)
 		print(view, at, CMD_PLAIN, "", text);
 	}
 	text[0] = '\0';
-	json_object_foreach(json_object_get(fault, "registers"), name, value) {
+	json_object_foreach (json_object_get(fault, "registers"), name, value) {
 		join(text, sizeof(text), "  ", name);
 		join(text, sizeof(text), " ", json_is_string(value) ? json_string_value(value) : "");
 	}
@@ -249,7 +259,9 @@ static void show_fault(struct run_view *view, double at, const json_t *fault)
 static void show_stop(struct run_view *view, double at, const json_t *doc)
 {
 	char text[VIEW_LINE_BYTES];
-	snprintf(text, sizeof(text), "%.80s at %.40s, address %.40s", *text_of(doc, "name") ? text_of(doc, "name") : "exception", text_of(doc, "rip"), text_of(doc, "address"));
+	snprintf(text, sizeof(text), "%.80s at %.40s, address %.40s",
+		 *text_of(doc, "name") ? text_of(doc, "name") : "exception", text_of(doc, "rip"),
+		 text_of(doc, "address"));
 	print(view, at, CMD_RED, "fault", text);
 	show_fault(view, at, doc);
 }
@@ -265,8 +277,10 @@ static void show_result(struct run_view *view, double at, const json_t *doc)
 		describe_fanout(doc, text + used, 256);
 		used = (int)strlen(text);
 	} else if (json_is_integer(number) && json_integer_value(number) >= 0)
-		used += snprintf(text + used, sizeof(text) - (size_t)used, "  exit %lld", (long long)json_integer_value(number));
-	snprintf(text + used, sizeof(text) - (size_t)used, "  %.1f ms%s%.300s", step_seconds(view, at, doc) * 1e3, *reason ? "  " : "", reason);
+		used += snprintf(text + used, sizeof(text) - (size_t)used, "  exit %lld",
+				 (long long)json_integer_value(number));
+	snprintf(text + used, sizeof(text) - (size_t)used, "  %.1f ms%s%.300s", step_seconds(view, at, doc) * 1e3,
+		 *reason ? "  " : "", reason);
 	print(view, at, strcmp(status, "ok") == 0 ? CMD_GREEN : CMD_RED, text_of(doc, "step"), text);
 	show_fault(view, at, json_object_get(doc, "fault"));
 	run_view_failures(view, json_object_get(doc, "failures"));

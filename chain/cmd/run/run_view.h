@@ -16,24 +16,24 @@ struct view_line {
 	struct plain_text plain;
 	char text[VIEW_LINE_BYTES];
 	size_t used;
-	uint64_t more;    /* bytes of it beyond the buffer */
-	bool dropping;    /* its rest */
+	uint64_t more; /* bytes of it beyond the buffer */
+	bool dropping; /* its rest */
 };
 
 struct run_view {
-	FILE *to;         /* records; borrowed */
-	bool raw;         /* the console's text goes to stdout, apart from `to` and without times */
-	size_t columns;   /* of the terminal that `to` is; 0: it is none, and lines are as long as they are */
-	bool verbose;     /* devices, boot information, and the stage's own console lines as well */
-	double now;       /* seconds since the start by our clock, set by the caller before each call */
-	char name[VIEW_NAME_BYTES];   /* of the link that runs */
-	char source[VIEW_LINE_BYTES]; /* of the step that was begun */
+	FILE *to;                   /* records; borrowed */
+	bool raw;                   /* the console's text goes to stdout, apart from `to` and without times */
+	size_t columns;             /* of the terminal that `to` is; 0: it is none, and lines are as long as they are */
+	bool verbose;               /* devices, boot information, and the stage's own console lines as well */
+	double now;                 /* seconds since the start by our clock, set by the caller before each call */
+	char name[VIEW_NAME_BYTES]; /* of the link that runs */
+	char source[VIEW_LINE_BYTES];    /* of the step that was begun */
 	char turn[VIEW_NAME_BYTES + 64]; /* which try it is, and what it stands in for; empty: neither */
 	double step_at;
 	json_int_t step_us; /* -1: not known */
 	struct view_line lines[RECORDS_CHANNEL_COUNT];
-	bool live;        /* the last line of a terminal shows progress and is to be overwritten */
-	double live_at;   /* when it was last shown */
+	bool live;            /* the last line of a terminal shows progress and is to be overwritten */
+	double live_at;       /* when it was last shown */
 	json_int_t live_done; /* what it showed */
 };
 

@@ -8,26 +8,33 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SHOWN_REASONS = 10, SHOWN_KERNELS = 12, REASON_BYTES = RUN_FAILURE_BYTES,
-       GROUPS_MAX = 300 /* a stage tells fewer apart; what says otherwise is no stage */ };
+enum {
+	SHOWN_REASONS = 10,
+	SHOWN_KERNELS = 12,
+	REASON_BYTES = RUN_FAILURE_BYTES,
+	GROUPS_MAX = 300 /* a stage tells fewer apart; what says otherwise is no stage */
+};
 
 /* What went wrong, and where; groups that are told alike are shown as one. */
 struct reason {
 	char text[REASON_BYTES];
 	json_int_t count;
-	json_int_t *indices; size_t known; /* owned: of these kernels */
+	json_int_t *indices;
+	size_t known; /* owned: of these kernels */
 };
 
 /* Where symbols say the place, that is told instead of addresses: two in one line of the source are one reason. */
 static bool describe_place(const json_t *fault, char out[REASON_BYTES])
 {
-	const char *place = json_string_value(json_object_get(fault, "place")), *name = json_string_value(json_object_get(fault, "name"));
+	const char *place = json_string_value(json_object_get(fault, "place")),
+		   *name = json_string_value(json_object_get(fault, "name"));
 	json_int_t stack = json_integer_value(json_object_get(fault, "stack_bytes"));
 	char overflow[96] = "";
 	if (!place || !name)
 		return false;
 	if (stack > 0)
-		snprintf(overflow, sizeof(overflow), ": its stack of %lld bytes overflowed (kchain_stack_bytes)", (long long)stack);
+		snprintf(overflow, sizeof(overflow), ": its stack of %lld bytes overflowed (kchain_stack_bytes)",
+			 (long long)stack);
 	snprintf(out, REASON_BYTES, "%.80s%s, %.200s", name, overflow, place);
 	return true;
 }
@@ -36,7 +43,8 @@ void run_view_failure_text(const json_t *group, char out[RUN_FAILURE_BYTES])
 {
 	if (describe_place(json_object_get(group, "fault"), out))
 		return;
-	const char *reason = json_string_value(json_object_get(group, "reason")), *status = json_string_value(json_object_get(group, "status"));
+	const char *reason = json_string_value(json_object_get(group, "reason")),
+		   *status = json_string_value(json_object_get(group, "status"));
 	snprintf(out, REASON_BYTES, "%.*s", REASON_BYTES - 1, reason ? reason : status ? status : "no reason");
 }
 
@@ -72,7 +80,7 @@ static bool add(struct reason *reason, const json_t *group)
 		return false;
 	reason->indices = grown;
 	reason->count += count > 0 && count <= INT32_MAX ? count : 0;
-	json_array_foreach(indices, i, index)
+	json_array_foreach (indices, i, index)
 		if (json_is_integer(index))
 			reason->indices[reason->known++] = json_integer_value(index);
 	return true;
@@ -85,8 +93,10 @@ static void show(struct run_view *view, struct reason *reason)
 	if (reason->known)
 		qsort(reason->indices, reason->known, sizeof(*reason->indices), by_number);
 	for (size_t i = 0; i < reason->known && i < SHOWN_KERNELS; i++)
-		used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%lld", i ? ", " : ": ", (long long)reason->indices[i]);
-	run_view_note(view, CMD_RED, "", "%lld x %s%s%s", (long long)reason->count, reason->text, list, reason->known > SHOWN_KERNELS ? ", ..." : "");
+		used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%lld", i ? ", " : ": ",
+					 (long long)reason->indices[i]);
+	run_view_note(view, CMD_RED, "", "%lld x %s%s%s", (long long)reason->count, reason->text, list,
+		      reason->known > SHOWN_KERNELS ? ", ..." : "");
 }
 
 /* False: no memory for all of them. */

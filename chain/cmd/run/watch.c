@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: `kchain watch`: the display and the verdict of `run` for a machine that is somewhere else, at the other end of a serial
- * line or a pipe. */
+/* Owns: `kchain watch`: the display and the verdict of `run` for a machine that is somewhere else, at the other end of
+ * a serial line or a pipe. */
 
 #include "run_session.h"
 
@@ -29,7 +29,7 @@ static const struct {
 	uint64_t baud;
 	speed_t speed;
 } SPEEDS[] = {
-	{ 9600, B9600 },     { 19200, B19200 },	  { 38400, B38400 },   { 57600, B57600 },     { 115200, B115200 },
+	{ 9600, B9600 },     { 19200, B19200 },   { 38400, B38400 },   { 57600, B57600 },     { 115200, B115200 },
 	{ 230400, B230400 }, { 460800, B460800 }, { 921600, B921600 }, { 1500000, B1500000 }, { 3000000, B3000000 },
 };
 
@@ -84,7 +84,8 @@ static enum run_end follow(struct watch *watch)
 	char bytes[65536];
 	enum run_end end;
 	for (;;) {
-		struct pollfd polls[] = { { .fd = watch->fd, .events = POLLIN }, { .fd = session->signals, .events = POLLIN } };
+		struct pollfd polls[] = { { .fd = watch->fd, .events = POLLIN },
+					  { .fd = session->signals, .events = POLLIN } };
 		if (poll(polls, 2, run_session_wait_ms(session)) == 0)
 			run_view_flush(&session->view);
 		if (run_session_interrupted(session))
@@ -107,14 +108,16 @@ static int watch_session(struct watch *watch, const char *path)
 	if (open_line(watch, path, &err))
 		return cmd_refuse(&err, watch->session_options.json);
 	enum run_end end = follow(watch);
-	return run_session_finish(&watch->session, (struct run_ending){ .end = end, .port = -1 }, json_pack("{s:s}", "input", path));
+	return run_session_finish(&watch->session, (struct run_ending){ .end = end, .port = -1 },
+				  json_pack("{s:s}", "input", path));
 }
 
 static int watch_line(struct watch *watch, const char *path)
 {
 	speed_t speed;
 	if (!speed_find(watch->baud, &speed))
-		return cmd_usage("watch", "--baud: %llu is none of the usual rates (9600 to 3000000)", (unsigned long long)watch->baud);
+		return cmd_usage("watch", "--baud: %llu is none of the usual rates (9600 to 3000000)",
+				 (unsigned long long)watch->baud);
 	watch->session_options.places = &watch->places;
 	fault_places_init(&watch->places, &watch->symbols, NULL, NULL);
 	int code = run_session_open(&watch->session, &watch->session_options, false);
@@ -132,23 +135,35 @@ static int watch_line(struct watch *watch, const char *path)
 
 int cmd_watch(int argc, char **argv)
 {
-	struct watch watch = { .baud = 115200, .fd = -1, .session_options = { .command = "watch", .otherwise = RUN_UNTIL_READY } };
+	struct watch watch = { .baud = 115200,
+			       .fd = -1,
+			       .session_options = { .command = "watch", .otherwise = RUN_UNTIL_READY } };
 	struct run_session_options *more = &watch.session_options;
 	const struct cmd_opt options[] = {
 		{ "baud", 'b', CMD_OPT_COUNT, "RATE", "speed of a serial port (default: 115200)", &watch.baud },
 		{ "result", 'r', CMD_OPT_TEXT, "FILE", "write the final handoff as JSON", &more->result },
-		{ "bootinfo", 0, CMD_OPT_TEXT, "FILE", "write what the machine told the first link, for `kchain plan`", &more->bootinfo },
+		{ "bootinfo", 0, CMD_OPT_TEXT, "FILE", "write what the machine told the first link, for `kchain plan`",
+		  &more->bootinfo },
 		{ "console", 0, CMD_OPT_TEXT, "FILE", "copy the console as it is", &more->console },
-		{ "until", 'u', CMD_OPT_TEXT, "WHEN", "ready (default), ended, or an extended regular expression", &more->until },
+		{ "until", 'u', CMD_OPT_TEXT, "WHEN", "ready (default), ended, or an extended regular expression",
+		  &more->until },
 		{ "timeout", 't', CMD_OPT_TIME, "TIME", "give up after this long (default: never)", &more->timeout_us },
-		{ "symbols", 0, CMD_OPT_LIST, "FOLDER", "look there for the symbols of kernels that fault: by the digests of the kernels' files in it, then by build-ids", &watch.symbols },
+		{ "symbols", 0, CMD_OPT_LIST, "FOLDER",
+		  "look there for the symbols of kernels that fault: by the digests of the kernels' files in it, then "
+		  "by build-ids",
+		  &watch.symbols },
 		{ "verbose", 'v', CMD_OPT_FLAG, NULL, "show every record, and long lines whole", &more->verbose },
 		{ "json", 0, CMD_OPT_FLAG, NULL, "print what happened as one JSON document on stdout", &more->json },
 	};
 	const struct cmd_spec spec = {
-		.command = "watch", .operands = "DEVICE|-", .opts = options, .opt_count = sizeof(options) / sizeof(options[0]),
-		.least = 1, .most = 1,
-		.about = "Follows a boot on a serial port, a pipe or, with -, standard input: the display, the files and the\n"
+		.command = "watch",
+		.operands = "DEVICE|-",
+		.opts = options,
+		.opt_count = sizeof(options) / sizeof(options[0]),
+		.least = 1,
+		.most = 1,
+		.about = "Follows a boot on a serial port, a pipe or, with -, standard input: the display, the files "
+			 "and the\n"
 			 "exit code of `kchain run` for a machine that is somewhere else.",
 		.epilog = "example: kchain watch /dev/ttyUSB0 --until 'login:' --result handoff.json",
 	};

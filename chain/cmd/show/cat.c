@@ -21,7 +21,8 @@ static json_t *as_json(const char *path, const uint8_t *bytes, uint64_t count)
 
 	chain_sha256_of(bytes, count, digest);
 	chain_sha256_to_hex(digest, hex);
-	json_t *doc = cmd_json_of_file("path", path, json_pack("{s:I, s:s}", "bytes", (json_int_t)count, "sha256", hex));
+	json_t *doc =
+		cmd_json_of_file("path", path, json_pack("{s:I, s:s}", "bytes", (json_int_t)count, "sha256", hex));
 
 	if (text)
 		json_object_set_new(doc, "text", text);
@@ -29,7 +30,8 @@ static json_t *as_json(const char *path, const uint8_t *bytes, uint64_t count)
 }
 
 /* In pieces of our own: what is lost of a mapped file shows here and not in a system call. */
-static enum chain_status put(const struct image_file *file, const uint8_t *bytes, uint64_t count, struct chain_error *err)
+static enum chain_status put(const struct image_file *file, const uint8_t *bytes, uint64_t count,
+			     struct chain_error *err)
 {
 	uint8_t piece[65536];
 
@@ -69,20 +71,23 @@ static enum chain_status cat(void *ctx, const struct image_file *file, struct ch
 
 int cmd_cat(int argc, char **argv)
 {
-	struct cat options = {.path = NULL};
+	struct cat options = { .path = NULL };
 	const struct cmd_opt opts[] = {
-	    {"manifest", 0, CMD_OPT_FLAG, NULL, "print the manifest; its SHA-256 is the image's id", &options.manifest},
-	    {"json", 0, CMD_OPT_FLAG, NULL, "print path, size, digest and, of a text, the text as JSON", &options.json},
+		{ "manifest", 0, CMD_OPT_FLAG, NULL, "print the manifest; its SHA-256 is the image's id",
+		  &options.manifest },
+		{ "json", 0, CMD_OPT_FLAG, NULL, "print path, size, digest and, of a text, the text as JSON",
+		  &options.json },
 	};
 	const struct cmd_spec spec = {
-	    .command = "cat",
-	    .operands = "IMAGE [PATH]",
-	    .opts = opts,
-	    .opt_count = 2,
-	    .least = 1,
-	    .most = 2,
-	    .about = "Prints a file baked into an image. Nothing is printed of a file that is damaged.",
-	    .epilog = "example: kchain cat image.elf --manifest | sha256sum"};
+		.command = "cat",
+		.operands = "IMAGE [PATH]",
+		.opts = opts,
+		.opt_count = 2,
+		.least = 1,
+		.most = 2,
+		.about = "Prints a file baked into an image. Nothing is printed of a file that is damaged.",
+		.epilog = "example: kchain cat image.elf --manifest | sha256sum"
+	};
 	struct cmd_args args;
 	int code = cmd_parse(&spec, argc, argv, &args);
 
@@ -91,8 +96,8 @@ int cmd_cat(int argc, char **argv)
 	if (args.count > 1)
 		options.path = args.v[1];
 	if (options.manifest != (args.count == 1))
-		code = cmd_usage("cat", options.manifest ? "--manifest takes no PATH"
-							 : "which file? Give a PATH, or --manifest");
+		code = cmd_usage("cat", options.manifest ? "--manifest takes no PATH" :
+							   "which file? Give a PATH, or --manifest");
 	else
 		code = image_file_with(args.v[0], options.json, cat, &options);
 	cmd_args_free(&args);

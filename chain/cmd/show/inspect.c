@@ -66,10 +66,11 @@ static void places_json(const struct chain_kernel *kernel, json_t *doc)
 	(void)json_object_set_new(doc, "segments", inspect_segments(kernel->segments, kernel->segment_count));
 }
 
-/* Segments, notes and symbols, whatever can be said of them: a file that a loader takes may still be one that tools do not read. */
+/* Segments, notes and symbols, whatever can be said of them: a file that a loader takes may still be one that tools do
+ * not read. */
 static void elf_json(const struct bytes *file, const char *path, bool symbols, json_t *doc)
 {
-	struct chain_error inner = {.status = CHAIN_OK};
+	struct chain_error inner = { .status = CHAIN_OK };
 	char text[1024];
 	json_t *elf;
 
@@ -84,10 +85,11 @@ static void elf_json(const struct bytes *file, const char *path, bool symbols, j
 }
 
 /* A kernel that is not an image: its kind and where it wants to go. */
-static enum chain_status kernel_json(const struct bytes *file, const char *path, bool symbols, json_t **out, struct chain_error *err)
+static enum chain_status kernel_json(const struct bytes *file, const char *path, bool symbols, json_t **out,
+				     struct chain_error *err)
 {
 	struct chain_kernel kernel;
-	struct chain_error inner = {.status = CHAIN_OK};
+	struct chain_error inner = { .status = CHAIN_OK };
 	enum chain_kernel_kind kind;
 	char text[1024];
 	const enum chain_status status = chain_kernel_probe(file->bytes, file->bytes_count, path, &kind, err);
@@ -96,9 +98,12 @@ static enum chain_status kernel_json(const struct bytes *file, const char *path,
 		return status;
 	const struct chain_door *door = chain_kernel_door(kind);
 
-	*out = cmd_json_of_file("file", path, json_pack("{s:s, s:I}", "kind", chain_kernel_kind_name(kind), "bytes", (json_int_t)file->bytes_count));
+	*out = cmd_json_of_file(
+		"file", path,
+		json_pack("{s:s, s:I}", "kind", chain_kernel_kind_name(kind), "bytes", (json_int_t)file->bytes_count));
 	elf_json(file, path, symbols, *out);
-	if (!door || door->read(file->bytes, file->bytes_count, path, &kernel, &inner) != CHAIN_OK || !kernel.segment_count) {
+	if (!door || door->read(file->bytes, file->bytes_count, path, &kernel, &inner) != CHAIN_OK ||
+	    !kernel.segment_count) {
 		(void)chain_error_format(&inner, text, sizeof(text));
 		(void)json_object_set_new(*out, "problem", json_string(text));
 		return CHAIN_OK;
@@ -110,18 +115,20 @@ static enum chain_status kernel_json(const struct bytes *file, const char *path,
 }
 
 /* An image in an image is written down nowhere on the host, so it is opened where it lies. */
-static enum chain_status child_look(const struct image_file *file, const struct request *request, json_t **out, struct chain_error *err)
+static enum chain_status child_look(const struct image_file *file, const struct request *request, json_t **out,
+				    struct chain_error *err)
 {
 	uint8_t digest[CHAIN_SHA256_BYTES];
 	struct image_file child;
 	struct bytes bytes;
-	enum chain_status status = chain_image_file(&file->image, request->inside, &bytes.bytes, &bytes.bytes_count, digest, err);
+	enum chain_status status =
+		chain_image_file(&file->image, request->inside, &bytes.bytes, &bytes.bytes_count, digest, err);
 
 	if (status != CHAIN_OK)
 		return status;
 	if (!chain_image_is(bytes.bytes, bytes.bytes_count))
 		return kernel_json(&bytes, request->inside, request->symbols, out, err);
-	child = (struct image_file){.file = {.bytes = bytes.bytes, .bytes_count = bytes.bytes_count}};
+	child = (struct image_file){ .file = { .bytes = bytes.bytes, .bytes_count = bytes.bytes_count } };
 	status = chain_image_open(&child.image, bytes.bytes, bytes.bytes_count, err);
 	return status == CHAIN_OK ? inspect_image(&child, request->inside, out, err) : status;
 }
@@ -147,7 +154,7 @@ static enum chain_status look(const struct request *request, json_t **out, struc
 
 	if (status != CHAIN_OK)
 		return status;
-	const struct bytes bytes = {plain.bytes, plain.bytes_count};
+	const struct bytes bytes = { plain.bytes, plain.bytes_count };
 	const bool image = request->inside || chain_image_is(plain.bytes, plain.bytes_count);
 
 	if (!image)
@@ -162,22 +169,25 @@ static enum chain_status look(const struct request *request, json_t **out, struc
 
 int cmd_inspect(int argc, char **argv)
 {
-	struct request request = {.symbols = false};
+	struct request request = { .symbols = false };
 	bool json = false;
-	const struct cmd_opt opts[] = {{"symbols", 0, CMD_OPT_FLAG, NULL, "list all symbols of a kernel", &request.symbols},
-				       {"json", 0, CMD_OPT_FLAG, NULL, "print one JSON object instead of text", &json}};
+	const struct cmd_opt opts[] = {
+		{ "symbols", 0, CMD_OPT_FLAG, NULL, "list all symbols of a kernel", &request.symbols },
+		{ "json", 0, CMD_OPT_FLAG, NULL, "print one JSON object instead of text", &json }
+	};
 	const struct cmd_spec spec = {
-	    .command = "inspect",
-	    .operands = "IMAGE|KERNEL [PATH]",
-	    .opts = opts,
-	    .opt_count = sizeof(opts) / sizeof(opts[0]),
-	    .least = 1,
-	    .most = 2,
-	    .about = "Says what an image is made of, what takes the space and what its pipeline does; of any "
-		     "other file, what kind of kernel it is, its segments, notes and symbols, or why it is none. "
-		     "With a PATH, the same of a file baked into the image.",
-	    .epilog = "example: kchain inspect image.elf /kernel --symbols"};
-	struct chain_error err = {.status = CHAIN_OK};
+		.command = "inspect",
+		.operands = "IMAGE|KERNEL [PATH]",
+		.opts = opts,
+		.opt_count = sizeof(opts) / sizeof(opts[0]),
+		.least = 1,
+		.most = 2,
+		.about = "Says what an image is made of, what takes the space and what its pipeline does; of any "
+			 "other file, what kind of kernel it is, its segments, notes and symbols, or why it is none. "
+			 "With a PATH, the same of a file baked into the image.",
+		.epilog = "example: kchain inspect image.elf /kernel --symbols"
+	};
+	struct chain_error err = { .status = CHAIN_OK };
 	struct cmd_args args;
 	json_t *doc = NULL;
 	int code = cmd_parse(&spec, argc, argv, &args);

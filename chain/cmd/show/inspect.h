@@ -16,7 +16,8 @@ json_t *inspect_segments(const struct chain_segment *segments, size_t count);
 /* "0x…"; new. */
 json_t *inspect_hex(uint64_t value);
 
-/* inspect_elf.c: of a file that is one: `bits`, `type`, `machine`, `entry`, `build_id`, `segments`, `notes` and `symbols`, a list of all if asked for; new. */
+/* inspect_elf.c: of a file that is one: `bits`, `type`, `machine`, `entry`, `build_id`, `segments`, `notes` and
+ * `symbols`, a list of all if asked for; new. */
 bool inspect_is_elf(const uint8_t *bytes, uint64_t count);
 enum chain_status inspect_elf(const uint8_t *bytes, uint64_t count, const char *path, bool with_symbols, json_t **out,
 			      struct chain_error *err) CHAIN_MUST_CHECK;

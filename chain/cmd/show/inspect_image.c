@@ -28,7 +28,7 @@ struct look {
 	struct stored *files;
 	uint64_t file_count;
 	struct chain_error problem; /* the first thing that an image in order would not have */
-	bool lacking;		    /* memory: the document is not whole */
+	bool lacking;               /* memory: the document is not whole */
 };
 
 static void lack(struct look *look, uint64_t bytes)
@@ -99,7 +99,7 @@ static json_t *stage_segments(struct look *look)
 	struct chain_elf elf;
 	size_t count = 0, kept = 0;
 	enum chain_status status =
-	    chain_elf_open(&elf, look->file->file.bytes, look->file->file.bytes_count, "elf", &look->problem);
+		chain_elf_open(&elf, look->file->file.bytes, look->file->file.bytes_count, "elf", &look->problem);
 
 	if (status == CHAIN_OK)
 		status = chain_elf_segments(&elf, segments, CHAIN_SEGMENTS_MAX, &count, &look->problem);
@@ -114,7 +114,7 @@ static json_t *part(struct look *look, const char *name, uint64_t offset, uint64
 		    uint64_t memory)
 {
 	json_t *row =
-	    json_pack("{s:s, s:I, s:I}", "name", name, "offset", (json_int_t)offset, "bytes", (json_int_t)bytes);
+		json_pack("{s:s, s:I, s:I}", "name", name, "offset", (json_int_t)offset, "bytes", (json_int_t)bytes);
 
 	if (memory) {
 		set(look, row, "phys", inspect_hex(phys));
@@ -160,13 +160,13 @@ static void stored_note(struct look *look, const struct chain_manifest_entry *en
 	char path[CHAIN_IMAGE_PATH_BYTES];
 	struct fs_node node;
 
-	*file = (struct stored){.entry = *entry};
+	*file = (struct stored){ .entry = *entry };
 	if (entry->path_bytes >= sizeof(path))
 		return;
 	memcpy(path, entry->path, entry->path_bytes);
 	path[entry->path_bytes] = '\0';
 	if (fs_lookup(&look->image->fs, path, false, &node, &look->problem) == CHAIN_OK)
-		*file = (struct stored){*entry, node.data_offset, node.size_bytes};
+		*file = (struct stored){ *entry, node.data_offset, node.size_bytes };
 }
 
 static int by_place(const void *a, const void *b)
@@ -180,8 +180,8 @@ static int by_size(const void *a, const void *b)
 {
 	const struct stored *x = a, *y = b;
 
-	return x->entry.bytes != y->entry.bytes ? (x->entry.bytes < y->entry.bytes ? 1 : -1)
-						: (x->entry.path > y->entry.path) - (x->entry.path < y->entry.path);
+	return x->entry.bytes != y->entry.bytes ? (x->entry.bytes < y->entry.bytes ? 1 : -1) :
+						  (x->entry.path > y->entry.path) - (x->entry.path < y->entry.path);
 }
 
 /* How much of the filesystem's data belongs to some file: what several have in common counts once. */
@@ -263,7 +263,8 @@ static const char *kernel_kind(const struct chain_image *image, const char *sour
 		return "fetched at boot";
 	if (chain_image_file(image, path, &bytes, &count, digest, NULL) != CHAIN_OK)
 		return "missing or damaged";
-	return chain_kernel_probe(bytes, count, source, out, NULL) == CHAIN_OK ? chain_kernel_kind_name(*out) : "not a kernel";
+	return chain_kernel_probe(bytes, count, source, out, NULL) == CHAIN_OK ? chain_kernel_kind_name(*out) :
+										 "not a kernel";
 }
 
 static json_t *step_json(struct look *look, const struct chain_step *step)
@@ -282,7 +283,7 @@ static json_t *step_json(struct look *look, const struct chain_step *step)
 /* An image whose pipeline can't be read is still worth a look: the reason stands in its place. */
 static void look_at_pipeline(struct look *look)
 {
-	struct chain_error err = {.status = CHAIN_OK};
+	struct chain_error err = { .status = CHAIN_OK };
 	uint8_t digest[CHAIN_SHA256_BYTES];
 	struct chain_config config;
 	const uint8_t *bytes;
@@ -318,10 +319,11 @@ enum chain_status inspect_image(const struct image_file *file, const char *path,
 {
 	const struct chain_image_header *h = &file->image.header;
 	const uint64_t end = h->fs_offset + h->fs_memory_bytes;
-	struct look look = {.file = file, .image = &file->image};
+	struct look look = { .file = file, .image = &file->image };
 	char id[IMAGE_ID_BYTES], text[1024];
 
-	look.doc = cmd_json_of_file("file", path, json_pack("{s:s, s:s}", "kind", "image", "id", image_id_text(h->id, id)));
+	look.doc = cmd_json_of_file("file", path,
+				    json_pack("{s:s, s:s}", "kind", "image", "id", image_id_text(h->id, id)));
 	look.lacking |= !cmd_json_set_text(look.doc, "name", h->name, strlen(h->name));
 	set_number(&look, look.doc, "bytes", file->file.bytes_count);
 	set(&look, look.doc, "base", inspect_hex(h->base));

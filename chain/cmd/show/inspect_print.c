@@ -25,8 +25,7 @@ static const json_t *part_of(const json_t *doc, const char *name)
 	const json_t *row;
 	size_t i;
 
-	json_array_foreach(json_object_get(doc, "parts"), i, row)
-	{
+	json_array_foreach (json_object_get(doc, "parts"), i, row) {
 		if (strcmp(text_of(row, "name"), name) == 0)
 			return row;
 	}
@@ -66,9 +65,9 @@ static void stage_print(const json_t *doc)
 
 	row_print(doc, number(stage, "bytes"), (int64_t)number(stage, "memory_bytes"), 0, "stage",
 		  text_of(stage, "phys"));
-	json_array_foreach(json_object_get(stage, "segments"), i, row)
-	    row_print(doc, number(row, "file_bytes"), (int64_t)number(row, "memory_bytes"), 2, text_of(row, "name"),
-		      text_of(row, "phys"));
+	json_array_foreach (json_object_get(stage, "segments"), i, row)
+		row_print(doc, number(row, "file_bytes"), (int64_t)number(row, "memory_bytes"), 2, text_of(row, "name"),
+			  text_of(row, "phys"));
 }
 
 static void files_print(const json_t *doc)
@@ -88,8 +87,7 @@ static void files_print(const json_t *doc)
 		(void)snprintf(label + used, sizeof(label) - (size_t)used, "; %s saved by storing alike ones once",
 			       cmd_size_text(content - stored, size));
 	row_print(doc, stored, (int64_t)stored, 0, label, text_of(part_of(doc, "files"), "phys"));
-	json_array_foreach(list, i, row)
-	{
+	json_array_foreach (list, i, row) {
 		/* among many, one that takes next to nothing says nothing */
 		if (count > json_array_size(list) && number(row, "bytes") * 100 < number(doc, "bytes"))
 			break;
@@ -139,7 +137,8 @@ static void names_print(const char *label, const json_t *names)
 	if (json_array_size(names) == 0)
 		return;
 	printf("  %-9s", label);
-	json_array_foreach(names, i, name) printf(" %s", json_string_value(name));
+	json_array_foreach (names, i, name)
+		printf(" %s", json_string_value(name));
 	putchar('\n');
 }
 
@@ -155,8 +154,7 @@ static void steps_print(const json_t *doc)
 	const json_t *row;
 	size_t i;
 
-	json_array_foreach(json_object_get(doc, "steps"), i, row)
-	{
+	json_array_foreach (json_object_get(doc, "steps"), i, row) {
 		printf("  step %zu    %s: %ss ", i + 1, text_of(row, "name"), text_of(row, "does"));
 		cmd_text_put(stdout, text_of(row, "source"));
 		printf(" (%s", text_of(row, "kernel"));
@@ -196,15 +194,15 @@ static void notes_print(const json_t *elf)
 	const json_t *row;
 	size_t i;
 
-	json_array_foreach(json_object_get(elf, "notes"), i, row)
-	{
+	json_array_foreach (json_object_get(elf, "notes"), i, row) {
 		const bool id = strcmp(text_of(row, "name"), "GNU") == 0 && number(row, "type") == 3;
 
 		printf("  %-9s %s", i == 0 ? "notes" : "", text_of(row, "name"));
 		if (id)
 			printf(" build-id %s\n", text_of(elf, "build_id"));
 		else
-			printf(" type %llu, %llu bytes\n", (unsigned long long)number(row, "type"), (unsigned long long)number(row, "bytes"));
+			printf(" type %llu, %llu bytes\n", (unsigned long long)number(row, "type"),
+			       (unsigned long long)number(row, "bytes"));
 	}
 }
 
@@ -228,9 +226,10 @@ static void symbols_print(const json_t *doc)
 	const json_t *symbols = json_object_get(json_object_get(doc, "elf"), "symbols"), *row;
 	size_t i;
 
-	json_array_foreach(json_object_get(symbols, "list"), i, row)
-	    printf("  %18s %8llu  %-8s %-6s %s\n", text_of(row, "address"), (unsigned long long)number(row, "bytes"), text_of(row, "type"),
-		   text_of(row, "binding"), text_of(row, "name"));
+	json_array_foreach (json_object_get(symbols, "list"), i, row)
+		printf("  %18s %8llu  %-8s %-6s %s\n", text_of(row, "address"),
+		       (unsigned long long)number(row, "bytes"), text_of(row, "type"), text_of(row, "binding"),
+		       text_of(row, "name"));
 }
 
 void inspect_print_kernel(const json_t *doc)
@@ -256,8 +255,8 @@ void inspect_print_kernel(const json_t *doc)
 		       cmd_size_text(number(called, "heap_bytes"), heap));
 	elf_print(doc);
 	columns_print();
-	json_array_foreach(json_object_get(doc, "segments"), i, row)
-	    row_print(doc, number(row, "file_bytes"), (int64_t)number(row, "memory_bytes"), 0, text_of(row, "name"),
-		      text_of(row, "phys"));
+	json_array_foreach (json_object_get(doc, "segments"), i, row)
+		row_print(doc, number(row, "file_bytes"), (int64_t)number(row, "memory_bytes"), 0, text_of(row, "name"),
+			  text_of(row, "phys"));
 	symbols_print(doc);
 }

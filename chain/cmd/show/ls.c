@@ -34,7 +34,7 @@ static enum chain_status target_read(const struct listing *l, const char *path, 
 		return CHAIN_OK;
 	if (node->size_bytes > 4096)
 		return CHAIN_FAIL(err, LIMIT, .subject = path, .detail = "bytes of a link", .value = node->size_bytes,
-				.limit = 4096);
+				  .limit = 4096);
 	*out = calloc(1, node->size_bytes + 1);
 	if (!*out)
 		return chain_fail(err, CHAIN_E_NO_MEMORY, path, NULL, node->size_bytes, 0, 0, 0);
@@ -42,12 +42,14 @@ static enum chain_status target_read(const struct listing *l, const char *path, 
 }
 
 /* Names and targets are bytes: what is no UTF-8 is told in hexadecimal digits besides. */
-static enum chain_status node_list(struct listing *l, const char *path, const struct fs_node *node, const char *target, struct chain_error *err)
+static enum chain_status node_list(struct listing *l, const char *path, const struct fs_node *node, const char *target,
+				   struct chain_error *err)
 {
-	static const char *const kinds[] = {"?", "file", "folder", "device", "device", "pipe", "socket", "link"};
-	json_t *entry = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "type", kinds[node->type & 7], "mode", (json_int_t)node->mode, "uid",
-				  (json_int_t)node->uid, "gid", (json_int_t)node->gid, "links", (json_int_t)node->nlink, "bytes",
-				  (json_int_t)node->size_bytes, "mtime", (json_int_t)node->mtime);
+	static const char *const kinds[] = { "?", "file", "folder", "device", "device", "pipe", "socket", "link" };
+	json_t *entry = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "type", kinds[node->type & 7], "mode",
+				  (json_int_t)node->mode, "uid", (json_int_t)node->uid, "gid", (json_int_t)node->gid,
+				  "links", (json_int_t)node->nlink, "bytes", (json_int_t)node->size_bytes, "mtime",
+				  (json_int_t)node->mtime);
 	bool good = entry && cmd_json_set_text(entry, "path", path, strlen(path));
 
 	if (good && target)
@@ -105,7 +107,7 @@ struct ls {
 static enum chain_status ls(void *ctx, const struct image_file *file, struct chain_error *err)
 {
 	const struct ls *ls = ctx;
-	struct listing l = {.fs = &file->image.fs, .details = ls->details, .list = ls->json ? json_array() : NULL};
+	struct listing l = { .fs = &file->image.fs, .details = ls->details, .list = ls->json ? json_array() : NULL };
 	const enum chain_status status = image_tree_walk(l.fs, ls->path, node_show, &l, err);
 
 	if (status == CHAIN_OK && ls->json)
@@ -116,19 +118,21 @@ static enum chain_status ls(void *ctx, const struct image_file *file, struct cha
 
 int cmd_ls(int argc, char **argv)
 {
-	struct ls options = {.path = "/"};
+	struct ls options = { .path = "/" };
 	const struct cmd_opt opts[] = {
-	    {"long", 'l', CMD_OPT_FLAG, NULL, "with mode, links, owner, group, size and time (UTC)", &options.details},
-	    {"json", 0, CMD_OPT_FLAG, NULL, "print one JSON array instead of text", &options.json},
+		{ "long", 'l', CMD_OPT_FLAG, NULL, "with mode, links, owner, group, size and time (UTC)",
+		  &options.details },
+		{ "json", 0, CMD_OPT_FLAG, NULL, "print one JSON array instead of text", &options.json },
 	};
-	const struct cmd_spec spec = {.command = "ls",
-				      .operands = "IMAGE [PATH]",
-				      .opts = opts,
-				      .opt_count = 2,
-				      .least = 1,
-				      .most = 2,
-				      .about =
-					  "Lists what is baked into an image, or what of it is at PATH and below."};
+	const struct cmd_spec spec = {
+		.command = "ls",
+		.operands = "IMAGE [PATH]",
+		.opts = opts,
+		.opt_count = 2,
+		.least = 1,
+		.most = 2,
+		.about = "Lists what is baked into an image, or what of it is at PATH and below."
+	};
 	struct cmd_args args;
 	int code = cmd_parse(&spec, argc, argv, &args);
 

@@ -34,7 +34,7 @@ struct plan_run {
 	struct chain_self self;
 	struct chain_link link;
 	json_t *parent, *net, *block;
-	json_t *given;            /* results of calls, by step; null: none */
+	json_t *given;             /* results of calls, by step; null: none */
 	json_t *results, *pending; /* what a step may know of the calls before it, and what nobody can */
 	uint8_t boot_id[CHAIN_BOOT_ID_BYTES];
 };
@@ -66,11 +66,13 @@ static enum chain_status load_machine(struct plan_run *run, struct chain_error *
 		return status;
 	}
 	uint64_t memory = options->memory_bytes ? options->memory_bytes : MEMORY_DEFAULT;
-	enum chain_status status = chain_bootinfo_qemu(options->machine, memory, (uint32_t)options->cpus, &run->bootinfo, err);
+	enum chain_status status =
+		chain_bootinfo_qemu(options->machine, memory, (uint32_t)options->cpus, &run->bootinfo, err);
 	if (status)
 		return status;
 	run->bootinfo.image_base = header->base;
-	return chain_range_make(header->base, header->fs_offset + header->fs_memory_bytes, "image", &run->bootinfo.image, err);
+	return chain_range_make(header->base, header->fs_offset + header->fs_memory_bytes, "image",
+				&run->bootinfo.image, err);
 }
 
 static json_t *without_names(const json_t *device)
@@ -88,17 +90,19 @@ static enum chain_status load_devices(struct plan_run *run, struct chain_error *
 	size_t i;
 	run->net = json_object();
 	run->block = json_object();
-	json_array_foreach(run->bootinfo.devices, i, device) {
+	json_array_foreach (run->bootinfo.devices, i, device) {
 		const char *class = json_string_value(json_object_get(device, "class"));
 		const char *name = json_string_value(json_object_get(device, "name"));
-		if (class && name && json_object_set_new(strcmp(class, "net") == 0 ? run->net : run->block, name, without_names(device)))
+		if (class && name &&
+		    json_object_set_new(strcmp(class, "net") == 0 ? run->net : run->block, name, without_names(device)))
 			return chain_json_no_memory(err, name);
 	}
 	if (!run->options.devices)
 		return CHAIN_OK;
 	enum chain_status status = load_json(run->options.devices, &doc, err);
 	json_t *net = json_object_get(doc, "net"), *block = json_object_get(doc, "block");
-	if ((json_is_object(net) && json_object_update(run->net, net)) || (json_is_object(block) && json_object_update(run->block, block)))
+	if ((json_is_object(net) && json_object_update(run->net, net)) ||
+	    (json_is_object(block) && json_object_update(run->block, block)))
 		status = chain_json_no_memory(err, run->options.devices);
 	json_decref(doc);
 	return status;
@@ -113,7 +117,8 @@ static enum chain_status load_results(struct plan_run *run, struct chain_error *
 		return status;
 	const json_t *inside = json_object_get(doc, "kchain_handoff") ? json_object_get(doc, "results") : doc;
 	if (!json_is_object(inside))
-		status = chain_fail(err, CHAIN_E_JSON_TYPE, run->options.results, "results are an object by step", 0, 0, 0, 0);
+		status = chain_fail(err, CHAIN_E_JSON_TYPE, run->options.results, "results are an object by step", 0, 0,
+				    0, 0);
 	else
 		run->given = json_incref((json_t *)(uintptr_t)inside);
 	json_decref(doc);
@@ -151,7 +156,7 @@ static enum chain_status set_state_pending(struct plan_run *run, struct chain_er
 	const char *key;
 	json_t *value;
 	enum chain_status status = CHAIN_OK;
-	json_object_foreach(run->config.state, key, value)
+	json_object_foreach (run->config.state, key, value)
 		if (!status && chain_template_pending(value, run->pending))
 			status = set_pending(run, "state", key, err);
 	return status;
@@ -179,21 +184,32 @@ static enum chain_status load_pipeline(struct plan_run *run, const char *path, s
 	if (status)
 		return status;
 	if (run->input.kind != CHAIN_KERNEL_IMAGE)
-		return chain_fail(err, CHAIN_E_CMD_NOT_IMAGE, path, chain_kernel_kind_name(run->input.kind), 0, 0, 0, 0);
+		return chain_fail(err, CHAIN_E_CMD_NOT_IMAGE, path, chain_kernel_kind_name(run->input.kind), 0, 0, 0,
+				  0);
 	status = chain_image_file(&run->input.image, CHAIN_FS_PIPELINE, &text, &bytes, sha256, err);
-	return status ? status : chain_config_parse((const char *)text, bytes, CHAIN_FS_PIPELINE, true, &run->config, err);
+	return status ? status :
+			chain_config_parse((const char *)text, bytes, CHAIN_FS_PIPELINE, true, &run->config, err);
 }
 
 static enum chain_status connect(struct plan_run *run, struct chain_error *err)
 {
 	const struct chain_image_header *header = &run->input.image.header;
 	uint64_t fs = run->bootinfo.image_base + header->fs_offset;
-	run->sources = (struct chain_sources){ .image = &run->input.image, .fs_phys = fs, .bootinfo = &run->bootinfo,
-					      .self = &run->self };
+	run->sources = (struct chain_sources){
+		.image = &run->input.image, .fs_phys = fs, .bootinfo = &run->bootinfo, .self = &run->self
+	};
 	run->link = (struct chain_link){
-		.config = &run->config, .sources = &run->sources, .fs = { fs, fs + header->fs_memory_bytes },
-		.parent = run->parent, .net = run->net, .block = run->block, .door = run->bootinfo.door, .boot_id = run->boot_id,
-		.results = run->results, .regardless = true, .pending = run->pending,
+		.config = &run->config,
+		.sources = &run->sources,
+		.fs = { fs, fs + header->fs_memory_bytes },
+		.parent = run->parent,
+		.net = run->net,
+		.block = run->block,
+		.door = run->bootinfo.door,
+		.boot_id = run->boot_id,
+		.results = run->results,
+		.regardless = true,
+		.pending = run->pending,
 	};
 	return chain_self_from_file(&run->self, &run->input.image, run->bootinfo.image_base, err);
 }
@@ -242,10 +258,11 @@ static json_t *modules_json(const struct chain_prepared *prepared)
 	return list;
 }
 
-/* Where things will lie: a boot's plan, or that of a call which is not native, whose texts may be longer where they differ from kernel to
- * kernel; null for a native one. `guest` holds what is made for it, and is the caller's to free. */
-static enum chain_status find_plan(const struct chain_step *step, const struct chain_prepared *prepared, struct chain_guest *guest,
-				   const struct chain_plan **out, struct chain_error *err)
+/* Where things will lie: a boot's plan, or that of a call which is not native, whose texts may be longer where they
+ * differ from kernel to kernel; null for a native one. `guest` holds what is made for it, and is the caller's to free.
+ */
+static enum chain_status find_plan(const struct chain_step *step, const struct chain_prepared *prepared,
+				   struct chain_guest *guest, const struct chain_plan **out, struct chain_error *err)
 {
 	*guest = (struct chain_guest){ 0 };
 	bool guest_is = step->kind == CHAIN_STEP_CALL && prepared->way != CHAIN_CALL_NATIVE;
@@ -257,8 +274,8 @@ static enum chain_status find_plan(const struct chain_step *step, const struct c
 	return chain_guest_make(&request, guest, err);
 }
 
-static enum chain_status step_json(const struct chain_step *step, const struct chain_prepared *prepared, const json_t *fanout,
-				   json_t *into, struct chain_error *err)
+static enum chain_status step_json(const struct chain_step *step, const struct chain_prepared *prepared,
+				   const json_t *fanout, json_t *into, struct chain_error *err)
 {
 	json_t *plan = NULL;
 	char hex[CHAIN_SHA256_HEX + 1];
@@ -271,12 +288,13 @@ static enum chain_status step_json(const struct chain_step *step, const struct c
 	chain_guest_free(&guest);
 	if (status)
 		return status;
-	json_t *doc = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:o?, s:o, s:O, s:o?, s:O?, s:O?, s:o?}", "name", step->name, "kind",
-				step->kind == CHAIN_STEP_CALL ? "call" : "boot", "source", step->source, "kernel",
-				chain_kernel_kind_name(prepared->kind), "sha256", hex, "bytes",
-				(json_int_t)prepared->kernel.blob.bytes_count, "args", prepared->args, "expect",
-				chain_step_expect_json(step), "modules", modules_json(prepared), "handoff", prepared->handoff, "plan", plan,
-				"when", step->when, "fanout", fanout, "devices", plan_devices(step));
+	json_t *doc =
+		json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:o?, s:o, s:O, s:o?, s:O?, s:O?, s:o?}", "name",
+			  step->name, "kind", step->kind == CHAIN_STEP_CALL ? "call" : "boot", "source", step->source,
+			  "kernel", chain_kernel_kind_name(prepared->kind), "sha256", hex, "bytes",
+			  (json_int_t)prepared->kernel.blob.bytes_count, "args", prepared->args, "expect",
+			  chain_step_expect_json(step), "modules", modules_json(prepared), "handoff", prepared->handoff,
+			  "plan", plan, "when", step->when, "fanout", fanout, "devices", plan_devices(step));
 	if (!doc || json_array_append_new(into, doc))
 		return chain_json_no_memory(err, step->name);
 	return CHAIN_OK;
@@ -291,13 +309,15 @@ static void print_indented(const char *text)
 	}
 }
 
-static enum chain_status step_print(const struct plan_run *run, const struct chain_step *step, const struct chain_prepared *prepared,
-				    const json_t *fanout, struct chain_error *err)
+static enum chain_status step_print(const struct plan_run *run, const struct chain_step *step,
+				    const struct chain_prepared *prepared, const json_t *fanout,
+				    struct chain_error *err)
 {
 	char size[CMD_SIZE_BYTES];
 	bool call = step->kind == CHAIN_STEP_CALL;
-	printf("%s%s%s  %s %s  %s, %s\n", cmd_style(stdout, CMD_BOLD), step->name, cmd_style(stdout, CMD_PLAIN), call ? "call" : "boot",
-	       step->source, chain_kernel_kind_name(prepared->kind), cmd_size_text(prepared->kernel.blob.bytes_count, size));
+	printf("%s%s%s  %s %s  %s, %s\n", cmd_style(stdout, CMD_BOLD), step->name, cmd_style(stdout, CMD_PLAIN),
+	       call ? "call" : "boot", step->source, chain_kernel_kind_name(prepared->kind),
+	       cmd_size_text(prepared->kernel.blob.bytes_count, size));
 	char *when = json_dumps(step->when, JSON_COMPACT | JSON_ENSURE_ASCII); /* null without one */
 	if (when)
 		printf("  when     %s\n", when);
@@ -309,10 +329,12 @@ static enum chain_status step_print(const struct plan_run *run, const struct cha
 		       cmd_size_text(prepared->modules[i].blob.bytes_count, size));
 	if (call)
 		printf("  %s   %s, at most %.3f s, %llu retries\n", step->isolation ? "guest " : "window",
-		       cmd_size_text(prepared->memory_bytes, size), (double)step->timeout_us / 1e6, (unsigned long long)step->retries);
+		       cmd_size_text(prepared->memory_bytes, size), (double)step->timeout_us / 1e6,
+		       (unsigned long long)step->retries);
 	if (call && prepared->way == CHAIN_CALL_FIXED)
-		printf("  fixed    0x%llx to 0x%llx, on a processor of its own; mailbox at 0x%llx\n", (unsigned long long)prepared->fixed.window.base,
-		       (unsigned long long)prepared->fixed.window.end, (unsigned long long)prepared->fixed.mailbox.base);
+		printf("  fixed    0x%llx to 0x%llx, on a processor of its own; mailbox at 0x%llx\n",
+		       (unsigned long long)prepared->fixed.window.base, (unsigned long long)prepared->fixed.window.end,
+		       (unsigned long long)prepared->fixed.mailbox.base);
 	plan_fanout_print(fanout);
 	plan_devices_print(step);
 	struct chain_guest guest;
@@ -348,7 +370,8 @@ static enum chain_status mask_own(const struct plan_run *run, struct chain_prepa
 	return chain_handoff_mask(own, &run->config, err);
 }
 
-static enum chain_status one_step(struct plan_run *run, const struct chain_step *step, json_t *into, struct chain_error *err)
+static enum chain_status one_step(struct plan_run *run, const struct chain_step *step, json_t *into,
+				  struct chain_error *err)
 {
 	struct chain_prepared prepared;
 	enum chain_status status = chain_step_prepare(&run->link, step, &prepared, err);
@@ -360,7 +383,8 @@ static enum chain_status one_step(struct plan_run *run, const struct chain_step 
 	if (!status)
 		status = plan_fanout(step, &prepared, run->sources.image, &fanout, err);
 	if (!status)
-		status = run->options.json ? step_json(step, &prepared, fanout, into, err) : step_print(run, step, &prepared, fanout, err);
+		status = run->options.json ? step_json(step, &prepared, fanout, into, err) :
+					     step_print(run, step, &prepared, fanout, err);
 	json_decref(fanout);
 	chain_prepared_free(&prepared);
 	return status;
@@ -390,7 +414,10 @@ static int plan_steps(struct plan_run *run)
 	char id[CHAIN_SHA256_HEX + 8] = "sha256:";
 	chain_sha256_to_hex(run->input.image.header.id, id + 7);
 	if (run->options.json)
-		return cmd_json_print(json_pack("{s:s, s:s, s:o}", "name", run->config.name, "image", id, "steps", steps)) ? CMD_OK : CMD_REFUSED;
+		return cmd_json_print(
+			       json_pack("{s:s, s:s, s:o}", "name", run->config.name, "image", id, "steps", steps)) ?
+			       CMD_OK :
+			       CMD_REFUSED;
 	json_decref(steps);
 	return CMD_OK;
 }
@@ -439,7 +466,8 @@ static int plan_image(const struct plan_options *options, const char *path)
 		return cmd_usage("plan", "out of memory");
 	run->options = *options;
 	run->input.fd = -1;
-	int code = load_all(run, path, &err) ? cmd_document_refuse(&run->input.document, &err, options->json) : plan_steps(run);
+	int code = load_all(run, path, &err) ? cmd_document_refuse(&run->input.document, &err, options->json) :
+					       plan_steps(run);
 	release(run);
 	free(run);
 	return code;
@@ -460,25 +488,39 @@ int cmd_plan(int argc, char **argv)
 {
 	struct plan_options o = { .machine = "pc", .cpus = 1 };
 	const struct cmd_opt options[] = {
-		{ "bootinfo", 0, CMD_OPT_TEXT, "FILE", "the machine, as `kchain run --bootinfo FILE` recorded it", &o.bootinfo },
+		{ "bootinfo", 0, CMD_OPT_TEXT, "FILE", "the machine, as `kchain run --bootinfo FILE` recorded it",
+		  &o.bootinfo },
 		{ "machine", 'M', CMD_OPT_TEXT, "TYPE", "else QEMU's pc (default), q35 or microvm", &o.machine },
 		{ "memory", 'm', CMD_OPT_SIZE, "SIZE", "its RAM (default: 128M)", &o.memory_bytes },
 		{ "cpus", 'c', CMD_OPT_COUNT, "N", "its processors (default: 1)", &o.cpus },
-		{ "devices", 0, CMD_OPT_TEXT, "FILE", "JSON object with the handoff's `net` and `block` entries to assume", &o.devices },
-		{ "handoff-in", 0, CMD_OPT_TEXT, "FILE", "plan as a later link that received this handoff", &o.handoff },
-		{ "results", 0, CMD_OPT_TEXT, "FILE", "what the calls left, to assume: JSON object by step, or a handoff that a run ended with", &o.results },
+		{ "devices", 0, CMD_OPT_TEXT, "FILE",
+		  "JSON object with the handoff's `net` and `block` entries to assume", &o.devices },
+		{ "handoff-in", 0, CMD_OPT_TEXT, "FILE", "plan as a later link that received this handoff",
+		  &o.handoff },
+		{ "results", 0, CMD_OPT_TEXT, "FILE",
+		  "what the calls left, to assume: JSON object by step, or a handoff that a run ended with",
+		  &o.results },
 		{ "step", 's', CMD_OPT_TEXT, "NAME", "only this step", &o.step },
 		{ "handoff", 0, CMD_OPT_FLAG, NULL, "print the handoff that each kernel would get", &o.show_handoff },
 		{ "masked", 0, CMD_OPT_FLAG, NULL, "put \"volatile\" for what no plan can know", &o.masked },
-		{ "mask", 0, CMD_OPT_TEXT, "FILE", "only print the handoff in FILE, masked, to compare it with a planned one;\nwith the image whose step made it, its state as well", &o.mask },
+		{ "mask", 0, CMD_OPT_TEXT, "FILE",
+		  "only print the handoff in FILE, masked, to compare it with a planned one;\nwith the image whose "
+		  "step made it, its state as well",
+		  &o.mask },
 		{ "json", 0, CMD_OPT_FLAG, NULL, "print one JSON document", &o.json },
 	};
 	const struct cmd_spec spec = {
-		.command = "plan", .operands = "IMAGE|PIPELINE|FOLDER", .opts = options, .opt_count = sizeof(options) / sizeof(options[0]),
-		.least = 0, .most = 1,
-		.about = "Prints what each step of a boot would do: the kernel and its digest, arguments with the facts filled in\n"
+		.command = "plan",
+		.operands = "IMAGE|PIPELINE|FOLDER",
+		.opts = options,
+		.opt_count = sizeof(options) / sizeof(options[0]),
+		.least = 0,
+		.most = 1,
+		.about = "Prints what each step of a boot would do: the kernel and its digest, arguments with the "
+			 "facts filled in\n"
 			 "(those stay in braces that nothing given tells: devices, results of calls before the step),\n"
-			 "where every byte goes and in which order, the processor's state at entry, and the handoff. By the code\n"
+			 "where every byte goes and in which order, the processor's state at entry, and the handoff. "
+			 "By the code\n"
 			 "that the stage runs; nothing is booted.",
 		.epilog = "example: kchain run image.elf --bootinfo machine.json\n"
 			  "         kchain plan image.elf --bootinfo machine.json --handoff",

@@ -10,8 +10,8 @@
 
 enum { HEAP_BYTES = 2 * 1024 * 1024 }; /* about what a stage has taken by then */
 
-static enum chain_status lay_out_one(const struct chain_step *step, const struct chain_prepared *prepared, const struct chain_fixed *fixed,
-				     struct chain_error *err)
+static enum chain_status lay_out_one(const struct chain_step *step, const struct chain_prepared *prepared,
+				     const struct chain_fixed *fixed, struct chain_error *err)
 {
 	struct chain_fanout_layout layout;
 	if (!fixed)
@@ -22,8 +22,8 @@ static enum chain_status lay_out_one(const struct chain_step *step, const struct
 	return status;
 }
 
-enum chain_status plan_fanout(const struct chain_step *step, const struct chain_prepared *prepared, const struct chain_image *image,
-			      json_t **out, struct chain_error *err)
+enum chain_status plan_fanout(const struct chain_step *step, const struct chain_prepared *prepared,
+			      const struct chain_image *image, json_t **out, struct chain_error *err)
 {
 	struct chain_fanout_set set;
 	struct chain_fanout_layout layout;
@@ -47,9 +47,10 @@ enum chain_status plan_fanout(const struct chain_step *step, const struct chain_
 		for (size_t i = 0; set.inputs && i < set.count; i++)
 			json_array_append_new(inputs, json_loads(set.inputs[i], JSON_DECODE_ANY, NULL));
 		*out = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "kernels", (json_int_t)set.count, "required",
-				 (json_int_t)chain_fanout_required(&step->fanout, set.count), "processors", (json_int_t)layout.processors,
-				 "cpus", (json_int_t)step->fanout.cpus, "at_once", (json_int_t)layout.workers,
-				 "window_bytes", (json_int_t)layout.window_bytes, "inputs", inputs);
+				 (json_int_t)chain_fanout_required(&step->fanout, set.count), "processors",
+				 (json_int_t)layout.processors, "cpus", (json_int_t)step->fanout.cpus, "at_once",
+				 (json_int_t)layout.workers, "window_bytes", (json_int_t)layout.window_bytes, "inputs",
+				 inputs);
 		if (!*out)
 			status = chain_json_no_memory(err, step->name);
 		chain_fanout_layout_free(&layout);
@@ -72,7 +73,8 @@ void plan_fanout_print(const json_t *fanout)
 	}
 	if (cpus > 1)
 		snprintf(each, sizeof(each), ", each on %" JSON_INTEGER_FORMAT " processors,", cpus);
-	printf("  fanout   %" JSON_INTEGER_FORMAT " kernels, %" JSON_INTEGER_FORMAT " at once%s in windows of %s in all; %" JSON_INTEGER_FORMAT " must end well\n",
+	printf("  fanout   %" JSON_INTEGER_FORMAT " kernels, %" JSON_INTEGER_FORMAT
+	       " at once%s in windows of %s in all; %" JSON_INTEGER_FORMAT " must end well\n",
 	       json_integer_value(json_object_get(fanout, "kernels")), at_once, each,
 	       cmd_size_text((uint64_t)(at_once * json_integer_value(json_object_get(fanout, "window_bytes"))), size),
 	       json_integer_value(json_object_get(fanout, "required")));

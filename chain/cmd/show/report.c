@@ -18,11 +18,12 @@ static double busy_share(const struct report_fanout *f)
 
 static json_t *fanout_json(const struct report_fanout *f)
 {
-	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f}", "step", f->name, "kernels",
-			 (json_int_t)f->count, "turns", (json_int_t)f->turn_count, "ok", (json_int_t)f->ok, "failed", (json_int_t)f->failed,
-			 "not_run", (json_int_t)f->not_run, "retried", (json_int_t)f->retried, "workers", (json_int_t)f->workers, "cpus",
-			 (json_int_t)f->cpus, "us", f->end - f->begin, "median_us", f->median, "p99_us", f->p99, "max_us", f->most,
-			 "busy", busy_share(f));
+	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f}", "step", f->name,
+			 "kernels", (json_int_t)f->count, "turns", (json_int_t)f->turn_count, "ok", (json_int_t)f->ok,
+			 "failed", (json_int_t)f->failed, "not_run", (json_int_t)f->not_run, "retried",
+			 (json_int_t)f->retried, "workers", (json_int_t)f->workers, "cpus", (json_int_t)f->cpus, "us",
+			 f->end - f->begin, "median_us", f->median, "p99_us", f->p99, "max_us", f->most, "busy",
+			 busy_share(f));
 }
 
 json_t *report_json(const struct report *r)
@@ -34,8 +35,8 @@ json_t *report_json(const struct report *r)
 	if (!bad && r->refused)
 		return json_pack("{s:s, s:o}", "refused", r->refused, "fanouts", list);
 	if (!bad)
-		return json_pack("{s:I, s:I, s:I, s:o}", "links", (json_int_t)r->link_count, "steps", (json_int_t)r->step_count, "left_out",
-				 (json_int_t)r->left_out, "fanouts", list);
+		return json_pack("{s:I, s:I, s:I, s:o}", "links", (json_int_t)r->link_count, "steps",
+				 (json_int_t)r->step_count, "left_out", (json_int_t)r->left_out, "fanouts", list);
 	json_decref(list);
 	return NULL;
 }
@@ -81,7 +82,8 @@ static void print_failures(const json_t *groups, FILE *to)
 	for (size_t i = 0; i < count && i < SHOWN; i++) {
 		const json_t *group = json_array_get(groups, i);
 		run_view_failure_text(group, text);
-		fprintf(to, "  %-9s %lld x ", i ? "" : "failures", (long long)json_integer_value(json_object_get(group, "count")));
+		fprintf(to, "  %-9s %lld x ", i ? "" : "failures",
+			(long long)json_integer_value(json_object_get(group, "count")));
 		cmd_text_put(to, text);
 		fputc('\n', to);
 	}
@@ -95,17 +97,23 @@ static void print_fanout(const struct report_fanout *f, FILE *to)
 	unsigned long long processors = (unsigned long long)f->workers * f->cpus;
 	cmd_text_put(to, f->name);
 	fprintf(to, ": %llu kernels: %llu ok, %llu failed, %llu not run; %llu retried\n", (unsigned long long)f->count,
-		(unsigned long long)f->ok, (unsigned long long)f->failed, (unsigned long long)f->not_run, (unsigned long long)f->retried);
+		(unsigned long long)f->ok, (unsigned long long)f->failed, (unsigned long long)f->not_run,
+		(unsigned long long)f->retried);
 	print_failures(f->failures, to);
 	if (!f->turn_count)
 		return;
-	fprintf(to, "  turns     %zu in %.1f ms: %.0f a second, on %llu processor%s,\n            which were busy %.0f %% of the time\n"
+	fprintf(to,
+		"  turns     %zu in %.1f ms: %.0f a second, on %llu processor%s,\n            which were busy %.0f %% "
+		"of the time\n"
 		"  duration  median %.3f ms, 99 %% within %.3f ms, longest %.3f ms\n",
-		f->turn_count, us / 1e3, us > 0 ? (double)f->turn_count * 1e6 / us : 0, processors, processors == 1 ? "" : "s",
-		busy_share(f) * 100, f->median / 1e3, f->p99 / 1e3, f->most / 1e3);
+		f->turn_count, us / 1e3, us > 0 ? (double)f->turn_count * 1e6 / us : 0, processors,
+		processors == 1 ? "" : "s", busy_share(f) * 100, f->median / 1e3, f->p99 / 1e3, f->most / 1e3);
 }
 
-static const char *plural(size_t count) { return count == 1 ? "" : "s"; }
+static const char *plural(size_t count)
+{
+	return count == 1 ? "" : "s";
+}
 
 void report_print(const struct report *r, FILE *to)
 {
@@ -115,20 +123,23 @@ void report_print(const struct report *r, FILE *to)
 		fputc('\n', to);
 		return;
 	}
-	fprintf(to, "%zu link%s, %zu step%s, %.1f ms\n", r->link_count, plural(r->link_count), r->step_count, plural(r->step_count), (r->end - r->begin) / 1e3);
+	fprintf(to, "%zu link%s, %zu step%s, %.1f ms\n", r->link_count, plural(r->link_count), r->step_count,
+		plural(r->step_count), (r->end - r->begin) / 1e3);
 	for (size_t i = 0; i < r->step_count; i++)
 		print_step(&r->steps[i], to);
 	for (size_t i = 0; i < r->fanout_count; i++)
 		print_fanout(&r->fanouts[i], to);
 	if (r->left_out)
-		fprintf(to, "%llu row%s of kernels left out: no numbers that can be\n", (unsigned long long)r->left_out, r->left_out == 1 ? "" : "s");
+		fprintf(to, "%llu row%s of kernels left out: no numbers that can be\n", (unsigned long long)r->left_out,
+			r->left_out == 1 ? "" : "s");
 }
 
 static enum chain_status write_svg(const struct report *r, const char *path, struct chain_error *err)
 {
 	size_t bytes = 0;
 	char *svg = report_svg(r, &bytes);
-	enum chain_status status = svg ? cmd_file_check_writable(path, err) : chain_fail_no_memory(err, path, bytes + 1);
+	enum chain_status status =
+		svg ? cmd_file_check_writable(path, err) : chain_fail_no_memory(err, path, bytes + 1);
 	if (status == CHAIN_OK)
 		status = cmd_file_write(path, svg, bytes, err);
 	free(svg);
@@ -142,12 +153,19 @@ int cmd_report(int argc, char **argv)
 	struct cmd_list symbols = { 0 };
 	struct symbols_places places = { .count = 0 };
 	const struct cmd_opt opts[] = {
-		{ "symbols", 0, CMD_OPT_LIST, "FOLDER", "look there for the symbols of kernels that faulted, where the document does not say the place", &symbols },
+		{ "symbols", 0, CMD_OPT_LIST, "FOLDER",
+		  "look there for the symbols of kernels that faulted, where the document does not say the place",
+		  &symbols },
 		{ "svg", 's', CMD_OPT_TEXT, "FILE", "draw links, steps and processors over time", &svg },
 		{ "json", 0, CMD_OPT_FLAG, NULL, "print the figures as JSON on stdout", &json },
 	};
 	const struct cmd_spec spec = {
-		.command = "report", .operands = "RESULT.json", .opts = opts, .opt_count = sizeof(opts) / sizeof(opts[0]), .least = 1, .most = 1,
+		.command = "report",
+		.operands = "RESULT.json",
+		.opts = opts,
+		.opt_count = sizeof(opts) / sizeof(opts[0]),
+		.least = 1,
+		.most = 1,
 		.about = "Says what a run did and how long it took, from what `kchain run --json` printed\n"
 			 "(\"-\": standard input), or from the handoff that `--result` wrote.",
 		.epilog = "example: kchain run image.elf -c 8 --json >result.json\n"

@@ -4,8 +4,9 @@
 /* Owns: what `kchain run` wrote about a run, read back as spans of time on one clock.
  * Must not know: how it is drawn or printed.
  *
- * Such a document may come from a stranger, and much of it is what a guest said. What is not of the form that the command gives it is refused or,
- * where a guest could have made it so, left out and counted; all numbers that are kept are within the bounds below. */
+ * Such a document may come from a stranger, and much of it is what a guest said. What is not of the form that the
+ * command gives it is refused or, where a guest could have made it so, left out and counted; all numbers that are kept
+ * are within the bounds below. */
 #ifndef KCHAIN_REPORT_H
 #define KCHAIN_REPORT_H
 
@@ -18,12 +19,12 @@ const char *report_status_name(enum report_status status);
 enum { REPORT_PROCESSORS_MAX = 4096, REPORT_BYTES_MAX = 256 * 1024 * 1024 };
 #define REPORT_US_MAX 1e14 /* three years: a time or a duration that is longer is none */
 
-/* Microseconds since the first link was entered, as the machine counted them where it did; else as the host did. begin <= end, both from
- * -REPORT_US_MAX to REPORT_US_MAX. */
+/* Microseconds since the first link was entered, as the machine counted them where it did; else as the host did. begin
+ * <= end, both from -REPORT_US_MAX to REPORT_US_MAX. */
 struct report_span {
 	double begin, end;
-	bool timed;       /* else only the order is known */
-	const char *name; /* borrowed from the document */
+	bool timed;                 /* else only the order is known */
+	const char *name;           /* borrowed from the document */
 	const char *reason, *place; /* borrowed; null: none. `place`: where it faulted */
 	enum report_status status;
 };
@@ -39,29 +40,36 @@ struct report_fanout {
 	const char *name; /* borrowed */
 	double begin, end;
 	uint64_t count, ok, failed, not_run, retried, workers;
-	uint32_t cpus; /* of each kernel: the one that a turn names and those behind it; from 1 to REPORT_PROCESSORS_MAX */
-	struct report_turn *turns; size_t turn_count; /* owned; in the order in which they ended */
+	uint32_t cpus; /* of each kernel: the one that a turn names and those behind it; from 1 to REPORT_PROCESSORS_MAX
+			*/
+	struct report_turn *turns;
+	size_t turn_count;      /* owned; in the order in which they ended */
 	const json_t *failures; /* borrowed; groups of kernels that failed alike (docs/PIPELINE.md); null: none */
 	double median, p99, most, busy; /* of the turns' durations; busy: their sum */
 };
 
 struct report {
-	json_t *doc; /* owned */
+	json_t *doc;         /* owned */
 	const char *refused; /* borrowed: nothing was started, and why; null: something was */
-	struct report_span *links; size_t link_count;
-	struct report_span *steps; size_t step_count;
-	struct report_fanout *fanouts; size_t fanout_count;
+	struct report_span *links;
+	size_t link_count;
+	struct report_span *steps;
+	size_t step_count;
+	struct report_fanout *fanouts;
+	size_t fanout_count;
 	double begin, end;
 	uint32_t processors; /* one more than the highest that a turn had; at most 2 * REPORT_PROCESSORS_MAX */
 	uint64_t left_out;   /* rows of kernels that say nothing sensible */
 };
 
-/* `run --json`, `watch --json` or `run --result`: what succeeded and what was refused alike. CHAIN_E_IO, CHAIN_E_LIMIT, CHAIN_E_JSON_…,
- * CHAIN_E_REPORT_NONE, CHAIN_E_REPORT_FORM with the place that is wrong, CHAIN_E_NO_MEMORY. */
-enum chain_status report_read(const char *path, const struct symbols_places *symbols, struct report *out, struct chain_error *err) CHAIN_MUST_CHECK;
-/* The same of its text; `subject` names it in errors. `symbols`: where those of faulting kernels are looked for, which the document does not say
- * already; null: nowhere. */
-enum chain_status report_parse(const char *text, size_t bytes, const char *subject, const struct symbols_places *symbols, struct report *out,
+/* `run --json`, `watch --json` or `run --result`: what succeeded and what was refused alike. CHAIN_E_IO, CHAIN_E_LIMIT,
+ * CHAIN_E_JSON_…, CHAIN_E_REPORT_NONE, CHAIN_E_REPORT_FORM with the place that is wrong, CHAIN_E_NO_MEMORY. */
+enum chain_status report_read(const char *path, const struct symbols_places *symbols, struct report *out,
+			      struct chain_error *err) CHAIN_MUST_CHECK;
+/* The same of its text; `subject` names it in errors. `symbols`: where those of faulting kernels are looked for, which
+ * the document does not say already; null: nowhere. */
+enum chain_status report_parse(const char *text, size_t bytes, const char *subject,
+			       const struct symbols_places *symbols, struct report *out,
 			       struct chain_error *err) CHAIN_MUST_CHECK;
 void report_free(struct report *report);
 

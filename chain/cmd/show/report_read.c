@@ -33,7 +33,10 @@ static enum chain_status wrong(const char *subject, const char *what, size_t ind
 
 /* --- numbers --- */
 
-static bool is_time(double us) { return isfinite(us) && us >= -REPORT_US_MAX && us <= REPORT_US_MAX; }
+static bool is_time(double us)
+{
+	return isfinite(us) && us >= -REPORT_US_MAX && us <= REPORT_US_MAX;
+}
 
 /* False: there is none, or none that can be. */
 static bool time_from(const json_t *doc, const char *key, double unit_us, double *out_us)
@@ -52,13 +55,14 @@ static uint64_t count_of(const json_t *doc, const char *key)
 	return value > 0 ? (uint64_t)value : 0;
 }
 
-/* What is to be added to the host's time to get the machine's: shown by any step that has both. Else the first link's entry by the host's. */
+/* What is to be added to the host's time to get the machine's: shown by any step that has both. Else the first link's
+ * entry by the host's. */
 static double clock_offset(const json_t *links, const json_t *steps)
 {
 	size_t i;
 	json_t *step;
 	double us, at;
-	json_array_foreach(steps, i, step)
+	json_array_foreach (steps, i, step)
 		if (time_from(step, "us", 1, &us) && time_from(step, "at", 1e6, &at) && is_time(us - at))
 			return us - at;
 	return time_from(json_array_get(links, 0), "at", 1e6, &at) ? -at : 0;
@@ -85,27 +89,31 @@ static bool time_of(const json_t *doc, const char *us, const char *at, double of
 
 /* --- links --- */
 
-static enum chain_status read_links(struct report *r, const json_t *links, double offset, const char *subject, struct chain_error *err)
+static enum chain_status read_links(struct report *r, const json_t *links, double offset, const char *subject,
+				    struct chain_error *err)
 {
 	size_t i;
 	json_t *link;
 	r->links = calloc(json_array_size(links) + 1, sizeof(*r->links));
 	if (!r->links)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, json_array_size(links) * sizeof(*r->links), 0, 0, 0);
-	json_array_foreach(links, i, link) {
+		return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, json_array_size(links) * sizeof(*r->links), 0,
+				  0, 0);
+	json_array_foreach (links, i, link) {
 		struct report_span *span = &r->links[i];
 		double left;
 		span->name = json_string_value(json_object_get(link, "name"));
 		if (!span->name)
 			return wrong(subject, "links", i, err);
 		/* A handoff's links say when they were entered, the records of a run when they were heard of. */
-		span->timed = time_of(link, "entered_us", "at", offset, &span->begin) || time_of(link, "us", "at", offset, &span->begin);
+		span->timed = time_of(link, "entered_us", "at", offset, &span->begin) ||
+			      time_of(link, "us", "at", offset, &span->begin);
 		if (span->timed && is_first(link))
 			span->begin = 0;
 		span->end = span->begin;
 		if (span->timed && time_from(link, "left_us", 1, &left) && left > span->begin)
 			span->end = left;
-		if (i && span->timed && r->links[i - 1].timed && r->links[i - 1].end == r->links[i - 1].begin && r->links[i - 1].end < span->begin)
+		if (i && span->timed && r->links[i - 1].timed && r->links[i - 1].end == r->links[i - 1].begin &&
+		    r->links[i - 1].end < span->begin)
 			r->links[i - 1].end = span->begin; /* when it left is not known */
 		r->link_count = i + 1;
 	}
@@ -124,10 +132,15 @@ static bool read_turn(const json_t *row, struct report_turn *out)
 	}
 	double begin = (double)value[3], end = begin + (double)value[4];
 	const json_t *status = json_array_get(row, 5);
-	if (value[0] > UINT32_MAX || value[1] > UINT32_MAX || value[2] >= REPORT_PROCESSORS_MAX || !is_time(begin) || !is_time(end))
+	if (value[0] > UINT32_MAX || value[1] > UINT32_MAX || value[2] >= REPORT_PROCESSORS_MAX || !is_time(begin) ||
+	    !is_time(end))
 		return false;
 	*out = (struct report_turn){
-		.index = (uint32_t)value[0], .attempt = (uint32_t)value[1], .processor = (uint32_t)value[2], .begin = begin, .end = end,
+		.index = (uint32_t)value[0],
+		.attempt = (uint32_t)value[1],
+		.processor = (uint32_t)value[2],
+		.begin = begin,
+		.end = end,
 		.status = status ? status_of(json_string_value(status)) : REPORT_OK,
 	};
 	return true;
@@ -158,24 +171,32 @@ static bool measure(struct report_fanout *f)
 	return true;
 }
 
-static enum chain_status read_fanout(struct report *r, const json_t *step, const struct report_span *span, const char *subject,
-				     struct chain_error *err)
+static enum chain_status read_fanout(struct report *r, const json_t *step, const struct report_span *span,
+				     const char *subject, struct chain_error *err)
 {
 	const json_t *rows = json_object_get(step, "kernels"), *machine = json_object_get(step, "machine");
 	uint64_t cpus = count_of(machine, "cpus");
 	struct report_fanout *f = &r->fanouts[r->fanout_count];
-	*f = (struct report_fanout){ .name = span->name, .begin = span->begin, .end = span->end, .count = count_of(step, "count"),
-				     .ok = count_of(step, "ok"), .failed = count_of(step, "failed"), .not_run = count_of(step, "not_run"),
-				     .retried = count_of(step, "retried"), .failures = json_object_get(step, "failures"), .workers = count_of(machine, "workers"),
+	*f = (struct report_fanout){ .name = span->name,
+				     .begin = span->begin,
+				     .end = span->end,
+				     .count = count_of(step, "count"),
+				     .ok = count_of(step, "ok"),
+				     .failed = count_of(step, "failed"),
+				     .not_run = count_of(step, "not_run"),
+				     .retried = count_of(step, "retried"),
+				     .failures = json_object_get(step, "failures"),
+				     .workers = count_of(machine, "workers"),
 				     .cpus = cpus >= 1 && cpus <= REPORT_PROCESSORS_MAX ? (uint32_t)cpus : 1 };
 	f->workers = f->workers > REPORT_PROCESSORS_MAX ? REPORT_PROCESSORS_MAX : f->workers;
 	f->turns = calloc(json_array_size(rows) + 1, sizeof(*f->turns));
 	if (!f->turns)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, json_array_size(rows) * sizeof(*f->turns), 0, 0, 0);
+		return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, json_array_size(rows) * sizeof(*f->turns), 0,
+				  0, 0);
 	r->fanout_count++;
 	size_t i;
 	json_t *row;
-	json_array_foreach(rows, i, row) {
+	json_array_foreach (rows, i, row) {
 		struct report_turn *turn = &f->turns[f->turn_count];
 		if (!read_turn(row, turn)) {
 			r->left_out++;
@@ -185,7 +206,8 @@ static enum chain_status read_fanout(struct report *r, const json_t *step, const
 		if (turn->processor + f->cpus > r->processors)
 			r->processors = turn->processor + f->cpus;
 	}
-	return measure(f) ? CHAIN_OK : chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, f->turn_count * sizeof(double), 0, 0, 0);
+	return measure(f) ? CHAIN_OK :
+			    chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, f->turn_count * sizeof(double), 0, 0, 0);
 }
 
 /* --- steps --- */
@@ -198,7 +220,8 @@ static void describe(const json_t *step, struct report_span *span)
 	span->status = status ? status_of(status) : REPORT_OK; /* a boot has none */
 }
 
-static enum chain_status read_step(struct report *r, const json_t *step, size_t i, double offset, const char *subject, struct chain_error *err)
+static enum chain_status read_step(struct report *r, const json_t *step, size_t i, double offset, const char *subject,
+				   struct chain_error *err)
 {
 	struct report_span *span = &r->steps[i];
 	bool fanned = json_object_get(step, "count");
@@ -220,15 +243,17 @@ static enum chain_status make_steps(struct report *r, size_t count, const char *
 	r->fanouts = calloc(count + 1, sizeof(*r->fanouts));
 	if (r->steps && r->fanouts)
 		return CHAIN_OK;
-	return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, count * (sizeof(*r->steps) + sizeof(*r->fanouts)), 0, 0, 0);
+	return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, count * (sizeof(*r->steps) + sizeof(*r->fanouts)), 0,
+			  0, 0);
 }
 
-static enum chain_status read_steps(struct report *r, const json_t *steps, double offset, const char *subject, struct chain_error *err)
+static enum chain_status read_steps(struct report *r, const json_t *steps, double offset, const char *subject,
+				    struct chain_error *err)
 {
 	size_t i;
 	json_t *step;
 	enum chain_status status = make_steps(r, json_array_size(steps), subject, err);
-	json_array_foreach(steps, i, step) {
+	json_array_foreach (steps, i, step) {
 		if (!status)
 			status = read_step(r, step, i, offset, subject, err);
 	}
@@ -236,12 +261,13 @@ static enum chain_status read_steps(struct report *r, const json_t *steps, doubl
 }
 
 /* A handoff knows the results of steps, but not when they were taken. */
-static enum chain_status read_results(struct report *r, const json_t *results, const char *subject, struct chain_error *err)
+static enum chain_status read_results(struct report *r, const json_t *results, const char *subject,
+				      struct chain_error *err)
 {
 	const char *name;
 	json_t *entry;
 	enum chain_status status = make_steps(r, json_object_size(results), subject, err);
-	json_object_foreach((json_t *)(uintptr_t)results, name, entry) {
+	json_object_foreach ((json_t *)(uintptr_t)results, name, entry) {
 		struct report_span *span = &r->steps[r->step_count];
 		if (status)
 			continue;
@@ -328,11 +354,13 @@ static enum chain_status place_faults(const json_t *doc, const struct symbols_pl
 {
 	size_t i;
 	json_t *step, *faults[FAULTS_MAX];
-	json_array_foreach(json_object_get(doc, "steps"), i, step) {
-		const char *source = json_string_value(json_object_get(step, "source")), *slash = source ? strrchr(source, '/') : NULL;
+	json_array_foreach (json_object_get(doc, "steps"), i, step) {
+		const char *source = json_string_value(json_object_get(step, "source")),
+			   *slash = source ? strrchr(source, '/') : NULL;
 		size_t count = unplaced(step, faults);
 		struct symbols_kernel kernel = {
-			.name = slash ? slash + 1 : "", .sha256 = json_string_value(json_object_get(step, "kernel_sha256")),
+			.name = slash ? slash + 1 : "",
+			.sha256 = json_string_value(json_object_get(step, "kernel_sha256")),
 			.build_id = count ? json_string_value(json_object_get(faults[0], "build_id")) : NULL,
 		};
 		enum chain_status status = count ? fault_places_add(symbols, &kernel, faults, count, err) : CHAIN_OK;
@@ -342,12 +370,13 @@ static enum chain_status place_faults(const json_t *doc, const struct symbols_pl
 	return CHAIN_OK;
 }
 
-enum chain_status report_parse(const char *text, size_t bytes, const char *subject, const struct symbols_places *symbols, struct report *out,
-			       struct chain_error *err)
+enum chain_status report_parse(const char *text, size_t bytes, const char *subject,
+			       const struct symbols_places *symbols, struct report *out, struct chain_error *err)
 {
 	*out = (struct report){ 0 };
 	if (bytes > REPORT_BYTES_MAX)
-		return CHAIN_FAIL(err, LIMIT, .subject = subject, .detail = "bytes", .value = bytes, .limit = REPORT_BYTES_MAX);
+		return CHAIN_FAIL(err, LIMIT, .subject = subject, .detail = "bytes", .value = bytes,
+				  .limit = REPORT_BYTES_MAX);
 	enum chain_status status = chain_json_any(text, bytes, DEPTH_MAX, subject, &out->doc, err);
 	if (!status && symbols)
 		status = place_faults(out->doc, symbols, err);
@@ -358,7 +387,8 @@ enum chain_status report_parse(const char *text, size_t bytes, const char *subje
 	return status;
 }
 
-enum chain_status report_read(const char *path, const struct symbols_places *symbols, struct report *out, struct chain_error *err)
+enum chain_status report_read(const char *path, const struct symbols_places *symbols, struct report *out,
+			      struct chain_error *err)
 {
 	struct cmd_file file;
 	*out = (struct report){ 0 };

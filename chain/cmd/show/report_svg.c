@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* The picture: time runs to the right; a row for the links, one for the steps, one for each processor. Thousands of turns become one path a
- * colour, so that the file stays small. */
+/* The picture: time runs to the right; a row for the links, one for the steps, one for each processor. Thousands of
+ * turns become one path a colour, so that the file stays small. */
 
 #include "report.h"
 
@@ -13,22 +13,35 @@
 #include <string.h>
 
 enum {
-	WIDTH = 1200, LEFT = 108, RIGHT = 24, TOP = 64, SPAN_ROW = 26, GAP = 14, FOOT = 66,
-	PLOT = WIDTH - LEFT - RIGHT, ROWS_HEIGHT = 560, ROW_MOST = 22, LABEL_LEAST = 12, ROW_LEAST = 3, TICKS_MOST = 11,
+	WIDTH = 1200,
+	LEFT = 108,
+	RIGHT = 24,
+	TOP = 64,
+	SPAN_ROW = 26,
+	GAP = 14,
+	FOOT = 66,
+	PLOT = WIDTH - LEFT - RIGHT,
+	ROWS_HEIGHT = 560,
+	ROW_MOST = 22,
+	LABEL_LEAST = 12,
+	ROW_LEAST = 3,
+	TICKS_MOST = 11,
 };
 
-static const struct { const char *fill, *other; } COLOURS[REPORT_STATUS_COUNT] = {
-	[REPORT_OK] = { "#2b7a78", "#5aa9a3" }, [REPORT_FAILED] = { "#c8553d", "#c8553d" },
-	[REPORT_FAULT] = { "#8f2d56", "#8f2d56" }, [REPORT_TIMEOUT] = { "#e09f3e", "#e09f3e" },
+static const struct {
+	const char *fill, *other;
+} COLOURS[REPORT_STATUS_COUNT] = {
+	[REPORT_OK] = { "#2b7a78", "#5aa9a3" },      [REPORT_FAILED] = { "#c8553d", "#c8553d" },
+	[REPORT_FAULT] = { "#8f2d56", "#8f2d56" },   [REPORT_TIMEOUT] = { "#e09f3e", "#e09f3e" },
 	[REPORT_SKIPPED] = { "#a9b1b9", "#a9b1b9" },
 };
 
 struct picture {
 	const struct report *report;
 	FILE *to;
-	double begin, end;   /* microseconds shown */
-	double row;          /* height of a processor's row */
-	double rows_at;      /* where they begin */
+	double begin, end; /* microseconds shown */
+	double row;        /* height of a processor's row */
+	double rows_at;    /* where they begin */
 };
 
 static double x_of(const struct picture *p, double us)
@@ -37,7 +50,8 @@ static double x_of(const struct picture *p, double us)
 	return LEFT + (part < 0 ? 0 : part > 1 ? 1 : part) * PLOT;
 }
 
-/* XML 1.0 section 2.2: no control characters, and two others that are none. At most `most` characters; a text is UTF-8 but where it was cut. */
+/* XML 1.0 section 2.2: no control characters, and two others that are none. At most `most` characters; a text is UTF-8
+ * but where it was cut. */
 static void put_xml(FILE *to, const char *text, size_t most)
 {
 	for (size_t count; *text && most; text += count, most--) {
@@ -53,9 +67,10 @@ static void put_xml(FILE *to, const char *text, size_t most)
 	}
 }
 
-static void text(const struct picture *p, double x, double y, const char *anchor, const char *style, const char *format, ...)
-	__attribute__((format(printf, 6, 7)));
-static void text(const struct picture *p, double x, double y, const char *anchor, const char *style, const char *format, ...)
+static void text(const struct picture *p, double x, double y, const char *anchor, const char *style, const char *format,
+		 ...) __attribute__((format(printf, 6, 7)));
+static void text(const struct picture *p, double x, double y, const char *anchor, const char *style, const char *format,
+		 ...)
 {
 	enum { MOST = 160 };
 	char raw[1024];
@@ -85,11 +100,17 @@ static void draw_axis(const struct picture *p, double bottom)
 	for (unsigned n = 0; n < TICKS_MOST && first + n * step <= p->end; n++) {
 		double at = first + n * step;
 		double x = x_of(p, at), shown = at / (seconds ? 1e6 : 1e3), each = step / (seconds ? 1e6 : 1e3);
-		fprintf(p->to, "<line x1=\"%.1f\" y1=\"%d\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"#d9dde1\"/>\n", x, TOP - 6, x, bottom);
-		text(p, x, bottom + 16, "middle", "", "%.*f", each >= 1 ? 0 : each >= 0.1 ? 1 : each >= 0.01 ? 2 : 3, shown);
+		fprintf(p->to, "<line x1=\"%.1f\" y1=\"%d\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"#d9dde1\"/>\n", x, TOP - 6,
+			x, bottom);
+		text(p, x, bottom + 16, "middle", "", "%.*f",
+		     each >= 1    ? 0 :
+		     each >= 0.1  ? 1 :
+		     each >= 0.01 ? 2 :
+				    3,
+		     shown);
 	}
-	text(p, LEFT + PLOT / 2.0, bottom + 34, "middle", "", seconds ? "seconds since the first link was entered" :
-	     "milliseconds since the first link was entered");
+	text(p, LEFT + PLOT / 2.0, bottom + 34, "middle", "",
+	     seconds ? "seconds since the first link was entered" : "milliseconds since the first link was entered");
 }
 
 static void draw_span(const struct picture *p, const struct report_span *span, double y, const char *fill)
@@ -99,7 +120,9 @@ static void draw_span(const struct picture *p, const struct report_span *span, d
 	size_t fits = (size_t)(width / CHARACTER);
 	if (!span->timed)
 		return;
-	fprintf(p->to, "<rect x=\"%.2f\" y=\"%.1f\" width=\"%.2f\" height=\"%d\" rx=\"2\" fill=\"%s\" stroke=\"#fff\" stroke-width=\"0.5\"><title>",
+	fprintf(p->to,
+		"<rect x=\"%.2f\" y=\"%.1f\" width=\"%.2f\" height=\"%d\" rx=\"2\" fill=\"%s\" stroke=\"#fff\" "
+		"stroke-width=\"0.5\"><title>",
 		x, y, width < 1 ? 1 : width, SPAN_ROW - 6, fill);
 	put_xml(p->to, span->name, NAME_MOST);
 	fprintf(p->to, ": %.3f ms</title></rect>\n", (span->end - span->begin) / 1e3);
@@ -122,8 +145,9 @@ static void draw_turns(const struct picture *p, enum report_status status, unsig
 			if (!begun)
 				fputs("<path d=\"", p->to);
 			begun = true;
-			fprintf(p->to, "M%.2f %.2fh%.2fv%.2fh-%.2fz", x, p->rows_at + turn->processor * p->row, width < least ? least : width,
-				p->row * (f->cpus - 0.14), width < least ? least : width);
+			fprintf(p->to, "M%.2f %.2fh%.2fv%.2fh-%.2fz", x, p->rows_at + turn->processor * p->row,
+				width < least ? least : width, p->row * (f->cpus - 0.14),
+				width < least ? least : width);
 		}
 	}
 	if (begun)
@@ -140,7 +164,8 @@ static void draw_processors(const struct picture *p)
 	for (size_t i = 1; i < sizeof(steps) / sizeof(steps[0]) && every * p->row < LABEL_LEAST; i++)
 		every = steps[i];
 	for (uint32_t i = 0; i < r->processors; i += every)
-		text(p, LEFT - 8, p->rows_at + i * p->row + p->row * 0.43 + 4, "end", "", every == 1 ? "processor %u" : "%u", i);
+		text(p, LEFT - 8, p->rows_at + i * p->row + p->row * 0.43 + 4, "end", "",
+		     every == 1 ? "processor %u" : "%u", i);
 	for (int status = 0; status < REPORT_STATUS_COUNT; status++)
 		for (unsigned parity = 0; parity < 2; parity++)
 			draw_turns(p, (enum report_status)status, parity);
@@ -156,8 +181,10 @@ static void draw_legend(const struct picture *p, double y)
 	for (int i = 0; i < REPORT_STATUS_COUNT; i++) {
 		if (!counts[i])
 			continue;
-		fprintf(p->to, "<rect x=\"%.0f\" y=\"%.0f\" width=\"11\" height=\"11\" fill=\"%s\"/>\n", x, y - 10, COLOURS[i].fill);
-		text(p, x + 17, y, "start", "", "%s (%llu)", report_status_name((enum report_status)i), (unsigned long long)counts[i]);
+		fprintf(p->to, "<rect x=\"%.0f\" y=\"%.0f\" width=\"11\" height=\"11\" fill=\"%s\"/>\n", x, y - 10,
+			COLOURS[i].fill);
+		text(p, x + 17, y, "start", "", "%s (%llu)", report_status_name((enum report_status)i),
+		     (unsigned long long)counts[i]);
 		x += 130;
 	}
 }
@@ -170,20 +197,24 @@ static void draw_head(const struct picture *p)
 	for (size_t i = 0; i < r->fanout_count; i++)
 		turns += r->fanouts[i].turn_count;
 	if (turns)
-		snprintf(kernels, sizeof(kernels), ", %zu turn%s of kernels on %u processor%s", turns, turns == 1 ? "" : "s", r->processors,
-			 r->processors == 1 ? "" : "s");
-	text(p, LEFT, 24, "start", " font-size=\"16\" font-weight=\"600\"", "%s", r->link_count ? r->links[0].name : "nothing was entered");
-	text(p, LEFT, 44, "start", " fill=\"#68727d\"", "%zu link%s, %zu step%s%s; %.1f ms shown", r->link_count, r->link_count == 1 ? "" : "s",
-	     r->step_count, r->step_count == 1 ? "" : "s", kernels, (p->end - p->begin) / 1e3);
+		snprintf(kernels, sizeof(kernels), ", %zu turn%s of kernels on %u processor%s", turns,
+			 turns == 1 ? "" : "s", r->processors, r->processors == 1 ? "" : "s");
+	text(p, LEFT, 24, "start", " font-size=\"16\" font-weight=\"600\"", "%s",
+	     r->link_count ? r->links[0].name : "nothing was entered");
+	text(p, LEFT, 44, "start", " fill=\"#68727d\"", "%zu link%s, %zu step%s%s; %.1f ms shown", r->link_count,
+	     r->link_count == 1 ? "" : "s", r->step_count, r->step_count == 1 ? "" : "s", kernels,
+	     (p->end - p->begin) / 1e3);
 }
 
 static void draw(const struct picture *p)
 {
 	const struct report *r = p->report;
 	double bottom = p->rows_at + r->processors * p->row + 4;
-	fprintf(p->to, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %.0f\" width=\"%d\" height=\"%.0f\" "
+	fprintf(p->to,
+		"<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %.0f\" width=\"%d\" height=\"%.0f\" "
 		"font-family=\"system-ui, 'DejaVu Sans', sans-serif\" font-size=\"12\" fill=\"#2f3640\">\n"
-		"<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n", WIDTH, bottom + FOOT, WIDTH, bottom + FOOT);
+		"<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n",
+		WIDTH, bottom + FOOT, WIDTH, bottom + FOOT);
 	draw_head(p);
 	draw_axis(p, bottom);
 	text(p, LEFT - 8, TOP + 14, "end", "", "links");
@@ -191,7 +222,8 @@ static void draw(const struct picture *p)
 		draw_span(p, &r->links[i], TOP, i & 1 ? "#7a8794" : "#4a5560");
 	text(p, LEFT - 8, TOP + SPAN_ROW + 14, "end", "", "steps");
 	for (size_t i = 0; i < r->step_count; i++)
-		draw_span(p, &r->steps[i], TOP + SPAN_ROW, r->steps[i].status == REPORT_OK ? "#3d6fa5" : COLOURS[r->steps[i].status].fill);
+		draw_span(p, &r->steps[i], TOP + SPAN_ROW,
+			  r->steps[i].status == REPORT_OK ? "#3d6fa5" : COLOURS[r->steps[i].status].fill);
 	draw_processors(p);
 	draw_legend(p, bottom + FOOT - 12);
 	fputs("</svg>\n", p->to);
@@ -200,8 +232,11 @@ static void draw(const struct picture *p)
 char *report_svg(const struct report *report, size_t *out_bytes)
 {
 	char *bytes = NULL;
-	struct picture p = { .report = report, .to = open_memstream(&bytes, out_bytes), .rows_at = TOP + 2 * SPAN_ROW + GAP,
-			     .begin = report->begin, .end = report->end };
+	struct picture p = { .report = report,
+			     .to = open_memstream(&bytes, out_bytes),
+			     .rows_at = TOP + 2 * SPAN_ROW + GAP,
+			     .begin = report->begin,
+			     .end = report->end };
 	if (!p.to)
 		return NULL;
 	if (p.end - p.begin < 1)

@@ -24,7 +24,7 @@ static enum chain_status verify(const struct chain_image *image, unsigned depth,
 static enum chain_status child_verify(const struct image_child *child, unsigned depth, struct verify *v,
 				      struct chain_error *err)
 {
-	struct chain_error inner = {.status = CHAIN_OK};
+	struct chain_error inner = { .status = CHAIN_OK };
 	char path[CHAIN_IMAGE_PATH_BYTES];
 	struct chain_image image;
 	enum chain_status status = chain_image_open(&image, child->bytes, child->bytes_count, &inner);
@@ -54,7 +54,7 @@ static enum chain_status verify(const struct chain_image *image, unsigned depth,
 {
 	if (depth > IMAGE_NESTING_MAX)
 		return CHAIN_FAIL(err, LIMIT, .subject = "images in images", .detail = "levels", .value = depth,
-				.limit = IMAGE_NESTING_MAX);
+				  .limit = IMAGE_NESTING_MAX);
 	enum chain_status status = image_file_verify(&v->check, image, err);
 
 	if (status == CHAIN_OK)
@@ -82,14 +82,16 @@ static enum chain_status report(const struct verify *v, const struct image_file 
 
 	image_id_text(file->image.header.id, id);
 	if (v->json)
-		return image_file_print(cmd_json_of_file("image", v->path, json_pack("{s:s, s:b, s:I, s:I, s:I}", "id", id, "ok", 1, "bytes",
-									    (json_int_t)file->file.bytes_count, "files", (json_int_t)v->files,
-									    "images", (json_int_t)v->images)),
-					err);
+		return image_file_print(
+			cmd_json_of_file("image", v->path,
+					 json_pack("{s:s, s:b, s:I, s:I, s:I}", "id", id, "ok", 1, "bytes",
+						   (json_int_t)file->file.bytes_count, "files", (json_int_t)v->files,
+						   "images", (json_int_t)v->images)),
+			err);
 	fputs(cmd_style(stdout, CMD_GREEN), stdout);
 	cmd_text_put(stdout, v->path);
-	printf(": good%s  %s, %llu files and links", cmd_style(stdout, CMD_PLAIN), cmd_size_text(file->file.bytes_count, size),
-	       (unsigned long long)v->files);
+	printf(": good%s  %s, %llu files and links", cmd_style(stdout, CMD_PLAIN),
+	       cmd_size_text(file->file.bytes_count, size), (unsigned long long)v->files);
 	if (v->images > 1)
 		printf(", %llu image%s inside", (unsigned long long)v->images - 1, v->images > 2 ? "s" : "");
 	printf("\n  id %s\n", id);
@@ -117,19 +119,22 @@ static enum chain_status use(void *ctx, const struct image_file *file, struct ch
 
 int cmd_verify(int argc, char **argv)
 {
-	struct verify v = {.json = false};
+	struct verify v = { .json = false };
 	const struct cmd_opt opts[] = {
-	    {"id", 0, CMD_OPT_TEXT, "ID", "refuse an image with another id than this (sha256:…, as `kchain bake` says it)", &v.id},
-	    {"json", 0, CMD_OPT_FLAG, NULL, "print one JSON object instead of text", &v.json}};
+		{ "id", 0, CMD_OPT_TEXT, "ID",
+		  "refuse an image with another id than this (sha256:…, as `kchain bake` says it)", &v.id },
+		{ "json", 0, CMD_OPT_FLAG, NULL, "print one JSON object instead of text", &v.json }
+	};
 	const struct cmd_spec spec = {
-	    .command = "verify",
-	    .operands = "IMAGE",
-	    .opts = opts,
-	    .opt_count = 2,
-	    .least = 1,
-	    .most = 1,
-	    .about = "Checks every byte of an image, and of the images baked into it. What is damaged is named:\n"
-		     "a part (elf, stage, manifest, fs-meta, sections, padding) or a baked file."};
+		.command = "verify",
+		.operands = "IMAGE",
+		.opts = opts,
+		.opt_count = 2,
+		.least = 1,
+		.most = 1,
+		.about = "Checks every byte of an image, and of the images baked into it. What is damaged is named:\n"
+			 "a part (elf, stage, manifest, fs-meta, sections, padding) or a baked file."
+	};
 	struct cmd_args args;
 	int code = cmd_parse(&spec, argc, argv, &args);
 

@@ -18,7 +18,7 @@ struct bake {
 	const struct fs_placed *placed;
 	size_t placed_count;
 	struct bake_entry *entries; /* owned */
-	uint8_t *meta;		    /* owned: the filesystem's metadata, hashed when it is complete */
+	uint8_t *meta;              /* owned: the filesystem's metadata, hashed when it is complete */
 	uint64_t meta_bytes;
 	struct chain_sha256 given; /* of a file whose digest was given, as it goes by */
 	struct bake_part_line lines[BAKE_PART_LINES];
@@ -26,8 +26,8 @@ struct bake {
 
 const char *chain_bake_part_name(enum chain_bake_part_kind kind)
 {
-	static const char *const names[CHAIN_BAKE_PART_COUNT] = {"elf",	    "stage", "manifest",
-								 "fs-meta", "files", "sections"};
+	static const char *const names[CHAIN_BAKE_PART_COUNT] = { "elf",     "stage", "manifest",
+								  "fs-meta", "files", "sections" };
 
 	return (unsigned)kind < CHAIN_BAKE_PART_COUNT ? names[kind] : "unknown";
 }
@@ -35,10 +35,11 @@ const char *chain_bake_part_name(enum chain_bake_part_kind kind)
 static enum chain_status path_check(const struct fs_spec *spec, struct chain_error *err)
 {
 	if (strlen(spec->path) > PATH_MAX_BYTES)
-		return CHAIN_FAIL(err, LIMIT, .subject = spec->path, .detail = "bytes of path", .value = strlen(spec->path),
-				.limit = PATH_MAX_BYTES);
+		return CHAIN_FAIL(err, LIMIT, .subject = spec->path, .detail = "bytes of path",
+				  .value = strlen(spec->path), .limit = PATH_MAX_BYTES);
 	if (chain_text_has_control(spec->path, strlen(spec->path)))
-		return chain_fail(err, CHAIN_E_BAKE_PATH, spec->path, "a path can't hold control characters", 0, 0, 0, 0);
+		return chain_fail(err, CHAIN_E_BAKE_PATH, spec->path, "a path can't hold control characters", 0, 0, 0,
+				  0);
 	if (spec->type != FS_REGULAR && spec->type != FS_DIRECTORY && spec->type != FS_SYMLINK)
 		return chain_fail(err, CHAIN_E_BAKE_NOT_BAKEABLE, spec->path, "a device, pipe or socket", 0, 0, 0, 0);
 	return CHAIN_OK;
@@ -83,8 +84,9 @@ static enum chain_status tree_layout(struct bake *bake, struct chain_error *err)
 	for (size_t i = 0; i < bake->placed_count; i++) {
 		const struct fs_placed *p = &bake->placed[i];
 
-		bake->entries[i] = (struct bake_entry){
-		    .path = p->spec->path, .bytes = p->size_bytes, .link = p->spec->type == FS_SYMLINK};
+		bake->entries[i] = (struct bake_entry){ .path = p->spec->path,
+							.bytes = p->size_bytes,
+							.link = p->spec->type == FS_SYMLINK };
 		bake->result->content_bytes += p->size_bytes;
 		if (p->shared)
 			bake->result->shared_bytes += p->size_bytes;
@@ -99,7 +101,8 @@ static void places_set(struct bake *bake, uint64_t manifest_bytes)
 	struct chain_bake_result *out = bake->result;
 	struct chain_image_header *h = &out->header;
 	const uint64_t fs_bytes = fs_writer_image_bytes(bake->writer), stage_bytes = bake->stage.bytes_count;
-	const uint64_t text = CHAIN_IMAGE_FILE_ALIGN - 1, block = BAKE_BLOCK - 1, big = CHAIN_IMAGE_FS_ALIGN - 1, base = bake->request->base;
+	const uint64_t text = CHAIN_IMAGE_FILE_ALIGN - 1, block = BAKE_BLOCK - 1, big = CHAIN_IMAGE_FS_ALIGN - 1,
+		       base = bake->request->base;
 
 	/* the sums stay far below 2^64: base and stage below 4 GiB, the filesystem at most 2^32 blocks */
 	h->manifest_bytes = manifest_bytes;
@@ -113,15 +116,15 @@ static void places_set(struct bake *bake, uint64_t manifest_bytes)
 
 	const uint64_t fs_phys = base + h->fs_offset, meta = bake->meta_bytes;
 	const struct chain_bake_part parts[CHAIN_BAKE_PART_COUNT] = {
-	    [CHAIN_BAKE_ELF] = {0, h->file_base, 0, 0},
-	    [CHAIN_BAKE_STAGE] = {h->file_base, stage_bytes, base, bake->stage.memory_bytes},
-	    [CHAIN_BAKE_MANIFEST] = {h->file_manifest, manifest_bytes, base + h->manifest_offset, manifest_bytes},
-	    [CHAIN_BAKE_FS_META] = {h->file_fs, meta, fs_phys, meta},
-	    [CHAIN_BAKE_FILES] = {h->file_fs + meta, fs_bytes - meta, fs_phys + meta, h->fs_memory_bytes - meta},
-	    [CHAIN_BAKE_SECTIONS] = {h->file_fs + fs_bytes, 0, 0, 0},
+		[CHAIN_BAKE_ELF] = { 0, h->file_base, 0, 0 },
+		[CHAIN_BAKE_STAGE] = { h->file_base, stage_bytes, base, bake->stage.memory_bytes },
+		[CHAIN_BAKE_MANIFEST] = { h->file_manifest, manifest_bytes, base + h->manifest_offset, manifest_bytes },
+		[CHAIN_BAKE_FS_META] = { h->file_fs, meta, fs_phys, meta },
+		[CHAIN_BAKE_FILES] = { h->file_fs + meta, fs_bytes - meta, fs_phys + meta, h->fs_memory_bytes - meta },
+		[CHAIN_BAKE_SECTIONS] = { h->file_fs + fs_bytes, 0, 0, 0 },
 	};
-	static const enum chain_bake_part_kind lines[BAKE_PART_LINES] = {CHAIN_BAKE_ELF, CHAIN_BAKE_STAGE,
-									 CHAIN_BAKE_FS_META, CHAIN_BAKE_SECTIONS};
+	static const enum chain_bake_part_kind lines[BAKE_PART_LINES] = { CHAIN_BAKE_ELF, CHAIN_BAKE_STAGE,
+									  CHAIN_BAKE_FS_META, CHAIN_BAKE_SECTIONS };
 	uint8_t sections[BAKE_SECTIONS_MAX];
 
 	memcpy(out->parts, parts, sizeof(parts));
@@ -129,9 +132,9 @@ static void places_set(struct bake *bake, uint64_t manifest_bytes)
 	out->parts[CHAIN_BAKE_SECTIONS].bytes = bake_elf_sections(out, sections);
 	out->file_bytes = out->parts[CHAIN_BAKE_SECTIONS].offset + out->parts[CHAIN_BAKE_SECTIONS].bytes;
 	for (size_t i = 0; i < BAKE_PART_LINES; i++)
-		bake->lines[i] = (struct bake_part_line){.name = chain_bake_part_name(lines[i]),
-							 .offset = out->parts[lines[i]].offset,
-							 .bytes = out->parts[lines[i]].bytes};
+		bake->lines[i] = (struct bake_part_line){ .name = chain_bake_part_name(lines[i]),
+							  .offset = out->parts[lines[i]].offset,
+							  .bytes = out->parts[lines[i]].bytes };
 }
 
 /* The manifest names offsets that depend on its own size. They only grow with it, so this ends after two or three
@@ -168,7 +171,7 @@ static enum chain_status emit(struct bake *bake, uint64_t offset, const void *by
 
 /* A digest that was given decided which files are stored once, so it has to be true of the bytes that are stored. */
 static enum chain_status assigned_check(const struct fs_spec *spec, const uint8_t digest[CHAIN_SHA256_BYTES],
-				     struct chain_error *err)
+					struct chain_error *err)
 {
 	if (!spec->sha256 || memcmp(digest, spec->sha256, CHAIN_SHA256_BYTES) == 0)
 		return CHAIN_OK;
@@ -181,7 +184,7 @@ static enum chain_status data_place(void *ctx, const struct fs_spec *spec, uint6
 	struct bake *bake = ctx;
 	const struct chain_bake_request *r = bake->request;
 	const enum chain_status status =
-	    r->place(r->ctx, spec, bake->result->header.file_fs + offset, out_placed, out_sha256, err);
+		r->place(r->ctx, spec, bake->result->header.file_fs + offset, out_placed, out_sha256, err);
 
 	return status == CHAIN_OK && *out_placed ? assigned_check(spec, out_sha256, err) : status;
 }
@@ -251,8 +254,8 @@ static enum chain_status parts_emit(struct bake *bake, struct chain_error *err)
 	if (status == CHAIN_OK)
 		status = part_emit(bake, CHAIN_BAKE_STAGE, bake->stage.bytes, err);
 	if (status == CHAIN_OK)
-		status = fs_writer_emit(bake->writer, data_read, fs_take, bake->request->place ? data_place : NULL, bake,
-					err);
+		status = fs_writer_emit(bake->writer, data_read, fs_take, bake->request->place ? data_place : NULL,
+					bake, err);
 	if (status == CHAIN_OK)
 		status = part_emit(bake, CHAIN_BAKE_FS_META, bake->meta, err);
 	bake_elf_sections(bake->result, sections);
@@ -289,10 +292,10 @@ static enum chain_status manifest_emit(struct bake *bake, struct chain_error *er
 enum chain_status chain_bake(const struct chain_bake_request *request, struct chain_bake_result *out,
 			     struct chain_error *err)
 {
-	struct bake bake = {.request = request, .result = out};
+	struct bake bake = { .request = request, .result = out };
 	enum chain_status status;
 
-	*out = (struct chain_bake_result){.file_bytes = 0};
+	*out = (struct chain_bake_result){ .file_bytes = 0 };
 	status = request_check(request, err);
 	if (status == CHAIN_OK)
 		status = bake_stage_load(request, &bake.stage, err);

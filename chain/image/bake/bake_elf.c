@@ -16,7 +16,8 @@ enum { NAME_STAGE = 1, NAME_MANIFEST = 15, NAME_FS = 32, NAME_NAMES = 43, SECTIO
 enum { TABLE_AT = (sizeof(NAMES) + 3) / 4 * 4 };
 static_assert(TABLE_AT + SECTION_COUNT * sizeof(Elf32_Shdr) <= BAKE_SECTIONS_MAX, "sections fit their buffer");
 
-/* Everything is loaded to the start of a page, but only the stage's first segment and the filesystem lie on one in the file. */
+/* Everything is loaded to the start of a page, but only the stage's first segment and the filesystem lie on one in the
+ * file. */
 static uint32_t alignment(uint64_t offset)
 {
 	return offset % BAKE_BLOCK == 0 ? BAKE_BLOCK : CHAIN_IMAGE_FILE_ALIGN;
@@ -30,14 +31,14 @@ uint64_t bake_elf_least_bytes(size_t segment_count)
 /* All that is put here was checked to lie below 4 GiB. */
 static Elf32_Phdr load(uint64_t offset, uint64_t phys, uint64_t file_bytes, uint64_t memory_bytes, uint32_t flags)
 {
-	return (Elf32_Phdr){.p_type = PT_LOAD,
-			    .p_offset = (Elf32_Off)offset,
-			    .p_vaddr = (Elf32_Addr)phys,
-			    .p_paddr = (Elf32_Addr)phys,
-			    .p_filesz = (Elf32_Word)file_bytes,
-			    .p_memsz = (Elf32_Word)memory_bytes,
-			    .p_flags = flags,
-			    .p_align = alignment(offset)};
+	return (Elf32_Phdr){ .p_type = PT_LOAD,
+			     .p_offset = (Elf32_Off)offset,
+			     .p_vaddr = (Elf32_Addr)phys,
+			     .p_paddr = (Elf32_Addr)phys,
+			     .p_filesz = (Elf32_Word)file_bytes,
+			     .p_memsz = (Elf32_Word)memory_bytes,
+			     .p_flags = flags,
+			     .p_align = alignment(offset) };
 }
 
 static const struct chain_bake_part *last_part(const struct chain_bake_result *layout)
@@ -56,25 +57,25 @@ void bake_elf_headers(const struct chain_bake_result *layout, const struct bake_
 		const struct chain_segment *s = &stage->segments[count];
 
 		phdrs[count] =
-		    load(s->file_offset, s->phys.base, s->file_bytes, chain_range_bytes(s->phys), s->flags & 7);
+			load(s->file_offset, s->phys.base, s->file_bytes, chain_range_bytes(s->phys), s->flags & 7);
 	}
 	phdrs[count++] = load(manifest->offset, manifest->phys, manifest->bytes, manifest->bytes, PF_R);
 	phdrs[count++] = load(h->file_fs, h->base + h->fs_offset, h->fs_bytes, h->fs_memory_bytes, PF_R);
 
 	Elf32_Ehdr ehdr = {
-	    .e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS32, ELFDATA2LSB, EV_CURRENT, ELFOSABI_NONE},
-	    .e_type = ET_EXEC,
-	    .e_machine = EM_386,
-	    .e_version = EV_CURRENT,
-	    .e_entry = (Elf32_Addr)layout->entry,
-	    .e_phoff = sizeof(ehdr),
-	    .e_shoff = (Elf32_Off)(last_part(layout)->offset + TABLE_AT),
-	    .e_ehsize = sizeof(ehdr),
-	    .e_phentsize = sizeof(Elf32_Phdr),
-	    .e_phnum = (Elf32_Half)count,
-	    .e_shentsize = sizeof(Elf32_Shdr),
-	    .e_shnum = SECTION_COUNT,
-	    .e_shstrndx = SECTION_NAMES,
+		.e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS32, ELFDATA2LSB, EV_CURRENT, ELFOSABI_NONE },
+		.e_type = ET_EXEC,
+		.e_machine = EM_386,
+		.e_version = EV_CURRENT,
+		.e_entry = (Elf32_Addr)layout->entry,
+		.e_phoff = sizeof(ehdr),
+		.e_shoff = (Elf32_Off)(last_part(layout)->offset + TABLE_AT),
+		.e_ehsize = sizeof(ehdr),
+		.e_phentsize = sizeof(Elf32_Phdr),
+		.e_phnum = (Elf32_Half)count,
+		.e_shentsize = sizeof(Elf32_Shdr),
+		.e_shnum = SECTION_COUNT,
+		.e_shstrndx = SECTION_NAMES,
 	};
 	memcpy(ehdr.e_ident + CHAIN_IMAGE_IDENT_OFFSET, CHAIN_IMAGE_IDENT, CHAIN_IMAGE_IDENT_BYTES);
 	memset(out, 0, stage->elf_bytes);
@@ -84,13 +85,13 @@ void bake_elf_headers(const struct chain_bake_result *layout, const struct bake_
 
 static Elf32_Shdr section(uint32_t name, uint32_t flags, uint64_t phys, uint64_t offset, uint64_t bytes)
 {
-	return (Elf32_Shdr){.sh_name = name,
-			    .sh_type = SHT_PROGBITS,
-			    .sh_flags = flags,
-			    .sh_addr = (Elf32_Addr)phys,
-			    .sh_offset = (Elf32_Off)offset,
-			    .sh_size = (Elf32_Word)bytes,
-			    .sh_addralign = alignment(offset)};
+	return (Elf32_Shdr){ .sh_name = name,
+			     .sh_type = SHT_PROGBITS,
+			     .sh_flags = flags,
+			     .sh_addr = (Elf32_Addr)phys,
+			     .sh_offset = (Elf32_Off)offset,
+			     .sh_size = (Elf32_Word)bytes,
+			     .sh_addralign = alignment(offset) };
 }
 
 size_t bake_elf_sections(const struct chain_bake_result *layout, uint8_t out[BAKE_SECTIONS_MAX])
@@ -99,14 +100,15 @@ size_t bake_elf_sections(const struct chain_bake_result *layout, uint8_t out[BAK
 	const struct chain_bake_part *stage = &layout->parts[CHAIN_BAKE_STAGE],
 				     *manifest = &layout->parts[CHAIN_BAKE_MANIFEST];
 	const Elf32_Shdr table[SECTION_COUNT] = {
-	    [1] = section(NAME_STAGE, SHF_ALLOC | SHF_WRITE | SHF_EXECINSTR, stage->phys, stage->offset, stage->bytes),
-	    [2] = section(NAME_MANIFEST, SHF_ALLOC, manifest->phys, manifest->offset, manifest->bytes),
-	    [3] = section(NAME_FS, SHF_ALLOC, h->base + h->fs_offset, h->file_fs, h->fs_bytes),
-	    [SECTION_NAMES] = {.sh_name = NAME_NAMES,
-			       .sh_type = SHT_STRTAB,
-			       .sh_addralign = 1,
-			       .sh_size = sizeof(NAMES),
-			       .sh_offset = (Elf32_Off)last_part(layout)->offset},
+		[1] = section(NAME_STAGE, SHF_ALLOC | SHF_WRITE | SHF_EXECINSTR, stage->phys, stage->offset,
+			      stage->bytes),
+		[2] = section(NAME_MANIFEST, SHF_ALLOC, manifest->phys, manifest->offset, manifest->bytes),
+		[3] = section(NAME_FS, SHF_ALLOC, h->base + h->fs_offset, h->file_fs, h->fs_bytes),
+		[SECTION_NAMES] = { .sh_name = NAME_NAMES,
+				    .sh_type = SHT_STRTAB,
+				    .sh_addralign = 1,
+				    .sh_size = sizeof(NAMES),
+				    .sh_offset = (Elf32_Off)last_part(layout)->offset },
 	};
 
 	memset(out, 0, BAKE_SECTIONS_MAX);

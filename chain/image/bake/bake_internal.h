@@ -17,10 +17,10 @@ struct bake_stage {
 	struct chain_segment segments[CHAIN_SEGMENTS_MAX]; /* phys: moved; file_offset: in the image */
 	size_t segment_count;
 	uint64_t memory_bytes;
-	uint64_t entry;	    /* physical */
+	uint64_t entry;     /* physical */
 	uint64_t header_at; /* of struct chain_image_header in bytes */
-	/* Where its bytes lie in the file. A stage that is loaded with its own ELF headers first gives their place to the image's, and
-	 * begins the file; any other comes behind a block of headers. */
+	/* Where its bytes lie in the file. A stage that is loaded with its own ELF headers first gives their place to
+	 * the image's, and begins the file; any other comes behind a block of headers. */
 	uint64_t file_base;
 	uint64_t elf_bytes; /* room for the ELF headers */
 };

@@ -50,7 +50,7 @@ static void put_digest(struct text *text, const uint8_t sha256[CHAIN_SHA256_BYTE
 uint64_t bake_manifest_write(const struct bake_part_line parts[BAKE_PART_LINES], const struct bake_entry *entries,
 			     size_t count, char *out)
 {
-	struct text text = {out, 0};
+	struct text text = { out, 0 };
 
 	put_text(&text, CHAIN_MANIFEST_FIRST_LINE);
 	for (size_t i = 0; i < BAKE_PART_LINES; i++) {

@@ -1,9 +1,9 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* The stage as it goes into an image: what its segments have in the file, behind each other, to be loaded from the base on.
- * Its 32-bit entry finds out where it is, so nothing in its code changes; its Multiboot headers lose the addresses it
- * was linked for, and the ELF headers rule. */
+/* The stage as it goes into an image: what its segments have in the file, behind each other, to be loaded from the base
+ * on. Its 32-bit entry finds out where it is, so nothing in its code changes; its Multiboot headers lose the addresses
+ * it was linked for, and the ELF headers rule. */
 #include "bake_internal.h"
 
 #include "chain/multiboot1_format.h"
@@ -28,8 +28,8 @@ static void put32(uint8_t *at, uint32_t value)
 }
 
 /* Multiboot 1, section 3.1.1: without bit 16 of the flags a loader goes by the ELF headers. In the file a block of
- * ELF headers may come first, so the header has to lie within the next 4 KiB for a loader that looks at the file's first 8
- * KiB. */
+ * ELF headers may come first, so the header has to lie within the next 4 KiB for a loader that looks at the file's
+ * first 8 KiB. */
 static bool multiboot1_by_elf(uint8_t *bytes, uint64_t count)
 {
 	enum { MAGIC = 0x1badb002, ADDRESS_FIELDS = 1 << 16, SEARCH = 8192 - BAKE_BLOCK };
@@ -94,8 +94,8 @@ static bool header_find(const uint8_t *bytes, uint64_t count, uint64_t *out)
 	return false;
 }
 
-/* Finds the extent of the segments, moves them, and lays their bytes behind each other; *out_from is the physical base they were linked
- * for. What lies between them in memory is padding up to a page, which a loader leaves out as well. */
+/* Finds the extent of the segments, moves them, and lays their bytes behind each other; *out_from is the physical base
+ * they were linked for. What lies between them in memory is padding up to a page, which a loader leaves out as well. */
 static enum chain_status segments_move(const struct chain_bake_request *request, struct bake_stage *stage,
 				       uint64_t *out_from, struct chain_error *err)
 {
@@ -116,7 +116,7 @@ static enum chain_status segments_move(const struct chain_bake_request *request,
 		struct chain_segment *s = &stage->segments[i];
 		const uint64_t at = s->phys.base - low, bytes = chain_range_bytes(s->phys);
 
-		s->phys = (struct chain_range){request->base + at, request->base + at + bytes};
+		s->phys = (struct chain_range){ request->base + at, request->base + at + bytes };
 		if (s->file_bytes > 0) /* within the file, apart from the others: no sum of a few of them wraps */
 			packed = ((packed + align) & ~align) + s->file_bytes;
 	}
@@ -149,12 +149,14 @@ static enum chain_status headers_check(const struct chain_bake_request *request,
 }
 
 /* Whether the first bytes that are loaded are the stage's own ELF headers, with room for the image's. */
-static bool headers_come_first(const struct chain_elf *elf, const struct bake_stage *stage, uint64_t base, uint64_t *out_bytes)
+static bool headers_come_first(const struct chain_elf *elf, const struct bake_stage *stage, uint64_t base,
+			       uint64_t *out_bytes)
 {
 	const uint64_t header = elf->is64 ? 64 : 52, row = elf->is64 ? 56 : 32;
 
 	*out_bytes = header + row * elf->phdr_count; /* chain_elf_open bounded it */
-	if (elf->phdrs_offset != header || *out_bytes > BAKE_BLOCK || *out_bytes < bake_elf_least_bytes(stage->segment_count))
+	if (elf->phdrs_offset != header || *out_bytes > BAKE_BLOCK ||
+	    *out_bytes < bake_elf_least_bytes(stage->segment_count))
 		return false;
 	for (size_t i = 0; i < stage->segment_count; i++)
 		if (stage->segments[i].phys.base == base)
@@ -189,7 +191,7 @@ enum chain_status bake_stage_load(const struct chain_bake_request *request, stru
 	struct chain_elf elf;
 	enum chain_status status;
 
-	*out = (struct bake_stage){.bytes = NULL};
+	*out = (struct bake_stage){ .bytes = NULL };
 	status = chain_elf_open(&elf, file, request->stage_bytes, request->stage_subject, err);
 	if (status == CHAIN_OK)
 		status = chain_elf_check_kernel(&elf, err);

@@ -20,8 +20,8 @@
 /* All borrowed for the call. */
 struct chain_bake_request {
 	const char *name;  /* the pipeline's; null: none */
-	uint64_t base;	   /* physical; a multiple of 4096, at least 1 MiB */
-	uint32_t flags;	   /* CHAIN_IMAGE_FLAG_* */
+	uint64_t base;     /* physical; a multiple of 4096, at least 1 MiB */
+	uint32_t flags;    /* CHAIN_IMAGE_FLAG_* */
 	const void *stage; /* ELF file of the stage, a kernel of our runtime */
 	uint64_t stage_bytes;
 	const char *stage_subject;   /* names it in errors */
@@ -29,7 +29,7 @@ struct chain_bake_request {
 				      * given, is checked against the data as it goes through */
 	size_t spec_count;
 	fs_source *source; /* bytes of files; gets the caller's spec */
-	fs_sink *sink;	   /* bytes of the image; file data in ascending order, small pieces in any order. What is
+	fs_sink *sink;     /* bytes of the image; file data in ascending order, small pieces in any order. What is
 			    * never written is zero; the last byte is always written */
 	fs_place *place;   /* null, or as fs/write.h says, the offset being one of the image file; what it says of a
 			    * file whose sha256 is given has to be the same */
@@ -57,11 +57,11 @@ struct chain_bake_result {
 		uint64_t offset, bytes, phys, memory_bytes;
 	} parts[CHAIN_BAKE_PART_COUNT]; /* phys 0: not loaded */
 	uint64_t file_bytes;
-	uint64_t memory_end;	/* physical */
-	uint64_t entry;		/* physical */
-	uint64_t entry_count;	/* files and links */
+	uint64_t memory_end;    /* physical */
+	uint64_t entry;         /* physical */
+	uint64_t entry_count;   /* files and links */
 	uint64_t content_bytes; /* of all files, shared ones counted once each */
-	uint64_t shared_bytes;	/* how many of these are stored elsewhere already */
+	uint64_t shared_bytes;  /* how many of these are stored elsewhere already */
 };
 
 /* CHAIN_E_BAKE_BAD_STAGE, _BAD_BASE, _TOO_LARGE, _NAME, _PATH, _CHANGED; errors of elf.h about the stage, of fs/write.h

@@ -10,8 +10,8 @@
 #include <stdint.h>
 
 struct chain_block_source {
-	char disk[64];        /* the pipeline's name for it */
-	char partition[128];  /* number from 1, GUID, or name; "": the whole disk */
+	char disk[64];          /* the pipeline's name for it */
+	char partition[128];    /* number from 1, GUID, or name; "": the whole disk */
 	uint64_t offset, bytes; /* a piece of it; bytes 0: all of it */
 };
 

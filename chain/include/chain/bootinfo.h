@@ -38,8 +38,10 @@ struct chain_boot_module {
 struct chain_framebuffer { /* phys == 0: none was handed over */
 	uint64_t phys;
 	uint32_t pitch_bytes, width, height;
-	uint8_t bpp, type;  /* as Multiboot 1 section 3.3: enum chain_framebuffer_type, or a number of the loader's own */
-	uint8_t colors[6];  /* CHAIN_FRAMEBUFFER_RGB: lowest bit and number of bits of red, green and blue, as received */
+	uint8_t bpp,
+		type; /* as Multiboot 1 section 3.3: enum chain_framebuffer_type, or a number of the loader's own */
+	uint8_t colors[6]; /* CHAIN_FRAMEBUFFER_RGB: lowest bit and number of bits of red, green and blue, as received
+			    */
 };
 /* An indexed one's palette is not kept: it lies in memory that a chain gives to others. */
 enum chain_framebuffer_type { CHAIN_FRAMEBUFFER_INDEXED, CHAIN_FRAMEBUFFER_RGB, CHAIN_FRAMEBUFFER_TEXT };
@@ -47,31 +49,39 @@ enum chain_framebuffer_type { CHAIN_FRAMEBUFFER_INDEXED, CHAIN_FRAMEBUFFER_RGB, 
 /* The text screen of 80 columns by 25 lines that a PC begins with. */
 static inline struct chain_framebuffer chain_framebuffer_ega_text(void)
 {
-	return (struct chain_framebuffer){ .phys = 0xb8000, .pitch_bytes = 160, .width = 80, .height = 25, .bpp = 16, .type = CHAIN_FRAMEBUFFER_TEXT };
+	return (struct chain_framebuffer){ .phys = 0xb8000,
+					   .pitch_bytes = 160,
+					   .width = 80,
+					   .height = 25,
+					   .bpp = 16,
+					   .type = CHAIN_FRAMEBUFFER_TEXT };
 }
 
 /* A device the stage found. Kept as JSON objects of the forms that docs/HANDOFF.md gives for
  * `net` and `block` entries, plus "class": "net" | "block". */
 
 struct chain_bootinfo {
-	char door[24];          /* "multiboot1", "native", … */
-	char *loader;           /* boot loader name, owned; never null */
-	char *cmdline;          /* owned; never null */
+	char door[24];               /* "multiboot1", "native", … */
+	char *loader;                /* boot loader name, owned; never null */
+	char *cmdline;               /* owned; never null */
 	struct chain_mem_entry *mem; /* owned; sorted by base, no overlaps (see chain_bootinfo_normalise) */
 	size_t mem_count;
 	struct chain_boot_module *modules; /* owned; in the loader's order */
 	size_t module_count;
-	struct chain_range image;    /* where the running image lies, its filesystem included */
-	uint64_t image_base;         /* physical address of the image's first byte */
+	struct chain_range image;                     /* where the running image lies, its filesystem included */
+	uint64_t image_base;                          /* physical address of the image's first byte */
 	uint64_t acpi_rsdp, smbios, efi_system_table; /* physical; 0: not known */
-	uint8_t rsdp[36]; uint32_t rsdp_bytes;         /* what lies at acpi_rsdp (ACPI 6.5, table 5.3): 20 or 36 bytes; 0: not known */
-	uint8_t smbios_entry[32]; uint32_t smbios_bytes; /* what lies at smbios (SMBIOS 3.6, 5.2); 0: not known */
+	uint8_t rsdp[36];
+	uint32_t rsdp_bytes; /* what lies at acpi_rsdp (ACPI 6.5, table 5.3): 20 or 36 bytes; 0: not known */
+	uint8_t smbios_entry[32];
+	uint32_t smbios_bytes; /* what lies at smbios (SMBIOS 3.6, 5.2); 0: not known */
 	struct chain_framebuffer framebuffer;
-	uint32_t cpus;               /* at least 1 */
-	json_t *devices;             /* owned array; empty until the devices were looked at */
+	uint32_t cpus;   /* at least 1 */
+	json_t *devices; /* owned array; empty until the devices were looked at */
 };
 
-/* An empty one; `free` releases all that it owns (null is allowed). Where memory runs out its texts and its list of devices are null. */
+/* An empty one; `free` releases all that it owns (null is allowed). Where memory runs out its texts and its list of
+ * devices are null. */
 void chain_bootinfo_init(struct chain_bootinfo *info);
 void chain_bootinfo_free(struct chain_bootinfo *info);
 
@@ -86,8 +96,10 @@ enum chain_status chain_bootinfo_add_module(struct chain_bootinfo *info, uint64_
 enum chain_status chain_bootinfo_normalise(struct chain_bootinfo *info, struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* JSON form: new reference in *out. `from_json` refuses unknown versions and wrong types by key. */
-enum chain_status chain_bootinfo_to_json(const struct chain_bootinfo *info, json_t **out, struct chain_error *err) CHAIN_MUST_CHECK;
-enum chain_status chain_bootinfo_from_json(const json_t *doc, struct chain_bootinfo *out, struct chain_error *err) CHAIN_MUST_CHECK;
+enum chain_status chain_bootinfo_to_json(const struct chain_bootinfo *info, json_t **out,
+					 struct chain_error *err) CHAIN_MUST_CHECK;
+enum chain_status chain_bootinfo_from_json(const json_t *doc, struct chain_bootinfo *out,
+					   struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* How far available memory reaches without a hole from `base`, in KiB, at most up to `limit`; the map is sorted. */
 uint32_t chain_memory_contiguous_kib(const struct chain_mem_entry *mem, size_t count, uint64_t base, uint64_t limit);

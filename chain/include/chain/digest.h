@@ -12,7 +12,9 @@
 
 enum { CHAIN_SHA256_BYTES = 32, CHAIN_SHA256_HEX = 64 };
 
-struct chain_sha256 { _Alignas(8) unsigned char state[112]; /* an OpenSSL SHA256_CTX; digest.c asserts the size */ };
+struct chain_sha256 {
+	_Alignas(8) unsigned char state[112]; /* an OpenSSL SHA256_CTX; digest.c asserts the size */
+};
 void chain_sha256_init(struct chain_sha256 *ctx);
 void chain_sha256_update(struct chain_sha256 *ctx, const void *bytes, uint64_t count);
 void chain_sha256_final(struct chain_sha256 *ctx, uint8_t out[CHAIN_SHA256_BYTES]);

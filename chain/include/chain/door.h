@@ -1,9 +1,9 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: the table of boot protocols by which a kernel can be started, and what each row of it has to say. A protocol is one file in
- * doors/ and one row of doors/table.c.
- * Must not know: where things are placed (plan.h), how memory is reached, consoles, files. */
+/* Owns: the table of boot protocols by which a kernel can be started, and what each row of it has to say. A protocol is
+ * one file in doors/ and one row of doors/table.c. Must not know: where things are placed (plan.h), how memory is
+ * reached, consoles, files. */
 #ifndef CHAIN_DOOR_H
 #define CHAIN_DOOR_H
 
@@ -22,16 +22,16 @@ struct chain_kernel {
 	const struct chain_door *door;
 	struct chain_segment segments[CHAIN_SEGMENTS_MAX]; /* where it was linked or prefers to lie */
 	size_t segment_count;
-	uint64_t entry;                 /* physical, inside a segment */
+	uint64_t entry; /* physical, inside a segment */
 	enum chain_entry_mode mode;
-	bool align_modules;             /* modules that are used where they lie must begin on a page */
-	uint64_t limit;                 /* modules and information end at or below this physical address */
-	bool movable;                   /* all segments together may lie at another distance from where they are said to */
-	uint64_t move_align;            /* movable: a power of two that the first segment's address is a multiple of */
+	bool align_modules;  /* modules that are used where they lie must begin on a page */
+	uint64_t limit;      /* modules and information end at or below this physical address */
+	bool movable;        /* all segments together may lie at another distance from where they are said to */
+	uint64_t move_align; /* movable: a power of two that the first segment's address is a multiple of */
 	struct chain_range move_within; /* movable: where the whole must lie */
 	bool move_high;                 /* movable: as high as possible is preferred */
 	struct chain_video_request video;
-	bool clears_itself;             /* what segments have behind their bytes of the file need not be zero */
+	bool clears_itself; /* what segments have behind their bytes of the file need not be zero */
 };
 
 struct chain_door_module {
@@ -41,8 +41,9 @@ struct chain_door_module {
 
 /* What a kernel is told. All borrowed. */
 struct chain_door_info {
-	const char *subject;             /* source of the kernel, for errors */
-	const uint8_t *file; uint64_t file_bytes; /* of the kernel; 0 for one that lies in memory in pieces */
+	const char *subject; /* source of the kernel, for errors */
+	const uint8_t *file;
+	uint64_t file_bytes;               /* of the kernel; 0 for one that lies in memory in pieces */
 	const struct chain_kernel *kernel; /* as it will lie */
 	const char *cmdline, *loader_name;
 	const struct chain_door_module *modules; /* the handoff among them, where the door hands it over so */
@@ -54,34 +55,40 @@ struct chain_door_info {
 
 /* Where texts that differ from one kernel of a fan-out to the next lie, as offsets into the information structure. */
 struct chain_door_texts {
-	uint64_t cmdline;               /* of its first byte */
-	uint64_t handoff_end;           /* of the 32-bit number that says where the handoff ends; 0: there is no handoff */
+	uint64_t cmdline;     /* of its first byte */
+	uint64_t handoff_end; /* of the 32-bit number that says where the handoff ends; 0: there is no handoff */
 };
 
 /* How a kernel finds the handoff. */
 enum chain_handoff_form {
-	CHAIN_HANDOFF_MODULE,           /* a module whose string begins with its name */
-	CHAIN_HANDOFF_INITRD,           /* /kchain/handoff.json of the initial file system: modules lie behind each other, as one */
+	CHAIN_HANDOFF_MODULE, /* a module whose string begins with its name */
+	CHAIN_HANDOFF_INITRD, /* /kchain/handoff.json of the initial file system: modules lie behind each other, as one
+			       */
 };
 
 struct chain_door {
-	const char *name;               /* in records, plans and errors */
-	const char *title;              /* in sentences */
+	const char *name;  /* in records, plans and errors */
+	const char *title; /* in sentences */
 	enum chain_handoff_form handoff;
-	/* Whether a file is a kernel of this kind, by its first bytes; whether it can be loaded is for read to say, with a better reason. */
+	/* Whether a file is a kernel of this kind, by its first bytes; whether it can be loaded is for read to say,
+	 * with a better reason. */
 	bool (*probe)(const uint8_t *file, uint64_t file_bytes);
-	enum chain_status (*read)(const uint8_t *file, uint64_t file_bytes, const char *subject, struct chain_kernel *out,
-				  struct chain_error *err);
-	/* The size of the information structure with all it points to, one contiguous block. It depends on lengths and counts alone, so a
-	 * place can be found before the modules have one. Refuses what the kernel needs to be told and the machine lacks. */
+	enum chain_status (*read)(const uint8_t *file, uint64_t file_bytes, const char *subject,
+				  struct chain_kernel *out, struct chain_error *err);
+	/* The size of the information structure with all it points to, one contiguous block. It depends on lengths and
+	 * counts alone, so a place can be found before the modules have one. Refuses what the kernel needs to be told
+	 * and the machine lacks. */
 	enum chain_status (*info_bytes)(const struct chain_door_info *info, uint64_t *out, struct chain_error *err);
-	/* Writes it to `buf`, which has that many bytes, for a block that will lie at physical `phys`, a multiple of 4096. */
-	enum chain_status (*info_build)(const struct chain_door_info *info, uint64_t phys, uint8_t *buf, struct chain_error *err);
+	/* Writes it to `buf`, which has that many bytes, for a block that will lie at physical `phys`, a multiple of
+	 * 4096. */
+	enum chain_status (*info_build)(const struct chain_door_info *info, uint64_t phys, uint8_t *buf,
+					struct chain_error *err);
 	/* The processor's state, for an information structure at `info_phys`. */
 	struct chain_entry (*entry)(const struct chain_kernel *kernel, uint64_t info_phys);
-	/* Finds the texts in an information structure that info_build made for `phys`. Null: its kernels are only booted, or called one
-	 * by one. False: they are not where they should be. */
-	bool (*texts)(const uint8_t *made, uint64_t made_bytes, uint64_t phys, struct chain_range handoff, struct chain_door_texts *out);
+	/* Finds the texts in an information structure that info_build made for `phys`. Null: its kernels are only
+	 * booted, or called one by one. False: they are not where they should be. */
+	bool (*texts)(const uint8_t *made, uint64_t made_bytes, uint64_t phys, struct chain_range handoff,
+		      struct chain_door_texts *out);
 };
 
 /* In probing order; ends with null. */

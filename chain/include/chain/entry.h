@@ -1,9 +1,9 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: the state of the processor when a kernel is entered, as plain data. The kernel's door fills it in (doors/), the commit
- * trampoline or a virtual machine's control block loads it, and nobody in between looks at more of it than the address.
- * Must not know: boot protocols, or how the state is loaded. */
+/* Owns: the state of the processor when a kernel is entered, as plain data. The kernel's door fills it in (doors/), the
+ * commit trampoline or a virtual machine's control block loads it, and nobody in between looks at more of it than the
+ * address. Must not know: boot protocols, or how the state is loaded. */
 #ifndef CHAIN_ENTRY_H
 #define CHAIN_ENTRY_H
 
@@ -13,20 +13,20 @@
 
 enum chain_entry_mode {
 	CHAIN_ENTRY_PROTECTED32, /* flat 32-bit segments, paging off */
-	CHAIN_ENTRY_LONG64,      /* 64-bit code, memory mapped where it lies (identity), at least all that the plan names */
+	CHAIN_ENTRY_LONG64, /* 64-bit code, memory mapped where it lies (identity), at least all that the plan names */
 };
 
 struct chain_entry {
 	enum chain_entry_mode mode;
-	uint64_t address;                     /* physical; in 32-bit mode below 4 GiB */
-	uint64_t registers[CHAIN_REGISTERS];  /* by CHAIN_RAX, …; in 32-bit mode the lower halves of the first eight */
-	uint64_t cr0, cr4, efer;              /* of CR3 only a 64-bit kernel knows that it maps memory where it lies */
+	uint64_t address;                    /* physical; in 32-bit mode below 4 GiB */
+	uint64_t registers[CHAIN_REGISTERS]; /* by CHAIN_RAX, …; in 32-bit mode the lower halves of the first eight */
+	uint64_t cr0, cr4, efer;             /* of CR3 only a 64-bit kernel knows that it maps memory where it lies */
 	uint64_t descriptors[CHAIN_ENTRY_DESCRIPTORS];
 };
 
 /* The state with interrupts off and all general registers zero. */
 struct chain_entry chain_entry_at(enum chain_entry_mode mode, uint64_t address);
 const char *chain_entry_mode_name(enum chain_entry_mode mode); /* "protected32", "long64" */
-const char *chain_register_name(unsigned which);   /* "rax", … */
+const char *chain_register_name(unsigned which);               /* "rax", … */
 
 #endif

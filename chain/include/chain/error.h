@@ -29,15 +29,16 @@ enum chain_status {
 enum { CHAIN_SUBJECT_BYTES = 256, CHAIN_ERROR_NUMBERS = 4 };
 
 struct chain_error {
-	enum chain_status status;           /* CHAIN_OK while nothing has failed */
-	char subject[CHAIN_SUBJECT_BYTES];  /* file, key, part or step; ends in "..." when it had to be cut */
-	char detail[CHAIN_SUBJECT_BYTES];   /* second name, or a parser's own words; may be empty */
+	enum chain_status status;             /* CHAIN_OK while nothing has failed */
+	char subject[CHAIN_SUBJECT_BYTES];    /* file, key, part or step; ends in "..." when it had to be cut */
+	char detail[CHAIN_SUBJECT_BYTES];     /* second name, or a parser's own words; may be empty */
 	uint64_t number[CHAIN_ERROR_NUMBERS]; /* what {0} to {3} of the message stand for */
 };
 
-/* Records a failure in `err` (nullable) unless one is there already, and returns the status: CHAIN_FAIL(err, LIMIT, .subject = path, .value = …).
- * What a status has places for in its texts are members, checked by the compiler: `subject`, `detail` for {d}, and numbers by their names in status.def
- * (n0 to n3 where it has none). All of them are to be given (tools/check-style). Texts are copied, and nullable. */
+/* Records a failure in `err` (nullable) unless one is there already, and returns the status: CHAIN_FAIL(err, LIMIT,
+ * .subject = path, .value = …). What a status has places for in its texts are members, checked by the compiler:
+ * `subject`, `detail` for {d}, and numbers by their names in status.def (n0 to n3 where it has none). All of them are
+ * to be given (tools/check-style). Texts are copied, and nullable. */
 #define CHAIN_FAIL(err, name, ...) chain_fail_##name((err), (struct chain_of_##name){ __VA_ARGS__ })
 
 /* The same by position. */
@@ -48,12 +49,16 @@ enum chain_status chain_fail_subject(struct chain_error *err, enum chain_status 
 enum chain_status chain_fail_no_memory(struct chain_error *err, const char *subject, uint64_t bytes);
 
 /* What it calls: a call in a kernel is as long as its arguments. */
-enum chain_status chain_fail_text(struct chain_error *err, enum chain_status status, const char *subject, const char *detail);
-enum chain_status chain_fail_two(struct chain_error *err, enum chain_status status, const char *subject, const char *detail, uint64_t n0, uint64_t n1);
-enum chain_status chain_fail_four(struct chain_error *err, enum chain_status status, const char *subject, const char *detail, uint64_t n0, uint64_t n1,
-				  uint64_t n2, uint64_t n3);
-static inline __attribute__((always_inline)) enum chain_status chain_fail(struct chain_error *err, enum chain_status status, const char *subject,
-									 const char *detail, uint64_t n0, uint64_t n1, uint64_t n2, uint64_t n3)
+enum chain_status chain_fail_text(struct chain_error *err, enum chain_status status, const char *subject,
+				  const char *detail);
+enum chain_status chain_fail_two(struct chain_error *err, enum chain_status status, const char *subject,
+				 const char *detail, uint64_t n0, uint64_t n1);
+enum chain_status chain_fail_four(struct chain_error *err, enum chain_status status, const char *subject,
+				  const char *detail, uint64_t n0, uint64_t n1, uint64_t n2, uint64_t n3);
+static inline __attribute__((always_inline)) enum chain_status chain_fail(struct chain_error *err,
+									  enum chain_status status, const char *subject,
+									  const char *detail, uint64_t n0, uint64_t n1,
+									  uint64_t n2, uint64_t n3)
 {
 	if (!__builtin_constant_p(n2 | n3) || n2 | n3)
 		return chain_fail_four(err, status, subject, detail, n0, n1, n2, n3);
@@ -61,11 +66,13 @@ static inline __attribute__((always_inline)) enum chain_status chain_fail(struct
 		return chain_fail_no_memory(err, subject, n0);
 	if (!__builtin_constant_p(n0 | n1) || n0 | n1)
 		return chain_fail_two(err, status, subject, detail, n0, n1);
-	return __builtin_constant_p(detail) && !detail ? chain_fail_subject(err, status, subject) : chain_fail_text(err, status, subject, detail);
+	return __builtin_constant_p(detail) && !detail ? chain_fail_subject(err, status, subject) :
+							 chain_fail_text(err, status, subject, detail);
 }
 #include "chain/status_members.h"
 
-/* Bytes of the UTF-8 character at the start of `text`, which ends in a zero byte somewhere (RFC 3629 section 4); 0: there is none. */
+/* Bytes of the UTF-8 character at the start of `text`, which ends in a zero byte somewhere (RFC 3629 section 4); 0:
+ * there is none. */
 size_t chain_utf8_bytes(const char *text);
 /* Whether a text is UTF-8, so that it can be told as JSON. */
 bool chain_is_utf8(const char *text);
@@ -87,7 +94,8 @@ size_t chain_error_hint(const struct chain_error *err, char *buf, size_t size);
 /* No message and no hint is longer before it is filled in. */
 enum { CHAIN_TEXT_BYTES = 256 };
 
-/* Whether there is a control character in UTF-8 text: of ASCII, or one of U+0080 to U+009F, which terminals may obey as well. */
+/* Whether there is a control character in UTF-8 text: of ASCII, or one of U+0080 to U+009F, which terminals may obey as
+ * well. */
 bool chain_text_has_control(const char *text, size_t bytes);
 
 #endif

@@ -16,7 +16,8 @@ struct chain_errors {
 	size_t more; /* that found no room */
 };
 
-/* Takes over what `err` holds, if it holds a failure, and clears it. Lack of memory always finds room: it takes the last one's place. */
+/* Takes over what `err` holds, if it holds a failure, and clears it. Lack of memory always finds room: it takes the
+ * last one's place. */
 void chain_errors_take(struct chain_errors *errors, struct chain_error *err);
 
 #endif

@@ -12,8 +12,8 @@
 #include "abi/image_format.h"
 #include "fs/fs.h"
 
-/* Which files were found right before: each slot holds where in the manifest the path of one of them lies, or 0. For an image
- * that nobody can change while it is open: a stage's own. `all`: chain_image_verify has passed. */
+/* Which files were found right before: each slot holds where in the manifest the path of one of them lies, or 0. For an
+ * image that nobody can change while it is open: a stage's own. `all`: chain_image_verify has passed. */
 enum { CHAIN_IMAGE_CHECKED_SLOTS = 256 };
 struct chain_image_checked {
 	bool all;
@@ -25,17 +25,18 @@ struct chain_image {
 	const uint8_t *bytes; /* the file, or the loaded image from its base (see chain_image_open_loaded) */
 	uint64_t bytes_count;
 	struct chain_image_header header; /* a copy */
-	const char *manifest;		  /* manifest text, not terminated */
+	const char *manifest;             /* manifest text, not terminated */
 	uint64_t manifest_bytes;
 	const uint8_t *fs_bytes;
 	uint64_t fs_bytes_count;
-	struct fs fs;		/* mounted */
-	uint64_t header_at;	/* where in `bytes` the header lies */
+	struct fs fs;           /* mounted */
+	uint64_t header_at;     /* where in `bytes` the header lies */
 	uint64_t fs_meta_bytes; /* leading part of the filesystem that the manifest's fs-meta covers */
-	uint64_t entries_at;	/* where in the manifest the first file or link line begins */
-	uint64_t entry_count;	/* files and links */
-	struct chain_image_checked *checked; /* caller's, zeroed; null (as opened): a file is hashed each time it is asked for */
-	bool loaded;		/* opened in memory: file parts (headers, section table) are not there to be checked */
+	uint64_t entries_at;    /* where in the manifest the first file or link line begins */
+	uint64_t entry_count;   /* files and links */
+	struct chain_image_checked
+		*checked; /* caller's, zeroed; null (as opened): a file is hashed each time it is asked for */
+	bool loaded;      /* opened in memory: file parts (headers, section table) are not there to be checked */
 };
 
 /* One line of the manifest. `path` borrows the manifest and is not terminated. */
@@ -67,9 +68,9 @@ bool chain_manifest_next(const struct chain_image *image, uint64_t *cursor, stru
 enum chain_status chain_manifest_find(const struct chain_image *image, const char *path,
 				      struct chain_manifest_entry *out, struct chain_error *err) CHAIN_MUST_CHECK;
 
-/* A baked file's bytes in place, its digest checked against the manifest first (once, where `checked` is there). Follows links (at most 40, each checked
- * as well, never out of the root). Borrowed. A path, with its links followed, has at most CHAIN_IMAGE_PATH_BYTES - 1
- * bytes. */
+/* A baked file's bytes in place, its digest checked against the manifest first (once, where `checked` is there).
+ * Follows links (at most 40, each checked as well, never out of the root). Borrowed. A path, with its links followed,
+ * has at most CHAIN_IMAGE_PATH_BYTES - 1 bytes. */
 enum { CHAIN_IMAGE_PATH_BYTES = 1024, CHAIN_IMAGE_LINKS_MAX = 40 };
 enum chain_status chain_image_file(const struct chain_image *image, const char *path, const uint8_t **out_bytes,
 				   uint64_t *out_count, uint8_t out_sha256[CHAIN_SHA256_BYTES],
@@ -84,8 +85,8 @@ typedef void chain_image_progress(void *ctx, uint64_t done_bytes, uint64_t total
 enum chain_status chain_image_verify(const struct chain_image *image, chain_image_progress *progress, void *ctx,
 				     struct chain_error *err) CHAIN_MUST_CHECK;
 
-/* What a file is, by its first bytes: one of ours, or else a kernel that a boot protocol knows: CHAIN_KERNEL_FOREIGN and the number of its
- * row in the table of doors. */
+/* What a file is, by its first bytes: one of ours, or else a kernel that a boot protocol knows: CHAIN_KERNEL_FOREIGN
+ * and the number of its row in the table of doors. */
 enum chain_kernel_kind {
 	CHAIN_KERNEL_UNKNOWN,
 	CHAIN_KERNEL_IMAGE /* a baked image */,
@@ -93,7 +94,8 @@ enum chain_kernel_kind {
 	CHAIN_KERNEL_FOREIGN
 };
 struct chain_door;
-/* The protocol by which a kernel of that kind is started when it is not called as a native one. Null for CHAIN_KERNEL_UNKNOWN. */
+/* The protocol by which a kernel of that kind is started when it is not called as a native one. Null for
+ * CHAIN_KERNEL_UNKNOWN. */
 const struct chain_door *chain_kernel_door(enum chain_kernel_kind kind);
 /* CHAIN_E_NOT_A_KERNEL says what the bytes look like instead (a bzImage, an ELF without a Multiboot header for machine
  * …, a script, …). */

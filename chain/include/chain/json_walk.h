@@ -11,22 +11,26 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-/* Where in a document a walk is: keys with dots between them, indices in brackets; a key that has other characters than letters, digits,
- * dashes and underscores stands in brackets and quotes, with a backslash before each quote and backslash of its own: files["/a.b"].mode.
- * `at` is never cut within a piece: a path that would not fit ends in "...". */
+/* Where in a document a walk is: keys with dots between them, indices in brackets; a key that has other characters than
+ * letters, digits, dashes and underscores stands in brackets and quotes, with a backslash before each quote and
+ * backslash of its own: files["/a.b"].mode. `at` is never cut within a piece: a path that would not fit ends in "...".
+ */
 struct chain_json_path {
 	char at[CHAIN_SUBJECT_BYTES];
-	struct chain_errors *errors; /* where failures are noted, so that reading goes on behind them; null: the first one ends it */
+	struct chain_errors *
+		errors; /* where failures are noted, so that reading goes on behind them; null: the first one ends it */
 };
 /* Appends a piece; `mark` is handed to chain_json_pop to go back. */
 size_t chain_json_push_key(struct chain_json_path *path, const char *key);
 size_t chain_json_push_index(struct chain_json_path *path, size_t index);
 void chain_json_pop(struct chain_json_path *path, size_t mark);
 
-/* Whether reading goes on behind `status`: it does behind a success, and behind a failure that could be noted, which `err` then no longer
- * holds. Lack of memory always ends it. *first keeps the first failure that there was; lack of memory takes its place. */
+/* Whether reading goes on behind `status`: it does behind a success, and behind a failure that could be noted, which
+ * `err` then no longer holds. Lack of memory always ends it. *first keeps the first failure that there was; lack of
+ * memory takes its place. */
 #ifdef KCHAIN_STAGE /* there nobody makes a list */
-static inline bool chain_json_goes_on(struct chain_json_path *path, enum chain_status status, enum chain_status *first, struct chain_error *err)
+static inline bool chain_json_goes_on(struct chain_json_path *path, enum chain_status status, enum chain_status *first,
+				      struct chain_error *err)
 {
 	(void)path;
 	(void)err;
@@ -34,11 +38,14 @@ static inline bool chain_json_goes_on(struct chain_json_path *path, enum chain_s
 	return !status;
 }
 #else
-bool chain_json_goes_on(struct chain_json_path *path, enum chain_status status, enum chain_status *first, struct chain_error *err);
+bool chain_json_goes_on(struct chain_json_path *path, enum chain_status status, enum chain_status *first,
+			struct chain_error *err);
 #endif
 
-/* Reads a value of one type to `into`; `of`: what the type has to know besides, as said below. The path names the value. */
-typedef enum chain_status chain_json_read(const json_t *value, void *into, const void *of, struct chain_json_path *path, struct chain_error *err);
+/* Reads a value of one type to `into`; `of`: what the type has to know besides, as said below. The path names the
+ * value. */
+typedef enum chain_status chain_json_read(const json_t *value, void *into, const void *of, struct chain_json_path *path,
+					  struct chain_error *err);
 
 /* One key an object may have. */
 struct chain_json_key {
@@ -49,9 +56,9 @@ struct chain_json_key {
 	bool required;
 };
 
-/* Checks that `object` is one, reads each key by its row in the rows' order (not the document's), refuses keys without a row
- * (CHAIN_E_JSON_UNKNOWN_KEY, with the nearest known one as the detail) unless they begin with "x-" or are "$schema", and missing required ones
- * (CHAIN_E_JSON_MISSING_KEY). */
+/* Checks that `object` is one, reads each key by its row in the rows' order (not the document's), refuses keys without
+ * a row (CHAIN_E_JSON_UNKNOWN_KEY, with the nearest known one as the detail) unless they begin with "x-" or are
+ * "$schema", and missing required ones (CHAIN_E_JSON_MISSING_KEY). */
 enum chain_status chain_json_walk(const json_t *object, const struct chain_json_key *keys, size_t count, void *into,
 				  struct chain_json_path *path, struct chain_error *err) CHAIN_MUST_CHECK;
 
@@ -60,23 +67,24 @@ chain_json_read chain_json_read_text;   /* char *, owned; what was there is free
 chain_json_read chain_json_read_bool;   /* bool */
 chain_json_read chain_json_read_any;    /* json_t *, owned */
 chain_json_read chain_json_read_object; /* `of`: struct chain_json_keys; all rows' offsets are from `into` */
-chain_json_read chain_json_read_word;   /* unsigned or an enum: an index. `of`: struct chain_json_words. CHAIN_E_JSON_WORD lists them */
+chain_json_read chain_json_read_word; /* unsigned or an enum: an index. `of`: struct chain_json_words. CHAIN_E_JSON_WORD
+					 lists them */
 chain_json_read chain_json_read_choice; /* bool: whether it is the second of two words. `of`: the same */
 /* uint64_t. `of`: struct chain_json_limits; null: none but the type's own. CHAIN_E_JSON_LOW, CHAIN_E_JSON_HIGH. */
 chain_json_read chain_json_read_number; /* an integer of at least 0 */
 chain_json_read chain_json_read_size;   /* "64K", "1M", "2GiB", "4096" (bytes). CHAIN_E_JSON_SIZE */
 chain_json_read chain_json_read_time;   /* "250ms", "5s", "2m" (to microseconds). CHAIN_E_JSON_TIME */
 
-/* An array, and an object whose keys are names of its own. `into`: the pointer to the elements, owned, with a size_t for their number behind it; after a
- * failure it counts the elements that hold something. `of`: struct chain_json_elements. An element of an object begins with a char *, owned, which
- * has its key before it is read. */
+/* An array, and an object whose keys are names of its own. `into`: the pointer to the elements, owned, with a size_t
+ * for their number behind it; after a failure it counts the elements that hold something. `of`: struct
+ * chain_json_elements. An element of an object begins with a char *, owned, which has its key before it is read. */
 chain_json_read chain_json_read_list;
 chain_json_read chain_json_read_members;
 
 struct chain_json_elements {
-	const char *wanted;    /* "an array of modules", for CHAIN_E_JSON_TYPE */
-	size_t least;          /* how many there have to be; fewer are CHAIN_E_JSON_TYPE as well */
-	size_t bytes;          /* of an element; all are zero before they are read */
+	const char *wanted; /* "an array of modules", for CHAIN_E_JSON_TYPE */
+	size_t least;       /* how many there have to be; fewer are CHAIN_E_JSON_TYPE as well */
+	size_t bytes;       /* of an element; all are zero before they are read */
 	chain_json_read *read;
 	const void *of;
 };
@@ -84,7 +92,10 @@ struct chain_json_keys {
 	const struct chain_json_key *v;
 	size_t count;
 };
-#define CHAIN_JSON_TABLE(rows) { (rows), sizeof(rows) / sizeof((rows)[0]) } /* of keys, of words */
+#define CHAIN_JSON_TABLE(rows)                                                                                         \
+	{                                                                                                              \
+		(rows), sizeof(rows) / sizeof((rows)[0])                                                               \
+	} /* of keys, of words */
 struct chain_json_words {
 	const char *const *v;
 	size_t count;
@@ -94,8 +105,10 @@ struct chain_json_limits {
 	const char *least, *most; /* null: none */
 };
 
-enum chain_status chain_json_wrong(const json_t *value, const char *wanted, const struct chain_json_path *path, struct chain_error *err);
-/* The word of `words` nearest to `text` by edit distance, or null where none is near: one that shares no letter is not. */
+enum chain_status chain_json_wrong(const json_t *value, const char *wanted, const struct chain_json_path *path,
+				   struct chain_error *err);
+/* The word of `words` nearest to `text` by edit distance, or null where none is near: one that shares no letter is not.
+ */
 const char *chain_nearest(const char *text, const char *const *words, size_t count);
 
 /* Texts with units; false when malformed or too large for 64 bits. */

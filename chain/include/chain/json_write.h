@@ -1,9 +1,9 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: making JSON: objects from lists of pairs, and their text. Does what json_pack and json_dumps do for documents like ours
- * in a tenth of the instructions and a fifth of the code: every boot makes and writes several.
- * Must not know: what the documents mean. */
+/* Owns: making JSON: objects from lists of pairs, and their text. Does what json_pack and json_dumps do for documents
+ * like ours in a tenth of the instructions and a fifth of the code: every boot makes and writes several. Must not know:
+ * what the documents mean. */
 #ifndef CHAIN_JSON_WRITE_H
 #define CHAIN_JSON_WRITE_H
 
@@ -12,40 +12,43 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A new object. `kinds` has one letter for each pair that follows it, a key (const char *, kept by copying) and a value:
- *   s  const char *: a string, copied; null gives null
- *   I  json_int_t (a smaller integer must be cast)
- *   x  uint64_t: an address or size as our documents have them, "0x1f"
- *   b  int: false or true
- *   o  json_t *: stolen, also on failure
- *   O  json_t *: borrowed
- * Null: memory ran out, a string was no UTF-8, or a json_t was null. */
+/* A new object. `kinds` has one letter for each pair that follows it, a key (const char *, kept by copying) and a
+ * value: s  const char *: a string, copied; null gives null I  json_int_t (a smaller integer must be cast) x  uint64_t:
+ * an address or size as our documents have them, "0x1f" b  int: false or true o  json_t *: stolen, also on failure O
+ * json_t *: borrowed Null: memory ran out, a string was no UTF-8, or a json_t was null. */
 json_t *chain_json_object(const char *kinds, ...);
-/* The text that such an object would have, with a last integer where `last` is its key (null: none), without making it: terminated, *out_bytes
- * (nullable) without the end. The caller frees. Null as above. */
-char *chain_json_object_text(const char *kinds, va_list args, const char *last, json_int_t last_value, uint64_t *out_bytes);
+/* The text that such an object would have, with a last integer where `last` is its key (null: none), without making it:
+ * terminated, *out_bytes (nullable) without the end. The caller frees. Null as above. */
+char *chain_json_object_text(const char *kinds, va_list args, const char *last, json_int_t last_value,
+			     uint64_t *out_bytes);
 
-/* A new object or array with the same members; all of them, where json_copy (and json_deep_copy before jansson 2.13) gives what it
- * could. Null: no memory, or `value` is neither. */
+/* A new object or array with the same members; all of them, where json_copy (and json_deep_copy before jansson 2.13)
+ * gives what it could. Null: no memory, or `value` is neither. */
 json_t *chain_json_shallow(const json_t *value);
-/* The same all through: nothing that can be changed is shared. For documents as deep as chain_json_load lets in. Null: no memory. */
+/* The same all through: nothing that can be changed is shared. For documents as deep as chain_json_load lets in. Null:
+ * no memory. */
 json_t *chain_json_deep(const json_t *value);
 
 /* "0x1f". Null: no memory. */
 json_t *chain_json_hex(uint64_t value);
 
-/* The text without blanks, keys as they were put in or, CHAIN_JSON_SORTED, ascending: byte for byte what json_dumps writes with
- * JSON_COMPACT. Terminated; *out_bytes (nullable) does not count the end. The caller frees. Null: no memory. */
-enum { CHAIN_JSON_SORTED = 1, CHAIN_JSON_SHORT = 2 /* numbers with a fraction in as few digits as give the same number again */ };
+/* The text without blanks, keys as they were put in or, CHAIN_JSON_SORTED, ascending: byte for byte what json_dumps
+ * writes with JSON_COMPACT. Terminated; *out_bytes (nullable) does not count the end. The caller frees. Null: no
+ * memory. */
+enum {
+	CHAIN_JSON_SORTED = 1,
+	CHAIN_JSON_SHORT = 2 /* numbers with a fraction in as few digits as give the same number again */
+};
 char *chain_json_text(const json_t *value, unsigned flags, uint64_t *out_bytes);
 /* A value whose text, as flags of 0 make it, is there already. */
 struct chain_json_known {
 	json_t *value;
-	char *text; uint64_t bytes;
+	char *text;
+	uint64_t bytes;
 };
-/* The same of at most `levels` objects and arrays within each other; null with *out_deeper: there are more. Where `known` (nullable, borrowed)
- * is met, its text is put, and its levels are not counted. */
-char *chain_json_text_within(const json_t *value, unsigned levels, unsigned flags, const struct chain_json_known *known, uint64_t *out_bytes,
-			     bool *out_deeper);
+/* The same of at most `levels` objects and arrays within each other; null with *out_deeper: there are more. Where
+ * `known` (nullable, borrowed) is met, its text is put, and its levels are not counted. */
+char *chain_json_text_within(const json_t *value, unsigned levels, unsigned flags, const struct chain_json_known *known,
+			     uint64_t *out_bytes, bool *out_deeper);
 
 #endif

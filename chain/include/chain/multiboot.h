@@ -18,7 +18,7 @@ struct chain_multiboot_kernel {
 	struct chain_mb1_header header; /* fields that its flags don't call valid are zero */
 	struct chain_segment segments[CHAIN_SEGMENTS_MAX];
 	size_t segment_count;
-	uint64_t entry;                 /* physical, inside a segment, below 4 GiB */
+	uint64_t entry; /* physical, inside a segment, below 4 GiB */
 };
 
 /* Finds the header (section 3.1): the first magic with a right checksum in the first 8 KiB.
@@ -28,15 +28,16 @@ enum chain_status chain_multiboot_find(const void *bytes, uint64_t bytes_count, 
 				       uint64_t *out_offset, struct chain_mb1_header *out,
 				       struct chain_error *err) CHAIN_MUST_CHECK;
 
-/* Finds the header and the segments: by the address fields where flag 16 is set (they win over ELF headers), else by the ELF
- * headers. Errors of chain_multiboot_find and of elf.h, and CHAIN_E_MULTIBOOT_HEADER_ADDR, _LOAD_ADDR, _LOAD_END, _LOAD_FILE, _BSS_END,
- * _BAD_ENTRY, _ABOVE_4G. */
-enum chain_status chain_multiboot_kernel_read(struct chain_multiboot_kernel *out, const void *bytes, uint64_t bytes_count,
-					      const char *subject, struct chain_error *err) CHAIN_MUST_CHECK;
+/* Finds the header and the segments: by the address fields where flag 16 is set (they win over ELF headers), else by
+ * the ELF headers. Errors of chain_multiboot_find and of elf.h, and CHAIN_E_MULTIBOOT_HEADER_ADDR, _LOAD_ADDR,
+ * _LOAD_END, _LOAD_FILE, _BSS_END, _BAD_ENTRY, _ABOVE_4G. */
+enum chain_status chain_multiboot_kernel_read(struct chain_multiboot_kernel *out, const void *bytes,
+					      uint64_t bytes_count, const char *subject,
+					      struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* What an information structure shall say. All borrowed. */
 struct chain_multiboot_info {
-	const char *subject;   /* of the kernel, for errors */
+	const char *subject; /* of the kernel, for errors */
 	const char *cmdline;
 	const char *loader_name;
 	const struct chain_door_module *modules;
@@ -50,8 +51,8 @@ struct chain_multiboot_info {
  * counts alone, so a place can be found before the modules have one. CHAIN_E_LIMIT. */
 enum chain_status chain_multiboot_info_bytes(const struct chain_multiboot_info *info, uint64_t *out,
 					     struct chain_error *err) CHAIN_MUST_CHECK;
-/* Writes it to `buf`, which has that many bytes, for a block that will lie at physical `phys` (section 3.3: addresses are 32-bit).
- * CHAIN_E_MULTIBOOT_INFO_PLACE, CHAIN_E_MULTIBOOT_MODULE_PLACE above 4 GiB. */
+/* Writes it to `buf`, which has that many bytes, for a block that will lie at physical `phys` (section 3.3: addresses
+ * are 32-bit). CHAIN_E_MULTIBOOT_INFO_PLACE, CHAIN_E_MULTIBOOT_MODULE_PLACE above 4 GiB. */
 enum chain_status chain_multiboot_info_build(const struct chain_multiboot_info *info, uint64_t phys, void *buf,
 					     struct chain_error *err) CHAIN_MUST_CHECK;
 
@@ -62,9 +63,9 @@ typedef const void *chain_multiboot_map(void *ctx, uint64_t phys, uint64_t bytes
 /* Limits on what a boot loader may hand over. */
 enum { CHAIN_MULTIBOOT_STRING_MAX = 65536, CHAIN_MULTIBOOT_MODULES_MAX = 4096, CHAIN_MULTIBOOT_MMAP_MAX = 1 << 16 };
 
-/* The door's side: reads the structure at `phys` that a kernel was entered with (`eax` is the register's value), all of it hostile, into an
- * initialised bootinfo: door, loader, cmdline, mem (normalised), modules, framebuffer. On failure what was filled in stays,
- * for chain_bootinfo_free. CHAIN_E_MULTIBOOT_BAD_MAGIC and CHAIN_E_MULTIBOOT_INFO_*. */
+/* The door's side: reads the structure at `phys` that a kernel was entered with (`eax` is the register's value), all of
+ * it hostile, into an initialised bootinfo: door, loader, cmdline, mem (normalised), modules, framebuffer. On failure
+ * what was filled in stays, for chain_bootinfo_free. CHAIN_E_MULTIBOOT_BAD_MAGIC and CHAIN_E_MULTIBOOT_INFO_*. */
 enum chain_status chain_multiboot_info_read(uint32_t eax, uint64_t phys, chain_multiboot_map *map, void *ctx,
 					    struct chain_bootinfo *out, struct chain_error *err) CHAIN_MUST_CHECK;
 

@@ -34,7 +34,8 @@ enum {
 	CHAIN_MB1_INFO_FRAMEBUFFER = 1 << 12,
 };
 
-/* Section 3.1: the header. The address fields count only with CHAIN_MB1_ADDRESSES, the video fields only with CHAIN_MB1_VIDEO_MODE. */
+/* Section 3.1: the header. The address fields count only with CHAIN_MB1_ADDRESSES, the video fields only with
+ * CHAIN_MB1_VIDEO_MODE. */
 struct chain_mb1_header {
 	uint32_t magic, flags, checksum;
 	uint32_t header_addr, load_addr, load_end_addr, bss_end_addr, entry_addr;
@@ -63,7 +64,8 @@ struct __attribute__((packed)) chain_mb1_info {
 	uint64_t framebuffer_addr;
 	uint32_t framebuffer_pitch, framebuffer_width, framebuffer_height;
 	uint8_t framebuffer_bpp, framebuffer_type;
-	/* The table of section 3.3 has the colours here; multiboot.h, with which GRUB and kernels are compiled, aligns them by four. */
+	/* The table of section 3.3 has the colours here; multiboot.h, with which GRUB and kernels are compiled, aligns
+	 * them by four. */
 	uint8_t table_color[2];
 	uint8_t color[6]; /* type 1: position and size of red, green, blue; type 0: palette address and count */
 	uint8_t zero[2];
@@ -73,7 +75,8 @@ static_assert(sizeof(struct chain_mb1_info) == 120, "information structure");
 static_assert(offsetof(struct chain_mb1_info, mmap_length) == 44, "mmap_length");
 static_assert(offsetof(struct chain_mb1_info, boot_loader_name) == 64, "boot_loader_name");
 static_assert(offsetof(struct chain_mb1_info, framebuffer_addr) == 88, "framebuffer_addr");
-static_assert(offsetof(struct chain_mb1_info, table_color) == 110 && offsetof(struct chain_mb1_info, color) == 112, "color");
+static_assert(offsetof(struct chain_mb1_info, table_color) == 110 && offsetof(struct chain_mb1_info, color) == 112,
+	      "color");
 
 struct chain_mb1_module {
 	uint32_t start, end, string, reserved;

@@ -15,16 +15,16 @@ struct chain_native_kernel {
 	size_t segment_count;
 };
 
-/* Errors of elf.h; CHAIN_E_CALL_NOTE and CHAIN_E_CALL_ABI for a note of another form; CHAIN_E_CALL_SEGMENT for one that does not begin on a page, or
- * lies outside of where native kernels do. */
-enum chain_status chain_native_read(struct chain_native_kernel *out, const uint8_t *file, uint64_t file_bytes, const char *subject,
-				    struct chain_error *err) CHAIN_MUST_CHECK;
+/* Errors of elf.h; CHAIN_E_CALL_NOTE and CHAIN_E_CALL_ABI for a note of another form; CHAIN_E_CALL_SEGMENT for one that
+ * does not begin on a page, or lies outside of where native kernels do. */
+enum chain_status chain_native_read(struct chain_native_kernel *out, const uint8_t *file, uint64_t file_bytes,
+				    const char *subject, struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* Whether nobody writes to it, so that all kernels can share the file's bytes where they lie. */
 bool chain_native_is_shared(const struct chain_segment *segment);
 
-/* What its window takes at least, with `cpus` processors: what is its own of the segments, stacks, the least heap, the mailbox. There is more that
- * only the caller knows. UINT64_MAX: more than can be counted. */
+/* What its window takes at least, with `cpus` processors: what is its own of the segments, stacks, the least heap, the
+ * mailbox. There is more that only the caller knows. UINT64_MAX: more than can be counted. */
 uint64_t chain_native_least_bytes(const struct chain_native_kernel *kernel, uint64_t cpus);
 
 #endif

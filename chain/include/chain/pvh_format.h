@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: the structures of the PVH boot protocol (Xen's public headers elfnote.h and arch-x86/hvm/start_info.h; version 1).
- * Must not know: how they are found, filled in or read. */
+/* Owns: the structures of the PVH boot protocol (Xen's public headers elfnote.h and arch-x86/hvm/start_info.h; version
+ * 1). Must not know: how they are found, filled in or read. */
 #ifndef CHAIN_PVH_FORMAT_H
 #define CHAIN_PVH_FORMAT_H
 

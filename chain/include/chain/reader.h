@@ -13,7 +13,7 @@
 struct chain_reader {
 	const uint8_t *bytes; /* borrowed; may be null when count is 0 */
 	uint64_t count;
-	const char *subject;  /* borrowed; names the image in errors */
+	const char *subject; /* borrowed; names the image in errors */
 };
 
 /* Whether [offset, offset + bytes) lies inside. Never overflows. */

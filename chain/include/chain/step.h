@@ -1,10 +1,9 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: all that is decided about one step before anything is started: its sources opened and checked, the handoff built, the
- * arguments expanded and, for a boot, the plan. The stage and `kchain plan` run this same code, so what a boot will do can be
- * seen beforehand.
- * Must not know: how a plan is carried out, consoles, devices. */
+/* Owns: all that is decided about one step before anything is started: its sources opened and checked, the handoff
+ * built, the arguments expanded and, for a boot, the plan. The stage and `kchain plan` run this same code, so what a
+ * boot will do can be seen beforehand. Must not know: how a plan is carried out, consoles, devices. */
 #ifndef CHAIN_STEP_H
 #define CHAIN_STEP_H
 
@@ -25,10 +24,12 @@ struct chain_link {
 	const char *door;
 	const uint8_t *boot_id;
 	uint64_t entered_ticks, left_ticks, tsc_hz;
-	const struct chain_claims *in_use;   /* memory that this side needs until the boot; null: a plan is not carried out here */
-	const struct chain_json_known *platform; /* chain_handoff_platform's, which all handoffs of one link share; null: each makes its own */
-	bool regardless;                     /* of "when": a plan shows what a step does if it is taken */
-	const json_t *pending;               /* facts that a plan can't know, see chain_template_expand_known; null: none */
+	const struct chain_claims
+		*in_use; /* memory that this side needs until the boot; null: a plan is not carried out here */
+	const struct chain_json_known *
+		platform; /* chain_handoff_platform's, which all handoffs of one link share; null: each makes its own */
+	bool regardless;  /* of "when": a plan shows what a step does if it is taken */
+	const json_t *pending; /* facts that a plan can't know, see chain_template_expand_known; null: none */
 };
 
 /* How a called kernel is run. */
@@ -39,31 +40,36 @@ enum chain_call_way {
 };
 
 struct chain_prepared {
-	json_t *unmet;                       /* owned: {"fact", "wanted", "found"} of a "when" that does not hold; then there is only the handoff besides */
+	json_t *unmet; /* owned: {"fact", "wanted", "found"} of a "when" that does not hold; then there is only the
+			  handoff besides */
 	enum chain_kernel_kind kind;
 	struct chain_source_bytes kernel;
-	json_t *handoff;                     /* owned */
-	char *handoff_text; uint64_t handoff_bytes; /* owned */
-	char *args;                          /* owned */
-	struct chain_plan_module *modules;   /* owned, strings too */
+	json_t *handoff; /* owned */
+	char *handoff_text;
+	uint64_t handoff_bytes;            /* owned */
+	char *args;                        /* owned */
+	struct chain_plan_module *modules; /* owned, strings too */
 	size_t module_count;
-	struct chain_source_bytes *module_sources; size_t module_source_count; /* owned: what the modules' bytes are borrowed from */
-	const struct chain_sources *sources; /* borrowed */
-	struct chain_plan plan;              /* boot steps; owned */
-	enum chain_call_way way;             /* call steps */
-	uint64_t memory_bytes;               /* call steps: of the kernel's window or machine */
-	struct chain_fixed fixed;            /* CHAIN_CALL_FIXED: where it lies */
+	struct chain_source_bytes *module_sources;
+	size_t module_source_count;           /* owned: what the modules' bytes are borrowed from */
+	const struct chain_sources *sources;  /* borrowed */
+	struct chain_plan plan;               /* boot steps; owned */
+	enum chain_call_way way;              /* call steps */
+	uint64_t memory_bytes;                /* call steps: of the kernel's window or machine */
+	struct chain_fixed fixed;             /* CHAIN_CALL_FIXED: where it lies */
 	const struct chain_bootinfo *machine; /* borrowed */
 };
 
-/* Whether a kernel of that kind can be started as the step says: any can be booted, and called in isolation; only a native one or a plain
- * Multiboot one called otherwise (CHAIN_E_CALL_NOT_NATIVE), the former without modules (CHAIN_E_CALL_MODULES), the latter one at a time
- * (CHAIN_E_FIXED_CONCURRENCY) and without devices (CHAIN_E_CONFIG_DEVICE_NATIVE). */
-enum chain_status chain_step_check_kind(const struct chain_step *step, enum chain_kernel_kind kind, struct chain_error *err) CHAIN_MUST_CHECK;
+/* Whether a kernel of that kind can be started as the step says: any can be booted, and called in isolation; only a
+ * native one or a plain Multiboot one called otherwise (CHAIN_E_CALL_NOT_NATIVE), the former without modules
+ * (CHAIN_E_CALL_MODULES), the latter one at a time (CHAIN_E_FIXED_CONCURRENCY) and without devices
+ * (CHAIN_E_CONFIG_DEVICE_NATIVE). */
+enum chain_status chain_step_check_kind(const struct chain_step *step, enum chain_kernel_kind kind,
+					struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* The whole of a step's preparation. On failure nothing is left to be freed. */
-enum chain_status chain_step_prepare(const struct chain_link *link, const struct chain_step *step, struct chain_prepared *out,
-				     struct chain_error *err) CHAIN_MUST_CHECK;
+enum chain_status chain_step_prepare(const struct chain_link *link, const struct chain_step *step,
+				     struct chain_prepared *out, struct chain_error *err) CHAIN_MUST_CHECK;
 void chain_prepared_free(struct chain_prepared *prepared);
 
 enum chain_call_way chain_step_way(const struct chain_step *step, enum chain_kernel_kind kind);

@@ -11,7 +11,8 @@
 
 struct chain_stream {
 	uint64_t bytes; /* all there are */
-	/* Reads [offset, offset + bytes), which lies within them, into `into`; offsets only ever ascend, without gaps. */
+	/* Reads [offset, offset + bytes), which lies within them, into `into`; offsets only ever ascend, without gaps.
+	 */
 	enum chain_status (*read)(void *ctx, uint64_t offset, uint64_t bytes, void *into, struct chain_error *err);
 	void (*close)(void *ctx); /* called once by whoever opened it */
 	void *ctx;
@@ -23,9 +24,11 @@ struct chain_stream_pin {
 	const uint8_t *sha256; /* 32 bytes, borrowed; null: any bytes will do */
 };
 
-/* Reads all of it into `into`, which has room for it, and checks the digest as the bytes arrive; `out_sha256` (nullable) is told it. What
- * lies in `into` after a failure must not be used. CHAIN_E_SOURCE_DIGEST, and what the reader says. */
-enum chain_status chain_stream_take(const struct chain_stream *stream, const struct chain_stream_pin *pin, uint8_t *into,
-				    uint8_t out_sha256[CHAIN_SHA256_BYTES], struct chain_error *err) CHAIN_MUST_CHECK;
+/* Reads all of it into `into`, which has room for it, and checks the digest as the bytes arrive; `out_sha256`
+ * (nullable) is told it. What lies in `into` after a failure must not be used. CHAIN_E_SOURCE_DIGEST, and what the
+ * reader says. */
+enum chain_status chain_stream_take(const struct chain_stream *stream, const struct chain_stream_pin *pin,
+				    uint8_t *into, uint8_t out_sha256[CHAIN_SHA256_BYTES],
+				    struct chain_error *err) CHAIN_MUST_CHECK;
 
 #endif

@@ -3,8 +3,8 @@
 
 /* Owns: checking a whole EROFS image, as fsck does: everything that is reachable from the root, and that it adds up.
  * Must not know: manifests and digests (the contents of files are not looked at). Uses malloc, in proportion to the
- * number of inodes; time is linear in the size of the image, whatever its bytes say, but for one sort of what lies where.
- * No recursion. */
+ * number of inodes; time is linear in the size of the image, whatever its bytes say, but for one sort of what lies
+ * where. No recursion. */
 #ifndef FS_CHECK_H
 #define FS_CHECK_H
 
@@ -13,7 +13,7 @@
 /* What was found. Hard links count once. */
 struct fs_check_report {
 	uint64_t inode_count, directory_count, file_count, link_count, device_count;
-	uint64_t entry_count;   /* names, "." and ".." left out */
+	uint64_t entry_count; /* names, "." and ".." left out */
 	uint64_t file_bytes;
 };
 

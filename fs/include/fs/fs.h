@@ -22,7 +22,7 @@ struct fs {
 	uint64_t meta_base;   /* byte offset of the metadata area */
 	uint64_t root_nid;
 	uint64_t inode_count;
-	uint64_t build_time;  /* of every compact inode: seconds since the epoch */
+	uint64_t build_time; /* of every compact inode: seconds since the epoch */
 	uint32_t build_time_ns;
 	uint8_t uuid[16];
 };
@@ -33,9 +33,10 @@ enum fs_type { FS_REGULAR = 1, FS_DIRECTORY, FS_CHAR_DEVICE, FS_BLOCK_DEVICE, FS
 struct fs_node {
 	uint64_t nid;
 	enum fs_type type;
-	uint32_t mode;      /* permission bits, setuid, setgid and sticky: 07777 */
-	uint32_t uid, gid, nlink, rdev; /* rdev: as Linux encodes it, minor & 0xff | major << 8 | (minor & ~0xff) << 12 */
-	uint64_t mtime;     /* seconds since the epoch */
+	uint32_t mode; /* permission bits, setuid, setgid and sticky: 07777 */
+	uint32_t uid, gid, nlink,
+		rdev;   /* rdev: as Linux encodes it, minor & 0xff | major << 8 | (minor & ~0xff) << 12 */
+	uint64_t mtime; /* seconds since the epoch */
 	uint32_t mtime_ns;
 	uint64_t size_bytes;
 	uint64_t data_offset; /* of the data in the image; data is contiguous unless tail_offset is set */
@@ -51,12 +52,15 @@ struct fs_dirent {
 };
 
 /* Checks the superblock (magic, checksum where the feature says so, sizes against `bytes_count`). Borrows `bytes`. */
-enum chain_status fs_mount(struct fs *fs, const void *bytes, uint64_t bytes_count, struct chain_error *err) CHAIN_MUST_CHECK;
+enum chain_status fs_mount(struct fs *fs, const void *bytes, uint64_t bytes_count,
+			   struct chain_error *err) CHAIN_MUST_CHECK;
 
-enum chain_status fs_node_read(const struct fs *fs, uint64_t nid, struct fs_node *out, struct chain_error *err) CHAIN_MUST_CHECK;
+enum chain_status fs_node_read(const struct fs *fs, uint64_t nid, struct fs_node *out,
+			       struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* Resolves an absolute path. Symbolic links are followed (at most 40; never out of the root); with
- * `follow_last` false a final link is returned itself. CHAIN_E_FS_NOT_FOUND, CHAIN_E_FS_NOT_DIRECTORY, CHAIN_E_FS_LOOP. */
+ * `follow_last` false a final link is returned itself. CHAIN_E_FS_NOT_FOUND, CHAIN_E_FS_NOT_DIRECTORY, CHAIN_E_FS_LOOP.
+ */
 enum chain_status fs_lookup(const struct fs *fs, const char *path, bool follow_last, struct fs_node *out,
 			    struct chain_error *err) CHAIN_MUST_CHECK;
 
@@ -66,8 +70,8 @@ typedef enum chain_status fs_visit(void *ctx, const struct fs_dirent *entry, str
 enum chain_status fs_read_dir(const struct fs *fs, const struct fs_node *dir, fs_visit *visit, void *ctx,
 			      struct chain_error *err) CHAIN_MUST_CHECK;
 
-/* The file's bytes where they lie: borrowed, block-aligned when our writer wrote them. CHAIN_E_FS_NOT_CONTIGUOUS for an inline
- * tail behind whole blocks (read it with fs_read). An empty file gives a non-null pointer and 0. */
+/* The file's bytes where they lie: borrowed, block-aligned when our writer wrote them. CHAIN_E_FS_NOT_CONTIGUOUS for an
+ * inline tail behind whole blocks (read it with fs_read). An empty file gives a non-null pointer and 0. */
 enum chain_status fs_file_bytes(const struct fs *fs, const struct fs_node *node, const uint8_t **out_bytes,
 				uint64_t *out_count, struct chain_error *err) CHAIN_MUST_CHECK;
 

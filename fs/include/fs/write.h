@@ -1,13 +1,13 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: laying out and writing an EROFS image from a list of nodes: uncompressed, 4 KiB blocks, metadata first, then data.
- * Deterministic: the same nodes in any order give the same bytes.
- * Metadata, which fs_writer_meta_bytes covers: superblock, inodes with their attributes, directories, targets of symbolic
- * links (these two behind their inodes as far as they fit: FLAT_INLINE); so the digest of these bytes vouches for the whole
- * name space. Data: regular files, in tree order, each from a block of its own (FLAT_PLAIN). Files whose given digests and
- * sizes are equal are stored once, unless room is reserved behind them.
- * Must not know: directories of the host, the manifest's form. Host only (uses malloc). No I/O of its own.
+/* Owns: laying out and writing an EROFS image from a list of nodes: uncompressed, 4 KiB blocks, metadata first, then
+ * data. Deterministic: the same nodes in any order give the same bytes. Metadata, which fs_writer_meta_bytes covers:
+ * superblock, inodes with their attributes, directories, targets of symbolic links (these two behind their inodes as
+ * far as they fit: FLAT_INLINE); so the digest of these bytes vouches for the whole name space. Data: regular files, in
+ * tree order, each from a block of its own (FLAT_PLAIN). Files whose given digests and sizes are equal are stored once,
+ * unless room is reserved behind them. Must not know: directories of the host, the manifest's form. Host only (uses
+ * malloc). No I/O of its own.
  *
  * Use: fs_writer_new, fs_writer_add for each node, fs_writer_layout (sizes and places are final),
  * fs_writer_emit (bytes go to the sink), fs_writer_free. */
@@ -18,23 +18,31 @@
 
 enum { FS_BLOCK_BYTES = 4096 };
 
-struct fs_xattr { const char *name; const void *value; size_t value_bytes; };
+struct fs_xattr {
+	const char *name;
+	const void *value;
+	size_t value_bytes;
+};
 
 /* What the caller says of a node. Borrowed until fs_writer_free, strings included. */
 struct fs_spec {
-	const char *path;      /* absolute, no "." or "..", no trailing slash; parents that are not added are made (mode 0755) */
+	const char *
+		path; /* absolute, no "." or "..", no trailing slash; parents that are not added are made (mode 0755) */
 	enum fs_type type;
 	uint32_t mode, uid, gid, rdev;
 	uint64_t mtime;
 	uint32_t mtime_ns;
 	const char *target;    /* symbolic link: its text; else null */
-	const char *hard_link; /* path of an added node of the same type, no directory, this is another name of; else null. Only path and type count then */
+	const char *hard_link; /* path of an added node of the same type, no directory, this is another name of; else
+				  null. Only path and type count then */
 	uint64_t size_bytes;   /* regular file */
-	const uint8_t *sha256; /* regular file: 32 bytes when known before layout; equal ones are stored once. Null: not looked for */
-	uint64_t align_bytes;  /* regular file: 0 or a power of two, at least 4096: where its data starts in the image */
-	uint64_t reserve_bytes;/* regular file: zeroed room kept behind its data */
-	const struct fs_xattr *xattrs; size_t xattr_count;
-	void *cookie;          /* handed to the source */
+	const uint8_t *sha256; /* regular file: 32 bytes when known before layout; equal ones are stored once. Null: not
+				  looked for */
+	uint64_t align_bytes; /* regular file: 0 or a power of two, at least 4096: where its data starts in the image */
+	uint64_t reserve_bytes; /* regular file: zeroed room kept behind its data */
+	const struct fs_xattr *xattrs;
+	size_t xattr_count;
+	void *cookie; /* handed to the source */
 };
 
 /* Supplies bytes [offset, offset+count) of a regular file; called in ascending order, in pieces of at most 1 MiB. */
@@ -54,13 +62,15 @@ struct fs_placed {
 	const struct fs_spec *spec;
 	uint64_t nid, data_offset, size_bytes;
 	bool shared;           /* another node owns the bytes */
-	const uint8_t *sha256; /* 32 bytes, of the content (a link's: of its target's text): what was given, or, after emit, as it went by */
+	const uint8_t *sha256; /* 32 bytes, of the content (a link's: of its target's text): what was given, or, after
+				  emit, as it went by */
 };
 
 struct fs_writer;
 enum chain_status fs_writer_new(struct fs_writer **out, struct chain_error *err) CHAIN_MUST_CHECK;
 void fs_writer_free(struct fs_writer *writer);
-enum chain_status fs_writer_add(struct fs_writer *writer, const struct fs_spec *spec, struct chain_error *err) CHAIN_MUST_CHECK;
+enum chain_status fs_writer_add(struct fs_writer *writer, const struct fs_spec *spec,
+				struct chain_error *err) CHAIN_MUST_CHECK;
 enum chain_status fs_writer_layout(struct fs_writer *writer, struct chain_error *err) CHAIN_MUST_CHECK;
 /* After layout: the whole image and its leading metadata in bytes (both multiples of 4096), and the placed files. */
 uint64_t fs_writer_image_bytes(const struct fs_writer *writer);
@@ -68,9 +78,9 @@ uint64_t fs_writer_meta_bytes(const struct fs_writer *writer);
 /* Files and links sorted by path (bytewise); borrowed until fs_writer_free. */
 const struct fs_placed *fs_writer_placed(const struct fs_writer *writer, size_t *out_count);
 /* Emits the image in one pass over the data. A file whose sha256 was not given is hashed as it goes by, and
- * fs_writer_placed has the digest afterwards; one that was given is believed. The UUID is made of SHA-256 over the metadata
- * (UUID and checksum zeroed) and the digests of the files in the order of their data, so it changes whenever any content
- * does. Needs 2 MiB of memory beyond the nodes. `place` may be null. */
+ * fs_writer_placed has the digest afterwards; one that was given is believed. The UUID is made of SHA-256 over the
+ * metadata (UUID and checksum zeroed) and the digests of the files in the order of their data, so it changes whenever
+ * any content does. Needs 2 MiB of memory beyond the nodes. `place` may be null. */
 enum chain_status fs_writer_emit(struct fs_writer *writer, fs_source *source, fs_sink *sink, fs_place *place, void *ctx,
 				 struct chain_error *err) CHAIN_MUST_CHECK;
 #endif

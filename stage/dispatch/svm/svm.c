@@ -63,7 +63,10 @@ static enum chain_status open_shared(const struct stage_call_request *request, v
 
 /* --- one worker's guest --- */
 
-static struct svm_guest *guest_of(const struct worker *w) { return w->guest; }
+static struct svm_guest *guest_of(const struct worker *w)
+{
+	return w->guest;
+}
 
 static uint64_t take_table(void *ctx)
 {
@@ -125,7 +128,8 @@ static enum chain_status make(struct worker *w, void *shared, struct chain_error
 	g->machine.ctx = w;
 	w->guest = g;
 	w->window = (struct chain_range){ g->memory_phys, g->memory_phys + g->bytes };
-	w->private_bytes = g->bytes - memory_bytes + g->shared->guest.plan.bytes_copied + g->shared->guest.plan.bytes_zeroed;
+	w->private_bytes =
+		g->bytes - memory_bytes + g->shared->guest.plan.bytes_copied + g->shared->guest.plan.bytes_zeroed;
 	return CHAIN_OK;
 }
 
@@ -144,14 +148,21 @@ static void reset(struct worker *w, const struct stage_call_request *request)
 	else
 		stage_table_each_dirty(g->root_phys, 0, guest->memory_bytes, clean, g);
 	/* Texts are written to the room that was made for them. */
-	(void)chain_guest_texts(guest, stage_phys_to_virt(g->memory_phys), request->handoff, request->handoff_bytes, request->args);
+	(void)chain_guest_texts(guest, stage_phys_to_virt(g->memory_phys), request->handoff, request->handoff_bytes,
+				request->args);
 	svm_machine_reset(&g->machine);
 	svm_guest_enter_state(g);
 }
 
-static void run(struct worker *w) { svm_guest_run(guest_of(w), &w->run); }
+static void run(struct worker *w)
+{
+	svm_guest_run(guest_of(w), &w->run);
+}
 
-static void conclude(struct worker *w) { svm_guest_say_rest(guest_of(w)); }
+static void conclude(struct worker *w)
+{
+	svm_guest_say_rest(guest_of(w));
+}
 
 static const char *mailbox(const struct worker *w)
 {
@@ -160,6 +171,12 @@ static const char *mailbox(const struct worker *w)
 }
 
 const struct worker_way worker_svm = {
-	.open = open_shared, .close = close_shared, .make = make, .free = free_guest, .reset = reset, .run = run, .mailbox = mailbox,
+	.open = open_shared,
+	.close = close_shared,
+	.make = make,
+	.free = free_guest,
+	.reset = reset,
+	.run = run,
+	.mailbox = mailbox,
 	.conclude = conclude,
 };

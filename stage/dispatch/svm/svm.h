@@ -15,7 +15,7 @@
 /* Of a fan-out: read only once it is made. */
 struct svm_shared {
 	struct chain_guest guest;
-	uint64_t maps_phys;      /* which ports and MSRs cause an exit: all but svm_msr_own's */
+	uint64_t maps_phys; /* which ports and MSRs cause an exit: all but svm_msr_own's */
 	uint32_t tsc_khz;
 	struct stage_svm_processor processor;
 };

@@ -58,16 +58,20 @@ static bool token(const struct svm_machine *m, uint64_t *at, const char *text)
 	return true;
 }
 
-static bool key(const struct svm_machine *m, uint64_t *at, const char *name) { return token(m, at, name) && token(m, at, ":"); }
+static bool key(const struct svm_machine *m, uint64_t *at, const char *name)
+{
+	return token(m, at, name) && token(m, at, ":");
+}
 
-/* {"event": "exit", "status": N, "result": …}, members in this order, as a native kernel's runtime writes it (docs/RECORDS.md). What the result
- * is worth is seen later: here there is no heap. */
+/* {"event": "exit", "status": N, "result": …}, members in this order, as a native kernel's runtime writes it
+ * (docs/RECORDS.md). What the result is worth is seen later: here there is no heap. */
 static bool read_exit(struct svm_machine *m)
 {
 	uint64_t at = 0, kept = m->record_bytes, number = 0, digits = 0;
 	bool whole = kept <= sizeof(m->record);
 	m->record_bytes = whole ? kept : sizeof(m->record);
-	bool ok = token(m, &at, "{") && key(m, &at, "\"event\"") && token(m, &at, "\"exit\"") && token(m, &at, ",") && key(m, &at, "\"status\"");
+	bool ok = token(m, &at, "{") && key(m, &at, "\"event\"") && token(m, &at, "\"exit\"") && token(m, &at, ",") &&
+		  key(m, &at, "\"status\"");
 	for (; ok && at < m->record_bytes && m->record[at] >= '0' && m->record[at] <= '9' && digits < 9; at++, digits++)
 		number = number * 10 + (uint64_t)(m->record[at] - '0');
 	if (!ok || !digits)
@@ -114,16 +118,45 @@ static enum svm_verdict put_debug(struct svm_machine *m, char c)
 /* --- ports --- */
 
 enum {
-	COM1 = 0x3f8, COM1_END = 0x400, DEBUG_PORT = 0xe9, DEBUG_EXIT = 0xf4, PM1A_CONTROL = 0x604, RESET_CONTROL = 0xcf9,
-	DATA = 0, INTERRUPTS = 1, ID = 2, LINE = 3, MODEM = 4, STATUS = 5, MODEM_STATUS = 6,
-	PIC = 0x20, PIC_SECOND = 0x80, PIC_ICW1 = 0x10, PIC_ICW4 = 1, PIC_SINGLE = 2, PIC_CASCADE = 1 << 2,
-	CRT_INDEX = 0x3d4, CRT_DATA = 0x3d5, CRT_CURSOR = 14,
-	LINE_DIVISOR = 0x80, MODEM_LOOP = 0x10, STATUS_EMPTY = 0x60, STATUS_READY = 1, ID_NONE = 0xc1, MODEM_CONNECTED = 0xb0,
+	COM1 = 0x3f8,
+	COM1_END = 0x400,
+	DEBUG_PORT = 0xe9,
+	DEBUG_EXIT = 0xf4,
+	PM1A_CONTROL = 0x604,
+	RESET_CONTROL = 0xcf9,
+	DATA = 0,
+	INTERRUPTS = 1,
+	ID = 2,
+	LINE = 3,
+	MODEM = 4,
+	STATUS = 5,
+	MODEM_STATUS = 6,
+	PIC = 0x20,
+	PIC_SECOND = 0x80,
+	PIC_ICW1 = 0x10,
+	PIC_ICW4 = 1,
+	PIC_SINGLE = 2,
+	PIC_CASCADE = 1 << 2,
+	CRT_INDEX = 0x3d4,
+	CRT_DATA = 0x3d5,
+	CRT_CURSOR = 14,
+	LINE_DIVISOR = 0x80,
+	MODEM_LOOP = 0x10,
+	STATUS_EMPTY = 0x60,
+	STATUS_READY = 1,
+	ID_NONE = 0xc1,
+	MODEM_CONNECTED = 0xb0,
 };
 
-static const struct { uint16_t first, last; const char *name; } absent[] = {
-	{ 0x40, 0x43, "the PIT" }, { 0x61, 0x61, "the PIT" },
-	{ 0x60, 0x60, "the keyboard controller" }, { 0x64, 0x64, "the keyboard controller" }, { 0x70, 0x71, "the CMOS clock" },
+static const struct {
+	uint16_t first, last;
+	const char *name;
+} absent[] = {
+	{ 0x40, 0x43, "the PIT" },
+	{ 0x61, 0x61, "the PIT" },
+	{ 0x60, 0x60, "the keyboard controller" },
+	{ 0x64, 0x64, "the keyboard controller" },
+	{ 0x70, 0x71, "the CMOS clock" },
 };
 
 static enum svm_verdict uart_out(struct svm_machine *m, unsigned reg, uint8_t value)
@@ -163,12 +196,14 @@ static uint8_t uart_in(struct svm_machine *m, unsigned reg)
 /* The two 8259s lie 0x80 apart, two ports each. */
 static struct svm_pic *pic_at(struct svm_machine *m, uint16_t port)
 {
-	uint16_t one = port & (uint16_t)~(PIC_SECOND | 1);
+	uint16_t one = port & (uint16_t) ~(PIC_SECOND | 1);
 	return one == PIC ? &m->pics[port >= PIC_SECOND] : NULL;
 }
 
-/* Intel 231468. What initialises it or ends an interrupt is taken, and a mask, unless it lets in a line: nothing would ever come. */
-static enum svm_verdict pic_out(struct svm_machine *m, struct svm_pic *pic, uint16_t port, unsigned bytes, uint8_t value)
+/* Intel 231468. What initialises it or ends an interrupt is taken, and a mask, unless it lets in a line: nothing would
+ * ever come. */
+static enum svm_verdict pic_out(struct svm_machine *m, struct svm_pic *pic, uint16_t port, unsigned bytes,
+				uint8_t value)
 {
 	m->what = "the PIC";
 	if (bytes > 1)
@@ -179,7 +214,8 @@ static enum svm_verdict pic_out(struct svm_machine *m, struct svm_pic *pic, uint
 		return SVM_GO_ON;
 	}
 	if (pic->next) {
-		bool third = pic->next == 2 && !(pic->first & PIC_SINGLE), fourth = pic->next < 4 && pic->first & PIC_ICW4;
+		bool third = pic->next == 2 && !(pic->first & PIC_SINGLE),
+		     fourth = pic->next < 4 && pic->first & PIC_ICW4;
 		pic->next = third ? 3 : fourth ? 4 : 0;
 		return SVM_GO_ON;
 	}
@@ -187,7 +223,10 @@ static enum svm_verdict pic_out(struct svm_machine *m, struct svm_pic *pic, uint
 	return pic->open & (pic == m->pics ? ~PIC_CASCADE : 0xff) ? SVM_NEEDS : SVM_GO_ON;
 }
 
-static uint8_t *cursor_at(struct svm_machine *m) { return m->crt_index >> 1 == CRT_CURSOR >> 1 ? &m->cursor[m->crt_index & 1] : NULL; }
+static uint8_t *cursor_at(struct svm_machine *m)
+{
+	return m->crt_index >> 1 == CRT_CURSOR >> 1 ? &m->cursor[m->crt_index & 1] : NULL;
+}
 
 /* A VGA's cursor, which is where a kernel that writes to the screen goes on. A word is an index and its value. */
 static enum svm_verdict crt_out(struct svm_machine *m, uint16_t port, unsigned bytes, uint32_t value)
@@ -285,8 +324,12 @@ void svm_machine_reset(struct svm_machine *m)
 
 const char *svm_device_at(uint64_t phys)
 {
-	static const struct { uint64_t base, end; const char *name; } devices[] = {
-		{ 0xfec00000, 0xfec01000, "the I/O APIC" }, { 0xfed00000, 0xfed00400, "the HPET" },
+	static const struct {
+		uint64_t base, end;
+		const char *name;
+	} devices[] = {
+		{ 0xfec00000, 0xfec01000, "the I/O APIC" },
+		{ 0xfed00000, 0xfed00400, "the HPET" },
 		{ 0xfee00000, 0xfee01000, "the local APIC" },
 	};
 	for (size_t i = 0; i < sizeof(devices) / sizeof(devices[0]); i++)

@@ -1,9 +1,9 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: the machine an isolated kernel finds: its ports, its CPUID and its MSRs (docs/PIPELINE.md, isolation). Plain data: everything the
- * kernel says is only counted, kept or refused.
- * Must not know: how the kernel's instruction was caught; heap and console. */
+/* Owns: the machine an isolated kernel finds: its ports, its CPUID and its MSRs (docs/PIPELINE.md, isolation). Plain
+ * data: everything the kernel says is only counted, kept or refused. Must not know: how the kernel's instruction was
+ * caught; heap and console. */
 #ifndef STAGE_SVM_MACHINE_H
 #define STAGE_SVM_MACHINE_H
 
@@ -17,8 +17,8 @@ enum {
 
 enum svm_verdict {
 	SVM_GO_ON,
-	SVM_NEEDS, /* what is not there: `what` says it */
-	SVM_ENDED, /* the kernel ended itself: `outcome`, `exit`; `what` where there is more to say */
+	SVM_NEEDS,      /* what is not there: `what` says it */
+	SVM_ENDED,      /* the kernel ended itself: `outcome`, `exit`; `what` where there is more to say */
 	SVM_PROTECTION, /* a general protection exception, as on any processor */
 };
 
@@ -26,8 +26,11 @@ struct svm_machine {
 	/* 16550 at COM1: what was written, and the loopback that drivers look for one with. */
 	uint8_t uart[8], divisor[2], looped;
 	bool looped_in;
-	/* Two 8259s, initialised and masked but never heard of: the number of the initialisation word that comes next, 0: none does. */
-	struct svm_pic { uint8_t open, next, first; } pics[2];
+	/* Two 8259s, initialised and masked but never heard of: the number of the initialisation word that comes next,
+	 * 0: none does. */
+	struct svm_pic {
+		uint8_t open, next, first;
+	} pics[2];
 	/* Of a VGA's CRT controller: where the cursor is. */
 	uint8_t crt_index, cursor[2];
 	/* A line of text so far, handed on when it is whole; a line of the debug port that may be a record. */
@@ -61,10 +64,13 @@ struct svm_cpuid_view {
 };
 struct stage_cpuid svm_cpuid(uint32_t leaf, uint32_t sub, struct stage_cpuid own, const struct svm_cpuid_view *view);
 
-/* MSRs that the processor itself keeps apart are read and written without an exit: clears their bits in the permission map. */
+/* MSRs that the processor itself keeps apart are read and written without an exit: clears their bits in the permission
+ * map. */
 void svm_msr_let_pass(uint8_t *map);
-/* The others. `efer` and `pat` are the kernel's, and the only ones that can be written; `paging`: it has turned that on. */
-enum svm_verdict svm_msr(struct svm_machine *m, bool write, uint32_t msr, uint64_t *value, bool paging, uint64_t *efer, uint64_t *pat);
+/* The others. `efer` and `pat` are the kernel's, and the only ones that can be written; `paging`: it has turned that
+ * on. */
+enum svm_verdict svm_msr(struct svm_machine *m, bool write, uint32_t msr, uint64_t *value, bool paging, uint64_t *efer,
+			 uint64_t *pat);
 
 /* What an access to this address, where the kernel has no memory, was after; null: nothing known. */
 const char *svm_device_at(uint64_t phys);

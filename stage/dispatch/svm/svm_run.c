@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* A guest's turn: entered, and entered again after each exit that does not end it. Everything in the VMCB but what svm_guest_enter_state
- * put there is the guest's word. */
+/* A guest's turn: entered, and entered again after each exit that does not end it. Everything in the VMCB but what
+ * svm_guest_enter_state put there is the guest's word. */
 
 #include "svm.h"
 
@@ -12,31 +12,47 @@
 #include <string.h>
 
 enum {
-	CODE32 = 0xc9b, DATA32 = 0xc93, TSS32 = 0x8b, LDT = 0x82, /* segment attributes: flat, 4 GiB, present, accessed */
-	CR0_NOT_WRITE_THROUGH = 1 << 29, CR0_CACHE = 3 << 29, CR4_PAE = 1 << 5, CR4_OSXSAVE = 1 << 18, EFER_LME = 1 << 8, EFER_SVME = 1 << 12,
-	CS_LONG_AND_32 = 3 << 9, GENERAL_PROTECTION = 13,
-	 RFLAGS_FIXED = 2, RFLAGS_INTERRUPTS = 1 << 9,
-	DR6_FIRST = (int)0xffff0ff0, DR7_FIRST = 0x400,
-	ASID = 1, VGA_TEXT = 0xb8000,
+	CODE32 = 0xc9b,
+	DATA32 = 0xc93,
+	TSS32 = 0x8b,
+	LDT = 0x82, /* segment attributes: flat, 4 GiB, present, accessed */
+	CR0_NOT_WRITE_THROUGH = 1 << 29,
+	CR0_CACHE = 3 << 29,
+	CR4_PAE = 1 << 5,
+	CR4_OSXSAVE = 1 << 18,
+	EFER_LME = 1 << 8,
+	EFER_SVME = 1 << 12,
+	CS_LONG_AND_32 = 3 << 9,
+	GENERAL_PROTECTION = 13,
+	RFLAGS_FIXED = 2,
+	RFLAGS_INTERRUPTS = 1 << 9,
+	DR6_FIRST = (int)0xffff0ff0,
+	DR7_FIRST = 0x400,
+	ASID = 1,
+	VGA_TEXT = 0xb8000,
 };
-#define CR0_PAGING (1u << 31)
-#define PAT_FIRST 0x0007040600070406ull /* APM 7.8.2 */
+#define CR0_PAGING      (1u << 31)
+#define PAT_FIRST       0x0007040600070406ull /* APM 7.8.2 */
 #define FOR_HYPERVISORS "an instruction for hypervisors or processor management, exit"
-#define FIRST(exit) (1u << ((exit) - 0x60))
-#define SECOND(exit) (1u << ((exit) - 0x80))
-#define THIRD(exit) (1u << ((exit) - 0xa0))
+#define FIRST(exit)     (1u << ((exit)-0x60))
+#define SECOND(exit)    (1u << ((exit)-0x80))
+#define THIRD(exit)     (1u << ((exit)-0xa0))
 
 static void set_intercepts(struct svm_vmcb *v)
 {
 	v->intercept_dr = UINT32_MAX; /* nothing is kept of them between kernels; and enough of them end QEMU 7.2 */
-	/* Exceptions of a kind that can keep a processor busy for ever while they are delivered, so that nothing gets through to it. */
+	/* Exceptions of a kind that can keep a processor busy for ever while they are delivered, so that nothing gets
+	 * through to it. */
 	v->intercept_exceptions = 1u << (SVM_EXIT_DEBUG - 0x40) | 1u << (SVM_EXIT_ALIGNMENT - 0x40);
-	v->intercept_first = FIRST(SVM_EXIT_INTR) | FIRST(SVM_EXIT_NMI) | FIRST(SVM_EXIT_RDPMC) | FIRST(SVM_EXIT_CPUID) |
-			     FIRST(SVM_EXIT_RSM) | FIRST(SVM_EXIT_INVD) | FIRST(SVM_EXIT_HLT) | FIRST(SVM_EXIT_INVLPGA) |
-			     FIRST(SVM_EXIT_IO) | FIRST(SVM_EXIT_MSR) | FIRST(SVM_EXIT_FERR_FREEZE) | FIRST(SVM_EXIT_SHUTDOWN);
-	v->intercept_second = SECOND(SVM_EXIT_VMRUN) | SECOND(SVM_EXIT_VMMCALL) | SECOND(SVM_EXIT_VMLOAD) | SECOND(SVM_EXIT_VMSAVE) |
-			      SECOND(SVM_EXIT_STGI) | SECOND(SVM_EXIT_CLGI) | SECOND(SVM_EXIT_SKINIT) | SECOND(SVM_EXIT_WBINVD) |
-			      SECOND(SVM_EXIT_MONITOR) | SECOND(SVM_EXIT_MWAIT) | SECOND(SVM_EXIT_MWAIT_ARMED) | SECOND(SVM_EXIT_XSETBV) | SECOND(SVM_EXIT_RDPRU);
+	v->intercept_first = FIRST(SVM_EXIT_INTR) | FIRST(SVM_EXIT_NMI) | FIRST(SVM_EXIT_RDPMC) |
+			     FIRST(SVM_EXIT_CPUID) | FIRST(SVM_EXIT_RSM) | FIRST(SVM_EXIT_INVD) | FIRST(SVM_EXIT_HLT) |
+			     FIRST(SVM_EXIT_INVLPGA) | FIRST(SVM_EXIT_IO) | FIRST(SVM_EXIT_MSR) |
+			     FIRST(SVM_EXIT_FERR_FREEZE) | FIRST(SVM_EXIT_SHUTDOWN);
+	v->intercept_second = SECOND(SVM_EXIT_VMRUN) | SECOND(SVM_EXIT_VMMCALL) | SECOND(SVM_EXIT_VMLOAD) |
+			      SECOND(SVM_EXIT_VMSAVE) | SECOND(SVM_EXIT_STGI) | SECOND(SVM_EXIT_CLGI) |
+			      SECOND(SVM_EXIT_SKINIT) | SECOND(SVM_EXIT_WBINVD) | SECOND(SVM_EXIT_MONITOR) |
+			      SECOND(SVM_EXIT_MWAIT) | SECOND(SVM_EXIT_MWAIT_ARMED) | SECOND(SVM_EXIT_XSETBV) |
+			      SECOND(SVM_EXIT_RDPRU);
 	v->intercept_third = THIRD(SVM_EXIT_MCOMMIT);
 }
 
@@ -80,7 +96,8 @@ static void keep_registers(const struct svm_guest *g, uint64_t out[STAGE_CALL_RE
 	out[STAGE_CALL_REGISTERS - 1] = g->vmcb->rflags;
 }
 
-static bool end(struct svm_guest *g, struct stage_call_run *run, enum stage_call_outcome outcome, const char *what, uint64_t address)
+static bool end(struct svm_guest *g, struct stage_call_run *run, enum stage_call_outcome outcome, const char *what,
+		uint64_t address)
 {
 	run->result.outcome = outcome;
 	run->result.what = what;
@@ -159,7 +176,8 @@ static bool on_msr(struct svm_guest *g, struct stage_call_run *run)
 	struct stage_svm_registers *regs = &g->registers;
 	bool write = v->exit_info1;
 	uint64_t value = regs->rdx << 32 | (uint32_t)v->rax;
-	enum svm_verdict verdict = svm_msr(&g->machine, write, (uint32_t)regs->rcx, &value, v->cr0 & CR0_PAGING, &v->efer, &v->pat);
+	enum svm_verdict verdict =
+		svm_msr(&g->machine, write, (uint32_t)regs->rcx, &value, v->cr0 & CR0_PAGING, &v->efer, &v->pat);
 	if (verdict == SVM_PROTECTION)
 		return raise(v, GENERAL_PROTECTION, SVM_EVENT_HAS_ERROR);
 	if (verdict != SVM_GO_ON)
@@ -171,7 +189,8 @@ static bool on_msr(struct svm_guest *g, struct stage_call_run *run)
 	return skip(g, 2);
 }
 
-/* Any part of what the processor runs with may be asked for, but nothing can be taken away or added: it stays as the stage has it. */
+/* Any part of what the processor runs with may be asked for, but nothing can be taken away or added: it stays as the
+ * stage has it. */
 static bool on_xsetbv(struct svm_guest *g, struct stage_call_run *run)
 {
 	uint64_t value = g->registers.rdx << 32 | (uint32_t)g->vmcb->rax;
@@ -190,8 +209,8 @@ static bool on_halt(struct svm_guest *g, struct stage_call_run *run)
 static bool on_nested_fault(struct svm_guest *g, struct stage_call_run *run)
 {
 	const char *device = svm_device_at(g->vmcb->exit_info2);
-	return end(g, run, device ? STAGE_CALL_REFUSED : STAGE_CALL_FAULTED, device ? device : "access outside of its memory",
-		   g->vmcb->exit_info2);
+	return end(g, run, device ? STAGE_CALL_REFUSED : STAGE_CALL_FAULTED,
+		   device ? device : "access outside of its memory", g->vmcb->exit_info2);
 }
 
 static struct svm_entered note(const struct svm_vmcb *v)
@@ -227,15 +246,17 @@ static const char *find_invalid(const struct svm_entered *e, uint64_t *value)
 	return NULL;
 }
 
-/* A processor has its guest fault. QEMU's emulation lets some of it pass until VMRUN refuses it, and then puts parts of the host's own state where the
- * guest's was. Bits that are reserved in CR3 and CR4 end the guest at once, with its state in place. */
+/* A processor has its guest fault. QEMU's emulation lets some of it pass until VMRUN refuses it, and then puts parts of
+ * the host's own state where the guest's was. Bits that are reserved in CR3 and CR4 end the guest at once, with its
+ * state in place. */
 static bool on_invalid(struct svm_guest *g, struct stage_call_run *run)
 {
 	uint64_t value;
 	const char *what = find_invalid(&g->entered, &value);
 	if (what || (g->vmcb->cr3 & ~(uint64_t)(STAGE_PAGE - 1)) == run->stage_root)
 		put_back(g->vmcb, &g->entered);
-	return end(g, run, STAGE_CALL_FAULTED, what ? what : "reserved bits set in CR3, CR4 or EFER, which is", what ? value : g->vmcb->efer);
+	return end(g, run, STAGE_CALL_FAULTED, what ? what : "reserved bits set in CR3, CR4 or EFER, which is",
+		   what ? value : g->vmcb->efer);
 }
 
 /* Of all that hypervisors do, this is what a kernel may come to without knowing: the BIOS, in real mode. */
@@ -289,7 +310,8 @@ static bool on_exit(struct svm_guest *g, struct stage_call_run *run)
 	}
 }
 
-/* The guest is unpaged and in 32-bit mode (chain_guest_check): RAX and RSP are the control block's, the others are loaded before it runs. */
+/* The guest is unpaged and in 32-bit mode (chain_guest_check): RAX and RSP are the control block's, the others are
+ * loaded before it runs. */
 static void take_registers(struct stage_svm_registers *out, const struct chain_entry *entry)
 {
 	out->rbx = entry->registers[CHAIN_RBX];

@@ -13,9 +13,10 @@ enum { STAGE_BLOCK_SERIAL_BYTES = 20 };
 struct stage_block;
 
 struct stage_block_ops {
-	/* Reads `count` sectors at `lba`. CHAIN_E_BLOCK_PAST_END, CHAIN_E_BLOCK_REQUEST, CHAIN_E_BLOCK_TIMEOUT; after a timeout the
-	 * device is stopped and every further read fails at once. */
-	enum chain_status (*read)(struct stage_block *dev, uint64_t lba, uint64_t count, void *buf, struct chain_error *err);
+	/* Reads `count` sectors at `lba`. CHAIN_E_BLOCK_PAST_END, CHAIN_E_BLOCK_REQUEST, CHAIN_E_BLOCK_TIMEOUT; after a
+	 * timeout the device is stopped and every further read fails at once. */
+	enum chain_status (*read)(struct stage_block *dev, uint64_t lba, uint64_t count, void *buf,
+				  struct chain_error *err);
 	void (*close)(struct stage_block *dev);
 };
 
@@ -28,8 +29,8 @@ struct stage_block {
 	uint32_t sector_bytes;
 	bool read_only;
 	char serial[STAGE_BLOCK_SERIAL_BYTES + 1]; /* printable ASCII; "" when it has none */
-	struct chain_error fault; /* CHAIN_OK while it works */
-	bool taken;               /* an entry of the pipeline has it: one that asks for any disk takes another */
+	struct chain_error fault;                  /* CHAIN_OK while it works */
+	bool taken; /* an entry of the pipeline has it: one that asks for any disk takes another */
 };
 
 enum chain_status stage_virtio_blk_open(const struct stage_device_env *env, const struct stage_pci_function *function,

@@ -9,8 +9,8 @@
 
 #include <jansson.h>
 
-/* Reads the partition table and describes the disk; new reference. A disk that cannot be read is `present` with the reason,
- * a broken table is part of the description. CHAIN_E_NO_MEMORY. */
+/* Reads the partition table and describes the disk; new reference. A disk that cannot be read is `present` with the
+ * reason, a broken table is part of the description. CHAIN_E_NO_MEMORY. */
 enum chain_status stage_block_describe(struct stage_block *dev, json_t **out, struct chain_error *err) CHAIN_MUST_CHECK;
 
 #endif

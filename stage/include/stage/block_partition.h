@@ -16,7 +16,7 @@ struct stage_sector_reader {
 	/* Reads `count` sectors at `lba` into buf; both are within the disk. */
 	enum chain_status (*read)(void *ctx, uint64_t lba, uint64_t count, void *buf, struct chain_error *err);
 	void *ctx;
-	const char *subject;   /* of errors */
+	const char *subject; /* of errors */
 	uint64_t sectors;
 	uint32_t sector_bytes; /* power of two, 512 to 65536 */
 };

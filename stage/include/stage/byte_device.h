@@ -14,8 +14,9 @@ struct stage_byte_device {
 	uint8_t *sector;      /* one sector's room, the owner's, for what begins or ends within one */
 };
 
-/* Reads [offset, offset + bytes) of the device. CHAIN_E_BLOCK_PAST_END where that is not all inside, and what the disk says. */
-enum chain_status stage_byte_device_read(const struct stage_byte_device *device, uint64_t offset, uint64_t bytes, void *into,
-					 struct chain_error *err) CHAIN_MUST_CHECK;
+/* Reads [offset, offset + bytes) of the device. CHAIN_E_BLOCK_PAST_END where that is not all inside, and what the disk
+ * says. */
+enum chain_status stage_byte_device_read(const struct stage_byte_device *device, uint64_t offset, uint64_t bytes,
+					 void *into, struct chain_error *err) CHAIN_MUST_CHECK;
 
 #endif

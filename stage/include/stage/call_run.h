@@ -1,9 +1,9 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: one kernel's turn on the processor it runs on: entering its window, serving it, and coming back when it exits, faults or
- * its time is up. Works on any processor, and needs neither heap nor console.
- * Must not know: where the window came from, what happens with the outcome. */
+/* Owns: one kernel's turn on the processor it runs on: entering its window, serving it, and coming back when it exits,
+ * faults or its time is up. Works on any processor, and needs neither heap nor console. Must not know: where the window
+ * came from, what happens with the outcome. */
 #ifndef STAGE_CALL_RUN_H
 #define STAGE_CALL_RUN_H
 
@@ -12,16 +12,17 @@
 
 struct stage_call_run {
 	struct stage_call_window window;
-	struct stage_call_result result;   /* without the mailbox's bytes */
-	struct stage_call_time time;       /* what the ticker watches; of a processor without one its timeout stays 0 */
+	struct stage_call_result result; /* without the mailbox's bytes */
+	struct stage_call_time time;     /* what the ticker watches; of a processor without one its timeout stays 0 */
 	/* Text of the kernel, readable here. Called in a trap. */
 	void (*write)(struct stage_call_run *run, const char *bytes, uint64_t count);
 	/* KCHAIN_SERVICE_START, in a trap; null: refused. */
 	uint64_t (*start)(struct stage_call_run *run, uint64_t entry, uint64_t argument);
-	/* Which of the kernel's processors this is. 0: its first, entered with the call block; another is entered with its number and `argument`. */
+	/* Which of the kernel's processors this is. 0: its first, entered with the call block; another is entered with
+	 * its number and `argument`. */
 	uint32_t cpu;
 	uint64_t argument;
-	uint64_t saved_rsp;                /* the stage's stack, see stage_call_enter */
+	uint64_t saved_rsp; /* the stage's stack, see stage_call_enter */
 	uint64_t stage_root;
 };
 
@@ -29,7 +30,8 @@ struct stage_call_run {
 enum chain_status stage_call_run_init(struct chain_error *err) CHAIN_MUST_CHECK;
 /* Fills in `result`. The window must be as made or reset. */
 void stage_call_run(struct stage_call_run *run);
-/* The result in the window, with its bytes as `mailbox_claimed` in `run->result` says; null: none, or more than there is room for. */
+/* The result in the window, with its bytes as `mailbox_claimed` in `run->result` says; null: none, or more than there
+ * is room for. */
 const char *stage_call_mailbox(const struct stage_call_run *run);
 
 #endif

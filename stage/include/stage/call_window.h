@@ -1,9 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: the window of a called native kernel: its physical memory, what of it the kernel sees where, and the page tables
- * that show it nothing else writable.
- * Must not know: how the kernel is entered or taken back. */
+/* Owns: the window of a called native kernel: its physical memory, what of it the kernel sees where, and the page
+ * tables that show it nothing else writable. Must not know: how the kernel is entered or taken back. */
 #ifndef STAGE_CALL_WINDOW_H
 #define STAGE_CALL_WINDOW_H
 
@@ -13,29 +12,33 @@
 /* A part of the window that the kernel can write to. */
 struct stage_call_piece {
 	uint64_t virt, phys, bytes;
-	const uint8_t *file; uint64_t file_bytes; /* what it begins with; zero behind */
-	uint64_t *entries;         /* of a window that is used again: the table entries of its pages; null: in more than one table */
+	const uint8_t *file;
+	uint64_t file_bytes; /* what it begins with; zero behind */
+	uint64_t *entries;   /* of a window that is used again: the table entries of its pages; null: in more than one
+				table */
 };
 
 enum { STAGE_VISIBLE_STACK, STAGE_VISIBLE_MAILBOX, STAGE_VISIBLE_HEAP, STAGE_VISIBLE_COUNT };
 
 struct stage_call_window {
-	uint64_t phys, bytes;      /* the claimed memory */
-	uint64_t used;             /* bytes of it handed out so far, from the start */
+	uint64_t phys, bytes; /* the claimed memory */
+	uint64_t used;        /* bytes of it handed out so far, from the start */
 	uint64_t root_phys;
-	uint64_t virt_next;        /* where the next piece becomes visible */
+	uint64_t virt_next;                              /* where the next piece becomes visible */
 	struct chain_range visible[STAGE_VISIBLE_COUNT]; /* virtual: what the kernel may point services at */
-	uint64_t entry_phys;       /* the page that the processor's traps arrive in (stage/cpu.h) */
+	uint64_t entry_phys; /* the page that the processor's traps arrive in (stage/cpu.h) */
 	uint64_t stack_top, entry;
 	uint64_t call_phys, call_virt, mailbox_phys;
 	uint64_t heap_phys;
 	uint64_t text_phys, text_virt, text_bytes; /* handoff and arguments */
-	uint64_t team_phys, team_virt;     /* struct kchain_team, where there are several processors; else 0 */
-	struct stage_call_piece *pieces; size_t piece_count; /* owned */
-	bool wipe;                 /* all of it is to be cleared before the next use, not only what was written to */
+	uint64_t team_phys, team_virt;             /* struct kchain_team, where there are several processors; else 0 */
+	struct stage_call_piece *pieces;
+	size_t piece_count; /* owned */
+	bool wipe;          /* all of it is to be cleared before the next use, not only what was written to */
 };
 
-/* Tables that show the filesystem to many windows at once. 0 in `root_entry`: no memory. Free them when the last window is gone. */
+/* Tables that show the filesystem to many windows at once. 0 in `root_entry`: no memory. Free them when the last window
+ * is gone. */
 struct stage_call_fs_table {
 	uint64_t phys, bytes, used; /* memory of the tables */
 	uint64_t root_entry;        /* for stage_call_request's fs_table */
@@ -43,12 +46,13 @@ struct stage_call_fs_table {
 bool stage_call_fs_table_make(struct chain_range fs, struct stage_call_fs_table *out);
 void stage_call_fs_table_free(struct stage_call_fs_table *table);
 
-/* Claims and fills a window for the request, whose kernel has the processors from `processor` on. Nothing stays claimed after a failure. */
-enum chain_status stage_call_window_make(const struct stage_call_request *request, uint32_t processor, struct stage_call_window *out,
-					 struct chain_error *err) CHAIN_MUST_CHECK;
-/* Makes the window as it was for another call of the same kernel, with the request's own handoff and arguments. Only pages that were written
- * to are cleared, and the heap too; so it costs what the last call touched. To be run on the processor that enters it next. False: the texts
- * don't fit the room that the window was made with. */
+/* Claims and fills a window for the request, whose kernel has the processors from `processor` on. Nothing stays claimed
+ * after a failure. */
+enum chain_status stage_call_window_make(const struct stage_call_request *request, uint32_t processor,
+					 struct stage_call_window *out, struct chain_error *err) CHAIN_MUST_CHECK;
+/* Makes the window as it was for another call of the same kernel, with the request's own handoff and arguments. Only
+ * pages that were written to are cleared, and the heap too; so it costs what the last call touched. To be run on the
+ * processor that enters it next. False: the texts don't fit the room that the window was made with. */
 bool stage_call_window_reset(struct stage_call_window *window, const struct stage_call_request *request);
 /* As the cpu-th of the kernel's processors sees it: with stacks of its own. Owns nothing. */
 struct stage_call_window stage_call_window_of(const struct stage_call_window *window, uint32_t cpu);

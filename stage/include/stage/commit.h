@@ -13,14 +13,14 @@ struct stage_commit {
 	uint64_t root_phys, params_phys, code_phys;
 };
 
-/* Finds room that no move touches and puts the trampoline, its tables and the list of moves there. `in_use` (nullable): memory
- * that sources outside the plan's own knowledge lie in. Writes nothing the plan or the stage uses. */
+/* Finds room that no move touches and puts the trampoline, its tables and the list of moves there. `in_use` (nullable):
+ * memory that sources outside the plan's own knowledge lie in. Writes nothing the plan or the stage uses. */
 enum chain_status stage_commit_prepare(const struct chain_plan *plan, const struct chain_bootinfo *bootinfo,
 				       const struct chain_claims *in_use, struct stage_commit *out,
 				       struct chain_error *err) CHAIN_MUST_CHECK;
 
-/* The same in a place that the caller found: below 4 GiB, page-aligned, stage_commit_bytes long. A plan without moves is entered as often as
- * one likes. */
+/* The same in a place that the caller found: below 4 GiB, page-aligned, stage_commit_bytes long. A plan without moves
+ * is entered as often as one likes. */
 uint64_t stage_commit_bytes(const struct chain_plan *plan);
 void stage_commit_lay_out(const struct chain_plan *plan, uint64_t phys, struct stage_commit *out);
 

@@ -1,9 +1,9 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: where people's text and machine records go: a 16550 UART, the VGA text screen, QEMU's debug port; in a called kernel,
- * the caller's console. A console that is not there, or stopped answering, swallows its text; nothing ever waits for good.
- * Must not know: what is written. */
+/* Owns: where people's text and machine records go: a 16550 UART, the VGA text screen, QEMU's debug port; in a called
+ * kernel, the caller's console. A console that is not there, or stopped answering, swallows its text; nothing ever
+ * waits for good. Must not know: what is written. */
 #ifndef STAGE_CONSOLE_H
 #define STAGE_CONSOLE_H
 

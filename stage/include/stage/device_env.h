@@ -17,8 +17,8 @@
 #define STAGE_MMIO_LIMIT (UINT64_C(1) << 45)
 struct stage_device_env {
 	void *ctx;
-	/* PCI configuration space, the first 256 bytes. `bdf`: bus << 8 | device << 3 | function. A function that is not there
-	 * reads as all ones. */
+	/* PCI configuration space, the first 256 bytes. `bdf`: bus << 8 | device << 3 | function. A function that is
+	 * not there reads as all ones. */
 	uint32_t (*pci_read)(void *ctx, uint32_t bdf, uint32_t offset, unsigned width);
 	void (*pci_write)(void *ctx, uint32_t bdf, uint32_t offset, unsigned width, uint32_t value);
 	/* False: there is no PCI here at all. */

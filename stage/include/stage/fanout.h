@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: many calls of one native kernel side by side: a worker on each processor but the first, with a window of its own that is used again
- * and again, fed from a queue; on a machine with one processor, one after another on that one.
+/* Owns: many calls of one native kernel side by side: a worker on each processor but the first, with a window of its
+ * own that is used again and again, fed from a queue; on a machine with one processor, one after another on that one.
  * Must not know: steps, JSON, what the kernels compute. */
 #ifndef STAGE_FANOUT_H
 #define STAGE_FANOUT_H
@@ -13,7 +13,8 @@
 /* What one turn gets, besides what all have in common. Texts are copied. */
 struct stage_fanout_task {
 	uint32_t index, attempt;
-	const char *handoff; uint64_t handoff_bytes;
+	const char *handoff;
+	uint64_t handoff_bytes;
 	const char *args;
 	struct stage_assigned *devices; /* null: none */
 };
@@ -29,7 +30,8 @@ struct stage_fanout_turn {
 
 /* All of it is called on the boot processor. */
 struct stage_fanout_client {
-	/* The next turn to be taken; false: none at the moment (one that ends may bring another). Its texts must stay until the next call. */
+	/* The next turn to be taken; false: none at the moment (one that ends may bring another). Its texts must stay
+	 * until the next call. */
 	bool (*next)(void *ctx, struct stage_fanout_task *out);
 	void (*done)(void *ctx, const struct stage_fanout_turn *turn);
 	/* Text that kernel `index` wrote, in pieces as they came. */
@@ -40,9 +42,10 @@ struct stage_fanout_client {
 };
 
 struct stage_fanout {
-	struct stage_call_request request; /* its handoff, args and index are not used; text_bytes bounds those of all tasks */
+	struct stage_call_request
+		request; /* its handoff, args and index are not used; text_bytes bounds those of all tasks */
 	const struct chain_config_fanout *config; /* how many at once, at most */
-	size_t kernels;                    /* in all; there are no more workers */
+	size_t kernels;                           /* in all; there are no more workers */
 };
 
 /* What it was carried out with. */
@@ -50,11 +53,12 @@ struct stage_fanout_machine {
 	uint32_t processors;        /* that can be used, the boot processor included */
 	uint32_t processors_failed; /* listed by the firmware, but did not start or come back */
 	uint32_t workers;
-	uint64_t window_bytes, private_bytes; /* of each worker: claimed; of that, in use when nothing has run yet, without free heap */
+	uint64_t window_bytes, private_bytes; /* of each worker: claimed; of that, in use when nothing has run yet,
+						 without free heap */
 };
 
-/* Returns when `next` has no more and every turn was told to `done`: each turn exactly once, whatever happened to it. Fails only before the
- * first turn, as stage_call does, or when every processor it could use was lost. */
+/* Returns when `next` has no more and every turn was told to `done`: each turn exactly once, whatever happened to it.
+ * Fails only before the first turn, as stage_call does, or when every processor it could use was lost. */
 enum chain_status stage_fanout_run(const struct stage_fanout *fanout, const struct stage_fanout_client *client,
 				   struct stage_fanout_machine *out, struct chain_error *err) CHAIN_MUST_CHECK;
 

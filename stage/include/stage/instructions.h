@@ -1,9 +1,9 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: the instructions C has no words for. Outside of the stage they are functions that a test defines: ports, counters and
- * privileged registers of a machine of its own (stage/tests/fake_machine.h).
- * Must not know: what they are used for. */
+/* Owns: the instructions C has no words for. Outside of the stage they are functions that a test defines: ports,
+ * counters and privileged registers of a machine of its own (stage/tests/fake_machine.h). Must not know: what they are
+ * used for. */
 #ifndef STAGE_INSTRUCTIONS_H
 #define STAGE_INSTRUCTIONS_H
 
@@ -12,12 +12,23 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct stage_cpuid { uint32_t a, b, c, d; };
+struct stage_cpuid {
+	uint32_t a, b, c, d;
+};
 
 #if KCHAIN_STAGE
-static inline void stage_outb(uint16_t port, uint8_t v) { __asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(port)); }
-static inline void stage_outw(uint16_t port, uint16_t v) { __asm__ volatile("outw %0, %1" : : "a"(v), "Nd"(port)); }
-static inline void stage_outl(uint16_t port, uint32_t v) { __asm__ volatile("outl %0, %1" : : "a"(v), "Nd"(port)); }
+static inline void stage_outb(uint16_t port, uint8_t v)
+{
+	__asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(port));
+}
+static inline void stage_outw(uint16_t port, uint16_t v)
+{
+	__asm__ volatile("outw %0, %1" : : "a"(v), "Nd"(port));
+}
+static inline void stage_outl(uint16_t port, uint32_t v)
+{
+	__asm__ volatile("outl %0, %1" : : "a"(v), "Nd"(port));
+}
 static inline void stage_outs(uint16_t port, const void *bytes, uint64_t count)
 {
 	__asm__ volatile("rep outsb" : "+S"(bytes), "+c"(count) : "d"(port) : "memory");
@@ -74,12 +85,27 @@ static inline uint64_t stage_read_cr3(void)
 	__asm__ volatile("mov %%cr3, %0" : "=r"(v));
 	return v;
 }
-static inline void stage_write_cr3(uint64_t v) { __asm__ volatile("mov %0, %%cr3" : : "r"(v) : "memory"); }
-static inline void stage_invlpg(const void *virt) { __asm__ volatile("invlpg (%0)" : : "r"(virt) : "memory"); }
+static inline void stage_write_cr3(uint64_t v)
+{
+	__asm__ volatile("mov %0, %%cr3" : : "r"(v) : "memory");
+}
+static inline void stage_invlpg(const void *virt)
+{
+	__asm__ volatile("invlpg (%0)" : : "r"(virt) : "memory");
+}
 /* One interrupt is let in, the processor halted until it comes. */
-static inline void stage_wait_for_interrupt(void) { __asm__ volatile("sti\n\thlt\n\tcli" : : : "memory"); }
-static inline void stage_interrupts_on(void) { __asm__ volatile("sti"); }
-static inline void stage_interrupts_off(void) { __asm__ volatile("cli"); }
+static inline void stage_wait_for_interrupt(void)
+{
+	__asm__ volatile("sti\n\thlt\n\tcli" : : : "memory");
+}
+static inline void stage_interrupts_on(void)
+{
+	__asm__ volatile("sti");
+}
+static inline void stage_interrupts_off(void)
+{
+	__asm__ volatile("cli");
+}
 /* False: the processor had none ready. */
 static inline bool stage_rdrand(uint64_t *out)
 {
@@ -91,10 +117,16 @@ static inline bool stage_rdrand(uint64_t *out)
 static inline uint64_t stage_service(uint64_t service, uint64_t first, uint64_t second)
 {
 	uint64_t result;
-	__asm__ volatile("int %1" : "=a"(result) : "i"(KCHAIN_SERVICE_VECTOR), "a"(service), "D"(first), "S"(second) : "memory");
+	__asm__ volatile("int %1"
+			 : "=a"(result)
+			 : "i"(KCHAIN_SERVICE_VECTOR), "a"(service), "D"(first), "S"(second)
+			 : "memory");
 	return result;
 }
-static inline void stage_pause(void) { __asm__ volatile("pause" : : : "memory"); }
+static inline void stage_pause(void)
+{
+	__asm__ volatile("pause" : : : "memory");
+}
 #else
 void stage_outb(uint16_t port, uint8_t v);
 void stage_outw(uint16_t port, uint16_t v);

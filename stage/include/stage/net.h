@@ -9,13 +9,14 @@
 #include "chain/config.h"
 #include "stage/device_list.h"
 
-/* Brings up what `requests` ask for, all at once, and fills `out` (object, borrowed) with an entry a name as docs/HANDOFF.md has
- * them. `parent` (nullable): the handoff received; what it has configured (chain_handoff_keep_net) is left alone, its entry
- * copied. Waits until everything is configured or its time is over. An interface that is missing, on all buses, or got no answer is an entry, not a failure.
- * `requests` and `devices` are borrowed until stage_net_stop. CHAIN_E_NET_BAD_ADDRESS, CHAIN_E_NO_MEMORY. */
-enum chain_status stage_net_configure(const struct stage_device_env *env, const struct chain_config_net *requests, size_t count,
-				      const json_t *parent, struct stage_device_list *devices, json_t *out,
-				      struct chain_error *err) CHAIN_MUST_CHECK;
+/* Brings up what `requests` ask for, all at once, and fills `out` (object, borrowed) with an entry a name as
+ * docs/HANDOFF.md has them. `parent` (nullable): the handoff received; what it has configured (chain_handoff_keep_net)
+ * is left alone, its entry copied. Waits until everything is configured or its time is over. An interface that is
+ * missing, on all buses, or got no answer is an entry, not a failure. `requests` and `devices` are borrowed until
+ * stage_net_stop. CHAIN_E_NET_BAD_ADDRESS, CHAIN_E_NO_MEMORY. */
+enum chain_status stage_net_configure(const struct stage_device_env *env, const struct chain_config_net *requests,
+				      size_t count, const json_t *parent, struct stage_device_list *devices,
+				      json_t *out, struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* Lets received frames in and timers run: keeps leases and answers pings while something else is waited for. */
 void stage_net_poll(void);

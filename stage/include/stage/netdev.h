@@ -18,7 +18,8 @@ typedef void stage_netdev_receive(void *ctx, const void *frame, size_t bytes);
 struct stage_netdev_ops {
 	/* Copies the frame and hands it to the device. CHAIN_E_NET_FRAME, CHAIN_E_NET_BUSY, CHAIN_E_VIRTIO_RING. */
 	enum chain_status (*send)(struct stage_netdev *dev, const void *frame, size_t bytes, struct chain_error *err);
-	/* Delivers what has arrived, at most a ring's worth. A broken device is recorded in dev->fault and stays silent. */
+	/* Delivers what has arrived, at most a ring's worth. A broken device is recorded in dev->fault and stays
+	 * silent. */
 	void (*poll)(struct stage_netdev *dev, stage_netdev_receive *receive, void *ctx);
 	bool (*link_up)(struct stage_netdev *dev);
 	/* Stops the device for good and frees it. */

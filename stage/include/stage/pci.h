@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 /* Owns: finding PCI functions, their base address registers and capabilities (PCI Local Bus 3.0, chapter 6; PCI-to-PCI
- * Bridge 1.2, chapter 3). Every walk is bounded: by 256 buses, each looked at once, and by the room of the capability list.
- * Must not know: what the functions are for. */
+ * Bridge 1.2, chapter 3). Every walk is bounded: by 256 buses, each looked at once, and by the room of the capability
+ * list. Must not know: what the functions are for. */
 #ifndef STAGE_PCI_H
 #define STAGE_PCI_H
 
@@ -22,8 +22,8 @@ enum { STAGE_PCI_BARS = 6, STAGE_PCI_NAME_BYTES = 16 };
 struct stage_pci_function {
 	uint32_t bdf;
 	uint16_t vendor, device;
-	uint32_t class_code; /* class << 16 | subclass << 8 | interface */
-	uint8_t header;      /* header type without the multi-function bit */
+	uint32_t class_code;             /* class << 16 | subclass << 8 | interface */
+	uint8_t header;                  /* header type without the multi-function bit */
 	char name[STAGE_PCI_NAME_BYTES]; /* "0000:00:03.0" */
 };
 
@@ -40,10 +40,12 @@ struct stage_pci_buses {
 
 /* Calls `visit` for each function of bus 0 and of the buses behind its bridges, in bus order; false stops the walk. */
 typedef bool stage_pci_visit(void *ctx, const struct stage_pci_function *function);
-void stage_pci_scan(const struct stage_device_env *env, struct stage_pci_buses *buses, stage_pci_visit *visit, void *ctx);
-/* Then, of all further root buses: those that no bridge leads to. That takes 32 reads for each number that no bus has, so it is for what was not
- * found before. */
-void stage_pci_scan_others(const struct stage_device_env *env, struct stage_pci_buses *buses, stage_pci_visit *visit, void *ctx);
+void stage_pci_scan(const struct stage_device_env *env, struct stage_pci_buses *buses, stage_pci_visit *visit,
+		    void *ctx);
+/* Then, of all further root buses: those that no bridge leads to. That takes 32 reads for each number that no bus has,
+ * so it is for what was not found before. */
+void stage_pci_scan_others(const struct stage_device_env *env, struct stage_pci_buses *buses, stage_pci_visit *visit,
+			   void *ctx);
 
 /* The function at that place; false: there is none. The second one takes the place as a name, "0000:00:03.0". */
 bool stage_pci_function_at(const struct stage_device_env *env, uint32_t bdf, struct stage_pci_function *out);
@@ -57,7 +59,8 @@ enum chain_status stage_pci_bar(const struct stage_device_env *env, const struct
 /* The next capability with `id` behind offset `after` (0: the first). *out is 0 when there is none.
  * CHAIN_E_PCI_BAD_CAPABILITIES: the list loops or leaves the configuration space. */
 enum chain_status stage_pci_capability(const struct stage_device_env *env, const struct stage_pci_function *function,
-				       uint8_t id, uint32_t after, uint32_t *out, struct chain_error *err) CHAIN_MUST_CHECK;
+				       uint8_t id, uint32_t after, uint32_t *out,
+				       struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* Sets and clears bits of the command register. */
 void stage_pci_command(const struct stage_device_env *env, uint32_t bdf, uint16_t set, uint16_t clear);

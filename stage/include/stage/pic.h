@@ -17,7 +17,8 @@ void stage_pic_reset(void);
 void stage_pic_prepare(void);
 /* Lets one line of the first controller through. */
 void stage_pic_unmask(uint8_t line);
-/* Whether the vector is an interrupt that came by them: one in service, or what they send when a line is quiet again before they were asked. */
+/* Whether the vector is an interrupt that came by them: one in service, or what they send when a line is quiet again
+ * before they were asked. */
 bool stage_pic_has(uint8_t vector);
 /* Ends such an interrupt. */
 void stage_pic_end(uint8_t vector);

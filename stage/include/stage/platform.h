@@ -8,8 +8,9 @@
 
 #include "chain/bootinfo.h"
 
-/* Fills in acpi_rsdp, smbios and cpus of `info` where the boot found none, and says in one line where that is not as it should be.
- * `parent` (nullable): the handoff received; what it says is used only where a table of the right sum lies. */
+/* Fills in acpi_rsdp, smbios and cpus of `info` where the boot found none, and says in one line where that is not as it
+ * should be. `parent` (nullable): the handoff received; what it says is used only where a table of the right sum lies.
+ */
 void stage_platform_complete(struct chain_bootinfo *info, const json_t *parent);
 
 #endif

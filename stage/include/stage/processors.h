@@ -1,20 +1,20 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: the machine's other processors: found by ACPI, started, parked halted until they are given work, and taken back from
- * work that does not end.
- * Must not know: what the work is.
+/* Owns: the machine's other processors: found by ACPI, started, parked halted until they are given work, and taken back
+ * from work that does not end. Must not know: what the work is.
  *
- * All of it is called on the boot processor, but for what says otherwise. Work runs on another one, under the stage's own tables with a window slot of that
- * processor's own; it must not use the C library's heap or files, the console or claims. */
+ * All of it is called on the boot processor, but for what says otherwise. Work runs on another one, under the stage's
+ * own tables with a window slot of that processor's own; it must not use the C library's heap or files, the console or
+ * claims. */
 #ifndef STAGE_PROCESSORS_H
 #define STAGE_PROCESSORS_H
 
 #include "chain/error.h"
 #include "stage/cpu.h"
 
-/* Processors that can be used, the boot processor among them; starts the others when first asked. A machine that says nothing
- * of its processors has one. `failed`: how many did not answer. Fails only for lack of memory. */
+/* Processors that can be used, the boot processor among them; starts the others when first asked. A machine that says
+ * nothing of its processors has one. `failed`: how many did not answer. Fails only for lack of memory. */
 enum chain_status stage_processors_start(uint32_t *count, uint32_t *failed, struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* Work may use what the boot processor's tables show at `virt` and around it. */
@@ -36,7 +36,8 @@ void stage_processor_wake(uint32_t index);
 /* Takes it away from whatever it does, by INIT, and parks it anew. False: it did not come back. */
 bool stage_processor_take_back(uint32_t index);
 
-/* While work may change what interrupts the machine's devices make: the boot processor is woken by a timer of its own. */
+/* While work may change what interrupts the machine's devices make: the boot processor is woken by a timer of its own.
+ */
 void stage_processors_watch(bool on);
 
 /* Called by work that leaves the stage for good: until INIT nothing interrupts this processor. */

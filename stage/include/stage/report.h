@@ -15,12 +15,14 @@
 /* One line: time since the first link was entered, `what` in a column of its own, the text. */
 void stage_say(const char *what, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Sends a record, with the time where the clock's rate is known. Steals `event` (null: memory ran out; said on the console). */
+/* Sends a record, with the time where the clock's rate is known. Steals `event` (null: memory ran out; said on the
+ * console). */
 void stage_record_event(json_t *event);
 /* The same of members that need not be made an object first: arguments as of chain_json_object (chain/json_write.h). */
 void stage_record_members(const char *kinds, ...);
 
-/* The record of a handoff whose text is there already: writing a long history once more would cost more than the call it is for. */
+/* The record of a handoff whose text is there already: writing a long history once more would cost more than the call
+ * it is for. */
 void stage_record_handoff(const char *step, const char *text);
 
 /* A failure, for people and as a record: `step` (nullable) names where in the pipeline. */

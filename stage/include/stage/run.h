@@ -1,9 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: one link's turn: what main() gathered, and taking the pipeline's steps one after another with what is to be done when
- * one fails.
- * Must not know: how a call or a commit works inside. */
+/* Owns: one link's turn: what main() gathered, and taking the pipeline's steps one after another with what is to be
+ * done when one fails. Must not know: how a call or a commit works inside. */
 #ifndef STAGE_RUN_H
 #define STAGE_RUN_H
 
@@ -15,19 +14,22 @@ struct stage_run {
 	struct chain_sources sources;
 	struct chain_transport transport;
 	struct chain_self self;
-	struct chain_range fs;          /* physical */
+	struct chain_range fs; /* physical */
 	struct chain_config config;
-	json_t *parent;                 /* received handoff, or null */
+	json_t *parent; /* received handoff, or null */
 	json_t *net, *block, *results;
 	struct chain_json_known platform; /* the machine, as all handoffs describe it */
 	uint8_t boot_id[CHAIN_BOOT_ID_BYTES];
-	uint64_t retry;                 /* how many times the step that runs was tried before */
-	const char *instead_of;         /* the step that failed and whose fallback runs; null: none */
+	uint64_t retry;         /* how many times the step that runs was tried before */
+	const char *instead_of; /* the step that failed and whose fallback runs; null: none */
 };
 
 /* How a link ended, as `kchain run` learns it: what is written to QEMU's isa-debug-exit, and main()'s value. */
 enum stage_end {
-	STAGE_END_OK = 0x10, STAGE_END_CHILD_FAILED = 0x11, STAGE_END_FAILED = 0x12, STAGE_END_UNMET = 0x13,
+	STAGE_END_OK = 0x10,
+	STAGE_END_CHILD_FAILED = 0x11,
+	STAGE_END_FAILED = 0x12,
+	STAGE_END_UNMET = 0x13,
 };
 
 /* Takes the steps. Returns only when none of them booted a kernel: main()'s value. */

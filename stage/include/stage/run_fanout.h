@@ -8,8 +8,10 @@
 
 #include "stage/run.h"
 
-/* Leaves the step's entry in run->results. *good: enough kernels ended well. Fails as stage_fanout_run and chain_fanout_expand do. */
-enum chain_status stage_run_fanout(struct stage_run *run, const struct chain_step *step, const struct chain_prepared *prepared,
-				   bool *good, struct chain_error *err) CHAIN_MUST_CHECK;
+/* Leaves the step's entry in run->results. *good: enough kernels ended well. Fails as stage_fanout_run and
+ * chain_fanout_expand do. */
+enum chain_status stage_run_fanout(struct stage_run *run, const struct chain_step *step,
+				   const struct chain_prepared *prepared, bool *good,
+				   struct chain_error *err) CHAIN_MUST_CHECK;
 
 #endif

@@ -9,6 +9,7 @@
 #include "chain/self.h"
 
 /* `image` is the open, running image. */
-enum chain_status stage_self(struct chain_self *out, const struct chain_image *image, struct chain_error *err) CHAIN_MUST_CHECK;
+enum chain_status stage_self(struct chain_self *out, const struct chain_image *image,
+			     struct chain_error *err) CHAIN_MUST_CHECK;
 
 #endif

@@ -7,7 +7,8 @@
 
 #include "chain/error.h"
 
-/* Starts the C library, calls `set_up` (nullable) under it, then main; a failure of set_up ends the program with its message. */
+/* Starts the C library, calls `set_up` (nullable) under it, then main; a failure of set_up ends the program with its
+ * message. */
 typedef enum chain_status stage_set_up(struct chain_error *err);
 _Noreturn void stage_start(stage_set_up *set_up);
 

@@ -19,21 +19,22 @@ struct stage_svm_registers {
 const char *stage_svm_lacks(void);
 /* Alike on all processors. */
 struct stage_svm_processor {
-	bool tells_next;   /* a VMCB says where the next instruction is */
+	bool tells_next; /* a VMCB says where the next instruction is */
 	bool has_tsc_aux;
 	uint64_t all_xcr0; /* every part of the state that XSAVE knows; 0: there is no XSAVE */
 	uint64_t own_xcr0; /* of these, what the stage uses, and guests may */
 };
 void stage_svm_probe(struct stage_svm_processor *out);
 
-/* On the processor that runs guests, before one's first entry: SVM is on, `host_save_phys` (a page) is where VMRUN keeps the host, and
- * no register shows what ran before. */
-void stage_svm_prepare(const struct stage_svm_processor *processor, uint64_t host_save_phys, struct stage_svm_registers *registers);
+/* On the processor that runs guests, before one's first entry: SVM is on, `host_save_phys` (a page) is where VMRUN
+ * keeps the host, and no register shows what ran before. */
+void stage_svm_prepare(const struct stage_svm_processor *processor, uint64_t host_save_phys,
+		       struct stage_svm_registers *registers);
 /* After a guest's last exit. */
 void stage_svm_leave(const struct stage_svm_processor *processor);
 
-/* Runs the guest until its next exit. Interrupts must be off, and stay so for it too: only NMI, INIT and its own doing bring it back.
- * `host_phys`: a page for the host's part of what VMLOAD carries. */
+/* Runs the guest until its next exit. Interrupts must be off, and stay so for it too: only NMI, INIT and its own doing
+ * bring it back. `host_phys`: a page for the host's part of what VMLOAD carries. */
 void stage_svm_enter(struct stage_svm_registers *registers, uint64_t vmcb_phys, uint64_t host_phys);
 
 #endif

@@ -1,9 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: a periodic non-maskable interrupt, so that a kernel which turned interrupts off can still be taken back: the 8254's
- * channel 0 through the I/O APIC with delivery mode NMI.
- * Must not know: what is done at a tick. */
+/* Owns: a periodic non-maskable interrupt, so that a kernel which turned interrupts off can still be taken back: the
+ * 8254's channel 0 through the I/O APIC with delivery mode NMI. Must not know: what is done at a tick. */
 #ifndef STAGE_TICKER_H
 #define STAGE_TICKER_H
 

@@ -1,9 +1,9 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: virtio 1.x devices behind a transport, and their split rings, polled (Virtual I/O Device 1.1, chapters 2 and 3).
- * The device is not trusted: what it writes is checked before it is used, and every wait has a deadline.
- * Must not know: what the device is. */
+/* Owns: virtio 1.x devices behind a transport, and their split rings, polled (Virtual I/O Device 1.1, chapters 2 and
+ * 3). The device is not trusted: what it writes is checked before it is used, and every wait has a deadline. Must not
+ * know: what the device is. */
 #ifndef STAGE_VIRTIO_H
 #define STAGE_VIRTIO_H
 
@@ -35,9 +35,9 @@ struct stage_virtio_transport {
 struct stage_virtio {
 	const struct stage_device_env *env;
 	const struct stage_virtio_transport *transport;
-	char subject[40];     /* "virtio-net 0000:00:03.0", for errors */
-	uint64_t features;    /* agreed on */
-	uint32_t bdf;         /* from here on: the PCI transport's */
+	char subject[40];  /* "virtio-net 0000:00:03.0", for errors */
+	uint64_t features; /* agreed on */
+	uint32_t bdf;      /* from here on: the PCI transport's */
 	volatile uint8_t *common, *notify, *config;
 	uint64_t notify_bytes, config_bytes;
 	uint32_t notify_multiplier;
@@ -48,7 +48,8 @@ uint64_t stage_virtio_config(struct stage_virtio *v, uint32_t offset, unsigned b
 
 /* Finds the modern interface of a PCI function (transitional ones have it as well) and turns on its decoding. */
 enum chain_status stage_virtio_pci_open(const struct stage_device_env *env, const struct stage_pci_function *function,
-					const char *driver, struct stage_virtio *out, struct chain_error *err) CHAIN_MUST_CHECK;
+					const char *driver, struct stage_virtio *out,
+					struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* Whether the function is a virtio device of that type, transitional or modern (1.1, section 4.1.2.1). */
 enum { VIRTIO_TYPE_NET = 1, VIRTIO_TYPE_BLOCK = 2 };
@@ -70,7 +71,8 @@ struct stage_virtio_segment {
 	bool device_writes; /* all that do come behind all that don't */
 };
 
-/* One split ring. A slot is up to `chain` descriptors in a row; what was given to the device is remembered here, not read back. */
+/* One split ring. A slot is up to `chain` descriptors in a row; what was given to the device is remembered here, not
+ * read back. */
 struct stage_virtqueue {
 	struct stage_virtio *virtio;
 	uint16_t index, size, chain, slots, in_flight, avail_next, used_next;
@@ -83,15 +85,16 @@ struct stage_virtqueue {
 	bool busy[VIRTIO_QUEUE_SIZE];
 };
 
-enum chain_status stage_virtqueue_open(struct stage_virtqueue *q, struct stage_virtio *v, uint16_t index, uint16_t chain,
-				       struct chain_error *err) CHAIN_MUST_CHECK;
+enum chain_status stage_virtqueue_open(struct stage_virtqueue *q, struct stage_virtio *v, uint16_t index,
+				       uint16_t chain, struct chain_error *err) CHAIN_MUST_CHECK;
 /* Only after stage_virtio_stop. */
 void stage_virtqueue_close(struct stage_virtqueue *q);
 /* Puts slot (not busy) on the ring without telling the device. `count` is 1 to the queue's chain. */
-void stage_virtqueue_put(struct stage_virtqueue *q, uint16_t slot, const struct stage_virtio_segment *segments, unsigned count);
+void stage_virtqueue_put(struct stage_virtqueue *q, uint16_t slot, const struct stage_virtio_segment *segments,
+			 unsigned count);
 void stage_virtqueue_kick(struct stage_virtqueue *q);
-/* A slot the device is done with: *out_slot and the bytes it wrote, true. False when there is none; CHAIN_E_VIRTIO_RING in
- * `err` and q->broken when the device wrote nonsense: the queue is then not to be used any more. */
+/* A slot the device is done with: *out_slot and the bytes it wrote, true. False when there is none; CHAIN_E_VIRTIO_RING
+ * in `err` and q->broken when the device wrote nonsense: the queue is then not to be used any more. */
 bool stage_virtqueue_take(struct stage_virtqueue *q, uint16_t *out_slot, uint32_t *out_bytes, struct chain_error *err);
 /* Room for a slot. */
 bool stage_virtqueue_free_slot(const struct stage_virtqueue *q, uint16_t *out_slot);

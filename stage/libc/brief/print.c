@@ -1,8 +1,9 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* vsnprintf for the stage, whose texts have no floating point and no wide characters: musl's takes eleven kilobytes for those. As C11
- * 7.21.6.1 says it, for the conversions d i u x X c s p %; another one ends the stage, rather than a text being wrong. */
+/* vsnprintf for the stage, whose texts have no floating point and no wide characters: musl's takes eleven kilobytes for
+ * those. As C11 7.21.6.1 says it, for the conversions d i u x X c s p %; another one ends the stage, rather than a text
+ * being wrong. */
 
 #include "stage/cpu.h"
 
@@ -53,7 +54,8 @@ static void put_field(struct out *out, const struct spec *spec, const char *pref
 		pad(out, ' ', whole, spec->width);
 }
 
-static void put_number(struct out *out, const struct spec *spec, uint64_t value, unsigned base, bool negative, bool upper)
+static void put_number(struct out *out, const struct spec *spec, uint64_t value, unsigned base, bool negative,
+		       bool upper)
 {
 	char digits[24], *end = digits + sizeof(digits), *at = end, sign[2] = { negative ? '-' : spec->sign, 0 };
 	const char *prefix = base == 16 ? (spec->alternate && value ? upper ? "0X" : "0x" : "") : sign;

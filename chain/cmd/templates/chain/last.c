@@ -1,5 +1,5 @@
-/* The second kernel is booted: the machine is its own, and ends with it. It is told one fact as an argument; all that the
- * links before it found out is in the handoff. */
+/* The second kernel is booted: the machine is its own, and ends with it. It is told one fact as an argument; all that
+ * the links before it found out is in the handoff. */
 #include <kchain.h>
 #include <stdio.h>
 

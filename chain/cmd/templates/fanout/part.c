@@ -1,4 +1,5 @@
-/* One of many: each of these kernels, side by side on the machine's processors, counts the primes of its own 1024 numbers. */
+/* One of many: each of these kernels, side by side on the machine's processors, counts the primes of its own 1024
+ * numbers. */
 #include <kchain.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -7,12 +7,14 @@
 
 #include <stdint.h>
 
-#define PACK_STRUCT_STRUCT __attribute__((packed))
-#define LWIP_NO_CTYPE_H 1
+#define PACK_STRUCT_STRUCT    __attribute__((packed))
+#define LWIP_NO_CTYPE_H       1
 #define LWIP_CHKSUM_ALGORITHM 3
 
 /* A broken invariant inside lwIP: the exception report names the place. Its texts would cost 10 KB. */
-#define LWIP_PLATFORM_DIAG(x) do { } while (0)
+#define LWIP_PLATFORM_DIAG(x)                                                                                          \
+	do {                                                                                                           \
+	} while (0)
 #define LWIP_PLATFORM_ASSERT(x) __builtin_trap()
 
 uint32_t stage_lwip_random(void);
