@@ -158,7 +158,7 @@ export KCHAIN_STAGE_CFLAGS := $(STAGE_CFLAGS) $(LWIP_INCLUDES)
 # printed its own banner, which is what that pipeline expects.
 RUN_CONFIG := 04-chain
 
-.PHONY: all deps images run check unit unit-programs qemu-check style-check docs-check clean help compile_commands.json
+.PHONY: all deps images run check unit unit-programs qemu-check style-check docs-check format clean help compile_commands.json
 all: $(KCHAIN) $(ALL)
 deps: ; @:
 unit-programs: $(UNIT_HOST) $(UNIT_ASAN)
@@ -168,6 +168,8 @@ qemu-check: all images sdk $(QEMU_NEEDS)
 	$(Q)tools/run-tests $(T) $(QEMU_TESTS)
 style-check: $(STATUS_HEADERS)
 	$(Q)tools/run-tests $(T) tools/check-style
+format:
+	$(Q)git ls-files '*.c' '*.h' | grep -v -e /templates/ -e /data/ | xargs clang-format-14 -i
 docs-check: all images sdk $(INPUTS)
 	$(Q)tools/run-tests $(T) tools/check-docs
 check: all images sdk $(INPUTS) unit-programs $(UNIT_NEEDS) $(QEMU_NEEDS) $(FUZZ_CHECKS)
@@ -185,6 +187,7 @@ help:
 	'make run          bake and boot the demonstration: a chain of three kernels and a call' \
 	'make check        all tests: unit (plain, sanitizers), QEMU, docs, style' \
 	'make unit         unit tests only;  make qemu-check, docs-check, style-check: the others' \
+	'make format       the C sources as .clang-format has them (clang-format 14)' \
 	'make fuzz         fuzz what parses hostile bytes: all targets in turn, or FUZZ=NAME; FUZZ_SECONDS=60 each' \
 	'make fuzz-check   the corpora and a few thousand mutations of each; fuzz-merge, fuzz-cover: grow and measure them' \
 	'make bench        figures beside those of GRUB, iPXE and others (bench/README.md);  make bench BENCH="boot call": some of them' \
