@@ -38,7 +38,7 @@ STAGE_SRC_test_svm := stage/dispatch/svm/svm_machine.c stage/dispatch/svm/svm_po
 
 FUZZ_SRC_door := stage/boot/multiboot2.c stage/boot/bios.c stage/cpu/pages.c
 FUZZ_SRC_firmware := $(STAGE_BOOT_SRC)
-FUZZ_SRC_virtio := $(STAGE_DRIVER_SRC) $(STAGE_BLOCK_SRC)
+FUZZ_SRC_virtio := $(STAGE_DRIVER_SRC) $(STAGE_BLOCK_SRC) stage/runtime/called_env.c
 FUZZ_SRC_net := $(STAGE_DRIVER_SRC) $(STAGE_NET_SRC) $(LWIP_TREE)
 FUZZ_SRC_partition := stage/block/partition.c stage/block/gpt.c stage/block/mbr.c
 
