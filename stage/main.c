@@ -4,6 +4,7 @@
 /* The first-stage kernel: the spine of docs/IMAGE.md's picture. Each line of main() is a step that can fail, with one
  * error to report. */
 
+#include "chain/bootinfo_json.h"
 #include "stage/boot.h"
 #include "chain/json_memory.h"
 #include "chain/json_write.h"
@@ -139,7 +140,6 @@ static void begin(struct stage_run *run)
 	run->block = json_object();
 	stage_transport_init(&run->transport, run->block);
 	run->sources.transport = &run->transport;
-	info->devices = json_array(); /* the runtime does without JSON */
 }
 
 static void greet(const struct stage_run *run)
@@ -157,10 +157,14 @@ static void greet(const struct stage_run *run)
 
 static enum chain_status record_bootinfo(const struct stage_run *run, struct chain_error *err)
 {
-	json_t *doc;
-	enum chain_status status = chain_bootinfo_to_json(run->sources.bootinfo, &doc, err);
+	json_t *doc, *devices;
+	enum chain_status status = stage_devices_list(run->net, run->block, &devices, err);
+	if (status)
+		return status;
+	status = chain_bootinfo_to_json(run->sources.bootinfo, devices, &doc, err);
 	if (!status)
 		stage_record_members("so", "event", "bootinfo", "doc", doc);
+	json_decref(devices);
 	return status;
 }
 
@@ -186,7 +190,7 @@ int main(void)
 	if (!status)
 		stage_platform_complete(stage_bootinfo(), run.parent);
 	if (!status)
-		status = stage_devices_configure(&run.config, run.parent, stage_bootinfo(), run.net, run.block, &err);
+		status = stage_devices_configure(&run.config, run.parent, run.net, run.block, &err);
 	if (!status)
 		status = record_bootinfo(&run, &err);
 	if (!status)

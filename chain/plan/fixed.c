@@ -1,6 +1,7 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
+#include "chain/bootinfo_json.h"
 #include "chain/fixed.h"
 
 #include "chain/json_memory.h"

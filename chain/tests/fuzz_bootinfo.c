@@ -5,12 +5,12 @@
  * comes back the same when it is written and read again. */
 #include "fuzz.h"
 
-#include "chain/bootinfo.h"
+#include "chain/bootinfo_json.h"
 #include "chain/json.h"
 
 static void check_info(const struct chain_bootinfo *info)
 {
-	FUZZ_HOLDS(info->loader && info->cmdline && json_is_array(info->devices) && info->cpus >= 1);
+	FUZZ_HOLDS(info->loader && info->cmdline && info->cpus >= 1);
 	FUZZ_HOLDS(memchr(info->door, 0, sizeof(info->door)) && info->image.base <= info->image.end);
 	for (size_t i = 0; i < info->mem_count; i++) {
 		const struct chain_mem_entry *entry = &info->mem[i];
@@ -35,12 +35,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	if (!fuzz_text_status(chain_bootinfo_from_json(doc, &info, &err), &err)) {
 		check_info(&info);
-		FUZZ_HOLDS(!fuzz_status(chain_bootinfo_to_json(&info, &written, &err), &err));
+		FUZZ_HOLDS(!fuzz_status(chain_bootinfo_to_json(&info, NULL, &written, &err), &err));
 		FUZZ_HOLDS(!fuzz_status(chain_bootinfo_from_json(written, &again, &err), &err));
 		check_info(&again);
-		FUZZ_HOLDS(!fuzz_status(chain_bootinfo_to_json(&again, &rewritten, &err), &err));
+		FUZZ_HOLDS(!fuzz_status(chain_bootinfo_to_json(&again, NULL, &rewritten, &err), &err));
 		FUZZ_HOLDS(json_equal(written, rewritten));
-		FUZZ_HOLDS(json_equal(info.devices, again.devices) && info.mem_count == again.mem_count);
+		FUZZ_HOLDS(info.mem_count == again.mem_count);
 		chain_bootinfo_free(&again);
 		chain_bootinfo_free(&info);
 	}

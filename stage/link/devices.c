@@ -29,7 +29,7 @@ static enum chain_status no_memory(const char *name, struct chain_error *err)
 /* Puts `entry` (stolen, null: memory ran out) under its name, tells of it, and refuses a required device that is not
  * configured. */
 static enum chain_status resolve(json_t *into, const char *class, const char *name, json_t *entry, bool required,
-				 struct chain_bootinfo *info, struct chain_error *err)
+				 struct chain_error *err)
 {
 	char reason[CHAIN_SUBJECT_BYTES];
 	if (!entry || json_object_set_new(into, name, entry))
@@ -38,13 +38,32 @@ static enum chain_status resolve(json_t *into, const char *class, const char *na
 	const char *why = json_string_value(json_object_get(entry, "reason"));
 	stage_say(class, "%s  %s%s%s", name, status, why ? ": " : "", why ? why : "");
 	stage_record_members("ssO", "event", class, "name", name, "entry", entry);
-	json_t *listed = chain_json_object("ss", "class", class, "name", name);
-	if (!listed || json_object_update(listed, entry) || json_array_append_new(info->devices, listed))
-		return no_memory(name, err);
 	if (!strcmp(status, "configured") || !required)
 		return CHAIN_OK;
 	snprintf(reason, sizeof(reason), "it is %s%s%s", status, why ? ": " : "", why ? why : "");
 	return chain_fail(err, CHAIN_E_DEVICE_MISSING, name, reason, 0, 0, 0, 0);
+}
+
+static int list_class(json_t *list, const char *class, const json_t *entries)
+{
+	const char *name;
+	json_t *entry;
+	int bad = 0;
+	json_object_foreach ((json_t *)(uintptr_t)entries, name, entry) {
+		json_t *listed = chain_json_object("ss", "class", class, "name", name);
+		bad |= !listed || json_object_update(listed, entry);
+		bad |= json_array_append_new(list, listed);
+	}
+	return bad;
+}
+
+enum chain_status stage_devices_list(const json_t *net, const json_t *block, json_t **out, struct chain_error *err)
+{
+	*out = json_array();
+	if (*out && !list_class(*out, "block", block) && !list_class(*out, "net", net))
+		return CHAIN_OK;
+	json_decref(*out);
+	return no_memory("devices", err);
 }
 
 /* --- disks --- */
@@ -86,8 +105,7 @@ static json_t *missing_block(const struct chain_config_block *want)
 	return chain_json_object("ss", "status", "absent", "reason", reason);
 }
 
-static enum chain_status take_block(const struct chain_config_block *want, json_t *block, struct chain_bootinfo *info,
-				    struct chain_error *err)
+static enum chain_status take_block(const struct chain_config_block *want, json_t *block, struct chain_error *err)
 {
 	struct stage_block *dev = find_block(want);
 	enum chain_status status = dev ? CHAIN_OK : stage_device_list_complete(stage_native_env(), &devices, err);
@@ -98,13 +116,13 @@ static enum chain_status take_block(const struct chain_config_block *want, json_
 		status = stage_block_describe(dev, &entry, err);
 	else if (!status)
 		entry = missing_block(want);
-	return status ? status : resolve(block, "block", want->name, entry, want->required, info, err);
+	return status ? status : resolve(block, "block", want->name, entry, want->required, err);
 }
 
 /* --- interfaces --- */
 
 static enum chain_status take_nets(const struct chain_config *config, const json_t *parent, json_t *net,
-				   struct chain_bootinfo *info, struct chain_error *err)
+				   struct chain_error *err)
 {
 	json_t *found = json_object();
 	enum chain_status status = found ? stage_net_configure(stage_native_env(), config->net, config->net_count,
@@ -113,7 +131,7 @@ static enum chain_status take_nets(const struct chain_config *config, const json
 	for (size_t i = 0; !status && i < config->net_count; i++) {
 		const struct chain_config_net *want = &config->net[i];
 		json_t *entry = json_incref(json_object_get(found, want->name));
-		status = resolve(net, "net", want->name, entry, want->required, info, err);
+		status = resolve(net, "net", want->name, entry, want->required, err);
 	}
 	json_decref(found);
 	return status;
@@ -130,9 +148,8 @@ static unsigned classes(const struct chain_config *config, const json_t *parent)
 	return wanted;
 }
 
-enum chain_status stage_devices_configure(const struct chain_config *config, const json_t *parent,
-					  struct chain_bootinfo *info, json_t *net, json_t *block,
-					  struct chain_error *err)
+enum chain_status stage_devices_configure(const struct chain_config *config, const json_t *parent, json_t *net,
+					  json_t *block, struct chain_error *err)
 {
 	unsigned wanted = classes(config, parent);
 	enum chain_status status = CHAIN_OK;
@@ -143,9 +160,9 @@ enum chain_status stage_devices_configure(const struct chain_config *config, con
 			stage_say("device", "%s at %s could not be started: %s", dead->driver, dead->pci,
 				  chain_status_slug(dead->fault.status));
 	for (size_t i = 0; !status && i < config->block_count; i++)
-		status = take_block(&config->block[i], block, info, err);
+		status = take_block(&config->block[i], block, err);
 	if (!status && config->net_count)
-		status = take_nets(config, parent, net, info, err);
+		status = take_nets(config, parent, net, err);
 	return status;
 }
 

@@ -4,6 +4,7 @@
 /* libFuzzer target: any bytes as what a boot loader left in memory. The first four are EAX, the next four EBX; all of
  * them are the machine's memory from address 0 on. What a door accepts is a bootinfo that the claims can be made from.
  */
+#include "chain/bootinfo_json.h"
 #include "../../chain/tests/fuzz.h"
 #include "../boot/multiboot2.h"
 #include "fake_memory.h"
@@ -103,7 +104,7 @@ static void check_json(const struct chain_bootinfo *info)
 	struct chain_error err = { 0 };
 	struct chain_bootinfo again;
 	json_t *doc = NULL;
-	if (fuzz_status(chain_bootinfo_to_json(info, &doc, &err), &err))
+	if (fuzz_status(chain_bootinfo_to_json(info, NULL, &doc, &err), &err))
 		return;
 	if (!fuzz_status(chain_bootinfo_from_json(doc, &again, &err), &err))
 		FUZZ_HOLDS(again.mem_count == info->mem_count && again.module_count == info->module_count);

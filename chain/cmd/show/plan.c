@@ -3,6 +3,7 @@
 
 /* Owns: `kchain plan`: what each step of an image's pipeline would do on a machine, by the code that the stage runs. */
 
+#include "chain/bootinfo_json.h"
 #include "chain/json.h"
 #include "chain/json_memory.h"
 #include "chain/json_write.h"
@@ -33,6 +34,7 @@ struct plan_run {
 	struct chain_sources sources;
 	struct chain_self self;
 	struct chain_link link;
+	json_t *devices; /* of a recorded machine; null: none */
 	json_t *parent, *net, *block;
 	json_t *given;             /* results of calls, by step; null: none */
 	json_t *results, *pending; /* what a step may know of the calls before it, and what nobody can */
@@ -62,6 +64,8 @@ static enum chain_status load_machine(struct plan_run *run, struct chain_error *
 		enum chain_status status = load_json(options->bootinfo, &doc, err);
 		if (!status)
 			status = chain_bootinfo_from_json(doc, &run->bootinfo, err);
+		if (!status)
+			run->devices = json_incref(json_object_get(doc, "devices"));
 		json_decref(doc);
 		return status;
 	}
@@ -90,7 +94,7 @@ static enum chain_status load_devices(struct plan_run *run, struct chain_error *
 	size_t i;
 	run->net = json_object();
 	run->block = json_object();
-	json_array_foreach (run->bootinfo.devices, i, device) {
+	json_array_foreach (run->devices, i, device) {
 		const char *class = json_string_value(json_object_get(device, "class"));
 		const char *name = json_string_value(json_object_get(device, "name"));
 		if (class && name &&
@@ -236,6 +240,7 @@ static enum chain_status load_all(struct plan_run *run, const char *path, struct
 
 static void release(struct plan_run *run)
 {
+	json_decref(run->devices);
 	json_decref(run->parent);
 	json_decref(run->net);
 	json_decref(run->block);

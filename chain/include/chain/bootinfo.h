@@ -1,17 +1,14 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: what a machine told the stage at entry, whatever door it came in by, and
- * the JSON form of it (`kchain run --bootinfo FILE` records it, `kchain plan
- * --bootinfo FILE` reads it).
- * Must not know: Multiboot, PVH or any other door's own structures. */
+/* Owns: what a machine told the stage at entry, whatever door it came in by.
+ * Must not know: Multiboot, PVH or any other door's own structures, or JSON (chain/bootinfo_json.h). */
 #ifndef CHAIN_BOOTINFO_H
 #define CHAIN_BOOTINFO_H
 
 #include "chain/error.h"
 #include "chain/range.h"
 
-#include <jansson.h>
 #include <stdbool.h>
 
 /* ACPI 6.5, table 15.8 (address range types), as E820 and Multiboot number them. */
@@ -57,9 +54,6 @@ static inline struct chain_framebuffer chain_framebuffer_ega_text(void)
 					   .type = CHAIN_FRAMEBUFFER_TEXT };
 }
 
-/* A device the stage found. Kept as JSON objects of the forms that docs/HANDOFF.md gives for
- * `net` and `block` entries, plus "class": "net" | "block". */
-
 struct chain_bootinfo {
 	char door[24];               /* "multiboot1", "native", … */
 	char *loader;                /* boot loader name, owned; never null */
@@ -76,13 +70,13 @@ struct chain_bootinfo {
 	uint8_t smbios_entry[32];
 	uint32_t smbios_bytes; /* what lies at smbios (SMBIOS 3.6, 5.2); 0: not known */
 	struct chain_framebuffer framebuffer;
-	uint32_t cpus;   /* at least 1 */
-	json_t *devices; /* owned array; empty until the devices were looked at */
+	uint32_t cpus; /* at least 1 */
 };
 
-/* An empty one; `free` releases all that it owns (null is allowed). Where memory runs out its texts and its list of
- * devices are null. */
+/* An empty one; `free` releases all that it owns (null is allowed). Where memory runs out `init` leaves the texts null,
+ * and `make` fails: CHAIN_E_NO_MEMORY. */
 void chain_bootinfo_init(struct chain_bootinfo *info);
+enum chain_status chain_bootinfo_make(struct chain_bootinfo *info, struct chain_error *err) CHAIN_MUST_CHECK;
 void chain_bootinfo_free(struct chain_bootinfo *info);
 
 /* Appends copies. CHAIN_E_NO_MEMORY, CHAIN_E_OVERFLOW (base + bytes). A zero-length memory entry is dropped. */
@@ -95,19 +89,8 @@ enum chain_status chain_bootinfo_add_module(struct chain_bootinfo *info, uint64_
  * others the higher type wins) and merges neighbours of one type. */
 enum chain_status chain_bootinfo_normalise(struct chain_bootinfo *info, struct chain_error *err) CHAIN_MUST_CHECK;
 
-/* JSON form: new reference in *out. `from_json` refuses unknown versions and wrong types by key. */
-enum chain_status chain_bootinfo_to_json(const struct chain_bootinfo *info, json_t **out,
-					 struct chain_error *err) CHAIN_MUST_CHECK;
-enum chain_status chain_bootinfo_from_json(const json_t *doc, struct chain_bootinfo *out,
-					   struct chain_error *err) CHAIN_MUST_CHECK;
-
 /* How far available memory reaches without a hole from `base`, in KiB, at most up to `limit`; the map is sorted. */
 uint32_t chain_memory_contiguous_kib(const struct chain_mem_entry *mem, size_t count, uint64_t base, uint64_t limit);
-
-/* A memory map as documents have it: a new array, or null. */
-json_t *chain_bootinfo_memory_json(const struct chain_mem_entry *mem, size_t count);
-/* As a bootinfo and a handoff's platform have it. Null: no memory. */
-json_t *chain_bootinfo_framebuffer_json(const struct chain_framebuffer *fb);
 
 /* QEMU's own defaults for `machine` ("pc", "q35", "microvm") with `memory_bytes` of RAM (a multiple of 1 MiB, at
  * least 2 MiB) and `cpus` processors: the memory map SeaBIOS or qboot reports. The image fields are left zero. */

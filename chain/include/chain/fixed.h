@@ -10,6 +10,8 @@
 
 #include "chain/door.h"
 
+#include <jansson.h>
+
 enum { CHAIN_FIXED_MEMORY_DEFAULT = 16 * 1024 * 1024 };
 
 struct chain_fixed {

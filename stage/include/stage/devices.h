@@ -10,12 +10,15 @@
 #include "chain/config.h"
 #include "stage/assigned.h"
 
-/* Looks for and configures what the pipeline asks for, filling `net` and `block` (objects by its names) and the device
- * list of `info`. A pipeline that asks for none touches none. An interface that the parent's handoff has configured is
+/* Looks for and configures what the pipeline asks for, filling `net` and `block` (objects by its names). A
+ * pipeline that asks for none touches none. An interface that the parent's handoff has configured is
  * kept. CHAIN_E_DEVICE_MISSING for a required one that is not there or not configured, with the reason. */
-enum chain_status stage_devices_configure(const struct chain_config *config, const json_t *parent,
-					  struct chain_bootinfo *info, json_t *net, json_t *block,
-					  struct chain_error *err) CHAIN_MUST_CHECK;
+enum chain_status stage_devices_configure(const struct chain_config *config, const json_t *parent, json_t *net,
+					  json_t *block, struct chain_error *err) CHAIN_MUST_CHECK;
+
+/* All of them as a bootinfo lists them: a new reference in *out. */
+enum chain_status stage_devices_list(const json_t *net, const json_t *block, json_t **out,
+				     struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* Takes the devices that the step gives to kernels away from the stage's own drivers, for good, and gets them ready for
  * those kernels: in *out, for stage_assigned_free; null where the step gives none. `net` and `block` say where they

@@ -8,6 +8,8 @@
 
 #include "chain/bootinfo.h"
 
+#include <jansson.h>
+
 /* Fills in acpi_rsdp, smbios and cpus of `info` where the boot found none, and says in one line where that is not as it
  * should be. `parent` (nullable): the handoff received; what it says is used only where a table of the right sum lies.
  */

@@ -9,6 +9,8 @@
 #include "chain/plan.h"
 #include "chain/source.h"
 
+#include <jansson.h>
+
 /* `block`: the disks' entries by the pipeline's names, which the inventory fills in later; borrowed for good. */
 void stage_transport_init(struct chain_transport *out, const json_t *block);
 
