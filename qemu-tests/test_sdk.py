@@ -82,12 +82,25 @@ def the_mailbox_of_a_multiboot_kernel_needs_three_headers():
     top = kt.scratch("outsider")
     source = kt.write_bytes(kt.scratch("user.c"), b'#include "kchain_mailbox.h"\nvoid user(uint32_t ebx);\nvoid user(uint32_t ebx)\n'
                             b'{\n\tstruct kchain_mailbox *box = kchain_mailbox_find(ebx);\n\tif (box)\n\t\tkchain_mailbox_leave(box, 0, "1", 1);\n}\n')
-    os.makedirs(top + "/stage")
+    os.makedirs(top + "/abi")
     for name in ("kchain_mailbox.h", "abi/mailbox.h", "abi/module_name.h"):
         shutil.copy("build/sdk/include/" + name, f"{top}/{name}")
     for bits in ("-m32", "-m64"):
         done = kt.command(["gcc", "-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-ffreestanding", bits, "-I", top, "-c", "-o", kt.scratch("user.o"), source])
         kt.check(done.exit == 0, bits, done)
+
+
+@kt.test
+def the_library_calls_nothing_above_it():
+    """What it does not define itself is the kernel's main, the linker's, or another library's."""
+    defined, wanted = set(), set()
+    for line in kt.command(["nm", "build/sdk/lib/libkchain.a"]).out.splitlines():
+        words = line.split()
+        if len(words) >= 2 and words[-2] in "UTtDdBbRrVW":
+            (wanted if words[-2] == "U" else defined).add(words[-1])
+    script = kt.read_bytes("build/sdk/kernel.ld").decode()
+    above = {name for name in wanted - defined if name.startswith(("stage_", "chain_", "fs_", "kchain_")) and name not in script}
+    kt.check(not above, "defined above the library", above)
 
 
 @kt.test

@@ -1,12 +1,12 @@
 # SPDX-FileCopyrightText: The kchain authors
 # SPDX-License-Identifier: Apache-2.0
 #
-# libstage.a is what every kernel of ours stands on; the stage is that library plus main.c, link/ and commit/, a native kernel is that
+# libstage.a is what every kernel of ours stands on; the stage is that library plus main.c, link/ and sources/, a native kernel is that
 # library plus somebody's main. Both are linked by stage/boot/kernel.ld, each at its own virtual address.
 
-STAGE_LIB_DIRS := boot cpu dispatch dispatch/svm libc runtime drivers net block sources
+STAGE_LIB_DIRS := boot cpu commit dispatch dispatch/svm libc runtime drivers net block
 STAGE_LIB_SRC := $(sort $(foreach d,$(STAGE_LIB_DIRS),$(wildcard stage/$(d)/*.c stage/$(d)/*.S))) $(CHAIN_LIB_SRC) $(FS_LIB_SRC)
-STAGE_MAIN_SRC := stage/main.c $(sort $(wildcard $(foreach d,commit libc/brief link,stage/$(d)/*.c stage/$(d)/*.S)))
+STAGE_MAIN_SRC := stage/main.c $(sort $(wildcard $(foreach d,libc/brief link sources,stage/$(d)/*.c stage/$(d)/*.S)))
 STAGE_VIRT := 0xffffffff80000000
 NATIVE_VIRT := 0xffffffffc0000000
 
