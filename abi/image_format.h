@@ -56,11 +56,11 @@ static_assert(offsetof(struct chain_image_header, file_base) == 168, "image head
  *
  *   kchain-manifest 1
  *   part elf <sha256 hex> <offset in the image file> <bytes>         the ELF headers; empty where they begin the stage
- *   part stage <sha256 hex> <offset> <bytes>                         text and data of the stage, with its id counted as
- * zero part fs-meta <sha256 hex> <offset> <bytes>                       the filesystem's metadata blocks part sections
- * <sha256 hex> <offset> <bytes>                      section names and table, to the end of the file file <sha256 hex>
- * <bytes> <path>                                 sorted bytewise by path, over files and links link <sha256 hex of the
- * target's text> <bytes> <path>
+ *   part stage <sha256 hex> <offset> <bytes>                 text and data of the stage, its id counted as zero
+ *   part fs-meta <sha256 hex> <offset> <bytes>               the filesystem's metadata blocks
+ *   part sections <sha256 hex> <offset> <bytes>              section names and table, to the end of the file
+ *   file <sha256 hex> <bytes> <path>                         sorted bytewise by path, over files and links
+ *   link <sha256 hex of the target's text> <bytes> <path>
  *
  * Numbers are decimal without leading zeros, paths absolute without control characters and without empty, "." and ".."
  * components. Nothing is listed behind a link. Directories, modes, owners and

@@ -2,15 +2,20 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 /* A kernel with several processors ("cpus" of a fan-out):
- *   team sum FROM TO      adds up FROM, FROM + 1, … TO - 1, each processor its share, and leaves {"sum", "cpus",
- * "processors"} team many TIMES       as many regions one after another, each counted by every processor, and leaves
- * {"counts"} team heap TIMES       each processor allocates, fills, checks and frees; leaves {"wrong"} team libc what
- * is each processor's own in the C library, and what is refused: leaves {"errno", "thread", "nested"} team say LINES
- * each processor writes lines team services         asks the caller for what it must refuse: leaves {"wrong"} team wild
- * starts its further processors where nothing is or what goes wrong on the processor numbered CPU, the others doing
- * their part: team fault CPU [ATTEMPT]   a write to address 8; ends well from the second attempt on team hang CPU
- * [ATTEMPT]    interrupts off, for ever team exit CPU              exits with 7 team leave                 main returns
- * while all others hang: by a longjmp out of the region */
+ *   team sum FROM TO      adds up FROM, FROM + 1, … TO - 1, each processor its share,
+ *                         and leaves {"sum", "cpus", "processors"}
+ *   team many TIMES       as many regions one after another, each counted by every processor, and leaves {"counts"}
+ *   team heap TIMES       each processor allocates, fills, checks and frees; leaves {"wrong"}
+ *   team libc             what is each processor's own in the C library, and what is refused:
+ *                         leaves {"errno", "thread", "nested"}
+ *   team say LINES        each processor writes lines
+ *   team services         asks the caller for what it must refuse: leaves {"wrong"}
+ *   team wild             starts its further processors where nothing is
+ * or what goes wrong on the processor numbered CPU, the others doing their part:
+ *   team fault CPU [ATTEMPT]   a write to address 8; ends well from the second attempt on
+ *   team hang CPU [ATTEMPT]    interrupts off, for ever
+ *   team exit CPU              exits with 7
+ *   team leave                 main returns while all others hang: by a longjmp out of the region */
 
 #include <kchain.h>
 

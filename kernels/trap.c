@@ -8,12 +8,14 @@
  *   trap CPU hlt         the same, halted
  *   trap CPU timer       the same, with the 8259 letting the machine's timer through
  *   trap CPU nmi         INT 2 again and again for a while, so that NMIs come where one seems to be handled
- *   trap CPU ports       all lines of the 8259s masked and the machine's timer stopped, then it hangs with interrupts
- * off trap CPU jump SEED   to some address of the kernel's own text, with registers full of noise; the SEED says which
+ *   trap CPU ports       all lines of the 8259s masked and the machine's timer stopped, then it hangs with
+ *                        interrupts off
+ *   trap CPU jump SEED   to some address of the kernel's own text, with registers full of noise; the SEED says which
  *   trap CPU jump AT     to the address AT (0x…), the same way
- *   trap 1 overwrite [entries]   CPU 1 writes over all that a kernel of two can write to, again and again, while the
- * other asks for services; with `entries` also over the pages that their traps arrive in Leaves {"came": "back"} where
- * it goes on afterwards. */
+ *   trap 1 overwrite [entries]   CPU 1 writes over all that a kernel of two can write to, again and again,
+ *                                while the other asks for services; with `entries` also over the pages that
+ *                                their traps arrive in
+ * Leaves {"came": "back"} where it goes on afterwards. */
 
 #include <kchain.h>
 

@@ -150,9 +150,10 @@ static void greet(const struct stage_run *run)
 	chain_sha256_to_hex(run->image.header.id, image + 7);
 	stage_set_name(run->config.name);
 	stage_say("link", "%" PRIu64 "  %s  %.16s  by %s", link, run->config.name, image + 7, door);
-	stage_record_members("sIsssII", "event", "entered", "link", (json_int_t)link, "name", run->config.name, "image",
-			     image, "door", door, "ticks", (json_int_t)stage_entry_tsc(), "tsc_hz",
-			     (json_int_t)stage_tsc_hz_known());
+	stage_record_members(CHAIN_TEXT("event", "entered"), CHAIN_INT("link", (json_int_t)link),
+			     CHAIN_TEXT("name", run->config.name), CHAIN_TEXT("image", image), CHAIN_TEXT("door", door),
+			     CHAIN_INT("ticks", (json_int_t)stage_entry_tsc()),
+			     CHAIN_INT("tsc_hz", (json_int_t)stage_tsc_hz_known()));
 }
 
 static enum chain_status record_bootinfo(const struct stage_run *run, struct chain_error *err)
@@ -163,7 +164,7 @@ static enum chain_status record_bootinfo(const struct stage_run *run, struct cha
 		return status;
 	status = chain_bootinfo_to_json(run->sources.bootinfo, devices, &doc, err);
 	if (!status)
-		stage_record_members("so", "event", "bootinfo", "doc", doc);
+		stage_record_members(CHAIN_TEXT("event", "bootinfo"), CHAIN_STEAL("doc", doc));
 	json_decref(devices);
 	return status;
 }

@@ -56,7 +56,7 @@ json_t *chain_json_hex(uint64_t value)
 	return json_string_nocheck(at);
 }
 
-static json_t *next_value(char kind, va_list *args)
+static json_t *next_value(int kind, va_list *args)
 {
 	const char *text;
 	switch (kind) {
@@ -76,15 +76,15 @@ static json_t *next_value(char kind, va_list *args)
 	}
 }
 
-json_t *chain_json_object(const char *kinds, ...)
+json_t *chain_json_object_of(int kind, ...)
 {
 	va_list args;
 	json_t *object = json_object();
 	bool good = object;
-	va_start(args, kinds);
-	for (; *kinds; kinds++) {
+	va_start(args, kind);
+	for (; kind; kind = va_arg(args, int)) {
 		const char *key = va_arg(args, const char *);
-		json_t *value = next_value(*kinds, &args); /* also after a failure: what is to be stolen is let go of */
+		json_t *value = next_value(kind, &args); /* also after a failure: what is to be stolen is let go of */
 		if (!good)
 			json_decref(value);
 		else
@@ -438,7 +438,7 @@ static bool put_json(struct out *out, json_t *value)
 }
 
 /* A value of the kind; what is to be stolen is let go of, also where `good` is false and nothing is put. */
-static bool put_kind(struct out *out, char kind, va_list *args, bool good)
+static bool put_kind(struct out *out, int kind, va_list *args, bool good)
 {
 	const char *text;
 	json_int_t number;
@@ -463,20 +463,20 @@ static bool put_kind(struct out *out, char kind, va_list *args, bool good)
 	}
 }
 
-char *chain_json_object_text(const char *kinds, va_list args, const char *last, json_int_t last_value,
-			     uint64_t *out_bytes)
+char *chain_json_object_text(int kind, va_list args, const char *last, json_int_t last_value, uint64_t *out_bytes)
 {
 	struct out out = { malloc(FIRST_BYTES), 0, FIRST_BYTES, NULL, UINT_MAX, false };
 	va_list copy; /* an array type on some machines: only a copy of our own has an address of that type */
-	bool good = out.text && put_char(&out, '{');
+	bool good = out.text && put_char(&out, '{'), first = true;
 	va_copy(copy, args);
-	for (const char *kind = kinds; *kind; kind++) {
+	for (; kind; kind = va_arg(copy, int)) {
 		const char *key = va_arg(copy, const char *);
-		good = good && put_key(&out, key, strlen(key), kind == kinds);
-		good = put_kind(&out, *kind, &copy, good);
+		good = good && put_key(&out, key, strlen(key), first);
+		good = put_kind(&out, kind, &copy, good);
+		first = false;
 	}
 	va_end(copy);
 	if (last)
-		good = good && put_key(&out, last, strlen(last), !*kinds) && put_integer(&out, last_value);
+		good = good && put_key(&out, last, strlen(last), first) && put_integer(&out, last_value);
 	return finish(&out, good && put_char(&out, '}'), out_bytes);
 }

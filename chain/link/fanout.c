@@ -209,8 +209,9 @@ static enum chain_status expand_slices(const struct chain_step *step, const stru
 			end = line ? (uint64_t)(line + 1 - bytes) : size;
 		}
 		status = add_input(out,
-				   chain_json_object("sII", "file", fanout->path, "offset", (json_int_t)begin, "bytes",
-						     (json_int_t)(end - begin)),
+				   chain_json_object(CHAIN_TEXT("file", fanout->path),
+						     CHAIN_INT("offset", (json_int_t)begin),
+						     CHAIN_INT("bytes", (json_int_t)(end - begin))),
 				   step->name, err);
 		begin = end;
 	}

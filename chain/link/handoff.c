@@ -116,9 +116,9 @@ static json_t *tsc_hz(const struct chain_handoff_input *in)
 static json_t *this_link(const struct chain_handoff_input *in, uint64_t n)
 {
 	uint64_t origin = origin_ticks(in), entered = in->entered_ticks - origin, left = in->left_ticks - origin;
-	json_t *link = chain_json_object("IsosI", "n", (json_int_t)n, "name", in->config->name, "image",
-					 digest_string(in->image_sha256), "door", in->door, "entered_ticks",
-					 (json_int_t)entered);
+	json_t *link = chain_json_object(CHAIN_INT("n", (json_int_t)n), CHAIN_TEXT("name", in->config->name),
+					 CHAIN_STEAL("image", digest_string(in->image_sha256)),
+					 CHAIN_TEXT("door", in->door), CHAIN_INT("entered_ticks", (json_int_t)entered));
 	uint64_t mhz = in->tsc_hz / 1000000;
 	int bad = link ? 0 : -1;
 	if (mhz)
@@ -154,7 +154,7 @@ static int fold(json_t *doc, const json_t *link)
 	uint64_t count = (uint64_t)json_integer_value(json_object_get(dropped, "count")) +
 			 1; /* unsigned: a parent may say anything */
 	return json_object_set_new(doc, "links_dropped",
-				   chain_json_object("Is", "count", (json_int_t)count, "sha256", hex));
+				   chain_json_object(CHAIN_INT("count", (json_int_t)count), CHAIN_TEXT("sha256", hex)));
 }
 
 uint64_t chain_handoff_next_link(const json_t *parent)
@@ -273,16 +273,16 @@ static int put_identity(json_t *doc, const struct chain_handoff_input *in)
 	int bad = json_object_set_new(doc, "kchain_handoff", json_integer(1));
 	if (!json_object_get(doc, "boot_id"))
 		bad |= json_object_set_new(doc, "boot_id", json_string(id));
-	json_t *self = chain_json_object("ssso", "step", in->step->name, "kind",
-					 in->step->kind == CHAIN_STEP_CALL ? "call" : "boot", "source",
-					 in->step->source, "kernel", json_null());
+	json_t *self = chain_json_object(CHAIN_TEXT("step", in->step->name),
+					 CHAIN_TEXT("kind", in->step->kind == CHAIN_STEP_CALL ? "call" : "boot"),
+					 CHAIN_TEXT("source", in->step->source), CHAIN_STEAL("kernel", json_null()));
 	bad |= self ? put_devices(self, in->step) : -1;
 	if (in->step->fanout.kind != CHAIN_FANOUT_NONE)
 		bad |= json_object_set_new(self, "cpus", json_integer((json_int_t)in->step->fanout.cpus));
 	bad |= json_object_set_new(doc, "self", self);
-	return bad |
-	       json_object_set_new(doc, "clock",
-				   chain_json_object("xo", "origin_ticks", origin_ticks(in), "tsc_hz", tsc_hz(in)));
+	return bad | json_object_set_new(doc, "clock",
+					 chain_json_object(CHAIN_HEX("origin_ticks", origin_ticks(in)),
+							   CHAIN_STEAL("tsc_hz", tsc_hz(in))));
 }
 
 static int put_fs(json_t *doc, const struct chain_handoff_input *in)
@@ -290,9 +290,9 @@ static int put_fs(json_t *doc, const struct chain_handoff_input *in)
 	json_object_del(doc, "fs"); /* the parent's: its memory may be gone */
 	if (!in->fs_bytes)
 		return 0;
-	return json_object_set_new(
-		doc, "fs",
-		chain_json_object("sxI", "type", "erofs", "phys", in->fs_phys, "bytes", (json_int_t)in->fs_bytes));
+	return json_object_set_new(doc, "fs",
+				   chain_json_object(CHAIN_TEXT("type", "erofs"), CHAIN_HEX("phys", in->fs_phys),
+						     CHAIN_INT("bytes", (json_int_t)in->fs_bytes)));
 }
 
 enum chain_status chain_handoff_build(const struct chain_handoff_input *in, json_t **out, struct chain_error *err)
@@ -410,7 +410,7 @@ const json_t *chain_handoff_keep_net(const json_t *parent, const struct chain_co
 
 json_t *chain_result_entry(const char *status, int exit_status, json_t *result, const char *reason)
 {
-	json_t *entry = chain_json_object("sI", "status", status, "exit", (json_int_t)exit_status);
+	json_t *entry = chain_json_object(CHAIN_TEXT("status", status), CHAIN_INT("exit", (json_int_t)exit_status));
 	int bad = entry ? 0 : -1;
 	if (result)
 		bad |= json_object_set(entry, "result", result);

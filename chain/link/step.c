@@ -96,7 +96,8 @@ static enum chain_status check_when(const struct chain_step *step, const json_t 
 			json_decref(found);
 			continue;
 		}
-		*out_unmet = chain_json_object("sOo", "fact", fact, "wanted", wanted, "found", found);
+		*out_unmet = chain_json_object(CHAIN_TEXT("fact", fact), CHAIN_BORROW("wanted", wanted),
+					       CHAIN_STEAL("found", found));
 		return *out_unmet ? CHAIN_OK : chain_json_no_memory(err, step->name);
 	}
 	return CHAIN_OK;
@@ -354,9 +355,9 @@ json_t *chain_step_expect_json(const struct chain_step *step)
 	case CHAIN_EXPECT_SUCCESS:
 		return json_string("success");
 	case CHAIN_EXPECT_CONSOLE:
-		return chain_json_object("s", "console", step->expect_console);
+		return chain_json_object(CHAIN_TEXT("console", step->expect_console));
 	case CHAIN_EXPECT_RESULT:
-		return chain_json_object("O", "result", step->expect_result);
+		return chain_json_object(CHAIN_BORROW("result", step->expect_result));
 	}
 	return NULL;
 }

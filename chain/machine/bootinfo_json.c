@@ -16,9 +16,9 @@ json_t *chain_bootinfo_memory_json(const struct chain_mem_entry *mem, size_t cou
 	json_t *map = json_array();
 	int bad = map ? 0 : -1;
 	for (size_t i = 0; !bad && i < count; i++)
-		bad = json_array_append_new(map, chain_json_object("xxI", "base", mem[i].range.base, "bytes",
-								   chain_range_bytes(mem[i].range), "type",
-								   (json_int_t)mem[i].type));
+		bad = json_array_append_new(map, chain_json_object(CHAIN_HEX("base", mem[i].range.base),
+								   CHAIN_HEX("bytes", chain_range_bytes(mem[i].range)),
+								   CHAIN_INT("type", (json_int_t)mem[i].type)));
 	if (!bad)
 		return map;
 	json_decref(map);
@@ -27,9 +27,10 @@ json_t *chain_bootinfo_memory_json(const struct chain_mem_entry *mem, size_t cou
 
 json_t *chain_bootinfo_framebuffer_json(const struct chain_framebuffer *fb)
 {
-	json_t *doc = chain_json_object("xIIIII", "phys", fb->phys, "pitch_bytes", (json_int_t)fb->pitch_bytes, "width",
-					(json_int_t)fb->width, "height", (json_int_t)fb->height, "bpp",
-					(json_int_t)fb->bpp, "type", (json_int_t)fb->type);
+	json_t *doc = chain_json_object(
+		CHAIN_HEX("phys", fb->phys), CHAIN_INT("pitch_bytes", (json_int_t)fb->pitch_bytes),
+		CHAIN_INT("width", (json_int_t)fb->width), CHAIN_INT("height", (json_int_t)fb->height),
+		CHAIN_INT("bpp", (json_int_t)fb->bpp), CHAIN_INT("type", (json_int_t)fb->type));
 	if (!doc || fb->type != CHAIN_FRAMEBUFFER_RGB)
 		return doc;
 	json_t *colors = json_array();
@@ -61,15 +62,17 @@ enum chain_status chain_bootinfo_to_json(const struct chain_bootinfo *info, cons
 	json_t *mem = chain_bootinfo_memory_json(info->mem, info->mem_count), *modules = json_array();
 	int bad = 0;
 	for (size_t i = 0; i < info->module_count; i++)
-		bad |= json_array_append_new(modules,
-					     chain_json_object("xxs", "base", info->modules[i].range.base, "bytes",
-							       chain_range_bytes(info->modules[i].range), "string",
-							       info->modules[i].string));
-	json_t *doc = chain_json_object("IsssooxxxxxxI", "kchain_bootinfo", (json_int_t)1, "door", info->door, "loader",
-					info->loader, "cmdline", info->cmdline, "memory", mem, "modules", modules,
-					"image_base", info->image_base, "image_start", info->image.base, "image_end",
-					info->image.end, "acpi_rsdp", info->acpi_rsdp, "smbios", info->smbios,
-					"efi_system_table", info->efi_system_table, "cpus", (json_int_t)info->cpus);
+		bad |= json_array_append_new(
+			modules, chain_json_object(CHAIN_HEX("base", info->modules[i].range.base),
+						   CHAIN_HEX("bytes", chain_range_bytes(info->modules[i].range)),
+						   CHAIN_TEXT("string", info->modules[i].string)));
+	json_t *doc = chain_json_object(
+		CHAIN_INT("kchain_bootinfo", (json_int_t)1), CHAIN_TEXT("door", info->door),
+		CHAIN_TEXT("loader", info->loader), CHAIN_TEXT("cmdline", info->cmdline), CHAIN_STEAL("memory", mem),
+		CHAIN_STEAL("modules", modules), CHAIN_HEX("image_base", info->image_base),
+		CHAIN_HEX("image_start", info->image.base), CHAIN_HEX("image_end", info->image.end),
+		CHAIN_HEX("acpi_rsdp", info->acpi_rsdp), CHAIN_HEX("smbios", info->smbios),
+		CHAIN_HEX("efi_system_table", info->efi_system_table), CHAIN_INT("cpus", (json_int_t)info->cpus));
 	if (doc && info->rsdp_bytes)
 		bad |= json_object_set_new(doc, "acpi_rsdp_bytes", bytes_json(info->rsdp, info->rsdp_bytes));
 	if (doc && info->smbios_bytes)

@@ -144,7 +144,7 @@ enum chain_status chain_fixed_map(const struct chain_fixed *fixed, const struct 
 
 static json_t *range_json(struct chain_range range, uint64_t bytes)
 {
-	return chain_json_object("xI", "phys", range.base, "bytes", (json_int_t)bytes);
+	return chain_json_object(CHAIN_HEX("phys", range.base), CHAIN_INT("bytes", (json_int_t)bytes));
 }
 
 enum chain_status chain_fixed_hand_over(const struct chain_fixed *fixed, const struct chain_bootinfo *machine,

@@ -13,16 +13,17 @@
 
 static json_t *range_json(struct chain_range range)
 {
-	return chain_json_object("xx", "base", range.base, "end", range.end);
+	return chain_json_object(CHAIN_HEX("base", range.base), CHAIN_HEX("end", range.end));
 }
 
 static json_t *move_json(const struct chain_move *move)
 {
 	bool known = move->kind == CHAIN_MOVE_COPY && move->source_phys != CHAIN_PHYS_UNKNOWN;
-	return chain_json_object("ssIoxx", "kind", move->kind == CHAIN_MOVE_COPY ? "copy" : "zero", "owner",
-				 chain_owner_name(move->owner), "tag", (json_int_t)move->tag, "source",
-				 known ? chain_json_hex(move->source_phys) : json_null(), "base", move->dest.base,
-				 "end", move->dest.end);
+	return chain_json_object(CHAIN_TEXT("kind", move->kind == CHAIN_MOVE_COPY ? "copy" : "zero"),
+				 CHAIN_TEXT("owner", chain_owner_name(move->owner)),
+				 CHAIN_INT("tag", (json_int_t)move->tag),
+				 CHAIN_STEAL("source", known ? chain_json_hex(move->source_phys) : json_null()),
+				 CHAIN_HEX("base", move->dest.base), CHAIN_HEX("end", move->dest.end));
 }
 
 static json_t *moves_json(const struct chain_plan *plan)
@@ -41,9 +42,9 @@ static json_t *claims_json(const struct chain_plan *plan)
 	json_t *array = json_array();
 	for (size_t i = 0; array && i < plan->claims.count; i++) {
 		const struct chain_claim *claim = &plan->claims.v[i];
-		json_t *row =
-			chain_json_object("sIxx", "owner", chain_owner_name(claim->owner), "tag",
-					  (json_int_t)claim->tag, "base", claim->range.base, "end", claim->range.end);
+		json_t *row = chain_json_object(
+			CHAIN_TEXT("owner", chain_owner_name(claim->owner)), CHAIN_INT("tag", (json_int_t)claim->tag),
+			CHAIN_HEX("base", claim->range.base), CHAIN_HEX("end", claim->range.end));
 		if (json_array_append_new(array, row) != 0) {
 			json_decref(array);
 			array = NULL;
@@ -57,8 +58,9 @@ static json_t *memory_json(const struct chain_plan *plan)
 	json_t *array = json_array();
 	for (size_t i = 0; array && i < plan->mem_count; i++) {
 		const struct chain_mem_entry *entry = &plan->mem[i];
-		json_t *row = chain_json_object("xxI", "base", entry->range.base, "end", entry->range.end, "type",
-						(json_int_t)entry->type);
+		json_t *row =
+			chain_json_object(CHAIN_HEX("base", entry->range.base), CHAIN_HEX("end", entry->range.end),
+					  CHAIN_INT("type", (json_int_t)entry->type));
 		if (json_array_append_new(array, row) != 0) {
 			json_decref(array);
 			array = NULL;
@@ -84,15 +86,16 @@ static json_t *registers_json(const struct chain_entry *entry)
 enum chain_status chain_plan_to_json(const struct chain_plan *plan, json_t **out, struct chain_error *err)
 {
 	bool handoff = plan->handoff.base != plan->handoff.end;
-	json_t *totals =
-		chain_json_object("III", "copied", (json_int_t)plan->bytes_copied, "zeroed",
-				  (json_int_t)plan->bytes_zeroed, "in_place", (json_int_t)plan->bytes_in_place);
+	json_t *totals = chain_json_object(CHAIN_INT("copied", (json_int_t)plan->bytes_copied),
+					   CHAIN_INT("zeroed", (json_int_t)plan->bytes_zeroed),
+					   CHAIN_INT("in_place", (json_int_t)plan->bytes_in_place));
 	/* Every `o` is let go of also when it fails, a null among them included. */
-	json_t *doc = chain_json_object("sxooooooo", "mode", chain_entry_mode_name(plan->entry.mode), "entry",
-					plan->entry.address, "registers", registers_json(&plan->entry), "info",
-					range_json(plan->info), "handoff",
-					handoff ? range_json(plan->handoff) : json_null(), "totals", totals, "moves",
-					moves_json(plan), "claims", claims_json(plan), "memory", memory_json(plan));
+	json_t *doc = chain_json_object(
+		CHAIN_TEXT("mode", chain_entry_mode_name(plan->entry.mode)), CHAIN_HEX("entry", plan->entry.address),
+		CHAIN_STEAL("registers", registers_json(&plan->entry)), CHAIN_STEAL("info", range_json(plan->info)),
+		CHAIN_STEAL("handoff", handoff ? range_json(plan->handoff) : json_null()),
+		CHAIN_STEAL("totals", totals), CHAIN_STEAL("moves", moves_json(plan)),
+		CHAIN_STEAL("claims", claims_json(plan)), CHAIN_STEAL("memory", memory_json(plan)));
 	if (!doc)
 		return chain_json_no_memory(err, "plan as JSON");
 	*out = doc;

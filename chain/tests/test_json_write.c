@@ -123,7 +123,7 @@ static void large_texts_grow(void **state)
 		char *long_text = malloc(count + 1);
 		memset(long_text, 'x', count);
 		long_text[count] = '\0';
-		json_t *doc = chain_json_object("ss", "a", long_text, "b", "");
+		json_t *doc = chain_json_object(CHAIN_TEXT("a", long_text), CHAIN_TEXT("b", ""));
 		char *ours = chain_json_text(doc, 0, NULL), *theirs = json_dumps(doc, JSON_COMPACT);
 		assert_string_equal(ours, theirs);
 		free(ours);
@@ -177,9 +177,10 @@ static void each_kind(void **state)
 {
 	(void)state;
 	json_t *mine = json_array(), *lent = json_true();
-	json_t *object =
-		chain_json_object("ssIxbbooO", "text", "t", "none", NULL, "number", (json_int_t)-3, "at",
-				  (uint64_t)0x1f, "yes", 1, "no", 0, "mine", mine, "null", json_null(), "lent", lent);
+	json_t *object = chain_json_object(CHAIN_TEXT("text", "t"), CHAIN_TEXT("none", NULL),
+					   CHAIN_INT("number", (json_int_t)-3), CHAIN_HEX("at", (uint64_t)0x1f),
+					   CHAIN_BOOL("yes", 1), CHAIN_BOOL("no", 0), CHAIN_STEAL("mine", mine),
+					   CHAIN_STEAL("null", json_null()), CHAIN_BORROW("lent", lent));
 	char *text = chain_json_text(object, 0, NULL);
 	assert_string_equal(
 		text,
@@ -209,11 +210,11 @@ static void known_text_is_put(void **state)
 	json_decref(mine);
 }
 
-static char *object_text(const char *last, uint64_t *bytes, const char *kinds, ...)
+static char *object_text(const char *last, uint64_t *bytes, int kind, ...)
 {
 	va_list args;
-	va_start(args, kinds);
-	char *text = chain_json_object_text(kinds, args, last, 7, bytes);
+	va_start(args, kind);
+	char *text = chain_json_object_text(kind, args, last, 7, bytes);
 	va_end(args);
 	return text;
 }
@@ -223,29 +224,32 @@ static void text_of_no_object(void **state)
 	(void)state;
 	uint64_t bytes = 0;
 	json_t *lent = json_pack("[i]", 1);
-	char *text =
-		object_text("us", &bytes, "ssIxbbooO", "te\"xt", "a\n", "none", NULL, "number", INT64_MIN, "at",
-			    (uint64_t)0x1f, "yes", 1, "no", 0, "mine", json_array(), "null", json_null(), "lent", lent);
+	char *text = object_text("us", &bytes, CHAIN_TEXT("te\"xt", "a\n"), CHAIN_TEXT("none", NULL),
+				 CHAIN_INT("number", INT64_MIN), CHAIN_HEX("at", 0x1f), CHAIN_BOOL("yes", true),
+				 CHAIN_BOOL("no", false), CHAIN_STEAL("mine", json_array()),
+				 CHAIN_STEAL("null", json_null()), CHAIN_BORROW("lent", lent), 0);
 	assert_string_equal(text, "{\"te\\\"xt\":\"a\\n\",\"none\":null,\"number\":-9223372036854775808,\"at\":"
 				  "\"0x1f\",\"yes\":true,\"no\":false,"
 				  "\"mine\":[],\"null\":null,\"lent\":[1],\"us\":7}");
 	assert_int_equal(bytes, strlen(text));
 	free(text);
-	text = object_text(NULL, NULL, "");
+	text = object_text(NULL, NULL, 0);
 	assert_string_equal(text, "{}");
 	free(text);
-	text = object_text("us", NULL, "");
+	text = object_text("us", NULL, 0);
 	assert_string_equal(text, "{\"us\":7}");
 	free(text);
-	assert_null(object_text(NULL, NULL, "Oos", "lent", lent, "mine", json_array(), "text", "\xff"));
-	assert_null(object_text(NULL, NULL, "osO", "null", NULL, "text", "t", "lent", lent));
+	assert_null(object_text(NULL, NULL, CHAIN_BORROW("lent", lent), CHAIN_STEAL("mine", json_array()),
+				CHAIN_TEXT("text", "\xff"), 0));
+	assert_null(object_text(NULL, NULL, CHAIN_STEAL("null", NULL), CHAIN_TEXT("text", "t"),
+				CHAIN_BORROW("lent", lent), 0));
 	text = NULL;
 	for (long n = 0; !text; n++) {
 		json_t *mine = json_array();
 		assert_non_null(mine);
 		alloc_fail_at(n, false);
-		text = object_text("us", NULL, "sIxoO", "text", "t", "number", (json_int_t)1, "at", (uint64_t)1, "mine",
-				   mine, "lent", lent);
+		text = object_text("us", NULL, CHAIN_TEXT("text", "t"), CHAIN_INT("number", 1), CHAIN_HEX("at", 1),
+				   CHAIN_STEAL("mine", mine), CHAIN_BORROW("lent", lent), 0);
 		alloc_stop();
 	}
 	free(text);
@@ -258,16 +262,19 @@ static void failures_let_go(void **state)
 {
 	(void)state;
 	json_t *lent = json_array();
-	assert_null(chain_json_object("Oos", "lent", lent, "mine", json_array(), "text", "\xff"));
-	assert_null(chain_json_object("osO", "null", NULL, "text", "t", "lent", lent));
-	assert_null(chain_json_object("soO", "text", "\xff", "mine", json_array(), "lent", lent));
+	assert_null(chain_json_object(CHAIN_BORROW("lent", lent), CHAIN_STEAL("mine", json_array()),
+				      CHAIN_TEXT("text", "\xff")));
+	assert_null(chain_json_object(CHAIN_STEAL("null", NULL), CHAIN_TEXT("text", "t"), CHAIN_BORROW("lent", lent)));
+	assert_null(chain_json_object(CHAIN_TEXT("text", "\xff"), CHAIN_STEAL("mine", json_array()),
+				      CHAIN_BORROW("lent", lent)));
 	json_t *object = NULL;
 	for (long n = 0; !object; n++) {
 		json_t *mine = json_array();
 		assert_non_null(mine);
 		alloc_fail_at(n, false);
-		object = chain_json_object("sIxoO", "text", "t", "number", (json_int_t)1, "at", (uint64_t)1, "mine",
-					   mine, "lent", lent);
+		object = chain_json_object(CHAIN_TEXT("text", "t"), CHAIN_INT("number", (json_int_t)1),
+					   CHAIN_HEX("at", (uint64_t)1), CHAIN_STEAL("mine", mine),
+					   CHAIN_BORROW("lent", lent));
 		alloc_stop();
 	}
 	json_decref(object);

@@ -15,8 +15,9 @@ static enum chain_status read_through(void *ctx, uint64_t lba, uint64_t count, v
 
 static json_t *describe_partition(const struct stage_partition *p)
 {
-	json_t *o = chain_json_object("IssII", "index", (json_int_t)p->index, "type", p->type, "uuid", p->uuid,
-				      "start_lba", (json_int_t)p->first, "sectors", (json_int_t)p->sectors);
+	json_t *o = chain_json_object(CHAIN_INT("index", (json_int_t)p->index), CHAIN_TEXT("type", p->type),
+				      CHAIN_TEXT("uuid", p->uuid), CHAIN_INT("start_lba", (json_int_t)p->first),
+				      CHAIN_INT("sectors", (json_int_t)p->sectors));
 
 	if (o && p->name[0] && json_object_set_new(o, "name", json_string(p->name))) {
 		json_decref(o);
@@ -59,9 +60,10 @@ enum chain_status stage_block_describe(struct stage_block *dev, json_t **out, st
 	*out = NULL;
 	if (s)
 		return s;
-	*out = chain_json_object("sssIIb", "status", dev->fault.status ? "present" : "configured", "driver",
-				 dev->driver, "pci", dev->pci, "bytes", (json_int_t)(dev->sectors * dev->sector_bytes),
-				 "sector_bytes", (json_int_t)dev->sector_bytes, "read_only", dev->read_only);
+	*out = chain_json_object(
+		CHAIN_TEXT("status", dev->fault.status ? "present" : "configured"), CHAIN_TEXT("driver", dev->driver),
+		CHAIN_TEXT("pci", dev->pci), CHAIN_INT("bytes", (json_int_t)(dev->sectors * dev->sector_bytes)),
+		CHAIN_INT("sector_bytes", (json_int_t)dev->sector_bytes), CHAIN_BOOL("read_only", dev->read_only));
 	bad = !*out || (dev->serial[0] && json_object_set_new(*out, "serial", json_string(dev->serial)));
 	if (!bad && dev->fault.status) {
 		chain_error_format(&dev->fault, why, sizeof why);

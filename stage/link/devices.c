@@ -37,7 +37,7 @@ static enum chain_status resolve(json_t *into, const char *class, const char *na
 	const char *status = json_string_value(json_object_get(entry, "status"));
 	const char *why = json_string_value(json_object_get(entry, "reason"));
 	stage_say(class, "%s  %s%s%s", name, status, why ? ": " : "", why ? why : "");
-	stage_record_members("ssO", "event", class, "name", name, "entry", entry);
+	stage_record_members(CHAIN_TEXT("event", class), CHAIN_TEXT("name", name), CHAIN_BORROW("entry", entry));
 	if (!strcmp(status, "configured") || !required)
 		return CHAIN_OK;
 	snprintf(reason, sizeof(reason), "it is %s%s%s", status, why ? ": " : "", why ? why : "");
@@ -50,7 +50,7 @@ static int list_class(json_t *list, const char *class, const json_t *entries)
 	json_t *entry;
 	int bad = 0;
 	json_object_foreach ((json_t *)(uintptr_t)entries, name, entry) {
-		json_t *listed = chain_json_object("ss", "class", class, "name", name);
+		json_t *listed = chain_json_object(CHAIN_TEXT("class", class), CHAIN_TEXT("name", name));
 		bad |= !listed || json_object_update(listed, entry);
 		bad |= json_array_append_new(list, listed);
 	}
@@ -102,7 +102,7 @@ static json_t *missing_block(const struct chain_config_block *want)
 	snprintf(reason, sizeof(reason), "no disk%s%s%.60s%s%.40s%s", which, want->serial ? " with serial " : "",
 		 want->serial ? want->serial : "", want->pci ? " at " : "", want->pci ? want->pci : "", others);
 	stage_device_list_explain(&devices, STAGE_CLASS_BLOCK, reason, sizeof(reason));
-	return chain_json_object("ss", "status", "absent", "reason", reason);
+	return chain_json_object(CHAIN_TEXT("status", "absent"), CHAIN_TEXT("reason", reason));
 }
 
 static enum chain_status take_block(const struct chain_config_block *want, json_t *block, struct chain_error *err)

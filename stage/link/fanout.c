@@ -73,9 +73,11 @@ static void on_progress(void *ctx, uint32_t running)
 {
 	const struct fanout_run *f = ctx;
 	uint32_t ended = f->ok + f->failed + running, count = (uint32_t)f->queue.set.count;
-	stage_record_members("ssIIIII", "event", "progress", "step", f->step->name, "running", (json_int_t)running,
-			     "queued", (json_int_t)(ended < count ? count - ended : 0), "ok", (json_int_t)f->ok,
-			     "failed", (json_int_t)f->failed, "total", (json_int_t)count);
+	stage_record_members(CHAIN_TEXT("event", "progress"), CHAIN_TEXT("step", f->step->name),
+			     CHAIN_INT("running", (json_int_t)running),
+			     CHAIN_INT("queued", (json_int_t)(ended < count ? count - ended : 0)),
+			     CHAIN_INT("ok", (json_int_t)f->ok), CHAIN_INT("failed", (json_int_t)f->failed),
+			     CHAIN_INT("total", (json_int_t)count));
 }
 
 static bool is_free(uint64_t bytes)
@@ -178,10 +180,12 @@ static json_t *entry_json(struct fanout_run *f, bool good)
 	snprintf(reason, sizeof(reason), "%" PRIu32 " of %zu kernels ended well; %zu are required", f->ok, count,
 		 required);
 	json_t *entry = chain_json_object(
-		"sIIIIIIOo", "status", good ? "ok" : "failed", "exit", (json_int_t)(good ? 0 : -1), "count",
-		(json_int_t)count, "ok", (json_int_t)f->ok, "failed", (json_int_t)f->failed, "not_run",
-		(json_int_t)(count - f->ok - f->failed), "retried", (json_int_t)f->queue.retried, "result", f->results,
-		"failures", fanout_failures_json(&f->failures));
+		CHAIN_TEXT("status", good ? "ok" : "failed"), CHAIN_INT("exit", (json_int_t)(good ? 0 : -1)),
+		CHAIN_INT("count", (json_int_t)count), CHAIN_INT("ok", (json_int_t)f->ok),
+		CHAIN_INT("failed", (json_int_t)f->failed),
+		CHAIN_INT("not_run", (json_int_t)(count - f->ok - f->failed)),
+		CHAIN_INT("retried", (json_int_t)f->queue.retried), CHAIN_BORROW("result", f->results),
+		CHAIN_STEAL("failures", fanout_failures_json(&f->failures)));
 	if (good || !entry || !json_object_set_new(entry, "reason", json_string(reason)))
 		return entry;
 	json_decref(entry);
@@ -206,14 +210,17 @@ static void say(const struct fanout_run *f, const json_t *entry, uint64_t us)
 static void record(const struct fanout_run *f, const json_t *entry, const struct stage_fanout_machine *machine,
 		   uint64_t begun_us, uint64_t us)
 {
-	json_t *about = chain_json_object("IIIIIIIo", "processors", (json_int_t)machine->processors,
-					  "processors_failed", (json_int_t)machine->processors_failed, "workers",
-					  (json_int_t)machine->workers, "cpus", (json_int_t)f->step->fanout.cpus,
-					  "window_bytes", (json_int_t)machine->window_bytes, "private_bytes",
-					  (json_int_t)machine->private_bytes, "turns_lost", (json_int_t)f->rows.lost,
-					  "windows", fanout_rows_windows(&f->rows));
-	json_t *event = chain_json_object("ssoII", "event", "result", "step", f->step->name, "machine", about,
-					  "begun_us", (json_int_t)begun_us, "ended_us", (json_int_t)(begun_us + us));
+	json_t *about = chain_json_object(CHAIN_INT("processors", (json_int_t)machine->processors),
+					  CHAIN_INT("processors_failed", (json_int_t)machine->processors_failed),
+					  CHAIN_INT("workers", (json_int_t)machine->workers),
+					  CHAIN_INT("cpus", (json_int_t)f->step->fanout.cpus),
+					  CHAIN_INT("window_bytes", (json_int_t)machine->window_bytes),
+					  CHAIN_INT("private_bytes", (json_int_t)machine->private_bytes),
+					  CHAIN_INT("turns_lost", (json_int_t)f->rows.lost),
+					  CHAIN_STEAL("windows", fanout_rows_windows(&f->rows)));
+	json_t *event = chain_json_object(CHAIN_TEXT("event", "result"), CHAIN_TEXT("step", f->step->name),
+					  CHAIN_STEAL("machine", about), CHAIN_INT("begun_us", (json_int_t)begun_us),
+					  CHAIN_INT("ended_us", (json_int_t)(begun_us + us)));
 	if (event && json_object_update(event, (json_t *)(uintptr_t)entry)) {
 		json_decref(event);
 		event = NULL;

@@ -92,10 +92,11 @@ enum { DIFFERING = sizeof(single) / sizeof(single[0]) };
 /* Its lists are filled in later. */
 static json_t *group_json(struct fanout_failure *group)
 {
-	json_t *out = chain_json_object("ssIIIo", "reason", group->verdict.reason, "status",
-					stage_verdict_name(group->verdict.status), "exit",
-					(json_int_t)group->verdict.exit, "attempts", (json_int_t)group->attempts,
-					"count", (json_int_t)group->count, "indices", json_array());
+	json_t *out = chain_json_object(
+		CHAIN_TEXT("reason", group->verdict.reason),
+		CHAIN_TEXT("status", stage_verdict_name(group->verdict.status)),
+		CHAIN_INT("exit", (json_int_t)group->verdict.exit), CHAIN_INT("attempts", (json_int_t)group->attempts),
+		CHAIN_INT("count", (json_int_t)group->count), CHAIN_STEAL("indices", json_array()));
 	group->made = out;
 	int bad = out && stage_fault_add(out, &group->got, false) ? 0 : -1;
 	json_t *fault = json_object_get(out, "fault");

@@ -169,8 +169,8 @@ bool stage_fault_add(json_t *entry, const struct stage_call_result *got, bool re
 {
 	if (got->outcome != STAGE_CALL_FAULTED || !got->located)
 		return true;
-	json_t *fault = chain_json_object("sxxI", "name", fault_name(got), "rip", got->rip, "address", got->address,
-					  "cpu", (json_int_t)got->cpu);
+	json_t *fault = chain_json_object(CHAIN_TEXT("name", fault_name(got)), CHAIN_HEX("rip", got->rip),
+					  CHAIN_HEX("address", got->address), CHAIN_INT("cpu", (json_int_t)got->cpu));
 	int bad = fault ? 0 : -1;
 	if (!got->what) {
 		bad |= json_object_set_new(fault, "vector", json_integer(got->vector));

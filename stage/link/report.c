@@ -67,13 +67,13 @@ void stage_record_event(json_t *event)
 	json_decref(event);
 }
 
-void stage_record_members(const char *kinds, ...)
+void stage_record_members_of(int kind, ...)
 {
 	uint64_t bytes = 0;
 	bool timed = stage_tsc_hz_known();
 	va_list args;
-	va_start(args, kinds);
-	char *text = chain_json_object_text(kinds, args, timed ? "us" : NULL, timed ? (json_int_t)stage_clock_us() : 0,
+	va_start(args, kind);
+	char *text = chain_json_object_text(kind, args, timed ? "us" : NULL, timed ? (json_int_t)stage_clock_us() : 0,
 					    &bytes);
 	va_end(args);
 	send(text, bytes);
@@ -109,6 +109,6 @@ void stage_report_error(const char *step, const struct chain_error *err)
 	stage_say("error", "%s%s%s", step ? step : "", step ? ": " : "", message);
 	if (*hint)
 		stage_say("", "try: %s", hint);
-	stage_record_members("sssss", "event", "error", "slug", chain_status_slug(err->status), "step", step, "message",
-			     message, "hint", hint);
+	stage_record_members(CHAIN_TEXT("event", "error"), CHAIN_TEXT("slug", chain_status_slug(err->status)),
+			     CHAIN_TEXT("step", step), CHAIN_TEXT("message", message), CHAIN_TEXT("hint", hint));
 }

@@ -57,10 +57,12 @@ static void announce(const struct stage_run *run, const struct chain_step *step,
 	chain_sha256_to_hex(prepared->kernel.sha256, hex);
 	stage_say(call ? "call" : "boot", "%s  %s  %s, %" PRIu64 " bytes", step->name, step->source,
 		  chain_kernel_kind_name(prepared->kind), prepared->kernel.blob.bytes_count);
-	stage_record_members("sssssIssII", "event", "step", "name", step->name, "kind", call ? "call" : "boot",
-			     "source", step->source, "sha256", hex, "ticks", (json_int_t)began_ticks, "called",
-			     call ? ways[prepared->way] : NULL, "instead_of", run->instead_of, "retry",
-			     (json_int_t)run->retry, "retries", (json_int_t)step->retries);
+	stage_record_members(CHAIN_TEXT("event", "step"), CHAIN_TEXT("name", step->name),
+			     CHAIN_TEXT("kind", call ? "call" : "boot"), CHAIN_TEXT("source", step->source),
+			     CHAIN_TEXT("sha256", hex), CHAIN_INT("ticks", (json_int_t)began_ticks),
+			     CHAIN_TEXT("called", call ? ways[prepared->way] : NULL),
+			     CHAIN_TEXT("instead_of", run->instead_of), CHAIN_INT("retry", (json_int_t)run->retry),
+			     CHAIN_INT("retries", (json_int_t)step->retries));
 	stage_record_handoff(step->name, prepared->handoff_text);
 }
 
@@ -69,7 +71,7 @@ static void skip(const struct chain_step *step, const struct chain_prepared *pre
 	char *text = chain_json_text(prepared->unmet, 0, NULL);
 	stage_say("skip", "%s  %.200s", step->name, text ? text : "");
 	free(text);
-	json_t *event = chain_json_object("ss", "event", "skipped", "step", step->name);
+	json_t *event = chain_json_object(CHAIN_TEXT("event", "skipped"), CHAIN_TEXT("step", step->name));
 	if (event)
 		json_object_update(event, prepared->unmet);
 	stage_record_event(event);
@@ -118,7 +120,7 @@ static enum chain_status call_once(struct stage_run *run, const struct chain_ste
 		return chain_json_no_memory(err, step->name);
 	stage_say("result", "%s  %s%s%s", step->name, stage_verdict_name(verdict.status), verdict.reason[0] ? ": " : "",
 		  verdict.reason);
-	json_t *event = chain_json_object("ss", "event", "result", "step", step->name);
+	json_t *event = chain_json_object(CHAIN_TEXT("event", "result"), CHAIN_TEXT("step", step->name));
 	if (event && (json_object_update(event, entry) || !stage_fault_add(event, &got, true))) {
 		json_decref(event);
 		event = NULL;
@@ -195,11 +197,13 @@ static enum stage_end take_boot(struct stage_run *run, const struct chain_step *
 		return STAGE_END_FAILED;
 	}
 	announce(run, step, &prepared, link.left_ticks);
-	stage_record_members("sssoIIII", "event", "boot", "step", step->name, "kernel",
-			     chain_kernel_kind_name(prepared.kind), "expect", chain_step_expect_json(step), "ticks",
-			     (json_int_t)stage_rdtsc(), "bytes_copied", (json_int_t)prepared.plan.bytes_copied,
-			     "bytes_in_place", (json_int_t)prepared.plan.bytes_in_place, "bytes_free",
-			     (json_int_t)stage_pages_unclaimed());
+	stage_record_members(CHAIN_TEXT("event", "boot"), CHAIN_TEXT("step", step->name),
+			     CHAIN_TEXT("kernel", chain_kernel_kind_name(prepared.kind)),
+			     CHAIN_STEAL("expect", chain_step_expect_json(step)),
+			     CHAIN_INT("ticks", (json_int_t)stage_rdtsc()),
+			     CHAIN_INT("bytes_copied", (json_int_t)prepared.plan.bytes_copied),
+			     CHAIN_INT("bytes_in_place", (json_int_t)prepared.plan.bytes_in_place),
+			     CHAIN_INT("bytes_free", (json_int_t)stage_pages_unclaimed()));
 	stage_devices_quiesce();
 	stage_processors_stop();
 	stage_commit(&commit);
@@ -244,7 +248,7 @@ static bool record_last_handoff(const struct stage_run *run)
 		stage_report_error(NULL, &err);
 		return false;
 	}
-	stage_record_members("sbo", "event", "handoff", "final", 1, "doc", doc);
+	stage_record_members(CHAIN_TEXT("event", "handoff"), CHAIN_BOOL("final", 1), CHAIN_STEAL("doc", doc));
 	return true;
 }
 

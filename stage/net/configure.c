@@ -55,7 +55,7 @@ static json_t *describe_missing(const struct chain_config_net *r, const struct s
 			 r->mac ? " with MAC address " : "", r->mac ? r->mac : "", r->pci ? " at " : "",
 			 r->pci ? r->pci : "");
 	stage_device_list_explain(devices, STAGE_CLASS_NET, reason, sizeof reason);
-	return chain_json_object("ss", "status", "absent", "reason", reason);
+	return chain_json_object(CHAIN_TEXT("status", "absent"), CHAIN_TEXT("reason", reason));
 }
 
 /* Starts what the pipeline asks for; the answer of a server is waited for later, for all at once. */

@@ -31,8 +31,8 @@ static json_t *network_string(const struct netif *netif)
 static json_t *lease(const struct interface *i)
 {
 	const struct dhcp *dhcp = netif_dhcp_data(&i->netif);
-	json_t *o = chain_json_object("II", "lifetime_s", (json_int_t)dhcp->offered_t0_lease, "obtained_us",
-				      (json_int_t)i->obtained_us);
+	json_t *o = chain_json_object(CHAIN_INT("lifetime_s", (json_int_t)dhcp->offered_t0_lease),
+				      CHAIN_INT("obtained_us", (json_int_t)i->obtained_us));
 
 	if (o && json_object_set_new(o, "server", address_string(ip_2_ip4(&dhcp->server_ip_addr)))) {
 		json_decref(o);
@@ -86,8 +86,9 @@ json_t *interface_describe(const struct interface *i)
 	int bad;
 
 	snprintf(mac, sizeof mac, "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
-	o = chain_json_object("ssssI", "status", i->configured ? "configured" : "present", "driver", i->dev->driver,
-			      "pci", i->dev->pci, "mac", mac, "mtu", (json_int_t)i->dev->mtu);
+	o = chain_json_object(CHAIN_TEXT("status", i->configured ? "configured" : "present"),
+			      CHAIN_TEXT("driver", i->dev->driver), CHAIN_TEXT("pci", i->dev->pci),
+			      CHAIN_TEXT("mac", mac), CHAIN_INT("mtu", (json_int_t)i->dev->mtu));
 	if (!o)
 		return NULL;
 	if (i->configured) {

@@ -2,9 +2,11 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 /* For a stage that no image has: linked in front of its allocators (ld's --wrap), it counts what is asked for and, as
- * the kernel's command line says, gives nothing: fail_alloc=N      the N-th time, from 1 fail_alloc=N-     from the
- * N-th time on fail_alloc=trace  never; a record of each says who asked The count is a record at the end.
- * qemu-tests/test_alloc.py goes through them. */
+ * the kernel's command line says, gives nothing:
+ *   fail_alloc=N      the N-th time, from 1
+ *   fail_alloc=N-     from the N-th time on
+ *   fail_alloc=trace  never; a record of each says who asked
+ * The count is a record at the end. qemu-tests/test_alloc.py goes through them. */
 #include "chain/multiboot1_format.h"
 #include "stage/boot.h"
 #include "stage/commit.h"

@@ -12,15 +12,53 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A new object. `kinds` has one letter for each pair that follows it, a key (const char *, kept by copying) and a
- * value: s  const char *: a string, copied; null gives null I  json_int_t (a smaller integer must be cast) x  uint64_t:
- * an address or size as our documents have them, "0x1f" b  int: false or true o  json_t *: stolen, also on failure O
- * json_t *: borrowed Null: memory ran out, a string was no UTF-8, or a json_t was null. */
-json_t *chain_json_object(const char *kinds, ...);
+/* A new object of the members that follow, at least one: CHAIN_TEXT("name", name), CHAIN_INT("index", i), …
+ * Keys are copied. Null: memory ran out, a string was no UTF-8, or a json_t was null. */
+#define chain_json_object(...) chain_json_object_of(__VA_ARGS__, 0)
+json_t *chain_json_object_of(int kind, ...);
+
+/* The members: what the compiler checks is the value's type.
+ *   CHAIN_TEXT    const char *: a string, copied; null gives null
+ *   CHAIN_INT     json_int_t; what may be no such number is cast
+ *   CHAIN_HEX     uint64_t: an address or size as our documents have them, "0x1f"
+ *   CHAIN_BOOL    bool
+ *   CHAIN_STEAL   json_t *: stolen, also on failure
+ *   CHAIN_BORROW  json_t *: borrowed */
+#define CHAIN_TEXT(key, value)   's', chain_json_key(key), chain_json_a_text(value)
+#define CHAIN_INT(key, value)    'I', chain_json_key(key), chain_json_an_int(value)
+#define CHAIN_HEX(key, value)    'x', chain_json_key(key), chain_json_a_hex(value)
+#define CHAIN_BOOL(key, value)   'b', chain_json_key(key), chain_json_a_bool(value)
+#define CHAIN_STEAL(key, value)  'o', chain_json_key(key), chain_json_a_value(value)
+#define CHAIN_BORROW(key, value) 'O', chain_json_key(key), chain_json_a_value(value)
+static inline const char *chain_json_key(const char *key)
+{
+	return key;
+}
+static inline const char *chain_json_a_text(const char *value)
+{
+	return value;
+}
+static inline json_int_t chain_json_an_int(json_int_t value)
+{
+	return value;
+}
+static inline uint64_t chain_json_a_hex(uint64_t value)
+{
+	return value;
+}
+static inline int chain_json_a_bool(bool value)
+{
+	return value;
+}
+static inline json_t *chain_json_a_value(json_t *value)
+{
+	return value;
+}
+
 /* The text that such an object would have, with a last integer where `last` is its key (null: none), without making it:
- * terminated, *out_bytes (nullable) without the end. The caller frees. Null as above. */
-char *chain_json_object_text(const char *kinds, va_list args, const char *last, json_int_t last_value,
-			     uint64_t *out_bytes);
+ * terminated, *out_bytes (nullable) without the end. `kind` is the first member's, `args` what follows it. The caller
+ * frees. Null as above. */
+char *chain_json_object_text(int kind, va_list args, const char *last, json_int_t last_value, uint64_t *out_bytes);
 
 /* A new object or array with the same members; all of them, where json_copy (and json_deep_copy before jansson 2.13)
  * gives what it could. Null: no memory, or `value` is neither. */

@@ -19,7 +19,8 @@ void stage_say(const char *what, const char *format, ...) __attribute__((format(
  * console). */
 void stage_record_event(json_t *event);
 /* The same of members that need not be made an object first: arguments as of chain_json_object (chain/json_write.h). */
-void stage_record_members(const char *kinds, ...);
+#define stage_record_members(...) stage_record_members_of(__VA_ARGS__, 0)
+void stage_record_members_of(int kind, ...);
 
 /* The record of a handoff whose text is there already: writing a long history once more would cost more than the call
  * it is for. */
