@@ -24,7 +24,7 @@ def line_of(text):
 
 # What goes wrong, the function it is in and what its line has in it.
 FAULTS = (("null", "null_pointer", "*(volatile int *)address = 1"), ("ud2", "invalid_opcode", "ud2"), ("div0", "divide", "one / zero"),
-          ("text", "write_text", "static void write_text"), ("stack", "deeper", "room[0] = *above"))
+          ("text", "write_text", "(uintptr_t)null_pointer = 0"), ("stack", "deeper", "room[0] = *above"))
 
 
 def place(function, text):
