@@ -41,13 +41,13 @@ static bool start_reads(void)
 {
 	const struct kchain_call *call = stage_boot.call;
 	const struct kchain_device *device = (const struct kchain_device *)call->devices;
-	struct stage_pci_function function;
+	struct stage_device function;
 	struct chain_error err = { 0 };
 	if (!call->device_count || *device->reason)
 		return false;
 	stage_called_env_init(&called, stage_native_env(), device, call->heap, call->heap_bytes, call->heap_phys);
-	if (!find_memory() || !stage_pci_function_at(&called.env, device->bdf, &function) ||
-	    stage_virtio_pci_open(&called.env, &function, "abandon", &virtio, &err) ||
+	if (!find_memory() || !stage_device_at(&called.env, device->bdf, &function) ||
+	    stage_virtio_open(&called.env, &function, "abandon", &virtio, &err) ||
 	    stage_virtio_begin(&virtio, 0, &err) || stage_virtqueue_open(&queue, &virtio, 0, VIRTIO_SEGMENTS, &err))
 		return false;
 	stage_virtio_ready(&virtio);

@@ -49,7 +49,7 @@ enum chain_status stage_block_describe(struct stage_block *dev, json_t **out, st
 {
 	struct stage_sector_reader reader = { .read = read_through,
 					      .ctx = dev,
-					      .subject = dev->pci,
+					      .subject = dev->place,
 					      .sectors = dev->sectors,
 					      .sector_bytes = dev->sector_bytes };
 	struct stage_partition_table table;
@@ -60,10 +60,11 @@ enum chain_status stage_block_describe(struct stage_block *dev, json_t **out, st
 	*out = NULL;
 	if (s)
 		return s;
-	*out = chain_json_object(
-		CHAIN_TEXT("status", dev->fault.status ? "present" : "configured"), CHAIN_TEXT("driver", dev->driver),
-		CHAIN_TEXT("pci", dev->pci), CHAIN_INT("bytes", (json_int_t)(dev->sectors * dev->sector_bytes)),
-		CHAIN_INT("sector_bytes", (json_int_t)dev->sector_bytes), CHAIN_BOOL("read_only", dev->read_only));
+	*out = chain_json_object(CHAIN_TEXT("status", dev->fault.status ? "present" : "configured"),
+				 CHAIN_TEXT("driver", dev->driver), CHAIN_TEXT(dev->bus->name, dev->place),
+				 CHAIN_INT("bytes", (json_int_t)(dev->sectors * dev->sector_bytes)),
+				 CHAIN_INT("sector_bytes", (json_int_t)dev->sector_bytes),
+				 CHAIN_BOOL("read_only", dev->read_only));
 	bad = !*out || (dev->serial[0] && json_object_set_new(*out, "serial", json_string(dev->serial)));
 	if (!bad && dev->fault.status) {
 		chain_error_format(&dev->fault, why, sizeof why);
@@ -75,5 +76,5 @@ enum chain_status stage_block_describe(struct stage_block *dev, json_t **out, st
 		return CHAIN_OK;
 	json_decref(*out);
 	*out = NULL;
-	return chain_json_no_memory(err, dev->pci);
+	return chain_json_no_memory(err, dev->place);
 }

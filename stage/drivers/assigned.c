@@ -57,24 +57,25 @@ static enum chain_status open_device(const struct stage_device_env *env, const s
 				     struct stage_assigned_device *d, struct kchain_device *out,
 				     struct chain_error *err)
 {
-	struct stage_pci_function f;
+	const struct stage_driver *driver = NULL;
+	struct stage_device device;
 	enum chain_status s;
 
-	if (!stage_pci_find(env, request->pci, &f) ||
-	    !stage_virtio_pci_is(&f, request->is_net ? VIRTIO_TYPE_NET : VIRTIO_TYPE_BLOCK))
-		return chain_fail_subject(err, CHAIN_E_DEVICE_UNKNOWN, request->pci);
-	s = stage_virtio_pci_open(env, &f, request->is_net ? "virtio-net" : "virtio-blk", &d->virtio, err);
+	if (stage_device_find(env, request->place, &device))
+		driver = stage_driver_for(request->is_net ? stage_net_drivers : stage_block_drivers, &device);
+	if (!driver)
+		return chain_fail_subject(err, CHAIN_E_DEVICE_UNKNOWN, request->place);
+	s = stage_device_hold(env, driver, &device, &d->held, err);
 	if (s)
 		return s;
 	d->there = true;
-	stage_virtio_stop(&d->virtio);
-	stage_processors_share((const void *)(uintptr_t)d->virtio.common);
-	out->bdf = f.bdf;
+	stage_processors_share((const void *)(uintptr_t)d->held.registers);
+	out->bdf = device.pci.bdf;
 	for (uint32_t i = 0; i < sizeof(out->config); i += 4) {
-		uint32_t word = env->pci_read(env->ctx, f.bdf, i, 4);
+		uint32_t word = env->pci_read(env->ctx, out->bdf, i, 4);
 		memcpy(out->config + i, &word, 4);
 	}
-	return read_registers(env, &f, out, err);
+	return read_registers(env, &device.pci, out, err);
 }
 
 /* Whether it is there or not, it is listed. */
@@ -85,7 +86,7 @@ static enum chain_status take(const struct stage_device_env *env, const struct s
 
 	*out = (struct kchain_device){ .is_net = request->is_net };
 	snprintf(out->name, sizeof(out->name), "%s", request->name);
-	if (request->pci && !open_device(env, request, d, out, &fault))
+	if (request->place && !open_device(env, request, d, out, &fault))
 		return CHAIN_OK;
 	d->there = false;
 	if (fault.status == CHAIN_E_NO_MEMORY)
@@ -221,11 +222,10 @@ void stage_assigned_begin(struct stage_assigned *g)
 		struct stage_assigned_device *d = &g->devices[i];
 		if (!d->there)
 			continue;
-		bool good = stage_virtio_reset(&d->virtio);
+		bool good = d->held.driver->reset(&d->held);
 		strcpy(g->list[i].reason, good ? "" : "its reset does not finish");
 		if (good)
-			stage_pci_command(d->virtio.env, d->virtio.bdf,
-					  STAGE_PCI_COMMAND_MEMORY | STAGE_PCI_COMMAND_MASTER, 0);
+			d->held.device.bus->attach(d->held.env, &d->held.device);
 	}
 }
 
@@ -233,7 +233,7 @@ void stage_assigned_end(struct stage_assigned *g)
 {
 	for (size_t i = 0; g && i < g->count; i++)
 		if (g->devices[i].there)
-			stage_virtio_stop(&g->devices[i].virtio);
+			stage_device_quiesce(&g->devices[i].held);
 }
 
 void stage_assigned_lose(struct stage_assigned *g)
@@ -244,8 +244,7 @@ void stage_assigned_lose(struct stage_assigned *g)
 		g->lost = true;
 		if (!d->there)
 			continue;
-		stage_pci_command(d->virtio.env, d->virtio.bdf, 0,
-				  STAGE_PCI_COMMAND_MEMORY); /* nor are its registers anywhere */
+		d->held.device.bus->hide(d->held.env, &d->held.device);
 		strcpy(g->list[i].reason, "the processor of the kernel that had it did not come back");
 		d->there = false;
 	}

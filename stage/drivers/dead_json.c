@@ -11,7 +11,7 @@ json_t *stage_device_dead_json(const struct stage_dead_device *dead)
 	json_t *entry;
 
 	chain_error_format(&dead->fault, reason, sizeof reason);
-	entry = chain_json_object(CHAIN_TEXT("status", "present"), CHAIN_TEXT("pci", dead->pci),
+	entry = chain_json_object(CHAIN_TEXT("status", "present"), CHAIN_TEXT(dead->bus->name, dead->place),
 				  CHAIN_TEXT("reason", reason));
 	if (!entry || !dead->driver || !json_object_set_new(entry, "driver", json_string(dead->driver)))
 		return entry;

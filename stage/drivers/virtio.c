@@ -4,6 +4,7 @@
 #include "stage/virtio.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { STATUS_ACKNOWLEDGE = 1, STATUS_DRIVER = 2, STATUS_DRIVER_OK = 4, STATUS_FEATURES_OK = 8, STATUS_FAILED = 128 };
@@ -31,6 +32,37 @@ static size_t avail_offset(uint16_t size)
 static size_t used_offset(uint16_t size)
 {
 	return (avail_offset(size) + 6 + 2 * (size_t)size + 3) & ~(size_t)3;
+}
+
+/* Which transport is the bus's. */
+static const struct stage_virtio_transport *transport_of(const struct stage_device *device)
+{
+	(void)device;
+	return &stage_virtio_pci;
+}
+
+enum chain_status stage_virtio_open(const struct stage_device_env *env, const struct stage_device *device,
+				    const char *driver, struct stage_virtio *out, struct chain_error *err)
+{
+	*out = (struct stage_virtio){ .env = env, .transport = transport_of(device), .device = *device };
+	snprintf(out->subject, sizeof(out->subject), "%s %s", driver, device->place);
+	return out->transport->open(out, err);
+}
+
+enum chain_status stage_virtio_hold(struct stage_held_device *held, struct chain_error *err)
+{
+	struct stage_virtio virtio;
+	enum chain_status status = stage_virtio_open(held->env, &held->device, held->driver->name, &virtio, err);
+	held->registers = virtio.common;
+	return status;
+}
+
+bool stage_virtio_reset_held(struct stage_held_device *held)
+{
+	struct stage_virtio virtio = { .env = held->env,
+				       .transport = transport_of(&held->device),
+				       .common = held->registers };
+	return stage_virtio_reset(&virtio);
 }
 
 uint64_t stage_virtio_config(struct stage_virtio *v, uint32_t offset, unsigned bytes)
@@ -74,7 +106,7 @@ enum chain_status stage_virtio_begin(struct stage_virtio *v, uint64_t wanted, st
 	uint64_t offered;
 
 	if (!stage_virtio_reset(v))
-		return chain_fail(err, CHAIN_E_VIRTIO_RESET, v->subject, NULL, VIRTIO_RESET_US / 1000, 0, 0, 0);
+		return chain_fail(err, CHAIN_E_DEVICE_RESET, v->subject, NULL, VIRTIO_RESET_US / 1000, 0, 0, 0);
 	t->set_status(v, STATUS_ACKNOWLEDGE);
 	t->set_status(v, STATUS_ACKNOWLEDGE | STATUS_DRIVER);
 	offered = t->features(v);
@@ -97,7 +129,7 @@ void stage_virtio_stop(struct stage_virtio *v)
 {
 	/* A reset that never finishes is no reason to stay: without the bus nothing of the device reaches memory. */
 	(void)stage_virtio_reset(v);
-	v->transport->detach(v);
+	v->device.bus->detach(v->env, &v->device);
 }
 
 enum chain_status stage_virtqueue_open(struct stage_virtqueue *q, struct stage_virtio *v, uint16_t index,

@@ -172,18 +172,21 @@ static enum chain_status start(struct virtio_blk *blk, struct chain_error *err)
 	return CHAIN_OK;
 }
 
-enum chain_status stage_virtio_blk_open(const struct stage_device_env *env, const struct stage_pci_function *function,
-					struct stage_block **out, struct chain_error *err)
+extern const struct stage_driver stage_virtio_blk;
+
+static enum chain_status open_blk(const struct stage_device_env *env, const struct stage_device *device,
+				  struct stage_block **out, struct chain_error *err)
 {
 	struct virtio_blk *blk = calloc(1, sizeof *blk);
 	enum chain_status s;
 
 	if (!blk)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, function->name, NULL, sizeof *blk, 0, 0, 0);
+		return chain_fail(err, CHAIN_E_NO_MEMORY, device->place, NULL, sizeof *blk, 0, 0, 0);
 	blk->dev.ops = &ops;
-	blk->dev.driver = "virtio-blk";
-	memcpy(blk->dev.pci, function->name, sizeof blk->dev.pci);
-	s = stage_virtio_pci_open(env, function, blk->dev.driver, &blk->virtio, err);
+	blk->dev.driver = stage_virtio_blk.name;
+	blk->dev.bus = device->bus;
+	memcpy(blk->dev.place, device->place, sizeof blk->dev.place);
+	s = stage_virtio_open(env, device, blk->dev.driver, &blk->virtio, err);
 	if (s) {
 		free(blk);
 		return s;
@@ -196,3 +199,11 @@ enum chain_status stage_virtio_blk_open(const struct stage_device_env *env, cons
 	*out = &blk->dev;
 	return CHAIN_OK;
 }
+
+const struct stage_driver stage_virtio_blk = {
+	.name = "virtio-blk",
+	.ids = (const struct stage_device_id[])VIRTIO_IDS(VIRTIO_TYPE_BLOCK),
+	.open.block = open_blk,
+	.hold = stage_virtio_hold,
+	.reset = stage_virtio_reset_held,
+};

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { QUEUE_RECEIVE = 0, QUEUE_SEND = 1, HEADER_BYTES = 12, BUFFER_BYTES = 2048, BUFFERS = 16 };
+enum { QUEUE_RECEIVE = 0, QUEUE_SEND = 1, HEADER_BYTES = 12, BUFFER_BYTES = 2048, BUFFERS = STAGE_POLL_FRAMES };
 enum { CONFIG_MAC = 0, CONFIG_STATUS = 6, CONFIG_MTU = 10, MTU_LEAST = 68, MTU_MOST = 1500, SEND_MS = 100 };
 #define F_MTU    (UINT64_C(1) << 3)
 #define F_MAC    (UINT64_C(1) << 5)
@@ -185,18 +185,21 @@ static enum chain_status start(struct virtio_net *net, struct chain_error *err)
 	return CHAIN_OK;
 }
 
-enum chain_status stage_virtio_net_open(const struct stage_device_env *env, const struct stage_pci_function *function,
-					struct stage_netdev **out, struct chain_error *err)
+extern const struct stage_driver stage_virtio_net;
+
+static enum chain_status open_net(const struct stage_device_env *env, const struct stage_device *device,
+				  struct stage_netdev **out, struct chain_error *err)
 {
 	struct virtio_net *net = calloc(1, sizeof *net);
 	enum chain_status s;
 
 	if (!net)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, function->name, NULL, sizeof *net, 0, 0, 0);
+		return chain_fail(err, CHAIN_E_NO_MEMORY, device->place, NULL, sizeof *net, 0, 0, 0);
 	net->dev.ops = &ops;
-	net->dev.driver = "virtio-net";
-	memcpy(net->dev.pci, function->name, sizeof net->dev.pci);
-	s = stage_virtio_pci_open(env, function, net->dev.driver, &net->virtio, err);
+	net->dev.driver = stage_virtio_net.name;
+	net->dev.bus = device->bus;
+	memcpy(net->dev.place, device->place, sizeof net->dev.place);
+	s = stage_virtio_open(env, device, net->dev.driver, &net->virtio, err);
 	if (s) {
 		free(net);
 		return s;
@@ -209,3 +212,11 @@ enum chain_status stage_virtio_net_open(const struct stage_device_env *env, cons
 	*out = &net->dev;
 	return CHAIN_OK;
 }
+
+const struct stage_driver stage_virtio_net = {
+	.name = "virtio-net",
+	.ids = (const struct stage_device_id[])VIRTIO_IDS(VIRTIO_TYPE_NET),
+	.open.net = open_net,
+	.hold = stage_virtio_hold,
+	.reset = stage_virtio_reset_held,
+};

@@ -4,8 +4,6 @@
 /* virtio over PCI, modern interface only (Virtual I/O Device 1.1, section 4.1). */
 #include "stage/virtio.h"
 
-#include <stdio.h>
-
 enum { CAP_VENDOR = 9, CAP_LIMIT = 48 };
 enum { CFG_COMMON = 1, CFG_NOTIFY = 2, CFG_DEVICE = 4 };
 /* struct virtio_pci_common_cfg, section 4.1.4.3 */
@@ -103,37 +101,13 @@ static uint8_t config(struct stage_virtio *v, uint32_t offset)
 	return offset < v->config_bytes ? (uint8_t)v->env->mmio_read(v->env->ctx, v->config + offset, 1) : 0;
 }
 
-static void detach(struct stage_virtio *v)
-{
-	stage_pci_command(v->env, v->bdf, 0, STAGE_PCI_COMMAND_MASTER);
-}
-
-static const struct stage_virtio_transport transport = {
-	.status = status,
-	.set_status = set_status,
-	.features = features,
-	.set_features = set_features,
-	.queue_size = queue_size,
-	.queue_enable = queue_enable,
-	.config = config,
-	.config_generation = generation,
-	.detach = detach,
-};
-
-bool stage_virtio_pci_is(const struct stage_pci_function *function, unsigned type)
-{
-	enum { VENDOR = 0x1af4, TRANSITIONAL = 0x1000 - 1, MODERN = 0x1040 };
-
-	return function->vendor == VENDOR &&
-	       (function->device == TRANSITIONAL + type || function->device == MODERN + type);
-}
-
 /* Maps the structure a capability describes (4.1.4); it must lie within its register, aligned as 4.1.4.3 and 4.1.4.4
  * say. */
-static enum chain_status map_structure(struct stage_virtio *v, const struct stage_pci_function *f, uint32_t cap,
-				       volatile uint8_t **out, uint64_t *out_bytes, struct chain_error *err)
+static enum chain_status map_structure(struct stage_virtio *v, uint32_t cap, volatile uint8_t **out,
+				       uint64_t *out_bytes, struct chain_error *err)
 {
 	const struct stage_device_env *env = v->env;
+	const struct stage_pci_function *f = &v->device.pci;
 	uint32_t bar = env->pci_read(env->ctx, f->bdf, cap + 4, 1);
 	uint64_t offset = env->pci_read(env->ctx, f->bdf, cap + 8, 4);
 	uint64_t bytes = env->pci_read(env->ctx, f->bdf, cap + 12, 4);
@@ -151,48 +125,57 @@ static enum chain_status map_structure(struct stage_virtio *v, const struct stag
 }
 
 /* The first structure of a type that can be used counts; later ones are alternatives. */
-static enum chain_status take_capability(struct stage_virtio *v, const struct stage_pci_function *f, uint32_t cap,
-					 uint64_t *common_bytes, struct chain_error *err)
+static enum chain_status take_capability(struct stage_virtio *v, uint32_t cap, uint64_t *common_bytes,
+					 struct chain_error *err)
 {
 	const struct stage_device_env *env = v->env;
-	uint32_t type = env->pci_read(env->ctx, f->bdf, cap + 3, 1);
+	uint32_t bdf = v->device.pci.bdf, type = env->pci_read(env->ctx, bdf, cap + 3, 1);
 
 	if (cap > 256 - 20) /* the notification capability has 20 bytes */
 		return CHAIN_OK;
 	if (type == CFG_COMMON && !v->common)
-		return map_structure(v, f, cap, &v->common, common_bytes, err);
+		return map_structure(v, cap, &v->common, common_bytes, err);
 	if (type == CFG_DEVICE && !v->config)
-		return map_structure(v, f, cap, &v->config, &v->config_bytes, err);
+		return map_structure(v, cap, &v->config, &v->config_bytes, err);
 	if (type == CFG_NOTIFY && !v->notify) {
-		v->notify_multiplier = env->pci_read(env->ctx, f->bdf, cap + 16, 4);
-		return map_structure(v, f, cap, &v->notify, &v->notify_bytes, err);
+		v->notify_multiplier = env->pci_read(env->ctx, bdf, cap + 16, 4);
+		return map_structure(v, cap, &v->notify, &v->notify_bytes, err);
 	}
 	return CHAIN_OK;
 }
 
-enum chain_status stage_virtio_pci_open(const struct stage_device_env *env, const struct stage_pci_function *function,
-					const char *driver, struct stage_virtio *out, struct chain_error *err)
+static enum chain_status open_pci(struct stage_virtio *v, struct chain_error *err)
 {
+	const struct stage_pci_function *f = &v->device.pci;
 	uint64_t common_bytes = 0;
 	uint32_t cap = 0;
 
-	*out = (struct stage_virtio){ .env = env, .transport = &transport, .bdf = function->bdf };
-	snprintf(out->subject, sizeof out->subject, "%s %s", driver, function->name);
 	for (unsigned n = 0;; n++) {
-		enum chain_status s = stage_pci_capability(env, function, CAP_VENDOR, cap, &cap, err);
+		enum chain_status s = stage_pci_capability(v->env, f, CAP_VENDOR, cap, &cap, err);
 		if (s)
 			return s;
 		if (cap == 0)
 			break;
 		if (n == CAP_LIMIT)
-			return chain_fail(err, CHAIN_E_PCI_BAD_CAPABILITIES, function->name, NULL, cap, CAP_LIMIT, 0,
-					  0);
-		s = take_capability(out, function, cap, &common_bytes, err);
+			return chain_fail(err, CHAIN_E_PCI_BAD_CAPABILITIES, f->name, NULL, cap, CAP_LIMIT, 0, 0);
+		s = take_capability(v, cap, &common_bytes, err);
 		if (s)
 			return s;
 	}
-	if (!out->common || !out->notify || common_bytes < COMMON_BYTES)
-		return chain_fail(err, CHAIN_E_VIRTIO_LEGACY, out->subject, NULL, 0, 0, 0, 0);
-	stage_pci_command(env, function->bdf, STAGE_PCI_COMMAND_MEMORY | STAGE_PCI_COMMAND_MASTER, 0);
+	if (!v->common || !v->notify || common_bytes < COMMON_BYTES)
+		return chain_fail(err, CHAIN_E_VIRTIO_LEGACY, v->subject, NULL, 0, 0, 0, 0);
+	v->device.bus->attach(v->env, &v->device);
 	return CHAIN_OK;
 }
+
+const struct stage_virtio_transport stage_virtio_pci = {
+	.open = open_pci,
+	.status = status,
+	.set_status = set_status,
+	.features = features,
+	.set_features = set_features,
+	.queue_size = queue_size,
+	.queue_enable = queue_enable,
+	.config = config,
+	.config_generation = generation,
+};

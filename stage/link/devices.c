@@ -75,7 +75,7 @@ static struct stage_block *find_block(const struct chain_config_block *want)
 	for (struct stage_block *dev = devices.block; dev; dev = dev->next, index++) {
 		if (want->serial && strcmp(want->serial, dev->serial))
 			continue;
-		if (want->pci && strcasecmp(want->pci, dev->pci))
+		if (want->pci && strcasecmp(want->pci, dev->place))
 			continue;
 		if ((any && dev->taken) || (want->has_index && want->index != index))
 			continue;
@@ -157,7 +157,7 @@ enum chain_status stage_devices_configure(const struct chain_config *config, con
 		status = stage_device_list_open(stage_native_env(), wanted, &devices, err);
 	for (const struct stage_dead_device *dead = devices.dead; dead; dead = dead->next)
 		if (dead->driver)
-			stage_say("device", "%s at %s could not be started: %s", dead->driver, dead->pci,
+			stage_say("device", "%s at %s could not be started: %s", dead->driver, dead->place,
 				  chain_status_slug(dead->fault.status));
 	for (size_t i = 0; !status && i < config->block_count; i++)
 		status = take_block(&config->block[i], block, err);
@@ -168,11 +168,11 @@ enum chain_status stage_devices_configure(const struct chain_config *config, con
 
 /* --- devices of called kernels --- */
 
-static void release_net(const char *pci)
+static void release_net(const char *place)
 {
 	for (struct stage_netdev **link = &devices.net; *link; link = &(*link)->next) {
 		struct stage_netdev *dev = *link;
-		if (strcasecmp(dev->pci, pci))
+		if (strcasecmp(dev->place, place))
 			continue;
 		*link = dev->next;
 		stage_net_release(dev);
@@ -181,11 +181,11 @@ static void release_net(const char *pci)
 	}
 }
 
-static void release_block(const char *pci)
+static void release_block(const char *place)
 {
 	for (struct stage_block **link = &devices.block; *link; link = &(*link)->next) {
 		struct stage_block *dev = *link;
-		if (strcasecmp(dev->pci, pci))
+		if (strcasecmp(dev->place, place))
 			continue;
 		*link = dev->next;
 		dev->ops->close(dev);
@@ -223,13 +223,13 @@ static struct stage_assigned_request request_of(const struct chain_config_assign
 		.name = assigned->name,
 		.is_net = assigned->is_net,
 		.required = assigned->required,
-		.pci = place_of(assigned, net, block),
+		.place = place_of(assigned, net, block),
 		.reason = json_string_value(json_object_get(entry, "reason")),
 	};
-	if (request.pci && assigned->is_net)
-		release_net(request.pci);
-	else if (request.pci)
-		release_block(request.pci);
+	if (request.place && assigned->is_net)
+		release_net(request.place);
+	else if (request.place)
+		release_block(request.place);
 	return request;
 }
 
@@ -279,7 +279,7 @@ struct stage_block *stage_devices_disk(const json_t *entry)
 	const char *place = json_string_value(json_object_get(entry, "pci")),
 		   *status = json_string_value(json_object_get(entry, "status"));
 	struct stage_block *dev = place && status && !strcmp(status, "configured") ? devices.block : NULL;
-	while (dev && strcasecmp(dev->pci, place) != 0)
+	while (dev && strcasecmp(dev->place, place) != 0)
 		dev = dev->next;
 	return dev;
 }

@@ -21,7 +21,7 @@ static bool matches(const struct chain_config_net *r, const struct stage_netdev 
 	char mac[18];
 
 	snprintf(mac, sizeof mac, "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
-	return (!r->mac || !strcasecmp(r->mac, mac)) && (!r->pci || !strcasecmp(r->pci, dev->pci));
+	return (!r->mac || !strcasecmp(r->mac, mac)) && (!r->pci || !strcasecmp(r->pci, dev->place));
 }
 
 static bool is_taken(const struct stage_netdev *dev)

@@ -87,7 +87,7 @@ json_t *interface_describe(const struct interface *i)
 
 	snprintf(mac, sizeof mac, "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
 	o = chain_json_object(CHAIN_TEXT("status", i->configured ? "configured" : "present"),
-			      CHAIN_TEXT("driver", i->dev->driver), CHAIN_TEXT("pci", i->dev->pci),
+			      CHAIN_TEXT("driver", i->dev->driver), CHAIN_TEXT(i->dev->bus->name, i->dev->place),
 			      CHAIN_TEXT("mac", mac), CHAIN_INT("mtu", (json_int_t)i->dev->mtu));
 	if (!o)
 		return NULL;

@@ -6,7 +6,6 @@
 #include <kchain.h>
 
 #include "stage/boot.h"
-#include "stage/virtio.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -39,7 +38,7 @@ bool kchain_device_failed(const struct kchain_open *open, const struct chain_err
 		{ CHAIN_E_BLOCK_TIMEOUT, "no answer in time" },
 		{ CHAIN_E_NET_FRAME, "the frame is too long" },
 		{ CHAIN_E_NET_BUSY, "it takes no more frames" },
-		{ CHAIN_E_VIRTIO_RESET, "its reset does not finish" },
+		{ CHAIN_E_DEVICE_RESET, "its reset does not finish" },
 	};
 	const char *words = err->detail[0] ? err->detail : "it does not work as its driver expects";
 	char text[200];
@@ -66,7 +65,7 @@ static bool find_called(const char *name, bool is_net, struct kchain_open *out)
 		stage_called_env_init(&out->called, stage_native_env(), &list[i], call->heap, call->heap_bytes,
 				      call->heap_phys);
 		out->env = &out->called.env;
-		return stage_pci_function_at(out->env, list[i].bdf, &out->function) ||
+		return stage_device_at(out->env, list[i].bdf, &out->device) ||
 		       kchain_device_refuse(name, "it is not there");
 	}
 	return kchain_device_refuse(name, "it was not given to this kernel");
@@ -82,33 +81,34 @@ static bool find_booted(const char *name, bool is_net, struct kchain_open *out)
 		return kchain_device_refuse(name, "there is no handoff to say where it is");
 	json_t *doc = json_loadb(text, bytes, 0, NULL);
 	const json_t *entry = json_object_get(json_object_get(doc, is_net ? "net" : "block"), name);
-	const char *pci = json_string_value(json_object_get(entry, "pci")),
+	const char *place = json_string_value(json_object_get(entry, "pci")),
 		   *reason = json_string_value(json_object_get(entry, "reason"));
 	out->env = stage_native_env();
-	bool found = pci && stage_pci_find(out->env, pci, &out->function);
+	bool found = place && stage_device_find(out->env, place, &out->device);
 	if (!found)
 		kchain_device_refuse(name, !doc   ? "the handoff can't be read" :
 					   !entry ? "the handoff does not know it" :
-					   pci    ? "it is not where the handoff says" :
+					   place  ? "it is not where the handoff says" :
 					   reason ? reason :
 						    "it is absent");
 	json_decref(doc);
 	return found;
 }
 
-static bool find(const char *name, bool is_net, struct kchain_open *out)
+static bool find(const char *name, bool is_net, const struct stage_driver *const *drivers, struct kchain_open *out)
 {
 	if (!(stage_is_called() ? find_called(name, is_net, out) : find_booted(name, is_net, out)))
 		return false;
-	if (!stage_virtio_pci_is(&out->function, is_net ? VIRTIO_TYPE_NET : VIRTIO_TYPE_BLOCK))
+	out->driver = stage_driver_for(drivers, &out->device);
+	if (!out->driver)
 		return kchain_device_refuse(name, "no driver knows it");
 	for (struct kchain_open *other = opened; other; other = other->next)
-		if (other->function.bdf == out->function.bdf)
+		if (!strcmp(other->device.place, out->device.place))
 			return kchain_device_refuse(name, "it is open");
 	return true;
 }
 
-void *kchain_device_open(const char *name, bool is_net, size_t bytes)
+void *kchain_device_open(const char *name, bool is_net, const struct stage_driver *const *drivers, size_t bytes)
 {
 	struct kchain_open *open = calloc(1, bytes);
 
@@ -116,7 +116,7 @@ void *kchain_device_open(const char *name, bool is_net, size_t bytes)
 		kchain_device_refuse(name, "no memory");
 		return NULL;
 	}
-	if (!find(name, is_net, open)) {
+	if (!find(name, is_net, drivers, open)) {
 		free(open);
 		return NULL;
 	}

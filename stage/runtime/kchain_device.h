@@ -7,20 +7,21 @@
 #define STAGE_RUNTIME_KCHAIN_DEVICE_H
 
 #include "stage/called_env.h"
-#include "stage/pci.h"
+#include "stage/driver.h"
 
 /* An open device: first member of what the kernel holds. */
 struct kchain_open {
 	struct kchain_open *next;
 	struct stage_called_env called;     /* where the kernel was called */
 	const struct stage_device_env *env; /* for the driver */
-	struct stage_pci_function function;
+	struct stage_device device;
+	const struct stage_driver *driver;
 	char name[64];
 };
 
-/* Finds it, and notes that it is open: `bytes` of zeroed memory, which begin with a struct kchain_open. Null:
- * kchain_device_error says why. */
-void *kchain_device_open(const char *name, bool is_net, size_t bytes);
+/* Finds it and its driver among `drivers` (stage_net_drivers where it is_net, else stage_block_drivers), and notes that
+ * it is open: `bytes` of zeroed memory, which begin with a struct kchain_open. Null: kchain_device_error says why. */
+void *kchain_device_open(const char *name, bool is_net, const struct stage_driver *const *drivers, size_t bytes);
 /* Its driver does not use it any more, or could not start. Frees it. */
 void kchain_device_close(struct kchain_open *open);
 

@@ -7,8 +7,6 @@
 
 #include <kchain.h>
 
-#include "stage/block.h"
-
 struct kchain_disk {
 	struct kchain_open open;
 	struct stage_block *dev;
@@ -16,10 +14,10 @@ struct kchain_disk {
 
 struct kchain_disk *kchain_disk_open(const char *name)
 {
-	struct kchain_disk *disk = kchain_device_open(name, false, sizeof(*disk));
+	struct kchain_disk *disk = kchain_device_open(name, false, stage_block_drivers, sizeof(*disk));
 	struct chain_error err = { 0 };
 
-	if (!disk || !stage_virtio_blk_open(disk->open.env, &disk->open.function, &disk->dev, &err))
+	if (!disk || !disk->open.driver->open.block(disk->open.env, &disk->open.device, &disk->dev, &err))
 		return disk;
 	kchain_device_failed(&disk->open, &err);
 	kchain_device_close(&disk->open);

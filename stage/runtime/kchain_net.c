@@ -8,11 +8,10 @@
 #include <kchain.h>
 
 #include "stage/bulk.h"
-#include "stage/netdev.h"
 
 #include <assert.h>
 
-enum { FRAMES = 16 }; /* as many as one poll delivers (stage/drivers/virtio_net.c) */
+enum { FRAMES = STAGE_POLL_FRAMES };
 static_assert((int)KCHAIN_NET_FRAME_BYTES == (int)STAGE_FRAME_BYTES, "frames");
 
 struct kchain_net {
@@ -25,10 +24,10 @@ struct kchain_net {
 
 struct kchain_net *kchain_net_open(const char *name)
 {
-	struct kchain_net *net = kchain_device_open(name, true, sizeof(*net));
+	struct kchain_net *net = kchain_device_open(name, true, stage_net_drivers, sizeof(*net));
 	struct chain_error err = { 0 };
 
-	if (!net || !stage_virtio_net_open(net->open.env, &net->open.function, &net->dev, &err))
+	if (!net || !net->open.driver->open.net(net->open.env, &net->open.device, &net->dev, &err))
 		return net;
 	kchain_device_failed(&net->open, &err);
 	kchain_device_close(&net->open);

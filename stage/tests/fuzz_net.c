@@ -197,14 +197,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	json_t *out = json_object();
 	uint64_t now = card.now_us; /* lwIP's clock is one for all runs: it never goes back */
 
-	card = (struct card){
-		.dev = { .ops = &ops, .driver = "fuzzed", .mtu = 1500, .mac = { 0x52, 0x54, 0, 0x12, 0x34, 0x56 } },
-		.data = data,
-		.count = size,
-		.random = 1,
-		.link = true,
-		.now_us = now
-	};
+	card = (struct card){ .dev = { .ops = &ops,
+				       .driver = "fuzzed",
+				       .bus = &stage_bus_pci,
+				       .mtu = 1500,
+				       .mac = { 0x52, 0x54, 0, 0x12, 0x34, 0x56 } },
+			      .data = data,
+			      .count = size,
+			      .random = 1,
+			      .link = true,
+			      .now_us = now };
 	if (!fuzz_status(stage_net_configure(env(), &request, 1, NULL, &list, out, &err), &err))
 		check_entry(json_object_get(out, "lan"));
 	while (card.count - card.at >= HEAD) /* a lease, and what comes after it */

@@ -168,7 +168,7 @@ static void make_disk(struct fake *f, enum fake_fault fault)
 	shared = NULL;
 }
 
-static const struct stage_assigned_request request = { .name = "data", .pci = "0000:00:03.0" };
+static const struct stage_assigned_request request = { .name = "data", .place = "0000:00:03.0" };
 
 static struct stage_assigned *assigned_disk(struct fake *f)
 {
@@ -188,17 +188,19 @@ static void check_disk(struct fake *f, const struct kchain_device *device, bool 
 {
 	struct stage_device_env base = kernel_base(f);
 	struct stage_called_env called;
-	struct stage_pci_function function;
+	struct stage_device function;
 	struct stage_block *dev = NULL;
 	struct chain_error err = { 0 };
 	uint8_t buf[3 * 512], pci[256];
 
 	memcpy(pci, f->pci, sizeof pci);
 	stage_called_env_init(&called, &base, device, (uintptr_t)heap, HEAP_BYTES, (uintptr_t)heap);
-	assert_true(stage_pci_function_at(&called.env, device->bdf, &function));
-	assert_false(stage_pci_function_at(&called.env, device->bdf ^ 8, &function));
-	assert_true(stage_pci_find(&called.env, "0000:00:03.0", &function));
-	assert_int_equal(stage_virtio_blk_open(&called.env, &function, &dev, &err), CHAIN_OK);
+	assert_true(stage_device_at(&called.env, device->bdf, &function));
+	assert_false(stage_device_at(&called.env, device->bdf ^ 8, &function));
+	assert_true(stage_device_find(&called.env, "0000:00:03.0", &function));
+	const struct stage_driver *driver = stage_driver_for(stage_block_drivers, &function);
+	assert_string_equal(driver->name, "virtio-blk");
+	assert_int_equal(driver->open.block(&called.env, &function, &dev, &err), CHAIN_OK);
 	assert_int_equal(dev->sectors, SECTORS);
 	assert_int_equal(dev->ops->read(dev, 7, 3, buf, &err), CHAIN_OK);
 	for (size_t i = 0; i < sizeof buf; i++)
@@ -339,9 +341,9 @@ static void what_is_not_there_is_listed(void **state)
 	check_missing(&f, (struct stage_assigned_request){ .name = "data", .reason = "no disk with serial X" },
 		      "no disk with serial X");
 	check_missing(&f, (struct stage_assigned_request){ .name = "data" }, "it is absent");
-	check_missing(&f, (struct stage_assigned_request){ .name = "data", .pci = "0000:00:04.0" },
+	check_missing(&f, (struct stage_assigned_request){ .name = "data", .place = "0000:00:04.0" },
 		      "0000:00:04.0: no device that the driver knows");
-	check_missing(&f, (struct stage_assigned_request){ .name = "lan", .pci = "0000:00:03.0", .is_net = true },
+	check_missing(&f, (struct stage_assigned_request){ .name = "lan", .place = "0000:00:03.0", .is_net = true },
 		      "0000:00:03.0: no device that the driver knows");
 	f.pci[0x34] = 0;
 	check_missing(&f, request, "virtio-blk 0000:00:03.0: has no virtio 1.x interface");

@@ -359,13 +359,13 @@ static void any_card_is_opened_or_refused(void **state)
 	unsigned opened = 0, refused = 0;
 	(void)state;
 	for (unsigned round = 0; round < 20000; round++) {
-		struct stage_pci_function function;
+		struct stage_device device;
 		struct stage_virtio v;
 		struct chain_error err = { 0 };
 		fake_bus_init(&bus);
 		make_card(BDF, MODERN_NET);
-		assert_true(stage_pci_function_at(&bus.env, BDF, &function));
-		enum chain_status status = stage_virtio_pci_open(&bus.env, &function, "virtio-net", &v, &err);
+		assert_true(stage_device_at(&bus.env, BDF, &device));
+		enum chain_status status = stage_virtio_open(&bus.env, &device, "virtio-net", &v, &err);
 		assert_int_equal(err.status, status);
 		opened += !status;
 		refused += status != CHAIN_OK;
@@ -373,7 +373,7 @@ static void any_card_is_opened_or_refused(void **state)
 			bool inside = false;
 			for (unsigned i = 0; i < STAGE_PCI_BARS && !inside; i++) {
 				struct stage_pci_bar bar;
-				inside = !stage_pci_bar(&bus.env, &function, i, &bar, NULL) &&
+				inside = !stage_pci_bar(&bus.env, &device.pci, i, &bar, NULL) &&
 					 bus.mapped[m].phys >= bar.phys &&
 					 bus.mapped[m].phys + bus.mapped[m].bytes <= bar.phys + bar.bytes;
 			}
@@ -415,8 +415,8 @@ static void each_card_is_listed_once(void **state)
 		for (int again = 0; again < 2; again++)
 			assert_int_equal(stage_device_list_complete(&bus.env, &list, NULL), CHAIN_OK);
 		const char *last = "";
-		for (const struct stage_dead_device *d = list.dead; d; last = d->pci, d = d->next, wanted--, dead++) {
-			assert_true(strcmp(last, d->pci) < 0);
+		for (const struct stage_dead_device *d = list.dead; d; last = d->place, d = d->next, wanted--, dead++) {
+			assert_true(strcmp(last, d->place) < 0);
 			assert_true(d->fault.status != CHAIN_OK && d->class & classes);
 			assert_int_equal(!d->driver, d->fault.status == CHAIN_E_DEVICE_NO_DRIVER);
 			undriven += !d->driver;

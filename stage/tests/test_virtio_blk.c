@@ -53,7 +53,7 @@ static void disk_is_read(void **state)
 	assert_int_equal(stage_device_list_open(&f.env, STAGE_CLASS_BLOCK, &list, NULL), CHAIN_OK);
 	assert_non_null(list.block);
 	assert_null(list.block->next);
-	assert_string_equal(list.block->pci, "0000:00:03.0");
+	assert_string_equal(list.block->place, "0000:00:03.0");
 	assert_string_equal(list.block->serial, "DATA01");
 	assert_int_equal(list.block->sectors, SECTORS);
 	assert_true(list.block->read_only);
@@ -90,7 +90,7 @@ static void dead_disks_are_listed(void **state)
 		enum fake_fault fault;
 		enum chain_status status;
 	} cases[] = {
-		{ FAKE_NEVER_RESETS, CHAIN_E_VIRTIO_RESET },        { FAKE_NO_VERSION_1, CHAIN_E_VIRTIO_LEGACY },
+		{ FAKE_NEVER_RESETS, CHAIN_E_DEVICE_RESET },        { FAKE_NO_VERSION_1, CHAIN_E_VIRTIO_LEGACY },
 		{ FAKE_REFUSES_FEATURES, CHAIN_E_VIRTIO_FEATURES }, { FAKE_NO_QUEUES, CHAIN_E_VIRTIO_QUEUE },
 		{ FAKE_NOTIFY_OUTSIDE, CHAIN_E_VIRTIO_QUEUE },
 	};

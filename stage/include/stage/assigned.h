@@ -7,19 +7,19 @@
 #define STAGE_GIVEN_H
 
 #include "abi/native.h"
-#include "stage/virtio.h"
+#include "stage/driver.h"
 
 /* What a kernel is to have. Borrowed. */
 struct stage_assigned_request {
 	const char *name;
 	bool is_net, required;
-	const char *pci;    /* its place; null: it is absent */
+	const char *place;  /* on its bus; null: it is absent */
 	const char *reason; /* why it is absent; nullable */
 };
 
 struct stage_assigned_device {
-	struct stage_virtio virtio;
-	bool there; /* virtio is open */
+	struct stage_held_device held;
+	bool there; /* it is held */
 };
 
 /* Of one kernel. */

@@ -6,7 +6,7 @@
 #ifndef STAGE_BLOCK_H
 #define STAGE_BLOCK_H
 
-#include "stage/pci.h"
+#include "stage/device.h"
 
 enum { STAGE_BLOCK_SERIAL_BYTES = 20 };
 
@@ -24,7 +24,8 @@ struct stage_block {
 	const struct stage_block_ops *ops;
 	struct stage_block *next;
 	const char *driver; /* "virtio-blk" */
-	char pci[STAGE_PCI_NAME_BYTES];
+	const struct stage_bus *bus;
+	char place[STAGE_PLACE_BYTES]; /* on its bus */
 	uint64_t sectors;
 	uint32_t sector_bytes;
 	bool read_only;
@@ -32,8 +33,5 @@ struct stage_block {
 	struct chain_error fault;                  /* CHAIN_OK while it works */
 	bool taken; /* an entry of the pipeline has it: one that asks for any disk takes another */
 };
-
-enum chain_status stage_virtio_blk_open(const struct stage_device_env *env, const struct stage_pci_function *function,
-					struct stage_block **out, struct chain_error *err) CHAIN_MUST_CHECK;
 
 #endif

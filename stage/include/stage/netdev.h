@@ -6,9 +6,12 @@
 #ifndef STAGE_NETDEV_H
 #define STAGE_NETDEV_H
 
-#include "stage/pci.h"
+#include "stage/device.h"
 
-enum { STAGE_FRAME_BYTES = 1514 }; /* longest Ethernet frame, without its checksum */
+enum {
+	STAGE_FRAME_BYTES = 1514, /* longest Ethernet frame, without its checksum */
+	STAGE_POLL_FRAMES = 16    /* as many as one poll delivers at most */
+};
 
 struct stage_netdev;
 
@@ -18,7 +21,7 @@ typedef void stage_netdev_receive(void *ctx, const void *frame, size_t bytes);
 struct stage_netdev_ops {
 	/* Copies the frame and hands it to the device. CHAIN_E_NET_FRAME, CHAIN_E_NET_BUSY, CHAIN_E_VIRTIO_RING. */
 	enum chain_status (*send)(struct stage_netdev *dev, const void *frame, size_t bytes, struct chain_error *err);
-	/* Delivers what has arrived, at most a ring's worth. A broken device is recorded in dev->fault and stays
+	/* Delivers what has arrived, at most STAGE_POLL_FRAMES. A broken device is recorded in dev->fault and stays
 	 * silent. */
 	void (*poll)(struct stage_netdev *dev, stage_netdev_receive *receive, void *ctx);
 	bool (*link_up)(struct stage_netdev *dev);
@@ -30,14 +33,11 @@ struct stage_netdev {
 	const struct stage_netdev_ops *ops;
 	struct stage_netdev *next;
 	const char *driver; /* "virtio-net" */
-	char pci[STAGE_PCI_NAME_BYTES];
+	const struct stage_bus *bus;
+	char place[STAGE_PLACE_BYTES]; /* on its bus */
 	uint8_t mac[6];
 	uint16_t mtu;
 	struct chain_error fault; /* CHAIN_OK while it works */
 };
-
-/* Starts a virtio network device. On failure the function is off the bus. */
-enum chain_status stage_virtio_net_open(const struct stage_device_env *env, const struct stage_pci_function *function,
-					struct stage_netdev **out, struct chain_error *err) CHAIN_MUST_CHECK;
 
 #endif

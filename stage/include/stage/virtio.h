@@ -7,7 +7,7 @@
 #ifndef STAGE_VIRTIO_H
 #define STAGE_VIRTIO_H
 
-#include "stage/pci.h"
+#include "stage/driver.h"
 
 #define VIRTIO_F_VERSION_1       (UINT64_C(1) << 32)
 #define VIRTIO_F_ACCESS_PLATFORM (UINT64_C(1) << 33)
@@ -17,6 +17,8 @@ enum { VIRTIO_QUEUE_SIZE = 64, VIRTIO_SEGMENTS = 3, VIRTIO_RESET_US = 500000 };
 struct stage_virtio;
 
 struct stage_virtio_transport {
+	/* Finds the registers of v->device, and attaches it. */
+	enum chain_status (*open)(struct stage_virtio *v, struct chain_error *err);
 	uint8_t (*status)(struct stage_virtio *v);
 	void (*set_status)(struct stage_virtio *v, uint8_t status);
 	uint64_t (*features)(struct stage_virtio *v);
@@ -28,16 +30,15 @@ struct stage_virtio_transport {
 	/* Device configuration; bytes past its end read as 0. */
 	uint8_t (*config)(struct stage_virtio *v, uint32_t offset);
 	uint8_t (*config_generation)(struct stage_virtio *v);
-	/* Takes the device off the bus. */
-	void (*detach)(struct stage_virtio *v);
 };
 
 struct stage_virtio {
 	const struct stage_device_env *env;
 	const struct stage_virtio_transport *transport;
+	struct stage_device device;
 	char subject[40];  /* "virtio-net 0000:00:03.0", for errors */
 	uint64_t features; /* agreed on */
-	uint32_t bdf;      /* from here on: the PCI transport's */
+	/* From here on: the transport's. `common` is all that a reset needs. */
 	volatile uint8_t *common, *notify, *config;
 	uint64_t notify_bytes, config_bytes;
 	uint32_t notify_multiplier;
@@ -46,14 +47,29 @@ struct stage_virtio {
 /* Reads of the device configuration that are consistent (1.1, section 2.4.1): little-endian, `bytes` up to 8. */
 uint64_t stage_virtio_config(struct stage_virtio *v, uint32_t offset, unsigned bytes);
 
-/* Finds the modern interface of a PCI function (transitional ones have it as well) and turns on its decoding. */
-enum chain_status stage_virtio_pci_open(const struct stage_device_env *env, const struct stage_pci_function *function,
-					const char *driver, struct stage_virtio *out,
-					struct chain_error *err) CHAIN_MUST_CHECK;
+/* Finds the device's modern interface, on whichever bus it is, and attaches it. `driver` is for errors. */
+enum chain_status stage_virtio_open(const struct stage_device_env *env, const struct stage_device *device,
+				    const char *driver, struct stage_virtio *out,
+				    struct chain_error *err) CHAIN_MUST_CHECK;
+/* On PCI: transitional devices have a modern interface as well (1.1, section 4.1). */
+extern const struct stage_virtio_transport stage_virtio_pci;
 
-/* Whether the function is a virtio device of that type, transitional or modern (1.1, section 4.1.2.1). */
-enum { VIRTIO_TYPE_NET = 1, VIRTIO_TYPE_BLOCK = 2 };
-bool stage_virtio_pci_is(const struct stage_pci_function *function, unsigned type);
+/* The keys of a device of a type (1.1, sections 4.1.2.1 and 5): transitional and modern. */
+enum {
+	VIRTIO_TYPE_NET = 1,
+	VIRTIO_TYPE_BLOCK = 2,
+	VIRTIO_PCI_TRANSITIONAL = 0x1af40fff,
+	VIRTIO_PCI_MODERN = 0x1af41040
+};
+#define VIRTIO_IDS(type)                                                                                               \
+	{                                                                                                              \
+		{ STAGE_KEY_PCI_ID, VIRTIO_PCI_TRANSITIONAL + (type) },                                                \
+			{ STAGE_KEY_PCI_ID, VIRTIO_PCI_MODERN + (type) }, { STAGE_KEY_NONE, 0 },                       \
+	}
+
+/* The same members of all rows of virtio drivers. */
+enum chain_status stage_virtio_hold(struct stage_held_device *held, struct chain_error *err);
+bool stage_virtio_reset_held(struct stage_held_device *held);
 
 /* The device forgets all that it was told, and does nothing. False: not within VIRTIO_RESET_US. */
 bool stage_virtio_reset(struct stage_virtio *v);
