@@ -25,7 +25,7 @@ endif
 ifdef FIRST_PASS
 
 DEPS := $(sort $(if $(filter check unit qemu-check docs-check style-check fuzz fuzz-check fuzz-cover fuzz-merge,$(GOALS)),check) $(if $(filter run,$(GOALS)),run) \
-	$(if $(filter bench,$(GOALS)),bench) $(if $(filter deps,$(GOALS)),check) $(if $(filter deb,$(GOALS)),deb) build)
+	$(if $(filter bench profile,$(GOALS)),bench) $(if $(filter deps,$(GOALS)),check) $(if $(filter deb,$(GOALS)),deb) build)
 .PHONY: $(GOALS) second-pass
 $(GOALS): second-pass ; @:
 second-pass:
@@ -191,6 +191,7 @@ help:
 	'make fuzz         fuzz what parses hostile bytes: all targets in turn, or FUZZ=NAME; FUZZ_SECONDS=60 each' \
 	'make fuzz-check   the corpora and a few thousand mutations of each; fuzz-merge, fuzz-cover: grow and measure them' \
 	'make bench        figures beside those of GRUB, iPXE and others (bench/README.md);  make bench BENCH="boot call": some of them' \
+	'make profile      where the instructions of a boot and of a call go, by function;  PROFILE=boot or call' \
 	'make images       bake every pipeline of configs/ into build/images/' \
 	'make sdk          what an outsider needs to build a native kernel, in build/sdk/' \
 	'make install      into PREFIX (/usr/local) below DESTDIR: command, SDK, manual pages, completion;  make uninstall' \

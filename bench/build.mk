@@ -20,4 +20,7 @@ $(B)/bench/child.o: bench/child.S
 
 bench: all $(B)/bench/child.o $(BENCH_KERNELS) $(B)/images/11-count.elf
 	$(Q)bench/bench.py $(BENCH)
-.PHONY: bench
+# Where its instructions go, by function: `make profile`, or PROFILE=boot, PROFILE=call.
+profile: all $(B)/bench/child.o $(BENCH_KERNELS)
+	$(Q)bench/profile.py $(PROFILE)
+.PHONY: bench profile

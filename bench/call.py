@@ -17,9 +17,12 @@ CALLS = ("first", "second", "third")
 COLUMNS = ("file_bytes", "call", "to_main", "to_next")
 
 
+def image_of(kernel):
+    return kt.bake(kt.pipeline([{"name": name, "call": "fs:/tick"} for name in CALLS], {"/tick": kernel}))
+
+
 def boot_of(kernel):
-    steps = [{"name": name, "call": "fs:/tick"} for name in CALLS]
-    done = machine.count("-kernel", kt.bake(kt.pipeline(steps, {"/tick": kernel})))
+    done = machine.count("-kernel", image_of(kernel))
     began = [done.ticks("step", name=name) for name in CALLS]
     mains = [int(done.first("result", step=name)["result"]["main"], 16) for name in CALLS]
     return [

@@ -281,7 +281,10 @@ static enum chain_status check_counts(const struct check *check, struct chain_er
 enum chain_status fs_check(const struct fs *fs, struct fs_check_report *out, struct chain_error *err)
 {
 	struct check check = { .fs = fs };
-	enum chain_status status = discover(&check, fs->root_nid, fs->root_nid, FS_DIRECTORY, err);
+	enum chain_status status = fs_checksum_check(fs, err);
+
+	if (status == CHAIN_OK)
+		status = discover(&check, fs->root_nid, fs->root_nid, FS_DIRECTORY, err);
 
 	for (; status == CHAIN_OK && check.current < check.count; check.current++)
 		if (check.seen[check.current].type == FS_DIRECTORY)

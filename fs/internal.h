@@ -28,6 +28,8 @@ static inline const uint8_t *fs_gate(const struct fs *fs, uint64_t offset, uint6
 uint32_t fs_crc32c(uint32_t crc, const uint8_t *bytes, uint64_t count);
 /* The superblock's checksum. `block` is everything from the superblock to the end of its block. */
 uint32_t fs_super_checksum(const uint8_t *block, uint64_t count);
+/* Of a filesystem whose superblock and size of blocks are known: CHAIN_E_FS_BAD_CHECKSUM, CHAIN_E_TRUNCATED. */
+enum chain_status fs_checksum_check(const struct fs *fs, struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* What an inode's disk form says beyond struct fs_node. */
 struct fs_inode_place {

@@ -55,14 +55,15 @@ static enum chain_status check_sizes(const struct fs_erofs_super *super, uint64_
 }
 
 /* The checksum covers the superblock's block from the superblock on; blocks smaller than its offset, one block. */
-static enum chain_status check_checksum(const struct fs *fs, const struct fs_erofs_super *super,
-					struct chain_error *err)
+enum chain_status fs_checksum_check(const struct fs *fs, struct chain_error *err)
 {
+	struct fs_erofs_super super;
 	uint64_t count = fs->block_bytes;
 	const uint8_t *block;
 	uint32_t computed;
 
-	if (!(super->feature_compat & FS_EROFS_COMPAT_CHECKSUM))
+	memcpy(&super, fs->bytes + FS_EROFS_SUPER_OFFSET, sizeof(super)); /* it has been found to be there */
+	if (!(super.feature_compat & FS_EROFS_COMPAT_CHECKSUM))
 		return CHAIN_OK;
 	if (count > FS_EROFS_SUPER_OFFSET)
 		count -= FS_EROFS_SUPER_OFFSET;
@@ -71,8 +72,8 @@ static enum chain_status check_checksum(const struct fs *fs, const struct fs_ero
 		return chain_fail(err, CHAIN_E_TRUNCATED, FS_SUBJECT, NULL, FS_EROFS_SUPER_OFFSET, count,
 				  fs->bytes_count, 0);
 	computed = fs_super_checksum(block, count);
-	if (computed != super->checksum)
-		return chain_fail(err, CHAIN_E_FS_BAD_CHECKSUM, FS_SUBJECT, NULL, super->checksum, computed, 0, 0);
+	if (computed != super.checksum)
+		return chain_fail(err, CHAIN_E_FS_BAD_CHECKSUM, FS_SUBJECT, NULL, super.checksum, computed, 0, 0);
 	return CHAIN_OK;
 }
 
@@ -86,7 +87,8 @@ static enum chain_status check_root(const struct fs *fs, struct chain_error *err
 	return status;
 }
 
-enum chain_status fs_mount(struct fs *fs, const void *bytes, uint64_t bytes_count, struct chain_error *err)
+static enum chain_status mount(struct fs *fs, const void *bytes, uint64_t bytes_count, bool verified,
+			       struct chain_error *err)
 {
 	struct fs whole = { .bytes = bytes, .bytes_count = bytes_count };
 	struct fs_erofs_super super;
@@ -104,7 +106,7 @@ enum chain_status fs_mount(struct fs *fs, const void *bytes, uint64_t bytes_coun
 		return chain_fail(err, CHAIN_E_FS_BAD_BLOCK_SIZE, FS_SUBJECT, NULL, super.block_bits,
 				  FS_EROFS_BLOCK_BITS_MIN, FS_EROFS_BLOCK_BITS_MAX, 0);
 	whole.block_bytes = 1u << super.block_bits;
-	status = check_checksum(&whole, &super, err);
+	status = verified ? CHAIN_OK : fs_checksum_check(&whole, err);
 	if (status == CHAIN_OK)
 		status = check_features(&super, err);
 	if (status == CHAIN_OK)
@@ -123,4 +125,14 @@ enum chain_status fs_mount(struct fs *fs, const void *bytes, uint64_t bytes_coun
 	if (status == CHAIN_OK)
 		*fs = whole;
 	return status;
+}
+
+enum chain_status fs_mount(struct fs *fs, const void *bytes, uint64_t bytes_count, struct chain_error *err)
+{
+	return mount(fs, bytes, bytes_count, false, err);
+}
+
+enum chain_status fs_mount_verified(struct fs *fs, const void *bytes, uint64_t bytes_count, struct chain_error *err)
+{
+	return mount(fs, bytes, bytes_count, true, err);
 }

@@ -165,7 +165,7 @@ static enum chain_status contents_check(struct chain_image *image, struct chain_
 	status = image_digest_same(digest, parts[IMAGE_PART_FS_META].sha256, "fs-meta", err);
 	if (status != CHAIN_OK)
 		return status;
-	return fs_mount(&image->fs, image->fs_bytes, image->fs_bytes_count, err);
+	return fs_mount_verified(&image->fs, image->fs_bytes, image->fs_bytes_count, err);
 }
 
 enum chain_status chain_image_open(struct chain_image *out, const void *bytes, uint64_t bytes_count,

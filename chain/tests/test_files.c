@@ -303,6 +303,10 @@ static void names_are_tried(void **state)
 	forget();
 }
 
+static const struct {
+	int number, code;
+} SIGNALS[] = { { SIGINT, 130 }, { SIGTERM, 143 }, { SIGHUP, 129 }, { SIGKILL, -1 } };
+
 /* In a child: opens, writes half, and waits for its end. */
 static pid_t half_written(bool nameless, int ignored)
 {
@@ -313,7 +317,8 @@ static pid_t half_written(bool nameless, int ignored)
 	if (pid == 0) {
 		struct cmd_out out;
 		sys.no_nameless = !nameless;
-		signal(SIGHUP, SIG_DFL); /* whoever starts the tests by nohup has it ignored */
+		for (size_t i = 0; i < sizeof(SIGNALS) / sizeof(SIGNALS[0]); i++)
+			signal(SIGNALS[i].number, SIG_DFL); /* nohup and background jobs ignore some */
 		if (ignored)
 			signal(ignored, SIG_IGN);
 		if (cmd_out_open(&out, at("out"), NULL) || write(out.fd, pattern, 1000) != 1000 ||
@@ -335,9 +340,6 @@ static pid_t half_written(bool nameless, int ignored)
 static void signals_leave_nothing(void **state)
 {
 	(void)state;
-	static const struct {
-		int number, code;
-	} SIGNALS[] = { { SIGINT, 130 }, { SIGTERM, 143 }, { SIGHUP, 129 }, { SIGKILL, -1 } };
 	for (int nameless = 0; nameless < 2; nameless++) {
 		for (size_t i = 0; i < sizeof(SIGNALS) / sizeof(SIGNALS[0]); i++) {
 			int status;

@@ -39,7 +39,10 @@ const struct fs *stage_fs(void)
 		call ? (const void *)call->fs : stage_phys_to_virt(stage_boot.image_phys + header->fs_offset);
 	uint64_t count = call ? call->fs_bytes : header->fs_bytes;
 	struct chain_error err = { 0 };
-	state = count && fs_mount(&fs, bytes, count, &err) == CHAIN_OK ? MOUNTED : NONE;
+	if (count && call) /* its caller has mounted it */
+		state = fs_mount_verified(&fs, bytes, count, &err) ? NONE : MOUNTED;
+	else
+		state = count && !fs_mount(&fs, bytes, count, &err) ? MOUNTED : NONE;
 	return stage_fs();
 }
 

@@ -19,8 +19,8 @@ struct fs_check_report {
 
 /* `fs` is mounted. Checks every reachable inode (form, type, layout, data inside the image, attributes, times), every
  * directory (order, names, "." and "..", types as in the inodes, one parent each), link targets, link counts, the
- * superblock's count of inodes, and that no bytes are metadata of two inodes, or metadata of one and data of another.
- * `out` may be null; it is filled on success. */
+ * superblock's checksum and count of inodes, and that no bytes are metadata of two inodes, or metadata of one and data
+ * of another. `out` may be null; it is filled on success. */
 enum chain_status fs_check(const struct fs *fs, struct fs_check_report *out, struct chain_error *err) CHAIN_MUST_CHECK;
 
 #endif

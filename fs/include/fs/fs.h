@@ -51,9 +51,13 @@ struct fs_dirent {
 	enum fs_type type;
 };
 
-/* Checks the superblock (magic, checksum where the feature says so, sizes against `bytes_count`). Borrows `bytes`. */
+/* Checks the superblock (magic, checksum where the feature says so, sizes against `bytes_count`). Borrows `bytes`.
+ * `_verified`: the same of metadata whose digest was compared, so that the superblock's own checksum can't tell more.
+ * */
 enum chain_status fs_mount(struct fs *fs, const void *bytes, uint64_t bytes_count,
 			   struct chain_error *err) CHAIN_MUST_CHECK;
+enum chain_status fs_mount_verified(struct fs *fs, const void *bytes, uint64_t bytes_count,
+				    struct chain_error *err) CHAIN_MUST_CHECK;
 
 enum chain_status fs_node_read(const struct fs *fs, uint64_t nid, struct fs_node *out,
 			       struct chain_error *err) CHAIN_MUST_CHECK;
