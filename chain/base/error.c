@@ -93,6 +93,12 @@ enum chain_status chain_fail_four(struct chain_error *err, enum chain_status sta
 	return status;
 }
 
+enum chain_status chain_fail_again(struct chain_error *err, const struct chain_error *why, const char *subject)
+{
+	return chain_fail_four(err, why->status, subject ? subject : why->subject, why->detail, why->number[0],
+			       why->number[1], why->number[2], why->number[3]);
+}
+
 enum chain_status chain_fail_subject(struct chain_error *err, enum chain_status status, const char *subject)
 {
 	return chain_fail_four(err, status, subject, NULL, 0, 0, 0, 0);

@@ -15,8 +15,7 @@ enum chain_status image_file_error(const char *path, const struct chain_error *i
 
 	(void)snprintf(subject, sizeof(subject), "%s: %s%s", path, cut ? "..." : "",
 		       cut ? inner->subject + (whole - room + 3) : inner->subject);
-	return chain_fail(err, inner->status, subject, inner->detail, inner->number[0], inner->number[1],
-			  inner->number[2], inner->number[3]);
+	return chain_fail_again(err, inner, subject);
 }
 
 enum chain_status image_file_open(const char *path, struct image_file *out, struct chain_error *err)

@@ -37,8 +37,7 @@ static enum chain_status stop_broken(struct virtio_blk *blk, const struct chain_
 	/* What was asked for may still be written: the device must let go of the buffer before anybody else gets it. */
 	stage_virtio_stop(&blk->virtio);
 	blk->dev.fault = *fault;
-	return chain_fail(err, fault->status, fault->subject, fault->detail, fault->number[0], fault->number[1],
-			  fault->number[2], fault->number[3]);
+	return chain_fail_again(err, fault, NULL);
 }
 
 /* Puts one request on the ring and waits for it. */
@@ -88,8 +87,7 @@ static enum chain_status read_sectors(struct stage_block *dev, uint64_t lba, uin
 	uint8_t *to = buf;
 
 	if (dev->fault.status)
-		return chain_fail(err, dev->fault.status, dev->fault.subject, dev->fault.detail, dev->fault.number[0],
-				  dev->fault.number[1], dev->fault.number[2], dev->fault.number[3]);
+		return chain_fail_again(err, &dev->fault, NULL);
 	if (count > dev->sectors || lba > dev->sectors - count)
 		return chain_fail(err, CHAIN_E_BLOCK_PAST_END, blk->virtio.subject, NULL, lba, count, dev->sectors, 0);
 	while (count) {

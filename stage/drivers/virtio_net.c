@@ -83,8 +83,7 @@ static enum chain_status send_frame(struct stage_netdev *dev, const void *frame,
 	uint8_t *at;
 
 	if (dev->fault.status)
-		return chain_fail(err, dev->fault.status, dev->fault.subject, dev->fault.detail, dev->fault.number[0],
-				  dev->fault.number[1], dev->fault.number[2], dev->fault.number[3]);
+		return chain_fail_again(err, &dev->fault, NULL);
 	if (bytes > STAGE_FRAME_BYTES)
 		return chain_fail(err, CHAIN_E_NET_FRAME, net->virtio.subject, NULL, bytes, STAGE_FRAME_BYTES, 0, 0);
 	if (!send_slot(net, &slot, &fault)) {

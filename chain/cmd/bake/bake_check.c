@@ -29,8 +29,7 @@ static enum chain_status bytes_check(const uint8_t *bytes, uint64_t count, const
 	if (status == CHAIN_OK)
 		return CHAIN_OK;
 	(void)snprintf(subject, sizeof(subject), "%.120s: %.120s", source, inner.subject);
-	return chain_fail(err, status, subject, inner.detail, inner.number[0], inner.number[1], inner.number[2],
-			  inner.number[3]);
+	return chain_fail_again(err, &inner, subject);
 }
 
 /* Whether an earlier image of this run had the very same kernel. The manifest's digests are of what was written. */
@@ -117,8 +116,7 @@ static enum chain_status plan_check(const struct bake_job *job, const struct cha
 	}
 	if (needs_the_machine(status))
 		return CHAIN_OK;
-	return chain_fail(err, status, inner.subject, inner.detail, inner.number[0], inner.number[1], inner.number[2],
-			  inner.number[3]);
+	return chain_fail_again(err, &inner, NULL);
 }
 
 /* The image has to be loaded before any step can be taken. */

@@ -48,6 +48,9 @@ static inline enum chain_status chain_fail(struct chain_error *err, enum chain_s
 enum chain_status chain_fail_subject(struct chain_error *err, enum chain_status status, const char *subject);
 enum chain_status chain_fail_no_memory(struct chain_error *err, const char *subject, uint64_t bytes);
 
+/* Passes on what another record holds, under another subject; null: under its own. */
+enum chain_status chain_fail_again(struct chain_error *err, const struct chain_error *why, const char *subject);
+
 /* What it calls: a call in a kernel is as long as its arguments. */
 enum chain_status chain_fail_text(struct chain_error *err, enum chain_status status, const char *subject,
 				  const char *detail);
