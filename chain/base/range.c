@@ -207,8 +207,8 @@ enum chain_status chain_claims_find(const struct chain_claims *claims, const str
 			break;
 	}
 	if (!search.found)
-		return chain_fail(err, CHAIN_E_NO_SPACE, subject, NULL, want->bytes, want->align, search.largest,
-				  want->bytes - search.largest);
+		return CHAIN_FAIL(err, NO_SPACE, .subject = subject, .bytes = want->bytes, .base = want->within.base,
+				  .end = want->within.end, .largest = search.largest);
 	*out_base = search.base;
 	return CHAIN_OK;
 }

@@ -23,7 +23,7 @@ enum {
 	PAGE = 4096,
 };
 #define INITRD_MAX_OLD     0x37ffffffu
-#define INITRD_MAX_VMLINUX 0x7fffffffu
+#define INITRD_MAX_VMLINUX 0x7fffffffu /* it says nothing; no newer bzImage says less */
 
 static uint32_t u32(const uint8_t *file, unsigned at)
 {
@@ -92,6 +92,18 @@ static enum chain_status check_header(const uint8_t *file, uint64_t file_bytes, 
 	return CHAIN_OK;
 }
 
+/* Whether the kernel is entered in 64-bit mode. */
+static bool is_wide(const uint8_t *file)
+{
+	return version(file) >= VERSION_64BIT && chain_le16(file + CHAIN_LINUX_XLOADFLAGS) & CHAIN_LINUX_KERNEL_64;
+}
+
+/* Whether such a kernel, its initial file system and what it is told may lie above 4 GiB. */
+static bool reaches_all(const uint8_t *file)
+{
+	return is_wide(file) && chain_le16(file + CHAIN_LINUX_XLOADFLAGS) & CHAIN_LINUX_ABOVE_4G;
+}
+
 /* Boot protocol 2.05 and later: it may lie anywhere, on a multiple of its alignment. */
 static enum chain_status take_placement(const uint8_t *file, const char *subject, struct chain_kernel *out,
 					struct chain_error *err)
@@ -103,8 +115,17 @@ static enum chain_status take_placement(const uint8_t *file, const char *subject
 		return lies(subject, "the alignment", align, CHAIN_4G, err);
 	out->movable = true;
 	out->move_align = align < PAGE ? PAGE : align;
-	out->move_within = (struct chain_range){ CHAIN_LINUX_HIGH, CHAIN_4G };
+	out->move_within = (struct chain_range){ CHAIN_LINUX_HIGH, reaches_all(file) ? CHAIN_MEMORY_END : CHAIN_4G };
 	return CHAIN_OK;
+}
+
+static uint64_t initrd_end(const uint8_t *file)
+{
+	if (reaches_all(file))
+		return CHAIN_MEMORY_END;
+	return (uint64_t)(version(file) >= VERSION_INITRD_MAX ? u32(file, CHAIN_LINUX_INITRD_ADDR_MAX) :
+								INITRD_MAX_OLD) +
+	       1;
 }
 
 static enum chain_status read_bzimage(const uint8_t *file, uint64_t file_bytes, const char *subject,
@@ -125,7 +146,7 @@ static enum chain_status read_bzimage(const uint8_t *file, uint64_t file_bytes, 
 	status = chain_range_make(base, bytes, subject, &place, err);
 	if (status)
 		return status;
-	bool wide = version(file) >= VERSION_64BIT && chain_le16(file + CHAIN_LINUX_XLOADFLAGS) & CHAIN_LINUX_KERNEL_64;
+	bool wide = is_wide(file);
 	if (wide && code_bytes <= CHAIN_LINUX_ENTRY_64)
 		return lies(subject, "the 64-bit entry point", CHAIN_LINUX_ENTRY_64, code_bytes, err);
 	*out = (struct chain_kernel){
@@ -139,14 +160,12 @@ static enum chain_status read_bzimage(const uint8_t *file, uint64_t file_bytes, 
 				.flags = CHAIN_ELF_PF_R | CHAIN_ELF_PF_W | CHAIN_ELF_PF_X } },
 		.mode = wide ? CHAIN_ENTRY_LONG64 : CHAIN_ENTRY_PROTECTED32,
 		.entry = base + (wide ? CHAIN_LINUX_ENTRY_64 : 0),
-		.limit = (uint64_t)(version(file) >= VERSION_INITRD_MAX ? u32(file, CHAIN_LINUX_INITRD_ADDR_MAX) :
-									  INITRD_MAX_OLD) +
-			 1,
+		.limit = initrd_end(file),
 	};
 	if (out->limit <= CHAIN_LINUX_HIGH)
 		return lies(subject, "initrd_addr_max", out->limit - 1, CHAIN_LINUX_HIGH, err);
 	status = take_placement(file, subject, out, err);
-	return status ? status : door_check_low(out, subject, err);
+	return status || reaches_all(file) ? status : door_check_low(out, subject, err);
 }
 
 static enum chain_status read_vmlinux(const uint8_t *file, uint64_t file_bytes, const char *subject,
@@ -154,7 +173,7 @@ static enum chain_status read_vmlinux(const uint8_t *file, uint64_t file_bytes, 
 {
 	*out = (struct chain_kernel){ .door = &chain_door_linux,
 				      .mode = CHAIN_ENTRY_LONG64,
-				      .limit = (uint64_t)INITRD_MAX_VMLINUX + 1 };
+				      .limit = chain_door_linux.limit };
 	return door_read_elf(file, file_bytes, subject, out, err);
 }
 
@@ -194,6 +213,14 @@ static enum chain_status info_bytes(const struct chain_door_info *info, uint64_t
 static void set(uint8_t *params, unsigned at, uint64_t value, unsigned bytes)
 {
 	memcpy(params + at, &value, bytes);
+}
+
+/* A number of which the upper half lies elsewhere: zero-page.rst, "ext_…". A kernel that does not know of it has
+ * nothing above 4 GiB. */
+static void set_wide(uint8_t *params, unsigned low_at, unsigned high_at, uint64_t value)
+{
+	set(params, low_at, value, 4);
+	set(params, high_at, value >> 32, 4);
 }
 
 static void set_screen(const struct chain_framebuffer *fb, uint8_t *params)
@@ -278,13 +305,14 @@ static enum chain_status info_build(const struct chain_door_info *info, uint64_t
 	enum chain_status status = info_bytes(info, &bytes, err);
 	if (status)
 		return status;
-	if (phys > CHAIN_4G - bytes)
+	if (bytes > info->kernel->limit || phys > info->kernel->limit - bytes)
 		return chain_fail(err, CHAIN_E_MULTIBOOT_INFO_PLACE, info->subject, NULL, phys, bytes, 0, 0);
 	memset(buf, 0, CHAIN_LINUX_PARAMS_BYTES);
 	set_header(info, buf);
 	set_screen(&info->machine->framebuffer, buf);
 	set(buf, CHAIN_LINUX_RSDP, info->machine->acpi_rsdp, 8);
-	set(buf, CHAIN_LINUX_CMD_LINE_PTR, door_put(&block, info->cmdline, strlen(info->cmdline) + 1, 1), 4);
+	set_wide(buf, CHAIN_LINUX_CMD_LINE_PTR, CHAIN_LINUX_CMD_LINE_PTR_HIGH,
+		 door_put(&block, info->cmdline, strlen(info->cmdline) + 1, 1));
 	set_map(info, &block);
 	if (!info->module_count)
 		return CHAIN_OK;
@@ -292,8 +320,8 @@ static enum chain_status info_build(const struct chain_door_info *info, uint64_t
 	uint64_t start = info->modules[0].range.base, end = info->modules[info->module_count - 1].range.end;
 	if (end > info->kernel->limit)
 		return chain_fail(err, CHAIN_E_MULTIBOOT_MODULE_PLACE, info->subject, NULL, 0, start, end, 0);
-	set(buf, CHAIN_LINUX_RAMDISK_IMAGE, start, 4);
-	set(buf, CHAIN_LINUX_RAMDISK_SIZE, end - start, 4);
+	set_wide(buf, CHAIN_LINUX_RAMDISK_IMAGE, CHAIN_LINUX_RAMDISK_IMAGE_HIGH, start);
+	set_wide(buf, CHAIN_LINUX_RAMDISK_SIZE, CHAIN_LINUX_RAMDISK_SIZE_HIGH, end - start);
 	return CHAIN_OK;
 }
 
@@ -309,6 +337,7 @@ const struct chain_door chain_door_linux = {
 	.name = "linux",
 	.title = "Linux",
 	.handoff = CHAIN_HANDOFF_INITRD,
+	.limit = (uint64_t)INITRD_MAX_VMLINUX + 1,
 	.probe = probe,
 	.read = read_kernel,
 	.info_bytes = info_bytes,

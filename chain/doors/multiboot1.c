@@ -30,7 +30,7 @@ static enum chain_status read_kernel(const uint8_t *file, uint64_t file_bytes, c
 		.entry = kernel.entry,
 		.mode = CHAIN_ENTRY_PROTECTED32,
 		.align_modules = header->flags & CHAIN_MB1_PAGE_ALIGN,
-		.limit = CHAIN_4G - 1, /* a module's end is a 32-bit number */
+		.limit = chain_door_multiboot1.limit,
 		.video = { header->flags & CHAIN_MB1_VIDEO_MODE, header->mode_type == CHAIN_MB1_TEXT_MODE,
 			   header->width, header->height, header->depth },
 	};
@@ -100,6 +100,7 @@ const struct chain_door chain_door_multiboot1 = {
 	.name = "multiboot1",
 	.title = "Multiboot 1",
 	.handoff = CHAIN_HANDOFF_MODULE,
+	.limit = CHAIN_4G - 1, /* a module's end is a 32-bit number */
 	.probe = probe,
 	.read = read_kernel,
 	.info_bytes = info_bytes,

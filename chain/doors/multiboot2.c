@@ -207,7 +207,7 @@ static enum chain_status read_kernel(const uint8_t *file, uint64_t file_bytes, c
 	struct mb2_header h;
 	*out = (struct chain_kernel){ .door = &chain_door_multiboot2,
 				      .mode = CHAIN_ENTRY_PROTECTED32,
-				      .limit = CHAIN_4G - 1 };
+				      .limit = chain_door_multiboot2.limit };
 	enum chain_status status = mb2_header_read(file, file_bytes, subject, &h, err);
 	if (status)
 		return status;
@@ -238,6 +238,7 @@ const struct chain_door chain_door_multiboot2 = {
 	.name = "multiboot2",
 	.title = "Multiboot 2",
 	.handoff = CHAIN_HANDOFF_MODULE,
+	.limit = CHAIN_4G - 1, /* a module's end is a 32-bit number */
 	.probe = probe,
 	.read = read_kernel,
 	.info_bytes = mb2_info_bytes,

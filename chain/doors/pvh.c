@@ -28,7 +28,9 @@ static enum chain_status read_kernel(const uint8_t *file, uint64_t file_bytes, c
 	struct chain_elf elf;
 	const uint8_t *note;
 	uint64_t note_bytes;
-	*out = (struct chain_kernel){ .door = &chain_door_pvh, .mode = CHAIN_ENTRY_PROTECTED32, .limit = CHAIN_4G };
+	*out = (struct chain_kernel){ .door = &chain_door_pvh,
+				      .mode = CHAIN_ENTRY_PROTECTED32,
+				      .limit = chain_door_pvh.limit };
 	enum chain_status status =
 		chain_elf_read_kernel(&elf, file, file_bytes, subject, out->segments, &out->segment_count, err);
 	if (!status)
@@ -107,6 +109,7 @@ const struct chain_door chain_door_pvh = {
 	.name = "pvh",
 	.title = "PVH",
 	.handoff = CHAIN_HANDOFF_MODULE,
+	.limit = CHAIN_4G,
 	.probe = probe,
 	.read = read_kernel,
 	.info_bytes = info_bytes,

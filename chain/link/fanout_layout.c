@@ -30,7 +30,7 @@ static enum chain_status place(struct chain_claims *claims, const struct chain_b
 			       struct chain_error *err)
 {
 	struct chain_find want = {
-		.bytes = bytes, .align = PAGE, .within = { LOW_END, (uint64_t)1 << 32 }, .top_down = true
+		.bytes = bytes, .align = PAGE, .within = { LOW_END, CHAIN_MEMORY_END }, .top_down = true
 	};
 	uint64_t base;
 	enum chain_status status =

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 
 enum { PAGE = 4096, LOW_END = 0x100000, MAILBOX_BYTES = (KCHAIN_MAILBOX_BYTES + PAGE - 1) / PAGE * PAGE };
-#define LIMIT_4G ((uint64_t)UINT32_MAX + 1)
 
 static struct chain_range common(struct chain_range a, struct chain_range b)
 {
@@ -42,8 +41,9 @@ enum chain_status chain_fixed_place(const struct chain_door *door, const uint8_t
 				    0, 0);
 	if (!status)
 		status = chain_range_make(chain_align_down(lowest, PAGE), memory, subject, &out->window, err);
-	if (!status && out->window.end > LIMIT_4G)
-		status = taken(out, (struct chain_range){ LIMIT_4G, UINT64_MAX }, "it lies above 4 GiB", subject, err);
+	const struct chain_range beyond = { chain_entry_memory_end(read.mode), UINT64_MAX };
+	if (!status && out->window.end > beyond.base)
+		status = taken(out, beyond, "it lies above 4 GiB", subject, err);
 	if (!status)
 		out->mailbox = (struct chain_range){ out->window.end - MAILBOX_BYTES, out->window.end };
 	return status;

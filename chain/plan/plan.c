@@ -255,9 +255,9 @@ static void add_copy(struct chain_plan *plan, struct chain_move *moves, size_t *
 	move.kind = CHAIN_MOVE_COPY;
 	move.bytes = blob->bytes + offset;
 	move.source_phys = CHAIN_PHYS_UNKNOWN;
-	/* Executors reach the low 4 GiB only; what lies above is read through `bytes`, as a host buffer is. */
+	/* What lies where no executor can see it is read through `bytes`, as a host buffer is. */
 	if (blob->phys != CHAIN_PHYS_UNKNOWN && !__builtin_add_overflow(blob->phys, offset + bytes, &end) &&
-	    end <= PLAN_LIMIT_4G)
+	    end <= CHAIN_MEMORY_END)
 		move.source_phys = blob->phys + offset;
 	if (move.source_phys == move.dest.base) {
 		plan->bytes_in_place += bytes;
@@ -343,7 +343,7 @@ static enum chain_status check_piece(const struct plan_build *build, uint32_t in
 	    piece->blob.bytes_count > chain_range_bytes(range))
 		return chain_fail(build->err, CHAIN_E_PLAN_BAD_REQUEST, request->subject,
 				  "a piece of more bytes than it has room for", index, 0, 0, 0);
-	if (range.end > PLAN_LIMIT_4G)
+	if (range.end > chain_entry_memory_end(build->kernel.mode))
 		return chain_fail(build->err, CHAIN_E_MULTIBOOT_ABOVE_4G, request->subject, NULL, index, range.base,
 				  range.end, 0);
 	*entered |= request->pieces_entry >= range.base && request->pieces_entry < range.end;
@@ -369,7 +369,7 @@ static enum chain_status read_pieces(struct plan_build *build)
 	build->kernel.segment_count = request->piece_count;
 	build->kernel.entry = request->pieces_entry;
 	build->kernel.door = request->door;
-	build->kernel.limit = PLAN_LIMIT_4G - 1;
+	build->kernel.limit = request->door->limit;
 	build->kernel.align_modules = true; /* as our own header says */
 	return CHAIN_OK;
 }
@@ -435,12 +435,14 @@ enum chain_status chain_plan_find_trampoline(const struct chain_plan *plan, cons
 					     struct chain_error *err)
 {
 	static const char subject[] = "commit trampoline";
+	uint64_t reach = chain_entry_memory_end(plan->entry.mode);
+	uint64_t end = reach < CHAIN_MEMORY_END ? reach : CHAIN_MEMORY_END;
 	struct chain_claims avoid;
 	/* who has claims of its own knows which of the image's pages are in use: there are many between its parts */
 	if (!make_avoided(&avoid, bootinfo, !also_claims, also_claims))
 		return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, sizeof(struct chain_claim), 0, 0, 0);
 	enum chain_status status =
-		plan_find_clear(plan, &avoid, plan->moves, plan->move_count, bytes, subject, out_phys, err);
+		plan_find_clear(plan, &avoid, plan->moves, plan->move_count, bytes, end, subject, out_phys, err);
 	free(avoid.v);
 	return status;
 }

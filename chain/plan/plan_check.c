@@ -7,7 +7,6 @@
 
 #include <stdlib.h>
 
-#define LIMIT_4G ((uint64_t)UINT32_MAX + 1)
 static const char subject[] = "plan";
 
 static enum chain_status check_claims(const struct chain_plan *plan, struct chain_error *err)
@@ -58,8 +57,8 @@ static enum chain_status check_dest(const struct chain_plan *plan, const struct 
 	const char *wrong = NULL;
 	if (dest.base >= dest.end)
 		wrong = "is empty";
-	else if (dest.end > LIMIT_4G)
-		wrong = "lies above 4 GiB";
+	else if (dest.end > CHAIN_MEMORY_END)
+		wrong = "lies where nobody can carry it out";
 	else if (!is_claimed_for(plan, move))
 		wrong = "is not claimed for it";
 	else if (available_bytes(info->mem, info->mem_count, dest) != chain_range_bytes(dest) ||
@@ -94,8 +93,8 @@ static enum chain_status check_source(const struct chain_plan *plan, const struc
 	else if (move->source_phys == CHAIN_PHYS_UNKNOWN)
 		return CHAIN_OK;
 	else if (chain_range_make(move->source_phys, chain_range_bytes(move->dest), NULL, &source, NULL) ||
-		 source.end > LIMIT_4G)
-		wrong = "lies above 4 GiB";
+		 source.end > CHAIN_MEMORY_END)
+		wrong = "lies where nobody can carry it out";
 	else if ((over = chain_claims_overlap(written, source)) != NULL && !reads_detour(plan, over, source, move))
 		wrong = "an earlier move overwrote";
 	if (!wrong)
@@ -172,13 +171,26 @@ static bool is_in_a_register(const struct chain_entry *entry, uint64_t value)
 	return false;
 }
 
+/* Whether the kernel can reach all that is claimed for it. */
+static enum chain_status check_reach(const struct chain_plan *plan, struct chain_error *err)
+{
+	const uint64_t reach = chain_entry_memory_end(plan->entry.mode);
+	for (size_t i = 0; i < plan->claims.count; i++) {
+		const struct chain_claim *claim = &plan->claims.v[i];
+		if (claim->owner != CHAIN_OWNER_TRAMPOLINE && claim->owner != CHAIN_OWNER_FS &&
+		    claim->range.end > reach)
+			return chain_fail(err, CHAIN_E_PLAN_CHECK_REACH, subject, chain_owner_name(claim->owner),
+					  claim->tag, claim->range.base, claim->range.end, reach);
+	}
+	return CHAIN_OK;
+}
+
 /* The registers and ranges that the kernel starts from. */
 static enum chain_status check_entry(const struct chain_plan *plan, struct chain_error *err)
 {
 	const char *wrong = NULL;
 	uint64_t value = plan->entry.address;
-	if ((plan->entry.mode == CHAIN_ENTRY_PROTECTED32 && value >= LIMIT_4G) ||
-	    !lies_in_claim(plan, (struct chain_range){ value, value + 1 }, CHAIN_OWNER_KERNEL)) {
+	if (!lies_in_claim(plan, (struct chain_range){ value, value + 1 }, CHAIN_OWNER_KERNEL)) {
 		wrong = "the entry point";
 	} else if (!is_in_a_register(&plan->entry, plan->info.base) ||
 		   !lies_in_claim(plan, plan->info, CHAIN_OWNER_BOOT_INFO)) {
@@ -208,6 +220,8 @@ enum chain_status chain_plan_check(const struct chain_plan *plan, const struct c
 		status = check_map(plan, err);
 	if (!status)
 		status = simulate(plan, bootinfo, &written, err);
+	if (!status)
+		status = check_reach(plan, err);
 	if (!status)
 		status = check_entry(plan, err);
 	free(storage);

@@ -8,7 +8,6 @@
 #include "chain/door.h"
 #include "chain/plan.h"
 
-#define PLAN_LIMIT_4G ((uint64_t)UINT32_MAX + 1)
 enum { PLAN_PAGE = 4096, PLAN_LOW_END = 1 << 20 };
 
 /* Something besides the kernel that gets a place: a module of the request, the handoff, the information structure. */
@@ -46,10 +45,10 @@ struct plan_build {
 enum chain_status plan_place_kernel(struct plan_build *build) CHAIN_MUST_CHECK;
 enum chain_status plan_place_items(struct plan_build *build) CHAIN_MUST_CHECK;
 
-/* plan_order.c: a place between 1 MiB and 4 GiB clear of the plan's claims, of `also` (nullable) and of every source of
+/* plan_order.c: a place between 1 MiB and `end` clear of the plan's claims, of `also` (nullable) and of every source of
  * `moves`. */
 enum chain_status plan_find_clear(const struct chain_plan *plan, const struct chain_claims *also,
-				  const struct chain_move *moves, size_t move_count, uint64_t bytes,
+				  const struct chain_move *moves, size_t move_count, uint64_t bytes, uint64_t end,
 				  const char *subject, uint64_t *out_phys, struct chain_error *err) CHAIN_MUST_CHECK;
 /* Orders `moves` into plan->moves, so that nothing is overwritten before it is read; a cycle is cut by a detour of one
  * move's bytes. `moves` is used up. */

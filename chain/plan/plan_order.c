@@ -26,10 +26,10 @@ struct order {
 };
 
 enum chain_status plan_find_clear(const struct chain_plan *plan, const struct chain_claims *also,
-				  const struct chain_move *moves, size_t move_count, uint64_t bytes,
+				  const struct chain_move *moves, size_t move_count, uint64_t bytes, uint64_t end,
 				  const char *subject, uint64_t *out_phys, struct chain_error *err)
 {
-	struct chain_find want = { .bytes = bytes, .align = PLAN_PAGE, .within = { PLAN_LOW_END, PLAN_LIMIT_4G } };
+	struct chain_find want = { .bytes = bytes, .align = PLAN_PAGE, .within = { PLAN_LOW_END, end } };
 	for (;;) {
 		uint64_t base = 0;
 		enum chain_status status =
@@ -153,8 +153,8 @@ static enum chain_status detour(struct order *order)
 	struct chain_move move = order->moves[index];
 	struct chain_plan *plan = order->plan;
 	uint64_t bytes = chain_range_bytes(move.dest), phys = 0;
-	enum chain_status status =
-		plan_find_clear(plan, NULL, order->moves, order->count, bytes, order->subject, &phys, order->err);
+	enum chain_status status = plan_find_clear(plan, NULL, order->moves, order->count, bytes, CHAIN_MEMORY_END,
+						   order->subject, &phys, order->err);
 	if (status)
 		return status;
 	move.dest = (struct chain_range){ phys, phys + bytes };

@@ -57,8 +57,7 @@ static bool fits_as_it_is(const struct plan_build *build)
 	return chain_range_contains(kernel->move_within, extent_of(kernel));
 }
 
-/* Moves all segments by one distance to a place that the kernel allows; the sums of addresses below 4 GiB don't wrap.
- */
+/* Moves all segments by one distance, up or down, to a place that the kernel allows. */
 static enum chain_status move_kernel(struct plan_build *build)
 {
 	struct chain_kernel *kernel = &build->kernel;
@@ -74,8 +73,6 @@ static enum chain_status move_kernel(struct plan_build *build)
 		return CHAIN_OK;
 	if (want.within.base < PLAN_LOW_END)
 		want.within.base = PLAN_LOW_END;
-	if (want.within.end > PLAN_LIMIT_4G)
-		want.within.end = PLAN_LIMIT_4G;
 	enum chain_status status = chain_claims_find(&fs, &build->avoid, build->plan->mem, build->plan->mem_count,
 						     &want, NULL, &base, NULL);
 	if (status)
@@ -170,14 +167,12 @@ static enum chain_status place(struct plan_build *build, struct plan_item *item,
 {
 	struct chain_error last = { 0 };
 	uint64_t base = find_place(build, group_bytes(build, item), is_filled(build, item), tightest, &last);
-	if (last.status) {
-		char what[CHAIN_SUBJECT_BYTES];
-		snprintf(what, sizeof(what), "%.200s: %s %u", build->request->subject, chain_owner_name(item->owner),
-			 item->tag);
-		return chain_fail(err, last.status, what, NULL, last.number[0], last.number[1], last.number[2],
-				  last.number[3]);
-	}
-	return put_group(build, item, base, err);
+	if (!last.status)
+		return put_group(build, item, base, err);
+	char what[CHAIN_SUBJECT_BYTES];
+	snprintf(what, sizeof(what), "%.200s: %s %u", build->request->subject, chain_owner_name(item->owner),
+		 item->tag);
+	return chain_fail_again(err, &last, what);
 }
 
 /* Whether an item may be used where it lies. */

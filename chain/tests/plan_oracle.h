@@ -56,19 +56,19 @@ static inline bool oracle_is_clear(const struct oracle *o, uint64_t base, uint64
 	return true;
 }
 
-/* The next stretch of whole pages at or above `at` that is available and clear; false when there is none below 4
- * GiB. */
-static inline bool oracle_next_hole(const struct oracle *o, uint64_t at, struct chain_range *out)
+/* The next stretch of whole pages at or above `at` that is available and clear; false when there is none below
+ * `limit`. */
+static inline bool oracle_next_hole(const struct oracle *o, uint64_t at, uint64_t limit, struct chain_range *out)
 {
 	uint64_t until, start = UINT64_MAX;
-	for (; at < WORLD_4G; at = until) {
+	for (; at < limit; at = until) {
 		bool is_free = expect_type(o->w, at, true, &until) == CHAIN_MEM_AVAILABLE;
 		for (size_t i = 0; i < o->busy_count; i++) {
 			is_free &= at < o->busy[i].base || at >= o->busy[i].end;
 			expect_bound(at, o->busy[i].base, &until);
 			expect_bound(at, o->busy[i].end, &until);
 		}
-		expect_bound(at, WORLD_4G, &until);
+		expect_bound(at, limit, &until);
 		if (is_free && start == UINT64_MAX)
 			start = (at + 4095) / 4096 * 4096;
 		*out = (struct chain_range){ start, at };
@@ -77,31 +77,39 @@ static inline bool oracle_next_hole(const struct oracle *o, uint64_t at, struct 
 		if (!is_free)
 			start = UINT64_MAX;
 	}
-	*out = (struct chain_range){ start, WORLD_4G };
-	return start < WORLD_4G;
+	*out = (struct chain_range){ start, limit };
+	return start < limit;
 }
 
 /* --- refusals --- */
 
-/* Whether pieces of these sizes all fit into pages that are free besides the kernel, what stays and the filesystem:
- * the largest first, each where the least is left over. */
-static inline bool oracle_packs(const struct oracle *o, const uint64_t *sizes, size_t count)
+enum { ORACLE_HOLES_MAX = 128 };
+
+/* Adds the holes from `at` up to `limit`; returns how many there are then. */
+static inline size_t oracle_holes(const struct oracle *o, uint64_t at, uint64_t limit,
+				  struct chain_range holes[ORACLE_HOLES_MAX], size_t count)
 {
-	enum { HOLES_MAX = 128 };
-	struct chain_range holes[HOLES_MAX];
-	size_t hole_count = 0;
+	for (; count < ORACLE_HOLES_MAX && oracle_next_hole(o, at, limit, &holes[count]); count++)
+		at = holes[count].end;
+	return count;
+}
+
+/* Whether pieces of these sizes all fit into pages that are free besides the kernel, what stays and the filesystem:
+ * the largest first, each where the least is left over. The first `low_count` are what the kernel is told of. */
+static inline bool oracle_packs(const struct oracle *o, const uint64_t *sizes, size_t low_count, size_t count)
+{
+	struct chain_range holes[ORACLE_HOLES_MAX];
+	size_t low_holes = oracle_holes(o, 0x100000, WORLD_4G, holes, 0);
+	size_t hole_count = oracle_holes(o, WORLD_4G, WORLD_REACH, holes, low_holes);
 	bool done[ORACLE_PIECES_MAX] = { false };
-	for (uint64_t at = 0x100000; hole_count < HOLES_MAX && oracle_next_hole(o, at, &holes[hole_count]);
-	     hole_count++)
-		at = holes[hole_count].end;
-	if (hole_count && holes[hole_count - 1].end == WORLD_4G)
-		holes[hole_count - 1].end--; /* a module's end is a 32-bit number */
+	if (low_holes && holes[low_holes - 1].end == WORLD_4G)
+		holes[low_holes - 1].end--; /* a module's end is a 32-bit number */
 	for (size_t placed = 0; placed < count; placed++) {
 		size_t largest = count, best = hole_count;
 		for (size_t i = 0; i < count; i++)
 			if (!done[i] && (largest == count || sizes[i] > sizes[largest]))
 				largest = i;
-		for (size_t h = 0; h < hole_count; h++) {
+		for (size_t h = 0; h < (largest < low_count ? low_holes : hole_count); h++) {
 			uint64_t room = holes[h].end - holes[h].base;
 			if (holes[h].base < holes[h].end && room >= sizes[largest] &&
 			    (best == hole_count || room < holes[best].end - holes[best].base))
@@ -142,7 +150,7 @@ static inline void oracle_busy_at_entry(struct oracle *o)
 
 static inline void oracle_busy_blob(struct oracle *o, const struct chain_blob *blob)
 {
-	if (blob->phys < WORLD_4G)
+	if (blob->phys < WORLD_REACH)
 		oracle_busy(o, blob->phys, blob->phys + blob->bytes_count);
 }
 
@@ -161,15 +169,19 @@ static inline bool oracle_judge_no_space(struct oracle *o, const struct chain_er
 	const struct expect *e = &o->expect;
 	uint64_t sizes[ORACLE_PIECES_MAX];
 	size_t count = 0;
-	if (err->number[0] != err->number[2] + err->number[3] || !err->number[3])
-		return oracle_wrong(o, "no-space: %llu wanted, %llu there, %llu missing", ORACLE_LL(err->number[0]),
-				    ORACLE_LL(err->number[2]), ORACLE_LL(err->number[3]));
+	const bool detour = strcmp(err->subject, "k") == 0;
+	if (err->number[0] <= err->number[3] || err->number[2] != (detour ? WORLD_REACH : WORLD_4G - 1) ||
+	    (detour ? err->number[1] < 0x100000 : err->number[1] != 0x100000))
+		return oracle_wrong(o, "no-space: %llu wanted between 0x%llx and 0x%llx, %llu there",
+				    ORACLE_LL(err->number[0]), ORACLE_LL(err->number[1]), ORACLE_LL(err->number[2]),
+				    ORACLE_LL(err->number[3]));
 	oracle_busy_at_entry(o);
 	for (size_t i = 0; i < e->item_count; i++)
 		if (!e->items[i].stays && e->items[i].blob->bytes_count)
 			sizes[count++] = e->items[i].blob->bytes_count;
 	sizes[count++] = oracle_info_bytes(e);
-	if (strcmp(err->subject, "k") == 0) {
+	const size_t low_count = count;
+	if (detour) {
 		oracle_busy_sources(o);
 		for (size_t i = 0; i < e->item_count; i++)
 			sizes[count++] = e->items[i].blob->bytes_count;
@@ -178,7 +190,8 @@ static inline bool oracle_judge_no_space(struct oracle *o, const struct chain_er
 		o->tight++;
 	}
 	o->full++;
-	return !oracle_packs(o, sizes, count) || oracle_wrong(o, "no-space for %s, but all of it fits", err->subject);
+	return !oracle_packs(o, sizes, low_count, count) ||
+	       oracle_wrong(o, "no-space for %s, but all of it fits", err->subject);
 }
 
 static inline bool oracle_judge_refusal(struct oracle *o, enum chain_status status, const struct chain_error *err)
@@ -200,7 +213,8 @@ static inline bool oracle_judge_refusal(struct oracle *o, enum chain_status stat
 static inline bool oracle_move(struct oracle *o, const struct chain_move *move)
 {
 	uint64_t base = move->dest.base, end = move->dest.end, source = move->source_phys;
-	if (base >= end || base < 0x1000 || end > WORLD_4G || !expect_available(o->w, base, end, true))
+	uint64_t limit = move->owner == CHAIN_OWNER_TRAMPOLINE ? WORLD_REACH : WORLD_4G;
+	if (base >= end || base < 0x1000 || end > limit || !expect_available(o->w, base, end, true))
 		return oracle_wrong(o, "a move writes to 0x%llx to 0x%llx", ORACLE_LL(base), ORACLE_LL(end));
 	if (move->kind == CHAIN_MOVE_ZERO) {
 		memory_write(&o->memory, (struct memory_piece){ base, end, MEMORY_ZERO, 0 });
@@ -208,7 +222,7 @@ static inline bool oracle_move(struct oracle *o, const struct chain_move *move)
 		memory_write(&o->memory,
 			     (struct memory_piece){ base, end, MEMORY_HOST, (uint64_t)(uintptr_t)move->bytes });
 	} else {
-		if (source > WORLD_4G || end - base > WORLD_4G - source)
+		if (source > WORLD_REACH || end - base > WORLD_REACH - source)
 			return oracle_wrong(o, "a move reads from 0x%llx", ORACLE_LL(source));
 		memory_copy(&o->memory, &o->scratch, base, source, end - base);
 	}
@@ -240,8 +254,8 @@ static inline bool oracle_blob_lies(const struct oracle *o, const struct chain_b
 				    uint64_t bytes, uint64_t at)
 {
 	if (bytes && memory_holds(&o->memory, at, bytes, MEMORY_HOST, (uint64_t)(uintptr_t)blob->bytes + offset))
-		return blob->phys >= WORLD_4G || bytes > WORLD_4G - blob->phys ||
-		       offset > WORLD_4G - blob->phys - bytes;
+		return blob->phys >= WORLD_REACH || bytes > WORLD_REACH - blob->phys ||
+		       offset > WORLD_REACH - blob->phys - bytes;
 	return !bytes || (blob->phys != CHAIN_PHYS_UNKNOWN &&
 			  memory_holds(&o->memory, at, bytes, MEMORY_AS_BEFORE, blob->phys + offset));
 }
@@ -335,7 +349,7 @@ static inline bool oracle_check_trampoline(struct oracle *o)
 		return true;
 	}
 	o->no_trampoline++;
-	for (uint64_t at = 0x100000; oracle_next_hole(o, at, &hole); at = hole.end)
+	for (uint64_t at = 0x100000; oracle_next_hole(o, at, WORLD_4G, &hole); at = hole.end)
 		if (hole.end - hole.base >= bytes)
 			return oracle_wrong(o, "no trampoline of %llu bytes, but 0x%llx is free", ORACLE_LL(bytes),
 					    ORACLE_LL(hole.base));

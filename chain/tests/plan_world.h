@@ -23,6 +23,7 @@ enum {
 	WORLD_HEAD_BYTES = 16384
 };
 #define WORLD_4G         ((uint64_t)1 << 32)
+#define WORLD_REACH      ((uint64_t)1 << 45) /* an executor sees memory up to there */
 #define WORLD_BLOB_BYTES ((uint64_t)1 << 30) /* no blob is larger */
 /* What part of the arena a blob has: the kernel, modules, handoff, pieces. */
 enum {
@@ -192,6 +193,9 @@ static inline void world_memory(struct world *w)
 	} else {
 		world_add_memory(w, dice_roll(dice, 0x200000), 1 + world_size(dice), CHAIN_MEM_AVAILABLE);
 	}
+	if (dice_once_in(dice, 8)) /* across the border of what 32-bit code reaches */
+		world_add_memory(w, WORLD_4G - 0x1000 * dice_roll(dice, 64), 0x1000 * dice_roll(dice, 128),
+				 CHAIN_MEM_AVAILABLE);
 	for (uint64_t more = dice_roll(dice, 6); more; more--) { /* holes, gaps, what contradicts the others */
 		struct chain_range range = world_range(w);
 		world_add_memory(w, range.base, chain_range_bytes(range), world_type(dice));

@@ -22,6 +22,7 @@
 #include <string.h>
 
 enum { FILE_BYTES = 40000, MIB = 1 << 20, PAGE = 4096 };
+#define GIB ((uint64_t)1 << 30)
 
 static uint8_t file[FILE_BYTES];
 
@@ -448,7 +449,9 @@ static void linux_random_headers(void **state)
 		assert_true(s->file_offset + s->file_bytes == KERNEL_BYTES &&
 			    s->file_bytes <= chain_range_bytes(s->phys));
 		assert_true(kernel.entry >= s->phys.base && kernel.entry < s->phys.base + s->file_bytes &&
-			    s->phys.end <= (uint64_t)UINT32_MAX + 1);
+			    (s->phys.end <= 4 * GIB || kernel.limit == CHAIN_MEMORY_END));
+		assert_true(kernel.limit <= 4 * GIB ||
+			    (kernel.mode == CHAIN_ENTRY_LONG64 && file[CHAIN_LINUX_XLOADFLAGS] & CHAIN_LINUX_ABOVE_4G));
 		assert_true(!kernel.movable || (kernel.move_align && !(kernel.move_align & (kernel.move_align - 1))));
 	}
 	assert_true(accepted > 5000 && accepted < 20000);
@@ -507,6 +510,76 @@ static void linux_on_odd_machines(void **state)
 	put32(CHAIN_LINUX_CMDLINE_SIZE, 4);
 	assert_int_equal(plan_by(&p, "linux", KERNEL_BYTES, 1, 64 * MIB), CHAIN_E_LINUX_CMDLINE);
 	chain_bootinfo_free(&p.info);
+}
+
+/* A plan of that kernel and an initrd that has no bytes for a machine of so little memory below 4 GiB. */
+static enum chain_status plan_low(uint64_t low_end, uint64_t initrd_bytes, struct chain_plan *plan,
+				  struct chain_bootinfo *info, struct chain_error *err)
+{
+	static struct chain_mem_entry mem[2];
+	const struct chain_plan_module module = { .blob = { initrd, initrd_bytes, CHAIN_PHYS_UNKNOWN },
+						  .string = "one",
+						  .movable = true };
+	mem[0] = (struct chain_mem_entry){ { MIB, low_end }, CHAIN_MEM_AVAILABLE };
+	mem[1] = (struct chain_mem_entry){ { 4 * GIB, 5 * GIB }, CHAIN_MEM_AVAILABLE };
+	*info = (struct chain_bootinfo){ .mem = mem, .mem_count = 2, .cpus = 1 };
+	*err = (struct chain_error){ 0 };
+	const struct chain_plan_request request = {
+		.subject = "k",
+		.door = chain_door_named("linux"),
+		.kernel = { file, KERNEL_BYTES, CHAIN_PHYS_UNKNOWN },
+		.args = "a=1 b",
+		.loader_name = "kchain",
+		.modules = &module,
+		.module_count = 1,
+		.bootinfo = info,
+	};
+	return chain_plan_build(&request, plan, err);
+}
+
+static uint64_t wide(const struct chain_plan *plan, unsigned low_at, unsigned high_at)
+{
+	return chain_le32(plan->made + low_at) | (uint64_t)chain_le32(plan->made + high_at) << 32;
+}
+
+/* What a kernel says that it reaches is used where there is no room below, and only then. */
+static void linux_above_4_gib(void **state)
+{
+	struct chain_bootinfo info;
+	struct chain_error err;
+	struct chain_plan plan;
+	char text[256];
+	uint64_t phys;
+	(void)state;
+	make_bzimage();
+	assert_int_equal(plan_low(24 * MIB, 32 * MIB, &plan, &info, &err), CHAIN_E_NO_SPACE);
+	chain_error_format(&err, text, sizeof(text));
+	assert_string_equal(text,
+			    "k: module 0: no room for 33554432 bytes between 0x100000 and 0x80000000: the largest "
+			    "free place there has 15728640");
+	put16(CHAIN_LINUX_XLOADFLAGS, CHAIN_LINUX_ABOVE_4G); /* for 32 bits only: it can't be true */
+	assert_int_equal(plan_low(24 * MIB, 32 * MIB, &plan, &info, &err), CHAIN_E_NO_SPACE);
+	put16(CHAIN_LINUX_XLOADFLAGS, CHAIN_LINUX_KERNEL_64 | CHAIN_LINUX_ABOVE_4G);
+	assert_int_equal(plan_low(24 * MIB, 32 * MIB, &plan, &info, &err), CHAIN_OK);
+	assert_int_equal(wide(&plan, CHAIN_LINUX_RAMDISK_IMAGE, CHAIN_LINUX_RAMDISK_IMAGE_HIGH), 4 * GIB);
+	assert_int_equal(wide(&plan, CHAIN_LINUX_RAMDISK_SIZE, CHAIN_LINUX_RAMDISK_SIZE_HIGH), 32 * MIB);
+	assert_true(plan.entry.address == 0x1000200 && plan.info.end <= 24 * MIB);
+	chain_plan_free(&plan);
+	assert_int_equal(plan_low(24 * MIB, 2 * MIB, &plan, &info, &err), CHAIN_OK);
+	assert_true(wide(&plan, CHAIN_LINUX_RAMDISK_IMAGE, CHAIN_LINUX_RAMDISK_IMAGE_HIGH) < 24 * MIB);
+	chain_plan_free(&plan);
+	/* The kernel too, what it is told behind it, and the code that enters it. */
+	put32(CHAIN_LINUX_INIT_SIZE, 8 * MIB);
+	assert_int_equal(plan_low(3 * MIB, 32 * MIB, &plan, &info, &err), CHAIN_OK);
+	assert_true(plan.entry.address == 4 * GIB + CHAIN_LINUX_ENTRY_64 &&
+		    plan.entry.registers[CHAIN_RSI] == plan.info.base && plan.info.base >= 4 * GIB);
+	assert_int_equal(wide(&plan, CHAIN_LINUX_CMD_LINE_PTR, CHAIN_LINUX_CMD_LINE_PTR_HIGH), plan.info.base + PAGE);
+	assert_int_equal(chain_plan_find_trampoline(&plan, &info, NULL, 3 * MIB, &phys, &err), CHAIN_OK);
+	assert_true(phys >= 4 * GIB);
+	plan.entry.mode = CHAIN_ENTRY_PROTECTED32;
+	assert_int_equal(chain_plan_find_trampoline(&plan, &info, NULL, 3 * MIB, &phys, &err), CHAIN_E_NO_SPACE);
+	assert_int_equal(chain_plan_check(&plan, &info, NULL), CHAIN_E_PLAN_CHECK_REACH);
+	chain_plan_free(&plan);
 }
 
 /* --- PVH --- */
@@ -602,6 +675,7 @@ int main(void)
 		cmocka_unit_test(linux_random_headers),
 		cmocka_unit_test(linux_kernel_finds_everything),
 		cmocka_unit_test(linux_on_odd_machines),
+		cmocka_unit_test(linux_above_4_gib),
 		cmocka_unit_test(pvh_notes),
 		cmocka_unit_test(pvh_kernel_finds_everything),
 	};

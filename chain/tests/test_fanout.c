@@ -8,6 +8,7 @@
 #include "chain/fanout.h"
 #include "chain/handoff.h"
 #include "chain/json.h"
+#include "random.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -436,10 +437,103 @@ static void test_layout(void **state)
 		assert_int_equal(workers, fits[i].wanted);
 	}
 	assert_int_equal(lay_out("{\"count\":9,\"concurrency\":3}", 9, 16, 8, &workers, &err), CHAIN_E_NO_SPACE);
-	assert_non_null(strstr(err.subject, "window 3 of 3"));
-	assert_int_equal(err.number[3], 2 << 20); /* missing: 16 MiB less image and module, heap, two windows leave 2 */
+	char text[256];
+	chain_error_format(&err, text, sizeof(text)); /* 16 MiB less image and module, heap, two windows leave 2 */
+	assert_string_equal(text,
+			    "s, window 3 of 3: no room for 4194304 bytes between 0x100000 and 0x200000000000: the "
+			    "largest free place there has 2097152");
 	err = (struct chain_error){ 0 };
 	assert_int_equal(lay_out("{\"count\":1}", 1, 6, 1, &workers, &err), CHAIN_E_NO_SPACE);
+}
+
+#define GIB ((uint64_t)1 << 30)
+
+static enum chain_status lay_out_on(struct chain_bootinfo *machine, uint64_t bytes, uint32_t count,
+				    struct chain_fanout_layout *layout, struct chain_error *err)
+{
+	static char name[] = "s";
+	const struct chain_step step = { .name = name,
+					 .source = name,
+					 .memory_bytes = bytes,
+					 .fanout = { .kind = CHAIN_FANOUT_COUNT, .cpus = 1, .concurrency = count } };
+	machine->cpus = count + 1;
+	return chain_fanout_lay_out(&step, count, NULL, machine, 2 << 20, layout, err);
+}
+
+/* 16 GiB, as QEMU's pc has them: 3 GiB below the border and 13 above. */
+static void windows_lie_above_4_gib(void **state)
+{
+	struct chain_mem_entry memory[] = { { { 1 << 20, 3 * GIB }, CHAIN_MEM_AVAILABLE },
+					    { { 4 * GIB, 17 * GIB }, CHAIN_MEM_AVAILABLE } };
+	struct chain_bootinfo machine = { .mem = memory, .mem_count = 2, .image = { 1 << 20, 5 << 20 } };
+	struct chain_fanout_layout layout;
+	struct chain_error err = { 0 };
+	char text[256];
+	(void)state;
+	assert_int_equal(lay_out_on(&machine, GIB, 6, &layout, &err), CHAIN_OK);
+	for (uint32_t i = 0; i < 6; i++) /* behind the heap, which has the highest 2 MiB */
+		assert_int_equal(layout.windows[i].base, (16 - i) * GIB - (2 << 20));
+	chain_fanout_layout_free(&layout);
+	assert_int_equal(lay_out_on(&machine, GIB, 14, &layout, &err), CHAIN_OK); /* 12 above and 2 below */
+	assert_int_equal(layout.windows[12].base, 2 * GIB);
+	chain_fanout_layout_free(&layout);
+	assert_int_equal(lay_out_on(&machine, GIB, 15, &layout, &err), CHAIN_E_NO_SPACE);
+	chain_error_format(&err, text, sizeof(text));
+	assert_string_equal(text, "s, window 15 of 15: no room for 1073741824 bytes between 0x100000 and "
+				  "0x200000000000: the largest free place there has 1071644672");
+}
+
+/* The map is in order. */
+static void assert_available(const struct chain_bootinfo *machine, struct chain_range range)
+{
+	for (size_t i = 0; i < machine->mem_count; i++)
+		if (machine->mem[i].type == CHAIN_MEM_AVAILABLE && machine->mem[i].range.base <= range.base &&
+		    machine->mem[i].range.end > range.base)
+			range.base = machine->mem[i].range.end < range.end ? machine->mem[i].range.end : range.end;
+	assert_int_equal(range.base, range.end);
+}
+
+/* Three pairs of neighbours: at 1 MiB, about 4 GiB, and about the end of what a stage can see. */
+static void random_memory(struct chain_mem_entry memory[6], uint64_t most)
+{
+	const uint64_t borders[] = { 1 << 20, 4 * GIB, CHAIN_MEMORY_END };
+	for (size_t i = 0; i < 6; i++) {
+		uint64_t at = i % 2 ? memory[i - 1].range.end : borders[i / 2] - (i ? 4096 * rnd(2 * most) : 0);
+		memory[i] = (struct chain_mem_entry){ { at, at + 4096 * (1 + rnd(2 * most)) },
+						      rnd(5) ? CHAIN_MEM_AVAILABLE : CHAIN_MEM_RESERVED };
+	}
+}
+
+static void random_layouts_are_sound(void **state)
+{
+	enum { ROUNDS = 3000, WINDOWS = 8, PAGES = 1024 };
+	unsigned above = 0, across = 0, full = 0;
+	(void)state;
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		struct chain_mem_entry memory[6];
+		struct chain_bootinfo machine = { .mem = memory, .mem_count = 6 };
+		struct chain_fanout_layout layout;
+		struct chain_error err = { 0 };
+		const uint64_t bytes = 4096 * (1 + rnd(PAGES));
+		random_memory(memory, PAGES);
+		if (lay_out_on(&machine, bytes, WINDOWS, &layout, &err)) {
+			assert_true(err.status == CHAIN_E_NO_SPACE && err.number[3] < err.number[0]);
+			full++;
+			continue;
+		}
+		for (uint32_t i = 0; i < WINDOWS; i++) {
+			const struct chain_range w = layout.windows[i];
+			assert_available(&machine, w);
+			assert_true(w.base >= 1 << 20 && w.end <= CHAIN_MEMORY_END && chain_range_bytes(w) == bytes);
+			for (uint32_t j = 0; j < i; j++)
+				assert_false(chain_range_overlaps(w, layout.windows[j]));
+			above += w.base >= 4 * GIB;
+			across += w.base < 4 * GIB && w.end > 4 * GIB;
+		}
+		chain_fanout_layout_free(&layout);
+	}
+	print_message("%u windows above 4 GiB, %u across; %u machines too small\n", above, across, full);
+	assert_true(above > ROUNDS && across > 20 && full > 20);
 }
 
 /* Processors wanted, there, and missing. */
@@ -480,6 +574,8 @@ int main(void)
 		cmocka_unit_test(test_args_differ),
 		cmocka_unit_test(test_required),
 		cmocka_unit_test(test_layout),
+		cmocka_unit_test(windows_lie_above_4_gib),
+		cmocka_unit_test(random_layouts_are_sound),
 		cmocka_unit_test(test_too_few_processors),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

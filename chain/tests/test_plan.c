@@ -556,6 +556,8 @@ static void the_check_finds_damage(void **state)
 	struct chain_bootinfo info = plain_machine();
 	struct chain_plan_request request = plain_request(file, make_kernel(file, sizeof(file), &seg, 1, 0), &info);
 	struct chain_plan plan;
+	struct chain_error err = { 0 };
+	char text[256];
 	request.kernel.phys = 0x300000;
 	assert_int_equal(chain_plan_build(&request, &plan, NULL), CHAIN_OK);
 	assert_int_equal(chain_plan_check(&plan, &info, NULL), CHAIN_OK);
@@ -575,9 +577,48 @@ static void the_check_finds_damage(void **state)
 	plan.claims.v[0].range.end += 0x100000000;
 	assert_int_equal(chain_plan_check(&plan, &info, NULL), CHAIN_E_PLAN_CHECK_CLAIMS);
 	plan.claims.v[0].range.end -= 0x100000000;
+	struct chain_claim *info_claim = &plan.claims.v[plan.claims.count - 1];
+	info_claim->range.end = 0x100001000; /* where 32-bit code can't reach */
+	assert_int_equal(chain_plan_check(&plan, &info, &err), CHAIN_E_PLAN_CHECK_REACH);
+	chain_error_format(&err, text, sizeof(text));
+	assert_string_equal(text, "plan: boot information 0 at 0x101000 to 0x100001000 lies above 0x100000000, which "
+				  "the kernel can't reach");
+	info_claim->range.end = plan.info.end;
 	plan.mem[0].range.end = plan.mem[1].range.end;
 	assert_int_equal(chain_plan_check(&plan, &info, NULL), CHAIN_E_PLAN_CHECK_MAP);
 	chain_plan_free(&plan);
+}
+
+/* A module that lies above 4 GiB is copied from there, to where a 32-bit kernel can reach it; one that lies where no
+ * executor sees it is read through its bytes. */
+static void sources_lie_anywhere(void **state)
+{
+	static const uint64_t places[] = { 0x123456000, CHAIN_MEMORY_END - 64, CHAIN_MEMORY_END - 63 };
+	uint8_t file[4096];
+	struct seg seg = { 0x100000, 64, 64 };
+	struct chain_bootinfo info = plain_machine();
+	struct chain_plan_request request = plain_request(file, make_kernel(file, sizeof(file), &seg, 1, 0), &info);
+	(void)state;
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		const struct chain_plan_module module = { .blob = { file, 64, places[i] }, .string = "m" };
+		struct chain_plan plan;
+		size_t found = 0;
+		request.modules = &module;
+		request.module_count = 1;
+		assert_int_equal(chain_plan_build(&request, &plan, NULL), CHAIN_OK);
+		for (size_t m = 0; m < plan.move_count; m++) {
+			const struct chain_move *move = &plan.moves[m];
+			if (move->owner != CHAIN_OWNER_MODULE)
+				continue;
+			found++;
+			assert_true(move->dest.end <= 0x4000000 && move->bytes == file);
+			assert_int_equal(move->source_phys, i < 2 ? places[i] : CHAIN_PHYS_UNKNOWN);
+			plan.moves[m].source_phys = CHAIN_MEMORY_END - 63;
+		}
+		assert_int_equal(found, 1);
+		assert_int_equal(chain_plan_check(&plan, &info, NULL), CHAIN_E_PLAN_CHECK_SOURCE);
+		chain_plan_free(&plan);
+	}
 }
 
 int main(void)
@@ -591,6 +632,7 @@ int main(void)
 		cmocka_unit_test(grub_invaders_is_planned),
 		cmocka_unit_test(gnu_mach_is_planned),
 		cmocka_unit_test(the_check_finds_damage),
+		cmocka_unit_test(sources_lie_anywhere),
 		cmocka_unit_test(random_plans_do_what_they_say),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -197,11 +197,20 @@ static void no_space_gives_numbers(void **state)
 	struct chain_claims none = { 0 };
 	struct chain_find want = { 120, 1, { 0, UINT64_MAX }, false, false };
 	struct chain_error err = { 0 };
+	char text[256];
 	uint64_t base;
 	assert_int_equal(chain_claims_find(&none, NULL, mem, 2, &want, "x", &base, &err), CHAIN_E_NO_SPACE);
-	assert_int_equal(err.number[0], 120);
-	assert_int_equal(err.number[2], 100); /* neighbours count as one */
-	assert_int_equal(err.number[3], 20);
+	chain_error_format(&err, text, sizeof(text)); /* neighbours count as one */
+	assert_string_equal(text, "x: no room for 120 bytes between 0x0 and 0xffffffffffffffff: the largest free place "
+				  "there has 100");
+	/* Only where it was looked, and from a multiple on. */
+	chain_error_clear(&err);
+	want = (struct chain_find){ 60, 16, { 20, 90 }, false, false };
+	assert_int_equal(chain_claims_find(&none, NULL, mem, 2, &want, "x", &base, &err), CHAIN_E_NO_SPACE);
+	chain_error_format(&err, text, sizeof(text));
+	assert_string_equal(text, "x: no room for 60 bytes between 0x14 and 0x5a: the largest free place there has 58");
+	chain_error_hint(&err, text, sizeof(text));
+	assert_string_equal(text, "ask for less, or give the machine more memory there");
 }
 
 static void every_owner_has_a_name(void **state)

@@ -22,13 +22,11 @@ struct __attribute__((packed)) commit_params {
 	uint64_t moves, move_count;
 	uint64_t address, registers[CHAIN_REGISTERS];
 	uint64_t cr0, cr4, efer;
-	uint32_t long64;
-	uint32_t far_offset;
-	uint16_t far_selector;
+	uint64_t long64;
+	uint64_t far_address, far_selector;
 	struct descriptor_pointer gdtr, idtr;
-	uint8_t pad0[2];
+	uint8_t pad0[4];
 	uint64_t gdt[CHAIN_ENTRY_DESCRIPTORS];
-	uint8_t pad1[8];
 };
 static_assert(offsetof(struct commit_params, address) == COMMIT_ADDRESS, "address");
 static_assert(offsetof(struct commit_params, registers) == COMMIT_REGISTERS, "registers");
@@ -36,7 +34,7 @@ static_assert(offsetof(struct commit_params, cr0) == COMMIT_CR0, "cr0");
 static_assert(offsetof(struct commit_params, cr4) == COMMIT_CR4, "cr4");
 static_assert(offsetof(struct commit_params, efer) == COMMIT_EFER, "efer");
 static_assert(offsetof(struct commit_params, long64) == COMMIT_LONG64, "mode");
-static_assert(offsetof(struct commit_params, far_offset) == COMMIT_FAR, "far pointer");
+static_assert(offsetof(struct commit_params, far_address) == COMMIT_FAR, "far return");
 static_assert(offsetof(struct commit_params, gdtr) == COMMIT_GDTR, "gdtr");
 static_assert(offsetof(struct commit_params, idtr) == COMMIT_IDTR, "idtr");
 static_assert(offsetof(struct commit_params, gdt) == COMMIT_GDT, "gdt");
@@ -50,13 +48,8 @@ static_assert(offsetof(struct commit_move, zero) == MOVE_ZERO, "move kind");
 
 extern const uint8_t stage_commit_trampoline[], stage_commit_trampoline_end[];
 
-enum {
-	PAGE = 4096,
-	GIB_MAX = 4,
-	PTE_PRESENT = 1,
-	PTE_WRITE = 2,
-	PTE_LARGE = 0x80,
-};
+enum { PAGE = STAGE_PAGE, GIB_SHIFT = 30, GIB_PER_DIRECTORY = 512 };
+#define GIB ((uint64_t)1 << GIB_SHIFT)
 
 static uint64_t code_bytes(void)
 {
@@ -79,61 +72,98 @@ static uint64_t carried_bytes(const struct chain_plan *plan)
 	return bytes;
 }
 
-static uint64_t larger(uint64_t a, uint64_t b)
+/* --- what the trampoline sees, by the GiB: memory where it lies --- */
+
+/* Lowers *next to the first GiB from `gib` on that has a part of `range`. */
+static void look(struct chain_range range, uint64_t gib, uint64_t *next)
 {
-	return a > b ? a : b;
+	uint64_t first = range.base >> GIB_SHIFT;
+	if (range.base == range.end || (range.end - 1) >> GIB_SHIFT < gib)
+		return;
+	first = first < gib ? gib : first;
+	*next = first < *next ? first : *next;
 }
 
-/* How much from address 0 on it has to see: the moves, and any memory that it may lie in itself. */
-static uint64_t gib_seen(const struct chain_plan *plan)
+/* Low memory, where a 64-bit kernel may look for the firmware's tables before it maps any. */
+static struct chain_range low_memory(const struct chain_plan *plan)
 {
-	enum { GIB_SHIFT = 30 };
-	const uint64_t most = (uint64_t)GIB_MAX << GIB_SHIFT;
-	uint64_t top = plan->mem_count ? 1 : most;
-	for (size_t i = 0; i < plan->mem_count; i++)
-		if (plan->mem[i].type == CHAIN_MEM_AVAILABLE)
-			top = larger(top, plan->mem[i].range.end);
+	const struct chain_range all = { 0, chain_entry_memory_end(CHAIN_ENTRY_PROTECTED32) };
+	uint64_t top = plan->mem_count ? plan->mem[plan->mem_count - 1].range.end : all.end; /* they are in order */
+	return (struct chain_range){ 0, top < all.end ? top : all.end };
+}
+
+/* The first GiB from `gib` on that it has to see: the moves, and what the plan names of the kernel, which a 64-bit one
+ * finds where it lies; UINT64_MAX: there is none. The plan was checked: no sum overflows. */
+static uint64_t next_seen(const struct chain_plan *plan, uint64_t gib)
+{
+	uint64_t next = UINT64_MAX;
+	look(low_memory(plan), gib, &next);
+	for (size_t i = 0; i < plan->claims.count; i++)
+		look(plan->claims.v[i].range, gib, &next);
 	for (size_t i = 0; i < plan->move_count; i++) {
 		const struct chain_move *move = &plan->moves[i];
-		top = larger(top, move->dest.end);
+		uint64_t bytes = chain_range_bytes(move->dest);
+		look(move->dest, gib, &next);
 		if (move->kind == CHAIN_MOVE_COPY && !is_carried(move))
-			top = larger(top,
-				     move->source_phys +
-					     chain_range_bytes(move->dest)); /* the plan was checked: no overflow */
+			look((struct chain_range){ move->source_phys, move->source_phys + bytes }, gib, &next);
 	}
-	return ((top < most ? top : most) - 1) / ((uint64_t)1 << GIB_SHIFT) + 1;
+	return next;
 }
 
-/* Root, one directory of directories, a directory for each GiB in 2 MiB pages. */
+/* parameters and code (one page) | moves | carried bytes */
+static uint64_t own_bytes(const struct chain_plan *plan)
+{
+	return PAGE + (uint64_t)plan->move_count * sizeof(struct commit_move) + carried_bytes(plan);
+}
+
+/* Root; a directory for each GiB in 2 MiB pages, and one above for each 512 of them. Besides what is seen, room for the
+ * trampoline's own place, which begins and ends within a GiB. */
 static uint64_t tables_bytes(const struct chain_plan *plan)
 {
-	return (2 + gib_seen(plan)) * PAGE;
+	uint64_t pages = 1 + 2 * (2 + own_bytes(plan) / GIB), directory = UINT64_MAX;
+	for (uint64_t gib = 0; (gib = next_seen(plan, gib)) != UINT64_MAX; gib++) {
+		pages += 1u + (gib / GIB_PER_DIRECTORY != directory);
+		directory = gib / GIB_PER_DIRECTORY;
+	}
+	return pages * PAGE;
 }
 
-/* tables | parameters and code (one page) | moves | carried bytes */
+/* tables | its own */
 uint64_t stage_commit_bytes(const struct chain_plan *plan)
 {
-	uint64_t bytes = tables_bytes(plan) + PAGE + (uint64_t)plan->move_count * sizeof(struct commit_move) +
-			 carried_bytes(plan);
-	return (bytes + PAGE - 1) & ~(uint64_t)(PAGE - 1);
+	return (tables_bytes(plan) + own_bytes(plan) + PAGE - 1) & ~(uint64_t)(PAGE - 1);
 }
 
-/* Identity; the topmost slot is the running one's, so that the next instruction is still there. */
-static void build_tables(uint64_t phys, uint64_t gib)
+static uint64_t take_table(void *ctx)
 {
-	uint64_t *root = stage_phys_to_virt(phys);
-	uint64_t *directories = stage_phys_to_virt(phys + PAGE);
+	struct chain_range *left = ctx;
+	uint64_t phys = left->base;
+	if (phys == left->end)
+		return 0;
+	left->base += PAGE;
+	memset(stage_phys_to_virt(phys), 0, PAGE);
+	return phys;
+}
+
+static void see(uint64_t root, struct chain_range *left, uint64_t gib)
+{
+	const struct stage_table_pages pages = { take_table, left };
+	if (!stage_table_map(root, &pages, gib << GIB_SHIFT, gib << GIB_SHIFT, GIB,
+			     STAGE_MAP_WRITE | STAGE_MAP_EXECUTE))
+		stage_panic("the commit trampoline's tables do not fit their room");
+}
+
+/* The topmost slot is the running one's, so that the next instruction is still there. */
+static void build_tables(const struct chain_plan *plan, struct chain_range own)
+{
+	struct chain_range left = { own.base, own.base + tables_bytes(plan) };
+	uint64_t root = take_table(&left);
 	const uint64_t *running = stage_phys_to_virt(stage_read_cr3() & ~(uint64_t)(PAGE - 1));
-	memset(root, 0, 2 * PAGE);
-	root[0] = (phys + PAGE) | PTE_PRESENT | PTE_WRITE;
-	root[511] = running[511];
-	for (uint64_t d = 0; d < gib; d++) {
-		uint64_t table_phys = phys + (2 + d) * PAGE;
-		uint64_t *table = stage_phys_to_virt(table_phys);
-		directories[d] = table_phys | PTE_PRESENT | PTE_WRITE;
-		for (uint64_t i = 0; i < 512; i++)
-			table[i] = ((d * 512 + i) << 21) | PTE_PRESENT | PTE_WRITE | PTE_LARGE;
-	}
+	for (uint64_t gib = 0; (gib = next_seen(plan, gib)) != UINT64_MAX; gib++)
+		see(root, &left, gib);
+	for (uint64_t gib = own.base >> GIB_SHIFT; gib <= (own.end - 1) >> GIB_SHIFT; gib++)
+		see(root, &left, gib);
+	((uint64_t *)stage_phys_to_virt(root))[511] = running[511];
 }
 
 static void fill_params(struct commit_params *params, uint64_t params_phys, uint64_t moves_phys,
@@ -181,7 +211,7 @@ void stage_commit_lay_out(const struct chain_plan *plan, uint64_t phys, struct s
 	if (code_phys + code_bytes() > moves_phys)
 		stage_panic("the commit trampoline does not fit its page");
 
-	build_tables(phys, gib_seen(plan));
+	build_tables(plan, (struct chain_range){ phys, phys + stage_commit_bytes(plan) });
 	fill_params(stage_phys_to_virt(params_phys), params_phys, moves_phys, plan);
 	memcpy(stage_phys_to_virt(code_phys), stage_commit_trampoline, code_bytes());
 	fill_moves(moves_phys, plan);

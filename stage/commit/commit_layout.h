@@ -15,12 +15,12 @@
 #define COMMIT_CR0         152
 #define COMMIT_CR4         160
 #define COMMIT_EFER        168
-#define COMMIT_LONG64      176 /* 4 bytes; not zero: the kernel is entered in long mode */
-#define COMMIT_FAR         180 /* 4-byte offset, 2-byte selector */
-#define COMMIT_GDTR        186 /* 2-byte limit, 8-byte base */
-#define COMMIT_IDTR        196
-#define COMMIT_GDT         208
-#define COMMIT_BYTES       256 /* the code follows */
+#define COMMIT_LONG64      176 /* not zero: the kernel is entered in long mode */
+#define COMMIT_FAR         184 /* as a far return of 64 bits pops it: address, selector */
+#define COMMIT_GDTR        200 /* 2-byte limit, 8-byte base */
+#define COMMIT_IDTR        210
+#define COMMIT_GDT         224
+#define COMMIT_BYTES       264 /* the code follows */
 
 #define MOVE_DEST   0
 #define MOVE_SOURCE 8

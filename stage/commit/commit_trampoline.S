@@ -74,10 +74,11 @@ enter:
 	cmpl	$0, COMMIT_LONG64(%rbx)
 	je	1f
 	lea	long_mode(%rip), %rax
-1:	mov	%eax, COMMIT_FAR(%rbx)
+1:	mov	%rax, COMMIT_FAR(%rbx)
 	lea	COMMIT_ADDRESS(%rbx), %eax
-	mov	%eax, last_jump + 2(%rip)
-	ljmp	*COMMIT_FAR(%rbx)
+	mov	%eax, last_jump + 2(%rip)	/* of 32-bit code, which lies below 4 GiB then */
+	lea	COMMIT_FAR(%rbx), %rsp
+	lretq
 
 long_mode:
 	mov	$CHAIN_ENTRY_DATA, %eax

@@ -14,19 +14,21 @@ enum { CLAIMS_MAX = 1024, LOW_END = 0x100000 };
 static struct chain_claim claim_storage[CLAIMS_MAX] STAGE_BOOT_ONLY;
 static struct chain_claims claims STAGE_BOOT_ONLY;
 static const struct chain_bootinfo *memory;
+static uint64_t seen_end STAGE_BOOT_ONLY; /* where the memory ends that the tables in force show */
 
 struct chain_claims *stage_pages_claims(void)
 {
 	return &claims;
 }
 
-/* From the machine's own memory. */
-STAGE_BOOT_TEXT static enum chain_status take_claimed(uint64_t bytes, uint64_t align, enum chain_owner owner,
-						      const char *subject, uint64_t *out_phys, struct chain_error *err)
+/* From the machine's own memory, below `end`. */
+STAGE_BOOT_TEXT static enum chain_status take_claimed(uint64_t bytes, uint64_t align, uint64_t end,
+						      enum chain_owner owner, const char *subject, uint64_t *out_phys,
+						      struct chain_error *err)
 {
 	struct chain_find want = { .bytes = bytes,
 				   .align = align < STAGE_PAGE ? STAGE_PAGE : align,
-				   .within = { LOW_END, (uint64_t)1 << 32 },
+				   .within = { LOW_END, end < seen_end ? end : seen_end },
 				   .top_down = true };
 	if (!memory)
 		return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, bytes, 0, 0, 0);
@@ -44,9 +46,15 @@ enum chain_status stage_pages_take(uint64_t bytes, uint64_t align, enum chain_ow
 	if (!bytes || !chain_align_up(bytes, STAGE_PAGE, &whole))
 		return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, bytes, 0, 0, 0);
 	if (!stage_is_called())
-		return take_claimed(whole, align, owner, subject, out_phys, err);
+		return take_claimed(whole, align, UINT64_MAX, owner, subject, out_phys, err);
 	*out_phys = align <= STAGE_PAGE ? (uint64_t)stage_heap_map(whole) : 0;
 	return *out_phys ? CHAIN_OK : chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, whole, 0, 0, 0);
+}
+
+enum chain_status stage_pages_take_below(uint64_t end, uint64_t bytes, enum chain_owner owner, const char *subject,
+					 uint64_t *out_phys, struct chain_error *err)
+{
+	return take_claimed(bytes, STAGE_PAGE, end, owner, subject, out_phys, err);
 }
 
 uint64_t stage_pages_alloc(uint64_t bytes, uint64_t align, enum chain_owner owner)
@@ -125,6 +133,11 @@ static enum chain_status claim_image(struct chain_error *err)
 	return status;
 }
 
+void stage_pages_see(uint64_t end)
+{
+	seen_end = end;
+}
+
 /* BIOS areas are left alone, and a page is kept for starting processors. */
 STAGE_BOOT_TEXT enum chain_status stage_pages_init(const struct chain_bootinfo *info, struct chain_error *err)
 {
@@ -152,5 +165,6 @@ STAGE_BOOT_TEXT enum chain_status stage_pages_init(const struct chain_bootinfo *
 			claim(chain_align_down(range.base, STAGE_PAGE), end, CHAIN_OWNER_BOOT_MODULE, (uint32_t)i, err);
 	}
 	memory = info;
+	seen_end = STAGE_ENTRY_MEMORY_END;
 	return status;
 }

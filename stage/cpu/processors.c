@@ -8,6 +8,7 @@
 #include "stage/boot.h"
 #include "stage/clock.h"
 #include "stage/entry_area.h"
+#include "chain/entry.h"
 #include "stage/pages.h"
 
 #include <stdatomic.h>
@@ -264,11 +265,14 @@ static const struct stage_table_pages table_pages = { take_page, NULL };
 /* The stage's tables, and the start page at its physical address. */
 static bool make_start_root(void)
 {
-	uint64_t root = take_page(NULL);
-	if (!root)
+	struct chain_error err = { 0 };
+	uint64_t root;
+	/* CR3 is loaded by 32-bit code */
+	if (stage_pages_take_below(chain_entry_memory_end(CHAIN_ENTRY_PROTECTED32), STAGE_PAGE, CHAIN_OWNER_HEAP,
+				   "processors", &root, &err))
 		return false;
 	memcpy(stage_phys_to_virt(root), stage_phys_to_virt(stage_cpu()->root_phys), STAGE_PAGE);
-	start_root = (uint32_t)root; /* pages come from below 4 GiB */
+	start_root = (uint32_t)root;
 	return stage_table_map(root, &table_pages, STAGE_AP_PAGE, STAGE_AP_PAGE, STAGE_PAGE,
 			       STAGE_MAP_WRITE | STAGE_MAP_EXECUTE);
 }

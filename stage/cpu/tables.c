@@ -29,6 +29,7 @@ enum {
 #define PTE_ADDRESS  0x000ffffffffff000ull
 #define MMIO_VIRT    0xffffa00000000000ull /* registers at physical P are at MMIO_VIRT + P */
 #define DIRECT_LIMIT (MMIO_VIRT - KCHAIN_DIRECT_VIRT)
+static_assert(DIRECT_LIMIT == CHAIN_MEMORY_END, "memory is seen up to there");
 static_assert(MMIO_VIRT + STAGE_MMIO_LIMIT <= KCHAIN_WINDOW_VIRT, "registers stay in their range");
 
 static bool has_nx(void)
@@ -213,7 +214,7 @@ volatile void *stage_mmio_map(uint64_t phys, uint64_t bytes)
 static bool map_direct(uint64_t root, uint64_t base, uint64_t end)
 {
 	uint64_t first = chain_align_down(base, LARGE_BYTES), last = DIRECT_LIMIT;
-	if (first >= DIRECT_LIMIT) /* nobody's: pages are taken below 4 GiB */
+	if (first >= DIRECT_LIMIT) /* nobody takes pages there */
 		return true;
 	if (end < DIRECT_LIMIT && !chain_align_up(end, LARGE_BYTES, &last))
 		return false;
@@ -266,5 +267,6 @@ enum chain_status stage_tables_init(const struct chain_bootinfo *info, struct ch
 		return chain_fail(err, CHAIN_E_NO_MEMORY, "page tables", NULL, STAGE_PAGE, 0, 0, 0);
 	stage_cpu()->root_phys = root;
 	stage_write_cr3(root);
+	stage_pages_see(DIRECT_LIMIT);
 	return CHAIN_OK;
 }

@@ -43,11 +43,11 @@ static enum chain_status make_code(struct fixed *f, const char *subject, struct 
 	struct chain_plan enter = f->guest.plan;
 	enter.move_count = 0;
 	f->code_bytes = stage_commit_bytes(&enter);
-	f->code_phys = stage_pages_alloc(f->code_bytes, STAGE_PAGE, CHAIN_OWNER_HEAP);
-	if (!f->code_phys)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, f->code_bytes, 0, 0, 0);
-	stage_commit_lay_out(&enter, f->code_phys, &f->commit);
-	return CHAIN_OK;
+	enum chain_status status = stage_pages_take_below(chain_entry_memory_end(enter.entry.mode), f->code_bytes,
+							  CHAIN_OWNER_HEAP, subject, &f->code_phys, err);
+	if (!status)
+		stage_commit_lay_out(&enter, f->code_phys, &f->commit);
+	return status;
 }
 
 static enum chain_status open_fixed(const struct stage_call_request *request, void **out, struct chain_error *err)

@@ -33,6 +33,12 @@ uint64_t stage_virt_to_phys(const void *virt)
 	return IMAGE + (uint64_t)((const uint8_t *)virt - stage_image_start);
 }
 
+static uint64_t seen_end;
+void stage_pages_see(uint64_t end)
+{
+	seen_end = end;
+}
+
 uint64_t stage_pages_alloc(uint64_t bytes, uint64_t align, enum chain_owner owner)
 {
 	(void)align;
@@ -227,6 +233,7 @@ static void memory_is_visible_and_holes_are_not(void **state)
 
 	(void)state;
 	assert_int_equal(boot(usual, sizeof(usual) / sizeof(usual[0])), CHAIN_OK);
+	assert_int_equal(seen_end, CHAIN_MEMORY_END);
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
 		struct seen seen = walk(fake_machine.cr3, KCHAIN_DIRECT_VIRT + places[i].phys);
 		assert_int_equal(seen.mapped, places[i].visible);

@@ -70,6 +70,7 @@ struct chain_door {
 	const char *name;  /* in records, plans and errors */
 	const char *title; /* in sentences */
 	enum chain_handoff_form handoff;
+	uint64_t limit; /* of kernels whose headers name none, see struct chain_kernel */
 	/* Whether a file is a kernel of this kind, by its first bytes; whether it can be loaded is for read to say,
 	 * with a better reason. */
 	bool (*probe)(const uint8_t *file, uint64_t file_bytes);

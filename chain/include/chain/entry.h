@@ -18,11 +18,17 @@ enum chain_entry_mode {
 
 struct chain_entry {
 	enum chain_entry_mode mode;
-	uint64_t address;                    /* physical; in 32-bit mode below 4 GiB */
+	uint64_t address;                    /* physical, below chain_entry_memory_end */
 	uint64_t registers[CHAIN_REGISTERS]; /* by CHAIN_RAX, …; in 32-bit mode the lower halves of the first eight */
 	uint64_t cr0, cr4, efer;             /* of CR3 only a 64-bit kernel knows that it maps memory where it lies */
 	uint64_t descriptors[CHAIN_ENTRY_DESCRIPTORS];
 };
+
+/* Where the physical memory ends that code in this mode can address before it has page tables of its own. */
+static inline uint64_t chain_entry_memory_end(enum chain_entry_mode mode)
+{
+	return mode == CHAIN_ENTRY_PROTECTED32 ? (uint64_t)1 << 32 : UINT64_MAX;
+}
 
 /* The state with interrupts off and all general registers zero. */
 struct chain_entry chain_entry_at(enum chain_entry_mode mode, uint64_t address);

@@ -110,13 +110,13 @@ struct chain_plan {
 /* Builds and checks. What is refused: segments that wrap, overlap each other or lie outside available memory
  * (CHAIN_E_PLAN_OUTSIDE_MEMORY with address and owner), requests the machine can't meet (Multiboot 1 section 3.1.1:
  * a screen of another kind, where that is required; unknown required flags by number), an entry point outside the
- * loaded segments, too little memory (CHAIN_E_NO_SPACE: by how much).
+ * loaded segments, too little memory (CHAIN_E_NO_SPACE: between which addresses).
  *
  * Placement: kernel segments go where the kernel says. Everything else (modules that must move, information
- * structure, handoff) goes to the lowest fitting page-aligned places above the kernel's end and above 1 MiB, below
- * 4 GiB, clear of the running image and of boot modules where that is possible. Modules already below
- * 4 GiB at a page boundary, in available memory and clear of the kernel stay where they are. The lowest 1 MiB is never
- * used except for kernel segments that ask for it. */
+ * structure, handoff) goes to the lowest fitting page-aligned places above the kernel's end and above 1 MiB, below the
+ * limit of the kernel's door, clear of the running image and of boot modules where that is possible. Modules already
+ * below that limit at a page boundary, in available memory and clear of the kernel stay where they are. The lowest 1
+ * MiB is never used except for kernel segments that ask for it. */
 enum chain_status chain_plan_build(const struct chain_plan_request *request, struct chain_plan *out,
 				   struct chain_error *err) CHAIN_MUST_CHECK;
 /* Checks a finished plan by simulating it, independently of build: every destination claimed and in available
@@ -129,7 +129,8 @@ void chain_plan_free(struct chain_plan *plan);
  * destination may overlap); a COPY whose source_phys is CHAIN_PHYS_UNKNOWN reads `bytes`, which the executor keeps out
  * of the moves' way itself.
  *
- * A page-aligned place of `bytes` (> 0), above 1 MiB and below 4 GiB, for the executor's code and data: outside every
+ * A page-aligned place of `bytes` (> 0), above 1 MiB, for the executor's code and data, where the mode of the kernel's
+ * entry reaches (chain_entry_memory_end): outside every
  * destination, every source with a known place, everything the plan claims, the boot modules, and `also_claims`, which
  * has what of the running image is in use; without them (null) outside of the whole image. CHAIN_E_NO_SPACE. */
 enum chain_status chain_plan_find_trampoline(const struct chain_plan *plan, const struct chain_bootinfo *bootinfo,

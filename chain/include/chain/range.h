@@ -21,6 +21,11 @@ enum chain_status chain_range_make(uint64_t base, uint64_t bytes, const char *su
 				   struct chain_error *err) CHAIN_MUST_CHECK;
 bool chain_range_overlaps(struct chain_range a, struct chain_range b); /* empty ranges overlap nothing */
 bool chain_range_contains(struct chain_range outer, struct chain_range inner);
+
+/* Where the physical memory ends that a stage, and the code that carries out its plans, can see: 32 TiB, which is what
+ * the stage's page tables have room for (stage/cpu/tables.c). Where a kernel's memory ends is for its door to say. */
+#define CHAIN_MEMORY_END ((uint64_t)1 << 45)
+
 static inline uint64_t chain_range_bytes(struct chain_range r)
 {
 	return r.end - r.base;
@@ -85,8 +90,8 @@ struct chain_find {
 };
 
 /* A free place: inside one available stretch of `mem` (adjacent available entries count as one), overlapping no
- * claim of `claims` and none of `also` (nullable). CHAIN_E_NO_SPACE gives the request and the largest hole. Claims
- * nothing. */
+ * claim of `claims` and none of `also` (nullable). CHAIN_E_NO_SPACE gives the request, where it was looked, and the
+ * largest hole there from an address on that has the alignment. Claims nothing. */
 enum chain_status chain_claims_find(const struct chain_claims *claims, const struct chain_claims *also,
 				    const struct chain_mem_entry *mem, size_t mem_count, const struct chain_find *want,
 				    const char *subject, uint64_t *out_base, struct chain_error *err) CHAIN_MUST_CHECK;

@@ -19,8 +19,8 @@ enum chain_status stage_commit_prepare(const struct chain_plan *plan, const stru
 				       const struct chain_claims *in_use, struct stage_commit *out,
 				       struct chain_error *err) CHAIN_MUST_CHECK;
 
-/* The same in a place that the caller found: below 4 GiB, page-aligned, stage_commit_bytes long. A plan without moves
- * is entered as often as one likes. */
+/* The same in a place that the caller found: below the chain_entry_memory_end of the kernel's mode, page-aligned,
+ * stage_commit_bytes long. A plan without moves is entered as often as one likes. */
 uint64_t stage_commit_bytes(const struct chain_plan *plan);
 void stage_commit_lay_out(const struct chain_plan *plan, uint64_t phys, struct stage_commit *out);
 

@@ -17,11 +17,17 @@ enum {
 	STAGE_AP_PAGE = 0x8000, /* kept free below 1 MiB: where other processors start (stage/cpu/ap_start.S) */
 };
 
-/* Whole pages below 4 GiB, highest first, not zeroed; `align` a power of two. 0 when there is no room. */
+/* Where the memory ends that the entry code's tables show (stage/boot/entry.S). */
+#define STAGE_ENTRY_MEMORY_END ((uint64_t)1 << 32)
+
+/* Whole pages wherever there is room, highest first, not zeroed; `align` a power of two. 0 when there is none. */
 uint64_t stage_pages_alloc(uint64_t bytes, uint64_t align, enum chain_owner owner);
-/* The same, and why not: CHAIN_E_NO_SPACE says how much is missing. */
+/* The same, and why not: CHAIN_E_NO_SPACE. */
 enum chain_status stage_pages_take(uint64_t bytes, uint64_t align, enum chain_owner owner, const char *subject,
 				   uint64_t *out_phys, struct chain_error *err) CHAIN_MUST_CHECK;
+/* The same for what code or a register of fewer bits has to reach: whole pages below `end`. Not in a called kernel. */
+enum chain_status stage_pages_take_below(uint64_t end, uint64_t bytes, enum chain_owner owner, const char *subject,
+					 uint64_t *out_phys, struct chain_error *err) CHAIN_MUST_CHECK;
 /* Exactly what was allocated. */
 void stage_pages_free(uint64_t phys, uint64_t bytes);
 /* Available memory that nobody holds; 0 in a called kernel. */
@@ -75,6 +81,8 @@ void stage_table_each_dirty_of(uint64_t *entries, uint64_t virt, uint64_t bytes,
 
 /* Boot only: takes over the memory map, then builds the final tables and loads them. */
 enum chain_status stage_pages_init(const struct chain_bootinfo *info, struct chain_error *err) CHAIN_MUST_CHECK;
+/* Tables that show memory up to `end` are in force; until this is called, up to STAGE_ENTRY_MEMORY_END. */
+void stage_pages_see(uint64_t end);
 enum chain_status stage_tables_init(const struct chain_bootinfo *info, struct chain_error *err) CHAIN_MUST_CHECK;
 
 #endif
