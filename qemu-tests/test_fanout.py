@@ -310,10 +310,21 @@ def inputs_come_from_the_state_and_plain_ones_need_no_default():
         kt.check(done.exit == 0, "run", done)
         got = [r["args"] for r in done.json()["handoff"]["results"]["s"]["result"]]
         kt.check(got == wanted, "arguments", got)
+        planned = kt.kchain("plan", image, "--handoff-in", handoff, "--json").json()["steps"][0]["fanout"]["args"]
+        kt.check(planned == wanted, "planned arguments", planned)
     without = kt.kchain("run", image)
     kt.check(without.exit == 4 and "state.count is absent" in without.err, "no state", without)
     unknown, told = kt.kchain("plan", image), kt.kchain("plan", image, "--handoff-in", handoff)
-    kt.check(unknown.exit == 0 and "{{state.count}}" in unknown.out and "3 kernels" in told.out, "plans", (unknown, told))
+    kt.check(unknown.exit == 0 and "{{state.count}}" in unknown.out and "args     {{self.index}}\n" in unknown.out, "a plan without the state", unknown)
+    kt.check("3 kernels" in told.out and "args     0  to kernel 0\n  args     2  to kernel 2\n" in told.out, "a plan with the state", told)
+
+
+@kt.test
+def a_plan_leaves_facts_that_it_cannot_know_in_braces():
+    value = kt.pipeline([{"name": "s", "call": "fs:/echo", "args": "{{self.index}} {{net.lan.address|none}}", "fanout": {"count": 2}}],
+                        {"/echo": "build/kernels/echo.elf"}, net={"lan": {"dhcp": True, "need": "optional"}})
+    planned = kt.kchain("plan", kt.bake(value), "--json").json()["steps"][0]["fanout"]
+    kt.check(planned["args"] == ["0 {{net.lan.address|none}}", "1 {{net.lan.address|none}}"], "planned arguments", planned)
 
 
 if __name__ == "__main__":

@@ -123,7 +123,8 @@ static enum chain_status expand_args(struct chain_fanout_texts *t, size_t index,
 		return chain_json_no_memory(err, t->step->name);
 	free(t->text_args);
 	t->text_args = NULL;
-	return chain_template_expand_args(t->args, t->handoff, NULL, t->quoted, t->step->name, &t->text_args, err);
+	return chain_template_expand_args(t->args, t->handoff, t->pending, t->quoted, t->step->name, &t->text_args,
+					  err);
 }
 
 /* printf's part of a kernel's cost would be larger than all else here. */

@@ -333,9 +333,9 @@ static enum chain_status step_print(const struct plan_run *run, const struct cha
 		printf("  module   %s  %s\n", prepared->modules[i].string,
 		       cmd_size_text(prepared->modules[i].blob.bytes_count, size));
 	if (call)
-		printf("  %s   %s, at most %.3f s, %llu retries\n", step->isolation ? "guest " : "window",
+		printf("  %s   %s, at most %.3f s, %llu %s\n", step->isolation ? "guest " : "window",
 		       cmd_size_text(prepared->memory_bytes, size), (double)step->timeout_us / 1e6,
-		       (unsigned long long)step->retries);
+		       (unsigned long long)step->retries, step->retries == 1 ? "retry" : "retries");
 	if (call && prepared->way == CHAIN_CALL_FIXED)
 		printf("  fixed    0x%llx to 0x%llx, on a processor of its own; mailbox at 0x%llx\n",
 		       (unsigned long long)prepared->fixed.window.base, (unsigned long long)prepared->fixed.window.end,
@@ -386,7 +386,7 @@ static enum chain_status one_step(struct plan_run *run, const struct chain_step 
 		status = mask_own(run, &prepared, err);
 	json_t *fanout = NULL;
 	if (!status)
-		status = plan_fanout(step, &prepared, run->sources.image, &fanout, err);
+		status = plan_fanout(step, &prepared, run->sources.image, run->pending, &fanout, err);
 	if (!status)
 		status = run->options.json ? step_json(step, &prepared, fanout, into, err) :
 					     step_print(run, step, &prepared, fanout, err);

@@ -39,6 +39,7 @@ struct chain_fanout_texts {
 	size_t room_bytes;
 	bool args_differ;
 	bool quoted;                   /* set by the caller: see chain_template_expand_args */
+	const json_t *pending;         /* borrowed, set by a caller that plans: see chain_template_expand_known */
 	const struct chain_step *step; /* borrowed */
 };
 
