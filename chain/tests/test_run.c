@@ -145,7 +145,7 @@ static const struct story STORIES[] = {
 	  MACHINE,
 	  NO_PORT,
 	  CMD_UNMET,
-	  NULL },
+	  "\"GNU Mach\" not seen before the machine ended; last line: GNU Mach" },
 	{ "no banner",
 	  0,
 	  false,

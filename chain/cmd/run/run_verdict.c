@@ -107,25 +107,6 @@ static int of_silence(struct run_judge *judge, const struct run_ending *ending)
 	return of_accident(judge, ending);
 }
 
-static int of_machine(struct run_judge *judge, const struct run_ending *ending)
-{
-	const int port = ending->port;
-	const bool booted_last = judge->foreign || (judge->booted && (!judge->entered || judge->native));
-	if (judge->until == RUN_UNTIL_MATCH)
-		return verdict(judge, CMD_UNMET, "the machine ended before the expression matched");
-	if (judge->booted && judge->marker && !judge->marker_seen && !judge->calling)
-		return verdict(judge, CMD_UNMET, "the machine ended before \"%s\" was seen", judge->marker);
-	if (judge->ended)
-		return of_end(judge, judge->end_code);
-	if (judge->exited)
-		return of_exit(judge);
-	if (judge->calling || judge->fault[0])
-		return of_accident(judge, ending);
-	if (port >= 0)
-		return booted_last ? of_port(judge, port) : of_accident(judge, ending);
-	return of_silence(judge, ending);
-}
-
 /* What was waited for, as the subject of "… within 3s". */
 static void awaited(const struct run_judge *judge, char *out, size_t size)
 {
@@ -145,17 +126,42 @@ static void awaited(const struct run_judge *judge, char *out, size_t size)
 		snprintf(out, size, judge->link_count ? "the chain did not end" : "the stage did not begin");
 }
 
-static int of_timeout(struct run_judge *judge, uint64_t limit_us)
+/* What was waited for did not come: until when, and the last line that did. */
+static int of_waiting(struct run_judge *judge, int code, const char *until)
 {
 	struct plain_text plain = { 0 };
-	char what[RUN_REASON_BYTES / 2], last[RUN_LAST_BYTES + PLAIN_TEXT_MOST], time[CMD_TIME_BYTES];
+	char what[RUN_REASON_BYTES / 2], last[RUN_LAST_BYTES + PLAIN_TEXT_MOST];
 	size_t used = 0;
-	for (const char *at = judge->last; *at && used < RUN_LAST_BYTES; at++)
+	for (const char *at = judge->last + strspn(judge->last, " \t"); *at && used < RUN_LAST_BYTES; at++)
 		used += plain_text_take(&plain, (unsigned char)*at, last + used);
 	last[used] = '\0';
 	awaited(judge, what, sizeof(what));
-	return verdict(judge, CMD_TIMEOUT, "%s within %s%s%s", what, cmd_time_text(limit_us, time),
-		       used ? "; last line: " : "", last);
+	return verdict(judge, code, "%s %s%s%s", what, until, used ? "; last line: " : "", last);
+}
+
+static int of_timeout(struct run_judge *judge, uint64_t limit_us)
+{
+	char time[CMD_TIME_BYTES], until[CMD_TIME_BYTES + sizeof("within ")];
+	snprintf(until, sizeof(until), "within %s", cmd_time_text(limit_us, time));
+	return of_waiting(judge, CMD_TIMEOUT, until);
+}
+
+static int of_machine(struct run_judge *judge, const struct run_ending *ending)
+{
+	const int port = ending->port;
+	const bool booted_last = judge->foreign || (judge->booted && (!judge->entered || judge->native));
+	if (judge->until == RUN_UNTIL_MATCH ||
+	    (judge->booted && judge->marker && !judge->marker_seen && !judge->calling))
+		return of_waiting(judge, CMD_UNMET, "before the machine ended");
+	if (judge->ended)
+		return of_end(judge, judge->end_code);
+	if (judge->exited)
+		return of_exit(judge);
+	if (judge->calling || judge->fault[0])
+		return of_accident(judge, ending);
+	if (port >= 0)
+		return booted_last ? of_port(judge, port) : of_accident(judge, ending);
+	return of_silence(judge, ending);
 }
 
 int run_judge_verdict(struct run_judge *judge, const struct run_ending *ending)
