@@ -36,7 +36,7 @@ enum chain_status chain_source_check(const char *source)
 		return row->check(rest);
 	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
 		if (!strncmp(source, later[i], strlen(later[i])))
-			return CHAIN_E_NOT_SUPPORTED;
+			return CHAIN_E_CONFIG_SCHEME_LATER;
 	return CHAIN_E_CONFIG_SCHEME;
 }
 

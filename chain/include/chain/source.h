@@ -76,8 +76,8 @@ struct chain_source_row {
 
 /* The row of a source's scheme; null where there is none. `out_rest` (nullable): what follows. */
 const struct chain_source_row *chain_source_row(const char *source, const char **out_rest);
-/* Whether a source can be written so: CHAIN_OK, CHAIN_E_CONFIG_SCHEME, CHAIN_E_NOT_SUPPORTED for schemes to come, or
- * what the row says. */
+/* Whether a source can be written so: CHAIN_OK, CHAIN_E_CONFIG_SCHEME, CHAIN_E_CONFIG_SCHEME_LATER for those to come,
+ * or what the row says. */
 enum chain_status chain_source_check(const char *source) CHAIN_MUST_CHECK;
 bool chain_source_has(const char *source, enum chain_source_trait trait);
 /* The path of a source whose bytes are in the image; null for others. Borrows. */
