@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 enum { MESSAGE_BYTES = 2 * CHAIN_SUBJECT_BYTES + 512 };
@@ -26,8 +27,32 @@ const char *cmd_style(FILE *to, enum cmd_style style)
 	return CODES[style];
 }
 
+size_t cmd_columns(FILE *to)
+{
+	struct winsize size;
+	return ioctl(fileno(to), TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
 /* A line may have several names of files in it; one that does not fit ends in "...". */
 enum { LINE_BYTES = 16384 };
+
+/* Foreign text behind `column` columns of a line on stderr; where that is a terminal's and too narrow, the rest stands
+ * below, indented. */
+static void put_wrapped(const char *text, size_t column)
+{
+	enum { INDENT = 4, LEAST_COLUMNS = 40 };
+	char shown[4 * LINE_BYTES];
+	const char *rest = shown;
+	const size_t columns = cmd_columns(stderr);
+	cmd_text_escape(text, strlen(text), shown, sizeof(shown));
+	for (size_t line; columns >= LEAST_COLUMNS; rest += line + strspn(rest + line, " "), column = INDENT) {
+		line = cmd_text_fitting(rest, columns > column ? columns - column : 1);
+		if (!rest[line] || !line)
+			break;
+		fprintf(stderr, "%.*s\n%*s", (int)line, rest, INDENT, "");
+	}
+	fputs(rest, stderr);
+}
 
 /* What is said may have names in it that others chose. */
 static void say(const char *command, enum cmd_style style, const char *format, va_list args)
@@ -38,7 +63,7 @@ static void say(const char *command, enum cmd_style style, const char *format, v
 		memcpy(line + sizeof(line) - sizeof(cut), cut, sizeof(cut));
 	fprintf(stderr, "%skchain%s%s:%s %s", cmd_style(stderr, CMD_BOLD), command ? " " : "", command ? command : "",
 		cmd_style(stderr, CMD_PLAIN), cmd_style(stderr, style));
-	cmd_text_put(stderr, line);
+	put_wrapped(line, strlen("kchain: ") + (command ? strlen(command) + 1 : 0));
 	fprintf(stderr, "%s\n", cmd_style(stderr, CMD_PLAIN));
 }
 
@@ -88,7 +113,7 @@ void cmd_error_say(const char *hint, const char *format, ...)
 	if (!*hint)
 		return;
 	fputs("  hint: ", stderr);
-	cmd_text_put(stderr, hint);
+	put_wrapped(hint, strlen("  hint: "));
 	fputc('\n', stderr);
 }
 

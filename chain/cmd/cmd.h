@@ -131,7 +131,9 @@ size_t cmd_text_printable(const char *text, size_t bytes);
 /* Writes what is shown of `bytes` bytes: at most `size` with the terminator, no character and no escape in part.
  * Returns the length of it all, as snprintf does. */
 size_t cmd_text_escape(const char *text, size_t bytes, char *out, size_t size);
-/* The same to a stream. */
+/* How many bytes of the text fit into `room` columns: up to a blank, or to the end of a word that fits nowhere. */
+size_t cmd_text_fitting(const char *text, size_t room);
+/* What is shown of a text, to a stream. */
 void cmd_text_put(FILE *to, const char *text);
 
 /* --- what people and programs read (cmd.c) ---------------------------------------------------------------------- */
@@ -174,6 +176,9 @@ json_t *cmd_json_of_file(const char *key, const char *path, json_t *rest);
 /* Escape sequences; "" unless `to` is a terminal, TERM is not "dumb" and NO_COLOR is unset or empty. */
 enum cmd_style { CMD_PLAIN, CMD_BOLD, CMD_DIM, CMD_RED, CMD_GREEN, CMD_YELLOW, CMD_CYAN };
 const char *cmd_style(FILE *to, enum cmd_style style);
+
+/* A terminal's width; 0: the stream is none, or has none. */
+size_t cmd_columns(FILE *to);
 
 /* "4.0 KiB", "132 MiB": at most four digits; `buf` is returned. */
 enum { CMD_SIZE_BYTES = 24 };

@@ -111,6 +111,19 @@ size_t cmd_text_escape(const char *text, size_t bytes, char *out, size_t size)
 	return used;
 }
 
+size_t cmd_text_fitting(const char *text, size_t room)
+{
+	size_t at = 0, columns = 0, blank = 0;
+	for (; text[at] && (columns < room || !blank); at++) {
+		columns += ((unsigned char)text[at] & 0xc0) != 0x80;
+		if (text[at] == ' ' && at && text[at + 1] != ' ')
+			blank = at;
+	}
+	while (((unsigned char)text[at] & 0xc0) == 0x80)
+		at++;
+	return text[at] && text[at] != ' ' ? blank : at;
+}
+
 void cmd_text_put(FILE *to, const char *text)
 {
 	size_t bytes = strlen(text);

@@ -88,7 +88,7 @@ static void report_print(const struct bake_job *job)
 	fputs(cmd_style(stdout, CMD_BOLD), stdout);
 	cmd_text_put(stdout, job->output);
 	printf("%s  %s\n", cmd_style(stdout, CMD_PLAIN), cmd_size_text(r->file_bytes, size));
-	printf("  id        sha256:%s\n", hex);
+	printf("  id  sha256:%s\n", hex); /* 77 columns */
 	for (int i = 0; i < CHAIN_BAKE_PART_COUNT; i++) {
 		const struct chain_bake_part *p = &r->parts[i];
 

@@ -6,16 +6,12 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 void run_view_init(struct run_view *view, FILE *to, bool raw, bool verbose)
 {
-	struct winsize size;
-	*view = (struct run_view){ .to = to, .raw = raw, .verbose = verbose };
-	if (ioctl(fileno(to), TIOCGWINSZ, &size) == 0)
-		view->columns = size.ws_col;
+	*view = (struct run_view){ .to = to, .raw = raw, .verbose = verbose, .columns = cmd_columns(to) };
 }
 
 bool run_view_together(FILE *a, FILE *b)
@@ -33,20 +29,6 @@ void run_view_end_live(struct run_view *view)
 	view->live = false;
 }
 
-/* How much of the text fits into `room` columns: to a blank, or to the end of a word that does not fit anywhere. */
-static size_t fitting(const char *text, size_t room)
-{
-	size_t at = 0, columns = 0, blank = 0;
-	for (; text[at] && (columns < room || !blank); at++) {
-		columns += ((unsigned char)text[at] & 0xc0) != 0x80;
-		if (text[at] == ' ' && at && text[at + 1] != ' ')
-			blank = at;
-	}
-	while (((unsigned char)text[at] & 0xc0) == 0x80)
-		at++;
-	return text[at] && text[at] != ' ' ? blank : at;
-}
-
 /* One line, and where that is a terminal's and too narrow, more of them below the first one's text. */
 static void print(struct run_view *view, double at, enum cmd_style style, const char *name, const char *text)
 {
@@ -62,7 +44,7 @@ static void print(struct run_view *view, double at, enum cmd_style style, const 
 	const char *rest = shown;
 	for (size_t line; view->columns > 2 * COLUMN && used > 0;
 	     rest += line + strspn(rest + line, " "), column = COLUMN) {
-		line = fitting(rest, view->columns > column ? view->columns - column : 1);
+		line = cmd_text_fitting(rest, view->columns > column ? view->columns - column : 1);
 		if (!rest[line] || !line)
 			break;
 		fprintf(to, "%.*s\n%*s", (int)line, rest, COLUMN, "");

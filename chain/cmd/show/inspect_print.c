@@ -178,7 +178,7 @@ void inspect_print_image(const json_t *doc)
 	char size[CMD_SIZE_BYTES];
 
 	head_print(doc, "a baked image");
-	printf("  name      %s\n  id        %s\n", text_of(doc, "name"), text_of(doc, "id"));
+	printf("  name      %s\n  id  %s\n", text_of(doc, "name"), text_of(doc, "id"));
 	printf("  memory    %s, from %s to %s\n", cmd_size_text(number(doc, "memory_bytes"), size),
 	       text_of(doc, "base"), text_of(doc, "memory_end"));
 	problem_print("problem:  ", text_of(doc, "problem"));
