@@ -163,6 +163,25 @@ static void pictures_are_bounded(void **state)
 	}
 }
 
+/* A step's name is in its bar, or behind it, unless the next one begins there. */
+static void names_stand_where_there_is_room(void **state)
+{
+	(void)state;
+	struct report r =
+		parse("{\"links\":[],\"steps\":[{\"step\":\"inside\",\"begun_at\":0,\"at\":0.5},"
+		      "{\"step\":\"beside\",\"begun_at\":0.6,\"at\":0.601},{\"step\":\"nowhere\",\"begun_at\":0.8,"
+		      "\"at\":0.801},{\"step\":\"last\",\"begun_at\":0.802,\"at\":0.803}],\"seconds\":1}");
+	size_t bytes = 0;
+	char *svg = report_svg(&r, &bytes);
+	assert_non_null(svg);
+	assert_non_null(strstr(svg, "fill=\"#fff\">inside</text>"));
+	assert_non_null(strstr(svg, "text-anchor=\"start\">beside</text>"));
+	assert_null(strstr(svg, ">nowhere</text>"));
+	assert_non_null(strstr(svg, "text-anchor=\"start\">last</text>"));
+	free(svg);
+	report_free(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -171,6 +190,7 @@ int main(void)
 		cmocka_unit_test(times_are_on_one_clock),
 		cmocka_unit_test(rows_without_sense_are_left_out_and_counted),
 		cmocka_unit_test(pictures_are_bounded),
+		cmocka_unit_test(names_stand_where_there_is_room),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

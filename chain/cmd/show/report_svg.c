@@ -113,11 +113,13 @@ static void draw_axis(const struct picture *p, double bottom)
 	     seconds ? "seconds since the first link was entered" : "milliseconds since the first link was entered");
 }
 
-static void draw_span(const struct picture *p, const struct report_span *span, double y, const char *fill)
+/* Of `count` spans in a row the first one; its name is in it, or behind it, where there is room before the next. */
+static void draw_span(const struct picture *p, const struct report_span *span, size_t count, double y, const char *fill)
 {
 	enum { NAME_MOST = 64, CHARACTER = 7 };
 	double x = x_of(p, span->begin), width = x_of(p, span->end) - x;
-	size_t fits = (size_t)(width / CHARACTER);
+	double room = x_of(p, count > 1 && span[1].timed ? span[1].begin : p->end) - x - width;
+	size_t fits = (size_t)(width / CHARACTER), beside = room > 0 ? (size_t)(room / CHARACTER) : 0;
 	if (!span->timed)
 		return;
 	fprintf(p->to,
@@ -128,6 +130,8 @@ static void draw_span(const struct picture *p, const struct report_span *span, d
 	fprintf(p->to, ": %.3f ms</title></rect>\n", (span->end - span->begin) / 1e3);
 	if (fits >= strlen(span->name) && fits >= 2)
 		text(p, x + 5, y + 14, "start", " fill=\"#fff\"", "%s", span->name);
+	else if (beside > strlen(span->name))
+		text(p, x + width + 5, y + 14, "start", "", "%s", span->name);
 }
 
 /* All turns of one status and one parity of the index as one path; neighbours differ so that they can be told apart. */
@@ -219,10 +223,10 @@ static void draw(const struct picture *p)
 	draw_axis(p, bottom);
 	text(p, LEFT - 8, TOP + 14, "end", "", "links");
 	for (size_t i = 0; i < r->link_count; i++)
-		draw_span(p, &r->links[i], TOP, i & 1 ? "#7a8794" : "#4a5560");
+		draw_span(p, &r->links[i], r->link_count - i, TOP, i & 1 ? "#7a8794" : "#4a5560");
 	text(p, LEFT - 8, TOP + SPAN_ROW + 14, "end", "", "steps");
 	for (size_t i = 0; i < r->step_count; i++)
-		draw_span(p, &r->steps[i], TOP + SPAN_ROW,
+		draw_span(p, &r->steps[i], r->step_count - i, TOP + SPAN_ROW,
 			  r->steps[i].status == REPORT_OK ? "#3d6fa5" : COLOURS[r->steps[i].status].fill);
 	draw_processors(p);
 	draw_legend(p, bottom + FOOT - 12);
