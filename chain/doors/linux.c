@@ -34,12 +34,6 @@ static uint16_t version(const uint8_t *file)
 	return chain_le16(file + CHAIN_LINUX_VERSION);
 }
 
-static bool is_bzimage(const uint8_t *file, uint64_t file_bytes)
-{
-	return file_bytes >= CHAIN_LINUX_HEADER_END_MAX && u32(file, CHAIN_LINUX_MAGIC) == CHAIN_LINUX_MAGIC_VALUE &&
-	       chain_le16(file + CHAIN_LINUX_BOOT_FLAG) == CHAIN_LINUX_BOOT_FLAG_VALUE;
-}
-
 /* An executable of 64 bits with a note of Linux's own (include/linux/elfnote-lto.h, build-salt.h). */
 static bool is_vmlinux(const uint8_t *file, uint64_t file_bytes)
 {
@@ -58,7 +52,7 @@ static bool is_vmlinux(const uint8_t *file, uint64_t file_bytes)
 
 static bool probe(const uint8_t *file, uint64_t file_bytes)
 {
-	return is_bzimage(file, file_bytes) || is_vmlinux(file, file_bytes);
+	return chain_linux_is_bzimage(file, file_bytes) || is_vmlinux(file, file_bytes);
 }
 
 /* --- what the headers say --- */
@@ -180,8 +174,8 @@ static enum chain_status read_vmlinux(const uint8_t *file, uint64_t file_bytes, 
 static enum chain_status read_kernel(const uint8_t *file, uint64_t file_bytes, const char *subject,
 				     struct chain_kernel *out, struct chain_error *err)
 {
-	return is_bzimage(file, file_bytes) ? read_bzimage(file, file_bytes, subject, out, err) :
-					      read_vmlinux(file, file_bytes, subject, out, err);
+	return chain_linux_is_bzimage(file, file_bytes) ? read_bzimage(file, file_bytes, subject, out, err) :
+							  read_vmlinux(file, file_bytes, subject, out, err);
 }
 
 /* --- what the kernel is told: boot_params | command line | more of the memory map --- */
@@ -193,7 +187,7 @@ static uint64_t extra_entries(const struct chain_door_info *info)
 
 static uint64_t cmdline_max(const struct chain_door_info *info)
 {
-	if (!is_bzimage(info->file, info->file_bytes))
+	if (!chain_linux_is_bzimage(info->file, info->file_bytes))
 		return CMDLINE_MAX_VMLINUX;
 	return version(info->file) >= VERSION_CMDLINE_SIZE ? u32(info->file, CHAIN_LINUX_CMDLINE_SIZE) :
 							     CMDLINE_MAX_OLD;
@@ -282,13 +276,14 @@ static void set_map(const struct chain_door_info *info, struct door_block *block
 /* As the file has it, or what a vmlinux may rely on. */
 static void set_header(const struct chain_door_info *info, uint8_t *params)
 {
-	if (is_bzimage(info->file, info->file_bytes)) {
+	if (chain_linux_is_bzimage(info->file, info->file_bytes)) {
 		uint64_t end = CHAIN_LINUX_MAGIC + info->file[CHAIN_LINUX_JUMP_BYTES];
 		memcpy(params + CHAIN_LINUX_HEADER_START, info->file + CHAIN_LINUX_HEADER_START,
 		       end - CHAIN_LINUX_HEADER_START);
 		set(params, CHAIN_LINUX_SETUP_DATA, 0, version(info->file) >= VERSION_INIT_SIZE - 1 ? 8 : 0);
 		set(params, CHAIN_LINUX_CODE32_START, info->kernel->segments[0].phys.base, 4);
 	} else {
+		set(params, CHAIN_LINUX_ROOT_FLAGS, 1, 2); /* read-only unless the command line says otherwise */
 		set(params, CHAIN_LINUX_BOOT_FLAG, CHAIN_LINUX_BOOT_FLAG_VALUE, 2);
 		set(params, CHAIN_LINUX_MAGIC, CHAIN_LINUX_MAGIC_VALUE, 4);
 		set(params, CHAIN_LINUX_VERSION, VERSION_OURS, 2);

@@ -210,6 +210,7 @@ static const struct chain_json_key step_keys[] = {
 typedef enum chain_status check_step(const json_t *value, const struct chain_step *step, struct chain_json_path *path,
 				     struct chain_error *err);
 
+	{ "kaslr", chain_json_read_bool, NULL, AT(kaslr), false },
 static bool is_call(const json_t *value)
 {
 	return json_object_get(value, "call");
@@ -263,7 +264,7 @@ static enum chain_status check_keys(const json_t *value, const struct chain_step
 	static const char *const call_only[] = {
 		"memory", "timeout", "retries", "isolation", "fanout", "devices", NULL
 	};
-	static const char *const boot_only[] = { "fs", NULL };
+	static const char *const boot_only[] = { "fs", "kaslr", NULL };
 	enum chain_status first = CHAIN_OK;
 	bool call = is_call(value), more = !call != !json_object_get(value, "boot");
 	for (const char *const *key = call ? boot_only : call_only; more && *key; key++)
@@ -310,6 +311,7 @@ enum chain_status chain_config_read_step(const json_t *value, void *into, const 
 	struct chain_step *step = into;
 	enum chain_status first = CHAIN_OK;
 	(void)of;
+	step->kaslr_said = json_object_get(value, "kaslr");
 	if (!json_is_object(value))
 		return chain_json_wrong(value, "an object", path, err);
 	bool more = chain_json_goes_on(

@@ -8,6 +8,7 @@
 #include "chain/bootinfo.h"
 #include "chain/step.h"
 #include "chain/cmd/cmd.h"
+#include "chain/cmd/linux_payload.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -193,6 +194,24 @@ static const char *member_of(const struct chain_error *why, const struct chain_s
 	}
 }
 
+/* As people are told it, by the file's first bytes. */
+static const char *kernel_name(const struct chain_image *image, const struct chain_step *step,
+			       enum chain_kernel_kind kind)
+{
+	uint8_t head[4096];
+	struct fs_node node;
+	const char *path = chain_source_path(step->source);
+	uint64_t bytes = 0;
+
+	if (kind == CHAIN_KERNEL_UNKNOWN)
+		return "fetched at boot";
+	if (path && fs_lookup(&image->fs, path, true, &node, NULL) == CHAIN_OK)
+		bytes = node.size_bytes < sizeof(head) ? node.size_bytes : sizeof(head);
+	if (bytes > 0 && fs_read(&image->fs, &node, 0, head, bytes, NULL) != CHAIN_OK)
+		bytes = 0;
+	return linux_kind_name(kind, bytes ? head : NULL, bytes);
+}
+
 static enum chain_status step_and_rescue_check(const struct checks *checks, size_t i, struct chain_error *err)
 {
 	const struct chain_step *step = &checks->job->config.steps[i];
@@ -202,8 +221,7 @@ static enum chain_status step_and_rescue_check(const struct checks *checks, size
 	enum chain_status status = step_check(checks, step, &kind, &why);
 
 	if (status == CHAIN_OK)
-		checks->job->steps[i].kind =
-			strdup(kind == CHAIN_KERNEL_UNKNOWN ? "fetched at boot" : chain_kernel_kind_name(kind));
+		checks->job->steps[i].kind = strdup(kernel_name(checks->image, step, kind));
 	(void)snprintf(path, sizeof(path), "steps[%zu].%s", i, member_of(&why, step));
 	status = step_note(checks, path, &why, err);
 	if (status != CHAIN_OK || !step->fallback)

@@ -26,7 +26,7 @@ struct bake_node {
 	char *path, *host, *target;
 	struct fs_xattr *xattrs; /* owned, with all that they point to */
 	size_t number;           /* in the order of the pipeline */
-	char *text; /* owned bytes: made by us, or of a small file that was read already; null: read `host` */
+	char *text; /* owned bytes: made by us, unpacked, or of a small file that was read already; null: read `host` */
 	uint8_t sha256[CHAIN_SHA256_BYTES];
 	struct bake_identity identity;  /* of a file */
 	const struct bake_known *known; /* what an earlier bake of this run found of it; null: nothing */
@@ -34,6 +34,7 @@ struct bake_node {
 	uint64_t image_offset;          /* where it came to lie */
 	bool many_names;                /* more than one hard link */
 	bool alike;                     /* begins as another file of its size does */
+	bool unpacked;                  /* `text` is not the file's bytes, but the kernel that was packed in it */
 };
 
 /* Attributes that don't go into an image, where that is to be said. */

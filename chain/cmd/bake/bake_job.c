@@ -255,6 +255,8 @@ enum chain_status bake_job_run(struct bake_job *job, struct chain_error *err)
 	if (status == CHAIN_OK)
 		status = bake_input_read(job, &streams.tree, err);
 	if (status == CHAIN_OK)
+		status = bake_linux_unpack(job, &streams.tree, err);
+	if (status == CHAIN_OK)
 		status = bake_tree_finish(&streams.tree, err);
 	if (status == CHAIN_OK)
 		status = output_name(job, err);

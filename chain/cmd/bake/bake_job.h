@@ -42,6 +42,8 @@ void bake_job_free(struct bake_job *job);
 
 /* bake_input.c: the pipeline and the tree that it asks for. A folder without a pipeline.json gets one. */
 enum chain_status bake_input_read(struct bake_job *job, struct bake_tree *tree, struct chain_error *err);
+/* bake_linux.c: Linux kernels that steps boot are replaced in the tree by what is packed in them, where they may. */
+enum chain_status bake_linux_unpack(struct bake_job *job, struct bake_tree *tree, struct chain_error *err);
 /* bake_check.c: every step's kernel is one and is whole, and (with memory_bytes) every boot can be planned. */
 enum chain_status bake_steps_check(struct bake_job *job, const struct chain_image *image, struct chain_error *err);
 

@@ -176,7 +176,8 @@ enum chain_status bake_tree_finish(struct bake_tree *tree, struct chain_error *e
 
 static bool has_bytes(const struct bake_node *node)
 {
-	return node->host && node->spec.type == FS_REGULAR && !node->spec.hard_link && node->spec.size_bytes;
+	return node->host && !node->unpacked && node->spec.type == FS_REGULAR && !node->spec.hard_link &&
+	       node->spec.size_bytes;
 }
 
 void bake_tree_cache(const struct bake_tree *tree)

@@ -5,6 +5,7 @@
  * is. */
 
 #include "inspect.h"
+#include "chain/cmd/linux_payload.h"
 
 #include "chain/door.h"
 #include "abi/native.h"
@@ -100,7 +101,8 @@ static enum chain_status kernel_json(const struct bytes *file, const char *path,
 
 	*out = cmd_json_of_file(
 		"file", path,
-		json_pack("{s:s, s:I}", "kind", chain_kernel_kind_name(kind), "bytes", (json_int_t)file->bytes_count));
+		json_pack("{s:s, s:I}", "kind", linux_kind_name(kind, file->bytes, file->bytes_count), "bytes",
+			  (json_int_t)file->bytes_count));
 	elf_json(file, path, symbols, *out);
 	if (!door || door->read(file->bytes, file->bytes_count, path, &kernel, &inner) != CHAIN_OK ||
 	    !kernel.segment_count) {

@@ -4,6 +4,7 @@
 /* Owns: what takes the space in an image, to the byte: parts, segments, files, and the zeros between them. */
 
 #include "inspect.h"
+#include "chain/cmd/linux_payload.h"
 
 #include "chain/json_memory.h"
 #include "chain/source.h"
@@ -256,7 +257,7 @@ static const char *kernel_kind(const struct chain_image *image, const char *sour
 	uint8_t digest[CHAIN_SHA256_BYTES];
 	const uint8_t *bytes;
 	uint64_t count;
-	const char *path = chain_source_path(source);
+	const char *path = chain_source_path(step->source);
 
 	*out = CHAIN_KERNEL_UNKNOWN;
 	if (!path)
@@ -271,7 +272,7 @@ static json_t *step_json(struct look *look, const struct chain_step *step)
 {
 	const bool call = step->kind == CHAIN_STEP_CALL;
 	enum chain_kernel_kind kind;
-	const char *name = kernel_kind(look->image, step->source, &kind);
+	const char *name = kernel_kind(look->image, step, &kind);
 	json_t *row = json_pack("{s:s, s:s, s:s, s:s}", "name", step->name, "does", call ? "call" : "boot", "source",
 				step->source, "kernel", name);
 

@@ -11,6 +11,7 @@
 #include "chain/step.h"
 #include "chain/template.h"
 #include "plan_fanout.h"
+#include "chain/cmd/linux_payload.h"
 #include "chain/cmd/run/run_input.h"
 
 #include <stdlib.h>
@@ -279,6 +280,11 @@ static enum chain_status find_plan(const struct chain_step *step, const struct c
 	return chain_guest_make(&request, guest, err);
 }
 
+static const char *kind_name(const struct chain_prepared *prepared)
+{
+	return linux_kind_name(prepared->kind, prepared->kernel.blob.bytes, prepared->kernel.blob.bytes_count);
+}
+
 static enum chain_status step_json(const struct chain_step *step, const struct chain_prepared *prepared,
 				   const json_t *fanout, json_t *into, struct chain_error *err)
 {
@@ -293,13 +299,12 @@ static enum chain_status step_json(const struct chain_step *step, const struct c
 	chain_guest_free(&guest);
 	if (status)
 		return status;
-	json_t *doc =
-		json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:o?, s:o, s:O, s:o?, s:O?, s:O?, s:o?}", "name",
-			  step->name, "kind", step->kind == CHAIN_STEP_CALL ? "call" : "boot", "source", step->source,
-			  "kernel", chain_kernel_kind_name(prepared->kind), "sha256", hex, "bytes",
-			  (json_int_t)prepared->kernel.blob.bytes_count, "args", prepared->args, "expect",
-			  chain_step_expect_json(step), "modules", modules_json(prepared), "handoff", prepared->handoff,
-			  "plan", plan, "when", step->when, "fanout", fanout, "devices", plan_devices(step));
+	json_t *doc = json_pack(
+		"{s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:o?, s:o, s:O, s:o?, s:O?, s:O?, s:o?}", "name", step->name,
+		"kind", step->kind == CHAIN_STEP_CALL ? "call" : "boot", "source", step->source, "kernel",
+		kind_name(prepared), "sha256", hex, "bytes", (json_int_t)prepared->kernel.blob.bytes_count, "args",
+		prepared->args, "expect", chain_step_expect_json(step), "modules", modules_json(prepared), "handoff",
+		prepared->handoff, "plan", plan, "when", step->when, "fanout", fanout, "devices", plan_devices(step));
 	if (!doc || json_array_append_new(into, doc))
 		return chain_json_no_memory(err, step->name);
 	return CHAIN_OK;
@@ -321,7 +326,7 @@ static enum chain_status step_print(const struct plan_run *run, const struct cha
 	char size[CMD_SIZE_BYTES];
 	bool call = step->kind == CHAIN_STEP_CALL;
 	printf("%s%s%s  %s %s  %s, %s\n", cmd_style(stdout, CMD_BOLD), step->name, cmd_style(stdout, CMD_PLAIN),
-	       call ? "call" : "boot", step->source, chain_kernel_kind_name(prepared->kind),
+	       call ? "call" : "boot", step->source, kind_name(prepared),
 	       cmd_size_text(prepared->kernel.blob.bytes_count, size));
 	char *when = json_dumps(step->when, JSON_COMPACT | JSON_ENSURE_ASCII); /* null without one */
 	if (when)

@@ -116,9 +116,10 @@ struct chain_step {
 	struct chain_config_module *modules;
 	size_t module_count;
 	enum chain_config_handoff handoff_at;
-	char *handoff_string;                       /* begins with "kchain-handoff" unless handoff_at is none */
-	bool fs_keep;                               /* boot */
-	bool video_required;                        /* the screen must be of the kind that the kernel asks for */
+	char *handoff_string;   /* begins with "kchain-handoff" unless handoff_at is none */
+	bool fs_keep;           /* boot */
+	bool video_required;    /* the screen must be of the kind that the kernel asks for */
+	bool kaslr, kaslr_said; /* boot: a Linux kernel stays packed, or does not; not said: as is quicker */
 	uint64_t memory_bytes, timeout_us, retries; /* call */
 	bool memory_said; /* else memory_bytes is the default, which a kernel with fixed addresses has another of */
 	enum chain_isolation isolation; /* call */

@@ -7,6 +7,8 @@
 #ifndef CHAIN_LINUX_FORMAT_H
 #define CHAIN_LINUX_FORMAT_H
 
+#include "chain/reader.h"
+
 enum {
 	CHAIN_LINUX_SECTOR = 512,
 	CHAIN_LINUX_PARAMS_BYTES = 4096,
@@ -14,6 +16,7 @@ enum {
 	/* setup header: offset in the file and in boot_params */
 	CHAIN_LINUX_SETUP_SECTS = 0x1f1,
 	CHAIN_LINUX_HEADER_START = 0x1f1,
+	CHAIN_LINUX_ROOT_FLAGS = 0x1f2,
 	CHAIN_LINUX_BOOT_FLAG = 0x1fe,
 	CHAIN_LINUX_JUMP_BYTES = 0x201,
 	CHAIN_LINUX_MAGIC = 0x202,
@@ -76,5 +79,13 @@ enum {
 	CHAIN_LINUX_DATA_E820 = 1,
 };
 #define CHAIN_LINUX_MAGIC_VALUE 0x53726448u /* "HdrS" */
+
+/* Whether a file begins as a bzImage or a zImage does. */
+static inline bool chain_linux_is_bzimage(const uint8_t *file, uint64_t file_bytes)
+{
+	return file_bytes >= CHAIN_LINUX_HEADER_END_MAX &&
+	       chain_le32(file + CHAIN_LINUX_MAGIC) == CHAIN_LINUX_MAGIC_VALUE &&
+	       chain_le16(file + CHAIN_LINUX_BOOT_FLAG) == CHAIN_LINUX_BOOT_FLAG_VALUE;
+}
 
 #endif
