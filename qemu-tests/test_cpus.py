@@ -205,7 +205,7 @@ def who_has_one_processor_is_refused_by_name():
     kt.check(done.exit == 3 and 'steps[0]: "cpus" is 2, but an isolated machine has one processor' in done.err, "svm", done)
     step = fan("", {"count": 2, "cpus": 2}, "acts")
     done = kt.kchain("bake", kt.write_json(kt.scratch("pipeline.json"), kt.pipeline([step], {"/acts": "build/kernels/acts.elf"})), "-o", kt.scratch("image.elf"))
-    kt.check(done.exit == 3 and 'fs:/acts: "cpus" is 2, but a Multiboot kernel has one processor' in done.err, "not native", done)
+    kt.check(done.exit == 3 and 'fs:/acts: "cpus" is 2, but a kernel that is not native has one processor' in done.err, "not native", done)
 
 
 @kt.test

@@ -1,13 +1,11 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: the rows of table.c, and what several of them share. Not for others. */
+/* Owns: what several rows of table.c share. Not for others. */
 #ifndef CHAIN_DOORS_H
 #define CHAIN_DOORS_H
 
 #include "chain/door.h"
-
-extern const struct chain_door chain_door_linux, chain_door_multiboot1, chain_door_multiboot2, chain_door_pvh;
 
 #define CHAIN_4G ((uint64_t)UINT32_MAX + 1)
 
@@ -29,7 +27,7 @@ enum chain_status door_read_elf(const uint8_t *file, uint64_t file_bytes, const 
 /* CHAIN_E_ELF_BAD_ENTRY where the entry point lies in no segment. */
 enum chain_status door_check_entry(const struct chain_kernel *kernel, const char *subject,
 				   struct chain_error *err) CHAIN_MUST_CHECK;
-/* CHAIN_E_MULTIBOOT_ABOVE_4G with the first segment that lies there. */
+/* CHAIN_E_KERNEL_ABOVE_4G with the first segment that lies there. */
 enum chain_status door_check_low(const struct chain_kernel *kernel, const char *subject,
 				 struct chain_error *err) CHAIN_MUST_CHECK;
 

@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+extern const struct chain_door chain_door_linux;
+
 enum {
 	VERSION_RELOCATABLE = 0x205,
 	VERSION_INIT_SIZE = 0x20a,

@@ -159,7 +159,7 @@ enum chain_status chain_multiboot_kernel_read(struct chain_multiboot_kernel *out
 		return status;
 	for (size_t i = 0; i < out->segment_count; i++)
 		if (out->segments[i].phys.end > LIMIT_4G)
-			return chain_fail(err, CHAIN_E_MULTIBOOT_ABOVE_4G, subject, NULL, i, out->segments[i].phys.base,
+			return chain_fail(err, CHAIN_E_KERNEL_ABOVE_4G, subject, NULL, i, out->segments[i].phys.base,
 					  out->segments[i].phys.end, 0);
 	return CHAIN_OK;
 }

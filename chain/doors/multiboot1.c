@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+extern const struct chain_door chain_door_multiboot1;
+
 static bool probe(const uint8_t *file, uint64_t file_bytes)
 {
 	struct chain_mb1_header header;

@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+extern const struct chain_door chain_door_multiboot2;
+
 enum { HEADER_BYTES = 16, TAG_BYTES = 8, PAGE = 4096 };
 
 /* Section 3.1.1: the first magic with a right checksum. */

@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+extern const struct chain_door chain_door_pvh;
+
 static bool find_note(const uint8_t *file, uint64_t file_bytes, const uint8_t **out, uint64_t *out_bytes)
 {
 	struct chain_elf elf;

@@ -32,8 +32,8 @@ enum chain_status door_check_low(const struct chain_kernel *kernel, const char *
 {
 	for (size_t i = 0; i < kernel->segment_count; i++)
 		if (kernel->segments[i].phys.end > CHAIN_4G)
-			return chain_fail(err, CHAIN_E_MULTIBOOT_ABOVE_4G, subject, NULL, i,
-					  kernel->segments[i].phys.base, kernel->segments[i].phys.end, 0);
+			return chain_fail(err, CHAIN_E_KERNEL_ABOVE_4G, subject, NULL, i, kernel->segments[i].phys.base,
+					  kernel->segments[i].phys.end, 0);
 	return CHAIN_OK;
 }
 

@@ -9,6 +9,7 @@
  * protocols with a header of their own, the older first, as QEMU has it (a step's "door" chooses otherwise); a note
  * last. */
 const struct chain_door *const chain_doors[] = {
+extern const struct chain_door chain_door_linux, chain_door_multiboot1, chain_door_multiboot2, chain_door_pvh;
 	&chain_door_linux, &chain_door_multiboot1, &chain_door_multiboot2, &chain_door_pvh, NULL,
 };
 

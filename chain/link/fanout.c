@@ -10,10 +10,12 @@
 #include "chain/json_write.h"
 
 #include <stdio.h>
+#include "chain/source.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-enum { SOURCE_PREFIX = 3 }; /* "fs:" */
+enum { SCHEME_BYTES_MAX = 16 };
 
 static enum chain_status no_memory(const char *subject, uint64_t bytes, struct chain_error *err)
 {
@@ -127,7 +129,7 @@ struct listing {
 
 static enum chain_status add_file(struct listing *l, const char *name, size_t name_bytes, struct chain_error *err)
 {
-	char path[CHAIN_IMAGE_PATH_BYTES + SOURCE_PREFIX];
+	char path[CHAIN_IMAGE_PATH_BYTES + SCHEME_BYTES_MAX];
 	uint8_t sha256[CHAIN_SHA256_BYTES];
 	const uint8_t *bytes;
 	uint64_t count;
@@ -137,7 +139,7 @@ static enum chain_status add_file(struct listing *l, const char *name, size_t na
 	memcpy(path, l->step->fanout.path, l->folder_bytes);
 	memcpy(path + l->folder_bytes, name, name_bytes);
 	path[l->folder_bytes + name_bytes] = '\0';
-	enum chain_status status = chain_image_file(l->image, path + SOURCE_PREFIX, &bytes, &count, sha256, err);
+	enum chain_status status = chain_image_file(l->image, chain_source_path(path), &bytes, &count, sha256, err);
 	if (status)
 		return status;
 	json_t *value = json_string(path);
@@ -179,11 +181,13 @@ static enum chain_status expand_each(const struct chain_step *step, const struct
 			     .folder_bytes = (size_t)(slash + 1 - step->fanout.path) };
 	struct fs_node folder;
 	char path[CHAIN_IMAGE_PATH_BYTES];
-	if (l.folder_bytes - SOURCE_PREFIX >= sizeof(path))
+	const char *in_image = chain_source_path(step->fanout.path); /* the pipeline was refused if it is none */
+	size_t folder_bytes = (size_t)(slash + 1 - in_image);
+	if (folder_bytes >= sizeof(path))
 		return CHAIN_FAIL(err, LIMIT, .subject = step->name, .detail = "bytes of path", .value = l.folder_bytes,
 				  .limit = sizeof(path));
-	memcpy(path, step->fanout.path + SOURCE_PREFIX, l.folder_bytes - SOURCE_PREFIX);
-	path[l.folder_bytes - SOURCE_PREFIX] = '\0';
+	memcpy(path, in_image, folder_bytes);
+	path[folder_bytes] = '\0';
 	enum chain_status status = fs_lookup(&image->fs, path, true, &folder, err);
 	if (!status)
 		status = fs_read_dir(&image->fs, &folder, visit, &l, err);
@@ -199,7 +203,7 @@ static enum chain_status expand_slices(const struct chain_step *step, const stru
 	uint8_t sha256[CHAIN_SHA256_BYTES];
 	const uint8_t *bytes;
 	uint64_t size, begin = 0;
-	enum chain_status status = chain_image_file(image, fanout->path + SOURCE_PREFIX, &bytes, &size, sha256, err);
+	enum chain_status status = chain_image_file(image, chain_source_path(fanout->path), &bytes, &size, sha256, err);
 	for (uint64_t i = 1; !status && i <= fanout->count; i++) {
 		uint64_t end = size / fanout->count * i + size % fanout->count * i / fanout->count;
 		if (end < begin)

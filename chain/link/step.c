@@ -40,8 +40,8 @@ enum chain_status chain_step_check_kind(const struct chain_step *step, enum chai
 		return chain_fail(err, CHAIN_E_CONFIG_DEVICE_NATIVE, step->source, chain_kernel_kind_name(kind), 0, 0,
 				  0, 0);
 	if (kind >= CHAIN_KERNEL_FOREIGN && step->fanout.cpus > 1)
-		return chain_fail(err, CHAIN_E_FANOUT_CPUS_ONE, step->source, "a Multiboot kernel", step->fanout.cpus,
-				  0, 0, 0);
+		return chain_fail(err, CHAIN_E_FANOUT_CPUS_ONE, step->source, "a kernel that is not native",
+				  step->fanout.cpus, 0, 0, 0);
 	if (kind >= CHAIN_KERNEL_FOREIGN && step->expect == CHAIN_EXPECT_CONSOLE)
 		return chain_fail_subject(err, CHAIN_E_FIXED_TEXT, step->source);
 	if (kind >= CHAIN_KERNEL_FOREIGN)

@@ -344,7 +344,7 @@ static enum chain_status check_piece(const struct plan_build *build, uint32_t in
 		return chain_fail(build->err, CHAIN_E_PLAN_BAD_REQUEST, request->subject,
 				  "a piece of more bytes than it has room for", index, 0, 0, 0);
 	if (range.end > chain_entry_memory_end(build->kernel.mode))
-		return chain_fail(build->err, CHAIN_E_MULTIBOOT_ABOVE_4G, request->subject, NULL, index, range.base,
+		return chain_fail(build->err, CHAIN_E_KERNEL_ABOVE_4G, request->subject, NULL, index, range.base,
 				  range.end, 0);
 	*entered |= request->pieces_entry >= range.base && request->pieces_entry < range.end;
 	return CHAIN_OK;

@@ -5,12 +5,14 @@
  * a piece of either. Nobody vouches for its bytes but the pipeline's pin. */
 
 #include "chain/block_source.h"
-#include "sources.h"
+#include "chain/source.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 /* A decimal or hexadecimal number that `text` begins with; null: none, or it does not fit. */
+static const char scheme[] = "block:";
+
 static const char *read_number(const char *text, uint64_t *out)
 {
 	unsigned base = text[0] == '0' && text[1] == 'x' ? 16 : 10;
@@ -66,13 +68,23 @@ static enum chain_status open_block(const struct chain_sources *sources, const c
 	if (!sources->transport)
 		return chain_fail_subject(err, CHAIN_E_SOURCE_ELSEWHERE, source);
 	enum chain_status status =
-		sources->transport->open_block(sources->transport->ctx, source, rest, &out->stream, err);
+		sources->transport->open(sources->transport->ctx, scheme, source, rest, &out->stream, err);
 	out->blob = (struct chain_blob){ NULL, out->stream.bytes, CHAIN_PHYS_UNKNOWN };
 	return status;
 }
 
 const struct chain_source_row chain_source_block = {
-	.scheme = "block:",
+static void disk(const char *rest, char *out)
+{
+	struct chain_block_source parts;
+	*out = '\0';
+	if (chain_block_source_parse(rest, &parts))
+		memcpy(out, parts.disk, sizeof(parts.disk));
+}
+static_assert(sizeof(((struct chain_block_source *)0)->disk) == CHAIN_SOURCE_DISK_BYTES, "disk");
+
+extern const struct chain_source_row chain_source_block;
+	.scheme = scheme,
 	.traits = CHAIN_SOURCE_NEEDS_PIN,
 	.check = check,
 	.open = open_block,

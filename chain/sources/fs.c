@@ -3,7 +3,7 @@
 
 /* fs:/PATH: a file of the running image's own filesystem. The manifest has its digest. */
 
-#include "sources.h"
+#include "chain/source.h"
 
 static enum chain_status check(const char *rest)
 {
@@ -30,4 +30,5 @@ static enum chain_status open_file(const struct chain_sources *sources, const ch
 	return CHAIN_OK;
 }
 
+extern const struct chain_source_row chain_source_fs;
 const struct chain_source_row chain_source_fs = { .scheme = "fs:", .check = check, .path = path, .open = open_file };

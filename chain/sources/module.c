@@ -3,7 +3,7 @@
 
 /* module:NAME: a module that the boot loader handed over. Nobody vouches for its bytes but the pipeline's pin. */
 
-#include "sources.h"
+#include "chain/source.h"
 #include "abi/module_name.h"
 
 #include <string.h>
@@ -50,6 +50,7 @@ static enum chain_status open_module(const struct chain_sources *sources, const 
 	return CHAIN_OK;
 }
 
+extern const struct chain_source_row chain_source_module;
 const struct chain_source_row chain_source_module = {
 	.scheme = "module:",
 	.traits = CHAIN_SOURCE_NEEDS_PIN,

@@ -3,7 +3,7 @@
 
 /* self: the running image, to be started again where it lies. It has no file to be digested: its id vouches for it. */
 
-#include "sources.h"
+#include "chain/source.h"
 
 #include <string.h>
 
@@ -25,6 +25,7 @@ static enum chain_status open_self(const struct chain_sources *sources, const ch
 	return chain_self_check(sources->self, sources->image, err);
 }
 
+extern const struct chain_source_row chain_source_self;
 const struct chain_source_row chain_source_self = {
 	.scheme = "self:",
 	.traits = CHAIN_SOURCE_BOOT_ONLY | CHAIN_SOURCE_TAKES_NO_PIN,

@@ -1,10 +1,11 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-#include "sources.h"
+#include "chain/source.h"
 
 #include <string.h>
 
+extern const struct chain_source_row chain_source_fs, chain_source_module, chain_source_block, chain_source_self;
 static const struct chain_source_row *const rows[] = {
 	&chain_source_fs,
 	&chain_source_module,

@@ -232,7 +232,7 @@ static inline void expect_kernel(struct expect *e)
 		return;
 	for (size_t i = 0; i < e->segment_count; i++) {
 		const struct expect_segment *s = &e->segments[i];
-		if (expect_fault(e, s->end > WORLD_4G, CHAIN_E_MULTIBOOT_ABOVE_4G))
+		if (expect_fault(e, s->end > WORLD_4G, CHAIN_E_KERNEL_ABOVE_4G))
 			continue;
 		expect_fault(e, s->base < 0x1000, CHAIN_E_PLAN_FIRST_PAGE);
 		expect_fault(e, r->fs_keep && expect_meet(s->base, s->end, r->fs.base, r->fs.end), CHAIN_E_PLAN_ON_FS);

@@ -127,7 +127,7 @@ static void refusals_are_exact(void **state)
 	file.header.load_addr = 0xffffff00;
 	file.header.header_addr = 0xffffff00 + HEADER_AT;
 	file.header.entry_addr = 0xffffff00;
-	expect(&file, sizeof(file), CHAIN_E_MULTIBOOT_ABOVE_4G);
+	expect(&file, sizeof(file), CHAIN_E_KERNEL_ABOVE_4G);
 	expect("", 0, CHAIN_E_MULTIBOOT_NO_HEADER);
 }
 

@@ -7,8 +7,9 @@
 
 #include "chain/source.h"
 
-/* `ctx`: the disks' entries by the pipeline's names, a JSON object. */
-enum chain_status stage_open_block(void *ctx, const char *source, const char *rest, struct chain_stream *out,
-				   struct chain_error *err);
+/* `ctx`: the disks' entries by the pipeline's names, a JSON object. `rest`: what follows the scheme in `source`. */
+typedef enum chain_status stage_source_open(void *ctx, const char *source, const char *rest, struct chain_stream *out,
+					    struct chain_error *err);
+stage_source_open stage_open_block;
 
 #endif

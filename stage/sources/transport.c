@@ -7,6 +7,8 @@
 #include "stage/cpu.h"
 #include "stage/pages.h"
 
+#include <string.h>
+
 static uint8_t *take_memory(void *ctx, uint64_t bytes, const char *subject, uint64_t *out_phys, struct chain_error *err)
 {
 	(void)ctx;
@@ -21,9 +23,26 @@ static void give_memory(void *ctx, uint64_t phys, uint64_t bytes)
 	stage_pages_free(phys, bytes);
 }
 
+/* A kind of source that is not in memory is a file in sources/ and a row here, beside the library's. */
+static const struct {
+	const char *scheme;
+	stage_source_open *open;
+} rows[] = {
+	{ "block:", stage_open_block },
+};
+
+static enum chain_status open_source(void *ctx, const char *scheme, const char *source, const char *rest,
+				     struct chain_stream *out, struct chain_error *err)
+{
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (!strcmp(rows[i].scheme, scheme))
+			return rows[i].open(ctx, source, rest, out, err);
+	return chain_fail_subject(err, CHAIN_E_SOURCE_ELSEWHERE, source);
+}
+
 void stage_transport_init(struct chain_transport *out, const json_t *block)
 {
-	*out = (struct chain_transport){ .open_block = stage_open_block,
+	*out = (struct chain_transport){ .open = open_source,
 					 .take_memory = take_memory,
 					 .give_memory = give_memory,
 					 .ctx = (void *)(uintptr_t)block };

@@ -16,9 +16,10 @@
 
 /* How a side that has devices reaches bytes that are not in memory, and memory to put them in. */
 struct chain_transport {
-	/* `rest`: what follows the scheme, checked by its row. CHAIN_E_SOURCE_DEVICE, CHAIN_E_SOURCE_PIECE. */
-	enum chain_status (*open_block)(void *ctx, const char *source, const char *rest, struct chain_stream *out,
-					struct chain_error *err);
+	/* A source of that scheme; `rest`: what follows it, checked by its row. CHAIN_E_SOURCE_ELSEWHERE: not on this
+	 * side; CHAIN_E_SOURCE_DEVICE, CHAIN_E_SOURCE_PIECE. */
+	enum chain_status (*open)(void *ctx, const char *scheme, const char *source, const char *rest,
+				  struct chain_stream *out, struct chain_error *err);
 	/* Readable and writable here, at *out_phys in target memory. Null: CHAIN_E_NO_SPACE is in `err`. */
 	uint8_t *(*take_memory)(void *ctx, uint64_t bytes, const char *subject, uint64_t *out_phys,
 				struct chain_error *err);
