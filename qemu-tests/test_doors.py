@@ -52,6 +52,20 @@ def pvh_kernel_finds_what_it_was_promised():
     kt.check(ended.of("boot")[0]["kernel"] == "pvh", "kind", ended)
 
 
+@kt.test
+def a_step_says_by_which_protocol():
+    inner = kt.bake(kt.pipeline([{"name": "hello", "call": "fs:/hello"}], {"/hello": "build/kernels/hello.elf"}))
+    for door in ("multiboot1", "multiboot2"):
+        ended = kt.expect_end(kt.boot(image({"/k": inner}, {"boot": "fs:/k", "door": door})))
+        kt.check([r["door"] for r in ended.of("entered")] == ["multiboot1", door] and ended.of("boot")[0]["kernel"] == door, door, ended)
+    pipeline = kt.scratch("p.json")
+    kt.write_json(pipeline, kt.pipeline([{"name": "last", "boot": "fs:/k", "door": "pvh"}], {"/k": os.path.abspath("build/kernels/found-multiboot2.elf")}))
+    done = kt.kchain("bake", pipeline, "-o", kt.scratch("none.elf"))
+    kt.check(done.exit == 3 and "steps[0].door: fs:/k: the step says that it is started by pvh, which it has no header or note for" in done.err, "no such note", done)
+    look = kt.kchain("inspect", "--json", "build/kernels/found-pvh.elf").json()
+    kt.check(look["doors"] == ["pvh"] and "doors     pvh" in kt.kchain("inspect", "build/kernels/found-pvh.elf").out, "inspect", look)
+
+
 def linux_files():
     if WHY_NO_LINUX:
         raise kt.Skip(WHY_NO_LINUX)

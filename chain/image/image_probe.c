@@ -70,6 +70,15 @@ static enum chain_status accept(enum chain_kernel_kind kind, const uint8_t *byte
 }
 #endif
 
+static enum chain_status accept_foreign(size_t door, const uint8_t *bytes, uint64_t count, const char *subject,
+					enum chain_kernel_kind *out, struct chain_error *err)
+{
+	const enum chain_kernel_kind kind = (enum chain_kernel_kind)(CHAIN_KERNEL_FOREIGN + door);
+	enum chain_status status = accept(kind, bytes, count, subject, err);
+	*out = status ? CHAIN_KERNEL_UNKNOWN : kind;
+	return status;
+}
+
 enum chain_status chain_kernel_probe(const void *bytes, uint64_t bytes_count, const char *subject,
 				     enum chain_kernel_kind *out, struct chain_error *err)
 {
@@ -81,16 +90,25 @@ enum chain_status chain_kernel_probe(const void *bytes, uint64_t bytes_count, co
 			return CHAIN_OK;
 		}
 	}
-	for (size_t i = 0; chain_doors[i]; i++) {
-		if (chain_doors[i]->probe(b, bytes_count)) {
-			const enum chain_kernel_kind kind = (enum chain_kernel_kind)(CHAIN_KERNEL_FOREIGN + i);
-			enum chain_status status = accept(kind, b, bytes_count, subject, err);
-			*out = status ? CHAIN_KERNEL_UNKNOWN : kind;
-			return status;
-		}
-	}
+	for (size_t i = 0; chain_doors[i]; i++)
+		if (chain_doors[i]->probe(b, bytes_count))
+			return accept_foreign(i, b, bytes_count, subject, out, err);
 	*out = CHAIN_KERNEL_UNKNOWN;
 	return refuse(b, bytes_count, subject, err);
+}
+
+enum chain_status chain_kernel_probe_by(const struct chain_door *door, const void *bytes, uint64_t bytes_count,
+					const char *subject, enum chain_kernel_kind *out, struct chain_error *err)
+{
+	size_t i = 0;
+	if (!door)
+		return chain_kernel_probe(bytes, bytes_count, subject, out, err);
+	*out = CHAIN_KERNEL_UNKNOWN;
+	if (!door->probe(bytes, bytes_count))
+		return chain_fail(err, CHAIN_E_KERNEL_DOOR, subject, door->name, 0, 0, 0, 0);
+	while (chain_doors[i] != door)
+		i++;
+	return accept_foreign(i, bytes, bytes_count, subject, out, err);
 }
 
 const char *chain_kernel_kind_name(enum chain_kernel_kind kind)

@@ -74,8 +74,8 @@ static enum chain_status open_kernel(const struct chain_link *link, const struct
 				   err); /* its headers are read before it has a place */
 	if (status)
 		return status;
-	status =
-		chain_kernel_probe(out->kernel.blob.bytes, out->kernel.blob.bytes_count, step->source, &out->kind, err);
+	status = chain_kernel_probe_by(step->door, out->kernel.blob.bytes, out->kernel.blob.bytes_count, step->source,
+				       &out->kind, err);
 	return status ? status : chain_step_check_kind(step, out->kind, err);
 }
 

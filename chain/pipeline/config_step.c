@@ -7,6 +7,7 @@
 #include "chain/source.h"
 #include "config_internal.h"
 
+#include "chain/door.h"
 #include "chain/guest.h"
 #include "chain/handoff.h"
 
@@ -174,6 +175,20 @@ static enum chain_status read_when(const json_t *value, void *into, const void *
 	return chain_json_read_any(value, into, of, path, err);
 }
 
+static enum chain_status read_door(const json_t *value, void *into, const void *of, struct chain_json_path *path,
+				   struct chain_error *err)
+{
+	const char *names[CHAIN_DOORS_MAX];
+	struct chain_json_words words = { names, 0 };
+	unsigned which = 0;
+	(void)of;
+	for (; chain_doors[words.count]; words.count++)
+		names[words.count] = chain_doors[words.count]->name;
+	enum chain_status status = chain_json_read_word(value, &which, &words, path, err);
+	*(const struct chain_door **)into = status ? NULL : chain_doors[which];
+	return status;
+}
+
 static const char *const fs_names[] = { "free", "keep" }, *const isolation_names[] = { "none", "svm" },
 			 *const video_names[] = { "any", "required" };
 static const struct chain_json_words fs_words = CHAIN_JSON_TABLE(fs_names),
@@ -189,11 +204,13 @@ static const struct chain_json_key step_keys[] = {
 	{ "boot", chain_config_read_booted_source, NULL, AT(source), false },
 	{ "sha256", chain_config_read_sha256, NULL, AT(pin), false },
 	{ "unverified", chain_json_read_bool, NULL, AT(pin.unverified), false },
+	{ "door", read_door, NULL, AT(door), false },
 	{ "argv0", read_argv0, NULL, AT(argv0), false },
 	{ "args", chain_config_read_plain, NULL, AT(args), false },
 	{ "modules", chain_json_read_list, &modules, AT(modules), false },
 	{ "handoff", chain_json_read_object, &handoff, 0, false },
 	{ "video", chain_json_read_choice, &video_words, AT(video_required), false },
+	{ "kaslr", chain_json_read_bool, NULL, AT(kaslr), false },
 	{ "fs", chain_json_read_choice, &fs_words, AT(fs_keep), false },
 	{ "memory", chain_json_read_size, &memory_limits, AT(memory_bytes), false },
 	{ "timeout", chain_json_read_time, &timeout_limits, AT(timeout_us), false },
@@ -210,7 +227,6 @@ static const struct chain_json_key step_keys[] = {
 typedef enum chain_status check_step(const json_t *value, const struct chain_step *step, struct chain_json_path *path,
 				     struct chain_error *err);
 
-	{ "kaslr", chain_json_read_bool, NULL, AT(kaslr), false },
 static bool is_call(const json_t *value)
 {
 	return json_object_get(value, "call");
@@ -242,6 +258,9 @@ static enum chain_status check_self(const json_t *value, const struct chain_step
 	if (step->pin.pinned || step->pin.unverified)
 		return chain_fail(err, CHAIN_E_CONFIG_SELF, path->at,
 				  "is checked against its own id: no \"sha256\", no \"unverified\"", 0, 0, 0, 0);
+	if (step->door)
+		return chain_fail(err, CHAIN_E_CONFIG_SELF, path->at, "is entered where it lies: no \"door\"", 0, 0, 0,
+				  0);
 	if (step->fs_keep)
 		return chain_fail(err, CHAIN_E_CONFIG_SELF, path->at, "has its filesystem anyway: no \"fs\"", 0, 0, 0,
 				  0);
@@ -292,6 +311,7 @@ static enum chain_status set_defaults(const json_t *value, struct chain_step *st
 {
 	step->kind = json_object_get(value, "boot") && !is_call(value) ? CHAIN_STEP_BOOT : CHAIN_STEP_CALL;
 	step->memory_said = step->memory_bytes;
+	step->kaslr_said = json_object_get(value, "kaslr");
 	if (!step->memory_bytes)
 		step->memory_bytes = step->isolation ? CHAIN_GUEST_MEMORY_DEFAULT : DEFAULT_CALL_MEMORY;
 	if (!step->timeout_us)
@@ -311,7 +331,6 @@ enum chain_status chain_config_read_step(const json_t *value, void *into, const 
 	struct chain_step *step = into;
 	enum chain_status first = CHAIN_OK;
 	(void)of;
-	step->kaslr_said = json_object_get(value, "kaslr");
 	if (!json_is_object(value))
 		return chain_json_wrong(value, "an object", path, err);
 	bool more = chain_json_goes_on(

@@ -14,13 +14,13 @@
 #include <string.h>
 
 /* The bytes of a kernel, by their beginning; an image is checked wholly. */
-static enum chain_status bytes_check(const uint8_t *bytes, uint64_t count, const char *source,
+static enum chain_status bytes_check(const uint8_t *bytes, uint64_t count, const struct chain_step *step,
 				     enum chain_kernel_kind *out, struct chain_error *err)
 {
 	struct chain_error inner = { .status = CHAIN_OK };
 	char subject[CHAIN_SUBJECT_BYTES];
 	struct chain_image child;
-	enum chain_status status = chain_kernel_probe(bytes, count, source, out, err);
+	enum chain_status status = chain_kernel_probe_by(step->door, bytes, count, step->source, out, err);
 
 	if (status != CHAIN_OK || *out != CHAIN_KERNEL_IMAGE)
 		return status;
@@ -29,7 +29,7 @@ static enum chain_status bytes_check(const uint8_t *bytes, uint64_t count, const
 		status = chain_image_verify(&child, NULL, NULL, &inner);
 	if (status == CHAIN_OK)
 		return CHAIN_OK;
-	(void)snprintf(subject, sizeof(subject), "%.120s: %.120s", source, inner.subject);
+	(void)snprintf(subject, sizeof(subject), "%.120s: %.120s", step->source, inner.subject);
 	return chain_fail_again(err, &inner, subject);
 }
 
@@ -56,12 +56,12 @@ static enum chain_status kernel_check(const struct bake_job *job, const struct c
 	*out = chain_source_has(step->source, CHAIN_SOURCE_TAKES_NO_PIN) ? CHAIN_KERNEL_IMAGE : CHAIN_KERNEL_UNKNOWN;
 	if (!path)
 		return CHAIN_OK; /* not at hand */
-	if (seen_before(job, image, path, out))
+	if (!step->door && seen_before(job, image, path, out))
 		return CHAIN_OK;
 	status = chain_image_file(image, path, &bytes, &count, digest, err);
 	if (status == CHAIN_OK)
-		status = bytes_check(bytes, count, step->source, out, err);
-	if (status == CHAIN_OK && job->share)
+		status = bytes_check(bytes, count, step, out, err);
+	if (status == CHAIN_OK && job->share && !step->door)
 		bake_share_good(job->share, digest, *out);
 	return status;
 }
@@ -184,6 +184,8 @@ static const char *member_of(const struct chain_error *why, const struct chain_s
 		return "args";
 	case CHAIN_E_CONFIG_MODULES:
 		return "modules";
+	case CHAIN_E_KERNEL_DOOR:
+		return "door";
 	case CHAIN_E_FIXED_TEXT:
 		return "expect.console";
 	case CHAIN_E_CALL_WINDOW_TOO_SMALL:

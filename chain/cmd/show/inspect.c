@@ -85,6 +85,17 @@ static void elf_json(const struct bytes *file, const char *path, bool symbols, j
 	(void)json_object_set_new(doc, "elf_problem", json_string(text));
 }
 
+/* The protocols that it can be started by. */
+static json_t *doors_json(const struct bytes *file)
+{
+	json_t *doors = json_array();
+
+	for (size_t i = 0; chain_doors[i]; i++)
+		if (chain_doors[i]->probe(file->bytes, file->bytes_count))
+			(void)json_array_append_new(doors, json_string(chain_doors[i]->name));
+	return doors;
+}
+
 /* A kernel that is not an image: its kind and where it wants to go. */
 static enum chain_status kernel_json(const struct bytes *file, const char *path, bool symbols, json_t **out,
 				     struct chain_error *err)
@@ -99,10 +110,10 @@ static enum chain_status kernel_json(const struct bytes *file, const char *path,
 		return status;
 	const struct chain_door *door = chain_kernel_door(kind);
 
-	*out = cmd_json_of_file(
-		"file", path,
-		json_pack("{s:s, s:I}", "kind", linux_kind_name(kind, file->bytes, file->bytes_count), "bytes",
-			  (json_int_t)file->bytes_count));
+	*out = cmd_json_of_file("file", path,
+				json_pack("{s:s, s:I}", "kind", linux_kind_name(kind, file->bytes, file->bytes_count),
+					  "bytes", (json_int_t)file->bytes_count));
+	(void)json_object_set_new(*out, "doors", doors_json(file));
 	elf_json(file, path, symbols, *out);
 	if (!door || door->read(file->bytes, file->bytes_count, path, &kernel, &inner) != CHAIN_OK ||
 	    !kernel.segment_count) {

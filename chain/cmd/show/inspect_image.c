@@ -252,7 +252,8 @@ static void look_at_files(struct look *look)
 }
 
 /* *out is CHAIN_KERNEL_UNKNOWN where the name says why. */
-static const char *kernel_kind(const struct chain_image *image, const char *source, enum chain_kernel_kind *out)
+static const char *kernel_kind(const struct chain_image *image, const struct chain_step *step,
+			       enum chain_kernel_kind *out)
 {
 	uint8_t digest[CHAIN_SHA256_BYTES];
 	const uint8_t *bytes;
@@ -264,8 +265,9 @@ static const char *kernel_kind(const struct chain_image *image, const char *sour
 		return "fetched at boot";
 	if (chain_image_file(image, path, &bytes, &count, digest, NULL) != CHAIN_OK)
 		return "missing or damaged";
-	return chain_kernel_probe(bytes, count, source, out, NULL) == CHAIN_OK ? chain_kernel_kind_name(*out) :
-										 "not a kernel";
+	return chain_kernel_probe_by(step->door, bytes, count, step->source, out, NULL) == CHAIN_OK ?
+		       linux_kind_name(*out, bytes, count) :
+		       "not a kernel";
 }
 
 static json_t *step_json(struct look *look, const struct chain_step *step)

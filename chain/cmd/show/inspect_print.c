@@ -249,6 +249,7 @@ void inspect_print_kernel(const json_t *doc)
 	printf("  entry     %s\n", text_of(doc, "entry"));
 	printf("  memory    %s, from %s to %s\n", cmd_size_text(number(doc, "memory_bytes"), size),
 	       text_of(doc, "base"), text_of(doc, "memory_end"));
+	names_print("doors", json_object_get(doc, "doors"));
 	if (called)
 		printf("  called    with %s of stack and %s of heap at least\n",
 		       cmd_size_text(number(called, "stack_bytes"), size),

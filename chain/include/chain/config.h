@@ -65,6 +65,7 @@ struct chain_config_module {
 enum chain_step_kind { CHAIN_STEP_CALL, CHAIN_STEP_BOOT };
 enum chain_expect { CHAIN_EXPECT_ENTERED, CHAIN_EXPECT_SUCCESS, CHAIN_EXPECT_CONSOLE, CHAIN_EXPECT_RESULT };
 enum chain_on_error { CHAIN_ON_ERROR_HALT, CHAIN_ON_ERROR_REBOOT, CHAIN_ON_ERROR_CONTINUE, CHAIN_ON_ERROR_BOOT };
+struct chain_door;
 
 /* What a called kernel runs in: a window of the stage's own address space (a kernel with fixed addresses:
  * chain/fixed.h), or a machine of its own (chain/guest.h). */
@@ -111,8 +112,9 @@ struct chain_step {
 	enum chain_step_kind kind;
 	char *source;
 	struct chain_config_pin pin;
-	char *args;  /* may hold {{…}}; never null; begins with argv0 where there is one */
-	char *argv0; /* what the kernel is to take for its own name; null: nothing */
+	const struct chain_door *door; /* the protocol that the kernel is started by; null: as its file says */
+	char *args;                    /* may hold {{…}}; never null; begins with argv0 where there is one */
+	char *argv0;                   /* what the kernel is to take for its own name; null: nothing */
 	struct chain_config_module *modules;
 	size_t module_count;
 	enum chain_config_handoff handoff_at;

@@ -93,6 +93,7 @@ struct chain_door {
 };
 
 /* In probing order; ends with null. */
+enum { CHAIN_DOORS_MAX = 15 };
 extern const struct chain_door *const chain_doors[];
 /* The one by which our own images and native kernels are booted. */
 extern const struct chain_door *const chain_door_of_ours;

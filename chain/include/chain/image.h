@@ -101,6 +101,10 @@ const struct chain_door *chain_kernel_door(enum chain_kernel_kind kind);
  * …, a script, …). */
 enum chain_status chain_kernel_probe(const void *bytes, uint64_t bytes_count, const char *subject,
 				     enum chain_kernel_kind *out, struct chain_error *err) CHAIN_MUST_CHECK;
+/* The same, but started by that protocol, whatever else it is; null: any. CHAIN_E_KERNEL_DOOR. */
+enum chain_status chain_kernel_probe_by(const struct chain_door *door, const void *bytes, uint64_t bytes_count,
+					const char *subject, enum chain_kernel_kind *out,
+					struct chain_error *err) CHAIN_MUST_CHECK;
 const char *chain_kernel_kind_name(enum chain_kernel_kind kind);
 
 #endif
