@@ -126,13 +126,16 @@ def linux_and_its_initrd_come_from_a_disk():
 @kt.test
 def parts_of_disks_that_are_not_there():
     disk = kt.disk(size_bytes=8 << 20, partitions="label: gpt\nsize=2M, name=first\n")
-    cases = {"block:data/second": "there is no partition second", "block:data/2": "there is no partition 2", "block:other/1": "no disk other",
+    cases = {"block:data/second": "there is no partition second", "block:data/2": "there is no partition 2",
              "block:data/first@0+3000000": "3000000 bytes from 0x0 on", "block:data@9000000+1": "1 bytes from 0x895440 on",
              "block:none/1": "there is no disk none"}
     for source, words in cases.items():
         done = kt.kchain("run", image({}, {"boot": source, "unverified": True}, block={"data": {"match": {"index": 0}}, "none": {"match": {"serial": "X"}, "need": "optional"}}),
                          "--disk", disk, "--until", "ended")
         kt.check(done.exit == 4 and words in done.err, source, done)
+    pipeline = kt.write_json(kt.scratch("p.json"), kt.pipeline([{"name": "last", "boot": "block:other/1", "unverified": True}]))
+    done = kt.kchain("bake", pipeline, "-o", kt.scratch("none.elf"))
+    kt.check(done.exit == 3 and 'steps[0].boot: "block:other/1": the pipeline asks for no such disk' in done.err, "known when it is baked", done)
 
 
 kt.main()

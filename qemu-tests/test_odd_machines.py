@@ -92,6 +92,39 @@ def what_can_not_be_used_is_told_with_the_reason():
 
 
 @kt.test
+def what_is_to_be_absent_ends_the_boot_where_it_is_there():
+    none = {"data": {"match": {"serial": "DATA01"}, "need": "absent"}}
+    nothing_else = {"a": {"match": {"serial": "OTHER"}}, "left": {"need": "absent"}}
+    no_card = {"lan": {"need": "absent"}}
+    by_mac = {"lan": {"match": {"mac": "52:54:00:12:34:56"}, "need": "absent"}}
+    other = disk(",addr=8", "d1", "OTHER")
+    step = {**HELLO, "when": {"block.data.status": "absent"}}
+    for machine, qemu, more, reason in (
+            ("pc", [], {"block": none}, None),
+            ("q35", [], {"block": none}, None),
+            ("pc", other, {"block": none}, None),
+            ("pc", other, {"block": nothing_else}, None),
+            ("pc", [], {"net": no_card}, None),
+            ("pc", [], {"net": by_mac}, None),
+            ("pc", disk(",addr=7"), {"block": none}, "there is one: virtio-blk"),
+            ("q35", [*PORT, *disk(",bus=behind")], {"block": none}, "there is one: virtio-blk"),
+            ("pc", [*other, *disk(",addr=7")], {"block": nothing_else}, "there is one: virtio-blk"),
+            ("pc", disk(f",addr=7,{LEGACY}"), {"block": none}, "there is one: virtio-blk 0000:00:07.0: has no virtio 1.x interface"),
+            ("pc", card(",addr=7"), {"net": no_card}, "there is one: virtio-net"),
+            ("pc", card(",addr=7"), {"net": by_mac}, "there is one: virtio-net"),
+            ("pc", card(",addr=7", "e1000"), {"net": by_mac}, "there is one: 0000:00:07.0: no driver for it (0x8086:0x100e)")):
+        steps = [step if more.get("block") == none else HELLO]
+        if not reason:
+            found, doc = entries(machine, qemu, steps=steps, **more)
+            absent = [name for name, entry in {**more.get("block", {}), **more.get("net", {})}.items() if entry.get("need") == "absent"]
+            kt.check(all(found[name]["status"] == "absent" for name in absent) and doc["results"]["hello"]["status"] == "ok", "absent", doc, qemu)
+            continue
+        ended = kt.expect_error(kt.boot(kt.bake(kt.pipeline(steps, FILES, **more)), machine, "128M", qemu), "device-present")
+        error = ended.of("error")[0]["message"]
+        kt.check(error.endswith(f": to be absent, but {reason}"), f"{reason} was wanted", error, qemu)
+
+
+@kt.test
 def cards_that_can_not_be_used_are_told_with_the_reason():
     by_mac = {"lan": {"match": {"mac": "52:54:00:12:34:56"}, "dhcp": True}}
     cases = (

@@ -400,7 +400,7 @@ const json_t *chain_handoff_keep_net(const json_t *parent, const struct chain_co
 {
 	const json_t *entry = json_object_get(json_object_get(parent, "net"), config->name);
 	const char *status = json_string_value(json_object_get(entry, "status"));
-	if (config->fresh || !status || strcmp(status, "configured"))
+	if (config->fresh || config->need == CHAIN_NEED_ABSENT || !status || strcmp(status, "configured"))
 		return NULL;
 	const char *address = json_string_value(json_array_get(json_object_get(entry, "addresses"), 0));
 	if (!config->dhcp && (!address || strcmp(address, config->address)))

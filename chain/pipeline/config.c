@@ -301,19 +301,41 @@ enum chain_status chain_config_baked_text(const struct chain_config *config, cha
 	return *out ? CHAIN_OK : chain_json_no_memory(err, "baked pipeline");
 }
 
+#ifndef KCHAIN_STAGE /* an image that runs was checked when it was baked */
 struct source_check {
 	chain_config_exists *exists;
 	void *ctx;
 };
 
-static enum chain_status check_source(const char *source, const char *key, const struct source_check *check,
-				      struct chain_json_path *path, struct chain_error *err)
+/* A disk that sources may name: what is wrong with it. */
+static enum chain_status check_disk(const struct chain_config *config, const char *source)
+{
+	const char *rest;
+	const struct chain_source_row *row = chain_source_row(source, &rest);
+	char disk[CHAIN_SOURCE_DISK_BYTES] = "";
+	if (!row || !row->disk || row->check(rest))
+		return CHAIN_OK;
+	row->disk(rest, disk);
+	for (size_t i = 0; i < config->block_count; i++)
+		if (!strcmp(config->block[i].name, disk))
+			return config->block[i].need == CHAIN_NEED_ABSENT ? CHAIN_E_CONFIG_NEED_ABSENT : CHAIN_OK;
+	return CHAIN_E_CONFIG_SOURCE_DISK;
+}
+
+static enum chain_status check_source(const struct chain_config *config, const char *source, const char *key,
+				      const struct source_check *check, struct chain_json_path *path,
+				      struct chain_error *err)
 {
 	const char *in_image = source ? chain_source_path(source) : NULL;
-	if (!in_image || *in_image != '/' || check->exists(check->ctx, in_image))
+	enum chain_status status = source ? check_disk(config, source) : CHAIN_OK;
+	if (!status && (!in_image || *in_image != '/' || check->exists(check->ctx, in_image)))
 		return CHAIN_OK;
 	size_t mark = chain_json_push_key(path, key);
-	enum chain_status status = chain_fail(err, CHAIN_E_CONFIG_NO_SOURCE, path->at, source, 0, 0, 0, 0);
+	if (status == CHAIN_E_CONFIG_NEED_ABSENT)
+		(void)chain_fail(err, status, path->at, "bytes of that disk are to be read", 0, 0, 0, 0);
+	else
+		(void)chain_fail(err, status ? status : CHAIN_E_CONFIG_NO_SOURCE, path->at, source, 0, 0, 0, 0);
+	status = err->status;
 	chain_json_pop(path, mark);
 	return status;
 }
@@ -323,11 +345,11 @@ static enum chain_status check_sources(struct chain_config *config, struct chain
 {
 	enum chain_status first = CHAIN_OK;
 	const char *key = step->kind == CHAIN_STEP_CALL ? "call" : "boot";
-	bool more = chain_json_goes_on(path, check_source(step->source, key, ctx, path, err), &first, err);
+	bool more = chain_json_goes_on(path, check_source(config, step->source, key, ctx, path, err), &first, err);
 	size_t top = chain_json_push_key(path, "modules");
 	for (size_t i = 0; more && i < step->module_count; i++) {
 		size_t mark = chain_json_push_index(path, i);
-		enum chain_status status = check_source(step->modules[i].from, "from", ctx, path, err);
+		enum chain_status status = check_source(config, step->modules[i].from, "from", ctx, path, err);
 		chain_json_pop(path, mark);
 		more = chain_json_goes_on(path, status, &first, err);
 	}
@@ -348,3 +370,4 @@ enum chain_status chain_config_check_sources(struct chain_config *config, chain_
 	struct chain_error err = { 0 };
 	return chain_config_each_step(config, check_sources, &check, &path, &err);
 }
+#endif

@@ -55,6 +55,8 @@ static enum chain_status resolve(struct chain_config_assigned *assigned, const s
 	assigned->required = !need || strcmp(need, "optional");
 	if (!net == !block)
 		return chain_fail_subject(err, net ? CHAIN_E_CONFIG_DEVICE_TWO : CHAIN_E_CONFIG_DEVICE, path->at);
+	if (need && !strcmp(need, "absent"))
+		return chain_fail(err, CHAIN_E_CONFIG_NEED_ABSENT, path->at, "a kernel is to have it", 0, 0, 0, 0);
 	return CHAIN_OK;
 }
 

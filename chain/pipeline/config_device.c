@@ -98,8 +98,9 @@ enum chain_status chain_config_read_files(const json_t *value, void *into, const
 
 #define NET_AT(member) offsetof(struct chain_config_net, member)
 
-static const char *const need_names[] = { "optional", "required" };
+static const char *const need_names[] = { "optional", "required", "absent" };
 static const struct chain_json_words need = CHAIN_JSON_TABLE(need_names);
+static_assert(CHAIN_NEED_OPTIONAL == 0 && CHAIN_NEED_REQUIRED == 1 && CHAIN_NEED_ABSENT == 2, "the words' order");
 
 /* `of`: not null where a prefix belongs to it. */
 static enum chain_status read_ipv4(const json_t *value, void *into, const void *of, struct chain_json_path *path,
@@ -166,7 +167,7 @@ static const struct chain_json_key net_keys[] = {
 	{ "dhcp", read_dhcp, &dhcp, 0, false },
 	{ "static", read_static, &fixed, 0, false },
 	{ "hostname", chain_config_read_name, NULL, NET_AT(hostname), false },
-	{ "need", chain_json_read_choice, &need, NET_AT(required), false },
+	{ "need", chain_json_read_word, &need, NET_AT(need), false },
 	{ "fresh", chain_json_read_bool, NULL, NET_AT(fresh), false },
 };
 static const struct chain_json_keys net_table = CHAIN_JSON_TABLE(net_keys);
@@ -181,15 +182,29 @@ static enum chain_status read_device(const json_t *value, void *into, const stru
 	return first;
 }
 
+static enum chain_status check_how(const json_t *value, enum chain_need asked, const struct chain_json_path *path,
+				   struct chain_error *err)
+{
+	static const char *const keys[] = { "dhcp", "static", "hostname", "fresh" };
+	bool has_dhcp = json_object_get(value, "dhcp"), has_static = json_object_get(value, "static");
+	for (size_t i = 0; asked == CHAIN_NEED_ABSENT && i < sizeof(keys) / sizeof(keys[0]); i++)
+		if (json_object_get(value, keys[i]))
+			return chain_fail(err, CHAIN_E_CONFIG_NEED_ABSENT, path->at, "it is to be configured", 0, 0, 0,
+					  0);
+	return asked == CHAIN_NEED_ABSENT || has_dhcp != has_static ?
+		       CHAIN_OK :
+		       chain_fail_subject(err, CHAIN_E_CONFIG_NET_HOW, path->at);
+}
+
 static enum chain_status read_net(const json_t *value, void *into, const void *of, struct chain_json_path *path,
 				  struct chain_error *err)
 {
 	struct chain_config_net *net = into;
 	enum chain_status first = CHAIN_OK;
-	net->required = true;
+	net->need = CHAIN_NEED_REQUIRED;
 	bool more = chain_json_goes_on(path, read_device(value, net, of, path, err), &first, err);
-	if (more && json_is_object(value) && !json_object_get(value, "dhcp") == !json_object_get(value, "static"))
-		(void)chain_json_goes_on(path, chain_fail_subject(err, CHAIN_E_CONFIG_NET_HOW, path->at), &first, err);
+	if (more && json_is_object(value))
+		(void)chain_json_goes_on(path, check_how(value, net->need, path, err), &first, err);
 	return first;
 }
 
@@ -227,14 +242,14 @@ static const struct chain_json_keys block_match = CHAIN_JSON_TABLE(block_match_k
 
 static const struct chain_json_key block_keys[] = {
 	{ "match", chain_json_read_object, &block_match, 0, false },
-	{ "need", chain_json_read_choice, &need, BLOCK_AT(required), false },
+	{ "need", chain_json_read_word, &need, BLOCK_AT(need), false },
 };
 static const struct chain_json_keys block_table = CHAIN_JSON_TABLE(block_keys);
 
 static enum chain_status read_block(const json_t *value, void *into, const void *of, struct chain_json_path *path,
 				    struct chain_error *err)
 {
-	((struct chain_config_block *)into)->required = true;
+	((struct chain_config_block *)into)->need = CHAIN_NEED_REQUIRED;
 	return read_device(value, into, of, path, err);
 }
 

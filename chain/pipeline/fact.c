@@ -49,8 +49,9 @@ static enum chain_certainty net_certainty(const struct chain_config *config, cha
 		if (strcmp(config->net[i].name, rest))
 			continue;
 		if (one_of(what, sure))
-			return config->net[i].required || !strcmp(what, "status") ? CHAIN_FACT_ALWAYS :
-										    CHAIN_FACT_MAYBE;
+			return config->net[i].need == CHAIN_NEED_REQUIRED || !strcmp(what, "status") ?
+				       CHAIN_FACT_ALWAYS :
+				       CHAIN_FACT_MAYBE;
 		return one_of(what, perhaps) ? CHAIN_FACT_MAYBE : CHAIN_FACT_UNKNOWN;
 	}
 	return CHAIN_FACT_UNKNOWN;
@@ -65,8 +66,9 @@ static enum chain_certainty block_certainty(const struct chain_config *config, c
 		if (strcmp(config->block[i].name, rest))
 			continue;
 		if (one_of(what, sure))
-			return config->block[i].required || !strcmp(what, "status") ? CHAIN_FACT_ALWAYS :
-										      CHAIN_FACT_MAYBE;
+			return config->block[i].need == CHAIN_NEED_REQUIRED || !strcmp(what, "status") ?
+				       CHAIN_FACT_ALWAYS :
+				       CHAIN_FACT_MAYBE;
 		return one_of(what, perhaps) ? CHAIN_FACT_MAYBE : CHAIN_FACT_UNKNOWN;
 	}
 	return CHAIN_FACT_UNKNOWN;

@@ -7,12 +7,13 @@
 #include "chain/block_source.h"
 #include "chain/source.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* A decimal or hexadecimal number that `text` begins with; null: none, or it does not fit. */
 static const char scheme[] = "block:";
 
+/* A decimal or hexadecimal number that `text` begins with; null: none, or it does not fit. */
 static const char *read_number(const char *text, uint64_t *out)
 {
 	unsigned base = text[0] == '0' && text[1] == 'x' ? 16 : 10;
@@ -73,7 +74,6 @@ static enum chain_status open_block(const struct chain_sources *sources, const c
 	return status;
 }
 
-const struct chain_source_row chain_source_block = {
 static void disk(const char *rest, char *out)
 {
 	struct chain_block_source parts;
@@ -84,8 +84,10 @@ static void disk(const char *rest, char *out)
 static_assert(sizeof(((struct chain_block_source *)0)->disk) == CHAIN_SOURCE_DISK_BYTES, "disk");
 
 extern const struct chain_source_row chain_source_block;
+const struct chain_source_row chain_source_block = {
 	.scheme = scheme,
 	.traits = CHAIN_SOURCE_NEEDS_PIN,
 	.check = check,
+	.disk = disk,
 	.open = open_block,
 };

@@ -103,7 +103,8 @@ static void test_all_read(void **state)
 	assert_int_equal(config.files[1].mode, 0755);
 	assert_int_equal(config.files[0].mode, CHAIN_CONFIG_MODE_AS_IS);
 	assert_int_equal(config.net[0].timeout_us, 5000000);
-	assert_false(config.net[0].required);
+	assert_int_equal(config.net[0].need, CHAIN_NEED_OPTIONAL);
+	assert_int_equal(config.block[0].need, CHAIN_NEED_REQUIRED);
 	assert_string_equal(config.net[1].dns[1], "8.8.8.8");
 	assert_true(config.block[0].has_index);
 	assert_int_equal(config.steps[0].retries, 100);
@@ -194,6 +195,38 @@ static void test_sources(void **state)
 	assert_string_equal(errors.v[0].subject, "steps[2].boot");
 	assert_string_equal(errors.v[0].detail, "fs:/d/x");
 	chain_config_free(&config);
+}
+
+/* A disk that is to be absent has no bytes for anybody; one that the pipeline does not ask for has none either. */
+static void test_disks_of_sources(void **state)
+{
+	static const struct {
+		const char *need, *source;
+		enum chain_status want;
+	} cases[] = {
+		{ "required", "block:d", CHAIN_OK },
+		{ "optional", "block:d/1@0+4", CHAIN_OK },
+		{ "absent", "block:d", CHAIN_E_CONFIG_NEED_ABSENT },
+		{ "absent", "block:d/1@0+4", CHAIN_E_CONFIG_NEED_ABSENT },
+		{ "required", "block:e", CHAIN_E_CONFIG_SOURCE_DISK },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct chain_config config;
+		struct chain_error err = { 0 };
+		struct chain_errors errors = { 0 };
+		char text[300];
+		int asked = 0;
+		snprintf(text, sizeof(text),
+			 "{\"kchain\":1,\"name\":\"a\",\"block\":{\"d\":{\"need\":\"%s\"}},\"steps\":[{\"name\":\"s\","
+			 "\"boot\":\"%s\",\"unverified\":true}]}",
+			 cases[i].need, cases[i].source);
+		assert_ok(chain_config_parse(text, strlen(text), "text", true, &config, &err), &err);
+		assert_int_equal(chain_config_check_sources(&config, anything, &asked, &errors), cases[i].want);
+		if (cases[i].want)
+			assert_string_equal(errors.v[0].subject, "steps[0].boot");
+		chain_config_free(&config);
+	}
 }
 
 static void test_too_large(void **state)
@@ -340,14 +373,23 @@ static void test_schema(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_invalid),    cmocka_unit_test(test_invalid_all),
-		cmocka_unit_test(test_valid),      cmocka_unit_test(test_truncated),
-		cmocka_unit_test(test_mutated),    cmocka_unit_test(test_defaults),
-		cmocka_unit_test(test_all_read),   cmocka_unit_test(test_devices),
-		cmocka_unit_test(test_baked),      cmocka_unit_test(test_sources),
-		cmocka_unit_test(test_too_large),  cmocka_unit_test(test_suggestions),
-		cmocka_unit_test(test_units),      cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_documented), cmocka_unit_test(test_configs),
+		cmocka_unit_test(test_invalid),
+		cmocka_unit_test(test_invalid_all),
+		cmocka_unit_test(test_valid),
+		cmocka_unit_test(test_truncated),
+		cmocka_unit_test(test_mutated),
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_all_read),
+		cmocka_unit_test(test_devices),
+		cmocka_unit_test(test_baked),
+		cmocka_unit_test(test_sources),
+		cmocka_unit_test(test_disks_of_sources),
+		cmocka_unit_test(test_too_large),
+		cmocka_unit_test(test_suggestions),
+		cmocka_unit_test(test_units),
+		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_documented),
+		cmocka_unit_test(test_configs),
 		cmocka_unit_test(test_schema),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

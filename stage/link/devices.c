@@ -27,8 +27,8 @@ static enum chain_status no_memory(const char *name, struct chain_error *err)
 }
 
 /* Puts `entry` (stolen, null: memory ran out) under its name, tells of it, and refuses a required device that is not
- * configured. */
-static enum chain_status resolve(json_t *into, const char *class, const char *name, json_t *entry, bool required,
+ * configured, and one that is to be absent and is not. */
+static enum chain_status resolve(json_t *into, const char *class, const char *name, json_t *entry, enum chain_need need,
 				 struct chain_error *err)
 {
 	char reason[CHAIN_SUBJECT_BYTES];
@@ -38,10 +38,14 @@ static enum chain_status resolve(json_t *into, const char *class, const char *na
 	const char *why = json_string_value(json_object_get(entry, "reason"));
 	stage_say(class, "%s  %s%s%s", name, status, why ? ": " : "", why ? why : "");
 	stage_record_members(CHAIN_TEXT("event", class), CHAIN_TEXT("name", name), CHAIN_BORROW("entry", entry));
-	if (!strcmp(status, "configured") || !required)
+	bool absent = need == CHAIN_NEED_ABSENT;
+	if (!strcmp(status, absent ? "absent" : "configured") || need == CHAIN_NEED_OPTIONAL)
 		return CHAIN_OK;
-	snprintf(reason, sizeof(reason), "it is %s%s%s", status, why ? ": " : "", why ? why : "");
-	return chain_fail(err, CHAIN_E_DEVICE_MISSING, name, reason, 0, 0, 0, 0);
+	if (absent && !why)
+		why = json_string_value(json_object_get(entry, "driver"));
+	snprintf(reason, sizeof(reason), "%s%s%s%s", absent ? "there is one" : "it is ", absent ? "" : status,
+		 why ? ": " : "", why ? why : "");
+	return chain_fail(err, absent ? CHAIN_E_DEVICE_PRESENT : CHAIN_E_DEVICE_MISSING, name, reason, 0, 0, 0, 0);
 }
 
 static int list_class(json_t *list, const char *class, const json_t *entries)
@@ -85,13 +89,14 @@ static struct stage_block *find_block(const struct chain_config_block *want)
 	return NULL;
 }
 
-/* Which of several disks one that can't be used would be is not known, unless its place is asked for, or any. */
+/* Which of several disks one that can't be used would be is not known, unless its place is asked for, or any; it may be
+ * the one that is to be absent. */
 static json_t *missing_block(const struct chain_config_block *want)
 {
 	char reason[256], which[32] = "", others[48] = "";
 	size_t count = 0;
 	const struct stage_dead_device *dead = stage_device_list_dead(&devices, STAGE_CLASS_BLOCK, want->pci);
-	if (dead && dead->driver && !want->serial && !want->has_index)
+	if (dead && dead->driver && (want->need == CHAIN_NEED_ABSENT || (!want->serial && !want->has_index)))
 		return stage_device_dead_json(dead);
 	for (const struct stage_block *dev = devices.block; dev; dev = dev->next)
 		count++;
@@ -116,7 +121,7 @@ static enum chain_status take_block(const struct chain_config_block *want, json_
 		status = stage_block_describe(dev, &entry, err);
 	else if (!status)
 		entry = missing_block(want);
-	return status ? status : resolve(block, "block", want->name, entry, want->required, err);
+	return status ? status : resolve(block, "block", want->name, entry, want->need, err);
 }
 
 /* --- interfaces --- */
@@ -131,7 +136,7 @@ static enum chain_status take_nets(const struct chain_config *config, const json
 	for (size_t i = 0; !status && i < config->net_count; i++) {
 		const struct chain_config_net *want = &config->net[i];
 		json_t *entry = json_incref(json_object_get(found, want->name));
-		status = resolve(net, "net", want->name, entry, want->required, err);
+		status = resolve(net, "net", want->name, entry, want->need, err);
 	}
 	json_decref(found);
 	return status;
@@ -159,8 +164,11 @@ enum chain_status stage_devices_configure(const struct chain_config *config, con
 		if (dead->driver)
 			stage_say("device", "%s at %s could not be started: %s", dead->driver, dead->place,
 				  chain_status_slug(dead->fault.status));
-	for (size_t i = 0; !status && i < config->block_count; i++)
-		status = take_block(&config->block[i], block, err);
+	/* Those that are to be absent come last: what the others take is not meant. */
+	for (int absent = 0; absent < 2; absent++)
+		for (size_t i = 0; !status && i < config->block_count; i++)
+			if ((config->block[i].need == CHAIN_NEED_ABSENT) == absent)
+				status = take_block(&config->block[i], block, err);
 	if (!status && config->net_count)
 		status = take_nets(config, parent, net, err);
 	return status;

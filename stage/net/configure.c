@@ -42,11 +42,13 @@ static struct stage_netdev *find_device(const struct chain_config_net *r, const 
 	return NULL;
 }
 
-/* A card that can't be used has no MAC address that anybody knows. */
+/* A card that can't be used has no MAC address that anybody knows; it may be the one that is to be absent. */
 static json_t *describe_missing(const struct chain_config_net *r, const struct stage_device_list *devices)
 {
 	char reason[2 * CHAIN_SUBJECT_BYTES] = "no network interface left that a driver knows";
-	const struct stage_dead_device *dead = r->mac ? NULL : stage_device_list_dead(devices, STAGE_CLASS_NET, r->pci);
+	const struct stage_dead_device *dead = r->mac && r->need != CHAIN_NEED_ABSENT ?
+						       NULL :
+						       stage_device_list_dead(devices, STAGE_CLASS_NET, r->pci);
 
 	if (dead)
 		return stage_device_dead_json(dead);
@@ -88,6 +90,23 @@ static enum chain_status take(const struct stage_device_env *env, const struct c
 	interfaces = i;
 	i->started_us = env->now_us(env->ctx);
 	return r->dhcp ? interface_start_dhcp(i, err) : interface_set_static(i, err);
+}
+
+/* One that is to be absent is only looked for: among all, or, where nothing is said of it, among those left over. */
+static enum chain_status look_for(const struct stage_device_env *env, const struct chain_config_net *r,
+				  struct stage_device_list *devices, json_t *found, struct chain_error *err)
+{
+	enum chain_status s = stage_device_list_complete(env, devices, err);
+	struct stage_netdev *dev = devices->net;
+
+	if (s)
+		return s;
+	while (dev && (!matches(r, dev) || (!r->mac && !r->pci && is_taken(dev))))
+		dev = dev->next;
+	json_t *entry = dev ? chain_json_object(CHAIN_TEXT("status", "present"), CHAIN_TEXT("driver", dev->driver),
+						CHAIN_TEXT(dev->bus->name, dev->place)) :
+			      describe_missing(r, devices);
+	return json_object_set_new(found, r->name, entry) ? chain_json_no_memory(err, r->name) : CHAIN_OK;
 }
 
 static enum chain_status keep(const struct chain_config_net *r, const json_t *kept, json_t *out,
@@ -166,13 +185,20 @@ enum chain_status stage_net_configure(const struct stage_device_env *env, const 
 		for (size_t n = 0; n < count; n++) {
 			const struct chain_config_net *r = &requests[n];
 			enum chain_status s;
-			if ((r->mac || r->pci) != particular)
+			if ((r->mac || r->pci) != particular || r->need == CHAIN_NEED_ABSENT)
 				continue;
 			kept = chain_handoff_keep_net(parent, r);
 			s = kept ? keep(r, kept, out, err) : take(env, r, devices, out, err);
 			if (s)
 				return s;
 		}
+	}
+	for (size_t n = 0; n < count; n++) {
+		enum chain_status s = requests[n].need == CHAIN_NEED_ABSENT ?
+					      look_for(env, &requests[n], devices, out, err) :
+					      CHAIN_OK;
+		if (s)
+			return s;
 	}
 	wait_for_all(env);
 	for (struct interface *i = interfaces; i; i = i->next) {

@@ -28,6 +28,9 @@ struct chain_config_file {
 };
 #define CHAIN_CONFIG_MODE_AS_IS UINT32_MAX
 
+/* ABSENT: the boot ends where there is one that matches; it is not configured. */
+enum chain_need { CHAIN_NEED_OPTIONAL, CHAIN_NEED_REQUIRED, CHAIN_NEED_ABSENT };
+
 struct chain_config_net {
 	char *name;
 	char *mac, *pci;     /* what it must match; null: anything */
@@ -38,7 +41,7 @@ struct chain_config_net {
 	char **dns;
 	size_t dns_count;
 	char *hostname; /* sent with DHCP requests; null: none */
-	bool required;
+	enum chain_need need;
 	bool fresh; /* configure it even if the handoff says it is */
 };
 
@@ -47,7 +50,7 @@ struct chain_config_block {
 	char *serial, *pci; /* null: any */
 	bool has_index;
 	uint64_t index; /* the n-th found, from 0 */
-	bool required;
+	enum chain_need need;
 };
 
 /* What vouches for the bytes of a source. */
@@ -62,10 +65,10 @@ struct chain_config_module {
 	struct chain_config_pin pin;
 };
 
+struct chain_door;
 enum chain_step_kind { CHAIN_STEP_CALL, CHAIN_STEP_BOOT };
 enum chain_expect { CHAIN_EXPECT_ENTERED, CHAIN_EXPECT_SUCCESS, CHAIN_EXPECT_CONSOLE, CHAIN_EXPECT_RESULT };
 enum chain_on_error { CHAIN_ON_ERROR_HALT, CHAIN_ON_ERROR_REBOOT, CHAIN_ON_ERROR_CONTINUE, CHAIN_ON_ERROR_BOOT };
-struct chain_door;
 
 /* What a called kernel runs in: a window of the stage's own address space (a kernel with fixed addresses:
  * chain/fixed.h), or a machine of its own (chain/guest.h). */

@@ -62,6 +62,7 @@ enum chain_source_trait {
 	CHAIN_SOURCE_TAKES_NO_PIN = 4,
 };
 
+enum { CHAIN_SOURCE_DISK_BYTES = 64 };
 struct chain_source_row {
 	const char *scheme; /* with its colon */
 	unsigned traits;    /* enum chain_source_trait */
@@ -70,6 +71,9 @@ struct chain_source_row {
 	/* The path in the image, borrowed from `rest`. Null: its bytes are not in the image, so they are not known when
 	 * it is baked. */
 	const char *(*path)(const char *rest);
+	/* The pipeline's name of the disk that its bytes are on, into a text of CHAIN_SOURCE_DISK_BYTES. Null: they are
+	 * on none. */
+	void (*disk)(const char *rest, char *out);
 	/* Errors: see chain_source_open. What the pin says is checked by the caller. */
 	enum chain_status (*open)(const struct chain_sources *sources, const char *source, const char *rest,
 				  struct chain_source_bytes *out, struct chain_error *err);
