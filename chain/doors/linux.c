@@ -17,12 +17,16 @@ enum {
 	VERSION_64BIT = 0x20c,
 	VERSION_INITRD_MAX = 0x203,
 	VERSION_CMDLINE_SIZE = 0x206,
+	VERSION_SIZE = 0x204,
+	VERSION_SETUP_DATA = 0x209,
 	VERSION_LEAST = 0x202, /* before it the command line had to lie in the first megabyte */
 	VERSION_OURS = 0x20f,  /* what a vmlinux, which has no header, is told */
 	SETUP_SECTS_OLD = 4,
 	CMDLINE_MAX_OLD = 255,
 	CMDLINE_MAX_VMLINUX = 2047,
 	PAGE = 4096,
+	PARAGRAPH = 16,
+	GROWS_OLD = 8, /* what does not say how much memory it needs may unpack to so many times its size */
 };
 #define INITRD_MAX_OLD     0x37ffffffu
 #define INITRD_MAX_VMLINUX 0x7fffffffu /* it says nothing; no newer bzImage says less */
@@ -85,6 +89,9 @@ static enum chain_status check_header(const uint8_t *file, uint64_t file_bytes, 
 		return lies(subject, "the end of the setup header", header_end, CHAIN_LINUX_HEADER_END_MAX, err);
 	if (code_offset(file) >= file_bytes)
 		return lies(subject, "the size of the setup code", code_offset(file), file_bytes, err);
+	uint64_t code_bytes = file_bytes - code_offset(file), said = u32(file, CHAIN_LINUX_SYSSIZE);
+	if (version(file) >= VERSION_SIZE && said > (code_bytes + PARAGRAPH - 1) / PARAGRAPH)
+		return lies(subject, "the size of the kernel", said * PARAGRAPH, code_bytes, err);
 	return CHAIN_OK;
 }
 
@@ -131,7 +138,7 @@ static enum chain_status read_bzimage(const uint8_t *file, uint64_t file_bytes, 
 	if (status)
 		return status;
 	uint64_t offset = code_offset(file), code_bytes = file_bytes - offset, base = CHAIN_LINUX_HIGH,
-		 bytes = code_bytes;
+		 bytes = code_bytes * GROWS_OLD;
 	if (version(file) >= VERSION_INIT_SIZE) {
 		base = chain_le64(file + CHAIN_LINUX_PREF_ADDRESS);
 		bytes = u32(file, CHAIN_LINUX_INIT_SIZE);
@@ -200,6 +207,9 @@ static enum chain_status info_bytes(const struct chain_door_info *info, uint64_t
 	uint64_t cmdline = strlen(info->cmdline), extra = extra_entries(info);
 	if (cmdline > cmdline_max(info))
 		return chain_fail(err, CHAIN_E_LINUX_CMDLINE, info->subject, NULL, cmdline, cmdline_max(info), 0, 0);
+	if (extra && chain_linux_is_bzimage(info->file, info->file_bytes) && version(info->file) < VERSION_SETUP_DATA)
+		return CHAIN_FAIL(err, LIMIT, .subject = info->subject, .detail = "entries of the memory map",
+				  .value = info->mem_count, .limit = CHAIN_LINUX_E820_MAX);
 	*out = door_after(CHAIN_LINUX_PARAMS_BYTES, cmdline + 1, 1);
 	if (extra)
 		*out = door_after(*out, CHAIN_LINUX_DATA_HEADER + extra * CHAIN_LINUX_E820_BYTES, 8);
@@ -282,7 +292,7 @@ static void set_header(const struct chain_door_info *info, uint8_t *params)
 		uint64_t end = CHAIN_LINUX_MAGIC + info->file[CHAIN_LINUX_JUMP_BYTES];
 		memcpy(params + CHAIN_LINUX_HEADER_START, info->file + CHAIN_LINUX_HEADER_START,
 		       end - CHAIN_LINUX_HEADER_START);
-		set(params, CHAIN_LINUX_SETUP_DATA, 0, version(info->file) >= VERSION_INIT_SIZE - 1 ? 8 : 0);
+		set(params, CHAIN_LINUX_SETUP_DATA, 0, version(info->file) >= VERSION_SETUP_DATA ? 8 : 0);
 		set(params, CHAIN_LINUX_CODE32_START, info->kernel->segments[0].phys.base, 4);
 	} else {
 		set(params, CHAIN_LINUX_ROOT_FLAGS, 1, 2); /* read-only unless the command line says otherwise */

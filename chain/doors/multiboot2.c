@@ -124,6 +124,7 @@ enum chain_status mb2_header_read(const uint8_t *file, uint64_t file_bytes, cons
 	if (!find(file, file_bytes, &header))
 		return chain_fail(err, CHAIN_E_MB2_NO_HEADER, subject, NULL, CHAIN_MB2_SEARCH_BYTES, 0, 0, 0);
 	uint64_t bytes = chain_le32(header.bytes + 8);
+	uint32_t seen = 0; /* a bit for each type of tag */
 	out->offset = (uint64_t)(header.bytes - file);
 	if (chain_le32(header.bytes + 4) != CHAIN_MB2_ARCHITECTURE_I386)
 		return chain_fail(err, CHAIN_E_MB2_ARCHITECTURE, subject, NULL, chain_le32(header.bytes + 4),
@@ -139,6 +140,10 @@ enum chain_status mb2_header_read(const uint8_t *file, uint64_t file_bytes, cons
 		uint64_t tag_bytes = chain_le32(tag + 4);
 		if (tag_bytes < tag_least(type) || tag_bytes > bytes - at)
 			return bad_tag(subject, out->offset + at, type, tag_bytes, "its size can't be", err);
+		bool once = type <= CHAIN_MB2_HEADER_RELOCATABLE && type != CHAIN_MB2_HEADER_INFO_REQUEST;
+		if (once && seen >> type & 1)
+			return bad_tag(subject, out->offset + at, type, tag_bytes, "there is one before it", err);
+		seen |= once ? 1u << type : 0;
 		if (type == CHAIN_MB2_HEADER_END)
 			return CHAIN_OK;
 		enum chain_status status = take_tag(out, tag, out->offset + at, subject, err);

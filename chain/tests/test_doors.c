@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "chain/image.h"
 #include "chain/initrd.h"
 #include "chain/linux_format.h"
 #include "chain/multiboot2_format.h"
@@ -119,60 +120,167 @@ static void mb2_header_is_read(void **state)
 		    kernel.move_within.end == 0x8000000);
 }
 
+/* One tag of a header. */
+struct tag {
+	unsigned type, flags;
+	size_t count;
+	uint32_t words[6];
+};
+#define ADDRESS(header, load, end, bss)                                                                                \
+	{                                                                                                              \
+		CHAIN_MB2_HEADER_ADDRESS, 0, 4,                                                                        \
+		{                                                                                                      \
+			header, load, end, bss                                                                         \
+		}                                                                                                      \
+	}
+#define ENTRY(at)                                                                                                      \
+	{                                                                                                              \
+		CHAIN_MB2_HEADER_ENTRY, 0, 1,                                                                          \
+		{                                                                                                      \
+			at                                                                                             \
+		}                                                                                                      \
+	}
+#define GOOD_ADDRESS ADDRESS(LOAD + HEADER, LOAD, LOAD + FILE_BYTES, LOAD + FILE_BYTES + 100)
+#define GOOD_ENTRY   ENTRY(LOAD + 4096)
+#define MAY_LIE(min, max, align)                                                                                       \
+	{                                                                                                              \
+		CHAIN_MB2_HEADER_RELOCATABLE, 0, 4,                                                                    \
+		{                                                                                                      \
+			min, max, align, 0                                                                             \
+		}                                                                                                      \
+	}
+
+/* Lists of tags, each with the end's behind it, and what is wrong. */
+static const struct {
+	const char *what;
+	struct tag tags[4];
+	enum chain_status want;
+	const char *detail;
+} mb2_cases[] = {
+	{ "nothing", { GOOD_ADDRESS, GOOD_ENTRY }, CHAIN_OK, "" },
+	{ "a tag nobody knows", { { 77, 0, 0, { 0 } } }, CHAIN_E_MB2_REQUIRED, "" },
+	{ "the same, optional", { { 77, 1, 0, { 0 } }, GOOD_ADDRESS, GOOD_ENTRY }, CHAIN_OK, "" },
+	{ "boot services", { { CHAIN_MB2_HEADER_EFI_SERVICES, 0, 0, { 0 } } }, CHAIN_E_MB2_REQUIRED, "" },
+	{ "a request of nothing", { { CHAIN_MB2_HEADER_INFO_REQUEST, 0, 1, { 22 } } }, CHAIN_E_MB2_REQUEST, "" },
+	{ "of more", { { CHAIN_MB2_HEADER_INFO_REQUEST, 0, 2, { 1, UINT32_MAX } } }, CHAIN_E_MB2_REQUEST, "" },
+	{ "the same, optional",
+	  { { CHAIN_MB2_HEADER_INFO_REQUEST, 1, 1, { 22 } }, GOOD_ADDRESS, GOOD_ENTRY },
+	  CHAIN_OK,
+	  "" },
+	{ "requests twice",
+	  { { CHAIN_MB2_HEADER_INFO_REQUEST, 0, 1, { 1 } },
+	    { CHAIN_MB2_HEADER_INFO_REQUEST, 0, 1, { 6 } },
+	    GOOD_ADDRESS,
+	    GOOD_ENTRY },
+	  CHAIN_OK,
+	  "" },
+	{ "addresses twice", { GOOD_ADDRESS, GOOD_ADDRESS, GOOD_ENTRY }, CHAIN_E_MB2_TAG, "there is one before it" },
+	{ "entries twice", { GOOD_ADDRESS, GOOD_ENTRY, GOOD_ENTRY }, CHAIN_E_MB2_TAG, "there is one before it" },
+	{ "flags twice",
+	  { { CHAIN_MB2_HEADER_MODULE_ALIGN, 0, 0, { 0 } }, { CHAIN_MB2_HEADER_MODULE_ALIGN, 1, 0, { 0 } } },
+	  CHAIN_E_MB2_TAG,
+	  "there is one before it" },
+	{ "addresses cut", { { CHAIN_MB2_HEADER_ADDRESS, 0, 3, { 0 } } }, CHAIN_E_MB2_TAG, "its size can't be" },
+	{ "entry cut", { { CHAIN_MB2_HEADER_ENTRY, 0, 0, { 0 } } }, CHAIN_E_MB2_TAG, "its size can't be" },
+	{ "screen cut", { { CHAIN_MB2_HEADER_FRAMEBUFFER, 0, 2, { 0 } } }, CHAIN_E_MB2_TAG, "its size can't be" },
+	{ "console cut", { { CHAIN_MB2_HEADER_CONSOLE, 0, 0, { 0 } } }, CHAIN_E_MB2_TAG, "its size can't be" },
+	{ "places cut", { { CHAIN_MB2_HEADER_RELOCATABLE, 0, 3, { 0 } } }, CHAIN_E_MB2_TAG, "its size can't be" },
+	{ "no entry", { GOOD_ADDRESS }, CHAIN_E_MB2_NO_ENTRY, "" },
+	{ "neither addresses nor ELF", { GOOD_ENTRY }, CHAIN_E_ELF_BAD_MAGIC, "" },
+	{ "the header before the file",
+	  { ADDRESS(LOAD - 1, LOAD, 0, 0), GOOD_ENTRY },
+	  CHAIN_E_MULTIBOOT_HEADER_ADDR,
+	  "" },
+	{ "more before the header than there is",
+	  { ADDRESS(LOAD + HEADER + 1, LOAD, 0, 0), GOOD_ENTRY },
+	  CHAIN_E_MULTIBOOT_LOAD_ADDR,
+	  "" },
+	{ "the file's start below zero",
+	  { ADDRESS(HEADER - 1, UINT32_MAX, 0, 0), GOOD_ENTRY },
+	  CHAIN_E_MULTIBOOT_HEADER_ADDR,
+	  "" },
+	{ "the file's start", { ADDRESS(LOAD + HEADER, UINT32_MAX, 0, 0), GOOD_ENTRY }, CHAIN_OK, "" },
+	{ "an end before the start",
+	  { ADDRESS(LOAD + HEADER, LOAD, LOAD, 0), GOOD_ENTRY },
+	  CHAIN_E_MULTIBOOT_LOAD_END,
+	  "" },
+	{ "an end behind the file",
+	  { ADDRESS(LOAD + HEADER, LOAD, LOAD + FILE_BYTES + 1, 0), GOOD_ENTRY },
+	  CHAIN_E_MULTIBOOT_LOAD_FILE,
+	  "" },
+	{ "zeroes that end in the file",
+	  { ADDRESS(LOAD + HEADER, LOAD, 0, LOAD + FILE_BYTES - 1), GOOD_ENTRY },
+	  CHAIN_E_MULTIBOOT_BSS_END,
+	  "" },
+	{ "above 4 GiB",
+	  { ADDRESS(0xffffff00u, 0xffffff00u - HEADER, 0, 0), ENTRY(0xffffff00u) },
+	  CHAIN_E_KERNEL_ABOVE_4G,
+	  "" },
+	{ "an entry before", { GOOD_ADDRESS, ENTRY(LOAD - 1) }, CHAIN_E_ELF_BAD_ENTRY, "" },
+	{ "an entry behind", { GOOD_ADDRESS, ENTRY(LOAD + FILE_BYTES + 100) }, CHAIN_E_ELF_BAD_ENTRY, "" },
+	{ "no place", { GOOD_ADDRESS, GOOD_ENTRY, MAY_LIE(0x300000, 0x200000, 4096) }, CHAIN_E_MB2_RELOCATION, "" },
+	{ "no alignment", { GOOD_ADDRESS, GOOD_ENTRY, MAY_LIE(0, 0x200000, 4095) }, CHAIN_E_MB2_RELOCATION, "" },
+};
+
 static void mb2_refusals_are_exact(void **state)
 {
-	const uint32_t never[] = { 22 }, odd[] = { 0x300000, 0x200000, 4096, 0 }, skew[] = { 0, 0x200000, 4095, 0 };
+	(void)state;
+	for (size_t i = 0; i < sizeof(mb2_cases) / sizeof(mb2_cases[0]); i++) {
+		struct chain_kernel kernel;
+		struct chain_error err;
+		begin_mb2();
+		for (size_t t = 0; t < 4 && mb2_cases[i].tags[t].type; t++)
+			put_tag(mb2_cases[i].tags[t].type, mb2_cases[i].tags[t].flags, mb2_cases[i].tags[t].words,
+				mb2_cases[i].tags[t].count);
+		end_mb2();
+		enum chain_status got = read_by("multiboot2", sizeof(file), &kernel, &err);
+		if (got != mb2_cases[i].want || strcmp(err.detail, mb2_cases[i].detail) != 0)
+			fail_msg("%s: %s %s", mb2_cases[i].what, chain_status_slug(got), err.detail);
+		assert_true(got || kernel.segments[0].phys.base == LOAD);
+	}
+}
+
+/* The header itself: where it lies, for what it is, how long it says it is. */
+static void mb2_headers_that_lie(void **state)
+{
+	static const struct {
+		uint32_t architecture, bytes;
+		enum chain_status want;
+	} cases[] = {
+		{ 4, 72, CHAIN_E_MB2_ARCHITECTURE },
+		{ 0, UINT32_MAX - 7, CHAIN_E_MB2_HEADER_CUT },
+		{ 0, CHAIN_MB2_SEARCH_BYTES - HEADER + 1, CHAIN_E_MB2_HEADER_CUT },
+		{ 0, 15, CHAIN_E_MB2_HEADER_CUT },
+		{ 0, 0, CHAIN_E_MB2_HEADER_CUT },
+	};
 	(void)state;
 	begin_mb2();
 	expect("multiboot2", CHAIN_E_MB2_NO_HEADER);
 	put_addresses();
 	end_mb2();
 	expect("multiboot2", CHAIN_OK);
-	put32(HEADER + 4, 4);
-	put32(HEADER + 12, 0u - (CHAIN_MB2_HEADER_MAGIC + 4 + (uint32_t)tags_end));
-	expect("multiboot2", CHAIN_E_MB2_ARCHITECTURE);
-	begin_mb2();
-	put_tag(77, 0, NULL, 0);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		put32(HEADER + 4, cases[i].architecture);
+		put32(HEADER + 8, cases[i].bytes);
+		put32(HEADER + 12, 0u - (CHAIN_MB2_HEADER_MAGIC + cases[i].architecture + cases[i].bytes));
+		expect("multiboot2", cases[i].want);
+	}
+	put32(HEADER + 12, 1); /* a wrong sum: no header */
+	expect("multiboot2", CHAIN_E_MB2_NO_HEADER);
 	end_mb2();
-	expect("multiboot2", CHAIN_E_MB2_REQUIRED);
+	memmove(file + HEADER + 4, file + HEADER, 200); /* not on a multiple of 8 */
+	put32(HEADER, 0);
+	expect("multiboot2", CHAIN_E_MB2_NO_HEADER);
+	/* A list without an end: to the header's last byte, then not on. */
 	begin_mb2();
-	put_tag(CHAIN_MB2_HEADER_EFI_SERVICES, 0, NULL, 0);
+	while (tags_end < 4096)
+		put_tag(77, CHAIN_MB2_TAG_OPTIONAL, NULL, 0);
 	end_mb2();
-	expect("multiboot2", CHAIN_E_MB2_REQUIRED);
-	begin_mb2();
-	put_tag(CHAIN_MB2_HEADER_INFO_REQUEST, 0, never, 1);
-	end_mb2();
-	expect("multiboot2", CHAIN_E_MB2_REQUEST);
-	begin_mb2();
-	put_tag(CHAIN_MB2_HEADER_INFO_REQUEST, CHAIN_MB2_TAG_OPTIONAL, never, 1);
-	put_addresses();
-	end_mb2();
-	expect("multiboot2", CHAIN_OK);
-	begin_mb2();
-	put_addresses();
-	put_tag(CHAIN_MB2_HEADER_RELOCATABLE, 0, odd, 4);
-	end_mb2();
-	expect("multiboot2", CHAIN_E_MB2_RELOCATION);
-	begin_mb2();
-	put_addresses();
-	put_tag(CHAIN_MB2_HEADER_RELOCATABLE, 0, skew, 4);
-	end_mb2();
-	expect("multiboot2", CHAIN_E_MB2_RELOCATION);
-	begin_mb2();
-	put_tag(CHAIN_MB2_HEADER_ENTRY, 0, NULL, 0); /* of 8 bytes: too short for what it says */
-	end_mb2();
-	expect("multiboot2", CHAIN_E_MB2_TAG);
-	begin_mb2();
-	const uint32_t address[] = { LOAD + HEADER, LOAD, 0, 0 };
-	put_tag(CHAIN_MB2_HEADER_ADDRESS, 0, address, 4);
-	end_mb2();
-	expect("multiboot2", CHAIN_E_MB2_NO_ENTRY);
-	begin_mb2();
-	put_addresses();
-	end_mb2();
-	put32(HEADER + 8, UINT32_MAX - 7);
-	put32(HEADER + 12, 0u - (CHAIN_MB2_HEADER_MAGIC + (UINT32_MAX - 7)));
-	expect("multiboot2", CHAIN_E_MB2_HEADER_CUT);
+	put32(HEADER + tags_end - 8, 77 | CHAIN_MB2_TAG_OPTIONAL << 16);
+	struct chain_kernel kernel;
+	struct chain_error err;
+	assert_int_equal(read_by("multiboot2", sizeof(file), &kernel, &err), CHAIN_E_MB2_TAG);
+	assert_string_equal(err.detail, "it is missing");
 }
 
 /* Every length of a header that says less than there is: the end tag is missed, or the size of a tag. */
@@ -392,7 +500,8 @@ static void linux_header_is_read(void **state)
 	put16(CHAIN_LINUX_VERSION, 0x202); /* it can't say where it lies, nor how much it needs */
 	assert_int_equal(read_linux(&kernel), CHAIN_OK);
 	assert_true(kernel.entry == 0x100000 && !kernel.movable && kernel.limit == 0x38000000 &&
-		    kernel.segments[0].phys.end == 0x100000 + CODE_BYTES);
+		    kernel.segments[0].phys.end == 0x100000 + 8 * CODE_BYTES &&
+		    kernel.segments[0].file_bytes == CODE_BYTES);
 }
 
 static void linux_headers_that_lie(void **state)
@@ -401,32 +510,66 @@ static void linux_headers_that_lie(void **state)
 		size_t at, bytes;
 		uint64_t value;
 		enum chain_status want;
+		const char *detail;
 	} cases[] = {
-		{ CHAIN_LINUX_VERSION, 2, 0x201, CHAIN_E_LINUX_VERSION },
-		{ CHAIN_LINUX_LOADFLAGS, 1, 0, CHAIN_E_LINUX_REAL_MODE },
-		{ CHAIN_LINUX_SETUP_SECTS, 1, 255, CHAIN_E_LINUX_HEADER },
-		{ CHAIN_LINUX_JUMP_BYTES, 1, 0xff, CHAIN_E_LINUX_HEADER },
-		{ CHAIN_LINUX_JUMP_BYTES, 1, 4, CHAIN_E_LINUX_HEADER },
-		{ CHAIN_LINUX_ALIGNMENT, 4, 0, CHAIN_E_LINUX_HEADER },
-		{ CHAIN_LINUX_ALIGNMENT, 4, 0x300000, CHAIN_E_LINUX_HEADER },
-		{ CHAIN_LINUX_INIT_SIZE, 4, 10, CHAIN_E_LINUX_HEADER },
-		{ CHAIN_LINUX_INITRD_ADDR_MAX, 4, 0x1000, CHAIN_E_LINUX_HEADER },
-		{ CHAIN_LINUX_PREF_ADDRESS, 8, UINT64_MAX - 10, CHAIN_E_OVERFLOW },
-		{ CHAIN_LINUX_PREF_ADDRESS, 8, 0x100000000, CHAIN_E_MULTIBOOT_ABOVE_4G },
+		{ CHAIN_LINUX_VERSION, 2, 0x201, CHAIN_E_LINUX_VERSION, "" },
+		{ CHAIN_LINUX_VERSION, 2, 0, CHAIN_E_LINUX_VERSION, "" },
+		{ CHAIN_LINUX_LOADFLAGS, 1, 0, CHAIN_E_LINUX_REAL_MODE, "" },
+		{ CHAIN_LINUX_SETUP_SECTS, 1, 255, CHAIN_E_LINUX_HEADER, "the size of the setup code" },
+		{ CHAIN_LINUX_SETUP_SECTS, 1, 40, CHAIN_E_LINUX_HEADER, "the 64-bit entry point" },
+		{ CHAIN_LINUX_SYSSIZE, 4, CODE_BYTES / 16 + 1, CHAIN_E_LINUX_HEADER, "the size of the kernel" },
+		{ CHAIN_LINUX_SYSSIZE, 4, CODE_BYTES / 16, CHAIN_OK, "" },
+		{ CHAIN_LINUX_SYSSIZE, 4, UINT32_MAX, CHAIN_E_LINUX_HEADER, "the size of the kernel" },
+		{ CHAIN_LINUX_JUMP_BYTES, 1, 0xff, CHAIN_E_LINUX_HEADER, "the end of the setup header" },
+		{ CHAIN_LINUX_JUMP_BYTES, 1, 0x8f, CHAIN_E_LINUX_HEADER, "the end of the setup header" },
+		{ CHAIN_LINUX_JUMP_BYTES, 1, 4, CHAIN_E_LINUX_HEADER, "the end of the setup header" },
+		{ CHAIN_LINUX_ALIGNMENT, 4, 0, CHAIN_E_LINUX_HEADER, "the alignment" },
+		{ CHAIN_LINUX_ALIGNMENT, 4, 0x300000, CHAIN_E_LINUX_HEADER, "the alignment" },
+		{ CHAIN_LINUX_ALIGNMENT, 4, UINT32_MAX, CHAIN_E_LINUX_HEADER, "the alignment" },
+		{ CHAIN_LINUX_INIT_SIZE, 4, 10, CHAIN_E_LINUX_HEADER, "init_size" },
+		{ CHAIN_LINUX_INIT_SIZE, 4, CODE_BYTES - 1, CHAIN_E_LINUX_HEADER, "init_size" },
+		{ CHAIN_LINUX_INIT_SIZE, 4, UINT32_MAX, CHAIN_E_KERNEL_ABOVE_4G, "" },
+		{ CHAIN_LINUX_INITRD_ADDR_MAX, 4, 0x1000, CHAIN_E_LINUX_HEADER, "initrd_addr_max" },
+		{ CHAIN_LINUX_INITRD_ADDR_MAX, 4, 0xfffff, CHAIN_E_LINUX_HEADER, "initrd_addr_max" },
+		{ CHAIN_LINUX_PREF_ADDRESS, 8, UINT64_MAX - 10, CHAIN_E_OVERFLOW, "" },
+		{ CHAIN_LINUX_PREF_ADDRESS, 8, 0x100000000, CHAIN_E_KERNEL_ABOVE_4G, "" },
 	};
 	struct chain_kernel kernel;
+	struct chain_error err;
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		make_bzimage();
 		memcpy(file + cases[i].at, &cases[i].value, cases[i].bytes);
-		enum chain_status got = read_linux(&kernel);
-		if (got != cases[i].want)
-			fail_msg("case %zu: %s", i, chain_status_slug(got));
+		enum chain_status got = read_by("linux", KERNEL_BYTES, &kernel, &err);
+		if (got != cases[i].want || (*cases[i].detail && strcmp(err.detail, cases[i].detail) != 0))
+			fail_msg("case %zu: %s %s", i, chain_status_slug(got), err.detail);
 	}
+}
+
+/* Cut anywhere: within the header it is no bzImage any more, and behind it the header tells that something is missing.
+ */
+static void linux_cut_anywhere(void **state)
+{
+	struct chain_kernel kernel;
+	struct chain_error err;
+	enum chain_kernel_kind kind;
+	(void)state;
 	make_bzimage();
-	for (size_t bytes = 0; bytes <= SETUP; bytes++) {
-		struct chain_error err;
-		assert_int_not_equal(read_by("linux", bytes, &kernel, &err), CHAIN_OK);
+	put32(CHAIN_LINUX_SYSSIZE, (CODE_BYTES + 15) / 16);
+	for (size_t bytes = 0; bytes <= KERNEL_BYTES; bytes++) {
+		bool whole = bytes > KERNEL_BYTES - 16, header = bytes >= CHAIN_LINUX_HEADER_END_MAX;
+		enum chain_status got = read_by("linux", bytes, &kernel, &err);
+		assert_int_equal(got, whole ? CHAIN_OK : header ? CHAIN_E_LINUX_HEADER : CHAIN_E_ELF_BAD_MAGIC);
+		if (header && !whole)
+			assert_string_equal(err.detail,
+					    bytes <= SETUP ? "the size of the setup code" : "the size of the kernel");
+	}
+	for (size_t bytes = 0; bytes < CHAIN_LINUX_HEADER_END_MAX; bytes += 8) {
+		err = (struct chain_error){ 0 };
+		assert_int_equal(chain_kernel_probe(file, bytes, "k", &kind, &err), CHAIN_E_NOT_A_KERNEL);
+		if (bytes >= CHAIN_LINUX_MAGIC + 4)
+			assert_string_equal(err.detail,
+					    "it begins as a Linux bzImage does, but lacks the rest of its header");
 	}
 }
 
@@ -582,6 +725,65 @@ static void linux_above_4_gib(void **state)
 	chain_plan_free(&plan);
 }
 
+/* An initrd goes where the kernel reaches it, and stays only where it does. */
+static void linux_initrd_and_its_limit(void **state)
+{
+	struct planned p;
+	(void)state;
+	make_bzimage();
+	put64(CHAIN_LINUX_PREF_ADDRESS, 0x200000);
+	put32(CHAIN_LINUX_ALIGNMENT, 0x100000);
+	put32(CHAIN_LINUX_INITRD_ADDR_MAX, 0x3fffff);
+	assert_int_equal(plan_by(&p, "linux", KERNEL_BYTES, 1, 64 * MIB), CHAIN_OK);
+	uint64_t params = p.plan.entry.registers[CHAIN_RSI], at = seen32(&p, params + CHAIN_LINUX_RAMDISK_IMAGE);
+	assert_true(at + seen32(&p, params + CHAIN_LINUX_RAMDISK_SIZE) <= 0x400000);
+	assert_memory_equal(p.memory + at, initrd, sizeof(initrd));
+	forget(&p);
+	/* The kernel fills what it could reach. */
+	put64(CHAIN_LINUX_PREF_ADDRESS, 0x100000);
+	put32(CHAIN_LINUX_INIT_SIZE, 0x300000);
+	assert_int_equal(plan_by(&p, "linux", KERNEL_BYTES, 1, 64 * MIB), CHAIN_E_NO_SPACE);
+	chain_bootinfo_free(&p.info);
+}
+
+/* One that is too old to be told of more memory than its page has room for is not started with less. */
+static void linux_map_of_many_entries(void **state)
+{
+	static struct chain_mem_entry mem[CHAIN_LINUX_E820_MAX + 2];
+	struct chain_bootinfo machine = { .acpi_rsdp = 0 };
+	struct chain_kernel kernel;
+	struct chain_error err = { 0 };
+	uint8_t *buf = malloc(2 * PAGE);
+	uint64_t bytes;
+	(void)state;
+	assert_non_null(buf);
+	for (size_t i = 0; i < sizeof(mem) / sizeof(mem[0]); i++)
+		mem[i] = (struct chain_mem_entry){ { i * MIB, (i + 1) * MIB }, (uint32_t)(1 + i % 2) };
+	make_bzimage();
+	assert_int_equal(read_linux(&kernel), CHAIN_OK);
+	const struct chain_door_info info = { .subject = "k",
+					      .file = file,
+					      .file_bytes = KERNEL_BYTES,
+					      .kernel = &kernel,
+					      .cmdline = "a",
+					      .loader_name = "kchain",
+					      .mem = mem,
+					      .mem_count = CHAIN_LINUX_E820_MAX + 2,
+					      .machine = &machine };
+	assert_int_equal(kernel.door->info_bytes(&info, &bytes, &err), CHAIN_OK);
+	assert_true(bytes <= 2 * PAGE);
+	assert_int_equal(kernel.door->info_build(&info, 0x10000, buf, &err), CHAIN_OK);
+	uint64_t data = chain_le64(buf + CHAIN_LINUX_SETUP_DATA) - 0x10000;
+	assert_int_equal(buf[CHAIN_LINUX_E820_COUNT], CHAIN_LINUX_E820_MAX);
+	assert_true(chain_le64(buf + data) == 0 && chain_le32(buf + data + 8) == CHAIN_LINUX_DATA_E820 &&
+		    chain_le32(buf + data + 12) == 2 * CHAIN_LINUX_E820_BYTES);
+	assert_int_equal(chain_le64(buf + data + 16), CHAIN_LINUX_E820_MAX * (uint64_t)MIB);
+	put16(CHAIN_LINUX_VERSION, 0x208);
+	assert_int_equal(kernel.door->info_bytes(&info, &bytes, &err), CHAIN_E_LIMIT);
+	assert_true(err.number[0] == CHAIN_LINUX_E820_MAX + 2 && err.number[1] == CHAIN_LINUX_E820_MAX);
+	free(buf);
+}
+
 /* --- PVH --- */
 
 enum { NOTE_AT = 0x200, CODE_AT = 0x1000 };
@@ -640,6 +842,71 @@ static void pvh_notes(void **state)
 	}
 }
 
+/* Notes that don't fit where they are said to be: there is none then, for whoever looks what the file is. */
+static void pvh_notes_that_lie(void **state)
+{
+	static const struct {
+		size_t at, bytes;
+		uint64_t value;
+		enum chain_status want;
+		bool pvh;
+	} cases[] = {
+		{ 152, 8, 12 + 4 + 7, CHAIN_E_ELF_BAD_NOTE, false }, /* the segment ends in the note */
+		{ NOTE_AT + 4, 4, UINT32_MAX, CHAIN_E_ELF_BAD_NOTE, false },
+		{ NOTE_AT, 4, UINT32_MAX, CHAIN_E_ELF_BAD_NOTE, false },
+		{ 128, 8, FILE_BYTES - 8, CHAIN_E_ELF_SEGMENT_FILE, false },
+		{ 128, 8, UINT64_MAX - 8, CHAIN_E_ELF_SEGMENT_FILE, false },
+		{ NOTE_AT + 8, 4, 17, CHAIN_E_ELF_NO_NOTE, false }, /* of another type */
+		{ NOTE_AT, 4, 3, CHAIN_E_ELF_NO_NOTE, false },      /* of another name */
+		{ 88, 8, 0xfffff000, CHAIN_E_ELF_BAD_ENTRY, true },
+		{ 104, 8, 0x1000, CHAIN_E_ELF_SEGMENT_SIZE, true },
+		{ 18, 2, 40, CHAIN_E_ELF_BAD_MACHINE, true },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		make_pvh(8, LOAD + 16);
+		memcpy(file + cases[i].at, &cases[i].value, cases[i].bytes);
+		expect("pvh", cases[i].want);
+		assert_int_equal(chain_door_named("pvh")->probe(file, sizeof(file)), cases[i].pvh);
+	}
+	make_pvh(8, 0xfffff800);
+	put64(80, 0xfffff000);
+	put64(88, 0xfffff000);
+	expect("pvh", CHAIN_E_KERNEL_ABOVE_4G);
+}
+
+/* --- a kernel with two headers --- */
+
+static void a_step_says_which(void **state)
+{
+	static const struct {
+		const char *door;
+		enum chain_status want;
+	} cases[] = {
+		{ NULL, CHAIN_OK },
+		{ "pvh", CHAIN_OK },
+		{ "multiboot2", CHAIN_OK },
+		{ "multiboot1", CHAIN_E_KERNEL_DOOR },
+		{ "linux", CHAIN_E_KERNEL_DOOR },
+	};
+	(void)state;
+	make_pvh(8, LOAD + 16);
+	tags_end = 16;
+	memset(file + 0x400, 0, 64);
+	memcpy(file + 0x400, "\xd6\x50\x52\xe8\0\0\0\0\x18\0\0\0\x12\xaf\xad\x17\0\0\0\0\x8\0\0\0", 24);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct chain_door *door = cases[i].door ? chain_door_named(cases[i].door) : NULL;
+		struct chain_error err = { 0 };
+		enum chain_kernel_kind kind;
+		assert_int_equal(chain_kernel_probe_by(door, file, sizeof(file), "k", &kind, &err), cases[i].want);
+		if (cases[i].want)
+			assert_string_equal(err.detail, cases[i].door);
+		else
+			assert_string_equal(chain_kernel_kind_name(kind), cases[i].door ? cases[i].door : "multiboot2");
+		assert_int_equal(!cases[i].want, kind != CHAIN_KERNEL_UNKNOWN);
+	}
+}
+
 static void pvh_kernel_finds_everything(void **state)
 {
 	struct planned p;
@@ -667,16 +934,22 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(mb2_header_is_read),
 		cmocka_unit_test(mb2_refusals_are_exact),
+		cmocka_unit_test(mb2_headers_that_lie),
 		cmocka_unit_test(mb2_cut_anywhere),
 		cmocka_unit_test(mb2_kernel_finds_everything),
 		cmocka_unit_test(mb2_requests_and_relocation),
 		cmocka_unit_test(linux_header_is_read),
 		cmocka_unit_test(linux_headers_that_lie),
+		cmocka_unit_test(linux_cut_anywhere),
+		cmocka_unit_test(linux_initrd_and_its_limit),
+		cmocka_unit_test(linux_map_of_many_entries),
 		cmocka_unit_test(linux_random_headers),
 		cmocka_unit_test(linux_kernel_finds_everything),
 		cmocka_unit_test(linux_on_odd_machines),
 		cmocka_unit_test(linux_above_4_gib),
 		cmocka_unit_test(pvh_notes),
+		cmocka_unit_test(pvh_notes_that_lie),
+		cmocka_unit_test(a_step_says_which),
 		cmocka_unit_test(pvh_kernel_finds_everything),
 	};
 	for (size_t i = 0; i < sizeof(initrd); i++)
