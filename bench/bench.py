@@ -23,6 +23,7 @@ FOLDER = "build/bench"
 # Each is a module of this folder with a function run(report.Report).
 BENCHMARKS = (
     ("boot", "instructions from the stage's entry to a booted child's"),
+    ("doors", "the same by each boot protocol, beside GRUB's; Linux to its /init, beside QEMU's -kernel"),
     ("loaders", "instructions from reset to the same child, by kchain and by others"),
     ("call", "instructions of a call, and the size of a native kernel"),
     ("dhcp", "from entry to an address, beside iPXE"),

@@ -17,8 +17,23 @@ $(B)/bench/child.o: bench/child.S
 	@mkdir -p $(@D)
 	$(call say,AS,$@)
 	$(Q)$(CC) -m32 -c -o $@ $<
+# The same for other doors, Linux's setup code, and the first program of a Linux system.
+BENCH_CHILDREN := $(patsubst %,$(B)/bench/child-%.o,multiboot2 pvh linux)
+$(BENCH_CHILDREN): $(B)/bench/child-%.o: bench/child.S
+	@mkdir -p $(@D)
+	$(call say,AS,$@)
+	$(Q)$(CC) -m32 -DDOOR_$* -c -o $@ $<
+$(B)/bench/setup.bin: bench/setup.S
+	@mkdir -p $(@D)
+	$(call say,AS,$@)
+	$(Q)$(CC) -m32 -c -o $@.o $< && objcopy -O binary -j .text $@.o $@
+$(B)/bench/init: bench/init.S
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) -nostdlib -static -no-pie -Wl,--build-id=none -s -o $@ $<
+BENCH_INPUTS := $(B)/bench/child.o $(BENCH_CHILDREN) $(B)/bench/setup.bin $(B)/bench/init
 
-bench: all $(B)/bench/child.o $(BENCH_KERNELS) $(B)/images/11-count.elf
+bench: all $(BENCH_INPUTS) $(BENCH_KERNELS) $(B)/images/11-count.elf
 	$(Q)bench/bench.py $(BENCH)
 # Where its instructions go, by function: `make profile`, or PROFILE=boot, PROFILE=call.
 profile: all $(B)/bench/child.o $(BENCH_KERNELS)

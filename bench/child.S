@@ -2,14 +2,28 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 /* The child that every loader in bench/ starts: it says at which tick it was entered, and ends QEMU.
- * bench/child.py links it at the address where it is to run, and says where the whole child will end. */
+ * bench/child.py links it at the address where it is to run, and says where the whole child will end. By Multiboot 1,
+ * unless DOOR_multiboot2, DOOR_pvh or DOOR_linux is defined: the former has a header, too; of the others, whose headers
+ * child.py makes, the first byte is the entry point. */
 
 	.code32
 	.text
 	.globl	_start
+#if defined(DOOR_multiboot2)
+header:
+	.long	0xe85250d6, 0, tags_end - header, -(0xe85250d6 + (tags_end - header))
+	.short	2, 0
+	.long	24, header, header, CHILD_END, CHILD_END
+	.short	3, 0
+	.long	12, _start, 0
+	.short	0, 0
+	.long	8
+tags_end:
+#elif !defined(DOOR_pvh) && !defined(DOOR_linux)
 header:
 	.long	0x1badb002, 1 << 16, -(0x1badb002 + (1 << 16))
 	.long	header, header, CHILD_END, CHILD_END, _start
+#endif
 
 _start:
 	mov	%eax, %ebp		/* the door's magic */

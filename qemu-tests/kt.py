@@ -325,12 +325,12 @@ class Machine:
                 f"\n--- records\n{read_bytes(self.debug).decode('utf-8', 'replace')[-2500:]}")
 
 
-def grub_iso(image, modules=(), args="", checked=False):
-    """A BIOS ISO whose GRUB boots the image by Multiboot 1; `checked`: only if it has the right SHA-256."""
+def grub_iso(image, modules=(), args="", checked=False, by="multiboot"):
+    """A BIOS ISO whose GRUB boots the image by that command; `checked`: only if it has the right SHA-256."""
     top = scratch("iso")
     os.makedirs(top + "/boot/grub")
     shutil.copy(image, top + "/boot/image.elf")
-    lines = ["set timeout=0", f"multiboot /boot/image.elf {args}"]
+    lines = ["set timeout=0", f"{by} /boot/image.elf {args}"]
     if checked:
         sums = f"{hashlib.sha256(read_bytes(image)).hexdigest()}  /boot/image.elf\n"
         write_bytes(top + "/boot/sums", sums.encode())
@@ -341,7 +341,7 @@ def grub_iso(image, modules=(), args="", checked=False):
     with open(top + "/boot/grub/grub.cfg", "w", encoding="utf-8") as f:
         f.write("\n".join(lines + ["boot", ""]))
     iso = scratch("boot.iso")
-    done = command(["grub-mkrescue", "-d", "/usr/lib/grub/i386-pc", "--install-modules=multiboot normal iso9660 biosdisk" + " halt hashsum gcry_sha256" * checked,
+    done = command(["grub-mkrescue", "-d", "/usr/lib/grub/i386-pc", f"--install-modules={by} normal iso9660 biosdisk" + " halt hashsum gcry_sha256" * checked,
                     "--locales=", "--fonts=", "--themes=", "-o", iso, top])
     check(done.exit == 0 and os.path.exists(iso), "grub-mkrescue failed", done)
     return iso
