@@ -166,7 +166,7 @@ unit: unit-programs $(UNIT_NEEDS)
 	$(Q)tools/run-tests $(T) $(UNIT_HOST) $(UNIT_ASAN)
 qemu-check: all images sdk $(QEMU_NEEDS)
 	$(Q)tools/run-tests $(T) $(QEMU_TESTS)
-style-check: $(STATUS_HEADERS)
+style-check: $(STATUS_HEADERS) $(B)/stage-include/jansson.h $(B)/lwip.unpacked
 	$(Q)tools/run-tests $(T) tools/check-style
 format:
 	$(Q)git ls-files '*.c' '*.h' | grep -v -e /templates/ -e /data/ | xargs clang-format-14 -i
