@@ -7,6 +7,7 @@
 #include "stage/clock.h"
 #include "stage/cpu.h"
 #include "stage/device_env.h"
+#include "stage/mmio_places.h"
 #include "stage/pages.h"
 #include "stage/random.h"
 
@@ -78,7 +79,7 @@ STAGE_BOOT_TEXT static void pci_write(void *ctx, uint32_t bdf, uint32_t offset, 
 }
 
 /* Mechanism 1 keeps what is written to its address register (PCI 3.0, section 3.2.2.3.2). */
-STAGE_BOOT_TEXT static bool pci_present(void *ctx)
+STAGE_BOOT_TEXT static bool ports_present(void *ctx)
 {
 	bool kept;
 
@@ -88,6 +89,12 @@ STAGE_BOOT_TEXT static bool pci_present(void *ctx)
 	kept = stage_inl(CONFIG_ADDRESS) == CONFIG_ENABLE;
 	unlock_config();
 	return kept;
+}
+
+/* A machine whose configuration space has no ports may be a microvm; on others these places are PCI's. */
+static bool mmio_place(void *ctx, unsigned index, struct stage_mmio_place *out)
+{
+	return stage_mmio_place(stage_bootinfo()->cmdline, !ports_present(ctx), index, out);
 }
 
 static volatile void *map(void *ctx, uint64_t phys, uint64_t bytes)
@@ -166,7 +173,8 @@ const struct stage_device_env *stage_native_env(void)
 	static const struct stage_device_env env = {
 		.pci_read = pci_read,
 		.pci_write = pci_write,
-		.pci_present = pci_present,
+		.pci_present = ports_present,
+		.mmio_place = mmio_place,
 		.map = map,
 		.mmio_read = mmio_read,
 		.mmio_write = mmio_write,

@@ -5,6 +5,7 @@
  * it. */
 #include "fake_machine.h"
 
+#include "stage/boot.h"
 #include "stage/clock.h"
 #include "stage/device_env.h"
 #include "stage/pages.h"
@@ -40,6 +41,12 @@ void *stage_phys_to_virt(uint64_t phys)
 uint64_t stage_clock_us(void)
 {
 	return 0;
+}
+struct chain_bootinfo *stage_bootinfo(void)
+{
+	static char none[] = "";
+	static struct chain_bootinfo info = { .cmdline = none };
+	return &info;
 }
 void stage_idle(void) {}
 void stage_random_fill(void *to, size_t bytes)
@@ -97,6 +104,21 @@ static void configuration_space_is_read_and_written(void **state)
 	assert_false(stage_native_env()->pci_present(NULL));
 }
 
+/* QEMU's microvm has no such ports; where there are some, its places are somebody else's. */
+static void places_of_a_microvm_are_for_one(void **state)
+{
+	struct stage_mmio_place place;
+
+	(void)state;
+	fake_machine.in = in;
+	fake_machine.out = out;
+	assert_false(stage_native_env()->mmio_place(NULL, 0, &place));
+	fake_machine.in = NULL;
+	assert_true(stage_native_env()->mmio_place(NULL, 0, &place) && place.phys == 0xfeb00000);
+	assert_true(stage_native_env()->mmio_place(NULL, 23, &place));
+	assert_false(stage_native_env()->mmio_place(NULL, 24, &place));
+}
+
 /* Whether this processor, which is another one, would wait for ever: a child tries it. */
 static bool waits(void)
 {
@@ -137,6 +159,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(configuration_space_is_read_and_written),
+		cmocka_unit_test(places_of_a_microvm_are_for_one),
 		cmocka_unit_test(a_stopped_processor_keeps_nothing),
 	};
 

@@ -18,3 +18,12 @@ json_t *stage_device_dead_json(const struct stage_dead_device *dead)
 	json_decref(entry);
 	return NULL;
 }
+
+const char *stage_device_place(const json_t *entry)
+{
+	const char *place = NULL;
+
+	for (const struct stage_bus *const *bus = stage_buses; *bus && !place; bus++)
+		place = json_string_value(json_object_get(entry, (*bus)->name));
+	return place;
+}
