@@ -43,7 +43,7 @@ static bool one_of(const char *word, const char *const *words)
 static enum chain_certainty net_certainty(const struct chain_config *config, char *rest)
 {
 	static const char *const sure[] = { "address", "prefix", "mac", "status", NULL };
-	static const char *const perhaps[] = { "gateway", "dns", "hostname", "driver", "pci", NULL };
+	static const char *const perhaps[] = { "gateway", "dns", "hostname", "driver", "pci", "mmio", NULL };
 	const char *what = rest ? split(rest) : NULL;
 	for (size_t i = 0; what && i < config->net_count; i++) {
 		if (strcmp(config->net[i].name, rest))
@@ -60,7 +60,7 @@ static enum chain_certainty net_certainty(const struct chain_config *config, cha
 static enum chain_certainty block_certainty(const struct chain_config *config, char *rest)
 {
 	static const char *const sure[] = { "bytes", "sector_bytes", "status", NULL };
-	static const char *const perhaps[] = { "serial", "driver", "pci", NULL };
+	static const char *const perhaps[] = { "serial", "driver", "pci", "mmio", NULL };
 	const char *what = rest ? split(rest) : NULL;
 	for (size_t i = 0; what && i < config->block_count; i++) {
 		if (strcmp(config->block[i].name, rest))

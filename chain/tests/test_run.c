@@ -831,7 +831,7 @@ static void disks_are_what_they_contain(void **state)
 		snprintf(wanted, sizeof(wanted), "if=none,id=kchain-disk3,format=%s,file=/tmp/kchain-disk,,%s%s",
 			 CASES[i].drive, strchr(path, ',') + 1, CASES[i].rest);
 		assert_string_equal(disk.drive, wanted);
-		assert_string_equal(disk.device, "virtio-blk-pci,drive=kchain-disk3");
+		assert_string_equal(disk.device, "drive=kchain-disk3");
 		qemu_disk_free(&disk);
 	}
 	assert_int_equal(close(fd) | unlink(path), 0);

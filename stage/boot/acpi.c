@@ -1,8 +1,9 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Which processors the firmware reports: the Multiple APIC Description Table (ACPI 6.5 section 5.2.12). The tables are
- * the firmware's, but they are bounded like anybody's: a length that does not fit ends the search. */
+/* What the firmware reports: processors, by the Multiple APIC Description Table (ACPI 6.5 section 5.2.12), and where
+ * PCI's configuration space lies in memory, by the MCFG table (PCI Firmware 3.3 section 4.1.2). The tables are the
+ * firmware's, but they are bounded like anybody's: a length that does not fit ends the search. */
 
 #include "stage/boot.h"
 #include "stage/pages.h"
@@ -28,6 +29,11 @@ enum {
 	X2APIC_ID = 4,
 	X2APIC_FLAGS = 8, /* 5.2.12.12 */
 	ENABLED = 1,
+	MCFG_ENTRIES = 44,
+	MCFG_ENTRY_BYTES = 16,
+	MCFG_SEGMENT = 8,
+	MCFG_FIRST_BUS = 10,
+	MCFG_LAST_BUS = 11,
 };
 
 static uint64_t read(const uint8_t *at, size_t bytes)
@@ -48,7 +54,7 @@ static const uint8_t *table(uint64_t phys, const char *signature, uint32_t *out_
 	return stage_phys_view(phys, count);
 }
 
-static const uint8_t *find_madt(uint64_t rsdp_phys, uint32_t *out_bytes)
+static const uint8_t *find_table(uint64_t rsdp_phys, const char *signature, uint32_t *out_bytes)
 {
 	const uint8_t *rsdp = rsdp_phys ? stage_phys_view(rsdp_phys, RSDP_BYTES) : NULL;
 	uint32_t root_bytes = 0;
@@ -62,7 +68,7 @@ static const uint8_t *find_madt(uint64_t rsdp_phys, uint32_t *out_bytes)
 		root = table(read(rsdp + RSDP_RSDT, 4), "RSDT", &root_bytes);
 	}
 	for (uint32_t at = HEADER_BYTES; root && at + width <= root_bytes; at += (uint32_t)width) {
-		const uint8_t *found = table(read(root + at, width), "APIC", out_bytes);
+		const uint8_t *found = table(read(root + at, width), signature, out_bytes);
 		if (found)
 			return found;
 	}
@@ -87,7 +93,7 @@ static bool usable_processor(const uint8_t *entry, uint32_t *apic_id)
 uint32_t stage_list_cpus(uint64_t rsdp_phys, uint32_t *apic_ids, uint32_t room)
 {
 	uint32_t bytes = 0, cpus = 0, id;
-	const uint8_t *madt = find_madt(rsdp_phys, &bytes);
+	const uint8_t *madt = find_table(rsdp_phys, "APIC", &bytes);
 	for (uint32_t at = MADT_ENTRIES; madt && at + 2 <= bytes;) {
 		uint32_t count = madt[at + 1];
 		if (count < 2 || count > bytes - at)
@@ -100,4 +106,17 @@ uint32_t stage_list_cpus(uint64_t rsdp_phys, uint32_t *apic_ids, uint32_t room)
 		at += count;
 	}
 	return cpus ? cpus : stage_list_mp_cpus(apic_ids, room);
+}
+
+bool stage_find_config_space(uint64_t rsdp_phys, struct stage_config_space *out)
+{
+	uint32_t bytes = 0;
+	const uint8_t *mcfg = find_table(rsdp_phys, "MCFG", &bytes);
+	for (uint32_t at = MCFG_ENTRIES; mcfg && at + MCFG_ENTRY_BYTES <= bytes; at += MCFG_ENTRY_BYTES) {
+		const uint8_t *entry = mcfg + at;
+		*out = (struct stage_config_space){ read(entry, 8), entry[MCFG_FIRST_BUS], entry[MCFG_LAST_BUS] };
+		if (!read(entry + MCFG_SEGMENT, 2) && out->first_bus <= out->last_bus)
+			return true;
+	}
+	return false;
 }

@@ -65,6 +65,8 @@ static enum chain_status open_device(const struct stage_device_env *env, const s
 		driver = stage_driver_for(request->is_net ? stage_net_drivers : stage_block_drivers, &device);
 	if (!driver)
 		return chain_fail_subject(err, CHAIN_E_DEVICE_UNKNOWN, request->place);
+	if (device.bus != &stage_bus_pci)
+		return chain_fail_subject(err, CHAIN_E_DEVICE_SHARED, request->place);
 	s = stage_device_hold(env, driver, &device, &d->held, err);
 	if (s)
 		return s;

@@ -1,7 +1,7 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-#include "stage/device.h"
+#include "stage/virtio.h"
 
 #include <string.h>
 
@@ -56,12 +56,14 @@ static bool visit_pci(void *ctx, const struct stage_pci_function *function)
 
 /* --- all of them --- */
 
+const struct stage_bus *const stage_buses[] = { &stage_bus_pci, &stage_bus_mmio, NULL };
+
 void stage_bus_scan(const struct stage_device_env *env, struct stage_bus_scan *scan, stage_device_visit *visit,
 		    void *ctx)
 {
 	struct visitor visitor = { visit, ctx };
 	stage_pci_scan(env, &scan->pci, visit_pci, &visitor);
-	scan->present = scan->pci.present;
+	scan->present = scan->pci.present | stage_virtio_mmio_scan(env, visit, ctx);
 }
 
 void stage_bus_scan_others(const struct stage_device_env *env, struct stage_bus_scan *scan, stage_device_visit *visit,
@@ -73,9 +75,8 @@ void stage_bus_scan_others(const struct stage_device_env *env, struct stage_bus_
 
 bool stage_device_find(const struct stage_device_env *env, const char *place, struct stage_device *out)
 {
-	static const struct stage_bus *const buses[] = { &stage_bus_pci };
-	for (size_t i = 0; i < sizeof(buses) / sizeof(buses[0]); i++)
-		if (buses[i]->find(env, place, out))
+	for (const struct stage_bus *const *bus = stage_buses; *bus; bus++)
+		if ((*bus)->find(env, place, out))
 			return true;
 	return false;
 }

@@ -12,8 +12,9 @@ const struct stage_driver *const stage_net_drivers[] = {
 	NULL,
 };
 
-extern const struct stage_driver stage_virtio_blk;
+extern const struct stage_driver stage_virtio_blk, stage_nvme;
 const struct stage_driver *const stage_block_drivers[] = {
 	&stage_virtio_blk,
+	&stage_nvme,
 	NULL,
 };

@@ -37,8 +37,7 @@ static size_t used_offset(uint16_t size)
 /* Which transport is the bus's. */
 static const struct stage_virtio_transport *transport_of(const struct stage_device *device)
 {
-	(void)device;
-	return &stage_virtio_pci;
+	return device->bus == &stage_bus_mmio ? &stage_virtio_mmio : &stage_virtio_pci;
 }
 
 enum chain_status stage_virtio_open(const struct stage_device_env *env, const struct stage_device *device,
@@ -127,7 +126,7 @@ void stage_virtio_ready(struct stage_virtio *v)
 
 void stage_virtio_stop(struct stage_virtio *v)
 {
-	/* A reset that never finishes is no reason to stay: without the bus nothing of the device reaches memory. */
+	/* A reset that never finishes is no reason to stay: without PCI's bus nothing of the device reaches memory. */
 	(void)stage_virtio_reset(v);
 	v->device.bus->detach(v->env, &v->device);
 }
@@ -211,7 +210,7 @@ void stage_virtqueue_kick(struct stage_virtqueue *q)
 	const struct stage_device_env *env = q->virtio->env;
 
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	env->mmio_write(env->ctx, q->notify, 2, q->index);
+	env->mmio_write(env->ctx, q->notify, q->virtio->notify_width, q->index);
 }
 
 static bool ring_broken(struct stage_virtqueue *q, const char *what, uint64_t value, uint64_t limit,

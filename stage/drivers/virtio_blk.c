@@ -2,8 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 /* Virtual I/O Device 1.1, section 5.2. One request at a time, through a buffer of the driver's own. */
-#include "stage/block.h"
-#include "stage/bulk.h"
+#include "buffered_disk.h"
 #include "stage/virtio.h"
 
 #include <assert.h>
@@ -11,8 +10,19 @@
 #include <string.h>
 
 enum { REQUEST_READ = 0, REQUEST_GET_ID = 8, STATUS_OK = 0, STATUS_IO_ERROR = 1, STATUS_UNSUPPORTED = 2 };
-enum { CONFIG_CAPACITY = 0, CONFIG_SIZE_MAX = 8, CONFIG_BLOCK_SIZE = 20, UNIT_BYTES = 512, REQUEST_MS = 10000 };
-enum { DATA_BYTES = 64 * 1024, HEADER_AT = DATA_BYTES, STATUS_AT = HEADER_AT + 16, BUFFER_BYTES = DATA_BYTES + 4096 };
+enum {
+	CONFIG_CAPACITY = 0,
+	CONFIG_SIZE_MAX = 8,
+	CONFIG_BLOCK_SIZE = 20,
+	UNIT_BYTES = 512,
+	REQUEST_MS = BUFFERED_DISK_MS
+};
+enum {
+	DATA_BYTES = BUFFERED_DISK_BYTES,
+	HEADER_AT = DATA_BYTES,
+	STATUS_AT = HEADER_AT + 16,
+	BUFFER_BYTES = DATA_BYTES + 4096
+};
 #define F_SIZE_MAX   (UINT64_C(1) << 1)
 #define F_READ_ONLY  (UINT64_C(1) << 5)
 #define F_BLOCK_SIZE (UINT64_C(1) << 6)
@@ -24,19 +34,18 @@ struct request_header {
 static_assert(sizeof(struct request_header) == 16, "virtio-blk request");
 
 struct virtio_blk {
-	struct stage_block dev; /* first: the interface's pointer is ours */
+	struct buffered_disk disk; /* first: the interface's pointer is ours */
 	struct stage_virtio virtio;
 	struct stage_virtqueue queue;
 	uint8_t *buffer;
 	uint64_t buffer_phys;
-	uint32_t most_bytes; /* of one request */
 };
 
 static enum chain_status stop_broken(struct virtio_blk *blk, const struct chain_error *fault, struct chain_error *err)
 {
 	/* What was asked for may still be written: the device must let go of the buffer before anybody else gets it. */
 	stage_virtio_stop(&blk->virtio);
-	blk->dev.fault = *fault;
+	blk->disk.dev.fault = *fault;
 	return chain_fail_again(err, fault, NULL);
 }
 
@@ -79,29 +88,10 @@ static enum chain_status request(struct virtio_blk *blk, uint32_t type, uint64_t
 			  unit, units, 0, 0);
 }
 
-static enum chain_status read_sectors(struct stage_block *dev, uint64_t lba, uint64_t count, void *buf,
-				      struct chain_error *err)
+static enum chain_status read_units(struct buffered_disk *disk, uint64_t lba, uint32_t sectors, struct chain_error *err)
 {
-	struct virtio_blk *blk = (struct virtio_blk *)dev;
-	uint32_t most = blk->most_bytes / dev->sector_bytes;
-	uint8_t *to = buf;
-
-	if (dev->fault.status)
-		return chain_fail_again(err, &dev->fault, NULL);
-	if (count > dev->sectors || lba > dev->sectors - count)
-		return chain_fail(err, CHAIN_E_BLOCK_PAST_END, blk->virtio.subject, NULL, lba, count, dev->sectors, 0);
-	while (count) {
-		uint32_t now = count < most ? (uint32_t)count : most;
-		uint32_t bytes = now * dev->sector_bytes;
-		enum chain_status s = request(blk, REQUEST_READ, lba * (dev->sector_bytes / UNIT_BYTES), bytes, err);
-		if (s)
-			return s;
-		stage_copy(to, blk->buffer, bytes);
-		to += bytes;
-		lba += now;
-		count -= now;
-	}
-	return CHAIN_OK;
+	return request((struct virtio_blk *)disk, REQUEST_READ, lba * (disk->dev.sector_bytes / UNIT_BYTES),
+		       sectors * disk->dev.sector_bytes, err);
 }
 
 static void close_blk(struct stage_block *dev)
@@ -116,39 +106,26 @@ static void close_blk(struct stage_block *dev)
 	free(blk);
 }
 
-static const struct stage_block_ops ops = { .read = read_sectors, .close = close_blk };
+static const struct stage_block_ops ops = { .read = buffered_disk_read, .close = close_blk };
 
 static enum chain_status read_geometry(struct virtio_blk *blk, struct chain_error *err)
 {
 	struct stage_virtio *v = &blk->virtio;
-	uint32_t bytes =
-		v->features & F_BLOCK_SIZE ? (uint32_t)stage_virtio_config(v, CONFIG_BLOCK_SIZE, 4) : UNIT_BYTES;
-	uint32_t most = v->features & F_SIZE_MAX ? (uint32_t)stage_virtio_config(v, CONFIG_SIZE_MAX, 4) : DATA_BYTES;
+	uint64_t bytes = v->features & F_BLOCK_SIZE ? stage_virtio_config(v, CONFIG_BLOCK_SIZE, 4) : UNIT_BYTES;
+	uint64_t most = v->features & F_SIZE_MAX ? stage_virtio_config(v, CONFIG_SIZE_MAX, 4) : 0;
+	uint64_t units = stage_virtio_config(v, CONFIG_CAPACITY, 8);
 
-	if (bytes < UNIT_BYTES || bytes > DATA_BYTES || bytes & (bytes - 1))
-		return chain_fail(err, CHAIN_E_BLOCK_GEOMETRY, v->subject, NULL, bytes, 0, 0, 0);
-	blk->dev.sector_bytes = bytes;
-	blk->dev.sectors = stage_virtio_config(v, CONFIG_CAPACITY, 8) / (bytes / UNIT_BYTES);
-	if (blk->dev.sectors > (uint64_t)INT64_MAX / bytes) /* the handoff tells its bytes as a JSON integer */
-		return CHAIN_FAIL(err, LIMIT, .subject = v->subject, .detail = "sectors", .value = blk->dev.sectors,
-				  .limit = (uint64_t)INT64_MAX / bytes);
-	blk->dev.read_only = v->features & F_READ_ONLY;
-	blk->most_bytes = most > DATA_BYTES || most < bytes ? DATA_BYTES : most & ~(bytes - 1);
-	return CHAIN_OK;
+	blk->disk.dev.read_only = v->features & F_READ_ONLY;
+	return buffered_disk_size(&blk->disk, bytes < UNIT_BYTES ? 0 : units / (bytes / UNIT_BYTES), bytes, most, err);
 }
 
 /* The serial number is a courtesy: a device without one is a good device. */
 static void read_serial(struct virtio_blk *blk)
 {
 	struct chain_error ignored = { 0 };
-	unsigned i;
 
-	if (request(blk, REQUEST_GET_ID, 0, STAGE_BLOCK_SERIAL_BYTES, &ignored))
-		return;
-	for (i = 0; i < STAGE_BLOCK_SERIAL_BYTES && blk->buffer[i]; i++)
-		blk->dev.serial[i] = blk->buffer[i] >= 0x20 && blk->buffer[i] < 0x7f ? (char)blk->buffer[i] : '?';
-	while (i > 0 && blk->dev.serial[i - 1] == ' ')
-		blk->dev.serial[--i] = '\0';
+	if (!request(blk, REQUEST_GET_ID, 0, STAGE_BLOCK_SERIAL_BYTES, &ignored))
+		buffered_disk_serial(&blk->disk, blk->buffer);
 }
 
 static enum chain_status start(struct virtio_blk *blk, struct chain_error *err)
@@ -165,6 +142,7 @@ static enum chain_status start(struct virtio_blk *blk, struct chain_error *err)
 	blk->buffer = env->dma_alloc(env->ctx, BUFFER_BYTES, &blk->buffer_phys);
 	if (!blk->buffer)
 		return chain_fail(err, CHAIN_E_NO_MEMORY, blk->virtio.subject, NULL, BUFFER_BYTES, 0, 0, 0);
+	blk->disk.buffer = blk->buffer;
 	stage_virtio_ready(&blk->virtio);
 	read_serial(blk);
 	return CHAIN_OK;
@@ -180,21 +158,20 @@ static enum chain_status open_blk(const struct stage_device_env *env, const stru
 
 	if (!blk)
 		return chain_fail(err, CHAIN_E_NO_MEMORY, device->place, NULL, sizeof *blk, 0, 0, 0);
-	blk->dev.ops = &ops;
-	blk->dev.driver = stage_virtio_blk.name;
-	blk->dev.bus = device->bus;
-	memcpy(blk->dev.place, device->place, sizeof blk->dev.place);
-	s = stage_virtio_open(env, device, blk->dev.driver, &blk->virtio, err);
+	buffered_disk_init(&blk->disk, &ops, stage_virtio_blk.name, device);
+	blk->disk.request = read_units;
+	blk->disk.subject = blk->virtio.subject;
+	s = stage_virtio_open(env, device, blk->disk.dev.driver, &blk->virtio, err);
 	if (s) {
 		free(blk);
 		return s;
 	}
 	s = start(blk, err);
 	if (s) {
-		close_blk(&blk->dev);
+		close_blk(&blk->disk.dev);
 		return s;
 	}
-	*out = &blk->dev;
+	*out = &blk->disk.dev;
 	return CHAIN_OK;
 }
 

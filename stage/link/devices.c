@@ -203,8 +203,7 @@ static void release_block(const char *place)
 
 static const char *place_of(const struct chain_config_assigned *assigned, const json_t *net, const json_t *block)
 {
-	return json_string_value(
-		json_object_get(json_object_get(assigned->is_net ? net : block, assigned->name), "pci"));
+	return stage_device_place(json_object_get(assigned->is_net ? net : block, assigned->name));
 }
 
 /* Two names of the pipeline may match one disk: then it would have two owners. */
@@ -284,8 +283,7 @@ enum chain_status stage_devices_give(const struct chain_step *step, const json_t
 
 struct stage_block *stage_devices_disk(const json_t *entry)
 {
-	const char *place = json_string_value(json_object_get(entry, "pci")),
-		   *status = json_string_value(json_object_get(entry, "status"));
+	const char *place = stage_device_place(entry), *status = json_string_value(json_object_get(entry, "status"));
 	struct stage_block *dev = place && status && !strcmp(status, "configured") ? devices.block : NULL;
 	while (dev && strcasecmp(dev->place, place) != 0)
 		dev = dev->next;

@@ -62,6 +62,14 @@ static bool pci_present(void *ctx)
 	return true;
 }
 
+static bool mmio_place(void *ctx, unsigned index, struct stage_mmio_place *out)
+{
+	(void)ctx;
+	(void)index;
+	(void)out;
+	return false;
+}
+
 static volatile void *map(void *ctx, uint64_t phys, uint64_t bytes)
 {
 	const struct kchain_device *d = self(ctx)->device;
@@ -129,8 +137,8 @@ void stage_called_env_init(struct stage_called_env *out, const struct stage_devi
 		.heap = heap,
 		.heap_bytes = heap_bytes,
 		.heap_phys = heap_phys,
-		.env = { out, pci_read, pci_write, pci_present, map, mmio_read, mmio_write, dma_alloc, dma_free, now_us,
-			 idle, random_number },
+		.env = { out, pci_read, pci_write, pci_present, mmio_place, map, mmio_read, mmio_write, dma_alloc,
+			 dma_free, now_us, idle, random_number },
 	};
 	memcpy(out->config, device->config, sizeof(out->config));
 }

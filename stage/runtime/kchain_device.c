@@ -6,6 +6,7 @@
 #include <kchain.h>
 
 #include "stage/boot.h"
+#include "stage/device_json.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -81,8 +82,7 @@ static bool find_booted(const char *name, bool is_net, struct kchain_open *out)
 		return kchain_device_refuse(name, "there is no handoff to say where it is");
 	json_t *doc = json_loadb(text, bytes, 0, NULL);
 	const json_t *entry = json_object_get(json_object_get(doc, is_net ? "net" : "block"), name);
-	const char *place = json_string_value(json_object_get(entry, "pci")),
-		   *reason = json_string_value(json_object_get(entry, "reason"));
+	const char *place = stage_device_place(entry), *reason = json_string_value(json_object_get(entry, "reason"));
 	out->env = stage_native_env();
 	bool found = place && stage_device_find(out->env, place, &out->device);
 	if (!found)

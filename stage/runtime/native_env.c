@@ -7,7 +7,9 @@
 #include "stage/clock.h"
 #include "stage/cpu.h"
 #include "stage/device_env.h"
+#include "stage/mmio_places.h"
 #include "stage/pages.h"
+#include "stage/pci.h"
 #include "stage/random.h"
 
 #include <stdatomic.h>
@@ -48,12 +50,11 @@ STAGE_BOOT_TEXT static void select_config(uint32_t bdf, uint32_t offset)
 	stage_outl(CONFIG_ADDRESS, CONFIG_ENABLE | bdf << 8 | (offset & 0xfc));
 }
 
-STAGE_BOOT_TEXT static uint32_t pci_read(void *ctx, uint32_t bdf, uint32_t offset, unsigned width)
+STAGE_BOOT_TEXT static uint32_t read_ports(uint32_t bdf, uint32_t offset, unsigned width)
 {
 	uint16_t port = (uint16_t)(CONFIG_DATA + (offset & 3));
 	uint32_t value;
 
-	(void)ctx;
 	lock_config();
 	select_config(bdf, offset);
 	value = width == 1 ? stage_inb(port) : width == 2 ? stage_inw(port) : stage_inl(port);
@@ -61,11 +62,10 @@ STAGE_BOOT_TEXT static uint32_t pci_read(void *ctx, uint32_t bdf, uint32_t offse
 	return value;
 }
 
-STAGE_BOOT_TEXT static void pci_write(void *ctx, uint32_t bdf, uint32_t offset, unsigned width, uint32_t value)
+STAGE_BOOT_TEXT static void write_ports(uint32_t bdf, uint32_t offset, unsigned width, uint32_t value)
 {
 	uint16_t port = (uint16_t)(CONFIG_DATA + (offset & 3));
 
-	(void)ctx;
 	lock_config();
 	select_config(bdf, offset);
 	if (width == 1)
@@ -78,22 +78,15 @@ STAGE_BOOT_TEXT static void pci_write(void *ctx, uint32_t bdf, uint32_t offset, 
 }
 
 /* Mechanism 1 keeps what is written to its address register (PCI 3.0, section 3.2.2.3.2). */
-STAGE_BOOT_TEXT static bool pci_present(void *ctx)
+STAGE_BOOT_TEXT static bool ports_present(void)
 {
 	bool kept;
 
-	(void)ctx;
 	lock_config();
 	stage_outl(CONFIG_ADDRESS, CONFIG_ENABLE);
 	kept = stage_inl(CONFIG_ADDRESS) == CONFIG_ENABLE;
 	unlock_config();
 	return kept;
-}
-
-static volatile void *map(void *ctx, uint64_t phys, uint64_t bytes)
-{
-	(void)ctx;
-	return stage_mmio_map(phys, bytes);
 }
 
 static uint32_t mmio_read(void *ctx, const volatile void *at, unsigned width)
@@ -113,6 +106,101 @@ static void mmio_write(void *ctx, volatile void *at, unsigned width, uint32_t va
 		*(volatile uint16_t *)at = (uint16_t)value;
 	else
 		*(volatile uint32_t *)at = value;
+}
+
+/* --- configuration space in memory --- */
+
+/* Below this all processors have what is mapped, as one table of the first level is for all of it. */
+#define SHARED_LIMIT (UINT64_C(1) << 39)
+enum { BUS_BYTES = 1 << 20, PIECE_BYTES = 2 * BUS_BYTES, PIECES = STAGE_PCI_BUSES / 2 };
+
+static struct {
+	bool asked, there;
+	struct stage_config_space space;
+	volatile uint8_t *pieces[PIECES]; /* of two buses each, mapped when they are first looked at */
+} memory STAGE_BOOT_ONLY;
+
+/* Null: it is not in memory there. */
+STAGE_BOOT_TEXT static volatile uint8_t *at_memory(uint32_t bdf, uint32_t offset)
+{
+	uint32_t bus = bdf >> 8, piece = bus / 2;
+
+	if (!memory.there || bus > memory.space.last_bus)
+		return NULL;
+	if (!memory.pieces[piece])
+		memory.pieces[piece] = stage_mmio_map(memory.space.phys + (uint64_t)piece * PIECE_BYTES, PIECE_BYTES);
+	return memory.pieces[piece] ?
+		       memory.pieces[piece] + (bus & 1) * BUS_BYTES + (bdf & 0xff) * STAGE_PAGE + offset :
+		       NULL;
+}
+
+/* No table is a reason to write to memory that somebody uses. */
+STAGE_BOOT_TEXT static bool is_usable(const struct stage_config_space *space, const struct chain_bootinfo *info)
+{
+	uint64_t bytes = ((uint64_t)space->last_bus + 1) * BUS_BYTES;
+	struct chain_range range = { space->phys, space->phys + bytes };
+
+	if (space->first_bus || !space->phys || space->phys & (BUS_BYTES - 1) ||
+	    space->phys > SHARED_LIMIT - PIECE_BYTES - bytes)
+		return false;
+	for (size_t i = 0; i < info->mem_count; i++)
+		if (info->mem[i].type == CHAIN_MEM_AVAILABLE && chain_range_overlaps(info->mem[i].range, range))
+			return false;
+	return true;
+}
+
+/* By the firmware's table, which is believed where the ports have the same device at the first place (PCI Firmware 3.3,
+ * section 4.1.2), or there are none. */
+STAGE_BOOT_TEXT static void find_memory(void)
+{
+	const struct chain_bootinfo *info = stage_bootinfo();
+	const volatile uint8_t *first;
+	uint32_t id;
+
+	if (memory.asked)
+		return;
+	memory.asked = true;
+	memory.there = stage_find_config_space(info->acpi_rsdp, &memory.space) && is_usable(&memory.space, info);
+	first = at_memory(0, 0);
+	id = first ? mmio_read(NULL, first, 4) : UINT32_MAX;
+	memory.there = id != UINT32_MAX && (!ports_present() || id == read_ports(0, 0, 4));
+}
+
+STAGE_BOOT_TEXT static uint32_t pci_read(void *ctx, uint32_t bdf, uint32_t offset, unsigned width)
+{
+	find_memory();
+	const volatile uint8_t *at = at_memory(bdf, offset);
+	return at ? mmio_read(ctx, at, width) : read_ports(bdf, offset, width);
+}
+
+STAGE_BOOT_TEXT static void pci_write(void *ctx, uint32_t bdf, uint32_t offset, unsigned width, uint32_t value)
+{
+	find_memory();
+	volatile uint8_t *at = at_memory(bdf, offset);
+	if (at)
+		mmio_write(ctx, at, width, value);
+	else
+		write_ports(bdf, offset, width, value);
+}
+
+STAGE_BOOT_TEXT static bool pci_present(void *ctx)
+{
+	(void)ctx;
+	find_memory();
+	return memory.there || ports_present();
+}
+
+/* A machine whose configuration space has no ports may be a microvm; on others these places are PCI's. */
+static bool mmio_place(void *ctx, unsigned index, struct stage_mmio_place *out)
+{
+	(void)ctx;
+	return stage_mmio_place(stage_bootinfo()->cmdline, !ports_present(), index, out);
+}
+
+static volatile void *map(void *ctx, uint64_t phys, uint64_t bytes)
+{
+	(void)ctx;
+	return stage_mmio_map(phys, bytes);
 }
 
 static size_t whole_pages(size_t bytes)
@@ -167,6 +255,7 @@ const struct stage_device_env *stage_native_env(void)
 		.pci_read = pci_read,
 		.pci_write = pci_write,
 		.pci_present = pci_present,
+		.mmio_place = mmio_place,
 		.map = map,
 		.mmio_read = mmio_read,
 		.mmio_write = mmio_write,

@@ -78,6 +78,14 @@ static inline bool fake_bus_present(void *ctx)
 	return !((struct fake_bus *)ctx)->absent;
 }
 
+static inline bool fake_bus_no_place(void *ctx, unsigned index, struct stage_mmio_place *out)
+{
+	(void)ctx;
+	(void)index;
+	(void)out;
+	return false;
+}
+
 static inline volatile void *fake_bus_map(void *ctx, uint64_t phys, uint64_t bytes)
 {
 	struct fake_bus *bus = ctx;
@@ -141,8 +149,8 @@ static inline uint32_t fake_bus_random(void *ctx)
 
 static inline void fake_bus_init(struct fake_bus *bus)
 {
-	*bus = (struct fake_bus){ .env = { bus, fake_bus_read, fake_bus_write, fake_bus_present, fake_bus_map,
-					   fake_bus_mmio_read, fake_bus_mmio_write, fake_bus_dma_alloc,
+	*bus = (struct fake_bus){ .env = { bus, fake_bus_read, fake_bus_write, fake_bus_present, fake_bus_no_place,
+					   fake_bus_map, fake_bus_mmio_read, fake_bus_mmio_write, fake_bus_dma_alloc,
 					   fake_bus_dma_free, fake_bus_now, fake_bus_idle, fake_bus_random } };
 }
 

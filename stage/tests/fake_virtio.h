@@ -1,7 +1,7 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: a machine with one virtio-pci device on the host, which behaves, or misbehaves as told.
+/* Owns: a machine with one virtio device on the host, by PCI or virtio-mmio, which behaves, or misbehaves as told.
  * Must not know: the drivers' insides. */
 #ifndef STAGE_TESTS_FAKE_VIRTIO_H
 #define STAGE_TESTS_FAKE_VIRTIO_H
@@ -42,6 +42,7 @@ struct fake_queue {
 struct fake {
 	struct stage_device_env env;
 	enum fake_fault fault;
+	uint32_t mmio_type, mmio_version; /* 0: it is a PCI device */
 	uint8_t pci[256];
 	uint8_t bar[FAKE_BAR_BYTES]; /* config space of the device lies in it */
 	uint8_t nowhere[16];         /* stands for all addresses at which nothing answers: they read as ones */
@@ -86,8 +87,13 @@ static inline void fake_pci_write(void *ctx, uint32_t bdf, uint32_t offset, unsi
 
 static inline bool fake_pci_present(void *ctx)
 {
-	(void)ctx;
-	return true;
+	return !fake_of(ctx)->mmio_type;
+}
+
+static inline bool fake_mmio_place(void *ctx, unsigned index, struct stage_mmio_place *out)
+{
+	*out = (struct stage_mmio_place){ FAKE_BAR, 0x200 };
+	return fake_of(ctx)->mmio_type && index == 0;
 }
 
 static inline volatile void *fake_map(void *ctx, uint64_t phys, uint64_t bytes)
@@ -210,6 +216,35 @@ static inline bool fake_complete(struct fake *f, unsigned index)
 	return true;
 }
 
+/* What virtio-mmio has, by virtio-pci's offsets (1.1, sections 4.1.4.3 and 4.2.2); 0xff: nothing like it. */
+static inline uint32_t fake_common_offset(size_t offset)
+{
+	static const uint8_t same[][2] = { { 0x10, 4 },  { 0x14, 0 },  { 0x20, 12 }, { 0x24, 8 },  { 0x30, 22 },
+					   { 0x34, 24 }, { 0x38, 24 }, { 0x44, 28 }, { 0x70, 20 }, { 0x80, 32 },
+					   { 0x84, 36 }, { 0x90, 40 }, { 0x94, 44 }, { 0xa0, 48 }, { 0xa4, 52 } };
+
+	for (size_t i = 0; i < sizeof same / sizeof same[0]; i++)
+		if (same[i][0] == offset)
+			return same[i][1];
+	return 0xff;
+}
+
+static inline uint32_t fake_mmio_register(struct fake *f, size_t offset)
+{
+	switch (offset) {
+	case 0x00:
+		return 0x74726976;
+	case 0x04:
+		return f->mmio_version;
+	case 0x08:
+		return f->mmio_type;
+	case 0x44:
+		return f->queues[f->queue_select % FAKE_QUEUES].enabled;
+	default:
+		return fake_common_read(f, fake_common_offset(offset));
+	}
+}
+
 /* Offset in the device's registers; false: nothing is there. */
 static inline bool fake_offset(const struct fake *f, const volatile void *at, size_t *out)
 {
@@ -228,6 +263,10 @@ static inline uint32_t fake_mmio_read(void *ctx, const volatile void *at, unsign
 	f->accesses++;
 	if (!fake_offset(f, at, &offset))
 		return 0xffffffff >> (32 - 8 * width);
+	if (f->mmio_type && offset >= 0x100)
+		offset += FAKE_CONFIG - 0x100;
+	else if (f->mmio_type)
+		return fake_mmio_register(f, offset);
 	if (offset < FAKE_CONFIG)
 		return fake_common_read(f, (uint32_t)offset);
 	memcpy(&v, f->bar + offset, width);
@@ -242,6 +281,8 @@ static inline void fake_mmio_write(void *ctx, volatile void *at, unsigned width,
 	(void)width;
 	if (!fake_offset(f, at, &offset))
 		return;
+	if (f->mmio_type)
+		offset = offset == 0x50 ? FAKE_NOTIFY : fake_common_offset(offset);
 	if (offset < FAKE_CONFIG)
 		fake_common_write(f, (uint32_t)offset, value);
 	else if (offset >= FAKE_NOTIFY && f->fault != FAKE_SILENT && value < FAKE_QUEUES && f->handler)
@@ -298,9 +339,9 @@ static inline void fake_init(struct fake *f, uint16_t device, enum fake_fault fa
 			     fake_handler *handler)
 {
 	static const struct stage_device_env env = {
-		NULL,          fake_pci_read,  fake_pci_write,  fake_pci_present,
-		fake_map,      fake_mmio_read, fake_mmio_write, fake_dma_alloc,
-		fake_dma_free, fake_now_us,    fake_idle,       fake_random,
+		NULL,        fake_pci_read,  fake_pci_write,  fake_pci_present, fake_mmio_place,
+		fake_map,    fake_mmio_read, fake_mmio_write, fake_dma_alloc,   fake_dma_free,
+		fake_now_us, fake_idle,      fake_random,
 	};
 	uint32_t bar = FAKE_BAR, multiplier = 4;
 
@@ -321,6 +362,13 @@ static inline void fake_init(struct fake *f, uint16_t device, enum fake_fault fa
 	fake_capability(f, 0x60, 0x80, 4, FAKE_CONFIG, 0x1000);
 	fake_capability(f, 0x80, 0, 2, FAKE_NOTIFY, 0x1000);
 	memcpy(f->pci + 0x90, &multiplier, 4);
+}
+
+/* The same device by virtio-mmio, on a machine without PCI. */
+static inline void fake_use_mmio(struct fake *f, uint32_t type)
+{
+	f->mmio_type = type;
+	f->mmio_version = 2;
 }
 
 #endif

@@ -36,6 +36,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		FUZZ_HOLDS(ids[IDS] == 0xa5a5a5a5);
 		FUZZ_HOLDS(count == stage_list_cpus(places[i], NULL, 0));
 		FUZZ_HOLDS(count <= (1u << 20) / 8); /* an entry has at least 8 bytes */
+		struct stage_config_space space;
+		FUZZ_HOLDS(!stage_find_config_space(places[i], &space) || space.first_bus <= space.last_bus);
 	}
 	struct chain_mem_entry mem = { { ROM_AT, LOW_BYTES }, CHAIN_MEM_ACPI };
 	struct chain_bootinfo efi = { .efi_system_table = rsdp }, kept = { .mem = &mem, .mem_count = 1 };

@@ -1,10 +1,10 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* libFuzzer target: a disk or network card that lies. Byte 0: which of the two, and whether a called kernel has it,
- * with a configuration space that is not what it was; byte 1: which piece of DMA memory there is none for. The rest is
- * read as the driver asks: a byte for each answer of the device, and where its top bit is set the answer itself; so an
- * input that ends early is a device that behaves from there on. */
+/* libFuzzer target: a disk or network card that lies. Byte 0: which of the two, whether a called kernel has it, with a
+ * configuration space that is not what it was, and whether it is a virtio-mmio device; byte 1: which piece of DMA
+ * memory there is none for. The rest is read as the driver asks: a byte for each answer of the device, and where its
+ * top bit is set the answer itself; so an input that ends early is a device that behaves from there on. */
 #include "../../chain/tests/fuzz.h"
 #include "fake_virtio.h"
 
@@ -240,6 +240,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!net)
 		memcpy(m.fake.bar + FAKE_CONFIG + 8, "\x00\x00\x01\x00\x7e\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00",
 		       16);
+	if ((data[0] & 6) == 4) /* a called kernel is shown PCI devices only */
+		fake_use_mmio(&m.fake, net ? VIRTIO_TYPE_NET : VIRTIO_TYPE_BLOCK);
 	m.data = data;
 	m.count = size;
 	m.at = 2;

@@ -322,6 +322,45 @@ static void lying_tables_end_the_search(void **state)
 	}
 }
 
+static void configuration_space_is_told(void **state)
+{
+	static const struct {
+		uint16_t segment;
+		uint8_t first, last;
+		uint32_t bytes; /* of the table: two entries */
+		bool found;
+		uint64_t phys; /* 1: the first entry's; 2: the second's, which is good */
+	} cases[] = {
+		{ 0, 0, 255, 76, true, 1 },          { 0, 3, 3, 76, true, 1 },
+		{ 1, 0, 255, 76, true, 2 },          { 0, 4, 3, 76, true, 2 },
+		{ 0, 0, 255, 60, true, 1 },          { 0, 0, 255, 59, false, 0 },
+		{ 0, 0, 255, 36, false, 0 },         { 1, 0, 255, 60, false, 0 },
+		{ 1, 0, 255, 75, false, 0 },         { 0, 0, 255, 35, false, 0 },
+		{ 0, 0, 255, UINT32_MAX, false, 0 },
+	};
+	enum { MCFG_AT = 0xe0300 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct stage_config_space space;
+		make_firmware();
+		memcpy(low + XSDT_AT + 36, &(uint64_t){ MCFG_AT }, 8);
+		table_at(MCFG_AT, "MCFG", cases[i].bytes);
+		memcpy(low + MCFG_AT + 44, &(uint64_t){ UINT64_C(0x1b0000000) }, 8);
+		memcpy(low + MCFG_AT + 52, &cases[i].segment, 2);
+		low[MCFG_AT + 54] = cases[i].first;
+		low[MCFG_AT + 55] = cases[i].last;
+		memcpy(low + MCFG_AT + 60, &(uint64_t){ UINT64_C(0x2b0000000) }, 8);
+		low[MCFG_AT + 71] = 7;
+		bool found = stage_find_config_space(RSDP_AT, &space);
+		if (found != cases[i].found || (found && space.phys >> 32 != cases[i].phys) ||
+		    (found && space.last_bus != (cases[i].phys == 1 ? cases[i].last : 7)))
+			fail_msg("case %zu: %d, 0x%llx", i, found, (unsigned long long)space.phys);
+		assert_int_equal(count(), 5);
+	}
+	assert_false(stage_find_config_space(0, &(struct stage_config_space){ 0 }));
+}
+
 static void bios_areas_are_searched(void **state)
 {
 	(void)state;
@@ -409,6 +448,7 @@ int main(void)
 		cmocka_unit_test(lying_tags_are_refused),
 		cmocka_unit_test(processors_are_listed),
 		cmocka_unit_test(lying_tables_end_the_search),
+		cmocka_unit_test(configuration_space_is_told),
 		cmocka_unit_test(bios_areas_are_searched),
 		cmocka_unit_test(a_copy_of_the_rsdp_is_kept_where_it_is_the_only_one),
 	};

@@ -21,13 +21,15 @@ STAGE_SRC_test_files := stage/runtime/called.c stage/runtime/files.c stage/libc/
 STAGE_SRC_test_assigned := $(STAGE_DRIVER_SRC) stage/drivers/assigned.c stage/runtime/called_env.c
 STAGE_SRC_test_heap := stage/runtime/called.c stage/runtime/heap.c
 STAGE_SRC_test_marker := stage/dispatch/marker.c
-STAGE_SRC_test_native_env := stage/runtime/native_env.c
+STAGE_SRC_test_native_env := stage/runtime/native_env.c stage/drivers/mmio_places.c
 STAGE_SRC_test_net := $(STAGE_DRIVER_SRC) $(STAGE_NET_SRC) $(LWIP_TREE)
 STAGE_SRC_test_pic := stage/cpu/pic.c
 STAGE_SRC_test_pci := $(STAGE_DRIVER_SRC)
 STAGE_SRC_test_partition := $(STAGE_BLOCK_SRC)
 STAGE_SRC_test_tables := stage/cpu/tables.c
 STAGE_SRC_test_virtio_blk := $(STAGE_DRIVER_SRC)
+STAGE_SRC_test_virtio_mmio := $(STAGE_DRIVER_SRC)
+STAGE_SRC_test_nvme := $(STAGE_DRIVER_SRC)
 STAGE_SRC_test_malloc := stage/libc/malloc.c
 STAGE_SRC_test_print := stage/libc/brief/print.c
 CFLAGS_stage/libc/brief/print.c := -Dvsnprintf=stage_vsnprintf
@@ -39,6 +41,7 @@ STAGE_SRC_test_svm := stage/dispatch/svm/svm_machine.c stage/dispatch/svm/svm_po
 FUZZ_SRC_door := stage/boot/multiboot2.c stage/boot/bios.c stage/cpu/pages.c
 FUZZ_SRC_firmware := $(STAGE_BOOT_SRC)
 FUZZ_SRC_virtio := $(STAGE_DRIVER_SRC) $(STAGE_BLOCK_SRC) stage/runtime/called_env.c
+FUZZ_SRC_nvme := $(STAGE_DRIVER_SRC) $(STAGE_BLOCK_SRC)
 FUZZ_SRC_net := $(STAGE_DRIVER_SRC) $(STAGE_NET_SRC) $(LWIP_TREE)
 FUZZ_SRC_partition := stage/block/partition.c stage/block/gpt.c stage/block/mbr.c
 

@@ -83,9 +83,20 @@ static void words_free(struct words *words)
 	free(words->v);
 }
 
+static bool is_microvm(const struct qemu_config *config)
+{
+	return strcmp(config->machine, "microvm") == 0;
+}
+
+/* What virtio's devices are plugged into is a part of their models' names: a microvm has places for virtio-mmio. */
+static const char *virtio_bus(const struct qemu_config *config)
+{
+	return is_microvm(config) ? "device" : "pci";
+}
+
 static void add_machine(struct words *words, const struct qemu_config *config)
 {
-	bool microvm = strcmp(config->machine, "microvm") == 0;
+	bool microvm = is_microvm(config);
 	add(words, "%s", config->program);
 	add(words, "-nodefaults");
 	add(words, "-no-user-config");
@@ -106,7 +117,10 @@ static void add_machine(struct words *words, const struct qemu_config *config)
 		add(words, "-icount");
 		add(words, "shift=0,sleep=off");
 	}
-	if (!microvm) {
+	if (microvm) {
+		add(words, "-global");
+		add(words, "virtio-mmio.force-legacy=false");
+	} else {
 		add(words, "-vga");
 		add(words, "std");
 	}
@@ -167,21 +181,22 @@ static enum chain_status add_net(struct words *words, const struct qemu_config *
 	add(words, "-netdev");
 	add(words, "user,id=kchain-net%s", forwards);
 	add(words, "-device");
-	add(words,
-	    "virtio-net-pci,netdev=kchain-net,romfile="); /* no option ROM: nobody boots from it, and it takes time */
+	add(words, "virtio-net-%s,netdev=kchain-net%s", virtio_bus(config),
+	    is_microvm(config) ? "" : ",romfile="); /* no option ROM: nobody boots from it, and it takes time */
 	return CHAIN_OK;
 }
 
-static enum chain_status add_disk(struct words *words, const char *text, size_t index, struct chain_error *err)
+static enum chain_status add_disk(struct words *words, const struct qemu_config *config, size_t index,
+				  struct chain_error *err)
 {
 	struct qemu_disk disk;
-	enum chain_status status = qemu_disk_parse(text, index, &disk, err);
+	enum chain_status status = qemu_disk_parse(config->disks.v[index], index, &disk, err);
 	if (status)
 		return status;
 	add(words, "-drive");
 	add(words, "%s", disk.drive);
 	add(words, "-device");
-	add(words, "%s", disk.device);
+	add(words, "virtio-blk-%s,%s", virtio_bus(config), disk.device);
 	qemu_disk_free(&disk);
 	return CHAIN_OK;
 }
@@ -242,7 +257,7 @@ static enum chain_status add_kernel(struct words *words, const struct qemu_confi
 		return CHAIN_FAIL(err, LIMIT, .subject = "--disk", .detail = "disks", .value = config->disks.count,
 				  .limit = DISKS_MAX);
 	for (size_t i = 0; !status && i < config->disks.count; i++)
-		status = add_disk(words, config->disks.v[i], i, err);
+		status = add_disk(words, config, i, err);
 	if (!status)
 		status = add_modules(words, config, folder, err);
 	for (size_t i = 0; i < config->extra_count; i++)

@@ -165,8 +165,8 @@ static enum chain_status make(const char *file, const struct options *options, s
 		if (!path || asprintf(&out->drive, "if=none,id=kchain-disk%zu,format=%s,file=%s%s", index, format, path,
 				      HOW[options->access]) < 0)
 			out->drive = NULL;
-		if (asprintf(&out->device, "virtio-blk-pci,drive=kchain-disk%zu%s%s", index,
-			     options->serial ? ",serial=" : "", options->serial ? options->serial : "") < 0)
+		if (asprintf(&out->device, "drive=kchain-disk%zu%s%s", index, options->serial ? ",serial=" : "",
+			     options->serial ? options->serial : "") < 0)
 			out->device = NULL;
 		if (!out->drive || !out->device)
 			status = chain_fail(err, CHAIN_E_NO_MEMORY, file, NULL, 2 * strlen(full), 0, 0, 0);

@@ -9,7 +9,7 @@
 #include "chain/cmd/cmd.h"
 
 struct qemu_disk {
-	char *drive, *device; /* owned: values of -drive and -device */
+	char *drive, *device; /* owned: the value of -drive, and of -device what stands behind the model */
 };
 
 /* FILE[,rw|,ro|,snapshot][,format=F][,serial=S]: the options are taken off the end, so that a file's name may hold

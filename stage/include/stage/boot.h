@@ -63,6 +63,13 @@ uint32_t stage_list_cpus(uint64_t rsdp_phys, uint32_t *apic_ids, uint32_t room);
 /* The same by the MP table alone (MP 1.4 section 4.3.1). */
 uint32_t stage_list_mp_cpus(uint32_t *apic_ids, uint32_t room);
 
+/* Where the configuration space of PCI's segment 0 lies in memory, by ACPI's MCFG table; false: it does not say. */
+struct stage_config_space {
+	uint64_t phys; /* of bus 0, whether or not that is one of them: 1 MiB for each bus */
+	uint8_t first_bus, last_bus;
+};
+bool stage_find_config_space(uint64_t rsdp_phys, struct stage_config_space *out);
+
 bool stage_sums_to_zero(const uint8_t *bytes, size_t count);
 
 #endif

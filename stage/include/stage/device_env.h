@@ -15,6 +15,12 @@
 
 /* `width` is 1, 2 or 4 bytes everywhere, and the address is a multiple of it. No member is null. */
 #define STAGE_MMIO_LIMIT (UINT64_C(1) << 45)
+/* Where a virtio-mmio device may lie. */
+enum { STAGE_MMIO_PLACES = 256 };
+struct stage_mmio_place {
+	uint64_t phys, bytes;
+};
+
 struct stage_device_env {
 	void *ctx;
 	/* PCI configuration space, the first 256 bytes. `bdf`: bus << 8 | device << 3 | function. A function that is
@@ -23,6 +29,8 @@ struct stage_device_env {
 	void (*pci_write)(void *ctx, uint32_t bdf, uint32_t offset, unsigned width, uint32_t value);
 	/* False: there is no PCI here at all. */
 	bool (*pci_present)(void *ctx);
+	/* Place `index` of those, from 0, at most STAGE_MMIO_PLACES; false: there are no more. */
+	bool (*mmio_place)(void *ctx, unsigned index, struct stage_mmio_place *out);
 	/* Device registers, wholly below STAGE_MMIO_LIMIT; the mapping stays for good. Null: no memory for tables. */
 	volatile void *(*map)(void *ctx, uint64_t phys, uint64_t bytes);
 	uint32_t (*mmio_read)(void *ctx, const volatile void *at, unsigned width);

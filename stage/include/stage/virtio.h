@@ -25,7 +25,7 @@ struct stage_virtio_transport {
 	void (*set_features)(struct stage_virtio *v, uint64_t features);
 	/* Size the device offers for queue `index`, 0: there is none. */
 	uint16_t (*queue_size)(struct stage_virtio *v, uint16_t index);
-	/* Hands over the ring; *out_notify is where to write `index` when there is something new. Null: refused. */
+	/* Hands over the ring; returns where `index` is written when there is something new. Null: refused. */
 	volatile void *(*queue_enable)(struct stage_virtio *v, uint16_t index, uint16_t size, const uint64_t phys[3]);
 	/* Device configuration; bytes past its end read as 0. */
 	uint8_t (*config)(struct stage_virtio *v, uint32_t offset);
@@ -42,6 +42,7 @@ struct stage_virtio {
 	volatile uint8_t *common, *notify, *config;
 	uint64_t notify_bytes, config_bytes;
 	uint32_t notify_multiplier;
+	unsigned notify_width; /* bytes to write there */
 };
 
 /* Reads of the device configuration that are consistent (1.1, section 2.4.1): little-endian, `bytes` up to 8. */
@@ -52,7 +53,7 @@ enum chain_status stage_virtio_open(const struct stage_device_env *env, const st
 				    const char *driver, struct stage_virtio *out,
 				    struct chain_error *err) CHAIN_MUST_CHECK;
 /* On PCI: transitional devices have a modern interface as well (1.1, section 4.1). */
-extern const struct stage_virtio_transport stage_virtio_pci;
+extern const struct stage_virtio_transport stage_virtio_pci, stage_virtio_mmio;
 
 /* The keys of a device of a type (1.1, sections 4.1.2.1 and 5): transitional and modern. */
 enum {
@@ -64,8 +65,12 @@ enum {
 #define VIRTIO_IDS(type)                                                                                               \
 	{                                                                                                              \
 		{ STAGE_KEY_PCI_ID, VIRTIO_PCI_TRANSITIONAL + (type) },                                                \
-			{ STAGE_KEY_PCI_ID, VIRTIO_PCI_MODERN + (type) }, { STAGE_KEY_NONE, 0 },                       \
+			{ STAGE_KEY_PCI_ID, VIRTIO_PCI_MODERN + (type) }, { STAGE_KEY_VIRTIO_MMIO, (type) },           \
+			{ STAGE_KEY_NONE, 0 },                                                                         \
 	}
+
+/* Calls `visit` for each virtio-mmio device; false stops it. Whether there is any. */
+bool stage_virtio_mmio_scan(const struct stage_device_env *env, stage_device_visit *visit, void *ctx);
 
 /* The same members of all rows of virtio drivers. */
 enum chain_status stage_virtio_hold(struct stage_held_device *held, struct chain_error *err);

@@ -1,0 +1,205 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* libFuzzer target: an NVMe controller that lies. Byte 0: which piece of DMA memory there is none for. The rest is read
+ * as the driver asks: a byte for each answer of the device, and where its top bit is set the answer itself; so an input
+ * that ends early is a controller that behaves from there on. */
+#include "../../chain/tests/fuzz.h"
+#include "fake_nvme.h"
+
+#include "chain/range.h"
+#include "stage/block_json.h"
+#include "stage/device_list.h"
+
+enum { SECTORS = 1000, LIE = 0x80, ROUNDS = 6, PAGE = 4096 };
+
+struct machine {
+	struct fake_nvme nvme; /* first: the environment's context is both */
+	const uint8_t *data;
+	size_t count, at;
+	unsigned allocations, fail_at;
+	struct chain_range memory; /* the one piece for the device */
+};
+
+static uint8_t next(struct machine *m)
+{
+	return m->at < m->count ? m->data[m->at++] : 0;
+}
+
+static uint32_t spoil(struct machine *m, uint32_t answer, unsigned width)
+{
+	if (!(next(m) & LIE))
+		return answer;
+	answer = 0;
+	for (unsigned i = 0; i < width; i++)
+		answer |= (uint32_t)next(m) << 8 * i;
+	return answer;
+}
+
+static uint32_t pci_read(void *ctx, uint32_t bdf, uint32_t offset, unsigned width)
+{
+	FUZZ_HOLDS(offset + width <= 256 && offset % width == 0 && bdf < 0x10000);
+	uint32_t answer = fake_pci_read(ctx, bdf, offset, width);
+	return bdf == 3 << 3 && offset >= 4 ? spoil(ctx, answer, width) : answer;
+}
+
+static uint32_t mmio_read(void *ctx, const volatile void *at, unsigned width)
+{
+	struct machine *m = ctx;
+	size_t offset;
+	if (fake_offset(&m->nvme.fake, at, &offset))
+		FUZZ_HOLDS(width == 4 && offset <= FAKE_BAR_BYTES - width && offset % width == 0);
+	return spoil(m, nvme_mmio_read(ctx, at, width), width);
+}
+
+static bool is_dma(const struct machine *m, uint64_t at, uint64_t bytes)
+{
+	return at >= m->memory.base && at < m->memory.end && bytes <= m->memory.end - at;
+}
+
+/* With its registers said to be elsewhere, what the driver writes is not what it means. The bus lets a device reach DMA
+ * memory only. */
+static void keep_to_dma(struct machine *m)
+{
+	for (unsigned i = 0; i < NVME_FAKE_QUEUES; i++)
+		if (!is_dma(m, m->nvme.queues[i].submit, PAGE) || !is_dma(m, m->nvme.queues[i].complete, PAGE))
+			m->nvme.queues[i].submit = 0;
+}
+
+/* What the driver asks for lies in its memory: the device does not look for itself, unless it is told a command. */
+static void check_command(struct machine *m, unsigned queue)
+{
+	const struct nvme_command *c =
+		(const struct nvme_command *)(uintptr_t)m->nvme.queues[queue].submit + m->nvme.queues[queue].head;
+	bool read = queue && c->opcode == NVME_READ;
+	uint32_t shift = m->nvme.space[NVME_NAMESPACE_FORMAT_LIST + 2];
+	FUZZ_HOLDS(is_dma(m, c->prp[0], PAGE) && c->prp[0] % PAGE == 0);
+	FUZZ_HOLDS(!c->prp[1] || (read && is_dma(m, c->prp[1], PAGE)));
+	if (read && shift > 16) /* it was believed when it said otherwise, and can't mean it */
+		m->nvme.space[NVME_NAMESPACE_FORMAT_LIST + 2] = 9;
+	if (read && ((c->word[2] & 0xffff) + UINT64_C(1)) << m->nvme.space[NVME_NAMESPACE_FORMAT_LIST + 2] > 65536)
+		m->nvme.queues[queue].submit = 0; /* nor may it write behind what it was given */
+	for (uint32_t i = 0; read && c->prp[1] % PAGE == 0 && i < 15; i++) {
+		uint64_t page = ((const uint64_t *)(uintptr_t)(m->memory.base + 4 * PAGE))[i];
+		FUZZ_HOLDS(is_dma(m, page, PAGE) && page % PAGE == 0);
+	}
+}
+
+static void lie_in_ring(struct machine *m, unsigned queue)
+{
+	struct nvme_completion *ring = (struct nvme_completion *)(uintptr_t)m->nvme.queues[queue].complete;
+	if (!m->nvme.queues[queue].submit || !(next(m) & LIE))
+		return;
+	ring += next(m) & 1;
+	ring->id = (uint16_t)spoil(m, ring->id, 2);
+	ring->queue = (uint16_t)spoil(m, ring->queue, 2);
+	ring->head = (uint16_t)spoil(m, ring->head, 2);
+	ring->status = (uint16_t)spoil(m, ring->status, 2);
+}
+
+static void mmio_write(void *ctx, volatile void *at, unsigned width, uint32_t value)
+{
+	struct machine *m = ctx;
+	size_t offset;
+	if (fake_offset(&m->nvme.fake, at, &offset))
+		FUZZ_HOLDS(width == 4 && offset <= FAKE_BAR_BYTES - width && offset % width == 0);
+	keep_to_dma(m);
+	for (unsigned i = 0; i < NVME_FAKE_QUEUES; i++)
+		if (m->nvme.queues[i].submit && offset == NVME_DOORBELLS + 8 * i &&
+		    m->nvme.queues[i].head != (value & 1))
+			check_command(m, i);
+	if (next(m) & LIE) { /* in what it will say of itself, too */
+		m->nvme.space[next(m) % 144] = next(m);
+		m->nvme.controller[next(m)] = next(m);
+		m->nvme.namespace = next(m);
+	}
+	nvme_mmio_write(ctx, at, width, value);
+	keep_to_dma(m);
+	for (unsigned i = 0; i < NVME_FAKE_QUEUES; i++)
+		lie_in_ring(m, i);
+}
+
+static void idle(void *ctx)
+{
+	struct machine *m = ctx;
+	fake_idle(ctx);
+	for (unsigned i = 0; i < NVME_FAKE_QUEUES; i++)
+		lie_in_ring(m, i);
+	if (m->at >= m->count)
+		m->nvme.fake.now_us += 100000; /* nothing more will come */
+}
+
+static void *dma_alloc(void *ctx, size_t bytes, uint64_t *out_phys)
+{
+	struct machine *m = ctx;
+	*out_phys = 0;
+	if (++m->allocations == m->fail_at)
+		return NULL;
+	FUZZ_HOLDS(!m->memory.end);
+	void *at = fake_dma_alloc(ctx, bytes, out_phys);
+	FUZZ_HOLDS(at);
+	m->memory = (struct chain_range){ *out_phys, *out_phys + bytes };
+	return at;
+}
+
+static void dma_free(void *ctx, void *virt, uint64_t phys, size_t bytes)
+{
+	struct machine *m = ctx;
+	FUZZ_HOLDS((uintptr_t)virt == phys && m->memory.base == phys && m->memory.end == phys + bytes);
+	/* The device has let go of it, or can't reach it. */
+	FUZZ_HOLDS(!(m->nvme.fake.pci[STAGE_PCI_COMMAND] & STAGE_PCI_COMMAND_MASTER));
+	m->memory = (struct chain_range){ 0 };
+	keep_to_dma(m);
+	fake_dma_free(ctx, virt, phys, bytes);
+}
+
+static void use(struct machine *m, struct stage_block *dev)
+{
+	struct chain_error err = { 0 };
+	json_t *entry = NULL;
+	FUZZ_HOLDS(dev->sector_bytes >= 512 && dev->sector_bytes <= 65536 &&
+		   !(dev->sector_bytes & (dev->sector_bytes - 1)));
+	FUZZ_HOLDS(strlen(dev->serial) <= STAGE_BLOCK_SERIAL_BYTES);
+	for (int i = 0; i < ROUNDS; i++) {
+		uint64_t lba = next(m), count = next(m) % 40;
+		uint8_t *buf = malloc(count * dev->sector_bytes + 1);
+		FUZZ_HOLDS(buf);
+		chain_error_clear(&err);
+		if (!fuzz_status(dev->ops->read(dev, lba, count, buf, &err), &err))
+			FUZZ_HOLDS(count <= dev->sectors && lba <= dev->sectors - count);
+		free(buf);
+	}
+	chain_error_clear(&err);
+	if (!fuzz_status(stage_block_describe(dev, &entry, &err), &err))
+		FUZZ_HOLDS(json_integer_value(json_object_get(entry, "bytes")) >= 0);
+	json_decref(entry);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct machine m;
+	struct stage_device_list list;
+	struct chain_error err = { 0 };
+
+	if (size < 2)
+		return 0;
+	fake_nvme_init(&m.nvme, NVME_GOOD, SECTORS, data[1] & 1 ? 12 : 9);
+	m.data = data;
+	m.count = size;
+	m.at = 2;
+	m.allocations = 0;
+	m.memory = (struct chain_range){ 0 };
+	m.fail_at = data[0];
+	m.nvme.fake.env.pci_read = pci_read;
+	m.nvme.fake.env.mmio_read = mmio_read;
+	m.nvme.fake.env.mmio_write = mmio_write;
+	m.nvme.fake.env.idle = idle;
+	m.nvme.fake.env.dma_alloc = dma_alloc;
+	m.nvme.fake.env.dma_free = dma_free;
+	(void)fuzz_status(stage_device_list_open(&m.nvme.fake.env, STAGE_CLASS_BLOCK, &list, &err), &err);
+	for (struct stage_block *dev = list.block; dev; dev = dev->next)
+		use(&m, dev);
+	stage_device_list_close(&list);
+	FUZZ_HOLDS(m.nvme.fake.dma_live == 0);
+	return 0;
+}
