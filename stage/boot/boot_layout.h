@@ -7,7 +7,7 @@
 
 #define BOOT_ENTRY_TSC  0
 #define BOOT_IMAGE_PHYS 8
-#define BOOT_MAGIC      16
+#define BOOT_DOOR       16
 #define BOOT_INFO_PHYS  20
 #define BOOT_CALL       24
 

@@ -6,6 +6,7 @@
 
 #include "bake_job.h"
 #include "chain/bootinfo.h"
+#include "chain/door.h"
 #include "chain/step.h"
 #include "chain/cmd/cmd.h"
 #include "chain/cmd/linux_payload.h"
@@ -103,7 +104,7 @@ static enum chain_status plan_check(const struct bake_job *job, const struct cha
 	const struct chain_sources sources = { .image = image, .fs_phys = fs, .bootinfo = machine };
 	const struct chain_link link = { .config = &job->config,
 					 .sources = &sources,
-					 .door = "multiboot1",
+					 .door = chain_door_of_ours->name,
 					 .boot_id = boot_id,
 					 .regardless = true,
 					 .fs = { fs, fs + image->header.fs_memory_bytes } };
