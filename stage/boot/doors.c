@@ -3,14 +3,19 @@
 
 #include "doors.h"
 
+#include "boot_layout.h"
 #include "chain/multiboot1_format.h"
 #include "chain/multiboot2_format.h"
+#include "chain/pvh_format.h"
 
 #include <string.h>
+
+static_assert(CHAIN_PVH_MAGIC == BOOT_DOOR_PVH, "as its stub leaves it");
 
 const struct stage_door stage_doors[] = {
 	{ CHAIN_MB1_ENTRY_MAGIC, "multiboot1", chain_multiboot1_info_read },
 	{ CHAIN_MB2_ENTRY_MAGIC, "multiboot2", chain_multiboot2_info_read },
+	{ CHAIN_PVH_MAGIC, "pvh", chain_pvh_info_read },
 	{ 0, NULL, NULL },
 };
 

@@ -5,10 +5,11 @@
  *
  * stage_entry32: from a Multiboot loader, 1 or 2 (sections 3.2 and 3.3: protected mode, paging off, EBX information
  * structure, EAX the number by which boot/doors.c knows the protocol).
+ * stage_entry_pvh: the same by PVH (Xen's docs/misc/pvh.pandoc), which says nothing of EAX and SS.
  *
- * Wherever in the low 4 GiB the image lies, on a multiple of 4 KiB, it finds out where that is, maps the image at the
- * virtual address it was linked for, the low 4 GiB at 0 and at KCHAIN_DIRECT_VIRT, and goes on in 64-bit mode. Relies
- * on a zeroed .bss, which the loader owes us, and on nothing else.
+ * Both go on alike, wherever in the low 4 GiB the image lies, on a multiple of 4 KiB: they find out where that is, map
+ * the image at the virtual address it was linked for, the low 4 GiB at 0 and at KCHAIN_DIRECT_VIRT, and go on in 64-bit
+ * mode. They rely on a zeroed .bss, which the loader owes us, and on nothing else.
  *
  * stage_entry_call: from a stage that calls this kernel (abi/native.h): 64-bit, mapped, on a stack of its own. */
 
@@ -35,11 +36,17 @@ stage_boot_stack:	.skip BOOT_STACK_BYTES
 boot_stack_top:
 
 	.section .boot.text, "ax"
-	.globl	stage_entry32
+	.globl	stage_entry32, stage_entry_pvh
 	.code32
+stage_entry_pvh:
+	mov	%ds, %eax
+	mov	%eax, %ss
+	mov	$BOOT_DOOR_PVH, %eax
+	mov	$BOOT_LOW_STACK, %esp	/* its structures may be read-only memory */
+	jmp	0f
 stage_entry32:
 	lea	8(%ebx), %esp		/* the information structure: Multiboot 1, mem_lower; Multiboot 2, reserved */
-	cli
+0:	cli
 	cld
 	mov	%eax, %esi
 	rdtsc				/* before anything else: the first link's clock starts here */

@@ -27,5 +27,9 @@ typedef enum chain_status chain_boot_reader(uint64_t phys, chain_boot_map *map, 
 chain_boot_reader chain_multiboot1_info_read CHAIN_MUST_CHECK;
 /* Multiboot 2 (specification 2.0, section 3.6). */
 chain_boot_reader chain_multiboot2_info_read CHAIN_MUST_CHECK;
+/* PVH, version 1 of its start information. A module without a string whose first byte is '{' is called the handoff:
+ * loaders that know one initial RAM disk (QEMU, Firecracker, Cloud Hypervisor) give no string with it.
+ * CHAIN_E_PVH_MAGIC as well. */
+chain_boot_reader chain_pvh_info_read CHAIN_MUST_CHECK;
 
 #endif
