@@ -279,6 +279,9 @@ static void what_does_not_fit_is_refused(void **state)
 	expect_refused(request(MEMORY), CHAIN_E_GUEST_MEMORY);
 	make_kernel(0, 0);
 	expect_refused(request(MEMORY), CHAIN_E_PLAN_FIRST_PAGE);
+	struct chain_guest_request pvh = request(MEMORY);
+	pvh.door = chain_door_named("pvh"); /* whose texts can't be changed from one kernel to the next */
+	expect_refused(pvh, CHAIN_E_GUEST_DOOR);
 	kernel[0] ^= 1;
 	expect_refused(request(MEMORY), CHAIN_E_MULTIBOOT_NO_HEADER);
 	make_kernel(LOAD, BSS_END);

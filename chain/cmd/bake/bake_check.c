@@ -83,8 +83,8 @@ static enum chain_status fixed_check(const struct chain_image *image, const stru
 		return CHAIN_OK;
 	status = chain_image_file(image, chain_source_path(step->source), &bytes, &count, digest, err);
 	if (status == CHAIN_OK)
-		status = chain_fixed_place(chain_kernel_door(kind), bytes, count, chain_step_memory(step, kind),
-					   step->source, &fixed, err);
+		status = chain_fixed_place(chain_kernel_door(kind, bytes, count), bytes, count,
+					   chain_step_memory(step, kind), step->source, &fixed, err);
 	return status == CHAIN_OK ? chain_fixed_check_image(&fixed, lies, step->source, err) : status;
 }
 
