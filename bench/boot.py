@@ -13,6 +13,8 @@ import machine
 import plot
 
 SIZES = child.SIZES
+FORMS = ("multiboot", "pvh")
+MACHINES = {"microvm": "microvm,isa-serial=on", "pc": "pc"}
 MOVED, IN_PLACE = "moved", "in place"
 COLUMNS = ("child", "child_bytes", "from_reset", "from_entry", "prepare", "commit", "bytes_copied", "bytes_in_place")
 
@@ -47,7 +49,20 @@ def row_of(boot):
     return dict(zip(COLUMNS, row + (last["bytes_copied"], last["bytes_in_place"])))
 
 
+def entries(out):
+    """How long the firmware takes: the tick at which the stage itself is entered, by each form of an image."""
+    path = child.make(kt.scratch("child"), SIZES[0])
+    value = kt.pipeline([{"name": "child", "boot": "fs:/child"}], {"/child": path})
+    images = {form: kt.bake(value, "--format", form) for form in FORMS}
+    forms = [(form, on) for on in MACHINES for form in FORMS]
+    ticks = [machine.count("-kernel", images[form], machine=MACHINES[on]).ticks("entered") for form, on in forms]
+    out.table("entries", ("format", "machine", "from_reset"), [[*form, at] for form, at in zip(forms, ticks)])
+    for (form, on), at in zip(forms, ticks):
+        out.figure(f"before the stage is entered: {on}, {form}", at, "instructions")
+
+
 def run(out):
+    entries(out)
     boots = [(IN_PLACE, size, make_in_place(size)) for size in SIZES]
     boots += [(MOVED, size, image_of(child.make(kt.scratch("child"), size))) for size in SIZES]
     rows = kt.in_parallel(row_of, boots)

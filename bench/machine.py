@@ -40,17 +40,17 @@ class Counted:
         return ticks if isinstance(ticks, int) else int(ticks, 16)
 
 
-def count(*args, memory="512M", icount=True):
+def count(*args, memory="512M", icount=True, machine="pc"):
     """Boots with these QEMU arguments to the end; a serial port, the debug port and the exit port are the only devices.
 
     Without icount the ticks are those of the emulated clock: time, not instructions.
     """
-    with kt.Machine(kt.qemu_argv("pc", memory, *(ICOUNT if icount else ICOUNT[2:]), *args)) as machine:
-        status = machine.wait_for_end(HANG_AFTER_S)
+    with kt.Machine(kt.qemu_argv(machine, memory, *(ICOUNT if icount else ICOUNT[2:]), *args)) as booted:
+        status = booted.wait_for_end(HANG_AFTER_S)
         if status is None:
-            raise Late(f"not through in {HANG_AFTER_S} s\n{machine.explain()}")
-        kt.check(status == kt.OK, f"QEMU's exit status {status}, wanted {kt.OK}", machine.explain())
-        return Counted(machine.records())
+            raise Late(f"not through in {HANG_AFTER_S} s\n{booted.explain()}")
+        kt.check(status == kt.OK, f"QEMU's exit status {status}, wanted {kt.OK}", booted.explain())
+        return Counted(booted.records())
 
 
 def first_line(*argv):

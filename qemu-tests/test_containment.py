@@ -254,7 +254,7 @@ NEEDED = {"wrmsr": {"stage_cpu_restore_syscall", "stage_sys_arch_prctl", "begin"
 
 # Functions that a called kernel executes and that lead to what it does not: each asks first which of the two it is in. The last two are a booted
 # kernel's own, and harmless.
-ASK_FIRST = {"map", "run", "stage_exit", "stage_idle", "stage_pages_take", "stage_record", "stage_tsc_hz", "stage_multiboot2_keep_rsdp", "stage_efi_find"}
+ASK_FIRST = {"map", "run", "stage_exit", "stage_idle", "stage_pages_take", "stage_record", "stage_tsc_hz", "stage_keep_rsdp", "stage_efi_find"}
 
 
 @kt.test

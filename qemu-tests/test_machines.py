@@ -16,6 +16,7 @@ import web
 
 PAGE = kt.read_bytes("docs/MACHINES.md").decode()
 CPUS = 2
+PIPELINE = kt.pipeline([{"name": "hello", "call": "fs:/hello", "fanout": {"count": CPUS}}], {"/hello": "build/kernels/hello.elf"})
 
 
 def blocks(kind):
@@ -28,7 +29,7 @@ FILES, RUN, BOOT = blocks("file"), blocks("run"), blocks("boot")
 
 @functools.cache
 def image():
-    return kt.bake(kt.pipeline([{"name": "hello", "call": "fs:/hello", "fanout": {"count": CPUS}}], {"/hello": "build/kernels/hello.elf"}))
+    return kt.bake(PIPELINE)
 
 
 @functools.cache
@@ -48,7 +49,7 @@ def arguments(command, top):
     """Those of a QEMU command of the page, with its files in the folder."""
     words = shlex.split(command)
     kt.check(words[0] == "qemu-system-x86_64", "no QEMU", command)
-    words = [re.sub(r"((?:^|file=|tftp=))(image\.iso|image\.elf|tftp|\.)(?=,|$)", lambda m: m.group(1) + os.path.join(top, m.group(2)), w) for w in words[1:]]
+    words = [re.sub(r"((?:^|file=|tftp=))(image\.iso|image\.elf|image-pvh\.elf|tftp|\.)(?=,|$)", lambda m: m.group(1) + os.path.join(top, m.group(2)), w) for w in words[1:]]
     return [w for w in words if w != "-nographic"]
 
 
@@ -129,8 +130,18 @@ def qemu_starts_it_on_each_machine():
 
 
 @kt.test
+def qemu_starts_it_by_pvh_on_each_machine():
+    top = folder(None)
+    kt.write_json(os.path.join(top, "pipeline.json"), PIPELINE)
+    done = kt.command(["sh", "-eux", "-c", RUN["pvh"].replace("kchain ", f"'{kt.KCHAIN}' ")], cwd=top)
+    kt.check(done.exit == 0, "the command for PVH fails", done)
+    for command in lines(BOOT["pvh"]):
+        start(arguments(command, top), "pvh", "")
+
+
+@kt.test
 def the_page_and_this_test_name_the_same():
-    kt.check(set(FILES) == {"grub.cfg", "boot.ipxe"} and set(RUN) == {"iso", "pxe", "kexec"} and set(BOOT) == {"iso", "pxe", "ipxe", "qemu"}, "blocks", FILES, RUN, BOOT)
+    kt.check(set(FILES) == {"grub.cfg", "boot.ipxe"} and set(RUN) == {"iso", "pxe", "kexec", "pvh"} and set(BOOT) == {"iso", "pxe", "ipxe", "qemu", "pvh"}, "blocks", FILES, RUN, BOOT)
 
 
 if __name__ == "__main__":

@@ -43,12 +43,13 @@ int cmd_run(int argc, char **argv);
 int cmd_watch(int argc, char **argv);
 int cmd_report(int argc, char **argv);
 
-/* bake.c, for `run` and `plan`: bakes the pipeline or folder `input` with the defaults of `kchain bake` to a file in
+/* bake.c, for `run` and `plan`: bakes the pipeline or folder `input` with the defaults of `kchain bake` (`format` null:
+ * that, too) to a file in
  * $TMPDIR (or /tmp) that has no name: it goes with its last descriptor, which is the caller's. So is the pipeline with
  * what is wrong with it, in any case. */
 struct cmd_document;
-enum chain_status cmd_bake_unnamed(const char *input, int *out_fd, struct cmd_document *out_document,
-				   struct chain_error *err) CHAIN_MUST_CHECK;
+enum chain_status cmd_bake_unnamed(const char *input, const char *format, int *out_fd,
+				   struct cmd_document *out_document, struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* The stage that `bake` starts from, linked into the command (stage_blob.S). */
 extern const unsigned char cmd_stage_elf[], cmd_stage_elf_end[];

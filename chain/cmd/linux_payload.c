@@ -301,7 +301,8 @@ enum chain_status linux_payload_unpack(const struct linux_payload *payload, cons
 
 const char *linux_kind_name(enum chain_kernel_kind kind, const uint8_t *file, uint64_t file_bytes)
 {
-	const bool of_linux = kind != CHAIN_KERNEL_UNKNOWN && chain_kernel_door(kind) == chain_door_named("linux");
+	const bool of_linux =
+		kind != CHAIN_KERNEL_UNKNOWN && chain_kernel_door(kind, NULL, 0) == chain_door_named("linux");
 
 	return of_linux && file && !chain_linux_is_bzimage(file, file_bytes) ? "linux, unpacked" :
 									       chain_kernel_kind_name(kind);

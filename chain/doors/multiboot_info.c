@@ -4,6 +4,8 @@
 /* The information structure of Multiboot 1, section 3.3: building one. */
 #include "chain/multiboot.h"
 
+#include "chain/boot_read.h"
+
 #include <string.h>
 
 #define LIMIT_4G ((uint64_t)UINT32_MAX + 1)
@@ -17,13 +19,13 @@ struct layout {
 static enum chain_status make_layout(const struct chain_multiboot_info *info, struct layout *out,
 				     struct chain_error *err)
 {
-	if (info->module_count > CHAIN_MULTIBOOT_MODULES_MAX)
+	if (info->module_count > CHAIN_BOOT_MODULES_MAX)
 		return CHAIN_FAIL(err, LIMIT, .subject = info->subject, .detail = "modules",
-				  .value = info->module_count, .limit = CHAIN_MULTIBOOT_MODULES_MAX);
+				  .value = info->module_count, .limit = CHAIN_BOOT_MODULES_MAX);
 	uint64_t mmap_bytes = (uint64_t)info->mem_count * sizeof(struct chain_mb1_mmap_entry);
-	if (mmap_bytes > CHAIN_MULTIBOOT_MMAP_MAX)
+	if (mmap_bytes > CHAIN_BOOT_MMAP_MAX)
 		return CHAIN_FAIL(err, LIMIT, .subject = info->subject, .detail = "bytes of memory map",
-				  .value = mmap_bytes, .limit = CHAIN_MULTIBOOT_MMAP_MAX);
+				  .value = mmap_bytes, .limit = CHAIN_BOOT_MMAP_MAX);
 	out->modules = (sizeof(struct chain_mb1_info) + PLACE_ALIGN - 1) & ~(uint64_t)(PLACE_ALIGN - 1);
 	out->mmap = out->modules + info->module_count * sizeof(struct chain_mb1_module);
 	out->strings = out->mmap + mmap_bytes;

@@ -64,7 +64,7 @@ static enum chain_status accept(enum chain_kernel_kind kind, const uint8_t *byte
 				struct chain_error *err)
 {
 	struct chain_kernel kernel;
-	if (chain_kernel_door(kind)->read(bytes, count, subject, &kernel, NULL) == CHAIN_E_ELF_BAD_MAGIC)
+	if (chain_kernel_door(kind, bytes, count)->read(bytes, count, subject, &kernel, NULL) == CHAIN_E_ELF_BAD_MAGIC)
 		return chain_image_refuse_unplaced(bytes, count, subject, err);
 	return CHAIN_OK;
 }
@@ -116,12 +116,16 @@ const char *chain_kernel_kind_name(enum chain_kernel_kind kind)
 	for (size_t i = 0; i < sizeof(KINDS) / sizeof(KINDS[0]); i++)
 		if (KINDS[i].kind == kind)
 			return KINDS[i].name;
-	return kind == CHAIN_KERNEL_UNKNOWN ? "unknown" : chain_kernel_door(kind)->name;
+	return kind == CHAIN_KERNEL_UNKNOWN ? "unknown" : chain_kernel_door(kind, NULL, 0)->name;
 }
 
-const struct chain_door *chain_kernel_door(enum chain_kernel_kind kind)
+const struct chain_door *chain_kernel_door(enum chain_kernel_kind kind, const void *bytes, uint64_t bytes_count)
 {
 	if (kind == CHAIN_KERNEL_UNKNOWN)
 		return NULL;
-	return kind < CHAIN_KERNEL_FOREIGN ? chain_door_of_ours : chain_doors[kind - CHAIN_KERNEL_FOREIGN];
+	if (kind >= CHAIN_KERNEL_FOREIGN)
+		return chain_doors[kind - CHAIN_KERNEL_FOREIGN];
+	const struct chain_door *door =
+		kind == CHAIN_KERNEL_IMAGE && bytes ? chain_door_probe(bytes, bytes_count) : NULL;
+	return door ? door : chain_door_of_ours; /* which says what is wrong with its header */
 }

@@ -32,7 +32,7 @@ enum chain_status chain_step_check_kind(const struct chain_step *step, enum chai
 		step->handoff_at != CHAIN_CONFIG_HANDOFF_LAST || strcmp(step->handoff_string, CHAIN_HANDOFF_STRING);
 	if (step->kind == CHAIN_STEP_BOOT)
 		return CHAIN_OK;
-	if (kind != CHAIN_KERNEL_NATIVE && !chain_kernel_door(kind)->texts)
+	if (kind != CHAIN_KERNEL_NATIVE && !chain_kernel_door(kind, NULL, 0)->texts)
 		return chain_fail(err, CHAIN_E_CALL_NOT_NATIVE, step->source, chain_kernel_kind_name(kind), 0, 0, 0, 0);
 	if (step->isolation)
 		return CHAIN_OK;
@@ -142,8 +142,9 @@ static enum chain_status place_call(const struct chain_link *link, const struct 
 	out->machine = link->sources->bootinfo;
 	if (out->way != CHAIN_CALL_FIXED)
 		return CHAIN_OK;
-	enum chain_status status = chain_fixed_place(chain_kernel_door(out->kind), blob->bytes, blob->bytes_count,
-						     out->memory_bytes, step->source, &out->fixed, err);
+	enum chain_status status =
+		chain_fixed_place(chain_kernel_door(out->kind, blob->bytes, blob->bytes_count), blob->bytes,
+				  blob->bytes_count, out->memory_bytes, step->source, &out->fixed, err);
 	if (!status)
 		status = chain_fixed_check(&out->fixed, out->machine, step->source, err);
 	return status ? status : chain_fixed_hand_over(&out->fixed, out->machine, out->handoff, err);
@@ -233,7 +234,8 @@ struct chain_guest_request chain_step_guest(const struct chain_step *step, const
 {
 	return (struct chain_guest_request){
 		.subject = step->source,
-		.door = chain_kernel_door(prepared->kind),
+		.door = chain_kernel_door(prepared->kind, prepared->kernel.blob.bytes,
+					  prepared->kernel.blob.bytes_count),
 		.kernel = prepared->kernel.blob.bytes,
 		.kernel_bytes = prepared->kernel.blob.bytes_count,
 		.modules = prepared->modules,
@@ -261,7 +263,7 @@ static enum chain_status make_plan(const struct chain_link *link, const struct c
 	bool handoff = step->handoff_at != CHAIN_CONFIG_HANDOFF_NONE;
 	struct chain_plan_request request = {
 		.subject = step->source,
-		.door = chain_kernel_door(out->kind),
+		.door = chain_kernel_door(out->kind, out->kernel.blob.bytes, out->kernel.blob.bytes_count),
 		.kernel = out->kernel.blob,
 		.args = out->args,
 		.loader_name = "kchain",

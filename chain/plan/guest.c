@@ -186,6 +186,8 @@ static enum chain_status begin(const struct chain_guest_request *request, struct
 	if (fixed)
 		*out = (struct chain_guest){ .base = fixed->window.base,
 					     .memory_bytes = fixed->mailbox.base - fixed->window.base };
+	if (!request->door->texts)
+		return chain_fail_text(err, CHAIN_E_GUEST_DOOR, request->subject, request->door->title);
 	if (!fixed && request->memory_bytes < CHAIN_GUEST_MEMORY_MIN)
 		return chain_fail(err, CHAIN_E_GUEST_MEMORY, request->subject,
 				  "a PC's memory goes on at 1 MiB, where kernels lie", request->memory_bytes, 0, 0, 0);

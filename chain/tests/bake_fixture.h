@@ -55,6 +55,25 @@ static inline void stage_make(uint8_t out[STAGE_FILE_BYTES])
 	memcpy(out + STAGE_TEXT_AT + 128, &header, sizeof(header));
 }
 
+/* Adds the note that says where PVH enters it. */
+enum { STAGE_NOTE_AT = STAGE_TEXT_AT + 0x180, STAGE_NOTE_BYTES = 24, STAGE_PVH_ENTRY = 0x240 };
+static inline void stage_add_note(uint8_t out[STAGE_FILE_BYTES])
+{
+	const Elf64_Phdr phdr = { PT_NOTE,
+				  PF_R,
+				  STAGE_NOTE_AT,
+				  STAGE_VIRT + STAGE_NOTE_AT - STAGE_TEXT_AT,
+				  STAGE_PHYS + STAGE_NOTE_AT - STAGE_TEXT_AT,
+				  STAGE_NOTE_BYTES,
+				  STAGE_NOTE_BYTES,
+				  4 };
+	const uint32_t note[] = { 4, 8, 18, 0x006e6558, STAGE_PHYS + STAGE_PVH_ENTRY, 0 };
+
+	((Elf64_Ehdr *)(void *)out)->e_phnum = 4;
+	memcpy(out + 64 + 3 * sizeof(phdr), &phdr, sizeof(phdr));
+	memcpy(out + STAGE_NOTE_AT, note, sizeof(note));
+}
+
 /* The sink: a buffer that grows; `room` refuses more, as a full disk does. */
 struct sink {
 	uint8_t *bytes;

@@ -12,6 +12,7 @@
 #include "chain/handoff.h"
 #include "chain/json.h"
 #include "chain/multiboot.h"
+#include "chain/boot_read.h"
 #include "chain/plan_json.h"
 #include "chain/step.h"
 #include "chain/template.h"
@@ -333,8 +334,7 @@ static enum chain_status act_door(void *ctx, uint64_t *out_sum, struct chain_err
 	alloc_stop();
 	chain_bootinfo_init(&info);
 	alloc_state.left = left;
-	enum chain_status status =
-		chain_multiboot_info_read(CHAIN_MB1_ENTRY_MAGIC, INFO_PHYS, map_info, NULL, &info, err);
+	enum chain_status status = chain_multiboot1_info_read(INFO_PHYS, map_info, NULL, &info, err);
 	alloc_stop();
 	if (!status) {
 		assert_int_equal(chain_bootinfo_to_json(&info, NULL, &doc, NULL), CHAIN_OK);

@@ -3,6 +3,7 @@
 
 /* Baking against libelf, our own image reader, and the promises of bake.h. */
 #include "bake_fixture.h"
+#include "chain/reader.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -105,6 +106,116 @@ static void headers_take_the_place_of_the_stages_own(void **state)
 	assert_int_equal(chain_image_verify(&image, NULL, NULL, &err), CHAIN_E_IMAGE_DIGEST);
 	assert_string_equal(err.subject, "stage");
 	free(sink.bytes);
+}
+
+/* The same contents in an ELF64 file: found by a note, and by no Multiboot loader. */
+static void image_has_a_form_for_pvh(void **state)
+{
+	(void)state;
+	const struct fs_spec specs[] = { file_spec("/a", "hello\n"), link_spec("/b", "a") };
+	uint8_t noted[STAGE_FILE_BYTES];
+	struct chain_bake_result result, other;
+	struct chain_image image;
+	struct sink sink = { 0 }, again = { 0 }, multiboot = { 0 };
+	struct chain_bake_request request = request_make(noted, specs, 2, &sink);
+	Elf64_Ehdr ehdr;
+	Elf64_Phdr phdr = { 0 };
+
+	memcpy(noted, stage, sizeof(noted));
+	stage_add_note(noted);
+	request.format = "pvh";
+	assert_int_equal(chain_bake(&request, &result, NULL), CHAIN_OK);
+	request.ctx = &again;
+	assert_int_equal(chain_bake(&request, &other, NULL), CHAIN_OK);
+	assert_int_equal(again.count, sink.count);
+	assert_memory_equal(again.bytes, sink.bytes, sink.count);
+	request.ctx = &multiboot;
+	request.format = NULL;
+	assert_int_equal(chain_bake(&request, &other, NULL), CHAIN_OK);
+	assert_memory_not_equal(result.id, other.id, sizeof(result.id));
+	assert_int_equal(other.header.fs_offset, result.header.fs_offset);
+	assert_memory_equal(multiboot.bytes + other.header.file_fs, sink.bytes + result.header.file_fs,
+			    result.header.fs_bytes);
+	assert_string_equal(chain_bake_format_of(sink.bytes, sink.count), "pvh");
+	assert_string_equal(chain_bake_format_of(multiboot.bytes, multiboot.count), "multiboot");
+	assert_null(chain_bake_format_of(sink.bytes, 64));
+
+	memcpy(&ehdr, sink.bytes, sizeof(ehdr));
+	assert_int_equal(ehdr.e_ident[EI_CLASS], ELFCLASS64);
+	assert_int_equal(ehdr.e_machine, EM_X86_64);
+	assert_int_equal(ehdr.e_entry, CHAIN_BAKE_BASE + 0x200);
+	assert_int_equal(ehdr.e_phnum, 6);
+	memcpy(&phdr, sink.bytes + ehdr.e_phoff + 5 * sizeof(phdr), sizeof(phdr));
+	assert_int_equal(phdr.p_type, PT_NOTE);
+	assert_int_equal(phdr.p_align, 4);
+	assert_int_equal(phdr.p_filesz, STAGE_NOTE_BYTES);
+	assert_int_equal(phdr.p_paddr, CHAIN_BAKE_BASE + STAGE_NOTE_AT - STAGE_TEXT_AT);
+	const uint32_t note[] = { 4, 8, 18, 0x006e6558, CHAIN_BAKE_BASE + STAGE_PVH_ENTRY, 0 };
+
+	assert_memory_equal(sink.bytes + phdr.p_offset, note, sizeof(note));
+	for (uint64_t at = 0; at + 4 <= sink.count; at += 4) {
+		assert_int_not_equal(chain_le32(sink.bytes + at), 0x1badb002);
+		assert_int_not_equal(chain_le32(sink.bytes + at), 0xe85250d6);
+	}
+	assert_int_equal(chain_image_open(&image, sink.bytes, sink.count, NULL), CHAIN_OK);
+	assert_int_equal(chain_image_verify(&image, NULL, NULL, NULL), CHAIN_OK);
+	free(sink.bytes);
+	free(again.bytes);
+	free(multiboot.bytes);
+}
+
+static void forms_have_names(void **state)
+{
+	(void)state;
+	size_t count = 0;
+
+	assert_string_equal(chain_bake_format_name(0), "multiboot"); /* the default */
+	for (; chain_bake_format_name(count); count++)
+		assert_true(strlen(chain_bake_format_about(count)) > 0);
+	assert_true(count >= 2);
+	assert_null(chain_bake_format_name(count + 1));
+	assert_null(chain_bake_format_name(SIZE_MAX));
+}
+
+/* A stage without the note, or with one of another size or that leads nowhere, and a form that nobody knows. */
+static void wrong_notes_are_refused(void **state)
+{
+	(void)state;
+	static const struct {
+		uint32_t at, value;
+		const char *format;
+		enum chain_status want;
+	} cases[] = {
+		{ STAGE_NOTE_AT, 4, "pvh", CHAIN_OK },
+		{ STAGE_NOTE_AT, 4, "elf", CHAIN_E_BAKE_FORMAT },
+		{ STAGE_NOTE_AT, 4, "", CHAIN_E_BAKE_FORMAT },
+		{ STAGE_NOTE_AT + 4, 4, "pvh", CHAIN_E_BAKE_BAD_STAGE },
+		{ STAGE_NOTE_AT + 8, 17, "pvh", CHAIN_E_BAKE_BAD_STAGE },
+		{ STAGE_NOTE_AT + 12, 0x006e6559, "pvh", CHAIN_E_BAKE_BAD_STAGE },
+		{ STAGE_NOTE_AT + 16, STAGE_PHYS - 1, "pvh", CHAIN_E_BAKE_BAD_STAGE },
+		{ STAGE_NOTE_AT + 16, STAGE_PHYS - 1, "multiboot", CHAIN_E_BAKE_BAD_STAGE },
+		{ STAGE_NOTE_AT + 20, 1, "pvh", CHAIN_E_BAKE_BAD_STAGE },   /* above 4 GiB */
+		{ STAGE_NOTE_AT + 8, 17, "multiboot", CHAIN_OK },           /* which does without */
+		{ 64 + 3 * 56 + 8, 0x2f00, "pvh", CHAIN_E_BAKE_BAD_STAGE }, /* in no segment that is loaded */
+	};
+	const struct fs_spec specs[] = { file_spec("/a", "hello\n") };
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint8_t noted[STAGE_FILE_BYTES];
+		struct sink sink = { 0 };
+		struct chain_bake_request request = request_make(noted, specs, 1, &sink);
+		struct chain_bake_result result;
+		struct chain_error err = { 0 };
+
+		memcpy(noted, stage, sizeof(noted));
+		stage_add_note(noted);
+		memcpy(noted + 0x2f00, noted + STAGE_NOTE_AT, STAGE_NOTE_BYTES);
+		memcpy(noted + cases[i].at, &cases[i].value, sizeof(uint32_t));
+		request.format = cases[i].format;
+		if (chain_bake(&request, &result, &err) != cases[i].want)
+			fail_msg("case %zu: %s", i, chain_status_slug(err.status));
+		free(sink.bytes);
+	}
 }
 
 static void sections_by_libelf(void **state)
@@ -355,6 +466,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(image_is_bootable_elf32),
 		cmocka_unit_test(headers_take_the_place_of_the_stages_own),
+		cmocka_unit_test(image_has_a_form_for_pvh),
+		cmocka_unit_test(forms_have_names),
+		cmocka_unit_test(wrong_notes_are_refused),
 		cmocka_unit_test(sections_by_libelf),
 		cmocka_unit_test(same_inputs_same_bytes),
 		cmocka_unit_test(many_sizes_open_and_verify),

@@ -8,6 +8,7 @@
 #include "chain/guest.h"
 #include "chain/json.h"
 #include "chain/multiboot.h"
+#include "chain/boot_read.h"
 #include "kchain_mailbox.h"
 
 #include <setjmp.h>
@@ -209,10 +210,10 @@ static void a_kernel_finds_what_it_was_promised(void **state)
 	assert_true(chain_guest_texts(&guest, memory, handoff, sizeof(handoff) - 1, "one two"));
 	const void *ctx[2] = { &guest, memory };
 	chain_bootinfo_init(&seen);
-	assert_int_equal(chain_multiboot_info_read((uint32_t)guest.plan.entry.registers[CHAIN_RAX],
-						   guest.plan.entry.registers[CHAIN_RBX], view, (void *)ctx, &seen,
-						   &err),
-			 CHAIN_OK);
+	assert_int_equal(guest.plan.entry.registers[CHAIN_RAX], CHAIN_MB1_ENTRY_MAGIC);
+	assert_int_equal(
+		chain_multiboot1_info_read(guest.plan.entry.registers[CHAIN_RBX], view, (void *)ctx, &seen, &err),
+		CHAIN_OK);
 	assert_string_equal(seen.cmdline, "one two");
 	assert_int_equal(seen.module_count, 2);
 	assert_memory_equal(view((void *)ctx, seen.modules[0].range.base, 3), kernel + 7, 3);
@@ -269,9 +270,9 @@ static void modules_and_handoff_in_their_order(void **state)
 		assert_true(chain_guest_texts(&guest, memory, handoff, sizeof(handoff) - 1, "one two"));
 		const void *ctx[2] = { &guest, memory };
 		chain_bootinfo_init(&seen);
-		assert_int_equal(chain_multiboot_info_read((uint32_t)guest.plan.entry.registers[CHAIN_RAX],
-							   guest.plan.entry.registers[CHAIN_RBX], view, (void *)ctx,
-							   &seen, &err),
+		assert_int_equal(guest.plan.entry.registers[CHAIN_RAX], CHAIN_MB1_ENTRY_MAGIC);
+		assert_int_equal(chain_multiboot1_info_read(guest.plan.entry.registers[CHAIN_RBX], view, (void *)ctx,
+							    &seen, &err),
 				 CHAIN_OK);
 		assert_int_equal(seen.module_count, expected);
 		for (size_t m = 0; m < expected; m++) {

@@ -6,6 +6,7 @@
 
 #include "chain/guest.h"
 #include "chain/multiboot.h"
+#include "chain/boot_read.h"
 #include "random.h"
 
 #include <setjmp.h>
@@ -90,8 +91,8 @@ static void expect_kernel_sees(const struct chain_guest *guest, uint8_t *memory,
 	struct chain_error err = { 0 };
 	assert_true(chain_guest_texts(guest, memory, handoff, strlen(handoff), args));
 	chain_bootinfo_init(&info);
-	assert_int_equal(chain_multiboot_info_read((uint32_t)guest->plan.entry.registers[CHAIN_RAX],
-						   guest->plan.entry.registers[CHAIN_RBX], view, memory, &info, &err),
+	assert_int_equal(guest->plan.entry.registers[CHAIN_RAX], CHAIN_MB1_ENTRY_MAGIC);
+	assert_int_equal(chain_multiboot1_info_read(guest->plan.entry.registers[CHAIN_RBX], view, memory, &info, &err),
 			 CHAIN_OK);
 	assert_string_equal(info.cmdline, args);
 	assert_string_equal(info.loader, "kchain");
@@ -169,10 +170,10 @@ static void modules_and_handoff_in_any_order(void **state)
 		uint8_t *memory = memory_of(&guest);
 		assert_true(chain_guest_texts(&guest, memory, "{}", 2, "x"));
 		chain_bootinfo_init(&info);
-		assert_int_equal(chain_multiboot_info_read((uint32_t)guest.plan.entry.registers[CHAIN_RAX],
-							   guest.plan.entry.registers[CHAIN_RBX], view, memory, &info,
-							   &err),
-				 CHAIN_OK);
+		assert_int_equal(guest.plan.entry.registers[CHAIN_RAX], CHAIN_MB1_ENTRY_MAGIC);
+		assert_int_equal(
+			chain_multiboot1_info_read(guest.plan.entry.registers[CHAIN_RBX], view, memory, &info, &err),
+			CHAIN_OK);
 		assert_int_equal(info.module_count, places[i] == CHAIN_HANDOFF_NONE ? 3 : 4);
 		for (size_t m = 0; m < 3; m++) {
 			const struct chain_boot_module *found = &info.modules[m + (places[i] == CHAIN_HANDOFF_FIRST)];
@@ -278,6 +279,9 @@ static void what_does_not_fit_is_refused(void **state)
 	expect_refused(request(MEMORY), CHAIN_E_GUEST_MEMORY);
 	make_kernel(0, 0);
 	expect_refused(request(MEMORY), CHAIN_E_PLAN_FIRST_PAGE);
+	struct chain_guest_request pvh = request(MEMORY);
+	pvh.door = chain_door_named("pvh"); /* whose texts can't be changed from one kernel to the next */
+	expect_refused(pvh, CHAIN_E_GUEST_DOOR);
 	kernel[0] ^= 1;
 	expect_refused(request(MEMORY), CHAIN_E_MULTIBOOT_NO_HEADER);
 	make_kernel(LOAD, BSS_END);

@@ -13,6 +13,8 @@
 static uint8_t stage[STAGE_FILE_BYTES];
 static char long_text[20000];
 
+static const char *format; /* of all images: null, the usual one, then each other */
+
 static struct sink small_image(void)
 {
 	struct fs_spec specs[] = {
@@ -32,6 +34,7 @@ static struct sink small_image(void)
 
 	specs[1].reserve_bytes = 8192;
 	request = request_make(stage, specs, sizeof(specs) / sizeof(specs[0]), &sink);
+	request.format = format;
 	assert_int_equal(chain_bake(&request, &result, NULL), CHAIN_OK);
 	return sink;
 }
@@ -122,6 +125,7 @@ static void random_flips_of_a_larger_one(void **state)
 		};
 	}
 	struct chain_bake_request request = request_make(stage, specs, FILES, &sink);
+	request.format = format;
 
 	assert_int_equal(chain_bake(&request, &result, NULL), CHAIN_OK);
 	for (int i = 0; i < FLIPS; i++) {
@@ -493,5 +497,9 @@ int main(void)
 	stage_make(stage);
 	for (size_t i = 0; i < sizeof(long_text) - 1; i++)
 		long_text[i] = (char)('a' + i % 23);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+
+	stage_add_note(stage);
+	format = "pvh";
+	return failed + cmocka_run_group_tests_name("in the form for PVH", tests, NULL, NULL);
 }

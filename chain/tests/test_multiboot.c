@@ -3,6 +3,7 @@
 
 /* Multiboot 1: kernels' headers, real kernels, the information structure built and read, honest and hostile. */
 #include "chain/multiboot.h"
+#include "chain/boot_read.h"
 
 #include <multiboot/multiboot.h>
 #include <setjmp.h>
@@ -267,8 +268,7 @@ static void what_is_built_is_read(void **state)
 	assert_int_equal(theirs.mods_count, 2);
 	assert_string_equal((char *)room + theirs.cmdline - PHYS, "root=x");
 	chain_bootinfo_init(&got);
-	assert_int_equal(chain_multiboot_info_read(CHAIN_MB1_ENTRY_MAGIC, PHYS, map_room, room, &got, NULL), CHAIN_OK);
-	assert_string_equal(got.door, "multiboot1");
+	assert_int_equal(chain_multiboot1_info_read(PHYS, map_room, room, &got, NULL), CHAIN_OK);
 	assert_string_equal(got.cmdline, "root=x");
 	assert_string_equal(got.loader, "kchain 1");
 	assert_int_equal(got.module_count, 2);
@@ -311,8 +311,7 @@ static void framebuffers_go_through(void **state)
 		room[offsetof(struct chain_mb1_info, color)] = 77;
 		room[offsetof(struct chain_mb1_info, table_color)] = 88; /* which aligns */
 		chain_bootinfo_init(&got);
-		assert_int_equal(chain_multiboot_info_read(CHAIN_MB1_ENTRY_MAGIC, PHYS, map_room, room, &got, NULL),
-				 CHAIN_OK);
+		assert_int_equal(chain_multiboot1_info_read(PHYS, map_room, room, &got, NULL), CHAIN_OK);
 		assert_int_equal(got.framebuffer.type, type);
 		assert_int_equal(got.framebuffer.colors[0], type == CHAIN_FRAMEBUFFER_RGB ? 77 : 0);
 		chain_bootinfo_free(&got);
@@ -334,8 +333,7 @@ static void colors_by_the_table(void **state)
 	memcpy(&theirs.table_color, ((uint8_t[]){ 16, 8, 8, 8, 0, 8 }), 6);
 	memcpy(room + at, &theirs, CHAIN_MB1_INFO_TABLE_BYTES);
 	chain_bootinfo_init(&got);
-	assert_int_equal(chain_multiboot_info_read(CHAIN_MB1_ENTRY_MAGIC, PHYS + at, map_room, room, &got, NULL),
-			 CHAIN_OK);
+	assert_int_equal(chain_multiboot1_info_read(PHYS + at, map_room, room, &got, NULL), CHAIN_OK);
 	assert_memory_equal(got.framebuffer.colors, ((uint8_t[]){ 16, 8, 8, 8, 0, 8 }), 6);
 	chain_bootinfo_free(&got);
 }
@@ -351,7 +349,7 @@ static void building_keeps_to_32_bits(void **state)
 	info.modules = &high;
 	info.module_count = 1;
 	assert_int_equal(chain_multiboot_info_build(&info, PHYS, room, NULL), CHAIN_E_MULTIBOOT_MODULE_PLACE);
-	info.module_count = CHAIN_MULTIBOOT_MODULES_MAX + 1;
+	info.module_count = CHAIN_BOOT_MODULES_MAX + 1;
 	assert_int_equal(chain_multiboot_info_build(&info, PHYS, room, NULL), CHAIN_E_LIMIT);
 }
 
@@ -376,7 +374,7 @@ static enum chain_status read_info(uint8_t *room, struct chain_error *err)
 {
 	struct chain_bootinfo got;
 	chain_bootinfo_init(&got);
-	enum chain_status status = chain_multiboot_info_read(CHAIN_MB1_ENTRY_MAGIC, PHYS, map_room, room, &got, err);
+	enum chain_status status = chain_multiboot1_info_read(PHYS, map_room, room, &got, err);
 	chain_bootinfo_free(&got);
 	return status;
 }
@@ -399,9 +397,7 @@ static void lies_are_named(void **state)
 	memcpy(room + info.mods_addr - PHYS, &module, sizeof(module));
 	assert_int_equal(read_info(room, NULL), CHAIN_E_MULTIBOOT_INFO_MODULE);
 	chain_bootinfo_init(&got);
-	assert_int_equal(chain_multiboot_info_read(0, PHYS, map_room, room, &got, NULL), CHAIN_E_MULTIBOOT_BAD_MAGIC);
-	assert_int_equal(chain_multiboot_info_read(CHAIN_MB1_ENTRY_MAGIC, 0, map_room, room, &got, NULL),
-			 CHAIN_E_MULTIBOOT_INFO_UNREADABLE);
+	assert_int_equal(chain_multiboot1_info_read(0, map_room, room, &got, NULL), CHAIN_E_MULTIBOOT_INFO_UNREADABLE);
 	chain_bootinfo_free(&got);
 	free(room);
 }
@@ -409,7 +405,7 @@ static void lies_are_named(void **state)
 /* The structure at 0, and letters without an end everywhere else. */
 struct endless {
 	struct chain_mb1_info info;
-	uint8_t letters[CHAIN_MULTIBOOT_STRING_MAX];
+	uint8_t letters[CHAIN_BOOT_STRING_MAX];
 };
 static const void *map_endless(void *ctx, uint64_t phys, uint64_t bytes)
 {
@@ -430,8 +426,7 @@ static void endless_strings_end(void **state)
 	memory->info.mem_upper = 1024;
 	memory->info.cmdline = 0x10123;
 	chain_bootinfo_init(&got);
-	assert_int_equal(chain_multiboot_info_read(CHAIN_MB1_ENTRY_MAGIC, 0, map_endless, memory, &got, &err),
-			 CHAIN_E_MULTIBOOT_INFO_STRING);
+	assert_int_equal(chain_multiboot1_info_read(0, map_endless, memory, &got, &err), CHAIN_E_MULTIBOOT_INFO_STRING);
 	assert_int_equal(err.number[0], 0x10123);
 	chain_bootinfo_free(&got);
 	free(memory);

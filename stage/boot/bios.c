@@ -182,3 +182,18 @@ void stage_search_kept(struct chain_bootinfo *info)
 		if (!*wanted[i].out)
 			*wanted[i].out = find_kept(info, wanted[i].anchor);
 }
+
+enum chain_status stage_keep_rsdp(struct chain_bootinfo *info, struct chain_error *err)
+{
+	enum { RSDP_BYTES = 36 };
+	uint64_t copy = info->acpi_rsdp, first = chain_align_down(copy, STAGE_PAGE), end;
+	info->acpi_rsdp = 0;
+	if (!copy || info->efi_system_table)
+		return CHAIN_OK;
+	info->acpi_rsdp = stage_find_rsdp();
+	if (info->acpi_rsdp || !stage_is_rsdp(copy) || !chain_align_up(copy + RSDP_BYTES, STAGE_PAGE, &end))
+		return CHAIN_OK;
+	info->acpi_rsdp = copy;
+	enum chain_status status = chain_bootinfo_add_mem(info, first, end - first, CHAIN_MEM_ACPI, err);
+	return status ? status : chain_bootinfo_normalise(info, err);
+}

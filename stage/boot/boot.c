@@ -6,8 +6,7 @@
 #include "stage/boot.h"
 
 #include "boot_layout.h"
-#include "chain/multiboot.h"
-#include "multiboot2.h"
+#include "doors.h"
 #include "stage/console.h"
 #include "stage/cpu.h"
 #include "stage/pages.h"
@@ -19,7 +18,7 @@
 
 static_assert(offsetof(struct stage_boot, entry_tsc) == BOOT_ENTRY_TSC, "BOOT_ENTRY_TSC");
 static_assert(offsetof(struct stage_boot, image_phys) == BOOT_IMAGE_PHYS, "BOOT_IMAGE_PHYS");
-static_assert(offsetof(struct stage_boot, magic) == BOOT_MAGIC, "BOOT_MAGIC");
+static_assert(offsetof(struct stage_boot, door) == BOOT_DOOR, "BOOT_DOOR");
 static_assert(offsetof(struct stage_boot, info_phys) == BOOT_INFO_PHYS, "BOOT_INFO_PHYS");
 static_assert(offsetof(struct stage_boot, call) == BOOT_CALL, "BOOT_CALL");
 static_assert(offsetof(struct stage_boot, face) == BOOT_FACE, "BOOT_FACE");
@@ -48,10 +47,8 @@ STAGE_BOOT_TEXT static const void *view(void *ctx, uint64_t phys, uint64_t bytes
 
 static enum chain_status read_info(struct chain_error *err)
 {
-	if (stage_boot.magic != STAGE_MULTIBOOT2_MAGIC)
-		return chain_multiboot_info_read(stage_boot.magic, stage_boot.info_phys, view, NULL, &info, err);
-	enum chain_status status = stage_multiboot2_read(stage_boot.info_phys, view, NULL, &info, err);
-	return status ? status : stage_multiboot2_keep_rsdp(&info, err);
+	enum chain_status status = stage_doors_read(stage_boot.door, stage_boot.info_phys, view, NULL, &info, err);
+	return status ? status : stage_keep_rsdp(&info, err);
 }
 
 /* What a loader calls a module may be no memory at all: said here, before anybody reads one. */

@@ -1,12 +1,15 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* The two ways in.
+/* The ways in.
  *
- * stage_entry32: from a Multiboot loader (section 3.2: protected mode, paging off, EAX magic, EBX information
- * structure), wherever in the low 4 GiB the image lies, on a multiple of 4 KiB. It finds out where that is, maps the
- * image at the virtual address it was linked for, the low 4 GiB at 0 and at KCHAIN_DIRECT_VIRT, and goes on in 64-bit
- * mode. Relies on a zeroed .bss, which the loader owes us, and on nothing else.
+ * stage_entry32: from a Multiboot loader, 1 or 2 (sections 3.2 and 3.3: protected mode, paging off, EBX information
+ * structure, EAX the number by which boot/doors.c knows the protocol).
+ * stage_entry_pvh: the same by PVH (Xen's docs/misc/pvh.pandoc), which says nothing of EAX and SS.
+ *
+ * Both go on alike, wherever in the low 4 GiB the image lies, on a multiple of 4 KiB: they find out where that is, map
+ * the image at the virtual address it was linked for, the low 4 GiB at 0 and at KCHAIN_DIRECT_VIRT, and go on in 64-bit
+ * mode. They rely on a zeroed .bss, which the loader owes us, and on nothing else.
  *
  * stage_entry_call: from a stage that calls this kernel (abi/native.h): 64-bit, mapped, on a stack of its own. */
 
@@ -33,26 +36,32 @@ stage_boot_stack:	.skip BOOT_STACK_BYTES
 boot_stack_top:
 
 	.section .boot.text, "ax"
-	.globl	stage_entry32
+	.globl	stage_entry32, stage_entry_pvh
 	.code32
+stage_entry_pvh:
+	mov	%ds, %eax
+	mov	%eax, %ss
+	mov	$BOOT_DOOR_PVH, %eax
+	mov	$BOOT_LOW_STACK, %esp	/* its structures may be read-only memory */
+	jmp	0f
 stage_entry32:
-	cli
+	lea	8(%ebx), %esp		/* the information structure: Multiboot 1, mem_lower; Multiboot 2, reserved */
+0:	cli
 	cld
 	mov	%eax, %esi
 	rdtsc				/* before anything else: the first link's clock starts here */
 	mov	%eax, %edi
-	/* There is no stack yet, and no address is known but EBX: the second word of the information structure
-	 * (Multiboot 1: mem_lower; Multiboot 2: reserved) serves as one for a moment. */
-	mov	4(%ebx), %ecx
-	lea	8(%ebx), %esp
+	/* There is no stack yet, and where the image lies is not known: the word below ESP serves as one for a
+	 * moment. */
+	mov	-4(%esp), %ecx
 	call	1f
 1:	pop	%ebp
-	mov	%ecx, 4(%ebx)
+	mov	%ecx, -4(%esp)
 	lea	(boot_stack_top - 1b)(%ebp), %esp
 	lea	(stage_boot - 1b)(%ebp), %ecx
 	mov	%edi, BOOT_ENTRY_TSC(%ecx)
 	mov	%edx, BOOT_ENTRY_TSC + 4(%ecx)
-	mov	%esi, BOOT_MAGIC(%ecx)
+	mov	%esi, BOOT_DOOR(%ecx)
 	mov	%ebx, BOOT_INFO_PHYS(%ecx)
 	lea	(stage_image_start - 1b)(%ebp), %eax
 	mov	%eax, BOOT_IMAGE_PHYS(%ecx)

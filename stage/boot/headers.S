@@ -71,4 +71,13 @@ stage_image_header:
 	.quad	kchain_heap_bytes
 4:
 
+	/* PVH: the physical address of its entry. QEMU reads eight bytes of it, whatever the size says. */
+	.section .note.xen, "a", @note
+	.balign	4
+	.long	2f - 1f, 4f - 3f, 18 /* XEN_ELFNOTE_PHYS32_ENTRY */
+1:	.asciz	"Xen"
+2:	.balign	4
+3:	.quad	stage_entry_pvh_phys
+4:
+
 	.section .note.GNU-stack, "", @progbits

@@ -6,7 +6,7 @@
  */
 #include "chain/bootinfo_json.h"
 #include "../../chain/tests/fuzz.h"
-#include "../boot/multiboot2.h"
+#include "../boot/doors.h"
 #include "fake_memory.h"
 #include "stage/boot.h"
 #include "stage/cpu.h"
@@ -115,13 +115,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fake_memory_set(0, data, size);
 	stage_boot.image_phys = 0x400000;
 	chain_bootinfo_init(&info);
-	if (eax == STAGE_MULTIBOOT2_MAGIC) {
-		status = stage_multiboot2_read(ebx, view, NULL, &info, &err);
-		if (!status)
-			status = stage_multiboot2_keep_rsdp(&info, &err);
-	} else {
-		status = chain_multiboot_info_read(eax, ebx, view, NULL, &info, &err);
-	}
+	status = stage_doors_read(eax, ebx, view, NULL, &info, &err);
+	if (!status)
+		status = stage_keep_rsdp(&info, &err);
 	if (!fuzz_status(status, &err)) {
 		check_map(&info);
 		check_pages(&info);

@@ -3,7 +3,8 @@
 
 /* What a boot loader and the firmware left, whole, cut at each byte, and wrong in each way that has a name.
  * chain/tests/test_multiboot.c has Multiboot 1. */
-#include "../boot/multiboot2.h"
+#include "../boot/doors.h"
+#include "chain/multiboot2_format.h"
 #include "fake_memory.h"
 
 #include "stage/boot.h"
@@ -86,7 +87,7 @@ static enum chain_status read_block(size_t count, struct chain_bootinfo *out)
 
 	fake_memory_set(INFO_AT, block, count);
 	chain_bootinfo_init(out);
-	enum chain_status status = stage_multiboot2_read(INFO_AT, view, NULL, out, &err);
+	enum chain_status status = stage_doors_read(CHAIN_MB2_ENTRY_MAGIC, INFO_AT, view, NULL, out, &err);
 	assert_int_equal(err.status, status);
 	fake_memory_forget();
 	return status;
@@ -221,6 +222,35 @@ static void lying_tags_are_refused(void **state)
 		enum chain_status status = refused(used);
 		if (status != cases[i].status)
 			fail_msg("case %zu: %s", i, chain_status_slug(status));
+	}
+}
+
+static void doors_are_told_apart(void **state)
+{
+	const uint32_t unknown[] = { 0, 1, CHAIN_MB2_ENTRY_MAGIC + 1, UINT32_MAX };
+
+	(void)state;
+	for (const struct stage_door *door = stage_doors; door->name; door++) {
+		struct chain_bootinfo info;
+		chain_bootinfo_init(&info);
+		assert_true(strlen(door->name) < sizeof(info.door));
+		fake_memory_set(INFO_AT, block, 1); /* there is nothing to read, and whose it was is known */
+		assert_int_equal(stage_doors_read(door->number, INFO_AT, view, NULL, &info, NULL),
+				 CHAIN_E_MULTIBOOT_INFO_UNREADABLE);
+		assert_string_equal(info.door, door->name);
+		for (const struct stage_door *other = stage_doors; other != door; other++)
+			assert_true(other->number != door->number && strcmp(other->name, door->name) != 0);
+		chain_bootinfo_free(&info);
+		fake_memory_forget();
+	}
+	for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++) {
+		struct chain_bootinfo info;
+		struct chain_error err = { 0 };
+		chain_bootinfo_init(&info);
+		assert_int_equal(stage_doors_read(unknown[i], INFO_AT, view, NULL, &info, &err), CHAIN_E_DOOR_UNKNOWN);
+		assert_int_equal(err.number[0], unknown[i]);
+		assert_string_equal(info.door, "");
+		chain_bootinfo_free(&info);
 	}
 }
 
@@ -416,7 +446,7 @@ static void a_copy_of_the_rsdp_is_kept_where_it_is_the_only_one(void **state)
 		assert_int_equal(chain_bootinfo_add_mem(&info, 0x1000, 0x9000, CHAIN_MEM_AVAILABLE, &err), CHAIN_OK);
 		info.acpi_rsdp = COPY_AT;
 		info.efi_system_table = cases[i].efi;
-		assert_int_equal(stage_multiboot2_keep_rsdp(&info, &err), CHAIN_OK);
+		assert_int_equal(stage_keep_rsdp(&info, &err), CHAIN_OK);
 		if (info.acpi_rsdp != cases[i].wanted)
 			fail_msg("case %zu: 0x%llx", i, (unsigned long long)info.acpi_rsdp);
 		if (cases[i].wanted != COPY_AT) {
@@ -433,7 +463,7 @@ static void a_copy_of_the_rsdp_is_kept_where_it_is_the_only_one(void **state)
 		struct chain_bootinfo none = { .acpi_rsdp = nowhere[i] };
 		low[RSDP_AT] = 0;
 		fake_memory_set(0, low, sizeof(low));
-		assert_int_equal(stage_multiboot2_keep_rsdp(&none, &err), CHAIN_OK);
+		assert_int_equal(stage_keep_rsdp(&none, &err), CHAIN_OK);
 		assert_int_equal(none.acpi_rsdp, 0);
 	}
 	fake_memory_forget();
@@ -443,6 +473,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(multiboot2_is_read),
+		cmocka_unit_test(doors_are_told_apart),
 		cmocka_unit_test(firmware_tags_are_read),
 		cmocka_unit_test(every_cut_is_refused),
 		cmocka_unit_test(lying_tags_are_refused),

@@ -8,7 +8,7 @@ STAGE_DRIVER_SRC := $(filter-out stage/drivers/assigned.c stage/drivers/serial.c
 STAGE_BLOCK_SRC := $(wildcard stage/block/*.c)
 STAGE_NET_SRC := $(wildcard stage/net/*.c)
 
-STAGE_BOOT_SRC := stage/boot/multiboot2.c stage/boot/acpi.c stage/boot/bios.c stage/boot/efi.c stage/boot/mp.c
+STAGE_BOOT_SRC := stage/boot/doors.c stage/boot/acpi.c stage/boot/bios.c stage/boot/efi.c stage/boot/mp.c
 STAGE_SRC_test_boot := $(STAGE_BOOT_SRC)
 STAGE_SRC_test_firmware := $(STAGE_BOOT_SRC)
 STAGE_SRC_test_bulk := stage/libc/bulk.c
@@ -38,7 +38,7 @@ CFLAGS_stage/libc/brief/trim.c := -Dstrerror=stage_strerror -Dstrstr=stage_strst
 STAGE_SRC_test_stage_self := stage/link/self.c
 STAGE_SRC_test_svm := stage/dispatch/svm/svm_machine.c stage/dispatch/svm/svm_policy.c
 
-FUZZ_SRC_door := stage/boot/multiboot2.c stage/boot/bios.c stage/cpu/pages.c
+FUZZ_SRC_door := stage/boot/doors.c stage/boot/bios.c stage/cpu/pages.c
 FUZZ_SRC_firmware := $(STAGE_BOOT_SRC)
 FUZZ_SRC_virtio := $(STAGE_DRIVER_SRC) $(STAGE_BLOCK_SRC) stage/runtime/called_env.c
 FUZZ_SRC_nvme := $(STAGE_DRIVER_SRC) $(STAGE_BLOCK_SRC)

@@ -13,14 +13,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum chain_status cmd_bake_unnamed(const char *input, int *out_fd, struct cmd_document *out_document,
-				   struct chain_error *err)
+enum chain_status cmd_bake_unnamed(const char *input, const char *format, int *out_fd,
+				   struct cmd_document *out_document, struct chain_error *err)
 {
 	const char *folder = getenv("TMPDIR");
 	struct bake_cache cache;
-	struct bake_job job = {
-		.input = input, .folder = folder && *folder == '/' ? folder : "/tmp", .cache = &cache, .progress = true
-	};
+	struct bake_job job = { .input = input,
+				.format = format,
+				.folder = folder && *folder == '/' ? folder : "/tmp",
+				.cache = &cache,
+				.progress = true };
 
 	bake_cache_open(&cache);
 	const enum chain_status status = bake_job_run(&job, err);
@@ -65,6 +67,7 @@ json_t *bake_report_json(const struct bake_job *job)
 		doc = NULL; /* what follows does nothing, but release what it is given */
 	}
 	json_object_set_new(doc, "id", json_string(id));
+	json_object_set_new(doc, "format", json_string(job->format ? job->format : chain_bake_format_name(0)));
 	json_object_set_new(doc, "name", json_string(r->header.name));
 	(void)snprintf(address, sizeof(address), "0x%llx", (unsigned long long)r->header.base);
 	json_object_set_new(doc, "base", json_string(address));
@@ -167,8 +170,52 @@ static bool is_folder(const char *path)
 	return bytes > 0 && (path[bytes - 1] == '/' || (stat(path, &about) == 0 && S_ISDIR(about.st_mode)));
 }
 
+/* "first, second or last", with a word about the first. */
+enum { FORMATS_BYTES = 512 };
+static const char *format_names(char out[FORMATS_BYTES], const char *behind_first)
+{
+	const char *name;
+	size_t used = 0;
+
+	for (size_t i = 0; used < FORMATS_BYTES && (name = chain_bake_format_name(i)) != NULL; i++)
+		used += (size_t)snprintf(out + used, FORMATS_BYTES - used, "%s%s%s",
+					 i == 0                        ? "" :
+					 chain_bake_format_name(i + 1) ? ", " :
+									 " or ",
+					 name, i == 0 ? behind_first : "");
+	return out;
+}
+
+static const char *format_help(char out[FORMATS_BYTES])
+{
+	const char *name;
+	size_t used = strlen(format_names(out, " (default)"));
+
+	used += (size_t)snprintf(out + used, FORMATS_BYTES - used, ": the form of the file");
+	for (size_t i = 0; used < FORMATS_BYTES && (name = chain_bake_format_name(i)) != NULL; i++)
+		used += (size_t)snprintf(out + used, FORMATS_BYTES - used, "; %s: %s", name,
+					 chain_bake_format_about(i));
+	return out;
+}
+
+static bool is_format(const char *name)
+{
+	const char *known;
+	size_t i = 0;
+
+	while (name && (known = chain_bake_format_name(i++)) != NULL)
+		if (strcmp(known, name) == 0)
+			return true;
+	return !name;
+}
+
 static int bake(struct bake_job *job, const struct cmd_args *args, const char *base, bool json)
 {
+	if (!is_format(job->format)) {
+		char names[FORMATS_BYTES];
+
+		return cmd_usage("bake", "--format: '%s' is not %s", job->format, format_names(names, ""));
+	}
 	if (base && !cmd_address_parse(base, &job->base))
 		return cmd_usage("bake", "--base: '%s' is no address", base);
 	if (args->count == 1 && !is_folder(job->output)) {
@@ -188,12 +235,14 @@ int cmd_bake(int argc, char **argv)
 {
 	struct bake_job job = { .progress = true };
 	struct bake_cache cache;
+	char formats[FORMATS_BYTES];
 	const char *base = NULL;
 	bool json = false, no_cache = false;
 	const struct cmd_opt opts[] = {
 		{ "output", 'o', CMD_OPT_TEXT, "FILE|FOLDER/",
 		  "write the image to FILE (default: NAME.elf), or each to FOLDER/INPUT.elf", &job.output },
 		{ "name", 0, CMD_OPT_TEXT, "NAME", "call the image NAME (default: the pipeline's name)", &job.name },
+		{ "format", 0, CMD_OPT_TEXT, "FORM", format_help(formats), &job.format },
 		{ "base", 0, CMD_OPT_TEXT, "ADDRESS",
 		  "place it there in memory, a multiple of 4096 (default: 0x100000, or behind the\n"
 		  "memory of called kernels that want to lie there)",

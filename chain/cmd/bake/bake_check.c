@@ -6,6 +6,7 @@
 
 #include "bake_job.h"
 #include "chain/bootinfo.h"
+#include "chain/door.h"
 #include "chain/step.h"
 #include "chain/cmd/cmd.h"
 #include "chain/cmd/linux_payload.h"
@@ -82,8 +83,8 @@ static enum chain_status fixed_check(const struct chain_image *image, const stru
 		return CHAIN_OK;
 	status = chain_image_file(image, chain_source_path(step->source), &bytes, &count, digest, err);
 	if (status == CHAIN_OK)
-		status = chain_fixed_place(chain_kernel_door(kind), bytes, count, chain_step_memory(step, kind),
-					   step->source, &fixed, err);
+		status = chain_fixed_place(chain_kernel_door(kind, bytes, count), bytes, count,
+					   chain_step_memory(step, kind), step->source, &fixed, err);
 	return status == CHAIN_OK ? chain_fixed_check_image(&fixed, lies, step->source, err) : status;
 }
 
@@ -103,7 +104,7 @@ static enum chain_status plan_check(const struct bake_job *job, const struct cha
 	const struct chain_sources sources = { .image = image, .fs_phys = fs, .bootinfo = machine };
 	const struct chain_link link = { .config = &job->config,
 					 .sources = &sources,
-					 .door = "multiboot1",
+					 .door = chain_door_of_ours->name,
 					 .boot_id = boot_id,
 					 .regardless = true,
 					 .fs = { fs, fs + image->header.fs_memory_bytes } };

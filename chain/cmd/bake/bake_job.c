@@ -84,6 +84,7 @@ static enum chain_status write_all(struct bake_job *job, uint64_t base, struct s
 {
 	struct chain_bake_request request = {
 		.name = job->name ? job->name : job->config.name,
+		.format = job->format,
 		.base = base,
 		.flags = job->config.verify_all ? CHAIN_IMAGE_FLAG_VERIFY_ALL : 0,
 		.stage_subject = job->stage ? job->stage : "built-in stage",

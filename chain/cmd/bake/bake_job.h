@@ -18,6 +18,7 @@ struct bake_job {
 				  Alone */
 	const char *name;      /* null: the pipeline's */
 	const char *stage;     /* file; null: the one inside the command */
+	const char *format;    /* null: the usual form of an image's file */
 	uint64_t base;         /* 0: the usual place, or behind what called kernels need for themselves */
 	uint64_t memory_bytes; /* 0: not checked whether the steps fit */
 	bool progress;

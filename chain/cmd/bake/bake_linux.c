@@ -73,7 +73,7 @@ static enum chain_status payload_take(struct bake_node *node, const struct linux
 		return status;
 	const struct chain_door *linux_door = chain_door_named("linux");
 	const bool good = chain_kernel_probe(bytes, payload->promised, subject, &kind, NULL) == CHAIN_OK &&
-			  chain_kernel_door(kind) == linux_door;
+			  chain_kernel_door(kind, bytes, payload->promised) == linux_door;
 
 	if (good)
 		status = linux_door->read(bytes, payload->promised, subject, &kernel, err);

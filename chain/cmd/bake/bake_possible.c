@@ -166,7 +166,7 @@ static enum chain_status boot_check(const struct chain_step *step, enum chain_ke
 	struct chain_framebuffer *screen = &world->machine.framebuffer;
 	const struct chain_plan_request request = {
 		.subject = step->source,
-		.door = chain_kernel_door(kind),
+		.door = chain_kernel_door(kind, world->kernel.bytes, world->kernel.bytes_count),
 		.kernel = world->kernel,
 		.args = world->args,
 		.loader_name = "kchain",
@@ -203,7 +203,7 @@ static enum chain_status guest_check(const struct chain_step *step, enum chain_k
 {
 	struct chain_guest_request request = {
 		.subject = step->source,
-		.door = chain_kernel_door(kind),
+		.door = chain_kernel_door(kind, world->kernel.bytes, world->kernel.bytes_count),
 		.kernel = world->kernel.bytes,
 		.kernel_bytes = world->kernel.bytes_count,
 		.modules = world->modules,

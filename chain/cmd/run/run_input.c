@@ -50,7 +50,7 @@ static void read_requests(struct run_input *input)
 /* Where it wants to lie, as its loader sees it. */
 static enum chain_status read_kernel(const char *path, struct run_input *out, struct chain_error *err)
 {
-	const struct chain_door *door = chain_kernel_door(out->kind);
+	const struct chain_door *door = chain_kernel_door(out->kind, out->file.bytes, out->file.bytes_count);
 	enum chain_status status =
 		door ? door->read(out->file.bytes, out->file.bytes_count, path, &out->kernel, err) : CHAIN_OK;
 	for (size_t i = 0; !status && i < out->kernel.segment_count && !out->kernel.movable; i++)
@@ -88,7 +88,7 @@ static enum chain_status map(const char *path, struct run_input *out, struct cha
 	return whole ? whole : status;
 }
 
-static enum chain_status open_any(const char *path, struct run_input *out, struct chain_error *err)
+static enum chain_status open_any(const char *path, const char *format, struct run_input *out, struct chain_error *err)
 {
 	struct stat about;
 	struct cmd_file file = { 0 };
@@ -103,7 +103,7 @@ static enum chain_status open_any(const char *path, struct run_input *out, struc
 		cmd_file_free(&file);
 	}
 	if (pipeline) {
-		enum chain_status status = cmd_bake_unnamed(path, &out->fd, &out->document, err);
+		enum chain_status status = cmd_bake_unnamed(path, format, &out->fd, &out->document, err);
 		out->baked = !status;
 		return status ? status : map(path, out, err);
 	}
@@ -120,10 +120,10 @@ static void forget(struct run_input *input)
 	*input = (struct run_input){ .fd = -1, .document = input->document };
 }
 
-enum chain_status run_input_open(const char *path, struct run_input *out, struct chain_error *err)
+enum chain_status run_input_open(const char *path, const char *format, struct run_input *out, struct chain_error *err)
 {
 	*out = (struct run_input){ .fd = -1 };
-	enum chain_status status = open_any(path, out, err);
+	enum chain_status status = open_any(path, format, out, err);
 	if (status)
 		forget(out);
 	return status;

@@ -23,9 +23,10 @@ struct run_input {
 					 until it is closed */
 };
 
-/* Bakes where `path` is a folder or a pipeline; that file has no name any more when this returns. On failure nothing is
- * left but the document. */
-enum chain_status run_input_open(const char *path, struct run_input *out, struct chain_error *err) CHAIN_MUST_CHECK;
+/* Bakes where `path` is a folder or a pipeline, in that form (null: the usual one); that file has no name any more when
+ * this returns. On failure nothing is left but the document. */
+enum chain_status run_input_open(const char *path, const char *format, struct run_input *out,
+				 struct chain_error *err) CHAIN_MUST_CHECK;
 void run_input_close(struct run_input *input);
 
 #endif

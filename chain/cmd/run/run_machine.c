@@ -120,6 +120,41 @@ static uint64_t low_memory(const char *machine, uint64_t bytes)
 	return bytes;
 }
 
+/* QEMU gives a kernel that it starts by PVH one file, and no string with it. */
+static bool takes_one_file(const struct run *run)
+{
+	return run->loader_fd < 0 && run->input.kernel.door && strcmp(run->input.kernel.door->name, "pvh") == 0;
+}
+
+static enum chain_status check_modules(const struct run *run, struct chain_error *err)
+{
+	return takes_one_file(run) && run->modules.count ?
+		       chain_fail_text(err, CHAIN_E_CMD_ONE_FILE, run->operands.v[0], run->modules.v[0]) :
+		       CHAIN_OK;
+}
+
+/* The form of an image that is baked for this run: the one that QEMU starts soonest and with the least memory, where it
+ * can hand over all. On a microvm alone: on others an image is entered as GRUB and the like enter it. */
+static const char *quickest_format(const struct run *run)
+{
+	return strcmp(run->machine, "microvm") == 0 && !run->modules.count ? "pvh" : NULL;
+}
+
+/* A kernel that copies large ones goes on by Multiboot, and so at the entry that the ELF header has. */
+static enum chain_status make_loader(struct run *run, struct chain_error *err)
+{
+	const struct cmd_file *file = &run->input.file;
+	struct chain_kernel kernel = run->input.kernel;
+	struct chain_elf elf;
+	enum chain_status status = CHAIN_OK;
+	if (run->input.kind == CHAIN_KERNEL_IMAGE) {
+		status = chain_elf_open(&elf, file->bytes, file->bytes_count, run->operands.v[0], err);
+		if (!status)
+			status = chain_elf_entry(&elf, kernel.segments, kernel.segment_count, &kernel.entry, err);
+	}
+	return status ? status : qemu_large_make(&kernel, file->bytes_count, run->operands.v[0], &run->loader_fd, err);
+}
+
 static enum chain_status choose_memory(struct run *run, struct chain_error *err)
 {
 	uint64_t least = run->input.memory_bytes, need = run_memory_needed(&run->input, run->cpus);
@@ -136,13 +171,14 @@ static enum chain_status choose_memory(struct run *run, struct chain_error *err)
 				  run->memory_bytes >> 20, low >> 20, 0);
 	if (run->input.file.bytes_count < QEMU_LARGE_LEAST || !run->input.kernel.segment_count)
 		return CHAIN_OK;
-	return qemu_large_make(&run->input.kernel, run->input.file.bytes_count, run->operands.v[0], &run->loader_fd,
-			       err);
+	return make_loader(run, err);
 }
 
 static enum chain_status resolve(struct run *run, struct chain_error *err)
 {
 	enum chain_status status = choose_memory(run, err);
+	if (!status)
+		status = check_modules(run, err);
 	if (status)
 		return status;
 	if (!run->no_net && (run->ports.count || (run->input.wants_net && !extra_has_net(run))))
@@ -157,7 +193,7 @@ static enum chain_status resolve(struct run *run, struct chain_error *err)
 
 enum chain_status run_prepare(struct run *run, struct chain_error *err)
 {
-	enum chain_status status = run_input_open(run->operands.v[0], &run->input, err);
+	enum chain_status status = run_input_open(run->operands.v[0], quickest_format(run), &run->input, err);
 	if (!status)
 		status = collect_modules(run, err);
 	if (!status)

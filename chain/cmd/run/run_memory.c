@@ -56,9 +56,9 @@ static void count_step(const struct run_input *input, const struct chain_step *s
 	if (step->fallback)
 		count_step(input, step->fallback, processors, needs);
 	if (!path || chain_image_file(&input->image, path, &bytes, &count, digest, NULL) != CHAIN_OK ||
-	    chain_kernel_probe(bytes, count, path, &kind, NULL) != CHAIN_OK || !chain_kernel_door(kind))
+	    chain_kernel_probe(bytes, count, path, &kind, NULL) != CHAIN_OK || !chain_kernel_door(kind, bytes, count))
 		return; /* fetched at boot; or the stage will say what is wrong with it */
-	const struct chain_door *door = chain_kernel_door(kind);
+	const struct chain_door *door = chain_kernel_door(kind, bytes, count);
 	if (step->kind == CHAIN_STEP_CALL && chain_step_way(step, kind) != CHAIN_CALL_FIXED)
 		needs->windows = larger(needs->windows, windows_of(step, kind, processors));
 	else if (step->kind == CHAIN_STEP_CALL &&

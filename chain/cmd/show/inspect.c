@@ -108,7 +108,7 @@ static enum chain_status kernel_json(const struct bytes *file, const char *path,
 
 	if (status != CHAIN_OK)
 		return status;
-	const struct chain_door *door = chain_kernel_door(kind);
+	const struct chain_door *door = chain_kernel_door(kind, file->bytes, file->bytes_count);
 
 	*out = cmd_json_of_file("file", path,
 				json_pack("{s:s, s:I}", "kind", linux_kind_name(kind, file->bytes, file->bytes_count),

@@ -6,6 +6,7 @@
 #include "inspect.h"
 #include "chain/cmd/linux_payload.h"
 
+#include "chain/bake.h"
 #include "chain/json_memory.h"
 #include "chain/source.h"
 #include "chain/step.h"
@@ -329,6 +330,9 @@ enum chain_status inspect_image(const struct image_file *file, const char *path,
 				    json_pack("{s:s, s:s}", "kind", "image", "id", image_id_text(h->id, id)));
 	look.lacking |= !cmd_json_set_text(look.doc, "name", h->name, strlen(h->name));
 	set_number(&look, look.doc, "bytes", file->file.bytes_count);
+	const char *format = chain_bake_format_of(file->file.bytes, file->file.bytes_count);
+
+	set(&look, look.doc, "format", format ? json_string(format) : json_null());
 	set(&look, look.doc, "base", inspect_hex(h->base));
 	set(&look, look.doc, "memory_end", inspect_hex(h->base + end));
 	set_number(&look, look.doc, "memory_bytes", end);

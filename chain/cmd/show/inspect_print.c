@@ -179,6 +179,8 @@ void inspect_print_image(const json_t *doc)
 
 	head_print(doc, "a baked image");
 	printf("  name      %s\n  id  %s\n", text_of(doc, "name"), text_of(doc, "id"));
+	if (*text_of(doc, "format"))
+		printf("  format    %s\n", text_of(doc, "format"));
 	printf("  memory    %s, from %s to %s\n", cmd_size_text(number(doc, "memory_bytes"), size),
 	       text_of(doc, "base"), text_of(doc, "memory_end"));
 	problem_print("problem:  ", text_of(doc, "problem"));

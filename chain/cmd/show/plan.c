@@ -185,7 +185,7 @@ static enum chain_status load_pipeline(struct plan_run *run, const char *path, s
 	const uint8_t *text;
 	uint64_t bytes;
 	uint8_t sha256[CHAIN_SHA256_BYTES];
-	enum chain_status status = run_input_open(path, &run->input, err);
+	enum chain_status status = run_input_open(path, NULL, &run->input, err);
 	if (status)
 		return status;
 	if (run->input.kind != CHAIN_KERNEL_IMAGE)

@@ -13,6 +13,7 @@ enum { PATH_MAX_BYTES = 1023 /* CHAIN_IMAGE_PATH_BYTES less the terminator */ };
 struct bake {
 	const struct chain_bake_request *request;
 	struct chain_bake_result *result;
+	const struct bake_container *container;
 	struct bake_stage stage;
 	struct fs_writer *writer;
 	const struct fs_placed *placed;
@@ -125,11 +126,11 @@ static void places_set(struct bake *bake, uint64_t manifest_bytes)
 	};
 	static const enum chain_bake_part_kind lines[BAKE_PART_LINES] = { CHAIN_BAKE_ELF, CHAIN_BAKE_STAGE,
 									  CHAIN_BAKE_FS_META, CHAIN_BAKE_SECTIONS };
-	uint8_t sections[BAKE_SECTIONS_MAX];
+	uint8_t sections[BAKE_TAIL_MAX];
 
 	memcpy(out->parts, parts, sizeof(parts));
 	out->memory_end = fs_phys + h->fs_memory_bytes;
-	out->parts[CHAIN_BAKE_SECTIONS].bytes = bake_elf_sections(out, sections);
+	out->parts[CHAIN_BAKE_SECTIONS].bytes = bake->container->tail(out, sections);
 	out->file_bytes = out->parts[CHAIN_BAKE_SECTIONS].offset + out->parts[CHAIN_BAKE_SECTIONS].bytes;
 	for (size_t i = 0; i < BAKE_PART_LINES; i++)
 		bake->lines[i] = (struct bake_part_line){ .name = chain_bake_part_name(lines[i]),
@@ -244,11 +245,11 @@ static enum chain_status part_emit(struct bake *bake, enum chain_bake_part_kind 
 
 static enum chain_status parts_emit(struct bake *bake, struct chain_error *err)
 {
-	uint8_t block[BAKE_BLOCK], sections[BAKE_SECTIONS_MAX];
+	uint8_t block[BAKE_BLOCK], sections[BAKE_TAIL_MAX];
 	uint8_t *headers = bake->stage.file_base > 0 ? block : bake->stage.bytes;
 	enum chain_status status;
 
-	bake_elf_headers(bake->result, &bake->stage, headers);
+	bake->container->head(bake->result, &bake->stage, headers);
 	memcpy(bake->stage.bytes + bake->stage.header_at, &bake->result->header, sizeof(bake->result->header));
 	status = part_emit(bake, CHAIN_BAKE_ELF, headers, err);
 	if (status == CHAIN_OK)
@@ -258,7 +259,7 @@ static enum chain_status parts_emit(struct bake *bake, struct chain_error *err)
 					bake, err);
 	if (status == CHAIN_OK)
 		status = part_emit(bake, CHAIN_BAKE_FS_META, bake->meta, err);
-	bake_elf_sections(bake->result, sections);
+	bake->container->tail(bake->result, sections);
 	return status == CHAIN_OK ? part_emit(bake, CHAIN_BAKE_SECTIONS, sections, err) : status;
 }
 
@@ -292,7 +293,7 @@ static enum chain_status manifest_emit(struct bake *bake, struct chain_error *er
 enum chain_status chain_bake(const struct chain_bake_request *request, struct chain_bake_result *out,
 			     struct chain_error *err)
 {
-	struct bake bake = { .request = request, .result = out };
+	struct bake bake = { .request = request, .result = out, .container = bake_container_named(request->format) };
 	enum chain_status status;
 
 	*out = (struct chain_bake_result){ .file_bytes = 0 };

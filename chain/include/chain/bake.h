@@ -1,9 +1,9 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: laying out an image (docs/IMAGE.md): the stage moved to its base, manifest, filesystem, ELF32 headers and
- * sections around them, with all digests filled in. Must not know: pipelines, directories of the host, how the output
- * is written. Host only. No I/O of its own.
+/* Owns: laying out an image (docs/IMAGE.md): the stage moved to its base, manifest, filesystem, the head and tail of
+ * one of several forms around them, with all digests filled in. Must not know: pipelines, directories of the host, how
+ * the output is written. Host only. No I/O of its own.
  *
  * The same request gives the same bytes. The data of a file goes through once; memory grows with the number of files,
  * not with their size. */
@@ -17,12 +17,20 @@
 /* Where an image goes unless it is told otherwise: the least machine still has memory there. */
 #define CHAIN_BAKE_BASE 0x100000u
 
+/* The forms that an image's file can have, by name, the default first; null behind the last. */
+const char *chain_bake_format_name(size_t index);
+/* What starts a file of that form, as a clause; of an index that has a name. */
+const char *chain_bake_format_about(size_t index);
+/* The form of an image's file. Null: no loader would take it, its headers being damaged. */
+const char *chain_bake_format_of(const void *bytes, uint64_t bytes_count);
+
 /* All borrowed for the call. */
 struct chain_bake_request {
-	const char *name;  /* the pipeline's; null: none */
-	uint64_t base;     /* physical; a multiple of 4096, at least 1 MiB */
-	uint32_t flags;    /* CHAIN_IMAGE_FLAG_* */
-	const void *stage; /* ELF file of the stage, a kernel of our runtime */
+	const char *name;   /* the pipeline's; null: none */
+	const char *format; /* of the image's file: one of chain_bake_format_name; null: the first */
+	uint64_t base;      /* physical; a multiple of 4096, at least 1 MiB */
+	uint32_t flags;     /* CHAIN_IMAGE_FLAG_* */
+	const void *stage;  /* ELF file of the stage, a kernel of our runtime */
 	uint64_t stage_bytes;
 	const char *stage_subject;   /* names it in errors */
 	const struct fs_spec *specs; /* what the filesystem holds; files, folders and links. A spec's sha256, where
@@ -64,8 +72,9 @@ struct chain_bake_result {
 	uint64_t shared_bytes;  /* how many of these are stored elsewhere already */
 };
 
-/* CHAIN_E_BAKE_BAD_STAGE, _BAD_BASE, _TOO_LARGE, _NAME, _PATH, _CHANGED; errors of elf.h about the stage, of fs/write.h
- * about the specs, and whatever source and sink return. After a failure what the sink received is worthless. */
+/* CHAIN_E_BAKE_BAD_STAGE, _FORMAT, _BAD_BASE, _TOO_LARGE, _NAME, _PATH, _CHANGED; errors of elf.h about the stage, of
+ * fs/write.h about the specs, and whatever source and sink return. After a failure what the sink received is worthless.
+ */
 enum chain_status chain_bake(const struct chain_bake_request *request, struct chain_bake_result *out,
 			     struct chain_error *err) CHAIN_MUST_CHECK;
 

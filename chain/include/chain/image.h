@@ -94,9 +94,10 @@ enum chain_kernel_kind {
 	CHAIN_KERNEL_FOREIGN
 };
 struct chain_door;
-/* The protocol by which a kernel of that kind is started when it is not called as a native one. Null for
+/* The protocol by which a kernel of that kind is started when it is not called as a native one. An image's is told by
+ * its file, which may have one of several forms (without a file, `bytes` null: the usual one's). Null for
  * CHAIN_KERNEL_UNKNOWN. */
-const struct chain_door *chain_kernel_door(enum chain_kernel_kind kind);
+const struct chain_door *chain_kernel_door(enum chain_kernel_kind kind, const void *bytes, uint64_t bytes_count);
 /* CHAIN_E_NOT_A_KERNEL says what the bytes look like instead (a bzImage, an ELF without a Multiboot header for machine
  * …, a script, …). */
 enum chain_status chain_kernel_probe(const void *bytes, uint64_t bytes_count, const char *subject,

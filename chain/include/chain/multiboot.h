@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 /* Owns: Multiboot 1 (specification 0.6.96) from both sides: finding and validating a kernel's header and saying which
- * bytes go where; building the information structure for a kernel; reading the one the stage was entered with.
- * Must not know: where things are placed (plan.h), or how memory is reached. */
+ * bytes go where; building the information structure for a kernel. boot_read.h reads one.
+ * Must not know: where things are placed (plan.h). */
 #ifndef CHAIN_MULTIBOOT_H
 #define CHAIN_MULTIBOOT_H
 
@@ -55,18 +55,5 @@ enum chain_status chain_multiboot_info_bytes(const struct chain_multiboot_info *
  * are 32-bit). CHAIN_E_MULTIBOOT_INFO_PLACE, CHAIN_E_MULTIBOOT_MODULE_PLACE above 4 GiB. */
 enum chain_status chain_multiboot_info_build(const struct chain_multiboot_info *info, uint64_t phys, void *buf,
 					     struct chain_error *err) CHAIN_MUST_CHECK;
-
-/* Gives a pointer to [phys, phys + bytes), readable as long as the read lasts, or null where that is no memory.
- * `bytes` is at least 1 and phys + bytes is at most 4 GiB. */
-typedef const void *chain_multiboot_map(void *ctx, uint64_t phys, uint64_t bytes);
-
-/* Limits on what a boot loader may hand over. */
-enum { CHAIN_MULTIBOOT_STRING_MAX = 65536, CHAIN_MULTIBOOT_MODULES_MAX = 4096, CHAIN_MULTIBOOT_MMAP_MAX = 1 << 16 };
-
-/* The door's side: reads the structure at `phys` that a kernel was entered with (`eax` is the register's value), all of
- * it hostile, into an initialised bootinfo: door, loader, cmdline, mem (normalised), modules, framebuffer. On failure
- * what was filled in stays, for chain_bootinfo_free. CHAIN_E_MULTIBOOT_BAD_MAGIC and CHAIN_E_MULTIBOOT_INFO_*. */
-enum chain_status chain_multiboot_info_read(uint32_t eax, uint64_t phys, chain_multiboot_map *map, void *ctx,
-					    struct chain_bootinfo *out, struct chain_error *err) CHAIN_MUST_CHECK;
 
 #endif

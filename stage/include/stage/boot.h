@@ -15,8 +15,8 @@
 struct stage_boot {
 	uint64_t entry_tsc;
 	uint64_t image_phys;            /* where the image's first byte lies; 0 when called */
-	uint32_t magic;                 /* EAX at the entry */
-	uint32_t info_phys;             /* EBX at the entry */
+	uint32_t door;                  /* the number of the protocol: a row of stage/boot/doors.c */
+	uint32_t info_phys;             /* where the loader's information structure lies */
 	const struct kchain_call *call; /* never null: stage_no_call of a booted kernel */
 	const struct stage_face *face;
 };
@@ -50,6 +50,11 @@ bool stage_is_smbios(uint64_t phys);
 uint64_t stage_find_rsdp(void);
 uint64_t stage_find_smbios(void);
 const uint8_t *stage_find_mp_pointer(void); /* 16 bytes */
+/* To be called once the boot loader's information is read: leaves in acpi_rsdp a place that lasts, or 0. The original,
+ * where it is in a BIOS area. Where the EFI system table is known, 0: it is found from there. Else what the loader
+ * named, which may be a copy in memory that nobody keeps: its pages are made the firmware's in the memory map, for this
+ * kernel and all later ones. CHAIN_E_NO_MEMORY. */
+enum chain_status stage_keep_rsdp(struct chain_bootinfo *info, struct chain_error *err) CHAIN_MUST_CHECK;
 /* What of info->acpi_rsdp and info->smbios is not known (0) yet, by the configuration tables of info->efi_system_table.
  */
 void stage_efi_find(struct chain_bootinfo *info);

@@ -1,10 +1,9 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-#include "multiboot2.h"
-
-#include "stage/boot.h"
-#include "stage/pages.h"
+/* The information structure of Multiboot 2, section 3.6: reading the one a boot loader left. Nothing in it is trusted.
+ */
+#include "boot_source.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +22,7 @@ enum { /* section 3.6 */
        INFO_MAX = 16 * 1024 * 1024,
        TAG_HEADER = 8,
        MMAP_ENTRY_LEAST = 24,
-       MEMORY_MAX = CHAIN_MULTIBOOT_MMAP_MAX / MMAP_ENTRY_LEAST,
+       MEMORY_MAX = CHAIN_BOOT_MMAP_MAX / MMAP_ENTRY_LEAST,
 };
 static const char subject[] = "Multiboot 2 information";
 
@@ -52,8 +51,8 @@ static enum chain_status too_many(const char *what, uint64_t count, uint64_t lim
 
 static enum chain_status put_string(const uint8_t *text, uint32_t bytes, char **out, struct chain_error *err)
 {
-	if (bytes > CHAIN_MULTIBOOT_STRING_MAX)
-		return too_many("bytes of a string", bytes, CHAIN_MULTIBOOT_STRING_MAX, err);
+	if (bytes > CHAIN_BOOT_STRING_MAX)
+		return too_many("bytes of a string", bytes, CHAIN_BOOT_STRING_MAX, err);
 	char *copy = malloc((size_t)bytes + 1);
 	if (!copy)
 		return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, bytes, 0, 0, 0);
@@ -71,8 +70,8 @@ static enum chain_status read_module(const uint8_t *tag, uint32_t bytes, struct 
 	char *string = NULL;
 	if (bytes < FIXED || u32(tag + 12) < u32(tag + 8))
 		return bad_tag(TAG_MODULE, bytes, err);
-	if (out->module_count == CHAIN_MULTIBOOT_MODULES_MAX)
-		return too_many("modules", out->module_count + 1, CHAIN_MULTIBOOT_MODULES_MAX, err);
+	if (out->module_count == CHAIN_BOOT_MODULES_MAX)
+		return too_many("modules", out->module_count + 1, CHAIN_BOOT_MODULES_MAX, err);
 	enum chain_status status = put_string(tag + FIXED, bytes - FIXED, &string, err);
 	if (!status)
 		status = chain_bootinfo_add_module(out, u32(tag + 8), u32(tag + 12) - u32(tag + 8), string, err);
@@ -184,20 +183,12 @@ static enum chain_status read_tags(uint64_t phys, const uint8_t *bytes, uint32_t
 	return bad_tag(TAG_END, 0, err);
 }
 
-static enum chain_status fetch(uint64_t phys, uint64_t bytes, chain_multiboot_map *map, void *ctx, const uint8_t **out,
-			       struct chain_error *err)
+enum chain_status chain_multiboot2_info_read(uint64_t phys, chain_boot_map *map, void *ctx, struct chain_bootinfo *out,
+					     struct chain_error *err)
 {
-	const uint64_t top = (uint64_t)1 << 32;
-	*out = phys <= top - bytes ? map(ctx, phys, bytes) : NULL;
-	return *out ? CHAIN_OK :
-		      chain_fail(err, CHAIN_E_MULTIBOOT_INFO_UNREADABLE, subject, "structure", phys, bytes, 0, 0);
-}
-
-enum chain_status stage_multiboot2_read(uint64_t phys, chain_multiboot_map *map, void *ctx, struct chain_bootinfo *out,
-					struct chain_error *err)
-{
-	const uint8_t *bytes;
-	enum chain_status status = fetch(phys, TAG_HEADER, map, ctx, &bytes, err);
+	const struct boot_source source = { map, ctx, subject, err };
+	const void *bytes;
+	enum chain_status status = boot_source_fetch(&source, "structure", phys, TAG_HEADER, &bytes);
 	if (status)
 		return status;
 	uint32_t total = u32(bytes);
@@ -206,29 +197,8 @@ enum chain_status stage_multiboot2_read(uint64_t phys, chain_multiboot_map *map,
 	if (total > INFO_MAX)
 		return CHAIN_FAIL(err, LIMIT, .subject = subject, .detail = "bytes of boot information", .value = total,
 				  .limit = INFO_MAX);
-	status = fetch(phys, total, map, ctx, &bytes, err);
-	if (status)
-		return status;
-	memcpy(out->door, "multiboot2", sizeof("multiboot2"));
-	status = read_tags(phys, bytes, total, out, err);
+	status = boot_source_fetch(&source, "structure", phys, total, &bytes);
 	if (!status)
-		status = chain_bootinfo_normalise(out, err);
-	if (!status && !out->mem_count)
-		status = CHAIN_FAIL(err, MULTIBOOT_INFO_NO_MEMORY, .subject = subject, .flags = 0);
-	return status;
-}
-
-enum chain_status stage_multiboot2_keep_rsdp(struct chain_bootinfo *info, struct chain_error *err)
-{
-	enum { RSDP_BYTES = 36 };
-	uint64_t copy = info->acpi_rsdp, first = chain_align_down(copy, STAGE_PAGE), end;
-	info->acpi_rsdp = 0;
-	if (!copy || info->efi_system_table)
-		return CHAIN_OK;
-	info->acpi_rsdp = stage_find_rsdp();
-	if (info->acpi_rsdp || !stage_is_rsdp(copy) || !chain_align_up(copy + RSDP_BYTES, STAGE_PAGE, &end))
-		return CHAIN_OK;
-	info->acpi_rsdp = copy;
-	enum chain_status status = chain_bootinfo_add_mem(info, first, end - first, CHAIN_MEM_ACPI, err);
-	return status ? status : chain_bootinfo_normalise(info, err);
+		status = read_tags(phys, bytes, total, out, err);
+	return status ? status : boot_source_end_map(&source, out, 0);
 }
