@@ -199,7 +199,7 @@ static struct chain_door_info describe(const struct plan_build *build, struct ch
 	for (size_t i = 0; i < build->item_count; i++) {
 		const struct plan_item *item = &build->items[i];
 		modules[i] = (struct chain_door_module){ item->range, item->string };
-		if (!item->bytes)
+		if (!item->bytes && !item->placed)
 			modules[i].range = (struct chain_range){ somewhere, somewhere };
 	}
 	return (struct chain_door_info){
