@@ -1,9 +1,9 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Random machines, as in test_plan_random.c, with kernels for the doors beside Multiboot 1 and modules that are streams:
- * an accepted plan is carried out and then read as the kernel would, and damaged plans are noticed. KCHAIN_SEED varies
- * them. */
+/* Random machines, as in test_plan_random.c, with kernels for the doors beside Multiboot 1 and modules that are
+ * streams: an accepted plan is carried out and then read as the kernel would, and damaged plans are noticed.
+ * KCHAIN_SEED varies them. */
 #include "plan_oracle.h"
 #include "random.h"
 
