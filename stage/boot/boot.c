@@ -22,6 +22,7 @@ static_assert(offsetof(struct stage_boot, image_phys) == BOOT_IMAGE_PHYS, "BOOT_
 static_assert(offsetof(struct stage_boot, magic) == BOOT_MAGIC, "BOOT_MAGIC");
 static_assert(offsetof(struct stage_boot, info_phys) == BOOT_INFO_PHYS, "BOOT_INFO_PHYS");
 static_assert(offsetof(struct stage_boot, call) == BOOT_CALL, "BOOT_CALL");
+static_assert(offsetof(struct stage_boot, face) == BOOT_FACE, "BOOT_FACE");
 
 enum { FIRST_HEAP_BYTES = 128 * 1024, HANDLER_STACK_BYTES = 8192 };
 

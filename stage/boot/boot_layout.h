@@ -10,6 +10,7 @@
 #define BOOT_MAGIC      16
 #define BOOT_INFO_PHYS  20
 #define BOOT_CALL       24
+#define BOOT_FACE       32
 
 #define BOOT_STACK_BYTES 65536
 

@@ -201,6 +201,8 @@ entry64:
 	mov	$stage_data_copy, %rdi
 	mov	$stage_data_words, %ecx
 	rep movsq
+	movq	$stage_no_call, stage_boot + BOOT_CALL(%rip)
+	movq	$stage_booted_face, stage_boot + BOOT_FACE(%rip)
 	xor	%ebp, %ebp
 	push	$0			/* as if called: a return address behind a 16-byte boundary */
 	jmp	stage_boot_start_booted
@@ -212,6 +214,7 @@ stage_entry_call:
 	mov	%eax, stage_boot + BOOT_ENTRY_TSC(%rip)
 	mov	%edx, stage_boot + BOOT_ENTRY_TSC + 4(%rip)
 	mov	%rdi, stage_boot + BOOT_CALL(%rip)
+	movq	$stage_called_face, stage_boot + BOOT_FACE(%rip)
 	jmp	stage_boot_start_called
 
 	.section .note.GNU-stack, "", @progbits

@@ -148,7 +148,7 @@ STAGE_BOOT_TEXT static uint64_t hz_from_pit_count(void)
 uint64_t stage_tsc_hz_told(void)
 {
 	static bool asked;
-	if (!tsc_hz && stage_boot.call)
+	if (!tsc_hz)
 		tsc_hz = believable(stage_boot.call->tsc_hz);
 	if (!tsc_hz && !asked)
 		tsc_hz = believable(hz_from_cpuid());
@@ -159,10 +159,11 @@ uint64_t stage_tsc_hz_told(void)
 uint64_t stage_tsc_hz(void)
 {
 	stage_tsc_hz_told();
-	if (!tsc_hz && !stage_boot.call)
+	if (!tsc_hz && stage_boot.face->owns_machine) {
 		tsc_hz = believable(hz_from_pit());
-	if (!tsc_hz && !stage_boot.call)
-		tsc_hz = believable(hz_from_pit_count());
+		if (!tsc_hz)
+			tsc_hz = believable(hz_from_pit_count());
+	}
 	if (!tsc_hz)
 		tsc_hz = FALLBACK_HZ;
 	return tsc_hz;
@@ -183,9 +184,7 @@ uint64_t stage_clock_us_at(uint64_t ticks)
 
 uint64_t stage_clock_us(void)
 {
-	if (stage_boot.call)
-		return stage_service(KCHAIN_SERVICE_CLOCK, 0, 0);
-	return stage_clock_us_at(stage_rdtsc());
+	return stage_boot.face->now_us();
 }
 
 uint64_t stage_ticks_of_us(uint64_t us)
@@ -247,7 +246,7 @@ STAGE_BOOT_TEXT void stage_idle_anew(void)
 	wake = WAKE_UNKNOWN;
 }
 
-STAGE_BOOT_TEXT static void wait_for_timer(void)
+STAGE_BOOT_TEXT void stage_clock_idle(void)
 {
 	if (wake == WAKE_UNKNOWN)
 		find_wake();
@@ -262,10 +261,7 @@ STAGE_BOOT_TEXT static void wait_for_timer(void)
 
 void stage_idle(void)
 {
-	if (stage_boot.call) /* the timer is its caller's */
-		stage_pause();
-	else
-		wait_for_timer();
+	stage_boot.face->idle();
 }
 
 void stage_sleep_us(uint64_t us)

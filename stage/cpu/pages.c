@@ -21,10 +21,10 @@ struct chain_claims *stage_pages_claims(void)
 	return &claims;
 }
 
-/* From the machine's own memory, below `end`. */
-STAGE_BOOT_TEXT static enum chain_status take_claimed(uint64_t bytes, uint64_t align, uint64_t end,
-						      enum chain_owner owner, const char *subject, uint64_t *out_phys,
-						      struct chain_error *err)
+/* From the machine's own memory. */
+STAGE_BOOT_TEXT enum chain_status stage_claims_take(uint64_t bytes, uint64_t align, uint64_t end,
+						    enum chain_owner owner, const char *subject, uint64_t *out_phys,
+						    struct chain_error *err)
 {
 	struct chain_find want = { .bytes = bytes,
 				   .align = align < STAGE_PAGE ? STAGE_PAGE : align,
@@ -45,16 +45,18 @@ enum chain_status stage_pages_take(uint64_t bytes, uint64_t align, enum chain_ow
 	*out_phys = 0;
 	if (!bytes || !chain_align_up(bytes, STAGE_PAGE, &whole))
 		return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, bytes, 0, 0, 0);
-	if (!stage_is_called())
-		return take_claimed(whole, align, UINT64_MAX, owner, subject, out_phys, err);
-	*out_phys = align <= STAGE_PAGE ? (uint64_t)stage_heap_map(whole) : 0;
-	return *out_phys ? CHAIN_OK : chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, whole, 0, 0, 0);
+	return stage_boot.face->take_pages(whole, align, UINT64_MAX, owner, subject, out_phys, err);
+}
+
+STAGE_BOOT_TEXT bool stage_claims_free(uint64_t phys, uint64_t bytes)
+{
+	return chain_claims_remove(&claims, (struct chain_range){ phys, phys + bytes }, NULL) == CHAIN_OK;
 }
 
 enum chain_status stage_pages_take_below(uint64_t end, uint64_t bytes, enum chain_owner owner, const char *subject,
 					 uint64_t *out_phys, struct chain_error *err)
 {
-	return take_claimed(bytes, STAGE_PAGE, end, owner, subject, out_phys, err);
+	return stage_claims_take(bytes, STAGE_PAGE, end, owner, subject, out_phys, err);
 }
 
 uint64_t stage_pages_alloc(uint64_t bytes, uint64_t align, enum chain_owner owner)
@@ -67,12 +69,9 @@ uint64_t stage_pages_alloc(uint64_t bytes, uint64_t align, enum chain_owner owne
 void stage_pages_free(uint64_t phys, uint64_t bytes)
 {
 	uint64_t whole;
-	struct chain_error err = { 0 };
 	if (!phys || !bytes || !chain_align_up(bytes, STAGE_PAGE, &whole))
 		return;
-	if (stage_is_called() ?
-		    !stage_heap_unmap((void *)phys, whole) :
-		    chain_claims_remove(&claims, (struct chain_range){ phys, phys + whole }, &err) != CHAIN_OK)
+	if (!stage_boot.face->free_pages(phys, whole))
 		stage_panic("pages %#llx + %#llx were not allocated", (unsigned long long)phys,
 			    (unsigned long long)whole);
 }
@@ -96,19 +95,12 @@ uint64_t stage_pages_unclaimed(void)
 
 void *stage_phys_to_virt(uint64_t phys)
 {
-	return (void *)(stage_is_called() ? phys : KCHAIN_DIRECT_VIRT + phys);
+	return (void *)(stage_boot.face->direct_virt + phys);
 }
 
 uint64_t stage_virt_to_phys(const void *virt)
 {
-	uint64_t v = (uint64_t)virt;
-	if (stage_is_called())
-		return v;
-	if (v >= (uint64_t)stage_image_start && v < (uint64_t)stage_image_end)
-		return stage_boot.image_phys + (v - (uint64_t)stage_image_start);
-	if (v < KCHAIN_DIRECT_VIRT || v >= KCHAIN_WINDOW_VIRT)
-		stage_panic("%#llx is no address of physical memory", (unsigned long long)v);
-	return v - KCHAIN_DIRECT_VIRT;
+	return stage_boot.face->phys_of(virt);
 }
 
 static enum chain_status claim(uint64_t base, uint64_t end, enum chain_owner owner, uint32_t tag,

@@ -200,7 +200,7 @@ uint64_t stage_table_page(void)
 volatile void *stage_mmio_map(uint64_t phys, uint64_t bytes)
 {
 	uint64_t first = chain_align_down(phys, STAGE_PAGE), end;
-	if (stage_is_called() || !bytes || bytes > STAGE_MMIO_LIMIT || phys > STAGE_MMIO_LIMIT - bytes ||
+	if (!stage_boot.face->owns_machine || !bytes || bytes > STAGE_MMIO_LIMIT || phys > STAGE_MMIO_LIMIT - bytes ||
 	    !chain_align_up(phys + bytes, STAGE_PAGE, &end))
 		return NULL;
 	if (!stage_table_map(stage_cpu()->root_phys, &heap_pages, MMIO_VIRT + first, first, end - first,

@@ -19,7 +19,7 @@ int64_t stage_sys_arch_prctl(const uint64_t a[STAGE_SYSCALL_ARGS])
 	if (a[0] != ARCH_SET_FS)
 		return -EINVAL;
 	stage_wrmsr(MSR_FS_BASE, a[1]);
-	if (!stage_is_called()) /* the block is the caller's */
+	if (stage_boot.face->owns_machine) /* else the block is the caller's */
 		stage_cpu()->fs_base = a[1];
 	return 0;
 }

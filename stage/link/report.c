@@ -8,6 +8,8 @@
 #include "stage/clock.h"
 #include "stage/console.h"
 #include "stage/cpu.h"
+#include "stage/runtime.h"
+#include "stage/start.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -98,6 +100,12 @@ void stage_record_handoff(const char *step, const char *text)
 	used += snprintf(line + used, room - (size_t)used, "%s}", us);
 	stage_record(line, (size_t)used);
 	free(line);
+}
+
+_Noreturn void stage_cannot_start(const struct chain_error *err)
+{
+	stage_report_error(NULL, err);
+	stage_exit(STAGE_EXIT_FAULT);
 }
 
 void stage_report_error(const char *step, const struct chain_error *err)

@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-enum { DEBUG_PORT = 0xe9, PARTS_MAX = 4, SERVICE_WRITE_MAX = 4096 };
+enum { DEBUG_PORT = 0xe9, PARTS_MAX = 4 };
 
 /* What a console's name may begin with. */
 static const struct {
@@ -49,7 +49,7 @@ static bool add(const char *name)
 	for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
 		if (strlen(kinds[k].name) != bytes || memcmp(kinds[k].name, name, bytes) != 0)
 			continue;
-		if (!stage_is_called() && kinds[k].open(kinds[k].unit, options) && part_count < PARTS_MAX &&
+		if (stage_boot.face->owns_machine && kinds[k].open(kinds[k].unit, options) && part_count < PARTS_MAX &&
 		    !is_open(k))
 			parts[part_count++] = k;
 		return true;
@@ -64,34 +64,13 @@ bool stage_console_add(const char *name)
 	return add(name);
 }
 
-static void write_to_caller(const char *bytes, uint64_t count)
-{
-	while (count) {
-		uint64_t piece = count < SERVICE_WRITE_MAX ? count : SERVICE_WRITE_MAX;
-		char copy[256]; /* the caller takes bytes from the window only; ours may be in the image */
-		if (piece > sizeof(copy))
-			piece = sizeof(copy);
-		memcpy(copy, bytes, piece);
-		if (stage_service(KCHAIN_SERVICE_WRITE, (uint64_t)copy, piece) != piece)
-			return;
-		bytes += piece;
-		count -= piece;
-	}
-}
-
 bool stage_console_is_open(void)
 {
-	return stage_is_called() || !chosen || part_count;
+	return !stage_boot.face->owns_machine || !chosen || part_count;
 }
 
-void stage_console_write(const char *bytes, uint64_t count)
+STAGE_BOOT_TEXT void stage_console_put(const char *bytes, uint64_t count)
 {
-	if (!count)
-		return;
-	if (stage_is_called()) {
-		write_to_caller(bytes, count);
-		return;
-	}
 	if (!chosen) {
 		chosen = true;
 		add("com1");
@@ -102,12 +81,18 @@ void stage_console_write(const char *bytes, uint64_t count)
 	midline = bytes[count - 1] != '\n';
 }
 
+void stage_console_write(const char *bytes, uint64_t count)
+{
+	if (count)
+		stage_boot.face->write(bytes, count);
+}
+
 /* Bochs and QEMU: reading the port gives its own number where it is there. */
 static bool has_debug_port(void)
 {
 	static int known;
 	if (!known)
-		known = !stage_is_called() && stage_inb(DEBUG_PORT) == DEBUG_PORT ? 1 : -1;
+		known = stage_boot.face->owns_machine && stage_inb(DEBUG_PORT) == DEBUG_PORT ? 1 : -1;
 	return known > 0;
 }
 

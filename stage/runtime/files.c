@@ -33,16 +33,10 @@ const struct fs *stage_fs(void)
 	static enum { UNKNOWN, MOUNTED, NONE } state;
 	if (state != UNKNOWN)
 		return state == MOUNTED ? &fs : NULL;
-	const struct kchain_call *call = stage_boot.call;
-	const struct chain_image_header *header = &stage_image_header;
-	const void *bytes =
-		call ? (const void *)call->fs : stage_phys_to_virt(stage_boot.image_phys + header->fs_offset);
-	uint64_t count = call ? call->fs_bytes : header->fs_bytes;
+	uint64_t count;
 	struct chain_error err = { 0 };
-	if (count && call) /* its caller has mounted it */
-		state = fs_mount_verified(&fs, bytes, count, &err) ? NONE : MOUNTED;
-	else
-		state = count && !fs_mount(&fs, bytes, count, &err) ? MOUNTED : NONE;
+	const void *bytes = stage_boot.face->fs(&count);
+	state = count && !stage_boot.face->mount(&fs, bytes, count, &err) ? MOUNTED : NONE;
 	return stage_fs();
 }
 

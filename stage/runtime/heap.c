@@ -98,28 +98,13 @@ static void *take(struct stretch *s, uint64_t pages)
 	return NULL;
 }
 
-/* All that a called kernel has, when it first asks: one that never does writes to no page for it. */
-static struct stretch *add_window(void)
-{
-	const struct kchain_call *call = stage_boot.call;
-	return stretches ? NULL : add((void *)call->heap, call->heap_bytes, call->heap_is_zero, false);
-}
-
 static struct stretch *grow(uint64_t bytes)
 {
-	if (stage_is_called())
-		return add_window();
 	/* The header's own pages have bits in it as well. */
 	uint64_t least = bytes + header_bytes(bytes + header_bytes(bytes)),
-		 want = least > STRETCH_BYTES ? least : STRETCH_BYTES;
-	for (; want >= least; want = least) {
-		uint64_t phys = stage_pages_alloc(want, STAGE_PAGE, CHAIN_OWNER_HEAP);
-		if (phys)
-			return add(stage_phys_to_virt(phys), want, false, true);
-		if (want == least)
-			break;
-	}
-	return NULL;
+		 got = least > STRETCH_BYTES ? least : STRETCH_BYTES;
+	void *virt = stage_boot.face->more_heap(least, &got);
+	return virt ? add(virt, got, stage_boot.call->heap_is_zero, stage_boot.face->owns_machine) : NULL;
 }
 
 void *stage_heap_map(uint64_t bytes)

@@ -16,22 +16,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A caller's, or the module of that name; not terminated. */
 static bool find_handoff(const char **text, size_t *bytes)
 {
-	if (stage_is_called()) {
-		*text = (const char *)stage_boot.call->handoff;
-		*bytes = stage_boot.call->handoff_bytes;
-		return *bytes > 0;
-	}
+	const struct kchain_call *call = stage_boot.call;
 	const struct chain_bootinfo *info = stage_bootinfo();
-	for (size_t i = 0; i < info->module_count; i++) {
+	*text = (const char *)call->handoff;
+	*bytes = call->handoff_bytes;
+	for (size_t i = 0; !*bytes && i < info->module_count; i++) {
 		if (!kchain_module_is_handoff(info->modules[i].string))
 			continue;
 		*text = stage_phys_to_virt(info->modules[i].range.base);
 		*bytes = chain_range_bytes(info->modules[i].range);
-		return true;
 	}
-	return false;
+	return *bytes > 0;
 }
 
 bool kchain_handoff(const char **text, size_t *bytes)
@@ -61,23 +59,21 @@ bool kchain_result(const char *json)
 
 size_t kchain_result_room(void)
 {
-	return stage_is_called() ? stage_boot.call->mailbox_bytes : 64 * 1024;
+	return stage_boot.face->owns_machine ? STAGE_RESULT_MAX : stage_boot.call->mailbox_bytes;
 }
 
 const char *kchain_args(void)
 {
-	if (stage_is_called())
-		return (const char *)stage_boot.call->args;
-	return stage_bootinfo()->cmdline ? stage_bootinfo()->cmdline : "";
+	return stage_boot.face->args();
 }
 
 bool kchain_is_called(void)
 {
-	return stage_is_called();
+	return !stage_boot.face->owns_machine;
 }
 unsigned kchain_index(void)
 {
-	return stage_is_called() ? stage_boot.call->index : 0;
+	return stage_boot.call->index;
 }
 uint64_t kchain_clock_us(void)
 {

@@ -12,7 +12,7 @@
 /* Null: it was called. */
 static const struct chain_bootinfo *told(void)
 {
-	return stage_is_called() ? NULL : stage_bootinfo();
+	return stage_boot.face->owns_machine ? stage_bootinfo() : NULL;
 }
 
 bool kchain_boot(struct kchain_boot *out)

@@ -97,7 +97,7 @@ static bool find_booted(const char *name, bool is_net, struct kchain_open *out)
 
 static bool find(const char *name, bool is_net, const struct stage_driver *const *drivers, struct kchain_open *out)
 {
-	if (!(stage_is_called() ? find_called(name, is_net, out) : find_booted(name, is_net, out)))
+	if (!(stage_boot.face->owns_machine ? find_booted(name, is_net, out) : find_called(name, is_net, out)))
 		return false;
 	out->driver = stage_driver_for(drivers, &out->device);
 	if (!out->driver)

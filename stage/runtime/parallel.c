@@ -43,7 +43,7 @@ static bool in_region;
 static const struct kchain_team *team(void)
 {
 	const struct kchain_call *call = stage_boot.call;
-	bool told = call && call->bytes >= offsetof(struct kchain_call, cpus) + sizeof(call->cpus);
+	bool told = call->bytes >= offsetof(struct kchain_call, cpus) + sizeof(call->cpus);
 	return told ? (const struct kchain_team *)call->team : NULL;
 }
 
@@ -56,7 +56,7 @@ unsigned kchain_processor(void)
 {
 	if (team())
 		return team()->processors[own_cpu];
-	return stage_is_called() ? stage_boot.call->processor : 0;
+	return stage_boot.call->processor;
 }
 
 /* Where a further processor begins each time. */

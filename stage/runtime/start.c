@@ -41,19 +41,12 @@ const char *stage_name(void)
 	return program_name;
 }
 
-static const char *command_line(void)
-{
-	if (stage_is_called())
-		return (const char *)stage_boot.call->args;
-	return stage_bootinfo()->cmdline ? stage_bootinfo()->cmdline : "";
-}
-
 /* argv[0] is the kernel's name. QEMU and iPXE begin the command line with it; kchain and GRUB 2 hand over the arguments
  * alone. */
 static bool loader_names_kernel(void)
 {
-	const char *loader = stage_is_called() ? "" : stage_bootinfo()->loader;
-	return !strncmp(loader, "qemu", 4) || !strncmp(loader, "iPXE", 4);
+	const char *loader = stage_bootinfo()->loader;
+	return loader && (!strncmp(loader, "qemu", 4) || !strncmp(loader, "iPXE", 4));
 }
 
 /* As chain_bootinfo_init does, but without a JSON array of devices: a kernel that has no use for JSON is not given
@@ -65,34 +58,19 @@ static void init_bootinfo(struct chain_bootinfo *info)
 		stage_panic("no memory to start with");
 }
 
-/* The stage's own, which says it in words. Their table is larger than a whole kernel: others name the status, as
- * status.def counts them. */
-void stage_report_error(const char *step, const struct chain_error *err) __attribute__((weak));
-
-STAGE_BOOT_TEXT static _Noreturn void cannot_start(const struct chain_error *err)
-{
-	if (!stage_report_error)
-		stage_panic("cannot start: %s: %s %d (%llu, %llu, %llu) %s", err->subject,
-			    err->status == CHAIN_E_NO_MEMORY ? "no memory," : "status", (int)err->status,
-			    (unsigned long long)err->number[0], (unsigned long long)err->number[1],
-			    (unsigned long long)err->number[2], err->detail);
-	stage_report_error(NULL, err);
-	stage_exit(STAGE_EXIT_FAULT);
-}
-
 STAGE_BOOT_TEXT static void start_machine(void)
 {
 	struct chain_error err = { 0 };
 	init_bootinfo(stage_bootinfo());
 	if (machine_set_up(&err))
-		cannot_start(&err);
+		stage_cannot_start(&err);
 }
 
 /* The command line, to be cut up. A short one needs no heap: a thousand kernels may start a second. */
 static char *own_command_line(void)
 {
 	static char line[LINE_BYTES];
-	const char *given = command_line();
+	const char *given = stage_boot.face->args();
 	size_t bytes = strlen(given) + 1;
 	char *own = bytes <= sizeof(line) ? line : malloc(bytes);
 	if (!own)

@@ -34,7 +34,10 @@ static struct fake_machine {
 	char panic[256];
 } fake_machine;
 
-struct stage_boot stage_boot;
+/* A booted kernel, but for what a test says it is. */
+static const struct stage_face fake_face = { .owns_machine = true };
+struct kchain_call stage_no_call;
+struct stage_boot stage_boot = { .call = &stage_no_call, .face = &fake_face };
 
 /* Runs the statement; true when it ended in a panic, an exit or a halt. */
 #define FAKE_ENDS(statement)                                                                                           \

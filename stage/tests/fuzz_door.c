@@ -10,10 +10,14 @@
 #include "fake_memory.h"
 #include "stage/boot.h"
 #include "stage/cpu.h"
+#include "stage/pages.h"
 
 #include <inttypes.h>
 
-struct stage_boot stage_boot;
+static const struct stage_face booted = { .owns_machine = true,
+					  .take_pages = stage_claims_take,
+					  .free_pages = stage_claims_free };
+struct stage_boot stage_boot = { .face = &booted };
 const struct chain_image_header stage_image_header = { .stage_bytes = 0x40000,
 						       .fs_offset = 0x200000,
 						       .fs_bytes = 0x1000,
@@ -21,21 +25,6 @@ const struct chain_image_header stage_image_header = { .stage_bytes = 0x40000,
 						       .manifest_offset = 0x50000,
 						       .manifest_bytes = 100 };
 const uint8_t stage_image_start[1], stage_image_end[1];
-
-void *stage_heap_map(uint64_t bytes);
-void *stage_heap_map(uint64_t bytes)
-{
-	(void)bytes;
-	return NULL;
-}
-
-bool stage_heap_unmap(void *virt, uint64_t bytes);
-bool stage_heap_unmap(void *virt, uint64_t bytes)
-{
-	(void)virt;
-	(void)bytes;
-	return false;
-}
 
 _Noreturn void stage_panic(const char *format, ...)
 {

@@ -20,6 +20,16 @@ void stage_cpu_set_handler(uint8_t vector, stage_trap_handler *handler)
 	(void)handler;
 }
 
+void *stage_heap_map(uint64_t bytes)
+{
+	(void)bytes;
+	return NULL;
+}
+bool stage_heap_unmap(void *virt, uint64_t bytes)
+{
+	return !virt && !bytes;
+}
+
 static void in_child(void (*run)(void))
 {
 	int status;
@@ -104,6 +114,8 @@ static uint32_t random_in(uint16_t port, unsigned width)
 
 static void machine(uint32_t (*in)(uint16_t port, unsigned width))
 {
+	static const struct stage_face booted = { .owns_machine = true, .idle = stage_clock_idle };
+	stage_boot.face = &booted;
 	fake_machine.tsc_step = STEP;
 	fake_machine.in = in;
 	fake_machine.out = pit_out;
@@ -257,12 +269,22 @@ static void handoff_says(void)
 	HOLDS(stage_clock_us_at(499) == 0 && stage_clock_us_at(0) == 0 && stage_clock_us_at(500 + HZ) == 1000000);
 }
 
+static uint64_t clock_service(uint64_t service, uint64_t first, uint64_t second)
+{
+	HOLDS(service == KCHAIN_SERVICE_CLOCK && !first && !second);
+	return 4321;
+}
+
 static void caller_says(void)
 {
 	static struct kchain_call call = { .abi = KCHAIN_NATIVE_ABI, .tsc_hz = 7 };
 	machine(pit2_in);
 	stage_boot.call = &call;
-	HOLDS(stage_tsc_hz() >= 100000000 && fake_machine.ins == 0); /* the timer is the caller's */
+	stage_boot.face = &stage_called_face;
+	fake_machine.service = clock_service;
+	HOLDS(stage_tsc_hz() >= 100000000 && stage_clock_us() == 4321);
+	stage_idle();
+	HOLDS(fake_machine.ins == 0 && fake_machine.outs == 0); /* the timer is the caller's */
 }
 
 static void handoffs_and_callers_are_checked(void **state)

@@ -107,6 +107,7 @@ static int make_files(void **state)
 	call.fs = p(image->bytes);
 	call.fs_bytes = image->bytes_count;
 	stage_boot.call = &call;
+	stage_boot.face = &stage_called_face;
 	*state = image;
 	return 0;
 }

@@ -56,6 +56,14 @@ uint64_t stage_virt_to_phys(const void *virt)
 	return (uint64_t)virt;
 }
 
+static void *more_heap(uint64_t least_bytes, uint64_t *bytes)
+{
+	uint64_t phys = stage_pages_alloc(*bytes, STAGE_PAGE, CHAIN_OWNER_HEAP);
+	if (!phys)
+		phys = stage_pages_alloc(*bytes = least_bytes, STAGE_PAGE, CHAIN_OWNER_HEAP);
+	return (void *)phys;
+}
+
 static void expect_zeroes(const uint8_t *at, uint64_t bytes)
 {
 	assert_int_equal((uintptr_t)at % STAGE_PAGE, 0);
@@ -157,9 +165,10 @@ static void called_kernel_has_its_window_only(void **state)
 
 	(void)state;
 	stage_boot.call = &call;
+	stage_boot.face = &stage_called_face;
 	while (had < 100000 && stage_heap_map(16 * STAGE_PAGE))
 		had++;
-	stage_boot.call = NULL;
+	stage_boot.call = &stage_no_call;
 	assert_true(had < 1000);
 	assert_int_equal(assigned_bytes, before);
 }
@@ -175,6 +184,8 @@ int main(void)
 		cmocka_unit_test(called_kernel_has_its_window_only),
 	};
 
+	static const struct stage_face booted = { .owns_machine = true, .more_heap = more_heap };
+	stage_boot.face = &booted;
 	memset(used, 0x5a, sizeof(used));
 	stage_heap_add(first, sizeof(first), true);
 	stage_heap_add(used, sizeof(used), false);

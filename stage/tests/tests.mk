@@ -14,12 +14,12 @@ STAGE_SRC_test_firmware := $(STAGE_BOOT_SRC)
 STAGE_SRC_test_bulk := stage/libc/bulk.c
 CFLAGS_stage/libc/bulk.c := -DKCHAIN_STAGE=1
 CFLAGS_stage/tests/test_bulk.c := -DKCHAIN_STAGE=1
-STAGE_SRC_test_clock := stage/cpu/clock.c stage/cpu/pic.c
+STAGE_SRC_test_clock := stage/runtime/called.c stage/cpu/clock.c stage/cpu/pic.c
 STAGE_SRC_test_call_time := stage/dispatch/call_time.c
-STAGE_SRC_test_console := stage/runtime/console.c stage/drivers/serial.c stage/drivers/vga.c
-STAGE_SRC_test_files := stage/runtime/files.c stage/libc/syscall.c stage/libc/syscall_brief.c stage/libc/random.c stage/libc/syscall_names.c
+STAGE_SRC_test_console := stage/runtime/called.c stage/runtime/console.c stage/drivers/serial.c stage/drivers/vga.c
+STAGE_SRC_test_files := stage/runtime/called.c stage/runtime/files.c stage/libc/syscall.c stage/libc/syscall_brief.c stage/libc/random.c stage/libc/syscall_names.c
 STAGE_SRC_test_assigned := $(STAGE_DRIVER_SRC) stage/drivers/assigned.c stage/runtime/called_env.c
-STAGE_SRC_test_heap := stage/runtime/heap.c
+STAGE_SRC_test_heap := stage/runtime/called.c stage/runtime/heap.c
 STAGE_SRC_test_marker := stage/dispatch/marker.c
 STAGE_SRC_test_native_env := stage/runtime/native_env.c
 STAGE_SRC_test_net := $(STAGE_DRIVER_SRC) $(STAGE_NET_SRC) $(LWIP_TREE)

@@ -9,6 +9,7 @@
 #include "chain/bootinfo.h"
 #include "abi/image_format.h"
 #include "abi/native.h"
+#include "stage/face.h"
 
 /* Filled in by stage/boot/entry.S; offsets in boot_layout.h. */
 struct stage_boot {
@@ -16,14 +17,11 @@ struct stage_boot {
 	uint64_t image_phys;            /* where the image's first byte lies; 0 when called */
 	uint32_t magic;                 /* EAX at the entry */
 	uint32_t info_phys;             /* EBX at the entry */
-	const struct kchain_call *call; /* null: booted */
+	const struct kchain_call *call; /* never null: stage_no_call of a booted kernel */
+	const struct stage_face *face;
 };
 extern struct stage_boot stage_boot;
-
-static inline bool stage_is_called(void)
-{
-	return stage_boot.call != NULL;
-}
+extern struct kchain_call stage_no_call; /* all of it 0 */
 
 /* Zeroed data that a called kernel does without: it lies in the last segment, see stage/kernel.ld. The odd end of the
  * name makes the compiler's section line a comment from there on, so that the section takes no room in the file. */

@@ -34,6 +34,7 @@ bool stage_deadline_passed(uint64_t deadline);
 void stage_sleep_us(uint64_t us);
 /* Between two polls of a device: returns after at most about a millisecond. */
 void stage_idle(void);
+void stage_clock_idle(void); /* the same where the timer is one's own (stage/runtime/booted.c) */
 /* Somebody else may have used the timer and the interrupt controller: both are silent after this, and set up again when
  * they are needed. */
 void stage_idle_anew(void);

@@ -20,6 +20,7 @@ void stage_console_clear(void);
 /* Whether anybody reads what is written: a text costs thousands of instructions to make. */
 bool stage_console_is_open(void);
 void stage_console_write(const char *bytes, uint64_t count);
+void stage_console_put(const char *bytes, uint64_t count); /* the same for a booted kernel; count > 0 */
 
 /* One machine record: a JSON object without newline. To the debug port where there is one, else to the consoles
  * behind "@kchain ". */

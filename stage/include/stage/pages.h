@@ -30,6 +30,10 @@ enum chain_status stage_pages_take_below(uint64_t end, uint64_t bytes, enum chai
 					 uint64_t *out_phys, struct chain_error *err) CHAIN_MUST_CHECK;
 /* Exactly what was allocated. */
 void stage_pages_free(uint64_t phys, uint64_t bytes);
+/* What these come to where the machine's memory is one's own (stage/runtime/booted.c): whole pages, by claims. */
+enum chain_status stage_claims_take(uint64_t bytes, uint64_t align, uint64_t end, enum chain_owner owner,
+				    const char *subject, uint64_t *out_phys, struct chain_error *err) CHAIN_MUST_CHECK;
+bool stage_claims_free(uint64_t phys, uint64_t bytes);
 /* Available memory that nobody holds; 0 in a called kernel. */
 uint64_t stage_pages_unclaimed(void);
 /* All claims of this run: the image, its filesystem, boot modules, the firmware's low memory, the heap. Borrowed. */

@@ -26,6 +26,7 @@ enum { STAGE_EXIT_FAULT = 134 }; /* as a shell reports SIGABRT */
  * back to the caller with the mailbox as it is. `status` 0 to 255. */
 _Noreturn void stage_exit(int status);
 
+enum { STAGE_RESULT_MAX = 64 * 1024 }; /* of a booted kernel */
 /* Result of a called kernel: copied to the mailbox. False when it does not fit. Booted: kept, and recorded at the exit.
  */
 bool stage_result_set(const char *json, uint64_t bytes);

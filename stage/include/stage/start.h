@@ -12,4 +12,7 @@
 typedef enum chain_status stage_set_up(struct chain_error *err);
 _Noreturn void stage_start(stage_set_up *set_up);
 
+/* Says why, and ends the program. The library's says it by numbers; a program that has words for it has its own. */
+_Noreturn void stage_cannot_start(const struct chain_error *err);
+
 #endif
