@@ -76,7 +76,7 @@ def linux_finds_its_initrd_there():
     first = linux.initramfs(SYSTEM, "echo BIG $(/busybox sha256sum </big)\n/busybox cat /kchain/handoff.json >/dev/ttyS0\n")
     data = hashlib.sha256(b"big").digest() * (80 * MIB // 32)
     big = kt.write_bytes(kt.scratch("big"), linux.entry(1, "big", 0o100644, data) + linux.entry(2, "TRAILER!!!", 0, b""))
-    step = {"name": "linux", "boot": "fs:/vmlinuz", "args": "console=ttyS0 panic=-1",
+    step = {"name": "linux", "boot": "fs:/vmlinuz", "args": "console=ttyS0 panic=-1", "kaslr": True,
             "modules": [{"from": "fs:/first", "string": "a"}, {"from": "fs:/big", "string": "b"}]}
     image = kt.bake(kt.pipeline([step], {"/vmlinuz": SYSTEM.kernel, "/first": first, "/big": big}, console=["com1,115200"]))
     with kt.Machine(kt.qemu_argv("pc,max-ram-below-4g=160M", "1G", "-kernel", image, "-cpu", "max")) as m:
