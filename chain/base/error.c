@@ -101,7 +101,7 @@ enum chain_status chain_fail_again(struct chain_error *err, const struct chain_e
 
 enum chain_status chain_fail_subject(struct chain_error *err, enum chain_status status, const char *subject)
 {
-	return chain_fail_four(err, status, subject, NULL, 0, 0, 0, 0);
+	return chain_fail_text(err, status, subject, NULL);
 }
 
 enum chain_status chain_fail_no_memory(struct chain_error *err, const char *subject, uint64_t bytes)

@@ -128,14 +128,14 @@ static void names_are_kept_as_utf8(void **state)
 	char name[400] = "";
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		chain_error_clear(&err);
-		(void)chain_fail(&err, CHAIN_E_IO, cases[i].given, NULL, 0, 0, 0, 0);
+		(void)chain_fail_subject(&err, CHAIN_E_IO, cases[i].given);
 		assert_string_equal(err.subject, cases[i].kept);
 	}
 	for (size_t i = 0; i + 3 < sizeof(name); i += 3)
 		memcpy(name + i, "\xe2\x82\xac", 4);
 	for (size_t shift = 0; shift < 3; shift++) { /* the cut falls between characters wherever they lie */
 		chain_error_clear(&err);
-		(void)chain_fail(&err, CHAIN_E_IO, name + 3 - shift, NULL, 0, 0, 0, 0);
+		(void)chain_fail_subject(&err, CHAIN_E_IO, name + 3 - shift);
 		memset(name, 'x', 3);
 		size_t bytes = strlen(err.subject) - 3;
 		assert_true(bytes > CHAIN_SUBJECT_BYTES - 8 && (bytes - shift) % 3 == 0);

@@ -151,7 +151,7 @@ static void cut_while_mapped(void **state)
 		assert_memory_equal(copy, pattern, (size_t)size);
 		for (off_t b = size; b < BYTES; b++)
 			assert_int_equal(copy[b], 0);
-		chain_fail(&err, CHAIN_E_IMAGE_DIGEST, "what was found in it", NULL, 0, 0, 0, 0);
+		chain_fail_subject(&err, CHAIN_E_IMAGE_DIGEST, "what was found in it");
 		assert_int_equal(cmd_file_check(&file, "in", &err), CHAIN_E_FILE_CHANGED);
 		assert_int_equal(err.status, CHAIN_E_FILE_CHANGED);
 		assert_string_equal(err.subject, "in");

@@ -163,7 +163,7 @@ static enum chain_status open_pci(struct stage_virtio *v, struct chain_error *er
 			return s;
 	}
 	if (!v->common || !v->notify || common_bytes < COMMON_BYTES)
-		return chain_fail(err, CHAIN_E_VIRTIO_LEGACY, v->subject, NULL, 0, 0, 0, 0);
+		return chain_fail_subject(err, CHAIN_E_VIRTIO_LEGACY, v->subject);
 	v->device.bus->attach(v->env, &v->device);
 	return CHAIN_OK;
 }

@@ -324,7 +324,7 @@ static enum chain_status read_doc(struct report *r, const char *subject, struct 
 	if (r->refused)
 		return CHAIN_OK;
 	if (!json_is_array(links) || !(handoff ? json_is_object(results) : json_is_array(steps)))
-		return chain_fail(err, CHAIN_E_REPORT_NONE, subject, NULL, 0, 0, 0, 0);
+		return chain_fail_subject(err, CHAIN_E_REPORT_NONE, subject);
 	enum chain_status status = read_links(r, links, offset, subject, err);
 	if (!status)
 		status = handoff ? read_results(r, results, subject, err) : read_steps(r, steps, offset, subject, err);
