@@ -448,6 +448,24 @@ static void a_recorded_boot_is_watched_like_a_running_one(void **state)
 	unlink("handoff.json");
 }
 
+/* The channel that has nothing but records, and no link of which had set its clock. */
+static void a_log_of_records_alone_is_watched_and_invents_no_times(void **state)
+{
+	(void)state;
+	static const char LOG[] = "{\"event\":\"entered\",\"link\":0,\"name\":\"front\",\"door\":\"multiboot1\","
+				  "\"ticks\":1,\"tsc_hz\":0}\n"
+				  "{\"event\":\"step\",\"name\":\"a\",\"kind\":\"call\",\"source\":\"fs:/k\"}\n"
+				  "{\"event\":\"result\",\"step\":\"a\",\"status\":\"ok\",\"exit\":0}\n"
+				  "{\"event\":\"end\",\"status\":\"ok\"}\n";
+	put("log", LOG, sizeof(LOG) - 1);
+	const struct done *done = run((const char *[ARGS]){ "watch", "log" });
+	assert_int_equal(done->code, 0);
+	assert_non_null(strstr(done->err, "        -  front      entered by multiboot1\n"));
+	assert_non_null(strstr(done->err, "        -  a          ok  exit 0\n"));
+	assert_non_null(strstr(done->err, "        -  ok         all steps done; 1 link, 1 call\n"));
+	unlink("log");
+}
+
 /* --- set-up --- */
 
 /* What a failed test left must not fail the next one. */
@@ -496,6 +514,7 @@ int main(void)
 		cmocka_unit_test_teardown(an_interrupt_ends_it_at_once, sweep),
 		cmocka_unit_test_teardown(a_wrong_qemu_argument_is_passed_on_in_qemus_words, sweep),
 		cmocka_unit_test_teardown(a_recorded_boot_is_watched_like_a_running_one, sweep),
+		cmocka_unit_test_teardown(a_log_of_records_alone_is_watched_and_invents_no_times, sweep),
 	};
 	return cmocka_run_group_tests(tests, enter, leave);
 }

@@ -56,8 +56,10 @@ static void on_record(void *ctx, enum record_event event, const json_t *doc)
 		session->judge.forged++;
 		return;
 	}
-	if (session->options.recorded && json_is_integer(us))
+	if (session->options.recorded && json_is_integer(us)) {
 		session->judge.now = session->view.now = (double)json_integer_value(us) / 1e6;
+		session->view.untimed = false;
+	}
 	json_t *located = locate(session, event, doc);
 	const json_t *told = located ? located : doc;
 	bool taken = run_judge_record(&session->judge, event, told);

@@ -29,16 +29,26 @@ void run_view_end_live(struct run_view *view)
 	view->live = false;
 }
 
+const char *run_view_time(const struct run_view *view, double at, char out[RUN_VIEW_TIME_BYTES])
+{
+	if (view->untimed)
+		snprintf(out, RUN_VIEW_TIME_BYTES, "%9s", "-");
+	else
+		snprintf(out, RUN_VIEW_TIME_BYTES, "%9.3f", at);
+	return out;
+}
+
 /* One line, and where that is a terminal's and too narrow, more of them below the first one's text. */
 static void print(struct run_view *view, double at, enum cmd_style style, const char *name, const char *text)
 {
 	enum { COLUMN = 22 };
-	char what[VIEW_NAME_BYTES], shown[4 * VIEW_LINE_BYTES];
+	char what[VIEW_NAME_BYTES], shown[4 * VIEW_LINE_BYTES], time[RUN_VIEW_TIME_BYTES];
 	cmd_text_escape(name, strlen(name), what, sizeof(what));
 	cmd_text_escape(text, strlen(text), shown, sizeof(shown));
 	run_view_end_live(view);
 	FILE *to = view->to; /* an unfinished line of the console waits: it is shown whole or when nothing more comes */
-	int used = fprintf(to, "%s%9.3f%s", cmd_style(to, CMD_DIM), at, cmd_style(to, CMD_PLAIN));
+	int used =
+		fprintf(to, "%s%s%s", cmd_style(to, CMD_DIM), run_view_time(view, at, time), cmd_style(to, CMD_PLAIN));
 	fprintf(to, "  %s%-10.32s%s ", cmd_style(to, style), what, cmd_style(to, CMD_PLAIN));
 	size_t column = strlen(what) > 10 ? COLUMN + strlen(what) - 10 : COLUMN;
 	const char *rest = shown;
@@ -261,8 +271,10 @@ static void show_result(struct run_view *view, double at, const json_t *doc)
 	} else if (json_is_integer(number) && json_integer_value(number) >= 0)
 		used += snprintf(text + used, sizeof(text) - (size_t)used, "  exit %lld",
 				 (long long)json_integer_value(number));
-	snprintf(text + used, sizeof(text) - (size_t)used, "  %.1f ms%s%.300s", step_seconds(view, at, doc) * 1e3,
-		 *reason ? "  " : "", reason);
+	if (!view->untimed)
+		used += snprintf(text + used, sizeof(text) - (size_t)used, "  %.1f ms",
+				 step_seconds(view, at, doc) * 1e3);
+	snprintf(text + used, sizeof(text) - (size_t)used, "%s%.300s", *reason ? "  " : "", reason);
 	print(view, at, strcmp(status, "ok") == 0 ? CMD_GREEN : CMD_RED, text_of(doc, "step"), text);
 	show_fault(view, at, json_object_get(doc, "fault"));
 	run_view_failures(view, json_object_get(doc, "failures"));

@@ -26,6 +26,7 @@ struct run_view {
 	size_t columns;             /* of the terminal that `to` is; 0: it is none, and lines are as long as they are */
 	bool verbose;               /* devices, boot information, and the stage's own console lines as well */
 	double now;                 /* seconds since the start by our clock, set by the caller before each call */
+	bool untimed;               /* `now` is not known: what is shown is a log without times so far */
 	char name[VIEW_NAME_BYTES]; /* of the link that runs */
 	char source[VIEW_LINE_BYTES];    /* of the step that was begun */
 	char turn[VIEW_NAME_BYTES + 64]; /* which try it is, and what it stands in for; empty: neither */
@@ -38,6 +39,9 @@ struct run_view {
 };
 
 void run_view_init(struct run_view *view, FILE *to, bool raw, bool verbose);
+/* A time as the lines begin with it. */
+enum { RUN_VIEW_TIME_BYTES = 32 };
+const char *run_view_time(const struct run_view *view, double at, char out[RUN_VIEW_TIME_BYTES]);
 void run_view_record(struct run_view *view, enum record_event event, const json_t *doc);
 /* run_view_fanout.c: `groups` is the member `failures` of a fan-out's result; null is allowed. */
 /* What went wrong with a group of a fan-out's kernels, and where, as a clause. */

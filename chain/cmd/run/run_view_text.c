@@ -42,7 +42,8 @@ static void show(struct run_view *view, const char *text, size_t count, uint64_t
 	run_view_end_live(view);
 	FILE *to = view->to;
 	const char *dim = cmd_style(to, CMD_DIM), *plain = cmd_style(to, CMD_PLAIN);
-	fprintf(to, "%s%9.3f  │%s %.*s", dim, view->now, plain, (int)count, text);
+	char time[RUN_VIEW_TIME_BYTES];
+	fprintf(to, "%s%s  │%s %.*s", dim, run_view_time(view, view->now, time), plain, (int)count, text);
 	if (more)
 		fprintf(to, "%s… and %llu bytes%s", dim, (unsigned long long)more, plain);
 	fputc('\n', to);

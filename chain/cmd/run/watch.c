@@ -21,6 +21,7 @@ struct watch {
 	struct cmd_list symbols;
 	struct fault_places places;
 	int fd;
+	bool begun, records; /* heard something; it is a log of the records' own channel */
 	bool terminal;
 	struct termios before;
 };
@@ -59,23 +60,45 @@ static bool make_raw(struct watch *watch, speed_t speed)
 	return watch->terminal;
 }
 
+/* Whether it is a file, a log of what was: then only its records know the times. */
+static void look_at(struct watch *watch)
+{
+	struct stat about;
+	watch->session.options.recorded = fstat(watch->fd, &about) == 0 && S_ISREG(about.st_mode);
+	watch->session.view.untimed = watch->session.options.recorded;
+}
+
 static enum chain_status open_line(struct watch *watch, const char *path, struct chain_error *err)
 {
 	speed_t speed = B115200;
-	struct stat about;
 	if (strcmp(path, "-") == 0) {
 		watch->fd = STDIN_FILENO;
-		watch->session.options.recorded = fstat(watch->fd, &about) == 0 && S_ISREG(about.st_mode);
+		look_at(watch);
 		return CHAIN_OK;
 	}
 	/* Not blocking: opening a serial port may wait for a carrier that never comes. */
 	watch->fd = open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
 	if (watch->fd < 0)
 		return chain_fail(err, CHAIN_E_IO, path, strerror(errno), 0, 0, 0, 0);
-	watch->session.options.recorded = fstat(watch->fd, &about) == 0 && S_ISREG(about.st_mode);
+	look_at(watch);
 	if (isatty(watch->fd) && (!speed_find(watch->baud, &speed) || !make_raw(watch, speed)))
 		return chain_fail(err, CHAIN_E_IO, path, strerror(errno), 0, 0, 0, 0);
 	return CHAIN_OK;
+}
+
+/* A log that begins with a record itself is one of the channel that has nothing but records: QEMU's -debugcon file:LOG,
+ * a second serial port. On a console they stand behind "@kchain ". */
+static void hear(struct watch *watch, const char *bytes, size_t count)
+{
+	static const char first[] = "{\"event\":";
+	if (!watch->begun)
+		watch->records = watch->session.options.recorded && count >= sizeof(first) - 1 &&
+				 memcmp(bytes, first, sizeof(first) - 1) == 0;
+	watch->begun = true;
+	if (watch->records)
+		run_session_debug(&watch->session, bytes, count);
+	else
+		run_session_console(&watch->session, bytes, count);
 }
 
 static enum run_end follow(struct watch *watch)
@@ -93,7 +116,7 @@ static enum run_end follow(struct watch *watch)
 		if (polls[0].revents) {
 			ssize_t got = read(watch->fd, bytes, sizeof(bytes));
 			if (got > 0)
-				run_session_console(session, bytes, (size_t)got);
+				hear(watch, bytes, (size_t)got);
 			else if (got == 0 || (errno != EAGAIN && errno != EINTR))
 				return RUN_END_MACHINE;
 		}
