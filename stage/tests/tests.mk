@@ -33,6 +33,8 @@ STAGE_SRC_test_nvme := $(STAGE_DRIVER_SRC)
 STAGE_SRC_test_malloc := stage/libc/malloc.c
 STAGE_SRC_test_print := stage/libc/brief/print.c
 CFLAGS_stage/libc/brief/print.c := -Dvsnprintf=stage_vsnprintf
+STAGE_SRC_test_numbers := stage/libc/brief/numbers.c
+CFLAGS_stage/libc/brief/numbers.c := $(foreach f,strtoull strtoul strtoll strtol,-D$(f)=stage_$(f))
 STAGE_SRC_test_trim := stage/libc/brief/trim.c
 CFLAGS_stage/libc/brief/trim.c := -Dstrerror=stage_strerror -Dstrstr=stage_strstr
 STAGE_SRC_test_stage_self := stage/link/self.c
