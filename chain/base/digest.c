@@ -3,13 +3,13 @@
 
 /* SHA-256 by libcrypto's SHA256_* functions. They are marked deprecated in favour of EVP, but EVP drags in tables,
  * locks and a file system: 27 KiB against several MiB in the ring-0 stage, which has room for the former only. */
-#include "chain/digest.h"
+#include "digest_lanes.h"
 
 #include <assert.h>
+#include <cpuid.h>
 #include <string.h>
 
 #ifdef KCHAIN_STAGE
-#include <cpuid.h>
 /* The stage is compiled without the host's headers; libcrypto.a is the same. The context is opaque here, and the host
  * build asserts its size. */
 int SHA256_Init(void *ctx);
@@ -36,6 +36,11 @@ void OPENSSL_cpuid_setup(void)
 		OPENSSL_ia32cap_P[2] = (consent & 6) == 6 ? b : b & ~(uint32_t)bit_AVX2;
 }
 
+uint32_t digest_processor(void)
+{
+	return OPENSSL_ia32cap_P[2];
+}
+
 /* SHA256_Final clears its buffer by it. */
 void OPENSSL_cleanse(void *bytes, size_t count);
 void OPENSSL_cleanse(void *bytes, size_t count)
@@ -49,6 +54,20 @@ void OPENSSL_cleanse(void *bytes, size_t count)
 static_assert(sizeof(SHA256_CTX) == sizeof(struct chain_sha256), "room for libcrypto's context");
 static_assert(_Alignof(SHA256_CTX) <= _Alignof(struct chain_sha256), "alignment of libcrypto's context");
 #define CONTEXT(ctx) ((SHA256_CTX *)(void *)(ctx)->state)
+
+uint32_t digest_processor(void)
+{
+	enum { KNOWN = 1 };
+	static _Atomic uint32_t found; /* asked once: under a hypervisor an answer takes long */
+	uint32_t a, b = 0, c, d, has = found;
+
+	if (has & KNOWN)
+		return has;
+	if (__get_cpuid_count(7, 0, &a, &b, &c, &d) && !__builtin_cpu_supports("avx2"))
+		b &= ~(uint32_t)DIGEST_CPU_AVX2;
+	found = b | KNOWN;
+	return found;
+}
 #endif
 
 /* The three return 1 always (OpenSSL, sha256.c): there is nothing in them that can fail. */

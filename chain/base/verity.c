@@ -1,0 +1,210 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Linux, Documentation/filesystems/fsverity.rst, "Merkle tree" and "fs-verity descriptor". */
+#include "chain/verity.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum {
+	BLOCK = CHAIN_VERITY_BLOCK_BYTES,
+	LANES = CHAIN_SHA256_LANES,
+	DIGEST = CHAIN_SHA256_BYTES,
+	PER_BLOCK = BLOCK / DIGEST,
+	VERSION = 1,
+	HASH_SHA256 = 1,
+	LOG_BLOCK = 12,
+};
+
+/* Little-endian. What is left out here, a salt and a signature, is not there. */
+struct descriptor {
+	uint8_t version, hash_algorithm, log_block_bytes, salt_bytes;
+	uint32_t reserved_first;
+	uint64_t data_bytes;
+	uint8_t root[64];
+	uint8_t salt[32];
+	uint8_t reserved[144];
+};
+static_assert(sizeof(struct descriptor) == 256, "struct fsverity_descriptor");
+
+void chain_verity_init(struct chain_verity *v)
+{
+	memset(v, 0, sizeof(*v));
+	for (size_t i = 0; i <= CHAIN_VERITY_LEVELS; i++)
+		chain_sha256_init(&v->blocks[i]);
+}
+
+static void pad(struct chain_sha256 *block, uint64_t count)
+{
+	static const uint8_t zeros[256];
+
+	for (; count > sizeof(zeros); count -= sizeof(zeros))
+		chain_sha256_update(block, zeros, sizeof(zeros));
+	chain_sha256_update(block, zeros, count);
+}
+
+/* Ends the block that is being filled at a level, and begins the next one. */
+static void block_end(struct chain_verity *v, size_t level, uint64_t missing, uint8_t out[DIGEST])
+{
+	pad(&v->blocks[level], missing);
+	chain_sha256_final(&v->blocks[level], out);
+	chain_sha256_init(&v->blocks[level]);
+}
+
+/* A level's digests fill blocks whose digests are the next level's. The only digest of the highest level that has any
+ * is the root. */
+static void digests_add(struct chain_verity *v, size_t level, const uint8_t *digests, size_t count)
+{
+	while (count > 0) {
+		const size_t room = PER_BLOCK - v->digests[level] % PER_BLOCK, now = count < room ? count : room;
+		uint8_t above[DIGEST];
+
+		if (v->digests[level] == 0)
+			memcpy(v->root, digests, DIGEST);
+		chain_sha256_update(&v->blocks[level], digests, now * DIGEST);
+		v->digests[level] += now;
+		if (now == room && level < CHAIN_VERITY_LEVELS) {
+			block_end(v, level, 0, above);
+			digests_add(v, level + 1, above, 1);
+		}
+		digests += now * DIGEST;
+		count -= now;
+	}
+}
+
+void chain_verity_blocks(const uint8_t *bytes, size_t count, uint8_t (*out)[DIGEST])
+{
+	const uint8_t *pieces[LANES];
+
+	for (size_t done = 0; done < count; done += LANES) {
+		const size_t now = count - done < LANES ? count - done : LANES;
+
+		for (size_t i = 0; i < now; i++)
+			pieces[i] = bytes + (done + i) * BLOCK;
+		chain_sha256_lanes(pieces, now, BLOCK, out + done);
+	}
+}
+
+void chain_verity_add(struct chain_verity *v, size_t count, const uint8_t (*digests)[DIGEST])
+{
+	digests_add(v, 1, digests[0], count);
+	v->bytes += (uint64_t)count * BLOCK;
+}
+
+/* The block that pieces of any size fill. */
+static void fill(struct chain_verity *v, const uint8_t *bytes, uint64_t count)
+{
+	uint8_t digest[DIGEST];
+
+	chain_sha256_update(&v->blocks[0], bytes, count);
+	v->bytes += count;
+	if (v->bytes % BLOCK != 0)
+		return;
+	block_end(v, 0, 0, digest);
+	digests_add(v, 1, digest, 1);
+}
+
+void chain_verity_update(struct chain_verity *v, const void *bytes, uint64_t count)
+{
+	const uint64_t missing = -v->bytes % BLOCK, first = count < missing ? count : missing;
+	const uint8_t *at = bytes;
+	uint8_t digests[LANES][DIGEST];
+
+	if (first > 0)
+		fill(v, at, first);
+	for (at += first, count -= first; count >= BLOCK;) {
+		const size_t now = count / BLOCK < LANES ? (size_t)(count / BLOCK) : LANES;
+
+		chain_verity_blocks(at, now, digests);
+		chain_verity_add(v, now, (const uint8_t(*)[DIGEST])digests);
+		at += now * BLOCK;
+		count -= now * BLOCK;
+	}
+	if (count > 0)
+		fill(v, at, count);
+}
+
+/* What a file of so many bytes is called whose tree has this root; of an empty one the root is zero. */
+static struct descriptor describe(uint64_t bytes, const uint8_t root[DIGEST])
+{
+	struct descriptor descriptor = {
+		.version = VERSION, .hash_algorithm = HASH_SHA256, .log_block_bytes = LOG_BLOCK, .data_bytes = bytes
+	};
+
+	memcpy(descriptor.root, root, DIGEST);
+	return descriptor;
+}
+
+/* All blocks of `bytes` bytes are added. */
+static void tree_end(struct chain_verity *v, uint64_t bytes, uint8_t out[DIGEST])
+{
+	uint8_t digest[DIGEST];
+
+	for (size_t level = 1; level < CHAIN_VERITY_LEVELS && v->digests[level] > 1; level++) {
+		const uint64_t last = v->digests[level] % PER_BLOCK;
+
+		if (last == 0)
+			continue;
+		block_end(v, level, (PER_BLOCK - last) * DIGEST, digest);
+		digests_add(v, level + 1, digest, 1);
+	}
+	const struct descriptor descriptor = describe(bytes, v->root);
+
+	chain_sha256_of(&descriptor, sizeof(descriptor), out);
+}
+
+void chain_verity_of_small(const uint8_t *const *blocks, const uint64_t *bytes, size_t count, uint8_t (*out)[DIGEST])
+{
+	struct descriptor descriptors[LANES];
+	const uint8_t *pieces[LANES];
+
+	chain_sha256_lanes(blocks, count, BLOCK, out);
+	for (size_t i = 0; i < count; i++) {
+		static const uint8_t none[DIGEST] = { 0 };
+
+		descriptors[i] = describe(bytes[i], bytes[i] > 0 ? out[i] : none);
+		pieces[i] = (const uint8_t *)&descriptors[i];
+	}
+	chain_sha256_lanes(pieces, count, sizeof(descriptors[0]), out);
+}
+
+void chain_verity_final(struct chain_verity *v, uint8_t out[DIGEST])
+{
+	uint8_t digest[DIGEST];
+
+	if (v->bytes % BLOCK != 0) {
+		block_end(v, 0, -v->bytes % BLOCK, digest);
+		digests_add(v, 1, digest, 1);
+	}
+	tree_end(v, v->bytes, out);
+}
+
+/* The last blocks, of which one may not be whole, side by side. */
+static void rest_add(struct chain_verity *v, const uint8_t *bytes, size_t count)
+{
+	const size_t whole = count / BLOCK, part = count % BLOCK, blocks = whole + (part > 0);
+	uint8_t last[BLOCK] = { 0 }, digests[LANES][DIGEST];
+	const uint8_t *pieces[LANES];
+
+	for (size_t i = 0; i < whole; i++)
+		pieces[i] = bytes + i * BLOCK;
+	if (part > 0) {
+		memcpy(last, bytes + whole * BLOCK, part);
+		pieces[whole] = last;
+	}
+	chain_sha256_lanes(pieces, blocks, BLOCK, digests);
+	chain_verity_add(v, blocks, (const uint8_t(*)[DIGEST])digests);
+}
+
+void chain_verity_of(const void *bytes, uint64_t count, uint8_t out[DIGEST])
+{
+	const uint64_t rest = count % (LANES * BLOCK);
+	struct chain_verity v;
+
+	chain_verity_init(&v);
+	chain_verity_update(&v, bytes, count - rest);
+	if (rest > 0)
+		rest_add(&v, (const uint8_t *)bytes + (count - rest), (size_t)rest);
+	tree_end(&v, count, out);
+}
