@@ -4,8 +4,6 @@
 #include "internal.h"
 #include "write_internal.h"
 
-#include "chain/digest.h"
-
 #include <stdlib.h>
 #include <string.h>
 
@@ -257,11 +255,11 @@ static uint64_t block_end(uint64_t offset)
 /* The file's bytes go by, and are hashed unless somebody has done so before. */
 static enum chain_status stream_file(struct out *out, struct fs_wnode *node, struct chain_error *err)
 {
-	struct chain_sha256 sha;
+	struct chain_verity verity;
 	uint64_t done = 0;
 	enum chain_status status = CHAIN_OK;
 
-	chain_sha256_init(&sha);
+	chain_verity_init(&verity);
 	while (status == CHAIN_OK && done < node->size_bytes) {
 		uint64_t left = node->size_bytes - done;
 		size_t count;
@@ -270,14 +268,14 @@ static enum chain_status stream_file(struct out *out, struct fs_wnode *node, str
 			break;
 		count = left < PIECE_BYTES - out->used ? (size_t)left : PIECE_BYTES - out->used;
 		status = out->source(out->ctx, node->spec, done, out->buf + out->used, count, err);
-		if (status == CHAIN_OK && !node->spec->sha256)
-			chain_sha256_update(&sha, out->buf + out->used, count);
+		if (status == CHAIN_OK && !node->spec->digest)
+			chain_verity_update(&verity, out->buf + out->used, count);
 		out->used += count;
 		done += count;
 	}
 	if (status != CHAIN_OK)
 		return status;
-	chain_sha256_final(&sha, node->sha256);
+	chain_verity_final(&verity, node->digest);
 	return seek(out, block_end(node->data_offset + done), err);
 }
 
@@ -288,14 +286,14 @@ static enum chain_status put_file(struct out *out, struct fs_wnode *node, struct
 	enum chain_status status = seek(out, node->data_offset, err);
 
 	if (status == CHAIN_OK && out->place)
-		status = out->place(out->ctx, node->spec, node->data_offset, &placed, node->sha256, err);
+		status = out->place(out->ctx, node->spec, node->data_offset, &placed, node->digest, err);
 	if (status == CHAIN_OK && placed) {
 		status = flush(out, err);
 		out->base = block_end(node->data_offset + node->size_bytes);
 	} else if (status == CHAIN_OK) {
 		status = stream_file(out, node, err);
 	}
-	chain_sha256_update(&out->sha, node->spec->sha256 ? node->spec->sha256 : node->sha256, CHAIN_SHA256_BYTES);
+	chain_sha256_update(&out->sha, node->spec->digest ? node->spec->digest : node->digest, CHAIN_SHA256_BYTES);
 	return status;
 }
 

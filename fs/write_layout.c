@@ -145,7 +145,7 @@ static bool may_share(const struct fs_wnode *node)
 	case FS_SYMLINK:
 		return !node->inline_bytes;
 	case FS_REGULAR:
-		return node->spec->sha256 && node->size_bytes && !node->spec->reserve_bytes;
+		return node->spec->digest && node->size_bytes && !node->spec->reserve_bytes;
 	default:
 		return false;
 	}
@@ -157,14 +157,14 @@ static bool same_data(const struct fs_wnode *a, const struct fs_wnode *b)
 		return false;
 	if (fs_wnode_type(a) == FS_SYMLINK)
 		return strcmp(a->spec->target, b->spec->target) == 0;
-	return memcmp(a->spec->sha256, b->spec->sha256, 32) == 0;
+	return memcmp(a->spec->digest, b->spec->digest, 32) == 0;
 }
 
 /* FNV-1a, 64 bits. */
 static uint64_t hash_data(const struct fs_wnode *node)
 {
 	bool link = fs_wnode_type(node) == FS_SYMLINK;
-	const uint8_t *bytes = link ? (const uint8_t *)node->spec->target : node->spec->sha256;
+	const uint8_t *bytes = link ? (const uint8_t *)node->spec->target : node->spec->digest;
 	uint64_t count = link ? node->size_bytes : 32, hash = 0xcbf29ce484222325;
 
 	for (uint64_t i = 0; i < count; i++)
@@ -286,9 +286,11 @@ static const uint8_t *digest_of(const struct fs_writer *writer, const struct fs_
 {
 	struct fs_wnode *owner = &writer->nodes[node->data];
 
-	if (fs_wnode_type(owner) == FS_SYMLINK || !owner->size_bytes)
-		chain_sha256_of(owner->spec->target, owner->size_bytes, owner->sha256);
-	return owner->spec->sha256 ? owner->spec->sha256 : owner->sha256;
+	if (fs_wnode_type(owner) == FS_SYMLINK)
+		chain_sha256_of(owner->spec->target, owner->size_bytes, owner->digest);
+	else if (!owner->size_bytes)
+		chain_verity_of(NULL, 0, owner->digest);
+	return owner->spec->digest ? owner->spec->digest : owner->digest;
 }
 
 /* Copies each owner's place to those it owns data for, and lists them all. */
@@ -317,7 +319,7 @@ static enum chain_status list_placed(struct fs_writer *writer, struct chain_erro
 									     .data_offset = node->data_offset,
 									     .size_bytes = inode->size_bytes,
 									     .shared = node->data != i,
-									     .sha256 = digest_of(writer, node) };
+									     .digest = digest_of(writer, node) };
 	}
 	qsort(writer->placed, writer->placed_count, sizeof(*writer->placed), compare_placed);
 	return CHAIN_OK;

@@ -121,6 +121,15 @@ def kchain(*args, **more):
     return command([KCHAIN, *map(str, args)], **more)
 
 
+def fsverity(data):
+    """fs-verity's digest of bytes, as `fsverity digest --compact` prints it of a file that has them."""
+    level = [hashlib.sha256(bytes(data[at:at + 4096]).ljust(4096, b"\0")).digest() for at in range(0, len(data), 4096)]
+    while len(level) > 1:
+        level = [hashlib.sha256(b"".join(level[at:at + 128]).ljust(4096, b"\0")).digest() for at in range(0, len(level), 128)]
+    root = level[0] if level else bytes(32)
+    return hashlib.sha256(bytes([1, 1, 12, 0, 0, 0, 0, 0]) + len(data).to_bytes(8, "little") + root.ljust(64, b"\0") + bytes(176)).hexdigest()
+
+
 def write_json(path, value):
     with open(path, "w", encoding="utf-8") as f:
         json.dump(value, f, indent=1)

@@ -63,6 +63,45 @@ def what_is_printed_is_what_was_baked():
         kt.check(done.exit == 3 and done.json()["error"]["slug"] == "image-not-baked", "not refused", done)
 
 
+@kt.test
+def the_id_can_be_made_by_other_tools():
+    """As docs/IMAGE.md says: cut out by dd and objcopy, hashed by fsverity and sha256sum."""
+    image = kt.bake(kt.pipeline(STEPS, {**ECHO, "/d/empty": kt.write_bytes(kt.scratch("empty"), b""),
+                                        "/d/large": kt.write_bytes(kt.scratch("large"), bytes(range(251)) * 5000)}))
+    parts = {p["name"]: p for p in kt.kchain("inspect", "--json", image).json()["parts"]}
+    folder = os.path.dirname(kt.scratch("x"))
+
+    def tool(*argv):
+        done = kt.command(argv)
+        kt.check(done.exit == 0, "failed", done)
+        return done.out
+
+    def digest(path):
+        return tool("fsverity", "digest", "--compact", path).strip()
+
+    def cut(name):
+        path, part = f"{folder}/{name}", parts[name]
+        tool("dd", f"if={image}", f"of={path}", "iflag=skip_bytes,count_bytes", f"skip={part['offset']}", f"count={part['bytes']}", "status=none")
+        return path
+
+    with open(image, "rb") as f:
+        id_at = f.read().index(b"KCHAIN\r\n") + 16
+    cuts = {name: cut(name) for name in ("elf", "stage", "fs-meta", "sections")}
+    tool("dd", "if=/dev/zero", f"of={cuts['stage']}", "conv=notrunc", "bs=1", f"seek={id_at - parts['stage']['offset']}", "count=32", "status=none")
+    lines = ["kchain-manifest 2"]
+    lines += [f"part {n} {digest(path)} {parts[n]['offset']} {parts[n]['bytes']}" for n, path in cuts.items()]
+    tool("objcopy", "-O", "binary", "--only-section=.kchain.fs", image, f"{folder}/fs.img")
+    tool("fsck.erofs", f"--extract={folder}/tree", f"{folder}/fs.img")
+    found = sorted(os.path.join(d, n)[len(folder) + 5:].encode() for d, _, names in os.walk(f"{folder}/tree") for n in names)
+    lines += [f"file {digest(f'{folder}/tree{p.decode()}')} {os.path.getsize(f'{folder}/tree{p.decode()}')} {p.decode()}" for p in found]
+    manifest = kt.write_bytes(f"{folder}/manifest", ("\n".join(lines) + "\n").encode())
+    kt.check(tool("sha256sum", manifest)[:64] == kt.kchain("verify", "--json", image).json()["id"][7:], "another id", lines)
+    listed = tool("fsverity", "digest", *(f"{folder}/tree{p.decode()}" for p in found)).replace(f"{folder}/tree", "")
+    kt.check(kt.command([kt.KCHAIN, "ls", "--digest", image]).out == listed, "another list", listed)
+    kt.check({e["path"]: e["fsverity"] for e in kt.kchain("ls", "--json", image).json() if e["type"] == "file"} ==
+             {line.split()[1]: line.split()[0][7:] for line in listed.splitlines()}, "another list as JSON")
+
+
 def forged(image, patch):
     """The image after `patch` changed its filesystem's metadata, with digests and an id that fit."""
     data = bytearray(kt.read_bytes(image))
@@ -70,7 +109,7 @@ def forged(image, patch):
     meta, manifest = (slice(parts[n]["offset"], parts[n]["offset"] + parts[n]["bytes"]) for n in ("fs-meta", "manifest"))
     changed = bytearray(data[meta])
     patch(changed)
-    text = bytes(data[manifest]).replace(hashlib.sha256(data[meta]).hexdigest().encode(), hashlib.sha256(changed).hexdigest().encode())
+    text = bytes(data[manifest]).replace(kt.fsverity(data[meta]).encode(), kt.fsverity(changed).encode())
     data[meta], data[manifest] = changed, text
     header = data.index(b"KCHAIN\r\n")
     data[header + 16:header + 48] = hashlib.sha256(text).digest()

@@ -68,8 +68,7 @@ static enum chain_status read_config(struct stage_run *run, struct chain_error *
 {
 	const uint8_t *text;
 	uint64_t bytes;
-	uint8_t sha256[CHAIN_SHA256_BYTES];
-	enum chain_status status = chain_image_file(&run->image, CHAIN_FS_PIPELINE, &text, &bytes, sha256, err);
+	enum chain_status status = chain_image_file(&run->image, CHAIN_FS_PIPELINE, &text, &bytes, NULL, err);
 	if (!status)
 		status = chain_config_parse((const char *)text, bytes, CHAIN_FS_PIPELINE, true, &run->config, err);
 	if (status)

@@ -28,7 +28,7 @@ struct symbols_kernel {
 	const uint8_t *bytes;
 	uint64_t bytes_count;
 	const char *build_id; /* hexadecimal */
-	const char *sha256;   /* of its bytes, hexadecimal */
+	const char *digest;   /* of its bytes: chain_digest_text */
 };
 
 enum { SYMBOL_NAME_BYTES = 160, SYMBOL_FILE_BYTES = 256 };

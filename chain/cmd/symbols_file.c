@@ -3,7 +3,7 @@
 
 #include "symbols_file.h"
 
-#include "chain/digest.h"
+#include "chain/hash.h"
 
 #include <dirent.h>
 #include <elfutils/libdwelf.h>
@@ -95,17 +95,15 @@ static bool loads_the_same(Elf *a, Elf *b)
 	return loaded > 0;
 }
 
-static bool has_digest(Elf *elf, const char *sha256)
+static bool has_digest(Elf *elf, const char *digest)
 {
-	char hex[CHAIN_SHA256_HEX + 1];
-	uint8_t digest[CHAIN_SHA256_BYTES];
+	struct chain_digest wanted, found;
 	size_t size;
 	const char *file = elf_rawfile(elf, &size);
-	if (!file)
+	if (!file || !chain_digest_parse(digest, &wanted))
 		return false;
-	chain_sha256_of(file, size, digest);
-	chain_sha256_to_hex(digest, hex);
-	return strcmp(hex, sha256) == 0;
+	chain_digest_of(wanted.kind, file, size, &found);
+	return chain_digest_same(&wanted, &found);
 }
 
 static bool is_of_the_kernel(const struct search *s, Elf *elf)
@@ -116,7 +114,7 @@ static bool is_of_the_kernel(const struct search *s, Elf *elf)
 		return strcmp(id, s->wanted) == 0;
 	if (s->own)
 		return loads_the_same(s->own, elf);
-	return s->kernel->sha256 && has_digest(elf, s->kernel->sha256);
+	return s->kernel->digest && has_digest(elf, s->kernel->digest);
 }
 
 /* --- candidates --- */

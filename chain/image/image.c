@@ -53,7 +53,7 @@ static enum chain_status bad_header(struct chain_error *err, const char *field, 
 /* What holds wherever the image lies. */
 static enum chain_status header_check(const struct chain_image_header *h, struct chain_error *err)
 {
-	if (h->version != CHAIN_IMAGE_VERSION)
+	if (h->version != CHAIN_IMAGE_VERSION && h->version != CHAIN_IMAGE_VERSION_SHA256)
 		return chain_fail(err, CHAIN_E_IMAGE_VERSION, "image header", NULL, h->version, CHAIN_IMAGE_VERSION, 0,
 				  0);
 	if (h->manifest_bytes == 0)
@@ -133,15 +133,15 @@ static enum chain_status parts_check(struct chain_image *image,
 	return CHAIN_OK;
 }
 
-enum chain_status image_digest_same(const uint8_t found[CHAIN_SHA256_BYTES], const uint8_t wanted[CHAIN_SHA256_BYTES],
+enum chain_status image_digest_same(const struct chain_digest *found, const struct chain_digest *wanted,
 				    const char *subject, struct chain_error *err)
 {
 	char found_hex[CHAIN_SHA256_HEX + 1], wanted_hex[CHAIN_SHA256_HEX + 1], detail[CHAIN_SUBJECT_BYTES];
 
-	if (memcmp(found, wanted, CHAIN_SHA256_BYTES) == 0)
+	if (chain_digest_same(found, wanted))
 		return CHAIN_OK;
-	chain_sha256_to_hex(found, found_hex);
-	chain_sha256_to_hex(wanted, wanted_hex);
+	chain_sha256_to_hex(found->bytes, found_hex);
+	chain_sha256_to_hex(wanted->bytes, wanted_hex);
 	(void)snprintf(detail, sizeof(detail), "%s, not %s", found_hex, wanted_hex);
 	return chain_fail(err, CHAIN_E_IMAGE_DIGEST, subject, detail, 0, 0, 0, 0);
 }
@@ -150,19 +150,20 @@ enum chain_status image_digest_same(const uint8_t found[CHAIN_SHA256_BYTES], con
 static enum chain_status contents_check(struct chain_image *image, struct chain_error *err)
 {
 	struct chain_manifest_entry parts[IMAGE_PART_COUNT];
-	uint8_t digest[CHAIN_SHA256_BYTES];
+	struct chain_digest digest, id = { .kind = CHAIN_DIGEST_SHA256 };
 	enum chain_status status;
 
-	chain_sha256_of(image->manifest, image->manifest_bytes, digest);
-	status = image_digest_same(digest, image->header.id, "manifest", err);
+	memcpy(id.bytes, image->header.id, sizeof(id.bytes));
+	chain_digest_of(id.kind, image->manifest, image->manifest_bytes, &digest);
+	status = image_digest_same(&digest, &id, "manifest", err);
 	if (status == CHAIN_OK)
 		status = image_manifest_check(image, parts, err);
 	if (status == CHAIN_OK)
 		status = parts_check(image, parts, err);
 	if (status != CHAIN_OK)
 		return status;
-	chain_sha256_of(image->fs_bytes, image->fs_meta_bytes, digest);
-	status = image_digest_same(digest, parts[IMAGE_PART_FS_META].sha256, "fs-meta", err);
+	chain_digest_of(image->digests, image->fs_bytes, image->fs_meta_bytes, &digest);
+	status = image_digest_same(&digest, &parts[IMAGE_PART_FS_META].digest, "fs-meta", err);
 	if (status != CHAIN_OK)
 		return status;
 	return fs_mount_verified(&image->fs, image->fs_bytes, image->fs_bytes_count, err);

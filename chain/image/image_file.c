@@ -30,7 +30,7 @@ static enum chain_status link_follow(struct walk *walk, const struct chain_manif
 				     struct chain_error *err)
 {
 	char target[CHAIN_IMAGE_PATH_BYTES];
-	uint8_t digest[CHAIN_SHA256_BYTES];
+	struct chain_digest digest;
 	struct fs_node node;
 	enum chain_status status = fs_lookup(&walk->image->fs, walk->done, false, &node, err);
 	const size_t rest_bytes = strlen(walk->rest);
@@ -48,8 +48,8 @@ static enum chain_status link_follow(struct walk *walk, const struct chain_manif
 	status = fs_read(&walk->image->fs, &node, 0, target, node.size_bytes, err);
 	if (status != CHAIN_OK)
 		return status;
-	chain_sha256_of(target, node.size_bytes, digest);
-	status = image_digest_same(digest, entry->sha256, walk->done, err);
+	chain_digest_of(entry->digest.kind, target, node.size_bytes, &digest);
+	status = image_digest_same(&digest, &entry->digest, walk->done, err);
 	if (status != CHAIN_OK)
 		return status;
 	target[node.size_bytes] = '/';
@@ -122,13 +122,13 @@ static bool was_checked(const struct chain_image *image, const struct chain_mani
 static enum chain_status digest_check(const struct chain_image *image, const struct chain_manifest_entry *entry,
 				      const uint8_t *bytes, uint64_t count, const char *path, struct chain_error *err)
 {
-	uint8_t digest[CHAIN_SHA256_BYTES];
+	struct chain_digest digest;
 	uint64_t *slot;
 
 	if (was_checked(image, entry, &slot))
 		return CHAIN_OK;
-	chain_sha256_of(bytes, count, digest);
-	const enum chain_status status = image_digest_same(digest, entry->sha256, path, err);
+	chain_digest_of(entry->digest.kind, bytes, count, &digest);
+	const enum chain_status status = image_digest_same(&digest, &entry->digest, path, err);
 
 	if (status == CHAIN_OK && slot)
 		*slot = (uint64_t)(entry->path - image->manifest);
@@ -136,7 +136,7 @@ static enum chain_status digest_check(const struct chain_image *image, const str
 }
 
 enum chain_status chain_image_file(const struct chain_image *image, const char *path, const uint8_t **out_bytes,
-				   uint64_t *out_count, uint8_t out_sha256[CHAIN_SHA256_BYTES], struct chain_error *err)
+				   uint64_t *out_count, struct chain_digest *out_digest, struct chain_error *err)
 {
 	struct walk walk = { .image = image, .subject = path };
 	struct chain_manifest_entry entry;
@@ -158,6 +158,7 @@ enum chain_status chain_image_file(const struct chain_image *image, const char *
 		return status;
 	if (*out_count != entry.bytes)
 		return chain_fail(err, CHAIN_E_MANIFEST_SIZE, walk.done, NULL, entry.bytes, *out_count, 0, 0);
-	memcpy(out_sha256, entry.sha256, CHAIN_SHA256_BYTES);
+	if (out_digest)
+		*out_digest = entry.digest;
 	return digest_check(image, &entry, *out_bytes, *out_count, walk.done, err);
 }

@@ -19,12 +19,11 @@ enum chain_status image_manifest_check(struct chain_image *image, struct chain_m
 bool image_header_find(const uint8_t *bytes, uint64_t count, uint64_t *out_at);
 
 /* Compares two digests; the detail of the error gives both. */
-enum chain_status image_digest_same(const uint8_t found[CHAIN_SHA256_BYTES], const uint8_t wanted[CHAIN_SHA256_BYTES],
+enum chain_status image_digest_same(const struct chain_digest *found, const struct chain_digest *wanted,
 				    const char *subject, struct chain_error *err);
 
 /* The stage's file bytes with the id counted as zero. */
-void image_stage_digest(const struct chain_image *image, uint64_t offset, uint64_t bytes,
-			uint8_t out[CHAIN_SHA256_BYTES]);
+void image_stage_digest(const struct chain_image *image, uint64_t offset, uint64_t bytes, struct chain_digest *out);
 
 /* Copies a path of the manifest and terminates it. CHAIN_E_LIMIT. */
 enum chain_status image_path_copy(const struct chain_manifest_entry *entry, char out[CHAIN_IMAGE_PATH_BYTES],

@@ -5,7 +5,10 @@
  * searches that may rely on it. */
 #include "image_internal.h"
 
+#include <assert.h>
 #include <string.h>
+
+static_assert(sizeof(CHAIN_MANIFEST_FIRST_LINE) == sizeof(CHAIN_MANIFEST_FIRST_LINE_SHA256), "lines start there");
 
 const char *const image_part_names[IMAGE_PART_COUNT] = { "elf", "stage", "fs-meta", "sections" };
 
@@ -23,9 +26,9 @@ static bool take_word(struct line *line, const char *word)
 	return true;
 }
 
-static bool take_digest(struct line *line, uint8_t out[CHAIN_SHA256_BYTES])
+static bool take_digest(struct line *line, struct chain_digest *out)
 {
-	if (line->end - line->at < CHAIN_SHA256_HEX || !chain_sha256_from_hex(line->at, CHAIN_SHA256_HEX, out))
+	if (line->end - line->at < CHAIN_SHA256_HEX || !chain_sha256_from_hex(line->at, CHAIN_SHA256_HEX, out->bytes))
 		return false;
 	for (size_t i = 0; i < CHAIN_SHA256_HEX; i++)
 		if (line->at[i] >= 'A' && line->at[i] <= 'F')
@@ -59,7 +62,7 @@ static bool take_part(struct line *line, struct chain_manifest_entry *out)
 	out->path = line->at;
 	out->path_bytes = (size_t)(space - line->at);
 	line->at = space;
-	return take_word(line, " ") && take_digest(line, out->sha256) && take_word(line, " ") &&
+	return take_word(line, " ") && take_digest(line, &out->digest) && take_word(line, " ") &&
 	       take_number(line, &out->offset) && take_word(line, " ") && take_number(line, &out->bytes) &&
 	       line->at == line->end;
 }
@@ -81,7 +84,7 @@ static bool path_is_plain(const char *path, size_t bytes)
 static bool take_entry(struct line *line, struct chain_manifest_entry *out)
 {
 	out->offset = 0;
-	if (!take_digest(line, out->sha256) || !take_word(line, " ") || !take_number(line, &out->bytes) ||
+	if (!take_digest(line, &out->digest) || !take_word(line, " ") || !take_number(line, &out->bytes) ||
 	    !take_word(line, " ") || line->end - line->at < 2 || *line->at != '/')
 		return false;
 	out->path = line->at;
@@ -91,8 +94,10 @@ static bool take_entry(struct line *line, struct chain_manifest_entry *out)
 	return path_is_plain(out->path, out->path_bytes);
 }
 
-static bool line_parse(const char *text, uint64_t bytes, uint64_t *cursor, struct chain_manifest_entry *out)
+static bool line_parse(const struct chain_image *image, uint64_t *cursor, struct chain_manifest_entry *out)
 {
+	const char *text = image->manifest;
+	const uint64_t bytes = image->manifest_bytes;
 	const char *start = text + *cursor;
 	const char *newline = *cursor < bytes ? memchr(start, '\n', (size_t)(bytes - *cursor)) : NULL;
 	struct line line = { start, newline };
@@ -100,12 +105,14 @@ static bool line_parse(const char *text, uint64_t bytes, uint64_t *cursor, struc
 	if (!newline)
 		return false;
 	*cursor += (uint64_t)(newline - start) + 1;
+	out->digest.kind = image->digests;
 	if (take_word(&line, "part "))
 		return take_part(&line, out);
 	out->kind = CHAIN_MANIFEST_FILE;
 	if (take_word(&line, "file "))
 		return take_entry(&line, out);
 	out->kind = CHAIN_MANIFEST_LINK;
+	out->digest.kind = CHAIN_DIGEST_SHA256;
 	return take_word(&line, "link ") && take_entry(&line, out);
 }
 
@@ -130,11 +137,16 @@ enum chain_status image_manifest_check(struct chain_image *image, struct chain_m
 	struct chain_manifest_entry entry, before = { .path_bytes = 0 };
 	uint64_t cursor = first, line = 2;
 
-	if (image->manifest_bytes < first || memcmp(image->manifest, CHAIN_MANIFEST_FIRST_LINE, first) != 0)
-		return malformed(err, 1, "it should be \"kchain-manifest 1\"");
+	const bool old = image->header.version == CHAIN_IMAGE_VERSION_SHA256;
+
+	image->digests = old ? CHAIN_DIGEST_SHA256 : CHAIN_DIGEST_FSVERITY;
+	if (image->manifest_bytes < first ||
+	    memcmp(image->manifest, old ? CHAIN_MANIFEST_FIRST_LINE_SHA256 : CHAIN_MANIFEST_FIRST_LINE, first) != 0)
+		return malformed(err, 1,
+				 old ? "it should be \"kchain-manifest 1\"" : "it should be \"kchain-manifest 2\"");
 	for (size_t i = 0; i < IMAGE_PART_COUNT; i++, line++) {
-		if (!line_parse(image->manifest, image->manifest_bytes, &cursor, &parts[i]) ||
-		    parts[i].kind != CHAIN_MANIFEST_PART || parts[i].path_bytes != strlen(image_part_names[i]) ||
+		if (!line_parse(image, &cursor, &parts[i]) || parts[i].kind != CHAIN_MANIFEST_PART ||
+		    parts[i].path_bytes != strlen(image_part_names[i]) ||
 		    memcmp(parts[i].path, image_part_names[i], parts[i].path_bytes) != 0)
 			return malformed(err, line,
 					 "a part was expected: elf, stage, fs-meta, sections, in this order");
@@ -142,8 +154,7 @@ enum chain_status image_manifest_check(struct chain_image *image, struct chain_m
 	image->entries_at = cursor;
 	image->entry_count = 0;
 	for (; cursor < image->manifest_bytes; line++, before = entry, image->entry_count++) {
-		if (!line_parse(image->manifest, image->manifest_bytes, &cursor, &entry) ||
-		    entry.kind == CHAIN_MANIFEST_PART)
+		if (!line_parse(image, &cursor, &entry) || entry.kind == CHAIN_MANIFEST_PART)
 			return malformed(err, line, "neither a file nor a link");
 		if (before.path_bytes > 0 &&
 		    path_compare(before.path, before.path_bytes, entry.path, entry.path_bytes) >= 0)
@@ -156,7 +167,7 @@ bool chain_manifest_next(const struct chain_image *image, uint64_t *cursor, stru
 {
 	if (*cursor == 0)
 		*cursor = sizeof(CHAIN_MANIFEST_FIRST_LINE) - 1;
-	return line_parse(image->manifest, image->manifest_bytes, cursor, out);
+	return line_parse(image, cursor, out);
 }
 
 /* The path of a file's or link's line [start, end); the check has seen all of it. A search looks at many lines and
@@ -192,7 +203,7 @@ static bool find(const struct chain_image *image, const char *path, size_t path_
 		const int order = path_compare(path, path_bytes, there, there_bytes);
 
 		if (order == 0)
-			return line_parse(image->manifest, image->manifest_bytes, &middle, out);
+			return line_parse(image, &middle, out);
 		if (order < 0)
 			high = middle;
 		else

@@ -16,6 +16,15 @@ struct extent {
 	uint64_t cursor;
 };
 
+/* Files of a block or less wait until there are as many as can be hashed side by side. */
+struct waiting {
+	struct small {
+		uint64_t cursor, bytes;
+	} files[CHAIN_SHA256_LANES];
+	size_t count;
+	uint8_t blocks[CHAIN_SHA256_LANES][CHAIN_VERITY_BLOCK_BYTES];
+};
+
 struct verify {
 	const struct chain_image *image;
 	chain_image_progress *progress;
@@ -23,6 +32,9 @@ struct verify {
 	uint64_t done, total;
 	struct extent *extents;
 	uint64_t count;
+	struct waiting *waiting;
+	const struct extent *hashed; /* whose digest the next one is, too; null: none */
+	struct chain_digest digest;
 };
 
 static void heard(struct verify *v, uint64_t bytes)
@@ -45,42 +57,47 @@ static enum chain_status zero_check(const uint8_t *bytes, uint64_t count, uint64
 	return chain_fail(err, CHAIN_E_IMAGE_NOT_ZERO, subject, NULL, at, *bytes, 0, 0);
 }
 
-static void hash(struct verify *v, const uint8_t *bytes, uint64_t count, uint8_t out[CHAIN_SHA256_BYTES])
+static void hash(struct verify *v, const uint8_t *bytes, uint64_t count, enum chain_digest_kind kind,
+		 struct chain_digest *out)
 {
-	struct chain_sha256 ctx;
+	struct chain_hash ctx;
 
-	chain_sha256_init(&ctx);
+	if (count <= CHUNK) {
+		chain_digest_of(kind, bytes, count, out);
+		heard(v, count);
+		return;
+	}
+	chain_hash_init(&ctx, kind);
 	while (count > 0) {
 		const uint64_t piece = count < CHUNK ? count : CHUNK;
 
-		chain_sha256_update(&ctx, bytes, piece);
+		chain_hash_update(&ctx, bytes, piece);
 		heard(v, piece);
 		bytes += piece;
 		count -= piece;
 	}
-	chain_sha256_final(&ctx, out);
+	chain_hash_final(&ctx, out);
 }
 
-void image_stage_digest(const struct chain_image *image, uint64_t offset, uint64_t bytes,
-			uint8_t out[CHAIN_SHA256_BYTES])
+void image_stage_digest(const struct chain_image *image, uint64_t offset, uint64_t bytes, struct chain_digest *out)
 {
 	static const uint8_t no_id[CHAIN_SHA256_BYTES] = { 0 };
 	const uint64_t id_at = image->header_at + offsetof(struct chain_image_header, id);
 	const uint64_t behind = id_at + sizeof(no_id);
-	struct chain_sha256 ctx;
+	struct chain_hash ctx;
 
-	chain_sha256_init(&ctx);
-	chain_sha256_update(&ctx, image->bytes + offset, id_at - offset);
-	chain_sha256_update(&ctx, no_id, sizeof(no_id));
-	chain_sha256_update(&ctx, image->bytes + behind, offset + bytes - behind);
-	chain_sha256_final(&ctx, out);
+	chain_hash_init(&ctx, image->digests);
+	chain_hash_update(&ctx, image->bytes + offset, id_at - offset);
+	chain_hash_update(&ctx, no_id, sizeof(no_id));
+	chain_hash_update(&ctx, image->bytes + behind, offset + bytes - behind);
+	chain_hash_final(&ctx, out);
 }
 
 static enum chain_status parts_verify(struct verify *v, struct chain_error *err)
 {
 	const struct chain_image *image = v->image;
 	struct chain_manifest_entry part;
-	uint8_t digest[CHAIN_SHA256_BYTES];
+	struct chain_digest digest;
 	uint64_t cursor = 0;
 
 	for (size_t i = 0; i < IMAGE_PART_COUNT; i++) {
@@ -88,11 +105,11 @@ static enum chain_status parts_verify(struct verify *v, struct chain_error *err)
 			return chain_fail(err, CHAIN_E_MANIFEST_MALFORMED, "manifest", "a part is missing", i + 2, 0, 0,
 					  0);
 		if (i == IMAGE_PART_STAGE)
-			image_stage_digest(image, part.offset, part.bytes, digest);
+			image_stage_digest(image, part.offset, part.bytes, &digest);
 		else
-			chain_sha256_of(image->bytes + part.offset, part.bytes, digest);
+			chain_digest_of(part.digest.kind, image->bytes + part.offset, part.bytes, &digest);
 		heard(v, part.bytes);
-		const enum chain_status status = image_digest_same(digest, part.sha256, image_part_names[i], err);
+		const enum chain_status status = image_digest_same(&digest, &part.digest, image_part_names[i], err);
 
 		if (status != CHAIN_OK)
 			return status;
@@ -181,12 +198,10 @@ static bool same_extent(const struct extent *a, const struct extent *b)
 	return a->offset == b->offset && a->bytes == b->bytes;
 }
 
-/* The line of the manifest that an extent belongs to. */
-static enum chain_status entry_of(const struct verify *v, const struct extent *e, struct chain_manifest_entry *out,
+/* The line of the manifest at a cursor. */
+static enum chain_status entry_of(const struct verify *v, uint64_t cursor, struct chain_manifest_entry *out,
 				  char path[CHAIN_IMAGE_PATH_BYTES], struct chain_error *err)
 {
-	uint64_t cursor = e->cursor;
-
 	if (!chain_manifest_next(v->image, &cursor, out))
 		return CHAIN_FAIL(err, MANIFEST_MALFORMED, .subject = "manifest", .detail = "changed while it was read",
 				  .line = 0);
@@ -207,7 +222,7 @@ static enum chain_status isolated_check(const struct verify *v, struct chain_err
 
 		if (e->bytes == 0 || (apart && !in_metadata))
 			continue;
-		const enum chain_status status = entry_of(v, e, &entry, path, err);
+		const enum chain_status status = entry_of(v, e->cursor, &entry, path, err);
 
 		if (status != CHAIN_OK)
 			return status;
@@ -218,33 +233,92 @@ static enum chain_status isolated_check(const struct verify *v, struct chain_err
 	return CHAIN_OK;
 }
 
+/* In the order in which they came, so that the first that is damaged is told. */
+static enum chain_status waiting_check(struct verify *v, struct chain_error *err)
+{
+	struct waiting *w = v->waiting;
+	const uint8_t *blocks[CHAIN_SHA256_LANES];
+	uint64_t bytes[CHAIN_SHA256_LANES];
+	uint8_t digests[CHAIN_SHA256_LANES][CHAIN_SHA256_BYTES];
+	enum chain_status status = CHAIN_OK;
+
+	for (size_t i = 0; i < w->count; i++) {
+		blocks[i] = w->blocks[i];
+		bytes[i] = w->files[i].bytes;
+	}
+	chain_verity_of_small(blocks, bytes, w->count, digests);
+	for (size_t i = 0; status == CHAIN_OK && i < w->count; i++) {
+		struct chain_digest digest = { .kind = CHAIN_DIGEST_FSVERITY };
+		struct chain_manifest_entry entry;
+		char path[CHAIN_IMAGE_PATH_BYTES];
+
+		memcpy(digest.bytes, digests[i], sizeof(digest.bytes));
+		status = entry_of(v, w->files[i].cursor, &entry, path, err);
+		if (status == CHAIN_OK)
+			status = image_digest_same(&digest, &entry.digest, path, err);
+	}
+	w->count = 0;
+	return status;
+}
+
+static void waiting_add(struct verify *v, const struct extent *e)
+{
+	struct waiting *w = v->waiting;
+	uint8_t *block = w->blocks[w->count];
+
+	memcpy(block, v->image->fs_bytes + e->offset, e->bytes);
+	memset(block + e->bytes, 0, sizeof(w->blocks[0]) - e->bytes);
+	w->files[w->count++] = (struct small){ e->cursor, e->bytes };
+	if (e == v->extents || !same_extent(e, e - 1))
+		heard(v, e->bytes);
+}
+
+static enum chain_status extent_verify(struct verify *v, const struct extent *e, struct chain_error *err)
+{
+	struct chain_manifest_entry entry;
+	char path[CHAIN_IMAGE_PATH_BYTES];
+	enum chain_status status = entry_of(v, e->cursor, &entry, path, err);
+
+	if (status != CHAIN_OK)
+		return status;
+	if (entry.digest.kind == CHAIN_DIGEST_FSVERITY && e->bytes <= CHAIN_VERITY_BLOCK_BYTES) {
+		waiting_add(v, e);
+		return v->waiting->count == CHAIN_SHA256_LANES ? waiting_check(v, err) : CHAIN_OK;
+	}
+	status = waiting_check(v, err);
+	if (status != CHAIN_OK)
+		return status;
+	if (!v->hashed || !same_extent(v->hashed, e) || v->digest.kind != entry.digest.kind)
+		hash(v, v->image->fs_bytes + e->offset, e->bytes, entry.digest.kind, &v->digest);
+	v->hashed = e;
+	return image_digest_same(&v->digest, &entry.digest, path, err);
+}
+
 static enum chain_status extents_verify(struct verify *v, struct chain_error *err)
 {
 	const struct chain_image *image = v->image;
 	const uint64_t fs_at = (uint64_t)(image->fs_bytes - image->bytes);
 	uint64_t at = image->fs_meta_bytes;
-	uint8_t digest[CHAIN_SHA256_BYTES];
 	enum chain_status status;
 
 	for (uint64_t i = 0; i < v->count; i++) {
 		const struct extent *e = &v->extents[i];
-		struct chain_manifest_entry entry;
-		char path[CHAIN_IMAGE_PATH_BYTES];
 
-		status = entry_of(v, e, &entry, path, err);
-		if (status == CHAIN_OK && e->offset > at)
+		if (e->offset > at) {
 			status =
 				zero_check(image->fs_bytes + at, e->offset - at, fs_at + at, "filesystem padding", err);
-		if (status != CHAIN_OK)
-			return status;
-		if (i == 0 || !same_extent(e, e - 1))
-			hash(v, image->fs_bytes + e->offset, e->bytes, digest);
-		status = image_digest_same(digest, entry.sha256, path, err);
+			if (status != CHAIN_OK)
+				return status;
+		}
+		status = extent_verify(v, e, err);
 		if (status != CHAIN_OK)
 			return status;
 		if (e->offset + e->bytes > at)
 			at = e->offset + e->bytes;
 	}
+	status = waiting_check(v, err);
+	if (status != CHAIN_OK)
+		return status;
 	return zero_check(image->fs_bytes + at, image->fs_bytes_count - at, fs_at + at, "filesystem padding", err);
 }
 
@@ -284,9 +358,14 @@ enum chain_status chain_image_verify(const struct chain_image *image, chain_imag
 	const size_t bytes = (size_t)(image->entry_count + 1) * sizeof(*v.extents);
 
 	v.extents = malloc(bytes);
-	if (!v.extents)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, "image", NULL, bytes, 0, 0, 0);
-	status = files_verify(&v, err);
+	v.waiting = malloc(sizeof(*v.waiting));
+	if (v.extents && v.waiting) {
+		v.waiting->count = 0;
+		status = files_verify(&v, err);
+	} else {
+		status = chain_fail(err, CHAIN_E_NO_MEMORY, "image", NULL, bytes + sizeof(*v.waiting), 0, 0, 0);
+	}
+	free(v.waiting);
 	free(v.extents);
 	return status;
 }

@@ -65,15 +65,15 @@ enum chain_status chain_self_from_file(struct chain_self *out, const struct chai
 	return status ? status : chain_self_add_contents(out, image, base, err);
 }
 
-static void hash_zeros(struct chain_sha256 *ctx, uint64_t count)
+static void hash_zeros(struct chain_hash *ctx, uint64_t count)
 {
 	static const uint8_t zeros[256];
 	for (; count; count -= count < sizeof(zeros) ? count : sizeof(zeros))
-		chain_sha256_update(ctx, zeros, count < sizeof(zeros) ? count : sizeof(zeros));
+		chain_hash_update(ctx, zeros, count < sizeof(zeros) ? count : sizeof(zeros));
 }
 
 /* The first piece has the header, whose id counts as zero. */
-static enum chain_status hash_first(struct chain_sha256 *ctx, const struct chain_blob *blob,
+static enum chain_status hash_first(struct chain_hash *ctx, const struct chain_blob *blob,
 				    const struct chain_image *image, struct chain_error *err)
 {
 	uint64_t at;
@@ -82,13 +82,16 @@ static enum chain_status hash_first(struct chain_sha256 *ctx, const struct chain
 				  0);
 	struct chain_image_header header;
 	memcpy(&header, blob->bytes + at, sizeof(header));
-	enum chain_status status = image_digest_same(header.id, image->header.id, "image header", err);
+	struct chain_digest found = { .kind = CHAIN_DIGEST_SHA256 }, wanted = found;
+	memcpy(found.bytes, header.id, sizeof(found.bytes));
+	memcpy(wanted.bytes, image->header.id, sizeof(wanted.bytes));
+	enum chain_status status = image_digest_same(&found, &wanted, "image header", err);
 	if (status)
 		return status;
 	const uint64_t id = at + offsetof(struct chain_image_header, id), behind = id + sizeof(header.id);
-	chain_sha256_update(ctx, blob->bytes, id);
+	chain_hash_update(ctx, blob->bytes, id);
 	hash_zeros(ctx, sizeof(header.id));
-	chain_sha256_update(ctx, blob->bytes + behind, blob->bytes_count - behind);
+	chain_hash_update(ctx, blob->bytes + behind, blob->bytes_count - behind);
 	return CHAIN_OK;
 }
 
@@ -97,14 +100,14 @@ enum chain_status chain_self_check(const struct chain_self *self, const struct c
 {
 	struct chain_manifest_entry part = { 0 };
 	uint64_t cursor = 0, at = 0;
-	uint8_t digest[CHAIN_SHA256_BYTES];
-	struct chain_sha256 ctx;
+	struct chain_digest digest;
+	struct chain_hash ctx;
 	bool found = true;
 	for (int i = 0; found && i <= IMAGE_PART_STAGE; i++)
 		found = chain_manifest_next(image, &cursor, &part);
 	if (!found || !self->piece_count || self->pieces[0].blob.bytes_count > part.bytes)
 		return chain_fail(err, CHAIN_E_MANIFEST_MALFORMED, "manifest", "the stage is missing", 3, 0, 0, 0);
-	chain_sha256_init(&ctx);
+	chain_hash_init(&ctx, part.digest.kind);
 	enum chain_status status = hash_first(&ctx, &self->pieces[0].blob, image, err);
 	if (status)
 		return status;
@@ -116,9 +119,9 @@ enum chain_status chain_self_check(const struct chain_self *self, const struct c
 		if (!blob->bytes_count)
 			continue;
 		hash_zeros(&ctx, gap);
-		chain_sha256_update(&ctx, blob->bytes, blob->bytes_count);
+		chain_hash_update(&ctx, blob->bytes, blob->bytes_count);
 		at += gap + blob->bytes_count;
 	}
-	chain_sha256_final(&ctx, digest);
-	return image_digest_same(digest, part.sha256, image_part_names[IMAGE_PART_STAGE], err);
+	chain_hash_final(&ctx, &digest);
+	return image_digest_same(&digest, &part.digest, image_part_names[IMAGE_PART_STAGE], err);
 }

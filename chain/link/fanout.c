@@ -130,7 +130,6 @@ struct listing {
 static enum chain_status add_file(struct listing *l, const char *name, size_t name_bytes, struct chain_error *err)
 {
 	char path[CHAIN_IMAGE_PATH_BYTES + SCHEME_BYTES_MAX];
-	uint8_t sha256[CHAIN_SHA256_BYTES];
 	const uint8_t *bytes;
 	uint64_t count;
 	if (l->folder_bytes + name_bytes >= sizeof(path))
@@ -139,7 +138,7 @@ static enum chain_status add_file(struct listing *l, const char *name, size_t na
 	memcpy(path, l->step->fanout.path, l->folder_bytes);
 	memcpy(path + l->folder_bytes, name, name_bytes);
 	path[l->folder_bytes + name_bytes] = '\0';
-	enum chain_status status = chain_image_file(l->image, chain_source_path(path), &bytes, &count, sha256, err);
+	enum chain_status status = chain_image_file(l->image, chain_source_path(path), &bytes, &count, NULL, err);
 	if (status)
 		return status;
 	json_t *value = json_string(path);
@@ -200,10 +199,9 @@ static enum chain_status expand_slices(const struct chain_step *step, const stru
 				       struct chain_fanout_set *out, struct chain_error *err)
 {
 	const struct chain_config_fanout *fanout = &step->fanout;
-	uint8_t sha256[CHAIN_SHA256_BYTES];
 	const uint8_t *bytes;
 	uint64_t size, begin = 0;
-	enum chain_status status = chain_image_file(image, chain_source_path(fanout->path), &bytes, &size, sha256, err);
+	enum chain_status status = chain_image_file(image, chain_source_path(fanout->path), &bytes, &size, NULL, err);
 	for (uint64_t i = 1; !status && i <= fanout->count; i++) {
 		uint64_t end = size / fanout->count * i + size % fanout->count * i / fanout->count;
 		if (end < begin)

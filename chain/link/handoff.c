@@ -310,9 +310,11 @@ enum chain_status chain_handoff_build(const struct chain_handoff_input *in, json
 	return status;
 }
 
-enum chain_status chain_handoff_set_kernel(json_t *handoff, const uint8_t *sha256, struct chain_error *err)
+enum chain_status chain_handoff_set_kernel(json_t *handoff, const struct chain_digest *digest, struct chain_error *err)
 {
-	if (!json_object_set_new(json_object_get(handoff, "self"), "kernel", digest_string(sha256)))
+	char text[CHAIN_DIGEST_TEXT_BYTES];
+	if (!json_object_set_new(json_object_get(handoff, "self"), "kernel",
+				 json_string(chain_digest_text(digest, text))))
 		return CHAIN_OK;
 	return chain_json_no_memory(err, "handoff");
 }

@@ -59,10 +59,18 @@ enum chain_status chain_step_check_kind(const struct chain_step *step, enum chai
 	return CHAIN_OK;
 }
 
+static struct chain_source_pin pin_of(const struct chain_config_pin *pin)
+{
+	struct chain_source_pin out = { .unverified = pin->unverified };
+	for (size_t kind = 0; kind < CHAIN_DIGEST_KINDS; kind++)
+		out.pin.digests[kind] = pin->pinned[kind] ? pin->digests[kind] : NULL;
+	return out;
+}
+
 static enum chain_status open_kernel(const struct chain_link *link, const struct chain_step *step,
 				     struct chain_prepared *out, struct chain_error *err)
 {
-	struct chain_source_pin pin = { step->pin.pinned ? step->pin.sha256 : NULL, step->pin.unverified };
+	struct chain_source_pin pin = pin_of(&step->pin);
 	enum chain_status status = chain_source_open(link->sources, step->source, &pin, &out->kernel, err);
 	if (status)
 		return status;
@@ -153,14 +161,9 @@ static enum chain_status place_call(const struct chain_link *link, const struct 
 static enum chain_status finish_handoff(const struct chain_link *link, struct chain_prepared *out,
 					struct chain_error *err)
 {
-	enum chain_status status = chain_handoff_set_kernel(out->handoff, out->kernel.sha256, err);
+	enum chain_status status = chain_handoff_set_kernel(out->handoff, &out->kernel.digest, err);
 	return status ? status :
 			chain_handoff_text(out->handoff, link->platform, &out->handoff_text, &out->handoff_bytes, err);
-}
-
-static struct chain_source_pin pin_of(const struct chain_config_pin *pin)
-{
-	return (struct chain_source_pin){ pin->pinned ? pin->sha256 : NULL, pin->unverified };
 }
 
 /* What is still to be read. */
@@ -187,7 +190,7 @@ static enum chain_status open_module(const struct chain_link *link, const struct
 	if (status)
 		return status;
 	out->modules[i] = (struct chain_plan_module){
-		.blob = source->blob, .stream = stream_of(source), .string = string, .pin = { module->from, pin.sha256 }
+		.blob = source->blob, .stream = stream_of(source), .string = string, .pin = { module->from, pin.pin }
 	};
 	out->module_count = i + 1;
 	return CHAIN_OK;

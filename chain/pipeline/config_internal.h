@@ -15,9 +15,10 @@ enum chain_status chain_config_check_name(const char *name, const struct chain_j
 					  struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* Types: a name; a text without control characters; the source of a kernel to call, of one to boot, of a module; a
- * SHA-256 digest, into a struct chain_config_pin. */
+ * digest of either kind, into a struct chain_config_pin. */
 chain_json_read chain_config_read_name, chain_config_read_plain;
-chain_json_read chain_config_read_called_source, chain_config_read_booted_source, chain_config_read_sha256;
+chain_json_read chain_config_read_called_source, chain_config_read_booted_source;
+chain_json_read chain_config_read_sha256, chain_config_read_fsverity;
 enum chain_status chain_config_check_pinned(const char *source, const struct chain_config_pin *pin,
 					    const struct chain_json_path *path,
 					    struct chain_error *err) CHAIN_MUST_CHECK;

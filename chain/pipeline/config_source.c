@@ -45,24 +45,42 @@ enum chain_status chain_config_read_booted_source(const json_t *value, void *int
 	return status ? status : check_source(*(char **)into, true, path, err);
 }
 
+static enum chain_status read_digest(const json_t *value, struct chain_config_pin *pin, enum chain_digest_kind kind,
+				     struct chain_json_path *path, struct chain_error *err)
+{
+	const char *text = json_string_value(value);
+	pin->pinned[kind] = true;
+	if (!text)
+		return chain_json_wrong(value, "a string", path, err);
+	return chain_sha256_from_hex(text, strlen(text), pin->digests[kind]) ?
+		       CHAIN_OK :
+		       chain_fail(err, CHAIN_E_CONFIG_SHA256, path->at, text, 0, 0, 0, 0);
+}
+
 enum chain_status chain_config_read_sha256(const json_t *value, void *into, const void *of,
 					   struct chain_json_path *path, struct chain_error *err)
 {
-	struct chain_config_pin *pin = into;
-	const char *text = json_string_value(value);
 	(void)of;
-	pin->pinned = true;
-	if (!text)
-		return chain_json_wrong(value, "a string", path, err);
-	return chain_sha256_from_hex(text, strlen(text), pin->sha256) ?
-		       CHAIN_OK :
-		       chain_fail(err, CHAIN_E_CONFIG_SHA256, path->at, text, 0, 0, 0, 0);
+	return read_digest(value, into, CHAIN_DIGEST_SHA256, path, err);
+}
+
+enum chain_status chain_config_read_fsverity(const json_t *value, void *into, const void *of,
+					     struct chain_json_path *path, struct chain_error *err)
+{
+	(void)of;
+	return read_digest(value, into, CHAIN_DIGEST_FSVERITY, path, err);
+}
+
+bool chain_config_is_pinned(const struct chain_config_pin *pin)
+{
+	return pin->pinned[CHAIN_DIGEST_SHA256] || pin->pinned[CHAIN_DIGEST_FSVERITY];
 }
 
 enum chain_status chain_config_check_pinned(const char *source, const struct chain_config_pin *pin,
 					    const struct chain_json_path *path, struct chain_error *err)
 {
-	if (source && chain_source_has(source, CHAIN_SOURCE_NEEDS_PIN) && !pin->pinned && !pin->unverified)
+	if (source && chain_source_has(source, CHAIN_SOURCE_NEEDS_PIN) && !chain_config_is_pinned(pin) &&
+	    !pin->unverified)
 		return chain_fail(err, CHAIN_E_CONFIG_UNPINNED, path->at, source, 0, 0, 0, 0);
 	return CHAIN_OK;
 }

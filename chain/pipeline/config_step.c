@@ -26,6 +26,7 @@ static const struct chain_json_key module_keys[] = {
 	{ "from", chain_config_read_called_source, NULL, MODULE_AT(from), true },
 	{ "string", chain_config_read_plain, NULL, MODULE_AT(string), false },
 	{ "sha256", chain_config_read_sha256, NULL, MODULE_AT(pin), false },
+	{ "fsverity", chain_config_read_fsverity, NULL, MODULE_AT(pin), false },
 	{ "unverified", chain_json_read_bool, NULL, MODULE_AT(pin.unverified), false },
 };
 static const struct chain_json_keys module = CHAIN_JSON_TABLE(module_keys);
@@ -203,6 +204,7 @@ static const struct chain_json_key step_keys[] = {
 	{ "call", chain_config_read_called_source, NULL, AT(source), false },
 	{ "boot", chain_config_read_booted_source, NULL, AT(source), false },
 	{ "sha256", chain_config_read_sha256, NULL, AT(pin), false },
+	{ "fsverity", chain_config_read_fsverity, NULL, AT(pin), false },
 	{ "unverified", chain_json_read_bool, NULL, AT(pin.unverified), false },
 	{ "door", read_door, NULL, AT(door), false },
 	{ "argv0", read_argv0, NULL, AT(argv0), false },
@@ -255,9 +257,10 @@ static enum chain_status check_self(const json_t *value, const struct chain_step
 	(void)value;
 	if (!step->source || !chain_source_has(step->source, CHAIN_SOURCE_TAKES_NO_PIN))
 		return CHAIN_OK;
-	if (step->pin.pinned || step->pin.unverified)
+	if (chain_config_is_pinned(&step->pin) || step->pin.unverified)
 		return chain_fail(err, CHAIN_E_CONFIG_SELF, path->at,
-				  "is checked against its own id: no \"sha256\", no \"unverified\"", 0, 0, 0, 0);
+				  "is checked against its own id: no \"sha256\", \"fsverity\" or \"unverified\"", 0, 0,
+				  0, 0);
 	if (step->door)
 		return chain_fail(err, CHAIN_E_CONFIG_SELF, path->at, "is entered where it lies: no \"door\"", 0, 0, 0,
 				  0);

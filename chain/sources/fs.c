@@ -20,7 +20,7 @@ static enum chain_status open_file(const struct chain_sources *sources, const ch
 {
 	const uint8_t *bytes;
 	uint64_t count;
-	enum chain_status status = chain_image_file(sources->image, rest, &bytes, &count, out->sha256, err);
+	enum chain_status status = chain_image_file(sources->image, rest, &bytes, &count, &out->digest, err);
 	(void)source;
 	if (status)
 		return status;

@@ -46,7 +46,6 @@ static enum chain_status open_module(const struct chain_sources *sources, const 
 		return chain_fail_subject(err, CHAIN_E_SOURCE_ELSEWHERE, source);
 	struct chain_range range = sources->bootinfo->modules[index].range;
 	out->blob = (struct chain_blob){ bytes, chain_range_bytes(range), range.base };
-	chain_sha256_of(bytes, out->blob.bytes_count, out->sha256);
 	return CHAIN_OK;
 }
 

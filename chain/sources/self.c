@@ -19,7 +19,7 @@ static enum chain_status open_self(const struct chain_sources *sources, const ch
 	if (!sources->self)
 		return chain_fail_subject(err, CHAIN_E_SOURCE_ELSEWHERE, source);
 	out->self = sources->self;
-	memcpy(out->sha256, sources->image->header.id, CHAIN_SHA256_BYTES);
+	memcpy(out->digest.bytes, sources->image->header.id, CHAIN_SHA256_BYTES); /* of the manifest, SHA-256 */
 	for (size_t i = 0; i < sources->self->piece_count; i++)
 		out->blob.bytes_count += sources->self->pieces[i].blob.bytes_count;
 	return chain_self_check(sources->self, sources->image, err);

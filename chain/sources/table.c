@@ -54,14 +54,23 @@ const char *chain_source_path(const char *source)
 	return row && row->path ? row->path(rest) : NULL;
 }
 
-static enum chain_status check_pin(const char *source, const struct chain_source_pin *pin,
-				   const struct chain_source_bytes *got, struct chain_error *err)
+/* Bytes in memory. What has a digest already keeps it, and is only hashed for a pin of another kind. */
+static enum chain_status check_pin(const char *source, const struct chain_pin *pin, bool has_digest,
+				   struct chain_source_bytes *io, struct chain_error *err)
 {
-	char hex[CHAIN_SHA256_HEX + 1];
-	if (!pin->sha256 || !memcmp(pin->sha256, got->sha256, CHAIN_SHA256_BYTES))
+	struct chain_pin rest = *pin;
+	struct chain_pin_hash hash;
+	const uint8_t **own = &rest.digests[io->digest.kind];
+	char text[CHAIN_DIGEST_TEXT_BYTES];
+	if (has_digest && *own && memcmp(*own, io->digest.bytes, sizeof(io->digest.bytes)) != 0)
+		return chain_fail(err, CHAIN_E_SOURCE_DIGEST, source, chain_digest_text(&io->digest, text), 0, 0, 0, 0);
+	if (has_digest)
+		*own = NULL;
+	if (has_digest && !chain_pin_is(&rest))
 		return CHAIN_OK;
-	chain_sha256_to_hex(got->sha256, hex);
-	return chain_fail(err, CHAIN_E_SOURCE_DIGEST, source, hex, 0, 0, 0, 0);
+	chain_pin_begin(&hash, &rest);
+	chain_pin_update(&hash, io->blob.bytes, io->blob.bytes_count);
+	return chain_pin_end(&hash, source, has_digest ? NULL : &io->digest, err);
 }
 
 /* A baked image from outside: nothing in it is used unchecked. */
@@ -78,14 +87,14 @@ enum chain_status chain_source_load(const struct chain_sources *sources, const c
 				    const struct chain_source_pin *pin, struct chain_source_bytes *io,
 				    struct chain_error *err)
 {
-	const struct chain_stream_pin wanted = { source, pin->sha256 };
+	const struct chain_stream_pin wanted = { source, pin->pin };
 	uint64_t phys = CHAIN_PHYS_UNKNOWN;
 	if (!io->stream.read || io->loaded)
 		return CHAIN_OK;
 	uint8_t *into = sources->transport->take_memory(sources->transport->ctx, io->stream.bytes, source, &phys, err);
 	if (!into)
 		return CHAIN_E_NO_SPACE;
-	enum chain_status status = chain_stream_take(&io->stream, &wanted, into, io->sha256, err);
+	enum chain_status status = chain_stream_take(&io->stream, &wanted, into, &io->digest, err);
 	io->blob = (struct chain_blob){ into, io->stream.bytes, phys };
 	if (!status)
 		status = check_image(&io->blob, err);
@@ -115,12 +124,12 @@ enum chain_status chain_source_open(const struct chain_sources *sources, const c
 	*out = (struct chain_source_bytes){ .blob = { .phys = CHAIN_PHYS_UNKNOWN } };
 	if (!row)
 		return chain_fail_subject(err, CHAIN_E_SOURCE_SCHEME, source);
-	if (row->traits & CHAIN_SOURCE_NEEDS_PIN && !pin->sha256 && !pin->unverified)
+	if (row->traits & CHAIN_SOURCE_NEEDS_PIN && !chain_pin_is(&pin->pin) && !pin->unverified)
 		return chain_fail_subject(err, CHAIN_E_SOURCE_UNPINNED, source);
 	enum chain_status status = row->open(sources, source, rest, out, err);
 	if (!status && out->stream.read)
 		return CHAIN_OK; /* its digest is known when it has been read */
-	if (!status)
-		status = check_pin(source, pin, out, err);
+	if (!status && !(row->traits & CHAIN_SOURCE_TAKES_NO_PIN))
+		status = check_pin(source, &pin->pin, !(row->traits & CHAIN_SOURCE_NEEDS_PIN), out, err);
 	return !status && row->traits & CHAIN_SOURCE_NEEDS_PIN ? check_image(&out->blob, err) : status;
 }

@@ -42,7 +42,9 @@ static inline void stage_make(uint8_t out[STAGE_FILE_BYTES])
 				 2,          24,       0x200020, 0x200000,
 				 0x201321,   0x205000, 3,        12,
 				 0x200200,   0,        0,        8 };
-	struct chain_image_header header = { .magic = "KCHAIN\r\n", .version = 1, .stage_bytes = STAGE_MEMORY_BYTES };
+	struct chain_image_header header = { .magic = "KCHAIN\r\n",
+					     .version = CHAIN_IMAGE_VERSION,
+					     .stage_bytes = STAGE_MEMORY_BYTES };
 
 	memset(out, 0, STAGE_FILE_BYTES);
 	memcpy(out, &ehdr, sizeof(ehdr));

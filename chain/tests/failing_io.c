@@ -10,7 +10,7 @@
  * sha:N: the file is cut behind the N-th of these calls, or of the pieces that are hashed. */
 #include "failing_io.h"
 
-#include "chain/digest.h"
+#include "chain/verity.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -286,5 +286,13 @@ void __wrap_chain_sha256_update(struct chain_sha256 *ctx, const void *bytes, uin
 void __wrap_chain_sha256_update(struct chain_sha256 *ctx, const void *bytes, uint64_t count)
 {
 	__real_chain_sha256_update(ctx, bytes, count);
+	shrink_tick(&io.shrink_sha);
+}
+
+void __real_chain_verity_update(struct chain_verity *v, const void *bytes, uint64_t count);
+void __wrap_chain_verity_update(struct chain_verity *v, const void *bytes, uint64_t count);
+void __wrap_chain_verity_update(struct chain_verity *v, const void *bytes, uint64_t count)
+{
+	__real_chain_verity_update(v, bytes, count);
 	shrink_tick(&io.shrink_sha);
 }

@@ -73,8 +73,8 @@ static void check_same_step(const struct chain_step *a, const struct chain_step 
 	FUZZ_HOLDS(a->retries == b->retries && a->expect == b->expect && a->on_error == b->on_error &&
 		   a->fs_keep == b->fs_keep);
 	FUZZ_HOLDS(a->handoff_at == b->handoff_at && !strcmp(a->handoff_string, b->handoff_string));
-	FUZZ_HOLDS(a->module_count == b->module_count && a->pin.pinned == b->pin.pinned &&
-		   !memcmp(a->pin.sha256, b->pin.sha256, sizeof(a->pin.sha256)));
+	FUZZ_HOLDS(a->module_count == b->module_count && !memcmp(a->pin.pinned, b->pin.pinned, sizeof(a->pin.pinned)) &&
+		   !memcmp(a->pin.digests, b->pin.digests, sizeof(a->pin.digests)));
 	FUZZ_HOLDS(!a->when == !b->when && (!a->when || json_equal(a->when, b->when)));
 	FUZZ_HOLDS(a->fanout.kind == b->fanout.kind && a->fanout.count == b->fanout.count &&
 		   a->fanout.at_byte == b->fanout.at_byte);

@@ -77,6 +77,7 @@ static void check_child(const json_t *parent, const json_t *child, const struct 
 static void hand_on(const json_t *parent, const struct chain_handoff_input *input, bool made)
 {
 	struct chain_error err = { 0 };
+	const struct chain_digest kernel = { .kind = CHAIN_DIGEST_FSVERITY };
 	json_t *child = NULL, *received = NULL;
 	char *text = NULL;
 	uint64_t bytes = 0;
@@ -85,7 +86,7 @@ static void hand_on(const json_t *parent, const struct chain_handoff_input *inpu
 	if (status)
 		return;
 	check_child(parent, child, input);
-	FUZZ_HOLDS(!fuzz_text_status(chain_handoff_set_kernel(child, input->image_sha256, &err), &err));
+	FUZZ_HOLDS(!fuzz_text_status(chain_handoff_set_kernel(child, &kernel, &err), &err));
 	status = fuzz_text_status(chain_handoff_text(child, NULL, &text, &bytes, &err), &err);
 	FUZZ_HOLDS(!status || status == CHAIN_E_LIMIT || (made && status == CHAIN_E_JSON_DEPTH));
 	if (!status) {

@@ -27,6 +27,8 @@ static bool readable(const void *bytes, uint64_t count)
 void __wrap_chain_sha256_update(struct chain_sha256 *ctx, const void *bytes, uint64_t count);
 void __wrap_chain_sha256_final(struct chain_sha256 *ctx, uint8_t out[CHAIN_SHA256_BYTES]);
 void __wrap_chain_sha256_of(const void *bytes, uint64_t count, uint8_t out[CHAIN_SHA256_BYTES]);
+void __wrap_chain_sha256_lanes(const uint8_t *const *pieces, size_t count, uint32_t bytes,
+			       uint8_t (*out)[CHAIN_SHA256_BYTES]);
 
 void __wrap_chain_sha256_update(struct chain_sha256 *ctx, const void *bytes, uint64_t count)
 {
@@ -46,6 +48,13 @@ void __wrap_chain_sha256_of(const void *bytes, uint64_t count, uint8_t out[CHAIN
 	memset(out, 0xaa, CHAIN_SHA256_BYTES);
 }
 
+void __wrap_chain_sha256_lanes(const uint8_t *const *pieces, size_t count, uint32_t bytes,
+			       uint8_t (*out)[CHAIN_SHA256_BYTES])
+{
+	for (size_t i = 0; i < count; i++)
+		__wrap_chain_sha256_of(pieces[i], bytes, out[i]);
+}
+
 static void check_progress(void *ctx, uint64_t done, uint64_t total)
 {
 	uint64_t *before = ctx;
@@ -59,9 +68,8 @@ static void check_file(const struct chain_image *image, const char *path, bool s
 	struct chain_error err = { 0 };
 	const uint8_t *bytes = NULL;
 	uint64_t count = 0;
-	uint8_t digest[CHAIN_SHA256_BYTES];
 
-	if (fuzz_status(chain_image_file(image, path, &bytes, &count, digest, &err), &err)) {
+	if (fuzz_status(chain_image_file(image, path, &bytes, &count, NULL, &err), &err)) {
 		FUZZ_HOLDS(!sound || !entry || entry->kind != CHAIN_MANIFEST_FILE);
 		return;
 	}

@@ -18,7 +18,7 @@ static void print_entry(struct text *text, const struct chain_manifest_entry *en
 	char hex[CHAIN_SHA256_HEX + 1];
 	int count;
 
-	chain_sha256_to_hex(entry->sha256, hex);
+	chain_sha256_to_hex(entry->digest.bytes, hex);
 	if (entry->kind == CHAIN_MANIFEST_PART)
 		count = snprintf(text->bytes + text->used, text->room - text->used, "part %.*s %s %llu %llu\n",
 				 (int)entry->path_bytes, entry->path, hex, (unsigned long long)entry->offset,
@@ -49,14 +49,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	char *copy = malloc(size ? size : 1); /* not terminated, as in an image */
 	struct text text = { malloc(size + 64), 0, size + 64 };
 	struct chain_image image = { .manifest = copy, .manifest_bytes = size };
+	const bool old = size > 16 && data[16] == '1';
 	struct chain_manifest_entry parts[IMAGE_PART_COUNT], entry;
 	struct chain_error err = { 0 };
 	uint64_t cursor = 0, count = 0;
 
 	FUZZ_HOLDS(copy && text.bytes);
 	memcpy(copy, data, size);
+	image.header.version = old ? CHAIN_IMAGE_VERSION_SHA256 : CHAIN_IMAGE_VERSION;
 	if (!fuzz_status(image_manifest_check(&image, parts, &err), &err)) {
-		text.used = (size_t)snprintf(text.bytes, text.room, "%s", CHAIN_MANIFEST_FIRST_LINE);
+		text.used = (size_t)snprintf(text.bytes, text.room, "%s",
+					     old ? CHAIN_MANIFEST_FIRST_LINE_SHA256 : CHAIN_MANIFEST_FIRST_LINE);
 		while (chain_manifest_next(&image, &cursor, &entry)) {
 			print_entry(&text, &entry);
 			if (entry.kind == CHAIN_MANIFEST_PART)

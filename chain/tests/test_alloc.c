@@ -221,7 +221,7 @@ static enum chain_status act_handoff_build(void *ctx, uint64_t *out_sum, struct 
 	free(platform.text);
 	if (status)
 		return status;
-	status = chain_handoff_set_kernel(doc, all.image.header.id, err);
+	status = chain_handoff_set_kernel(doc, &(struct chain_digest){ .kind = CHAIN_DIGEST_FSVERITY }, err);
 	char *text = NULL;
 	uint64_t bytes;
 	if (!status)
@@ -364,13 +364,12 @@ static enum chain_status act_image(void *ctx, uint64_t *out_sum, struct chain_er
 	struct chain_image image;
 	const uint8_t *bytes;
 	uint64_t count;
-	uint8_t sha256[CHAIN_SHA256_BYTES];
 	(void)ctx;
 	enum chain_status status = chain_image_open(&image, all.file.bytes, all.file.count, err);
 	if (!status)
 		status = chain_image_verify(&image, NULL, NULL, err);
 	if (!status)
-		status = chain_image_file(&image, "/latest", &bytes, &count, sha256, err);
+		status = chain_image_file(&image, "/latest", &bytes, &count, NULL, err);
 	if (!status)
 		*out_sum = alloc_sum(0, bytes, count);
 	return status;

@@ -372,7 +372,7 @@ static void refusals(void **state)
 	expect(&r, CHAIN_E_IO, "sink");
 	uint8_t wrong[32] = { 1 };
 
-	specs[0].sha256 = wrong;
+	specs[0].digest = wrong;
 	expect(&r, CHAIN_E_FILE_CHANGED, "/a");
 }
 
@@ -383,8 +383,8 @@ static void same_files_are_stored_once(void **state)
 	struct fs_spec specs[] = { file_spec("/a", "hello\n"), file_spec("/b", "hello\n"), file_spec("/c", "hello\n") };
 	struct chain_bake_result result;
 
-	chain_sha256_of("hello\n", 6, digest);
-	specs[0].sha256 = specs[1].sha256 = digest;
+	chain_verity_of("hello\n", 6, digest);
+	specs[0].digest = specs[1].digest = digest;
 	specs[2].hard_link = "/a";
 	specs[2].size_bytes = 0;
 	specs[2].cookie = NULL;
@@ -399,7 +399,7 @@ static void same_files_are_stored_once(void **state)
 		const uint8_t *bytes;
 		uint64_t count;
 
-		assert_int_equal(chain_image_file(&image, path, &bytes, &count, digest, NULL), CHAIN_OK);
+		assert_int_equal(chain_image_file(&image, path, &bytes, &count, NULL, NULL), CHAIN_OK);
 		assert_int_equal(count, 6);
 		assert_memory_equal(bytes, "hello\n", 6);
 	}
@@ -409,18 +409,18 @@ static void same_files_are_stored_once(void **state)
 /* Places every file of more than one byte by itself, and says `lie` of the first digest byte. */
 static uint8_t lie;
 static enum chain_status place(void *ctx, const struct fs_spec *spec, uint64_t offset, bool *out_placed,
-			       uint8_t out_sha256[32], struct chain_error *err)
+			       uint8_t out_digest[32], struct chain_error *err)
 {
 	*out_placed = spec->size_bytes > 1;
 	if (!*out_placed)
 		return CHAIN_OK;
-	chain_sha256_of(spec->cookie, spec->size_bytes, out_sha256);
-	out_sha256[0] ^= lie;
+	chain_verity_of(spec->cookie, spec->size_bytes, out_digest);
+	out_digest[0] ^= lie;
 	return sink_take(ctx, offset, spec->cookie, spec->size_bytes, err);
 }
 
 static unsigned heard;
-static void placed(void *ctx, const struct fs_spec *spec, uint64_t offset, const uint8_t sha256[32])
+static void placed(void *ctx, const struct fs_spec *spec, uint64_t offset, const uint8_t found[32])
 {
 	const struct sink *sink = ctx;
 	const char *text = spec->type == FS_SYMLINK ? spec->target : spec->cookie;
@@ -428,8 +428,8 @@ static void placed(void *ctx, const struct fs_spec *spec, uint64_t offset, const
 
 	heard++;
 	assert_memory_equal(sink->bytes + offset, text, strlen(text));
-	chain_sha256_of(text, strlen(text), digest);
-	assert_memory_equal(digest, sha256, 32);
+	(spec->target ? chain_sha256_of : chain_verity_of)(text, strlen(text), digest);
+	assert_memory_equal(digest, found, 32);
 }
 
 static void placing_gives_the_same_bytes(void **state)
@@ -444,8 +444,8 @@ static void placing_gives_the_same_bytes(void **state)
 
 	memset(big, 'x', sizeof(big) - 1);
 	specs[1].size_bytes = strlen(big);
-	chain_sha256_of("hello\n", 6, digest);
-	specs[4].sha256 = digest;
+	chain_verity_of("hello\n", 6, digest);
+	specs[4].digest = digest;
 	struct sink plain = bake(specs, 6, &result);
 	struct chain_bake_request request = request_make(stage, specs, 6, &sink);
 

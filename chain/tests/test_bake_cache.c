@@ -9,14 +9,14 @@
 #include <sys/resource.h>
 
 enum { LARGE_BYTES = BAKE_CACHE_FILE_BYTES + 12345 };
-static uint8_t large[LARGE_BYTES], wanted_sha256[CHAIN_SHA256_BYTES];
+static uint8_t large[LARGE_BYTES], wanted_digest[CHAIN_SHA256_BYTES];
 
 static int make_tree(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < LARGE_BYTES; i++)
 		large[i] = (uint8_t)(i * 31 + i / 256);
-	chain_sha256_of(large, LARGE_BYTES, wanted_sha256);
+	chain_verity_of(large, LARGE_BYTES, wanted_digest);
 	if (!folder_make("in/d", "in/k.bin"))
 		return -1;
 	put("in/d/large", large, LARGE_BYTES);
@@ -83,7 +83,7 @@ static const uint8_t *digest_of(const char *name)
 	const struct bake_known *known = bake_cache_find(&cache, &identity);
 
 	if (known)
-		memcpy(digest, known->sha256, sizeof(digest));
+		memcpy(digest, known->digest, sizeof(digest));
 	bake_cache_close(&cache);
 	return known ? digest : NULL;
 }
@@ -129,8 +129,8 @@ static void the_image_is_the_same(void **state)
 	assert_int_equal(link(at("in/d/large"), at("in/d/name")), 0);
 	bake(NULL, "out/none.elf");
 	run("out/first.elf");
-	assert_memory_equal(digest_of("in/d/large"), wanted_sha256, sizeof(wanted_sha256));
-	assert_memory_equal(digest_of("in/d/copy"), wanted_sha256, sizeof(wanted_sha256));
+	assert_memory_equal(digest_of("in/d/large"), wanted_digest, sizeof(wanted_digest));
+	assert_memory_equal(digest_of("in/d/copy"), wanted_digest, sizeof(wanted_digest));
 	assert_null(digest_of("in/d/small"));
 	run("out/second.elf");
 	assert_same("out/none.elf", "out/first.elf");
@@ -198,7 +198,7 @@ static void other_content_of_one_size_and_time_is_noticed(void **state)
 	assert_int_equal(verify("out/after.elf"), CHAIN_OK);
 	bake(NULL, "out/none.elf");
 	assert_same("out/none.elf", "out/after.elf");
-	assert_memory_not_equal(digest_of("in/d/large"), wanted_sha256, sizeof(wanted_sha256));
+	assert_memory_not_equal(digest_of("in/d/large"), wanted_digest, sizeof(wanted_digest));
 	write_again("in/d/large", large[LARGE_BYTES / 2]);
 }
 
@@ -300,7 +300,7 @@ static void a_cache_that_may_not_be_so_large_is_no_error(void **state)
 
 	forget();
 	open_later(&cache);
-	bake_cache_note(&cache, &identity, wanted_sha256);
+	bake_cache_note(&cache, &identity, wanted_digest);
 	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
 	least = (struct rlimit){ .rlim_cur = 100, .rlim_max = before.rlim_max };
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &least), 0);
@@ -327,7 +327,7 @@ static void it_is_bounded(void **state)
 	for (uint64_t i = 0; i < BAKE_CACHE_FILES; i++) {
 		const struct bake_identity identity = made_up(i);
 
-		bake_cache_note(&cache, &identity, wanted_sha256);
+		bake_cache_note(&cache, &identity, wanted_digest);
 	}
 	bake_cache_close(&cache);
 	bake_cache_open(&cache);
@@ -337,7 +337,7 @@ static void it_is_bounded(void **state)
 		const struct bake_identity used = made_up(i * 2), added = made_up(BAKE_CACHE_FILES + i);
 
 		assert_non_null(bake_cache_find(&cache, &used));
-		bake_cache_note(&cache, &added, wanted_sha256);
+		bake_cache_note(&cache, &added, wanted_digest);
 	}
 	bake_cache_finish(&cache);
 	bake_cache_close(&cache);
@@ -365,8 +365,8 @@ static void two_at_once_leave_a_whole_one(void **state)
 	forget();
 	open_later(&a);
 	open_later(&b);
-	bake_cache_note(&a, &one, wanted_sha256);
-	bake_cache_note(&b, &two, wanted_sha256);
+	bake_cache_note(&a, &one, wanted_digest);
+	bake_cache_note(&b, &two, wanted_digest);
 	bake_cache_close(&a);
 	bake_cache_close(&b);
 	bake_cache_open(&a);

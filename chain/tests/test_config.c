@@ -110,7 +110,7 @@ static void test_all_read(void **state)
 	assert_int_equal(config.steps[0].retries, 100);
 	assert_int_equal(config.steps[0].timeout_us, 250000);
 	assert_int_equal(config.steps[0].expect, CHAIN_EXPECT_RESULT);
-	assert_int_equal(config.steps[0].pin.sha256[31], 0xaa);
+	assert_int_equal(config.steps[0].pin.digests[CHAIN_DIGEST_SHA256][31], 0xaa);
 	assert_true(config.steps[1].pin.unverified);
 	assert_int_equal(config.steps[1].expect, CHAIN_EXPECT_ENTERED); /* said, so not replaced by the default */
 	assert_string_equal(config.steps[2].modules[1].string, "m");

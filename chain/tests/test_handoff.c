@@ -106,8 +106,13 @@ static void test_first_link(void **state)
 	fixture_init(&f);
 	json_t *doc = built(&f.in), *link = json_array_get(at(doc, "links"), 0);
 	assert_true(json_is_null(at(at(doc, "self"), "kernel")));
-	assert_ok(chain_handoff_set_kernel(doc, f.digest, &err), &err);
+	struct chain_digest digest = { .kind = CHAIN_DIGEST_SHA256 };
+	memcpy(digest.bytes, f.digest, sizeof(digest.bytes));
+	assert_ok(chain_handoff_set_kernel(doc, &digest, &err), &err);
 	assert_memory_equal(json_string_value(at(at(doc, "self"), "kernel")), "sha256:abab", 11);
+	digest.kind = CHAIN_DIGEST_FSVERITY;
+	assert_ok(chain_handoff_set_kernel(doc, &digest, &err), &err);
+	assert_memory_equal(json_string_value(at(at(doc, "self"), "kernel")), "fsverity:abab", 13);
 	assert_string_equal(json_string_value(at(doc, "boot_id")), "1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f");
 	assert_int_equal(json_integer_value(at(link, "entered_ticks")), 0);
 	assert_int_equal(json_integer_value(at(link, "left_ticks")), 4000);

@@ -190,22 +190,22 @@ static void files_and_links(void **state)
 	struct chain_image image;
 	const uint8_t *bytes;
 	uint64_t count;
-	uint8_t digest[32], wanted[32];
+	struct chain_digest digest, wanted;
 
 	assert_int_equal(chain_image_open(&image, sink.bytes, sink.count, NULL), CHAIN_OK);
 	for (const char *path = "/corpus/a\0/latest\0/dir/a\0/out\0//corpus/./a\0"; *path; path += strlen(path) + 1) {
-		assert_int_equal(chain_image_file(&image, path, &bytes, &count, digest, NULL), CHAIN_OK);
+		assert_int_equal(chain_image_file(&image, path, &bytes, &count, &digest, NULL), CHAIN_OK);
 		assert_int_equal(count, 6);
 		assert_memory_equal(bytes, "alpha\n", 6);
 	}
-	chain_sha256_of(long_text, strlen(long_text), wanted);
-	assert_int_equal(chain_image_file(&image, "/deep", &bytes, &count, digest, NULL), CHAIN_OK);
-	assert_memory_equal(digest, wanted, 32);
-	assert_int_equal(chain_image_file(&image, "/empty", &bytes, &count, digest, NULL), CHAIN_OK);
+	chain_digest_of(CHAIN_DIGEST_FSVERITY, long_text, strlen(long_text), &wanted);
+	assert_int_equal(chain_image_file(&image, "/deep", &bytes, &count, &digest, NULL), CHAIN_OK);
+	assert_true(chain_digest_same(&digest, &wanted));
+	assert_int_equal(chain_image_file(&image, "/empty", &bytes, &count, &digest, NULL), CHAIN_OK);
 	assert_int_equal(count, 0);
-	assert_int_equal(chain_image_file(&image, "/loop", &bytes, &count, digest, NULL), CHAIN_E_MANIFEST_LOOP);
+	assert_int_equal(chain_image_file(&image, "/loop", &bytes, &count, &digest, NULL), CHAIN_E_MANIFEST_LOOP);
 	for (const char *path = "/corpus\0/nowhere\0/corpus/c\0/\0"; *path; path += strlen(path) + 1)
-		assert_int_equal(chain_image_file(&image, path, &bytes, &count, digest, NULL),
+		assert_int_equal(chain_image_file(&image, path, &bytes, &count, &digest, NULL),
 				 CHAIN_E_MANIFEST_NO_ENTRY);
 	free(sink.bytes);
 }
@@ -219,28 +219,29 @@ static void files_are_checked_once(void **state)
 	struct chain_image image;
 	const uint8_t *a, *b, *again;
 	uint64_t count;
-	uint8_t digest[32], wanted[32];
+	struct chain_digest digest, wanted;
 
 	assert_int_equal(chain_image_open(&image, sink.bytes, sink.count, NULL), CHAIN_OK);
-	assert_int_equal(chain_image_file(&image, "/corpus/b", &b, &count, digest, NULL), CHAIN_OK);
+	assert_int_equal(chain_image_file(&image, "/corpus/b", &b, &count, &digest, NULL), CHAIN_OK);
 	image.checked = &checked;
-	assert_int_equal(chain_image_file(&image, "/corpus/a", &a, &count, digest, NULL), CHAIN_OK);
-	chain_sha256_of("alpha\n", 6, wanted);
+	assert_int_equal(chain_image_file(&image, "/corpus/a", &a, &count, &digest, NULL), CHAIN_OK);
+	chain_digest_of(CHAIN_DIGEST_FSVERITY, "alpha\n", 6, &wanted);
 	((uint8_t *)(uintptr_t)a)[0] ^= 1;
 	((uint8_t *)(uintptr_t)b)[0] ^= 1;
 	for (const char *path = "/corpus/a\0/latest\0"; *path; path += strlen(path) + 1) {
-		memset(digest, 0, sizeof(digest));
-		assert_int_equal(chain_image_file(&image, path, &again, &count, digest, NULL), CHAIN_OK);
+		memset(&digest, 0, sizeof(digest));
+		assert_int_equal(chain_image_file(&image, path, &again, &count, &digest, NULL), CHAIN_OK);
 		assert_ptr_equal(again, a);
-		assert_memory_equal(digest, wanted, 32);
+		assert_true(chain_digest_same(&digest, &wanted));
 	}
 	for (int i = 0; i < 2; i++) /* what failed is not noted */
-		assert_int_equal(chain_image_file(&image, "/corpus/b", &b, &count, digest, NULL), CHAIN_E_IMAGE_DIGEST);
+		assert_int_equal(chain_image_file(&image, "/corpus/b", &b, &count, &digest, NULL),
+				 CHAIN_E_IMAGE_DIGEST);
 	image.checked = NULL;
-	assert_int_equal(chain_image_file(&image, "/corpus/a", &a, &count, digest, NULL), CHAIN_E_IMAGE_DIGEST);
+	assert_int_equal(chain_image_file(&image, "/corpus/a", &a, &count, &digest, NULL), CHAIN_E_IMAGE_DIGEST);
 	checked.all = true;
 	image.checked = &checked;
-	assert_int_equal(chain_image_file(&image, "/corpus/b", &b, &count, digest, NULL), CHAIN_OK);
+	assert_int_equal(chain_image_file(&image, "/corpus/b", &b, &count, &digest, NULL), CHAIN_OK);
 	free(sink.bytes);
 }
 
@@ -285,7 +286,6 @@ static void loaded_image(void **state)
 	struct chain_image file, loaded;
 	const uint8_t *bytes;
 	uint64_t count;
-	uint8_t digest[32];
 
 	assert_int_equal(chain_image_open(&file, sink.bytes, sink.count, NULL), CHAIN_OK);
 	const struct chain_image_header h = file.header;
@@ -303,7 +303,7 @@ static void loaded_image(void **state)
 		memory[h.fs_offset + i] ^= 8;
 	}
 	assert_int_equal(chain_image_open_loaded(&loaded, memory, &h, NULL), CHAIN_OK);
-	assert_int_equal(chain_image_file(&loaded, "/latest", &bytes, &count, digest, NULL), CHAIN_OK);
+	assert_int_equal(chain_image_file(&loaded, "/latest", &bytes, &count, NULL, NULL), CHAIN_OK);
 	free(memory);
 	free(sink.bytes);
 }
@@ -334,7 +334,8 @@ static void forged_manifests(void **state)
 		const char *from, *to;
 		enum chain_status status;
 	} cases[] = {
-		{ "kchain-manifest 1", "kchain-manifest 2", CHAIN_E_MANIFEST_MALFORMED },
+		{ "kchain-manifest 2", "kchain-manifest 1", CHAIN_E_MANIFEST_MALFORMED },
+		{ "kchain-manifest 2", "kchain-manifest 3", CHAIN_E_MANIFEST_MALFORMED },
 		{ "part elf ", "part fle ", CHAIN_E_MANIFEST_MALFORMED },
 		{ "part stage", "port stage", CHAIN_E_MANIFEST_MALFORMED },
 		{ " 0 4096\n", " 1 4096\n", CHAIN_E_IMAGE_BAD_HEADER },
@@ -385,7 +386,7 @@ static void place_forge(struct sink *sink, const char *path, uint32_t block)
 	assert_int_equal(fs_lookup(&image.fs, path, false, &node, NULL), CHAIN_OK);
 	uint8_t *fs = sink->bytes + image.header.file_fs;
 
-	chain_sha256_of(fs, image.fs_meta_bytes, digest);
+	chain_verity_of(fs, image.fs_meta_bytes, digest);
 	chain_sha256_to_hex(digest, before);
 	memcpy(&super, fs + FS_EROFS_SUPER_OFFSET, sizeof(super));
 	super.feature_compat &= ~(uint32_t)FS_EROFS_COMPAT_CHECKSUM;
@@ -394,9 +395,131 @@ static void place_forge(struct sink *sink, const char *path, uint32_t block)
 	memset(fs + node.data_offset, 0, node.size_bytes);
 	inode.start_block = block;
 	memcpy(fs + node.nid * FS_EROFS_SLOT_BYTES, &inode, sizeof(inode));
-	chain_sha256_of(fs, image.fs_meta_bytes, digest);
+	chain_verity_of(fs, image.fs_meta_bytes, digest);
 	chain_sha256_to_hex(digest, after);
 	manifest_forge(sink, before, after);
+}
+
+static void replace(struct sink *sink, const char *from, const char *to)
+{
+	uint8_t *place = memmem(sink->bytes, sink->count, from, strlen(from));
+
+	assert_non_null(place);
+	memcpy(place, to, strlen(to));
+}
+
+/* As `bake` of the first version wrote it: SHA-256 everywhere. */
+static void make_version_1(struct sink *sink)
+{
+	const uint32_t version = CHAIN_IMAGE_VERSION_SHA256;
+	const uint8_t no_id[CHAIN_SHA256_BYTES] = { 0 };
+	struct chain_manifest_entry entry;
+	struct chain_image image;
+	uint64_t cursor = 0;
+
+	assert_int_equal(chain_image_open(&image, sink->bytes, sink->count, NULL), CHAIN_OK);
+	uint8_t *header = sink->bytes + image.header_at;
+
+	memcpy(header + offsetof(struct chain_image_header, version), &version, sizeof(version));
+	memcpy(header + offsetof(struct chain_image_header, id), no_id, sizeof(no_id));
+	while (chain_manifest_next(&image, &cursor, &entry)) {
+		char path[64], before[CHAIN_SHA256_HEX + 2], after[CHAIN_SHA256_HEX + 2];
+		const uint8_t *bytes = sink->bytes + entry.offset;
+		uint64_t count = entry.bytes;
+		uint8_t digest[32];
+		struct fs_node node;
+
+		if (entry.kind == CHAIN_MANIFEST_LINK)
+			continue;
+		if (entry.kind == CHAIN_MANIFEST_FILE) {
+			(void)snprintf(path, sizeof(path), "%.*s", (int)entry.path_bytes, entry.path);
+			assert_int_equal(fs_lookup(&image.fs, path, false, &node, NULL), CHAIN_OK);
+			assert_int_equal(fs_file_bytes(&image.fs, &node, &bytes, &count, NULL), CHAIN_OK);
+		}
+		chain_sha256_of(bytes, count, digest);
+		chain_sha256_to_hex(entry.digest.bytes, before);
+		chain_sha256_to_hex(digest, after);
+		replace(sink, before, after);
+	}
+	manifest_forge(sink, "kchain-manifest 2", "kchain-manifest 1");
+}
+
+static void the_first_version_is_read(void **state)
+{
+	(void)state;
+	struct sink sink = small_image(), mixed = small_image();
+	const uint8_t *bytes;
+	uint64_t count;
+	struct chain_digest digest, wanted;
+	struct chain_image image;
+	struct chain_error err = { 0 };
+
+	make_version_1(&sink);
+	assert_int_equal(check(sink.bytes, sink.count, &err), CHAIN_OK);
+	assert_int_equal(chain_image_open(&image, sink.bytes, sink.count, NULL), CHAIN_OK);
+	assert_int_equal(chain_image_file(&image, "/latest", &bytes, &count, &digest, NULL), CHAIN_OK);
+	chain_digest_of(CHAIN_DIGEST_SHA256, "alpha\n", 6, &wanted);
+	assert_true(chain_digest_same(&digest, &wanted));
+	for (uint64_t at = 0; at < sink.count; at += 13) {
+		sink.bytes[at] ^= 4;
+		if (check(sink.bytes, sink.count, NULL) == CHAIN_OK)
+			fail_msg("byte %llu: accepted", (unsigned long long)at);
+		sink.bytes[at] ^= 4;
+	}
+	/* another version's manifest, and another version */
+	manifest_forge(&mixed, "kchain-manifest 2", "kchain-manifest 1");
+	assert_int_equal(check(mixed.bytes, mixed.count, NULL), CHAIN_E_MANIFEST_MALFORMED);
+	const uint32_t next = CHAIN_IMAGE_VERSION + 1;
+
+	memcpy(sink.bytes + image.header_at + offsetof(struct chain_image_header, version), &next, sizeof(next));
+	assert_int_equal(check(sink.bytes, sink.count, &err), CHAIN_E_IMAGE_VERSION);
+	assert_int_equal(err.number[0], next);
+	free(mixed.bytes);
+	free(sink.bytes);
+}
+
+/* Small files are hashed together and large ones alone: each that is damaged is named, whatever is around it. */
+static void files_of_all_sizes(void **state)
+{
+	(void)state;
+	enum { FILES = 37, LARGEST = 40000 };
+	static const size_t sizes[] = { 1, 4095, 4096, 0, 4097, 17, 8192, 3000, 12289, 100, 200, 300, 400, 500 };
+	static char paths[FILES][16], text[LARGEST + FILES];
+	struct fs_spec specs[FILES];
+	struct sink sink = { 0 };
+	struct chain_bake_result result;
+	struct chain_image image;
+
+	for (size_t i = 0; i < sizeof(text) - 1; i++)
+		text[i] = (char)('a' + (i * i + i / 100) % 26);
+	for (size_t i = 0; i < FILES; i++) {
+		(void)snprintf(paths[i], sizeof(paths[i]), "/f%02zu", i);
+		specs[i] = file_spec(paths[i], text + i);
+		specs[i].size_bytes = i == 20 ? LARGEST : sizes[i % (sizeof(sizes) / sizeof(sizes[0]))];
+	}
+	struct chain_bake_request request = request_make(stage, specs, FILES, &sink);
+
+	assert_int_equal(chain_bake(&request, &result, NULL), CHAIN_OK);
+	assert_int_equal(check(sink.bytes, sink.count, NULL), CHAIN_OK);
+	assert_int_equal(chain_image_open(&image, sink.bytes, sink.count, NULL), CHAIN_OK);
+	for (size_t i = 0; i < FILES; i++) {
+		struct chain_error err = { 0 };
+		struct fs_node node;
+		const uint8_t *bytes;
+		uint64_t count;
+
+		assert_int_equal(fs_lookup(&image.fs, paths[i], false, &node, NULL), CHAIN_OK);
+		assert_int_equal(fs_file_bytes(&image.fs, &node, &bytes, &count, NULL), CHAIN_OK);
+		if (count == 0)
+			continue;
+		uint8_t *byte = sink.bytes + (bytes - sink.bytes) + (i % 2 ? count - 1 : 0);
+
+		*byte ^= 1;
+		assert_int_equal(check(sink.bytes, sink.count, &err), CHAIN_E_IMAGE_DIGEST);
+		assert_string_equal(err.subject, paths[i]);
+		*byte ^= 1;
+	}
+	free(sink.bytes);
 }
 
 /* A thousand names for nearly the same bytes would be hashed a thousand times: one is refused. */
@@ -490,6 +613,8 @@ int main(void)
 		cmocka_unit_test(manifest_walk_and_find),
 		cmocka_unit_test(loaded_image),
 		cmocka_unit_test(forged_manifests),
+		cmocka_unit_test(the_first_version_is_read),
+		cmocka_unit_test(files_of_all_sizes),
 		cmocka_unit_test(files_that_overlap_are_refused),
 		cmocka_unit_test(probe),
 	};

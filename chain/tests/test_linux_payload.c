@@ -455,7 +455,6 @@ static void expect_baked(const char *steps, const char *kind)
 	struct cmd_file baked;
 	const uint8_t *bytes;
 	uint64_t count;
-	uint8_t digest[CHAIN_SHA256_BYTES];
 	char found[64];
 
 	if (bake(steps, found, sizeof(found), &err) != CHAIN_OK)
@@ -465,7 +464,7 @@ static void expect_baked(const char *steps, const char *kind)
 	assert_int_equal(cmd_file_load(at("out/image.elf"), 0, &baked, &err), CHAIN_OK);
 	assert_int_equal(chain_image_open(&image, baked.bytes, baked.bytes_count, &err), CHAIN_OK);
 	assert_int_equal(chain_image_verify(&image, NULL, NULL, &err), CHAIN_OK);
-	assert_int_equal(chain_image_file(&image, "/k", &bytes, &count, digest, &err), CHAIN_OK);
+	assert_int_equal(chain_image_file(&image, "/k", &bytes, &count, NULL, &err), CHAIN_OK);
 	assert_int_equal(count, unpacked ? KERNEL_BYTES : file_bytes);
 	assert_memory_equal(bytes, unpacked ? kernel : file, count);
 	cmd_file_free(&baked);

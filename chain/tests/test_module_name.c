@@ -81,7 +81,7 @@ static void sources(void **state)
 	struct chain_boot_module modules[] = { { { 0x1000, 0x1003 }, string }, { { 0x2000, 0x2003 }, other } };
 	const struct chain_bootinfo info = { .modules = modules, .module_count = 2 };
 	const struct chain_sources where = { .bootinfo = &info };
-	const struct chain_source_pin pin = { NULL, true };
+	const struct chain_source_pin pin = { .unverified = true };
 	static const struct {
 		const char *source;
 		enum chain_status status;

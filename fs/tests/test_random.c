@@ -5,7 +5,7 @@
  * fsck.erofs agrees. Then the writer's limits of time: many nodes. */
 #include "support.h"
 
-#include "chain/digest.h"
+#include "chain/verity.h"
 #include "fs/check.h"
 
 enum { NODES_MAX = 120, CONTENT_BYTES = 20000, CONTENTS = 6 };
@@ -26,7 +26,7 @@ static int fill_contents(void **state)
 	for (int i = 0; i < CONTENTS; i++) {
 		for (int j = 0; j < CONTENT_BYTES; j++)
 			contents[i][j] = (uint8_t)next_random(&seed);
-		chain_sha256_of(contents[i], CONTENT_BYTES, digests[i]);
+		chain_verity_of(contents[i], CONTENT_BYTES, digests[i]);
 	}
 	return 0;
 }
@@ -60,7 +60,7 @@ static void random_file(struct fs_spec *spec, uint64_t *seed)
 	spec->size_bytes = sizes[next_random(seed) % 7];
 	spec->cookie = contents[content];
 	if (spec->size_bytes == CONTENT_BYTES && next_random(seed) % 2)
-		spec->sha256 = digests[content];
+		spec->digest = digests[content];
 	if (next_random(seed) % 8 == 0)
 		spec->align_bytes = 4096u << next_random(seed) % 6;
 	if (next_random(seed) % 8 == 0)
@@ -278,7 +278,7 @@ static void large_files(void **state)
 {
 	uint8_t sha[CHAIN_SHA256_BYTES] = { 1 };
 	struct fs_spec specs[] = {
-		{ .path = "/a", .type = FS_REGULAR, .size_bytes = 5ull << 30, .sha256 = sha },
+		{ .path = "/a", .type = FS_REGULAR, .size_bytes = 5ull << 30, .digest = sha },
 		{ .path = "/b", .type = FS_REGULAR, .size_bytes = (5ull << 30) + 1, .align_bytes = 2 << 20 },
 	};
 	struct chain_error err = { 0 };

@@ -3,7 +3,7 @@
 
 #include "support.h"
 
-#include "chain/digest.h"
+#include "chain/verity.h"
 #include "fs/check.h"
 
 #define FILE_OF(text)                                                                                                  \
@@ -130,15 +130,15 @@ static void uuid_follows_content(void **state)
 	struct image *images[4];
 
 	(void)state;
-	chain_sha256_of(text, 7, sha[0]);
+	chain_verity_of(text, 7, sha[0]);
 	images[0] = image_of(&spec, 1);
-	spec.sha256 = sha[0];
+	spec.digest = sha[0];
 	images[1] = image_of(&spec, 1);
 	text[3] ^= 1;
-	chain_sha256_of(text, 7, sha[1]);
-	spec.sha256 = sha[1];
+	chain_verity_of(text, 7, sha[1]);
+	spec.digest = sha[1];
 	images[2] = image_of(&spec, 1);
-	spec.sha256 = NULL;
+	spec.digest = NULL;
 	images[3] = image_of(&spec, 1);
 	for (int i = 0; i < 4; i++) {
 		const uint8_t *uuid = images[i]->bytes + FS_EROFS_SUPER_OFFSET + offsetof(struct fs_erofs_super, uuid);
@@ -171,18 +171,18 @@ static void places(void **state)
 	static uint8_t big[10000];
 	uint8_t sha[CHAIN_SHA256_BYTES];
 	struct fs_spec specs[] = {
-		{ .path = "/b/one", .type = FS_REGULAR, .size_bytes = sizeof(big), .cookie = big, .sha256 = sha },
+		{ .path = "/b/one", .type = FS_REGULAR, .size_bytes = sizeof(big), .cookie = big, .digest = sha },
 		{ .path = "/b-",
 		  .type = FS_REGULAR,
 		  .size_bytes = sizeof(big),
 		  .cookie = big,
-		  .sha256 = sha,
+		  .digest = sha,
 		  .align_bytes = 65536 },
 		{ .path = "/kept",
 		  .type = FS_REGULAR,
 		  .size_bytes = sizeof(big),
 		  .cookie = big,
-		  .sha256 = sha,
+		  .digest = sha,
 		  .reserve_bytes = 2 * 1024 * 1024 },
 		{ .path = "/unknown", .type = FS_REGULAR, .size_bytes = sizeof(big), .cookie = big },
 		{ .path = "/zz", .type = FS_REGULAR, .size_bytes = 1, .cookie = big, .align_bytes = 2 * 1024 * 1024 },
@@ -200,7 +200,7 @@ static void places(void **state)
 
 	(void)state;
 	memset(big, 0x5a, sizeof(big));
-	chain_sha256_of(big, sizeof(big), sha);
+	chain_verity_of(big, sizeof(big), sha);
 	writer = writer_of(specs, COUNT);
 	image = image_make(writer, &status, &err);
 	assert_ok(status, &err);
@@ -225,8 +225,9 @@ static void places(void **state)
 	for (size_t i = 0; i < count; i++) {
 		uint8_t got[CHAIN_SHA256_BYTES];
 
-		chain_sha256_of(image->bytes + placed[i].data_offset, placed[i].size_bytes, got);
-		assert_memory_equal(placed[i].sha256, got, sizeof(got));
+		(placed[i].spec->type == FS_SYMLINK ? chain_sha256_of : chain_verity_of)(
+			image->bytes + placed[i].data_offset, placed[i].size_bytes, got);
+		assert_memory_equal(placed[i].digest, got, sizeof(got));
 	}
 	assert_true(placed_at(writer, "/link")->data_offset < fs_writer_meta_bytes(writer));
 	assert_true(placed_at(writer, "/unknown")->data_offset >= fs_writer_meta_bytes(writer));

@@ -52,14 +52,14 @@ static void announce(const struct stage_run *run, const struct chain_step *step,
 	static const char ways[][8] = {
 		[CHAIN_CALL_NATIVE] = "native", [CHAIN_CALL_FIXED] = "fixed", [CHAIN_CALL_SVM] = "svm"
 	};
-	char hex[CHAIN_SHA256_HEX + 1];
+	char digest[CHAIN_DIGEST_TEXT_BYTES];
 	bool call = step->kind == CHAIN_STEP_CALL;
-	chain_sha256_to_hex(prepared->kernel.sha256, hex);
+	chain_digest_text(&prepared->kernel.digest, digest);
 	stage_say(call ? "call" : "boot", "%s  %s  %s, %" PRIu64 " bytes", step->name, step->source,
 		  chain_kernel_kind_name(prepared->kind), prepared->kernel.blob.bytes_count);
 	stage_record_members(CHAIN_TEXT("event", "step"), CHAIN_TEXT("name", step->name),
 			     CHAIN_TEXT("kind", call ? "call" : "boot"), CHAIN_TEXT("source", step->source),
-			     CHAIN_TEXT("sha256", hex), CHAIN_INT("ticks", (json_int_t)began_ticks),
+			     CHAIN_TEXT("digest", digest), CHAIN_INT("ticks", (json_int_t)began_ticks),
 			     CHAIN_TEXT("called", call ? ways[prepared->way] : NULL),
 			     CHAIN_TEXT("instead_of", run->instead_of), CHAIN_INT("retry", (json_int_t)run->retry),
 			     CHAIN_INT("retries", (json_int_t)step->retries));

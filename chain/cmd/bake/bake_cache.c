@@ -23,11 +23,11 @@ struct entry {
 	int64_t mtime_s, ctime_s;
 	uint32_t mtime_ns, ctime_ns;
 	int64_t used_s;
-	uint8_t sha256[CHAIN_SHA256_BYTES];
+	uint8_t digest[CHAIN_SHA256_BYTES];
 };
 static_assert(sizeof(struct head) == 32 && sizeof(struct entry) == 88, "no holes: these go to disk");
 
-static const char magic[24] = "kchain digests 1";
+static const char magic[24] = "kchain digests 2";
 enum {
 	FILE_BYTES_MAX = sizeof(struct head) + BAKE_CACHE_FILES * sizeof(struct entry) + CHAIN_SHA256_BYTES,
 	DAY_S = 24 * 60 * 60, /* how exactly it is kept when an entry was used */
@@ -88,7 +88,7 @@ static struct bake_known known_of(const struct entry *entry)
 		.used_s = entry->used_s,
 	};
 
-	memcpy(known.sha256, entry->sha256, sizeof(known.sha256));
+	memcpy(known.digest, entry->digest, sizeof(known.digest));
 	return known;
 }
 
@@ -104,7 +104,7 @@ static struct entry entry_of(const struct bake_known *known)
 			       .ctime_ns = (uint32_t)id->ctime.tv_nsec,
 			       .used_s = known->used_s };
 
-	memcpy(entry.sha256, known->sha256, sizeof(entry.sha256));
+	memcpy(entry.digest, known->digest, sizeof(entry.digest));
 	return entry;
 }
 
@@ -148,7 +148,7 @@ const struct bake_known *bake_cache_find(struct bake_cache *cache, const struct 
 }
 
 void bake_cache_note(struct bake_cache *cache, const struct bake_identity *identity,
-		     const uint8_t sha256[CHAIN_SHA256_BYTES])
+		     const uint8_t digest[CHAIN_SHA256_BYTES])
 {
 	const int64_t rest_s = cache->began_s - BAKE_CACHE_REST_S;
 	struct bake_known known = { .identity = *identity, .used_s = cache->began_s };
@@ -156,7 +156,7 @@ void bake_cache_note(struct bake_cache *cache, const struct bake_identity *ident
 	if (!cache->path[0] || identity->size < BAKE_CACHE_FILE_BYTES || identity->mtime.tv_sec >= rest_s ||
 	    identity->ctime.tv_sec >= rest_s || bake_table_find(&cache->table, identity))
 		return;
-	memcpy(known.sha256, sha256, sizeof(known.sha256));
+	memcpy(known.digest, digest, sizeof(known.digest));
 	cache->changed = bake_table_add(&cache->table, &known) || cache->changed;
 }
 

@@ -36,7 +36,7 @@ void bake_cache_open(struct bake_cache *cache);
 const struct bake_known *bake_cache_find(struct bake_cache *cache, const struct bake_identity *identity);
 /* The file was hashed after bake_cache_open, or found. */
 void bake_cache_note(struct bake_cache *cache, const struct bake_identity *identity,
-		     const uint8_t sha256[CHAIN_SHA256_BYTES]);
+		     const uint8_t digest[CHAIN_SHA256_BYTES]);
 /* After a bake's last note. */
 void bake_cache_finish(struct bake_cache *cache);
 /* Writes what is new. */

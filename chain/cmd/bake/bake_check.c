@@ -41,7 +41,7 @@ static bool seen_before(const struct bake_job *job, const struct chain_image *im
 	struct chain_manifest_entry entry;
 
 	return job->share && chain_manifest_find(image, path, &entry, NULL) == CHAIN_OK &&
-	       entry.kind == CHAIN_MANIFEST_FILE && bake_share_is_good(job->share, entry.sha256, out);
+	       entry.kind == CHAIN_MANIFEST_FILE && bake_share_is_good(job->share, entry.digest.bytes, out);
 }
 
 static enum chain_status kernel_check(const struct bake_job *job, const struct chain_image *image,
@@ -51,7 +51,7 @@ static enum chain_status kernel_check(const struct bake_job *job, const struct c
 	const char *path = chain_source_path(step->source);
 	const uint8_t *bytes;
 	uint64_t count;
-	uint8_t digest[CHAIN_SHA256_BYTES];
+	struct chain_digest digest;
 	enum chain_status status;
 
 	*out = chain_source_has(step->source, CHAIN_SOURCE_TAKES_NO_PIN) ? CHAIN_KERNEL_IMAGE : CHAIN_KERNEL_UNKNOWN;
@@ -59,11 +59,11 @@ static enum chain_status kernel_check(const struct bake_job *job, const struct c
 		return CHAIN_OK; /* not at hand */
 	if (!step->door && seen_before(job, image, path, out))
 		return CHAIN_OK;
-	status = chain_image_file(image, path, &bytes, &count, digest, err);
+	status = chain_image_file(image, path, &bytes, &count, &digest, err);
 	if (status == CHAIN_OK)
 		status = bytes_check(bytes, count, step, out, err);
 	if (status == CHAIN_OK && job->share && !step->door)
-		bake_share_good(job->share, digest, *out);
+		bake_share_good(job->share, digest.bytes, *out);
 	return status;
 }
 
@@ -75,13 +75,12 @@ static enum chain_status fixed_check(const struct chain_image *image, const stru
 	const struct chain_range lies = { base, base + image->header.fs_offset + image->header.fs_memory_bytes };
 	const uint8_t *bytes;
 	uint64_t count;
-	uint8_t digest[CHAIN_SHA256_BYTES];
 	struct chain_fixed fixed;
 	enum chain_status status;
 
 	if (step->kind != CHAIN_STEP_CALL || chain_step_way(step, kind) != CHAIN_CALL_FIXED)
 		return CHAIN_OK;
-	status = chain_image_file(image, chain_source_path(step->source), &bytes, &count, digest, err);
+	status = chain_image_file(image, chain_source_path(step->source), &bytes, &count, NULL, err);
 	if (status == CHAIN_OK)
 		status = chain_fixed_place(chain_kernel_door(kind, bytes, count), bytes, count,
 					   chain_step_memory(step, kind), step->source, &fixed, err);

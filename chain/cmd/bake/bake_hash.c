@@ -6,9 +6,34 @@
 #include <signal.h>
 #include <stdlib.h>
 
-static uint8_t *piece(const struct bake_hash *hash, uint64_t number)
+enum { BLOCK = CHAIN_VERITY_BLOCK_BYTES };
+
+static uint8_t *bytes_of(const struct bake_hash *hash, uint64_t number)
 {
 	return hash->buffers + number % BAKE_HASH_PIECES * BAKE_HASH_PIECE;
+}
+
+static struct bake_hash_piece *piece_of(struct bake_hash *hash, uint64_t number)
+{
+	return &hash->pieces[number % BAKE_HASH_PIECES];
+}
+
+/* What needs nothing of the pieces before it: blocks that are whole, where the piece begins with one. */
+static void blocks_hash(struct bake_hash *hash, uint64_t number)
+{
+	struct bake_hash_piece *piece = piece_of(hash, number);
+
+	piece->blocks = piece->offset % BLOCK == 0 ? piece->count / BLOCK : 0;
+	chain_verity_blocks(bytes_of(hash, number), piece->blocks, piece->digests);
+}
+
+static void piece_add(struct bake_hash *hash, uint64_t number)
+{
+	const struct bake_hash_piece *piece = piece_of(hash, number);
+	const size_t done = piece->blocks * BLOCK;
+
+	chain_verity_add(&hash->verity, piece->blocks, (const uint8_t(*)[CHAIN_SHA256_BYTES])piece->digests);
+	chain_verity_update(&hash->verity, bytes_of(hash, number) + done, piece->count - done);
 }
 
 static void *work(void *ctx)
@@ -17,17 +42,21 @@ static void *work(void *ctx)
 
 	(void)pthread_mutex_lock(&hash->lock);
 	for (;;) {
-		while (hash->hashed == hash->filled && !hash->quit)
+		while (hash->taken == hash->filled && !hash->quit)
 			(void)pthread_cond_wait(&hash->moved, &hash->lock);
-		if (hash->hashed == hash->filled)
+		if (hash->taken == hash->filled)
 			break;
-		const uint64_t number = hash->hashed;
+		const uint64_t number = hash->taken++;
 
 		(void)pthread_mutex_unlock(&hash->lock);
-		chain_sha256_update(&hash->sha, piece(hash, number), hash->counts[number % BAKE_HASH_PIECES]);
+		blocks_hash(hash, number);
 		(void)pthread_mutex_lock(&hash->lock);
-		hash->hashed++;
-		(void)pthread_cond_signal(&hash->moved);
+		piece_of(hash, number)->ready = true;
+		while (hash->hashed < hash->taken && piece_of(hash, hash->hashed)->ready) {
+			piece_add(hash, hash->hashed);
+			piece_of(hash, hash->hashed++)->ready = false;
+		}
+		(void)pthread_cond_broadcast(&hash->moved);
 	}
 	(void)pthread_mutex_unlock(&hash->lock);
 	return NULL;
@@ -35,21 +64,22 @@ static void *work(void *ctx)
 
 enum chain_status bake_hash_start(struct bake_hash *hash, struct chain_error *err)
 {
+	const size_t bytes = (size_t)BAKE_HASH_PIECES * BAKE_HASH_PIECE;
 	sigset_t all, before;
 
 	if (hash->buffers)
 		return CHAIN_OK;
-	hash->buffers = malloc((size_t)BAKE_HASH_PIECES * BAKE_HASH_PIECE);
+	hash->buffers = malloc(bytes);
 	if (!hash->buffers)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, "buffers", NULL, (uint64_t)BAKE_HASH_PIECES * BAKE_HASH_PIECE,
-				  0, 0, 0);
+		return chain_fail(err, CHAIN_E_NO_MEMORY, "buffers", NULL, bytes, 0, 0, 0);
 	(void)pthread_mutex_init(&hash->lock, NULL);
 	(void)pthread_cond_init(&hash->moved, NULL);
-	chain_sha256_init(&hash->sha);
+	chain_verity_init(&hash->verity);
 	/* signals are for the thread that writes the image */
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	hash->threaded = pthread_create(&hash->thread, NULL, work, hash) == 0;
+	while (hash->threads < BAKE_HASH_THREADS && pthread_create(&hash->thread[hash->threads], NULL, work, hash) == 0)
+		hash->threads++;
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return CHAIN_OK;
 }
@@ -58,13 +88,12 @@ void bake_hash_stop(struct bake_hash *hash)
 {
 	if (!hash->buffers)
 		return;
-	if (hash->threaded) {
-		(void)pthread_mutex_lock(&hash->lock);
-		hash->quit = true;
-		(void)pthread_cond_signal(&hash->moved);
-		(void)pthread_mutex_unlock(&hash->lock);
-		(void)pthread_join(hash->thread, NULL);
-	}
+	(void)pthread_mutex_lock(&hash->lock);
+	hash->quit = true;
+	(void)pthread_cond_broadcast(&hash->moved);
+	(void)pthread_mutex_unlock(&hash->lock);
+	while (hash->threads > 0)
+		(void)pthread_join(hash->thread[--hash->threads], NULL);
 	(void)pthread_cond_destroy(&hash->moved);
 	(void)pthread_mutex_destroy(&hash->lock);
 	free(hash->buffers);
@@ -83,25 +112,31 @@ static void wait_for(struct bake_hash *hash, uint64_t left)
 uint8_t *bake_hash_buffer(struct bake_hash *hash)
 {
 	wait_for(hash, BAKE_HASH_PIECES - 1);
-	return piece(hash, hash->filled);
+	return bytes_of(hash, hash->filled);
 }
 
 void bake_hash_put(struct bake_hash *hash, size_t count)
 {
-	if (!hash->threaded) {
-		chain_sha256_update(&hash->sha, piece(hash, hash->filled), count);
+	struct bake_hash_piece *piece = piece_of(hash, hash->filled);
+
+	piece->offset = hash->offset;
+	piece->count = count;
+	hash->offset += count;
+	if (hash->threads == 0) {
+		blocks_hash(hash, hash->filled);
+		piece_add(hash, hash->filled);
 		return;
 	}
-	hash->counts[hash->filled % BAKE_HASH_PIECES] = count;
 	(void)pthread_mutex_lock(&hash->lock);
 	hash->filled++;
-	(void)pthread_cond_signal(&hash->moved);
+	(void)pthread_cond_broadcast(&hash->moved);
 	(void)pthread_mutex_unlock(&hash->lock);
 }
 
 void bake_hash_take(struct bake_hash *hash, uint8_t out[CHAIN_SHA256_BYTES])
 {
 	wait_for(hash, 0);
-	chain_sha256_final(&hash->sha, out);
-	chain_sha256_init(&hash->sha);
+	chain_verity_final(&hash->verity, out);
+	chain_verity_init(&hash->verity);
+	hash->offset = 0;
 }

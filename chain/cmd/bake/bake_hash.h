@@ -1,30 +1,43 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: SHA-256 on a thread of its own, so that a large file is hashed while its next pieces are read and the last ones
- * written. Must not know: where the bytes come from or go to. */
+/* Owns: a file's digest on threads of its own, so that a large file is hashed while its next pieces are read and the
+ * last ones written. Must not know: where the bytes come from or go to. */
 #ifndef KCHAIN_BAKE_HASH_H
 #define KCHAIN_BAKE_HASH_H
 
-#include "chain/digest.h"
+#include "chain/verity.h"
 
 #include <pthread.h>
 
-enum { BAKE_HASH_PIECE = 512 * 1024, BAKE_HASH_PIECES = 4 };
+enum {
+	BAKE_HASH_PIECE = 512 * 1024,
+	BAKE_HASH_PIECES = 4,
+	BAKE_HASH_THREADS = 2,
+	BAKE_HASH_BLOCKS = BAKE_HASH_PIECE / CHAIN_VERITY_BLOCK_BYTES,
+};
 
-/* A ring of buffers: the caller fills the one at `filled`, the thread hashes the one at `hashed`. */
+/* A ring of buffers: the caller fills the one at `filled`, threads take those from `taken` on, and what they have
+ * hashed is added to the file's tree in order, up to `hashed`. */
 struct bake_hash {
 	uint8_t *buffers; /* null: not started */
-	size_t counts[BAKE_HASH_PIECES];
-	uint64_t filled, hashed; /* pieces so far; under `lock` */
-	bool threaded, quit;
-	struct chain_sha256 sha;
-	pthread_t thread;
+	struct bake_hash_piece {
+		uint64_t offset; /* in the file */
+		size_t count, blocks;
+		bool ready; /* under `lock` */
+		uint8_t digests[BAKE_HASH_BLOCKS][CHAIN_SHA256_BYTES];
+	} pieces[BAKE_HASH_PIECES];
+	uint64_t filled, taken, hashed; /* pieces so far; under `lock` */
+	uint64_t offset;                /* the caller's */
+	bool quit;
+	struct chain_verity verity; /* under `lock` */
+	pthread_t thread[BAKE_HASH_THREADS];
+	size_t threads; /* that run */
 	pthread_mutex_t lock;
 	pthread_cond_t moved;
 };
 
-/* Makes buffers and thread, or only the buffers where there can be no thread: then the caller's does the work. Does
+/* Makes buffers and threads, or only the buffers where there can be no thread: then the caller's does the work. Does
  * nothing where they are there already; `hash` was zeroed. */
 enum chain_status bake_hash_start(struct bake_hash *hash, struct chain_error *err) CHAIN_MUST_CHECK;
 void bake_hash_stop(struct bake_hash *hash);

@@ -31,7 +31,7 @@ static void step_ask(const struct chain_step *step, struct wish *wish)
 	for (size_t i = 0; i < step->module_count; i++)
 		wish->keep |= is_of(step->modules[i].from, wish->path);
 	if (is_of(step->source, wish->path)) {
-		wish->keep |= step->kind != CHAIN_STEP_BOOT || step->pin.pinned || step->kaslr;
+		wish->keep |= step->kind != CHAIN_STEP_BOOT || chain_config_is_pinned(&step->pin) || step->kaslr;
 		wish->ask |= step->kaslr_said && !step->kaslr;
 	}
 	if (step->fallback)
@@ -54,7 +54,7 @@ static void node_replace(struct bake_node *node, uint8_t *bytes, uint64_t count)
 	free(node->text);
 	node->text = (char *)bytes;
 	node->spec.size_bytes = count;
-	node->spec.sha256 = NULL;
+	node->spec.digest = NULL;
 	node->known = NULL;
 	node->cached = node->many_names = false;
 	node->unpacked = true;

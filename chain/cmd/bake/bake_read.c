@@ -100,7 +100,7 @@ enum chain_status bake_tree_read(struct bake_tree *tree, const struct fs_spec *s
 }
 
 enum chain_status bake_tree_stream(struct bake_tree *tree, const struct bake_node *node, struct bake_out *out,
-				   uint64_t offset, uint8_t out_sha256[CHAIN_SHA256_BYTES], struct chain_error *err)
+				   uint64_t offset, uint8_t out_digest[CHAIN_SHA256_BYTES], struct chain_error *err)
 {
 	const uint64_t size = node->spec.size_bytes;
 	uint64_t done = 0;
@@ -120,7 +120,7 @@ enum chain_status bake_tree_stream(struct bake_tree *tree, const struct bake_nod
 			status = bake_out_write(out, offset + done, piece, count, err);
 		done += count;
 	}
-	bake_hash_take(&tree->hash, out_sha256);
+	bake_hash_take(&tree->hash, out_digest);
 	return status;
 }
 
@@ -153,7 +153,7 @@ static int by_size(const void *a, const void *b)
 static int by_digest(const void *a, const void *b)
 {
 	const struct bake_node *x = *(struct bake_node *const *)a, *y = *(struct bake_node *const *)b;
-	const int order = memcmp(x->sha256, y->sha256, sizeof(x->sha256));
+	const int order = memcmp(x->digest, y->digest, sizeof(x->digest));
 
 	return order ? order : strcmp(x->path, y->path);
 }
@@ -168,10 +168,10 @@ static enum chain_status beginning_hash(struct bake_tree *tree, struct bake_node
 
 	if (status != CHAIN_OK)
 		return status;
-	chain_sha256_of(buf, size, node->sha256);
+	chain_verity_of(buf, size, node->digest);
 	if (!all)
 		return CHAIN_OK;
-	node->spec.sha256 = node->sha256;
+	node->spec.digest = node->digest;
 	if (node->text || tree->kept_bytes + size > KEPT_MAX)
 		return CHAIN_OK;
 	node->text = malloc(size);
@@ -184,15 +184,15 @@ static enum chain_status beginning_hash(struct bake_tree *tree, struct bake_node
 
 static enum chain_status whole_hash(struct bake_tree *tree, struct bake_node *node, struct chain_error *err)
 {
-	const enum chain_status status = bake_tree_stream(tree, node, NULL, 0, node->sha256, err);
+	const enum chain_status status = bake_tree_stream(tree, node, NULL, 0, node->digest, err);
 
-	node->spec.sha256 = node->sha256;
+	node->spec.digest = node->digest;
 	return status;
 }
 
 static bool same_digest(const struct bake_node *a, const struct bake_node *b)
 {
-	return memcmp(a->sha256, b->sha256, sizeof(a->sha256)) == 0;
+	return memcmp(a->digest, b->digest, sizeof(a->digest)) == 0;
 }
 
 /* Files of one size, no digest of which is known: each that begins as another one does gets its own. */
@@ -203,7 +203,7 @@ static enum chain_status unknown_hash(struct bake_tree *tree, struct bake_node *
 
 	for (size_t i = 0; status == CHAIN_OK && i < count; i++)
 		status = beginning_hash(tree, v[i], err);
-	if (status != CHAIN_OK || v[0]->spec.sha256)
+	if (status != CHAIN_OK || v[0]->spec.digest)
 		return status;
 	qsort(v, count, sizeof(*v), by_digest);
 	for (size_t i = 0; i < count; i++)
@@ -220,11 +220,11 @@ static enum chain_status alike_hash(struct bake_tree *tree, struct bake_node **v
 	bool known = false;
 
 	for (size_t i = 0; i < count; i++)
-		known = known || v[i]->spec.sha256;
+		known = known || v[i]->spec.digest;
 	if (!known)
 		return unknown_hash(tree, v, count, err);
 	for (size_t i = 0; status == CHAIN_OK && i < count; i++)
-		if (!v[i]->spec.sha256)
+		if (!v[i]->spec.digest)
 			status = whole_hash(tree, v[i], err);
 	return status;
 }

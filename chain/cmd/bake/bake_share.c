@@ -64,11 +64,11 @@ void bake_share_finish(struct bake_share *share)
 	bake_table_finish(&share->table);
 }
 
-bool bake_share_is_good(const struct bake_share *share, const uint8_t sha256[CHAIN_SHA256_BYTES],
+bool bake_share_is_good(const struct bake_share *share, const uint8_t digest[CHAIN_SHA256_BYTES],
 			enum chain_kernel_kind *out)
 {
 	for (size_t i = 0; i < share->good_count; i++) {
-		if (memcmp(share->good[i].sha256, sha256, CHAIN_SHA256_BYTES) == 0) {
+		if (memcmp(share->good[i].digest, digest, CHAIN_SHA256_BYTES) == 0) {
 			*out = share->good[i].kind;
 			return true;
 		}
@@ -76,13 +76,13 @@ bool bake_share_is_good(const struct bake_share *share, const uint8_t sha256[CHA
 	return false;
 }
 
-void bake_share_good(struct bake_share *share, const uint8_t sha256[CHAIN_SHA256_BYTES], enum chain_kernel_kind kind)
+void bake_share_good(struct bake_share *share, const uint8_t digest[CHAIN_SHA256_BYTES], enum chain_kernel_kind kind)
 {
 	struct bake_good *grown = bake_grow(share->good, &share->good_room, share->good_count, sizeof(*grown));
 
 	if (!grown)
 		return;
 	share->good = grown;
-	memcpy(grown[share->good_count].sha256, sha256, CHAIN_SHA256_BYTES);
+	memcpy(grown[share->good_count].digest, digest, CHAIN_SHA256_BYTES);
 	grown[share->good_count++].kind = kind;
 }

@@ -18,7 +18,7 @@ struct bake_share {
 	struct bake_identity image; /* of it, when it was finished */
 	struct bake_table table;
 	struct bake_good {
-		uint8_t sha256[CHAIN_SHA256_BYTES];
+		uint8_t digest[CHAIN_SHA256_BYTES];
 		enum chain_kernel_kind kind;
 	} * good;
 	size_t good_count, good_room;
@@ -38,8 +38,8 @@ bool bake_share_add(struct bake_share *share, const struct bake_known *file);
 void bake_share_finish(struct bake_share *share);
 
 /* Kernels that were checked. */
-bool bake_share_is_good(const struct bake_share *share, const uint8_t sha256[CHAIN_SHA256_BYTES],
+bool bake_share_is_good(const struct bake_share *share, const uint8_t digest[CHAIN_SHA256_BYTES],
 			enum chain_kernel_kind *out);
-void bake_share_good(struct bake_share *share, const uint8_t sha256[CHAIN_SHA256_BYTES], enum chain_kernel_kind kind);
+void bake_share_good(struct bake_share *share, const uint8_t digest[CHAIN_SHA256_BYTES], enum chain_kernel_kind kind);
 
 #endif

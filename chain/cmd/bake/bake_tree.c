@@ -184,7 +184,7 @@ void bake_tree_cache(const struct bake_tree *tree)
 {
 	for (size_t i = 0; i < tree->count; i++)
 		if (has_bytes(tree->v[i]))
-			bake_cache_note(tree->cache, &tree->v[i]->identity, tree->v[i]->sha256);
+			bake_cache_note(tree->cache, &tree->v[i]->identity, tree->v[i]->digest);
 	bake_cache_finish(tree->cache);
 }
 
@@ -199,7 +199,7 @@ void bake_tree_share(const struct bake_tree *tree, int fd)
 
 		if (!has_bytes(node))
 			continue;
-		memcpy(known.sha256, node->sha256, sizeof(known.sha256));
+		memcpy(known.digest, node->digest, sizeof(known.digest));
 		room = bake_share_add(tree->share, &known);
 	}
 	bake_share_finish(tree->share);

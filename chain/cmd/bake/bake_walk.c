@@ -94,8 +94,8 @@ static void digest_find(struct bake_tree *tree, struct bake_node *node)
 	known = node->known ? node->known : known;
 	if (!known)
 		return;
-	memcpy(node->sha256, known->sha256, sizeof(node->sha256));
-	node->spec.sha256 = node->sha256;
+	memcpy(node->digest, known->digest, sizeof(node->digest));
+	node->spec.digest = node->digest;
 }
 
 static int open_entry(const struct entry *entry, int flags)

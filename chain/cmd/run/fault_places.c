@@ -112,15 +112,14 @@ static const char *text_of(const json_t *doc, const char *key)
 static void note_step(struct fault_step *step, const json_t *doc)
 {
 	snprintf(step->source, sizeof(step->source), "%s", text_of(doc, "source"));
-	snprintf(step->sha256, sizeof(step->sha256), "%s", text_of(doc, "sha256"));
+	record_digest(doc, "digest", "sha256", step->digest);
 }
 
 static bool kernel_bytes(const struct fault_places *p, const struct fault_step *step, const uint8_t **bytes,
 			 uint64_t *count)
 {
 	const char *path = chain_source_path(step->source);
-	uint8_t digest[CHAIN_SHA256_BYTES];
-	return p->image && path && chain_image_file(p->image, path, bytes, count, digest, NULL) == CHAIN_OK;
+	return p->image && path && chain_image_file(p->image, path, bytes, count, NULL, NULL) == CHAIN_OK;
 }
 
 /* The image that entered is the one that was booted, out of the one before, if it says so. */
@@ -148,7 +147,7 @@ static struct symbols_kernel kernel_of_step(const struct fault_places *p, const 
 	struct symbols_kernel kernel = { .name = slash ? slash + 1 :
 						 colon ? colon + 1 :
 							 step->source,
-					 .sha256 = *step->sha256 ? step->sha256 : NULL };
+					 .digest = *step->digest ? step->digest : NULL };
 	if (!kernel_bytes(p, step, &kernel.bytes, &kernel.bytes_count))
 		kernel.bytes = NULL;
 	return kernel;

@@ -13,7 +13,7 @@
 enum { FAULT_IMAGES_MAX = 16, FAULT_LOOKUPS_MAX = 200 };
 
 struct fault_step {
-	char source[1024], sha256[CHAIN_SHA256_HEX + 1];
+	char source[1024], digest[CHAIN_DIGEST_TEXT_BYTES];
 };
 
 struct fault_places {

@@ -32,7 +32,12 @@ static const struct form {
 	[RECORD_DEVICE] = { "device", { { "class", 'S' } } },
 	[RECORD_NET] = { "net", { { "name", 's' }, { "entry", 'o' } } },
 	[RECORD_BLOCK] = { "block", { { "name", 's' }, { "entry", 'o' } } },
-	[RECORD_STEP] = { "step", { { "name", 's' }, { "kind", 's' }, { "source", 's' }, { "sha256", 'S' } } },
+	[RECORD_STEP] = { "step",
+			  { { "name", 's' },
+			    { "kind", 's' },
+			    { "source", 's' },
+			    { "digest", 'S' },
+			    { "sha256", 'S' } } },
 	[RECORD_RESULT] = { "result",
 			    { { "step", 's' },
 			      { "status", 's' },
@@ -61,6 +66,16 @@ static const struct form {
 	[RECORD_ECHO] = { "echo", { { "doc", 'o' } } },
 	[RECORD_END] = { "end", { { "status", 's' }, { "reason", 'S' } } },
 };
+
+void record_digest(const json_t *doc, const char *key, const char *earlier_key, char out[CHAIN_DIGEST_TEXT_BYTES])
+{
+	const char *text = json_string_value(json_object_get(doc, key)),
+		   *hex = json_string_value(json_object_get(doc, earlier_key));
+	struct chain_digest digest = { .kind = CHAIN_DIGEST_SHA256 };
+	out[0] = '\0';
+	if (text ? chain_digest_parse(text, &digest) : hex && chain_sha256_from_hex(hex, strlen(hex), digest.bytes))
+		chain_digest_text(&digest, out);
+}
 
 const char *record_event_name(enum record_event event)
 {

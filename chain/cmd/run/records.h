@@ -7,6 +7,7 @@
 #define KCHAIN_RECORDS_H
 
 #include "chain/cmd/cmd.h"
+#include "chain/hash.h"
 
 enum {
 	RECORDS_LINE_MAX = 2 * 1024 * 1024, /* a record with its prefix */
@@ -35,6 +36,9 @@ enum record_event {
 	RECORD_EVENT_COUNT
 };
 const char *record_event_name(enum record_event event);
+/* The digest of a kernel as a document says it, by chain_digest_text; empty: it does not. Earlier versions' have a
+ * SHA-256 digest's digits under a key of their own. */
+void record_digest(const json_t *doc, const char *key, const char *earlier_key, char out[CHAIN_DIGEST_TEXT_BYTES]);
 
 /* Who hears what was found. `doc` is borrowed for the call. `text` gets what is no record, in pieces, as soon as it is
  * known to be none; `bad` gets why a line was refused (one clause). All may be null. */

@@ -159,13 +159,12 @@ static size_t steps_print(const struct run *run, FILE *to, const struct chain_co
 {
 	char host[PATH_BYTES], symbols[PATH_BYTES];
 	const uint8_t *kernel;
-	uint8_t digest[CHAIN_SHA256_BYTES];
 	uint64_t bytes;
 	size_t count = 0;
 	for (size_t i = 0; i < config->step_count; i++) {
 		const struct chain_step *step = &config->steps[i];
 		if (!step->source || strncmp(step->source, "fs:", 3) != 0 || told_before(config, i) ||
-		    chain_image_file(&run->input.image, step->source + 3, &kernel, &bytes, digest, NULL) ||
+		    chain_image_file(&run->input.image, step->source + 3, &kernel, &bytes, NULL, NULL) ||
 		    !host_path(config, pipeline, step->source, host) ||
 		    !symbols_find(run, host, kernel, bytes, symbols))
 			continue;
@@ -184,7 +183,6 @@ static size_t kernels_print(const struct run *run, FILE *to, const char *stage)
 	struct cmd_file file = { 0 };
 	struct chain_config config;
 	const uint8_t *text;
-	uint8_t digest[CHAIN_SHA256_BYTES];
 	uint64_t bytes;
 	bool folder = stat(path, &about) == 0 && S_ISDIR(about.st_mode);
 	snprintf(pipeline, sizeof(pipeline), "%s%s", path, folder ? "/pipeline.json" : "");
@@ -193,7 +191,7 @@ static size_t kernels_print(const struct run *run, FILE *to, const char *stage)
 	bool own = !run->input.baked || cmd_file_load(pipeline, CHAIN_CONFIG_MAX_BYTES, &file, NULL) != CHAIN_OK;
 	if (!own)
 		text = file.bytes, bytes = file.bytes_count;
-	else if (chain_image_file(&run->input.image, CHAIN_FS_PIPELINE, &text, &bytes, digest, NULL))
+	else if (chain_image_file(&run->input.image, CHAIN_FS_PIPELINE, &text, &bytes, NULL, NULL))
 		return 0;
 	size_t count = 0;
 	if (chain_config_parse((const char *)text, bytes, pipeline, own, &config, NULL) == CHAIN_OK) {

@@ -78,8 +78,8 @@ static void keep_step(struct run_judge *judge, const json_t *doc)
 		bad |= json_object_set_new(step, "retry", json_integer(judge->attempt));
 	if (judge->source[0] && !json_object_get(step, "source"))
 		bad |= json_object_set_new(step, "source", json_string(judge->source));
-	if (judge->sha256[0])
-		bad |= json_object_set_new(step, "kernel_sha256", json_string(judge->sha256));
+	if (judge->digest[0])
+		bad |= json_object_set_new(step, "kernel_digest", json_string(judge->digest));
 	if (json_array_size(judge->rows))
 		bad |= json_object_set(step, "kernels", judge->rows);
 	if (judge->rows_lost)
@@ -98,12 +98,12 @@ static void begin_step(struct run_judge *judge, const json_t *doc)
 	judge->step_us = json_is_integer(us) ? json_integer_value(us) : -1;
 	judge->attempt = json_integer_value(json_object_get(doc, "retry"));
 	cmd_text_escape(text_of(doc, "source"), strlen(text_of(doc, "source")), judge->source, sizeof(judge->source));
-	cmd_text_escape(text_of(doc, "sha256"), strlen(text_of(doc, "sha256")), judge->sha256, sizeof(judge->sha256));
+	record_digest(doc, "digest", "sha256", judge->digest);
 }
 
 static void end_step(struct run_judge *judge)
 {
-	judge->step[0] = judge->called[0] = judge->source[0] = judge->sha256[0] = '\0';
+	judge->step[0] = judge->called[0] = judge->source[0] = judge->digest[0] = '\0';
 	judge->calling = false;
 	judge->attempt = 0;
 }

@@ -6,7 +6,6 @@
 #ifndef KCHAIN_RUN_JUDGE_H
 #define KCHAIN_RUN_JUDGE_H
 
-#include "chain/digest.h"
 #include "records.h"
 
 #include <regex.h>
@@ -61,7 +60,7 @@ struct run_judge {
 	char step[RUN_NAME_BYTES];      /* begun and not ended */
 	bool calling; /* it is a call: the stage waits, and what only a stage or a booted kernel says is not theirs */
 	char called[16]; /* how: "native", "fixed", "svm"; empty: not known */
-	char source[4 * RUN_NAME_BYTES], sha256[CHAIN_SHA256_HEX + 1]; /* of its kernel; empty: not known */
+	char source[4 * RUN_NAME_BYTES], digest[CHAIN_DIGEST_TEXT_BYTES]; /* of its kernel; empty: not known */
 	json_int_t attempt; /* of a step that is tried again: which time; 0: the first */
 	bool restarted;     /* the machine began anew in the middle of a call */
 	uint64_t forged;    /* records that came from a called kernel and are a stage's or a booted one's to send */

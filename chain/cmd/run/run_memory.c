@@ -47,7 +47,6 @@ static void count_step(const struct run_input *input, const struct chain_step *s
 		       struct needs *needs)
 {
 	const char *path = step->source ? chain_source_path(step->source) : NULL;
-	uint8_t digest[CHAIN_SHA256_BYTES];
 	const uint8_t *bytes;
 	uint64_t count;
 	enum chain_kernel_kind kind;
@@ -55,7 +54,7 @@ static void count_step(const struct run_input *input, const struct chain_step *s
 	struct chain_fixed fixed;
 	if (step->fallback)
 		count_step(input, step->fallback, processors, needs);
-	if (!path || chain_image_file(&input->image, path, &bytes, &count, digest, NULL) != CHAIN_OK ||
+	if (!path || chain_image_file(&input->image, path, &bytes, &count, NULL, NULL) != CHAIN_OK ||
 	    chain_kernel_probe(bytes, count, path, &kind, NULL) != CHAIN_OK || !chain_kernel_door(kind, bytes, count))
 		return; /* fetched at boot; or the stage will say what is wrong with it */
 	const struct chain_door *door = chain_kernel_door(kind, bytes, count);
@@ -71,12 +70,11 @@ static void count_step(const struct run_input *input, const struct chain_step *s
 uint64_t run_memory_needed(const struct run_input *input, uint64_t processors)
 {
 	struct needs needs = { .top = input->memory_bytes };
-	uint8_t digest[CHAIN_SHA256_BYTES];
 	struct chain_config config;
 	const uint8_t *text;
 	uint64_t count, behind;
 	if (input->kind != CHAIN_KERNEL_IMAGE ||
-	    chain_image_file(&input->image, CHAIN_FS_PIPELINE, &text, &count, digest, NULL) != CHAIN_OK ||
+	    chain_image_file(&input->image, CHAIN_FS_PIPELINE, &text, &count, NULL, NULL) != CHAIN_OK ||
 	    chain_config_parse((const char *)text, count, CHAIN_FS_PIPELINE, true, &config, NULL) != CHAIN_OK)
 		return needs.top; /* the stage will say what is wrong with it */
 	for (size_t i = 0; i < config.step_count; i++)

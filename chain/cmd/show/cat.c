@@ -56,10 +56,9 @@ static enum chain_status cat(void *ctx, const struct image_file *file, struct ch
 	const struct cat *cat = ctx;
 	const uint8_t *bytes = (const uint8_t *)file->image.manifest;
 	uint64_t count = file->image.manifest_bytes;
-	uint8_t digest[CHAIN_SHA256_BYTES];
 
 	if (cat->path) {
-		const enum chain_status status = chain_image_file(&file->image, cat->path, &bytes, &count, digest, err);
+		const enum chain_status status = chain_image_file(&file->image, cat->path, &bytes, &count, NULL, err);
 
 		if (status != CHAIN_OK)
 			return status;

@@ -256,7 +256,6 @@ static void look_at_files(struct look *look)
 static const char *kernel_kind(const struct chain_image *image, const struct chain_step *step,
 			       enum chain_kernel_kind *out)
 {
-	uint8_t digest[CHAIN_SHA256_BYTES];
 	const uint8_t *bytes;
 	uint64_t count;
 	const char *path = chain_source_path(step->source);
@@ -264,7 +263,7 @@ static const char *kernel_kind(const struct chain_image *image, const struct cha
 	*out = CHAIN_KERNEL_UNKNOWN;
 	if (!path)
 		return "fetched at boot";
-	if (chain_image_file(image, path, &bytes, &count, digest, NULL) != CHAIN_OK)
+	if (chain_image_file(image, path, &bytes, &count, NULL, NULL) != CHAIN_OK)
 		return "missing or damaged";
 	return chain_kernel_probe_by(step->door, bytes, count, step->source, out, NULL) == CHAIN_OK ?
 		       linux_kind_name(*out, bytes, count) :
@@ -288,12 +287,11 @@ static json_t *step_json(struct look *look, const struct chain_step *step)
 static void look_at_pipeline(struct look *look)
 {
 	struct chain_error err = { .status = CHAIN_OK };
-	uint8_t digest[CHAIN_SHA256_BYTES];
 	struct chain_config config;
 	const uint8_t *bytes;
 	char text[1024];
 	uint64_t count;
-	enum chain_status status = chain_image_file(look->image, CHAIN_FS_PIPELINE, &bytes, &count, digest, &err);
+	enum chain_status status = chain_image_file(look->image, CHAIN_FS_PIPELINE, &bytes, &count, NULL, &err);
 
 	if (status == CHAIN_OK)
 		status = chain_config_parse((const char *)bytes, count, CHAIN_FS_PIPELINE, true, &config, &err);

@@ -11,8 +11,9 @@
 #include <time.h>
 
 struct listing {
-	const struct fs *fs;
-	bool details;
+	const struct chain_image *image;
+	const struct fs *fs; /* of it */
+	bool details, digests;
 	json_t *list; /* null: print */
 };
 
@@ -41,6 +42,39 @@ static enum chain_status target_read(const struct listing *l, const char *path, 
 	return fs_read(l->fs, node, 0, *out, node->size_bytes, err);
 }
 
+/* As `fsverity digest` says it. The manifest of an image of the first version has other digests. */
+static enum chain_status digest_find(const struct listing *l, const char *path, const struct fs_node *node,
+				     char out[CHAIN_SHA256_HEX + 1], struct chain_error *err)
+{
+	struct chain_manifest_entry entry;
+	const uint8_t *bytes;
+	uint64_t count;
+	enum chain_status status = chain_manifest_find(l->image, path, &entry, err);
+
+	if (status == CHAIN_OK && entry.digest.kind != CHAIN_DIGEST_FSVERITY) {
+		status = fs_file_bytes(l->fs, node, &bytes, &count, err);
+		if (status == CHAIN_OK)
+			chain_digest_of(CHAIN_DIGEST_FSVERITY, bytes, count, &entry.digest);
+	}
+	if (status == CHAIN_OK)
+		chain_sha256_to_hex(entry.digest.bytes, out);
+	return status;
+}
+
+static enum chain_status digest_print(const struct listing *l, const char *path, const struct fs_node *node,
+				      struct chain_error *err)
+{
+	char hex[CHAIN_SHA256_HEX + 1];
+	const enum chain_status status = digest_find(l, path, node, hex, err);
+
+	if (status != CHAIN_OK)
+		return status;
+	printf("sha256:%s ", hex);
+	cmd_text_put(stdout, path);
+	putchar('\n');
+	return CHAIN_OK;
+}
+
 /* Names and targets are bytes: what is no UTF-8 is told in hexadecimal digits besides. */
 static enum chain_status node_list(struct listing *l, const char *path, const struct fs_node *node, const char *target,
 				   struct chain_error *err)
@@ -50,8 +84,18 @@ static enum chain_status node_list(struct listing *l, const char *path, const st
 				  (json_int_t)node->mode, "uid", (json_int_t)node->uid, "gid", (json_int_t)node->gid,
 				  "links", (json_int_t)node->nlink, "bytes", (json_int_t)node->size_bytes, "mtime",
 				  (json_int_t)node->mtime);
+	char hex[CHAIN_SHA256_HEX + 1];
 	bool good = entry && cmd_json_set_text(entry, "path", path, strlen(path));
 
+	if (good && node->type == FS_REGULAR) {
+		const enum chain_status status = digest_find(l, path, node, hex, err);
+
+		if (status != CHAIN_OK) {
+			json_decref(entry);
+			return status;
+		}
+		good = json_object_set_new(entry, "fsverity", json_string(hex)) == 0;
+	}
 	if (good && target)
 		good = cmd_json_set_text(entry, "target", target, node->size_bytes);
 	if (good && json_array_append(l->list, entry) == 0) {
@@ -93,6 +137,8 @@ static enum chain_status node_show(void *ctx, const char *path, const struct fs_
 
 	if (status == CHAIN_OK && l->list)
 		status = node_list(l, path, node, target, err);
+	else if (status == CHAIN_OK && l->digests)
+		status = node->type == FS_REGULAR ? digest_print(l, path, node, err) : CHAIN_OK;
 	else if (status == CHAIN_OK)
 		node_print(l, path, node, target);
 	free(target);
@@ -101,13 +147,17 @@ static enum chain_status node_show(void *ctx, const char *path, const struct fs_
 
 struct ls {
 	const char *path;
-	bool json, details;
+	bool json, details, digests;
 };
 
 static enum chain_status ls(void *ctx, const struct image_file *file, struct chain_error *err)
 {
 	const struct ls *ls = ctx;
-	struct listing l = { .fs = &file->image.fs, .details = ls->details, .list = ls->json ? json_array() : NULL };
+	struct listing l = { .image = &file->image,
+			     .fs = &file->image.fs,
+			     .details = ls->details,
+			     .digests = ls->digests,
+			     .list = ls->json ? json_array() : NULL };
 	const enum chain_status status = image_tree_walk(l.fs, ls->path, node_show, &l, err);
 
 	if (status == CHAIN_OK && ls->json)
@@ -122,13 +172,15 @@ int cmd_ls(int argc, char **argv)
 	const struct cmd_opt opts[] = {
 		{ "long", 'l', CMD_OPT_FLAG, NULL, "with mode, links, owner, group, size and time (UTC)",
 		  &options.details },
+		{ "digest", 0, CMD_OPT_FLAG, NULL,
+		  "files alone, each behind its digest, as `fsverity digest` prints it", &options.digests },
 		{ "json", 0, CMD_OPT_FLAG, NULL, "print one JSON array instead of text", &options.json },
 	};
 	const struct cmd_spec spec = {
 		.command = "ls",
 		.operands = "IMAGE [PATH]",
 		.opts = opts,
-		.opt_count = 2,
+		.opt_count = sizeof(opts) / sizeof(opts[0]),
 		.least = 1,
 		.most = 2,
 		.about = "Lists what is baked into an image, or what of it is at PATH and below."

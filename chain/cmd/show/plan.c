@@ -184,14 +184,13 @@ static enum chain_status load_pipeline(struct plan_run *run, const char *path, s
 {
 	const uint8_t *text;
 	uint64_t bytes;
-	uint8_t sha256[CHAIN_SHA256_BYTES];
 	enum chain_status status = run_input_open(path, NULL, &run->input, err);
 	if (status)
 		return status;
 	if (run->input.kind != CHAIN_KERNEL_IMAGE)
 		return chain_fail(err, CHAIN_E_CMD_NOT_IMAGE, path, chain_kernel_kind_name(run->input.kind), 0, 0, 0,
 				  0);
-	status = chain_image_file(&run->input.image, CHAIN_FS_PIPELINE, &text, &bytes, sha256, err);
+	status = chain_image_file(&run->input.image, CHAIN_FS_PIPELINE, &text, &bytes, NULL, err);
 	return status ? status :
 			chain_config_parse((const char *)text, bytes, CHAIN_FS_PIPELINE, true, &run->config, err);
 }
@@ -289,8 +288,8 @@ static enum chain_status step_json(const struct chain_step *step, const struct c
 				   const json_t *fanout, json_t *into, struct chain_error *err)
 {
 	json_t *plan = NULL;
-	char hex[CHAIN_SHA256_HEX + 1];
-	chain_sha256_to_hex(prepared->kernel.sha256, hex);
+	char digest[CHAIN_DIGEST_TEXT_BYTES];
+	chain_digest_text(&prepared->kernel.digest, digest);
 	struct chain_guest guest;
 	const struct chain_plan *found;
 	enum chain_status status = find_plan(step, prepared, &guest, &found, err);
@@ -302,7 +301,7 @@ static enum chain_status step_json(const struct chain_step *step, const struct c
 	json_t *doc = json_pack(
 		"{s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:o?, s:o, s:O, s:o?, s:O?, s:O?, s:o?}", "name", step->name,
 		"kind", step->kind == CHAIN_STEP_CALL ? "call" : "boot", "source", step->source, "kernel",
-		kind_name(prepared), "sha256", hex, "bytes", (json_int_t)prepared->kernel.blob.bytes_count, "args",
+		kind_name(prepared), "digest", digest, "bytes", (json_int_t)prepared->kernel.blob.bytes_count, "args",
 		prepared->args, "expect", chain_step_expect_json(step), "modules", modules_json(prepared), "handoff",
 		prepared->handoff, "plan", plan, "when", step->when, "fanout", fanout, "devices", plan_devices(step));
 	if (!doc || json_array_append_new(into, doc))

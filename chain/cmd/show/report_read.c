@@ -358,9 +358,11 @@ static enum chain_status place_faults(const json_t *doc, const struct symbols_pl
 		const char *source = json_string_value(json_object_get(step, "source")),
 			   *slash = source ? strrchr(source, '/') : NULL;
 		size_t count = unplaced(step, faults);
+		char digest[CHAIN_DIGEST_TEXT_BYTES];
+		record_digest(step, "kernel_digest", "kernel_sha256", digest);
 		struct symbols_kernel kernel = {
 			.name = slash ? slash + 1 : "",
-			.sha256 = json_string_value(json_object_get(step, "kernel_sha256")),
+			.digest = *digest ? digest : NULL,
 			.build_id = count ? json_string_value(json_object_get(faults[0], "build_id")) : NULL,
 		};
 		enum chain_status status = count ? fault_places_add(symbols, &kernel, faults, count, err) : CHAIN_OK;

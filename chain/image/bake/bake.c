@@ -21,7 +21,7 @@ struct bake {
 	struct bake_entry *entries; /* owned */
 	uint8_t *meta;              /* owned: the filesystem's metadata, hashed when it is complete */
 	uint64_t meta_bytes;
-	struct chain_sha256 given; /* of a file whose digest was given, as it goes by */
+	struct chain_verity given; /* of a file whose digest was given, as it goes by */
 	struct bake_part_line lines[BAKE_PART_LINES];
 };
 
@@ -174,20 +174,20 @@ static enum chain_status emit(struct bake *bake, uint64_t offset, const void *by
 static enum chain_status assigned_check(const struct fs_spec *spec, const uint8_t digest[CHAIN_SHA256_BYTES],
 					struct chain_error *err)
 {
-	if (!spec->sha256 || memcmp(digest, spec->sha256, CHAIN_SHA256_BYTES) == 0)
+	if (!spec->digest || memcmp(digest, spec->digest, CHAIN_SHA256_BYTES) == 0)
 		return CHAIN_OK;
 	return chain_fail(err, CHAIN_E_FILE_CHANGED, spec->path, "its digest is another than a moment ago", 0, 0, 0, 0);
 }
 
 static enum chain_status data_place(void *ctx, const struct fs_spec *spec, uint64_t offset, bool *out_placed,
-				    uint8_t out_sha256[CHAIN_SHA256_BYTES], struct chain_error *err)
+				    uint8_t out_digest[CHAIN_SHA256_BYTES], struct chain_error *err)
 {
 	struct bake *bake = ctx;
 	const struct chain_bake_request *r = bake->request;
 	const enum chain_status status =
-		r->place(r->ctx, spec, bake->result->header.file_fs + offset, out_placed, out_sha256, err);
+		r->place(r->ctx, spec, bake->result->header.file_fs + offset, out_placed, out_digest, err);
 
-	return status == CHAIN_OK && *out_placed ? assigned_check(spec, out_sha256, err) : status;
+	return status == CHAIN_OK && *out_placed ? assigned_check(spec, out_digest, err) : status;
 }
 
 static enum chain_status data_read(void *ctx, const struct fs_spec *spec, uint64_t offset, void *buf, size_t count,
@@ -197,14 +197,14 @@ static enum chain_status data_read(void *ctx, const struct fs_spec *spec, uint64
 	const enum chain_status status = bake->request->source(bake->request->ctx, spec, offset, buf, count, err);
 	uint8_t digest[CHAIN_SHA256_BYTES];
 
-	if (status != CHAIN_OK || !spec->sha256)
+	if (status != CHAIN_OK || !spec->digest)
 		return status;
 	if (offset == 0)
-		chain_sha256_init(&bake->given);
-	chain_sha256_update(&bake->given, buf, count);
+		chain_verity_init(&bake->given);
+	chain_verity_update(&bake->given, buf, count);
 	if (offset + count < spec->size_bytes)
 		return CHAIN_OK;
-	chain_sha256_final(&bake->given, digest);
+	chain_verity_final(&bake->given, digest);
 	return assigned_check(spec, digest, err);
 }
 
@@ -239,7 +239,7 @@ static enum chain_status part_emit(struct bake *bake, enum chain_bake_part_kind 
 {
 	struct bake_part_line *line = line_of(bake, kind);
 
-	chain_sha256_of(bytes, line->bytes, line->sha256);
+	chain_verity_of(bytes, line->bytes, line->digest);
 	return emit(bake, line->offset, bytes, (size_t)line->bytes, err);
 }
 
@@ -275,10 +275,10 @@ static enum chain_status manifest_emit(struct bake *bake, struct chain_error *er
 	for (size_t i = 0; i < bake->placed_count; i++) {
 		const struct fs_placed *p = &bake->placed[i];
 
-		bake->entries[i].sha256 = p->sha256;
+		bake->entries[i].digest = p->digest;
 		if (bake->request->placed)
 			bake->request->placed(bake->request->ctx, p->spec, out->header.file_fs + p->data_offset,
-					      p->sha256);
+					      p->digest);
 	}
 	bake_manifest_write(bake->lines, bake->entries, bake->placed_count, text);
 	chain_sha256_of(text, bytes, out->id);

@@ -36,12 +36,12 @@ static void put_number(struct text *text, uint64_t value)
 	put(text, digits + at, sizeof(digits) - at);
 }
 
-static void put_digest(struct text *text, const uint8_t sha256[CHAIN_SHA256_BYTES])
+static void put_digest(struct text *text, const uint8_t digest[CHAIN_SHA256_BYTES])
 {
 	char hex[CHAIN_SHA256_HEX + 1];
 
 	if (text->out)
-		chain_sha256_to_hex(sha256, hex);
+		chain_sha256_to_hex(digest, hex);
 	else
 		memset(hex, '0', sizeof(hex));
 	put(text, hex, CHAIN_SHA256_HEX);
@@ -57,14 +57,14 @@ uint64_t bake_manifest_write(const struct bake_part_line parts[BAKE_PART_LINES],
 		put_text(&text, "part ");
 		put_text(&text, parts[i].name);
 		put_text(&text, " ");
-		put_digest(&text, parts[i].sha256);
+		put_digest(&text, parts[i].digest);
 		put_number(&text, parts[i].offset);
 		put_number(&text, parts[i].bytes);
 		put_text(&text, "\n");
 	}
 	for (size_t i = 0; i < count; i++) {
 		put_text(&text, entries[i].link ? "link " : "file ");
-		put_digest(&text, entries[i].sha256);
+		put_digest(&text, entries[i].digest);
 		put_number(&text, entries[i].bytes);
 		put_text(&text, " ");
 		put_text(&text, entries[i].path);

@@ -10,7 +10,7 @@
 #ifndef CHAIN_BAKE_H
 #define CHAIN_BAKE_H
 
-#include "chain/digest.h"
+#include "chain/verity.h"
 #include "abi/image_format.h"
 #include "fs/write.h"
 
@@ -33,17 +33,17 @@ struct chain_bake_request {
 	const void *stage;  /* ELF file of the stage, a kernel of our runtime */
 	uint64_t stage_bytes;
 	const char *stage_subject;   /* names it in errors */
-	const struct fs_spec *specs; /* what the filesystem holds; files, folders and links. A spec's sha256, where
+	const struct fs_spec *specs; /* what the filesystem holds; files, folders and links. A spec's digest, where
 				      * given, is checked against the data as it goes through */
 	size_t spec_count;
 	fs_source *source; /* bytes of files; gets the caller's spec */
 	fs_sink *sink;     /* bytes of the image; file data in ascending order, small pieces in any order. What is
 			    * never written is zero; the last byte is always written */
 	fs_place *place;   /* null, or as fs/write.h says, the offset being one of the image file; what it says of a
-			    * file whose sha256 is given has to be the same */
+			    * file whose digest is given has to be the same */
 	/* Null, or hears of each file and link where its bytes came to lie in the image file, and its digest. */
 	void (*placed)(void *ctx, const struct fs_spec *spec, uint64_t offset,
-		       const uint8_t sha256[CHAIN_SHA256_BYTES]);
+		       const uint8_t digest[CHAIN_SHA256_BYTES]);
 	void *ctx; /* for all of them */
 };
 

@@ -6,8 +6,8 @@
 #ifndef CHAIN_CONFIG_H
 #define CHAIN_CONFIG_H
 
-#include "chain/digest.h"
 #include "chain/errors.h"
+#include "chain/hash.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -55,9 +55,12 @@ struct chain_config_block {
 
 /* What vouches for the bytes of a source. */
 struct chain_config_pin {
-	bool pinned, unverified;
-	uint8_t sha256[CHAIN_SHA256_BYTES];
+	bool unverified;
+	bool pinned[CHAIN_DIGEST_KINDS];
+	uint8_t digests[CHAIN_DIGEST_KINDS][CHAIN_SHA256_BYTES];
 };
+/* By a digest of either kind. */
+bool chain_config_is_pinned(const struct chain_config_pin *pin);
 
 struct chain_config_module {
 	char *from;   /* source */

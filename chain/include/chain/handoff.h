@@ -64,7 +64,7 @@ enum chain_status chain_handoff_build(const struct chain_handoff_input *input, j
 				      struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* The kernel's digest is known when it was opened, and whether that happens may depend on the handoff. */
-enum chain_status chain_handoff_set_kernel(json_t *handoff, const uint8_t *sha256,
+enum chain_status chain_handoff_set_kernel(json_t *handoff, const struct chain_digest *digest,
 					   struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* Compact text, new, that the next link can read: CHAIN_E_LIMIT above CHAIN_HANDOFF_MAX_BYTES, CHAIN_E_JSON_DEPTH above

@@ -7,8 +7,8 @@
 #ifndef CHAIN_IMAGE_H
 #define CHAIN_IMAGE_H
 
-#include "chain/digest.h"
 #include "chain/error.h"
+#include "chain/hash.h"
 #include "abi/image_format.h"
 #include "fs/fs.h"
 
@@ -27,6 +27,7 @@ struct chain_image {
 	struct chain_image_header header; /* a copy */
 	const char *manifest;             /* manifest text, not terminated */
 	uint64_t manifest_bytes;
+	enum chain_digest_kind digests; /* of its parts and files, by its version */
 	const uint8_t *fs_bytes;
 	uint64_t fs_bytes_count;
 	struct fs fs;           /* mounted */
@@ -42,7 +43,7 @@ struct chain_image {
 /* One line of the manifest. `path` borrows the manifest and is not terminated. */
 struct chain_manifest_entry {
 	enum chain_manifest_kind { CHAIN_MANIFEST_PART, CHAIN_MANIFEST_FILE, CHAIN_MANIFEST_LINK } kind;
-	uint8_t sha256[CHAIN_SHA256_BYTES];
+	struct chain_digest digest;
 	uint64_t offset, bytes; /* part: place in the image file; file and link: offset 0 */
 	const char *path;
 	size_t path_bytes; /* name of the part, or absolute path */
@@ -69,18 +70,18 @@ enum chain_status chain_manifest_find(const struct chain_image *image, const cha
 				      struct chain_manifest_entry *out, struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* A baked file's bytes in place, its digest checked against the manifest first (once, where `checked` is there).
- * Follows links (at most 40, each checked as well, never out of the root). Borrowed. A path, with its links followed,
- * has at most CHAIN_IMAGE_PATH_BYTES - 1 bytes. */
+ * Follows links (at most 40, each checked as well, never out of the root). Borrowed; `out_digest` may be null. A path,
+ * with its links followed, has at most CHAIN_IMAGE_PATH_BYTES - 1 bytes. */
 enum { CHAIN_IMAGE_PATH_BYTES = 1024, CHAIN_IMAGE_LINKS_MAX = 40 };
 enum chain_status chain_image_file(const struct chain_image *image, const char *path, const uint8_t **out_bytes,
-				   uint64_t *out_count, uint8_t out_sha256[CHAIN_SHA256_BYTES],
+				   uint64_t *out_count, struct chain_digest *out_digest,
 				   struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* Everything: every part, every file and link, every byte of the filesystem that belongs to none of them is zero (and,
  * for a file, every byte outside parts, manifest and filesystem). Files that lie on each other in part, or on the
  * filesystem's metadata, are refused (CHAIN_E_IMAGE_OVERLAP), so no byte is hashed twice. Takes 24 bytes of heap per
- * file for as long as it runs. The error's subject is the part or path. `progress` (nullable) hears bytes hashed so
- * far. */
+ * file, and 32 KiB, for as long as it runs. The error's subject is the part or path. `progress` (nullable) hears bytes
+ * hashed so far. */
 typedef void chain_image_progress(void *ctx, uint64_t done_bytes, uint64_t total_bytes);
 enum chain_status chain_image_verify(const struct chain_image *image, chain_image_progress *progress, void *ctx,
 				     struct chain_error *err) CHAIN_MUST_CHECK;

@@ -8,7 +8,7 @@
 #define CHAIN_SOURCE_H
 
 #include "chain/bootinfo.h"
-#include "chain/digest.h"
+#include "chain/hash.h"
 #include "chain/image.h"
 #include "chain/plan.h"
 #include "chain/self.h"
@@ -42,8 +42,8 @@ struct chain_sources {
 
 /* What the pipeline says of a source beyond its name. */
 struct chain_source_pin {
-	const uint8_t *sha256; /* 32 bytes, or null */
-	bool unverified;       /* a source without a digest of its own may be used unpinned */
+	struct chain_pin pin;
+	bool unverified; /* a source without a digest of its own may be used unpinned */
 };
 
 struct chain_source_bytes {
@@ -52,7 +52,7 @@ struct chain_source_bytes {
 	struct chain_stream stream;    /* `read` is not null: the bytes come from there */
 	bool loaded;                   /* they were read to memory that was taken for them */
 	const struct chain_self *self; /* borrowed: that image's pieces; null for all others */
-	uint8_t sha256[CHAIN_SHA256_BYTES];
+	struct chain_digest digest;    /* what they are called by: of an image's own file as its manifest has it */
 };
 
 /* What is true of all sources of a scheme. */
@@ -74,7 +74,8 @@ struct chain_source_row {
 	/* The pipeline's name of the disk that its bytes are on, into a text of CHAIN_SOURCE_DISK_BYTES. Null: they are
 	 * on none. */
 	void (*disk)(const char *rest, char *out);
-	/* Errors: see chain_source_open. What the pin says is checked by the caller. */
+	/* Errors: see chain_source_open. Bytes in memory and their digest are checked by the caller where the traits
+	 * say that only a pin vouches for them; else the row says the digest. */
 	enum chain_status (*open)(const struct chain_sources *sources, const char *source, const char *rest,
 				  struct chain_source_bytes *out, struct chain_error *err);
 };

@@ -6,8 +6,8 @@
 #ifndef CHAIN_STREAM_H
 #define CHAIN_STREAM_H
 
-#include "chain/digest.h"
 #include "chain/error.h"
+#include "chain/hash.h"
 
 struct chain_stream {
 	uint64_t bytes; /* all there are */
@@ -20,15 +20,15 @@ struct chain_stream {
 
 /* What a stream's bytes must turn out to be. */
 struct chain_stream_pin {
-	const char *source;    /* for errors; borrowed */
-	const uint8_t *sha256; /* 32 bytes, borrowed; null: any bytes will do */
+	const char *source; /* for errors; borrowed */
+	struct chain_pin pin;
 };
 
-/* Reads all of it into `into`, which has room for it, and checks the digest as the bytes arrive; `out_sha256`
- * (nullable) is told it. What lies in `into` after a failure must not be used. CHAIN_E_SOURCE_DIGEST, and what the
- * reader says. */
+/* Reads all of it into `into`, which has room for it, and checks the digests as the bytes arrive; `out_digest`
+ * (nullable) is told the one of chain_pin_kind. What lies in `into` after a failure must not be used.
+ * CHAIN_E_SOURCE_DIGEST, and what the reader says. */
 enum chain_status chain_stream_take(const struct chain_stream *stream, const struct chain_stream_pin *pin,
-				    uint8_t *into, uint8_t out_sha256[CHAIN_SHA256_BYTES],
+				    uint8_t *into, struct chain_digest *out_digest,
 				    struct chain_error *err) CHAIN_MUST_CHECK;
 
 #endif

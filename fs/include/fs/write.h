@@ -36,7 +36,7 @@ struct fs_spec {
 	const char *hard_link; /* path of an added node of the same type, no directory, this is another name of; else
 				  null. Only path and type count then */
 	uint64_t size_bytes;   /* regular file */
-	const uint8_t *sha256; /* regular file: 32 bytes when known before layout; equal ones are stored once. Null: not
+	const uint8_t *digest; /* regular file: 32 bytes when known before layout; equal ones are stored once. Null: not
 				  looked for */
 	uint64_t align_bytes; /* regular file: 0 or a power of two, at least 4096: where its data starts in the image */
 	uint64_t reserve_bytes; /* regular file: zeroed room kept behind its data */
@@ -53,16 +53,16 @@ typedef enum chain_status fs_source(void *ctx, const struct fs_spec *spec, uint6
  * superblock comes as the whole first block, after everything else, so a torn image can't be mounted. */
 typedef enum chain_status fs_sink(void *ctx, uint64_t offset, const void *buf, size_t count, struct chain_error *err);
 /* May bring a whole file, of one byte at least, to `offset` of the image by itself, past source and sink (a copy within
- * the kernel, say). Then *out_placed is true and out_sha256 the digest of what lies there. Calls ascend. */
+ * the kernel, say). Then *out_placed is true and out_digest the digest of what lies there. Calls ascend. */
 typedef enum chain_status fs_place(void *ctx, const struct fs_spec *spec, uint64_t offset, bool *out_placed,
-				   uint8_t out_sha256[32], struct chain_error *err);
+				   uint8_t out_digest[32], struct chain_error *err);
 
 /* Where a file or link came to lie; valid after layout. `path` as given. */
 struct fs_placed {
 	const struct fs_spec *spec;
 	uint64_t nid, data_offset, size_bytes;
 	bool shared;           /* another node owns the bytes */
-	const uint8_t *sha256; /* 32 bytes, of the content (a link's: of its target's text): what was given, or, after
+	const uint8_t *digest; /* 32 bytes, of the content (a link's: of its target's text): what was given, or, after
 				  emit, as it went by */
 };
 
@@ -77,7 +77,7 @@ uint64_t fs_writer_image_bytes(const struct fs_writer *writer);
 uint64_t fs_writer_meta_bytes(const struct fs_writer *writer);
 /* Files and links sorted by path (bytewise); borrowed until fs_writer_free. */
 const struct fs_placed *fs_writer_placed(const struct fs_writer *writer, size_t *out_count);
-/* Emits the image in one pass over the data. A file whose sha256 was not given is hashed as it goes by, and
+/* Emits the image in one pass over the data. A file whose digest was not given is hashed as it goes by, and
  * fs_writer_placed has the digest afterwards; one that was given is believed. The UUID is made of SHA-256 over the
  * metadata (UUID and checksum zeroed) and the digests of the files in the order of their data, so it changes whenever
  * any content does. Needs 2 MiB of memory beyond the nodes. `place` may be null. */
