@@ -191,7 +191,7 @@ STAGE_BOOT_TEXT static bool pci_present(void *ctx)
 }
 
 /* A machine whose configuration space has no ports may be a microvm; on others these places are PCI's. */
-static bool mmio_place(void *ctx, unsigned index, struct stage_mmio_place *out)
+STAGE_BOOT_TEXT static bool mmio_place(void *ctx, unsigned index, struct stage_mmio_place *out)
 {
 	(void)ctx;
 	return stage_mmio_place(stage_bootinfo()->cmdline, !ports_present(), index, out);
