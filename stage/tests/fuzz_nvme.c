@@ -19,6 +19,7 @@ struct machine {
 	size_t count, at;
 	unsigned allocations, fail_at;
 	struct chain_range memory; /* the one piece for the device */
+	bool other_doorbells;      /* it lied of their places: one may be written to that was not meant */
 };
 
 static uint8_t next(struct machine *m)
@@ -46,10 +47,13 @@ static uint32_t pci_read(void *ctx, uint32_t bdf, uint32_t offset, unsigned widt
 static uint32_t mmio_read(void *ctx, const volatile void *at, unsigned width)
 {
 	struct machine *m = ctx;
-	size_t offset;
+	size_t offset = SIZE_MAX;
 	if (fake_offset(&m->nvme.fake, at, &offset))
 		FUZZ_HOLDS(width == 4 && offset <= FAKE_BAR_BYTES - width && offset % width == 0);
-	return spoil(m, nvme_mmio_read(ctx, at, width), width);
+	uint32_t truth = nvme_mmio_read(ctx, at, width), answer = spoil(m, truth, width);
+	if (offset == NVME_CAP + 4 && ((answer ^ truth) & NVME_CAP_HIGH_STRIDE))
+		m->other_doorbells = true;
+	return answer;
 }
 
 static bool is_dma(const struct machine *m, uint64_t at, uint64_t bytes)
@@ -71,6 +75,10 @@ static void check_command(struct machine *m, unsigned queue)
 {
 	const struct nvme_command *c =
 		(const struct nvme_command *)(uintptr_t)m->nvme.queues[queue].submit + m->nvme.queues[queue].head;
+	if (m->other_doorbells) {
+		m->nvme.queues[queue].submit = 0;
+		return;
+	}
 	bool read = queue && c->opcode == NVME_READ;
 	uint32_t shift = m->nvme.space[NVME_NAMESPACE_FORMAT_LIST + 2];
 	FUZZ_HOLDS(is_dma(m, c->prp[0], PAGE) && c->prp[0] % PAGE == 0);
@@ -189,6 +197,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	m.at = 2;
 	m.allocations = 0;
 	m.memory = (struct chain_range){ 0 };
+	m.other_doorbells = false;
 	m.fail_at = data[0];
 	m.nvme.fake.env.pci_read = pci_read;
 	m.nvme.fake.env.mmio_read = mmio_read;
