@@ -23,7 +23,8 @@
 #define RESULT(name, status)                                                                                           \
 	"{\"event\":\"result\",\"step\":\"" name "\",\"status\":\"" status "\",\"reason\":\"because\"}"
 #define ERROR(name, message) "{\"event\":\"error\",\"slug\":\"s\",\"step\":\"" name "\",\"message\":\"" message "\"}"
-#define FAULT                "{\"event\":\"fault\",\"vector\":14,\"name\":\"page fault\",\"rip\":\"0x10\",\"address\":\"0x0\"}"
+#define AT_ZERO              "\"address\":\"0x0\"}"
+#define FAULT                "{\"event\":\"fault\",\"vector\":14,\"name\":\"page fault\",\"rip\":\"0x10\"," AT_ZERO
 #define ENTERED              "{\"event\":\"entered\",\"link\":0,\"name\":\"a\",\"door\":\"multiboot1\"}"
 #define BOOT(kernel, expect) "{\"event\":\"boot\",\"step\":\"b\",\"kernel\":\"" kernel "\",\"expect\":" expect "}"
 #define END(status)          "{\"event\":\"end\",\"status\":\"" status "\"}"

@@ -14,7 +14,7 @@
 
 #define BOOT_STACK_BYTES 65536
 
-/* What the stub for PVH leaves as its number; Multiboot's loaders leave theirs in EAX. */
+/* What PVH's entry code leaves as its number; Multiboot's loaders leave theirs in EAX. */
 #define BOOT_DOOR_PVH 0x336ec578
 /* The word below this serves as a stack for a moment: memory on every PC, and nothing is lost. */
 #define BOOT_LOW_STACK 0x1000

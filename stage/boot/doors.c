@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-static_assert(CHAIN_PVH_MAGIC == BOOT_DOOR_PVH, "as its stub leaves it");
+static_assert(CHAIN_PVH_MAGIC == BOOT_DOOR_PVH, "as its entry code leaves it");
 
 const struct stage_door stage_doors[] = {
 	{ CHAIN_MB1_ENTRY_MAGIC, "multiboot1", chain_multiboot1_info_read },

@@ -1,7 +1,7 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: the table of boot protocols by which the stage can be entered. A protocol is a stub in entry.S, a reader in
+/* Owns: the table of boot protocols by which the stage can be entered. A protocol is entry code in entry.S, a reader in
  * chain/doors/ and a row of doors.c.
  * Must not know: what is done with what a loader left. */
 #ifndef STAGE_BOOT_DOORS_H
@@ -10,7 +10,7 @@
 #include "chain/boot_read.h"
 
 struct stage_door {
-	uint32_t number;  /* left by the stub: as the protocol has it in a register or at the start of its structure */
+	uint32_t number;  /* left by the entry code: from a register, or from the start of its structure */
 	const char *name; /* in handoffs, records and bootinfo files */
 	chain_boot_reader *read;
 };

@@ -6,12 +6,12 @@
  * that ends early is a controller that behaves from there on. */
 #include "../../chain/tests/fuzz.h"
 #include "fake_nvme.h"
+#include "fuzz_disk.h"
 
 #include "chain/range.h"
-#include "stage/block_json.h"
 #include "stage/device_list.h"
 
-enum { SECTORS = 1000, LIE = 0x80, ROUNDS = 6, PAGE = 4096 };
+enum { SECTORS = 1000, LIE = 0x80, PAGE = 4096 };
 
 struct machine {
 	struct fake_nvme nvme; /* first: the environment's context is both */
@@ -22,8 +22,9 @@ struct machine {
 	bool other_doorbells;      /* it lied of their places: one may be written to that was not meant */
 };
 
-static uint8_t next(struct machine *m)
+static uint8_t next(void *ctx)
 {
+	struct machine *m = ctx;
 	return m->at < m->count ? m->data[m->at++] : 0;
 }
 
@@ -161,28 +162,6 @@ static void dma_free(void *ctx, void *virt, uint64_t phys, size_t bytes)
 	fake_dma_free(ctx, virt, phys, bytes);
 }
 
-static void use(struct machine *m, struct stage_block *dev)
-{
-	struct chain_error err = { 0 };
-	json_t *entry = NULL;
-	FUZZ_HOLDS(dev->sector_bytes >= 512 && dev->sector_bytes <= 65536 &&
-		   !(dev->sector_bytes & (dev->sector_bytes - 1)));
-	FUZZ_HOLDS(strlen(dev->serial) <= STAGE_BLOCK_SERIAL_BYTES);
-	for (int i = 0; i < ROUNDS; i++) {
-		uint64_t lba = next(m), count = next(m) % 40;
-		uint8_t *buf = malloc(count * dev->sector_bytes + 1);
-		FUZZ_HOLDS(buf);
-		chain_error_clear(&err);
-		if (!fuzz_status(dev->ops->read(dev, lba, count, buf, &err), &err))
-			FUZZ_HOLDS(count <= dev->sectors && lba <= dev->sectors - count);
-		free(buf);
-	}
-	chain_error_clear(&err);
-	if (!fuzz_status(stage_block_describe(dev, &entry, &err), &err))
-		FUZZ_HOLDS(json_integer_value(json_object_get(entry, "bytes")) >= 0);
-	json_decref(entry);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct machine m;
@@ -207,7 +186,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	m.nvme.fake.env.dma_free = dma_free;
 	(void)fuzz_status(stage_device_list_open(&m.nvme.fake.env, STAGE_CLASS_BLOCK, &list, &err), &err);
 	for (struct stage_block *dev = list.block; dev; dev = dev->next)
-		use(&m, dev);
+		fuzz_disk_use(dev, next, &m, 40);
 	stage_device_list_close(&list);
 	FUZZ_HOLDS(m.nvme.fake.dma_live == 0);
 	return 0;

@@ -7,9 +7,9 @@
  * top bit is set the answer itself; so an input that ends early is a device that behaves from there on. */
 #include "../../chain/tests/fuzz.h"
 #include "fake_virtio.h"
+#include "fuzz_disk.h"
 
 #include "chain/range.h"
-#include "stage/block_json.h"
 #include "stage/called_env.h"
 #include "stage/device_list.h"
 
@@ -25,8 +25,9 @@ struct machine {
 	struct chain_range pieces[PIECES]; /* of DMA memory, as given out */
 };
 
-static uint8_t next(struct machine *m)
+static uint8_t next(void *ctx)
 {
+	struct machine *m = ctx;
 	return m->at < m->count ? m->data[m->at++] : 0;
 }
 
@@ -183,28 +184,6 @@ static void use_net(struct machine *m, struct stage_netdev *dev)
 	}
 }
 
-static void use_block(struct machine *m, struct stage_block *dev)
-{
-	struct chain_error err = { 0 };
-	json_t *entry = NULL;
-	FUZZ_HOLDS(dev->sector_bytes >= 512 && dev->sector_bytes <= 65536 &&
-		   !(dev->sector_bytes & (dev->sector_bytes - 1)));
-	FUZZ_HOLDS(strlen(dev->serial) <= STAGE_BLOCK_SERIAL_BYTES);
-	for (int i = 0; i < ROUNDS; i++) {
-		uint64_t lba = next(m), count = next(m) % 5;
-		uint8_t *buf = malloc(count * dev->sector_bytes + 1);
-		FUZZ_HOLDS(buf);
-		chain_error_clear(&err);
-		if (!fuzz_status(dev->ops->read(dev, lba, count, buf, &err), &err))
-			FUZZ_HOLDS(count <= dev->sectors && lba <= dev->sectors - count);
-		free(buf);
-	}
-	chain_error_clear(&err);
-	if (!fuzz_status(stage_block_describe(dev, &entry, &err), &err))
-		FUZZ_HOLDS(json_integer_value(json_object_get(entry, "bytes")) >= 0);
-	json_decref(entry);
-}
-
 /* Memory is where it is for both, and registers are where the device has them. */
 static const struct stage_device_env *called_env(struct machine *m)
 {
@@ -259,7 +238,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (struct stage_netdev *dev = list.net; dev; dev = dev->next)
 		use_net(&m, dev);
 	for (struct stage_block *dev = list.block; dev; dev = dev->next)
-		use_block(&m, dev);
+		fuzz_disk_use(dev, next, &m, 5);
 	stage_device_list_close(&list);
 	FUZZ_HOLDS(m.fake.dma_live == 0);
 	FUZZ_HOLDS(m.fake.now_us < 300 * 1000000 && m.fake.accesses < 10 * 1000 * 1000);

@@ -9,6 +9,18 @@
 #include <string.h>
 #include <sys/wait.h>
 
+static const char run_about[] =
+	"Starts an image in QEMU, or a pipeline or a folder, which are baked first, or any Multiboot "
+	"kernel.\n"
+	"Checks an image wholly before it is started. Shows each link as it happens, with its time.\n"
+	"Ctrl-C ends it; QEMU never outlives this command.";
+static const char run_epilog[] = "The console goes to stdout, all else to stderr. File names in QEMU arguments must be "
+				 "absolute: QEMU runs in\n"
+				 "a folder of its own.\n\n"
+				 "exit codes: 0 as expected, 1 a child failed, 2 usage, 3 input refused,\n"
+				 "            4 the stage failed, 5 an expectation unmet, 124 timeout,\n"
+				 "            130 interrupted";
+
 static int parse_options(struct run *run, int argc, char **argv)
 {
 	struct run_session_options *more = &run->session_options;
@@ -74,16 +86,8 @@ static int parse_options(struct run *run, int argc, char **argv)
 		.least = 1,
 		.most = 1,
 		.rest = "QEMU-ARGUMENT…",
-		.about = "Starts an image in QEMU, or a pipeline or a folder, which are baked first, or any Multiboot "
-			 "kernel.\n"
-			 "Checks an image wholly before it is started. Shows each link as it happens, with its time.\n"
-			 "Ctrl-C ends it; QEMU never outlives this command.",
-		.epilog = "The console goes to stdout, all else to stderr. File names in QEMU arguments must be "
-			  "absolute: QEMU runs in\n"
-			  "a folder of its own.\n\n"
-			  "exit codes: 0 as expected, 1 a child failed, 2 usage, 3 input refused,\n"
-			  "            4 the stage failed, 5 an expectation unmet, 124 timeout,\n"
-			  "            130 interrupted",
+		.about = run_about,
+		.epilog = run_epilog,
 	};
 	more->timeout_us = UINT64_MAX;
 	int code = cmd_parse(&spec, argc, argv, &run->operands);

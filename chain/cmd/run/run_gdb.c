@@ -1,7 +1,7 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: `kchain run --gdb`: the port that QEMU's stub listens at, and how gdb is started with the right symbols.
+/* Owns: `kchain run --gdb`: the port that QEMU's gdb server listens at, and how gdb is started with the right symbols.
  *
  * The stage and every native kernel run at the addresses they were linked for, wherever they lie in memory, so gdb
  * takes their files as they are. All native kernels have the same range: gdb gets one of them at a time. */
