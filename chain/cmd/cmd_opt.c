@@ -17,6 +17,8 @@ struct parse {
 	char **argv;
 	int argc, at;
 	bool seen[OPTION_MAX];
+	const char *loose;                 /* the first operand behind an option that takes a value after "=" only */
+	const struct cmd_opt *loose_after; /* that option; null: there was none */
 };
 
 static const char *placeholder(const struct cmd_opt *opt)
@@ -227,15 +229,32 @@ static int take_letters(struct parse *p, const char *word)
 	return -1;
 }
 
-static int check_counts(const struct cmd_spec *spec, const struct cmd_args *args)
+static int check_counts(const struct parse *p)
 {
+	const struct cmd_spec *spec = p->spec;
+	const struct cmd_args *args = p->out;
 	if (args->count < spec->least)
 		return cmd_usage(spec->command, "%s is missing", spec->operands);
+	if (args->count > spec->most && p->loose)
+		return cmd_usage(spec->command, "'%s' is taken as an operand: write --%s=%s", p->loose,
+				 p->loose_after->name, p->loose);
 	if (args->count > spec->most)
 		return cmd_usage(spec->command, "'%s' is one operand too many", args->v[spec->most]);
 	if (args->rest_count && !spec->rest)
 		return cmd_usage(spec->command, "nothing may follow '--'");
 	return -1;
+}
+
+static void take_operand(struct parse *p, const char *word)
+{
+	const char *before = p->argv[p->at - 1];
+	const struct cmd_opt *opt =
+		p->at > 1 && strncmp(before, "--", 2) == 0 ? find_long(p->spec, before + 2, strlen(before + 2)) : NULL;
+	if (!p->loose && opt && opt->kind == CMD_OPT_OPTIONAL) {
+		p->loose = word;
+		p->loose_after = opt;
+	}
+	p->out->v[p->out->count++] = word;
 }
 
 static int parse(struct parse *p)
@@ -253,11 +272,11 @@ static int parse(struct parse *p)
 		else if (word[0] == '-' && word[1] != '\0')
 			code = take_letters(p, word + 1);
 		else
-			p->out->v[p->out->count++] = word;
+			take_operand(p, word);
 		if (code >= 0)
 			return code;
 	}
-	return check_counts(p->spec, p->out);
+	return check_counts(p);
 }
 
 int cmd_parse(const struct cmd_spec *spec, int argc, char **argv, struct cmd_args *out)

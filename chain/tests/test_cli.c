@@ -141,6 +141,8 @@ static void usage(void **state)
 		{ { "--helb" }, "unknown option" },
 		{ { "run" }, "is missing" },
 		{ { "run", "a", "b" }, "one operand too many" },
+		{ { "run", "--gdb", "1234", "a" }, "'1234' is taken as an operand: write --gdb=1234" },
+		{ { "run", "a", "--gdb", "1234" }, "'1234' is taken as an operand: write --gdb=1234" },
 		{ { "run", "--memroy", "1M", "a" }, "did you mean '--memory'" },
 		{ { "run", "--memory", "1X", "a" }, "not a size" },
 		{ { "run", "--memory" }, "wants SIZE" },

@@ -107,6 +107,43 @@ static void times_are_on_one_clock(void **state)
 	report_free(&r);
 }
 
+/* What `kchain run --bootinfo` wrote is a machine's, printed in lines of its own. */
+static void a_machine_is_told(void **state)
+{
+	(void)state;
+	static const char TEXT[] =
+		"{\"kchain_bootinfo\":1,\"door\":\"pvh\",\"loader\":\"l\\u001b\",\"cmdline\":\"\",\"memory\":[{"
+		"\"base\":"
+		"\"0x0\",\"bytes\":\"0x100000\",\"type\":1},{\"base\":\"0x100000\",\"bytes\":\"0x1000\",\"type\":3}],"
+		"\"modules\":[{\"base\":\"0x2000\",\"bytes\":\"0x10\",\"string\":\"m x\"}],\"image_base\":\"0x0\","
+		"\"image_start\":\"0x0\",\"image_end\":\"0x0\",\"acpi_rsdp\":\"0xf0000\",\"smbios\":\"0x0\","
+		"\"efi_system_table\":\"0x0\",\"cpus\":2,\"devices\":[{\"class\":\"net\",\"name\":\"lan\",\"status\":"
+		"\"absent\",\"reason\":\"none\"}]}";
+	struct report r = parse(TEXT);
+	char *out = NULL;
+	size_t bytes = 0;
+	FILE *to = open_memstream(&out, &bytes);
+	assert_non_null(to);
+	report_print(&r, to);
+	fclose(to);
+	assert_string_equal(out, "a machine with 2 processors, 1 MiB of memory available\n"
+				 "  door      pvh\n"
+				 "  loader    l\\x1b\n"
+				 "  memory    0x0            0x100000       available\n"
+				 "            0x100000       0x101000       ACPI tables\n"
+				 "  module    0x2000         0x2010         m x\n"
+				 "  RSDP      0xf0000\n"
+				 "  device    lan  absent  none\n");
+	free(out);
+	json_t *doc = report_json(&r);
+	assert_ptr_equal(doc, r.doc);
+	json_decref(doc);
+	report_free(&r);
+	struct chain_error err = { 0 };
+	assert_int_equal(report_parse("{\"kchain_bootinfo\":2}", 21, "doc", NULL, &r, &err), CHAIN_E_BOOTINFO_MEMBER);
+	assert_int_equal(report_parse("{\"kchain_bootinfo\":1}", 21, "doc", NULL, &r, &err), CHAIN_E_BOOTINFO_MEMBER);
+}
+
 static void rows_without_sense_are_left_out_and_counted(void **state)
 {
 	(void)state;
@@ -188,6 +225,7 @@ int main(void)
 		cmocka_unit_test(what_is_no_report_is_refused),
 		cmocka_unit_test(a_cut_document_is_refused),
 		cmocka_unit_test(times_are_on_one_clock),
+		cmocka_unit_test(a_machine_is_told),
 		cmocka_unit_test(rows_without_sense_are_left_out_and_counted),
 		cmocka_unit_test(pictures_are_bounded),
 		cmocka_unit_test(names_stand_where_there_is_room),

@@ -28,6 +28,8 @@ static json_t *fanout_json(const struct report_fanout *f)
 
 json_t *report_json(const struct report *r)
 {
+	if (r->is_machine)
+		return json_incref(r->doc);
 	json_t *list = json_array();
 	int bad = list ? 0 : -1;
 	for (size_t i = 0; i < r->fanout_count; i++)
@@ -123,6 +125,10 @@ void report_print(const struct report *r, FILE *to)
 		fputc('\n', to);
 		return;
 	}
+	if (r->is_machine) {
+		report_machine_print(r, to);
+		return;
+	}
 	fprintf(to, "%zu link%s, %zu step%s, %.1f ms\n", r->link_count, plural(r->link_count), r->step_count,
 		plural(r->step_count), (r->end - r->begin) / 1e3);
 	for (size_t i = 0; i < r->step_count; i++)
@@ -134,8 +140,12 @@ void report_print(const struct report *r, FILE *to)
 			r->left_out == 1 ? "" : "s");
 }
 
-static enum chain_status write_svg(const struct report *r, const char *path, struct chain_error *err)
+/* `subject`: where the report was read. */
+static enum chain_status write_svg(const struct report *r, const char *subject, const char *path,
+				   struct chain_error *err)
 {
+	if (r->is_machine)
+		return chain_fail_subject(err, CHAIN_E_REPORT_NONE, subject);
 	size_t bytes = 0;
 	char *svg = report_svg(r, &bytes);
 	enum chain_status status =
@@ -167,7 +177,8 @@ int cmd_report(int argc, char **argv)
 		.least = 1,
 		.most = 1,
 		.about = "Says what a run did and how long it took, from what `kchain run --json` printed\n"
-			 "(\"-\": standard input), or from the handoff that `--result` wrote.",
+			 "(\"-\": standard input), or from the handoff that `--result` wrote; and what a machine\n"
+			 "is, from what `--bootinfo` wrote.",
 		.epilog = "example: kchain run image.elf -c 8 --json >result.json\n"
 			  "         kchain report result.json --svg result.svg",
 	};
@@ -183,7 +194,7 @@ int cmd_report(int argc, char **argv)
 		code = cmd_refuse(&err, json);
 	} else {
 		code = CMD_OK;
-		if (svg && write_svg(&report, svg, &err))
+		if (svg && write_svg(&report, args.v[0], svg, &err))
 			code = cmd_refuse(&err, json);
 		else if (json)
 			code = cmd_json_print(report_json(&report)) ? CMD_OK : CMD_REFUSED;

@@ -11,6 +11,7 @@
 #define KCHAIN_REPORT_H
 
 #include "chain/cmd/cmd.h"
+#include "chain/bootinfo.h"
 #include "chain/cmd/symbols.h"
 
 enum report_status { REPORT_OK, REPORT_FAILED, REPORT_FAULT, REPORT_TIMEOUT, REPORT_SKIPPED, REPORT_STATUS_COUNT };
@@ -51,6 +52,8 @@ struct report_fanout {
 struct report {
 	json_t *doc;         /* owned */
 	const char *refused; /* borrowed: nothing was started, and why; null: something was */
+	bool is_machine;     /* the document says of a machine, not of a run: all below but `machine` is zero */
+	struct chain_bootinfo machine; /* owned */
 	struct report_span *links;
 	size_t link_count;
 	struct report_span *steps;
@@ -62,8 +65,9 @@ struct report {
 	uint64_t left_out;   /* rows of kernels that say nothing sensible */
 };
 
-/* `run --json`, `watch --json` or `run --result`: what succeeded and what was refused alike. CHAIN_E_IO, CHAIN_E_LIMIT,
- * CHAIN_E_JSON_…, CHAIN_E_REPORT_NONE, CHAIN_E_REPORT_FORM with the place that is wrong, CHAIN_E_NO_MEMORY. */
+/* `run --json`, `watch --json`, `run --result` or `run --bootinfo`: what succeeded and what was refused alike.
+ * CHAIN_E_IO, CHAIN_E_LIMIT, CHAIN_E_JSON_…, CHAIN_E_REPORT_NONE, CHAIN_E_REPORT_FORM with the place that is wrong,
+ * CHAIN_E_BOOTINFO_MEMBER, CHAIN_E_NO_MEMORY. */
 enum chain_status report_read(const char *path, const struct symbols_places *symbols, struct report *out,
 			      struct chain_error *err) CHAIN_MUST_CHECK;
 /* The same of its text; `subject` names it in errors. `symbols`: where those of faulting kernels are looked for, which
@@ -76,6 +80,8 @@ void report_free(struct report *report);
 /* For people, and as figures (new; null: no memory). */
 void report_print(const struct report *report, FILE *to);
 json_t *report_json(const struct report *report);
+/* The part of report_print for a document that says of a machine. */
+void report_machine_print(const struct report *report, FILE *to);
 
 /* New text, or null when memory ran out. */
 char *report_svg(const struct report *report, size_t *out_bytes);

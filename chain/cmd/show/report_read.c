@@ -3,6 +3,7 @@
 
 #include "report.h"
 
+#include "chain/bootinfo_json.h"
 #include "chain/json.h"
 #include "chain/cmd/run/fault_places.h"
 
@@ -319,6 +320,10 @@ static enum chain_status read_doc(struct report *r, const char *subject, struct 
 	const json_t *links = json_object_get(r->doc, "links"), *steps = json_object_get(r->doc, "steps");
 	const json_t *results = json_object_get(r->doc, "results"), *error = json_object_get(r->doc, "error");
 	bool handoff = json_object_get(r->doc, "kchain_handoff");
+	if (json_object_get(r->doc, "kchain_bootinfo")) {
+		r->is_machine = true;
+		return chain_bootinfo_from_json(r->doc, &r->machine, err);
+	}
 	double offset = clock_offset(links, steps);
 	r->refused = json_string_value(json_object_get(error, "message"));
 	if (r->refused)
@@ -412,6 +417,7 @@ void report_free(struct report *report)
 	free(report->links);
 	free(report->steps);
 	free(report->fanouts);
+	chain_bootinfo_free(&report->machine);
 	json_decref(report->doc);
 	*report = (struct report){ 0 };
 }
