@@ -14,7 +14,7 @@ CFLAGS_chain/base/digest_lanes8.c := -O2 -mavx2
 STAGE_CFLAGS_chain/base/digest_lanes4.c := -Os
 STAGE_CFLAGS_chain/base/digest_lanes8.c := -O2 -mavx2
 
-CMD_SRC := $(sort $(wildcard chain/cmd/*.c chain/cmd/*/*.c))
+CMD_SRC := $(sort $(wildcard chain/cmd/*.c chain/cmd/*/*.c chain/cmd/bake/rootfs/*.c))
 CMD_LIB_SRC := $(filter-out chain/cmd/main.c chain/cmd/templates/%,$(CMD_SRC))
 STAGE_ELF := $(B)/stage/stage.elf
 
