@@ -233,7 +233,13 @@ static enum chain_handoff_at handoff_at(const struct chain_step *step)
 								CHAIN_HANDOFF_LAST;
 }
 
-struct chain_guest_request chain_step_guest(const struct chain_step *step, const struct chain_prepared *prepared)
+uint64_t chain_prepared_text_bytes(const struct chain_prepared *prepared)
+{
+	return prepared->handoff_bytes + strlen(prepared->args) + 1;
+}
+
+struct chain_guest_request chain_step_guest(const struct chain_step *step, const struct chain_prepared *prepared,
+					    uint64_t text_bytes)
 {
 	return (struct chain_guest_request){
 		.subject = step->source,
@@ -248,6 +254,7 @@ struct chain_guest_request chain_step_guest(const struct chain_step *step, const
 		.memory_bytes = prepared->memory_bytes,
 		.fixed = prepared->way == CHAIN_CALL_FIXED ? &prepared->fixed : NULL,
 		.machine = prepared->machine,
+		.text_bytes = text_bytes,
 		.video_required = step->video_required,
 	};
 }

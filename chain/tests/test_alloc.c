@@ -460,10 +460,10 @@ static enum chain_status act_guest(void *ctx, uint64_t *out_sum, struct chain_er
 					       .kernel = (const uint8_t *)kernel_bytes,
 					       .kernel_bytes = sizeof(kernel_bytes),
 					       .handoff_string = "kchain-handoff",
-					       .memory_bytes = 4 << 20 };
+					       .memory_bytes = 4 << 20,
+					       .text_bytes = 500 };
 	if (prepared)
-		request = chain_step_guest(&all.config.steps[2], prepared);
-	request.text_bytes = 500;
+		request = chain_step_guest(&all.config.steps[2], prepared, 500);
 	enum chain_status status = chain_guest_make(&request, &guest, err);
 	if (status)
 		return status;

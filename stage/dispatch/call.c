@@ -4,9 +4,10 @@
 #include "stage/bulk.h"
 #include "stage/call.h"
 
+#include "call_isolated.h"
+#include "stage/assigned.h"
 #include "stage/call_run.h"
 #include "stage/console.h"
-#include "stage/assigned.h"
 #include "stage/marker.h"
 #include "stage/pages.h"
 #include "stage/ticker.h"
@@ -20,7 +21,8 @@ const char *stage_call_outcome_name(enum stage_call_outcome outcome)
 	return names[outcome];
 }
 
-struct call {
+/* A native kernel on this processor. */
+struct native {
 	struct stage_call_run run; /* first: what a trap knows is its address */
 	const char *wanted;
 	struct stage_marker marker;
@@ -28,10 +30,10 @@ struct call {
 
 static void write_console(struct stage_call_run *run, const char *bytes, uint64_t count)
 {
-	struct call *call = (struct call *)run;
+	struct native *native = (struct native *)run;
 	stage_console_write(bytes, count);
-	if (call->wanted)
-		stage_marker_look(&call->marker, call->wanted, bytes, count);
+	if (native->wanted)
+		stage_marker_look(&native->marker, native->wanted, bytes, count);
 }
 
 static void collect_mailbox(struct stage_call_run *run)
@@ -49,32 +51,40 @@ static void collect_mailbox(struct stage_call_run *run)
 	run->result.mailbox_bytes = used;
 }
 
-enum chain_status stage_call(const struct stage_call_request *request, struct stage_call_result *out,
-			     struct chain_error *err)
+static enum chain_status call_native(const struct stage_call *call, struct stage_call_result *out,
+				     struct chain_error *err)
 {
-	struct call *call = calloc(1, sizeof(*call));
-	if (!call)
-		return chain_fail_no_memory(err, request->subject, sizeof(*call));
-	struct stage_call_run *run = &call->run;
+	const struct stage_call_window_request request = { .callee = call->callee };
+	struct native *native = calloc(1, sizeof(*native));
+	if (!native)
+		return chain_fail_no_memory(err, call->callee->subject, sizeof(*native));
+	struct stage_call_run *run = &native->run;
 	run->write = write_console;
-	call->wanted = request->marker;
+	native->wanted = call->marker;
 	enum chain_status status = stage_call_run_init(err);
 	if (!status)
 		status = stage_ticker_open(err);
 	if (!status)
-		status = stage_call_window_make(request, 0, &run->window, err);
+		status = stage_call_window_make(&request, &run->window, err);
 	if (!status) {
-		stage_assigned_begin(request->devices);
+		stage_call_window_fill(&run->window, &call->task);
+		stage_assigned_begin(call->task.devices);
 		stage_ticker_start();
-		stage_call_time_begin(&run->time, request->timeout_us);
+		stage_call_time_begin(&run->time, call->timeout_us);
 		stage_call_run(run);
 		stage_ticker_stop();
-		stage_assigned_end(request->devices);
+		stage_assigned_end(call->task.devices);
 		collect_mailbox(run);
 		stage_call_window_free(&run->window);
 	}
 	*out = run->result;
-	out->marker_seen = call->marker.seen;
-	free(call);
+	out->marker_seen = native->marker.seen;
+	free(native);
 	return status;
+}
+
+enum chain_status stage_call(const struct stage_call *call, struct stage_call_result *out, struct chain_error *err)
+{
+	return call->callee->way == CHAIN_CALL_NATIVE ? call_native(call, out, err) :
+							stage_call_isolated(call, out, err);
 }

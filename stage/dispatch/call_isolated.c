@@ -3,7 +3,7 @@
 
 /* One kernel in memory and with a processor of its own: a fan-out of one. */
 
-#include "stage/call.h"
+#include "call_isolated.h"
 
 #include "stage/console.h"
 #include "stage/fanout.h"
@@ -13,23 +13,20 @@
 #include <string.h>
 
 struct isolated {
-	const struct stage_call_request *request;
+	const struct stage_call *call;
 	struct stage_call_result *out;
 	bool begun;
 	bool midline;
 	struct stage_marker marker;
 };
 
-static bool next(void *ctx, struct stage_fanout_task *out)
+static bool next(void *ctx, struct stage_call_task *out)
 {
 	struct isolated *i = ctx;
 	if (i->begun)
 		return false;
 	i->begun = true;
-	*out = (struct stage_fanout_task){ .handoff = i->request->handoff,
-					   .handoff_bytes = i->request->handoff_bytes,
-					   .args = i->request->args,
-					   .devices = i->request->devices };
+	*out = i->call->task;
 	return true;
 }
 
@@ -58,8 +55,8 @@ static void text(void *ctx, uint32_t index, const char *bytes, uint64_t count)
 			1); /* no record on the console (docs/RECORDS.md) comes from it; its text comes line by line */
 	stage_console_write(bytes, count);
 	i->midline = bytes[count - 1] != '\n';
-	if (i->request->marker)
-		stage_marker_look(&i->marker, i->request->marker, bytes, count);
+	if (i->call->marker)
+		stage_marker_look(&i->marker, i->call->marker, bytes, count);
 }
 
 static void progress(void *ctx, uint32_t running)
@@ -68,15 +65,16 @@ static void progress(void *ctx, uint32_t running)
 	(void)running;
 }
 
-enum chain_status stage_call_isolated(const struct stage_call_request *request, struct stage_call_result *out,
+enum chain_status stage_call_isolated(const struct stage_call *call, struct stage_call_result *out,
 				      struct chain_error *err)
 {
-	struct isolated i = { .request = request, .out = out };
+	struct isolated i = { .call = call, .out = out };
 	const struct chain_config_fanout alone = { .concurrency = 1 };
-	struct stage_fanout fanout = { .request = *request, .config = &alone, .kernels = 1 };
+	const struct stage_fanout fanout = {
+		.callee = call->callee, .timeout_us = call->timeout_us, .config = &alone, .kernels = 1
+	};
 	struct stage_fanout_machine machine;
 	const struct stage_fanout_client client = { next, done, text, progress, &i };
-	fanout.request.text_bytes = request->handoff_bytes + strlen(request->args) + 1;
 	enum chain_status status = stage_fanout_run(&fanout, &client, &machine, err);
 	if (i.midline)
 		stage_console_write("\n", 1);

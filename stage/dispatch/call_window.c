@@ -6,9 +6,9 @@
 
 #include "chain/native_kernel.h"
 #include "stage/boot.h"
+#include "stage/assigned.h"
 #include "stage/clock.h"
 #include "stage/entry_area.h"
-#include "stage/assigned.h"
 #include "stage/pages.h"
 #include "stage/processors.h"
 
@@ -36,11 +36,11 @@ static uint64_t sum(uint64_t a, uint64_t b)
 	return a < UINT64_MAX - b ? a + b : UINT64_MAX;
 }
 
-static enum chain_status too_small(const struct stage_call_window *w, const struct stage_call_request *request,
+static enum chain_status too_small(const struct stage_call_window *w, const struct stage_call_window_request *request,
 				   uint64_t more, struct chain_error *err)
 {
-	return chain_fail(err, CHAIN_E_CALL_WINDOW_TOO_SMALL, request->subject, NULL, w->bytes, sum(w->used, more), 0,
-			  0);
+	return chain_fail(err, CHAIN_E_CALL_WINDOW_TOO_SMALL, request->callee->subject, NULL, w->bytes,
+			  sum(w->used, more), 0, 0);
 }
 
 /* Zeroed pages of the window; 0 when it is used up. Physical page 0 is never part of a window. */
@@ -60,8 +60,8 @@ static uint64_t take_table(void *ctx)
 	return take(ctx, PAGE);
 }
 
-static enum chain_status map(struct stage_call_window *w, const struct stage_call_request *request, uint64_t virt,
-			     uint64_t phys, uint64_t bytes, unsigned flags, struct chain_error *err)
+static enum chain_status map(struct stage_call_window *w, const struct stage_call_window_request *request,
+			     uint64_t virt, uint64_t phys, uint64_t bytes, unsigned flags, struct chain_error *err)
 {
 	struct stage_table_pages pages = { .take = take_table, .ctx = w };
 	if (request->recycled && flags & STAGE_MAP_WRITE)
@@ -78,7 +78,7 @@ static void note_piece(struct stage_call_window *w, uint64_t virt, uint64_t phys
 }
 
 /* A piece of the window, visible at the next virtual address, an unmapped page behind it. */
-static enum chain_status add_piece(struct stage_call_window *w, const struct stage_call_request *request,
+static enum chain_status add_piece(struct stage_call_window *w, const struct stage_call_window_request *request,
 				   uint64_t bytes, unsigned flags, uint64_t *phys, struct chain_range *virt,
 				   struct chain_error *err)
 {
@@ -93,11 +93,11 @@ static enum chain_status add_piece(struct stage_call_window *w, const struct sta
 }
 
 /* Shared where it lies when nothing can write to it; else a private copy. */
-static enum chain_status add_segment(struct stage_call_window *w, const struct stage_call_request *request,
+static enum chain_status add_segment(struct stage_call_window *w, const struct stage_call_window_request *request,
 				     const struct chain_segment *s, struct chain_error *err)
 {
 	uint64_t memory_bytes = chain_range_bytes(s->virt);
-	const uint8_t *bytes = request->kernel + s->file_offset;
+	const uint8_t *bytes = request->callee->native.bytes + s->file_offset;
 	bool writable = s->flags & CHAIN_ELF_PF_W;
 	unsigned flags = (writable ? STAGE_MAP_WRITE : 0u) | (s->flags & CHAIN_ELF_PF_X ? STAGE_MAP_EXECUTE : 0u);
 	bool shared = chain_native_is_shared(s) && (uintptr_t)bytes % PAGE == 0;
@@ -111,12 +111,13 @@ static enum chain_status add_segment(struct stage_call_window *w, const struct s
 	return map(w, request, s->virt.base, phys, memory_bytes, flags, err);
 }
 
-static enum chain_status add_kernel(struct stage_call_window *w, const struct stage_call_request *request,
+static enum chain_status add_kernel(struct stage_call_window *w, const struct stage_call_window_request *request,
 				    struct kchain_native_note *note, struct chain_error *err)
 {
 	struct chain_native_kernel kernel;
 	enum chain_status status =
-		chain_native_read(&kernel, request->kernel, request->kernel_bytes, request->subject, err);
+		chain_native_read(&kernel, request->callee->native.bytes, request->callee->native.bytes_count,
+				  request->callee->subject, err);
 	if (status)
 		return status;
 	*note = kernel.note;
@@ -128,15 +129,15 @@ static enum chain_status add_kernel(struct stage_call_window *w, const struct st
 
 /* What the stage's own tables have at KCHAIN_ENTRY_VIRT, for the kernel's processors: the block can't be written to,
  * and in place of the page with the entry stacks there is one of the window. */
-static enum chain_status add_entry_areas(struct stage_call_window *w, const struct stage_call_request *request,
-					 uint32_t processor, uint32_t cpus, struct chain_error *err)
+static enum chain_status add_entry_areas(struct stage_call_window *w, const struct stage_call_window_request *request,
+					 uint32_t cpus, struct chain_error *err)
 {
 	w->entry_phys = take(w, cpus * (uint64_t)PAGE);
 	if (!w->entry_phys)
 		return too_small(w, request, cpus * (uint64_t)PAGE, err);
 	enum chain_status status = CHAIN_OK;
 	for (uint32_t i = 0; !status && i < cpus; i++) {
-		const struct stage_cpu *cpu = stage_processor_block(processor + i);
+		const struct stage_cpu *cpu = stage_processor_block(request->processor + i);
 		uint64_t block = (uint64_t)cpu, stacks = block + STAGE_ENTRY_PAGE,
 			 phys = w->entry_phys + i * (uint64_t)PAGE;
 		status = map(w, request, block, stage_entry_area_phys(cpu), PAGE, 0, err);
@@ -149,7 +150,7 @@ static enum chain_status add_entry_areas(struct stage_call_window *w, const stru
 
 /* They follow each other, so that that of each further processor is as far on; see stage_call_window_of. A page that is
  * not mapped lies below each, the first one included. */
-static enum chain_status add_stacks(struct stage_call_window *w, const struct stage_call_request *request,
+static enum chain_status add_stacks(struct stage_call_window *w, const struct stage_call_window_request *request,
 				    uint32_t cpus, const struct kchain_native_note *note, struct chain_error *err)
 {
 	uint64_t phys, stack_bytes = note->stack_bytes ? note->stack_bytes : STAGE_CALL_STACK_BYTES;
@@ -176,7 +177,7 @@ struct stage_call_window stage_call_window_of(const struct stage_call_window *w,
 }
 
 /* All that is left of the window, less what its own tables may take. */
-static enum chain_status add_heap(struct stage_call_window *w, const struct stage_call_request *request,
+static enum chain_status add_heap(struct stage_call_window *w, const struct stage_call_window_request *request,
 				  const struct kchain_native_note *note, struct chain_error *err)
 {
 	uint64_t tables = (w->bytes / (512 * PAGE) + 4) * PAGE, least = sum(page_up(note->heap_bytes), tables + PAGE);
@@ -227,17 +228,11 @@ void stage_call_fs_table_free(struct stage_call_fs_table *table)
 	*table = (struct stage_call_fs_table){ 0 };
 }
 
-static uint64_t texts_bytes(const struct stage_call_request *request)
-{
-	return request->handoff_bytes + strlen(request->args) + 1;
-}
-
-static enum chain_status add_texts(struct stage_call_window *w, const struct stage_call_request *request,
+static enum chain_status add_texts(struct stage_call_window *w, const struct stage_call_window_request *request,
 				   struct chain_error *err)
 {
 	struct chain_range virt;
-	w->text_bytes = texts_bytes(request) > request->text_bytes ? texts_bytes(request) : request->text_bytes;
-	enum chain_status status = add_piece(w, request, w->text_bytes, 0, &w->text_phys, &virt, err);
+	enum chain_status status = add_piece(w, request, request->callee->text_bytes, 0, &w->text_phys, &virt, err);
 	w->text_virt = virt.base;
 	if (status)
 		return status;
@@ -245,49 +240,55 @@ static enum chain_status add_texts(struct stage_call_window *w, const struct sta
 			 &w->visible[STAGE_VISIBLE_MAILBOX], err);
 }
 
-/* What differs from one call to the next. */
-static void fill_block(const struct stage_call_window *w, const struct stage_call_request *request)
+/* What is the same for each task. */
+static void make_block(struct stage_call_window *w, const struct stage_call_window_request *request)
 {
-	struct kchain_call *block = stage_phys_to_virt(w->call_phys);
-	char *text = stage_phys_to_virt(w->text_phys);
-	stage_copy(text, request->handoff, request->handoff_bytes);
-	strcpy(text + request->handoff_bytes, request->args);
-	*block = (struct kchain_call){
+	const struct chain_range *fs = &request->callee->native.fs;
+	w->block = (struct kchain_call){
 		.abi = KCHAIN_NATIVE_ABI,
-		.bytes = sizeof(*block),
+		.bytes = sizeof(w->block),
 		.window_phys = w->phys,
 		.window_bytes = w->bytes,
-		.processor = stage_cpu()->index,
-		.index = request->index,
 		.heap_is_zero = request->recycled,
-		.tsc_hz = stage_tsc_hz_known(),
 		.team = w->team_virt,
-		.cpus = request->cpus ? request->cpus : 1,
+		.cpus = request->callee->native.cpus,
 		.handoff = w->text_virt,
-		.handoff_bytes = request->handoff_bytes,
-		.args = w->text_virt + request->handoff_bytes,
 		.mailbox = w->visible[STAGE_VISIBLE_MAILBOX].base,
 		.mailbox_bytes = STAGE_CALL_MAILBOX_BYTES,
 		.heap_phys = w->heap_phys,
 		.heap = w->visible[STAGE_VISIBLE_HEAP].base,
 		.heap_bytes = chain_range_bytes(w->visible[STAGE_VISIBLE_HEAP]),
 	};
-	if (chain_range_bytes(request->fs)) {
-		block->fs = KCHAIN_FS_VIRT;
-		block->fs_bytes = chain_range_bytes(request->fs);
-		block->fs_phys = request->fs.base;
+	if (chain_range_bytes(*fs)) {
+		w->block.fs = KCHAIN_FS_VIRT;
+		w->block.fs_bytes = chain_range_bytes(*fs);
+		w->block.fs_phys = fs->base;
 	}
+}
+
+void stage_call_window_fill(const struct stage_call_window *w, const struct stage_call_task *task)
+{
+	struct kchain_call *block = stage_phys_to_virt(w->call_phys);
+	char *text = stage_phys_to_virt(w->text_phys);
 	uint64_t *device_root = (uint64_t *)stage_phys_to_virt(w->root_phys) + (KCHAIN_DEVICE_VIRT >> 39 & 511);
+	stage_copy(text, task->handoff, task->handoff_bytes);
+	strcpy(text + task->handoff_bytes, task->args);
+	*block = w->block;
+	block->processor = stage_cpu()->index;
+	block->index = task->index;
+	block->tsc_hz = stage_tsc_hz_known();
+	block->handoff_bytes = task->handoff_bytes;
+	block->args = w->text_virt + task->handoff_bytes;
 	*device_root = 0;
-	if (request->devices) {
-		*device_root = request->devices->root_entry;
+	if (task->devices) {
+		*device_root = task->devices->root_entry;
 		block->devices = KCHAIN_DEVICE_VIRT;
-		block->device_count = (uint32_t)request->devices->count;
+		block->device_count = (uint32_t)task->devices->count;
 	}
 }
 
 /* No piece that is made as new for each call: it is the stage's. */
-static enum chain_status add_team(struct stage_call_window *w, const struct stage_call_request *request,
+static enum chain_status add_team(struct stage_call_window *w, const struct stage_call_window_request *request,
 				  struct chain_error *err)
 {
 	struct chain_range virt = { 0, 0 };
@@ -296,26 +297,27 @@ static enum chain_status add_team(struct stage_call_window *w, const struct stag
 	return status;
 }
 
-static enum chain_status add_block(struct stage_call_window *w, const struct stage_call_request *request,
+static enum chain_status add_block(struct stage_call_window *w, const struct stage_call_window_request *request,
 				   const struct kchain_native_note *note, struct chain_error *err)
 {
 	struct chain_range virt = { 0, 0 };
-	uint64_t fs_bytes = chain_range_bytes(request->fs);
+	const struct stage_callee_native *kernel = &request->callee->native;
+	uint64_t fs_bytes = chain_range_bytes(kernel->fs);
 	enum chain_status status =
 		add_piece(w, request, sizeof(struct kchain_call), STAGE_MAP_WRITE, &w->call_phys, &virt, err);
 	w->call_virt = virt.base;
 	if (!status)
 		status = add_texts(w, request, err);
-	if (!status && request->cpus > 1)
+	if (!status && kernel->cpus > 1)
 		status = add_team(w, request, err);
-	if (!status && fs_bytes && request->fs_table)
-		((uint64_t *)stage_phys_to_virt(w->root_phys))[(KCHAIN_FS_VIRT >> 39) & 511] = request->fs_table;
+	if (!status && fs_bytes && request->fs_root_entry)
+		((uint64_t *)stage_phys_to_virt(w->root_phys))[(KCHAIN_FS_VIRT >> 39) & 511] = request->fs_root_entry;
 	else if (!status && fs_bytes)
-		status = map(w, request, KCHAIN_FS_VIRT, request->fs.base, fs_bytes, 0, err);
+		status = map(w, request, KCHAIN_FS_VIRT, kernel->fs.base, fs_bytes, 0, err);
 	if (!status)
 		status = add_heap(w, request, note, err);
 	if (!status)
-		fill_block(w, request);
+		make_block(w, request);
 	return status;
 }
 
@@ -337,7 +339,7 @@ static bool share_page(struct stage_call_window *w, const void *virt, unsigned f
 	return stage_table_map(w->root_phys, &pages, page, stage_virt_to_phys((const void *)page), PAGE, flags);
 }
 
-static enum chain_status share_stage(struct stage_call_window *w, const struct stage_call_request *request,
+static enum chain_status share_stage(struct stage_call_window *w, const struct stage_call_window_request *request,
 				     struct chain_error *err)
 {
 	static uint64_t shared;
@@ -345,7 +347,8 @@ static enum chain_status share_stage(struct stage_call_window *w, const struct s
 	uint64_t address = ~(uint64_t)(PAGE - 1) & 0x000fffffffffffff;
 	const uint64_t *root = stage_phys_to_virt(w->root_phys);
 	if (!(root[top] & 1)) /* the kernel's segments made it; a kernel without any was refused */
-		return chain_fail(err, CHAIN_E_CALL_SEGMENT, request->subject, NULL, 0, 0, KCHAIN_NATIVE_VIRT, 0);
+		return chain_fail(err, CHAIN_E_CALL_SEGMENT, request->callee->subject, NULL, 0, 0, KCHAIN_NATIVE_VIRT,
+				  0);
 	uint64_t *entry = (uint64_t *)stage_phys_to_virt(root[top] & address) + directory;
 	if (shared)
 		*entry = shared;
@@ -355,19 +358,19 @@ static enum chain_status share_stage(struct stage_call_window *w, const struct s
 	return CHAIN_OK;
 }
 
-enum chain_status stage_call_window_make(const struct stage_call_request *request, uint32_t processor,
-					 struct stage_call_window *out, struct chain_error *err)
+enum chain_status stage_call_window_make(const struct stage_call_window_request *request, struct stage_call_window *out,
+					 struct chain_error *err)
 {
-	const uint32_t cpus = request->cpus ? request->cpus : 1;
+	const uint32_t cpus = request->callee->native.cpus;
 	struct stage_call_window *w = out;
 	struct kchain_native_note note;
-	*w = (struct stage_call_window){ .bytes = page_up(request->window_bytes) };
+	*w = (struct stage_call_window){ .bytes = page_up(request->callee->native.window_bytes) };
 	size_t most = CHAIN_SEGMENTS_MAX + PROCESSOR_PIECES * (size_t)cpus + OTHER_PIECES;
 	w->pieces = malloc(most * sizeof(*w->pieces));
 	if (!w->pieces)
-		return chain_fail_no_memory(err, request->subject, most * sizeof(*w->pieces));
+		return chain_fail_no_memory(err, request->callee->subject, most * sizeof(*w->pieces));
 	enum chain_status status =
-		stage_pages_take(w->bytes, PAGE, CHAIN_OWNER_WINDOW, request->subject, &w->phys, err);
+		stage_pages_take(w->bytes, PAGE, CHAIN_OWNER_WINDOW, request->callee->subject, &w->phys, err);
 	if (status) {
 		free(w->pieces);
 		return status;
@@ -380,7 +383,7 @@ enum chain_status stage_call_window_make(const struct stage_call_request *reques
 	if (!status)
 		status = share_stage(w, request, err);
 	if (!status)
-		status = add_entry_areas(w, request, processor, cpus, err);
+		status = add_entry_areas(w, request, cpus, err);
 	if (!status)
 		status = add_stacks(w, request, cpus, &note, err);
 	if (!status)
@@ -405,10 +408,8 @@ static void clean(void *ctx, uint64_t virt, uint64_t phys, uint64_t bytes)
 	stage_zero(page + from_file, bytes - from_file);
 }
 
-bool stage_call_window_reset(struct stage_call_window *w, const struct stage_call_request *request)
+void stage_call_window_reset(struct stage_call_window *w, const struct stage_call_task *task)
 {
-	if (texts_bytes(request) > w->text_bytes)
-		return false;
 	for (size_t i = 0; i < w->piece_count; i++) {
 		struct stage_call_piece *piece = &w->pieces[i];
 		if (w->wipe)
@@ -419,8 +420,7 @@ bool stage_call_window_reset(struct stage_call_window *w, const struct stage_cal
 			stage_table_each_dirty(w->root_phys, piece->virt, piece->bytes, clean, piece);
 	}
 	w->wipe = false;
-	fill_block(w, request);
-	return true;
+	stage_call_window_fill(w, task);
 }
 
 void stage_call_window_free(struct stage_call_window *window)

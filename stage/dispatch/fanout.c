@@ -19,8 +19,6 @@ enum { PROGRESS_US = 100000 };
 struct fanout {
 	const struct stage_fanout *order;
 	const struct stage_fanout_client *client;
-	struct stage_call_request request;
-	struct stage_call_fs_table fs_table;
 	const struct worker_way *way;
 	void *shared; /* the way's */
 	struct worker **workers;
@@ -34,11 +32,12 @@ struct fanout {
 
 static enum chain_status make_worker(struct fanout *f, uint32_t processor, struct worker **out, struct chain_error *err)
 {
-	const struct stage_call_request *request = &f->request;
+	const struct stage_callee *callee = f->order->callee;
 	struct worker *w = calloc(1, sizeof(*w));
 	bool ok = w;
 	if (w) {
-		w->request = request;
+		w->callee = callee;
+		w->timeout_us = f->order->timeout_us;
 		w->way = f->way;
 		w->processor = processor;
 		w->boot_waits = &f->boot_waits;
@@ -46,13 +45,13 @@ static enum chain_status make_worker(struct fanout *f, uint32_t processor, struc
 		worker_prepare(w, f->own ? f->client : NULL);
 	}
 	for (size_t i = 0; ok && i < WORKER_ENTRIES; i++) {
-		w->entries[i].texts = malloc(request->text_bytes);
+		w->entries[i].texts = malloc(callee->text_bytes);
 		w->entries[i].mailbox = malloc(STAGE_CALL_MAILBOX_BYTES);
 		ok = w->entries[i].texts && w->entries[i].mailbox;
 	}
 	enum chain_status status = ok ? w->way->make(w, f->shared, err) :
-					chain_fail(err, CHAIN_E_NO_MEMORY, request->subject, NULL,
-						   sizeof(*w) + WORKER_ENTRIES * request->text_bytes, 0, 0, 0);
+					chain_fail(err, CHAIN_E_NO_MEMORY, callee->subject, NULL,
+						   sizeof(*w) + WORKER_ENTRIES * callee->text_bytes, 0, 0, 0);
 	if (status) {
 		worker_free(w);
 		return status;
@@ -64,17 +63,17 @@ static enum chain_status make_worker(struct fanout *f, uint32_t processor, struc
 /* As many as asked for; where nobody asked for a number, as many as there is memory for. */
 static enum chain_status make_workers(struct fanout *f, uint32_t processors, struct chain_error *err)
 {
-	uint32_t wanted = 1, each = f->request.cpus;
+	const struct stage_callee *callee = f->order->callee;
+	uint32_t wanted = 1, each = callee->way == CHAIN_CALL_NATIVE ? callee->native.cpus : 1;
 	enum chain_status status = f->way->has_ended ?
 					   CHAIN_OK :
-					   chain_fanout_workers(f->order->config, f->request.subject, f->order->kernels,
+					   chain_fanout_workers(f->order->config, callee->subject, f->order->kernels,
 								processors, &wanted, err);
 	if (status)
 		return status;
 	f->workers = calloc(wanted, sizeof(*f->workers));
 	if (!f->workers)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, f->order->request.subject, NULL, wanted * sizeof(*f->workers),
-				  0, 0, 0);
+		return chain_fail(err, CHAIN_E_NO_MEMORY, callee->subject, NULL, wanted * sizeof(*f->workers), 0, 0, 0);
 	for (uint32_t i = 0; i < wanted; i++) {
 		struct chain_error why = { 0 };
 		status = make_worker(f, f->own ? 0 : i * each + 1, &f->workers[i], &why);
@@ -106,11 +105,8 @@ static void end(struct fanout *f)
 		worker_free(f->workers[i]);
 	}
 	free(f->workers);
-	if (lost)
-		return;
-	if (f->way->close)
+	if (!lost)
 		f->way->close(f->shared);
-	stage_call_fs_table_free(&f->fs_table);
 }
 
 /* --- feeding --- */
@@ -123,7 +119,7 @@ static void wake_if_waiting(struct fanout *f, struct worker *w)
 
 static bool feed(struct fanout *f, struct worker *w)
 {
-	struct stage_fanout_task task;
+	struct stage_call_task task;
 	struct worker_entry *e = worker_entry(w, w->fill);
 	if (!f->client->next(f->client->ctx, &task))
 		return false;
@@ -301,7 +297,7 @@ static enum chain_status work_off(struct fanout *f, struct chain_error *err)
 		if (!any_left(f))
 			return CHAIN_OK;
 		if (all_lost(f))
-			return chain_fail(err, CHAIN_E_FANOUT_LOST, f->order->request.subject, NULL, f->count, 0, 0, 0);
+			return chain_fail(err, CHAIN_E_FANOUT_LOST, f->order->callee->subject, NULL, f->count, 0, 0, 0);
 		wait(f);
 	}
 }
@@ -334,20 +330,20 @@ static void run_here(struct fanout *f)
 enum chain_status stage_fanout_run(const struct stage_fanout *order, const struct stage_fanout_client *client,
 				   struct stage_fanout_machine *out, struct chain_error *err)
 {
-	const struct chain_guest_request *guest = order->request.guest;
-	struct fanout f = { .order = order,
-			    .client = client,
-			    .request = order->request,
-			    .way = !guest       ? &worker_native :
-				   guest->fixed ? &worker_fixed :
-						  &worker_svm };
+	static const struct worker_way *const ways[CHAIN_CALL_WAYS] = {
+		[CHAIN_CALL_NATIVE] = &worker_native,
+		[CHAIN_CALL_FIXED] = &worker_fixed,
+		[CHAIN_CALL_SVM] = &worker_svm,
+	};
+	const struct stage_callee *callee = order->callee;
+	struct fanout f = { .order = order, .client = client, .way = ways[callee->way] };
 	*out = (struct stage_fanout_machine){ 0 };
 	enum chain_status status = stage_processors_start(&out->processors, &out->processors_failed, err);
 	if (status)
 		return status;
 	f.own = out->processors == 1;
 	if (f.way->has_ended)
-		status = chain_fixed_check_processors(out->processors, order->request.subject, err);
+		status = chain_fixed_check_processors(out->processors, callee->subject, err);
 	if (status)
 		return status;
 	status = stage_call_run_init(err);
@@ -355,15 +351,8 @@ enum chain_status stage_fanout_run(const struct stage_fanout *order, const struc
 		status = stage_ticker_open(err);
 	if (status)
 		return status;
-	f.timeout_ticks = stage_ticks_of_us(order->request.timeout_us);
-	if (!stage_call_fs_table_make(order->request.fs, &f.fs_table)) {
-		uint64_t bytes = f.fs_table.bytes;
-		stage_call_fs_table_free(&f.fs_table);
-		return chain_fail_no_memory(err, order->request.subject, bytes);
-	}
-	f.request.fs_table = f.fs_table.root_entry;
-	f.request.cpus = order->config->cpus ? (uint32_t)order->config->cpus : 1;
-	status = f.way->open ? f.way->open(&f.request, &f.shared, err) : CHAIN_OK;
+	f.timeout_ticks = stage_ticks_of_us(order->timeout_us);
+	status = f.way->open(callee, &f.shared, err);
 	if (!status)
 		status = make_workers(&f, out->processors, err);
 	if (!status) {

@@ -50,20 +50,19 @@ static enum chain_status make_code(struct fixed *f, const char *subject, struct 
 	return status;
 }
 
-static enum chain_status open_fixed(const struct stage_call_request *request, void **out, struct chain_error *err)
+static enum chain_status open_fixed(const struct stage_callee *callee, void **out, struct chain_error *err)
 {
-	struct chain_guest_request guest = *request->guest;
+	const struct chain_guest_request *guest = &callee->fixed.guest;
 	struct fixed *f = calloc(1, sizeof(*f));
 	if (!f)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, request->subject, NULL, sizeof(*f), 0, 0, 0);
-	f->place = *guest.fixed;
-	guest.text_bytes = request->text_bytes;
-	enum chain_status status = chain_fixed_claim(&f->place, stage_pages_claims(), request->subject, err);
+		return chain_fail(err, CHAIN_E_NO_MEMORY, callee->subject, NULL, sizeof(*f), 0, 0, 0);
+	f->place = *guest->fixed;
+	enum chain_status status = chain_fixed_claim(&f->place, stage_pages_claims(), callee->subject, err);
 	f->claimed = !status;
 	if (!status)
-		status = chain_guest_make(&guest, &f->guest, err);
+		status = chain_guest_make(guest, &f->guest, err);
 	if (!status)
-		status = make_code(f, request->subject, err);
+		status = make_code(f, callee->subject, err);
 	if (status)
 		close_fixed(f);
 	else
@@ -92,14 +91,14 @@ static struct kchain_mailbox *mailbox_of(const struct worker *w)
 }
 
 /* Nobody says what the kernel wrote to: all of its memory is made anew. */
-static void reset(struct worker *w, const struct stage_call_request *request)
+static void reset(struct worker *w, const struct stage_call_task *task)
 {
 	const struct fixed *f = w->guest;
 	uint8_t *memory = stage_phys_to_virt(f->guest.base);
 	struct kchain_mailbox *mailbox = mailbox_of(w);
 	chain_guest_part(&f->guest, f->guest.base, f->guest.memory_bytes, memory);
 	/* Texts are written to the room that was made for them. */
-	(void)chain_guest_texts(&f->guest, memory, request->handoff, request->handoff_bytes, request->args);
+	(void)chain_guest_texts(&f->guest, memory, task->handoff, task->handoff_bytes, task->args);
 	memset(mailbox, 0, chain_range_bytes(f->place.mailbox));
 	mailbox->magic = KCHAIN_MAILBOX_MAGIC;
 }

@@ -8,13 +8,40 @@
 
 #include <stdlib.h>
 
+/* Tables with the filesystem, which all windows show. */
+static enum chain_status open_tables(const struct stage_callee *callee, void **out, struct chain_error *err)
+{
+	struct stage_call_fs_table *table = malloc(sizeof(*table));
+	if (!table)
+		return chain_fail_no_memory(err, callee->subject, sizeof(*table));
+	if (stage_call_fs_table_make(callee->native.fs, table)) {
+		*out = table;
+		return CHAIN_OK;
+	}
+	uint64_t bytes = table->bytes;
+	stage_call_fs_table_free(table);
+	free(table);
+	return chain_fail_no_memory(err, callee->subject, bytes);
+}
+
+static void close_tables(void *shared)
+{
+	if (shared)
+		stage_call_fs_table_free(shared);
+	free(shared);
+}
+
 static enum chain_status make(struct worker *w, void *shared, struct chain_error *err)
 {
-	(void)shared;
-	enum chain_status status = stage_call_window_make(w->request, w->processor, &w->run.window, err);
+	const uint32_t cpus = w->callee->native.cpus;
+	const struct stage_call_fs_table *table = shared;
+	const struct stage_call_window_request request = {
+		.callee = w->callee, .processor = w->processor, .fs_root_entry = table->root_entry, .recycled = true
+	};
+	enum chain_status status = stage_call_window_make(&request, &w->run.window, err);
 	w->window = (struct chain_range){ w->run.window.phys, w->run.window.phys + w->run.window.bytes };
 	w->private_bytes = w->run.window.used;
-	return status || w->request->cpus < 2 ? status : team_make(w, w->request->cpus, &w->team, err);
+	return status || cpus < 2 ? status : team_make(w, cpus, &w->team, err);
 }
 
 static void free_window(struct worker *w)
@@ -23,10 +50,10 @@ static void free_window(struct worker *w)
 	free(w->team);
 }
 
-static void reset(struct worker *w, const struct stage_call_request *request)
+static void reset(struct worker *w, const struct stage_call_task *task)
 {
 	w->run.window.wipe = w->wipe;
-	stage_call_window_reset(&w->run.window, request); /* the room was made for these texts */
+	stage_call_window_reset(&w->run.window, task);
 }
 
 static void run(struct worker *w)
@@ -41,5 +68,11 @@ static const char *mailbox(const struct worker *w)
 }
 
 const struct worker_way worker_native = {
-	.make = make, .free = free_window, .reset = reset, .run = run, .mailbox = mailbox
+	.open = open_tables,
+	.close = close_tables,
+	.make = make,
+	.free = free_window,
+	.reset = reset,
+	.run = run,
+	.mailbox = mailbox,
 };

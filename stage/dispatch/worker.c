@@ -96,19 +96,21 @@ void worker_keep(struct worker *w, struct worker_entry *e)
 
 static void run_entry(struct worker *w, struct worker_entry *e)
 {
-	struct stage_call_request request = *w->request;
-	request.handoff = e->texts;
-	request.handoff_bytes = e->handoff_bytes;
-	request.args = e->texts + e->handoff_bytes;
-	request.index = e->turn.index;
-	request.devices = e->turn.devices;
+	const struct stage_call_task task = {
+		.index = e->turn.index,
+		.attempt = e->turn.attempt,
+		.handoff = e->texts,
+		.handoff_bytes = e->handoff_bytes,
+		.args = e->texts + e->handoff_bytes,
+		.devices = e->turn.devices,
+	};
 	e->turn.processor = w->processor;
 	e->turn.window_phys = w->window.base;
-	w->way->reset(w, &request);
+	w->way->reset(w, &task);
 	w->wipe = e->turn.devices; /* no page says that a device wrote to it */
 	stage_assigned_begin(e->turn.devices);
 	e->turn.start_ticks = stage_rdtsc();
-	stage_call_time_begin(&w->run.time, w->direct ? request.timeout_us : 0);
+	stage_call_time_begin(&w->run.time, w->direct ? w->timeout_us : 0);
 	atomic_store_explicit(&e->started, e->turn.start_ticks, memory_order_release);
 	w->way->run(w);
 	stage_assigned_end(e->turn.devices);

@@ -34,16 +34,15 @@ struct worker;
 
 /* How a kernel is run on a worker's processor: one row for each enum chain_call_way. */
 struct worker_way {
-	/* What all workers of a fan-out share, made before them and given back after them; both null where there is
-	 * nothing. */
-	enum chain_status (*open)(const struct stage_call_request *request, void **out_shared, struct chain_error *err);
+	/* What all workers of a fan-out share, made before them and given back after them (null is taken). */
+	enum chain_status (*open)(const struct stage_callee *callee, void **out_shared, struct chain_error *err);
 	void (*close)(void *shared);
 	/* The worker's memory: fills in `window` and `private_bytes`. Nothing stays claimed after a failure. */
 	enum chain_status (*make)(struct worker *w, void *shared, struct chain_error *err);
 	void (*free)(struct worker *w);
-	/* These three on the worker's processor. The memory as it is before a kernel runs, with the request's own
-	 * texts; wholly anew where `wipe` is set, else only what was written to. */
-	void (*reset)(struct worker *w, const struct stage_call_request *request);
+	/* These three on the worker's processor. The memory as it is before a kernel runs, with the task's own texts;
+	 * wholly anew where `wipe` is set, else only what was written to. */
+	void (*reset)(struct worker *w, const struct stage_call_task *task);
 	/* Until the kernel ends; fills in run.result. */
 	void (*run)(struct worker *w);
 	/* What the kernel left, as many bytes as run.result.mailbox_claimed says; null: nothing, or more than there is
@@ -66,7 +65,8 @@ struct worker {
 	struct chain_range window; /* physical */
 	uint64_t private_bytes;    /* of it, in use when nothing has run yet, without free heap */
 	bool wipe;                 /* the window was left in the middle of something */
-	const struct stage_call_request *request;
+	const struct stage_callee *callee;
+	uint64_t timeout_us;
 	struct worker_entry entries[WORKER_ENTRIES];
 	uint32_t at; /* the worker's: which entry is next. Entries are numbered on and on, modulo WORKER_ENTRIES */
 	uint32_t fill, collected; /* the boot processor's: which is filled next, which is collected next */

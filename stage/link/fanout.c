@@ -10,6 +10,7 @@
 #include "fanout_lines.h"
 #include "fanout_queue.h"
 #include "fanout_rows.h"
+#include "stage/callee.h"
 #include "stage/clock.h"
 #include "stage/devices.h"
 #include "stage/marker.h"
@@ -46,7 +47,7 @@ struct fanout_run {
 	struct chain_error err;         /* why the queue stopped */
 };
 
-static bool next(void *ctx, struct stage_fanout_task *out)
+static bool next(void *ctx, struct stage_call_task *out)
 {
 	struct fanout_run *f = ctx;
 	bool any;
@@ -253,19 +254,11 @@ static enum chain_status carry_out(struct fanout_run *f, const struct stage_run 
 {
 	const struct chain_step *step = f->step;
 	const struct stage_fanout_client client = { next, on_done, on_text, on_progress, f };
-	const struct chain_guest_request guest = chain_step_guest(step, prepared);
+	const struct stage_callee callee =
+		stage_callee_of(run, step, prepared, chain_fanout_text_bytes(&f->queue.texts));
 	const struct stage_fanout fanout = {
-		.request = { .subject = step->source,
-			     .kernel = prepared->kernel.blob.bytes,
-			     .kernel_bytes = prepared->kernel.blob.bytes_count,
-			     .args = "",
-			     .handoff = "",
-			     .fs = { run->fs.base, run->fs.base + run->image.fs_bytes_count },
-			     .window_bytes = prepared->memory_bytes,
-			     .timeout_us = step->timeout_us,
-			     .guest = prepared->way == CHAIN_CALL_NATIVE ? NULL : &guest,
-			     .text_bytes = chain_fanout_text_bytes(&f->queue.texts),
-			     .recycled = true },
+		.callee = &callee,
+		.timeout_us = step->timeout_us,
 		.config = &step->fanout,
 		.kernels = f->queue.set.count,
 	};

@@ -29,14 +29,14 @@ void fanout_queue_free(struct fanout_queue *q)
 	chain_fanout_set_free(&q->set);
 }
 
-enum chain_status fanout_queue_next(struct fanout_queue *q, struct stage_fanout_task *out, bool *out_any,
+enum chain_status fanout_queue_next(struct fanout_queue *q, struct stage_call_task *out, bool *out_any,
 				    struct chain_error *err)
 {
 	*out_any = !q->stopped && (q->again_count || q->unstarted < q->set.count);
 	if (!*out_any)
 		return CHAIN_OK;
 	uint32_t index = q->again_count ? q->again[--q->again_count] : q->unstarted++;
-	*out = (struct stage_fanout_task){ .index = index, .attempt = q->attempts[index] };
+	*out = (struct stage_call_task){ .index = index, .attempt = q->attempts[index] };
 	size_t bytes = 0;
 	enum chain_status status =
 		chain_fanout_text(&q->texts, index, out->attempt, &out->handoff, &bytes, &out->args, err);

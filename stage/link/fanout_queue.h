@@ -27,7 +27,7 @@ enum chain_status fanout_queue_make(struct fanout_queue *queue, const struct cha
 void fanout_queue_free(struct fanout_queue *queue);
 
 /* The next turn, whose texts stay until the next call; false in *out_any: there is none at the moment. */
-enum chain_status fanout_queue_next(struct fanout_queue *queue, struct stage_fanout_task *out, bool *out_any,
+enum chain_status fanout_queue_next(struct fanout_queue *queue, struct stage_call_task *out, bool *out_any,
 				    struct chain_error *err) CHAIN_MUST_CHECK;
 /* A turn has ended. True: that was the kernel's last one. */
 bool fanout_queue_end(struct fanout_queue *queue, uint32_t index, bool good);

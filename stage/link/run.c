@@ -7,7 +7,7 @@
 #include "chain/json_memory.h"
 #include "chain/json_write.h"
 #include "stage/boot.h"
-#include "stage/call.h"
+#include "stage/callee.h"
 #include "stage/clock.h"
 #include "stage/commit.h"
 #include "stage/console.h"
@@ -83,27 +83,21 @@ static enum chain_status call_once(struct stage_run *run, const struct chain_ste
 				   const struct chain_prepared *prepared, bool *good, struct chain_error *err)
 {
 	struct stage_call_result got = { 0 };
-	struct stage_assigned *given;
-	const struct chain_guest_request guest = chain_step_guest(step, prepared);
-	struct stage_call_request request = {
-		.subject = step->source,
-		.kernel = prepared->kernel.blob.bytes,
-		.kernel_bytes = prepared->kernel.blob.bytes_count,
-		.handoff = prepared->handoff_text,
-		.handoff_bytes = prepared->handoff_bytes,
-		.args = prepared->args,
-		.guest = prepared->way == CHAIN_CALL_NATIVE ? NULL : &guest,
-		.fs = run->fs,
-		.window_bytes = prepared->memory_bytes,
+	struct stage_assigned *assigned;
+	const struct stage_callee callee = stage_callee_of(run, step, prepared, chain_prepared_text_bytes(prepared));
+	struct stage_call call = {
+		.callee = &callee,
+		.task = { .handoff = prepared->handoff_text,
+			  .handoff_bytes = prepared->handoff_bytes,
+			  .args = prepared->args },
 		.timeout_us = step->timeout_us,
 		.marker = step->expect_console,
 	};
-	request.fs.end = request.fs.base + run->image.fs_bytes_count; /* its padding is not handed on */
-	enum chain_status status = stage_devices_give(step, run->net, run->block, &given, err);
-	request.devices = given;
+	enum chain_status status = stage_devices_give(step, run->net, run->block, &assigned, err);
+	call.task.devices = assigned;
 	if (!status)
-		status = request.guest ? stage_call_isolated(&request, &got, err) : stage_call(&request, &got, err);
-	stage_assigned_free(given);
+		status = stage_call(&call, &got, err);
+	stage_assigned_free(assigned);
 	if (status)
 		return status;
 	struct stage_verdict verdict;

@@ -274,8 +274,7 @@ static enum chain_status find_plan(const struct chain_step *step, const struct c
 	*out = step->kind == CHAIN_STEP_BOOT ? &prepared->plan : guest_is ? &guest->plan : NULL;
 	if (!guest_is)
 		return CHAIN_OK;
-	struct chain_guest_request request = chain_step_guest(step, prepared);
-	request.text_bytes = prepared->handoff_bytes + strlen(prepared->args) + 1;
+	struct chain_guest_request request = chain_step_guest(step, prepared, chain_prepared_text_bytes(prepared));
 	return chain_guest_make(&request, guest, err);
 }
 

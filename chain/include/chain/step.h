@@ -7,6 +7,7 @@
 #ifndef CHAIN_STEP_H
 #define CHAIN_STEP_H
 
+#include "chain/call_way.h"
 #include "chain/config.h"
 #include "chain/fixed.h"
 #include "chain/guest.h"
@@ -30,13 +31,6 @@ struct chain_link {
 		platform; /* chain_handoff_platform's, which all handoffs of one link share; null: each makes its own */
 	bool regardless;  /* of "when": a plan shows what a step does if it is taken */
 	const json_t *pending; /* facts that a plan can't know, see chain_template_expand_known; null: none */
-};
-
-/* How a called kernel is run. */
-enum chain_call_way {
-	CHAIN_CALL_NATIVE,
-	CHAIN_CALL_FIXED, /* a Multiboot 1 kernel where its addresses say, on a processor of its own */
-	CHAIN_CALL_SVM,
 };
 
 struct chain_prepared {
@@ -76,8 +70,11 @@ enum chain_call_way chain_step_way(const struct chain_step *step, enum chain_ker
 /* The memory of its window or machine. */
 uint64_t chain_step_memory(const struct chain_step *step, enum chain_kernel_kind kind);
 
-/* What a call that is not native asks for; text_bytes is left to the caller. Borrows both. */
-struct chain_guest_request chain_step_guest(const struct chain_step *step, const struct chain_prepared *prepared);
+/* What a call that is not native asks for, with room for texts of so many bytes. Borrows both. */
+struct chain_guest_request chain_step_guest(const struct chain_step *step, const struct chain_prepared *prepared,
+					    uint64_t text_bytes);
+/* The bytes of its own texts: the handoff, and the terminated arguments. */
+uint64_t chain_prepared_text_bytes(const struct chain_prepared *prepared);
 
 /* The expectation's name in records and in plans. New reference, or null. */
 json_t *chain_step_expect_json(const struct chain_step *step);

@@ -39,21 +39,19 @@ static void close_shared(void *ctx)
 	free(shared);
 }
 
-static enum chain_status open_shared(const struct stage_call_request *request, void **out, struct chain_error *err)
+static enum chain_status open_shared(const struct stage_callee *callee, void **out, struct chain_error *err)
 {
-	struct chain_guest_request guest = *request->guest;
 	const char *lacks = stage_svm_lacks();
 	if (lacks)
-		return chain_fail(err, CHAIN_E_SVM_MISSING, request->subject, lacks, 0, 0, 0, 0);
+		return chain_fail(err, CHAIN_E_SVM_MISSING, callee->subject, lacks, 0, 0, 0, 0);
 	struct svm_shared *shared = calloc(1, sizeof(*shared));
 	if (!shared)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, request->subject, NULL, sizeof(*shared), 0, 0, 0);
-	guest.text_bytes = request->text_bytes;
+		return chain_fail(err, CHAIN_E_NO_MEMORY, callee->subject, NULL, sizeof(*shared), 0, 0, 0);
 	shared->tsc_khz = (uint32_t)(stage_tsc_hz() / 1000);
 	stage_svm_probe(&shared->processor);
-	enum chain_status status = chain_guest_make(&guest, &shared->guest, err);
+	enum chain_status status = chain_guest_make(&callee->svm.guest, &shared->guest, err);
 	if (!status)
-		status = make_maps(shared, request->subject, err);
+		status = make_maps(shared, callee->subject, err);
 	if (status)
 		close_shared(shared);
 	else
@@ -109,7 +107,7 @@ static void free_guest(struct worker *w)
 
 static enum chain_status make(struct worker *w, void *shared, struct chain_error *err)
 {
-	const char *subject = w->request->subject;
+	const char *subject = w->callee->subject;
 	struct svm_guest *g = aligned_alloc(16, sizeof(*g));
 	if (!g)
 		return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, sizeof(*g), 0, 0, 0);
@@ -139,7 +137,7 @@ static void clean(void *ctx, uint64_t base, uint64_t phys, uint64_t bytes)
 	chain_guest_part(&g->shared->guest, base, bytes, stage_phys_to_virt(phys));
 }
 
-static void reset(struct worker *w, const struct stage_call_request *request)
+static void reset(struct worker *w, const struct stage_call_task *task)
 {
 	struct svm_guest *g = guest_of(w);
 	const struct chain_guest *guest = &g->shared->guest;
@@ -148,8 +146,8 @@ static void reset(struct worker *w, const struct stage_call_request *request)
 	else
 		stage_table_each_dirty(g->root_phys, 0, guest->memory_bytes, clean, g);
 	/* Texts are written to the room that was made for them. */
-	(void)chain_guest_texts(guest, stage_phys_to_virt(g->memory_phys), request->handoff, request->handoff_bytes,
-				request->args);
+	(void)chain_guest_texts(guest, stage_phys_to_virt(g->memory_phys), task->handoff, task->handoff_bytes,
+				task->args);
 	svm_machine_reset(&g->machine);
 	svm_guest_enter_state(g);
 }

@@ -1,12 +1,13 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: calling a native kernel on this processor: its window, its page tables, its entry, and taking the processor
- * back when it exits, faults or overruns its time (abi/native.h has the agreement with the kernel).
+/* Owns: what a call is: which kernel is called in which way, what one of its turns is given, how a turn ended; and
+ * calling one kernel, once (often: stage/fanout.h).
  * Must not know: pipelines, JSON, where the kernel's bytes came from. */
 #ifndef STAGE_CALL_H
 #define STAGE_CALL_H
 
+#include "chain/call_way.h"
 #include "chain/guest.h"
 #include "chain/range.h"
 
@@ -21,29 +22,50 @@ enum stage_call_outcome {
 
 struct stage_assigned;
 
-struct stage_call_request {
+/* The kernel, as each way of calling needs it. Borrowed, as is all that they point at. */
+struct stage_callee_native {
+	/* ELF64 with the native note (abi/native.h), direct-mapped; page-aligned where its text is to be shared. */
+	const uint8_t *bytes;
+	uint64_t bytes_count;
+	struct chain_range fs; /* physical place of the baked filesystem; empty: none */
+	uint64_t window_bytes; /* private memory; a multiple of 4096 */
+	uint32_t cpus;         /* processors that share the window, at least 1 */
+};
+/* Where its addresses say: `guest.fixed`. */
+struct stage_callee_fixed {
+	struct chain_guest_request guest;
+};
+/* In a machine of its own: `guest.memory_bytes`. */
+struct stage_callee_svm {
+	struct chain_guest_request guest;
+};
+
+struct stage_callee {
 	const char *subject; /* the kernel's source, for errors */
-	const uint8_t *
-		kernel; /* ELF64 with the native note; borrowed, direct-mapped, page-aligned where it is to be shared */
-	uint64_t kernel_bytes;
+	uint64_t text_bytes; /* no task's handoff and terminated arguments are longer, together */
+	enum chain_call_way way;
+	union { /* by `way` */
+		struct stage_callee_native native;
+		struct stage_callee_fixed fixed;
+		struct stage_callee_svm svm;
+	};
+};
+
+/* What one turn is given. Borrowed. */
+struct stage_call_task {
+	uint32_t index, attempt; /* of a fan-out; else 0 */
 	const char *handoff;
 	uint64_t handoff_bytes;
 	const char *args;
-	uint32_t index;        /* of a fan-out; 0 */
-	struct chain_range fs; /* physical place of the baked filesystem; empty: none */
-	uint64_t window_bytes; /* private memory; a multiple of 4096 */
-	uint64_t timeout_us;   /* more than 0 */
-	const char *
-		marker; /* expected in the kernel's text; null: nothing. Not of a fan-out, whose client sees the text */
-	const struct chain_guest_request *guest; /* of a Multiboot kernel: its machine; text_bytes is not used. Null: a
-						    native kernel in a window */
-	struct stage_assigned
-		*devices;    /* of a native kernel: those that it has to itself (stage/given.h); null: none */
-	uint64_t text_bytes; /* room for handoff and arguments of later calls in the same window; 0: this call's */
-	uint64_t fs_table;   /* root-level table that shows the filesystem already (stage_call_fs_table); 0: the window
-				makes its own */
-	bool recycled;       /* the window is for more than one call */
-	uint32_t cpus;       /* processors that share the window; 0 is 1 */
+	struct stage_assigned *devices; /* of a native kernel: those that it has to itself; null: none */
+};
+
+/* One kernel, called once. */
+struct stage_call {
+	const struct stage_callee *callee;
+	struct stage_call_task task;
+	uint64_t timeout_us; /* more than 0 */
+	const char *marker;  /* expected in the kernel's text; null: nothing */
 };
 
 enum { STAGE_CALL_REGISTERS = 17 }; /* rax rbx rcx rdx rsi rdi rbp r8 to r15 rsp rflags */
@@ -59,7 +81,7 @@ struct stage_call_result {
 	uint64_t rip, address, error_code;
 	uint64_t registers[STAGE_CALL_REGISTERS];
 	uint64_t overflowed; /* of a fault: bytes of the stack that it ran off the end of; 0: it did not */
-	bool marker_seen;    /* the request's, in its text */
+	bool marker_seen;    /* the call's, in its text */
 	const char *what;    /* of a kernel that is not native: says more than the vector; null: nothing to say */
 	char *mailbox;       /* owned, terminated; null when the kernel left no result, or there was no memory for it */
 	bool mailbox_lost;   /* there was none: mailbox_claimed bytes */
@@ -70,16 +92,12 @@ struct stage_call_result {
 
 enum { STAGE_CALL_MAILBOX_BYTES = 16 * 1024, STAGE_CALL_STACK_BYTES = 32 * 1024 };
 
-/* Fails (CHAIN_E_…) only before the kernel is entered: not native, another ABI, segments outside its range, too small a
- * window (says how much is missing), no memory. What the kernel does after that is in `out`, whose mailbox the caller
- * frees. */
-enum chain_status stage_call(const struct stage_call_request *request, struct stage_call_result *out,
+/* A native kernel runs on this processor, any other on one of its own (stage/dispatch/fixed.c, svm/svm.c). Fails
+ * (CHAIN_E_…) only before the kernel is entered: not native, another ABI, segments outside its range, too small a
+ * window (says how much is missing), no memory, no processor. What the kernel does after that is in `out`, whose
+ * mailbox the caller frees. */
+enum chain_status stage_call(const struct stage_call *call, struct stage_call_result *out,
 			     struct chain_error *err) CHAIN_MUST_CHECK;
-
-/* The same for a Multiboot 1 kernel: in a machine of its own (stage/dispatch/svm/svm.c), or where its addresses say
- * (fixed.c). */
-enum chain_status stage_call_isolated(const struct stage_call_request *request, struct stage_call_result *out,
-				      struct chain_error *err) CHAIN_MUST_CHECK;
 
 const char *stage_call_outcome_name(enum stage_call_outcome outcome);
 

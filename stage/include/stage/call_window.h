@@ -6,6 +6,7 @@
 #ifndef STAGE_CALL_WINDOW_H
 #define STAGE_CALL_WINDOW_H
 
+#include "abi/native.h"
 #include "chain/elf.h"
 #include "stage/call.h"
 
@@ -30,8 +31,9 @@ struct stage_call_window {
 	uint64_t stack_top, entry;
 	uint64_t call_phys, call_virt, mailbox_phys;
 	uint64_t heap_phys;
-	uint64_t text_phys, text_virt, text_bytes; /* handoff and arguments */
-	uint64_t team_phys, team_virt;             /* struct kchain_team, where there are several processors; else 0 */
+	uint64_t text_phys, text_virt; /* handoff and arguments */
+	uint64_t team_phys, team_virt; /* struct kchain_team, where there are several processors; else 0 */
+	struct kchain_call block;      /* what its call block says of each task */
 	struct stage_call_piece *pieces;
 	size_t piece_count; /* owned */
 	bool wipe;          /* all of it is to be cleared before the next use, not only what was written to */
@@ -41,19 +43,27 @@ struct stage_call_window {
  * is gone. */
 struct stage_call_fs_table {
 	uint64_t phys, bytes, used; /* memory of the tables */
-	uint64_t root_entry;        /* for stage_call_request's fs_table */
+	uint64_t root_entry;        /* for stage_call_window_request */
 };
 bool stage_call_fs_table_make(struct chain_range fs, struct stage_call_fs_table *out);
 void stage_call_fs_table_free(struct stage_call_fs_table *table);
 
-/* Claims and fills a window for the request, whose kernel has the processors from `processor` on. Nothing stays claimed
- * after a failure. */
-enum chain_status stage_call_window_make(const struct stage_call_request *request, uint32_t processor,
-					 struct stage_call_window *out, struct chain_error *err) CHAIN_MUST_CHECK;
-/* Makes the window as it was for another call of the same kernel, with the request's own handoff and arguments. Only
- * pages that were written to are cleared, and the heap too; so it costs what the last call touched. To be run on the
- * processor that enters it next. False: the texts don't fit the room that the window was made with. */
-bool stage_call_window_reset(struct stage_call_window *window, const struct stage_call_request *request);
+struct stage_call_window_request {
+	const struct stage_callee *callee; /* a native one */
+	uint32_t processor;                /* the kernel has as many as it asks for, from this one on */
+	uint64_t fs_root_entry;            /* root-level table that shows the filesystem; 0: the window makes its own */
+	bool recycled;                     /* for more than one task */
+};
+
+/* Claims a window and lays it out; a task's texts and call block are still to be filled in. Nothing stays claimed after
+ * a failure. */
+enum chain_status stage_call_window_make(const struct stage_call_window_request *request, struct stage_call_window *out,
+					 struct chain_error *err) CHAIN_MUST_CHECK;
+/* What differs from one task to the next. To be run on the processor that enters the window. */
+void stage_call_window_fill(const struct stage_call_window *window, const struct stage_call_task *task);
+/* Makes a recycled window as it was for another task, and fills that in. Only pages that were written to are cleared,
+ * and the heap too; so it costs what the last task touched. */
+void stage_call_window_reset(struct stage_call_window *window, const struct stage_call_task *task);
 /* As the cpu-th of the kernel's processors sees it: with stacks of its own. Owns nothing. */
 struct stage_call_window stage_call_window_of(const struct stage_call_window *window, uint32_t cpu);
 void stage_call_window_free(struct stage_call_window *window);

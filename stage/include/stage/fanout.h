@@ -1,23 +1,14 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: many calls of one native kernel side by side: a worker on each processor but the first, with a window of its
- * own that is used again and again, fed from a queue; on a machine with one processor, one after another on that one.
+/* Owns: many calls of one kernel side by side: a worker on each processor but the first, with memory of its own that is
+ * used again and again, fed from a queue; on a machine with one processor, one after another on that one.
  * Must not know: steps, JSON, what the kernels compute. */
 #ifndef STAGE_FANOUT_H
 #define STAGE_FANOUT_H
 
 #include "chain/fanout.h"
 #include "stage/call.h"
-
-/* What one turn gets, besides what all have in common. Texts are copied. */
-struct stage_fanout_task {
-	uint32_t index, attempt;
-	const char *handoff;
-	uint64_t handoff_bytes;
-	const char *args;
-	struct stage_assigned *devices; /* null: none */
-};
 
 struct stage_fanout_turn {
 	uint32_t index, attempt;
@@ -30,9 +21,9 @@ struct stage_fanout_turn {
 
 /* All of it is called on the boot processor. */
 struct stage_fanout_client {
-	/* The next turn to be taken; false: none at the moment (one that ends may bring another). Its texts must stay
-	 * until the next call. */
-	bool (*next)(void *ctx, struct stage_fanout_task *out);
+	/* The next turn to be taken; false: none at the moment (one that ends may bring another). Its texts are copied:
+	 * they must stay until the next call. */
+	bool (*next)(void *ctx, struct stage_call_task *out);
 	void (*done)(void *ctx, const struct stage_fanout_turn *turn);
 	/* Text that kernel `index` wrote, in pieces as they came. */
 	void (*text)(void *ctx, uint32_t index, const char *bytes, uint64_t count);
@@ -42,8 +33,8 @@ struct stage_fanout_client {
 };
 
 struct stage_fanout {
-	struct stage_call_request
-		request; /* its handoff, args and index are not used; text_bytes bounds those of all tasks */
+	const struct stage_callee *callee;
+	uint64_t timeout_us;                      /* of each turn; more than 0 */
 	const struct chain_config_fanout *config; /* how many at once, at most */
 	size_t kernels;                           /* in all; there are no more workers */
 };
