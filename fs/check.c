@@ -53,7 +53,7 @@ static enum chain_status make_room(struct check *check, struct chain_error *err)
 		check->seen = seen;
 	slots = seen ? calloc(capacity * 2, sizeof(*slots)) : NULL;
 	if (!slots)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, FS_SUBJECT, NULL, capacity * sizeof(*seen), 0, 0, 0);
+		return chain_fail_no_memory(err, FS_SUBJECT, capacity * sizeof(*seen));
 	free(check->slots);
 	check->slots = slots;
 	check->slot_count = capacity * 2;
@@ -65,7 +65,7 @@ static enum chain_status make_room(struct check *check, struct chain_error *err)
 
 static enum chain_status bad_xattr(uint64_t nid, uint64_t index, const char *what, struct chain_error *err)
 {
-	return chain_fail(err, CHAIN_E_FS_BAD_XATTR, FS_SUBJECT, what, nid, index, 0, 0);
+	return CHAIN_FAIL(err, FS_BAD_XATTR, .subject = FS_SUBJECT, .detail = what, .nid = nid, .index = index);
 }
 
 /* An entry at `offset`, of which `left` bytes may be used. */
@@ -142,14 +142,15 @@ static enum chain_status check_link(const struct fs *fs, const struct fs_node *n
 	enum chain_status status;
 
 	if (node->size_bytes == 0 || node->size_bytes > FS_LINK_BYTES_MAX)
-		return chain_fail(err, CHAIN_E_FS_BAD_LINK, FS_SUBJECT, "the target is empty or too long", node->nid,
-				  node->size_bytes, 0, 0);
+		return CHAIN_FAIL(err, FS_BAD_LINK, .subject = FS_SUBJECT, .detail = "the target is empty or too long",
+				  .nid = node->nid, .bytes = node->size_bytes);
 	if (node->tail_offset)
 		return CHAIN_OK; /* blocks smaller than a target; each piece was found inside */
 	status = fs_file_bytes(fs, node, &target, &count, err);
 	if (status == CHAIN_OK && memchr(target, 0, count))
-		status = chain_fail(err, CHAIN_E_FS_BAD_LINK, FS_SUBJECT, "the target has a zero byte inside",
-				    node->nid, node->size_bytes, 0, 0);
+		status = CHAIN_FAIL(err, FS_BAD_LINK, .subject = FS_SUBJECT,
+				    .detail = "the target has a zero byte inside", .nid = node->nid,
+				    .bytes = node->size_bytes);
 	return status;
 }
 
@@ -157,8 +158,8 @@ static enum chain_status check_node(struct check *check, const struct fs_node *n
 				    struct chain_error *err)
 {
 	if (node->mtime_ns >= 1000000000)
-		return chain_fail(err, CHAIN_E_FS_BAD_INODE, FS_SUBJECT, "a time has too many nanoseconds", node->nid,
-				  node->mtime_ns, 0, 0);
+		return CHAIN_FAIL(err, FS_BAD_INODE, .subject = FS_SUBJECT, .detail = "a time has too many nanoseconds",
+				  .nid = node->nid, .value = node->mtime_ns);
 	check->report.inode_count++;
 	switch (node->type) {
 	case FS_REGULAR:
@@ -169,8 +170,8 @@ static enum chain_status check_node(struct check *check, const struct fs_node *n
 		check->report.directory_count++;
 		check->directory_bytes += node->size_bytes;
 		if (check->directory_bytes > check->fs->bytes_count)
-			return chain_fail(err, CHAIN_E_FS_DIRECTORIES_OVERLAP, FS_SUBJECT, "directories",
-					  check->directory_bytes, check->fs->bytes_count, 0, 0);
+			return CHAIN_FAIL(err, FS_DIRECTORIES_OVERLAP, .subject = FS_SUBJECT, .detail = "directories",
+					  .bytes = check->directory_bytes, .total = check->fs->bytes_count);
 		break;
 	case FS_SYMLINK:
 		check->report.link_count++;
@@ -195,7 +196,8 @@ static enum chain_status discover(struct check *check, uint64_t nid, uint64_t pa
 	enum chain_status status = fs_inode_read(check->fs, nid, &node, &place, err);
 
 	if (status == CHAIN_OK && node.type != type)
-		status = chain_fail(err, CHAIN_E_FS_BAD_TYPE, FS_SUBJECT, NULL, nid, node.type, type, 0);
+		status = CHAIN_FAIL(err, FS_BAD_TYPE, .subject = FS_SUBJECT, .nid = nid, .type = node.type,
+				    .entry_type = type);
 	if (status == CHAIN_OK)
 		status = check_node(check, &node, &place, err);
 	if (status == CHAIN_OK)
@@ -219,10 +221,11 @@ static enum chain_status meet_dot(struct check *check, const struct fs_dirent *e
 
 	*(up ? &check->dot_dot : &check->dot) = true;
 	if (entry->nid != wanted)
-		return chain_fail(err, CHAIN_E_FS_BAD_PARENT, FS_SUBJECT, up ? "\"..\"" : "\".\"", dir->nid, entry->nid,
-				  wanted, 0);
+		return CHAIN_FAIL(err, FS_BAD_PARENT, .subject = FS_SUBJECT, .detail = up ? "\"..\"" : "\".\"",
+				  .nid = dir->nid, .found = entry->nid, .wanted = wanted);
 	if (entry->type != FS_DIRECTORY)
-		return chain_fail(err, CHAIN_E_FS_BAD_TYPE, FS_SUBJECT, NULL, entry->nid, FS_DIRECTORY, entry->type, 0);
+		return CHAIN_FAIL(err, FS_BAD_TYPE, .subject = FS_SUBJECT, .nid = entry->nid, .type = FS_DIRECTORY,
+				  .entry_type = entry->type);
 	return CHAIN_OK;
 }
 
@@ -241,10 +244,10 @@ static enum chain_status meet(void *ctx, const struct fs_dirent *entry, struct c
 		return discover(check, entry->nid, dir_nid, entry->type, err);
 	}
 	if (check->seen[known - 1].type != entry->type)
-		return chain_fail(err, CHAIN_E_FS_BAD_TYPE, FS_SUBJECT, NULL, entry->nid, check->seen[known - 1].type,
-				  entry->type, 0);
+		return CHAIN_FAIL(err, FS_BAD_TYPE, .subject = FS_SUBJECT, .nid = entry->nid,
+				  .type = check->seen[known - 1].type, .entry_type = entry->type);
 	if (entry->type == FS_DIRECTORY)
-		return chain_fail(err, CHAIN_E_FS_DIRECTORY_TWICE, FS_SUBJECT, NULL, entry->nid, dir_nid, 0, 0);
+		return CHAIN_FAIL(err, FS_DIRECTORY_TWICE, .subject = FS_SUBJECT, .nid = entry->nid, .parent = dir_nid);
 	check->seen[known - 1].links++;
 	return CHAIN_OK;
 }
@@ -269,12 +272,12 @@ static enum chain_status check_counts(const struct check *check, struct chain_er
 		const struct seen *seen = &check->seen[i];
 
 		if (seen->nlink != seen->links)
-			return chain_fail(err, CHAIN_E_FS_BAD_LINK_COUNT, FS_SUBJECT, NULL, seen->nid, seen->nlink,
-					  seen->links, 0);
+			return CHAIN_FAIL(err, FS_BAD_LINK_COUNT, .subject = FS_SUBJECT, .nid = seen->nid,
+					  .links = seen->nlink, .found = seen->links);
 	}
 	if (check->count != check->fs->inode_count)
-		return chain_fail(err, CHAIN_E_FS_BAD_COUNT, FS_SUBJECT, NULL, check->fs->inode_count, check->count, 0,
-				  0);
+		return CHAIN_FAIL(err, FS_BAD_COUNT, .subject = FS_SUBJECT, .inodes = check->fs->inode_count,
+				  .found = check->count);
 	return CHAIN_OK;
 }
 

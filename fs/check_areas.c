@@ -15,7 +15,7 @@ static enum chain_status add(struct fs_areas *areas, uint64_t base, uint64_t byt
 		struct fs_area *grown = realloc(areas->v, capacity * sizeof(*grown));
 
 		if (!grown)
-			return chain_fail(err, CHAIN_E_NO_MEMORY, FS_SUBJECT, NULL, capacity * sizeof(*grown), 0, 0, 0);
+			return chain_fail_no_memory(err, FS_SUBJECT, capacity * sizeof(*grown));
 		areas->v = grown;
 		areas->capacity = capacity;
 	}
@@ -51,7 +51,8 @@ static enum chain_status overlap(const struct fs_area *area, const struct fs_are
 			   other->data ? "its metadata lies on the data" :
 					 "its metadata lies on that";
 
-	return chain_fail(err, CHAIN_E_FS_OVERLAP, FS_SUBJECT, what, area->nid, area->base, other->nid, 0);
+	return CHAIN_FAIL(err, FS_OVERLAP, .subject = FS_SUBJECT, .detail = what, .nid = area->nid,
+			  .offset = area->base, .other = other->nid);
 }
 
 enum chain_status fs_areas_check(struct fs_areas *areas, struct chain_error *err)
@@ -64,8 +65,9 @@ enum chain_status fs_areas_check(struct fs_areas *areas, struct chain_error *err
 		const struct fs_area *area = &areas->v[i];
 
 		if (area->base < FS_EROFS_SUPER_OFFSET + sizeof(struct fs_erofs_super))
-			return chain_fail(err, CHAIN_E_FS_BAD_INODE, FS_SUBJECT,
-					  "it lies on the superblock or before it", area->nid, area->base, 0, 0);
+			return CHAIN_FAIL(err, FS_BAD_INODE, .subject = FS_SUBJECT,
+					  .detail = "it lies on the superblock or before it", .nid = area->nid,
+					  .value = area->base);
 		if (area->base < meta.end)
 			return overlap(area, &meta, err);
 		if (!area->data && area->base < data.end)

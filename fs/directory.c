@@ -17,7 +17,8 @@ int fs_name_compare(const char *a, size_t a_bytes, const char *b, size_t b_bytes
 static enum chain_status bad_block(const struct fs_dir_block *block, uint64_t entry, const char *what,
 				   struct chain_error *err)
 {
-	return chain_fail(err, CHAIN_E_FS_BAD_DIRECTORY, FS_SUBJECT, what, block->dir_nid, block->index, entry, 0);
+	return CHAIN_FAIL(err, FS_BAD_DIRECTORY, .subject = FS_SUBJECT, .detail = what, .inode = block->dir_nid,
+			  .block = block->index, .entry = entry);
 }
 
 uint64_t fs_dir_block_count(const struct fs *fs, const struct fs_node *dir)
@@ -47,8 +48,8 @@ enum chain_status fs_dir_block_open(const struct fs *fs, const struct fs_node *d
 	out->bytes =
 		fs_gate(fs, last && dir->tail_offset ? dir->tail_offset : dir->data_offset + start, out->bytes_count);
 	if (!out->bytes)
-		return chain_fail(err, CHAIN_E_FS_BAD_EXTENT, FS_SUBJECT, NULL, dir->nid, dir->data_offset,
-				  dir->size_bytes, fs->bytes_count);
+		return CHAIN_FAIL(err, FS_BAD_EXTENT, .subject = FS_SUBJECT, .nid = dir->nid,
+				  .offset = dir->data_offset, .bytes = dir->size_bytes, .total = fs->bytes_count);
 	if (out->bytes_count < sizeof(struct fs_erofs_dirent))
 		return bad_block(out, 0, "too short for an entry", err);
 	names = disk_entry(out, 0).name_offset;
@@ -106,8 +107,8 @@ static enum chain_status visit_block(const struct fs_dir_block *block, struct fs
 
 			memcpy(name, entry.name, entry.name_bytes);
 			name[entry.name_bytes] = 0;
-			return chain_fail(err, CHAIN_E_FS_BAD_ORDER, FS_SUBJECT, name, block->dir_nid, block->index, i,
-					  0);
+			return CHAIN_FAIL(err, FS_BAD_ORDER, .subject = FS_SUBJECT, .detail = name,
+					  .nid = block->dir_nid, .block = block->index, .entry = i);
 		}
 		*previous = entry;
 		status = visit(ctx, &entry, err);
@@ -124,7 +125,7 @@ enum chain_status fs_dir_visit_all(const struct fs *fs, const struct fs_node *di
 	struct fs_dirent previous = { 0 };
 
 	if (dir->type != FS_DIRECTORY)
-		return chain_fail(err, CHAIN_E_FS_NOT_DIRECTORY, FS_SUBJECT, fs_type_name(dir->type), 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_FS_NOT_DIRECTORY, FS_SUBJECT, fs_type_name(dir->type));
 	for (uint64_t i = 0; i < count; i++) {
 		struct fs_dir_block block;
 		enum chain_status status = fs_dir_block_open(fs, dir, i, &block, err);

@@ -56,12 +56,12 @@ static enum chain_status load(const struct fs *fs, uint64_t nid, struct fs_erofs
 	const uint8_t *at;
 
 	if (nid >= (fs->bytes_count - fs->meta_base) / FS_EROFS_SLOT_BYTES)
-		return chain_fail(err, CHAIN_E_FS_BAD_NID, FS_SUBJECT, NULL, nid, fs->bytes_count, 0, 0);
+		return CHAIN_FAIL(err, FS_BAD_NID, .subject = FS_SUBJECT, .nid = nid, .total = fs->bytes_count);
 	place->offset = fs->meta_base + nid * FS_EROFS_SLOT_BYTES;
 	place->inode_bytes = sizeof(compact);
 	at = fs_gate(fs, place->offset, sizeof(compact));
 	if (!at)
-		return chain_fail(err, CHAIN_E_FS_BAD_NID, FS_SUBJECT, NULL, nid, fs->bytes_count, 0, 0);
+		return CHAIN_FAIL(err, FS_BAD_NID, .subject = FS_SUBJECT, .nid = nid, .total = fs->bytes_count);
 	memcpy(&compact, at, sizeof(compact));
 	if (compact.format & ~FS_EROFS_FORMAT_BITS)
 		return CHAIN_FAIL(err, NOT_SUPPORTED, .subject = FS_SUBJECT,
@@ -73,7 +73,7 @@ static enum chain_status load(const struct fs *fs, uint64_t nid, struct fs_erofs
 	place->inode_bytes = sizeof(*disk);
 	at = fs_gate(fs, place->offset, sizeof(*disk));
 	if (!at)
-		return chain_fail(err, CHAIN_E_FS_BAD_NID, FS_SUBJECT, NULL, nid, fs->bytes_count, 0, 0);
+		return CHAIN_FAIL(err, FS_BAD_NID, .subject = FS_SUBJECT, .nid = nid, .total = fs->bytes_count);
 	memcpy(disk, at, sizeof(*disk));
 	return CHAIN_OK;
 }
@@ -81,7 +81,8 @@ static enum chain_status load(const struct fs *fs, uint64_t nid, struct fs_erofs
 static enum chain_status bad_extent(const struct fs *fs, uint64_t nid, uint64_t offset, uint64_t count,
 				    struct chain_error *err)
 {
-	return chain_fail(err, CHAIN_E_FS_BAD_EXTENT, FS_SUBJECT, NULL, nid, offset, count, fs->bytes_count);
+	return CHAIN_FAIL(err, FS_BAD_EXTENT, .subject = FS_SUBJECT, .nid = nid, .offset = offset, .bytes = count,
+			  .total = fs->bytes_count);
 }
 
 /* FLAT_INLINE: whole blocks from start_block, the rest behind the inode, in the inode's own block. */
@@ -94,7 +95,8 @@ static enum chain_status place_inline(const struct fs *fs, const struct fs_inode
 
 	/* A size of whole blocks would make a whole block inline, which no writer does. */
 	if (tail_bytes == 0 || tail_bytes > fs->block_bytes - tail % fs->block_bytes)
-		return chain_fail(err, CHAIN_E_FS_BAD_INLINE, FS_SUBJECT, NULL, node->nid, tail, tail_bytes, 0);
+		return CHAIN_FAIL(err, FS_BAD_INLINE, .subject = FS_SUBJECT, .nid = node->nid, .offset = tail,
+				  .bytes = tail_bytes);
 	if (!fs_gate(fs, tail, tail_bytes))
 		return bad_extent(fs, node->nid, tail, tail_bytes, err);
 	if (!whole_bytes) {
@@ -144,7 +146,7 @@ static enum chain_status decode(const struct fs_erofs_extended *disk, struct fs_
 	while (i < FILE_TYPE_COUNT && file_types[i].mode != (disk->mode & FS_MODE_TYPE))
 		i++;
 	if (i == FILE_TYPE_COUNT)
-		return chain_fail(err, CHAIN_E_FS_BAD_MODE, FS_SUBJECT, NULL, node->nid, disk->mode, 0, 0);
+		return CHAIN_FAIL(err, FS_BAD_MODE, .subject = FS_SUBJECT, .nid = node->nid, .mode = disk->mode);
 	node->type = file_types[i].type;
 	node->mode = disk->mode & FS_MODE_PERMISSIONS;
 	node->uid = disk->uid;
@@ -192,9 +194,10 @@ enum chain_status fs_file_bytes(const struct fs *fs, const struct fs_node *node,
 	const uint8_t *at;
 
 	if (node->type != FS_REGULAR && node->type != FS_SYMLINK)
-		return chain_fail(err, CHAIN_E_FS_NOT_FILE, FS_SUBJECT, fs_type_name(node->type), node->nid, 0, 0, 0);
+		return CHAIN_FAIL(err, FS_NOT_FILE, .subject = FS_SUBJECT, .detail = fs_type_name(node->type),
+				  .nid = node->nid);
 	if (node->tail_offset)
-		return chain_fail(err, CHAIN_E_FS_NOT_CONTIGUOUS, FS_SUBJECT, NULL, node->nid, 0, 0, 0);
+		return CHAIN_FAIL(err, FS_NOT_CONTIGUOUS, .subject = FS_SUBJECT, .nid = node->nid);
 	at = fs_gate(fs, node->data_offset, node->size_bytes);
 	if (!at)
 		return bad_extent(fs, node->nid, node->data_offset, node->size_bytes, err);
@@ -230,10 +233,11 @@ enum chain_status fs_read(const struct fs *fs, const struct fs_node *node, uint6
 	enum chain_status status;
 
 	if (node->type != FS_REGULAR && node->type != FS_SYMLINK)
-		return chain_fail(err, CHAIN_E_FS_NOT_FILE, FS_SUBJECT, fs_type_name(node->type), node->nid, 0, 0, 0);
+		return CHAIN_FAIL(err, FS_NOT_FILE, .subject = FS_SUBJECT, .detail = fs_type_name(node->type),
+				  .nid = node->nid);
 	if (count > node->size_bytes || offset > node->size_bytes - count)
-		return chain_fail(err, CHAIN_E_FS_PAST_END, FS_SUBJECT, NULL, offset, count, node->size_bytes,
-				  node->nid);
+		return CHAIN_FAIL(err, FS_PAST_END, .subject = FS_SUBJECT, .offset = offset, .bytes = count,
+				  .total = node->size_bytes, .nid = node->nid);
 	status = copy_stretch(fs, node, node->data_offset, 0, whole_bytes, offset, buf, count, err);
 	if (status == CHAIN_OK)
 		status = copy_stretch(fs, node, node->tail_offset, whole_bytes, tail_bytes, offset, buf, count, err);

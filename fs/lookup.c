@@ -55,10 +55,10 @@ static enum chain_status follow(struct walk *walk, const struct fs_node *link, s
 	enum chain_status status;
 
 	if (walk->links++ == FS_LINKS_MAX)
-		return chain_fail(err, CHAIN_E_FS_LOOP, walk->path, NULL, FS_LINKS_MAX, 0, 0, 0);
+		return CHAIN_FAIL(err, FS_LOOP, .subject = walk->path, .limit = FS_LINKS_MAX);
 	if (link->size_bytes == 0 || link->size_bytes > FS_LINK_BYTES_MAX)
-		return chain_fail(err, CHAIN_E_FS_BAD_LINK, walk->path, "the target is empty or too long", link->nid,
-				  link->size_bytes, 0, 0);
+		return CHAIN_FAIL(err, FS_BAD_LINK, .subject = walk->path, .detail = "the target is empty or too long",
+				  .nid = link->nid, .bytes = link->size_bytes);
 	status = fs_file_bytes(walk->fs, link, &target, &target_bytes, err);
 	if (status != CHAIN_OK)
 		return status;
@@ -72,7 +72,7 @@ static enum chain_status follow(struct walk *walk, const struct fs_node *link, s
 
 static enum chain_status fail_not_directory(const struct walk *walk, struct chain_error *err)
 {
-	return chain_fail(err, CHAIN_E_FS_NOT_DIRECTORY, walk->path, "a part of the path", 0, 0, 0, 0);
+	return chain_fail_text(err, CHAIN_E_FS_NOT_DIRECTORY, walk->path, "a part of the path");
 }
 
 static enum chain_status step(struct walk *walk, const char *name, size_t name_bytes, bool follow_last,
@@ -111,7 +111,7 @@ enum chain_status fs_lookup(const struct fs *fs, const char *path, bool follow_l
 	enum chain_status status;
 
 	if (path[0] != '/')
-		return chain_fail(err, CHAIN_E_FS_BAD_PATH, path, "not an absolute path", 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_FS_BAD_PATH, path, "not an absolute path");
 	walk.left[0].at = path;
 	walk.left[0].end = path + strlen(path);
 	walk.depth = 1;

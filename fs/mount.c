@@ -44,13 +44,14 @@ static enum chain_status check_sizes(const struct fs_erofs_super *super, uint64_
 	uint64_t super_end = FS_EROFS_SUPER_OFFSET + sizeof(*super) + (uint64_t)super->extra_slots * 16;
 
 	if (claimed > bytes_count)
-		return chain_fail(err, CHAIN_E_TRUNCATED, FS_SUBJECT, NULL, 0, claimed, bytes_count, 0);
+		return CHAIN_FAIL(err, TRUNCATED, .subject = FS_SUBJECT, .offset = 0, .bytes = claimed,
+				  .total = bytes_count);
 	if (claimed < super_end)
-		return chain_fail(err, CHAIN_E_FS_BAD_SUPERBLOCK, FS_SUBJECT, "the number of blocks",
-				  super->block_count, 0, 0, 0);
+		return CHAIN_FAIL(err, FS_BAD_SUPERBLOCK, .subject = FS_SUBJECT, .detail = "the number of blocks",
+				  .value = super->block_count);
 	if (super->meta_block >= super->block_count)
-		return chain_fail(err, CHAIN_E_FS_BAD_SUPERBLOCK, FS_SUBJECT, "the first metadata block",
-				  super->meta_block, 0, 0, 0);
+		return CHAIN_FAIL(err, FS_BAD_SUPERBLOCK, .subject = FS_SUBJECT, .detail = "the first metadata block",
+				  .value = super->meta_block);
 	return CHAIN_OK;
 }
 
@@ -69,11 +70,12 @@ enum chain_status fs_checksum_check(const struct fs *fs, struct chain_error *err
 		count -= FS_EROFS_SUPER_OFFSET;
 	block = fs_gate(fs, FS_EROFS_SUPER_OFFSET, count);
 	if (!block)
-		return chain_fail(err, CHAIN_E_TRUNCATED, FS_SUBJECT, NULL, FS_EROFS_SUPER_OFFSET, count,
-				  fs->bytes_count, 0);
+		return CHAIN_FAIL(err, TRUNCATED, .subject = FS_SUBJECT, .offset = FS_EROFS_SUPER_OFFSET,
+				  .bytes = count, .total = fs->bytes_count);
 	computed = fs_super_checksum(block, count);
 	if (computed != super.checksum)
-		return chain_fail(err, CHAIN_E_FS_BAD_CHECKSUM, FS_SUBJECT, NULL, super.checksum, computed, 0, 0);
+		return CHAIN_FAIL(err, FS_BAD_CHECKSUM, .subject = FS_SUBJECT, .said = super.checksum,
+				  .found = computed);
 	return CHAIN_OK;
 }
 
@@ -83,7 +85,7 @@ static enum chain_status check_root(const struct fs *fs, struct chain_error *err
 	enum chain_status status = fs_node_read(fs, fs->root_nid, &root, err);
 
 	if (status == CHAIN_OK && root.type != FS_DIRECTORY)
-		status = chain_fail(err, CHAIN_E_FS_NOT_DIRECTORY, FS_SUBJECT, "the root", 0, 0, 0, 0);
+		status = chain_fail_text(err, CHAIN_E_FS_NOT_DIRECTORY, FS_SUBJECT, "the root");
 	return status;
 }
 
@@ -97,14 +99,15 @@ static enum chain_status mount(struct fs *fs, const void *bytes, uint64_t bytes_
 
 	memset(fs, 0, sizeof(*fs));
 	if (!at)
-		return chain_fail(err, CHAIN_E_TRUNCATED, FS_SUBJECT, NULL, FS_EROFS_SUPER_OFFSET, sizeof(super),
-				  bytes_count, 0);
+		return CHAIN_FAIL(err, TRUNCATED, .subject = FS_SUBJECT, .offset = FS_EROFS_SUPER_OFFSET,
+				  .bytes = sizeof(super), .total = bytes_count);
 	memcpy(&super, at, sizeof(super));
 	if (super.magic != FS_EROFS_MAGIC)
-		return chain_fail(err, CHAIN_E_FS_BAD_MAGIC, FS_SUBJECT, NULL, super.magic, FS_EROFS_MAGIC, 0, 0);
+		return CHAIN_FAIL(err, FS_BAD_MAGIC, .subject = FS_SUBJECT, .magic = super.magic,
+				  .wanted = FS_EROFS_MAGIC);
 	if (super.block_bits < FS_EROFS_BLOCK_BITS_MIN || super.block_bits > FS_EROFS_BLOCK_BITS_MAX)
-		return chain_fail(err, CHAIN_E_FS_BAD_BLOCK_SIZE, FS_SUBJECT, NULL, super.block_bits,
-				  FS_EROFS_BLOCK_BITS_MIN, FS_EROFS_BLOCK_BITS_MAX, 0);
+		return CHAIN_FAIL(err, FS_BAD_BLOCK_SIZE, .subject = FS_SUBJECT, .bits = super.block_bits,
+				  .least = FS_EROFS_BLOCK_BITS_MIN, .most = FS_EROFS_BLOCK_BITS_MAX);
 	whole.block_bytes = 1u << super.block_bits;
 	status = verified ? CHAIN_OK : fs_checksum_check(&whole, err);
 	if (status == CHAIN_OK)

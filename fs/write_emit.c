@@ -344,7 +344,7 @@ static enum chain_status emit(struct out *out, const struct fs_writer *writer, s
 	enum chain_status status;
 
 	if (!scratch)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, "filesystem writer", NULL, PIECE_BYTES, 0, 0, 0);
+		return chain_fail_no_memory(err, "filesystem writer", PIECE_BYTES);
 	status = put_inodes(out, writer, scratch, err);
 	free(scratch);
 	if (status == CHAIN_OK)
@@ -366,7 +366,7 @@ enum chain_status fs_writer_emit(struct fs_writer *writer, fs_source *source, fs
 		return chain_fail_subject(err, CHAIN_E_FS_WRITER_ORDER, "fs_writer_emit");
 	out.buf = malloc(PIECE_BYTES);
 	if (!out.buf)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, "filesystem writer", NULL, PIECE_BYTES, 0, 0, 0);
+		return chain_fail_no_memory(err, "filesystem writer", PIECE_BYTES);
 	chain_sha256_init(&out.sha);
 	status = emit(&out, writer, err);
 	free(out.buf);

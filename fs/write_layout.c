@@ -182,7 +182,7 @@ static enum chain_status share_data(struct fs_writer *writer, struct chain_error
 		slots *= 2;
 	table = malloc(slots * sizeof(*table));
 	if (!table)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, "filesystem writer", NULL, slots * sizeof(*table), 0, 0, 0);
+		return chain_fail_no_memory(err, "filesystem writer", slots * sizeof(*table));
 	memset(table, 0xff, slots * sizeof(*table)); /* FS_NONE */
 	for (uint32_t i = 0; i < writer->node_count; i++) {
 		struct fs_wnode *node = &writer->nodes[i], *owner;
@@ -304,8 +304,7 @@ static enum chain_status list_placed(struct fs_writer *writer, struct chain_erro
 	writer->placed_count = 0;
 	writer->placed = malloc((count + 1) * sizeof(*writer->placed));
 	if (!writer->placed)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, "filesystem writer", NULL, count * sizeof(*writer->placed), 0,
-				  0, 0);
+		return chain_fail_no_memory(err, "filesystem writer", count * sizeof(*writer->placed));
 	for (uint32_t i = 0; i < writer->node_count; i++) {
 		struct fs_wnode *node = &writer->nodes[i];
 		const struct fs_wnode *inode = &writer->nodes[node->inode];

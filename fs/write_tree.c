@@ -11,7 +11,7 @@ enum chain_status fs_writer_new(struct fs_writer **out, struct chain_error *err)
 {
 	*out = calloc(1, sizeof(**out));
 	if (!*out)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, "filesystem writer", NULL, sizeof(**out), 0, 0, 0);
+		return chain_fail_no_memory(err, "filesystem writer", sizeof(**out));
 	return CHAIN_OK;
 }
 
@@ -39,7 +39,7 @@ static enum chain_status grow(void **array, size_t *capacity, size_t count, size
 				  .limit = FS_NONE);
 	moved = realloc(*array, wanted * element_bytes);
 	if (!moved)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, "filesystem writer", NULL, wanted * element_bytes, 0, 0, 0);
+		return chain_fail_no_memory(err, "filesystem writer", wanted * element_bytes);
 	*array = moved;
 	*capacity = wanted;
 	return CHAIN_OK;
@@ -51,7 +51,7 @@ static enum chain_status check_path(const char *path, struct chain_error *err)
 	size_t bytes = strlen(path);
 
 	if (path[0] != '/')
-		return chain_fail(err, CHAIN_E_FS_BAD_PATH, path, "not an absolute path", 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_FS_BAD_PATH, path, "not an absolute path");
 	if (bytes > FS_PATH_BYTES_MAX)
 		return CHAIN_FAIL(err, LIMIT, .subject = path, .detail = "bytes of path", .value = bytes,
 				  .limit = FS_PATH_BYTES_MAX);
@@ -61,10 +61,10 @@ static enum chain_status check_path(const char *path, struct chain_error *err)
 		size_t part_bytes = strcspn(++part, "/");
 
 		if (part_bytes == 0 || part_bytes > FS_EROFS_NAME_MAX)
-			return chain_fail(err, CHAIN_E_FS_BAD_PATH, path, "a part is empty or has more than 255 bytes",
-					  0, 0, 0, 0);
+			return chain_fail_text(err, CHAIN_E_FS_BAD_PATH, path,
+					       "a part is empty or has more than 255 bytes");
 		if (fs_name_is_dot(part, part_bytes))
-			return chain_fail(err, CHAIN_E_FS_BAD_PATH, path, "\".\" and \"..\" are no names", 0, 0, 0, 0);
+			return chain_fail_text(err, CHAIN_E_FS_BAD_PATH, path, "\".\" and \"..\" are no names");
 		part += part_bytes;
 	}
 	return CHAIN_OK;
@@ -72,7 +72,7 @@ static enum chain_status check_path(const char *path, struct chain_error *err)
 
 static enum chain_status misfit(const struct fs_spec *spec, const char *what, uint64_t number, struct chain_error *err)
 {
-	return chain_fail(err, CHAIN_E_FS_BAD_SPEC, spec->path, what, number, 0, 0, 0);
+	return CHAIN_FAIL(err, FS_BAD_SPEC, .subject = spec->path, .detail = what, .value = number);
 }
 
 static enum chain_status check_regular(const struct fs_spec *spec, struct chain_error *err)
@@ -233,8 +233,7 @@ static enum chain_status hang(struct fs_writer *writer, const struct fs_spec *sp
 		size_t end = (size_t)(name - spec->path) + strcspn(name, "/");
 
 		if (fs_wnode_type(&writer->nodes[at]) != FS_DIRECTORY)
-			return chain_fail(err, CHAIN_E_FS_NOT_DIRECTORY, spec->path, writer->nodes[at].spec->path, 0, 0,
-					  0, 0);
+			return chain_fail_text(err, CHAIN_E_FS_NOT_DIRECTORY, spec->path, writer->nodes[at].spec->path);
 		if (end == path_bytes)
 			return append(writer, spec, spec->path, (uint32_t)path_bytes, at, err);
 		status = append(writer, NULL, spec->path, (uint32_t)end, at, err);
@@ -276,8 +275,7 @@ static enum chain_status resolve_hard_links(struct fs_writer *writer, struct cha
 		found = find_node(writer, node->spec->hard_link);
 		file = found == FS_NONE ? NULL : &writer->nodes[found];
 		if (!file || !file->spec || fs_wnode_type(file) != fs_wnode_type(node) || file->spec->hard_link)
-			return chain_fail(err, CHAIN_E_FS_BAD_HARD_LINK, node->spec->path, node->spec->hard_link, 0, 0,
-					  0, 0);
+			return chain_fail_text(err, CHAIN_E_FS_BAD_HARD_LINK, node->spec->path, node->spec->hard_link);
 		node->inode = node->data = found;
 		file->nlink++;
 	}

@@ -71,8 +71,8 @@ enum chain_status fs_xattrs_check(const struct fs_spec *spec, struct chain_error
 		const char *name = one->name ? stored_name(one->name, &index) : NULL;
 
 		if (!name || strlen(name) > FS_EROFS_NAME_MAX)
-			return chain_fail(err, CHAIN_E_FS_BAD_SPEC, spec->path,
-					  "EROFS can't store an attribute of this name", i, 0, 0, 0);
+			return CHAIN_FAIL(err, FS_BAD_SPEC, .subject = spec->path,
+					  .detail = "EROFS can't store an attribute of this name", .value = i);
 		if (one->value_bytes > UINT16_MAX)
 			return CHAIN_FAIL(err, LIMIT, .subject = spec->path, .detail = "bytes of an attribute",
 					  .value = one->value_bytes, .limit = UINT16_MAX);
@@ -84,8 +84,8 @@ enum chain_status fs_xattrs_check(const struct fs_spec *spec, struct chain_error
 	for (const struct fs_xattr *one = next_by_name(spec, NULL); one; one = next_by_name(spec, one))
 		distinct++;
 	if (distinct != spec->xattr_count)
-		return chain_fail(err, CHAIN_E_FS_BAD_SPEC, spec->path, "an attribute is given twice", distinct, 0, 0,
-				  0);
+		return CHAIN_FAIL(err, FS_BAD_SPEC, .subject = spec->path, .detail = "an attribute is given twice",
+				  .value = distinct);
 	return CHAIN_OK;
 }
 

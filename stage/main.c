@@ -37,7 +37,8 @@ static enum chain_status check_memory(const struct chain_bootinfo *info, struct 
 		if (info->mem[i].range.base <= image.base)
 			top = info->mem[i].range.end;
 	}
-	return chain_fail(err, CHAIN_E_STAGE_MEMORY, "image", NULL, image.base, image.end, top, 0);
+	return CHAIN_FAIL(err, STAGE_MEMORY, .subject = "image", .base = image.base, .end = image.end,
+			  .memory_end = top);
 }
 
 static enum chain_status open_image(struct stage_run *run, struct chain_error *err)

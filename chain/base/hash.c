@@ -112,8 +112,7 @@ enum chain_status chain_pin_end(struct chain_pin_hash *hash, const char *subject
 			continue;
 		chain_hash_final(&hash->hashes[kind], &found);
 		if (pinned && memcmp(pinned, found.bytes, sizeof(found.bytes)) != 0)
-			return chain_fail(err, CHAIN_E_SOURCE_DIGEST, subject, chain_digest_text(&found, text), 0, 0, 0,
-					  0);
+			return chain_fail_text(err, CHAIN_E_SOURCE_DIGEST, subject, chain_digest_text(&found, text));
 		if (out && kind == chain_pin_kind(hash->pin))
 			*out = found;
 	}

@@ -34,7 +34,7 @@ static enum chain_status refuse_nul(const char *text, const char *at, const char
 		column = *text == '\n' ? 1 : column + ((*text & 0xc0) != 0x80);
 		line += *text == '\n';
 	}
-	return chain_fail(err, CHAIN_E_JSON_SYNTAX, subject, "a NUL byte", line, column, 0, 0);
+	return CHAIN_FAIL(err, JSON_SYNTAX, .subject = subject, .detail = "a NUL byte", .line = line, .column = column);
 }
 
 /* Memory that lacks is told apart from a text that is wrong by what its allocations say: jansson's own words for both
@@ -47,7 +47,7 @@ static enum chain_status parse(const char *text, uint64_t bytes, unsigned max_de
 	if (nul)
 		return refuse_nul(text, nul, subject, err);
 	if (chain_json_too_deep(text, bytes, max_depth))
-		return chain_fail(err, CHAIN_E_JSON_DEPTH, subject, NULL, max_depth, 0, 0, 0);
+		return CHAIN_FAIL(err, JSON_DEPTH, .subject = subject, .levels = max_depth);
 	chain_json_memory_init();
 	json_t *value = json_loadb(text, (size_t)bytes, JSON_REJECT_DUPLICATES | flags, &why);
 	if (chain_json_memory_lacking()) {
@@ -57,8 +57,9 @@ static enum chain_status parse(const char *text, uint64_t bytes, unsigned max_de
 	*out = value;
 	if (value)
 		return CHAIN_OK;
-	return chain_fail(err, CHAIN_E_JSON_SYNTAX, subject, why.text, (uint64_t)(why.line > 0 ? why.line : 0),
-			  (uint64_t)(why.column > 0 ? why.column : 0), 0, 0);
+	return CHAIN_FAIL(err, JSON_SYNTAX, .subject = subject, .detail = why.text,
+			  .line = (uint64_t)(why.line > 0 ? why.line : 0),
+			  .column = (uint64_t)(why.column > 0 ? why.column : 0));
 }
 
 enum chain_status chain_json_load(const char *text, uint64_t bytes, uint64_t max_bytes, const char *subject,

@@ -94,7 +94,7 @@ enum chain_status chain_json_wrong(const json_t *value, const char *wanted, cons
 {
 	char detail[CHAIN_SUBJECT_BYTES], shown[SHOWN_BYTES];
 	snprintf(detail, sizeof(detail), "%s expected, %s found", wanted, show(value, shown));
-	return chain_fail(err, CHAIN_E_JSON_TYPE, path->at, detail, 0, 0, 0, 0);
+	return chain_fail_text(err, CHAIN_E_JSON_TYPE, path->at, detail);
 }
 
 #ifndef KCHAIN_STAGE
@@ -163,7 +163,7 @@ static enum chain_status refuse_key(const char *key, const struct chain_json_key
 	const char *near = nearest_key(key, keys);
 	size_t mark = chain_json_push_key(path, key);
 	enum chain_status status = near ? CHAIN_E_JSON_UNKNOWN_KEY_NEAR : CHAIN_E_JSON_UNKNOWN_KEY;
-	status = chain_fail(err, status, path->at, near, 0, 0, 0, 0);
+	status = chain_fail_text(err, status, path->at, near);
 	chain_json_pop(path, mark);
 	return status;
 }
@@ -343,7 +343,7 @@ enum chain_status chain_json_read_word(const json_t *value, void *into, const vo
 			used += (size_t)snprintf(list + used, sizeof(list) - used, "%s\"%s\"",
 						 i ? ", " : " is not one of ", words->v[i]);
 	}
-	return chain_fail(err, CHAIN_E_JSON_WORD, path->at, list, 0, 0, 0, 0);
+	return chain_fail_text(err, CHAIN_E_JSON_WORD, path->at, list);
 }
 
 enum chain_status chain_json_read_choice(const json_t *value, void *into, const void *of, struct chain_json_path *path,
@@ -364,7 +364,7 @@ static enum chain_status out_of_range(const json_t *value, const char *than, con
 {
 	char detail[2 * SHOWN_BYTES], shown[SHOWN_BYTES];
 	snprintf(detail, sizeof(detail), "%s is %s %s", show(value, shown), than, limit);
-	return chain_fail(err, CHAIN_E_JSON_RANGE, path->at, detail, 0, 0, 0, 0);
+	return chain_fail_text(err, CHAIN_E_JSON_RANGE, path->at, detail);
 }
 
 static enum chain_status check_limits(const json_t *value, uint64_t number, const struct chain_json_limits *limits,
@@ -403,7 +403,7 @@ static enum chain_status read_units(const json_t *value, uint64_t *out, const st
 		return chain_json_wrong(value, "a string", path, err);
 	show(value, shown);
 	bool bare = json_is_integer(value) || (text && *text && strlen(text) < 20 && !text[strspn(text, "0123456789")]);
-	return chain_fail(err, bare ? wrong_bare : wrong, path->at, bare && text ? text : shown, 0, 0, 0, 0);
+	return chain_fail_text(err, bare ? wrong_bare : wrong, path->at, bare && text ? text : shown);
 }
 
 enum chain_status chain_json_read_size(const json_t *value, void *into, const void *of, struct chain_json_path *path,

@@ -12,7 +12,7 @@ enum chain_status chain_range_make(uint64_t base, uint64_t bytes, const char *su
 {
 	uint64_t end;
 	if (__builtin_add_overflow(base, bytes, &end))
-		return chain_fail(err, CHAIN_E_OVERFLOW, subject, NULL, base, bytes, 0, 0);
+		return CHAIN_FAIL(err, OVERFLOW, .subject = subject, .base = base, .bytes = bytes);
 	*out = (struct chain_range){ base, end };
 	return CHAIN_OK;
 }
@@ -96,8 +96,9 @@ enum chain_status chain_claims_add(struct chain_claims *claims, struct chain_ran
 	size_t at = first_ending_above(claims, range.base);
 	if (at < claims->count && claims->v[at].range.base < range.end) {
 		const struct chain_claim *other = &claims->v[at];
-		return chain_fail(err, CHAIN_E_CLAIM_OVERLAP, chain_owner_name(owner), chain_owner_name(other->owner),
-				  range.base, range.end, other->range.base, other->range.end);
+		return CHAIN_FAIL(err, CLAIM_OVERLAP, .subject = chain_owner_name(owner),
+				  .detail = chain_owner_name(other->owner), .base = range.base, .end = range.end,
+				  .other_base = other->range.base, .other_end = other->range.end);
 	}
 	if (claims->count == claims->capacity)
 		return CHAIN_FAIL(err, LIMIT, .subject = "memory", .detail = "claims",
@@ -114,7 +115,8 @@ enum chain_status chain_claims_remove(struct chain_claims *claims, struct chain_
 		return CHAIN_OK;
 	size_t at = first_ending_above(claims, range.base);
 	if (at == claims->count || claims->v[at].range.base != range.base || claims->v[at].range.end != range.end)
-		return chain_fail(err, CHAIN_E_CLAIM_MISSING, "claims on memory", NULL, range.base, range.end, 0, 0);
+		return CHAIN_FAIL(err, CLAIM_MISSING, .subject = "claims on memory", .base = range.base,
+				  .end = range.end);
 	claims->count--;
 	memmove(&claims->v[at], &claims->v[at + 1], (claims->count - at) * sizeof(claims->v[0]));
 	return CHAIN_OK;

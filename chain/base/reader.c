@@ -7,7 +7,8 @@ enum chain_status chain_reader_bytes(const struct chain_reader *reader, uint64_t
 				     const uint8_t **out, struct chain_error *err)
 {
 	if (!chain_reader_has(reader, offset, bytes))
-		return chain_fail(err, CHAIN_E_TRUNCATED, reader->subject, NULL, offset, bytes, reader->count, 0);
+		return CHAIN_FAIL(err, TRUNCATED, .subject = reader->subject, .offset = offset, .bytes = bytes,
+				  .total = reader->count);
 	*out = reader->bytes ? reader->bytes + offset : (const uint8_t *)"";
 	return CHAIN_OK;
 }

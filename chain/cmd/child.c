@@ -116,14 +116,14 @@ enum chain_status child_run(child_work *work, void *ctx, const char *what, json_
 	int ends[2];
 	*out = NULL;
 	if (pipe2(ends, O_CLOEXEC) < 0)
-		return chain_fail(err, CHAIN_E_IO, what, strerror(errno), 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_IO, what, strerror(errno));
 	pid_t pid = fork();
 	if (pid == 0)
 		be_child(work, ctx, ends[1]);
 	close(ends[1]);
 	if (pid < 0) {
 		close(ends[0]);
-		return chain_fail(err, CHAIN_E_IO, what, strerror(errno), 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_IO, what, strerror(errno));
 	}
 	hear(&answer, ends[0]);
 	close(ends[0]);

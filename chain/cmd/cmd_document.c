@@ -15,8 +15,7 @@ enum chain_status cmd_document_open(struct cmd_document *document, const char *p
 	document->name = strdup(path);
 	document->problems = calloc(CHAIN_ERRORS_MAX, sizeof(*document->problems));
 	if (!document->name || !document->problems)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, path, NULL, CHAIN_ERRORS_MAX * sizeof(*document->problems), 0,
-				  0, 0);
+		return chain_fail_no_memory(err, path, CHAIN_ERRORS_MAX * sizeof(*document->problems));
 	return cmd_file_load(path, limit_bytes, &document->file, err);
 }
 

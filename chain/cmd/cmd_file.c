@@ -17,7 +17,7 @@
 
 static enum chain_status io(const char *path, int number, struct chain_error *err)
 {
-	return chain_fail(err, CHAIN_E_IO, path, strerror(number), 0, 0, 0, 0);
+	return chain_fail_text(err, CHAIN_E_IO, path, strerror(number));
 }
 
 static enum chain_status too_large(const char *path, uint64_t bytes, uint64_t limit, struct chain_error *err)
@@ -57,7 +57,7 @@ static enum chain_status read_all(const char *path, int fd, uint64_t limit, stru
 		bytes = grown;
 		room *= 2;
 	}
-	return chain_fail(err, CHAIN_E_NO_MEMORY, path, NULL, room, 0, 0, 0);
+	return chain_fail_no_memory(err, path, room);
 }
 
 /* A regular file of this size. */
@@ -67,7 +67,7 @@ static enum chain_status read_exactly(const char *path, int fd, size_t count, st
 	uint8_t *bytes = malloc(count);
 	size_t used = 0;
 	if (!bytes)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, path, NULL, count, 0, 0, 0);
+		return chain_fail_no_memory(err, path, count);
 	while (used < count) {
 		ssize_t got = pread(fd, bytes + used, count - used, (off_t)used);
 		if (got < 0 && errno == EINTR)
@@ -75,7 +75,7 @@ static enum chain_status read_exactly(const char *path, int fd, size_t count, st
 		if (got <= 0) {
 			enum chain_status status =
 				got < 0 ? io(path, errno, err) :
-					  chain_fail(err, CHAIN_E_FILE_CHANGED, path, "it became shorter", 0, 0, 0, 0);
+					  chain_fail_text(err, CHAIN_E_FILE_CHANGED, path, "it became shorter");
 			free(bytes);
 			return status;
 		}
@@ -226,10 +226,10 @@ enum chain_status cmd_file_check_writable(const char *path, struct chain_error *
 	if (there && !S_ISREG(about.st_mode))
 		return access(path, W_OK) == 0 ? CHAIN_OK : io(path, errno, err);
 	if (there && is_input(&about))
-		return chain_fail(err, CHAIN_E_OVER_INPUT, path, "which is read here", 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_OVER_INPUT, path, "which is read here");
 	char *folder = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
 	if (!folder)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, path, NULL, strlen(path) + 1, 0, 0, 0);
+		return chain_fail_no_memory(err, path, strlen(path) + 1);
 	const int number = access(folder, W_OK | X_OK) < 0                      ? errno :
 			   stat(folder, &about) == 0 && !S_ISDIR(about.st_mode) ? ENOTDIR :
 										  0;

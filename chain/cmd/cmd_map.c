@@ -73,7 +73,7 @@ enum chain_status cmd_map_open(const char *path, int fd, size_t bytes, struct cm
 {
 	struct cmd_map *map = calloc(1, sizeof(*map));
 	if (!map)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, path, NULL, sizeof(*map), 0, 0, 0);
+		return chain_fail_no_memory(err, path, sizeof(*map));
 	signal_catch();
 	struct stat about;
 	map->bytes = bytes;
@@ -85,7 +85,7 @@ enum chain_status cmd_map_open(const char *path, int fd, size_t bytes, struct cm
 		if (map->fd >= 0)
 			(void)close(map->fd);
 		free(map);
-		return chain_fail(err, CHAIN_E_IO, path, strerror(number), 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_IO, path, strerror(number));
 	}
 	map->mtime = about.st_mtim;
 	map->next = maps;
@@ -119,8 +119,8 @@ enum chain_status cmd_map_check(const struct cmd_map *map, const char *path, str
 	if (err)
 		chain_error_clear(err);
 	if (shorter || (known && is_changed(map, &now)))
-		return chain_fail(err, CHAIN_E_FILE_CHANGED, path, "it became shorter", 0, 0, 0, 0);
-	return chain_fail(err, CHAIN_E_IO, path, strerror(EIO), 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_FILE_CHANGED, path, "it became shorter");
+	return chain_fail_text(err, CHAIN_E_IO, path, strerror(EIO));
 }
 
 void cmd_map_close(struct cmd_map *map)

@@ -28,8 +28,8 @@ static void interrupted(int signal_number)
 static enum chain_status io(const char *path, int number, struct chain_error *err)
 {
 	if (number == ENOMEM)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, path, NULL, strlen(path) + sizeof(".XXXXXX"), 0, 0, 0);
-	return chain_fail(err, CHAIN_E_IO, path, strerror(number), 0, 0, 0, 0);
+		return chain_fail_no_memory(err, path, strlen(path) + sizeof(".XXXXXX"));
+	return chain_fail_text(err, CHAIN_E_IO, path, strerror(number));
 }
 
 /* What the caller's parent had ignored (nohup, a shell's background) stays ignored. */

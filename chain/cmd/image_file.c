@@ -88,9 +88,8 @@ int image_file_with(const char *path, bool json, image_file_use *use, void *ctx)
 
 enum chain_status image_file_print(json_t *doc, struct chain_error *err)
 {
-	return cmd_json_print(doc) ?
-		       CHAIN_OK :
-		       chain_fail(err, CHAIN_E_IO, "the result", "it can't be written as JSON", 0, 0, 0, 0);
+	return cmd_json_print(doc) ? CHAIN_OK :
+				     chain_fail_text(err, CHAIN_E_IO, "the result", "it can't be written as JSON");
 }
 
 const char *image_id_text(const uint8_t id[CHAIN_SHA256_BYTES], char buf[IMAGE_ID_BYTES])

@@ -106,8 +106,7 @@ enum chain_status image_children_find(const struct chain_image *image, struct im
 	*out = children;
 	*out_count = 0;
 	if (!children)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, "images in it", NULL, image->entry_count * sizeof(*children),
-				  0, 0, 0);
+		return chain_fail_no_memory(err, "images in it", image->entry_count * sizeof(*children));
 	for (uint64_t cursor = 0; chain_manifest_next(image, &cursor, &children[count].entry);)
 		count += is_image(image, &children[count]);
 	qsort(children, count, sizeof(*children), by_place);

@@ -63,7 +63,7 @@ static size_t template_files(const struct template *template)
 
 static enum chain_status io(const char *path, int number, struct chain_error *err)
 {
-	return chain_fail(err, CHAIN_E_IO, path, strerror(number), 0, 0, 0, 0);
+	return chain_fail_text(err, CHAIN_E_IO, path, strerror(number));
 }
 
 /* --- where the command and the SDK are, in make's and the shell's words --- */
@@ -196,7 +196,7 @@ static enum chain_status file_write(const char *folder, const struct template_fi
 		return io(folder, ENAMETOOLONG, err);
 	char *text = text_fill(file->text);
 	if (!text)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, path, NULL, strlen(file->text) + 1, 0, 0, 0);
+		return chain_fail_no_memory(err, path, strlen(file->text) + 1);
 	enum chain_status status = cmd_file_write(path, text, strlen(text), err);
 	free(text);
 	return status;

@@ -192,13 +192,14 @@ static enum chain_status failed(const char *subject, const char *packing, const 
 	char detail[64];
 
 	(void)snprintf(detail, sizeof(detail), "%s: %s", packing, what);
-	return chain_fail(err, CHAIN_E_LINUX_PAYLOAD, subject, detail, done, promised, 0, 0);
+	return CHAIN_FAIL(err, LINUX_PAYLOAD, .subject = subject, .detail = detail, .bytes = done,
+			  .promised = promised);
 }
 
 static enum chain_status lies(const char *subject, const char *what, uint64_t value, uint64_t limit,
 			      struct chain_error *err)
 {
-	return chain_fail(err, CHAIN_E_LINUX_HEADER, subject, what, value, limit, 0, 0);
+	return CHAIN_FAIL(err, LINUX_HEADER, .subject = subject, .detail = what, .value = value, .limit = limit);
 }
 
 /* Where the payload lies, within the code that follows the setup's sectors, as the door has checked them. */
@@ -281,7 +282,7 @@ enum chain_status linux_payload_unpack(const struct linux_payload *payload, cons
 
 	*out = NULL;
 	if (!flow.out)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, room, 0, 0, 0);
+		return chain_fail_no_memory(err, subject, room);
 	const enum ending ending = packing->unpack(&flow);
 	const char *what = flow.done > payload->promised ? endings[TOO_LARGE] : endings[ending];
 

@@ -16,8 +16,8 @@ enum chain_status boot_source_fetch(const struct boot_source *source, const char
 	if (bytes && bytes <= LIMIT_4G && phys <= LIMIT_4G - bytes)
 		at = source->map(source->ctx, phys, bytes);
 	if (!at)
-		return chain_fail(source->err, CHAIN_E_MULTIBOOT_INFO_UNREADABLE, source->subject, what, phys, bytes, 0,
-				  0);
+		return CHAIN_FAIL(source->err, MULTIBOOT_INFO_UNREADABLE, .subject = source->subject, .detail = what,
+				  .base = phys, .bytes = bytes);
 	*out = at;
 	return CHAIN_OK;
 }
@@ -41,8 +41,8 @@ static enum chain_status string_length(const struct boot_source *source, const c
 		}
 		length += chunk;
 	}
-	return chain_fail(source->err, CHAIN_E_MULTIBOOT_INFO_STRING, source->subject, what, phys,
-			  CHAIN_BOOT_STRING_MAX, 0, 0);
+	return CHAIN_FAIL(source->err, MULTIBOOT_INFO_STRING, .subject = source->subject, .detail = what, .base = phys,
+			  .limit = CHAIN_BOOT_STRING_MAX);
 }
 
 enum chain_status boot_source_copy_string(const struct boot_source *source, const char *what, uint64_t phys, char **out)
@@ -59,7 +59,7 @@ enum chain_status boot_source_copy_string(const struct boot_source *source, cons
 	}
 	char *copy = malloc(length + 1);
 	if (!copy)
-		return chain_fail(source->err, CHAIN_E_NO_MEMORY, what, NULL, (uint64_t)length + 1, 0, 0, 0);
+		return chain_fail_no_memory(source->err, what, (uint64_t)length + 1);
 	memcpy(copy, bytes, length);
 	copy[length] = '\0'; /* whatever happened to the loader's memory in between */
 	*out = copy;
@@ -80,9 +80,9 @@ enum chain_status boot_source_set_string(const struct boot_source *source, const
 
 enum chain_status boot_source_limit(const struct boot_source *source, const char *what, uint64_t count, uint64_t limit)
 {
-	return count <= limit ?
-		       CHAIN_OK :
-		       chain_fail(source->err, CHAIN_E_MULTIBOOT_INFO_LIMIT, source->subject, what, count, limit, 0, 0);
+	return count <= limit ? CHAIN_OK :
+				CHAIN_FAIL(source->err, MULTIBOOT_INFO_LIMIT, .subject = source->subject,
+					   .detail = what, .value = count, .limit = limit);
 }
 
 enum chain_status boot_source_end_map(const struct boot_source *source, struct chain_bootinfo *out, uint32_t flags)

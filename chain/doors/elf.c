@@ -52,15 +52,16 @@ static enum chain_status check_ident(const struct chain_reader *file, struct cha
 	if (file->count)
 		memcpy(start, at, file->count < 4 ? (size_t)file->count : 4);
 	if (memcmp(start, magic, sizeof(magic)) != 0)
-		return chain_fail(err, CHAIN_E_ELF_BAD_MAGIC, file->subject, NULL, chain_le32(start), 0, 0, 0);
+		return CHAIN_FAIL(err, ELF_BAD_MAGIC, .subject = file->subject, .magic = chain_le32(start));
 	if (!chain_reader_has(file, 0, IDENT_BYTES))
-		return chain_fail(err, CHAIN_E_ELF_TRUNCATED, file->subject, NULL, 0, IDENT_BYTES, file->count, 0);
+		return CHAIN_FAIL(err, ELF_TRUNCATED, .subject = file->subject, .wanted = IDENT_BYTES,
+				  .total = file->count);
 	if (at[IDENT_CLASS] != CLASS_32 && at[IDENT_CLASS] != CLASS_64)
-		return chain_fail(err, CHAIN_E_ELF_BAD_CLASS, file->subject, NULL, at[IDENT_CLASS], 0, 0, 0);
+		return CHAIN_FAIL(err, ELF_BAD_CLASS, .subject = file->subject, .class = at[IDENT_CLASS]);
 	if (at[IDENT_DATA] != DATA_LITTLE)
-		return chain_fail(err, CHAIN_E_ELF_BAD_ENDIAN, file->subject, NULL, at[IDENT_DATA], 0, 0, 0);
+		return CHAIN_FAIL(err, ELF_BAD_ENDIAN, .subject = file->subject, .encoding = at[IDENT_DATA]);
 	if (at[IDENT_VERSION] != VERSION_CURRENT)
-		return chain_fail(err, CHAIN_E_ELF_BAD_VERSION, file->subject, NULL, at[IDENT_VERSION], 0, 0, 0);
+		return CHAIN_FAIL(err, ELF_BAD_VERSION, .subject = file->subject, .version = at[IDENT_VERSION]);
 	return CHAIN_OK;
 }
 
@@ -72,10 +73,11 @@ static enum chain_status read_extended_count(struct chain_elf *elf, const uint8_
 	uint64_t shoff = address_at(elf, header + layout->shoff);
 	uint16_t shentsize = chain_le16(header + layout->shentsize);
 	if (shentsize != layout->shdr_bytes)
-		return chain_fail(err, CHAIN_E_ELF_BAD_SHENTSIZE, file->subject, NULL, shentsize, layout->shdr_bytes, 0,
-				  0);
+		return CHAIN_FAIL(err, ELF_BAD_SHENTSIZE, .subject = file->subject, .bytes = shentsize,
+				  .wanted = layout->shdr_bytes);
 	if (!shoff || !chain_reader_has(file, shoff, layout->shdr_bytes))
-		return chain_fail(err, CHAIN_E_ELF_SHDR_OUTSIDE, file->subject, NULL, shoff, file->count, 0, 0);
+		return CHAIN_FAIL(err, ELF_SHDR_OUTSIDE, .subject = file->subject, .offset = shoff,
+				  .total = file->count);
 	elf->phdr_count = chain_le32(file->bytes + shoff + layout->sh_info);
 	return CHAIN_OK;
 }
@@ -95,11 +97,11 @@ static enum chain_status read_phdr_table(struct chain_elf *elf, const uint8_t *h
 		return CHAIN_OK;
 	uint16_t phentsize = chain_le16(header + layout->phentsize);
 	if (phentsize != layout->phdr_bytes)
-		return chain_fail(err, CHAIN_E_ELF_BAD_PHENTSIZE, file->subject, NULL, phentsize, layout->phdr_bytes, 0,
-				  0);
+		return CHAIN_FAIL(err, ELF_BAD_PHENTSIZE, .subject = file->subject, .bytes = phentsize,
+				  .wanted = layout->phdr_bytes);
 	if (!chain_reader_has(file, elf->phdrs_offset, (uint64_t)elf->phdr_count * layout->phdr_bytes))
-		return chain_fail(err, CHAIN_E_ELF_PHDRS_OUTSIDE, file->subject, NULL, elf->phdr_count,
-				  elf->phdrs_offset, file->count, 0);
+		return CHAIN_FAIL(err, ELF_PHDRS_OUTSIDE, .subject = file->subject, .count = elf->phdr_count,
+				  .offset = elf->phdrs_offset, .total = file->count);
 	return CHAIN_OK;
 }
 
@@ -113,11 +115,11 @@ enum chain_status chain_elf_open(struct chain_elf *out, const void *bytes, uint6
 	const uint8_t *header = bytes;
 	elf.is64 = header[IDENT_CLASS] == CLASS_64;
 	if (!chain_reader_has(&elf.reader, 0, layout_of(&elf)->header_bytes))
-		return chain_fail(err, CHAIN_E_ELF_TRUNCATED, subject, NULL, 0, layout_of(&elf)->header_bytes,
-				  bytes_count, 0);
+		return CHAIN_FAIL(err, ELF_TRUNCATED, .subject = subject, .wanted = layout_of(&elf)->header_bytes,
+				  .total = bytes_count);
 	if (chain_le32(header + HEADER_VERSION) != VERSION_CURRENT)
-		return chain_fail(err, CHAIN_E_ELF_BAD_VERSION, subject, NULL, chain_le32(header + HEADER_VERSION), 0,
-				  0, 0);
+		return CHAIN_FAIL(err, ELF_BAD_VERSION, .subject = subject,
+				  .version = chain_le32(header + HEADER_VERSION));
 	elf.type = chain_le16(header + HEADER_TYPE);
 	elf.machine = chain_le16(header + HEADER_MACHINE);
 	elf.entry = address_at(&elf, header + HEADER_ENTRY);
@@ -131,11 +133,12 @@ enum chain_status chain_elf_check_kernel(const struct chain_elf *elf, struct cha
 {
 	const char *subject = elf->reader.subject;
 	if (elf->machine != CHAIN_ELF_MACHINE_386 && elf->machine != CHAIN_ELF_MACHINE_X86_64)
-		return CHAIN_FAIL(err, ELF_BAD_MACHINE, .subject = subject, .detail = NULL, .n0 = elf->machine);
+		return CHAIN_FAIL(err, ELF_BAD_MACHINE, .subject = subject, .detail = NULL, .machine = elf->machine);
 	if (elf->machine == CHAIN_ELF_MACHINE_386 && elf->is64)
-		return chain_fail(err, CHAIN_E_ELF_MACHINE_CLASS, subject, NULL, elf->machine, CLASS_64, 0, 0);
+		return CHAIN_FAIL(err, ELF_MACHINE_CLASS, .subject = subject, .machine = elf->machine,
+				  .class = CLASS_64);
 	if (elf->type != CHAIN_ELF_TYPE_EXEC && elf->type != CHAIN_ELF_TYPE_DYN)
-		return chain_fail(err, CHAIN_E_ELF_BAD_TYPE, subject, NULL, elf->type, 0, 0, 0);
+		return CHAIN_FAIL(err, ELF_BAD_TYPE, .subject = subject, .type = elf->type);
 	return CHAIN_OK;
 }
 
@@ -178,8 +181,8 @@ static enum chain_status check_file_range(const struct chain_elf *elf, uint32_t 
 					  const struct chain_elf_phdr *phdr, struct chain_error *err)
 {
 	if (phdr->file_bytes && !chain_reader_has(&elf->reader, phdr->offset, phdr->file_bytes))
-		return chain_fail(err, CHAIN_E_ELF_SEGMENT_FILE, elf->reader.subject, NULL, index, phdr->offset,
-				  phdr->file_bytes, elf->reader.count);
+		return CHAIN_FAIL(err, ELF_SEGMENT_FILE, .subject = elf->reader.subject, .segment = index,
+				  .offset = phdr->offset, .bytes = phdr->file_bytes, .total = elf->reader.count);
 	return CHAIN_OK;
 }
 
@@ -188,17 +191,17 @@ static enum chain_status make_segment(const struct chain_elf *elf, uint32_t inde
 {
 	const char *subject = elf->reader.subject;
 	if (phdr->file_bytes > phdr->memory_bytes)
-		return chain_fail(err, CHAIN_E_ELF_SEGMENT_SIZE, subject, NULL, index, phdr->file_bytes,
-				  phdr->memory_bytes, 0);
+		return CHAIN_FAIL(err, ELF_SEGMENT_SIZE, .subject = subject, .segment = index,
+				  .file_bytes = phdr->file_bytes, .memory_bytes = phdr->memory_bytes);
 	enum chain_status status = check_file_range(elf, index, phdr, err);
 	if (status)
 		return status;
 	if (!make_range(elf, phdr->phys, phdr->memory_bytes, &out->phys))
-		return chain_fail(err, CHAIN_E_ELF_SEGMENT_PHYS_WRAP, subject, NULL, index, phdr->phys,
-				  phdr->memory_bytes, 0);
+		return CHAIN_FAIL(err, ELF_SEGMENT_PHYS_WRAP, .subject = subject, .segment = index, .base = phdr->phys,
+				  .bytes = phdr->memory_bytes);
 	if (!make_range(elf, phdr->virt, phdr->memory_bytes, &out->virt))
-		return chain_fail(err, CHAIN_E_ELF_SEGMENT_VIRT_WRAP, subject, NULL, index, phdr->virt,
-				  phdr->memory_bytes, 0);
+		return CHAIN_FAIL(err, ELF_SEGMENT_VIRT_WRAP, .subject = subject, .segment = index, .base = phdr->virt,
+				  .bytes = phdr->memory_bytes);
 	out->file_offset = phdr->offset;
 	out->file_bytes = phdr->file_bytes;
 	out->flags = phdr->flags;
@@ -213,8 +216,9 @@ static enum chain_status check_overlap(const struct chain_elf *elf, const struct
 		struct chain_range a = segments[i].phys, b = segments[last].phys;
 		if (!chain_range_overlaps(a, b))
 			continue;
-		return chain_fail(err, CHAIN_E_ELF_SEGMENTS_OVERLAP, elf->reader.subject, NULL, indices[i],
-				  indices[last], a.base > b.base ? a.base : b.base, a.end < b.end ? a.end : b.end);
+		return CHAIN_FAIL(err, ELF_SEGMENTS_OVERLAP, .subject = elf->reader.subject, .first = indices[i],
+				  .second = indices[last], .base = a.base > b.base ? a.base : b.base,
+				  .end = a.end < b.end ? a.end : b.end);
 	}
 	return CHAIN_OK;
 }
@@ -232,8 +236,8 @@ enum chain_status chain_elf_segments(const struct chain_elf *elf, struct chain_s
 		if (phdr.type != CHAIN_ELF_PT_LOAD || (!phdr.memory_bytes && !phdr.file_bytes))
 			continue;
 		if (count == capacity)
-			return chain_fail(err, CHAIN_E_ELF_TOO_MANY_SEGMENTS, elf->reader.subject, NULL, capacity, 0, 0,
-					  0);
+			return CHAIN_FAIL(err, ELF_TOO_MANY_SEGMENTS, .subject = elf->reader.subject,
+					  .limit = capacity);
 		indices[count] = i;
 		enum chain_status status = make_segment(elf, i, &phdr, &out[count], err);
 		if (!status)
@@ -243,7 +247,7 @@ enum chain_status chain_elf_segments(const struct chain_elf *elf, struct chain_s
 		count++;
 	}
 	if (!count)
-		return chain_fail(err, CHAIN_E_ELF_NO_SEGMENTS, elf->reader.subject, NULL, elf->phdr_count, 0, 0, 0);
+		return CHAIN_FAIL(err, ELF_NO_SEGMENTS, .subject = elf->reader.subject, .count = elf->phdr_count);
 	*out_count = count;
 	return CHAIN_OK;
 }
@@ -271,12 +275,12 @@ enum chain_status chain_elf_entry(const struct chain_elf *elf, const struct chai
 		if (elf->entry < segments[i].virt.base || elf->entry >= segments[i].virt.end)
 			continue;
 		if (found < count)
-			return chain_fail(err, CHAIN_E_ELF_ENTRY_AMBIGUOUS, elf->reader.subject, NULL, elf->entry,
-					  found, i, 0);
+			return CHAIN_FAIL(err, ELF_ENTRY_AMBIGUOUS, .subject = elf->reader.subject, .entry = elf->entry,
+					  .first = found, .second = i);
 		found = i;
 	}
 	if (found == count)
-		return chain_fail(err, CHAIN_E_ELF_BAD_ENTRY, elf->reader.subject, NULL, elf->entry, 0, 0, 0);
+		return CHAIN_FAIL(err, ELF_BAD_ENTRY, .subject = elf->reader.subject, .entry = elf->entry);
 	*out = segments[found].phys.base + (elf->entry - segments[found].virt.base);
 	return CHAIN_OK;
 }
@@ -288,8 +292,9 @@ enum chain_status chain_elf_check_virtual(const struct chain_elf *elf, const str
 		for (size_t j = 0; j < i; j++) {
 			struct chain_range a = segments[j].virt, b = segments[i].virt;
 			if (chain_range_overlaps(a, b))
-				return chain_fail(err, CHAIN_E_ELF_SEGMENTS_VIRT_OVERLAP, elf->reader.subject, NULL, j,
-						  i, a.base > b.base ? a.base : b.base, a.end < b.end ? a.end : b.end);
+				return CHAIN_FAIL(err, ELF_SEGMENTS_VIRT_OVERLAP, .subject = elf->reader.subject,
+						  .first = j, .second = i, .base = a.base > b.base ? a.base : b.base,
+						  .end = a.end < b.end ? a.end : b.end);
 		}
 	return CHAIN_OK;
 }
@@ -316,8 +321,8 @@ static enum chain_status search_notes(const struct chain_elf *elf, uint32_t inde
 		/* The sums are of 32-bit numbers and cannot overflow. */
 		name_end = (NOTE_HEADER_BYTES + namesz + align - 1) & ~(align - 1);
 		if (NOTE_HEADER_BYTES + namesz > left || (descsz && name_end + descsz > left))
-			return chain_fail(err, CHAIN_E_ELF_BAD_NOTE, elf->reader.subject, NULL, index,
-					  phdr->offset + at, name_end + descsz - left, 0);
+			return CHAIN_FAIL(err, ELF_BAD_NOTE, .subject = elf->reader.subject, .segment = index,
+					  .offset = phdr->offset + at, .bytes = name_end + descsz - left);
 		if (type == search->type && namesz == name_bytes &&
 		    memcmp(notes + at + NOTE_HEADER_BYTES, search->name, (size_t)name_bytes) == 0) {
 			search->desc = descsz ? notes + at + name_end : (const uint8_t *)"";
@@ -352,5 +357,5 @@ enum chain_status chain_elf_find_note(const struct chain_elf *elf, const char *n
 			return CHAIN_OK;
 		}
 	}
-	return chain_fail(err, CHAIN_E_ELF_NO_NOTE, elf->reader.subject, name, type, 0, 0, 0);
+	return CHAIN_FAIL(err, ELF_NO_NOTE, .subject = elf->reader.subject, .detail = name, .type = type);
 }

@@ -66,7 +66,7 @@ static bool probe(const uint8_t *file, uint64_t file_bytes)
 static enum chain_status lies(const char *subject, const char *what, uint64_t value, uint64_t limit,
 			      struct chain_error *err)
 {
-	return chain_fail(err, CHAIN_E_LINUX_HEADER, subject, what, value, limit, 0, 0);
+	return CHAIN_FAIL(err, LINUX_HEADER, .subject = subject, .detail = what, .value = value, .limit = limit);
 }
 
 /* Where the protected-mode code begins in the file. */
@@ -81,8 +81,8 @@ static enum chain_status check_header(const uint8_t *file, uint64_t file_bytes, 
 {
 	uint64_t header_end = CHAIN_LINUX_MAGIC + file[CHAIN_LINUX_JUMP_BYTES];
 	if (version(file) < VERSION_LEAST)
-		return chain_fail(err, CHAIN_E_LINUX_VERSION, subject, NULL, version(file) >> 8, version(file) & 0xff,
-				  2, 2);
+		return CHAIN_FAIL(err, LINUX_VERSION, .subject = subject, .major = version(file) >> 8,
+				  .minor = version(file) & 0xff, .least_major = 2, .least_minor = 2);
 	if (!(file[CHAIN_LINUX_LOADFLAGS] & CHAIN_LINUX_LOADED_HIGH))
 		return chain_fail_subject(err, CHAIN_E_LINUX_REAL_MODE, subject);
 	if (header_end > CHAIN_LINUX_HEADER_END_MAX || header_end <= CHAIN_LINUX_CMD_LINE_PTR)
@@ -206,7 +206,8 @@ static enum chain_status info_bytes(const struct chain_door_info *info, uint64_t
 {
 	uint64_t cmdline = strlen(info->cmdline), extra = extra_entries(info);
 	if (cmdline > cmdline_max(info))
-		return chain_fail(err, CHAIN_E_LINUX_CMDLINE, info->subject, NULL, cmdline, cmdline_max(info), 0, 0);
+		return CHAIN_FAIL(err, LINUX_CMDLINE, .subject = info->subject, .bytes = cmdline,
+				  .limit = cmdline_max(info));
 	if (extra && chain_linux_is_bzimage(info->file, info->file_bytes) && version(info->file) < VERSION_SETUP_DATA)
 		return CHAIN_FAIL(err, LIMIT, .subject = info->subject, .detail = "entries of the memory map",
 				  .value = info->mem_count, .limit = CHAIN_LINUX_E820_MAX);
@@ -313,7 +314,7 @@ static enum chain_status info_build(const struct chain_door_info *info, uint64_t
 	if (status)
 		return status;
 	if (bytes > info->kernel->limit || phys > info->kernel->limit - bytes)
-		return chain_fail(err, CHAIN_E_MULTIBOOT_INFO_PLACE, info->subject, NULL, phys, bytes, 0, 0);
+		return CHAIN_FAIL(err, MULTIBOOT_INFO_PLACE, .subject = info->subject, .base = phys, .bytes = bytes);
 	memset(buf, 0, CHAIN_LINUX_PARAMS_BYTES);
 	set_header(info, buf);
 	set_screen(&info->machine->framebuffer, buf);
@@ -326,7 +327,8 @@ static enum chain_status info_build(const struct chain_door_info *info, uint64_t
 	/* The modules lie behind each other: one initrd. */
 	uint64_t start = info->modules[0].range.base, end = info->modules[info->module_count - 1].range.end;
 	if (end > info->kernel->limit)
-		return chain_fail(err, CHAIN_E_MULTIBOOT_MODULE_PLACE, info->subject, NULL, 0, start, end, 0);
+		return CHAIN_FAIL(err, MULTIBOOT_MODULE_PLACE, .subject = info->subject, .index = 0, .base = start,
+				  .end = end);
 	set_wide(buf, CHAIN_LINUX_RAMDISK_IMAGE, CHAIN_LINUX_RAMDISK_IMAGE_HIGH, start);
 	set_wide(buf, CHAIN_LINUX_RAMDISK_SIZE, CHAIN_LINUX_RAMDISK_SIZE_HIGH, end - start);
 	return CHAIN_OK;

@@ -46,11 +46,11 @@ static enum chain_status accept_header(const struct chain_reader *area, uint64_t
 	uint32_t flags = chain_le32(at + 4);
 	uint32_t unknown = flags & CHAIN_MB1_REQUIRED_MASK & ~(uint32_t)CHAIN_MB1_REQUIRED_KNOWN;
 	if (unknown)
-		return chain_fail(err, CHAIN_E_MULTIBOOT_UNKNOWN_FLAG, area->subject, NULL,
-				  (uint64_t)__builtin_ctz(unknown), flags, offset, 0);
+		return CHAIN_FAIL(err, MULTIBOOT_UNKNOWN_FLAG, .subject = area->subject,
+				  .bit = (uint64_t)__builtin_ctz(unknown), .flags = flags, .offset = offset);
 	if (!chain_reader_has(area, offset, header_bytes(flags)))
-		return chain_fail(err, CHAIN_E_MULTIBOOT_HEADER_CUT, area->subject, NULL, offset, header_bytes(flags),
-				  area->count - offset, 0);
+		return CHAIN_FAIL(err, MULTIBOOT_HEADER_CUT, .subject = area->subject, .offset = offset,
+				  .wanted = header_bytes(flags), .bytes = area->count - offset);
 	copy_header(at, flags, out);
 	return CHAIN_OK;
 }
@@ -74,9 +74,9 @@ enum chain_status chain_multiboot_find(const void *bytes, uint64_t bytes_count, 
 		return accept_header(&area, at, out, err);
 	}
 	if (wrong != UINT64_MAX)
-		return chain_fail(err, CHAIN_E_MULTIBOOT_BAD_CHECKSUM, subject, NULL, wrong,
-				  chain_le32(start + wrong + 4), chain_le32(start + wrong + 8), 0);
-	return chain_fail(err, CHAIN_E_MULTIBOOT_NO_HEADER, subject, NULL, CHAIN_MB1_SEARCH_BYTES, 0, 0, 0);
+		return CHAIN_FAIL(err, MULTIBOOT_BAD_CHECKSUM, .subject = subject, .offset = wrong,
+				  .flags = chain_le32(start + wrong + 4), .checksum = chain_le32(start + wrong + 8));
+	return CHAIN_FAIL(err, MULTIBOOT_NO_HEADER, .subject = subject, .bytes = CHAIN_MB1_SEARCH_BYTES);
 }
 
 /* Which bytes of the file the address fields load: [*offset, *offset + *bytes). */
@@ -86,22 +86,23 @@ static enum chain_status address_file_range(const struct chain_multiboot_kernel 
 {
 	const struct chain_mb1_header *header = &kernel->header;
 	if (header->header_addr < header->load_addr)
-		return chain_fail(err, CHAIN_E_MULTIBOOT_HEADER_ADDR, subject, NULL, header->header_addr,
-				  header->load_addr, 0, 0);
+		return CHAIN_FAIL(err, MULTIBOOT_HEADER_ADDR, .subject = subject, .header_addr = header->header_addr,
+				  .load_addr = header->load_addr);
 	uint64_t before = header->header_addr - header->load_addr;
 	if (before > kernel->header_offset)
-		return chain_fail(err, CHAIN_E_MULTIBOOT_LOAD_ADDR, subject, NULL, header->header_addr,
-				  header->load_addr, before, kernel->header_offset);
+		return CHAIN_FAIL(err, MULTIBOOT_LOAD_ADDR, .subject = subject, .header_addr = header->header_addr,
+				  .load_addr = header->load_addr, .below = before, .offset = kernel->header_offset);
 	*offset = kernel->header_offset - before;
 	*bytes = file_bytes - *offset;
 	if (!header->load_end_addr)
 		return CHAIN_OK;
 	if (header->load_end_addr <= header->load_addr)
-		return chain_fail(err, CHAIN_E_MULTIBOOT_LOAD_END, subject, NULL, header->load_end_addr,
-				  header->load_addr, 0, 0);
+		return CHAIN_FAIL(err, MULTIBOOT_LOAD_END, .subject = subject, .load_end_addr = header->load_end_addr,
+				  .load_addr = header->load_addr);
 	uint64_t wanted = header->load_end_addr - header->load_addr;
 	if (wanted > *bytes)
-		return chain_fail(err, CHAIN_E_MULTIBOOT_LOAD_FILE, subject, NULL, wanted, *offset, file_bytes, 0);
+		return CHAIN_FAIL(err, MULTIBOOT_LOAD_FILE, .subject = subject, .bytes = wanted, .offset = *offset,
+				  .total = file_bytes);
 	*bytes = wanted;
 	return CHAIN_OK;
 }
@@ -118,11 +119,12 @@ static enum chain_status segments_by_address(struct chain_multiboot_kernel *kern
 		return status;
 	uint64_t load_end = header->load_addr + bytes; /* a 32-bit number and a size in memory: no overflow */
 	if (header->bss_end_addr && header->bss_end_addr < load_end)
-		return chain_fail(err, CHAIN_E_MULTIBOOT_BSS_END, subject, NULL, header->bss_end_addr, load_end, 0, 0);
+		return CHAIN_FAIL(err, MULTIBOOT_BSS_END, .subject = subject, .bss_end_addr = header->bss_end_addr,
+				  .loaded_end = load_end);
 	uint64_t end = header->bss_end_addr ? header->bss_end_addr : load_end;
 	if (header->entry_addr < header->load_addr || header->entry_addr >= end)
-		return chain_fail(err, CHAIN_E_MULTIBOOT_BAD_ENTRY, subject, NULL, header->entry_addr,
-				  header->load_addr, end, 0);
+		return CHAIN_FAIL(err, MULTIBOOT_BAD_ENTRY, .subject = subject, .entry_addr = header->entry_addr,
+				  .base = header->load_addr, .end = end);
 	*segment = (struct chain_segment){
 		.phys = { header->load_addr, end },
 		.virt = { header->load_addr, end },
@@ -159,7 +161,7 @@ enum chain_status chain_multiboot_kernel_read(struct chain_multiboot_kernel *out
 		return status;
 	for (size_t i = 0; i < out->segment_count; i++)
 		if (out->segments[i].phys.end > LIMIT_4G)
-			return chain_fail(err, CHAIN_E_KERNEL_ABOVE_4G, subject, NULL, i, out->segments[i].phys.base,
-					  out->segments[i].phys.end, 0);
+			return CHAIN_FAIL(err, KERNEL_ABOVE_4G, .subject = subject, .segment = i,
+					  .base = out->segments[i].phys.base, .end = out->segments[i].phys.end);
 	return CHAIN_OK;
 }

@@ -28,8 +28,8 @@ static enum chain_status read_mmap(const struct boot_source *source, const struc
 		memcpy(&entry, (const uint8_t *)map + at, left < sizeof(entry) ? left : sizeof(entry));
 		uint64_t step = (uint64_t)entry.size + sizeof(entry.size);
 		if (left < sizeof(entry) || step < sizeof(entry) || step > left)
-			return chain_fail(source->err, CHAIN_E_MULTIBOOT_INFO_MMAP, subject, NULL,
-					  (uint64_t)info->mmap_addr + at, step, left, 0);
+			return CHAIN_FAIL(source->err, MULTIBOOT_INFO_MMAP, .subject = subject,
+					  .base = (uint64_t)info->mmap_addr + at, .bytes = step, .left = left);
 		status = chain_bootinfo_add_mem(out, entry.base, entry.bytes, entry.type, source->err);
 		if (status)
 			return status;
@@ -52,7 +52,7 @@ static enum chain_status read_memory(const struct boot_source *source, const str
 			status = chain_bootinfo_add_mem(out, 1 << 20, (uint64_t)info->mem_upper * 1024,
 							CHAIN_MEM_AVAILABLE, source->err);
 	} else {
-		status = chain_fail(source->err, CHAIN_E_MULTIBOOT_INFO_NO_MEMORY, subject, NULL, info->flags, 0, 0, 0);
+		status = CHAIN_FAIL(source->err, MULTIBOOT_INFO_NO_MEMORY, .subject = subject, .flags = info->flags);
 	}
 	return status ? status : boot_source_end_map(source, out, info->flags);
 }
@@ -63,8 +63,8 @@ static enum chain_status read_module(const struct boot_source *source, uint32_t 
 	char *string = NULL;
 	const void *unused;
 	if (module->end < module->start)
-		return chain_fail(source->err, CHAIN_E_MULTIBOOT_INFO_MODULE, subject, NULL, index, module->start,
-				  module->end, 0);
+		return CHAIN_FAIL(source->err, MULTIBOOT_INFO_MODULE, .subject = subject, .index = index,
+				  .base = module->start, .end = module->end);
 	enum chain_status status = CHAIN_OK;
 	if (module->end > module->start)
 		status = boot_source_fetch(source, "module", module->start, (uint64_t)module->end - module->start,

@@ -53,15 +53,16 @@ static uint64_t tag_least(uint16_t type)
 static enum chain_status bad_tag(const char *subject, uint64_t at, uint16_t type, uint64_t bytes, const char *why,
 				 struct chain_error *err)
 {
-	return chain_fail(err, CHAIN_E_MB2_TAG, subject, why, type, at, bytes, 0);
+	return CHAIN_FAIL(err, MB2_TAG, .subject = subject, .detail = why, .type = type, .offset = at, .bytes = bytes);
 }
 
 /* A tag that we take no notice of, or can't satisfy. */
 static enum chain_status unknown_tag(const char *subject, uint64_t at, uint16_t type, uint16_t flags,
 				     struct chain_error *err)
 {
-	return flags & CHAIN_MB2_TAG_OPTIONAL ? CHAIN_OK :
-						chain_fail(err, CHAIN_E_MB2_REQUIRED, subject, NULL, type, at, 0, 0);
+	return flags & CHAIN_MB2_TAG_OPTIONAL ?
+		       CHAIN_OK :
+		       CHAIN_FAIL(err, MB2_REQUIRED, .subject = subject, .type = type, .offset = at);
 }
 
 static enum chain_status take_tag(struct mb2_header *out, const uint8_t *tag, uint64_t at, const char *subject,
@@ -77,7 +78,7 @@ static enum chain_status take_tag(struct mb2_header *out, const uint8_t *tag, ui
 			for (uint32_t i = TAG_BYTES; i < bytes; i += sizeof(uint32_t)) {
 				uint32_t want = chain_le32(tag + i);
 				if (want > MB2_INFO_TAG_LAST)
-					return chain_fail(err, CHAIN_E_MB2_REQUEST, subject, NULL, want, 0, 0, 0);
+					return CHAIN_FAIL(err, MB2_REQUEST, .subject = subject, .type = want);
 				out->wanted |= 1u << want;
 			}
 		return CHAIN_OK;
@@ -122,15 +123,16 @@ enum chain_status mb2_header_read(const uint8_t *file, uint64_t file_bytes, cons
 	struct chain_reader header;
 	*out = (struct mb2_header){ 0 };
 	if (!find(file, file_bytes, &header))
-		return chain_fail(err, CHAIN_E_MB2_NO_HEADER, subject, NULL, CHAIN_MB2_SEARCH_BYTES, 0, 0, 0);
+		return CHAIN_FAIL(err, MB2_NO_HEADER, .subject = subject, .bytes = CHAIN_MB2_SEARCH_BYTES);
 	uint64_t bytes = chain_le32(header.bytes + 8);
 	uint32_t seen = 0; /* a bit for each type of tag */
 	out->offset = (uint64_t)(header.bytes - file);
 	if (chain_le32(header.bytes + 4) != CHAIN_MB2_ARCHITECTURE_I386)
-		return chain_fail(err, CHAIN_E_MB2_ARCHITECTURE, subject, NULL, chain_le32(header.bytes + 4),
-				  out->offset, 0, 0);
+		return CHAIN_FAIL(err, MB2_ARCHITECTURE, .subject = subject,
+				  .architecture = chain_le32(header.bytes + 4), .offset = out->offset);
 	if (bytes < HEADER_BYTES || bytes > header.count)
-		return chain_fail(err, CHAIN_E_MB2_HEADER_CUT, subject, NULL, out->offset, bytes, header.count, 0);
+		return CHAIN_FAIL(err, MB2_HEADER_CUT, .subject = subject, .offset = out->offset, .bytes = bytes,
+				  .left = header.count);
 	for (uint64_t at = HEADER_BYTES;;) {
 		if (bytes - at < TAG_BYTES) /* the header's end need not be a multiple of 8 */
 			return bad_tag(subject, out->offset + at, CHAIN_MB2_HEADER_END, bytes - at, "it is missing",
@@ -165,23 +167,25 @@ static enum chain_status segment_by_address(const struct mb2_header *h, uint64_t
 	bool from_start = h->load_addr == UINT32_MAX;
 	uint64_t before = from_start ? h->offset : (uint64_t)h->header_addr - h->load_addr;
 	if (from_start ? h->header_addr < h->offset : h->header_addr < h->load_addr)
-		return chain_fail(err, CHAIN_E_MULTIBOOT_HEADER_ADDR, subject, NULL, h->header_addr, h->load_addr, 0,
-				  0);
+		return CHAIN_FAIL(err, MULTIBOOT_HEADER_ADDR, .subject = subject, .header_addr = h->header_addr,
+				  .load_addr = h->load_addr);
 	if (before > h->offset)
-		return chain_fail(err, CHAIN_E_MULTIBOOT_LOAD_ADDR, subject, NULL, h->header_addr, h->load_addr, before,
-				  h->offset);
+		return CHAIN_FAIL(err, MULTIBOOT_LOAD_ADDR, .subject = subject, .header_addr = h->header_addr,
+				  .load_addr = h->load_addr, .below = before, .offset = h->offset);
 	uint64_t base = h->header_addr - before, offset = h->offset - before, bytes = file_bytes - offset;
 	if (h->load_end_addr) {
 		if (h->load_end_addr <= base)
-			return chain_fail(err, CHAIN_E_MULTIBOOT_LOAD_END, subject, NULL, h->load_end_addr, base, 0, 0);
+			return CHAIN_FAIL(err, MULTIBOOT_LOAD_END, .subject = subject,
+					  .load_end_addr = h->load_end_addr, .load_addr = base);
 		if (h->load_end_addr - base > bytes)
-			return chain_fail(err, CHAIN_E_MULTIBOOT_LOAD_FILE, subject, NULL, h->load_end_addr - base,
-					  offset, file_bytes, 0);
+			return CHAIN_FAIL(err, MULTIBOOT_LOAD_FILE, .subject = subject,
+					  .bytes = h->load_end_addr - base, .offset = offset, .total = file_bytes);
 		bytes = h->load_end_addr - base;
 	}
 	uint64_t end = base + bytes; /* a 32-bit number and a size in memory: no overflow */
 	if (h->bss_end_addr && h->bss_end_addr < end)
-		return chain_fail(err, CHAIN_E_MULTIBOOT_BSS_END, subject, NULL, h->bss_end_addr, end, 0, 0);
+		return CHAIN_FAIL(err, MULTIBOOT_BSS_END, .subject = subject, .bss_end_addr = h->bss_end_addr,
+				  .loaded_end = end);
 	end = h->bss_end_addr ? h->bss_end_addr : end;
 	*segment = (struct chain_segment){ .phys = { base, end },
 					   .virt = { base, end },
@@ -200,7 +204,8 @@ static enum chain_status take_relocation(const struct mb2_header *h, const char 
 	if (!h->relocatable)
 		return CHAIN_OK;
 	if (align & (align - 1) || h->min_addr > h->max_addr)
-		return chain_fail(err, CHAIN_E_MB2_RELOCATION, subject, NULL, h->min_addr, h->max_addr, h->align, 0);
+		return CHAIN_FAIL(err, MB2_RELOCATION, .subject = subject, .base = h->min_addr, .end = h->max_addr,
+				  .align = h->align);
 	out->movable = true;
 	out->move_align = align < PAGE ? PAGE : align;
 	out->move_within = (struct chain_range){ h->min_addr, (uint64_t)h->max_addr + 1 };
@@ -219,7 +224,7 @@ static enum chain_status read_kernel(const uint8_t *file, uint64_t file_bytes, c
 	if (status)
 		return status;
 	if (h.has_address && !h.has_entry) /* section 3.1.5: there is nothing else that would say where it is entered */
-		return chain_fail(err, CHAIN_E_MB2_NO_ENTRY, subject, NULL, h.offset, 0, 0, 0);
+		return CHAIN_FAIL(err, MB2_NO_ENTRY, .subject = subject, .offset = h.offset);
 	status = h.has_address ? segment_by_address(&h, file_bytes, subject, out, err) :
 				 door_read_elf(file, file_bytes, subject, out, err);
 	if (status)

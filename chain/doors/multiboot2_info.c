@@ -66,8 +66,8 @@ static enum chain_status put_modules(struct maker *m, struct chain_error *err)
 		const struct chain_door_module *module = &m->info->modules[i];
 		uint64_t string_bytes = strlen(module->string) + 1;
 		if (m->buf && module->range.end >= CHAIN_4G)
-			return chain_fail(err, CHAIN_E_MULTIBOOT_MODULE_PLACE, m->info->subject, NULL, i,
-					  module->range.base, module->range.end, 0);
+			return CHAIN_FAIL(err, MULTIBOOT_MODULE_PLACE, .subject = m->info->subject, .index = i,
+					  .base = module->range.base, .end = module->range.end);
 		const uint32_t range[2] = { (uint32_t)module->range.base, (uint32_t)module->range.end };
 		put_tag(m, CHAIN_MB2_MODULE, sizeof(range) + string_bytes);
 		put(m, range, sizeof(range));
@@ -252,8 +252,8 @@ static enum chain_status make(struct maker *m, uint64_t carry_at, uint64_t *out_
 	put_tag(m, CHAIN_MB2_END, 0);
 	*out_tags_end = m->used;
 	if (m->used > UINT32_MAX)
-		return chain_fail(err, CHAIN_E_MULTIBOOT_INFO_LIMIT, info->subject, "bytes of information", m->used,
-				  UINT32_MAX, 0, 0);
+		return CHAIN_FAIL(err, MULTIBOOT_INFO_LIMIT, .subject = info->subject, .detail = "bytes of information",
+				  .value = m->used, .limit = UINT32_MAX);
 	if (has_sections)
 		put_carried(m, &sections);
 	if (m->buf) {
@@ -273,7 +273,7 @@ static enum chain_status check_wanted(const struct maker *m, struct chain_error 
 	uint32_t missing = status ? 0 : header.wanted & ~m->given;
 	if (status || !missing)
 		return status;
-	return chain_fail(err, CHAIN_E_MB2_REQUEST, m->info->subject, NULL, (uint64_t)__builtin_ctz(missing), 0, 0, 0);
+	return CHAIN_FAIL(err, MB2_REQUEST, .subject = m->info->subject, .type = (uint64_t)__builtin_ctz(missing));
 }
 
 enum chain_status mb2_info_bytes(const struct chain_door_info *info, uint64_t *out, struct chain_error *err)
@@ -294,7 +294,8 @@ enum chain_status mb2_info_build(const struct chain_door_info *info, uint64_t ph
 	uint64_t tags_end;
 	enum chain_status status = make(&count, 0, &tags_end, err);
 	if (!status && (count.used > CHAIN_4G || phys > CHAIN_4G - count.used))
-		status = chain_fail(err, CHAIN_E_MULTIBOOT_INFO_PLACE, info->subject, NULL, phys, count.used, 0, 0);
+		status = CHAIN_FAIL(err, MULTIBOOT_INFO_PLACE, .subject = info->subject, .base = phys,
+				    .bytes = count.used);
 	return status ? status : make(&m, phys + tags_end, &tags_end, err);
 }
 

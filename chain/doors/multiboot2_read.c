@@ -41,12 +41,13 @@ static uint64_t u64(const uint8_t *p)
 
 static enum chain_status bad_tag(uint32_t type, uint32_t bytes, struct chain_error *err)
 {
-	return chain_fail(err, CHAIN_E_DOOR_TAG, subject, NULL, type, bytes, 0, 0);
+	return CHAIN_FAIL(err, DOOR_TAG, .subject = subject, .type = type, .bytes = bytes);
 }
 
 static enum chain_status too_many(const char *what, uint64_t count, uint64_t limit, struct chain_error *err)
 {
-	return chain_fail(err, CHAIN_E_MULTIBOOT_INFO_LIMIT, subject, what, count, limit, 0, 0);
+	return CHAIN_FAIL(err, MULTIBOOT_INFO_LIMIT, .subject = subject, .detail = what, .value = count,
+			  .limit = limit);
 }
 
 static enum chain_status put_string(const uint8_t *text, uint32_t bytes, char **out, struct chain_error *err)
@@ -55,7 +56,7 @@ static enum chain_status put_string(const uint8_t *text, uint32_t bytes, char **
 		return too_many("bytes of a string", bytes, CHAIN_BOOT_STRING_MAX, err);
 	char *copy = malloc((size_t)bytes + 1);
 	if (!copy)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, bytes, 0, 0, 0);
+		return chain_fail_no_memory(err, subject, bytes);
 	memcpy(copy, text, bytes);
 	copy[bytes] = '\0';
 	free(*out);
@@ -193,7 +194,7 @@ enum chain_status chain_multiboot2_info_read(uint64_t phys, chain_boot_map *map,
 		return status;
 	uint32_t total = u32(bytes);
 	if (total < 2 * TAG_HEADER)
-		return chain_fail(err, CHAIN_E_DOOR_TAG, subject, NULL, 0, total, 0, 0);
+		return CHAIN_FAIL(err, DOOR_TAG, .subject = subject, .type = 0, .bytes = total);
 	if (total > INFO_MAX)
 		return CHAIN_FAIL(err, LIMIT, .subject = subject, .detail = "bytes of boot information", .value = total,
 				  .limit = INFO_MAX);

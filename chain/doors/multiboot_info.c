@@ -79,8 +79,8 @@ static enum chain_status put_modules(const struct chain_multiboot_info *info, st
 	for (size_t i = 0; i < info->module_count; i++) {
 		struct chain_range range = info->modules[i].range;
 		if (range.end >= LIMIT_4G)
-			return chain_fail(err, CHAIN_E_MULTIBOOT_MODULE_PLACE, info->subject, NULL, i, range.base,
-					  range.end, 0);
+			return CHAIN_FAIL(err, MULTIBOOT_MODULE_PLACE, .subject = info->subject, .index = i,
+					  .base = range.base, .end = range.end);
 		struct chain_mb1_module module = { (uint32_t)range.base, (uint32_t)range.end,
 						   put_string(strings, info->modules[i].string), 0 };
 		memcpy(at + i * sizeof(module), &module, sizeof(module));
@@ -109,7 +109,8 @@ enum chain_status chain_multiboot_info_build(const struct chain_multiboot_info *
 	if (status)
 		return status;
 	if (layout.bytes > LIMIT_4G || phys > LIMIT_4G - layout.bytes)
-		return chain_fail(err, CHAIN_E_MULTIBOOT_INFO_PLACE, info->subject, NULL, phys, layout.bytes, 0, 0);
+		return CHAIN_FAIL(err, MULTIBOOT_INFO_PLACE, .subject = info->subject, .base = phys,
+				  .bytes = layout.bytes);
 	uint8_t *block = buf;
 	memset(block, 0, layout.strings);
 	struct string_writer strings = { block, phys, layout.strings };

@@ -16,10 +16,12 @@ static enum chain_status read_note(const struct chain_elf *elf, struct kchain_na
 	if (status)
 		return status;
 	if (desc_bytes < sizeof(*out))
-		return chain_fail(err, CHAIN_E_CALL_NOTE, elf->reader.subject, NULL, desc_bytes, sizeof(*out), 0, 0);
+		return CHAIN_FAIL(err, CALL_NOTE, .subject = elf->reader.subject, .bytes = desc_bytes,
+				  .wanted = sizeof(*out));
 	memcpy(out, desc, sizeof(*out));
 	if (out->abi != KCHAIN_NATIVE_ABI)
-		return chain_fail(err, CHAIN_E_CALL_ABI, elf->reader.subject, NULL, out->abi, KCHAIN_NATIVE_ABI, 0, 0);
+		return CHAIN_FAIL(err, CALL_ABI, .subject = elf->reader.subject, .abi = out->abi,
+				  .understood = KCHAIN_NATIVE_ABI);
 	return CHAIN_OK;
 }
 
@@ -33,8 +35,8 @@ static enum chain_status keep_segments(struct chain_native_kernel *kernel, const
 		if (s->flags & KCHAIN_SEGMENT_BOOT_ONLY)
 			continue;
 		if (s->virt.base % PAGE || !chain_range_contains(room, s->virt))
-			return chain_fail(err, CHAIN_E_CALL_SEGMENT, subject, NULL, s->virt.base,
-					  chain_range_bytes(s->virt), KCHAIN_NATIVE_VIRT, 0);
+			return CHAIN_FAIL(err, CALL_SEGMENT, .subject = subject, .base = s->virt.base,
+					  .bytes = chain_range_bytes(s->virt), .range_base = KCHAIN_NATIVE_VIRT);
 		kernel->segments[count++] = *s;
 	}
 	kernel->segment_count = count;

@@ -41,7 +41,7 @@ static enum chain_status read_kernel(const uint8_t *file, uint64_t file_bytes, c
 		return status;
 	/* "a 32-bit physical address", which 64-bit kernels write as one of 64 bits */
 	if (note_bytes != sizeof(uint32_t) && note_bytes != sizeof(uint64_t))
-		return chain_fail(err, CHAIN_E_PVH_NOTE, subject, NULL, note_bytes, 0, 0, 0);
+		return CHAIN_FAIL(err, PVH_NOTE, .subject = subject, .bytes = note_bytes);
 	out->entry = note_bytes == sizeof(uint32_t) ? chain_le32(note) : chain_le64(note);
 	status = door_check_entry(out, subject, err);
 	return status ? status : door_check_low(out, subject, err);
@@ -70,7 +70,7 @@ static enum chain_status info_build(const struct chain_door_info *info, uint64_t
 	uint64_t bytes;
 	enum chain_status status = info_bytes(info, &bytes, err);
 	if (!status && (bytes > CHAIN_4G || phys > CHAIN_4G - bytes))
-		status = chain_fail(err, CHAIN_E_MULTIBOOT_INFO_PLACE, info->subject, NULL, phys, bytes, 0, 0);
+		status = CHAIN_FAIL(err, MULTIBOOT_INFO_PLACE, .subject = info->subject, .base = phys, .bytes = bytes);
 	if (status)
 		return status;
 	struct chain_pvh_info head = {

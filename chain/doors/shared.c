@@ -25,15 +25,15 @@ enum chain_status door_check_entry(const struct chain_kernel *kernel, const char
 	for (size_t i = 0; i < kernel->segment_count; i++)
 		if (kernel->entry >= kernel->segments[i].phys.base && kernel->entry < kernel->segments[i].phys.end)
 			return CHAIN_OK;
-	return chain_fail(err, CHAIN_E_ELF_BAD_ENTRY, subject, NULL, kernel->entry, 0, 0, 0);
+	return CHAIN_FAIL(err, ELF_BAD_ENTRY, .subject = subject, .entry = kernel->entry);
 }
 
 enum chain_status door_check_low(const struct chain_kernel *kernel, const char *subject, struct chain_error *err)
 {
 	for (size_t i = 0; i < kernel->segment_count; i++)
 		if (kernel->segments[i].phys.end > CHAIN_4G)
-			return chain_fail(err, CHAIN_E_KERNEL_ABOVE_4G, subject, NULL, i, kernel->segments[i].phys.base,
-					  kernel->segments[i].phys.end, 0);
+			return CHAIN_FAIL(err, KERNEL_ABOVE_4G, .subject = subject, .segment = i,
+					  .base = kernel->segments[i].phys.base, .end = kernel->segments[i].phys.end);
 	return CHAIN_OK;
 }
 

@@ -47,15 +47,16 @@ bool chain_image_is(const void *bytes, uint64_t bytes_count)
 
 static enum chain_status bad_header(struct chain_error *err, const char *field, uint64_t value, uint64_t limit)
 {
-	return chain_fail(err, CHAIN_E_IMAGE_BAD_HEADER, "image header", field, value, limit, 0, 0);
+	return CHAIN_FAIL(err, IMAGE_BAD_HEADER, .subject = "image header", .detail = field, .value = value,
+			  .wanted = limit);
 }
 
 /* What holds wherever the image lies. */
 static enum chain_status header_check(const struct chain_image_header *h, struct chain_error *err)
 {
 	if (h->version != CHAIN_IMAGE_VERSION && h->version != CHAIN_IMAGE_VERSION_SHA256)
-		return chain_fail(err, CHAIN_E_IMAGE_VERSION, "image header", NULL, h->version, CHAIN_IMAGE_VERSION, 0,
-				  0);
+		return CHAIN_FAIL(err, IMAGE_VERSION, .subject = "image header", .version = h->version,
+				  .understood = CHAIN_IMAGE_VERSION);
 	if (h->manifest_bytes == 0)
 		return chain_fail_subject(err, CHAIN_E_IMAGE_NOT_BAKED, "image header");
 	if (h->flags & ~(uint32_t)CHAIN_IMAGE_FLAG_VERIFY_ALL)
@@ -63,7 +64,7 @@ static enum chain_status header_check(const struct chain_image_header *h, struct
 	if (!memchr(h->name, '\0', sizeof(h->name)))
 		return bad_header(err, "the end of the name", (unsigned char)h->name[CHAIN_IMAGE_NAME_BYTES - 1], 0);
 	if (chain_text_has_control(h->name, strlen(h->name)))
-		return chain_fail(err, CHAIN_E_IMAGE_BAD_NAME, "image header", h->name, 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_IMAGE_BAD_NAME, "image header", h->name);
 	if (h->manifest_offset % BLOCK != 0 || h->manifest_offset < h->stage_bytes)
 		return bad_header(err, "manifest_offset", h->manifest_offset, h->stage_bytes);
 	if (h->fs_bytes % BLOCK != 0 || h->fs_bytes == 0)
@@ -90,13 +91,13 @@ static enum chain_status file_check(const struct chain_image *image, struct chai
 	if (h->file_fs % BLOCK != 0 || h->file_fs < h->file_manifest)
 		return bad_header(err, "file_fs", h->file_fs, h->file_manifest);
 	if (h->file_manifest > count || h->manifest_bytes > count - h->file_manifest)
-		return chain_fail(err, CHAIN_E_IMAGE_TRUNCATED, "manifest", NULL, h->file_manifest + h->manifest_bytes,
-				  count, 0, 0);
+		return CHAIN_FAIL(err, IMAGE_TRUNCATED, .subject = "manifest",
+				  .end = h->file_manifest + h->manifest_bytes, .total = count);
 	if (h->manifest_bytes > h->file_fs - h->file_manifest)
 		return bad_header(err, "manifest_bytes", h->manifest_bytes, h->file_fs - h->file_manifest);
 	if (h->file_fs > count || h->fs_bytes > count - h->file_fs)
-		return chain_fail(err, CHAIN_E_IMAGE_TRUNCATED, "filesystem", NULL, h->file_fs + h->fs_bytes, count, 0,
-				  0);
+		return CHAIN_FAIL(err, IMAGE_TRUNCATED, .subject = "filesystem", .end = h->file_fs + h->fs_bytes,
+				  .total = count);
 	return CHAIN_OK;
 }
 
@@ -125,11 +126,11 @@ static enum chain_status parts_check(struct chain_image *image,
 	    stage->bytes - (image->header_at - h->file_base) < sizeof(*h))
 		return bad_header(err, "file_base", h->file_base, stage->bytes);
 	if (image->bytes_count - fs_end < sections->bytes)
-		return chain_fail(err, CHAIN_E_IMAGE_TRUNCATED, "sections", NULL, fs_end + sections->bytes,
-				  image->bytes_count, 0, 0);
+		return CHAIN_FAIL(err, IMAGE_TRUNCATED, .subject = "sections", .end = fs_end + sections->bytes,
+				  .total = image->bytes_count);
 	if (image->bytes_count - fs_end > sections->bytes)
-		return chain_fail(err, CHAIN_E_IMAGE_TRAILING, "sections", NULL, fs_end + sections->bytes,
-				  image->bytes_count, 0, 0);
+		return CHAIN_FAIL(err, IMAGE_TRAILING, .subject = "sections", .end = fs_end + sections->bytes,
+				  .total = image->bytes_count);
 	return CHAIN_OK;
 }
 
@@ -143,7 +144,7 @@ enum chain_status image_digest_same(const struct chain_digest *found, const stru
 	chain_sha256_to_hex(found->bytes, found_hex);
 	chain_sha256_to_hex(wanted->bytes, wanted_hex);
 	(void)snprintf(detail, sizeof(detail), "%s, not %s", found_hex, wanted_hex);
-	return chain_fail(err, CHAIN_E_IMAGE_DIGEST, subject, detail, 0, 0, 0, 0);
+	return chain_fail_text(err, CHAIN_E_IMAGE_DIGEST, subject, detail);
 }
 
 /* The common end of both ways to open: the header is checked and the three pieces are in place. */
@@ -176,8 +177,8 @@ enum chain_status chain_image_open(struct chain_image *out, const void *bytes, u
 
 	*out = (struct chain_image){ .bytes = bytes, .bytes_count = bytes_count };
 	if (!image_header_find(bytes, bytes_count, &out->header_at))
-		return chain_fail(err, CHAIN_E_IMAGE_NO_HEADER, "image header", NULL, CHAIN_IMAGE_SEARCH_BYTES + BLOCK,
-				  0, 0, 0);
+		return CHAIN_FAIL(err, IMAGE_NO_HEADER, .subject = "image header",
+				  .bytes = CHAIN_IMAGE_SEARCH_BYTES + BLOCK);
 	memcpy(&out->header, out->bytes + out->header_at, sizeof(out->header));
 	status = header_check(&out->header, err);
 	if (status == CHAIN_OK)

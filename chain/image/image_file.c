@@ -38,11 +38,12 @@ static enum chain_status link_follow(struct walk *walk, const struct chain_manif
 	if (status != CHAIN_OK)
 		return status;
 	if (node.type != FS_SYMLINK)
-		return chain_fail(err, CHAIN_E_MANIFEST_KIND, walk->done, "a link", 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_MANIFEST_KIND, walk->done, "a link");
 	if (node.size_bytes != entry->bytes)
-		return chain_fail(err, CHAIN_E_MANIFEST_SIZE, walk->done, NULL, entry->bytes, node.size_bytes, 0, 0);
+		return CHAIN_FAIL(err, MANIFEST_SIZE, .subject = walk->done, .bytes = entry->bytes,
+				  .fs_bytes = node.size_bytes);
 	if (++walk->links > CHAIN_IMAGE_LINKS_MAX)
-		return chain_fail(err, CHAIN_E_MANIFEST_LOOP, walk->subject, NULL, CHAIN_IMAGE_LINKS_MAX, 0, 0, 0);
+		return CHAIN_FAIL(err, MANIFEST_LOOP, .subject = walk->subject, .limit = CHAIN_IMAGE_LINKS_MAX);
 	if (node.size_bytes >= sizeof(target) - 1 - rest_bytes)
 		return too_long(walk, node.size_bytes + rest_bytes + 1, err);
 	status = fs_read(&walk->image->fs, &node, 0, target, node.size_bytes, err);
@@ -152,12 +153,13 @@ enum chain_status chain_image_file(const struct chain_image *image, const char *
 	if (status != CHAIN_OK)
 		return status;
 	if (node.type != FS_REGULAR)
-		return chain_fail(err, CHAIN_E_MANIFEST_KIND, walk.done, "a file", 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_MANIFEST_KIND, walk.done, "a file");
 	status = fs_file_bytes(&image->fs, &node, out_bytes, out_count, err);
 	if (status != CHAIN_OK)
 		return status;
 	if (*out_count != entry.bytes)
-		return chain_fail(err, CHAIN_E_MANIFEST_SIZE, walk.done, NULL, entry.bytes, *out_count, 0, 0);
+		return CHAIN_FAIL(err, MANIFEST_SIZE, .subject = walk.done, .bytes = entry.bytes,
+				  .fs_bytes = *out_count);
 	if (out_digest)
 		*out_digest = entry.digest;
 	return digest_check(image, &entry, *out_bytes, *out_count, walk.done, err);

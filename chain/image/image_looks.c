@@ -280,12 +280,12 @@ enum chain_status chain_image_refuse(const void *bytes, uint64_t bytes_count, co
 		file.is_elf = !status;
 		if (!status && file.elf.machine != CHAIN_ELF_MACHINE_386 &&
 		    file.elf.machine != CHAIN_ELF_MACHINE_X86_64)
-			status = chain_fail(err, CHAIN_E_ELF_BAD_MACHINE, subject, machine_name(file.elf.machine),
-					    file.elf.machine, 0, 0, 0);
+			status = CHAIN_FAIL(err, ELF_BAD_MACHINE, .subject = subject,
+					    .detail = machine_name(file.elf.machine), .machine = file.elf.machine);
 		if (status)
 			return status;
 	}
-	return chain_fail(err, CHAIN_E_NOT_A_KERNEL, subject, bytes_count ? look_of(&file) : "it is empty", 0, 0, 0, 0);
+	return chain_fail_text(err, CHAIN_E_NOT_A_KERNEL, subject, bytes_count ? look_of(&file) : "it is empty");
 }
 
 enum chain_status chain_image_refuse_unplaced(const void *bytes, uint64_t bytes_count, const char *subject,
@@ -296,5 +296,5 @@ enum chain_status chain_image_refuse_unplaced(const void *bytes, uint64_t bytes_
 	snprintf(what, sizeof(what),
 		 "%s, and the Multiboot header in it has no address fields to say where it is to be loaded",
 		 look_of(&file));
-	return chain_fail(err, CHAIN_E_NOT_A_KERNEL, subject, what, 0, 0, 0, 0);
+	return chain_fail_text(err, CHAIN_E_NOT_A_KERNEL, subject, what);
 }

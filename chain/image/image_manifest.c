@@ -127,7 +127,7 @@ static int path_compare(const char *a, size_t a_bytes, const char *b, size_t b_b
 
 static enum chain_status malformed(struct chain_error *err, uint64_t line, const char *what)
 {
-	return chain_fail(err, CHAIN_E_MANIFEST_MALFORMED, "manifest", what, line, 0, 0, 0);
+	return CHAIN_FAIL(err, MANIFEST_MALFORMED, .subject = "manifest", .detail = what, .line = line);
 }
 
 enum chain_status image_manifest_check(struct chain_image *image, struct chain_manifest_entry parts[IMAGE_PART_COUNT],

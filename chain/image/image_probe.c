@@ -38,8 +38,8 @@ static const struct {
 static enum chain_status refuse(const uint8_t *bytes, uint64_t count, const char *subject, struct chain_error *err)
 {
 	(void)bytes;
-	return chain_fail(err, CHAIN_E_NOT_A_KERNEL, subject,
-			  count ? "nothing that is known begins like it" : "it is empty", 0, 0, 0, 0);
+	return chain_fail_text(err, CHAIN_E_NOT_A_KERNEL, subject,
+			       count ? "nothing that is known begins like it" : "it is empty");
 }
 
 static enum chain_status accept(enum chain_kernel_kind kind, const uint8_t *bytes, uint64_t count, const char *subject,
@@ -105,7 +105,7 @@ enum chain_status chain_kernel_probe_by(const struct chain_door *door, const voi
 		return chain_kernel_probe(bytes, bytes_count, subject, out, err);
 	*out = CHAIN_KERNEL_UNKNOWN;
 	if (!door->probe(bytes, bytes_count))
-		return chain_fail(err, CHAIN_E_KERNEL_DOOR, subject, door->name, 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_KERNEL_DOOR, subject, door->name);
 	while (chain_doors[i] != door)
 		i++;
 	return accept_foreign(i, bytes, bytes_count, subject, out, err);

@@ -54,7 +54,7 @@ static enum chain_status zero_check(const uint8_t *bytes, uint64_t count, uint64
 		bytes++;
 		at++;
 	}
-	return chain_fail(err, CHAIN_E_IMAGE_NOT_ZERO, subject, NULL, at, *bytes, 0, 0);
+	return CHAIN_FAIL(err, IMAGE_NOT_ZERO, .subject = subject, .offset = at, .value = *bytes);
 }
 
 static void hash(struct verify *v, const uint8_t *bytes, uint64_t count, enum chain_digest_kind kind,
@@ -102,8 +102,8 @@ static enum chain_status parts_verify(struct verify *v, struct chain_error *err)
 
 	for (size_t i = 0; i < IMAGE_PART_COUNT; i++) {
 		if (!chain_manifest_next(image, &cursor, &part))
-			return chain_fail(err, CHAIN_E_MANIFEST_MALFORMED, "manifest", "a part is missing", i + 2, 0, 0,
-					  0);
+			return CHAIN_FAIL(err, MANIFEST_MALFORMED, .subject = "manifest", .detail = "a part is missing",
+					  .line = i + 2);
 		if (i == IMAGE_PART_STAGE)
 			image_stage_digest(image, part.offset, part.bytes, &digest);
 		else
@@ -127,7 +127,8 @@ static enum chain_status gaps_verify(const struct chain_image *image, struct cha
 
 	(void)chain_manifest_next(image, &cursor, &stage);
 	if (!chain_manifest_next(image, &cursor, &stage))
-		return chain_fail(err, CHAIN_E_MANIFEST_MALFORMED, "manifest", "the stage is missing", 3, 0, 0, 0);
+		return CHAIN_FAIL(err, MANIFEST_MALFORMED, .subject = "manifest", .detail = "the stage is missing",
+				  .line = 3);
 	at = stage.offset + stage.bytes;
 	status = zero_check(image->bytes + at, h->file_manifest - at, at, "padding before the manifest", err);
 	if (status != CHAIN_OK)
@@ -156,7 +157,7 @@ static enum chain_status folders_check(const struct chain_image *image, char *pa
 	for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
 		*slash = '\0';
 		if (chain_manifest_find(image, path, &above, NULL) == CHAIN_OK)
-			return chain_fail(err, CHAIN_E_MANIFEST_KIND, path, "a folder", 0, 0, 0, 0);
+			return chain_fail_text(err, CHAIN_E_MANIFEST_KIND, path, "a folder");
 		*slash = '/';
 	}
 	return CHAIN_OK;
@@ -179,16 +180,17 @@ static enum chain_status extent_note(struct verify *v, const struct chain_manife
 	if (status != CHAIN_OK)
 		return status;
 	if (node.type != (link ? FS_SYMLINK : FS_REGULAR))
-		return chain_fail(err, CHAIN_E_MANIFEST_KIND, path, link ? "a link" : "a file", 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_MANIFEST_KIND, path, link ? "a link" : "a file");
 	if (node.size_bytes != entry->bytes)
-		return chain_fail(err, CHAIN_E_MANIFEST_SIZE, path, NULL, entry->bytes, node.size_bytes, 0, 0);
+		return CHAIN_FAIL(err, MANIFEST_SIZE, .subject = path, .bytes = entry->bytes,
+				  .fs_bytes = node.size_bytes);
 	*extent = (struct extent){ node.tail_offset ? node.tail_offset : node.data_offset, node.size_bytes, cursor };
 	if (node.size_bytes == 0) {
 		extent->offset = 0;
 	} else if (extent->bytes > v->image->fs_bytes_count ||
 		   extent->offset > v->image->fs_bytes_count - extent->bytes ||
 		   (node.tail_offset && node.data_offset && node.data_offset != node.tail_offset)) {
-		return chain_fail(err, CHAIN_E_FS_NOT_CONTIGUOUS, path, NULL, node.nid, 0, 0, 0);
+		return CHAIN_FAIL(err, FS_NOT_CONTIGUOUS, .subject = path, .nid = node.nid);
 	}
 	return CHAIN_OK;
 }
@@ -227,8 +229,9 @@ static enum chain_status isolated_check(const struct verify *v, struct chain_err
 		if (status != CHAIN_OK)
 			return status;
 		if (!apart || entry.kind != CHAIN_MANIFEST_LINK)
-			return chain_fail(err, CHAIN_E_IMAGE_OVERLAP, path,
-					  apart ? "the filesystem's metadata" : "another file", e->offset, 0, 0, 0);
+			return CHAIN_FAIL(err, IMAGE_OVERLAP, .subject = path,
+					  .detail = apart ? "the filesystem's metadata" : "another file",
+					  .offset = e->offset);
 	}
 	return CHAIN_OK;
 }
@@ -363,7 +366,7 @@ enum chain_status chain_image_verify(const struct chain_image *image, chain_imag
 		v.waiting->count = 0;
 		status = files_verify(&v, err);
 	} else {
-		status = chain_fail(err, CHAIN_E_NO_MEMORY, "image", NULL, bytes + sizeof(*v.waiting), 0, 0, 0);
+		status = chain_fail_no_memory(err, "image", bytes + sizeof(*v.waiting));
 	}
 	free(v.waiting);
 	free(v.extents);

@@ -78,8 +78,7 @@ static enum chain_status hash_first(struct chain_hash *ctx, const struct chain_b
 {
 	uint64_t at;
 	if (!image_header_find(blob->bytes, blob->bytes_count, &at))
-		return chain_fail(err, CHAIN_E_IMAGE_NO_HEADER, "image header", NULL, CHAIN_IMAGE_SEARCH_BYTES, 0, 0,
-				  0);
+		return CHAIN_FAIL(err, IMAGE_NO_HEADER, .subject = "image header", .bytes = CHAIN_IMAGE_SEARCH_BYTES);
 	struct chain_image_header header;
 	memcpy(&header, blob->bytes + at, sizeof(header));
 	struct chain_digest found = { .kind = CHAIN_DIGEST_SHA256 }, wanted = found;
@@ -106,7 +105,8 @@ enum chain_status chain_self_check(const struct chain_self *self, const struct c
 	for (int i = 0; found && i <= IMAGE_PART_STAGE; i++)
 		found = chain_manifest_next(image, &cursor, &part);
 	if (!found || !self->piece_count || self->pieces[0].blob.bytes_count > part.bytes)
-		return chain_fail(err, CHAIN_E_MANIFEST_MALFORMED, "manifest", "the stage is missing", 3, 0, 0, 0);
+		return CHAIN_FAIL(err, MANIFEST_MALFORMED, .subject = "manifest", .detail = "the stage is missing",
+				  .line = 3);
 	chain_hash_init(&ctx, part.digest.kind);
 	enum chain_status status = hash_first(&ctx, &self->pieces[0].blob, image, err);
 	if (status)

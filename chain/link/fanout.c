@@ -57,19 +57,19 @@ static enum chain_status count_from(const struct chain_step *step, const json_t 
 	const bool list = step->fanout.kind == CHAIN_FANOUT_LIST;
 	char text[CHAIN_SUBJECT_BYTES];
 	if (!value)
-		return chain_fail(err, CHAIN_E_FANOUT_ABSENT, step->name, step->fanout.from, 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_FANOUT_ABSENT, step->name, step->fanout.from);
 	if (list ? !json_is_array(value) : !json_is_integer(value)) {
 		snprintf(text, sizeof(text), "%.200s is no %s", step->fanout.from, list ? "list" : "whole number");
-		return chain_fail(err, CHAIN_E_FANOUT_STATE, step->name, text, 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_FANOUT_STATE, step->name, text);
 	}
 	*out = list ? (json_int_t)json_array_size(value) : json_integer_value(value);
 	if (*out < 0) {
 		snprintf(text, sizeof(text), "%.200s is negative", step->fanout.from);
-		return chain_fail(err, CHAIN_E_FANOUT_STATE, step->name, text, 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_FANOUT_STATE, step->name, text);
 	}
 	if (*out < 1 || *out > CHAIN_FANOUT_MAX)
-		return chain_fail(err, CHAIN_E_FANOUT_COUNT, step->name, step->fanout.from, (uint64_t)*out,
-				  CHAIN_FANOUT_MAX, 0, 0);
+		return CHAIN_FAIL(err, FANOUT_COUNT, .subject = step->name, .detail = step->fanout.from,
+				  .count = (uint64_t)*out, .limit = CHAIN_FANOUT_MAX);
 	return CHAIN_OK;
 }
 
@@ -145,7 +145,7 @@ static enum chain_status add_file(struct listing *l, const char *name, size_t na
 	if (!value && chain_is_utf8(path))
 		return no_memory(l->step->name, sizeof(path), err);
 	if (!value)
-		return chain_fail(err, CHAIN_E_FANOUT_NAME, l->step->name, NULL, l->out->count, 0, 0, 0);
+		return CHAIN_FAIL(err, FANOUT_NAME, .subject = l->step->name, .index = l->out->count);
 	return add_input(l->out, value, l->step->name, err);
 }
 
@@ -191,7 +191,7 @@ static enum chain_status expand_each(const struct chain_step *step, const struct
 	if (!status)
 		status = fs_read_dir(&image->fs, &folder, visit, &l, err);
 	if (!status && !out->count)
-		return chain_fail(err, CHAIN_E_FANOUT_EMPTY, step->name, step->fanout.path, 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_FANOUT_EMPTY, step->name, step->fanout.path);
 	return status;
 }
 

@@ -17,7 +17,8 @@ enum chain_status chain_fanout_workers(const struct chain_config_fanout *fanout,
 {
 	uint64_t others = processors ? processors - 1 : 0, cpus = fanout->cpus ? fanout->cpus : 1;
 	if (cpus > 1 && cpus > others)
-		return chain_fail(err, CHAIN_E_FANOUT_CPUS, subject, NULL, cpus, cpus + 1, others + 1, cpus - others);
+		return CHAIN_FAIL(err, FANOUT_CPUS, .subject = subject, .cpus = cpus, .needed = cpus + 1,
+				  .present = others + 1, .missing = cpus - others);
 	uint64_t workers = others ? others / cpus : 1; /* the only one does the work itself */
 	if (fanout->concurrency && fanout->concurrency < workers)
 		workers = fanout->concurrency;

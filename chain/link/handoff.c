@@ -37,8 +37,7 @@ static enum chain_status check_links(const json_t *doc, struct chain_error *err)
 				  .limit = CHAIN_HANDOFF_LINKS_MAX);
 	json_array_foreach (links, i, link)
 		if (!json_is_integer(json_object_get(link, "n")) || !json_is_string(json_object_get(link, "name")))
-			return chain_fail(err, CHAIN_E_HANDOFF_MEMBER, "links", "an entry without number or name", 0, 0,
-					  0, 0);
+			return chain_fail_text(err, CHAIN_E_HANDOFF_MEMBER, "links", "an entry without number or name");
 	return CHAIN_OK;
 }
 
@@ -51,9 +50,9 @@ static enum chain_status check_dropped(const json_t *doc, struct chain_error *er
 	if (!dropped)
 		return CHAIN_OK;
 	if (json_integer_value(json_object_get(dropped, "count")) < 1)
-		return chain_fail(err, CHAIN_E_HANDOFF_MEMBER, "links_dropped", "no count of at least 1", 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_HANDOFF_MEMBER, "links_dropped", "no count of at least 1");
 	if (!digest || !chain_sha256_from_hex(digest, strlen(digest), sha256))
-		return chain_fail(err, CHAIN_E_HANDOFF_MEMBER, "links_dropped", "no SHA-256 digest", 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_HANDOFF_MEMBER, "links_dropped", "no SHA-256 digest");
 	return CHAIN_OK;
 }
 
@@ -65,15 +64,15 @@ enum chain_status chain_handoff_parse(const char *text, uint64_t bytes, json_t *
 		return status;
 	const json_t *version = json_object_get(doc, "kchain_handoff");
 	if (!json_is_integer(version) || json_integer_value(version) != 1)
-		status = chain_fail(err, CHAIN_E_HANDOFF_VERSION, "handoff", NULL,
-				    json_is_integer(version) ? (uint64_t)json_integer_value(version) : 0, 1, 0, 0);
+		status = CHAIN_FAIL(err, HANDOFF_VERSION, .subject = "handoff",
+				    .version = json_is_integer(version) ? (uint64_t)json_integer_value(version) : 0,
+				    .understood = 1);
 	for (size_t i = 0; !status && i < sizeof(members) / sizeof(members[0]); i++) {
 		const json_t *value = json_object_get(doc, members[i].name);
 		if (!value && members[i].required)
-			status = chain_fail(err, CHAIN_E_HANDOFF_MEMBER, members[i].name, "missing", 0, 0, 0, 0);
+			status = chain_fail_text(err, CHAIN_E_HANDOFF_MEMBER, members[i].name, "missing");
 		else if (value && json_typeof(value) != members[i].type)
-			status = chain_fail(err, CHAIN_E_HANDOFF_MEMBER, members[i].name, "of the wrong type", 0, 0, 0,
-					    0);
+			status = chain_fail_text(err, CHAIN_E_HANDOFF_MEMBER, members[i].name, "of the wrong type");
 	}
 	if (!status)
 		status = check_links(doc, err);
@@ -208,7 +207,7 @@ enum chain_status chain_handoff_platform(const json_t *parent, const struct chai
 		return CHAIN_OK;
 	json_decref(out->value);
 	out->value = NULL;
-	return deeper ? chain_fail(err, CHAIN_E_JSON_DEPTH, "handoff", NULL, CHAIN_JSON_DEPTH_MAX, 0, 0, 0) :
+	return deeper ? CHAIN_FAIL(err, JSON_DEPTH, .subject = "handoff", .levels = CHAIN_JSON_DEPTH_MAX) :
 			chain_json_no_memory(err, "handoff");
 }
 
@@ -326,7 +325,7 @@ enum chain_status chain_handoff_text(const json_t *handoff, const struct chain_j
 	bool deeper;
 	char *text = chain_json_text_within(handoff, CHAIN_JSON_DEPTH_MAX, 0, known, &bytes, &deeper);
 	if (deeper)
-		return chain_fail(err, CHAIN_E_JSON_DEPTH, "handoff", NULL, CHAIN_JSON_DEPTH_MAX, 0, 0, 0);
+		return CHAIN_FAIL(err, JSON_DEPTH, .subject = "handoff", .levels = CHAIN_JSON_DEPTH_MAX);
 	if (!text)
 		return chain_json_no_memory(err, "handoff");
 	if (bytes > CHAIN_HANDOFF_MAX_BYTES) {

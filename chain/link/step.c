@@ -33,29 +33,28 @@ enum chain_status chain_step_check_kind(const struct chain_step *step, enum chai
 	if (step->kind == CHAIN_STEP_BOOT)
 		return CHAIN_OK;
 	if (kind != CHAIN_KERNEL_NATIVE && !chain_kernel_door(kind, NULL, 0)->texts)
-		return chain_fail(err, CHAIN_E_CALL_NOT_NATIVE, step->source, chain_kernel_kind_name(kind), 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_CALL_NOT_NATIVE, step->source, chain_kernel_kind_name(kind));
 	if (step->isolation)
 		return CHAIN_OK;
 	if (step->device_count && kind != CHAIN_KERNEL_NATIVE)
-		return chain_fail(err, CHAIN_E_CONFIG_DEVICE_NATIVE, step->source, chain_kernel_kind_name(kind), 0, 0,
-				  0, 0);
+		return chain_fail_text(err, CHAIN_E_CONFIG_DEVICE_NATIVE, step->source, chain_kernel_kind_name(kind));
 	if (kind >= CHAIN_KERNEL_FOREIGN && step->fanout.cpus > 1)
-		return chain_fail(err, CHAIN_E_FANOUT_CPUS_ONE, step->source, "a kernel that is not native",
-				  step->fanout.cpus, 0, 0, 0);
+		return CHAIN_FAIL(err, FANOUT_CPUS_ONE, .subject = step->source,
+				  .detail = "a kernel that is not native", .cpus = step->fanout.cpus);
 	if (kind >= CHAIN_KERNEL_FOREIGN && step->expect == CHAIN_EXPECT_CONSOLE)
 		return chain_fail_subject(err, CHAIN_E_FIXED_TEXT, step->source);
 	if (kind >= CHAIN_KERNEL_FOREIGN)
 		return at_once < 2 ? CHAIN_OK :
-				     chain_fail(err, CHAIN_E_FIXED_CONCURRENCY, step->source, NULL, at_once, 0, 0, 0);
+				     CHAIN_FAIL(err, FIXED_CONCURRENCY, .subject = step->source, .count = at_once);
 	if (kind != CHAIN_KERNEL_NATIVE)
-		return chain_fail(err, CHAIN_E_CALL_NOT_NATIVE, step->source, chain_kernel_kind_name(kind), 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_CALL_NOT_NATIVE, step->source, chain_kernel_kind_name(kind));
 	const char *key = handoff              ? "handoff" :
 			  step->module_count   ? "modules" :
 			  step->argv0          ? "argv0" :
 			  step->video_required ? "video" :
 						 NULL;
 	if (key)
-		return chain_fail(err, CHAIN_E_CALL_MODULES, step->source, key, 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_CALL_MODULES, step->source, key);
 	return CHAIN_OK;
 }
 
@@ -204,8 +203,7 @@ static enum chain_status open_modules(const struct chain_link *link, const struc
 	out->modules = calloc(room, sizeof(*out->modules));
 	out->module_sources = calloc(room, sizeof(*out->module_sources));
 	if (!out->modules || !out->module_sources)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, step->name, NULL, room * sizeof(*out->module_sources), 0, 0,
-				  0);
+		return chain_fail_no_memory(err, step->name, room * sizeof(*out->module_sources));
 	out->module_source_count = step->module_count;
 	for (size_t i = 0; !status && i < step->module_count; i++)
 		status = open_module(link, step, i, out, err);

@@ -33,7 +33,7 @@ void chain_bootinfo_free(struct chain_bootinfo *info)
 
 static enum chain_status no_memory(uint64_t bytes, struct chain_error *err)
 {
-	return chain_fail(err, CHAIN_E_NO_MEMORY, "boot information", NULL, bytes, 0, 0, 0);
+	return chain_fail_no_memory(err, "boot information", bytes);
 }
 
 enum chain_status chain_bootinfo_make(struct chain_bootinfo *info, struct chain_error *err)

@@ -94,7 +94,7 @@ enum chain_status chain_bootinfo_to_json(const struct chain_bootinfo *info, cons
 
 static enum chain_status wrong(const char *key, const char *what, struct chain_error *err)
 {
-	return chain_fail(err, CHAIN_E_BOOTINFO_MEMBER, key, what, 0, 0, 0, 0);
+	return chain_fail_text(err, CHAIN_E_BOOTINFO_MEMBER, key, what);
 }
 
 static enum chain_status read_hex(const json_t *doc, const char *key, uint64_t *out, struct chain_error *err)

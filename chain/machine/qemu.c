@@ -48,7 +48,7 @@ enum chain_status chain_bootinfo_qemu(const char *machine, uint64_t memory_bytes
 	if (!m)
 		return chain_fail_subject(err, CHAIN_E_BOOTINFO_MACHINE, machine);
 	if (memory_bytes < 2 * mib || memory_bytes % mib || memory_bytes > (uint64_t)1 << 40)
-		return chain_fail(err, CHAIN_E_BOOTINFO_MEMORY, machine, NULL, memory_bytes, 0, 0, 0);
+		return CHAIN_FAIL(err, BOOTINFO_MEMORY, .subject = machine, .bytes = memory_bytes);
 	uint64_t low = memory_bytes, high = 0;
 	if (memory_bytes >= m->split_from) {
 		low = m->low_bytes;

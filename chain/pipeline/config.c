@@ -24,7 +24,7 @@ enum chain_status chain_config_check_name(const char *name, const struct chain_j
 	size_t bytes = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
 	if (bytes && bytes <= CHAIN_CONFIG_NAME_MAX && !name[bytes])
 		return CHAIN_OK;
-	return chain_fail(err, CHAIN_E_CONFIG_NAME, path->at, name, CHAIN_CONFIG_NAME_MAX, 0, 0, 0);
+	return CHAIN_FAIL(err, CONFIG_NAME, .subject = path->at, .detail = name, .limit = CHAIN_CONFIG_NAME_MAX);
 }
 
 enum chain_status chain_config_read_name(const json_t *value, void *into, const void *of, struct chain_json_path *path,
@@ -41,7 +41,7 @@ static enum chain_status read_version(const json_t *value, void *into, const voi
 	(void)into;
 	enum chain_status status = chain_json_read_number(value, &version, of, path, err);
 	if (!status && version != 1)
-		return chain_fail(err, CHAIN_E_CONFIG_VERSION, path->at, NULL, version, 1, 0, 0);
+		return CHAIN_FAIL(err, CONFIG_VERSION, .subject = path->at, .version = version, .understood = 1);
 	return status;
 }
 
@@ -60,7 +60,7 @@ static enum chain_status read_console(const json_t *value, void *into, const voi
 {
 	enum chain_status status = chain_json_read_text(value, into, of, path, err);
 	if (!status && !console_ok(*(char **)into))
-		return chain_fail(err, CHAIN_E_CONFIG_CONSOLE, path->at, *(char **)into, 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_CONFIG_CONSOLE, path->at, *(char **)into);
 	return status;
 }
 
@@ -115,7 +115,7 @@ static enum chain_status set_defaults(const struct parse *parse, struct chain_js
 		for (size_t i = 0; ok && i < NAMES; i++)
 			ok = (config->console[i] = strdup(names[i]));
 	}
-	return ok ? CHAIN_OK : chain_fail(err, CHAIN_E_NO_MEMORY, path->at, NULL, NAMES * sizeof(char *), 0, 0, 0);
+	return ok ? CHAIN_OK : chain_fail_no_memory(err, path->at, NAMES * sizeof(char *));
 }
 
 static enum chain_status no_host_path(const char *name, struct chain_json_path *path, struct chain_error *err)
@@ -168,7 +168,7 @@ static enum chain_status check_place(struct chain_config *config, struct chain_s
 		return chain_fail_subject(err, CHAIN_E_CONFIG_AFTER_BOOT, path->at);
 	for (const struct chain_step *other = config->steps; step->name && other < step; other++)
 		if (other->name && !strcmp(step->name, other->name))
-			return chain_fail(err, CHAIN_E_CONFIG_TWICE, path->at, step->name, 0, 0, 0, 0);
+			return chain_fail_text(err, CHAIN_E_CONFIG_TWICE, path->at, step->name);
 	return CHAIN_OK;
 }
 
@@ -332,9 +332,9 @@ static enum chain_status check_source(const struct chain_config *config, const c
 		return CHAIN_OK;
 	size_t mark = chain_json_push_key(path, key);
 	if (status == CHAIN_E_CONFIG_NEED_ABSENT)
-		(void)chain_fail(err, status, path->at, "bytes of that disk are to be read", 0, 0, 0, 0);
+		(void)chain_fail_text(err, status, path->at, "bytes of that disk are to be read");
 	else
-		(void)chain_fail(err, status ? status : CHAIN_E_CONFIG_NO_SOURCE, path->at, source, 0, 0, 0, 0);
+		(void)chain_fail_text(err, status ? status : CHAIN_E_CONFIG_NO_SOURCE, path->at, source);
 	status = err->status;
 	chain_json_pop(path, mark);
 	return status;

@@ -56,7 +56,7 @@ static enum chain_status resolve(struct chain_config_assigned *assigned, const s
 	if (!net == !block)
 		return chain_fail_subject(err, net ? CHAIN_E_CONFIG_DEVICE_TWO : CHAIN_E_CONFIG_DEVICE, path->at);
 	if (need && !strcmp(need, "absent"))
-		return chain_fail(err, CHAIN_E_CONFIG_NEED_ABSENT, path->at, "a kernel is to have it", 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_CONFIG_NEED_ABSENT, path->at, "a kernel is to have it");
 	return CHAIN_OK;
 }
 
@@ -65,7 +65,7 @@ static enum chain_status check_index(const struct chain_config_assigned *assigne
 {
 	if (assigned->kernel < count)
 		return CHAIN_OK;
-	return chain_fail(err, CHAIN_E_CONFIG_DEVICE_INDEX, path->at, NULL, assigned->kernel, count, 0, 0);
+	return CHAIN_FAIL(err, CONFIG_DEVICE_INDEX, .subject = path->at, .index = assigned->kernel, .count = count);
 }
 
 enum chain_status chain_config_check_assigned(const struct chain_step *step, uint64_t count, const char *where,
@@ -103,8 +103,7 @@ static enum chain_status resolve_in_step(struct chain_config *config, struct cha
 	(void)ctx;
 	if (step->device_count && step->isolation)
 		more = chain_json_goes_on(
-			path,
-			chain_fail(err, CHAIN_E_CONFIG_DEVICE_NATIVE, path->at, "one under isolation svm", 0, 0, 0, 0),
+			path, chain_fail_text(err, CHAIN_E_CONFIG_DEVICE_NATIVE, path->at, "one under isolation svm"),
 			&first, err);
 	for (size_t i = 0; more && i < step->device_count; i++) {
 		size_t mark = chain_json_push_key(path, step->devices[i].name);

@@ -28,7 +28,7 @@ static enum chain_status read_mode(const json_t *value, void *into, const void *
 	size_t digits = strspn(text, "01234567");
 	uint32_t mode = (uint32_t)strtoul(text, NULL, 8);
 	if (!digits || digits > 5 || text[digits] || mode > 07777)
-		return chain_fail(err, CHAIN_E_CONFIG_MODE, path->at, text, 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_CONFIG_MODE, path->at, text);
 	*(uint32_t *)into = mode;
 	return CHAIN_OK;
 }
@@ -39,7 +39,7 @@ static enum chain_status read_align(const json_t *value, void *into, const void 
 	uint64_t *align = into;
 	enum chain_status status = chain_json_read_size(value, align, of, path, err);
 	if (!status && *align & (*align - 1))
-		return chain_fail(err, CHAIN_E_CONFIG_ALIGN, path->at, json_string_value(value), 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_CONFIG_ALIGN, path->at, json_string_value(value));
 	return status;
 }
 
@@ -73,7 +73,7 @@ static enum chain_status read_file(const json_t *value, void *into, const void *
 	(void)of;
 	f->mode = CHAIN_CONFIG_MODE_AS_IS;
 	if (!image_path_ok(f->path))
-		status = chain_fail(err, CHAIN_E_CONFIG_IMAGE_PATH, path->at, f->path, 0, 0, 0, 0);
+		status = chain_fail_text(err, CHAIN_E_CONFIG_IMAGE_PATH, path->at, f->path);
 	if (!chain_json_goes_on(path, status, &first, err))
 		return first;
 	status = json_is_string(value) ? chain_json_read_text(value, &f->from, NULL, path, err) :
@@ -109,7 +109,7 @@ static enum chain_status read_ipv4(const json_t *value, void *into, const void *
 	uint32_t address, mask;
 	enum chain_status status = chain_json_read_text(value, into, NULL, path, err);
 	if (!status && !chain_ipv4_parse(*(char **)into, of, &address, &mask))
-		return chain_fail(err, CHAIN_E_CONFIG_ADDRESS, path->at, *(char **)into, 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_CONFIG_ADDRESS, path->at, *(char **)into);
 	return status;
 }
 
@@ -138,7 +138,7 @@ static enum chain_status read_static(const json_t *value, void *into, const void
 	if (!wrong)
 		return CHAIN_OK;
 	snprintf(detail, sizeof(detail), "%s%s", chain_ipv4_text(which, text), wrong);
-	return chain_fail(err, CHAIN_E_CONFIG_HOST, path->at, detail, 0, 0, 0, 0);
+	return chain_fail_text(err, CHAIN_E_CONFIG_HOST, path->at, detail);
 }
 
 static const struct chain_json_key net_match_keys[] = {
@@ -189,8 +189,7 @@ static enum chain_status check_how(const json_t *value, enum chain_need asked, c
 	bool has_dhcp = json_object_get(value, "dhcp"), has_static = json_object_get(value, "static");
 	for (size_t i = 0; asked == CHAIN_NEED_ABSENT && i < sizeof(keys) / sizeof(keys[0]); i++)
 		if (json_object_get(value, keys[i]))
-			return chain_fail(err, CHAIN_E_CONFIG_NEED_ABSENT, path->at, "it is to be configured", 0, 0, 0,
-					  0);
+			return chain_fail_text(err, CHAIN_E_CONFIG_NEED_ABSENT, path->at, "it is to be configured");
 	return asked == CHAIN_NEED_ABSENT || has_dhcp != has_static ?
 		       CHAIN_OK :
 		       chain_fail_subject(err, CHAIN_E_CONFIG_NET_HOW, path->at);

@@ -35,12 +35,12 @@ static bool read_from_state(const json_t *value, struct chain_config_fanout *fan
 	*out_status = CHAIN_OK;
 	if (bytes <= open + close || strncmp(text, begin, open) != 0 || strcmp(text + bytes - close, end) != 0 ||
 	    strcspn(text + 2, "{}|") != bytes - 2 - close) {
-		*out_status = chain_fail(err, CHAIN_E_FANOUT_FROM, path->at, text, 0, 0, 0, 0);
+		*out_status = chain_fail_text(err, CHAIN_E_FANOUT_FROM, path->at, text);
 		return true;
 	}
 	fanout->from = strndup(text + 2, bytes - 2 - close);
 	if (!fanout->from)
-		*out_status = chain_fail(err, CHAIN_E_NO_MEMORY, path->at, NULL, bytes, 0, 0, 0);
+		*out_status = chain_fail_no_memory(err, path->at, bytes);
 	return true;
 }
 
@@ -74,7 +74,7 @@ static enum chain_status read_path(const json_t *value, void *into, const void *
 	char **out = into;
 	enum chain_status status = chain_json_read_text(value, out, of, path, err);
 	if (!status && strncmp(*out, "fs:/", 4))
-		return chain_fail(err, CHAIN_E_CONFIG_FS_PATH, path->at, *out, 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_CONFIG_FS_PATH, path->at, *out);
 	return status;
 }
 
@@ -90,7 +90,7 @@ static enum chain_status read_each(const json_t *value, void *into, const void *
 		return status;
 	size_t plain = strcspn(fanout->path, "*?");
 	if (strchr(fanout->path + plain, '/') || fanout->path[strlen(fanout->path) - 1] == '/')
-		return chain_fail(err, CHAIN_E_FANOUT_PATTERN, path->at, fanout->path, 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_FANOUT_PATTERN, path->at, fanout->path);
 	return CHAIN_OK;
 }
 

@@ -15,7 +15,7 @@ enum chain_status chain_config_read_plain(const json_t *value, void *into, const
 	char **out = into;
 	enum chain_status status = chain_json_read_text(value, out, of, path, err);
 	if (!status && chain_text_has_control(*out, strlen(*out)))
-		return chain_fail(err, CHAIN_E_CONFIG_CONTROL, path->at, *out, 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_CONFIG_CONTROL, path->at, *out);
 	return status;
 }
 
@@ -25,9 +25,9 @@ static enum chain_status check_source(const char *source, bool boots, const stru
 {
 	enum chain_status wrong = chain_source_check(source);
 	if (wrong)
-		return chain_fail(err, wrong, path->at, source, 0, 0, 0, 0);
+		return chain_fail_text(err, wrong, path->at, source);
 	if (!boots && chain_source_has(source, CHAIN_SOURCE_BOOT_ONLY))
-		return chain_fail(err, CHAIN_E_CONFIG_SELF, path->at, "can only be booted", 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_CONFIG_SELF, path->at, "can only be booted");
 	return CHAIN_OK;
 }
 
@@ -54,7 +54,7 @@ static enum chain_status read_digest(const json_t *value, struct chain_config_pi
 		return chain_json_wrong(value, "a string", path, err);
 	return chain_sha256_from_hex(text, strlen(text), pin->digests[kind]) ?
 		       CHAIN_OK :
-		       chain_fail(err, CHAIN_E_CONFIG_SHA256, path->at, text, 0, 0, 0, 0);
+		       chain_fail_text(err, CHAIN_E_CONFIG_SHA256, path->at, text);
 }
 
 enum chain_status chain_config_read_sha256(const json_t *value, void *into, const void *of,
@@ -81,6 +81,6 @@ enum chain_status chain_config_check_pinned(const char *source, const struct cha
 {
 	if (source && chain_source_has(source, CHAIN_SOURCE_NEEDS_PIN) && !chain_config_is_pinned(pin) &&
 	    !pin->unverified)
-		return chain_fail(err, CHAIN_E_CONFIG_UNPINNED, path->at, source, 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_CONFIG_UNPINNED, path->at, source);
 	return CHAIN_OK;
 }

@@ -41,7 +41,7 @@ static enum chain_status read_module(const json_t *value, void *into, const void
 	if (!chain_json_goes_on(path, chain_json_read_object(value, m, &module, path, err), &first, err))
 		return first;
 	if (!m->string && m->from && (colon = strchr(m->from, ':')) && !(m->string = strdup(colon + 1)))
-		return chain_fail(err, CHAIN_E_NO_MEMORY, path->at, NULL, strlen(colon) + 1, 0, 0, 0);
+		return chain_fail_no_memory(err, path->at, strlen(colon) + 1);
 	(void)chain_json_goes_on(path, chain_config_check_pinned(m->from, &m->pin, path, err), &first, err);
 	return first;
 }
@@ -58,7 +58,7 @@ static enum chain_status read_handoff_string(const json_t *value, void *into, co
 	char **out = into;
 	enum chain_status status = chain_config_read_plain(value, into, of, path, err);
 	if (!status && strncmp(*out, CHAIN_HANDOFF_STRING, sizeof(CHAIN_HANDOFF_STRING) - 1))
-		return chain_fail(err, CHAIN_E_CONFIG_HANDOFF_STRING, path->at, *out, 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_CONFIG_HANDOFF_STRING, path->at, *out);
 	return status;
 }
 
@@ -116,7 +116,7 @@ static enum chain_status read_fallback(const json_t *value, struct chain_step *s
 	step->fallback = ok ? calloc(1, sizeof(*step->fallback)) : NULL;
 	if (!step->fallback) {
 		json_decref(copy);
-		return chain_fail(err, CHAIN_E_NO_MEMORY, path->at, NULL, sizeof(*step->fallback), 0, 0, 0);
+		return chain_fail_no_memory(err, path->at, sizeof(*step->fallback));
 	}
 	bool more =
 		chain_json_goes_on(path, chain_config_read_step(copy, step->fallback, NULL, path, err), &first, err);
@@ -151,7 +151,7 @@ static enum chain_status read_argv0(const json_t *value, void *into, const void 
 	char **out = into;
 	enum chain_status status = chain_config_read_plain(value, into, of, path, err);
 	if (!status && (!**out || strpbrk(*out, " \"\\") || strstr(*out, "{{")))
-		return chain_fail(err, CHAIN_E_CONFIG_ARGV0, path->at, *out, 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_CONFIG_ARGV0, path->at, *out);
 	return status;
 }
 
@@ -258,22 +258,19 @@ static enum chain_status check_self(const json_t *value, const struct chain_step
 	if (!step->source || !chain_source_has(step->source, CHAIN_SOURCE_TAKES_NO_PIN))
 		return CHAIN_OK;
 	if (chain_config_is_pinned(&step->pin) || step->pin.unverified)
-		return chain_fail(err, CHAIN_E_CONFIG_SELF, path->at,
-				  "is checked against its own id: no \"sha256\", \"fsverity\" or \"unverified\"", 0, 0,
-				  0, 0);
+		return chain_fail_text(err, CHAIN_E_CONFIG_SELF, path->at,
+				       "is checked against its own id: no \"sha256\", \"fsverity\" or \"unverified\"");
 	if (step->door)
-		return chain_fail(err, CHAIN_E_CONFIG_SELF, path->at, "is entered where it lies: no \"door\"", 0, 0, 0,
-				  0);
+		return chain_fail_text(err, CHAIN_E_CONFIG_SELF, path->at, "is entered where it lies: no \"door\"");
 	if (step->fs_keep)
-		return chain_fail(err, CHAIN_E_CONFIG_SELF, path->at, "has its filesystem anyway: no \"fs\"", 0, 0, 0,
-				  0);
+		return chain_fail_text(err, CHAIN_E_CONFIG_SELF, path->at, "has its filesystem anyway: no \"fs\"");
 	return CHAIN_OK;
 }
 
 static enum chain_status wrong_kind(const char *key, bool call, struct chain_json_path *path, struct chain_error *err)
 {
 	size_t mark = chain_json_push_key(path, key);
-	enum chain_status status = chain_fail(err, CHAIN_E_CONFIG_KIND, path->at, call ? "boot" : "call", 0, 0, 0, 0);
+	enum chain_status status = chain_fail_text(err, CHAIN_E_CONFIG_KIND, path->at, call ? "boot" : "call");
 	chain_json_pop(path, mark);
 	return status;
 }
@@ -302,8 +299,8 @@ static enum chain_status check_cpus(const json_t *value, const struct chain_step
 {
 	(void)value;
 	if (step->isolation && step->fanout.cpus > 1)
-		return chain_fail(err, CHAIN_E_FANOUT_CPUS_ONE, path->at, "an isolated machine", step->fanout.cpus, 0,
-				  0, 0);
+		return CHAIN_FAIL(err, FANOUT_CPUS_ONE, .subject = path->at, .detail = "an isolated machine",
+				  .cpus = step->fanout.cpus);
 	return CHAIN_OK;
 }
 
@@ -323,9 +320,7 @@ static enum chain_status set_defaults(const json_t *value, struct chain_step *st
 		step->expect = CHAIN_EXPECT_SUCCESS; /* a called kernel says how it went; a booted one can't be asked */
 	if (!step->handoff_string)
 		step->handoff_string = strdup(CHAIN_HANDOFF_STRING);
-	return join_args(step) && step->handoff_string ?
-		       CHAIN_OK :
-		       chain_fail(err, CHAIN_E_NO_MEMORY, path->at, NULL, 16, 0, 0, 0);
+	return join_args(step) && step->handoff_string ? CHAIN_OK : chain_fail_no_memory(err, path->at, 16);
 }
 
 enum chain_status chain_config_read_step(const json_t *value, void *into, const void *of, struct chain_json_path *path,

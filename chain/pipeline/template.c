@@ -24,7 +24,7 @@ struct piece {
 
 static enum chain_status syntax(const char *where, const char *what, struct chain_error *err)
 {
-	return chain_fail(err, CHAIN_E_TEMPLATE_SYNTAX, where, what, 0, 0, 0, 0);
+	return chain_fail_text(err, CHAIN_E_TEMPLATE_SYNTAX, where, what);
 }
 
 /* Reads up to and over the next {{…}}; *text is left behind it. */
@@ -55,9 +55,9 @@ static enum chain_status check_fact(const struct piece *piece, const struct chai
 {
 	enum chain_certainty sure = piece->fact[0] ? chain_fact_certainty(config, piece->fact, use) : CHAIN_FACT_ALWAYS;
 	if (sure == CHAIN_FACT_UNKNOWN)
-		return chain_fail(err, CHAIN_E_TEMPLATE_UNKNOWN, where, piece->fact, 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_TEMPLATE_UNKNOWN, where, piece->fact);
 	if (sure == CHAIN_FACT_MAYBE && !piece->fallback)
-		return chain_fail(err, CHAIN_E_TEMPLATE_NO_DEFAULT, where, piece->fact, 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_TEMPLATE_NO_DEFAULT, where, piece->fact);
 	return CHAIN_OK;
 }
 
@@ -158,7 +158,7 @@ static enum chain_status check_when(const struct chain_step *step, const struct 
 		    chain_fact_certainty(config, fact, CHAIN_FACT_IN_WHEN) != CHAIN_FACT_UNKNOWN)
 			continue;
 		size_t mark = chain_json_push_key(path, fact);
-		enum chain_status status = chain_fail(err, CHAIN_E_TEMPLATE_UNKNOWN, path->at, fact, 0, 0, 0, 0);
+		enum chain_status status = chain_fail_text(err, CHAIN_E_TEMPLATE_UNKNOWN, path->at, fact);
 		chain_json_pop(path, mark);
 		if (!chain_json_goes_on(path, status, &first, err))
 			break;
@@ -292,7 +292,7 @@ static enum chain_status append_value(struct text *text, const struct piece *pie
 	} else if (json_is_boolean(value)) {
 		plain = json_is_true(value) ? "true" : "false";
 	} else if (!good) {
-		return chain_fail(err, CHAIN_E_TEMPLATE_VALUE, where, piece->fact, 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_TEMPLATE_VALUE, where, piece->fact);
 	}
 	return append(text, plain, strlen(plain), where, err);
 }
@@ -309,7 +309,7 @@ static enum chain_status append_fact(struct text *text, const struct piece *piec
 	else if (piece->fallback)
 		status = append(text, piece->fallback, piece->fallback_bytes, where, err);
 	else
-		status = chain_fail(err, CHAIN_E_TEMPLATE_ABSENT, where, piece->fact, 0, 0, 0, 0);
+		status = chain_fail_text(err, CHAIN_E_TEMPLATE_ABSENT, where, piece->fact);
 	json_decref(value);
 	return status;
 }
@@ -401,7 +401,7 @@ static enum chain_status fill_text(const char *text, const json_t *handoff, cons
 		if (status || *out)
 			return status;
 		if (!piece.fallback)
-			return chain_fail(err, CHAIN_E_TEMPLATE_ABSENT, where, piece.fact, 0, 0, 0, 0);
+			return chain_fail_text(err, CHAIN_E_TEMPLATE_ABSENT, where, piece.fact);
 		*out = fallback_value(&piece);
 		return *out ? CHAIN_OK : chain_json_no_memory(err, where);
 	}

@@ -23,8 +23,8 @@ static enum chain_status taken(const struct chain_fixed *fixed, struct chain_ran
 			       const char *subject, struct chain_error *err)
 {
 	struct chain_range both = common(fixed->window, by);
-	return chain_fail(err, CHAIN_E_FIXED_OVERLAP, subject, who, fixed->window.base, fixed->window.end,
-			  chain_range_bytes(both), both.base);
+	return CHAIN_FAIL(err, FIXED_OVERLAP, .subject = subject, .detail = who, .base = fixed->window.base,
+			  .end = fixed->window.end, .shared = chain_range_bytes(both), .free = both.base);
 }
 
 enum chain_status chain_fixed_place(const struct chain_door *door, const uint8_t *kernel, uint64_t kernel_bytes,
@@ -37,8 +37,8 @@ enum chain_status chain_fixed_place(const struct chain_door *door, const uint8_t
 	for (size_t i = 0; !status && i < read.segment_count; i++)
 		lowest = read.segments[i].phys.base < lowest ? read.segments[i].phys.base : lowest;
 	if (!status && memory <= MAILBOX_BYTES)
-		status = chain_fail(err, CHAIN_E_GUEST_MEMORY, subject, "its mailbox takes five pages", memory_bytes, 0,
-				    0, 0);
+		status = CHAIN_FAIL(err, GUEST_MEMORY, .subject = subject, .detail = "its mailbox takes five pages",
+				    .bytes = memory_bytes);
 	if (!status)
 		status = chain_range_make(chain_align_down(lowest, PAGE), memory, subject, &out->window, err);
 	const struct chain_range beyond = { chain_entry_memory_end(read.mode), UINT64_MAX };
@@ -55,8 +55,8 @@ enum chain_status chain_fixed_check_image(const struct chain_fixed *fixed, struc
 	struct chain_range both = common(fixed->window, image);
 	if (!chain_range_bytes(both))
 		return CHAIN_OK;
-	return chain_fail(err, CHAIN_E_FIXED_ON_IMAGE, subject, NULL, fixed->window.base, fixed->window.end,
-			  chain_range_bytes(both), fixed->window.end);
+	return CHAIN_FAIL(err, FIXED_ON_IMAGE, .subject = subject, .base = fixed->window.base, .end = fixed->window.end,
+			  .shared = chain_range_bytes(both), .free = fixed->window.end);
 }
 
 /* The map is sorted. */
@@ -75,8 +75,9 @@ static enum chain_status check_there(const struct chain_fixed *fixed, const stru
 	}
 	if (missing.base == missing.end)
 		return CHAIN_OK;
-	return chain_fail(err, CHAIN_E_FIXED_OVERLAP, subject, "it is no available memory", fixed->window.base,
-			  fixed->window.end, chain_range_bytes(fixed->window) - there, missing.base);
+	return CHAIN_FAIL(err, FIXED_OVERLAP, .subject = subject, .detail = "it is no available memory",
+			  .base = fixed->window.base, .end = fixed->window.end,
+			  .shared = chain_range_bytes(fixed->window) - there, .free = missing.base);
 }
 
 enum chain_status chain_fixed_check(const struct chain_fixed *fixed, const struct chain_bootinfo *machine,
@@ -100,8 +101,7 @@ enum chain_status chain_fixed_check(const struct chain_fixed *fixed, const struc
 
 enum chain_status chain_fixed_check_processors(uint32_t processors, const char *subject, struct chain_error *err)
 {
-	return processors > 1 ? CHAIN_OK :
-				chain_fail(err, CHAIN_E_FIXED_PROCESSORS, subject, NULL, processors, 0, 0, 0);
+	return processors > 1 ? CHAIN_OK : CHAIN_FAIL(err, FIXED_PROCESSORS, .subject = subject, .count = processors);
 }
 
 enum chain_status chain_fixed_claim(const struct chain_fixed *fixed, struct chain_claims *claims, const char *subject,
@@ -125,8 +125,7 @@ enum chain_status chain_fixed_map(const struct chain_fixed *fixed, const struct 
 	struct chain_mem_entry *map = calloc(machine->mem_count * PARTS + 1, sizeof(*map));
 	size_t count = 0;
 	if (!map)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, "memory map", NULL, machine->mem_count * PARTS * sizeof(*map),
-				  0, 0, 0);
+		return chain_fail_no_memory(err, "memory map", machine->mem_count * PARTS * sizeof(*map));
 	for (size_t i = 0; i < machine->mem_count; i++) {
 		const struct chain_mem_entry *entry = &machine->mem[i];
 		if (entry->type != CHAIN_MEM_AVAILABLE)

@@ -17,7 +17,8 @@ enum {
 static enum chain_status unfit(const char *subject, const char *what, uint64_t base, uint64_t end,
 			       struct chain_range memory, struct chain_error *err)
 {
-	return chain_fail(err, CHAIN_E_GUEST_PLAN, subject, what, base, end, memory.base, memory.end);
+	return CHAIN_FAIL(err, GUEST_PLAN, .subject = subject, .detail = what, .base = base, .end = end,
+			  .memory_base = memory.base, .memory_end = memory.end);
 }
 
 enum chain_status chain_guest_check(const struct chain_plan *plan, struct chain_range memory, const char *subject,
@@ -96,7 +97,7 @@ static enum chain_status explain(const struct chain_error *why, const struct cha
 	}
 	uint64_t bytes = request->fixed ? chain_range_bytes(request->fixed->window) : request->memory_bytes;
 	chain_error_format(why, text, sizeof(text));
-	return chain_fail(err, CHAIN_E_GUEST_MEMORY, request->subject, text, bytes, 0, 0, 0);
+	return CHAIN_FAIL(err, GUEST_MEMORY, .subject = request->subject, .detail = text, .bytes = bytes);
 }
 
 static uint64_t whole_pages(uint64_t memory_bytes)
@@ -189,11 +190,12 @@ static enum chain_status begin(const struct chain_guest_request *request, struct
 	if (!request->door->texts)
 		return chain_fail_text(err, CHAIN_E_GUEST_DOOR, request->subject, request->door->title);
 	if (!fixed && request->memory_bytes < CHAIN_GUEST_MEMORY_MIN)
-		return chain_fail(err, CHAIN_E_GUEST_MEMORY, request->subject,
-				  "a PC's memory goes on at 1 MiB, where kernels lie", request->memory_bytes, 0, 0, 0);
+		return CHAIN_FAIL(err, GUEST_MEMORY, .subject = request->subject,
+				  .detail = "a PC's memory goes on at 1 MiB, where kernels lie",
+				  .bytes = request->memory_bytes);
 	out->filler = malloc(request->text_bytes);
 	if (!out->filler)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, request->subject, NULL, request->text_bytes, 0, 0, 0);
+		return chain_fail_no_memory(err, request->subject, request->text_bytes);
 	memset(out->filler, ' ', request->text_bytes - 1);
 	out->filler[request->text_bytes - 1] = '\0';
 	return CHAIN_OK;

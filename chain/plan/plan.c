@@ -10,7 +10,7 @@
 
 static enum chain_status no_memory(const struct plan_build *build, uint64_t bytes)
 {
-	return chain_fail(build->err, CHAIN_E_NO_MEMORY, build->request->subject, NULL, bytes, 0, 0, 0);
+	return chain_fail_no_memory(build->err, build->request->subject, bytes);
 }
 
 static enum chain_status check_request(const struct plan_build *build)
@@ -23,8 +23,8 @@ static enum chain_status check_request(const struct plan_build *build)
 		return CHAIN_FAIL(build->err, LIMIT, .subject = request->subject, .detail = "modules",
 				  .value = request->module_count, .limit = CHAIN_PLAN_MODULES_MAX - 1);
 	if (request->fs.base > request->fs.end)
-		return chain_fail(build->err, CHAIN_E_PLAN_BAD_REQUEST, request->subject,
-				  "filesystem ends before it starts", request->fs.base, 0, 0, 0);
+		return CHAIN_FAIL(build->err, PLAN_BAD_REQUEST, .subject = request->subject,
+				  .detail = "filesystem ends before it starts", .value = request->fs.base);
 	bool handoff = request->handoff.bytes_count && request->handoff_at != CHAIN_HANDOFF_NONE;
 	if (handoff && !request->handoff_string)
 		return CHAIN_FAIL(build->err, PLAN_BAD_REQUEST, .subject = request->subject,
@@ -41,11 +41,11 @@ static enum chain_status check_video(const struct plan_build *build)
 	bool fits = screen->phys && (screen->type == CHAIN_FRAMEBUFFER_TEXT) == video->text;
 	if (!video->asked || fits || !build->request->video_required)
 		return CHAIN_OK;
-	return chain_fail(build->err, CHAIN_E_PLAN_NO_VIDEO, build->request->subject,
-			  !screen->phys ? "no screen that is known" :
-			  video->text   ? "a framebuffer" :
-					  "a text screen",
-			  video->width, video->height, video->depth, 0);
+	return CHAIN_FAIL(build->err, PLAN_NO_VIDEO, .subject = build->request->subject,
+			  .detail = !screen->phys ? "no screen that is known" :
+				    video->text   ? "a framebuffer" :
+						    "a text screen",
+			  .width = video->width, .height = video->height, .depth = video->depth);
 }
 
 /* The map the kernel is given: the machine's, with a kept filesystem reserved. */
@@ -341,11 +341,11 @@ static enum chain_status check_piece(const struct plan_build *build, uint32_t in
 	struct chain_range range = piece->segment.phys;
 	if (range.base > range.end || piece->blob.bytes_count != piece->segment.file_bytes ||
 	    piece->blob.bytes_count > chain_range_bytes(range))
-		return chain_fail(build->err, CHAIN_E_PLAN_BAD_REQUEST, request->subject,
-				  "a piece of more bytes than it has room for", index, 0, 0, 0);
+		return CHAIN_FAIL(build->err, PLAN_BAD_REQUEST, .subject = request->subject,
+				  .detail = "a piece of more bytes than it has room for", .value = index);
 	if (range.end > chain_entry_memory_end(build->kernel.mode))
-		return chain_fail(build->err, CHAIN_E_KERNEL_ABOVE_4G, request->subject, NULL, index, range.base,
-				  range.end, 0);
+		return CHAIN_FAIL(build->err, KERNEL_ABOVE_4G, .subject = request->subject, .segment = index,
+				  .base = range.base, .end = range.end);
 	*entered |= request->pieces_entry >= range.base && request->pieces_entry < range.end;
 	return CHAIN_OK;
 }
@@ -364,8 +364,8 @@ static enum chain_status read_pieces(struct plan_build *build)
 		build->kernel.segments[i] = request->pieces[i].segment;
 	}
 	if (!entered)
-		return chain_fail(build->err, CHAIN_E_ELF_BAD_ENTRY, request->subject, NULL, request->pieces_entry, 0,
-				  0, 0);
+		return CHAIN_FAIL(build->err, ELF_BAD_ENTRY, .subject = request->subject,
+				  .entry = request->pieces_entry);
 	build->kernel.segment_count = request->piece_count;
 	build->kernel.entry = request->pieces_entry;
 	build->kernel.door = request->door;
@@ -440,7 +440,7 @@ enum chain_status chain_plan_find_trampoline(const struct chain_plan *plan, cons
 	struct chain_claims avoid;
 	/* who has claims of its own knows which of the image's pages are in use: there are many between its parts */
 	if (!make_avoided(&avoid, bootinfo, !also_claims, also_claims))
-		return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, sizeof(struct chain_claim), 0, 0, 0);
+		return chain_fail_no_memory(err, subject, sizeof(struct chain_claim));
 	enum chain_status status =
 		plan_find_clear(plan, &avoid, plan->moves, plan->move_count, bytes, end, subject, out_phys, err);
 	free(avoid.v);

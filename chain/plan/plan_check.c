@@ -14,7 +14,8 @@ static enum chain_status check_claims(const struct chain_plan *plan, struct chai
 	for (size_t i = 0; i < plan->claims.count; i++) {
 		struct chain_range range = plan->claims.v[i].range;
 		if (range.base >= range.end || (i && plan->claims.v[i - 1].range.end > range.base))
-			return chain_fail(err, CHAIN_E_PLAN_CHECK_CLAIMS, subject, NULL, i, range.base, range.end, 0);
+			return CHAIN_FAIL(err, PLAN_CHECK_CLAIMS, .subject = subject, .index = i, .base = range.base,
+					  .end = range.end);
 	}
 	return CHAIN_OK;
 }
@@ -24,7 +25,8 @@ static enum chain_status check_map(const struct chain_plan *plan, struct chain_e
 	for (size_t i = 0; i < plan->mem_count; i++) {
 		struct chain_range range = plan->mem[i].range;
 		if (range.base >= range.end || (i && plan->mem[i - 1].range.end > range.base))
-			return chain_fail(err, CHAIN_E_PLAN_CHECK_MAP, subject, NULL, i, range.base, range.end, 0);
+			return CHAIN_FAIL(err, PLAN_CHECK_MAP, .subject = subject, .index = i, .base = range.base,
+					  .end = range.end);
 	}
 	return CHAIN_OK;
 }
@@ -66,7 +68,8 @@ static enum chain_status check_dest(const struct chain_plan *plan, const struct 
 		wrong = "is not available memory";
 	if (!wrong)
 		return CHAIN_OK;
-	return chain_fail(err, CHAIN_E_PLAN_CHECK_DEST, subject, wrong, index, dest.base, dest.end, 0);
+	return CHAIN_FAIL(err, PLAN_CHECK_DEST, .subject = subject, .detail = wrong, .index = index, .base = dest.base,
+			  .end = dest.end);
 }
 
 /* Whether a move reads what was saved for it: all of a detour, and that of the same bytes. */
@@ -99,7 +102,8 @@ static enum chain_status check_source(const struct chain_plan *plan, const struc
 		wrong = "an earlier move overwrote";
 	if (!wrong)
 		return CHAIN_OK;
-	return chain_fail(err, CHAIN_E_PLAN_CHECK_SOURCE, subject, wrong, index, source.base, source.end, 0);
+	return CHAIN_FAIL(err, PLAN_CHECK_SOURCE, .subject = subject, .detail = wrong, .index = index,
+			  .base = source.base, .end = source.end);
 }
 
 /* Whether what is read from streams, before any move, comes to memory that is claimed for it. */
@@ -121,7 +125,8 @@ static enum chain_status check_fill(const struct chain_plan *plan, const struct 
 		 chain_claims_overlap(written, dest))
 		wrong = "is not available memory";
 	if (wrong)
-		return chain_fail(err, CHAIN_E_PLAN_CHECK_DEST, subject, wrong, index, dest.base, dest.end, 0);
+		return CHAIN_FAIL(err, PLAN_CHECK_DEST, .subject = subject, .detail = wrong, .index = index,
+				  .base = dest.base, .end = dest.end);
 	return chain_claims_add(written, dest, CHAIN_OWNER_MODULE, UINT32_MAX, err);
 }
 
@@ -141,8 +146,8 @@ static enum chain_status simulate(const struct chain_plan *plan, const struct ch
 		if (!status)
 			status = check_source(plan, written, i, err);
 		if (!status && chain_claims_overlap(written, move->dest))
-			status = chain_fail(err, CHAIN_E_PLAN_CHECK_DEST, subject, "an earlier move wrote", i,
-					    move->dest.base, move->dest.end, 0);
+			status = CHAIN_FAIL(err, PLAN_CHECK_DEST, .subject = subject, .detail = "an earlier move wrote",
+					    .index = i, .base = move->dest.base, .end = move->dest.end);
 		if (!status)
 			status = chain_claims_add(written, move->dest, move->owner, (uint32_t)i, err);
 		if (status)
@@ -152,8 +157,8 @@ static enum chain_status simulate(const struct chain_plan *plan, const struct ch
 		*(move->kind == CHAIN_MOVE_COPY ? &copied : &zeroed) += chain_range_bytes(move->dest);
 	}
 	if (copied != plan->bytes_copied || zeroed != plan->bytes_zeroed)
-		return chain_fail(err, CHAIN_E_PLAN_CHECK_TOTALS, subject, NULL, copied, zeroed, plan->bytes_copied,
-				  plan->bytes_zeroed);
+		return CHAIN_FAIL(err, PLAN_CHECK_TOTALS, .subject = subject, .copied = copied, .zeroed = zeroed,
+				  .plan_copied = plan->bytes_copied, .plan_zeroed = plan->bytes_zeroed);
 	return CHAIN_OK;
 }
 
@@ -179,8 +184,9 @@ static enum chain_status check_reach(const struct chain_plan *plan, struct chain
 		const struct chain_claim *claim = &plan->claims.v[i];
 		if (claim->owner != CHAIN_OWNER_TRAMPOLINE && claim->owner != CHAIN_OWNER_FS &&
 		    claim->range.end > reach)
-			return chain_fail(err, CHAIN_E_PLAN_CHECK_REACH, subject, chain_owner_name(claim->owner),
-					  claim->tag, claim->range.base, claim->range.end, reach);
+			return CHAIN_FAIL(err, PLAN_CHECK_REACH, .subject = subject,
+					  .detail = chain_owner_name(claim->owner), .index = claim->tag,
+					  .base = claim->range.base, .end = claim->range.end, .limit = reach);
 	}
 	return CHAIN_OK;
 }
@@ -203,7 +209,7 @@ static enum chain_status check_entry(const struct chain_plan *plan, struct chain
 	}
 	if (!wrong)
 		return CHAIN_OK;
-	return chain_fail(err, CHAIN_E_PLAN_CHECK_ENTRY, subject, wrong, value, 0, 0, 0);
+	return CHAIN_FAIL(err, PLAN_CHECK_ENTRY, .subject = subject, .detail = wrong, .address = value);
 }
 
 enum chain_status chain_plan_check(const struct chain_plan *plan, const struct chain_bootinfo *bootinfo,
@@ -212,8 +218,7 @@ enum chain_status chain_plan_check(const struct chain_plan *plan, const struct c
 	struct chain_claim *storage = malloc((plan->move_count + plan->fill_count + 1) * sizeof(*storage));
 	struct chain_claims written;
 	if (!storage)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL,
-				  (plan->move_count + plan->fill_count + 1) * sizeof(*storage), 0, 0, 0);
+		return chain_fail_no_memory(err, subject, (plan->move_count + plan->fill_count + 1) * sizeof(*storage));
 	chain_claims_init(&written, storage, plan->move_count + plan->fill_count + 1);
 	enum chain_status status = check_claims(plan, err);
 	if (!status)

@@ -202,8 +202,7 @@ enum chain_status plan_order(struct chain_plan *plan, struct chain_move *moves, 
 	plan->moves = malloc(2 * move_count * sizeof(*plan->moves)); /* each may take one detour */
 	enum chain_status status = CHAIN_OK;
 	if (!order.nodes || !plan->moves)
-		status = chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, 2 * move_count * sizeof(*plan->moves), 0, 0,
-				    0);
+		status = chain_fail_no_memory(err, subject, 2 * move_count * sizeof(*plan->moves));
 	if (!status)
 		status = run(&order);
 	free(order.nodes);

@@ -23,14 +23,14 @@ static enum chain_status check_segment(const struct plan_build *build, uint32_t 
 	struct chain_range range = build->kernel.segments[index].phys;
 	const char *what = chain_owner_name(CHAIN_OWNER_KERNEL);
 	if (range.base < PLAN_PAGE)
-		return chain_fail(build->err, CHAIN_E_PLAN_FIRST_PAGE, request->subject, what, index, range.base,
-				  range.end, PLAN_PAGE);
+		return CHAIN_FAIL(build->err, PLAN_FIRST_PAGE, .subject = request->subject, .detail = what,
+				  .index = index, .base = range.base, .end = range.end, .limit = PLAN_PAGE);
 	if (request->fs_keep && chain_range_overlaps(range, request->fs))
-		return chain_fail(build->err, CHAIN_E_PLAN_ON_FS, request->subject, what, index, range.base, range.end,
-				  0);
+		return CHAIN_FAIL(build->err, PLAN_ON_FS, .subject = request->subject, .detail = what, .index = index,
+				  .base = range.base, .end = range.end);
 	if (!is_available(build->plan, range))
-		return chain_fail(build->err, CHAIN_E_PLAN_OUTSIDE_MEMORY, request->subject, what, index, range.base,
-				  range.end, 0);
+		return CHAIN_FAIL(build->err, PLAN_OUTSIDE_MEMORY, .subject = request->subject, .detail = what,
+				  .index = index, .base = range.base, .end = range.end);
 	return CHAIN_OK;
 }
 

@@ -31,7 +31,7 @@ static enum chain_status find(const struct chain_sources *sources, const char *s
 		*out = i;
 		return CHAIN_OK;
 	}
-	return chain_fail(err, CHAIN_E_SOURCE_NO_MODULE, source, NULL, sources->bootinfo->module_count, 0, 0, 0);
+	return CHAIN_FAIL(err, SOURCE_NO_MODULE, .subject = source, .count = sources->bootinfo->module_count);
 }
 
 static enum chain_status open_module(const struct chain_sources *sources, const char *source, const char *rest,

@@ -63,7 +63,7 @@ static enum chain_status check_pin(const char *source, const struct chain_pin *p
 	const uint8_t **own = &rest.digests[io->digest.kind];
 	char text[CHAIN_DIGEST_TEXT_BYTES];
 	if (has_digest && *own && memcmp(*own, io->digest.bytes, sizeof(io->digest.bytes)) != 0)
-		return chain_fail(err, CHAIN_E_SOURCE_DIGEST, source, chain_digest_text(&io->digest, text), 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_SOURCE_DIGEST, source, chain_digest_text(&io->digest, text));
 	if (has_digest)
 		*own = NULL;
 	if (has_digest && !chain_pin_is(&rest))

@@ -90,12 +90,12 @@ static inline enum chain_status sink_take(void *ctx, uint64_t offset, const void
 	const uint64_t end = offset + count;
 
 	if (sink->room && end > sink->room)
-		return chain_fail(err, CHAIN_E_IO, "sink", "No space left on device", 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_IO, "sink", "No space left on device");
 	if (end > sink->count) {
 		uint8_t *grown = realloc(sink->bytes, end);
 
 		if (!grown)
-			return chain_fail(err, CHAIN_E_NO_MEMORY, "sink", NULL, end, 0, 0, 0);
+			return chain_fail_no_memory(err, "sink", end);
 		memset(grown + sink->count, 0, end - sink->count);
 		sink->bytes = grown;
 		sink->count = end;

@@ -291,7 +291,7 @@ static enum chain_status copies(void *ctx, uint64_t *out_sum, struct chain_error
 	*out_sum = alloc_sum(0, &whole, sizeof(whole));
 	json_decref(shallow);
 	json_decref(deep);
-	return whole ? status : chain_fail(err, CHAIN_E_JSON_TYPE, "copy", "members are missing", 0, 0, 0, 0);
+	return whole ? status : chain_fail_text(err, CHAIN_E_JSON_TYPE, "copy", "members are missing");
 }
 
 /* With jansson's json_copy it fails. */

@@ -43,7 +43,7 @@ static void the_gate_holds(void **state)
 			assert_int_equal(status, inside ? CHAIN_OK : CHAIN_E_TRUNCATED);
 			assert_ptr_equal(at, inside ? bytes + values[i] : NULL);
 			if (!inside)
-				assert_true(err.number[0] == values[i] && err.number[1] == values[j] &&
+				assert_true(err.number[0] == values[j] && err.number[1] == values[i] &&
 					    err.number[2] == 9);
 		}
 }

@@ -363,7 +363,7 @@ static enum chain_status failing_source(void *ctx, const struct fs_spec *spec, u
 	(void)ctx;
 	(void)offset;
 	memset(buf, 0, count);
-	return chain_fail(err, CHAIN_E_IO, spec->path, "on purpose", 0, 0, 0, 0);
+	return chain_fail_text(err, CHAIN_E_IO, spec->path, "on purpose");
 }
 
 /* A failing source or sink ends it, and no superblock is out. */
@@ -377,7 +377,7 @@ static enum chain_status counting_sink(void *ctx, uint64_t offset, const void *b
 	if (--*left >= 0)
 		return CHAIN_OK;
 	assert_true(offset != 0 || *left == -1);
-	return chain_fail(err, CHAIN_E_IO, "sink", "on purpose", 0, 0, 0, 0);
+	return chain_fail_text(err, CHAIN_E_IO, "sink", "on purpose");
 }
 
 static void failures_pass_through(void **state)

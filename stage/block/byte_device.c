@@ -23,7 +23,8 @@ enum chain_status stage_byte_device_read(const struct stage_byte_device *device,
 	struct stage_block *disk = device->disk;
 	uint8_t *to = into;
 	if (bytes > device->bytes || offset > device->bytes - bytes)
-		return chain_fail(err, CHAIN_E_BLOCK_PAST_END, disk->place, NULL, offset, bytes, device->bytes, 0);
+		return CHAIN_FAIL(err, BLOCK_PAST_END, .subject = disk->place, .lba = offset, .count = bytes,
+				  .total = device->bytes);
 	uint64_t at = device->base + offset;
 	while (bytes) {
 		uint64_t done = bytes - bytes % disk->sector_bytes;

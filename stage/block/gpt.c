@@ -76,7 +76,8 @@ static void format_name(const uint8_t *p, char *out)
 static enum chain_status bad(const struct stage_sector_reader *r, uint64_t at, const char *what, uint64_t got,
 			     uint64_t wanted, struct chain_error *err)
 {
-	return chain_fail(err, CHAIN_E_GPT_BAD_HEADER, r->subject, what, at, got, wanted, 0);
+	return CHAIN_FAIL(err, GPT_BAD_HEADER, .subject = r->subject, .detail = what, .lba = at, .value = got,
+			  .wanted = wanted);
 }
 
 static enum chain_status check_places(const struct stage_sector_reader *r, const struct header *h,
@@ -147,14 +148,15 @@ static enum chain_status take_entry(const struct stage_sector_reader *r, const s
 		return CHAIN_OK;
 	p.first = get64(entry + 32);
 	if (p.first < h->first_usable || last < p.first || last > h->last_usable)
-		return chain_fail(err, CHAIN_E_GPT_BAD_ENTRIES, r->subject,
-				  "a partition lies outside of the usable sectors", h->at, index, 0, 0);
+		return CHAIN_FAIL(err, GPT_BAD_ENTRIES, .subject = r->subject,
+				  .detail = "a partition lies outside of the usable sectors", .lba = h->at,
+				  .value = index);
 	p.sectors = last - p.first + 1;
 	for (size_t i = 0; i < table->count; i++) {
 		const struct stage_partition *o = &table->partitions[i];
 		if (p.first < o->first + o->sectors && o->first < p.first + p.sectors)
-			return chain_fail(err, CHAIN_E_GPT_BAD_ENTRIES, r->subject, "a partition overlaps another",
-					  h->at, index, 0, 0);
+			return CHAIN_FAIL(err, GPT_BAD_ENTRIES, .subject = r->subject,
+					  .detail = "a partition overlaps another", .lba = h->at, .value = index);
 	}
 	format_guid(entry, p.type);
 	format_guid(entry + 16, p.uuid);
@@ -171,11 +173,11 @@ static enum chain_status read_entries(const struct stage_sector_reader *r, const
 	enum chain_status s;
 
 	if (!entries)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, r->subject, NULL, bytes, 0, 0, 0);
+		return chain_fail_no_memory(err, r->subject, bytes);
 	s = sectors ? r->read(r->ctx, h->entries, sectors, entries, err) : CHAIN_OK;
 	if (!s && gpt_crc32(entries, bytes) != h->entries_crc)
-		s = chain_fail(err, CHAIN_E_GPT_BAD_ENTRIES, r->subject, "the checksum is not the one given", h->at,
-			       h->entries_crc, 0, 0);
+		s = CHAIN_FAIL(err, GPT_BAD_ENTRIES, .subject = r->subject,
+			       .detail = "the checksum is not the one given", .lba = h->at, .value = h->entries_crc);
 	for (uint32_t i = 0; !s && i < h->entry_count; i++)
 		s = take_entry(r, h, entries + (size_t)i * h->entry_bytes, i + 1, table, err);
 	free(entries);
@@ -218,7 +220,8 @@ enum chain_status gpt_read(const struct stage_sector_reader *r, uint8_t *sector,
 		return s == CHAIN_E_NO_MEMORY ? s : err->status;
 	}
 	chain_error_format(err, why, sizeof why);
-	(void)!chain_fail(&table->problem, CHAIN_E_GPT_BACKUP_USED, r->subject, why, r->sectors - 1, 0, 0, 0);
+	(void)!CHAIN_FAIL(&table->problem, GPT_BACKUP_USED, .subject = r->subject, .detail = why,
+			  .lba = r->sectors - 1);
 	chain_error_clear(err);
 	return CHAIN_OK;
 }

@@ -31,8 +31,9 @@ static enum chain_status add(const struct stage_sector_reader *r, struct stage_p
 	struct stage_partition p = { .index = index, .first = first, .sectors = sectors };
 
 	if (sectors == 0 || first == 0 || sectors > r->sectors || first > r->sectors - sectors)
-		return chain_fail(err, CHAIN_E_MBR_BAD_PARTITION, r->subject, "it does not lie on the disk", index,
-				  first, sectors, 0);
+		return CHAIN_FAIL(err, MBR_BAD_PARTITION, .subject = r->subject,
+				  .detail = "it does not lie on the disk", .index = index, .lba = first,
+				  .count = sectors);
 	snprintf(p.type, sizeof p.type, "0x%02x", type);
 	snprintf(p.uuid, sizeof p.uuid, "%.8s-%02x", table->uuid, (unsigned)index);
 	return partition_add(r, table, &p, err);
@@ -53,16 +54,16 @@ static enum chain_status read_chain(const struct stage_sector_reader *r, uint8_t
 					  .value = n + 1, .limit = STAGE_MBR_CHAIN_LIMIT);
 		for (unsigned i = 0; i < n; i++) {
 			if (seen[i] == at)
-				return chain_fail(err, CHAIN_E_MBR_BAD_CHAIN, r->subject, "its chain loops", at, 0, 0,
-						  0);
+				return CHAIN_FAIL(err, MBR_BAD_CHAIN, .subject = r->subject,
+						  .detail = "its chain loops", .lba = at);
 		}
 		seen[n] = at;
 		s = r->read(r->ctx, at, 1, sector, err);
 		if (s)
 			return s;
 		if (get16(sector + MBR_SIGNATURE_AT) != 0xaa55)
-			return chain_fail(err, CHAIN_E_MBR_BAD_CHAIN, r->subject, "a link has no signature", at, 0, 0,
-					  0);
+			return CHAIN_FAIL(err, MBR_BAD_CHAIN, .subject = r->subject,
+					  .detail = "a link has no signature", .lba = at);
 		logical = entry_at(sector, 0);
 		next = entry_at(sector, 1);
 		if (logical.type && logical.sectors) {
@@ -73,8 +74,8 @@ static enum chain_status read_chain(const struct stage_sector_reader *r, uint8_t
 		if (!is_extended(next.type) || next.sectors == 0)
 			return CHAIN_OK;
 		if (next.first == 0 || next.first >= extended->sectors)
-			return chain_fail(err, CHAIN_E_MBR_BAD_CHAIN, r->subject, "a link points outside of it",
-					  next.first, 0, 0, 0);
+			return CHAIN_FAIL(err, MBR_BAD_CHAIN, .subject = r->subject,
+					  .detail = "a link points outside of it", .lba = next.first);
 		at = (uint64_t)extended->first + next.first;
 	}
 }
@@ -96,8 +97,8 @@ enum chain_status mbr_read(const struct stage_sector_reader *r, uint8_t *sector,
 			return s;
 		if (is_extended(entries[i].type)) {
 			if (extended)
-				return chain_fail(err, CHAIN_E_MBR_BAD_CHAIN, r->subject, "there is a second one",
-						  entries[i].first, 0, 0, 0);
+				return CHAIN_FAIL(err, MBR_BAD_CHAIN, .subject = r->subject,
+						  .detail = "there is a second one", .lba = entries[i].first);
 			extended = &entries[i];
 		}
 	}

@@ -17,7 +17,7 @@ enum chain_status partition_add(const struct stage_sector_reader *r, struct stag
 		size_t room = table->count ? table->count * 2 : 1;
 		grown = realloc(table->partitions, room * sizeof *grown);
 		if (!grown)
-			return chain_fail(err, CHAIN_E_NO_MEMORY, r->subject, NULL, room * sizeof *grown, 0, 0, 0);
+			return chain_fail_no_memory(err, r->subject, room * sizeof *grown);
 		table->partitions = grown;
 	}
 	table->partitions[table->count++] = *partition;
@@ -80,12 +80,12 @@ enum chain_status stage_partitions_read(const struct stage_sector_reader *reader
 
 	*out = (struct stage_partition_table){ .kind = STAGE_TABLE_NONE };
 	if (!sector)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, reader->subject, NULL, reader->sector_bytes, 0, 0, 0);
+		return chain_fail_no_memory(err, reader->subject, reader->sector_bytes);
 	s = read_kind(reader, sector, out, &finding);
 	free(sector);
 	if (s == CHAIN_E_NO_MEMORY) {
 		stage_partitions_free(out);
-		return chain_fail(err, s, finding.subject, NULL, finding.number[0], 0, 0, 0);
+		return chain_fail_again(err, &finding, NULL);
 	}
 	if (s) {
 		out->kind = STAGE_TABLE_BROKEN;

@@ -58,8 +58,8 @@ static enum chain_status check_modules(struct chain_error *err)
 		struct chain_range range = info.modules[i].range;
 		uint64_t bytes = chain_range_bytes(range);
 		if (bytes && !stage_phys_view(range.base, bytes))
-			return chain_fail(err, CHAIN_E_MULTIBOOT_INFO_UNREADABLE, "boot module", info.modules[i].string,
-					  range.base, bytes, 0, 0);
+			return CHAIN_FAIL(err, MULTIBOOT_INFO_UNREADABLE, .subject = "boot module",
+					  .detail = info.modules[i].string, .base = range.base, .bytes = bytes);
 	}
 	return CHAIN_OK;
 }

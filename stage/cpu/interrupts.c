@@ -19,7 +19,7 @@ enum chain_status stage_interrupts_open(struct chain_error *err)
 		return CHAIN_OK;
 	env.registers = stage_mmio_map(stage_apic_phys(&env), STAGE_PAGE);
 	if (!env.registers)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, "interrupts", NULL, STAGE_PAGE, 0, 0, 0);
+		return chain_fail_no_memory(err, "interrupts", STAGE_PAGE);
 	stage_pic_prepare();
 	return CHAIN_OK;
 }

@@ -31,7 +31,7 @@ STAGE_BOOT_TEXT enum chain_status stage_claims_take(uint64_t bytes, uint64_t ali
 				   .within = { LOW_END, end < seen_end ? end : seen_end },
 				   .top_down = true };
 	if (!memory)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, bytes, 0, 0, 0);
+		return chain_fail_no_memory(err, subject, bytes);
 	enum chain_status status =
 		chain_claims_find(&claims, NULL, memory->mem, memory->mem_count, &want, subject, out_phys, err);
 	return status ? status :
@@ -44,7 +44,7 @@ enum chain_status stage_pages_take(uint64_t bytes, uint64_t align, enum chain_ow
 	uint64_t whole;
 	*out_phys = 0;
 	if (!bytes || !chain_align_up(bytes, STAGE_PAGE, &whole))
-		return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, bytes, 0, 0, 0);
+		return chain_fail_no_memory(err, subject, bytes);
 	return stage_boot.face->take_pages(whole, align, UINT64_MAX, owner, subject, out_phys, err);
 }
 
@@ -115,7 +115,7 @@ static enum chain_status claim_image(struct chain_error *err)
 	const struct chain_image_header *h = &stage_image_header;
 	uint64_t base = stage_boot.image_phys, stage_end, end;
 	if (!chain_align_up(base + h->stage_bytes, STAGE_PAGE, &stage_end))
-		return chain_fail(err, CHAIN_E_OVERFLOW, "image", NULL, base, h->stage_bytes, 0, 0);
+		return CHAIN_FAIL(err, OVERFLOW, .subject = "image", .base = base, .bytes = h->stage_bytes);
 	enum chain_status status = claim(base, stage_end, CHAIN_OWNER_STAGE, 0, err);
 	if (!status && h->manifest_bytes && chain_align_up(h->manifest_bytes, STAGE_PAGE, &end))
 		status =

@@ -325,7 +325,7 @@ static enum chain_status open_apic(uint32_t *count, struct chain_error *err)
 		far = far || ids[i] > STAGE_APIC_XID_MAX;
 	env.registers = stage_mmio_map(stage_apic_phys(&env), STAGE_PAGE);
 	if (!env.registers)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, "processors", NULL, STAGE_PAGE, 0, 0, 0);
+		return chain_fail_no_memory(err, "processors", STAGE_PAGE);
 	if (!stage_apic_open(&apic, &env, far && has_x2, has_x2))
 		*count = 0;
 	boot_apic_id = stage_apic_id(&apic);
@@ -350,12 +350,11 @@ static uint32_t keep_others(uint32_t count)
 static enum chain_status start_all(uint32_t count, struct chain_error *err)
 {
 	if (!make_blocks(count) || !make_start_root())
-		return chain_fail(err, CHAIN_E_NO_MEMORY, "processors", NULL, count * sizeof(struct processor), 0, 0,
-				  0);
+		return chain_fail_no_memory(err, "processors", count * sizeof(struct processor));
 	for (uint32_t i = 0; i < count; i++) {
 		others[i] = (struct processor){ .apic_id = ids[i], .index = i + 1 };
 		if (!make_area(&others[i]))
-			return chain_fail(err, CHAIN_E_NO_MEMORY, "processors", NULL, AREA_BYTES, 0, 0, 0);
+			return chain_fail_no_memory(err, "processors", AREA_BYTES);
 	}
 	prepare_page(count);
 	listed_count = count;

@@ -264,7 +264,7 @@ enum chain_status stage_tables_init(const struct chain_bootinfo *info, struct ch
 			ok = map_direct(root, range.base, range.end);
 	}
 	if (!ok)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, "page tables", NULL, STAGE_PAGE, 0, 0, 0);
+		return chain_fail_no_memory(err, "page tables", STAGE_PAGE);
 	stage_cpu()->root_phys = root;
 	stage_write_cr3(root);
 	stage_pages_see(DIRECT_LIMIT);

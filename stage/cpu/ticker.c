@@ -46,7 +46,7 @@ enum chain_status stage_ticker_open(struct chain_error *err)
 	ioapic = stage_mmio_map(IOAPIC_PHYS, STAGE_PAGE);
 	lapic = stage_mmio_map(LAPIC_PHYS, STAGE_PAGE);
 	if (!ioapic || !lapic)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, "timer", NULL, STAGE_PAGE, 0, 0, 0);
+		return chain_fail_no_memory(err, "timer", STAGE_PAGE);
 	return CHAIN_OK;
 }
 

@@ -39,8 +39,8 @@ static uint64_t sum(uint64_t a, uint64_t b)
 static enum chain_status too_small(const struct stage_call_window *w, const struct stage_call_window_request *request,
 				   uint64_t more, struct chain_error *err)
 {
-	return chain_fail(err, CHAIN_E_CALL_WINDOW_TOO_SMALL, request->callee->subject, NULL, w->bytes,
-			  sum(w->used, more), 0, 0);
+	return CHAIN_FAIL(err, CALL_WINDOW_TOO_SMALL, .subject = request->callee->subject, .bytes = w->bytes,
+			  .least = sum(w->used, more));
 }
 
 /* Zeroed pages of the window; 0 when it is used up. Physical page 0 is never part of a window. */
@@ -347,8 +347,8 @@ static enum chain_status share_stage(struct stage_call_window *w, const struct s
 	uint64_t address = ~(uint64_t)(PAGE - 1) & 0x000fffffffffffff;
 	const uint64_t *root = stage_phys_to_virt(w->root_phys);
 	if (!(root[top] & 1)) /* the kernel's segments made it; a kernel without any was refused */
-		return chain_fail(err, CHAIN_E_CALL_SEGMENT, request->callee->subject, NULL, 0, 0, KCHAIN_NATIVE_VIRT,
-				  0);
+		return CHAIN_FAIL(err, CALL_SEGMENT, .subject = request->callee->subject, .base = 0, .bytes = 0,
+				  .range_base = KCHAIN_NATIVE_VIRT);
 	uint64_t *entry = (uint64_t *)stage_phys_to_virt(root[top] & address) + directory;
 	if (shared)
 		*entry = shared;

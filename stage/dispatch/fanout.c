@@ -49,9 +49,9 @@ static enum chain_status make_worker(struct fanout *f, uint32_t processor, struc
 		w->entries[i].mailbox = malloc(STAGE_CALL_MAILBOX_BYTES);
 		ok = w->entries[i].texts && w->entries[i].mailbox;
 	}
-	enum chain_status status = ok ? w->way->make(w, f->shared, err) :
-					chain_fail(err, CHAIN_E_NO_MEMORY, callee->subject, NULL,
-						   sizeof(*w) + WORKER_ENTRIES * callee->text_bytes, 0, 0, 0);
+	enum chain_status status =
+		ok ? w->way->make(w, f->shared, err) :
+		     chain_fail_no_memory(err, callee->subject, sizeof(*w) + WORKER_ENTRIES * callee->text_bytes);
 	if (status) {
 		worker_free(w);
 		return status;
@@ -73,7 +73,7 @@ static enum chain_status make_workers(struct fanout *f, uint32_t processors, str
 		return status;
 	f->workers = calloc(wanted, sizeof(*f->workers));
 	if (!f->workers)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, callee->subject, NULL, wanted * sizeof(*f->workers), 0, 0, 0);
+		return chain_fail_no_memory(err, callee->subject, wanted * sizeof(*f->workers));
 	for (uint32_t i = 0; i < wanted; i++) {
 		struct chain_error why = { 0 };
 		status = make_worker(f, f->own ? 0 : i * each + 1, &f->workers[i], &why);
@@ -297,7 +297,7 @@ static enum chain_status work_off(struct fanout *f, struct chain_error *err)
 		if (!any_left(f))
 			return CHAIN_OK;
 		if (all_lost(f))
-			return chain_fail(err, CHAIN_E_FANOUT_LOST, f->order->callee->subject, NULL, f->count, 0, 0, 0);
+			return CHAIN_FAIL(err, FANOUT_LOST, .subject = f->order->callee->subject, .count = f->count);
 		wait(f);
 	}
 }

@@ -55,7 +55,7 @@ static enum chain_status open_fixed(const struct stage_callee *callee, void **ou
 	const struct chain_guest_request *guest = &callee->fixed.guest;
 	struct fixed *f = calloc(1, sizeof(*f));
 	if (!f)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, callee->subject, NULL, sizeof(*f), 0, 0, 0);
+		return chain_fail_no_memory(err, callee->subject, sizeof(*f));
 	f->place = *guest->fixed;
 	enum chain_status status = chain_fixed_claim(&f->place, stage_pages_claims(), callee->subject, err);
 	f->claimed = !status;

@@ -39,8 +39,9 @@ static enum chain_status read_registers(const struct stage_device_env *env, cons
 		struct stage_pci_bar bar;
 		if (!stage_pci_bar(env, f, i, &bar, &none)) {
 			if ((bar.phys | bar.bytes) & (PAGE - 1))
-				return chain_fail(err, CHAIN_E_PCI_BAD_BAR, f->name,
-						  "it shares a page with what is not the device's", i, bar.phys, 0, 0);
+				return CHAIN_FAIL(err, PCI_BAD_BAR, .subject = f->name,
+						  .detail = "it shares a page with what is not the device's",
+						  .index = i, .value = bar.phys);
 			if (bar.bytes > REGISTERS_MAX - bytes)
 				return CHAIN_FAIL(err, LIMIT, .subject = f->name, .detail = "bytes of registers",
 						  .value = bytes + bar.bytes, .limit = REGISTERS_MAX);
@@ -92,13 +93,12 @@ static enum chain_status take(const struct stage_device_env *env, const struct s
 		return CHAIN_OK;
 	d->there = false;
 	if (fault.status == CHAIN_E_NO_MEMORY)
-		return chain_fail(err, fault.status, request->name, NULL, fault.number[0], 0, 0, 0);
+		return chain_fail_again(err, &fault, request->name);
 	if (fault.status)
 		chain_error_format(&fault, out->reason, sizeof(out->reason));
 	else
 		snprintf(out->reason, sizeof(out->reason), "%s", request->reason ? request->reason : "it is absent");
-	return request->required ? chain_fail(err, CHAIN_E_DEVICE_MISSING, request->name, out->reason, 0, 0, 0, 0) :
-				   CHAIN_OK;
+	return request->required ? chain_fail_text(err, CHAIN_E_DEVICE_MISSING, request->name, out->reason) : CHAIN_OK;
 }
 
 /* --- showing --- */
@@ -154,7 +154,7 @@ static enum chain_status show(struct stage_assigned *g, struct kchain_device *li
 	g->bytes = list_bytes + (TABLES + span / LARGE_BYTES) * PAGE;
 	g->phys = stage_pages_alloc(g->bytes, PAGE, CHAIN_OWNER_HEAP);
 	if (!g->phys)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, list->name, NULL, g->bytes, 0, 0, 0);
+		return chain_fail_no_memory(err, list->name, g->bytes);
 	g->used = list_bytes;
 	g->list = stage_phys_to_virt(g->phys);
 	stage_zero(g->list, list_bytes);
@@ -180,7 +180,7 @@ enum chain_status stage_assigned_make(const struct stage_device_env *env, const 
 	enum chain_status s = CHAIN_OK;
 
 	if (!g || !list)
-		s = chain_fail(err, CHAIN_E_NO_MEMORY, wishes->name, NULL, count * sizeof(*list), 0, 0, 0);
+		s = chain_fail_no_memory(err, wishes->name, count * sizeof(*list));
 	if (g) {
 		g->env = *env;
 		g->env.idle = spin;

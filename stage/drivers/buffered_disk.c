@@ -26,7 +26,8 @@ enum chain_status buffered_disk_read(struct stage_block *dev, uint64_t lba, uint
 	if (dev->fault.status)
 		return chain_fail_again(err, &dev->fault, NULL);
 	if (count > dev->sectors || lba > dev->sectors - count)
-		return chain_fail(err, CHAIN_E_BLOCK_PAST_END, disk->subject, NULL, lba, count, dev->sectors, 0);
+		return CHAIN_FAIL(err, BLOCK_PAST_END, .subject = disk->subject, .lba = lba, .count = count,
+				  .total = dev->sectors);
 	uint32_t most = disk->most_bytes / dev->sector_bytes;
 	while (count) {
 		uint32_t now = count < most ? (uint32_t)count : most, bytes = now * dev->sector_bytes;
@@ -46,7 +47,7 @@ enum chain_status buffered_disk_size(struct buffered_disk *disk, uint64_t sector
 {
 	if (sector_bytes < SECTOR_BYTES_LEAST || sector_bytes > BUFFERED_DISK_BYTES ||
 	    sector_bytes & (sector_bytes - 1))
-		return chain_fail(err, CHAIN_E_BLOCK_GEOMETRY, disk->subject, NULL, sector_bytes, 0, 0, 0);
+		return CHAIN_FAIL(err, BLOCK_GEOMETRY, .subject = disk->subject, .sector_bytes = sector_bytes);
 	if (sectors > (uint64_t)INT64_MAX / sector_bytes) /* the handoff tells its bytes as a JSON integer */
 		return CHAIN_FAIL(err, LIMIT, .subject = disk->subject, .detail = "sectors", .value = sectors,
 				  .limit = (uint64_t)INT64_MAX / sector_bytes);

@@ -77,13 +77,14 @@ static bool visit(void *ctx, const struct stage_device *device)
 	if (!(class & o->classes))
 		return true;
 	if (!driver)
-		(void)!chain_fail(&fault, CHAIN_E_DEVICE_NO_DRIVER, device->place, NULL, id >> 16, id & 0xffff, 0, 0);
+		(void)!CHAIN_FAIL(&fault, DEVICE_NO_DRIVER, .subject = device->place, .vendor = id >> 16,
+				  .device = id & 0xffff);
 	else if (open_device(o, driver, class, device, &fault) == CHAIN_OK)
 		return true;
 	/* Without memory to work with, nothing is said of the device. */
 	dead = fault.status == CHAIN_E_NO_MEMORY ? NULL : calloc(1, sizeof *dead);
 	if (!dead) {
-		o->status = chain_fail(o->err, CHAIN_E_NO_MEMORY, device->place, NULL, sizeof *dead, 0, 0, 0);
+		o->status = chain_fail_no_memory(o->err, device->place, sizeof *dead);
 		return false;
 	}
 	*dead = (struct stage_dead_device){

@@ -96,7 +96,7 @@ static enum chain_status map_registers(struct stage_held_device *held, uint64_t 
 		return CHAIN_FAIL(err, NVME_CONTROLLER, .subject = held->device.place,
 				  .detail = "its registers are longer than where they lie", .value = bar.bytes);
 	*out = held->env->map(held->env->ctx, bar.phys + offset, bytes);
-	return *out ? CHAIN_OK : chain_fail(err, CHAIN_E_NO_MEMORY, held->device.place, NULL, bytes, 0, 0, 0);
+	return *out ? CHAIN_OK : chain_fail_no_memory(err, held->device.place, bytes);
 }
 
 static enum chain_status hold(struct stage_held_device *held, struct chain_error *err)
@@ -234,12 +234,13 @@ static enum chain_status read_sectors(struct buffered_disk *disk, uint64_t lba, 
 	char why[48];
 	uint16_t result = 0;
 
-	(void)!chain_fail(&late, CHAIN_E_BLOCK_TIMEOUT, nvme->subject, NULL, lba, sectors, BUFFERED_DISK_MS, 0);
+	(void)!CHAIN_FAIL(&late, BLOCK_TIMEOUT, .subject = nvme->subject, .lba = lba, .count = sectors,
+			  .limit_ms = BUFFERED_DISK_MS);
 	enum chain_status status = run(nvme, READS, &command, &late, &result, err);
 	if (status || !result)
 		return status;
 	snprintf(why, sizeof(why), "the device reports status 0x%x", result);
-	return chain_fail(err, CHAIN_E_BLOCK_REQUEST, nvme->subject, why, lba, sectors, 0, 0);
+	return CHAIN_FAIL(err, BLOCK_REQUEST, .subject = nvme->subject, .detail = why, .lba = lba, .count = sectors);
 }
 
 /* --- starting --- */
@@ -272,7 +273,7 @@ static enum chain_status enable(struct nvme *nvme, struct chain_error *err)
 	if (status)
 		return status;
 	if (!reset(&nvme->held))
-		return chain_fail(err, CHAIN_E_DEVICE_RESET, nvme->subject, NULL, ready_ms(held), 0, 0, 0);
+		return CHAIN_FAIL(err, DEVICE_RESET, .subject = nvme->subject, .limit_ms = ready_ms(held));
 	set(held, NVME_MASK_INTERRUPTS, UINT32_MAX);
 	set(held, NVME_AQA, (ENTRIES - 1) << 16 | (ENTRIES - 1));
 	set64(held, NVME_ASQ, nvme->phys);
@@ -344,7 +345,7 @@ static enum chain_status start(struct nvme *nvme, struct chain_error *err)
 
 	nvme->memory = env->dma_alloc(env->ctx, MEMORY_BYTES, &nvme->phys);
 	if (!nvme->memory)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, nvme->subject, NULL, MEMORY_BYTES, 0, 0, 0);
+		return chain_fail_no_memory(err, nvme->subject, MEMORY_BYTES);
 	nvme->disk.buffer = nvme->memory + BUFFER_AT;
 	for (unsigned i = 1; i < BUFFERED_DISK_BYTES / PAGE; i++)
 		((uint64_t *)(void *)(nvme->memory + LIST_AT))[i - 1] = nvme->phys + BUFFER_AT + i * PAGE;
@@ -381,7 +382,7 @@ static enum chain_status open_nvme(const struct stage_device_env *env, const str
 	struct nvme *nvme = calloc(1, sizeof(*nvme));
 
 	if (!nvme)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, device->place, NULL, sizeof(*nvme), 0, 0, 0);
+		return chain_fail_no_memory(err, device->place, sizeof(*nvme));
 	snprintf(nvme->subject, sizeof(nvme->subject), "%s %s", stage_nvme.name, device->place);
 	nvme->disk.subject = nvme->subject;
 	nvme->disk.request = read_sectors;

@@ -171,7 +171,8 @@ enum chain_status stage_pci_bar(const struct stage_device_env *env, const struct
 	low = env->pci_read(env->ctx, function->bdf, offset, 4);
 	wide = (low >> 1 & 3) == 2;
 	if (low & 1 || (wide && index == STAGE_PCI_BARS - 1))
-		return chain_fail(err, CHAIN_E_PCI_BAD_BAR, function->name, "not a memory register", index, low, 0, 0);
+		return CHAIN_FAIL(err, PCI_BAD_BAR, .subject = function->name, .detail = "not a memory register",
+				  .index = index, .value = low);
 	command = env->pci_read(env->ctx, function->bdf, STAGE_PCI_COMMAND, 2);
 	stage_pci_command(env, function->bdf, 0, STAGE_PCI_COMMAND_IO | STAGE_PCI_COMMAND_MEMORY);
 	mask = probe_bits(env, function->bdf, offset) & ~15u;
@@ -183,20 +184,22 @@ enum chain_status stage_pci_bar(const struct stage_device_env *env, const struct
 		out->bytes = 0;
 	if (out->bytes & (out->bytes - 1)) { /* the bits of an address come without gaps (6.2.5.1) */
 		*out = (struct stage_pci_bar){ 0 };
-		return chain_fail(err, CHAIN_E_PCI_BAD_BAR, function->name, "what of it can be written is no size",
-				  index, (uint32_t)mask, 0, 0);
+		return CHAIN_FAIL(err, PCI_BAD_BAR, .subject = function->name,
+				  .detail = "what of it can be written is no size", .index = index,
+				  .value = (uint32_t)mask);
 	}
 	if (out->phys == 0 || out->bytes == 0 || __builtin_add_overflow(out->phys, out->bytes, &end)) {
 		low = (uint32_t)out->phys;
 		*out = (struct stage_pci_bar){ 0 };
-		return chain_fail(err, CHAIN_E_PCI_BAD_BAR, function->name, "the firmware gave it no address", index,
-				  low, 0, 0);
+		return CHAIN_FAIL(err, PCI_BAD_BAR, .subject = function->name,
+				  .detail = "the firmware gave it no address", .index = index, .value = low);
 	}
 	if (end > STAGE_MMIO_LIMIT) {
 		low = (uint32_t)(out->phys >> 32);
 		*out = (struct stage_pci_bar){ 0 };
-		return chain_fail(err, CHAIN_E_PCI_BAD_BAR, function->name,
-				  "the address, of which these are the upper 32 bits, is too high", index, low, 0, 0);
+		return CHAIN_FAIL(err, PCI_BAD_BAR, .subject = function->name,
+				  .detail = "the address, of which these are the upper 32 bits, is too high",
+				  .index = index, .value = low);
 	}
 	return CHAIN_OK;
 }
@@ -212,8 +215,8 @@ enum chain_status stage_pci_capability(const struct stage_device_env *env, const
 	at = env->pci_read(env->ctx, function->bdf, after ? after + 1 : STAGE_PCI_CAPABILITIES, 1) & ~3u;
 	for (unsigned n = 0; at != 0; n++) {
 		if (at < FIRST_CAPABILITY || n == CAPABILITY_LIMIT)
-			return chain_fail(err, CHAIN_E_PCI_BAD_CAPABILITIES, function->name, NULL, at, CAPABILITY_LIMIT,
-					  0, 0);
+			return CHAIN_FAIL(err, PCI_BAD_CAPABILITIES, .subject = function->name, .offset = at,
+					  .limit = CAPABILITY_LIMIT);
 		if (env->pci_read(env->ctx, function->bdf, at, 1) == id) {
 			*out = at;
 			return CHAIN_OK;

@@ -92,30 +92,28 @@ bool stage_virtio_reset(struct stage_virtio *v)
 	return true;
 }
 
-static enum chain_status refuse(struct stage_virtio *v, enum chain_status status, uint64_t offered,
-				struct chain_error *err)
-{
-	v->transport->set_status(v, STATUS_FAILED);
-	return chain_fail(err, status, v->subject, NULL, offered, v->features, 0, 0);
-}
-
 enum chain_status stage_virtio_begin(struct stage_virtio *v, uint64_t wanted, struct chain_error *err)
 {
 	const struct stage_virtio_transport *t = v->transport;
 	uint64_t offered;
 
 	if (!stage_virtio_reset(v))
-		return chain_fail(err, CHAIN_E_DEVICE_RESET, v->subject, NULL, VIRTIO_RESET_US / 1000, 0, 0, 0);
+		return CHAIN_FAIL(err, DEVICE_RESET, .subject = v->subject, .limit_ms = VIRTIO_RESET_US / 1000);
 	t->set_status(v, STATUS_ACKNOWLEDGE);
 	t->set_status(v, STATUS_ACKNOWLEDGE | STATUS_DRIVER);
 	offered = t->features(v);
-	if (!(offered & VIRTIO_F_VERSION_1))
-		return refuse(v, CHAIN_E_VIRTIO_LEGACY, offered, err);
+	if (!(offered & VIRTIO_F_VERSION_1)) {
+		t->set_status(v, STATUS_FAILED);
+		return chain_fail_subject(err, CHAIN_E_VIRTIO_LEGACY, v->subject);
+	}
 	v->features = offered & (wanted | VIRTIO_F_VERSION_1 | VIRTIO_F_ACCESS_PLATFORM);
 	t->set_features(v, v->features);
 	t->set_status(v, STATUS_ACKNOWLEDGE | STATUS_DRIVER | STATUS_FEATURES_OK);
-	if (!(t->status(v) & STATUS_FEATURES_OK))
-		return refuse(v, CHAIN_E_VIRTIO_FEATURES, offered, err);
+	if (!(t->status(v) & STATUS_FEATURES_OK)) {
+		t->set_status(v, STATUS_FAILED);
+		return CHAIN_FAIL(err, VIRTIO_FEATURES, .subject = v->subject, .offered = offered,
+				  .features = v->features);
+	}
 	return CHAIN_OK;
 }
 
@@ -144,13 +142,14 @@ enum chain_status stage_virtqueue_open(struct stage_virtqueue *q, struct stage_v
 	while (size & (size - 1)) /* the greatest power of two below */
 		size &= (uint16_t)(size - 1);
 	if (size < chain)
-		return chain_fail(err, CHAIN_E_VIRTIO_QUEUE, v->subject, NULL, index, size, chain, 0);
+		return CHAIN_FAIL(err, VIRTIO_QUEUE, .subject = v->subject, .queue = index, .entries = size,
+				  .wanted = chain);
 	q->size = size;
 	q->slots = size / chain;
 	q->memory_bytes = used_offset(size) + 6 + sizeof(struct used_element) * size;
 	q->memory = env->dma_alloc(env->ctx, q->memory_bytes, &q->memory_phys);
 	if (!q->memory)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, v->subject, NULL, q->memory_bytes, 0, 0, 0);
+		return chain_fail_no_memory(err, v->subject, q->memory_bytes);
 	*(volatile uint16_t *)(void *)(q->memory + avail_offset(size)) = AVAIL_NO_INTERRUPT;
 	phys[0] = q->memory_phys;
 	phys[1] = q->memory_phys + avail_offset(size);
@@ -158,7 +157,8 @@ enum chain_status stage_virtqueue_open(struct stage_virtqueue *q, struct stage_v
 	q->notify = v->transport->queue_enable(v, index, size, phys);
 	if (!q->notify) {
 		stage_virtqueue_close(q);
-		return chain_fail(err, CHAIN_E_VIRTIO_QUEUE, v->subject, NULL, index, size, chain, 0);
+		return CHAIN_FAIL(err, VIRTIO_QUEUE, .subject = v->subject, .queue = index, .entries = size,
+				  .wanted = chain);
 	}
 	return CHAIN_OK;
 }
@@ -217,7 +217,8 @@ static bool ring_broken(struct stage_virtqueue *q, const char *what, uint64_t va
 			struct chain_error *err)
 {
 	q->broken = true;
-	(void)!chain_fail(err, CHAIN_E_VIRTIO_RING, q->virtio->subject, what, q->index, value, limit, 0);
+	(void)!CHAIN_FAIL(err, VIRTIO_RING, .subject = q->virtio->subject, .detail = what, .queue = q->index,
+			  .value = value, .limit = limit);
 	return false;
 }
 

@@ -72,8 +72,8 @@ static enum chain_status request(struct virtio_blk *blk, uint32_t type, uint64_t
 	stage_virtqueue_kick(&blk->queue);
 	while (!stage_virtqueue_take(&blk->queue, &slot, &written, &fault)) {
 		if (!fault.status && env->now_us(env->ctx) >= deadline)
-			(void)!chain_fail(&fault, CHAIN_E_BLOCK_TIMEOUT, blk->virtio.subject, NULL, unit, units,
-					  REQUEST_MS, 0);
+			(void)!CHAIN_FAIL(&fault, BLOCK_TIMEOUT, .subject = blk->virtio.subject, .lba = unit,
+					  .count = units, .limit_ms = REQUEST_MS);
 		if (fault.status)
 			return stop_broken(blk, &fault, err);
 		env->idle(env->ctx);
@@ -81,11 +81,11 @@ static enum chain_status request(struct virtio_blk *blk, uint32_t type, uint64_t
 	status = *(volatile uint8_t *)(blk->buffer + STATUS_AT);
 	if (status == STATUS_OK)
 		return CHAIN_OK;
-	return chain_fail(err, CHAIN_E_BLOCK_REQUEST, blk->virtio.subject,
-			  status == STATUS_IO_ERROR    ? "the device reports an I/O error" :
-			  status == STATUS_UNSUPPORTED ? "the device does not know the request" :
-							 "the device left no status",
-			  unit, units, 0, 0);
+	return CHAIN_FAIL(err, BLOCK_REQUEST, .subject = blk->virtio.subject,
+			  .detail = status == STATUS_IO_ERROR    ? "the device reports an I/O error" :
+				    status == STATUS_UNSUPPORTED ? "the device does not know the request" :
+								   "the device left no status",
+			  .lba = unit, .count = units);
 }
 
 static enum chain_status read_units(struct buffered_disk *disk, uint64_t lba, uint32_t sectors, struct chain_error *err)
@@ -141,7 +141,7 @@ static enum chain_status start(struct virtio_blk *blk, struct chain_error *err)
 		return s;
 	blk->buffer = env->dma_alloc(env->ctx, BUFFER_BYTES, &blk->buffer_phys);
 	if (!blk->buffer)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, blk->virtio.subject, NULL, BUFFER_BYTES, 0, 0, 0);
+		return chain_fail_no_memory(err, blk->virtio.subject, BUFFER_BYTES);
 	blk->disk.buffer = blk->buffer;
 	stage_virtio_ready(&blk->virtio);
 	read_serial(blk);
@@ -157,7 +157,7 @@ static enum chain_status open_blk(const struct stage_device_env *env, const stru
 	enum chain_status s;
 
 	if (!blk)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, device->place, NULL, sizeof *blk, 0, 0, 0);
+		return chain_fail_no_memory(err, device->place, sizeof *blk);
 	buffered_disk_init(&blk->disk, &ops, stage_virtio_blk.name, device);
 	blk->disk.request = read_units;
 	blk->disk.subject = blk->virtio.subject;

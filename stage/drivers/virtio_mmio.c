@@ -173,7 +173,7 @@ static enum chain_status open_mmio(struct stage_virtio *v, struct chain_error *e
 
 	v->common = v->env->map(v->env->ctx, place->phys, place->bytes);
 	if (!v->common)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, v->subject, NULL, place->bytes, 0, 0, 0);
+		return chain_fail_no_memory(err, v->subject, place->bytes);
 	version = get(v, VERSION);
 	if (version != MODERN)
 		return CHAIN_FAIL(err, VIRTIO_MMIO_VERSION, .subject = v->subject, .version = version,

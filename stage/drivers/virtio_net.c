@@ -85,12 +85,14 @@ static enum chain_status send_frame(struct stage_netdev *dev, const void *frame,
 	if (dev->fault.status)
 		return chain_fail_again(err, &dev->fault, NULL);
 	if (bytes > STAGE_FRAME_BYTES)
-		return chain_fail(err, CHAIN_E_NET_FRAME, net->virtio.subject, NULL, bytes, STAGE_FRAME_BYTES, 0, 0);
+		return CHAIN_FAIL(err, NET_FRAME, .subject = net->virtio.subject, .bytes = bytes,
+				  .limit = STAGE_FRAME_BYTES);
 	if (!send_slot(net, &slot, &fault)) {
-		if (fault.status)
-			return chain_fail(err, stop_broken(net, &fault), fault.subject, fault.detail, fault.number[0],
-					  fault.number[1], fault.number[2], 0);
-		return chain_fail(err, CHAIN_E_NET_BUSY, net->virtio.subject, NULL, SEND_MS, 0, 0, 0);
+		if (fault.status) {
+			(void)stop_broken(net, &fault);
+			return chain_fail_again(err, &fault, NULL);
+		}
+		return CHAIN_FAIL(err, NET_BUSY, .subject = net->virtio.subject, .limit_ms = SEND_MS);
 	}
 	at = net->buffers + (size_t)(BUFFERS + slot) * BUFFER_BYTES;
 	memset(at, 0, HEADER_BYTES);
@@ -175,7 +177,7 @@ static enum chain_status start(struct virtio_net *net, struct chain_error *err)
 		return s;
 	net->buffers = env->dma_alloc(env->ctx, BUFFERS_BYTES, &net->buffers_phys);
 	if (!net->buffers)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, net->virtio.subject, NULL, BUFFERS_BYTES, 0, 0, 0);
+		return chain_fail_no_memory(err, net->virtio.subject, BUFFERS_BYTES);
 	read_identity(net);
 	for (uint16_t slot = 0; slot < usable(&net->receive); slot++)
 		offer_buffer(net, slot);
@@ -193,7 +195,7 @@ static enum chain_status open_net(const struct stage_device_env *env, const stru
 	enum chain_status s;
 
 	if (!net)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, device->place, NULL, sizeof *net, 0, 0, 0);
+		return chain_fail_no_memory(err, device->place, sizeof *net);
 	net->dev.ops = &ops;
 	net->dev.driver = stage_virtio_net.name;
 	net->dev.bus = device->bus;

@@ -118,10 +118,11 @@ static enum chain_status map_structure(struct stage_virtio *v, uint32_t cap, vol
 	if (s)
 		return s;
 	if (bytes == 0 || bytes > window.bytes || offset > window.bytes - bytes || offset & (align - 1))
-		return chain_fail(err, CHAIN_E_VIRTIO_CAPABILITY, v->subject, NULL, bytes, offset, bar, window.bytes);
+		return CHAIN_FAIL(err, VIRTIO_CAPABILITY, .subject = v->subject, .bytes = bytes, .offset = offset,
+				  .bar = bar, .bar_bytes = window.bytes);
 	*out = env->map(env->ctx, window.phys + offset, bytes);
 	*out_bytes = bytes;
-	return *out ? CHAIN_OK : chain_fail(err, CHAIN_E_NO_MEMORY, v->subject, NULL, bytes, 0, 0, 0);
+	return *out ? CHAIN_OK : chain_fail_no_memory(err, v->subject, bytes);
 }
 
 /* The first structure of a type that can be used counts; later ones are alternatives. */
@@ -157,7 +158,8 @@ static enum chain_status open_pci(struct stage_virtio *v, struct chain_error *er
 		if (cap == 0)
 			break;
 		if (n == CAP_LIMIT)
-			return chain_fail(err, CHAIN_E_PCI_BAD_CAPABILITIES, f->name, NULL, cap, CAP_LIMIT, 0, 0);
+			return CHAIN_FAIL(err, PCI_BAD_CAPABILITIES, .subject = f->name, .offset = cap,
+					  .limit = CAP_LIMIT);
 		s = take_capability(v, cap, &common_bytes, err);
 		if (s)
 			return s;

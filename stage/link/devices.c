@@ -45,7 +45,7 @@ static enum chain_status resolve(json_t *into, const char *class, const char *na
 		why = json_string_value(json_object_get(entry, "driver"));
 	snprintf(reason, sizeof(reason), "%s%s%s%s", absent ? "there is one" : "it is ", absent ? "" : status,
 		 why ? ": " : "", why ? why : "");
-	return chain_fail(err, absent ? CHAIN_E_DEVICE_PRESENT : CHAIN_E_DEVICE_MISSING, name, reason, 0, 0, 0, 0);
+	return chain_fail_text(err, absent ? CHAIN_E_DEVICE_PRESENT : CHAIN_E_DEVICE_MISSING, name, reason);
 }
 
 static int list_class(json_t *list, const char *class, const json_t *entries)
@@ -215,8 +215,8 @@ static enum chain_status check_places(const struct chain_step *step, const json_
 		for (size_t j = 0; place && j < i; j++) {
 			const char *other = place_of(&step->devices[j], net, block);
 			if (other && !strcasecmp(place, other))
-				return chain_fail(err, CHAIN_E_DEVICE_SAME, step->devices[i].name,
-						  step->devices[j].name, 0, 0, 0, 0);
+				return chain_fail_text(err, CHAIN_E_DEVICE_SAME, step->devices[i].name,
+						       step->devices[j].name);
 		}
 	}
 	return CHAIN_OK;

@@ -154,7 +154,7 @@ static enum chain_status prepare(struct fanout_run *f, const struct stage_run *r
 	for (size_t i = 0; ok && i < count; i++)
 		ok = !json_array_append_new(f->results, json_null());
 	if (f->step->expect_console && !(f->markers = calloc(count, sizeof(*f->markers))))
-		return chain_fail(err, CHAIN_E_NO_MEMORY, f->step->name, NULL, count * sizeof(*f->markers), 0, 0, 0);
+		return chain_fail_no_memory(err, f->step->name, count * sizeof(*f->markers));
 	f->reserve = malloc(RESERVE_BYTES);
 	if (ok && f->reserve)
 		return stage_devices_give(f->step, run->net, run->block, &f->devices, err);

@@ -78,7 +78,7 @@ static enum chain_status take(const struct stage_device_env *env, const struct c
 			       CHAIN_OK;
 	i = calloc(1, sizeof *i);
 	if (!i)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, r->name, NULL, sizeof *i, 0, 0, 0);
+		return chain_fail_no_memory(err, r->name, sizeof *i);
 	i->dev = dev;
 	i->request = r;
 	s = interface_start(i, env, err);

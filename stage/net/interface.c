@@ -99,7 +99,7 @@ enum chain_status interface_start(struct interface *i, const struct stage_device
 	}
 	lwip_env = env;
 	if (!netif_add(&i->netif, IP4_ADDR_ANY4, IP4_ADDR_ANY4, IP4_ADDR_ANY4, i, init, ethernet_input))
-		return chain_fail(err, CHAIN_E_NO_MEMORY, i->request->name, NULL, sizeof *i, 0, 0, 0);
+		return chain_fail_no_memory(err, i->request->name, sizeof *i);
 	if (hostname && strlen(hostname) < sizeof i->asked) {
 		memcpy(i->asked, hostname, strlen(hostname) + 1);
 		netif_set_hostname(&i->netif, i->asked);
@@ -131,7 +131,7 @@ void interface_stop(struct interface *i)
 
 static enum chain_status bad_address(const struct interface *i, const char *text, struct chain_error *err)
 {
-	return chain_fail(err, CHAIN_E_NET_BAD_ADDRESS, i->request->name, text, 0, 0, 0, 0);
+	return chain_fail_text(err, CHAIN_E_NET_BAD_ADDRESS, i->request->name, text);
 }
 
 static void to_lwip(uint32_t address, ip4_addr_t *out)
@@ -168,7 +168,7 @@ enum chain_status interface_set_static(struct interface *i, struct chain_error *
 enum chain_status interface_start_dhcp(struct interface *i, struct chain_error *err)
 {
 	if (dhcp_start(&i->netif) != ERR_OK)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, i->request->name, NULL, sizeof(struct dhcp), 0, 0, 0);
+		return chain_fail_no_memory(err, i->request->name, sizeof(struct dhcp));
 	return CHAIN_OK;
 }
 

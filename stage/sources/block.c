@@ -25,7 +25,7 @@ static enum chain_status unusable(const char *source, const char *what, const ch
 {
 	char text[CHAIN_SUBJECT_BYTES];
 	snprintf(text, sizeof(text), "%s %.60s%s%.120s", what, name, why ? ": " : "", why ? why : "");
-	return chain_fail(err, CHAIN_E_SOURCE_DEVICE, source, text, 0, 0, 0, 0);
+	return chain_fail_text(err, CHAIN_E_SOURCE_DEVICE, source, text);
 }
 
 static bool is_called(const json_t *partition, const char *name)
@@ -76,7 +76,7 @@ enum chain_status stage_open_block(void *ctx, const char *source, const char *re
 	struct chain_block_source wanted;
 	uint64_t base, bytes;
 	if (!chain_block_source_parse(rest, &wanted))
-		return chain_fail(err, CHAIN_E_CONFIG_BLOCK_SOURCE, source, source, 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_CONFIG_BLOCK_SOURCE, source, source);
 	const json_t *entry = json_object_get(ctx, wanted.disk);
 	if (!entry)
 		return unusable(source, "the pipeline asks for no disk", wanted.disk, NULL, err);
@@ -89,10 +89,11 @@ enum chain_status stage_open_block(void *ctx, const char *source, const char *re
 		return status;
 	uint64_t left = wanted.offset <= bytes ? bytes - wanted.offset : 0;
 	if (wanted.offset > bytes || wanted.bytes > left)
-		return chain_fail(err, CHAIN_E_SOURCE_PIECE, source, NULL, wanted.offset, wanted.bytes, bytes, 0);
+		return CHAIN_FAIL(err, SOURCE_PIECE, .subject = source, .offset = wanted.offset, .bytes = wanted.bytes,
+				  .total = bytes);
 	struct stage_byte_device *device = malloc(sizeof(*device) + disk->sector_bytes);
 	if (!device)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, source, NULL, sizeof(*device) + disk->sector_bytes, 0, 0, 0);
+		return chain_fail_no_memory(err, source, sizeof(*device) + disk->sector_bytes);
 	*device = (struct stage_byte_device){ disk, base + wanted.offset, wanted.bytes ? wanted.bytes : left,
 					      (uint8_t *)(device + 1) };
 	*out = (struct chain_stream){ .bytes = device->bytes, .read = read_stream, .close = free, .ctx = device };

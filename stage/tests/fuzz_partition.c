@@ -21,8 +21,8 @@ static enum chain_status read_disk(void *ctx, uint64_t lba, uint64_t count, void
 	FUZZ_HOLDS(count && count <= disk->sectors && lba <= disk->sectors - count); /* the reader's promise */
 	FUZZ_HOLDS(++disk->reads < READS_MAX);
 	if (disk->reads == disk->fail_at)
-		return chain_fail(err, CHAIN_E_BLOCK_REQUEST, "disk", "the device reports an I/O error", lba, count, 0,
-				  0);
+		return CHAIN_FAIL(err, BLOCK_REQUEST, .subject = "disk", .detail = "the device reports an I/O error",
+				  .lba = lba, .count = count);
 	uint64_t bytes = count * disk->sector_bytes, at = lba * disk->sector_bytes, there = 0;
 	if (at < disk->count)
 		there = disk->count - at < bytes ? disk->count - at : bytes;

@@ -27,7 +27,7 @@ static enum chain_status read_disk(void *ctx, uint64_t lba, uint64_t count, void
 
 	assert_true(count <= disk->sectors && lba <= disk->sectors - count); /* the parser's promise */
 	if (++disk->reads > 10000)
-		return chain_fail(err, CHAIN_E_IO, "disk", "read too often", 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_IO, "disk", "read too often");
 	memcpy(buf, disk->bytes + lba * SECTOR, count * SECTOR);
 	return CHAIN_OK;
 }

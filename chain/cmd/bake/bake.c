@@ -139,7 +139,7 @@ static enum chain_status form_check(const char *output, struct chain_error *err)
 			detail, sizeof(detail),
 			"an image is an ELF file, as GRUB, iPXE, kexec and QEMU start it, and not %s; call it NAME.elf",
 			OTHERS[i].what);
-		return chain_fail(err, CHAIN_E_NOT_SUPPORTED, output, detail, 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_NOT_SUPPORTED, output, detail);
 	}
 	return CHAIN_OK;
 }

@@ -128,8 +128,8 @@ static enum chain_status room_check(const struct bake_job *job, const struct cha
 		if (machine->mem[i].type == CHAIN_MEM_AVAILABLE &&
 		    chain_range_contains(machine->mem[i].range, machine->image))
 			return CHAIN_OK;
-	return chain_fail(err, CHAIN_E_BAKE_NO_ROOM, job->input, NULL, machine->image.base, machine->image.end,
-			  job->memory_bytes, 0);
+	return CHAIN_FAIL(err, BAKE_NO_ROOM, .subject = job->input, .base = machine->image.base,
+			  .end = machine->image.end, .memory_bytes = job->memory_bytes);
 }
 
 /* --- one after the other, each with its place in the pipeline --- */
@@ -252,8 +252,7 @@ enum chain_status bake_steps_check(struct bake_job *job, const struct chain_imag
 
 	job->steps = calloc(job->config.step_count + 1, sizeof(*job->steps));
 	if (status == CHAIN_OK && !job->steps)
-		status = chain_fail(err, CHAIN_E_NO_MEMORY, job->input, NULL,
-				    job->config.step_count * sizeof(*job->steps), 0, 0, 0);
+		status = chain_fail_no_memory(err, job->input, job->config.step_count * sizeof(*job->steps));
 	for (size_t i = 0; status == CHAIN_OK && i < job->config.step_count; i++)
 		status = step_and_rescue_check(&checks, i, err);
 	chain_bootinfo_free(&machine);

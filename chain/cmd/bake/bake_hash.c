@@ -71,7 +71,7 @@ enum chain_status bake_hash_start(struct bake_hash *hash, struct chain_error *er
 		return CHAIN_OK;
 	hash->buffers = malloc(bytes);
 	if (!hash->buffers)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, "buffers", NULL, bytes, 0, 0, 0);
+		return chain_fail_no_memory(err, "buffers", bytes);
 	(void)pthread_mutex_init(&hash->lock, NULL);
 	(void)pthread_cond_init(&hash->moved, NULL);
 	chain_verity_init(&hash->verity);

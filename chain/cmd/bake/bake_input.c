@@ -153,7 +153,8 @@ static enum chain_status kernel_find(const char *folder, struct bake_tree *tree,
 	}
 	if (count == 0)
 		return chain_fail_subject(err, CHAIN_E_BAKE_NO_KERNEL, folder);
-	return count == 1 ? CHAIN_OK : chain_fail(err, CHAIN_E_BAKE_MANY_KERNELS, folder, names, count, 0, 0, 0);
+	return count == 1 ? CHAIN_OK :
+			    CHAIN_FAIL(err, BAKE_MANY_KERNELS, .subject = folder, .detail = names, .count = count);
 }
 
 /* The folder's own name, as far as a pipeline may be called that. */
@@ -213,7 +214,7 @@ enum chain_status bake_input_read(struct bake_job *job, struct bake_tree *tree, 
 	enum chain_status status;
 
 	if (stat(job->input, &about) < 0)
-		return chain_fail(err, CHAIN_E_IO, job->input, strerror(errno), 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_IO, job->input, strerror(errno));
 	if (!S_ISDIR(about.st_mode))
 		return pipeline_read(job, tree, job->input, err);
 	if (asprintf(&pipeline, "%s/pipeline.json", job->input) < 0)

@@ -218,7 +218,7 @@ static enum chain_status inputs_check(const struct bake_job *job, const struct b
 		const char *input = looks[i](job->output, &about) == 0 ? input_find(job, tree, &about) : NULL;
 
 		if (input)
-			return chain_fail(err, CHAIN_E_OVER_INPUT, job->output, input, 0, 0, 0, 0);
+			return chain_fail_text(err, CHAIN_E_OVER_INPUT, job->output, input);
 	}
 	return CHAIN_OK;
 }

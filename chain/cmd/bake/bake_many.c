@@ -79,7 +79,7 @@ static int folder_make(const char *path, bool json)
 
 	if (mkdir(path, 0777) == 0 || errno == EEXIST)
 		return -1;
-	(void)chain_fail(&err, CHAIN_E_IO, path, strerror(errno), 0, 0, 0, 0);
+	(void)chain_fail_text(&err, CHAIN_E_IO, path, strerror(errno));
 	return cmd_refuse(&err, json);
 }
 

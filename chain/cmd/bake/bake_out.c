@@ -15,7 +15,7 @@
 
 static enum chain_status io(const char *path, int number, struct chain_error *err)
 {
-	return chain_fail(err, CHAIN_E_IO, path, strerror(number), 0, 0, 0, 0);
+	return chain_fail_text(err, CHAIN_E_IO, path, strerror(number));
 }
 
 enum chain_status bake_out_open(struct bake_out *out, const char *path, bool progress, struct chain_error *err)
@@ -24,8 +24,8 @@ enum chain_status bake_out_open(struct bake_out *out, const char *path, bool pro
 
 	*out = (struct bake_out){ .path = path, .fd = -1, .shows = progress };
 	if (stat(path, &about) == 0 && !S_ISREG(about.st_mode))
-		return chain_fail(err, CHAIN_E_NOT_SUPPORTED, path, "an image can only be written to a regular file", 0,
-				  0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_NOT_SUPPORTED, path,
+				       "an image can only be written to a regular file");
 	const enum chain_status status = cmd_out_open(&out->file, path, err);
 
 	cmd_progress_start(&out->progress, "written");
@@ -126,8 +126,8 @@ static enum chain_status shorter(const struct bake_out *out, struct chain_error 
 {
 	const char *name = out->copy.name;
 
-	return chain_fail(err, CHAIN_E_FILE_CHANGED, name ? name : out->path,
-			  name ? "it became shorter" : "the image baked before it became shorter", 0, 0, 0, 0);
+	return chain_fail_text(err, CHAIN_E_FILE_CHANGED, name ? name : out->path,
+			       name ? "it became shorter" : "the image baked before it became shorter");
 }
 
 static void advance(struct bake_out *out, uint64_t bytes)

@@ -63,14 +63,15 @@ static enum chain_status args_check(const struct chain_step *step, enum chain_ke
 	const struct args_seen seen = args_see(step->args);
 
 	if (seen.bytes > CHAIN_TEMPLATE_MAX_BYTES)
-		return chain_fail(err, CHAIN_E_CONFIG_ARGS_LONG, step->source, NULL, seen.bytes,
-				  CHAIN_TEMPLATE_MAX_BYTES, 0, 0);
+		return CHAIN_FAIL(err, CONFIG_ARGS_LONG, .subject = step->source, .bytes = seen.bytes,
+				  .limit = CHAIN_TEMPLATE_MAX_BYTES);
 	if (kind != CHAIN_KERNEL_NATIVE)
 		return CHAIN_OK;
 	if (seen.unclosed)
 		return chain_fail_subject(err, CHAIN_E_CONFIG_QUOTES, step->source);
 	if (seen.words > CHAIN_ARGS_MAX)
-		return chain_fail(err, CHAIN_E_CONFIG_WORDS, step->source, NULL, seen.words, CHAIN_ARGS_MAX, 0, 0);
+		return CHAIN_FAIL(err, CONFIG_WORDS, .subject = step->source, .count = seen.words,
+				  .limit = CHAIN_ARGS_MAX);
 	return CHAIN_OK;
 }
 
@@ -140,8 +141,7 @@ static enum chain_status world_make(const struct bake_job *job, const struct cha
 		.args = args_literal(step->args),
 	};
 	if (!out->modules || !out->args)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, step->source, NULL,
-				  (step->module_count + 1) * sizeof(*out->modules), 0, 0, 0);
+		return chain_fail_no_memory(err, step->source, (step->module_count + 1) * sizeof(*out->modules));
 	for (size_t i = 0; i < step->module_count; i++) {
 		(void)in_image(image, step->modules[i].from, &out->modules[i].blob);
 		out->modules[i].string = step->modules[i].string;
@@ -241,8 +241,8 @@ static enum chain_status native_check(const struct chain_step *step, const struc
 	const uint64_t least = status == CHAIN_OK ? chain_native_least_bytes(&kernel, step->fanout.cpus) : 0;
 
 	if (least > step->memory_bytes)
-		return chain_fail(err, CHAIN_E_CALL_WINDOW_TOO_SMALL, step->source, NULL, step->memory_bytes, least, 0,
-				  0);
+		return CHAIN_FAIL(err, CALL_WINDOW_TOO_SMALL, .subject = step->source, .bytes = step->memory_bytes,
+				  .least = least);
 	return status;
 }
 
@@ -263,8 +263,8 @@ enum chain_status bake_possible_check(const struct bake_job *job, const struct c
 	enum chain_status status = args_check(step, kind, err);
 
 	if (status == CHAIN_OK && step->module_count > CHAIN_PLAN_MODULES_MAX - 1)
-		status = chain_fail(err, CHAIN_E_CONFIG_MODULES, step->source, NULL, step->module_count,
-				    CHAIN_PLAN_MODULES_MAX - 1, 0, 0);
+		status = CHAIN_FAIL(err, CONFIG_MODULES, .subject = step->source, .count = step->module_count,
+				    .limit = CHAIN_PLAN_MODULES_MAX - 1);
 	if (status != CHAIN_OK)
 		return status;
 	status = world_make(job, image, step, &world, err);

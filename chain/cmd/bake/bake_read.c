@@ -16,7 +16,7 @@ enum { BEGINNING = 4096, KEPT_MAX = 16 << 20 };
 
 static enum chain_status io(const char *path, int number, struct chain_error *err)
 {
-	return chain_fail(err, CHAIN_E_IO, path, strerror(number), 0, 0, 0, 0);
+	return chain_fail_text(err, CHAIN_E_IO, path, strerror(number));
 }
 
 static enum chain_status identity_check(const struct bake_tree *tree, const struct bake_node *node,
@@ -30,8 +30,7 @@ static enum chain_status identity_check(const struct bake_tree *tree, const stru
 
 	if (bake_identity_same(&now, &node->identity))
 		return CHAIN_OK;
-	return chain_fail(err, CHAIN_E_FILE_CHANGED, node->host, "its size or time is another than a moment ago", 0, 0,
-			  0, 0);
+	return chain_fail_text(err, CHAIN_E_FILE_CHANGED, node->host, "its size or time is another than a moment ago");
 }
 
 static enum chain_status file_open_unchecked(struct bake_tree *tree, const struct bake_node *node,
@@ -91,7 +90,7 @@ enum chain_status bake_tree_read(struct bake_tree *tree, const struct fs_spec *s
 		if (got < 0)
 			return read_failed(tree, node, errno, err);
 		if (got == 0)
-			return chain_fail(err, CHAIN_E_FILE_CHANGED, node->host, "it became shorter", 0, 0, 0, 0);
+			return chain_fail_text(err, CHAIN_E_FILE_CHANGED, node->host, "it became shorter");
 		at += got;
 		offset += (uint64_t)got;
 		count -= (size_t)got;

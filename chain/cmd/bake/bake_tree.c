@@ -13,7 +13,7 @@
 
 static enum chain_status no_memory(const char *subject, uint64_t bytes, struct chain_error *err)
 {
-	return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, bytes, 0, 0, 0);
+	return chain_fail_no_memory(err, subject, bytes);
 }
 
 enum chain_status bake_tree_init(struct bake_tree *tree, struct bake_share *share, struct bake_cache *cache,
@@ -25,7 +25,7 @@ enum chain_status bake_tree_init(struct bake_tree *tree, struct bake_share *shar
 	if (share)
 		bake_share_recheck(share);
 	if (epoch && *epoch && !cmd_count_parse(epoch, &tree->mtime))
-		return chain_fail(err, CHAIN_E_IO, "SOURCE_DATE_EPOCH", "is not a number of seconds", 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_IO, "SOURCE_DATE_EPOCH", "is not a number of seconds");
 	return CHAIN_OK;
 }
 

@@ -20,17 +20,17 @@
 
 static enum chain_status io(const char *path, int number, struct chain_error *err)
 {
-	return chain_fail(err, CHAIN_E_IO, path, strerror(number), 0, 0, 0, 0);
+	return chain_fail_text(err, CHAIN_E_IO, path, strerror(number));
 }
 
 static enum chain_status no_memory(const char *subject, uint64_t bytes, struct chain_error *err)
 {
-	return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, bytes, 0, 0, 0);
+	return chain_fail_no_memory(err, subject, bytes);
 }
 
 static enum chain_status changed(const char *path, const char *how, struct chain_error *err)
 {
-	return chain_fail(err, CHAIN_E_FILE_CHANGED, path, how, 0, 0, 0, 0);
+	return chain_fail_text(err, CHAIN_E_FILE_CHANGED, path, how);
 }
 
 /* New; null: no memory. Not by a format: there are two of these for each file. */
@@ -122,8 +122,8 @@ static enum chain_status emptiness_check(const struct entry *entry, struct chain
 	if (got < 0)
 		return io(host, number, err);
 	return got == 0 ? CHAIN_OK :
-			  chain_fail(err, CHAIN_E_BAKE_NOT_BAKEABLE, host,
-				     "a file that has bytes and says that it has none", 0, 0, 0, 0);
+			  chain_fail_text(err, CHAIN_E_BAKE_NOT_BAKEABLE, host,
+					  "a file that has bytes and says that it has none");
 }
 
 static enum chain_status regular_add(struct bake_tree *tree, const struct entry *entry, const struct stat *about,
@@ -152,7 +152,7 @@ static enum chain_status node_fill(struct bake_tree *tree, struct entry *entry, 
 	const bool link = S_ISLNK(about.st_mode), folder = S_ISDIR(about.st_mode);
 
 	if (!link && !folder && !S_ISREG(about.st_mode))
-		return chain_fail(err, CHAIN_E_BAKE_NOT_BAKEABLE, node->host, type_name(about.st_mode), 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_BAKE_NOT_BAKEABLE, node->host, type_name(about.st_mode));
 	node->identity = bake_identity_of(&about);
 	node->many_names = !folder && about.st_nlink > 1;
 	enum chain_status status = bake_xattrs_read(node, entry->name, entry->follow, &tree->xattrs_left, err);
@@ -174,7 +174,7 @@ static enum chain_status add(struct bake_tree *tree, char *path, char *host, str
 	if (!host)
 		return no_memory(path, strlen(path) + 1, err);
 	if (!chain_is_utf8(path))
-		return chain_fail(err, CHAIN_E_BAKE_PATH, host, "its name is not UTF-8", 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_BAKE_PATH, host, "its name is not UTF-8");
 	if (strlen(path) >= CHAIN_IMAGE_PATH_BYTES)
 		return CHAIN_FAIL(err, LIMIT, .subject = host, .detail = "bytes of path", .value = strlen(path),
 				  .limit = CHAIN_IMAGE_PATH_BYTES - 1);

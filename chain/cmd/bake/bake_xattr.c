@@ -13,13 +13,12 @@
 
 static enum chain_status io(const struct bake_node *node, int number, struct chain_error *err)
 {
-	return chain_fail(err, CHAIN_E_IO, node->host, strerror(number), 0, 0, 0, 0);
+	return chain_fail_text(err, CHAIN_E_IO, node->host, strerror(number));
 }
 
 static enum chain_status changed(const struct bake_node *node, struct chain_error *err)
 {
-	return chain_fail(err, CHAIN_E_FILE_CHANGED, node->host, "its attributes are others than a moment ago", 0, 0, 0,
-			  0);
+	return chain_fail_text(err, CHAIN_E_FILE_CHANGED, node->host, "its attributes are others than a moment ago");
 }
 
 enum rule { KEPT, LEFT_OUT, LEFT_OUT_QUIETLY };
@@ -95,7 +94,7 @@ static enum chain_status fetch(const struct source *s, struct chain_error *err)
 	struct fs_xattr *list = malloc(bytes), *next = list;
 
 	if (!list)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, node->host, NULL, bytes, 0, 0, 0);
+		return chain_fail_no_memory(err, node->host, bytes);
 	node->xattrs = list;
 	char *at = (char *)(list + s->kept), *const end = at + s->room_bytes;
 
@@ -143,7 +142,7 @@ enum chain_status bake_xattrs_read(struct bake_node *node, const char *name, boo
 		return io(node, errno, err);
 	s.names = malloc(XATTR_LIST_MAX);
 	if (!s.names)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, node->host, NULL, XATTR_LIST_MAX, 0, 0, 0);
+		return chain_fail_no_memory(err, node->host, XATTR_LIST_MAX);
 	got = names_get(&s, s.names, XATTR_LIST_MAX);
 	s.names_bytes = got > 0 ? (size_t)got : 0;
 	const enum chain_status status = got < 0 ? io(node, errno, err) : names_use(&s, left, err);

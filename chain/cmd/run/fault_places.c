@@ -218,9 +218,9 @@ enum chain_status fault_places_add(const struct symbols_places *places, const st
 	uint64_t *addresses = calloc(count + 1, sizeof(*addresses));
 	struct symbol *symbols = calloc(count + 1, sizeof(*symbols));
 	struct symbols_answer answer;
-	enum chain_status status = addresses && symbols ? CHAIN_OK :
-							  chain_fail(err, CHAIN_E_NO_MEMORY, kernel->name, NULL,
-								     (count + 1) * sizeof(*symbols), 0, 0, 0);
+	enum chain_status status = addresses && symbols ?
+					   CHAIN_OK :
+					   chain_fail_no_memory(err, kernel->name, (count + 1) * sizeof(*symbols));
 	for (size_t i = 0; i < count && !status; i++)
 		if (!address_of(faults[i], &addresses[i]))
 			addresses[i] = 0;

@@ -216,14 +216,14 @@ static enum chain_status add_modules(struct words *words, const struct qemu_conf
 		if (good && (strchr(module->string, '/') || !first || symlink(full, link) < 0)) {
 			free(list);
 			list = NULL;
-			chain_fail(err, CHAIN_E_CMD_BAD_MODULE, module->path, module->string, 0, 0, 0, 0);
+			chain_fail_text(err, CHAIN_E_CMD_BAD_MODULE, module->path, module->string);
 		} else if (good && asprintf(&grown, "%s%s%s", list, *list ? "," : "", string) >= 0) {
 			free(list);
 			list = grown;
 		} else {
 			free(list);
 			list = NULL;
-			chain_fail(err, CHAIN_E_IO, module->path, strerror(errno), 0, 0, 0, 0);
+			chain_fail_text(err, CHAIN_E_IO, module->path, strerror(errno));
 		}
 		free(string);
 		free(full);
@@ -322,7 +322,7 @@ static enum chain_status launch(const struct qemu_config *config, int pairs[4][2
 		if (out->pid == 0)
 			become(config, words.v, out->folder, theirs, parent);
 		if (out->pid < 0)
-			status = chain_fail(err, CHAIN_E_IO, config->program, strerror(errno), 0, 0, 0, 0);
+			status = chain_fail_text(err, CHAIN_E_IO, config->program, strerror(errno));
 	}
 	words_free(&words);
 	return status;
@@ -337,12 +337,12 @@ enum chain_status qemu_start(const struct qemu_config *config, struct qemu *out,
 		 top && strlen(top) < 40 && *top == '/' ? top : "/tmp");
 	enum chain_status status = CHAIN_OK;
 	if (!mkdtemp(out->folder)) {
-		status = chain_fail(err, CHAIN_E_IO, out->folder, strerror(errno), 0, 0, 0, 0);
+		status = chain_fail_text(err, CHAIN_E_IO, out->folder, strerror(errno));
 		out->folder[0] = '\0';
 	}
 	for (int i = 0; !status && i < 4; i++)
 		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pairs[i]) < 0)
-			status = chain_fail(err, CHAIN_E_IO, "socket", strerror(errno), 0, 0, 0, 0);
+			status = chain_fail_text(err, CHAIN_E_IO, "socket", strerror(errno));
 	if (!status)
 		status = launch(config, pairs, out, err);
 	close_pairs(pairs, 1);

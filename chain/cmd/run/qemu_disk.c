@@ -107,11 +107,11 @@ static enum chain_status detect(const char *path, const char **out, struct chain
 	if (fd >= 0)
 		close(fd);
 	if (got < 0)
-		return chain_fail(err, CHAIN_E_IO, path, strerror(number), 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_IO, path, strerror(number));
 	const struct format *format = format_of(head, (size_t)got);
 	*out = format ? format->name : RAW;
 	if (format && format->has_files && format->has_files(head))
-		return chain_fail(err, CHAIN_E_CMD_DISK_FILES, path, format->name, 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_CMD_DISK_FILES, path, format->name);
 	return CHAIN_OK;
 }
 
@@ -155,9 +155,9 @@ static enum chain_status make(const char *file, const struct options *options, s
 	char *full = realpath(file, NULL), *path = NULL;
 	enum chain_status status = CHAIN_OK;
 	if (!full || access(full, options->access == ACCESS_WRITE ? R_OK | W_OK : R_OK) < 0)
-		status = chain_fail(err, CHAIN_E_IO, file, strerror(errno), 0, 0, 0, 0);
+		status = chain_fail_text(err, CHAIN_E_IO, file, strerror(errno));
 	else if (options->format && !format)
-		status = chain_fail(err, CHAIN_E_CMD_DISK_FORMAT, file, options->format, 0, 0, 0, 0);
+		status = chain_fail_text(err, CHAIN_E_CMD_DISK_FORMAT, file, options->format);
 	else if (!format)
 		status = detect(full, &format, err);
 	if (!status) {
@@ -169,7 +169,7 @@ static enum chain_status make(const char *file, const struct options *options, s
 			     options->serial ? options->serial : "") < 0)
 			out->device = NULL;
 		if (!out->drive || !out->device)
-			status = chain_fail(err, CHAIN_E_NO_MEMORY, file, NULL, 2 * strlen(full), 0, 0, 0);
+			status = chain_fail_no_memory(err, file, 2 * strlen(full));
 	}
 	free(path);
 	free(full);
@@ -182,7 +182,7 @@ enum chain_status qemu_disk_parse(const char *text, size_t index, struct qemu_di
 	char *file = strdup(text), *comma;
 	*out = (struct qemu_disk){ 0 };
 	if (!file)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, text, NULL, strlen(text), 0, 0, 0);
+		return chain_fail_no_memory(err, text, strlen(text));
 	while ((comma = strrchr(file, ',')) != NULL && take_option(comma + 1, &options))
 		*comma = '\0';
 	enum chain_status status = make(file, &options, index, out, err);

@@ -66,7 +66,7 @@ enum chain_status qemu_large_make(const struct chain_kernel *kernel, uint64_t fi
 	memcpy(loader, qemu_large_loader, bytes);
 	if (kernel->mode != CHAIN_ENTRY_PROTECTED32 || own > UINT32_MAX - OWN_BYTES ||
 	    !put_pieces(loader, segments, kernel->segment_count, file_bytes))
-		return chain_fail(err, CHAIN_E_CMD_TOO_LARGE, subject, NULL, file_bytes >> 20, 0, 0, 0);
+		return CHAIN_FAIL(err, CMD_TOO_LARGE, .subject = subject, .mib = file_bytes >> 20);
 	const uint64_t addresses[] = { own, own, own + bytes, own + OWN_BYTES,
 				       own + QEMU_LARGE_START }; /* header, load, load end, bss end, entry */
 	for (size_t i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++)
@@ -80,5 +80,5 @@ enum chain_status qemu_large_make(const struct chain_kernel *kernel, uint64_t fi
 	if (*out_fd >= 0)
 		close(*out_fd);
 	*out_fd = -1;
-	return chain_fail(err, CHAIN_E_IO, subject, strerror(number), 0, 0, 0, 0);
+	return chain_fail_text(err, CHAIN_E_IO, subject, strerror(number));
 }

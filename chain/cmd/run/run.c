@@ -173,7 +173,7 @@ static int supervise(struct run *run)
 	int status = qemu_stop(&run->qemu);
 	int exit_status = WIFEXITED(status) && run->ended ? WEXITSTATUS(status) : -1;
 	if (end == RUN_END_MACHINE && !run->ready) {
-		chain_fail(&err, CHAIN_E_CMD_QEMU_FAILED, run->program, own_words(run), 0, 0, 0, 0);
+		chain_fail_text(&err, CHAIN_E_CMD_QEMU_FAILED, run->program, own_words(run));
 		return cmd_refuse(&err, run->session_options.json);
 	}
 	if (run->errors_used)

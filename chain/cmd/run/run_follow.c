@@ -165,8 +165,8 @@ enum chain_status run_screenshot(struct run *run, struct chain_error *err)
 	bool ppm = name > 4 && strcmp(run->screenshot + name - 4, ".ppm") == 0;
 	uint64_t start = run_clock_us();
 	if (run->ended)
-		return chain_fail(err, CHAIN_E_CMD_NO_SCREEN, run->screenshot, "the machine left by its exit port", 0,
-				  0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_CMD_NO_SCREEN, run->screenshot,
+				       "the machine left by its exit port");
 	/* The descriptor is ours: QEMU opens it by our process's number. */
 	snprintf(command, sizeof(command),
 		 "{\"execute\":\"screendump\",\"id\":\"screen\",\"arguments\":{\"filename\":\"/proc/%ld/fd/%d\"%s}}\n",
@@ -175,7 +175,7 @@ enum chain_status run_screenshot(struct run *run, struct chain_error *err)
 	while (!run->shot_done && run_clock_us() - start < QUIT_MS * 1000 && run->qemu.monitor >= 0)
 		pump(run, 100);
 	if (!run->shot_done || run->shot_failed)
-		return chain_fail(err, CHAIN_E_CMD_NO_SCREEN, run->screenshot, "QEMU gave no picture", 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_CMD_NO_SCREEN, run->screenshot, "QEMU gave no picture");
 	char path[64];
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", run->shot_fd);
 	struct cmd_file file;

@@ -45,7 +45,8 @@ enum chain_status run_gdb_listen(struct run *run, struct chain_error *err)
 		int number = errno;
 		if (fd >= 0)
 			close(fd);
-		return chain_fail(err, CHAIN_E_CMD_GDB_PORT, NULL, strerror(number), run->gdb_port, 0, 0, 0);
+		return CHAIN_FAIL(err, CMD_GDB_PORT, .subject = NULL, .detail = strerror(number),
+				  .port = run->gdb_port);
 	}
 	run->gdb_fd = fd;
 	run->gdb_port = ntohs(at.sin_port);

@@ -16,7 +16,7 @@
 
 static enum chain_status io(const char *path, struct chain_error *err)
 {
-	return chain_fail(err, CHAIN_E_IO, path, strerror(errno), 0, 0, 0, 0);
+	return chain_fail_text(err, CHAIN_E_IO, path, strerror(errno));
 }
 
 /* A pipeline is text that begins with a brace, or says by its name that it means to be one. */

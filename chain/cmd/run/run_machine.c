@@ -28,7 +28,7 @@ static enum chain_status add_module(struct run *run, const char *path, const cha
 		return CHAIN_FAIL(err, LIMIT, .subject = "--module", .detail = "modules",
 				  .value = run->modules.count + 1, .limit = RUN_MODULES_MAX);
 	if (access(path, R_OK) < 0)
-		return chain_fail(err, CHAIN_E_IO, path, strerror(errno), 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_IO, path, strerror(errno));
 	run->module_list[run->module_count++] = (struct qemu_module){ .path = path, .string = string };
 	return CHAIN_OK;
 }
@@ -37,7 +37,7 @@ static enum chain_status make_boot_id(char out[2 * CHAIN_BOOT_ID_BYTES + 1], con
 {
 	uint8_t seed[CHAIN_BOOT_ID_BYTES];
 	if (getrandom(seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
-		return chain_fail(err, CHAIN_E_IO, path, strerror(errno), 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_IO, path, strerror(errno));
 	for (size_t i = 0; i < sizeof(seed); i++)
 		snprintf(out + 2 * i, 3, "%02x", seed[i]);
 	return CHAIN_OK;
@@ -52,7 +52,7 @@ static enum chain_status write_handoff(struct run *run, const json_t *doc, struc
 	if (!status) {
 		run->handoff_fd = memfd_create("kchain-handoff", MFD_CLOEXEC);
 		if (run->handoff_fd < 0 || write(run->handoff_fd, text, count) != (ssize_t)count)
-			status = chain_fail(err, CHAIN_E_IO, run->handoff, strerror(errno), 0, 0, 0, 0);
+			status = chain_fail_text(err, CHAIN_E_IO, run->handoff, strerror(errno));
 		snprintf(run->handoff_path, sizeof(run->handoff_path), "/proc/%ld/fd/%d", (long)getpid(),
 			 run->handoff_fd);
 	}
@@ -83,7 +83,7 @@ static enum chain_status collect_modules(struct run *run, struct chain_error *er
 					  .value = run->modules.count, .limit = RUN_MODULES_MAX);
 		char *path = run->module_paths[i] = strndup(text, path_bytes);
 		if (!path)
-			return chain_fail(err, CHAIN_E_NO_MEMORY, text, NULL, path_bytes, 0, 0, 0);
+			return chain_fail_no_memory(err, text, path_bytes);
 		cmd_file_note_input(path);
 		enum chain_status status = add_module(run, path, equals ? equals + 1 : slash ? slash + 1 : text, err);
 		if (status)
@@ -159,16 +159,17 @@ static enum chain_status choose_memory(struct run *run, struct chain_error *err)
 {
 	uint64_t least = run->input.memory_bytes, need = run_memory_needed(&run->input, run->cpus);
 	if (run->memory_bytes && least > run->memory_bytes)
-		return chain_fail(err, CHAIN_E_CMD_MEMORY, run->operands.v[0], NULL, least >> 10,
-				  run->memory_bytes >> 10, 0, 0);
+		return CHAIN_FAIL(err, CMD_MEMORY, .subject = run->operands.v[0], .end_kib = least >> 10,
+				  .memory_kib = run->memory_bytes >> 10);
 	if (!run->memory_bytes)
 		run->memory_bytes = need + SLACK_BYTES <= MEMORY_DEFAULT ?
 					    MEMORY_DEFAULT :
 					    (need + 2ull * SLACK_BYTES - 1) / SLACK_BYTES * SLACK_BYTES;
 	uint64_t low = low_memory(run->machine, run->memory_bytes);
 	if (least > low)
-		return chain_fail(err, CHAIN_E_CMD_LOW_MEMORY, run->operands.v[0], run->machine, least >> 20,
-				  run->memory_bytes >> 20, low >> 20, 0);
+		return CHAIN_FAIL(err, CMD_LOW_MEMORY, .subject = run->operands.v[0], .detail = run->machine,
+				  .end_mib = least >> 20, .memory_mib = run->memory_bytes >> 20,
+				  .limit_mib = low >> 20);
 	if (run->input.file.bytes_count < QEMU_LARGE_LEAST || !run->input.kernel.segment_count)
 		return CHAIN_OK;
 	return make_loader(run, err);
@@ -203,7 +204,7 @@ enum chain_status run_prepare(struct run *run, struct chain_error *err)
 	if (!status && run->gdb)
 		status = run_gdb_listen(run, err);
 	if (!status && run->screenshot && (run->shot_fd = memfd_create("kchain-screen", 0)) < 0)
-		status = chain_fail(err, CHAIN_E_IO, run->screenshot, strerror(errno), 0, 0, 0, 0);
+		status = chain_fail_text(err, CHAIN_E_IO, run->screenshot, strerror(errno));
 	return status;
 }
 

@@ -174,7 +174,7 @@ static int open_outputs(struct run_session *session)
 	session->copy = fopen(options->console, "we");
 	if (session->copy)
 		return -1;
-	chain_fail(&err, CHAIN_E_IO, options->console, strerror(errno), 0, 0, 0, 0);
+	chain_fail_text(&err, CHAIN_E_IO, options->console, strerror(errno));
 	return cmd_refuse(&err, options->json);
 }
 
@@ -317,7 +317,7 @@ static enum chain_status write_doc(const char *path, const json_t *doc, const ch
 	if (!path)
 		return CHAIN_OK;
 	if (!doc)
-		return chain_fail(err, CHAIN_E_CMD_NO_HANDOFF, path, what, 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_CMD_NO_HANDOFF, path, what);
 	return cmd_file_write_json(path, doc, err);
 }
 
@@ -330,7 +330,7 @@ static int write_files(struct run_session *session, int code)
 		int bad = fclose(session->copy);
 		session->copy = NULL;
 		if (bad)
-			chain_fail(&err, CHAIN_E_IO, session->options.console, strerror(errno), 0, 0, 0, 0);
+			chain_fail_text(&err, CHAIN_E_IO, session->options.console, strerror(errno));
 	}
 	enum chain_status status = err.status;
 	if (!status && judge->lacking)

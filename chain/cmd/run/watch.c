@@ -79,10 +79,10 @@ static enum chain_status open_line(struct watch *watch, const char *path, struct
 	/* Not blocking: opening a serial port may wait for a carrier that never comes. */
 	watch->fd = open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
 	if (watch->fd < 0)
-		return chain_fail(err, CHAIN_E_IO, path, strerror(errno), 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_IO, path, strerror(errno));
 	look_at(watch);
 	if (isatty(watch->fd) && (!speed_find(watch->baud, &speed) || !make_raw(watch, speed)))
-		return chain_fail(err, CHAIN_E_IO, path, strerror(errno), 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_IO, path, strerror(errno));
 	return CHAIN_OK;
 }
 

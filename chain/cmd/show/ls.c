@@ -38,7 +38,7 @@ static enum chain_status target_read(const struct listing *l, const char *path, 
 				  .limit = 4096);
 	*out = calloc(1, node->size_bytes + 1);
 	if (!*out)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, path, NULL, node->size_bytes, 0, 0, 0);
+		return chain_fail_no_memory(err, path, node->size_bytes);
 	return fs_read(l->fs, node, 0, *out, node->size_bytes, err);
 }
 
@@ -103,7 +103,7 @@ static enum chain_status node_list(struct listing *l, const char *path, const st
 		return CHAIN_OK;
 	}
 	json_decref(entry);
-	return chain_fail(err, CHAIN_E_NO_MEMORY, path, NULL, sizeof(*entry), 0, 0, 0);
+	return chain_fail_no_memory(err, path, sizeof(*entry));
 }
 
 static void node_print(const struct listing *l, const char *path, const struct fs_node *node, const char *target)

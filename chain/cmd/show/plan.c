@@ -122,8 +122,7 @@ static enum chain_status load_results(struct plan_run *run, struct chain_error *
 		return status;
 	const json_t *inside = json_object_get(doc, "kchain_handoff") ? json_object_get(doc, "results") : doc;
 	if (!json_is_object(inside))
-		status = chain_fail(err, CHAIN_E_JSON_TYPE, run->options.results, "results are an object by step", 0, 0,
-				    0, 0);
+		status = chain_fail_text(err, CHAIN_E_JSON_TYPE, run->options.results, "results are an object by step");
 	else
 		run->given = json_incref((json_t *)(uintptr_t)inside);
 	json_decref(doc);
@@ -188,8 +187,7 @@ static enum chain_status load_pipeline(struct plan_run *run, const char *path, s
 	if (status)
 		return status;
 	if (run->input.kind != CHAIN_KERNEL_IMAGE)
-		return chain_fail(err, CHAIN_E_CMD_NOT_IMAGE, path, chain_kernel_kind_name(run->input.kind), 0, 0, 0,
-				  0);
+		return chain_fail_text(err, CHAIN_E_CMD_NOT_IMAGE, path, chain_kernel_kind_name(run->input.kind));
 	status = chain_image_file(&run->input.image, CHAIN_FS_PIPELINE, &text, &bytes, NULL, err);
 	return status ? status :
 			chain_config_parse((const char *)text, bytes, CHAIN_FS_PIPELINE, true, &run->config, err);
@@ -414,7 +412,7 @@ static int plan_steps(struct plan_run *run)
 			status = set_result(run, step, &err);
 	}
 	if (!status && !found)
-		status = chain_fail(&err, CHAIN_E_CMD_NO_STEP, run->options.step, run->config.name, 0, 0, 0, 0);
+		status = chain_fail_text(&err, CHAIN_E_CMD_NO_STEP, run->options.step, run->config.name);
 	if (status) {
 		json_decref(steps);
 		return cmd_refuse(&err, run->options.json);

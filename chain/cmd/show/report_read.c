@@ -29,7 +29,7 @@ static enum report_status status_of(const char *text)
 
 static enum chain_status wrong(const char *subject, const char *what, size_t index, struct chain_error *err)
 {
-	return chain_fail(err, CHAIN_E_REPORT_FORM, subject, what, index, 0, 0, 0);
+	return CHAIN_FAIL(err, REPORT_FORM, .subject = subject, .detail = what, .index = index);
 }
 
 /* --- numbers --- */
@@ -97,8 +97,7 @@ static enum chain_status read_links(struct report *r, const json_t *links, doubl
 	json_t *link;
 	r->links = calloc(json_array_size(links) + 1, sizeof(*r->links));
 	if (!r->links)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, json_array_size(links) * sizeof(*r->links), 0,
-				  0, 0);
+		return chain_fail_no_memory(err, subject, json_array_size(links) * sizeof(*r->links));
 	json_array_foreach (links, i, link) {
 		struct report_span *span = &r->links[i];
 		double left;
@@ -192,8 +191,7 @@ static enum chain_status read_fanout(struct report *r, const json_t *step, const
 	f->workers = f->workers > REPORT_PROCESSORS_MAX ? REPORT_PROCESSORS_MAX : f->workers;
 	f->turns = calloc(json_array_size(rows) + 1, sizeof(*f->turns));
 	if (!f->turns)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, json_array_size(rows) * sizeof(*f->turns), 0,
-				  0, 0);
+		return chain_fail_no_memory(err, subject, json_array_size(rows) * sizeof(*f->turns));
 	r->fanout_count++;
 	size_t i;
 	json_t *row;
@@ -207,8 +205,7 @@ static enum chain_status read_fanout(struct report *r, const json_t *step, const
 		if (turn->processor + f->cpus > r->processors)
 			r->processors = turn->processor + f->cpus;
 	}
-	return measure(f) ? CHAIN_OK :
-			    chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, f->turn_count * sizeof(double), 0, 0, 0);
+	return measure(f) ? CHAIN_OK : chain_fail_no_memory(err, subject, f->turn_count * sizeof(double));
 }
 
 /* --- steps --- */
@@ -244,8 +241,7 @@ static enum chain_status make_steps(struct report *r, size_t count, const char *
 	r->fanouts = calloc(count + 1, sizeof(*r->fanouts));
 	if (r->steps && r->fanouts)
 		return CHAIN_OK;
-	return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, count * (sizeof(*r->steps) + sizeof(*r->fanouts)), 0,
-			  0, 0);
+	return chain_fail_no_memory(err, subject, count * (sizeof(*r->steps) + sizeof(*r->fanouts)));
 }
 
 static enum chain_status read_steps(struct report *r, const json_t *steps, double offset, const char *subject,

@@ -73,7 +73,7 @@ static enum chain_status id_check(const struct verify *v, const struct chain_ima
 
 	if (!v->id || memcmp(image->header.id, v->wanted, CHAIN_SHA256_BYTES) == 0)
 		return CHAIN_OK;
-	return chain_fail(err, CHAIN_E_IMAGE_OTHER_ID, "id", image_id_text(image->header.id, id), 0, 0, 0, 0);
+	return chain_fail_text(err, CHAIN_E_IMAGE_OTHER_ID, "id", image_id_text(image->header.id, id));
 }
 
 static enum chain_status report(const struct verify *v, const struct image_file *file, struct chain_error *err)

@@ -39,10 +39,9 @@ static enum chain_status path_check(const struct fs_spec *spec, struct chain_err
 		return CHAIN_FAIL(err, LIMIT, .subject = spec->path, .detail = "bytes of path",
 				  .value = strlen(spec->path), .limit = PATH_MAX_BYTES);
 	if (chain_text_has_control(spec->path, strlen(spec->path)))
-		return chain_fail(err, CHAIN_E_BAKE_PATH, spec->path, "a path can't hold control characters", 0, 0, 0,
-				  0);
+		return chain_fail_text(err, CHAIN_E_BAKE_PATH, spec->path, "a path can't hold control characters");
 	if (spec->type != FS_REGULAR && spec->type != FS_DIRECTORY && spec->type != FS_SYMLINK)
-		return chain_fail(err, CHAIN_E_BAKE_NOT_BAKEABLE, spec->path, "a device, pipe or socket", 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_BAKE_NOT_BAKEABLE, spec->path, "a device, pipe or socket");
 	return CHAIN_OK;
 }
 
@@ -51,11 +50,12 @@ static enum chain_status request_check(const struct chain_bake_request *r, struc
 	const size_t name_bytes = r->name ? strlen(r->name) : 0;
 
 	if (name_bytes >= CHAIN_IMAGE_NAME_BYTES)
-		return chain_fail(err, CHAIN_E_BAKE_NAME, r->name, NULL, name_bytes, CHAIN_IMAGE_NAME_BYTES - 1, 0, 0);
+		return CHAIN_FAIL(err, BAKE_NAME, .subject = r->name, .bytes = name_bytes,
+				  .limit = CHAIN_IMAGE_NAME_BYTES - 1);
 	if (r->name && chain_text_has_control(r->name, name_bytes))
-		return chain_fail(err, CHAIN_E_BAKE_PATH, r->name, "a name can't hold control characters", 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_BAKE_PATH, r->name, "a name can't hold control characters");
 	if (r->base % BAKE_BLOCK != 0 || r->base < 0x100000 || r->base > UINT32_MAX)
-		return chain_fail(err, CHAIN_E_BAKE_BAD_BASE, r->name ? r->name : "image", NULL, r->base, 0, 0, 0);
+		return CHAIN_FAIL(err, BAKE_BAD_BASE, .subject = r->name ? r->name : "image", .base = r->base);
 	for (size_t i = 0; i < r->spec_count; i++) {
 		const enum chain_status status = path_check(&r->specs[i], err);
 
@@ -81,7 +81,7 @@ static enum chain_status tree_layout(struct bake *bake, struct chain_error *err)
 	bake->meta = calloc(1, bake->meta_bytes);
 	bake->entries = calloc(bake->placed_count + 1, sizeof(*bake->entries));
 	if (!bake->meta || !bake->entries)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, "image", NULL, bake->meta_bytes, 0, 0, 0);
+		return chain_fail_no_memory(err, "image", bake->meta_bytes);
 	for (size_t i = 0; i < bake->placed_count; i++) {
 		const struct fs_placed *p = &bake->placed[i];
 
@@ -159,8 +159,8 @@ static enum chain_status image_layout(struct bake *bake, struct chain_error *err
 		bytes = wanted;
 	}
 	if (out->memory_end > (uint64_t)UINT32_MAX + 1)
-		return chain_fail(err, CHAIN_E_BAKE_TOO_LARGE, bake->request->name ? bake->request->name : "image",
-				  NULL, out->memory_end, (uint64_t)UINT32_MAX + 1, 0, 0);
+		return CHAIN_FAIL(err, BAKE_TOO_LARGE, .subject = bake->request->name ? bake->request->name : "image",
+				  .end = out->memory_end, .limit = (uint64_t)UINT32_MAX + 1);
 	return CHAIN_OK;
 }
 
@@ -176,7 +176,7 @@ static enum chain_status assigned_check(const struct fs_spec *spec, const uint8_
 {
 	if (!spec->digest || memcmp(digest, spec->digest, CHAIN_SHA256_BYTES) == 0)
 		return CHAIN_OK;
-	return chain_fail(err, CHAIN_E_FILE_CHANGED, spec->path, "its digest is another than a moment ago", 0, 0, 0, 0);
+	return chain_fail_text(err, CHAIN_E_FILE_CHANGED, spec->path, "its digest is another than a moment ago");
 }
 
 static enum chain_status data_place(void *ctx, const struct fs_spec *spec, uint64_t offset, bool *out_placed,
@@ -271,7 +271,7 @@ static enum chain_status manifest_emit(struct bake *bake, struct chain_error *er
 	enum chain_status status;
 
 	if (!text)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, "manifest", NULL, bytes, 0, 0, 0);
+		return chain_fail_no_memory(err, "manifest", bytes);
 	for (size_t i = 0; i < bake->placed_count; i++) {
 		const struct fs_placed *p = &bake->placed[i];
 

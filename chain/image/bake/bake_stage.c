@@ -14,7 +14,7 @@
 enum chain_status bake_stage_bad(const struct chain_bake_request *request, const char *what, uint64_t number,
 				 struct chain_error *err)
 {
-	return chain_fail(err, CHAIN_E_BAKE_BAD_STAGE, request->stage_subject, what, number, 0, 0, 0);
+	return CHAIN_FAIL(err, BAKE_BAD_STAGE, .subject = request->stage_subject, .detail = what, .value = number);
 }
 
 static bool header_find(const uint8_t *bytes, uint64_t count, uint64_t *out)
@@ -191,7 +191,7 @@ enum chain_status bake_stage_load(const struct chain_bake_request *request, stru
 		out->file_base = out->elf_bytes = BAKE_BLOCK;
 	out->bytes = calloc(1, out->bytes_count + 1);
 	if (!out->bytes)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, request->stage_subject, NULL, out->bytes_count, 0, 0, 0);
+		return chain_fail_no_memory(err, request->stage_subject, out->bytes_count);
 	note_find(&elf, file, out);
 	segments_pack(out, file);
 	status = headers_check(request, out, err);

@@ -32,36 +32,34 @@ struct chain_error {
 	enum chain_status status;             /* CHAIN_OK while nothing has failed */
 	char subject[CHAIN_SUBJECT_BYTES];    /* file, key, part or step; ends in "..." when it had to be cut */
 	char detail[CHAIN_SUBJECT_BYTES];     /* second name, or a parser's own words; may be empty */
-	uint64_t number[CHAIN_ERROR_NUMBERS]; /* what {0} to {3} of the message stand for */
+	uint64_t number[CHAIN_ERROR_NUMBERS]; /* of those that the texts name, in that order */
 };
 
 /* Records a failure in `err` (nullable) unless one is there already, and returns the status: CHAIN_FAIL(err, LIMIT,
  * .subject = path, .value = …). What a status has places for in its texts are members, checked by the compiler:
- * `subject`, `detail` for {d}, and numbers by their names in status.def (n0 to n3 where it has none). All of them are
- * to be given (tools/check-style). Texts are copied, and nullable. */
+ * `subject`, `detail` for {d}, and numbers by their names in status.def. All of them have to be there
+ * (tools/check-style). Texts are copied, and nullable. */
 #define CHAIN_FAIL(err, name, ...) chain_fail_##name((err), (struct chain_of_##name){ __VA_ARGS__ })
 
-/* The same by position. */
-static inline enum chain_status chain_fail(struct chain_error *err, enum chain_status status, const char *subject,
-					   const char *detail, uint64_t n0, uint64_t n1, uint64_t n2, uint64_t n3);
-/* The common cases. No allocation is of 0 bytes. */
+/* A status whose texts tell the subject alone, or the subject and {d}: it may be one of several, picked as the program
+ * runs. */
 enum chain_status chain_fail_subject(struct chain_error *err, enum chain_status status, const char *subject);
+enum chain_status chain_fail_text(struct chain_error *err, enum chain_status status, const char *subject,
+				  const char *detail);
+/* CHAIN_E_NO_MEMORY: what is it for, and how much was asked for, which is more than 0 bytes. */
 enum chain_status chain_fail_no_memory(struct chain_error *err, const char *subject, uint64_t bytes);
 
 /* Passes on what another record holds, under another subject; null: under its own. */
 enum chain_status chain_fail_again(struct chain_error *err, const struct chain_error *why, const char *subject);
 
-/* What it calls: a call in a kernel is as long as its arguments. */
-enum chain_status chain_fail_text(struct chain_error *err, enum chain_status status, const char *subject,
-				  const char *detail);
+/* What CHAIN_FAIL comes to, for nobody else: a call in a kernel is as long as its arguments. */
 enum chain_status chain_fail_two(struct chain_error *err, enum chain_status status, const char *subject,
 				 const char *detail, uint64_t n0, uint64_t n1);
 enum chain_status chain_fail_four(struct chain_error *err, enum chain_status status, const char *subject,
 				  const char *detail, uint64_t n0, uint64_t n1, uint64_t n2, uint64_t n3);
-static inline __attribute__((always_inline)) enum chain_status chain_fail(struct chain_error *err,
-									  enum chain_status status, const char *subject,
-									  const char *detail, uint64_t n0, uint64_t n1,
-									  uint64_t n2, uint64_t n3)
+static inline __attribute__((always_inline)) enum chain_status chain_fail_shortest(
+	struct chain_error *err, enum chain_status status, const char *subject, const char *detail, uint64_t n0,
+	uint64_t n1, uint64_t n2, uint64_t n3)
 {
 	if (!__builtin_constant_p(n2 | n3) || n2 | n3)
 		return chain_fail_four(err, status, subject, detail, n0, n1, n2, n3);
@@ -86,9 +84,9 @@ void chain_error_clear(struct chain_error *err);
 /* Stable machine name of a status ("elf-truncated"); "ok" for CHAIN_OK; never null. */
 const char *chain_status_slug(enum chain_status status);
 
-/* The one printer: the message of the status with {s} (subject), {d} (detail), {0}..{3} (decimal) and {x0}..{x3}
- * (hexadecimal) filled in, as one line without a newline. Writes at most
- * `size` bytes with the terminator; returns the length the whole text has, as snprintf does. */
+/* The one printer: the message of the status with {s} (subject), {d} (detail) and the numbers filled in, as one line
+ * without a newline. Writes at most `size` bytes with the terminator; returns the length the whole text has, as
+ * snprintf does. */
 size_t chain_error_format(const struct chain_error *err, char *buf, size_t size);
 
 /* The same for what to try next; "" where there is nothing better to say than the message. */

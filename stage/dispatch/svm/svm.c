@@ -21,7 +21,7 @@ static enum chain_status make_maps(struct svm_shared *shared, const char *subjec
 {
 	shared->maps_phys = stage_pages_alloc(MAPS_BYTES, PAGE, CHAIN_OWNER_HEAP);
 	if (!shared->maps_phys)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, MAPS_BYTES, 0, 0, 0);
+		return chain_fail_no_memory(err, subject, MAPS_BYTES);
 	uint8_t *maps = stage_phys_to_virt(shared->maps_phys);
 	memset(maps, 0xff, MAPS_BYTES);
 	svm_msr_let_pass(maps + SVM_IOPM_BYTES);
@@ -43,10 +43,10 @@ static enum chain_status open_shared(const struct stage_callee *callee, void **o
 {
 	const char *lacks = stage_svm_lacks();
 	if (lacks)
-		return chain_fail(err, CHAIN_E_SVM_MISSING, callee->subject, lacks, 0, 0, 0, 0);
+		return chain_fail_text(err, CHAIN_E_SVM_MISSING, callee->subject, lacks);
 	struct svm_shared *shared = calloc(1, sizeof(*shared));
 	if (!shared)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, callee->subject, NULL, sizeof(*shared), 0, 0, 0);
+		return chain_fail_no_memory(err, callee->subject, sizeof(*shared));
 	shared->tsc_khz = (uint32_t)(stage_tsc_hz() / 1000);
 	stage_svm_probe(&shared->processor);
 	enum chain_status status = chain_guest_make(&callee->svm.guest, &shared->guest, err);
@@ -110,7 +110,7 @@ static enum chain_status make(struct worker *w, void *shared, struct chain_error
 	const char *subject = w->callee->subject;
 	struct svm_guest *g = aligned_alloc(16, sizeof(*g));
 	if (!g)
-		return chain_fail(err, CHAIN_E_NO_MEMORY, subject, NULL, sizeof(*g), 0, 0, 0);
+		return chain_fail_no_memory(err, subject, sizeof(*g));
 	memset(g, 0, sizeof(*g));
 	g->shared = shared;
 	uint64_t memory_bytes = g->shared->guest.memory_bytes;
