@@ -54,9 +54,10 @@ HOST_CFLAGS := -std=c11 -D_GNU_SOURCE -O2 -g $(WARN) $(INCLUDES) $(PREFIX_MAP) -
 HOST_LIBS := $(B)/host/libjansson.a -ldw -lelf -lcrypto -llz4 -llzma -lz -lzstd -lm
 ASAN_FLAGS := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
-# The stage: 64-bit, in the upper 2 GiB, musl's headers, no host header but jansson's (copied alone).
+# The stage: 64-bit, in the upper 2 GiB, musl's headers, no host header but those of jansson and Multiboot (copied alone).
 GCC_INCLUDE := $(shell $(CC) -print-file-name=include 2>/dev/null)
 MUSL := /usr/lib/x86_64-linux-musl
+STAGE_HEADERS := $(B)/stage-include/jansson.h $(B)/stage-include/multiboot/multiboot.h
 STAGE_CFLAGS := -std=c11 -D_GNU_SOURCE -DKCHAIN_STAGE=1 -Oz -g $(WARN) -MMD -MP \
 	-nostdinc -isystem $(B)/stage-include -isystem /usr/include/x86_64-linux-musl -isystem $(GCC_INCLUDE) $(INCLUDES) \
 	-m64 -march=x86-64 -mcmodel=kernel -fno-pic -fno-pie -mno-red-zone -fno-stack-protector -fcf-protection=none \
@@ -87,7 +88,7 @@ $(B)/asan/%.o: %.c $(WITH)/asan | $(STATUS_HEADERS)
 	$(call say,CC-asan,$<)
 	$(Q)$(CC) $(HOST_CFLAGS) $(ASAN_FLAGS) $(CFLAGS_$(<)) -c -o $@ $<
 
-$(B)/stage/%.o: %.c $(WITH)/stage | $(B)/stage-include/jansson.h $(STATUS_HEADERS)
+$(B)/stage/%.o: %.c $(WITH)/stage | $(STAGE_HEADERS) $(STATUS_HEADERS)
 	@mkdir -p $(@D)
 	$(call say,CC-stage,$<)
 	$(Q)$(CC) $(STAGE_CFLAGS) $(STAGE_CFLAGS_$(<)) -c -o $@ $<
@@ -101,6 +102,9 @@ $(B)/stage-include/jansson.h: /usr/include/jansson.h $(WITH)/stage
 	@mkdir -p $(@D)
 	$(Q)cp /usr/include/jansson.h $(firstword $(wildcard /usr/include/jansson_config.h /usr/include/x86_64-linux-gnu/jansson_config.h)) $(@D)/
 	$(Q)mkdir -p $(@D)/openssl
+$(B)/stage-include/multiboot/multiboot.h: /usr/include/multiboot/multiboot.h $(WITH)/stage
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
 
 $(B)/host/libkchain.a: $(call host_objects,$(CHAIN_LIB_SRC) $(FS_LIB_SRC) $(HOST_LIB_SRC)) $(WITH)/link
 	$(call say,AR,$@)
@@ -166,7 +170,7 @@ unit: unit-programs $(UNIT_NEEDS)
 	$(Q)tools/run-tests $(T) $(UNIT_HOST) $(UNIT_ASAN)
 qemu-check: all images sdk $(QEMU_NEEDS)
 	$(Q)tools/run-tests $(T) $(QEMU_TESTS)
-style-check: $(STATUS_HEADERS) $(B)/stage-include/jansson.h $(B)/lwip.unpacked
+style-check: $(STATUS_HEADERS) $(STAGE_HEADERS) $(B)/lwip.unpacked
 	$(Q)tools/run-tests $(T) tools/check-style
 format:
 	$(Q)git ls-files '*.c' '*.h' | grep -v -e /templates/ -e /data/ | xargs clang-format-14 -i
@@ -203,7 +207,7 @@ help:
 
 # Written anew only when it says something else, so that what was made with other flags, from another list of sources, by another
 # compiler or with another library is made again. A package's upgrade keeps its files' own times; the time of their change tells.
-OUTSIDE := $(shell stat -Lc '%n:%s:%Z' $$(command -v $(CC) $(FUZZ_CC)) $(STAGE_LIBS) /usr/include/jansson.h 2>/dev/null)
+OUTSIDE := $(shell stat -Lc '%n:%s:%Z' $$(command -v $(CC) $(FUZZ_CC)) $(STAGE_LIBS) /usr/include/jansson.h /usr/include/multiboot/multiboot.h 2>/dev/null)
 settings = $(foreach v,$(sort $(filter $(1),$(.VARIABLES))),$(v)=$($(v)))
 WITH_host := $(OUTSIDE) $(HOST_CFLAGS) $(JANSSON_CFLAGS) $(call settings,CFLAGS_%)
 WITH_asan := $(WITH_host) $(ASAN_FLAGS)

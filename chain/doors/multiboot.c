@@ -15,31 +15,31 @@ enum {
 /* How much of the header the flags make part of it (section 3.1). */
 static uint64_t header_bytes(uint32_t flags)
 {
-	if (flags & CHAIN_MB1_VIDEO_MODE)
+	if (flags & MULTIBOOT_VIDEO_MODE)
 		return HEADER_VIDEO_BYTES;
-	return flags & CHAIN_MB1_ADDRESSES ? HEADER_ADDRESS_BYTES : HEADER_PLAIN_BYTES;
+	return flags & MULTIBOOT_AOUT_KLUDGE ? HEADER_ADDRESS_BYTES : HEADER_PLAIN_BYTES;
 }
 
-static void copy_header(const uint8_t *at, uint32_t flags, struct chain_mb1_header *out)
+static void copy_header(const uint8_t *at, uint32_t flags, struct multiboot_header *out)
 {
-	*out = (struct chain_mb1_header){ .magic = chain_le32(at), .flags = flags, .checksum = chain_le32(at + 8) };
-	if (flags & CHAIN_MB1_ADDRESSES) {
-		out->header_addr = chain_le32(at + offsetof(struct chain_mb1_header, header_addr));
-		out->load_addr = chain_le32(at + offsetof(struct chain_mb1_header, load_addr));
-		out->load_end_addr = chain_le32(at + offsetof(struct chain_mb1_header, load_end_addr));
-		out->bss_end_addr = chain_le32(at + offsetof(struct chain_mb1_header, bss_end_addr));
-		out->entry_addr = chain_le32(at + offsetof(struct chain_mb1_header, entry_addr));
+	*out = (struct multiboot_header){ .magic = chain_le32(at), .flags = flags, .checksum = chain_le32(at + 8) };
+	if (flags & MULTIBOOT_AOUT_KLUDGE) {
+		out->header_addr = chain_le32(at + offsetof(struct multiboot_header, header_addr));
+		out->load_addr = chain_le32(at + offsetof(struct multiboot_header, load_addr));
+		out->load_end_addr = chain_le32(at + offsetof(struct multiboot_header, load_end_addr));
+		out->bss_end_addr = chain_le32(at + offsetof(struct multiboot_header, bss_end_addr));
+		out->entry_addr = chain_le32(at + offsetof(struct multiboot_header, entry_addr));
 	}
-	if (flags & CHAIN_MB1_VIDEO_MODE) {
-		out->mode_type = chain_le32(at + offsetof(struct chain_mb1_header, mode_type));
-		out->width = chain_le32(at + offsetof(struct chain_mb1_header, width));
-		out->height = chain_le32(at + offsetof(struct chain_mb1_header, height));
-		out->depth = chain_le32(at + offsetof(struct chain_mb1_header, depth));
+	if (flags & MULTIBOOT_VIDEO_MODE) {
+		out->mode_type = chain_le32(at + offsetof(struct multiboot_header, mode_type));
+		out->width = chain_le32(at + offsetof(struct multiboot_header, width));
+		out->height = chain_le32(at + offsetof(struct multiboot_header, height));
+		out->depth = chain_le32(at + offsetof(struct multiboot_header, depth));
 	}
 }
 
 /* A header whose sum is right: complete, and asking for nothing that we don't know? */
-static enum chain_status accept_header(const struct chain_reader *area, uint64_t offset, struct chain_mb1_header *out,
+static enum chain_status accept_header(const struct chain_reader *area, uint64_t offset, struct multiboot_header *out,
 				       struct chain_error *err)
 {
 	const uint8_t *at = area->bytes + offset;
@@ -56,17 +56,17 @@ static enum chain_status accept_header(const struct chain_reader *area, uint64_t
 }
 
 enum chain_status chain_multiboot_find(const void *bytes, uint64_t bytes_count, const char *subject,
-				       uint64_t *out_offset, struct chain_mb1_header *out, struct chain_error *err)
+				       uint64_t *out_offset, struct multiboot_header *out, struct chain_error *err)
 {
 	struct chain_reader area = { bytes, bytes_count, subject };
 	const uint8_t *start = bytes;
 	uint64_t wrong = UINT64_MAX; /* the first magic with a wrong sum */
-	if (area.count > CHAIN_MB1_SEARCH_BYTES)
-		area.count = CHAIN_MB1_SEARCH_BYTES;
+	if (area.count > MULTIBOOT_SEARCH)
+		area.count = MULTIBOOT_SEARCH;
 	for (uint64_t at = 0; at + HEADER_PLAIN_BYTES <= area.count; at += 4) {
-		if (chain_le32(start + at) != CHAIN_MB1_HEADER_MAGIC)
+		if (chain_le32(start + at) != MULTIBOOT_HEADER_MAGIC)
 			continue;
-		if (CHAIN_MB1_HEADER_MAGIC + chain_le32(start + at + 4) + chain_le32(start + at + 8) != 0) {
+		if (MULTIBOOT_HEADER_MAGIC + chain_le32(start + at + 4) + chain_le32(start + at + 8) != 0) {
 			wrong = wrong == UINT64_MAX ? at : wrong;
 			continue;
 		}
@@ -76,7 +76,7 @@ enum chain_status chain_multiboot_find(const void *bytes, uint64_t bytes_count, 
 	if (wrong != UINT64_MAX)
 		return CHAIN_FAIL(err, MULTIBOOT_BAD_CHECKSUM, .subject = subject, .offset = wrong,
 				  .flags = chain_le32(start + wrong + 4), .checksum = chain_le32(start + wrong + 8));
-	return CHAIN_FAIL(err, MULTIBOOT_NO_HEADER, .subject = subject, .bytes = CHAIN_MB1_SEARCH_BYTES);
+	return CHAIN_FAIL(err, MULTIBOOT_NO_HEADER, .subject = subject, .bytes = MULTIBOOT_SEARCH);
 }
 
 /* Which bytes of the file the address fields load: [*offset, *offset + *bytes). */
@@ -84,7 +84,7 @@ static enum chain_status address_file_range(const struct chain_multiboot_kernel 
 					    const char *subject, uint64_t *offset, uint64_t *bytes,
 					    struct chain_error *err)
 {
-	const struct chain_mb1_header *header = &kernel->header;
+	const struct multiboot_header *header = &kernel->header;
 	if (header->header_addr < header->load_addr)
 		return CHAIN_FAIL(err, MULTIBOOT_HEADER_ADDR, .subject = subject, .header_addr = header->header_addr,
 				  .load_addr = header->load_addr);
@@ -111,7 +111,7 @@ static enum chain_status address_file_range(const struct chain_multiboot_kernel 
 static enum chain_status segments_by_address(struct chain_multiboot_kernel *kernel, uint64_t file_bytes,
 					     const char *subject, struct chain_error *err)
 {
-	const struct chain_mb1_header *header = &kernel->header;
+	const struct multiboot_header *header = &kernel->header;
 	struct chain_segment *segment = &kernel->segments[0];
 	uint64_t offset = 0, bytes = 0;
 	enum chain_status status = address_file_range(kernel, file_bytes, subject, &offset, &bytes, err);
@@ -155,8 +155,8 @@ enum chain_status chain_multiboot_kernel_read(struct chain_multiboot_kernel *out
 		chain_multiboot_find(bytes, bytes_count, subject, &out->header_offset, &out->header, err);
 	if (status)
 		return status;
-	status = out->header.flags & CHAIN_MB1_ADDRESSES ? segments_by_address(out, bytes_count, subject, err) :
-							   segments_by_elf(out, bytes, bytes_count, subject, err);
+	status = out->header.flags & MULTIBOOT_AOUT_KLUDGE ? segments_by_address(out, bytes_count, subject, err) :
+							     segments_by_elf(out, bytes, bytes_count, subject, err);
 	if (status)
 		return status;
 	for (size_t i = 0; i < out->segment_count; i++)

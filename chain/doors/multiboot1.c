@@ -12,7 +12,7 @@ extern const struct chain_door chain_door_multiboot1;
 
 static bool probe(const uint8_t *file, uint64_t file_bytes)
 {
-	struct chain_mb1_header header;
+	struct multiboot_header header;
 	uint64_t offset;
 	enum chain_status status = chain_multiboot_find(file, file_bytes, "", &offset, &header, NULL);
 	return status == CHAIN_OK || status == CHAIN_E_MULTIBOOT_UNKNOWN_FLAG;
@@ -25,15 +25,15 @@ static enum chain_status read_kernel(const uint8_t *file, uint64_t file_bytes, c
 	enum chain_status status = chain_multiboot_kernel_read(&kernel, file, file_bytes, subject, err);
 	if (status)
 		return status;
-	const struct chain_mb1_header *header = &kernel.header;
+	const struct multiboot_header *header = &kernel.header;
 	*out = (struct chain_kernel){
 		.door = &chain_door_multiboot1,
 		.segment_count = kernel.segment_count,
 		.entry = kernel.entry,
 		.mode = CHAIN_ENTRY_PROTECTED32,
-		.align_modules = header->flags & CHAIN_MB1_PAGE_ALIGN,
+		.align_modules = header->flags & MULTIBOOT_PAGE_ALIGN,
 		.limit = chain_door_multiboot1.limit,
-		.video = { header->flags & CHAIN_MB1_VIDEO_MODE, header->mode_type == CHAIN_MB1_TEXT_MODE,
+		.video = { header->flags & MULTIBOOT_VIDEO_MODE, header->mode_type == CHAIN_MB1_TEXT_MODE,
 			   header->width, header->height, header->depth },
 	};
 	memcpy(out->segments, kernel.segments, sizeof(out->segments));
@@ -71,7 +71,7 @@ static enum chain_status info_build(const struct chain_door_info *info, uint64_t
 static struct chain_entry entry(const struct chain_kernel *kernel, uint64_t info_phys)
 {
 	struct chain_entry state = chain_entry_at(kernel->mode, kernel->entry);
-	state.registers[CHAIN_RAX] = CHAIN_MB1_ENTRY_MAGIC;
+	state.registers[CHAIN_RAX] = MULTIBOOT_BOOTLOADER_MAGIC;
 	state.registers[CHAIN_RBX] = info_phys;
 	return state;
 }
@@ -79,8 +79,8 @@ static struct chain_entry entry(const struct chain_kernel *kernel, uint64_t info
 static bool texts(const uint8_t *made, uint64_t made_bytes, uint64_t phys, struct chain_range handoff,
 		  struct chain_door_texts *out)
 {
-	struct chain_mb1_info info;
-	struct chain_mb1_module module;
+	struct multiboot_info info;
+	struct multiboot_mod_list module;
 	if (made_bytes < sizeof(info))
 		return false;
 	memcpy(&info, made, sizeof(info));
@@ -92,8 +92,8 @@ static bool texts(const uint8_t *made, uint64_t made_bytes, uint64_t phys, struc
 	     i < info.mods_count && made_bytes >= sizeof(module) && at <= made_bytes - sizeof(module);
 	     i++, at += sizeof(module)) {
 		memcpy(&module, made + at, sizeof(module));
-		if (module.start == handoff.base && module.end == handoff.end)
-			out->handoff_end = at + offsetof(struct chain_mb1_module, end);
+		if (module.mod_start == handoff.base && module.mod_end == handoff.end)
+			out->handoff_end = at + offsetof(struct multiboot_mod_list, mod_end);
 	}
 	return out->handoff_end;
 }

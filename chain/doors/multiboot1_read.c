@@ -12,7 +12,7 @@
 
 static const char subject[] = "multiboot information";
 
-static enum chain_status read_mmap(const struct boot_source *source, const struct chain_mb1_info *info,
+static enum chain_status read_mmap(const struct boot_source *source, const struct multiboot_info *info,
 				   struct chain_bootinfo *out)
 {
 	const void *map = NULL;
@@ -23,14 +23,14 @@ static enum chain_status read_mmap(const struct boot_source *source, const struc
 	if (status)
 		return status;
 	for (uint32_t at = 0; at < info->mmap_length;) {
-		struct chain_mb1_mmap_entry entry = { 0 };
+		struct multiboot_mmap_entry entry = { 0 };
 		uint32_t left = info->mmap_length - at;
 		memcpy(&entry, (const uint8_t *)map + at, left < sizeof(entry) ? left : sizeof(entry));
 		uint64_t step = (uint64_t)entry.size + sizeof(entry.size);
 		if (left < sizeof(entry) || step < sizeof(entry) || step > left)
 			return CHAIN_FAIL(source->err, MULTIBOOT_INFO_MMAP, .subject = subject,
 					  .base = (uint64_t)info->mmap_addr + at, .bytes = step, .left = left);
-		status = chain_bootinfo_add_mem(out, entry.base, entry.bytes, entry.type, source->err);
+		status = chain_bootinfo_add_mem(out, entry.addr, entry.len, entry.type, source->err);
 		if (status)
 			return status;
 		at += (uint32_t)step;
@@ -39,13 +39,13 @@ static enum chain_status read_mmap(const struct boot_source *source, const struc
 }
 
 /* A loader that gave no map may have given the two sizes. */
-static enum chain_status read_memory(const struct boot_source *source, const struct chain_mb1_info *info,
+static enum chain_status read_memory(const struct boot_source *source, const struct multiboot_info *info,
 				     struct chain_bootinfo *out)
 {
 	enum chain_status status;
-	if (info->flags & CHAIN_MB1_INFO_MMAP && info->mmap_length) {
+	if (info->flags & MULTIBOOT_INFO_MEM_MAP && info->mmap_length) {
 		status = read_mmap(source, info, out);
-	} else if (info->flags & CHAIN_MB1_INFO_MEMORY) {
+	} else if (info->flags & MULTIBOOT_INFO_MEMORY) {
 		status = chain_bootinfo_add_mem(out, 0, (uint64_t)info->mem_lower * 1024, CHAIN_MEM_AVAILABLE,
 						source->err);
 		if (!status)
@@ -58,27 +58,27 @@ static enum chain_status read_memory(const struct boot_source *source, const str
 }
 
 static enum chain_status read_module(const struct boot_source *source, uint32_t index,
-				     const struct chain_mb1_module *module, struct chain_bootinfo *out)
+				     const struct multiboot_mod_list *module, struct chain_bootinfo *out)
 {
 	char *string = NULL;
 	const void *unused;
-	if (module->end < module->start)
+	if (module->mod_end < module->mod_start)
 		return CHAIN_FAIL(source->err, MULTIBOOT_INFO_MODULE, .subject = subject, .index = index,
-				  .base = module->start, .end = module->end);
+				  .base = module->mod_start, .end = module->mod_end);
 	enum chain_status status = CHAIN_OK;
-	if (module->end > module->start)
-		status = boot_source_fetch(source, "module", module->start, (uint64_t)module->end - module->start,
-					   &unused);
+	if (module->mod_end > module->mod_start)
+		status = boot_source_fetch(source, "module", module->mod_start,
+					   (uint64_t)module->mod_end - module->mod_start, &unused);
 	if (!status)
-		status = boot_source_copy_string(source, "module string", module->string, &string);
+		status = boot_source_copy_string(source, "module string", module->cmdline, &string);
 	if (!status)
-		status = chain_bootinfo_add_module(out, module->start, (uint64_t)module->end - module->start, string,
-						   source->err);
+		status = chain_bootinfo_add_module(out, module->mod_start,
+						   (uint64_t)module->mod_end - module->mod_start, string, source->err);
 	free(string);
 	return status;
 }
 
-static enum chain_status read_modules(const struct boot_source *source, const struct chain_mb1_info *info,
+static enum chain_status read_modules(const struct boot_source *source, const struct multiboot_info *info,
 				      struct chain_bootinfo *out)
 {
 	const void *table = NULL;
@@ -87,16 +87,16 @@ static enum chain_status read_modules(const struct boot_source *source, const st
 	enum chain_status status = boot_source_limit(source, "modules", info->mods_count, CHAIN_BOOT_MODULES_MAX);
 	if (!status)
 		status = boot_source_fetch(source, "module list", info->mods_addr,
-					   (uint64_t)info->mods_count * sizeof(struct chain_mb1_module), &table);
+					   (uint64_t)info->mods_count * sizeof(struct multiboot_mod_list), &table);
 	for (uint32_t i = 0; !status && i < info->mods_count; i++) {
-		struct chain_mb1_module module;
+		struct multiboot_mod_list module;
 		memcpy(&module, (const uint8_t *)table + i * sizeof(module), sizeof(module));
 		status = read_module(source, i, &module, out);
 	}
 	return status;
 }
 
-static void read_framebuffer(const struct chain_mb1_info *info, struct chain_framebuffer *out)
+static void read_framebuffer(const struct multiboot_info *info, struct chain_framebuffer *out)
 {
 	*out = (struct chain_framebuffer){
 		.phys = info->framebuffer_addr,
@@ -107,24 +107,24 @@ static void read_framebuffer(const struct chain_mb1_info *info, struct chain_fra
 		.type = info->framebuffer_type,
 	};
 	/* Red has bits: where it has none by the table, what stands there aligns the colours behind it. */
-	bool by_table = info->table_color[1] != 0;
+	const uint8_t *bytes = (const uint8_t *)info, *by_table = bytes + CHAIN_MB1_TABLE_COLORS_AT;
 	if (out->type == CHAIN_FRAMEBUFFER_RGB)
-		memcpy(out->colors, by_table ? info->table_color : info->color, sizeof(out->colors));
+		memcpy(out->colors, by_table[1] ? by_table : bytes + CHAIN_MB1_COLORS_AT, sizeof(out->colors));
 }
 
 /* The structure itself. Loaders older than the framebuffer fields may have left less than all of it at the end of
  * memory. */
-static enum chain_status fetch_info(const struct boot_source *source, uint64_t phys, struct chain_mb1_info *out)
+static enum chain_status fetch_info(const struct boot_source *source, uint64_t phys, struct multiboot_info *out)
 {
 	const void *at = NULL;
 	uint64_t bytes = CHAIN_MB1_INFO_TABLE_BYTES;
-	*out = (struct chain_mb1_info){ 0 };
+	*out = (struct multiboot_info){ 0 };
 	enum chain_status status = boot_source_fetch(source, "structure", phys, sizeof(out->flags), &at);
 	if (status)
 		return status;
 	memcpy(&out->flags, at, sizeof(out->flags));
-	if (!(out->flags & CHAIN_MB1_INFO_FRAMEBUFFER))
-		bytes = offsetof(struct chain_mb1_info, framebuffer_addr);
+	if (!(out->flags & MULTIBOOT_INFO_FRAMEBUFFER_INFO))
+		bytes = offsetof(struct multiboot_info, framebuffer_addr);
 	else if (source->map(source->ctx, phys, sizeof(*out))) /* the table's may end where memory does */
 		bytes = sizeof(*out);
 	status = boot_source_fetch(source, "structure", phys, bytes, &at);
@@ -137,18 +137,18 @@ enum chain_status chain_multiboot1_info_read(uint64_t phys, chain_boot_map *map,
 					     struct chain_error *err)
 {
 	struct boot_source source = { map, ctx, subject, err };
-	struct chain_mb1_info info;
+	struct multiboot_info info;
 	enum chain_status status = fetch_info(&source, phys, &info);
 	if (status)
 		return status;
 	status = read_memory(&source, &info, out);
-	if (!status && info.flags & CHAIN_MB1_INFO_CMDLINE)
+	if (!status && info.flags & MULTIBOOT_INFO_CMDLINE)
 		status = boot_source_set_string(&source, "command line", info.cmdline, &out->cmdline);
-	if (!status && info.flags & CHAIN_MB1_INFO_LOADER)
+	if (!status && info.flags & MULTIBOOT_INFO_BOOT_LOADER_NAME)
 		status = boot_source_set_string(&source, "boot loader name", info.boot_loader_name, &out->loader);
-	if (!status && info.flags & CHAIN_MB1_INFO_MODULES)
+	if (!status && info.flags & MULTIBOOT_INFO_MODS)
 		status = read_modules(&source, &info, out);
-	if (!status && info.flags & CHAIN_MB1_INFO_FRAMEBUFFER)
+	if (!status && info.flags & MULTIBOOT_INFO_FRAMEBUFFER_INFO)
 		read_framebuffer(&info, &out->framebuffer);
 	return status;
 }

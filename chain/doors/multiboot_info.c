@@ -22,12 +22,12 @@ static enum chain_status make_layout(const struct chain_multiboot_info *info, st
 	if (info->module_count > CHAIN_BOOT_MODULES_MAX)
 		return CHAIN_FAIL(err, LIMIT, .subject = info->subject, .detail = "modules",
 				  .value = info->module_count, .limit = CHAIN_BOOT_MODULES_MAX);
-	uint64_t mmap_bytes = (uint64_t)info->mem_count * sizeof(struct chain_mb1_mmap_entry);
+	uint64_t mmap_bytes = (uint64_t)info->mem_count * sizeof(struct multiboot_mmap_entry);
 	if (mmap_bytes > CHAIN_BOOT_MMAP_MAX)
 		return CHAIN_FAIL(err, LIMIT, .subject = info->subject, .detail = "bytes of memory map",
 				  .value = mmap_bytes, .limit = CHAIN_BOOT_MMAP_MAX);
-	out->modules = (sizeof(struct chain_mb1_info) + PLACE_ALIGN - 1) & ~(uint64_t)(PLACE_ALIGN - 1);
-	out->mmap = out->modules + info->module_count * sizeof(struct chain_mb1_module);
+	out->modules = (sizeof(struct multiboot_info) + PLACE_ALIGN - 1) & ~(uint64_t)(PLACE_ALIGN - 1);
+	out->mmap = out->modules + info->module_count * sizeof(struct multiboot_mod_list);
 	out->strings = out->mmap + mmap_bytes;
 	out->bytes = out->strings + strlen(info->cmdline) + 1 + strlen(info->loader_name) + 1;
 	for (size_t i = 0; i < info->module_count; i++)
@@ -63,10 +63,10 @@ static uint32_t put_string(struct string_writer *writer, const char *text)
 static void put_mmap(const struct chain_multiboot_info *info, uint8_t *at)
 {
 	for (size_t i = 0; i < info->mem_count; i++) {
-		struct chain_mb1_mmap_entry entry = {
+		struct multiboot_mmap_entry entry = {
 			.size = sizeof(entry) - sizeof(entry.size),
-			.base = info->mem[i].range.base,
-			.bytes = chain_range_bytes(info->mem[i].range),
+			.addr = info->mem[i].range.base,
+			.len = chain_range_bytes(info->mem[i].range),
 			.type = info->mem[i].type,
 		};
 		memcpy(at + i * sizeof(entry), &entry, sizeof(entry));
@@ -81,16 +81,16 @@ static enum chain_status put_modules(const struct chain_multiboot_info *info, st
 		if (range.end >= LIMIT_4G)
 			return CHAIN_FAIL(err, MULTIBOOT_MODULE_PLACE, .subject = info->subject, .index = i,
 					  .base = range.base, .end = range.end);
-		struct chain_mb1_module module = { (uint32_t)range.base, (uint32_t)range.end,
-						   put_string(strings, info->modules[i].string), 0 };
+		struct multiboot_mod_list module = { (uint32_t)range.base, (uint32_t)range.end,
+						     put_string(strings, info->modules[i].string), 0 };
 		memcpy(at + i * sizeof(module), &module, sizeof(module));
 	}
 	return CHAIN_OK;
 }
 
-static void put_framebuffer(const struct chain_framebuffer *from, struct chain_mb1_info *out)
+static void put_framebuffer(const struct chain_framebuffer *from, struct multiboot_info *out)
 {
-	out->flags |= CHAIN_MB1_INFO_FRAMEBUFFER;
+	out->flags |= MULTIBOOT_INFO_FRAMEBUFFER_INFO;
 	out->framebuffer_addr = from->phys;
 	out->framebuffer_pitch = from->pitch_bytes;
 	out->framebuffer_width = from->width;
@@ -98,7 +98,7 @@ static void put_framebuffer(const struct chain_framebuffer *from, struct chain_m
 	out->framebuffer_bpp = from->bpp;
 	out->framebuffer_type = from->type;
 	if (from->type == CHAIN_FRAMEBUFFER_RGB) /* else zero: of an indexed one's palette, no colours are known */
-		memcpy(out->color, from->colors, sizeof(out->color));
+		memcpy((uint8_t *)out + CHAIN_MB1_COLORS_AT, from->colors, sizeof(from->colors));
 }
 
 enum chain_status chain_multiboot_info_build(const struct chain_multiboot_info *info, uint64_t phys, void *buf,
@@ -114,9 +114,9 @@ enum chain_status chain_multiboot_info_build(const struct chain_multiboot_info *
 	uint8_t *block = buf;
 	memset(block, 0, layout.strings);
 	struct string_writer strings = { block, phys, layout.strings };
-	struct chain_mb1_info out = {
-		.flags = CHAIN_MB1_INFO_MEMORY | CHAIN_MB1_INFO_CMDLINE | CHAIN_MB1_INFO_MODULES | CHAIN_MB1_INFO_MMAP |
-			 CHAIN_MB1_INFO_LOADER,
+	struct multiboot_info out = {
+		.flags = MULTIBOOT_INFO_MEMORY | MULTIBOOT_INFO_CMDLINE | MULTIBOOT_INFO_MODS | MULTIBOOT_INFO_MEM_MAP |
+			 MULTIBOOT_INFO_BOOT_LOADER_NAME,
 		/* Lower memory ends at 640 KiB at most; upper memory is what follows 1 MiB without a hole. */
 		.mem_lower = chain_memory_contiguous_kib(info->mem, info->mem_count, 0, 640 * 1024),
 		.mem_upper = chain_memory_contiguous_kib(info->mem, info->mem_count, 1 << 20, LIMIT_4G),

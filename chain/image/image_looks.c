@@ -115,10 +115,10 @@ static bool is_stivale(const struct file *file)
 /* A header with the right sum behind the part of the file that loaders look through. */
 static bool has_late_header(const struct file *file)
 {
-	for (uint64_t at = CHAIN_MB1_SEARCH_BYTES; chain_reader_has(&file->reader, at, 12); at += 4) {
+	for (uint64_t at = MULTIBOOT_SEARCH; chain_reader_has(&file->reader, at, 12); at += 4) {
 		const uint8_t *h = file->reader.bytes + at;
-		if (chain_le32(h) == CHAIN_MB1_HEADER_MAGIC &&
-		    !(CHAIN_MB1_HEADER_MAGIC + chain_le32(h + 4) + chain_le32(h + 8)))
+		if (chain_le32(h) == MULTIBOOT_HEADER_MAGIC &&
+		    !(MULTIBOOT_HEADER_MAGIC + chain_le32(h + 4) + chain_le32(h + 8)))
 			return true;
 	}
 	return false;

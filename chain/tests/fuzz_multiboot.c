@@ -10,12 +10,12 @@
 #include "chain/image.h"
 #include "chain/multiboot.h"
 
-static void check_header(const uint8_t *data, size_t size, uint64_t offset, const struct chain_mb1_header *header)
+static void check_header(const uint8_t *data, size_t size, uint64_t offset, const struct multiboot_header *header)
 {
-	FUZZ_HOLDS(offset % 4 == 0 && offset + 12 <= size && offset + 12 <= CHAIN_MB1_SEARCH_BYTES);
-	FUZZ_HOLDS(header->magic == CHAIN_MB1_HEADER_MAGIC && header->magic + header->flags + header->checksum == 0);
+	FUZZ_HOLDS(offset % 4 == 0 && offset + 12 <= size && offset + 12 <= MULTIBOOT_SEARCH);
+	FUZZ_HOLDS(header->magic == MULTIBOOT_HEADER_MAGIC && header->magic + header->flags + header->checksum == 0);
 	FUZZ_HOLDS(chain_le32(data + offset + 4) == header->flags);
-	if (!(header->flags & CHAIN_MB1_ADDRESSES))
+	if (!(header->flags & MULTIBOOT_AOUT_KLUDGE))
 		FUZZ_HOLDS(!header->load_addr && !header->bss_end_addr && !header->entry_addr);
 }
 
@@ -80,7 +80,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct chain_error find_err = { 0 }, read_err = { 0 }, probe_err = { 0 };
 	struct chain_multiboot_kernel kernel;
-	struct chain_mb1_header header;
+	struct multiboot_header header;
 	enum chain_kernel_kind kind;
 	uint64_t offset = 0;
 

@@ -20,27 +20,27 @@ static inline bool child_reads_text(struct oracle *o, const char *what, uint64_t
 	return true;
 }
 
-static inline bool child_reads_map(struct oracle *o, const struct chain_mb1_info *info)
+static inline bool child_reads_map(struct oracle *o, const struct multiboot_info *info)
 {
 	enum { ENTRIES_MAX = 2 * (2 * WORLD_MEM_MAX + 1) + 1 };
-	struct chain_mb1_mmap_entry map[ENTRIES_MAX];
+	struct multiboot_mmap_entry map[ENTRIES_MAX];
 	size_t count = info->mmap_length / sizeof(map[0]);
 	if (info->mmap_length % sizeof(map[0]) || count > ENTRIES_MAX ||
 	    !memory_read(&o->memory, info->mmap_addr, map, info->mmap_length))
 		return oracle_wrong(o, "a memory map of %u bytes", info->mmap_length);
 	for (size_t i = 0; i < count; i++)
-		if (map[i].size != 20 || map[i].bytes > UINT64_MAX - map[i].base)
+		if (map[i].size != 20 || map[i].len > UINT64_MAX - map[i].addr)
 			return oracle_wrong(o, "entry %zu of the memory map", i);
 	/* Walk through the address space, from one bound of either map to the next. */
 	for (uint64_t at = 0, until; at != UINT64_MAX; at = until) {
 		uint32_t want = expect_type(o->w, at, true, &until), got = 0;
 		unsigned covered = 0;
 		for (size_t i = 0; i < count; i++) {
-			bool in = at >= map[i].base && at - map[i].base < map[i].bytes;
+			bool in = at >= map[i].addr && at - map[i].addr < map[i].len;
 			covered += in;
 			got = in ? map[i].type : got;
-			expect_bound(at, map[i].base, &until);
-			expect_bound(at, map[i].base + map[i].bytes, &until);
+			expect_bound(at, map[i].addr, &until);
+			expect_bound(at, map[i].addr + map[i].len, &until);
 		}
 		if (covered > 1 || got != want)
 			return oracle_wrong(o, "0x%llx has type %u in the child's map, not %u", ORACLE_LL(at), got,
@@ -59,32 +59,34 @@ static inline uint32_t child_contiguous(const struct oracle *o, uint64_t base, u
 }
 
 static inline bool child_finds_module(struct oracle *o, const struct expect_item *item,
-				      const struct chain_mb1_module *module, size_t index)
+				      const struct multiboot_mod_list *module, size_t index)
 {
 	const struct chain_blob *blob = item->blob;
 	const struct chain_range *handoff = &o->plan->handoff;
-	if (module->end < module->start || module->end - module->start != blob->bytes_count || module->reserved)
-		return oracle_wrong(o, "module %zu lies at 0x%x to 0x%x", index, module->start, module->end);
-	if (item->stays ? module->start != blob->phys : blob->bytes_count && module->start < 0x100000)
+	if (module->mod_end < module->mod_start || module->mod_end - module->mod_start != blob->bytes_count ||
+	    module->pad)
+		return oracle_wrong(o, "module %zu lies at 0x%x to 0x%x", index, module->mod_start, module->mod_end);
+	if (item->stays ? module->mod_start != blob->phys : blob->bytes_count && module->mod_start < 0x100000)
 		return oracle_wrong(o, "module %zu was %s", index, item->stays ? "moved" : "put below 1 MiB");
-	if ((item->aligned || !item->stays) && module->start % 4096)
-		return oracle_wrong(o, "module %zu lies at no page: 0x%x", index, module->start);
-	if (!expect_available(o->w, module->start, module->end, true) ||
-	    !oracle_blob_lies(o, blob, 0, blob->bytes_count, module->start))
+	if ((item->aligned || !item->stays) && module->mod_start % 4096)
+		return oracle_wrong(o, "module %zu lies at no page: 0x%x", index, module->mod_start);
+	if (!expect_available(o->w, module->mod_start, module->mod_end, true) ||
+	    !oracle_blob_lies(o, blob, 0, blob->bytes_count, module->mod_start))
 		return oracle_wrong(o, "module %zu lacks its bytes", index);
-	if (!oracle_is_claimed(o, module->start, module->end, item->owner, item->tag))
+	if (!oracle_is_claimed(o, module->mod_start, module->mod_end, item->owner, item->tag))
 		return oracle_wrong(o, "module %zu is not claimed", index);
-	if (item->owner == CHAIN_OWNER_HANDOFF && (handoff->base != module->start || handoff->end != module->end))
+	if (item->owner == CHAIN_OWNER_HANDOFF &&
+	    (handoff->base != module->mod_start || handoff->end != module->mod_end))
 		return oracle_wrong(o, "the handoff is said to lie at 0x%llx", ORACLE_LL(handoff->base));
 	o->stayed += item->stays;
-	return child_reads_text(o, "module's string", module->string, item->string);
+	return child_reads_text(o, "module's string", module->cmdline, item->string);
 }
 
-static inline bool child_reads_modules(struct oracle *o, const struct chain_mb1_info *info)
+static inline bool child_reads_modules(struct oracle *o, const struct multiboot_info *info)
 {
 	const struct expect *e = &o->expect;
-	struct chain_mb1_module modules[WORLD_MODULES_MAX + 1];
-	size_t count = info->flags & CHAIN_MB1_INFO_MODULES ? info->mods_count : 0;
+	struct multiboot_mod_list modules[WORLD_MODULES_MAX + 1];
+	size_t count = info->flags & MULTIBOOT_INFO_MODS ? info->mods_count : 0;
 	if (count != e->item_count || !memory_read(&o->memory, info->mods_addr, modules, count * sizeof(modules[0])))
 		return oracle_wrong(o, "%zu modules, not %zu", count, e->item_count);
 	for (size_t i = 0; i < count; i++)
@@ -94,15 +96,15 @@ static inline bool child_reads_modules(struct oracle *o, const struct chain_mb1_
 	       oracle_wrong(o, "a handoff of nothing");
 }
 
-static inline bool child_reads_framebuffer(struct oracle *o, const struct chain_mb1_info *info)
+static inline bool child_reads_framebuffer(struct oracle *o, const struct multiboot_info *info)
 {
 	const struct chain_framebuffer *fb = &o->w->info.framebuffer;
-	bool has = info->flags & CHAIN_MB1_INFO_FRAMEBUFFER;
+	bool has = info->flags & MULTIBOOT_INFO_FRAMEBUFFER_INFO;
 	if (has != (fb->phys != 0) ||
 	    (has && (info->framebuffer_addr != fb->phys || info->framebuffer_pitch != fb->pitch_bytes ||
 		     info->framebuffer_width != fb->width || info->framebuffer_height != fb->height ||
 		     info->framebuffer_bpp != fb->bpp || info->framebuffer_type != fb->type ||
-		     memcmp(info->color, fb->colors, sizeof(fb->colors)) != 0)))
+		     memcmp((const uint8_t *)info + CHAIN_MB1_COLORS_AT, fb->colors, sizeof(fb->colors)) != 0)))
 		return oracle_wrong(o, "another framebuffer");
 	return true;
 }
@@ -111,14 +113,14 @@ static inline bool child_reads_info(struct oracle *o)
 {
 	const struct chain_plan *plan = o->plan;
 	uint64_t rbx = plan->entry.registers[CHAIN_RBX];
-	struct chain_mb1_info info;
+	struct multiboot_info info;
 	if (rbx != plan->info.base || rbx % 4096 || rbx < 0x100000 ||
 	    !oracle_is_claimed(o, plan->info.base, plan->info.end, CHAIN_OWNER_BOOT_INFO, 0) ||
 	    !memory_read(&o->memory, rbx, &info, sizeof(info)))
 		return oracle_wrong(o, "the information structure at 0x%llx", ORACLE_LL(rbx));
-	uint32_t known = CHAIN_MB1_INFO_MEMORY | CHAIN_MB1_INFO_CMDLINE | CHAIN_MB1_INFO_MODULES | CHAIN_MB1_INFO_MMAP |
-			 CHAIN_MB1_INFO_LOADER | CHAIN_MB1_INFO_FRAMEBUFFER,
-		 must = known & ~(uint32_t)(CHAIN_MB1_INFO_MODULES | CHAIN_MB1_INFO_FRAMEBUFFER);
+	uint32_t known = MULTIBOOT_INFO_MEMORY | MULTIBOOT_INFO_CMDLINE | MULTIBOOT_INFO_MODS | MULTIBOOT_INFO_MEM_MAP |
+			 MULTIBOOT_INFO_BOOT_LOADER_NAME | MULTIBOOT_INFO_FRAMEBUFFER_INFO,
+		 must = known & ~(uint32_t)(MULTIBOOT_INFO_MODS | MULTIBOOT_INFO_FRAMEBUFFER_INFO);
 	if (info.flags & ~known || (info.flags & must) != must)
 		return oracle_wrong(o, "the information structure has flags 0x%x", info.flags);
 	if (info.mem_lower != child_contiguous(o, 0, 640 * 1024) ||

@@ -95,7 +95,7 @@ static inline bool expect_header(struct expect *e)
 	const struct world_kernel *k = &e->w->kernel;
 	uint64_t area = k->file_bytes < 8192 ? k->file_bytes : 8192;
 	bool seen = !k->no_header && k->header_offset % 4 == 0 && k->header_offset + 12 <= area;
-	uint64_t need = k->flags & CHAIN_MB1_VIDEO_MODE ? 48 : k->flags & CHAIN_MB1_ADDRESSES ? 32 : 12;
+	uint64_t need = k->flags & MULTIBOOT_VIDEO_MODE ? 48 : k->flags & MULTIBOOT_AOUT_KLUDGE ? 32 : 12;
 	if (!seen)
 		return !expect_fault(e, true, k->decoy ? CHAIN_E_MULTIBOOT_BAD_CHECKSUM : CHAIN_E_MULTIBOOT_NO_HEADER);
 	if (k->bad_checksum)
@@ -106,9 +106,9 @@ static inline bool expect_header(struct expect *e)
 	uint32_t mode = 0;
 	if (!cut)
 		memcpy(&mode, e->w->request.kernel.bytes + k->header_offset + 32,
-		       k->flags & CHAIN_MB1_VIDEO_MODE ? sizeof(mode) : 0);
+		       k->flags & MULTIBOOT_VIDEO_MODE ? sizeof(mode) : 0);
 	bool other = !screen->phys || (screen->type == CHAIN_FRAMEBUFFER_TEXT) != (mode == 1);
-	expect_fault(e, k->flags & CHAIN_MB1_VIDEO_MODE && e->w->request.video_required && other,
+	expect_fault(e, k->flags & MULTIBOOT_VIDEO_MODE && e->w->request.video_required && other,
 		     CHAIN_E_PLAN_NO_VIDEO);
 	return !unknown && !cut;
 }
@@ -272,7 +272,7 @@ static inline bool expect_stays(const struct expect *e, const struct expect_item
 
 static inline void expect_item(struct expect *e, struct expect_item item, bool movable)
 {
-	item.aligned = movable || e->w->request.piece_count || e->w->kernel.flags & CHAIN_MB1_PAGE_ALIGN;
+	item.aligned = movable || e->w->request.piece_count || e->w->kernel.flags & MULTIBOOT_PAGE_ALIGN;
 	item.stays = expect_stays(e, &item);
 	e->items[e->item_count++] = item;
 }

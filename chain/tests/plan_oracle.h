@@ -127,11 +127,11 @@ static inline bool oracle_packs(const struct oracle *o, const uint64_t *sizes, s
 static inline uint64_t oracle_info_bytes(const struct expect *e)
 {
 	const struct world *w = e->w;
-	uint64_t bytes = sizeof(struct chain_mb1_info) + 4 + strlen(w->request.args) + 1 +
+	uint64_t bytes = sizeof(struct multiboot_info) + 4 + strlen(w->request.args) + 1 +
 			 strlen(w->request.loader_name) + 1 +
-			 (w->info.mem_count + 2) * sizeof(struct chain_mb1_mmap_entry);
+			 (w->info.mem_count + 2) * sizeof(struct multiboot_mmap_entry);
 	for (size_t i = 0; i < e->item_count; i++)
-		bytes += sizeof(struct chain_mb1_module) + strlen(e->items[i].string) + 1;
+		bytes += sizeof(struct multiboot_mod_list) + strlen(e->items[i].string) + 1;
 	return bytes;
 }
 
@@ -274,7 +274,7 @@ static inline bool oracle_check_kernel(struct oracle *o)
 	}
 	const struct chain_entry *entry = &o->plan->entry;
 	if (entry->mode != CHAIN_ENTRY_PROTECTED32 || entry->address != e->entry ||
-	    entry->registers[CHAIN_RAX] != CHAIN_MB1_ENTRY_MAGIC)
+	    entry->registers[CHAIN_RAX] != MULTIBOOT_BOOTLOADER_MAGIC)
 		return oracle_wrong(o, "entered at 0x%llx, not 0x%llx", ORACLE_LL(entry->address), ORACLE_LL(e->entry));
 	return true;
 }

@@ -233,9 +233,9 @@ static inline void world_header(struct world *w)
 {
 	struct world_kernel *k = &w->kernel;
 	uint8_t *at = w->arena + k->header_offset;
-	const uint32_t words[] = { CHAIN_MB1_HEADER_MAGIC,
+	const uint32_t words[] = { MULTIBOOT_HEADER_MAGIC,
 				   k->flags,
-				   0u - CHAIN_MB1_HEADER_MAGIC - k->flags + k->bad_checksum,
+				   0u - MULTIBOOT_HEADER_MAGIC - k->flags + k->bad_checksum,
 				   k->header_addr,
 				   k->load_addr,
 				   k->load_end_addr,
@@ -397,7 +397,7 @@ static inline void world_make_kernel(struct world *w)
 	k->file_bytes = k->header_offset + 12 + world_size(dice);
 	if (k->file_bytes > WORLD_BLOB_BYTES)
 		k->file_bytes = WORLD_BLOB_BYTES;
-	k->flags = flags[dice_roll(dice, 8)] | (k->form == WORLD_BY_ADDRESS ? (uint32_t)CHAIN_MB1_ADDRESSES : 0);
+	k->flags = flags[dice_roll(dice, 8)] | (k->form == WORLD_BY_ADDRESS ? (uint32_t)MULTIBOOT_AOUT_KLUDGE : 0);
 	if (world_fault(w, 20))
 		k->flags ^= 1u << dice_roll(dice, 16);
 	k->no_header = world_fault(w, 30);
@@ -418,7 +418,7 @@ static inline void world_make_kernel(struct world *w)
 	world_header(w);
 	k->decoy = dice_once_in(dice, 8);
 	if (k->decoy)
-		world_put(w->arena + 0x200, CHAIN_MB1_HEADER_MAGIC, 4);
+		world_put(w->arena + 0x200, MULTIBOOT_HEADER_MAGIC, 4);
 }
 
 /* --- the request --- */

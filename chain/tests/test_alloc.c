@@ -76,9 +76,9 @@ static void add_devices(void)
 
 static int setup(void **state)
 {
-	const uint32_t header[] = { CHAIN_MB1_HEADER_MAGIC,
+	const uint32_t header[] = { MULTIBOOT_HEADER_MAGIC,
 				    1 << 16,
-				    0u - CHAIN_MB1_HEADER_MAGIC - (1 << 16),
+				    0u - MULTIBOOT_HEADER_MAGIC - (1 << 16),
 				    0x100000,
 				    0x100000,
 				    0,

@@ -26,9 +26,9 @@ static uint8_t kernel[KERNEL_BYTES];
 
 static void make_kernel(uint32_t load, uint32_t bss_end)
 {
-	const uint32_t header[] = { CHAIN_MB1_HEADER_MAGIC,
+	const uint32_t header[] = { MULTIBOOT_HEADER_MAGIC,
 				    1 << 16,
-				    0u - CHAIN_MB1_HEADER_MAGIC - (1 << 16),
+				    0u - MULTIBOOT_HEADER_MAGIC - (1 << 16),
 				    load,
 				    load,
 				    load + KERNEL_BYTES,
@@ -210,7 +210,7 @@ static void a_kernel_finds_what_it_was_promised(void **state)
 	assert_true(chain_guest_texts(&guest, memory, handoff, sizeof(handoff) - 1, "one two"));
 	const void *ctx[2] = { &guest, memory };
 	chain_bootinfo_init(&seen);
-	assert_int_equal(guest.plan.entry.registers[CHAIN_RAX], CHAIN_MB1_ENTRY_MAGIC);
+	assert_int_equal(guest.plan.entry.registers[CHAIN_RAX], MULTIBOOT_BOOTLOADER_MAGIC);
 	assert_int_equal(
 		chain_multiboot1_info_read(guest.plan.entry.registers[CHAIN_RBX], view, (void *)ctx, &seen, &err),
 		CHAIN_OK);
@@ -270,7 +270,7 @@ static void modules_and_handoff_in_their_order(void **state)
 		assert_true(chain_guest_texts(&guest, memory, handoff, sizeof(handoff) - 1, "one two"));
 		const void *ctx[2] = { &guest, memory };
 		chain_bootinfo_init(&seen);
-		assert_int_equal(guest.plan.entry.registers[CHAIN_RAX], CHAIN_MB1_ENTRY_MAGIC);
+		assert_int_equal(guest.plan.entry.registers[CHAIN_RAX], MULTIBOOT_BOOTLOADER_MAGIC);
 		assert_int_equal(chain_multiboot1_info_read(guest.plan.entry.registers[CHAIN_RBX], view, (void *)ctx,
 							    &seen, &err),
 				 CHAIN_OK);

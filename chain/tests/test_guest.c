@@ -29,9 +29,9 @@ static uint8_t kernel[KERNEL_BYTES];
 
 static void make_kernel(uint32_t load, uint32_t bss_end)
 {
-	const uint32_t header[] = { CHAIN_MB1_HEADER_MAGIC,
+	const uint32_t header[] = { MULTIBOOT_HEADER_MAGIC,
 				    1 << 16,
-				    0u - CHAIN_MB1_HEADER_MAGIC - (1 << 16),
+				    0u - MULTIBOOT_HEADER_MAGIC - (1 << 16),
 				    load,
 				    load,
 				    load + KERNEL_BYTES,
@@ -91,7 +91,7 @@ static void expect_kernel_sees(const struct chain_guest *guest, uint8_t *memory,
 	struct chain_error err = { 0 };
 	assert_true(chain_guest_texts(guest, memory, handoff, strlen(handoff), args));
 	chain_bootinfo_init(&info);
-	assert_int_equal(guest->plan.entry.registers[CHAIN_RAX], CHAIN_MB1_ENTRY_MAGIC);
+	assert_int_equal(guest->plan.entry.registers[CHAIN_RAX], MULTIBOOT_BOOTLOADER_MAGIC);
 	assert_int_equal(chain_multiboot1_info_read(guest->plan.entry.registers[CHAIN_RBX], view, memory, &info, &err),
 			 CHAIN_OK);
 	assert_string_equal(info.cmdline, args);
@@ -170,7 +170,7 @@ static void modules_and_handoff_in_any_order(void **state)
 		uint8_t *memory = memory_of(&guest);
 		assert_true(chain_guest_texts(&guest, memory, "{}", 2, "x"));
 		chain_bootinfo_init(&info);
-		assert_int_equal(guest.plan.entry.registers[CHAIN_RAX], CHAIN_MB1_ENTRY_MAGIC);
+		assert_int_equal(guest.plan.entry.registers[CHAIN_RAX], MULTIBOOT_BOOTLOADER_MAGIC);
 		assert_int_equal(
 			chain_multiboot1_info_read(guest.plan.entry.registers[CHAIN_RBX], view, memory, &info, &err),
 			CHAIN_OK);

@@ -5,7 +5,6 @@
 #include "chain/multiboot.h"
 #include "chain/boot_read.h"
 
-#include <multiboot/multiboot.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,36 +13,19 @@
 
 #include <cmocka.h>
 
-/* The structures against those of the specification's own header. */
-static_assert(sizeof(struct chain_mb1_header) == sizeof(struct multiboot_header), "header");
-static_assert(offsetof(struct chain_mb1_header, mode_type) == offsetof(struct multiboot_header, mode_type),
-	      "mode_type");
-static_assert(offsetof(struct chain_mb1_info, mods_addr) == offsetof(struct multiboot_info, mods_addr), "mods_addr");
-static_assert(offsetof(struct chain_mb1_info, mmap_addr) == offsetof(struct multiboot_info, mmap_addr), "mmap_addr");
-static_assert(offsetof(struct chain_mb1_info, boot_loader_name) == offsetof(struct multiboot_info, boot_loader_name),
-	      "name");
-static_assert(offsetof(struct chain_mb1_info, vbe_mode) == offsetof(struct multiboot_info, vbe_mode), "vbe_mode");
-static_assert(sizeof(struct chain_mb1_module) == sizeof(struct multiboot_mod_list), "module");
-static_assert(sizeof(struct chain_mb1_mmap_entry) == sizeof(struct multiboot_mmap_entry), "map entry");
-static_assert(CHAIN_MB1_HEADER_MAGIC == MULTIBOOT_HEADER_MAGIC, "magic");
-static_assert(CHAIN_MB1_ENTRY_MAGIC == MULTIBOOT_BOOTLOADER_MAGIC, "entry magic");
-static_assert(CHAIN_MB1_ADDRESSES == MULTIBOOT_AOUT_KLUDGE, "address fields");
-static_assert(CHAIN_MB1_INFO_MMAP == MULTIBOOT_INFO_MEM_MAP, "memory map flag");
-static_assert(CHAIN_MB1_INFO_LOADER == MULTIBOOT_INFO_BOOT_LOADER_NAME, "name flag");
-
 enum { HEADER_AT = 64, FILE_BYTES = 0x400 };
 
 struct aout { /* a kernel loaded by the address fields */
 	uint8_t before[HEADER_AT];
-	struct chain_mb1_header header;
-	uint8_t after[FILE_BYTES - HEADER_AT - sizeof(struct chain_mb1_header)];
+	struct multiboot_header header;
+	uint8_t after[FILE_BYTES - HEADER_AT - sizeof(struct multiboot_header)];
 };
 static_assert(sizeof(struct aout) == FILE_BYTES, "file");
 
 static struct aout good(void)
 {
-	return (struct aout){ .header = { .magic = CHAIN_MB1_HEADER_MAGIC,
-					  .flags = CHAIN_MB1_ADDRESSES | 3,
+	return (struct aout){ .header = { .magic = MULTIBOOT_HEADER_MAGIC,
+					  .flags = MULTIBOOT_AOUT_KLUDGE | 3,
 					  .header_addr = 0x100000 + HEADER_AT,
 					  .load_addr = 0x100000,
 					  .load_end_addr = 0x100000 + FILE_BYTES,
@@ -104,9 +86,9 @@ static const struct change changes[] = {
 	{ H(entry_addr), 0xfffff, CHAIN_E_MULTIBOOT_BAD_ENTRY },
 	{ H(entry_addr), 0x101000, CHAIN_E_MULTIBOOT_BAD_ENTRY },
 	{ H(entry_addr), 0x100fff, CHAIN_OK },
-	{ H(flags), CHAIN_MB1_ADDRESSES | 8, CHAIN_E_MULTIBOOT_UNKNOWN_FLAG },
-	{ H(flags), CHAIN_MB1_ADDRESSES | 0x8000, CHAIN_E_MULTIBOOT_UNKNOWN_FLAG },
-	{ H(flags), CHAIN_MB1_ADDRESSES | 0x20000, CHAIN_OK }, /* optional */
+	{ H(flags), MULTIBOOT_AOUT_KLUDGE | 8, CHAIN_E_MULTIBOOT_UNKNOWN_FLAG },
+	{ H(flags), MULTIBOOT_AOUT_KLUDGE | 0x8000, CHAIN_E_MULTIBOOT_UNKNOWN_FLAG },
+	{ H(flags), MULTIBOOT_AOUT_KLUDGE | 0x20000, CHAIN_OK }, /* optional */
 	{ H(flags), 3, CHAIN_E_ELF_BAD_MAGIC },
 	{ H(magic), 0x1badb003, CHAIN_E_MULTIBOOT_NO_HEADER },
 };
@@ -136,7 +118,7 @@ static void the_header_lies_in_8_kib(void **state)
 {
 	(void)state;
 	uint8_t *file = calloc(1, 16384);
-	struct chain_mb1_header header = { .magic = CHAIN_MB1_HEADER_MAGIC, .checksum = 0u - CHAIN_MB1_HEADER_MAGIC },
+	struct multiboot_header header = { .magic = MULTIBOOT_HEADER_MAGIC, .checksum = 0u - MULTIBOOT_HEADER_MAGIC },
 				found;
 	uint64_t at;
 	for (size_t offset = 8160; offset <= 8200; offset++) {
@@ -147,8 +129,8 @@ static void the_header_lies_in_8_kib(void **state)
 				 offset % 4 == 0 && offset + 12 <= 8192 ? CHAIN_OK : CHAIN_E_MULTIBOOT_NO_HEADER);
 	}
 	memset(file, 0, 16384);
-	header.flags = CHAIN_MB1_ADDRESSES;
-	header.checksum -= CHAIN_MB1_ADDRESSES;
+	header.flags = MULTIBOOT_AOUT_KLUDGE;
+	header.checksum -= MULTIBOOT_AOUT_KLUDGE;
 	memcpy(file + 8164, &header, 28); /* 28 bytes are left, the address fields need 32 */
 	assert_int_equal(chain_multiboot_find(file, 16384, "k", &at, &found, NULL), CHAIN_E_MULTIBOOT_HEADER_CUT);
 	free(file);
@@ -193,7 +175,7 @@ static void grub_invaders_is_understood(void **state)
 	if (!file)
 		skip();
 	assert_int_equal(chain_multiboot_kernel_read(&kernel, file, count, "invaders", NULL), CHAIN_OK);
-	assert_true(kernel.header.flags & CHAIN_MB1_ADDRESSES);
+	assert_true(kernel.header.flags & MULTIBOOT_AOUT_KLUDGE);
 	assert_int_equal(kernel.segment_count, 1);
 	assert_int_equal(kernel.entry, kernel.header.entry_addr); /* not the ELF header's, which is another */
 	assert_int_equal(kernel.entry, 0x100024);
@@ -308,8 +290,8 @@ static void framebuffers_go_through(void **state)
 			assert_int_equal(theirs.framebuffer_palette_num_colors, 0);
 			assert_int_equal(theirs.framebuffer_palette_addr, 0);
 		}
-		room[offsetof(struct chain_mb1_info, color)] = 77;
-		room[offsetof(struct chain_mb1_info, table_color)] = 88; /* which aligns */
+		room[CHAIN_MB1_COLORS_AT] = 77;
+		room[CHAIN_MB1_TABLE_COLORS_AT] = 88; /* which aligns */
 		chain_bootinfo_init(&got);
 		assert_int_equal(chain_multiboot1_info_read(PHYS, map_room, room, &got, NULL), CHAIN_OK);
 		assert_int_equal(got.framebuffer.type, type);
@@ -325,13 +307,13 @@ static void colors_by_the_table(void **state)
 	uint8_t room[ROOM] = { 0 };
 	const uint32_t at = ROOM - CHAIN_MB1_INFO_TABLE_BYTES;
 	struct chain_bootinfo got;
-	struct chain_mb1_info theirs = { .flags = CHAIN_MB1_INFO_MEMORY | CHAIN_MB1_INFO_FRAMEBUFFER,
+	struct multiboot_info theirs = { .flags = MULTIBOOT_INFO_MEMORY | MULTIBOOT_INFO_FRAMEBUFFER_INFO,
 					 .mem_lower = 640,
 					 .mem_upper = 4096,
 					 .framebuffer_addr = 0xfd000000,
 					 .framebuffer_type = CHAIN_FRAMEBUFFER_RGB };
-	memcpy(&theirs.table_color, ((uint8_t[]){ 16, 8, 8, 8, 0, 8 }), 6);
 	memcpy(room + at, &theirs, CHAIN_MB1_INFO_TABLE_BYTES);
+	memcpy(room + at + CHAIN_MB1_TABLE_COLORS_AT, ((uint8_t[]){ 16, 8, 8, 8, 0, 8 }), 6);
 	chain_bootinfo_init(&got);
 	assert_int_equal(chain_multiboot1_info_read(PHYS + at, map_room, room, &got, NULL), CHAIN_OK);
 	assert_memory_equal(got.framebuffer.colors, ((uint8_t[]){ 16, 8, 8, 8, 0, 8 }), 6);
@@ -353,10 +335,10 @@ static void building_keeps_to_32_bits(void **state)
 	assert_int_equal(chain_multiboot_info_build(&info, PHYS, room, NULL), CHAIN_E_LIMIT);
 }
 
-#define I(field) offsetof(struct chain_mb1_info, field)
+#define I(field) offsetof(struct multiboot_info, field)
 static const struct change lies[] = {
 	{ I(flags), 0, CHAIN_E_MULTIBOOT_INFO_NO_MEMORY },
-	{ I(flags), CHAIN_MB1_INFO_MEMORY, CHAIN_OK },
+	{ I(flags), MULTIBOOT_INFO_MEMORY, CHAIN_OK },
 	{ I(mmap_addr), 0x10, CHAIN_E_MULTIBOOT_INFO_UNREADABLE },
 	{ I(mmap_addr), 0xffffffff, CHAIN_E_MULTIBOOT_INFO_UNREADABLE },
 	{ I(mmap_length), 23, CHAIN_E_MULTIBOOT_INFO_MMAP },
@@ -391,9 +373,9 @@ static void lies_are_named(void **state)
 		assert_string_equal(chain_status_slug(read_info(room, NULL)), chain_status_slug(lies[i].want));
 	}
 	build(room);
-	struct chain_mb1_info info;
+	struct multiboot_info info;
 	memcpy(&info, room, sizeof(info));
-	struct chain_mb1_module module = { 0xa000, 0x9fff, 0, 0 };
+	struct multiboot_mod_list module = { 0xa000, 0x9fff, 0, 0 };
 	memcpy(room + info.mods_addr - PHYS, &module, sizeof(module));
 	assert_int_equal(read_info(room, NULL), CHAIN_E_MULTIBOOT_INFO_MODULE);
 	chain_bootinfo_init(&got);
@@ -404,7 +386,7 @@ static void lies_are_named(void **state)
 
 /* The structure at 0, and letters without an end everywhere else. */
 struct endless {
-	struct chain_mb1_info info;
+	struct multiboot_info info;
 	uint8_t letters[CHAIN_BOOT_STRING_MAX];
 };
 static const void *map_endless(void *ctx, uint64_t phys, uint64_t bytes)
@@ -422,7 +404,7 @@ static void endless_strings_end(void **state)
 	struct chain_bootinfo got;
 	struct chain_error err = { 0 };
 	memset(memory->letters, 'A', sizeof(memory->letters));
-	memory->info.flags = CHAIN_MB1_INFO_MEMORY | CHAIN_MB1_INFO_CMDLINE;
+	memory->info.flags = MULTIBOOT_INFO_MEMORY | MULTIBOOT_INFO_CMDLINE;
 	memory->info.mem_upper = 1024;
 	memory->info.cmdline = 0x10123;
 	chain_bootinfo_init(&got);

@@ -44,9 +44,9 @@ static size_t make_kernel(uint8_t *out, size_t capacity, const struct seg *segs,
 	out[40] = 52;
 	out[42] = 32;
 	memcpy(out + 44, &count, 2);
-	put32(out + header, CHAIN_MB1_HEADER_MAGIC);
+	put32(out + header, MULTIBOOT_HEADER_MAGIC);
 	put32(out + header + 4, flags);
-	put32(out + header + 8, 0u - CHAIN_MB1_HEADER_MAGIC - flags);
+	put32(out + header + 8, 0u - MULTIBOOT_HEADER_MAGIC - flags);
 	at += 48;
 	for (uint16_t i = 0; i < count; i++) {
 		uint8_t *phdr = out + 52 + 32u * i;
@@ -213,26 +213,26 @@ static bool available(const struct world *w, uint64_t base, uint64_t end)
 /* Reads the information structure as a kernel would. */
 static void check_info(const struct world *w, const struct chain_plan *plan)
 {
-	struct chain_mb1_info info;
+	struct multiboot_info info;
 	memcpy(&info, w->after + plan->entry.registers[CHAIN_RBX], sizeof(info));
 	assert_string_equal((const char *)w->after + info.cmdline, "a b");
 	assert_string_equal((const char *)w->after + info.boot_loader_name, "kchain");
 	bool handoff = w->request.handoff.bytes_count && w->request.handoff_at != CHAIN_HANDOFF_NONE;
 	size_t count = w->request.module_count + handoff, next = 0;
-	assert_int_equal(info.flags & CHAIN_MB1_INFO_MODULES ? info.mods_count : 0, count);
+	assert_int_equal(info.flags & MULTIBOOT_INFO_MODS ? info.mods_count : 0, count);
 	for (size_t i = 0; i < count; i++) {
-		struct chain_mb1_module module;
+		struct multiboot_mod_list module;
 		memcpy(&module, w->after + info.mods_addr + i * sizeof(module), sizeof(module));
 		bool first = w->request.handoff_at == CHAIN_HANDOFF_FIRST;
 		bool is_handoff = handoff && i == (first ? 0 : count - 1);
 		const struct chain_blob *blob = is_handoff ? &w->request.handoff : &w->modules[next].blob;
-		assert_int_equal(module.end - module.start, blob->bytes_count);
-		expect_bytes(w, module.start, blob->bytes, blob->bytes_count);
-		assert_string_equal((const char *)w->after + module.string, is_handoff ? "kchain-handoff" : "mod");
-		assert_true(available(w, module.start, module.end));
-		bool in_place = !is_handoff && !w->modules[next].movable && module.start == blob->phys;
+		assert_int_equal(module.mod_end - module.mod_start, blob->bytes_count);
+		expect_bytes(w, module.mod_start, blob->bytes, blob->bytes_count);
+		assert_string_equal((const char *)w->after + module.cmdline, is_handoff ? "kchain-handoff" : "mod");
+		assert_true(available(w, module.mod_start, module.mod_end));
+		bool in_place = !is_handoff && !w->modules[next].movable && module.mod_start == blob->phys;
 		if (w->kernel_file[52 + 32u * w->seg_count + 4] & 1 || !in_place)
-			assert_int_equal(module.start % 4096, blob->bytes_count ? 0 : module.start % 4096);
+			assert_int_equal(module.mod_start % 4096, blob->bytes_count ? 0 : module.mod_start % 4096);
 		next += !is_handoff;
 	}
 }
@@ -385,24 +385,24 @@ static void a_screen_is_told_as_it_is(void **state)
 		uint8_t file[4096];
 		struct seg seg = { 0x100000, 64, 64 };
 		struct chain_bootinfo info = plain_machine();
-		size_t bytes = make_kernel(file, sizeof(file), &seg, 1, asks ? CHAIN_MB1_VIDEO_MODE : 0),
+		size_t bytes = make_kernel(file, sizeof(file), &seg, 1, asks ? MULTIBOOT_VIDEO_MODE : 0),
 		       header = 52 + 32;
 		struct chain_plan_request request = plain_request(file, bytes, &info);
 		struct chain_plan plan;
 		uint32_t mode = asks == TEXT;
-		memcpy(file + header + offsetof(struct chain_mb1_header, mode_type), &mode, asks ? sizeof(mode) : 0);
+		memcpy(file + header + offsetof(struct multiboot_header, mode_type), &mode, asks ? sizeof(mode) : 0);
 		info.framebuffer = screens[screen];
 		request.video_required = i % 2;
 		enum chain_status status = chain_plan_build(&request, &plan, NULL);
 		assert_int_equal(status, i % 2 && !fits[asks][screen] ? CHAIN_E_PLAN_NO_VIDEO : CHAIN_OK);
 		if (status)
 			continue;
-		struct chain_mb1_info told;
+		struct multiboot_info told;
 		memcpy(&told, plan.made, sizeof(told));
-		assert_int_equal(!!(told.flags & CHAIN_MB1_INFO_FRAMEBUFFER), screen != 0);
+		assert_int_equal(!!(told.flags & MULTIBOOT_INFO_FRAMEBUFFER_INFO), screen != 0);
 		assert_true(told.framebuffer_addr == info.framebuffer.phys &&
 			    told.framebuffer_type == info.framebuffer.type);
-		assert_true(told.flags & CHAIN_MB1_INFO_MODULES); /* and that there are no modules */
+		assert_true(told.flags & MULTIBOOT_INFO_MODS); /* and that there are no modules */
 		assert_int_equal(told.mods_count, 0);
 		chain_plan_free(&plan);
 	}

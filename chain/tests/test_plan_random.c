@@ -151,12 +151,12 @@ static bool zero_too_little(struct chain_plan *plan)
  * string lies: there may be two of it. */
 static bool damage_information(struct chain_plan *plan)
 {
-	uint64_t fixed = sizeof(struct chain_mb1_info) + 4, at = fixed + random_next() % (plan->made_bytes - fixed);
-	struct chain_mb1_info info;
+	uint64_t fixed = sizeof(struct multiboot_info) + 4, at = fixed + random_next() % (plan->made_bytes - fixed);
+	struct multiboot_info info;
 	memcpy(&info, plan->made, sizeof(info));
-	uint64_t modules_end = fixed + info.mods_count * sizeof(struct chain_mb1_module);
+	uint64_t modules_end = fixed + info.mods_count * sizeof(struct multiboot_mod_list);
 	if (at < modules_end)
-		at -= (at - fixed) % sizeof(struct chain_mb1_module) & offsetof(struct chain_mb1_module, string);
+		at -= (at - fixed) % sizeof(struct multiboot_mod_list) & offsetof(struct multiboot_mod_list, cmdline);
 	plan->made[at] ^= (uint8_t)(1u << random_next() % 8);
 	return true;
 }

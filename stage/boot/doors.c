@@ -13,7 +13,7 @@
 static_assert(CHAIN_PVH_MAGIC == BOOT_DOOR_PVH, "as its entry code leaves it");
 
 const struct stage_door stage_doors[] = {
-	{ CHAIN_MB1_ENTRY_MAGIC, "multiboot1", chain_multiboot1_info_read },
+	{ MULTIBOOT_BOOTLOADER_MAGIC, "multiboot1", chain_multiboot1_info_read },
 	{ CHAIN_MB2_ENTRY_MAGIC, "multiboot2", chain_multiboot2_info_read },
 	{ CHAIN_PVH_MAGIC, "pvh", chain_pvh_info_read },
 	{ 0, NULL, NULL },

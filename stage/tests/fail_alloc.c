@@ -24,8 +24,8 @@ static bool known, trace;
 
 static void read_command_line(void)
 {
-	const struct chain_mb1_info *info = stage_phys_to_virt(stage_boot.info_phys);
-	const char *text = info->flags & CHAIN_MB1_INFO_CMDLINE ? stage_phys_to_virt(info->cmdline) : "";
+	const struct multiboot_info *info = stage_phys_to_virt(stage_boot.info_phys);
+	const char *text = info->flags & MULTIBOOT_INFO_CMDLINE ? stage_phys_to_virt(info->cmdline) : "";
 	char *end;
 	known = true;
 	text = strstr(text, "fail_alloc=");

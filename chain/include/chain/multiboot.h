@@ -15,7 +15,7 @@
 /* A Multiboot 1 kernel, validated. Plain data; borrows nothing. */
 struct chain_multiboot_kernel {
 	uint64_t header_offset;
-	struct chain_mb1_header header; /* fields that its flags don't call valid are zero */
+	struct multiboot_header header; /* fields that its flags don't call valid are zero */
 	struct chain_segment segments[CHAIN_SEGMENTS_MAX];
 	size_t segment_count;
 	uint64_t entry; /* physical, inside a segment, below 4 GiB */
@@ -25,7 +25,7 @@ struct chain_multiboot_kernel {
  * CHAIN_E_MULTIBOOT_NO_HEADER; _BAD_CHECKSUM where there was a magic but never with a right sum; _HEADER_CUT;
  * _UNKNOWN_FLAG with the lowest required bit that is not known. */
 enum chain_status chain_multiboot_find(const void *bytes, uint64_t bytes_count, const char *subject,
-				       uint64_t *out_offset, struct chain_mb1_header *out,
+				       uint64_t *out_offset, struct multiboot_header *out,
 				       struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* Finds the header and the segments: by the address fields where flag 16 is set (they win over ELF headers), else by

@@ -2,7 +2,10 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 /* Owns: the structures of the Multiboot 2 Specification, version 2.0, sections 3.1 (header) and 3.6 (information).
- * Little-endian, C only. Must not know: how they are found, filled in or read. */
+ * Little-endian, C only. Must not know: how they are found, filled in or read.
+ *
+ * Of Multiboot 1 the specification's own header is used (multiboot1_format.h). GRUB's multiboot2.h has a licence as
+ * free (X11), but no Debian package installs it: a build would have to fetch GRUB's source for sixty lines. */
 #ifndef CHAIN_MULTIBOOT2_FORMAT_H
 #define CHAIN_MULTIBOOT2_FORMAT_H
 
