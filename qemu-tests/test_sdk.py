@@ -104,6 +104,15 @@ def the_library_calls_nothing_above_it():
 
 
 @kt.test
+def the_least_kernel_stays_below_64_kib():
+    """A kernel that prints nothing brings no printf: its runtime has a little one of its own."""
+    least = built(b"int main(void)\n{\n\treturn 0;\n}\n")
+    kt.check(os.path.getsize(least) < 64 * 1024, "larger", os.path.getsize(least))
+    symbols = kt.command(["nm", least[: -len("elf")] + "debug"]).out.split()
+    kt.check("stage_vsnprintf" in symbols and not {"vfprintf", "printf_core", "fmt_fp"} & set(symbols), "musl's printf is in it", symbols)
+
+
+@kt.test
 def example_is_small():
     kt.check(os.path.getsize(built()) < 96 * 1024, "larger than a minimal kernel may be", os.path.getsize(built()))
 

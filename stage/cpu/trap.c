@@ -7,10 +7,10 @@
 #include "stage/console.h"
 #include "stage/cpu.h"
 #include "stage/packed_names.h"
+#include "stage/print.h"
 #include "stage/runtime.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 
 enum { STACK_WORDS = 12, LINE_BYTES = 160 };
 
@@ -47,7 +47,7 @@ static void __attribute__((format(printf, 1, 2))) line(const char *format, ...)
 	char text[LINE_BYTES];
 	va_list args;
 	va_start(args, format);
-	int count = vsnprintf(text, sizeof(text), format, args);
+	int count = stage_vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	if (count > 0)
 		stage_console_write(text, (uint64_t)count < sizeof(text) ? (uint64_t)count : sizeof(text) - 1);
@@ -134,7 +134,7 @@ STAGE_BOOT_TEXT static _Noreturn void report(const struct stage_trap_frame *f)
 	print_registers(f);
 	print_stack(f);
 	char record[LINE_BYTES];
-	int count = snprintf(
+	int count = stage_snprintf(
 		record, sizeof(record),
 		"{\"event\":\"fault\",\"vector\":%llu,\"name\":\"%s\",\"rip\":\"%#llx\",\"address\":\"%#llx\"}",
 		(unsigned long long)f->vector, stage_vector_name(f->vector), (unsigned long long)f->rip,
@@ -160,7 +160,7 @@ _Noreturn void stage_panic(const char *format, ...)
 	char text[LINE_BYTES];
 	va_list args;
 	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
+	stage_vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	line("\n%s: stopped: %s\n", stage_name(), text);
 	stage_exit(STAGE_EXIT_FAULT);

@@ -10,11 +10,11 @@
 #include "stage/console.h"
 #include "stage/cpu.h"
 #include "stage/packed_names.h"
+#include "stage/print.h"
 #include "stage/random.h"
 #include "stage/runtime.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -156,8 +156,9 @@ static int64_t refuse(uint64_t number, const char *is)
 	char text[128];
 	const char *name = stage_packed_name(stage_syscall_names, stage_syscall_names_bytes, number);
 	bool named = name && *name;
-	int count = snprintf(text, sizeof(text), "%.32s: system call %s%s%llu%s is %s\n", stage_name(),
-			     named ? name : "", named ? " (" : "", (unsigned long long)number, named ? ")" : "", is);
+	int count =
+		stage_snprintf(text, sizeof(text), "%.32s: system call %s%s%llu%s is %s\n", stage_name(),
+			       named ? name : "", named ? " (" : "", (unsigned long long)number, named ? ")" : "", is);
 	stage_console_write(text, (uint64_t)count);
 	return -ENOSYS;
 }

@@ -8,9 +8,9 @@
 #include "stage/console.h"
 #include "stage/cpu.h"
 #include "stage/pages.h"
+#include "stage/print.h"
 #include "stage/runtime.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -70,7 +70,7 @@ STAGE_BOOT_TEXT static bool set_result(const char *json, uint64_t bytes)
 STAGE_BOOT_TEXT static void record_exit(int status)
 {
 	static char record[STAGE_RESULT_MAX + 64] STAGE_BOOT_ONLY;
-	int used = snprintf(record, sizeof(record), "{\"event\":\"exit\",\"status\":%d", status);
+	int used = stage_snprintf(record, sizeof(record), "{\"event\":\"exit\",\"status\":%d", status);
 	if (result) {
 		static const char key[] = ",\"result\":";
 		memcpy(record + used, key, sizeof(key) - 1);

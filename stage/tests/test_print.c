@@ -3,6 +3,8 @@
 
 /* The stage's vsnprintf against the host's: every flag, width, precision and length with numbers at the edges, in rooms
  * too small. */
+#include "stage/print.h"
+
 #include "stage/cpu.h"
 
 #include <setjmp.h>
@@ -12,9 +14,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
-
-/* stage/libc/brief/print.c, by the name that its object has here (tests.mk). */
-int stage_vsnprintf(char *to, size_t room, const char *format, va_list args);
 
 static jmp_buf after_panic;
 

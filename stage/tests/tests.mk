@@ -17,7 +17,7 @@ CFLAGS_stage/tests/test_bulk.c := -DKCHAIN_STAGE=1
 STAGE_SRC_test_clock := stage/runtime/called.c stage/cpu/clock.c stage/cpu/pic.c
 STAGE_SRC_test_call_time := stage/dispatch/call_time.c
 STAGE_SRC_test_console := stage/runtime/called.c stage/runtime/console.c stage/drivers/serial.c stage/drivers/vga.c
-STAGE_SRC_test_files := stage/runtime/called.c stage/runtime/files.c stage/libc/syscall.c stage/libc/syscall_brief.c stage/libc/random.c stage/libc/syscall_names.c
+STAGE_SRC_test_files := stage/runtime/called.c stage/runtime/files.c stage/libc/print.c stage/libc/syscall.c stage/libc/syscall_brief.c stage/libc/random.c stage/libc/syscall_names.c
 STAGE_SRC_test_assigned := $(STAGE_DRIVER_SRC) stage/drivers/assigned.c stage/runtime/called_env.c
 STAGE_SRC_test_heap := stage/runtime/called.c stage/runtime/heap.c
 STAGE_SRC_test_marker := stage/dispatch/marker.c
@@ -31,8 +31,7 @@ STAGE_SRC_test_virtio_blk := $(STAGE_DRIVER_SRC)
 STAGE_SRC_test_virtio_mmio := $(STAGE_DRIVER_SRC)
 STAGE_SRC_test_nvme := $(STAGE_DRIVER_SRC)
 STAGE_SRC_test_malloc := stage/libc/malloc.c
-STAGE_SRC_test_print := stage/libc/brief/print.c
-CFLAGS_stage/libc/brief/print.c := -Dvsnprintf=stage_vsnprintf
+STAGE_SRC_test_print := stage/libc/print.c
 STAGE_SRC_test_numbers := stage/libc/brief/numbers.c
 CFLAGS_stage/libc/brief/numbers.c := $(foreach f,strtoull strtoul strtoll strtol,-D$(f)=stage_$(f))
 STAGE_SRC_test_trim := stage/libc/brief/trim.c
