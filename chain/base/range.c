@@ -56,6 +56,7 @@ const char *chain_owner_name(enum chain_owner owner)
 		[CHAIN_OWNER_MODULE] = "module",
 		[CHAIN_OWNER_BOOT_INFO] = "boot information",
 		[CHAIN_OWNER_HANDOFF] = "handoff",
+		[CHAIN_OWNER_ROOT] = "root",
 		[CHAIN_OWNER_TRAMPOLINE] = "trampoline",
 	};
 	return (unsigned)owner < CHAIN_OWNER_COUNT ? names[owner] : "unknown owner";

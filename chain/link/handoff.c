@@ -21,10 +21,10 @@ static const struct {
 	json_type type;
 	bool required;
 } members[] = {
-	{ "boot_id", JSON_STRING, true },        { "self", JSON_OBJECT, true },  { "links", JSON_ARRAY, true },
-	{ "links_dropped", JSON_OBJECT, false }, { "net", JSON_OBJECT, false },  { "block", JSON_OBJECT, false },
-	{ "platform", JSON_OBJECT, false },      { "fs", JSON_OBJECT, false },   { "state", JSON_OBJECT, false },
-	{ "results", JSON_OBJECT, false },       { "clock", JSON_OBJECT, true },
+	{ "boot_id", JSON_STRING, true },        { "self", JSON_OBJECT, true },     { "links", JSON_ARRAY, true },
+	{ "links_dropped", JSON_OBJECT, false }, { "net", JSON_OBJECT, false },     { "block", JSON_OBJECT, false },
+	{ "platform", JSON_OBJECT, false },      { "fs", JSON_OBJECT, false },      { "root", JSON_OBJECT, false },
+	{ "state", JSON_OBJECT, false },         { "results", JSON_OBJECT, false }, { "clock", JSON_OBJECT, true },
 };
 
 static enum chain_status check_links(const json_t *doc, struct chain_error *err)
@@ -284,14 +284,18 @@ static int put_identity(json_t *doc, const struct chain_handoff_input *in)
 							   CHAIN_STEAL("tsc_hz", tsc_hz(in))));
 }
 
+static int put_place(json_t *doc, const char *name, const char *type, uint64_t phys, uint64_t bytes)
+{
+	return json_object_set_new(doc, name,
+				   chain_json_object(CHAIN_TEXT("type", type), CHAIN_HEX("phys", phys),
+						     CHAIN_INT("bytes", (json_int_t)bytes)));
+}
+
 static int put_fs(json_t *doc, const struct chain_handoff_input *in)
 {
 	json_object_del(doc, "fs"); /* the parent's: its memory may be gone */
-	if (!in->fs_bytes)
-		return 0;
-	return json_object_set_new(doc, "fs",
-				   chain_json_object(CHAIN_TEXT("type", "erofs"), CHAIN_HEX("phys", in->fs_phys),
-						     CHAIN_INT("bytes", (json_int_t)in->fs_bytes)));
+	json_object_del(doc, "root");
+	return in->fs_bytes ? put_place(doc, "fs", "erofs", in->fs_phys, in->fs_bytes) : 0;
 }
 
 enum chain_status chain_handoff_build(const struct chain_handoff_input *in, json_t **out, struct chain_error *err)
@@ -316,6 +320,12 @@ enum chain_status chain_handoff_set_kernel(json_t *handoff, const struct chain_d
 				 json_string(chain_digest_text(digest, text))))
 		return CHAIN_OK;
 	return chain_json_no_memory(err, "handoff");
+}
+
+enum chain_status chain_handoff_set_root(json_t *handoff, const char *type, uint64_t phys, uint64_t bytes,
+					 struct chain_error *err)
+{
+	return put_place(handoff, "root", type, phys, bytes) ? chain_json_no_memory(err, "handoff") : CHAIN_OK;
 }
 
 enum chain_status chain_handoff_text(const json_t *handoff, const struct chain_json_known *known, char **out,

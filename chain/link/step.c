@@ -157,14 +157,6 @@ static enum chain_status place_call(const struct chain_link *link, const struct 
 	return status ? status : chain_fixed_hand_over(&out->fixed, out->machine, out->handoff, err);
 }
 
-static enum chain_status finish_handoff(const struct chain_link *link, struct chain_prepared *out,
-					struct chain_error *err)
-{
-	enum chain_status status = chain_handoff_set_kernel(out->handoff, &out->kernel.digest, err);
-	return status ? status :
-			chain_handoff_text(out->handoff, link->platform, &out->handoff_text, &out->handoff_bytes, err);
-}
-
 /* What is still to be read. */
 static const struct chain_stream *stream_of(const struct chain_source_bytes *source)
 {
@@ -265,8 +257,9 @@ static bool has_streams(const struct chain_prepared *prepared)
 	return false;
 }
 
-static enum chain_status make_plan(const struct chain_link *link, const struct chain_step *step,
-				   struct chain_prepared *out, struct chain_error *err)
+/* What a boot asks to be planned. Borrows all that `out` has so far. */
+static struct chain_plan_request plan_request(const struct chain_link *link, const struct chain_step *step,
+					      const struct chain_prepared *out)
 {
 	bool handoff = step->handoff_at != CHAIN_CONFIG_HANDOFF_NONE;
 	struct chain_plan_request request = {
@@ -284,6 +277,7 @@ static enum chain_status make_plan(const struct chain_link *link, const struct c
 		.handoff_at = handoff_at(step),
 		.bootinfo = link->sources->bootinfo,
 		.fs = link->fs,
+		.root = out->root.blob,
 		.fs_keep = step->fs_keep,
 		.in_use = link->in_use,
 		.video_required = step->video_required,
@@ -293,6 +287,51 @@ static enum chain_status make_plan(const struct chain_link *link, const struct c
 		request.piece_count = out->kernel.self->piece_count;
 		request.pieces_entry = out->kernel.self->entry;
 	}
+	return request;
+}
+
+/* The bytes of a step's root; hashed unless the pipeline does without. */
+static enum chain_status open_root_source(const struct chain_sources *sources, const struct chain_step *step,
+					  struct chain_source_bytes *out, struct chain_error *err)
+{
+	struct chain_image_checked taken_as_it_is = { .all = true };
+	struct chain_image image = *sources->image;
+	struct chain_sources here = *sources;
+	here.image = &image;
+	if (step->root_unverified)
+		image.checked = &taken_as_it_is;
+	return chain_source_open(&here, step->root, &(const struct chain_source_pin){ .unverified = false }, out, err);
+}
+
+/* The root's place is decided before the plan is made: the handoff says it. */
+static enum chain_status open_root(const struct chain_link *link, const struct chain_step *step,
+				   struct chain_prepared *out, struct chain_error *err)
+{
+	struct chain_range place;
+	if (!step->root)
+		return CHAIN_OK;
+	enum chain_status status = open_root_source(link->sources, step, &out->root, err);
+	if (status)
+		return status;
+	const struct chain_plan_request request = plan_request(link, step, out);
+	status = chain_plan_place_root(&request, &place, err);
+	return status ? status :
+			chain_handoff_set_root(out->handoff, step->root_type, place.base, out->root.blob.bytes_count,
+					       err);
+}
+
+static enum chain_status finish_handoff(const struct chain_link *link, struct chain_prepared *out,
+					struct chain_error *err)
+{
+	enum chain_status status = chain_handoff_set_kernel(out->handoff, &out->kernel.digest, err);
+	return status ? status :
+			chain_handoff_text(out->handoff, link->platform, &out->handoff_text, &out->handoff_bytes, err);
+}
+
+static enum chain_status make_plan(const struct chain_link *link, const struct chain_step *step,
+				   struct chain_prepared *out, struct chain_error *err)
+{
+	const struct chain_plan_request request = plan_request(link, step, out);
 	struct chain_error why = { 0 };
 	enum chain_status status = chain_plan_build(&request, &out->plan, &why);
 	if (status == CHAIN_E_NO_SPACE && has_streams(out)) {
@@ -326,6 +365,8 @@ enum chain_status chain_step_prepare(const struct chain_link *link, const struct
 		status = open_kernel(link, step, out, err);
 	if (!status && step->kind == CHAIN_STEP_CALL)
 		status = place_call(link, step, out, err);
+	if (!status)
+		status = open_root(link, step, out, err);
 	if (!status)
 		status = finish_handoff(link, out, err);
 	if (!status)

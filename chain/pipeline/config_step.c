@@ -142,6 +142,23 @@ static enum chain_status read_on_error(const json_t *value, void *into, const vo
 	return chain_json_read_word(value, &step->on_error, &on_error_words, path, err);
 }
 
+/* --- "root" --- */
+
+static enum chain_status read_root_source(const json_t *value, void *into, const void *of, struct chain_json_path *path,
+					  struct chain_error *err)
+{
+	char **out = into;
+	enum chain_status status = chain_config_read_called_source(value, into, of, path, err);
+	return status || chain_source_path(*out) ? status : chain_json_wrong(value, "\"fs:/…\"", path, err);
+}
+
+static const struct chain_json_key root_keys[] = {
+	{ "from", read_root_source, NULL, AT(root), true },
+	{ "type", chain_config_read_name, NULL, AT(root_type), false },
+	{ "unverified", chain_json_read_bool, NULL, AT(root_unverified), false },
+};
+static const struct chain_json_keys root = CHAIN_JSON_TABLE(root_keys);
+
 /* --- the rest --- */
 
 /* Kernels that drop a first word end it at the first blank, and know nothing of quotes. */
@@ -211,6 +228,7 @@ static const struct chain_json_key step_keys[] = {
 	{ "args", chain_config_read_plain, NULL, AT(args), false },
 	{ "modules", chain_json_read_list, &modules, AT(modules), false },
 	{ "handoff", chain_json_read_object, &handoff, 0, false },
+	{ "root", chain_json_read_object, &root, 0, false },
 	{ "video", chain_json_read_choice, &video_words, AT(video_required), false },
 	{ "kaslr", chain_json_read_bool, NULL, AT(kaslr), false },
 	{ "fs", chain_json_read_choice, &fs_words, AT(fs_keep), false },
@@ -283,7 +301,7 @@ static enum chain_status check_keys(const json_t *value, const struct chain_step
 	static const char *const call_only[] = {
 		"memory", "timeout", "retries", "isolation", "fanout", "devices", NULL
 	};
-	static const char *const boot_only[] = { "fs", "kaslr", NULL };
+	static const char *const boot_only[] = { "fs", "root", "kaslr", NULL };
 	enum chain_status first = CHAIN_OK;
 	bool call = is_call(value), more = !call != !json_object_get(value, "boot");
 	for (const char *const *key = call ? boot_only : call_only; more && *key; key++)
@@ -353,6 +371,8 @@ void chain_config_free_step(struct chain_step *step)
 	free(step->args);
 	free(step->argv0);
 	free(step->handoff_string);
+	free(step->root);
+	free(step->root_type);
 	free(step->expect_console);
 	json_decref(step->expect_result);
 	json_decref(step->when);

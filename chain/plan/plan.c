@@ -48,32 +48,66 @@ static enum chain_status check_video(const struct plan_build *build)
 			  .width = video->width, .height = video->height, .depth = video->depth);
 }
 
-/* The map the kernel is given: the machine's, with a kept filesystem reserved. */
+/* Has a map say `type` of a range wherever it says that memory is available, or kept; each time two entries more at
+ * most. */
+static void cut_map(struct chain_plan *plan, struct chain_range range, uint32_t type)
+{
+	for (size_t i = 0; i < plan->mem_count; i++) {
+		struct chain_mem_entry *entry = &plan->mem[i], whole = *entry;
+		const struct chain_range within = { whole.range.base > range.base ? whole.range.base : range.base,
+						    whole.range.end < range.end ? whole.range.end : range.end };
+		const struct chain_range parts[3] = { { whole.range.base, within.base },
+						      within,
+						      { within.end, whole.range.end } };
+		size_t count = 0;
+		if (whole.type > CHAIN_MEM_RESERVED || !chain_range_overlaps(whole.range, range))
+			continue;
+		memmove(entry + 3, entry + 1, (plan->mem_count - i - 1) * sizeof(*entry));
+		for (size_t k = 0; k < 3; k++)
+			if (parts[k].base < parts[k].end)
+				entry[count++] = (struct chain_mem_entry){ parts[k], k == 1 ? type : whole.type };
+		memmove(entry + count, entry + 3, (plan->mem_count - i - 1) * sizeof(*entry));
+		plan->mem_count += count - 1;
+		i += count - 1;
+	}
+}
+
+/* The map the kernel is given: the machine's, with a kept filesystem reserved and a root as persistent memory. */
 static enum chain_status make_map(struct plan_build *build)
 {
-	const struct chain_bootinfo *info = build->request->bootinfo;
-	struct chain_range fs = build->request->fs_keep ? build->request->fs : (struct chain_range){ 0, 0 };
+	const struct chain_plan_request *request = build->request;
+	const struct chain_bootinfo *info = request->bootinfo;
 	struct chain_plan *plan = build->plan;
-	size_t capacity = 2 * info->mem_count + 1; /* a range splits two entries at most, and spans others whole */
+	/* a range splits two entries at most, spans others whole, and the last is taken apart with room to spare */
+	size_t capacity = info->mem_count + 6;
 	plan->mem = malloc(capacity * sizeof(*plan->mem));
 	if (!plan->mem)
 		return no_memory(build, capacity * sizeof(*plan->mem));
-	for (size_t i = 0; i < info->mem_count; i++) {
-		struct chain_mem_entry entry = info->mem[i];
-		if (entry.type != CHAIN_MEM_AVAILABLE || !chain_range_overlaps(entry.range, fs)) {
-			plan->mem[plan->mem_count++] = entry;
-			continue;
-		}
-		struct chain_range before = { entry.range.base, fs.base }, after = { fs.end, entry.range.end };
-		struct chain_range kept = { before.base < before.end ? fs.base : entry.range.base,
-					    after.base < after.end ? fs.end : entry.range.end };
-		if (before.base < before.end)
-			plan->mem[plan->mem_count++] = (struct chain_mem_entry){ before, entry.type };
-		plan->mem[plan->mem_count++] = (struct chain_mem_entry){ kept, CHAIN_MEM_RESERVED };
-		if (after.base < after.end)
-			plan->mem[plan->mem_count++] = (struct chain_mem_entry){ after, entry.type };
-	}
+	for (; plan->mem_count < info->mem_count; plan->mem_count++)
+		plan->mem[plan->mem_count] = info->mem[plan->mem_count];
+	if (request->fs_keep)
+		cut_map(plan, request->fs, CHAIN_MEM_RESERVED);
+	cut_map(plan, build->root, CHAIN_MEM_PMEM_LEGACY);
 	return CHAIN_OK;
+}
+
+/* Where the root lies, which the map is to say. */
+static enum chain_status place_root(struct plan_build *build)
+{
+	return build->request->root.bytes_count ? chain_plan_place_root(build->request, &build->root, build->err) :
+						  CHAIN_OK;
+}
+
+/* A root in a kept filesystem is claimed with it. */
+static enum chain_status claim_kept(struct plan_build *build)
+{
+	const struct chain_plan_request *request = build->request;
+	struct chain_claims *claims = &build->plan->claims;
+	enum chain_status status =
+		request->fs_keep ? chain_claims_add(claims, request->fs, CHAIN_OWNER_FS, 0, build->err) : CHAIN_OK;
+	if (!status && !(request->fs_keep && chain_range_contains(request->fs, build->root)))
+		status = chain_claims_add(claims, build->root, CHAIN_OWNER_ROOT, 0, build->err);
+	return status;
 }
 
 static enum chain_status add_handoff(struct plan_build *build)
@@ -182,7 +216,7 @@ static bool make_avoided(struct chain_claims *out, const struct chain_bootinfo *
  */
 static enum chain_status make_claims(struct plan_build *build)
 {
-	size_t capacity = 2 * (build->kernel.segment_count + build->item_count + 2);
+	size_t capacity = 2 * (build->kernel.segment_count + build->item_count + 3);
 	struct chain_claim *storage = malloc(capacity * sizeof(*storage));
 	if (!storage)
 		return no_memory(build, capacity * sizeof(*storage));
@@ -302,7 +336,7 @@ static struct chain_range handoff_in(const struct plan_build *build, struct chai
 static enum chain_status make_moves(struct plan_build *build)
 {
 	struct chain_plan *plan = build->plan;
-	size_t count = 0, capacity = 2 * (build->kernel.segment_count + build->item_count) + 1;
+	size_t count = 0, capacity = 2 * (build->kernel.segment_count + build->item_count) + 2;
 	struct chain_move *moves = calloc(capacity, sizeof(*moves));
 	struct chain_blob made = { .bytes = plan->made, .bytes_count = plan->made_bytes, .phys = CHAIN_PHYS_UNKNOWN };
 	plan->fills = calloc(build->item_count + 1, sizeof(*plan->fills));
@@ -312,6 +346,10 @@ static enum chain_status make_moves(struct plan_build *build)
 	}
 	for (uint32_t i = 0; i < build->kernel.segment_count; i++)
 		count = add_segment(build, i, moves, count);
+	const struct chain_blob *root = &build->request->root;
+	add_copy(plan, moves, &count, root, 0,
+		 (struct chain_move){ .owner = CHAIN_OWNER_ROOT,
+				      .dest = { build->root.base, build->root.base + root->bytes_count } });
 	for (size_t i = 0; i < build->item_count; i++) {
 		const struct plan_item *item = &build->items[i];
 		struct chain_move move = { .owner = item->owner, .tag = item->tag };
@@ -386,12 +424,13 @@ static enum chain_status read_kernel(struct plan_build *build)
 static enum chain_status build_steps(struct plan_build *build)
 {
 	const struct chain_plan_request *request = build->request;
-	struct chain_plan *plan = build->plan;
 	enum chain_status status = check_request(build);
 	if (!status)
 		status = read_kernel(build);
 	if (!status)
 		status = check_video(build);
+	if (!status)
+		status = place_root(build);
 	if (!status)
 		status = make_map(build);
 	if (!status)
@@ -403,8 +442,8 @@ static enum chain_status build_steps(struct plan_build *build)
 		status = make_claims(build);
 	if (!status)
 		status = plan_place_kernel(build);
-	if (!status && request->fs_keep)
-		status = chain_claims_add(&plan->claims, request->fs, CHAIN_OWNER_FS, 0, build->err);
+	if (!status)
+		status = claim_kept(build);
 	if (!status)
 		status = place_and_describe(build);
 	if (!status)

@@ -31,17 +31,22 @@ static enum chain_status check_map(const struct chain_plan *plan, struct chain_e
 	return CHAIN_OK;
 }
 
-/* How many bytes of `range` a map calls available. */
-static uint64_t available_bytes(const struct chain_mem_entry *mem, size_t count, struct chain_range range)
+/* How many bytes of `range` a map says `type` of. */
+static uint64_t bytes_of_type(uint32_t type, const struct chain_mem_entry *mem, size_t count, struct chain_range range)
 {
 	uint64_t bytes = 0;
 	for (size_t i = 0; i < count; i++) {
 		uint64_t base = mem[i].range.base > range.base ? mem[i].range.base : range.base;
 		uint64_t end = mem[i].range.end < range.end ? mem[i].range.end : range.end;
-		if (mem[i].type == CHAIN_MEM_AVAILABLE && base < end)
+		if (mem[i].type == type && base < end)
 			bytes += end - base;
 	}
 	return bytes;
+}
+
+static uint64_t available_bytes(const struct chain_mem_entry *mem, size_t count, struct chain_range range)
+{
+	return bytes_of_type(CHAIN_MEM_AVAILABLE, mem, count, range);
 }
 
 static bool is_claimed_for(const struct chain_plan *plan, const struct chain_move *move)
@@ -64,7 +69,8 @@ static enum chain_status check_dest(const struct chain_plan *plan, const struct 
 	else if (!is_claimed_for(plan, move))
 		wrong = "is not claimed for it";
 	else if (available_bytes(info->mem, info->mem_count, dest) != chain_range_bytes(dest) ||
-		 available_bytes(plan->mem, plan->mem_count, dest) != chain_range_bytes(dest))
+		 bytes_of_type(move->owner == CHAIN_OWNER_ROOT ? CHAIN_MEM_PMEM_LEGACY : CHAIN_MEM_AVAILABLE, plan->mem,
+			       plan->mem_count, dest) != chain_range_bytes(dest))
 		wrong = "is not available memory";
 	if (!wrong)
 		return CHAIN_OK;
@@ -183,7 +189,7 @@ static enum chain_status check_reach(const struct chain_plan *plan, struct chain
 	for (size_t i = 0; i < plan->claims.count; i++) {
 		const struct chain_claim *claim = &plan->claims.v[i];
 		if (claim->owner != CHAIN_OWNER_TRAMPOLINE && claim->owner != CHAIN_OWNER_FS &&
-		    claim->range.end > reach)
+		    claim->owner != CHAIN_OWNER_ROOT && claim->range.end > reach)
 			return CHAIN_FAIL(err, PLAN_CHECK_REACH, .subject = subject,
 					  .detail = chain_owner_name(claim->owner), .index = claim->tag,
 					  .base = claim->range.base, .end = claim->range.end, .limit = reach);

@@ -37,6 +37,7 @@ struct plan_build {
 	size_t item_count;
 	struct chain_claims busy;  /* besides that, what the request calls in use: nothing may be read to there */
 	struct chain_claims avoid; /* the running image and boot modules: kept clear of where there is a choice */
+	struct chain_range root;   /* where it will lie, rounded up; empty: none */
 	struct chain_error *err;
 };
 

@@ -427,6 +427,99 @@ static void a_kept_filesystem_is_reserved(void **state)
 	chain_plan_free(&plan);
 }
 
+/* How many bytes of `range` the kernel is told are of that type. */
+static uint64_t told_of(const struct chain_plan *plan, struct chain_range range, uint32_t type)
+{
+	uint64_t bytes = 0;
+	for (size_t i = 0; i < plan->mem_count; i++) {
+		struct chain_range in = plan->mem[i].range;
+		in.base = in.base > range.base ? in.base : range.base;
+		in.end = in.end < range.end ? in.end : range.end;
+		if (plan->mem[i].type == type && in.base < in.end)
+			bytes += chain_range_bytes(in);
+	}
+	return bytes;
+}
+
+/* One size at one place; whether it stayed there. */
+static bool root_is_planned(uint64_t phys, uint64_t bytes, bool keep, const struct chain_bootinfo *info)
+{
+	static uint8_t bytes_of_it[1];
+	uint8_t file[4096];
+	struct seg seg = { 0x1000000, 64, 0x100000 };
+	struct chain_plan_request request = plain_request(file, make_kernel(file, sizeof(file), &seg, 1, 0), info);
+	struct chain_range place;
+	struct chain_plan plan;
+	request.root = (struct chain_blob){ bytes_of_it, bytes, phys };
+	request.fs = (struct chain_range){ 0x2000000, 0x3000000 };
+	request.fs_keep = keep;
+	assert_int_equal(chain_plan_place_root(&request, &place, NULL), CHAIN_OK);
+	assert_int_equal(chain_plan_build(&request, &plan, NULL), CHAIN_OK);
+	assert_true(place.base % CHAIN_ROOT_ALIGN == 0 && place.end % CHAIN_ROOT_ALIGN == 0);
+	assert_true(chain_range_bytes(place) >= bytes && chain_range_bytes(place) - bytes < CHAIN_ROOT_ALIGN);
+	assert_int_equal(told_of(&plan, place, CHAIN_MEM_PMEM_LEGACY), chain_range_bytes(place));
+	assert_int_equal(told_of(&plan, (struct chain_range){ 0, UINT64_MAX }, CHAIN_MEM_PMEM_LEGACY),
+			 chain_range_bytes(place));
+	const bool in_fs = keep && chain_range_contains(request.fs, place);
+	assert_int_equal(told_of(&plan, (struct chain_range){ 0, UINT64_MAX }, CHAIN_MEM_RESERVED),
+			 0x10400 + (keep ? chain_range_bytes(request.fs) : 0) - (in_fs ? chain_range_bytes(place) : 0));
+	const struct chain_claim *claim = chain_claims_overlap(&plan.claims, place);
+	assert_true(claim && chain_range_contains(claim->range, place) &&
+		    claim->owner == (in_fs ? CHAIN_OWNER_FS : CHAIN_OWNER_ROOT));
+	assert_int_equal(plan.bytes_in_place + plan.bytes_copied, bytes + 64 + plan.made_bytes);
+	assert_int_equal(plan.bytes_in_place, place.base == phys ? bytes : 0);
+	chain_plan_free(&plan);
+	return place.base == phys;
+}
+
+/* Wherever it was loaded, and however large it is: it stays where it may, and lies where nothing else does. */
+static void a_root_is_persistent_memory(void **state)
+{
+	static const uint64_t sizes[] = { 1, 4096, 0x1ff000, 0x200000, 0x200001, 0xc00000 };
+	struct chain_mem_entry mem[] = { { { 0, 0x9fc00 }, CHAIN_MEM_AVAILABLE },
+					 { { 0x9fc00, 0xa0000 }, CHAIN_MEM_RESERVED },
+					 { { 0xf0000, 0x100000 }, CHAIN_MEM_RESERVED },
+					 { { 0x100000, 0x4000000 }, CHAIN_MEM_AVAILABLE },
+					 { { 1ULL << 32, (1ULL << 32) + 0x800000 }, CHAIN_MEM_AVAILABLE } };
+	struct chain_bootinfo info = plain_machine();
+	unsigned stayed = 0, all = 0;
+	(void)state;
+	info.mem = mem;
+	info.mem_count = sizeof(mem) / sizeof(mem[0]);
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+		for (uint64_t at = 0x200000; at < 0x3800000; at += 0x100000) {
+			const uint64_t end = (at + sizes[i] + CHAIN_ROOT_ALIGN - 1) & -CHAIN_ROOT_ALIGN;
+			const bool may =
+				at % CHAIN_ROOT_ALIGN == 0 && end <= 0x4000000 && (end <= 0x1000000 || at >= 0x1100000);
+			const bool did = root_is_planned(at, sizes[i], false, &info);
+			assert_int_equal(did, may);
+			stayed += did;
+			all++;
+		}
+	assert_true(stayed > 100 && all - stayed > 150);
+	assert_true(root_is_planned(0x2400000, 0x300000, true, &info));
+	assert_false(root_is_planned(CHAIN_PHYS_UNKNOWN, 0x300000, true, &info));
+}
+
+/* Nothing of the machine is large enough: the request and where it was looked are told. */
+static void a_root_that_finds_no_place_is_refused(void **state)
+{
+	uint8_t file[4096];
+	struct seg seg = { 0x100000, 64, 64 };
+	struct chain_bootinfo info = plain_machine();
+	struct chain_plan_request request = plain_request(file, make_kernel(file, sizeof(file), &seg, 1, 0), &info);
+	struct chain_error err = { 0 };
+	struct chain_range place;
+	struct chain_plan plan;
+	(void)state;
+	request.root = (struct chain_blob){ file, 0x4000000, CHAIN_PHYS_UNKNOWN };
+	assert_int_equal(chain_plan_place_root(&request, &place, &err), CHAIN_E_NO_SPACE);
+	assert_int_equal(err.number[0], 0x4000000);
+	assert_int_equal(chain_plan_build(&request, &plan, NULL), CHAIN_E_NO_SPACE);
+	request.root.bytes_count = UINT64_MAX;
+	assert_int_equal(chain_plan_place_root(&request, &place, NULL), CHAIN_E_LIMIT);
+}
+
 static void text_forms_are_deterministic(void **state)
 {
 	(void)state;
@@ -627,6 +720,8 @@ int main(void)
 		cmocka_unit_test(refusals_are_exact),
 		cmocka_unit_test(a_screen_is_told_as_it_is),
 		cmocka_unit_test(a_kept_filesystem_is_reserved),
+		cmocka_unit_test(a_root_is_persistent_memory),
+		cmocka_unit_test(a_root_that_finds_no_place_is_refused),
 		cmocka_unit_test(text_forms_are_deterministic),
 		cmocka_unit_test(a_cycle_takes_one_detour),
 		cmocka_unit_test(grub_invaders_is_planned),

@@ -127,6 +127,9 @@ struct chain_step {
 	char *handoff_string;   /* begins with "kchain-handoff" unless handoff_at is none */
 	bool fs_keep;           /* boot */
 	bool video_required;    /* the screen must be of the kind that the kernel asks for */
+	char *root, *root_type; /* boot: "fs:/…", a file system that the kernel uses where it lies, and what kind it is
+				   (null: not said); null: none */
+	bool root_unverified;   /* its bytes are not hashed */
 	bool kaslr, kaslr_said; /* boot: a Linux kernel stays packed, or does not; not said: as is quicker */
 	uint64_t memory_bytes, timeout_us, retries; /* call */
 	bool memory_said; /* else memory_bytes is the default, which a kernel with fixed addresses has another of */

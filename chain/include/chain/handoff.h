@@ -67,6 +67,10 @@ enum chain_status chain_handoff_build(const struct chain_handoff_input *input, j
 enum chain_status chain_handoff_set_kernel(json_t *handoff, const struct chain_digest *digest,
 					   struct chain_error *err) CHAIN_MUST_CHECK;
 
+/* The root that the kernel is to use where it lies; `type` may be null: not known. */
+enum chain_status chain_handoff_set_root(json_t *handoff, const char *type, uint64_t phys, uint64_t bytes,
+					 struct chain_error *err) CHAIN_MUST_CHECK;
+
 /* Compact text, new, that the next link can read: CHAIN_E_LIMIT above CHAIN_HANDOFF_MAX_BYTES, CHAIN_E_JSON_DEPTH above
  * CHAIN_JSON_DEPTH_MAX levels. `known` (nullable): what is written already. */
 enum chain_status chain_handoff_text(const json_t *handoff, const struct chain_json_known *known, char **out,

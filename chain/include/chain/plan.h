@@ -65,7 +65,9 @@ struct chain_plan_request {
 	struct chain_range fs;             /* where the baked filesystem lies */
 	const struct chain_claims *in_use; /* memory that the side which carries the plan out still needs, and fills
 					      must not touch; null: unknown */
-	bool fs_keep;        /* the next kernel may read it: reserved in its map, and nothing may be placed on it */
+	struct chain_blob root; /* a file system for the kernel to use where it lies, told as persistent memory in its
+				   map; bytes_count 0: none */
+	bool fs_keep;           /* the next kernel may read it: reserved in its map, and nothing may be placed on it */
 	bool video_required; /* the screen has to be of the kind that the kernel's header asks for; else it is told what
 				there is */
 };
@@ -119,6 +121,14 @@ struct chain_plan {
  * MiB is never used except for kernel segments that ask for it. */
 enum chain_status chain_plan_build(const struct chain_plan_request *request, struct chain_plan *out,
 				   struct chain_error *err) CHAIN_MUST_CHECK;
+/* Where the request's root will lie: where it is, if that is a multiple of CHAIN_ROOT_ALIGN in available memory which
+ * the kernel's own addresses leave free, else at the highest such place; with its length rounded up to as much, since
+ * Linux maps nothing else (drivers/nvdimm/pfn_devs.c). chain_plan_build puts it there. CHAIN_E_NO_SPACE, and what the
+ * kernel's door says of its headers. */
+#define CHAIN_ROOT_ALIGN ((uint64_t)2 << 20)
+enum chain_status chain_plan_place_root(const struct chain_plan_request *request, struct chain_range *out,
+					struct chain_error *err) CHAIN_MUST_CHECK;
+
 /* Checks a finished plan by simulating it, independently of build: every destination claimed and in available
  * memory, no move reads what an earlier one wrote. Run by build; public for tests and fuzzing. */
 enum chain_status chain_plan_check(const struct chain_plan *plan, const struct chain_bootinfo *bootinfo,

@@ -49,6 +49,7 @@ enum chain_owner {
 	CHAIN_OWNER_MODULE,      /* a module of the kernel to be booted */
 	CHAIN_OWNER_BOOT_INFO,   /* the information structure with its strings and memory map */
 	CHAIN_OWNER_HANDOFF,
+	CHAIN_OWNER_ROOT, /* a file system that the kernel to be booted uses where it lies */
 	CHAIN_OWNER_TRAMPOLINE,
 	CHAIN_OWNER_COUNT
 };

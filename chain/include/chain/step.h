@@ -47,6 +47,7 @@ struct chain_prepared {
 	struct chain_source_bytes *module_sources;
 	size_t module_source_count;           /* owned: what the modules' bytes are borrowed from */
 	const struct chain_sources *sources;  /* borrowed */
+	struct chain_source_bytes root;       /* boot steps: of "root"; without bytes: none */
 	struct chain_plan plan;               /* boot steps; owned */
 	enum chain_call_way way;              /* call steps */
 	uint64_t memory_bytes;                /* call steps: of the kernel's window or machine */

@@ -13,7 +13,7 @@
 
 static enum chain_status io(const char *path, int number, struct chain_error *err)
 {
-	return chain_fail(err, CHAIN_E_IO, path, strerror(number), 0, 0, 0, 0);
+	return CHAIN_FAIL(err, IO, .subject = path, .detail = strerror(number));
 }
 
 /* --- memory: large pieces, of which texts take parts --- */
