@@ -4,7 +4,8 @@
 #include "internal.h"
 
 /* Half a byte at a time: 64 bytes of table, and a superblock is 3 KiB. */
-uint32_t fs_crc32c(uint32_t crc, const uint8_t *bytes, uint64_t count)
+/* Castagnoli, reflected 0x82f63b78, neither inverted before nor after, as EROFS uses it. */
+static uint32_t crc32c(uint32_t crc, const uint8_t *bytes, uint64_t count)
 {
 	static const uint32_t table[16] = {
 		0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1, 0x417b1dbc, 0x5125dad3, 0x61c69362, 0x7198540d,
@@ -22,8 +23,8 @@ uint32_t fs_crc32c(uint32_t crc, const uint8_t *bytes, uint64_t count)
 uint32_t fs_super_checksum(const uint8_t *block, uint64_t count)
 {
 	static const uint8_t zero[4];
-	uint32_t crc = fs_crc32c(UINT32_MAX, block, 4);
+	uint32_t crc = crc32c(UINT32_MAX, block, 4);
 
-	crc = fs_crc32c(crc, zero, sizeof(zero));
-	return fs_crc32c(crc, block + 8, count - 8);
+	crc = crc32c(crc, zero, sizeof(zero));
+	return crc32c(crc, block + 8, count - 8);
 }

@@ -14,19 +14,26 @@ int fs_name_compare(const char *a, size_t a_bytes, const char *b, size_t b_bytes
 	return a_bytes < b_bytes ? -1 : a_bytes > b_bytes;
 }
 
-static enum chain_status bad_block(const struct fs_dir_block *block, uint64_t entry, const char *what,
+/* One block of a directory: checked so far that its entries lie inside and count is right. */
+struct dir_block {
+	const uint8_t *bytes;
+	uint32_t bytes_count, entry_count;
+	uint64_t dir_nid, index; /* for errors */
+};
+
+static enum chain_status bad_block(const struct dir_block *block, uint64_t entry, const char *what,
 				   struct chain_error *err)
 {
 	return CHAIN_FAIL(err, FS_BAD_DIRECTORY, .subject = FS_SUBJECT, .detail = what, .inode = block->dir_nid,
 			  .block = block->index, .entry = entry);
 }
 
-uint64_t fs_dir_block_count(const struct fs *fs, const struct fs_node *dir)
+static uint64_t block_count(const struct fs *fs, const struct fs_node *dir)
 {
 	return dir->size_bytes / fs->block_bytes + (dir->size_bytes % fs->block_bytes != 0);
 }
 
-static struct fs_erofs_dirent disk_entry(const struct fs_dir_block *block, uint32_t index)
+static struct fs_erofs_dirent disk_entry(const struct dir_block *block, uint32_t index)
 {
 	struct fs_erofs_dirent entry;
 
@@ -34,8 +41,8 @@ static struct fs_erofs_dirent disk_entry(const struct fs_dir_block *block, uint3
 	return entry;
 }
 
-enum chain_status fs_dir_block_open(const struct fs *fs, const struct fs_node *dir, uint64_t index,
-				    struct fs_dir_block *out, struct chain_error *err)
+static enum chain_status open_block(const struct fs *fs, const struct fs_node *dir, uint64_t index,
+				    struct dir_block *out, struct chain_error *err)
 {
 	uint64_t start = index * fs->block_bytes;
 	uint64_t left = dir->size_bytes - start;
@@ -60,8 +67,9 @@ enum chain_status fs_dir_block_open(const struct fs *fs, const struct fs_node *d
 	return CHAIN_OK;
 }
 
-enum chain_status fs_dir_block_entry(const struct fs_dir_block *block, uint32_t index, struct fs_dirent *out,
-				     struct chain_error *err)
+/* Entry `index` < entry_count, "." and ".." included. */
+static enum chain_status entry_of_block(const struct dir_block *block, uint32_t index, struct fs_dirent *out,
+					struct chain_error *err)
 {
 	struct fs_erofs_dirent entry = disk_entry(block, index);
 	uint32_t names = block->entry_count * (uint32_t)sizeof(entry);
@@ -92,12 +100,12 @@ enum chain_status fs_dir_block_entry(const struct fs_dir_block *block, uint32_t 
 }
 
 /* `previous` is the entry before, over block ends; its name is null at the very first. */
-static enum chain_status visit_block(const struct fs_dir_block *block, struct fs_dirent *previous, fs_visit *visit,
+static enum chain_status visit_block(const struct dir_block *block, struct fs_dirent *previous, fs_visit *visit,
 				     void *ctx, struct chain_error *err)
 {
 	for (uint32_t i = 0; i < block->entry_count; i++) {
 		struct fs_dirent entry;
-		enum chain_status status = fs_dir_block_entry(block, i, &entry, err);
+		enum chain_status status = entry_of_block(block, i, &entry, err);
 
 		if (status != CHAIN_OK)
 			return status;
@@ -121,14 +129,14 @@ static enum chain_status visit_block(const struct fs_dir_block *block, struct fs
 enum chain_status fs_dir_visit_all(const struct fs *fs, const struct fs_node *dir, fs_visit *visit, void *ctx,
 				   struct chain_error *err)
 {
-	uint64_t count = fs_dir_block_count(fs, dir);
+	uint64_t count = block_count(fs, dir);
 	struct fs_dirent previous = { 0 };
 
 	if (dir->type != FS_DIRECTORY)
 		return chain_fail_text(err, CHAIN_E_FS_NOT_DIRECTORY, FS_SUBJECT, fs_type_name(dir->type));
 	for (uint64_t i = 0; i < count; i++) {
-		struct fs_dir_block block;
-		enum chain_status status = fs_dir_block_open(fs, dir, i, &block, err);
+		struct dir_block block;
+		enum chain_status status = open_block(fs, dir, i, &block, err);
 
 		if (status == CHAIN_OK)
 			status = visit_block(&block, &previous, visit, ctx, err);
@@ -160,17 +168,17 @@ enum chain_status fs_read_dir(const struct fs *fs, const struct fs_node *dir, fs
 
 /* The last block whose first name is not behind `name`; block 0 if there is none. */
 static enum chain_status find_block(const struct fs *fs, const struct fs_node *dir, const char *name, size_t name_bytes,
-				    struct fs_dir_block *out, struct chain_error *err)
+				    struct dir_block *out, struct chain_error *err)
 {
-	uint64_t low = 0, high = fs_dir_block_count(fs, dir);
+	uint64_t low = 0, high = block_count(fs, dir);
 
 	while (high - low > 1) {
 		uint64_t middle = low + (high - low) / 2;
 		struct fs_dirent first;
-		enum chain_status status = fs_dir_block_open(fs, dir, middle, out, err);
+		enum chain_status status = open_block(fs, dir, middle, out, err);
 
 		if (status == CHAIN_OK)
-			status = fs_dir_block_entry(out, 0, &first, err);
+			status = entry_of_block(out, 0, &first, err);
 		if (status != CHAIN_OK)
 			return status;
 		if (fs_name_compare(first.name, first.name_bytes, name, name_bytes) <= 0)
@@ -178,13 +186,13 @@ static enum chain_status find_block(const struct fs *fs, const struct fs_node *d
 		else
 			high = middle;
 	}
-	return fs_dir_block_open(fs, dir, low, out, err);
+	return open_block(fs, dir, low, out, err);
 }
 
 enum chain_status fs_dir_find(const struct fs *fs, const struct fs_node *dir, const char *name, size_t name_bytes,
 			      uint64_t *out_nid, struct chain_error *err)
 {
-	struct fs_dir_block block;
+	struct dir_block block;
 	uint32_t low = 0, high;
 	enum chain_status status;
 
@@ -198,7 +206,7 @@ enum chain_status fs_dir_find(const struct fs *fs, const struct fs_node *dir, co
 		struct fs_dirent entry;
 		int order;
 
-		status = fs_dir_block_entry(&block, middle, &entry, err);
+		status = entry_of_block(&block, middle, &entry, err);
 		if (status != CHAIN_OK)
 			return status;
 		order = fs_name_compare(entry.name, entry.name_bytes, name, name_bytes);

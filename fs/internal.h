@@ -24,8 +24,6 @@ static inline const uint8_t *fs_gate(const struct fs *fs, uint64_t offset, uint6
 	return fs->bytes + offset;
 }
 
-/* crc32c (Castagnoli, reflected 0x82f63b78), neither inverted before nor after, as EROFS uses it. */
-uint32_t fs_crc32c(uint32_t crc, const uint8_t *bytes, uint64_t count);
 /* The superblock's checksum. `block` is everything from the superblock to the end of its block. */
 uint32_t fs_super_checksum(const uint8_t *block, uint64_t count);
 /* Of a filesystem whose superblock and size of blocks are known: CHAIN_E_FS_BAD_CHECKSUM, CHAIN_E_TRUNCATED. */
@@ -41,18 +39,6 @@ struct fs_inode_place {
 enum chain_status fs_inode_read(const struct fs *fs, uint64_t nid, struct fs_node *out, struct fs_inode_place *place,
 				struct chain_error *err) CHAIN_MUST_CHECK;
 
-/* One block of a directory: checked so far that its entries lie inside and count is right. */
-struct fs_dir_block {
-	const uint8_t *bytes;
-	uint32_t bytes_count, entry_count;
-	uint64_t dir_nid, index; /* for errors */
-};
-uint64_t fs_dir_block_count(const struct fs *fs, const struct fs_node *dir);
-enum chain_status fs_dir_block_open(const struct fs *fs, const struct fs_node *dir, uint64_t index,
-				    struct fs_dir_block *out, struct chain_error *err) CHAIN_MUST_CHECK;
-/* Entry `index` < entry_count, "." and ".." included. */
-enum chain_status fs_dir_block_entry(const struct fs_dir_block *block, uint32_t index, struct fs_dirent *out,
-				     struct chain_error *err) CHAIN_MUST_CHECK;
 /* Calls `visit` for every entry, "." and ".." included. */
 enum chain_status fs_dir_visit_all(const struct fs *fs, const struct fs_node *dir, fs_visit *visit, void *ctx,
 				   struct chain_error *err) CHAIN_MUST_CHECK;

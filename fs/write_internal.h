@@ -51,8 +51,6 @@ struct fs_writer {
 enum chain_status fs_writer_make_tree(struct fs_writer *writer, struct chain_error *err) CHAIN_MUST_CHECK;
 
 enum fs_type fs_wnode_type(const struct fs_wnode *node);
-/* Terminated path for errors. */
-void fs_wnode_path(const struct fs_wnode *node, char buf[FS_PATH_BYTES_MAX + 1]);
 
 /* A directory's entries in stored order, "." and ".." among its children. */
 struct fs_wdir {

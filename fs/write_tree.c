@@ -172,12 +172,6 @@ enum fs_type fs_wnode_type(const struct fs_wnode *node)
 	return node->spec ? node->spec->type : FS_DIRECTORY;
 }
 
-void fs_wnode_path(const struct fs_wnode *node, char buf[FS_PATH_BYTES_MAX + 1])
-{
-	memcpy(buf, node->path_bytes ? node->path : "/", node->path_bytes ? node->path_bytes : 1);
-	buf[node->path_bytes ? node->path_bytes : 1] = 0;
-}
-
 static enum chain_status append(struct fs_writer *writer, const struct fs_spec *spec, const char *path,
 				uint32_t path_bytes, uint32_t parent, struct chain_error *err)
 {

@@ -72,7 +72,8 @@ bool chain_pin_is(const struct chain_pin *pin)
 	return pin->digests[CHAIN_DIGEST_SHA256] || pin->digests[CHAIN_DIGEST_FSVERITY];
 }
 
-enum chain_digest_kind chain_pin_kind(const struct chain_pin *pin)
+/* By which kind of digest pinned bytes are called: SHA-256 where that is what they are pinned by alone. */
+static enum chain_digest_kind kind_of(const struct chain_pin *pin)
 {
 	return pin->digests[CHAIN_DIGEST_SHA256] && !pin->digests[CHAIN_DIGEST_FSVERITY] ? CHAIN_DIGEST_SHA256 :
 											   CHAIN_DIGEST_FSVERITY;
@@ -81,7 +82,7 @@ enum chain_digest_kind chain_pin_kind(const struct chain_pin *pin)
 /* Of what is neither pinned nor asked for there is no digest: it costs as much as the others. */
 static bool is_wanted(const struct chain_pin *pin, size_t kind)
 {
-	return pin->digests[kind] || kind == chain_pin_kind(pin);
+	return pin->digests[kind] || kind == kind_of(pin);
 }
 
 void chain_pin_begin(struct chain_pin_hash *hash, const struct chain_pin *pin)
@@ -113,7 +114,7 @@ enum chain_status chain_pin_end(struct chain_pin_hash *hash, const char *subject
 		chain_hash_final(&hash->hashes[kind], &found);
 		if (pinned && memcmp(pinned, found.bytes, sizeof(found.bytes)) != 0)
 			return chain_fail_text(err, CHAIN_E_SOURCE_DIGEST, subject, chain_digest_text(&found, text));
-		if (out && kind == chain_pin_kind(hash->pin))
+		if (out && kind == kind_of(hash->pin))
 			*out = found;
 	}
 	return CHAIN_OK;

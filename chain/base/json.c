@@ -8,7 +8,8 @@
 #include <string.h>
 
 /* Reading, copying and freeing recurse once a level, on a stage's stack: so the levels are counted before any of it. */
-bool chain_json_too_deep(const char *text, uint64_t bytes, unsigned max_depth)
+/* Whether a text, JSON or not, opens more than `max_depth` levels of arrays and objects. */
+static bool too_deep(const char *text, uint64_t bytes, unsigned max_depth)
 {
 	bool quoted = false;
 	int64_t depth = 0;
@@ -46,7 +47,7 @@ static enum chain_status parse(const char *text, uint64_t bytes, unsigned max_de
 	const char *nul = bytes ? memchr(text, 0, bytes) : NULL;
 	if (nul)
 		return refuse_nul(text, nul, subject, err);
-	if (chain_json_too_deep(text, bytes, max_depth))
+	if (too_deep(text, bytes, max_depth))
 		return CHAIN_FAIL(err, JSON_DEPTH, .subject = subject, .levels = max_depth);
 	chain_json_memory_init();
 	json_t *value = json_loadb(text, (size_t)bytes, JSON_REJECT_DUPLICATES | flags, &why);

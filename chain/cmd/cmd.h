@@ -105,7 +105,6 @@ struct cmd_args {
 int cmd_parse(const struct cmd_spec *spec, int argc, char **argv, struct cmd_args *out);
 /* Releases the operands' and lists' arrays. */
 void cmd_args_free(struct cmd_args *args);
-void cmd_help_print(const struct cmd_spec *spec, FILE *to);
 
 /* Printed as "kchain COMMAND: …" with "try `kchain COMMAND --help`" below; returns CMD_USAGE. */
 int cmd_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -165,8 +164,6 @@ bool cmd_json_line(json_t *doc);
 /* Whether a stream could not be written because nobody reads it any more: then the command ends, and says nothing. */
 bool cmd_pipe_is_broken(FILE *stream);
 
-/* Text of strangers in a document: bytes that are no UTF-8 stand as U+FFFD, each; new, null without memory. */
-json_t *cmd_json_string(const char *bytes, size_t count);
 /* The same as a member, and beside it KEY_hex, all bytes in hexadecimal digits, when that loses some. False without
  * memory. */
 bool cmd_json_set_text(json_t *object, const char *key, const char *bytes, size_t count);

@@ -95,7 +95,7 @@ static void option_print(const struct cmd_opt *opt, FILE *to)
 	paragraph_put(opt->help, COLUMN, COLUMN, to);
 }
 
-void cmd_help_print(const struct cmd_spec *spec, FILE *to)
+static void print_help(const struct cmd_spec *spec, FILE *to)
 {
 	fprintf(to, "usage: kchain %s [OPTION]…%s%s%s%s%s\n\n", spec->command, *spec->operands ? " " : "",
 		spec->operands, spec->rest ? " [-- " : "", spec->rest ? spec->rest : "", spec->rest ? "]" : "");
@@ -199,7 +199,7 @@ static int take_long(struct parse *p, const char *word)
 	size_t count = strcspn(word, "=");
 	const char *value = word[count] ? word + count + 1 : NULL;
 	if (strcmp(word, "help") == 0) {
-		cmd_help_print(p->spec, stdout);
+		print_help(p->spec, stdout);
 		return CMD_OK;
 	}
 	const struct cmd_opt *opt = find_long(p->spec, word, count);
@@ -214,7 +214,7 @@ static int take_letters(struct parse *p, const char *word)
 {
 	for (; *word; word++) {
 		if (*word == 'h') {
-			cmd_help_print(p->spec, stdout);
+			print_help(p->spec, stdout);
 			return CMD_OK;
 		}
 		const struct cmd_opt *opt = find_letter(p->spec, *word);

@@ -251,11 +251,6 @@ enum chain_status linux_payload_find(const uint8_t *file, uint64_t file_bytes, c
 		       status;
 }
 
-const char *linux_payload_packing(const struct linux_payload *payload)
-{
-	return payload->packing->name;
-}
-
 bool linux_payload_can_unpack(const struct linux_payload *payload)
 {
 	return payload->packing && payload->packing->unpack;

@@ -25,8 +25,6 @@ struct linux_payload {
  * nothing known, CHAIN_E_LIMIT. */
 enum chain_status linux_payload_find(const uint8_t *file, uint64_t file_bytes, const char *subject,
 				     struct linux_payload *out, struct chain_error *err) CHAIN_MUST_CHECK;
-/* "LZ4", ... */
-const char *linux_payload_packing(const struct linux_payload *payload);
 /* Whether there is a library for it here. */
 bool linux_payload_can_unpack(const struct linux_payload *payload);
 /* Whether a boot is quicker for it. What is unpacked is larger, and its digest is checked at each boot: LZ4 unpacks

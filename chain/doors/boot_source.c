@@ -3,17 +3,18 @@
 
 #include "boot_source.h"
 
+#include "doors.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#define LIMIT_4G ((uint64_t)UINT32_MAX + 1)
 enum { PAGE_BYTES = 4096 };
 
 enum chain_status boot_source_fetch(const struct boot_source *source, const char *what, uint64_t phys, uint64_t bytes,
 				    const void **out)
 {
 	const void *at = NULL;
-	if (bytes && bytes <= LIMIT_4G && phys <= LIMIT_4G - bytes)
+	if (bytes && bytes <= CHAIN_4G && phys <= CHAIN_4G - bytes)
 		at = source->map(source->ctx, phys, bytes);
 	if (!at)
 		return CHAIN_FAIL(source->err, MULTIBOOT_INFO_UNREADABLE, .subject = source->subject, .detail = what,

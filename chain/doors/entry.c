@@ -3,16 +3,7 @@
 
 #include "chain/entry.h"
 
-/* APM volume 2: 3.1.1 (CR0), 3.1.3 (CR4), 3.1.7 (EFER). */
-enum {
-	CR0_PE = 1,
-	CR0_ET = 0x10,
-	CR0_NE = 0x20,
-	CR4_PAE = 0x20,
-	EFER_LME = 0x100,
-	EFER_LMA = 0x400,
-};
-#define CR0_PG 0x80000000u
+#include "chain/x86_registers.h"
 
 /* Flat, all of 4 GiB, accessed set (APM volume 2, 4.7 and 4.8); the task state lies at 0 and is one byte short of 104
  * long, as PVH wants it. */

@@ -3,6 +3,8 @@
 
 #include "chain/multiboot.h"
 
+#include "doors.h"
+
 #include <string.h>
 
 enum {
@@ -10,7 +12,6 @@ enum {
 	HEADER_ADDRESS_BYTES = 32,
 	HEADER_VIDEO_BYTES = 48,
 };
-#define LIMIT_4G ((uint64_t)UINT32_MAX + 1)
 
 /* How much of the header the flags make part of it (section 3.1). */
 static uint64_t header_bytes(uint32_t flags)
@@ -160,7 +161,7 @@ enum chain_status chain_multiboot_kernel_read(struct chain_multiboot_kernel *out
 	if (status)
 		return status;
 	for (size_t i = 0; i < out->segment_count; i++)
-		if (out->segments[i].phys.end > LIMIT_4G)
+		if (out->segments[i].phys.end > CHAIN_4G)
 			return CHAIN_FAIL(err, KERNEL_ABOVE_4G, .subject = subject, .segment = i,
 					  .base = out->segments[i].phys.base, .end = out->segments[i].phys.end);
 	return CHAIN_OK;

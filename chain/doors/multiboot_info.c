@@ -5,10 +5,10 @@
 #include "chain/multiboot.h"
 
 #include "chain/boot_read.h"
+#include "doors.h"
 
 #include <string.h>
 
-#define LIMIT_4G ((uint64_t)UINT32_MAX + 1)
 enum { PLACE_ALIGN = 8 }; /* the structure is padded so that what follows it is aligned */
 
 /* The parts of the block, as offsets from its start: structure, modules, memory map, strings. */
@@ -78,7 +78,7 @@ static enum chain_status put_modules(const struct chain_multiboot_info *info, st
 {
 	for (size_t i = 0; i < info->module_count; i++) {
 		struct chain_range range = info->modules[i].range;
-		if (range.end >= LIMIT_4G)
+		if (range.end >= CHAIN_4G)
 			return CHAIN_FAIL(err, MULTIBOOT_MODULE_PLACE, .subject = info->subject, .index = i,
 					  .base = range.base, .end = range.end);
 		struct multiboot_mod_list module = { (uint32_t)range.base, (uint32_t)range.end,
@@ -108,7 +108,7 @@ enum chain_status chain_multiboot_info_build(const struct chain_multiboot_info *
 	enum chain_status status = make_layout(info, &layout, err);
 	if (status)
 		return status;
-	if (layout.bytes > LIMIT_4G || phys > LIMIT_4G - layout.bytes)
+	if (layout.bytes > CHAIN_4G || phys > CHAIN_4G - layout.bytes)
 		return CHAIN_FAIL(err, MULTIBOOT_INFO_PLACE, .subject = info->subject, .base = phys,
 				  .bytes = layout.bytes);
 	uint8_t *block = buf;
@@ -119,7 +119,7 @@ enum chain_status chain_multiboot_info_build(const struct chain_multiboot_info *
 			 MULTIBOOT_INFO_BOOT_LOADER_NAME,
 		/* Lower memory ends at 640 KiB at most; upper memory is what follows 1 MiB without a hole. */
 		.mem_lower = chain_memory_contiguous_kib(info->mem, info->mem_count, 0, 640 * 1024),
-		.mem_upper = chain_memory_contiguous_kib(info->mem, info->mem_count, 1 << 20, LIMIT_4G),
+		.mem_upper = chain_memory_contiguous_kib(info->mem, info->mem_count, 1 << 20, CHAIN_4G),
 		.cmdline = put_string(&strings, info->cmdline),
 		.boot_loader_name = put_string(&strings, info->loader_name),
 		.mods_count = (uint32_t)info->module_count, /* that there are none is an answer */

@@ -76,14 +76,6 @@ static enum chain_status check_text(const char *text, const struct chain_config 
 	return first;
 }
 
-enum chain_status chain_template_check(const char *text, const struct chain_config *config, const char *where,
-				       struct chain_error *err)
-{
-	struct chain_json_path path = { .errors = NULL };
-	chain_json_push_key(&path, where);
-	return check_text(text, config, CHAIN_FACT_IN_TEXT, &path, err);
-}
-
 bool chain_template_in(const json_t *value)
 {
 	const char *key;

@@ -231,7 +231,6 @@ static void every_packing_unpacks(void **state)
 
 		make_bzimage(&packers[i]);
 		assert_int_equal(linux_payload_find(file, file_bytes, "k", &found, &err), CHAIN_OK);
-		assert_string_equal(linux_payload_packing(&found), packers[i].name);
 		assert_int_equal(linux_payload_is_quicker(&found), strcmp(packers[i].name, "LZ4") != 0);
 		if (unpack(&out, &err) != CHAIN_OK)
 			fail_msg("%s: %s", packers[i].name, err.detail);

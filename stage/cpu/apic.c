@@ -3,10 +3,11 @@
 
 #include "stage/apic.h"
 
+#include "chain/x86_registers.h"
+
 #include <stddef.h>
 
 enum {
-	MSR_APIC_BASE = 0x1b,
 	BASE_X2 = 1 << 10,
 	BASE_ENABLED = 1 << 11,
 	MSR_X2 = 0x800, /* register at offset N is MSR 0x800 + N / 16 (SDM 11.12.1.2) */

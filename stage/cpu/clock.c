@@ -3,24 +3,18 @@
 
 #include "stage/clock.h"
 
+#include "pit.h"
 #include "stage/boot.h"
 #include "stage/cpu.h"
 #include "abi/native.h"
 #include "stage/pic.h"
 
 enum {
-	PIT_CHANNEL0 = 0x40,
-	PIT_CHANNEL2 = 0x42,
-	PIT_CONTROL = 0x43,
-	PIT_HZ = 1193182,
 	PORT_B = 0x61,
 	PORT_B_GATE2 = 1,
 	PORT_B_SPEAKER = 2,
 	PORT_B_OUT2 = 0x20,
 	PIT2_ONE_SHOT = 0xb0,
-	PIT0_RATE = 0x34,
-	PIT0_ONE_SHOT = 0x30,
-	PIT0_LATCH = 0,
 	BRIEF_TICKS = PIT_HZ / 500,
 	CALIBRATE_TICKS = PIT_HZ / 100, /* 2 ms, 10 ms */
 	POLLS_MAX = 50 * 1000 * 1000,

@@ -3,6 +3,7 @@
 
 #include "stage/cpu.h"
 
+#include "chain/x86_registers.h"
 #include "stage/boot.h"
 #include "trap_layout.h"
 
@@ -43,11 +44,9 @@ struct idt_gate { /* APM 4.8.4 */
 static_assert(sizeof(struct idt_gate) == 16, "interrupt gate");
 
 enum {
-	MSR_EFER = 0xc0000080,
 	MSR_STAR = 0xc0000081,
 	MSR_LSTAR = 0xc0000082,
 	MSR_SFMASK = 0xc0000084,
-	MSR_FS_BASE = 0xc0000100,
 	MSR_GS_BASE = 0xc0000101,
 	GATE_INTERRUPT = 0x8e,
 	VECTORS = 256,

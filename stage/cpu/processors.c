@@ -9,6 +9,7 @@
 #include "stage/clock.h"
 #include "stage/entry_area.h"
 #include "chain/entry.h"
+#include "chain/x86_registers.h"
 #include "stage/pages.h"
 
 #include <stdatomic.h>
@@ -32,7 +33,6 @@ enum {
 	SPINS = 1000,
 	CPUID_X2APIC = 1 << 21,
 	CPUID_HYPERVISOR = 1u << 31,
-	MSR_EFER = 0xc0000080,
 };
 
 struct processor {

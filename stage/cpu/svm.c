@@ -3,6 +3,7 @@
 
 #include "stage/svm.h"
 
+#include "chain/x86_registers.h"
 #include "stage/instructions.h"
 #include "svm_layout.h"
 
@@ -20,7 +21,6 @@ static_assert(offsetof(struct stage_svm_registers, rdi) == SVM_RDI &&
 enum {
 	MSR_VM_CR = 0xc0010114,
 	VM_CR_SVMDIS = 1 << 4,
-	EFER_SVME = 1 << 12,
 	CPUID_SVM = 1 << 2,
 	NESTED_PAGING = 1 << 0,
 	NEXT_RIP = 1 << 3,
@@ -31,7 +31,6 @@ enum {
 	CONTROL_DEFAULT = 0x37f,
 	MXCSR_DEFAULT = 0x1f80,
 };
-#define MSR_EFER         0xc0000080u
 #define MSR_TSC_AUX      0xc0000103u
 #define MSR_HOST_SAVE_PA 0xc0010117u
 

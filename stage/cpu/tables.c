@@ -3,6 +3,7 @@
 
 /* Page tables: the builder, and the tables a booted kernel runs under. */
 
+#include "chain/x86_registers.h"
 #include "stage/boot.h"
 #include "stage/bulk.h"
 #include "stage/cpu.h"
@@ -34,10 +35,9 @@ static_assert(MMIO_VIRT + STAGE_MMIO_LIMIT <= KCHAIN_WINDOW_VIRT, "registers sta
 
 static bool has_nx(void)
 {
-	enum { EFER_NXE = 0x800 };
 	static int known;
 	if (!known)
-		known = stage_rdmsr(0xc0000080) & EFER_NXE ? 1 : -1;
+		known = stage_rdmsr(MSR_EFER) & EFER_NXE ? 1 : -1;
 	return known > 0;
 }
 

@@ -3,16 +3,11 @@
 
 #include "stage/ticker.h"
 
+#include "pit.h"
 #include "stage/cpu.h"
 #include "stage/pages.h"
 
 enum {
-	/* 8254 (Intel 231164): control word: channel 0, low then high byte, mode 2 (rate generator) or mode 0. */
-	PIT_CHANNEL0 = 0x40,
-	PIT_CONTROL = 0x43,
-	PIT_RATE = 0x34,
-	PIT_ONE_SHOT = 0x30,
-	PIT_HZ = 1193182,
 	/* 82093AA I/O APIC: index and data registers, redirection table from 0x10, two words an entry. */
 	IOAPIC_INDEX = 0,
 	IOAPIC_DATA = 4,
@@ -53,7 +48,7 @@ enum chain_status stage_ticker_open(struct chain_error *err)
 void stage_ticker_start(void)
 {
 	uint32_t divisor = (uint32_t)((uint64_t)PIT_HZ * STAGE_TICKER_PERIOD_US / 1000000);
-	stage_outb(PIT_CONTROL, PIT_RATE);
+	stage_outb(PIT_CONTROL, PIT0_RATE);
 	stage_outb(PIT_CHANNEL0, (uint8_t)divisor);
 	stage_outb(PIT_CHANNEL0, (uint8_t)(divisor >> 8));
 	route(IOAPIC_NMI);
@@ -62,5 +57,5 @@ void stage_ticker_start(void)
 void stage_ticker_stop(void)
 {
 	route(IOAPIC_MASKED);
-	stage_outb(PIT_CONTROL, PIT_ONE_SHOT);
+	stage_outb(PIT_CONTROL, PIT0_ONE_SHOT);
 }

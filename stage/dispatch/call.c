@@ -15,12 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *stage_call_outcome_name(enum stage_call_outcome outcome)
-{
-	static const char *const names[] = { "exited", "fault", "timeout", "halted", "refused", "done" };
-	return names[outcome];
-}
-
 /* A native kernel on this processor. */
 struct native {
 	struct stage_call_run run; /* first: what a trap knows is its address */

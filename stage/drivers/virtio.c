@@ -56,12 +56,26 @@ enum chain_status stage_virtio_hold(struct stage_held_device *held, struct chain
 	return status;
 }
 
+/* The device forgets all that it was told, and does nothing. False: not within VIRTIO_RESET_US. */
+static bool reset(struct stage_virtio *v)
+{
+	uint64_t deadline = v->env->now_us(v->env->ctx) + VIRTIO_RESET_US;
+
+	v->transport->set_status(v, 0);
+	while (v->transport->status(v) != 0) {
+		if (v->env->now_us(v->env->ctx) >= deadline)
+			return false;
+		v->env->idle(v->env->ctx);
+	}
+	return true;
+}
+
 bool stage_virtio_reset_held(struct stage_held_device *held)
 {
 	struct stage_virtio virtio = { .env = held->env,
 				       .transport = transport_of(&held->device),
 				       .common = held->registers };
-	return stage_virtio_reset(&virtio);
+	return reset(&virtio);
 }
 
 uint64_t stage_virtio_config(struct stage_virtio *v, uint32_t offset, unsigned bytes)
@@ -79,25 +93,12 @@ uint64_t stage_virtio_config(struct stage_virtio *v, uint32_t offset, unsigned b
 	return value;
 }
 
-bool stage_virtio_reset(struct stage_virtio *v)
-{
-	uint64_t deadline = v->env->now_us(v->env->ctx) + VIRTIO_RESET_US;
-
-	v->transport->set_status(v, 0);
-	while (v->transport->status(v) != 0) {
-		if (v->env->now_us(v->env->ctx) >= deadline)
-			return false;
-		v->env->idle(v->env->ctx);
-	}
-	return true;
-}
-
 enum chain_status stage_virtio_begin(struct stage_virtio *v, uint64_t wanted, struct chain_error *err)
 {
 	const struct stage_virtio_transport *t = v->transport;
 	uint64_t offered;
 
-	if (!stage_virtio_reset(v))
+	if (!reset(v))
 		return CHAIN_FAIL(err, DEVICE_RESET, .subject = v->subject, .limit_ms = VIRTIO_RESET_US / 1000);
 	t->set_status(v, STATUS_ACKNOWLEDGE);
 	t->set_status(v, STATUS_ACKNOWLEDGE | STATUS_DRIVER);
@@ -125,7 +126,7 @@ void stage_virtio_ready(struct stage_virtio *v)
 void stage_virtio_stop(struct stage_virtio *v)
 {
 	/* A reset that never finishes is no reason to stay: without PCI's bus nothing of the device reaches memory. */
-	(void)stage_virtio_reset(v);
+	(void)reset(v);
 	v->device.bus->detach(v->env, &v->device);
 }
 

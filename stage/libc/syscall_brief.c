@@ -6,6 +6,7 @@
 
 #include "syscall.h"
 
+#include "chain/x86_registers.h"
 #include "stage/boot.h"
 #include "stage/cpu.h"
 #include "stage/runtime.h"
@@ -15,7 +16,7 @@
 
 int64_t stage_sys_arch_prctl(const uint64_t a[STAGE_SYSCALL_ARGS])
 {
-	enum { ARCH_SET_FS = 0x1002, MSR_FS_BASE = 0xc0000100 };
+	enum { ARCH_SET_FS = 0x1002 };
 	if (a[0] != ARCH_SET_FS)
 		return -EINVAL;
 	stage_wrmsr(MSR_FS_BASE, a[1]);

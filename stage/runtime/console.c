@@ -96,11 +96,6 @@ static bool has_debug_port(void)
 	return known > 0;
 }
 
-const char *stage_record_channel(void)
-{
-	return has_debug_port() ? "debugcon" : "console";
-}
-
 /* A kernel that was booted may be an isolated one, which has no string output (docs/PIPELINE.md). */
 STAGE_BOOT_TEXT static void put_record(const char *json, uint64_t count)
 {

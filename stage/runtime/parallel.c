@@ -9,6 +9,7 @@
 
 #include <kchain.h>
 
+#include "chain/x86_registers.h"
 #include "stage/boot.h"
 #include "stage/bulk.h"
 #include "stage/cpu.h"
@@ -28,7 +29,6 @@ int __init_tp(void *block);
 enum {
 	THREAD_BYTES = 1024, /* for the block, which has about 200, and the table before it */
 	SPINS = 64,          /* most wait for no longer */
-	MSR_FS_BASE = 0xc0000100,
 };
 
 struct region {

@@ -39,8 +39,6 @@ struct chain_pin {
 	const uint8_t *digests[CHAIN_DIGEST_KINDS];
 };
 bool chain_pin_is(const struct chain_pin *pin);
-/* By which kind of digest pinned bytes are called: SHA-256 where that is what they are pinned by alone. */
-enum chain_digest_kind chain_pin_kind(const struct chain_pin *pin);
 /* Bytes against a pin, as they come. */
 struct chain_pin_hash {
 	const struct chain_pin *pin; /* borrowed */
@@ -48,7 +46,8 @@ struct chain_pin_hash {
 };
 void chain_pin_begin(struct chain_pin_hash *hash, const struct chain_pin *pin);
 void chain_pin_update(struct chain_pin_hash *hash, const void *bytes, uint64_t count);
-/* CHAIN_E_SOURCE_DIGEST, about `subject`, with the digest that was found. `out` (nullable): of chain_pin_kind. */
+/* CHAIN_E_SOURCE_DIGEST, about `subject`, with the digest that was found. `out` (nullable): the
+ * SHA-256 where the bytes are pinned by that alone, else their fs-verity digest. */
 enum chain_status chain_pin_end(struct chain_pin_hash *hash, const char *subject, struct chain_digest *out,
 				struct chain_error *err) CHAIN_MUST_CHECK;
 

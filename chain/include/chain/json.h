@@ -26,7 +26,4 @@ enum chain_status chain_json_load(const char *text, uint64_t bytes, uint64_t max
 enum chain_status chain_json_any(const char *text, uint64_t bytes, unsigned max_depth, const char *subject,
 				 json_t **out, struct chain_error *err) CHAIN_MUST_CHECK;
 
-/* Whether a text, JSON or not, opens more than `max_depth` levels of arrays and objects. */
-bool chain_json_too_deep(const char *text, uint64_t bytes, unsigned max_depth);
-
 #endif

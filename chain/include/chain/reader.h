@@ -22,21 +22,7 @@ static inline bool chain_reader_has(const struct chain_reader *reader, uint64_t 
 	return bytes <= reader->count && offset <= reader->count - bytes;
 }
 
-/* A pointer to [offset, offset + bytes), borrowed from the image. CHAIN_E_TRUNCATED when it is not all there. */
-enum chain_status chain_reader_bytes(const struct chain_reader *reader, uint64_t offset, uint64_t bytes,
-				     const uint8_t **out, struct chain_error *err) CHAIN_MUST_CHECK;
-
-/* The same for one number. CHAIN_E_TRUNCATED. */
-enum chain_status chain_reader_u8(const struct chain_reader *reader, uint64_t offset, uint8_t *out,
-				  struct chain_error *err) CHAIN_MUST_CHECK;
-enum chain_status chain_reader_u16(const struct chain_reader *reader, uint64_t offset, uint16_t *out,
-				   struct chain_error *err) CHAIN_MUST_CHECK;
-enum chain_status chain_reader_u32(const struct chain_reader *reader, uint64_t offset, uint32_t *out,
-				   struct chain_error *err) CHAIN_MUST_CHECK;
-enum chain_status chain_reader_u64(const struct chain_reader *reader, uint64_t offset, uint64_t *out,
-				   struct chain_error *err) CHAIN_MUST_CHECK;
-
-/* Numbers at a pointer that the gate gave out and whose length the caller knows. */
+/* Numbers at a place for which the gate was asked. */
 static inline uint16_t chain_le16(const uint8_t *at)
 {
 	return (uint16_t)(at[0] | at[1] << 8);

@@ -10,10 +10,6 @@
 
 enum { CHAIN_TEMPLATE_MAX_BYTES = 64 * 1024, CHAIN_TEMPLATE_FACT_BYTES = 1024 /* room for one value */ };
 
-/* CHAIN_E_TEMPLATE_SYNTAX, _UNKNOWN, _NO_DEFAULT; `where` is the place in the pipeline. */
-enum chain_status chain_template_check(const char *text, const struct chain_config *config, const char *where,
-				       struct chain_error *err) CHAIN_MUST_CHECK;
-
 /* New string. A fact that is absent takes its default where it has one; CHAIN_E_TEMPLATE_ABSENT where not,
  * _VALUE for a fact that is no plain value, is longer than CHAIN_TEMPLATE_FACT_BYTES or holds control characters,
  * CHAIN_E_LIMIT above CHAIN_TEMPLATE_MAX_BYTES. */

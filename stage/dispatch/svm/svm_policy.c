@@ -5,6 +5,8 @@
 
 #include "svm_machine.h"
 
+#include "chain/x86_registers.h"
+
 /* Bits of CPUID that are shown: instructions, and state that is reset before each kernel. What is not listed is not
  * there, whatever the processor has: no MSR of it can be read, no register of it holds anything. */
 #define B(n) (1u << (n))
@@ -112,15 +114,8 @@ void svm_msr_let_pass(uint8_t *map)
 
 enum {
 	MSR_TSC = 0x10,
-	MSR_APIC_BASE = 0x1b,
 	MSR_PAT = 0x277,
-	EFER_SCE = 1,
-	EFER_LME = 1 << 8,
-	EFER_LMA = 1 << 10,
-	EFER_NXE = 1 << 11,
-	EFER_SVME = 1 << 12,
 };
-#define MSR_EFER      0xc0000080u
 #define APIC_BASE_OFF 0xfee00100u /* of the processor that was booted; turned off, as CPUID says (APM 16.3.1) */
 
 static bool pat_ok(uint64_t pat)

@@ -6,6 +6,7 @@
 
 #include "svm.h"
 
+#include "chain/x86_registers.h"
 #include "stage/cpu.h"
 #include "stage/pages.h"
 
@@ -18,10 +19,7 @@ enum {
 	LDT = 0x82, /* segment attributes: flat, 4 GiB, present, accessed */
 	CR0_NOT_WRITE_THROUGH = 1 << 29,
 	CR0_CACHE = 3 << 29,
-	CR4_PAE = 1 << 5,
 	CR4_OSXSAVE = 1 << 18,
-	EFER_LME = 1 << 8,
-	EFER_SVME = 1 << 12,
 	CS_LONG_AND_32 = 3 << 9,
 	GENERAL_PROTECTION = 13,
 	RFLAGS_FIXED = 2,
@@ -31,7 +29,6 @@ enum {
 	ASID = 1,
 	VGA_TEXT = 0xb8000,
 };
-#define CR0_PAGING      (1u << 31)
 #define PAT_FIRST       0x0007040600070406ull /* APM 7.8.2 */
 #define FOR_HYPERVISORS "an instruction for hypervisors or processor management, exit"
 #define FIRST(exit)     (1u << ((exit)-0x60))
@@ -177,7 +174,7 @@ static bool on_msr(struct svm_guest *g, struct stage_call_run *run)
 	bool write = v->exit_info1;
 	uint64_t value = regs->rdx << 32 | (uint32_t)v->rax;
 	enum svm_verdict verdict =
-		svm_msr(&g->machine, write, (uint32_t)regs->rcx, &value, v->cr0 & CR0_PAGING, &v->efer, &v->pat);
+		svm_msr(&g->machine, write, (uint32_t)regs->rcx, &value, v->cr0 & CR0_PG, &v->efer, &v->pat);
 	if (verdict == SVM_PROTECTION)
 		return raise(v, GENERAL_PROTECTION, SVM_EVENT_HAS_ERROR);
 	if (verdict != SVM_GO_ON)
@@ -233,7 +230,7 @@ static void put_back(struct svm_vmcb *v, const struct svm_entered *e)
 /* What of it VMRUN refuses (APM 15.5.1); null: nothing that is looked for. */
 static const char *find_invalid(const struct svm_entered *e, uint64_t *value)
 {
-	bool long_mode = e->efer & EFER_LME && e->cr0 & CR0_PAGING;
+	bool long_mode = e->efer & EFER_LME && e->cr0 & CR0_PG;
 	*value = e->cr0;
 	if (e->cr0 >> 32 || (e->cr0 & CR0_CACHE) == CR0_NOT_WRITE_THROUGH)
 		return "a state that no processor can be in, CR0";

@@ -99,6 +99,4 @@ enum { STAGE_CALL_MAILBOX_BYTES = 16 * 1024, STAGE_CALL_STACK_BYTES = 32 * 1024 
 enum chain_status stage_call(const struct stage_call *call, struct stage_call_result *out,
 			     struct chain_error *err) CHAIN_MUST_CHECK;
 
-const char *stage_call_outcome_name(enum stage_call_outcome outcome);
-
 #endif

@@ -25,8 +25,6 @@ void stage_console_put(const char *bytes, uint64_t count); /* the same for a boo
 /* One machine record: a JSON object without newline. To the debug port where there is one, else to the consoles
  * behind "@kchain ". */
 void stage_record(const char *json, uint64_t count);
-/* "debugcon" or "console": what the handoff calls the channel. */
-const char *stage_record_channel(void);
 
 /* Whether the VGA is there and shows text, as the BIOS left it. */
 bool stage_vga_is_text(void);

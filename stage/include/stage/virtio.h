@@ -76,9 +76,6 @@ bool stage_virtio_mmio_scan(const struct stage_device_env *env, stage_device_vis
 enum chain_status stage_virtio_hold(struct stage_held_device *held, struct chain_error *err);
 bool stage_virtio_reset_held(struct stage_held_device *held);
 
-/* The device forgets all that it was told, and does nothing. False: not within VIRTIO_RESET_US. */
-bool stage_virtio_reset(struct stage_virtio *v);
-
 /* 1.1, section 3.1.1 to step 6: reset, acknowledge, agree on `wanted` as far as offered; VERSION_1 is required. */
 enum chain_status stage_virtio_begin(struct stage_virtio *v, uint64_t wanted, struct chain_error *err) CHAIN_MUST_CHECK;
 /* Step 8: the queues are set up. */
