@@ -13,17 +13,17 @@ $(B)/bench/%.debug: $(B)/stage/bench/kernels/%.o $(B)/stage/libstage.a $(JANSSON
 	$(Q)$(call link_kernel,$(NATIVE_VIRT),$@,$(filter %.o,$^))
 $(B)/bench/%.elf: $(B)/bench/%.debug
 	$(Q)strip -o $@ $<
-$(B)/bench/child.o: bench/child.S
+$(B)/bench/child.o: bench/child.S bench/say.S
 	@mkdir -p $(@D)
 	$(call say,AS,$@)
 	$(Q)$(CC) -m32 -c -o $@ $<
 # The same for other doors, Linux's setup code, and the first program of a Linux system.
 BENCH_CHILDREN := $(patsubst %,$(B)/bench/child-%.o,multiboot2 pvh linux)
-$(BENCH_CHILDREN): $(B)/bench/child-%.o: bench/child.S
+$(BENCH_CHILDREN): $(B)/bench/child-%.o: bench/child.S bench/say.S
 	@mkdir -p $(@D)
 	$(call say,AS,$@)
 	$(Q)$(CC) -m32 -DDOOR_$* -c -o $@ $<
-$(B)/bench/setup.bin: bench/setup.S
+$(B)/bench/setup.bin: bench/setup.S bench/say.S
 	@mkdir -p $(@D)
 	$(call say,AS,$@)
 	$(Q)$(CC) -m32 -c -o $@.o $< && objcopy -O binary -j .text $@.o $@

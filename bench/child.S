@@ -50,28 +50,11 @@ _start:
 	hlt
 	jmp	1b
 
-/* ESI: text, ended by a zero byte */
-1:	out	%al, $0xe9
-say:	lodsb
-	test	%al, %al
-	jnz	1b
-	ret
-
-/* EDX: number */
-say_hex:
-	mov	$8, %ecx
-1:	rol	$4, %edx
-	mov	%edx, %eax
-	and	$15, %eax
-	mov	digits(%eax), %al
-	out	%al, $0xe9
-	loop	1b
-	ret
+#include "say.S"
 
 entered: .asciz	"{\"event\":\"child\",\"ticks\":\"0x"
 by:	.asciz	"\",\"magic\":\"0x"
 end:	.asciz	"\"}\n"
-digits:	.ascii	"0123456789abcdef"
 	.balign	16
 	.skip	64
 stack:

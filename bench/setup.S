@@ -46,25 +46,7 @@ begin:
 	hlt
 	jmp	1b
 
-1:	out	%al, $0xe9
-say:	lodsb
-	test	%al, %al
-	jnz	1b
-	ret
-
-/* EDX: number */
-say_hex:
-	mov	$8, %cx
-1:	rol	$4, %edx
-	mov	%dl, %al
-	and	$15, %al
-	cmp	$10, %al
-	jb	2f
-	add	$('a' - '0' - 10), %al
-2:	add	$'0', %al
-	out	%al, $0xe9
-	loop	1b
-	ret
+#include "say.S"
 
 entered: .asciz	"{\"event\":\"child\",\"ticks\":\"0x"
 end:	.asciz	"\"}\n"
