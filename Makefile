@@ -51,7 +51,7 @@ CC := gcc
 # The shell and gcc agree on what the folder is called; it may have blanks.
 PREFIX_MAP := -ffile-prefix-map="$$PWD"=.
 HOST_CFLAGS := -std=c11 -D_GNU_SOURCE -O2 -g $(WARN) $(INCLUDES) $(PREFIX_MAP) -MMD -MP
-HOST_LIBS := $(B)/host/libjansson.a -ldw -lelf -lcrypto -llz4 -llzma -lz -lzstd -lm
+HOST_LIBS := $(B)/host/libjansson.a -ldw -lelf -larchive -lcrypto -llz4 -llzma -lz -lzstd -lm
 ASAN_FLAGS := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 # The stage: 64-bit, in the upper 2 GiB, musl's headers, no host header but those of jansson and Multiboot (copied alone).

@@ -82,6 +82,12 @@ $(B)/host/chain/tests/json_texts: $(B)/host/chain/tests/json_texts.o $(B)/host/l
 	$(Q)$(CC) -o $@ $^ $(HOST_LIBS)
 QEMU_NEEDS += $(B)/host/chain/tests/json_texts
 
+# What qemu-tests/test_root_archives.py asks.
+$(B)/host/chain/tests/root_list: $(B)/host/chain/tests/root_list.o $(B)/host/libcmd.a $(B)/host/libkchain.a
+	$(call say,LD,$@)
+	$(Q)$(CC) -o $@ $^ $(HOST_LIBS)
+QEMU_NEEDS += $(B)/host/chain/tests/root_list
+
 all: $(B)/kchain
 
 # Its digests are made up: see there.
