@@ -327,7 +327,8 @@ def a_large_image_takes_little_memory():
         pid = os.posix_spawn(kt.KCHAIN, [kt.KCHAIN, *args], os.environ, file_actions=[(os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)])
         _, status, used = os.wait4(pid, 0)
         kt.check(status == 0 and used.ru_maxrss * 1024 < most, f"{args[0]}: status {status}, {used.ru_maxrss >> 10} MiB")
-    kt.check(os.path.getsize(image) > size and os.stat(image).st_blocks * 512 < 4 << 20, f"the image takes {os.stat(image).st_blocks * 512} bytes")
+        if args[0] == "bake":  # a file in memory (tmpfs) gets pages for holes that are read by mapping it
+            kt.check(os.path.getsize(image) > size and os.stat(image).st_blocks * 512 < 4 << 20, f"the image takes {os.stat(image).st_blocks * 512} bytes")
 
 
 def controls(text):
