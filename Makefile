@@ -212,6 +212,7 @@ settings = $(foreach v,$(sort $(filter $(1),$(.VARIABLES))),$(v)=$($(v)))
 WITH_host := $(OUTSIDE) $(HOST_CFLAGS) $(JANSSON_CFLAGS) $(call settings,CFLAGS_%)
 WITH_asan := $(WITH_host) $(ASAN_FLAGS)
 WITH_stage := $(OUTSIDE) $(STAGE_CFLAGS) $(call settings,STAGE_CFLAGS_%) $(LWIP_INCLUDES) $(value lwip_defines) $(JANSSON_CFLAGS)
+WITH_init := $(OUTSIDE) $(INIT_CFLAGS) $(JANSSON_CFLAGS) $(INIT_OBJECTS)
 WITH_fuzz := $(OUTSIDE) $(FUZZ_CFLAGS) $(FUZZ_FLAGS_fuzz) $(call settings,CFLAGS_%)
 WITH_cover := $(OUTSIDE) $(FUZZ_CFLAGS) $(FUZZ_FLAGS_cover) $(call settings,CFLAGS_%)
 WITH_link := $(OUTSIDE) $(HOST_LIBS) $(ASAN_FLAGS) $(CHAIN_LIB_SRC) $(FS_LIB_SRC) $(HOST_LIB_SRC) $(CMD_LIB_SRC) \

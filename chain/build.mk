@@ -33,10 +33,10 @@ $(B)/host/chain/cmd/run/qemu_large_loader.o: chain/cmd/run/qemu_large_loader.S c
 	@mkdir -p $(@D)
 	$(call say,AS,$<)
 	$(Q)$(CC) -c -o $@ $<
-$(B)/host/chain/cmd/stage_blob.o: chain/cmd/stage_blob.S $(STAGE_ELF)
+$(B)/host/chain/cmd/stage_blob.o: chain/cmd/stage_blob.S $(STAGE_ELF) $(B)/init/init
 	@mkdir -p $(@D)
 	$(call say,AS,$<)
-	$(Q)$(CC) -DSTAGE_ELF='"$(STAGE_ELF)"' -c -o $@ $<
+	$(Q)$(CC) -DSTAGE_ELF='"$(STAGE_ELF)"' -DROOT_INIT='"$(B)/init/init"' -c -o $@ $<
 $(B)/host/chain/cmd/init_templates.o: chain/cmd/init_templates.S $(wildcard chain/cmd/templates/* chain/cmd/templates/*/*)
 	@mkdir -p $(@D)
 	$(call say,AS,$<)

@@ -38,3 +38,13 @@ $(B)/host/libjansson.a: $(JANSSON_HOST)
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcsD $@ $^
 $(foreach v,host asan fuzz cover,$(B)/$(v)/libkchain.a): $(B)/host/libjansson.a
+
+# For the programs that run on a Linux of ours, linked with musl (init/build.mk).
+JANSSON_MUSL := $(JANSSON_SRC:%=$(B)/musl/jansson/%.o)
+$(JANSSON_MUSL): $(B)/musl/jansson/%.o: $(B)/jansson.unpacked $(WITH)/init stage/libc/jansson/include/jansson_private_config.h | $(B)/stage-include/jansson.h
+	@mkdir -p $(@D)
+	$(call say,CC-musl,jansson/$*.c)
+	$(Q)$(CC) $(filter-out $(WARN) -MMD -MP,$(INIT_CFLAGS)) -w $(JANSSON_CFLAGS) -c -o $@ $(B)/jansson/src/$*.c
+$(B)/musl/libjansson.a: $(JANSSON_MUSL)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcsD $@ $^
