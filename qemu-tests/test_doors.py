@@ -125,10 +125,18 @@ def linux_and_its_initrd_come_from_a_disk():
 
 @kt.test
 def parts_of_disks_that_are_not_there():
-    disk = kt.disk(size_bytes=8 << 20, partitions="label: gpt\nsize=2M, name=first\n")
-    cases = {"block:data/second": "there is no partition second", "block:data/2": "there is no partition 2",
+    disk = kt.disk(size_bytes=8 << 20, partitions="label: gpt\nsize=2M, name=first\nsize=1M, name=3\nsize=512K, name=twice\nsize=512K, name=twice\n")
+    with open(disk, "r+b") as f:  # an ext4 file system's mark and label, in the second partition
+        f.seek((3 << 20) + 1024 + 56)
+        f.write(b"\x53\xef")
+        f.seek((3 << 20) + 1024 + 120)
+        f.write(b"root")
+    cases = {"block:data/second": "there is no partition second", "block:data/9": "there is no partition 9",
              "block:data/first@0+3000000": "3000000 bytes from 0x0 on", "block:data@9000000+1": "1 bytes from 0x895440 on",
-             "block:none/1": "there is no disk none"}
+             "block:none/1": "there is no disk none",
+             "block:data/twice": "partitions 3 and 4 are both twice", "block:data/name=twice": "say which: index=3",
+             "block:data/label=root@0+3000000": "3000000 bytes from 0x0 on lie outside of it: it has 1048576",
+             "block:data/3": "partitions 2 and 3 are both 3", "block:data/index=3@0+3000000": "it has 524288", "block:data/name=3@0+3000000": "it has 1048576"}
     for source, words in cases.items():
         done = kt.kchain("run", image({}, {"boot": source, "unverified": True}, block={"data": {"match": {"index": 0}}, "none": {"match": {"serial": "X"}, "need": "optional"}}),
                          "--disk", disk, "--until", "ended")

@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* block:NAME[/PARTITION][@OFFSET+BYTES]: a disk of the pipeline's, one of its partitions (by number, GUID or name), or
- * a piece of either. Nobody vouches for its bytes but the pipeline's pin. */
+/* block:NAME[/[BY=]PARTITION][@OFFSET+BYTES]: a disk of the pipeline's, one of its partitions, or a piece of either.
+ * Nobody vouches for its bytes but the pipeline's pin. */
 
 #include "chain/block_source.h"
 #include "chain/source.h"
@@ -41,6 +41,30 @@ static bool copy(char *out, size_t room, const char *from, size_t bytes)
 	return true;
 }
 
+/* "label=data", or "data" by whatever it may be. */
+static bool read_partition(const char *text, size_t bytes, struct chain_block_source *out)
+{
+	static const struct {
+		const char *key;
+		enum chain_partition_by by;
+	} keys[] = { { "index=", CHAIN_PARTITION_INDEX },
+		     { "uuid=", CHAIN_PARTITION_UUID },
+		     { "name=", CHAIN_PARTITION_NAME },
+		     { "label=", CHAIN_PARTITION_LABEL } };
+	out->by = CHAIN_PARTITION_ANY;
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		size_t length = strlen(keys[i].key);
+		if (bytes < length || memcmp(text, keys[i].key, length) != 0)
+			continue;
+		out->by = keys[i].by;
+		text += length;
+		bytes -= length;
+		break;
+	}
+	return copy(out->partition, sizeof(out->partition), text, bytes) &&
+	       (out->by != CHAIN_PARTITION_INDEX || strspn(out->partition, "0123456789") == bytes);
+}
+
 bool chain_block_source_parse(const char *rest, struct chain_block_source *out)
 {
 	const char *piece = strrchr(rest, '@'), *end = piece ? piece : rest + strlen(rest),
@@ -48,7 +72,7 @@ bool chain_block_source_parse(const char *rest, struct chain_block_source *out)
 	*out = (struct chain_block_source){ 0 };
 	if (!copy(out->disk, sizeof(out->disk), rest, (size_t)((slash ? slash : end) - rest)))
 		return false;
-	if (slash && !copy(out->partition, sizeof(out->partition), slash + 1, (size_t)(end - slash - 1)))
+	if (slash && !read_partition(slash + 1, (size_t)(end - slash - 1), out))
 		return false;
 	if (!piece)
 		return true;

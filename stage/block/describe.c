@@ -6,12 +6,7 @@
 #include "chain/json_write.h"
 #include "stage/block_partition.h"
 
-static enum chain_status read_through(void *ctx, uint64_t lba, uint64_t count, void *buf, struct chain_error *err)
-{
-	struct stage_block *dev = ctx;
-
-	return dev->ops->read(dev, lba, count, buf, err);
-}
+#include <stdlib.h>
 
 static json_t *describe_partition(const struct stage_partition *p)
 {
@@ -47,17 +42,18 @@ static int add_table(json_t *o, const struct stage_partition_table *table)
 
 enum chain_status stage_block_describe(struct stage_block *dev, json_t **out, struct chain_error *err)
 {
-	struct stage_sector_reader reader = { .read = read_through,
-					      .ctx = dev,
-					      .subject = dev->place,
-					      .sectors = dev->sectors,
-					      .sector_bytes = dev->sector_bytes };
+	struct stage_byte_device disk;
 	struct stage_partition_table table;
-	enum chain_status s = stage_partitions_read(&reader, &table, err);
+	uint8_t *sector = malloc(dev->sector_bytes);
 	char why[2 * CHAIN_SUBJECT_BYTES];
 	int bad;
 
 	*out = NULL;
+	if (!sector)
+		return chain_fail_no_memory(err, dev->place, dev->sector_bytes);
+	stage_byte_device_disk(dev, sector, &disk);
+	enum chain_status s = stage_partitions_read(&disk, &table, err);
+	free(sector);
 	if (s)
 		return s;
 	*out = chain_json_object(CHAIN_TEXT("status", dev->fault.status ? "present" : "configured"),

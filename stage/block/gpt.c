@@ -73,14 +73,14 @@ static void format_name(const uint8_t *p, char *out)
 	*out = '\0';
 }
 
-static enum chain_status bad(const struct stage_sector_reader *r, uint64_t at, const char *what, uint64_t got,
+static enum chain_status bad(const struct stage_byte_device *r, uint64_t at, const char *what, uint64_t got,
 			     uint64_t wanted, struct chain_error *err)
 {
 	return CHAIN_FAIL(err, GPT_BAD_HEADER, .subject = r->subject, .detail = what, .lba = at, .value = got,
 			  .wanted = wanted);
 }
 
-static enum chain_status check_places(const struct stage_sector_reader *r, const struct header *h,
+static enum chain_status check_places(const struct stage_byte_device *r, const struct header *h,
 				      struct chain_error *err)
 {
 	uint64_t bytes = (uint64_t)h->entry_count * h->entry_bytes; /* of two 32-bit numbers */
@@ -92,25 +92,25 @@ static enum chain_status check_places(const struct stage_sector_reader *r, const
 		return CHAIN_FAIL(err, LIMIT, .subject = r->subject, .detail = "bytes of entries", .value = bytes,
 				  .limit = STAGE_GPT_ENTRIES_BYTES);
 	sectors = (bytes + r->sector_bytes - 1) / r->sector_bytes;
-	if (h->entries < 2 || sectors > r->sectors || h->entries > r->sectors - sectors)
-		return bad(r, h->at, "place of the entries", h->entries, r->sectors, err);
+	if (h->entries < 2 || sectors > partition_sectors(r) || h->entries > partition_sectors(r) - sectors)
+		return bad(r, h->at, "place of the entries", h->entries, partition_sectors(r), err);
 	if (h->first_usable < 2)
 		return bad(r, h->at, "first usable sector", h->first_usable, 2, err);
-	if (h->first_usable > h->last_usable || h->last_usable >= r->sectors)
-		return bad(r, h->at, "last usable sector", h->last_usable, r->sectors - 1, err);
+	if (h->first_usable > h->last_usable || h->last_usable >= partition_sectors(r))
+		return bad(r, h->at, "last usable sector", h->last_usable, partition_sectors(r) - 1, err);
 	return CHAIN_OK;
 }
 
-static enum chain_status read_header(const struct stage_sector_reader *r, uint64_t at, uint8_t *sector,
+static enum chain_status read_header(const struct stage_byte_device *r, uint64_t at, uint8_t *sector,
 				     struct header *out, struct chain_error *err)
 {
 	static const uint8_t zero[4];
 	uint32_t bytes, crc, found;
 	enum chain_status s;
 
-	if (at >= r->sectors)
-		return bad(r, at, "the disk ends before it; sectors", r->sectors, at + 1, err);
-	s = r->read(r->ctx, at, 1, sector, err);
+	if (at >= partition_sectors(r))
+		return bad(r, at, "the disk ends before it; sectors", partition_sectors(r), at + 1, err);
+	s = partition_read(r, at, 1, sector, err);
 	if (s)
 		return s;
 	if (memcmp(sector, "EFI PART", 8) != 0)
@@ -137,7 +137,7 @@ static enum chain_status read_header(const struct stage_sector_reader *r, uint64
 	return check_places(r, out, err);
 }
 
-static enum chain_status take_entry(const struct stage_sector_reader *r, const struct header *h, const uint8_t *entry,
+static enum chain_status take_entry(const struct stage_byte_device *r, const struct header *h, const uint8_t *entry,
 				    uint32_t index, struct stage_partition_table *table, struct chain_error *err)
 {
 	static const uint8_t unused[16];
@@ -164,7 +164,7 @@ static enum chain_status take_entry(const struct stage_sector_reader *r, const s
 	return partition_add(r, table, &p, err);
 }
 
-static enum chain_status read_entries(const struct stage_sector_reader *r, const struct header *h,
+static enum chain_status read_entries(const struct stage_byte_device *r, const struct header *h,
 				      struct stage_partition_table *table, struct chain_error *err)
 {
 	size_t bytes = (size_t)h->entry_count * h->entry_bytes;
@@ -174,7 +174,7 @@ static enum chain_status read_entries(const struct stage_sector_reader *r, const
 
 	if (!entries)
 		return chain_fail_no_memory(err, r->subject, bytes);
-	s = sectors ? r->read(r->ctx, h->entries, sectors, entries, err) : CHAIN_OK;
+	s = sectors ? partition_read(r, h->entries, sectors, entries, err) : CHAIN_OK;
 	if (!s && gpt_crc32(entries, bytes) != h->entries_crc)
 		s = CHAIN_FAIL(err, GPT_BAD_ENTRIES, .subject = r->subject,
 			       .detail = "the checksum is not the one given", .lba = h->at, .value = h->entries_crc);
@@ -184,7 +184,7 @@ static enum chain_status read_entries(const struct stage_sector_reader *r, const
 	return s;
 }
 
-static enum chain_status read_table(const struct stage_sector_reader *r, uint64_t at, uint8_t *sector,
+static enum chain_status read_table(const struct stage_byte_device *r, uint64_t at, uint8_t *sector,
 				    struct stage_partition_table *table, struct header *h, struct chain_error *err)
 {
 	enum chain_status s = read_header(r, at, sector, h, err);
@@ -198,7 +198,7 @@ static enum chain_status read_table(const struct stage_sector_reader *r, uint64_
 	return read_entries(r, h, table, err);
 }
 
-enum chain_status gpt_read(const struct stage_sector_reader *r, uint8_t *sector, struct stage_partition_table *table,
+enum chain_status gpt_read(const struct stage_byte_device *r, uint8_t *sector, struct stage_partition_table *table,
 			   struct chain_error *err)
 {
 	struct header primary = { 0 }, backup = { 0 };
@@ -213,7 +213,7 @@ enum chain_status gpt_read(const struct stage_sector_reader *r, uint8_t *sector,
 		(void)!read_header(r, primary.alternate, sector, &backup, &table->problem);
 		return CHAIN_OK;
 	}
-	s = r->sectors > 2 ? read_table(r, r->sectors - 1, sector, table, &backup, &second) : s;
+	s = partition_sectors(r) > 2 ? read_table(r, partition_sectors(r) - 1, sector, table, &backup, &second) : s;
 	if (s) {
 		table->count = 0;
 		table->uuid[0] = '\0';
@@ -221,7 +221,7 @@ enum chain_status gpt_read(const struct stage_sector_reader *r, uint8_t *sector,
 	}
 	chain_error_format(err, why, sizeof why);
 	(void)!CHAIN_FAIL(&table->problem, GPT_BACKUP_USED, .subject = r->subject, .detail = why,
-			  .lba = r->sectors - 1);
+			  .lba = partition_sectors(r) - 1);
 	chain_error_clear(err);
 	return CHAIN_OK;
 }

@@ -25,12 +25,12 @@ static bool is_extended(uint8_t type)
 	return type == 0x05 || type == 0x0f || type == 0x85;
 }
 
-static enum chain_status add(const struct stage_sector_reader *r, struct stage_partition_table *table, uint32_t index,
+static enum chain_status add(const struct stage_byte_device *r, struct stage_partition_table *table, uint32_t index,
 			     uint8_t type, uint64_t first, uint64_t sectors, struct chain_error *err)
 {
 	struct stage_partition p = { .index = index, .first = first, .sectors = sectors };
 
-	if (sectors == 0 || first == 0 || sectors > r->sectors || first > r->sectors - sectors)
+	if (sectors == 0 || first == 0 || sectors > partition_sectors(r) || first > partition_sectors(r) - sectors)
 		return CHAIN_FAIL(err, MBR_BAD_PARTITION, .subject = r->subject,
 				  .detail = "it does not lie on the disk", .index = index, .lba = first,
 				  .count = sectors);
@@ -40,7 +40,7 @@ static enum chain_status add(const struct stage_sector_reader *r, struct stage_p
 }
 
 /* The links of a chain lie inside the extended partition and are looked at once each. */
-static enum chain_status read_chain(const struct stage_sector_reader *r, uint8_t *sector, const struct entry *extended,
+static enum chain_status read_chain(const struct stage_byte_device *r, uint8_t *sector, const struct entry *extended,
 				    struct stage_partition_table *table, struct chain_error *err)
 {
 	uint64_t seen[STAGE_MBR_CHAIN_LIMIT], at = extended->first;
@@ -58,7 +58,7 @@ static enum chain_status read_chain(const struct stage_sector_reader *r, uint8_t
 						  .detail = "its chain loops", .lba = at);
 		}
 		seen[n] = at;
-		s = r->read(r->ctx, at, 1, sector, err);
+		s = partition_read(r, at, 1, sector, err);
 		if (s)
 			return s;
 		if (get16(sector + MBR_SIGNATURE_AT) != 0xaa55)
@@ -80,7 +80,7 @@ static enum chain_status read_chain(const struct stage_sector_reader *r, uint8_t
 	}
 }
 
-enum chain_status mbr_read(const struct stage_sector_reader *r, uint8_t *sector, struct stage_partition_table *table,
+enum chain_status mbr_read(const struct stage_byte_device *r, uint8_t *sector, struct stage_partition_table *table,
 			   struct chain_error *err)
 {
 	struct entry entries[4];

@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-enum chain_status partition_add(const struct stage_sector_reader *r, struct stage_partition_table *table,
+enum chain_status partition_add(const struct stage_byte_device *r, struct stage_partition_table *table,
 				const struct stage_partition *partition, struct chain_error *err)
 {
 	struct stage_partition *grown;
@@ -52,12 +52,12 @@ static bool has_entries(const uint8_t *sector)
 	return memcmp(sector + MBR_ENTRIES_AT, zero, sizeof zero) != 0 || get32(sector + MBR_DISK_ID_AT) != 0;
 }
 
-static enum chain_status read_kind(const struct stage_sector_reader *r, uint8_t *sector,
+static enum chain_status read_kind(const struct stage_byte_device *r, uint8_t *sector,
 				   struct stage_partition_table *table, struct chain_error *err)
 {
-	enum chain_status s = r->sectors ? r->read(r->ctx, 0, 1, sector, err) : CHAIN_OK;
+	enum chain_status s = partition_sectors(r) ? partition_read(r, 0, 1, sector, err) : CHAIN_OK;
 
-	if (s || !r->sectors)
+	if (s || !partition_sectors(r))
 		return s;
 	if (get16(sector + MBR_SIGNATURE_AT) != 0xaa55)
 		return CHAIN_OK;
@@ -71,17 +71,17 @@ static enum chain_status read_kind(const struct stage_sector_reader *r, uint8_t 
 	return mbr_read(r, sector, table, err);
 }
 
-enum chain_status stage_partitions_read(const struct stage_sector_reader *reader, struct stage_partition_table *out,
+enum chain_status stage_partitions_read(const struct stage_byte_device *device, struct stage_partition_table *out,
 					struct chain_error *err)
 {
-	uint8_t *sector = malloc(reader->sector_bytes);
+	uint8_t *sector = malloc(device->sector_bytes);
 	struct chain_error finding = { 0 };
 	enum chain_status s;
 
 	*out = (struct stage_partition_table){ .kind = STAGE_TABLE_NONE };
 	if (!sector)
-		return chain_fail_no_memory(err, reader->subject, reader->sector_bytes);
-	s = read_kind(reader, sector, out, &finding);
+		return chain_fail_no_memory(err, device->subject, device->sector_bytes);
+	s = read_kind(device, sector, out, &finding);
 	free(sector);
 	if (s == CHAIN_E_NO_MEMORY) {
 		stage_partitions_free(out);

@@ -26,6 +26,7 @@ STAGE_SRC_test_net := $(STAGE_DRIVER_SRC) $(STAGE_NET_SRC) $(LWIP_TREE)
 STAGE_SRC_test_pic := stage/cpu/pic.c
 STAGE_SRC_test_pci := $(STAGE_DRIVER_SRC)
 STAGE_SRC_test_partition := $(STAGE_BLOCK_SRC)
+STAGE_SRC_test_block_choose := $(STAGE_BLOCK_SRC)
 STAGE_SRC_test_tables := stage/cpu/tables.c
 STAGE_SRC_test_virtio_blk := $(STAGE_DRIVER_SRC)
 STAGE_SRC_test_virtio_mmio := $(STAGE_DRIVER_SRC)
@@ -44,7 +45,7 @@ FUZZ_SRC_firmware := $(STAGE_BOOT_SRC)
 FUZZ_SRC_virtio := $(STAGE_DRIVER_SRC) $(STAGE_BLOCK_SRC) stage/runtime/called_env.c
 FUZZ_SRC_nvme := $(STAGE_DRIVER_SRC) $(STAGE_BLOCK_SRC)
 FUZZ_SRC_net := $(STAGE_DRIVER_SRC) $(STAGE_NET_SRC) $(LWIP_TREE)
-FUZZ_SRC_partition := stage/block/partition.c stage/block/gpt.c stage/block/mbr.c
+FUZZ_SRC_partition := $(STAGE_BLOCK_SRC)
 
 # The objects come behind the library on the command line and want it again.
 define stage_test

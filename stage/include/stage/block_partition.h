@@ -2,24 +2,13 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 /* Owns: reading partition tables: GPT (UEFI 2.10, chapter 5) with its backup, MBR with its extended partitions.
- * Must not know: where the sectors come from. A broken table is a finding, not a failure. */
+ * Must not know: what the device is. A broken table is a finding, not a failure. */
 #ifndef STAGE_BLOCK_PARTITION_H
 #define STAGE_BLOCK_PARTITION_H
 
-#include "chain/error.h"
-
-#include <stdbool.h>
+#include "stage/byte_device.h"
 
 enum { STAGE_PARTITION_LIMIT = 1024, STAGE_MBR_CHAIN_LIMIT = 128, STAGE_GPT_ENTRIES_BYTES = 1024 * 1024 };
-
-struct stage_sector_reader {
-	/* Reads `count` sectors at `lba` into buf; both are within the disk. */
-	enum chain_status (*read)(void *ctx, uint64_t lba, uint64_t count, void *buf, struct chain_error *err);
-	void *ctx;
-	const char *subject; /* of errors */
-	uint64_t sectors;
-	uint32_t sector_bytes; /* power of two, 512 to 65536 */
-};
 
 struct stage_partition {
 	uint32_t index;        /* from 1; MBR's logical partitions from 5 */
@@ -40,7 +29,7 @@ struct stage_partition_table {
 };
 
 /* Fails only for lack of memory (CHAIN_E_NO_MEMORY); everything else, a read error included, is in out->problem. */
-enum chain_status stage_partitions_read(const struct stage_sector_reader *reader, struct stage_partition_table *out,
+enum chain_status stage_partitions_read(const struct stage_byte_device *device, struct stage_partition_table *out,
 					struct chain_error *err) CHAIN_MUST_CHECK;
 void stage_partitions_free(struct stage_partition_table *table);
 /* "none", "mbr", "gpt", "broken" */
