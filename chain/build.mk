@@ -86,7 +86,10 @@ QEMU_NEEDS += $(B)/host/chain/tests/json_texts
 $(B)/host/chain/tests/root_list: $(B)/host/chain/tests/root_list.o $(B)/host/libcmd.a $(B)/host/libkchain.a
 	$(call say,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(HOST_LIBS)
-QEMU_NEEDS += $(B)/host/chain/tests/root_list
+$(B)/asan/chain/tests/root_list: $(B)/asan/chain/tests/root_list.o $(B)/asan/libcmd.a $(B)/asan/libkchain.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ASAN_FLAGS) -o $@ $^ $(HOST_LIBS)
+QEMU_NEEDS += $(B)/host/chain/tests/root_list $(B)/asan/chain/tests/root_list
 
 all: $(B)/kchain
 

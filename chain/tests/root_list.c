@@ -1,11 +1,12 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Prints what a source of a root gives, a JSON object a line: `root_list PATH [TAG [PLATFORM]]`. First the program that
- * is started, then the nodes in the order of their paths: what `stat`, `getfattr` and `sha256sum` would say of them.
- * Exit status 3 with the error's name and text when the source is refused. */
+/* Prints what a source of a root gives, a JSON object a line: `root_list PATH [TAG [PLATFORM [check]]]`. First the
+ * program that is started (`check`: if Linux could do so), then the nodes in the order of their paths: what `stat`,
+ * `getfattr` and `sha256sum` would say of them. Exit status 3 with the error's name and text when the source is
+ * refused. */
 #include "chain/digest.h"
-#include "chain/cmd/bake/rootfs/rootfs.h"
+#include "chain/cmd/bake/rootfs/program.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -118,12 +119,20 @@ int main(int argc, char **argv)
 						.platform = argc > 3 ? argv[3] : "linux/amd64",
 						.folder = folder ? folder : "/tmp" };
 
-	if (rootfs_open(&request, NULL, &root, &err) != CHAIN_OK) {
+	enum chain_status status = rootfs_open(&request, NULL, &root, &err);
+
+	if (status == CHAIN_OK) {
+		rootfs_sort(&root);
+		if (argc > 4)
+			status = rootfs_program_check(&root, &root.entry, argv[1], &err);
+		if (status != CHAIN_OK)
+			rootfs_close(&root);
+	}
+	if (status != CHAIN_OK) {
 		chain_error_format(&err, words, sizeof(words));
 		printf("%s\n%s\n", chain_status_slug(err.status), words);
 		return 3;
 	}
-	rootfs_sort(&root);
 	entry_print(&root);
 	for (size_t i = 0; i < root.node_count; i++)
 		node_print(&root.nodes[i]);

@@ -24,7 +24,7 @@ bool archives_is_folder(const char *path)
 	return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
 }
 
-/* What is a tar archive is found by opening it as one. */
+/* Whatever is wrong with it: it is one when it can be opened as one. */
 static bool tar_probe(const struct rootfs_request *request, const struct rootfs_head *head)
 {
 	struct tar_spool spool;
@@ -38,7 +38,7 @@ static bool tar_probe(const struct rootfs_request *request, const struct rootfs_
 		return false;
 	tar_spool_init(&spool, request->folder);
 	if (tar_open(&reader, &whole, TAR_FILTER_ANY, false, &spool, NULL) == CHAIN_OK) {
-		is = tar_next(reader, &entry, &more, NULL) == CHAIN_OK;
+		is = tar_next(reader, &entry, &more, NULL) != CHAIN_E_ROOT_ARCHIVE;
 		tar_close(reader);
 	}
 	tar_spool_close(&spool);
