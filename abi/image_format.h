@@ -17,8 +17,9 @@
 #define CHAIN_IMAGE_MAGIC "KCHAIN\r\n" /* 8 bytes, no terminator */
 
 enum {
-	CHAIN_IMAGE_VERSION = 2,
-	CHAIN_IMAGE_VERSION_SHA256 = 1, /* all digests are SHA-256; still read, not written */
+	CHAIN_IMAGE_VERSION = 3,
+	CHAIN_IMAGE_VERSION_UNLOCATED = 2, /* no locators; still read, not written */
+	CHAIN_IMAGE_VERSION_SHA256 = 1,    /* all digests are SHA-256; still read, not written */
 	CHAIN_IMAGE_SEARCH_BYTES =
 		8192, /* of the image in memory; a file may have 4096 bytes of ELF headers before it */
 	CHAIN_IMAGE_HEADER_ALIGN = 64,
@@ -55,21 +56,25 @@ static_assert(offsetof(struct chain_image_header, file_base) == 168, "image head
 
 /* The manifest is text (UTF-8, lines ended by '\n'), so that `kchain cat IMAGE --manifest | sha256sum` gives the id:
  *
- *   kchain-manifest 2
+ *   kchain-manifest 3
  *   part elf <fs-verity hex> <offset in the image file> <bytes>      the ELF headers; empty where they begin the stage
- *   part stage <fs-verity hex> <offset> <bytes>                      its text and data, with its id counted as zero
- *   part fs-meta <fs-verity hex> <offset> <bytes>                    the filesystem's metadata blocks
+ *   part stage <fs-verity hex> <offset> <bytes> <locator>            its text and data, with its id counted as zero
+ *   part fs-meta <fs-verity hex> <offset> <bytes> <locator>          the filesystem's metadata blocks
  *   part sections <fs-verity hex> <offset> <bytes>                   section names and table, to the end of the file
- *   file <fs-verity hex> <bytes> <path>                              sorted bytewise by path, over files and links
+ *   file <fs-verity hex> <bytes> <locator> <path>                    sorted bytewise by path, over files and links
  *   link <SHA-256 hex of the target's text> <bytes> <path>
  *
  * A digest is what `fsverity digest` prints of a file with these bytes (chain/verity.h); a link can't have one.
  * Numbers are decimal without leading zeros, paths absolute without control characters and without empty, "." and ".."
  * components. Nothing is listed behind a link. Directories, modes, owners and times are covered by fs-meta.
  *
- * An image of version 1 has "kchain-manifest 1", and SHA-256 in all lines. */
-#define CHAIN_MANIFEST_FIRST_LINE        "kchain-manifest 2\n"
-#define CHAIN_MANIFEST_FIRST_LINE_SHA256 "kchain-manifest 1\n"
+ * A locator, 16 hexadecimal digits (chain/verity.h), tells which block was changed. There is one in each line of a part
+ * or file of more than 4096 bytes, and in no other.
+ *
+ * An image of version 2 has "kchain-manifest 2" and no locators. One of version 1 has "kchain-manifest 1", and SHA-256
+ * in all lines. */
+#define CHAIN_MANIFEST_FIRST_LINE "kchain-manifest 3\n" /* of each version as long, and the same but for the digit */
+enum { CHAIN_MANIFEST_VERSION_AT = 16 };
 
 /* A baked ELF file also says so in the padding of e_ident (7 bytes from byte 9 on), so that an image with a damaged
  * header is still refused as an image and not booted as any other kernel. */

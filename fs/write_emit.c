@@ -275,7 +275,7 @@ static enum chain_status stream_file(struct out *out, struct fs_wnode *node, str
 	}
 	if (status != CHAIN_OK)
 		return status;
-	chain_verity_final(&verity, node->digest);
+	chain_verity_final_located(&verity, node->digest);
 	return seek(out, block_end(node->data_offset + done), err);
 }
 

@@ -29,7 +29,7 @@ struct fs_wnode {
 	uint32_t xattr_bytes;
 	uint32_t inline_bytes; /* at the end of its data, stored behind the inode: directories and links only */
 	bool extended;
-	uint8_t digest[CHAIN_SHA256_BYTES]; /* of the data it owns, when the spec has none: known once the data was
+	uint8_t digest[CHAIN_LOCATED_BYTES]; /* of the data it owns, when the spec has none: known once the data was
 					       emitted */
 	uint64_t nid, data_offset, size_bytes, align_bytes;
 };

@@ -289,7 +289,7 @@ static const uint8_t *digest_of(const struct fs_writer *writer, const struct fs_
 	if (fs_wnode_type(owner) == FS_SYMLINK)
 		chain_sha256_of(owner->spec->target, owner->size_bytes, owner->digest);
 	else if (!owner->size_bytes)
-		chain_verity_of(NULL, 0, owner->digest);
+		chain_verity_of_located(NULL, 0, owner->digest);
 	return owner->spec->digest ? owner->spec->digest : owner->digest;
 }
 

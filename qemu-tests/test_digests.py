@@ -6,6 +6,8 @@
 either kind, and of images that an earlier version baked."""
 import hashlib
 import random
+import re
+import struct
 
 import kt
 
@@ -47,9 +49,31 @@ def damage_is_found_on_any_processor():
         with kt.Machine(kt.qemu_argv("pc", "128M", "-cpu", cpu, "-kernel", kt.write_bytes(kt.scratch("bad.elf"), data))) as m:
             m.wait_for_end(120)
             said = [r for r in m.records() if r["event"] == "error"]
-            kt.check(said and said[0]["slug"] == "image-digest" and name in said[0]["message"], f"{cpu}: {name} is not told", m.explain())
+            at, blocks = len(content) // 2, (len(content) + 4095) // 4096
+            block, end = at // 4096, min(at // 4096 * 4096 + 4096, len(content))
+            place = f"; block {block + 1} of {blocks} is damaged, bytes {block * 4096} to {end - 1}"
+            kt.check(said and said[0]["slug"] == "image-digest" and f"{name}: " in said[0]["message"] and place in said[0]["message"],
+                     f"{cpu}: {name} is not told with its block", place, m.explain())
 
-    kt.in_parallel(one, [(cpu, name) for cpu in (CPUS[0], CPUS[-1]) for name in ("/f4096", "/small07", "/f40000", "/f700001")])
+    kt.in_parallel(one, [(cpu, name) for cpu in (CPUS[0], CPUS[-1]) for name in made if len(kt.read_bytes(made[name])) > 90])
+
+
+@kt.test
+def verify_and_run_tell_the_block():
+    """On the host, and by a stage that checks only what it uses: the first, a middle and the last block of a called kernel."""
+    kernel = kt.read_bytes(ECHO)
+    whole = kt.read_bytes(kt.bake(kt.pipeline([{"name": "echo", "call": "fs:/echo"}], {"/echo": ECHO})))
+    blocks = (len(kernel) + 4095) // 4096
+    for at in (0, 4095, 4096, blocks // 2 * 4096 + 77, (blocks - 1) * 4096, len(kernel) - 1):
+        data = bytearray(whole)
+        data[whole.index(kernel) + at] ^= 4
+        bad = kt.write_bytes(kt.scratch("bad.elf"), data)
+        place = f"/echo: damaged: its digest is .*; block {at // 4096 + 1} of {blocks} is damaged, bytes {at // 4096 * 4096} to "
+        for done in (kt.kchain("verify", bad), kt.kchain("run", bad)):
+            kt.check(done.exit == 3 and re.search(place, done.err), "not told", place, done)
+        with kt.Machine(kt.qemu_argv("pc", "128M", "-kernel", bad)) as m:
+            m.wait_for_end(120)
+            kt.check(re.search(place, "".join(r.get("message", "") for r in m.records())), "not told by the stage", place, m.explain())
 
 
 @kt.test
@@ -80,45 +104,47 @@ def a_baked_file_needs_no_pin_and_takes_either():
         kt.check(good or "not the pinned ones" in done.err, "not told", done)
 
 
-def version_1(image):
-    """As the first version would have baked it, but for its stage: SHA-256 everywhere."""
+def of_version(image, version):
+    """As an earlier version would have baked it, but for its stage: without locators, and in the first one with SHA-256 everywhere."""
     data = bytearray(kt.read_bytes(image))
     parts = {p["name"]: p for p in kt.kchain("inspect", "--json", image).json()["parts"]}
     header = data.index(b"KCHAIN\r\n")
-    data[header + 8] = 1
-    manifest = slice(parts["manifest"]["offset"], parts["manifest"]["offset"] + parts["manifest"]["bytes"])
-    lines = bytes(data[manifest]).decode().splitlines()
+    begin, room = parts["manifest"]["offset"], parts["manifest"]["bytes"]
+    lines = [line.split(" ") for line in bytes(data[begin:begin + room]).decode().splitlines()]
+    lines = [[w for w in words if not re.fullmatch("[0-9a-f]{16}", w)] for words in lines]
+    lines[0][1] = str(version)
+    data[header + 8] = version
     data[header + 16:header + 48] = bytes(32)
-    for n, line in enumerate(lines):
-        words = line.split(" ")
+    data[header + 64:header + 72] = struct.pack("<Q", sum(len(" ".join(words)) + 1 for words in lines))
+    for words in lines:
         if words[0] == "part":
-            words[2] = hashlib.sha256(data[int(words[3]):int(words[3]) + int(words[4])]).hexdigest()
-        elif words[0] == "file":
-            said = kt.kchain("cat", "--json", image, words[3]).json()
-            words[1] = said["sha256"]
-        lines[n] = " ".join(words)
-    lines[0] = "kchain-manifest 1"
-    text = ("\n".join(lines) + "\n").encode()
-    data[manifest] = text
+            content = data[int(words[3]):int(words[3]) + int(words[4])]
+            words[2] = hashlib.sha256(content).hexdigest() if version == 1 else kt.fsverity(content)
+        elif words[0] == "file" and version == 1:
+            words[1] = kt.kchain("cat", "--json", image, words[3]).json()["sha256"]
+    text = "".join(" ".join(words) + "\n" for words in lines).encode()
+    data[begin:begin + room] = text.ljust(room, b"\0")
     data[header + 16:header + 48] = hashlib.sha256(text).digest()
     return kt.write_bytes(kt.scratch("old.elf"), data)
 
 
 @kt.test
-def an_image_of_the_first_version_is_read_and_started():
-    old = version_1(kt.bake(kt.pipeline([{"name": "echo", "call": "fs:/echo"}], {"/echo": ECHO}, name="old")))
-    kt.check(kt.kchain("verify", old).exit == 0 and kt.kchain("ls", old).exit == 0, "not read")
-    kt.check(kt.kchain("ls", "--digest", old, "/echo").out == f"sha256:{kt.fsverity(kt.read_bytes(ECHO))} /echo\n", "another digest")
-    ended = kt.expect_end(kt.boot(kt.bake(kt.pipeline([{"name": "old", "boot": "fs:/old.elf"}], {"/old.elf": old})), "pc", "128M"))
-    kt.check([r["name"] for r in ended.of("entered")][-1] == "old" and ended.of("result")[0]["status"] == "ok", "not started", ended)
-    kt.check(ended.of("step")[-1]["digest"] == "sha256:" + hashlib.sha256(kt.read_bytes(ECHO)).hexdigest(), "another digest", ended)
+def images_of_earlier_versions_are_read_and_started():
+    kernel = kt.read_bytes(ECHO)
+    for version, digest in ((1, "sha256:" + hashlib.sha256(kernel).hexdigest()), (2, "fsverity:" + kt.fsverity(kernel))):
+        old = of_version(kt.bake(kt.pipeline([{"name": "echo", "call": "fs:/echo"}], {"/echo": ECHO}, name="old")), version)
+        kt.check(kt.kchain("verify", old).exit == 0 and kt.kchain("ls", old).exit == 0, "not read", version)
+        kt.check(kt.kchain("ls", "--digest", old, "/echo").out == f"sha256:{kt.fsverity(kernel)} /echo\n", "another digest", version)
+        ended = kt.expect_end(kt.boot(kt.bake(kt.pipeline([{"name": "old", "boot": "fs:/old.elf"}], {"/old.elf": old})), "pc", "128M"))
+        kt.check([r["name"] for r in ended.of("entered")][-1] == "old" and ended.of("result")[0]["status"] == "ok", "not started", ended)
+        kt.check(ended.of("step")[-1]["digest"] == digest, "another digest", ended)
 
 
 @kt.test
 def a_later_version_is_refused_by_name():
     image = kt.bake(kt.pipeline([{"name": "echo", "call": "fs:/echo"}], {"/echo": ECHO}))
     data = bytearray(kt.read_bytes(image))
-    data[data.index(b"KCHAIN\r\n") + 8] = 3
+    data[data.index(b"KCHAIN\r\n") + 8] = 4
     done = kt.kchain("verify", "--json", kt.write_bytes(kt.scratch("later.elf"), data))
     kt.check(done.exit == 3 and done.json()["error"]["slug"] == "image-version", "not refused by name", done)
 

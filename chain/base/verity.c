@@ -16,6 +16,7 @@ enum {
 	HASH_SHA256 = 1,
 	LOG_BLOCK = 12,
 };
+static const uint64_t prime = 0xfffffffb; /* the locator's: 2^32 - 5 */
 
 /* Little-endian. What is left out here, a salt and a signature, is not there. */
 struct descriptor {
@@ -52,6 +53,22 @@ static void block_end(struct chain_verity *v, size_t level, uint64_t missing, ui
 	chain_sha256_init(&v->blocks[level]);
 }
 
+static uint32_t big_endian(const uint8_t *bytes)
+{
+	uint32_t value;
+
+	memcpy(&value, bytes, sizeof(value));
+	return __builtin_bswap32(value);
+}
+
+static void sums_add(struct chain_verity *v, const uint8_t *digest, uint64_t number)
+{
+	const uint64_t value = big_endian(digest);
+
+	v->sums[0] = (v->sums[0] + value) % prime;
+	v->sums[1] = (v->sums[1] + number % prime * value) % prime;
+}
+
 /* A level's digests fill blocks whose digests are the next level's. The only digest of the highest level that has any
  * is the root. */
 static void digests_add(struct chain_verity *v, size_t level, const uint8_t *digests, size_t count)
@@ -86,9 +103,17 @@ void chain_verity_blocks(const uint8_t *bytes, size_t count, uint8_t (*out)[DIGE
 	}
 }
 
+/* Digests of the file's own blocks. */
+static void blocks_add(struct chain_verity *v, const uint8_t *digests, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		sums_add(v, digests + i * DIGEST, v->digests[1] + i + 1);
+	digests_add(v, 1, digests, count);
+}
+
 void chain_verity_add(struct chain_verity *v, size_t count, const uint8_t (*digests)[DIGEST])
 {
-	digests_add(v, 1, digests[0], count);
+	blocks_add(v, digests[0], count);
 	v->bytes += (uint64_t)count * BLOCK;
 }
 
@@ -102,7 +127,7 @@ static void fill(struct chain_verity *v, const uint8_t *bytes, uint64_t count)
 	if (v->bytes % BLOCK != 0)
 		return;
 	block_end(v, 0, 0, digest);
-	digests_add(v, 1, digest, 1);
+	blocks_add(v, digest, 1);
 }
 
 void chain_verity_update(struct chain_verity *v, const void *bytes, uint64_t count)
@@ -175,7 +200,7 @@ void chain_verity_final(struct chain_verity *v, uint8_t out[DIGEST])
 
 	if (v->bytes % BLOCK != 0) {
 		block_end(v, 0, -v->bytes % BLOCK, digest);
-		digests_add(v, 1, digest, 1);
+		blocks_add(v, digest, 1);
 	}
 	tree_end(v, v->bytes, out);
 }
@@ -197,14 +222,63 @@ static void rest_add(struct chain_verity *v, const uint8_t *bytes, size_t count)
 	chain_verity_add(v, blocks, (const uint8_t(*)[DIGEST])digests);
 }
 
-void chain_verity_of(const void *bytes, uint64_t count, uint8_t out[DIGEST])
+static void all_add(struct chain_verity *v, const void *bytes, uint64_t count, uint8_t out[DIGEST])
 {
 	const uint64_t rest = count % (LANES * BLOCK);
+
+	chain_verity_init(v);
+	chain_verity_update(v, bytes, count - rest);
+	if (rest > 0)
+		rest_add(v, (const uint8_t *)bytes + (count - rest), (size_t)rest);
+	tree_end(v, count, out);
+}
+
+void chain_verity_of(const void *bytes, uint64_t count, uint8_t out[DIGEST])
+{
 	struct chain_verity v;
 
-	chain_verity_init(&v);
-	chain_verity_update(&v, bytes, count - rest);
-	if (rest > 0)
-		rest_add(&v, (const uint8_t *)bytes + (count - rest), (size_t)rest);
-	tree_end(&v, count, out);
+	all_add(&v, bytes, count, out);
+}
+
+void chain_verity_of_located(const void *bytes, uint64_t count, uint8_t out[CHAIN_LOCATED_BYTES])
+{
+	struct chain_verity v;
+
+	all_add(&v, bytes, count, out);
+	chain_verity_locator(&v, out + DIGEST);
+}
+
+void chain_verity_final_located(struct chain_verity *v, uint8_t out[CHAIN_LOCATED_BYTES])
+{
+	chain_verity_final(v, out);
+	chain_verity_locator(v, out + DIGEST);
+}
+
+void chain_verity_locator(const struct chain_verity *v, uint8_t out[CHAIN_LOCATOR_BYTES])
+{
+	for (size_t i = 0; i < 2; i++) {
+		const uint32_t value = __builtin_bswap32((uint32_t)v->sums[i]);
+
+		memcpy(out + i * sizeof(value), &value, sizeof(value));
+	}
+}
+
+/* By which number one locator's sum exceeds another's, modulo the prime. */
+static uint64_t difference(const uint8_t *more, const uint8_t *less)
+{
+	return (prime + big_endian(more) % prime - big_endian(less) % prime) % prime;
+}
+
+uint64_t chain_locator_find(const uint8_t wanted[CHAIN_LOCATOR_BYTES], const uint8_t found[CHAIN_LOCATOR_BYTES],
+			    uint64_t blocks)
+{
+	uint64_t power = difference(found, wanted), number = difference(found + 4, wanted + 4);
+
+	/* x^(p - 2) is 1 / x, by Fermat's little theorem; and 0 where x is, which no block's number is */
+	for (uint64_t exponent = prime - 2; exponent > 0; exponent /= 2) {
+		if (exponent % 2 == 1)
+			number = number * power % prime;
+		power = power * power % prime;
+	}
+	return number <= blocks ? number : 0;
 }

@@ -5,6 +5,7 @@
  * filesystem's metadata against the manifest. After that the tree may be walked; contents are checked when used. */
 #include "image_internal.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -54,7 +55,7 @@ static enum chain_status bad_header(struct chain_error *err, const char *field, 
 /* What holds wherever the image lies. */
 static enum chain_status header_check(const struct chain_image_header *h, struct chain_error *err)
 {
-	if (h->version != CHAIN_IMAGE_VERSION && h->version != CHAIN_IMAGE_VERSION_SHA256)
+	if (h->version < CHAIN_IMAGE_VERSION_SHA256 || h->version > CHAIN_IMAGE_VERSION)
 		return CHAIN_FAIL(err, IMAGE_VERSION, .subject = "image header", .version = h->version,
 				  .understood = CHAIN_IMAGE_VERSION);
 	if (h->manifest_bytes == 0)
@@ -134,17 +135,83 @@ static enum chain_status parts_check(struct chain_image *image,
 	return CHAIN_OK;
 }
 
+static size_t digests_tell(const struct chain_digest *found, const struct chain_digest *wanted, char *out, size_t size)
+{
+	char found_hex[CHAIN_SHA256_HEX + 1], wanted_hex[CHAIN_SHA256_HEX + 1];
+
+	chain_sha256_to_hex(found->bytes, found_hex);
+	chain_sha256_to_hex(wanted->bytes, wanted_hex);
+	return (size_t)snprintf(out, size, "%s, not %s", found_hex, wanted_hex);
+}
+
 enum chain_status image_digest_same(const struct chain_digest *found, const struct chain_digest *wanted,
 				    const char *subject, struct chain_error *err)
 {
-	char found_hex[CHAIN_SHA256_HEX + 1], wanted_hex[CHAIN_SHA256_HEX + 1], detail[CHAIN_SUBJECT_BYTES];
+	char detail[CHAIN_SUBJECT_BYTES];
 
 	if (chain_digest_same(found, wanted))
 		return CHAIN_OK;
-	chain_sha256_to_hex(found->bytes, found_hex);
-	chain_sha256_to_hex(wanted->bytes, wanted_hex);
-	(void)snprintf(detail, sizeof(detail), "%s, not %s", found_hex, wanted_hex);
+	(void)digests_tell(found, wanted, detail, sizeof(detail));
 	return chain_fail_text(err, CHAIN_E_IMAGE_DIGEST, subject, detail);
+}
+
+/* "; block 3 of 17 is damaged, bytes 8192 to 12287", where it can be told. */
+static void place_tell(const struct chain_image *image, const struct chain_manifest_entry *entry,
+		       const uint8_t locator[CHAIN_LOCATOR_BYTES], char *out, size_t size)
+{
+	const uint64_t block = CHAIN_VERITY_BLOCK_BYTES, blocks = (entry->bytes + block - 1) / block;
+	const uint64_t number = !image->locates ? 0 :
+				blocks > 1      ? chain_locator_find(entry->locator, locator, blocks) :
+						  blocks;
+	const uint64_t end = number < blocks ? number * block : entry->bytes;
+
+	if (number > 0)
+		(void)snprintf(out, size,
+			       "; block %" PRIu64 " of %" PRIu64 " is damaged, bytes %" PRIu64 " to %" PRIu64, number,
+			       blocks, (number - 1) * block, end - 1);
+	else if (image->locates && blocks > 1)
+		(void)snprintf(out, size, "; more than one of its %" PRIu64 " blocks is damaged", blocks);
+}
+
+/* CHAIN_E_IMAGE_DIGEST, with the place of the damage. The hash has ended and found that digest. */
+static enum chain_status damaged(const struct chain_image *image, const struct chain_hash *hash,
+				 const struct chain_digest *found, const struct chain_manifest_entry *entry,
+				 const char *subject, struct chain_error *err)
+{
+	char detail[CHAIN_SUBJECT_BYTES];
+	uint8_t locator[CHAIN_LOCATOR_BYTES] = { 0 };
+
+	if (hash->kind == CHAIN_DIGEST_FSVERITY)
+		chain_verity_locator(&hash->fsverity, locator);
+	const size_t used = digests_tell(found, &entry->digest, detail, sizeof(detail));
+
+	place_tell(image, entry, locator, detail + used, sizeof(detail) - used);
+	return chain_fail_text(err, CHAIN_E_IMAGE_DIGEST, subject, detail);
+}
+
+enum chain_status image_hash_same(const struct chain_image *image, struct chain_hash *hash,
+				  const struct chain_manifest_entry *entry, const char *subject,
+				  struct chain_error *err)
+{
+	struct chain_digest found;
+
+	chain_hash_final(hash, &found);
+	return chain_digest_same(&found, &entry->digest) ? CHAIN_OK : damaged(image, hash, &found, entry, subject, err);
+}
+
+enum chain_status image_bytes_same(const struct chain_image *image, const uint8_t *bytes,
+				   const struct chain_digest *found, const struct chain_manifest_entry *entry,
+				   const char *subject, struct chain_error *err)
+{
+	struct chain_hash hash;
+	struct chain_digest again;
+
+	if (chain_digest_same(found, &entry->digest))
+		return CHAIN_OK;
+	chain_hash_init(&hash, entry->digest.kind);
+	chain_hash_update(&hash, bytes, entry->bytes);
+	chain_hash_final(&hash, &again);
+	return damaged(image, &hash, found, entry, subject, err);
 }
 
 /* The common end of both ways to open: the header is checked and the three pieces are in place. */
@@ -164,7 +231,7 @@ static enum chain_status contents_check(struct chain_image *image, struct chain_
 	if (status != CHAIN_OK)
 		return status;
 	chain_digest_of(image->digests, image->fs_bytes, image->fs_meta_bytes, &digest);
-	status = image_digest_same(&digest, &parts[IMAGE_PART_FS_META].digest, "fs-meta", err);
+	status = image_bytes_same(image, image->fs_bytes, &digest, &parts[IMAGE_PART_FS_META], "fs-meta", err);
 	if (status != CHAIN_OK)
 		return status;
 	return fs_mount_verified(&image->fs, image->fs_bytes, image->fs_bytes_count, err);

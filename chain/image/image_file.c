@@ -129,7 +129,7 @@ static enum chain_status digest_check(const struct chain_image *image, const str
 	if (was_checked(image, entry, &slot))
 		return CHAIN_OK;
 	chain_digest_of(entry->digest.kind, bytes, count, &digest);
-	const enum chain_status status = image_digest_same(&digest, &entry->digest, path, err);
+	const enum chain_status status = image_bytes_same(image, bytes, &digest, entry, path, err);
 
 	if (status == CHAIN_OK && slot)
 		*slot = (uint64_t)(entry->path - image->manifest);

@@ -22,8 +22,18 @@ bool image_header_find(const uint8_t *bytes, uint64_t count, uint64_t *out_at);
 enum chain_status image_digest_same(const struct chain_digest *found, const struct chain_digest *wanted,
 				    const char *subject, struct chain_error *err);
 
-/* The stage's file bytes with the id counted as zero. */
-void image_stage_digest(const struct chain_image *image, uint64_t offset, uint64_t bytes, struct chain_digest *out);
+/* Ends the hash, and compares it with what the line of a part or file says. The error tells the one damaged block,
+ * where the line has a locator. */
+enum chain_status image_hash_same(const struct chain_image *image, struct chain_hash *hash,
+				  const struct chain_manifest_entry *entry, const char *subject,
+				  struct chain_error *err);
+/* The same for entry->bytes bytes whose digest was found before; they are hashed again to find the damaged block. */
+enum chain_status image_bytes_same(const struct chain_image *image, const uint8_t *bytes,
+				   const struct chain_digest *found, const struct chain_manifest_entry *entry,
+				   const char *subject, struct chain_error *err);
+
+/* The stage's file bytes with the id counted as zero; `out` is to be ended. */
+void image_stage_hash(const struct chain_image *image, uint64_t offset, uint64_t bytes, struct chain_hash *out);
 
 /* Copies a path of the manifest and terminates it. CHAIN_E_LIMIT. */
 enum chain_status image_path_copy(const struct chain_manifest_entry *entry, char out[CHAIN_IMAGE_PATH_BYTES],

@@ -8,8 +8,6 @@
 #include <assert.h>
 #include <string.h>
 
-static_assert(sizeof(CHAIN_MANIFEST_FIRST_LINE) == sizeof(CHAIN_MANIFEST_FIRST_LINE_SHA256), "lines start there");
-
 const char *const image_part_names[IMAGE_PART_COUNT] = { "elf", "stage", "fs-meta", "sections" };
 
 struct line {
@@ -52,7 +50,32 @@ static bool take_number(struct line *line, uint64_t *out)
 	return line->at > start && (*start != '0' || line->at == start + 1);
 }
 
-static bool take_part(struct line *line, struct chain_manifest_entry *out)
+/* One digit of a number in lower case; -1 for anything else. */
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* A space and a locator, where the line has to have one. */
+static bool take_locator(const struct chain_image *image, struct line *line, struct chain_manifest_entry *out)
+{
+	if (!image->locates || out->bytes <= CHAIN_VERITY_BLOCK_BYTES)
+		return true;
+	if (!take_word(line, " ") || line->end - line->at < 2 * CHAIN_LOCATOR_BYTES)
+		return false;
+	for (size_t i = 0; i < CHAIN_LOCATOR_BYTES; i++, line->at += 2) {
+		const int high = hex_digit(line->at[0]), low = hex_digit(line->at[1]);
+
+		if (high < 0 || low < 0)
+			return false;
+		out->locator[i] = (uint8_t)(high << 4 | low);
+	}
+	return true;
+}
+
+static bool take_part(const struct chain_image *image, struct line *line, struct chain_manifest_entry *out)
 {
 	const char *space = memchr(line->at, ' ', (size_t)(line->end - line->at));
 
@@ -64,7 +87,7 @@ static bool take_part(struct line *line, struct chain_manifest_entry *out)
 	line->at = space;
 	return take_word(line, " ") && take_digest(line, &out->digest) && take_word(line, " ") &&
 	       take_number(line, &out->offset) && take_word(line, " ") && take_number(line, &out->bytes) &&
-	       line->at == line->end;
+	       take_locator(image, line, out) && line->at == line->end;
 }
 
 /* A path is looked for by its components, so there is one way to write it: none of them is empty, "." or "..". */
@@ -81,11 +104,12 @@ static bool path_is_plain(const char *path, size_t bytes)
 	return true;
 }
 
-static bool take_entry(struct line *line, struct chain_manifest_entry *out)
+static bool take_entry(const struct chain_image *image, struct line *line, struct chain_manifest_entry *out)
 {
 	out->offset = 0;
 	if (!take_digest(line, &out->digest) || !take_word(line, " ") || !take_number(line, &out->bytes) ||
-	    !take_word(line, " ") || line->end - line->at < 2 || *line->at != '/')
+	    (out->kind == CHAIN_MANIFEST_FILE && !take_locator(image, line, out)) || !take_word(line, " ") ||
+	    line->end - line->at < 2 || *line->at != '/')
 		return false;
 	out->path = line->at;
 	out->path_bytes = (size_t)(line->end - line->at);
@@ -107,13 +131,13 @@ static bool line_parse(const struct chain_image *image, uint64_t *cursor, struct
 	*cursor += (uint64_t)(newline - start) + 1;
 	out->digest.kind = image->digests;
 	if (take_word(&line, "part "))
-		return take_part(&line, out);
+		return take_part(image, &line, out);
 	out->kind = CHAIN_MANIFEST_FILE;
 	if (take_word(&line, "file "))
-		return take_entry(&line, out);
+		return take_entry(image, &line, out);
 	out->kind = CHAIN_MANIFEST_LINK;
 	out->digest.kind = CHAIN_DIGEST_SHA256;
-	return take_word(&line, "link ") && take_entry(&line, out);
+	return take_word(&line, "link ") && take_entry(image, &line, out);
 }
 
 static int path_compare(const char *a, size_t a_bytes, const char *b, size_t b_bytes)
@@ -130,6 +154,21 @@ static enum chain_status malformed(struct chain_error *err, uint64_t line, const
 	return CHAIN_FAIL(err, MANIFEST_MALFORMED, .subject = "manifest", .detail = what, .line = line);
 }
 
+/* What the version of the header means for the lines, and that the first one says the same. */
+static enum chain_status first_line_check(struct chain_image *image, struct chain_error *err)
+{
+	const size_t bytes = sizeof(CHAIN_MANIFEST_FIRST_LINE) - 1;
+	const uint32_t version = image->header.version;
+	char wanted[] = CHAIN_MANIFEST_FIRST_LINE, detail[] = "it should be \"kchain-manifest ?\"";
+
+	image->digests = version == CHAIN_IMAGE_VERSION_SHA256 ? CHAIN_DIGEST_SHA256 : CHAIN_DIGEST_FSVERITY;
+	image->locates = version == CHAIN_IMAGE_VERSION;
+	wanted[CHAIN_MANIFEST_VERSION_AT] = detail[sizeof(detail) - 3] = (char)('0' + version);
+	if (image->manifest_bytes >= bytes && memcmp(image->manifest, wanted, bytes) == 0)
+		return CHAIN_OK;
+	return malformed(err, 1, detail);
+}
+
 enum chain_status image_manifest_check(struct chain_image *image, struct chain_manifest_entry parts[IMAGE_PART_COUNT],
 				       struct chain_error *err)
 {
@@ -137,13 +176,10 @@ enum chain_status image_manifest_check(struct chain_image *image, struct chain_m
 	struct chain_manifest_entry entry, before = { .path_bytes = 0 };
 	uint64_t cursor = first, line = 2;
 
-	const bool old = image->header.version == CHAIN_IMAGE_VERSION_SHA256;
+	const enum chain_status status = first_line_check(image, err);
 
-	image->digests = old ? CHAIN_DIGEST_SHA256 : CHAIN_DIGEST_FSVERITY;
-	if (image->manifest_bytes < first ||
-	    memcmp(image->manifest, old ? CHAIN_MANIFEST_FIRST_LINE_SHA256 : CHAIN_MANIFEST_FIRST_LINE, first) != 0)
-		return malformed(err, 1,
-				 old ? "it should be \"kchain-manifest 1\"" : "it should be \"kchain-manifest 2\"");
+	if (status != CHAIN_OK)
+		return status;
 	for (size_t i = 0; i < IMAGE_PART_COUNT; i++, line++) {
 		if (!line_parse(image, &cursor, &parts[i]) || parts[i].kind != CHAIN_MANIFEST_PART ||
 		    parts[i].path_bytes != strlen(image_part_names[i]) ||
@@ -178,6 +214,11 @@ static bool line_path(const char *start, const char *end, const char **out, size
 	const char *space =
 		(size_t)(end - start) > before ? memchr(start + before, ' ', (size_t)(end - start) - before) : NULL;
 
+	if (!space)
+		return false;
+	/* a path begins with a slash, a locator before it does not */
+	if (space + 1 < end && space[1] != '/')
+		space = memchr(space + 1, ' ', (size_t)(end - space) - 1);
 	if (!space)
 		return false;
 	*out = space + 1;

@@ -79,25 +79,29 @@ static void hash(struct verify *v, const uint8_t *bytes, uint64_t count, enum ch
 	chain_hash_final(&ctx, out);
 }
 
-void image_stage_digest(const struct chain_image *image, uint64_t offset, uint64_t bytes, struct chain_digest *out)
+void image_stage_hash(const struct chain_image *image, uint64_t offset, uint64_t bytes, struct chain_hash *out)
 {
 	static const uint8_t no_id[CHAIN_SHA256_BYTES] = { 0 };
 	const uint64_t id_at = image->header_at + offsetof(struct chain_image_header, id);
 	const uint64_t behind = id_at + sizeof(no_id);
-	struct chain_hash ctx;
 
-	chain_hash_init(&ctx, image->digests);
-	chain_hash_update(&ctx, image->bytes + offset, id_at - offset);
-	chain_hash_update(&ctx, no_id, sizeof(no_id));
-	chain_hash_update(&ctx, image->bytes + behind, offset + bytes - behind);
-	chain_hash_final(&ctx, out);
+	chain_hash_init(out, image->digests);
+	chain_hash_update(out, image->bytes + offset, id_at - offset);
+	chain_hash_update(out, no_id, sizeof(no_id));
+	chain_hash_update(out, image->bytes + behind, offset + bytes - behind);
+}
+
+static void part_hash(const struct chain_image *image, const struct chain_manifest_entry *part, struct chain_hash *out)
+{
+	chain_hash_init(out, part->digest.kind);
+	chain_hash_update(out, image->bytes + part->offset, part->bytes);
 }
 
 static enum chain_status parts_verify(struct verify *v, struct chain_error *err)
 {
 	const struct chain_image *image = v->image;
 	struct chain_manifest_entry part;
-	struct chain_digest digest;
+	struct chain_hash hash;
 	uint64_t cursor = 0;
 
 	for (size_t i = 0; i < IMAGE_PART_COUNT; i++) {
@@ -105,11 +109,11 @@ static enum chain_status parts_verify(struct verify *v, struct chain_error *err)
 			return CHAIN_FAIL(err, MANIFEST_MALFORMED, .subject = "manifest", .detail = "a part is missing",
 					  .line = i + 2);
 		if (i == IMAGE_PART_STAGE)
-			image_stage_digest(image, part.offset, part.bytes, &digest);
+			image_stage_hash(image, part.offset, part.bytes, &hash);
 		else
-			chain_digest_of(part.digest.kind, image->bytes + part.offset, part.bytes, &digest);
+			part_hash(image, &part, &hash);
 		heard(v, part.bytes);
-		const enum chain_status status = image_digest_same(&digest, &part.digest, image_part_names[i], err);
+		const enum chain_status status = image_hash_same(image, &hash, &part, image_part_names[i], err);
 
 		if (status != CHAIN_OK)
 			return status;
@@ -258,7 +262,7 @@ static enum chain_status waiting_check(struct verify *v, struct chain_error *err
 		memcpy(digest.bytes, digests[i], sizeof(digest.bytes));
 		status = entry_of(v, w->files[i].cursor, &entry, path, err);
 		if (status == CHAIN_OK)
-			status = image_digest_same(&digest, &entry.digest, path, err);
+			status = image_bytes_same(v->image, w->blocks[i], &digest, &entry, path, err);
 	}
 	w->count = 0;
 	return status;
@@ -294,7 +298,9 @@ static enum chain_status extent_verify(struct verify *v, const struct extent *e,
 	if (!v->hashed || !same_extent(v->hashed, e) || v->digest.kind != entry.digest.kind)
 		hash(v, v->image->fs_bytes + e->offset, e->bytes, entry.digest.kind, &v->digest);
 	v->hashed = e;
-	return image_digest_same(&v->digest, &entry.digest, path, err);
+	return entry.kind == CHAIN_MANIFEST_LINK ?
+		       image_digest_same(&v->digest, &entry.digest, path, err) :
+		       image_bytes_same(v->image, v->image->fs_bytes + e->offset, &v->digest, &entry, path, err);
 }
 
 static enum chain_status extents_verify(struct verify *v, struct chain_error *err)

@@ -99,7 +99,6 @@ enum chain_status chain_self_check(const struct chain_self *self, const struct c
 {
 	struct chain_manifest_entry part = { 0 };
 	uint64_t cursor = 0, at = 0;
-	struct chain_digest digest;
 	struct chain_hash ctx;
 	bool found = true;
 	for (int i = 0; found && i <= IMAGE_PART_STAGE; i++)
@@ -122,6 +121,5 @@ enum chain_status chain_self_check(const struct chain_self *self, const struct c
 		chain_hash_update(&ctx, blob->bytes, blob->bytes_count);
 		at += gap + blob->bytes_count;
 	}
-	chain_hash_final(&ctx, &digest);
-	return image_digest_same(&digest, &part.digest, image_part_names[IMAGE_PART_STAGE], err);
+	return image_hash_same(image, &ctx, &part, image_part_names[IMAGE_PART_STAGE], err);
 }

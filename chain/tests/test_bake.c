@@ -370,7 +370,7 @@ static void refusals(void **state)
 	r = good;
 	sink.room = 20000;
 	expect(&r, CHAIN_E_IO, "sink");
-	uint8_t wrong[32] = { 1 };
+	uint8_t wrong[CHAIN_LOCATED_BYTES] = { 1 };
 
 	specs[0].digest = wrong;
 	expect(&r, CHAIN_E_FILE_CHANGED, "/a");
@@ -379,11 +379,11 @@ static void refusals(void **state)
 static void same_files_are_stored_once(void **state)
 {
 	(void)state;
-	uint8_t digest[32];
+	uint8_t digest[CHAIN_LOCATED_BYTES];
 	struct fs_spec specs[] = { file_spec("/a", "hello\n"), file_spec("/b", "hello\n"), file_spec("/c", "hello\n") };
 	struct chain_bake_result result;
 
-	chain_verity_of("hello\n", 6, digest);
+	chain_verity_of_located("hello\n", 6, digest);
 	specs[0].digest = specs[1].digest = digest;
 	specs[2].hard_link = "/a";
 	specs[2].size_bytes = 0;
@@ -409,22 +409,22 @@ static void same_files_are_stored_once(void **state)
 /* Places every file of more than one byte by itself, and says `lie` of the first digest byte. */
 static uint8_t lie;
 static enum chain_status place(void *ctx, const struct fs_spec *spec, uint64_t offset, bool *out_placed,
-			       uint8_t out_digest[32], struct chain_error *err)
+			       uint8_t out_digest[CHAIN_LOCATED_BYTES], struct chain_error *err)
 {
 	*out_placed = spec->size_bytes > 1;
 	if (!*out_placed)
 		return CHAIN_OK;
-	chain_verity_of(spec->cookie, spec->size_bytes, out_digest);
+	chain_verity_of_located(spec->cookie, spec->size_bytes, out_digest);
 	out_digest[0] ^= lie;
 	return sink_take(ctx, offset, spec->cookie, spec->size_bytes, err);
 }
 
 static unsigned heard;
-static void placed(void *ctx, const struct fs_spec *spec, uint64_t offset, const uint8_t found[32])
+static void placed(void *ctx, const struct fs_spec *spec, uint64_t offset, const uint8_t found[CHAIN_LOCATED_BYTES])
 {
 	const struct sink *sink = ctx;
 	const char *text = spec->type == FS_SYMLINK ? spec->target : spec->cookie;
-	uint8_t digest[32];
+	uint8_t digest[CHAIN_LOCATED_BYTES];
 
 	heard++;
 	assert_memory_equal(sink->bytes + offset, text, strlen(text));
@@ -436,7 +436,7 @@ static void placing_gives_the_same_bytes(void **state)
 {
 	(void)state;
 	static char big[10000];
-	uint8_t digest[32];
+	uint8_t digest[CHAIN_LOCATED_BYTES];
 	struct fs_spec specs[] = { file_spec("/a", "1"), file_spec("/b/c", big),     link_spec("/l", "b/c"),
 				   file_spec("/e", ""),  file_spec("/f", "hello\n"), file_spec("/g", "2") };
 	struct chain_bake_result result;
@@ -444,7 +444,7 @@ static void placing_gives_the_same_bytes(void **state)
 
 	memset(big, 'x', sizeof(big) - 1);
 	specs[1].size_bytes = strlen(big);
-	chain_verity_of("hello\n", 6, digest);
+	chain_verity_of_located("hello\n", 6, digest);
 	specs[4].digest = digest;
 	struct sink plain = bake(specs, 6, &result);
 	struct chain_bake_request request = request_make(stage, specs, 6, &sink);

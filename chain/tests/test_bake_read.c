@@ -70,7 +70,7 @@ static void only_what_may_be_alike_gets_a_digest(void **state)
 	static const char *const names[] = { "alone",  "big1",   "big2",   "big3",  "big4", "block1",
 					     "block2", "small1", "small2", "empty", NULL };
 	struct bake_tree tree;
-	uint8_t digest[32];
+	uint8_t digest[CHAIN_LOCATED_BYTES];
 
 	put("alone", "only one of 17", 14);
 	put("big1", big, BIG);
@@ -95,11 +95,11 @@ static void only_what_may_be_alike_gets_a_digest(void **state)
 		assert_int_equal(node->spec.digest != NULL, cases[i].hashed);
 		assert_int_equal(node->text != NULL, cases[i].kept);
 	}
-	chain_verity_of(big, BIG, digest);
-	assert_memory_equal(node_of(&tree, "/big2")->spec.digest, digest, 32);
-	assert_memory_not_equal(node_of(&tree, "/big3")->spec.digest, digest, 32);
-	chain_verity_of("small", 5, digest);
-	assert_memory_equal(node_of(&tree, "/small1")->spec.digest, digest, 32);
+	chain_verity_of_located(big, BIG, digest);
+	assert_memory_equal(node_of(&tree, "/big2")->spec.digest, digest, CHAIN_LOCATED_BYTES);
+	assert_memory_not_equal(node_of(&tree, "/big3")->spec.digest, digest, CHAIN_LOCATED_BYTES);
+	chain_verity_of_located("small", 5, digest);
+	assert_memory_equal(node_of(&tree, "/small1")->spec.digest, digest, CHAIN_LOCATED_BYTES);
 	bake_tree_free(&tree);
 	remove_all(names);
 }
@@ -110,19 +110,19 @@ static void a_known_digest_is_kept_and_asks_for_whole_ones(void **state)
 	(void)state;
 	static const char *const names[] = { "one", "two", NULL };
 	struct bake_tree tree;
-	uint8_t digest[32];
+	uint8_t digest[CHAIN_LOCATED_BYTES];
 
 	put("one", big, 10000);
 	put("two", big + 1, 10000);
 	tree_open(&tree);
 	struct bake_node *one = node_of(&tree, "/one");
 
-	memset(one->digest, 7, 32);
+	memset(one->digest, 7, sizeof(one->digest));
 	one->spec.digest = one->digest;
 	assert_int_equal(bake_tree_finish(&tree, NULL), CHAIN_OK);
 	assert_int_equal(one->digest[31], 7);
-	chain_verity_of(big + 1, 10000, digest);
-	assert_memory_equal(node_of(&tree, "/two")->spec.digest, digest, 32);
+	chain_verity_of_located(big + 1, 10000, digest);
+	assert_memory_equal(node_of(&tree, "/two")->spec.digest, digest, CHAIN_LOCATED_BYTES);
 	bake_tree_free(&tree);
 	remove_all(names);
 }
@@ -133,7 +133,7 @@ static void a_file_that_changes_is_named(void **state)
 	static const char *const names[] = { "file", NULL };
 	struct chain_error err = { 0 };
 	struct bake_tree tree;
-	uint8_t buf[64], digest[32];
+	uint8_t buf[64], digest[CHAIN_LOCATED_BYTES];
 
 	/* between the walk and the reading: as long as before, but later */
 	put("file", big, 100);
@@ -168,7 +168,7 @@ static void a_file_that_changes_is_named(void **state)
 
 static void hash_in_pieces(struct bake_hash *hash, size_t piece, size_t total)
 {
-	uint8_t digest[32], wanted[32];
+	uint8_t digest[CHAIN_LOCATED_BYTES], wanted[CHAIN_LOCATED_BYTES];
 
 	for (size_t done = 0, count; done < total; done += count) {
 		count = total - done < piece ? total - done : piece;
@@ -176,8 +176,8 @@ static void hash_in_pieces(struct bake_hash *hash, size_t piece, size_t total)
 		bake_hash_put(hash, count);
 	}
 	bake_hash_take(hash, digest);
-	chain_verity_of(big, total, wanted);
-	assert_memory_equal(digest, wanted, 32);
+	chain_verity_of_located(big, total, wanted);
+	assert_memory_equal(digest, wanted, CHAIN_LOCATED_BYTES);
 }
 
 static void digests_are_those_of_one_thread(void **state)

@@ -334,14 +334,16 @@ static void forged_manifests(void **state)
 		const char *from, *to;
 		enum chain_status status;
 	} cases[] = {
-		{ "kchain-manifest 2", "kchain-manifest 1", CHAIN_E_MANIFEST_MALFORMED },
-		{ "kchain-manifest 2", "kchain-manifest 3", CHAIN_E_MANIFEST_MALFORMED },
+		{ "kchain-manifest 3", "kchain-manifest 1", CHAIN_E_MANIFEST_MALFORMED },
+		{ "kchain-manifest 3", "kchain-manifest 2", CHAIN_E_MANIFEST_MALFORMED },
+		{ "kchain-manifest 3", "kchain-manifest 4", CHAIN_E_MANIFEST_MALFORMED },
 		{ "part elf ", "part fle ", CHAIN_E_MANIFEST_MALFORMED },
 		{ "part stage", "port stage", CHAIN_E_MANIFEST_MALFORMED },
 		{ " 0 4096\n", " 1 4096\n", CHAIN_E_IMAGE_BAD_HEADER },
 		{ " 0 4096\n", " 00 096\n", CHAIN_E_MANIFEST_MALFORMED },
 		{ " 0 4096\n", " 0 4095\n", CHAIN_E_IMAGE_BAD_HEADER },
-		{ " 0 4096\n", " 0 9999\n", CHAIN_E_IMAGE_BAD_HEADER },
+		{ " 0 4096\n", " 0 4000\n", CHAIN_E_IMAGE_BAD_HEADER },
+		{ " 0 4096\n", " 0 9999\n", CHAIN_E_MANIFEST_MALFORMED }, /* without a locator */
 		{ " 6 /corpus/a\n", " 6 corpus//a\n", CHAIN_E_MANIFEST_MALFORMED },
 		{ " 6 /corpus/a\n", " 6 /corpus/z\n", CHAIN_E_MANIFEST_MALFORMED }, /* out of order */
 		{ " 6 /corpus/a\n", " 6 /corpus/b\n", CHAIN_E_MANIFEST_MALFORMED }, /* twice */
@@ -372,6 +374,37 @@ static void forged_manifests(void **state)
 	}
 }
 
+/* Each character of a locator by one that is no digit of its own: there is one way to write it. What it says is not
+ * looked at while the digest is right. */
+static void locators_have_one_form(void **state)
+{
+	(void)state;
+	struct sink sink = small_image();
+	struct chain_image image;
+	struct chain_manifest_entry entry;
+	char before[2 * CHAIN_LOCATOR_BYTES + sizeof("  /corpus/b")], after[sizeof(before)];
+
+	assert_int_equal(chain_image_open(&image, sink.bytes, sink.count, NULL), CHAIN_OK);
+	assert_int_equal(chain_manifest_find(&image, "/corpus/b", &entry, NULL), CHAIN_OK);
+	before[0] = ' ';
+	chain_hex_of(entry.locator, sizeof(entry.locator), before + 1);
+	strcat(before, " /corpus/b");
+	for (const char *wrong = "AFGg/ \n:`"; *wrong; wrong++) {
+		for (size_t i = 1; i <= 2 * CHAIN_LOCATOR_BYTES; i++) {
+			strcpy(after, before);
+			after[i] = *wrong;
+			manifest_forge(&sink, before, after);
+			assert_int_equal(check(sink.bytes, sink.count, NULL), CHAIN_E_MANIFEST_MALFORMED);
+			manifest_forge(&sink, after, before);
+		}
+	}
+	strcpy(after, before);
+	after[1] = before[1] == '0' ? '1' : '0';
+	manifest_forge(&sink, before, after);
+	assert_int_equal(check(sink.bytes, sink.count, NULL), CHAIN_OK);
+	free(sink.bytes);
+}
+
 /* Gives a file another place in the filesystem, and metadata, manifest and id that fit. */
 static void place_forge(struct sink *sink, const char *path, uint32_t block)
 {
@@ -400,82 +433,129 @@ static void place_forge(struct sink *sink, const char *path, uint32_t block)
 	manifest_forge(sink, before, after);
 }
 
-static void replace(struct sink *sink, const char *from, const char *to)
+/* The bytes that a line of the manifest is about. */
+static const uint8_t *bytes_of(const struct chain_image *image, const struct chain_manifest_entry *entry)
 {
-	uint8_t *place = memmem(sink->bytes, sink->count, from, strlen(from));
+	const uint8_t *bytes = image->bytes + entry->offset;
+	char path[64];
+	struct fs_node node;
+	uint64_t count;
 
-	assert_non_null(place);
-	memcpy(place, to, strlen(to));
+	if (entry->kind == CHAIN_MANIFEST_PART)
+		return bytes;
+	(void)snprintf(path, sizeof(path), "%.*s", (int)entry->path_bytes, entry->path);
+	assert_int_equal(fs_lookup(&image->fs, path, false, &node, NULL), CHAIN_OK);
+	assert_int_equal(fs_file_bytes(&image->fs, &node, &bytes, &count, NULL), CHAIN_OK);
+	return bytes;
 }
 
-/* As `bake` of the first version wrote it: SHA-256 everywhere. */
-static void make_version_1(struct sink *sink)
+/* The manifest as an earlier version wrote it: without locators, and in the first one with SHA-256 everywhere. */
+static size_t old_manifest(const struct chain_image *image, uint32_t version, char *out, size_t size)
 {
-	const uint32_t version = CHAIN_IMAGE_VERSION_SHA256;
-	const uint8_t no_id[CHAIN_SHA256_BYTES] = { 0 };
 	struct chain_manifest_entry entry;
-	struct chain_image image;
 	uint64_t cursor = 0;
+	size_t used = (size_t)snprintf(out, size, "kchain-manifest %u\n", version);
+
+	while (chain_manifest_next(image, &cursor, &entry)) {
+		const bool part = entry.kind == CHAIN_MANIFEST_PART, link = entry.kind == CHAIN_MANIFEST_LINK;
+		const int path_bytes = (int)entry.path_bytes;
+		char hex[CHAIN_SHA256_HEX + 1];
+		uint8_t digest[CHAIN_SHA256_BYTES];
+
+		if (link)
+			memcpy(digest, entry.digest.bytes, sizeof(digest));
+		else
+			(version == 1 ? chain_sha256_of : chain_verity_of)(bytes_of(image, &entry), entry.bytes,
+									   digest);
+		chain_sha256_to_hex(digest, hex);
+		if (part)
+			used += (size_t)snprintf(out + used, size - used, "part %.*s %s %llu %llu\n", path_bytes,
+						 entry.path, hex, (unsigned long long)entry.offset,
+						 (unsigned long long)entry.bytes);
+		else
+			used += (size_t)snprintf(out + used, size - used, "%s %s %llu %.*s\n", link ? "link" : "file",
+						 hex, (unsigned long long)entry.bytes, path_bytes, entry.path);
+		assert_true(used < size);
+	}
+	return used;
+}
+
+/* As `bake` of an earlier version would have written it. */
+static void make_version(struct sink *sink, uint32_t version)
+{
+	struct chain_image_header header;
+	struct chain_image image;
+	char text[8192];
 
 	assert_int_equal(chain_image_open(&image, sink->bytes, sink->count, NULL), CHAIN_OK);
-	uint8_t *header = sink->bytes + image.header_at;
-
-	memcpy(header + offsetof(struct chain_image_header, version), &version, sizeof(version));
-	memcpy(header + offsetof(struct chain_image_header, id), no_id, sizeof(no_id));
-	while (chain_manifest_next(&image, &cursor, &entry)) {
-		char path[64], before[CHAIN_SHA256_HEX + 2], after[CHAIN_SHA256_HEX + 2];
-		const uint8_t *bytes = sink->bytes + entry.offset;
-		uint64_t count = entry.bytes;
-		uint8_t digest[32];
-		struct fs_node node;
-
-		if (entry.kind == CHAIN_MANIFEST_LINK)
-			continue;
-		if (entry.kind == CHAIN_MANIFEST_FILE) {
-			(void)snprintf(path, sizeof(path), "%.*s", (int)entry.path_bytes, entry.path);
-			assert_int_equal(fs_lookup(&image.fs, path, false, &node, NULL), CHAIN_OK);
-			assert_int_equal(fs_file_bytes(&image.fs, &node, &bytes, &count, NULL), CHAIN_OK);
-		}
-		chain_sha256_of(bytes, count, digest);
-		chain_sha256_to_hex(entry.digest.bytes, before);
-		chain_sha256_to_hex(digest, after);
-		replace(sink, before, after);
-	}
-	manifest_forge(sink, "kchain-manifest 2", "kchain-manifest 1");
+	header = image.header;
+	header.version = version;
+	memset(header.id, 0, sizeof(header.id));
+	header.manifest_bytes = old_manifest(&image, version, text, sizeof(text));
+	assert_true(header.manifest_bytes < image.manifest_bytes);
+	memcpy(sink->bytes + image.header_at, &header, sizeof(header));
+	assert_int_equal(old_manifest(&image, version, text, sizeof(text)), header.manifest_bytes);
+	chain_sha256_of(text, header.manifest_bytes, header.id);
+	memcpy(sink->bytes + image.header_at, &header, sizeof(header));
+	memset(sink->bytes + header.file_manifest, 0, image.manifest_bytes);
+	memcpy(sink->bytes + header.file_manifest, text, header.manifest_bytes);
 }
 
-static void the_first_version_is_read(void **state)
+static void earlier_versions_are_read(void **state)
 {
 	(void)state;
-	struct sink sink = small_image(), mixed = small_image();
-	const uint8_t *bytes;
-	uint64_t count;
-	struct chain_digest digest, wanted;
-	struct chain_image image;
-	struct chain_error err = { 0 };
+	for (uint32_t version = 1; version < CHAIN_IMAGE_VERSION; version++) {
+		const enum chain_digest_kind kind = version == 1 ? CHAIN_DIGEST_SHA256 : CHAIN_DIGEST_FSVERITY;
+		struct sink sink = small_image();
+		const uint8_t *bytes;
+		uint64_t count;
+		struct chain_digest digest, wanted;
+		struct chain_image image;
+		struct chain_error err = { 0 };
 
-	make_version_1(&sink);
-	assert_int_equal(check(sink.bytes, sink.count, &err), CHAIN_OK);
-	assert_int_equal(chain_image_open(&image, sink.bytes, sink.count, NULL), CHAIN_OK);
-	assert_int_equal(chain_image_file(&image, "/latest", &bytes, &count, &digest, NULL), CHAIN_OK);
-	chain_digest_of(CHAIN_DIGEST_SHA256, "alpha\n", 6, &wanted);
-	assert_true(chain_digest_same(&digest, &wanted));
-	for (uint64_t at = 0; at < sink.count; at += 13) {
-		sink.bytes[at] ^= 4;
-		if (check(sink.bytes, sink.count, NULL) == CHAIN_OK)
-			fail_msg("byte %llu: accepted", (unsigned long long)at);
-		sink.bytes[at] ^= 4;
+		make_version(&sink, version);
+		assert_int_equal(check(sink.bytes, sink.count, &err), CHAIN_OK);
+		assert_int_equal(chain_image_open(&image, sink.bytes, sink.count, NULL), CHAIN_OK);
+		assert_int_equal(chain_image_file(&image, "/latest", &bytes, &count, &digest, NULL), CHAIN_OK);
+		chain_digest_of(kind, "alpha\n", 6, &wanted);
+		assert_true(chain_digest_same(&digest, &wanted));
+		assert_int_equal(chain_image_file(&image, "/corpus/b", &bytes, &count, &digest, NULL), CHAIN_OK);
+		for (uint64_t at = 0; at < sink.count; at += 13) {
+			sink.bytes[at] ^= 4;
+			if (check(sink.bytes, sink.count, NULL) == CHAIN_OK)
+				fail_msg("byte %llu: accepted", (unsigned long long)at);
+			sink.bytes[at] ^= 4;
+		}
+		sink.bytes[bytes - sink.bytes + 5000] ^= 4; /* no place can be told, so none is */
+		assert_int_equal(check(sink.bytes, sink.count, &err), CHAIN_E_IMAGE_DIGEST);
+		assert_string_equal(err.subject, "/corpus/b");
+		assert_null(strstr(err.detail, "block"));
+		free(sink.bytes);
 	}
-	/* another version's manifest, and another version */
-	manifest_forge(&mixed, "kchain-manifest 2", "kchain-manifest 1");
-	assert_int_equal(check(mixed.bytes, mixed.count, NULL), CHAIN_E_MANIFEST_MALFORMED);
-	const uint32_t next = CHAIN_IMAGE_VERSION + 1;
+}
 
-	memcpy(sink.bytes + image.header_at + offsetof(struct chain_image_header, version), &next, sizeof(next));
-	assert_int_equal(check(sink.bytes, sink.count, &err), CHAIN_E_IMAGE_VERSION);
-	assert_int_equal(err.number[0], next);
-	free(mixed.bytes);
-	free(sink.bytes);
+/* The header's version and the manifest's are one; and a version that nobody knows is refused by name. */
+static void other_versions_are_refused(void **state)
+{
+	(void)state;
+	for (uint32_t version = 0; version < CHAIN_IMAGE_VERSION + 3; version++) {
+		struct sink sink = small_image();
+		struct chain_image image;
+		struct chain_error err = { 0 };
+		const bool known = version >= 1 && version < CHAIN_IMAGE_VERSION;
+
+		if (version == CHAIN_IMAGE_VERSION) {
+			free(sink.bytes);
+			continue;
+		}
+		assert_int_equal(chain_image_open(&image, sink.bytes, sink.count, NULL), CHAIN_OK);
+		memcpy(sink.bytes + image.header_at + offsetof(struct chain_image_header, version), &version,
+		       sizeof(version));
+		assert_int_equal(check(sink.bytes, sink.count, &err),
+				 known ? CHAIN_E_MANIFEST_MALFORMED : CHAIN_E_IMAGE_VERSION);
+		assert_int_equal(err.number[0], known ? 1 : version);
+		free(sink.bytes);
+	}
 }
 
 /* Small files are hashed together and large ones alone: each that is damaged is named, whatever is around it. */
@@ -613,7 +693,9 @@ int main(void)
 		cmocka_unit_test(manifest_walk_and_find),
 		cmocka_unit_test(loaded_image),
 		cmocka_unit_test(forged_manifests),
-		cmocka_unit_test(the_first_version_is_read),
+		cmocka_unit_test(locators_have_one_form),
+		cmocka_unit_test(earlier_versions_are_read),
+		cmocka_unit_test(other_versions_are_refused),
 		cmocka_unit_test(files_of_all_sizes),
 		cmocka_unit_test(files_that_overlap_are_refused),
 		cmocka_unit_test(probe),

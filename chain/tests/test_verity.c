@@ -202,6 +202,63 @@ static void side_by_side_is_one_by_one(void **state)
 	free(bytes);
 }
 
+/* A locator by its definition, block by block. */
+static void locator_by_hand(const uint8_t *bytes, size_t count, uint8_t out[CHAIN_LOCATOR_BYTES])
+{
+	const uint64_t prime = 4294967291u;
+	uint64_t sums[2] = { 0, 0 };
+
+	for (size_t at = 0; at < count; at += BLOCK) {
+		uint8_t block[BLOCK] = { 0 }, digest[DIGEST];
+		uint64_t value = 0;
+
+		memcpy(block, bytes + at, count - at < BLOCK ? count - at : BLOCK);
+		chain_sha256_of(block, BLOCK, digest);
+		for (size_t i = 0; i < 4; i++)
+			value = value << 8 | digest[i];
+		sums[0] = (sums[0] + value) % prime;
+		sums[1] = (sums[1] + value * (at / BLOCK + 1)) % prime;
+	}
+	for (size_t i = 0; i < CHAIN_LOCATOR_BYTES; i++)
+		out[i] = (uint8_t)(sums[i / 4] >> (24 - i % 4 * 8));
+}
+
+/* Each block of files of each size, by a bit of its first, last or any byte; and two blocks at once. */
+static void a_locator_finds_the_block(void **state)
+{
+	static const size_t sizes[] = { BLOCK + 1,          2 * BLOCK,    3 * BLOCK - 1,    8 * BLOCK,  8 * BLOCK + 1,
+					FULL * BLOCK - 100, FULL * BLOCK, FULL * BLOCK + 1, 300 * BLOCK };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		const size_t count = sizes[i], blocks = (count + BLOCK - 1) / BLOCK;
+		uint8_t *bytes = random_bytes(count), whole[CHAIN_LOCATED_BYTES], digest[DIGEST],
+			other[CHAIN_LOCATED_BYTES];
+		const uint8_t *locator = whole + DIGEST;
+
+		chain_verity_of_located(bytes, count, whole);
+		chain_verity_of(bytes, count, digest);
+		assert_memory_equal(whole, digest, DIGEST);
+		locator_by_hand(bytes, count, other);
+		assert_memory_equal(locator, other, CHAIN_LOCATOR_BYTES);
+		assert_int_equal(chain_locator_find(locator, locator, blocks), 0);
+		for (size_t block = 0; block < blocks; block++) {
+			const size_t start = block * BLOCK, end = start + BLOCK < count ? start + BLOCK : count;
+			const size_t places[] = { start, end - 1, start + next() % (end - start) };
+			const size_t at = places[block % 3], more = start > 0 ? next() % start : count - 1;
+
+			bytes[at] ^= (uint8_t)(1u << next() % 8);
+			chain_verity_of_located(bytes, count, other);
+			assert_int_equal(chain_locator_find(locator, other + DIGEST, blocks), block + 1);
+			bytes[more] ^= 1;
+			chain_verity_of_located(bytes, count, other);
+			assert_int_equal(chain_locator_find(locator, other + DIGEST, blocks), 0);
+			memcpy(whole, other, sizeof(whole)); /* the next one starts from here */
+		}
+		free(bytes);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -210,6 +267,7 @@ int main(void)
 		cmocka_unit_test(pieces_are_the_whole),
 		cmocka_unit_test(blocks_are_the_whole),
 		cmocka_unit_test(side_by_side_is_one_by_one),
+		cmocka_unit_test(a_locator_finds_the_block),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,7 +16,7 @@ struct model {
 	size_t count;
 };
 static uint8_t contents[CONTENTS][CONTENT_BYTES];
-static uint8_t digests[CONTENTS][CHAIN_SHA256_BYTES];
+static uint8_t digests[CONTENTS][CHAIN_LOCATED_BYTES];
 
 static int fill_contents(void **state)
 {
@@ -26,7 +26,7 @@ static int fill_contents(void **state)
 	for (int i = 0; i < CONTENTS; i++) {
 		for (int j = 0; j < CONTENT_BYTES; j++)
 			contents[i][j] = (uint8_t)next_random(&seed);
-		chain_verity_of(contents[i], CONTENT_BYTES, digests[i]);
+		chain_verity_of_located(contents[i], CONTENT_BYTES, digests[i]);
 	}
 	return 0;
 }
@@ -276,7 +276,7 @@ static enum chain_status counting_sink(void *ctx, uint64_t offset, const void *b
 /* Sizes beyond 32 bits are laid out without being held; a file of 64 MiB goes through a megabyte of memory. */
 static void large_files(void **state)
 {
-	uint8_t sha[CHAIN_SHA256_BYTES] = { 1 };
+	uint8_t sha[CHAIN_LOCATED_BYTES] = { 1 };
 	struct fs_spec specs[] = {
 		{ .path = "/a", .type = FS_REGULAR, .size_bytes = 5ull << 30, .digest = sha },
 		{ .path = "/b", .type = FS_REGULAR, .size_bytes = (5ull << 30) + 1, .align_bytes = 2 << 20 },

@@ -125,17 +125,17 @@ static void order_does_not_matter(void **state)
 static void uuid_follows_content(void **state)
 {
 	char text[] = "content";
-	uint8_t sha[2][CHAIN_SHA256_BYTES];
+	uint8_t sha[2][CHAIN_LOCATED_BYTES];
 	struct fs_spec spec = { .path = "/f", .type = FS_REGULAR, .size_bytes = 7, .cookie = text };
 	struct image *images[4];
 
 	(void)state;
-	chain_verity_of(text, 7, sha[0]);
+	chain_verity_of_located(text, 7, sha[0]);
 	images[0] = image_of(&spec, 1);
 	spec.digest = sha[0];
 	images[1] = image_of(&spec, 1);
 	text[3] ^= 1;
-	chain_verity_of(text, 7, sha[1]);
+	chain_verity_of_located(text, 7, sha[1]);
 	spec.digest = sha[1];
 	images[2] = image_of(&spec, 1);
 	spec.digest = NULL;
@@ -169,7 +169,7 @@ static const struct fs_placed *placed_at(const struct fs_writer *writer, const c
 static void places(void **state)
 {
 	static uint8_t big[10000];
-	uint8_t sha[CHAIN_SHA256_BYTES];
+	uint8_t sha[CHAIN_LOCATED_BYTES];
 	struct fs_spec specs[] = {
 		{ .path = "/b/one", .type = FS_REGULAR, .size_bytes = sizeof(big), .cookie = big, .digest = sha },
 		{ .path = "/b-",
@@ -200,7 +200,7 @@ static void places(void **state)
 
 	(void)state;
 	memset(big, 0x5a, sizeof(big));
-	chain_verity_of(big, sizeof(big), sha);
+	chain_verity_of_located(big, sizeof(big), sha);
 	writer = writer_of(specs, COUNT);
 	image = image_make(writer, &status, &err);
 	assert_ok(status, &err);
@@ -223,11 +223,13 @@ static void places(void **state)
 	assert_true(placed_at(writer, "/room")->data_offset != 0);
 	assert_int_equal(image->bytes[placed_at(writer, "/kept")->data_offset + sizeof(big)], 0);
 	for (size_t i = 0; i < count; i++) {
-		uint8_t got[CHAIN_SHA256_BYTES];
+		uint8_t got[CHAIN_LOCATED_BYTES];
 
-		(placed[i].spec->type == FS_SYMLINK ? chain_sha256_of : chain_verity_of)(
-			image->bytes + placed[i].data_offset, placed[i].size_bytes, got);
-		assert_memory_equal(placed[i].digest, got, sizeof(got));
+		const bool link = placed[i].spec->type == FS_SYMLINK;
+
+		(link ? chain_sha256_of : chain_verity_of_located)(image->bytes + placed[i].data_offset,
+								   placed[i].size_bytes, got);
+		assert_memory_equal(placed[i].digest, got, link ? CHAIN_SHA256_BYTES : CHAIN_LOCATED_BYTES);
 	}
 	assert_true(placed_at(writer, "/link")->data_offset < fs_writer_meta_bytes(writer));
 	assert_true(placed_at(writer, "/unknown")->data_offset >= fs_writer_meta_bytes(writer));

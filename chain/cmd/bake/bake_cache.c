@@ -23,11 +23,11 @@ struct entry {
 	int64_t mtime_s, ctime_s;
 	uint32_t mtime_ns, ctime_ns;
 	int64_t used_s;
-	uint8_t digest[CHAIN_SHA256_BYTES];
+	uint8_t digest[CHAIN_LOCATED_BYTES];
 };
-static_assert(sizeof(struct head) == 32 && sizeof(struct entry) == 88, "no holes: these go to disk");
+static_assert(sizeof(struct head) == 32 && sizeof(struct entry) == 96, "no holes: these go to disk");
 
-static const char magic[24] = "kchain digests 2";
+static const char magic[24] = "kchain digests 3";
 enum {
 	FILE_BYTES_MAX = sizeof(struct head) + BAKE_CACHE_FILES * sizeof(struct entry) + CHAIN_SHA256_BYTES,
 	DAY_S = 24 * 60 * 60, /* how exactly it is kept when an entry was used */
@@ -148,7 +148,7 @@ const struct bake_known *bake_cache_find(struct bake_cache *cache, const struct 
 }
 
 void bake_cache_note(struct bake_cache *cache, const struct bake_identity *identity,
-		     const uint8_t digest[CHAIN_SHA256_BYTES])
+		     const uint8_t digest[CHAIN_LOCATED_BYTES])
 {
 	const int64_t rest_s = cache->began_s - BAKE_CACHE_REST_S;
 	struct bake_known known = { .identity = *identity, .used_s = cache->began_s };

@@ -20,7 +20,7 @@
 
 enum {
 	BAKE_CACHE_FILE_BYTES = 64 << 10, /* smaller files are hashed while they are read */
-	BAKE_CACHE_FILES = 16384,         /* those used last; 1.4 MB */
+	BAKE_CACHE_FILES = 16384,         /* those used last; 1.6 MB */
 	BAKE_CACHE_REST_S = 2,
 };
 
@@ -36,7 +36,7 @@ void bake_cache_open(struct bake_cache *cache);
 const struct bake_known *bake_cache_find(struct bake_cache *cache, const struct bake_identity *identity);
 /* The file was hashed after bake_cache_open, or found. */
 void bake_cache_note(struct bake_cache *cache, const struct bake_identity *identity,
-		     const uint8_t digest[CHAIN_SHA256_BYTES]);
+		     const uint8_t digest[CHAIN_LOCATED_BYTES]);
 /* After a bake's last note. */
 void bake_cache_finish(struct bake_cache *cache);
 /* Writes what is new. */

@@ -133,10 +133,10 @@ void bake_hash_put(struct bake_hash *hash, size_t count)
 	(void)pthread_mutex_unlock(&hash->lock);
 }
 
-void bake_hash_take(struct bake_hash *hash, uint8_t out[CHAIN_SHA256_BYTES])
+void bake_hash_take(struct bake_hash *hash, uint8_t out[CHAIN_LOCATED_BYTES])
 {
 	wait_for(hash, 0);
-	chain_verity_final(&hash->verity, out);
+	chain_verity_final_located(&hash->verity, out);
 	chain_verity_init(&hash->verity);
 	hash->offset = 0;
 }

@@ -48,6 +48,6 @@ uint8_t *bake_hash_buffer(struct bake_hash *hash);
  * bake_hash_buffer. */
 void bake_hash_put(struct bake_hash *hash, size_t count);
 /* Of all bytes since the last time. */
-void bake_hash_take(struct bake_hash *hash, uint8_t out[CHAIN_SHA256_BYTES]);
+void bake_hash_take(struct bake_hash *hash, uint8_t out[CHAIN_LOCATED_BYTES]);
 
 #endif

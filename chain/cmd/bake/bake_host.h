@@ -27,7 +27,7 @@ struct bake_node {
 	struct fs_xattr *xattrs; /* owned, with all that they point to */
 	size_t number;           /* in the order of the pipeline */
 	char *text; /* owned bytes: made by us, unpacked, or of a small file that was read already; null: read `host` */
-	uint8_t digest[CHAIN_SHA256_BYTES];
+	uint8_t digest[CHAIN_LOCATED_BYTES];
 	struct bake_identity identity;  /* of a file */
 	const struct bake_known *known; /* what an earlier bake of this run found of it; null: nothing */
 	bool cached;                    /* `digest` is what an earlier run found */
@@ -93,7 +93,7 @@ enum chain_status bake_tree_read(struct bake_tree *tree, const struct fs_spec *s
 /* All of a file to `offset` of the output (null: nowhere), hashed meanwhile by a second thread. */
 struct bake_out;
 enum chain_status bake_tree_stream(struct bake_tree *tree, const struct bake_node *node, struct bake_out *out,
-				   uint64_t offset, uint8_t out_digest[CHAIN_SHA256_BYTES], struct chain_error *err);
+				   uint64_t offset, uint8_t out_digest[CHAIN_LOCATED_BYTES], struct chain_error *err);
 /* All of a file to `offset` of the output, past this process: its digest is known. */
 enum chain_status bake_tree_copy(struct bake_tree *tree, const struct bake_node *node, struct bake_out *out,
 				 uint64_t offset, struct chain_error *err);

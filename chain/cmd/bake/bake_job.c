@@ -37,7 +37,7 @@ static enum chain_status write_image(void *ctx, uint64_t offset, const void *byt
 /* A file that the image before this one has as well is copied from there; one whose digest is known, from where it is;
  * a large one is hashed while it is copied. */
 static enum chain_status place_file(void *ctx, const struct fs_spec *spec, uint64_t offset, bool *out_placed,
-				    uint8_t out_digest[CHAIN_SHA256_BYTES], struct chain_error *err)
+				    uint8_t out_digest[CHAIN_LOCATED_BYTES], struct chain_error *err)
 {
 	struct streams *streams = ctx;
 	const struct bake_node *node = spec->cookie;
@@ -46,13 +46,13 @@ static enum chain_status place_file(void *ctx, const struct fs_spec *spec, uint6
 
 	*out_placed = true;
 	if (known && known->offset > 0) {
-		memcpy(out_digest, known->digest, CHAIN_SHA256_BYTES);
+		memcpy(out_digest, known->digest, CHAIN_LOCATED_BYTES);
 		/* whole blocks, so that the file system may share them; what follows the file in its last one is zero
 		 * there too */
 		return bake_out_copy(&streams->out, NULL, streams->tree.share->fd, known->offset, offset, blocks, err);
 	}
 	if (node->cached) {
-		memcpy(out_digest, node->digest, CHAIN_SHA256_BYTES);
+		memcpy(out_digest, node->digest, CHAIN_LOCATED_BYTES);
 		return bake_tree_copy(&streams->tree, node, &streams->out, offset, err);
 	}
 	if (spec->size_bytes >= LARGE && !node->text)
@@ -61,13 +61,14 @@ static enum chain_status place_file(void *ctx, const struct fs_spec *spec, uint6
 	return CHAIN_OK;
 }
 
-static void note_place(void *ctx, const struct fs_spec *spec, uint64_t offset, const uint8_t digest[CHAIN_SHA256_BYTES])
+static void note_place(void *ctx, const struct fs_spec *spec, uint64_t offset,
+		       const uint8_t digest[CHAIN_LOCATED_BYTES])
 {
 	struct bake_node *node = spec->cookie;
 
 	(void)ctx;
 	node->image_offset = offset;
-	memmove(node->digest, digest, CHAIN_SHA256_BYTES);
+	memmove(node->digest, digest, CHAIN_LOCATED_BYTES);
 }
 
 static enum chain_status stage_get(const struct bake_job *job, struct cmd_file *out, struct chain_error *err)

@@ -6,7 +6,7 @@
 #ifndef KCHAIN_BAKE_KNOWN_H
 #define KCHAIN_BAKE_KNOWN_H
 
-#include "chain/digest.h"
+#include "chain/verity.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,7 +23,7 @@ bool bake_identity_same(const struct bake_identity *a, const struct bake_identit
 
 struct bake_known {
 	struct bake_identity identity;
-	uint8_t digest[CHAIN_SHA256_BYTES];
+	uint8_t digest[CHAIN_LOCATED_BYTES];
 	uint64_t offset; /* in the image baked last; 0: not in it */
 	int64_t used_s;  /* when it last served a bake */
 };

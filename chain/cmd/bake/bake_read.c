@@ -99,7 +99,7 @@ enum chain_status bake_tree_read(struct bake_tree *tree, const struct fs_spec *s
 }
 
 enum chain_status bake_tree_stream(struct bake_tree *tree, const struct bake_node *node, struct bake_out *out,
-				   uint64_t offset, uint8_t out_digest[CHAIN_SHA256_BYTES], struct chain_error *err)
+				   uint64_t offset, uint8_t out_digest[CHAIN_LOCATED_BYTES], struct chain_error *err)
 {
 	const uint64_t size = node->spec.size_bytes;
 	uint64_t done = 0;
@@ -167,7 +167,7 @@ static enum chain_status beginning_hash(struct bake_tree *tree, struct bake_node
 
 	if (status != CHAIN_OK)
 		return status;
-	chain_verity_of(buf, size, node->digest);
+	chain_verity_of_located(buf, size, node->digest);
 	if (!all)
 		return CHAIN_OK;
 	node->spec.digest = node->digest;

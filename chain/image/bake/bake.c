@@ -171,16 +171,16 @@ static enum chain_status emit(struct bake *bake, uint64_t offset, const void *by
 }
 
 /* A digest that was given decided which files are stored once, so it has to be true of the bytes that are stored. */
-static enum chain_status assigned_check(const struct fs_spec *spec, const uint8_t digest[CHAIN_SHA256_BYTES],
+static enum chain_status assigned_check(const struct fs_spec *spec, const uint8_t digest[CHAIN_LOCATED_BYTES],
 					struct chain_error *err)
 {
-	if (!spec->digest || memcmp(digest, spec->digest, CHAIN_SHA256_BYTES) == 0)
+	if (!spec->digest || memcmp(digest, spec->digest, CHAIN_LOCATED_BYTES) == 0)
 		return CHAIN_OK;
 	return chain_fail_text(err, CHAIN_E_FILE_CHANGED, spec->path, "its digest is another than a moment ago");
 }
 
 static enum chain_status data_place(void *ctx, const struct fs_spec *spec, uint64_t offset, bool *out_placed,
-				    uint8_t out_digest[CHAIN_SHA256_BYTES], struct chain_error *err)
+				    uint8_t out_digest[CHAIN_LOCATED_BYTES], struct chain_error *err)
 {
 	struct bake *bake = ctx;
 	const struct chain_bake_request *r = bake->request;
@@ -195,7 +195,7 @@ static enum chain_status data_read(void *ctx, const struct fs_spec *spec, uint64
 {
 	struct bake *bake = ctx;
 	const enum chain_status status = bake->request->source(bake->request->ctx, spec, offset, buf, count, err);
-	uint8_t digest[CHAIN_SHA256_BYTES];
+	uint8_t digest[CHAIN_LOCATED_BYTES];
 
 	if (status != CHAIN_OK || !spec->digest)
 		return status;
@@ -204,7 +204,7 @@ static enum chain_status data_read(void *ctx, const struct fs_spec *spec, uint64
 	chain_verity_update(&bake->given, buf, count);
 	if (offset + count < spec->size_bytes)
 		return CHAIN_OK;
-	chain_verity_final(&bake->given, digest);
+	chain_verity_final_located(&bake->given, digest);
 	return assigned_check(spec, digest, err);
 }
 
@@ -239,7 +239,7 @@ static enum chain_status part_emit(struct bake *bake, enum chain_bake_part_kind 
 {
 	struct bake_part_line *line = line_of(bake, kind);
 
-	chain_verity_of(bytes, line->bytes, line->digest);
+	chain_verity_of_located(bytes, line->bytes, line->digest);
 	return emit(bake, line->offset, bytes, (size_t)line->bytes, err);
 }
 

@@ -78,13 +78,13 @@ bool bake_find_multiboot2(const uint8_t *bytes, uint64_t count, uint64_t *out, u
 struct bake_entry {
 	const char *path;
 	uint64_t bytes;
-	const uint8_t *digest;
+	const uint8_t *digest; /* and the locator behind it, of a file */
 	bool link;
 };
 struct bake_part_line {
 	const char *name;
 	uint64_t offset, bytes;
-	uint8_t digest[CHAIN_SHA256_BYTES];
+	uint8_t digest[CHAIN_LOCATED_BYTES];
 };
 enum { BAKE_PART_LINES = 4 };
 /* Writes the text to `out` (null: only measures) and returns its size. */

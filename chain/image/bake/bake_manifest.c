@@ -36,6 +36,19 @@ static void put_number(struct text *text, uint64_t value)
 	put(text, digits + at, sizeof(digits) - at);
 }
 
+/* Of what has one block there is nothing to locate. */
+static void put_locator(struct text *text, uint64_t bytes, const uint8_t *digest)
+{
+	char hex[2 * CHAIN_LOCATOR_BYTES + 1];
+
+	if (bytes <= CHAIN_VERITY_BLOCK_BYTES)
+		return;
+	put_text(text, " ");
+	if (text->out)
+		chain_hex_of(digest + CHAIN_SHA256_BYTES, CHAIN_LOCATOR_BYTES, hex);
+	put(text, hex, 2 * CHAIN_LOCATOR_BYTES);
+}
+
 static void put_digest(struct text *text, const uint8_t digest[CHAIN_SHA256_BYTES])
 {
 	char hex[CHAIN_SHA256_HEX + 1];
@@ -60,12 +73,15 @@ uint64_t bake_manifest_write(const struct bake_part_line parts[BAKE_PART_LINES],
 		put_digest(&text, parts[i].digest);
 		put_number(&text, parts[i].offset);
 		put_number(&text, parts[i].bytes);
+		put_locator(&text, parts[i].bytes, parts[i].digest);
 		put_text(&text, "\n");
 	}
 	for (size_t i = 0; i < count; i++) {
 		put_text(&text, entries[i].link ? "link " : "file ");
 		put_digest(&text, entries[i].digest);
 		put_number(&text, entries[i].bytes);
+		if (!entries[i].link)
+			put_locator(&text, entries[i].bytes, entries[i].digest);
 		put_text(&text, " ");
 		put_text(&text, entries[i].path);
 		put_text(&text, "\n");

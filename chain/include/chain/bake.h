@@ -43,7 +43,7 @@ struct chain_bake_request {
 			    * file whose digest is given has to be the same */
 	/* Null, or hears of each file and link where its bytes came to lie in the image file, and its digest. */
 	void (*placed)(void *ctx, const struct fs_spec *spec, uint64_t offset,
-		       const uint8_t digest[CHAIN_SHA256_BYTES]);
+		       const uint8_t digest[CHAIN_LOCATED_BYTES]);
 	void *ctx; /* for all of them */
 };
 

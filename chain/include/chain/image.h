@@ -28,6 +28,7 @@ struct chain_image {
 	const char *manifest;             /* manifest text, not terminated */
 	uint64_t manifest_bytes;
 	enum chain_digest_kind digests; /* of its parts and files, by its version */
+	bool locates;                   /* by its version: lines for more than one block have a locator */
 	const uint8_t *fs_bytes;
 	uint64_t fs_bytes_count;
 	struct fs fs;           /* mounted */
@@ -44,7 +45,8 @@ struct chain_image {
 struct chain_manifest_entry {
 	enum chain_manifest_kind { CHAIN_MANIFEST_PART, CHAIN_MANIFEST_FILE, CHAIN_MANIFEST_LINK } kind;
 	struct chain_digest digest;
-	uint64_t offset, bytes; /* part: place in the image file; file and link: offset 0 */
+	uint8_t locator[CHAIN_LOCATOR_BYTES]; /* where it is written: of more than one block, from version 3 on */
+	uint64_t offset, bytes;               /* part: place in the image file; file and link: offset 0 */
 	const char *path;
 	size_t path_bytes; /* name of the part, or absolute path */
 };

@@ -14,6 +14,8 @@
 enum {
 	CHAIN_VERITY_BLOCK_BYTES = 4096,
 	CHAIN_VERITY_LEVELS = 8, /* 2^64 bytes have 2^52 blocks, and each level has a 128th of what is below */
+	CHAIN_LOCATOR_BYTES = 8,
+	CHAIN_LOCATED_BYTES = CHAIN_SHA256_BYTES + CHAIN_LOCATOR_BYTES,
 };
 
 /* Bytes as they come. About 1.3 KB; no other memory is needed. */
@@ -22,6 +24,7 @@ struct chain_verity {
 	uint64_t digests[CHAIN_VERITY_LEVELS + 1];           /* from 1: how many each level has so far */
 	struct chain_sha256 blocks[CHAIN_VERITY_LEVELS + 1]; /* of each the block that is not full; 0: the file's own */
 	uint8_t root[CHAIN_SHA256_BYTES];                    /* the first digest of the highest level */
+	uint64_t sums[2];                                    /* what the locator is made of */
 };
 void chain_verity_init(struct chain_verity *v);
 /* Pieces of whole blocks, many at a time, are the quickest. */
@@ -29,6 +32,20 @@ void chain_verity_update(struct chain_verity *v, const void *bytes, uint64_t cou
 /* Nothing may be added behind. */
 void chain_verity_final(struct chain_verity *v, uint8_t out[CHAIN_SHA256_BYTES]);
 void chain_verity_of(const void *bytes, uint64_t count, uint8_t out[CHAIN_SHA256_BYTES]);
+
+/* A digest says that a file was changed, a locator where, if no more than one block was. With v(i) for the first 4
+ * bytes of block i's digest, read as a big-endian number, and i counted from 1, it is the sum of all v(i) and that of
+ * all i * v(i), each modulo the prime 2^32 - 5, 4 bytes each, big-endian. Blocks are those of the tree, the last one
+ * filled up with zeros. One block's change alters the first sum by some d, and the second by i * d. A locator proves
+ * nothing; it is read when the digest has failed. */
+void chain_verity_locator(const struct chain_verity *v, uint8_t out[CHAIN_LOCATOR_BYTES]);
+/* Which of `blocks` blocks was changed, from 1; 0: more than one, or none. When several were, it names one of them or
+ * another one with a probability of blocks / 2^32. */
+uint64_t chain_locator_find(const uint8_t wanted[CHAIN_LOCATOR_BYTES], const uint8_t found[CHAIN_LOCATOR_BYTES],
+			    uint64_t blocks);
+/* A digest and the locator behind it. */
+void chain_verity_final_located(struct chain_verity *v, uint8_t out[CHAIN_LOCATED_BYTES]);
+void chain_verity_of_located(const void *bytes, uint64_t count, uint8_t out[CHAIN_LOCATED_BYTES]);
 
 /* Of `count` files, at most CHAIN_SHA256_LANES, of one block or less each, side by side. Behind a file's bytes the
  * block it is given in is zero. */

@@ -36,8 +36,8 @@ struct fs_spec {
 	const char *hard_link; /* path of an added node of the same type, no directory, this is another name of; else
 				  null. Only path and type count then */
 	uint64_t size_bytes;   /* regular file */
-	const uint8_t *digest; /* regular file: 32 bytes when known before layout; equal ones are stored once. Null: not
-				  looked for */
+	const uint8_t *digest; /* regular file: digest and locator (chain/verity.h), 40 bytes, when known before layout;
+				  equal ones are stored once. Null: not looked for */
 	uint64_t align_bytes; /* regular file: 0 or a power of two, at least 4096: where its data starts in the image */
 	uint64_t reserve_bytes; /* regular file: zeroed room kept behind its data */
 	const struct fs_xattr *xattrs;
@@ -53,16 +53,17 @@ typedef enum chain_status fs_source(void *ctx, const struct fs_spec *spec, uint6
  * superblock comes as the whole first block, after everything else, so a torn image can't be mounted. */
 typedef enum chain_status fs_sink(void *ctx, uint64_t offset, const void *buf, size_t count, struct chain_error *err);
 /* May bring a whole file, of one byte at least, to `offset` of the image by itself, past source and sink (a copy within
- * the kernel, say). Then *out_placed is true and out_digest the digest of what lies there. Calls ascend. */
+ * the kernel, say). Then *out_placed is true and out_digest digest and locator of what lies there. Calls ascend. */
 typedef enum chain_status fs_place(void *ctx, const struct fs_spec *spec, uint64_t offset, bool *out_placed,
-				   uint8_t out_digest[32], struct chain_error *err);
+				   uint8_t out_digest[40], struct chain_error *err);
 
 /* Where a file or link came to lie; valid after layout. `path` as given. */
 struct fs_placed {
 	const struct fs_spec *spec;
 	uint64_t nid, data_offset, size_bytes;
-	bool shared;           /* another node owns the bytes */
-	const uint8_t *digest; /* 32 bytes, of the content (a link's: of its target's text): what was given, or, after
+	bool shared; /* another node owns the bytes */
+	const uint8_t
+		*digest; /* 40 bytes, of the content (a link's: 32, of its target's text): what was given, or, after
 				  emit, as it went by */
 };
 
