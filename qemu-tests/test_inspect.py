@@ -57,7 +57,7 @@ def every_byte_of_the_file_is_accounted_for():
 
 
 @kt.test
-def the_stage_adds_at_most_308_kib():
+def the_stage_adds_at_most_328_kib():
     """For the compiler and libraries of the pinned release; what takes the space, `kchain inspect` says."""
     image = kt.bake(kt.pipeline([{"name": "hello", "call": "fs:/hello"}], {"/hello": "build/kernels/hello.elf"}))
     look = kt.kchain("inspect", "--json", image).json()
@@ -65,7 +65,7 @@ def the_stage_adds_at_most_308_kib():
     kt.check(adds == look["bytes"] - look["content_bytes"], f"another sum of contents: {adds}", look)
     if "12." not in kt.command(["gcc", "-dumpfullversion"]).out[:3]:
         raise kt.Skip(f"another compiler than the release's that the limit is for; here an image has {adds} bytes more than its files")
-    kt.check(adds <= 308 << 10, f"an image has {adds} bytes more than its files, which is {adds - (308 << 10)} too many", look)
+    kt.check(adds <= 328 << 10, f"an image has {adds} bytes more than its files, which is {adds - (328 << 10)} too many", look)
 
 
 @kt.test
