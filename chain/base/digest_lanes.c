@@ -3,8 +3,8 @@
 
 /* Several SHA-256 digests at once. libcrypto's own code for it (sha256_multi_block, in libcrypto.a alone and in no
  * header) was tried in the place of this: 32,875 bytes instead of 6,785, of which the smallest image would be 333 KiB
- * larger than its files and not 308; an invalid opcode without SSSE3, which QEMU's usual processor lacks, so one lane at
- * 44 instructions a byte there; and no quicker where it runs (a tree's byte, in instructions):
+ * larger than its files, and not 308; an invalid opcode without SSSE3, which QEMU's usual processor lacks, so one lane
+ * there, at 44 instructions a byte; and no quicker where it runs (a tree's byte, in instructions):
  *
  *   processor        libcrypto   this
  *   AVX2                  7.61   7.64
