@@ -5,12 +5,12 @@
 
 #include "qemu_disk.h"
 #include "qemu_large.h"
+#include "words.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -49,40 +49,6 @@ enum chain_status qemu_find(char out[QEMU_PATH_BYTES], struct chain_error *err)
 
 /* --- its command line --- */
 
-struct words {
-	char **v; /* owned, null-terminated, its strings too */
-	size_t count;
-	size_t lacking; /* bytes that there were not; 0: no failure */
-};
-
-static void add(struct words *words, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void add(struct words *words, const char *format, ...)
-{
-	char *word = NULL;
-	va_list args;
-	va_start(args, format);
-	int bytes = vasprintf(&word, format, args);
-	va_end(args);
-	size_t room = (words->count + 2) * sizeof(char *);
-	char **grown = bytes < 0 ? NULL : realloc(words->v, room);
-	if (!grown) {
-		if (bytes >= 0)
-			free(word);
-		words->lacking = room;
-		return;
-	}
-	words->v = grown;
-	words->v[words->count++] = word;
-	words->v[words->count] = NULL;
-}
-
-static void words_free(struct words *words)
-{
-	for (size_t i = 0; i < words->count; i++)
-		free(words->v[i]);
-	free(words->v);
-}
-
 static bool is_microvm(const struct qemu_config *config)
 {
 	return strcmp(config->machine, "microvm") == 0;
@@ -97,64 +63,64 @@ static const char *virtio_bus(const struct qemu_config *config)
 static void add_machine(struct words *words, const struct qemu_config *config)
 {
 	bool microvm = is_microvm(config);
-	add(words, "%s", config->program);
-	add(words, "-nodefaults");
-	add(words, "-no-user-config");
-	add(words, "-no-reboot");
+	words_add(words, "%s", config->program);
+	words_add(words, "-nodefaults");
+	words_add(words, "-no-user-config");
+	words_add(words, "-no-reboot");
 	if (config->keep_screen)
-		add(words, "-no-shutdown");
-	add(words, "-machine");
-	add(words, "%s%s", config->machine, microvm ? ",pcie=on" : "");
-	add(words, "-accel");
-	add(words, "%s", config->accel);
-	add(words, "-cpu");
-	add(words, "%s", config->cpu);
-	add(words, "-m");
-	add(words, "%lluK", (unsigned long long)(config->memory_bytes / 1024));
-	add(words, "-smp");
-	add(words, "%llu", (unsigned long long)config->cpus);
+		words_add(words, "-no-shutdown");
+	words_add(words, "-machine");
+	words_add(words, "%s%s", config->machine, microvm ? ",pcie=on" : "");
+	words_add(words, "-accel");
+	words_add(words, "%s", config->accel);
+	words_add(words, "-cpu");
+	words_add(words, "%s", config->cpu);
+	words_add(words, "-m");
+	words_add(words, "%lluK", (unsigned long long)(config->memory_bytes / 1024));
+	words_add(words, "-smp");
+	words_add(words, "%llu", (unsigned long long)config->cpus);
 	if (config->icount) {
-		add(words, "-icount");
-		add(words, "shift=0,sleep=off");
+		words_add(words, "-icount");
+		words_add(words, "shift=0,sleep=off");
 	}
 	if (microvm) {
-		add(words, "-global");
-		add(words, "virtio-mmio.force-legacy=false");
+		words_add(words, "-global");
+		words_add(words, "virtio-mmio.force-legacy=false");
 	} else {
-		add(words, "-vga");
-		add(words, "std");
+		words_add(words, "-vga");
+		words_add(words, "std");
 	}
 	if (!config->display) {
-		add(words, "-display");
-		add(words, "none");
+		words_add(words, "-display");
+		words_add(words, "none");
 	}
 }
 
 static void add_channels(struct words *words, int console, int records, int monitor)
 {
-	add(words, "-chardev");
-	add(words, "socket,id=console,fd=%d", console);
-	add(words, "-serial");
-	add(words, "chardev:console");
-	add(words, "-chardev");
-	add(words, "socket,id=records,fd=%d", records);
-	add(words, "-device");
-	add(words, "isa-debugcon,iobase=0xe9,chardev=records");
-	add(words, "-device");
-	add(words, "isa-debug-exit,iobase=0xf4,iosize=0x04");
-	add(words, "-chardev");
-	add(words, "socket,id=monitor,fd=%d", monitor);
-	add(words, "-mon");
-	add(words, "chardev=monitor,mode=control");
+	words_add(words, "-chardev");
+	words_add(words, "socket,id=console,fd=%d", console);
+	words_add(words, "-serial");
+	words_add(words, "chardev:console");
+	words_add(words, "-chardev");
+	words_add(words, "socket,id=records,fd=%d", records);
+	words_add(words, "-device");
+	words_add(words, "isa-debugcon,iobase=0xe9,chardev=records");
+	words_add(words, "-device");
+	words_add(words, "isa-debug-exit,iobase=0xf4,iosize=0x04");
+	words_add(words, "-chardev");
+	words_add(words, "socket,id=monitor,fd=%d", monitor);
+	words_add(words, "-mon");
+	words_add(words, "chardev=monitor,mode=control");
 }
 
 static void add_gdb(struct words *words, int listener)
 {
-	add(words, "-S");
-	add(words, "-chardev");
-	add(words, "socket,id=gdb,fd=%d,server=on,wait=off", listener);
-	add(words, "-gdb");
-	add(words, "chardev:gdb");
+	words_add(words, "-S");
+	words_add(words, "-chardev");
+	words_add(words, "socket,id=gdb,fd=%d,server=on,wait=off", listener);
+	words_add(words, "-gdb");
+	words_add(words, "chardev:gdb");
 }
 
 static enum chain_status add_net(struct words *words, const struct qemu_config *config, struct chain_error *err)
@@ -178,11 +144,11 @@ static enum chain_status add_net(struct words *words, const struct qemu_config *
 	}
 	if (!config->net)
 		return CHAIN_OK;
-	add(words, "-netdev");
-	add(words, "user,id=kchain-net%s", forwards);
-	add(words, "-device");
-	add(words, "virtio-net-%s,netdev=kchain-net%s", virtio_bus(config),
-	    is_microvm(config) ? "" : ",romfile="); /* no option ROM: nobody boots from it, and it takes time */
+	words_add(words, "-netdev");
+	words_add(words, "user,id=kchain-net%s", forwards);
+	words_add(words, "-device");
+	words_add(words, "virtio-net-%s,netdev=kchain-net%s", virtio_bus(config),
+		  is_microvm(config) ? "" : ",romfile="); /* no option ROM: nobody boots from it, and it takes time */
 	return CHAIN_OK;
 }
 
@@ -193,10 +159,10 @@ static enum chain_status add_disk(struct words *words, const struct qemu_config 
 	enum chain_status status = qemu_disk_parse(config->disks.v[index], index, &disk, err);
 	if (status)
 		return status;
-	add(words, "-drive");
-	add(words, "%s", disk.drive);
-	add(words, "-device");
-	add(words, "virtio-blk-%s,%s", virtio_bus(config), disk.device);
+	words_add(words, "-drive");
+	words_add(words, "%s", disk.drive);
+	words_add(words, "-device");
+	words_add(words, "virtio-blk-%s,%s", virtio_bus(config), disk.device);
 	qemu_disk_free(&disk);
 	return CHAIN_OK;
 }
@@ -232,8 +198,8 @@ static enum chain_status add_modules(struct words *words, const struct qemu_conf
 	if (!list)
 		return err ? err->status : CHAIN_E_IO;
 	if (*list) {
-		add(words, "-initrd");
-		add(words, "%s", list);
+		words_add(words, "-initrd");
+		words_add(words, "%s", list);
 	}
 	free(list);
 	return CHAIN_OK;
@@ -242,15 +208,15 @@ static enum chain_status add_modules(struct words *words, const struct qemu_conf
 static enum chain_status add_kernel(struct words *words, const struct qemu_config *config, const char *folder,
 				    struct chain_error *err)
 {
-	add(words, "-kernel");
-	add(words, "/proc/self/fd/%d", config->kernel_fd);
+	words_add(words, "-kernel");
+	words_add(words, "/proc/self/fd/%d", config->kernel_fd);
 	if (config->item_fd >= 0) {
-		add(words, "-fw_cfg");
-		add(words, "name=" QEMU_LARGE_ITEM ",file=/proc/self/fd/%d", config->item_fd);
+		words_add(words, "-fw_cfg");
+		words_add(words, "name=" QEMU_LARGE_ITEM ",file=/proc/self/fd/%d", config->item_fd);
 	}
 	if (config->args) {
-		add(words, "-append");
-		add(words, "%s", config->args);
+		words_add(words, "-append");
+		words_add(words, "%s", config->args);
 	}
 	enum chain_status status = add_net(words, config, err);
 	if (config->disks.count > DISKS_MAX)
@@ -261,7 +227,7 @@ static enum chain_status add_kernel(struct words *words, const struct qemu_confi
 	if (!status)
 		status = add_modules(words, config, folder, err);
 	for (size_t i = 0; i < config->extra_count; i++)
-		add(words, "%s", config->extra[i]);
+		words_add(words, "%s", config->extra[i]);
 	if (!status && words->lacking)
 		status = chain_fail_no_memory(err, "QEMU's command line", words->lacking);
 	return status;

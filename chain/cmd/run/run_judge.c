@@ -28,6 +28,7 @@ void run_judge_free(struct run_judge *judge)
 	json_decref(judge->handoff);
 	json_decref(judge->bootinfo);
 	json_decref(judge->echo);
+	json_decref(judge->exit_result);
 	json_decref(judge->want);
 	free(judge->marker);
 	*judge = (struct run_judge){ 0 };
@@ -55,6 +56,8 @@ static void lack(struct run_judge *judge)
  * null: no memory. */
 static json_t *keep(struct run_judge *judge, json_t *list, const json_t *doc)
 {
+	if (judge->brief)
+		return NULL;
 	json_t *copy = chain_json_shallow(doc);
 	json_object_del(copy, "event");
 	if (!json_object_set_new(copy, "at", json_real(judge->now)) &&
@@ -71,6 +74,8 @@ static json_t *keep(struct run_judge *judge, json_t *list, const json_t *doc)
 static void keep_step(struct run_judge *judge, const json_t *doc)
 {
 	json_t *step = keep(judge, judge->steps, doc);
+	if (judge->brief)
+		return;
 	int bad = json_object_set_new(step, "begun_at", json_real(judge->step_at));
 	if (judge->step_us >= 0 && !json_object_get(step, "begun_us"))
 		bad |= json_object_set_new(step, "begun_us", json_integer(judge->step_us));
@@ -126,6 +131,8 @@ static void on_kernels(struct run_judge *judge, const json_t *doc)
 {
 	size_t i;
 	json_t *row;
+	if (judge->brief)
+		return;
 	json_array_foreach (json_object_get(doc, "rows"), i, row) {
 		if (json_array_size(judge->rows) >= JUDGE_ROWS_MAX)
 			judge->rows_lost++;
@@ -179,6 +186,7 @@ static void on_result(struct run_judge *judge, const json_t *doc)
 		   *place = text_of(json_object_get(doc, "fault"), "place");
 	char what[RUN_REASON_BYTES];
 	judge->call_count++;
+	snprintf(judge->answered, sizeof(judge->answered), "%s", text_of(doc, "step"));
 	if (strcmp(status, "ok") != 0) {
 		judge->failed_count++;
 		snprintf(what, sizeof(what), "%.220s%s%.150s", *reason ? reason : status, *place ? ", " : "", place);
@@ -233,6 +241,7 @@ static void on_exit_record(struct run_judge *judge, const json_t *doc)
 	judge->exited = true;
 	judge->exit_status = json_integer_value(json_object_get(doc, "status"));
 	const json_t *result = json_object_get(doc, "result");
+	replace(&judge->exit_result, result);
 	judge->result_met = !judge->want || (result && chain_result_contains(result, judge->want));
 }
 

@@ -45,6 +45,7 @@ struct run_judge {
 	const regex_t *regex;   /* RUN_UNTIL_MATCH; borrowed */
 	const char *expression; /* its text; borrowed */
 	bool foreign;           /* no kernel of ours: it keeps no records */
+	bool brief;             /* set by the caller: `links` and `steps` stay empty, so that memory stays bounded */
 	json_t *links, *steps;  /* owned arrays, for --json */
 	json_t *rows;           /* owned: of the `kernels` records of the step that runs */
 	uint64_t rows_lost;     /* beyond JUDGE_ROWS_MAX */
@@ -53,6 +54,8 @@ struct run_judge {
 	double step_at;         /* when `step` began, by that clock */
 	json_int_t step_us;     /* by the machine's; -1: not known */
 	json_t *handoff, *bootinfo, *echo; /* owned; null until recorded */
+	json_t *exit_result;               /* owned: of the last `exit` record; null: it had none */
+	char answered[RUN_NAME_BYTES];     /* the step whose result was recorded last; empty: none */
 	unsigned link_count, call_count, boot_count, failed_count, error_count;
 	char fault[RUN_REASON_BYTES];   /* of a stage, or of a booted native kernel; empty: none */
 	char failure[RUN_REASON_BYTES]; /* what went wrong last, with its step; empty once another step has begun */

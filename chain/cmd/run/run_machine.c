@@ -19,9 +19,6 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-enum { SLACK_BYTES = 64 << 20 };
-#define MEMORY_DEFAULT (128ull << 20)
-
 static enum chain_status add_module(struct run *run, const char *path, const char *string, struct chain_error *err)
 {
 	if (run->module_count == RUN_MODULES_MAX)
@@ -104,22 +101,6 @@ static bool extra_has_net(const struct run *run)
 	return false;
 }
 
-/* Where memory below 4 GiB ends (QEMU 7.2, hw/i386/pc_piix.c, pc_q35.c, microvm.c): with more of it than fits, it goes
- * on above. */
-static uint64_t low_memory(const char *machine, uint64_t bytes)
-{
-	static const struct {
-		const char *machine;
-		uint64_t most, else_bytes;
-	} ROWS[] = { { "pc", 0xe0000000, 0xc0000000 },
-		     { "q35", 0xb0000000, 0x80000000 },
-		     { "microvm", 0xc0000000, 0xc0000000 } };
-	for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]); i++)
-		if (strcmp(machine, ROWS[i].machine) == 0)
-			return bytes < ROWS[i].most ? bytes : ROWS[i].else_bytes;
-	return bytes;
-}
-
 /* QEMU gives a kernel that it starts by PVH one file, and no string with it. */
 static bool takes_one_file(const struct run *run)
 {
@@ -162,10 +143,8 @@ static enum chain_status choose_memory(struct run *run, struct chain_error *err)
 		return CHAIN_FAIL(err, CMD_MEMORY, .subject = run->operands.v[0], .end_kib = least >> 10,
 				  .memory_kib = run->memory_bytes >> 10);
 	if (!run->memory_bytes)
-		run->memory_bytes = need + SLACK_BYTES <= MEMORY_DEFAULT ?
-					    MEMORY_DEFAULT :
-					    (need + 2ull * SLACK_BYTES - 1) / SLACK_BYTES * SLACK_BYTES;
-	uint64_t low = low_memory(run->machine, run->memory_bytes);
+		run->memory_bytes = run_memory_usual(need);
+	uint64_t low = run_memory_low(run->machine, run->memory_bytes);
 	if (least > low)
 		return CHAIN_FAIL(err, CMD_LOW_MEMORY, .subject = run->operands.v[0], .detail = run->machine,
 				  .end_mib = least >> 20, .memory_mib = run->memory_bytes >> 20,

@@ -9,6 +9,8 @@
 #include "chain/source.h"
 #include "chain/step.h"
 
+#include <string.h>
+
 struct needs {
 	uint64_t windows; /* bytes, anywhere */
 	uint64_t top;     /* the end of an address that somebody wants */
@@ -82,4 +84,26 @@ uint64_t run_memory_needed(const struct run_input *input, uint64_t processors)
 	chain_config_free(&config);
 	return __builtin_add_overflow(input->memory_bytes, needs.windows, &behind) ? needs.top :
 										     larger(needs.top, behind);
+}
+
+uint64_t run_memory_usual(uint64_t needed_bytes)
+{
+	enum { SLACK = 64 << 20, LEAST = 128 << 20 };
+	return needed_bytes + SLACK <= LEAST ? LEAST : (needed_bytes + 2ull * SLACK - 1) / SLACK * SLACK;
+}
+
+/* Where memory below 4 GiB ends (QEMU 7.2, hw/i386/pc_piix.c, pc_q35.c, microvm.c): with more of it than fits, it goes
+ * on above. */
+uint64_t run_memory_low(const char *machine, uint64_t bytes)
+{
+	static const struct {
+		const char *machine;
+		uint64_t most, else_bytes;
+	} ROWS[] = { { "pc", 0xe0000000, 0xc0000000 },
+		     { "q35", 0xb0000000, 0x80000000 },
+		     { "microvm", 0xc0000000, 0xc0000000 } };
+	for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]); i++)
+		if (strcmp(machine, ROWS[i].machine) == 0)
+			return bytes < ROWS[i].most ? bytes : ROWS[i].else_bytes;
+	return bytes;
 }

@@ -12,5 +12,9 @@
  * processors, and wherever a kernel of the pipeline has an address of its own. What is fetched at boot, or lies in an
  * image inside, is not known and not counted. */
 uint64_t run_memory_needed(const struct run_input *input, uint64_t processors);
+/* What a machine gets where nobody says: 128 MiB, or what is needed and 64 MiB. */
+uint64_t run_memory_usual(uint64_t needed_bytes);
+/* Where memory below 4 GiB ends on a machine of QEMU's with that much of it. */
+uint64_t run_memory_low(const char *machine, uint64_t bytes);
 
 #endif
