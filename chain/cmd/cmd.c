@@ -212,7 +212,7 @@ static bool is_utf8(const char *bytes, size_t count)
 	return at >= count && step;
 }
 
-static json_t *cmd_json_string(const char *bytes, size_t count)
+json_t *cmd_json_string(const char *bytes, size_t count)
 {
 	static const char REPLACEMENT[] = "\xef\xbf\xbd";
 	if (is_utf8(bytes, count))

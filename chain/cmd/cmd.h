@@ -32,6 +32,8 @@ struct cmd {
 	int (*run)(int argc, char **argv);
 };
 
+extern const char cmd_version[]; /* "1.0" */
+
 int cmd_init(int argc, char **argv);
 int cmd_bake(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
@@ -42,6 +44,7 @@ int cmd_plan(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_watch(int argc, char **argv);
 int cmd_report(int argc, char **argv);
+int cmd_sweep(int argc, char **argv);
 
 /* bake.c, for `run` and `plan`: bakes the pipeline or folder `input` with the defaults of `kchain bake` (`format` null:
  * that, too) to a file in
@@ -164,6 +167,8 @@ bool cmd_json_line(json_t *doc);
 /* Whether a stream could not be written because nobody reads it any more: then the command ends, and says nothing. */
 bool cmd_pipe_is_broken(FILE *stream);
 
+/* Text of strangers in a document: bytes that are no UTF-8 stand as U+FFFD, each; new, null without memory. */
+json_t *cmd_json_string(const char *bytes, size_t count);
 /* The same as a member, and beside it KEY_hex, all bytes in hexadecimal digits, when that loses some. False without
  * memory. */
 bool cmd_json_set_text(json_t *object, const char *key, const char *bytes, size_t count);

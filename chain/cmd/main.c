@@ -21,6 +21,7 @@ static const struct cmd COMMANDS[] = {
 	{ "ls", "list the files baked into an image", cmd_ls },
 	{ "cat", "print a file baked into an image, or its manifest", cmd_cat },
 	{ "watch", "follow a boot on a serial port or a pipe", cmd_watch },
+	{ "sweep", "run an image once for each input, in thousands of machines", cmd_sweep },
 	{ "report", "say and draw what a run did over time", cmd_report },
 };
 enum { COMMAND_COUNT = sizeof(COMMANDS) / sizeof(COMMANDS[0]) };
@@ -94,7 +95,7 @@ int main(int argc, char **argv)
 		return finish(CMD_OK);
 	}
 	if (strcmp(word, "--version") == 0) {
-		puts("kchain " KCHAIN_VERSION);
+		printf("kchain %s\n", cmd_version);
 		return finish(CMD_OK);
 	}
 	if (strcmp(word, "help") == 0) {

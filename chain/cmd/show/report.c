@@ -4,6 +4,7 @@
 /* Owns: `kchain report`: what a run did over time, as a table and as a picture. */
 
 #include "report.h"
+#include "report_sweep.h"
 
 #include "chain/cmd/run/run_view.h"
 
@@ -156,52 +157,62 @@ static enum chain_status write_svg(const struct report *r, const char *subject, 
 	return status;
 }
 
+static int of_run(const char *path, const struct cmd_list *symbols, const char *svg, bool json)
+{
+	struct symbols_places places = { .count = 0 };
+	struct chain_error err = { 0 };
+	struct report report;
+	int code = CMD_OK;
+	for (size_t i = 0; i < symbols->count && i < SYMBOLS_FOLDERS_MAX; i++)
+		places.folders[places.count++] = symbols->v[i];
+	if (report_read(path, places.count ? &places : NULL, &report, &err))
+		return cmd_refuse(&err, json);
+	if (svg && write_svg(&report, path, svg, &err))
+		code = cmd_refuse(&err, json);
+	else if (json)
+		code = cmd_json_print(report_json(&report)) ? CMD_OK : CMD_REFUSED;
+	else
+		report_print(&report, stdout);
+	report_free(&report);
+	return code;
+}
+
 int cmd_report(int argc, char **argv)
 {
 	bool json = false;
-	const char *svg = NULL;
+	const char *svg = NULL, *csv = NULL;
 	struct cmd_list symbols = { 0 };
-	struct symbols_places places = { .count = 0 };
 	const struct cmd_opt opts[] = {
 		{ "symbols", 0, CMD_OPT_LIST, "FOLDER",
 		  "look there for the symbols of kernels that faulted, where the document does not say the place",
 		  &symbols },
-		{ "svg", 's', CMD_OPT_TEXT, "FILE", "draw links, steps and processors over time", &svg },
+		{ "svg", 's', CMD_OPT_TEXT, "FILE",
+		  "draw links, steps and processors over time; of a sweep its instances", &svg },
+		{ "csv", 0, CMD_OPT_TEXT, "FILE", "of a sweep: write a line an instance, for tools of your own", &csv },
 		{ "json", 0, CMD_OPT_FLAG, NULL, "print the figures as JSON on stdout", &json },
 	};
 	const struct cmd_spec spec = {
 		.command = "report",
-		.operands = "RESULT.json",
+		.operands = "RESULT.json|RESULTS.jsonl",
 		.opts = opts,
 		.opt_count = sizeof(opts) / sizeof(opts[0]),
 		.least = 1,
 		.most = 1,
 		.about = "Says what a run did and how long it took, from what `kchain run --json` printed\n"
-			 "(\"-\": standard input), or from the handoff that `--result` wrote; and what a machine\n"
-			 "is, from what `--bootinfo` wrote.",
+			 "(\"-\": standard input), or from the handoff that `--result` wrote; what a machine\n"
+			 "is, from what `--bootinfo` wrote; and what a sweep came to, from the results that `kchain "
+			 "sweep` wrote.",
 		.epilog = "example: kchain run image.elf -c 8 --json >result.json\n"
 			  "         kchain report result.json --svg result.svg",
 	};
-	struct chain_error err = { 0 };
-	struct report report;
 	struct cmd_args args;
 	int code = cmd_parse(&spec, argc, argv, &args);
 	if (code >= 0)
 		return code;
-	for (size_t i = 0; i < symbols.count && i < SYMBOLS_FOLDERS_MAX; i++)
-		places.folders[places.count++] = symbols.v[i];
-	if (report_read(args.v[0], places.count ? &places : NULL, &report, &err)) {
-		code = cmd_refuse(&err, json);
-	} else {
-		code = CMD_OK;
-		if (svg && write_svg(&report, args.v[0], svg, &err))
-			code = cmd_refuse(&err, json);
-		else if (json)
-			code = cmd_json_print(report_json(&report)) ? CMD_OK : CMD_REFUSED;
-		else
-			report_print(&report, stdout);
-		report_free(&report);
-	}
+	code = report_sweep(args.v[0], svg, csv, json);
+	if (code < 0)
+		code = csv ? cmd_usage("report", "--csv: %s has no results of a sweep", args.v[0]) :
+			     of_run(args.v[0], &symbols, svg, json);
 	cmd_args_free(&args);
 	return code;
 }

@@ -5,10 +5,9 @@
  * turns become one path a colour, so that the file stays small. */
 
 #include "report.h"
+#include "svg.h"
 
-#include <float.h>
 #include <math.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,67 +49,25 @@ static double x_of(const struct picture *p, double us)
 	return LEFT + (part < 0 ? 0 : part > 1 ? 1 : part) * PLOT;
 }
 
-/* XML 1.0 section 2.2: no control characters, and two others that are none. At most `most` characters; a text is UTF-8
- * but where it was cut. */
-static void put_xml(FILE *to, const char *text, size_t most)
-{
-	for (size_t count; *text && most; text += count, most--) {
-		size_t bytes = strlen(text);
-		count = cmd_text_printable(text, bytes);
-		if (!count || !strncmp(text, "\xef\xbf\xbe", 3) || !strncmp(text, "\xef\xbf\xbf", 3))
-			fputc(' ', to);
-		else if (strchr("<>&\"", *text))
-			fprintf(to, "&#%d;", *text);
-		else
-			fwrite(text, 1, count, to);
-		count = count ? count : 1;
-	}
-}
-
-static void text(const struct picture *p, double x, double y, const char *anchor, const char *style, const char *format,
-		 ...) __attribute__((format(printf, 6, 7)));
-static void text(const struct picture *p, double x, double y, const char *anchor, const char *style, const char *format,
-		 ...)
-{
-	enum { MOST = 160 };
-	char raw[1024];
-	va_list args;
-	va_start(args, format);
-	vsnprintf(raw, sizeof(raw), format, args);
-	va_end(args);
-	fprintf(p->to, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\"%s>", x, y, anchor, style);
-	put_xml(p->to, raw, MOST);
-	fputs("</text>\n", p->to);
-}
-
-/* 1, 2 or 5 times a power of ten, so that there are at most ten of them. */
-static double tick_us(double span)
-{
-	static const double factors[] = { 2, 2.5, 2 };
-	double step = 0.01;
-	for (unsigned i = 0; i < 3 * DBL_MAX_10_EXP && span / step > TICKS_MOST - 1; i++)
-		step *= factors[i % 3];
-	return step;
-}
-
 static void draw_axis(const struct picture *p, double bottom)
 {
-	double step = tick_us(p->end - p->begin), first = ceil(p->begin / step) * step;
+	double step = svg_tick(p->end - p->begin, TICKS_MOST), first = ceil(p->begin / step) * step;
 	bool seconds = p->end - p->begin >= 2e6;
 	for (unsigned n = 0; n < TICKS_MOST && first + n * step <= p->end; n++) {
 		double at = first + n * step;
 		double x = x_of(p, at), shown = at / (seconds ? 1e6 : 1e3), each = step / (seconds ? 1e6 : 1e3);
 		fprintf(p->to, "<line x1=\"%.1f\" y1=\"%d\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"#d9dde1\"/>\n", x, TOP - 6,
 			x, bottom);
-		text(p, x, bottom + 16, "middle", "", "%.*f",
-		     each >= 1    ? 0 :
-		     each >= 0.1  ? 1 :
-		     each >= 0.01 ? 2 :
-				    3,
-		     shown);
+		svg_text(p->to, x, bottom + 16, "middle", "", "%.*f",
+			 each >= 1    ? 0 :
+			 each >= 0.1  ? 1 :
+			 each >= 0.01 ? 2 :
+					3,
+			 shown);
 	}
-	text(p, LEFT + PLOT / 2.0, bottom + 34, "middle", "",
-	     seconds ? "seconds since the first link was entered" : "milliseconds since the first link was entered");
+	svg_text(p->to, LEFT + PLOT / 2.0, bottom + 34, "middle", "",
+		 seconds ? "seconds since the first link was entered" :
+			   "milliseconds since the first link was entered");
 }
 
 /* Of `count` spans in a row the first one; its name is in it, or behind it, where there is room before the next. */
@@ -126,12 +83,12 @@ static void draw_span(const struct picture *p, const struct report_span *span, s
 		"<rect x=\"%.2f\" y=\"%.1f\" width=\"%.2f\" height=\"%d\" rx=\"2\" fill=\"%s\" stroke=\"#fff\" "
 		"stroke-width=\"0.5\"><title>",
 		x, y, width < 1 ? 1 : width, SPAN_ROW - 6, fill);
-	put_xml(p->to, span->name, NAME_MOST);
+	svg_xml(p->to, span->name, NAME_MOST);
 	fprintf(p->to, ": %.3f ms</title></rect>\n", (span->end - span->begin) / 1e3);
 	if (fits >= strlen(span->name) && fits >= 2)
-		text(p, x + 5, y + 14, "start", " fill=\"#fff\"", "%s", span->name);
+		svg_text(p->to, x + 5, y + 14, "start", " fill=\"#fff\"", "%s", span->name);
 	else if (beside > strlen(span->name))
-		text(p, x + width + 5, y + 14, "start", "", "%s", span->name);
+		svg_text(p->to, x + width + 5, y + 14, "start", "", "%s", span->name);
 }
 
 /* All turns of one status and one parity of the index as one path; neighbours differ so that they can be told apart. */
@@ -168,8 +125,8 @@ static void draw_processors(const struct picture *p)
 	for (size_t i = 1; i < sizeof(steps) / sizeof(steps[0]) && every * p->row < LABEL_LEAST; i++)
 		every = steps[i];
 	for (uint32_t i = 0; i < r->processors; i += every)
-		text(p, LEFT - 8, p->rows_at + i * p->row + p->row * 0.43 + 4, "end", "",
-		     every == 1 ? "processor %u" : "%u", i);
+		svg_text(p->to, LEFT - 8, p->rows_at + i * p->row + p->row * 0.43 + 4, "end", "",
+			 every == 1 ? "processor %u" : "%u", i);
 	for (int status = 0; status < REPORT_STATUS_COUNT; status++)
 		for (unsigned parity = 0; parity < 2; parity++)
 			draw_turns(p, (enum report_status)status, parity);
@@ -187,8 +144,8 @@ static void draw_legend(const struct picture *p, double y)
 			continue;
 		fprintf(p->to, "<rect x=\"%.0f\" y=\"%.0f\" width=\"11\" height=\"11\" fill=\"%s\"/>\n", x, y - 10,
 			COLOURS[i].fill);
-		text(p, x + 17, y, "start", "", "%s (%llu)", report_status_name((enum report_status)i),
-		     (unsigned long long)counts[i]);
+		svg_text(p->to, x + 17, y, "start", "", "%s (%llu)", report_status_name((enum report_status)i),
+			 (unsigned long long)counts[i]);
 		x += 130;
 	}
 }
@@ -203,11 +160,11 @@ static void draw_head(const struct picture *p)
 	if (turns)
 		snprintf(kernels, sizeof(kernels), ", %zu turn%s of kernels on %u processor%s", turns,
 			 turns == 1 ? "" : "s", r->processors, r->processors == 1 ? "" : "s");
-	text(p, LEFT, 24, "start", " font-size=\"16\" font-weight=\"600\"", "%s",
-	     r->link_count ? r->links[0].name : "nothing was entered");
-	text(p, LEFT, 44, "start", " fill=\"#68727d\"", "%zu link%s, %zu step%s%s; %.1f ms shown", r->link_count,
-	     r->link_count == 1 ? "" : "s", r->step_count, r->step_count == 1 ? "" : "s", kernels,
-	     (p->end - p->begin) / 1e3);
+	svg_text(p->to, LEFT, 24, "start", " font-size=\"16\" font-weight=\"600\"", "%s",
+		 r->link_count ? r->links[0].name : "nothing was entered");
+	svg_text(p->to, LEFT, 44, "start", " fill=\"#68727d\"", "%zu link%s, %zu step%s%s; %.1f ms shown",
+		 r->link_count, r->link_count == 1 ? "" : "s", r->step_count, r->step_count == 1 ? "" : "s", kernels,
+		 (p->end - p->begin) / 1e3);
 }
 
 static void draw(const struct picture *p)
@@ -221,10 +178,10 @@ static void draw(const struct picture *p)
 		WIDTH, bottom + FOOT, WIDTH, bottom + FOOT);
 	draw_head(p);
 	draw_axis(p, bottom);
-	text(p, LEFT - 8, TOP + 14, "end", "", "links");
+	svg_text(p->to, LEFT - 8, TOP + 14, "end", "", "links");
 	for (size_t i = 0; i < r->link_count; i++)
 		draw_span(p, &r->links[i], r->link_count - i, TOP, i & 1 ? "#7a8794" : "#4a5560");
-	text(p, LEFT - 8, TOP + SPAN_ROW + 14, "end", "", "steps");
+	svg_text(p->to, LEFT - 8, TOP + SPAN_ROW + 14, "end", "", "steps");
 	for (size_t i = 0; i < r->step_count; i++)
 		draw_span(p, &r->steps[i], r->step_count - i, TOP + SPAN_ROW,
 			  r->steps[i].status == REPORT_OK ? "#3d6fa5" : COLOURS[r->steps[i].status].fill);
