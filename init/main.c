@@ -226,7 +226,9 @@ int main(void)
 	if (status) {
 		init_say_error(&err);
 		boot.outcome.status = status == CHAIN_E_INIT_START ? STATUS_NOT_STARTED : STATUS_INIT_FAILED;
-		init_record(chain_json_object(CHAIN_TEXT("event", "exit"), CHAIN_INT("status", boot.outcome.status)));
+		chain_error_format(&err, boot.outcome.reason, sizeof(boot.outcome.reason));
+		init_record(chain_json_object(CHAIN_TEXT("event", "exit"), CHAIN_INT("status", boot.outcome.status),
+					      CHAIN_TEXT("reason", boot.outcome.reason)));
 		end((enum init_end)boot.spec.end, boot.outcome.status);
 	}
 	const struct init_world world = { &boot.spec, &boot.interfaces, boot.index, boot.age_s };

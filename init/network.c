@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <stdio.h>
@@ -181,9 +182,22 @@ static enum chain_status configure(const struct init_interface *interface, uint3
 	return status;
 }
 
+/* As container runtimes have it, whose images say that a user of their own serves on port 80. */
+static enum chain_status open_low_ports(struct chain_error *err)
+{
+	static const char path[] = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	enum chain_status status = fd < 0 || write(fd, "0", 1) != 1 ? init_fail(err, path) : CHAIN_OK;
+	if (fd >= 0)
+		close(fd);
+	return status;
+}
+
 enum chain_status init_network_up(const struct init_interfaces *interfaces, int *out_index, struct chain_error *err)
 {
-	enum chain_status status = link_up((int)if_nametoindex("lo"), "lo", err);
+	enum chain_status status = open_low_ports(err);
+	if (!status)
+		status = link_up((int)if_nametoindex("lo"), "lo", err);
 	/* The first that the pipeline names is the way out where several have one. */
 	for (size_t i = 0; i < interfaces->count && !status; i++)
 		status = configure(&interfaces->of[i], (uint32_t)i, &out_index[i], err);
