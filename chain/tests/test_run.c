@@ -575,6 +575,55 @@ static void both_channels_are_looked_at(void **state)
 	run_judge_free(&judge);
 }
 
+/* What the init of a root says (docs/ROOTS.md), each followed by the machine's end or by the time's. */
+static void a_roots_program_is_waited_for(void **state)
+{
+#define PROGRAM "{\"event\":\"application\",\"argv\":[\"/a\"],\"pid\":77,\"uid\":0,\"gid\":0,\"shell\":false}"
+	static const struct {
+		const char *lines[LINES];
+		enum run_end end;
+		int code;
+		const char *reason;
+	} CASES[] = {
+		{ { PROGRAM, EXIT("0") }, MACHINE, CMD_OK, "the program ended with status 0" },
+		{ { PROGRAM, "{\"event\":\"exit\",\"status\":0,\"reason\":\"it left much\"}" },
+		  MACHINE,
+		  CMD_OK,
+		  "the program ended with status 0; it left much" },
+		{ { PROGRAM, "{\"event\":\"exit\",\"status\":137,\"reason\":\"killed\"}" },
+		  MACHINE,
+		  CMD_CHILD_FAILED,
+		  "b: killed" },
+		{ { "{\"event\":\"exit\",\"status\":127,\"reason\":\"/a: not there\"}" },
+		  MACHINE,
+		  CMD_CHILD_FAILED,
+		  "b: /a: not there" },
+		{ { PROGRAM }, RUN_END_TIMEOUT, CMD_TIMEOUT, "the program did not end within 3s" },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+		struct run_judge judge;
+		run_judge_init(&judge, RUN_UNTIL_READY, NULL, false);
+		judge.root = true;
+		tell(&judge, ENTERED);
+		tell(&judge,
+		     "{\"event\":\"handoff\",\"step\":\"b\",\"doc\":{\"results\":{\"a\":{\"status\":\"ok\"}}}}");
+		tell(&judge, "{\"event\":\"boot\",\"step\":\"b\",\"kernel\":\"linux\",\"expect\":\"entered\"}");
+		assert_false(run_judge_done(&judge));
+		for (size_t line = 0; line < LINES && CASES[i].lines[line]; line++)
+			tell(&judge, CASES[i].lines[line]);
+		const struct run_ending ending = { CASES[i].end, 0x11, false, 3000000, "SIGINT" };
+		assert_int_equal(run_judge_verdict(&judge, &ending), CASES[i].code);
+		assert_string_equal(judge.reason, CASES[i].reason);
+		const json_t *results = json_object_get(judge.handoff, "results"), *own = json_object_get(results, "b");
+		assert_non_null(json_object_get(results, "a"));
+		assert_int_equal(own != NULL, CASES[i].lines[1] != NULL);
+		if (i == 0)
+			assert_int_equal(json_integer_value(json_object_get(json_object_get(own, "result"), "m")), 2);
+		run_judge_free(&judge);
+	}
+}
+
 static void a_line_longer_than_the_buffer_still_matches_at_its_end(void **state)
 {
 	(void)state;
@@ -893,6 +942,7 @@ int main(void)
 		cmocka_unit_test(a_stream_is_made_plain),
 		cmocka_unit_test(what_is_plain_stays),
 		cmocka_unit_test(lines_fit_a_terminal),
+		cmocka_unit_test(a_roots_program_is_waited_for),
 		cmocka_unit_test(a_line_longer_than_the_buffer_still_matches_at_its_end),
 		cmocka_unit_test(a_guest_can_not_move_the_cursor),
 		cmocka_unit_test(disks_are_what_they_contain),

@@ -61,8 +61,10 @@ static const struct form {
 			    { "bytes_copied", 'I' },
 			    { "bytes_free", 'I' } } },
 	[RECORD_ERROR] = { "error", { { "slug", 's' }, { "message", 's' }, { "step", 'S' }, { "hint", 'S' } } },
+	[RECORD_APPLICATION] = { "application", { { "argv", 'l' }, { "pid", 'I' }, { "uid", 'I' }, { "gid", 'I' } } },
+	[RECORD_OUTPUT] = { "output", { { "stdout", 'l' }, { "stderr", 'l' } } },
 	[RECORD_FAULT] = { "fault", { { "vector", 'I' }, { "name", 'S' }, { "rip", 'S' }, { "address", 'S' } } },
-	[RECORD_EXIT] = { "exit", { { "status", 'i' } } },
+	[RECORD_EXIT] = { "exit", { { "status", 'i' }, { "reason", 'S' } } },
 	[RECORD_ECHO] = { "echo", { { "doc", 'o' } } },
 	[RECORD_END] = { "end", { { "status", 's' }, { "reason", 'S' } } },
 };

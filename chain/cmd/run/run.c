@@ -60,7 +60,7 @@ static int parse_options(struct run *run, int argc, char **argv)
 		  "console matches",
 		  &more->until },
 		{ "timeout", 't', CMD_OPT_TIME, "TIME",
-		  "give up after this long (default: 60s; 0: never, default with\n--display and --gdb)",
+		  "give up after this long (default: 60s; 0: never, default with\n--display, --gdb and roots)",
 		  &more->timeout_us },
 		{ "hold", 0, CMD_OPT_TIME, "TIME", "keep the machine this long once it is ready", &run->hold_us },
 		{ "screenshot", 's', CMD_OPT_TEXT, "FILE",
@@ -92,8 +92,6 @@ static int parse_options(struct run *run, int argc, char **argv)
 	more->timeout_us = UINT64_MAX;
 	int code = cmd_parse(&spec, argc, argv, &run->operands);
 	run->operands.spec = NULL; /* ours ends here; the lists are freed by hand */
-	if (more->timeout_us == UINT64_MAX)
-		more->timeout_us = run->display || run->gdb ? 0 : 60000000;
 	return code;
 }
 
@@ -184,6 +182,15 @@ static int supervise(struct run *run)
 	return code == CMD_OK && shot.status ? CMD_REFUSED : code;
 }
 
+/* Its program is what the run is about (docs/ROOTS.md): a server is not over once it is entered. */
+static bool has_root(const struct run_input *input)
+{
+	const uint8_t *bytes;
+	uint64_t count;
+	return input->kind == CHAIN_KERNEL_IMAGE &&
+	       !chain_image_file(&input->image, "/kchain/root", &bytes, &count, NULL, NULL);
+}
+
 static int prepared(struct run *run)
 {
 	struct chain_error err = { 0 };
@@ -192,7 +199,9 @@ static int prepared(struct run *run)
 		return code;
 	if (run_prepare(run, &err))
 		return cmd_document_refuse(&run->input.document, &err, run->session_options.json);
-	bool foreign = run->input.kind >= CHAIN_KERNEL_FOREIGN;
+	bool foreign = run->input.kind >= CHAIN_KERNEL_FOREIGN, root = has_root(&run->input);
+	if (run->session_options.timeout_us == UINT64_MAX)
+		run->session_options.timeout_us = run->display || run->gdb || root ? 0 : 60000000;
 	run->session_options.command = "run";
 	run->session_options.local = true;
 	run->session_options.screenshot = run->screenshot;
@@ -202,6 +211,7 @@ static int prepared(struct run *run)
 	fault_places_init(&run->places, &run->symbols, run->operands.v[0], &run->input);
 	code = run_session_open(&run->session, &run->session_options, foreign);
 	if (code < 0) {
+		run->session.judge.root = root;
 		introduce(run);
 		if (run->gdb)
 			run_gdb_introduce(run);

@@ -163,6 +163,8 @@ static void on_boot(struct run_judge *judge, const json_t *doc)
 	judge->kernel_known = *kernel != '\0';
 	judge->native = strcmp(kernel, "native") == 0;
 	judge->reports = judge->native || strcmp(kernel, "image") == 0;
+	bool root = judge->root && strcmp(kernel, "linux") == 0;
+	judge->application = false;
 	if (marker ||
 	    judge->marker_seen) { /* one that an earlier link waits for stays wanted while this one has none */
 		free(judge->marker);
@@ -172,7 +174,7 @@ static void on_boot(struct run_judge *judge, const json_t *doc)
 	json_decref(judge->want);
 	judge->want = json_incref(json_object_get(expect, "result"));
 	judge->want_success =
-		judge->want || (json_is_string(expect) && strcmp(json_string_value(expect), "success") == 0);
+		judge->want || root || (json_is_string(expect) && strcmp(json_string_value(expect), "success") == 0);
 	for (int i = 0; i < RECORDS_CHANNEL_COUNT; i++)
 		judge->lines[i].used = 0; /* what the stage printed is not the kernel's */
 	snprintf(judge->booted_step, sizeof(judge->booted_step), "%s", text_of(doc, "step"));
@@ -236,6 +238,25 @@ static void on_end(struct run_judge *judge, const json_t *doc)
 			judge->end_code = ENDS[i].code;
 }
 
+/* A root's program is a kernel's like: what it came to stands beside the results of those that were called. */
+static void keep_application(struct run_judge *judge, const json_t *doc)
+{
+	json_t *results = json_object_get(judge->handoff, "results"), *result = json_object_get(doc, "result");
+	const char *status = judge->exit_status ? "failed" : "ok";
+	if (!judge->handoff)
+		return;
+	json_t *own = results ? chain_json_shallow(results) : json_object(),
+	       *handoff = chain_json_shallow(judge->handoff);
+	json_t *entry = chain_result_entry(status, (int)judge->exit_status, json_incref(result),
+					   judge->exit_reason[0] ? judge->exit_reason : NULL);
+	if (json_object_set_new(own, judge->booted_step, entry) || json_object_set(handoff, "results", own))
+		lack(judge);
+	else
+		replace(&judge->handoff, handoff);
+	json_decref(own);
+	json_decref(handoff);
+}
+
 static void on_exit_record(struct run_judge *judge, const json_t *doc)
 {
 	judge->exited = true;
@@ -243,6 +264,9 @@ static void on_exit_record(struct run_judge *judge, const json_t *doc)
 	const json_t *result = json_object_get(doc, "result");
 	replace(&judge->exit_result, result);
 	judge->result_met = !judge->want || (result && chain_result_contains(result, judge->want));
+	snprintf(judge->exit_reason, sizeof(judge->exit_reason), "%s", text_of(doc, "reason"));
+	if (judge->application)
+		keep_application(judge, doc);
 }
 
 static void on_fault(struct run_judge *judge, const json_t *doc)
@@ -264,7 +288,7 @@ static bool is_forged(struct run_judge *judge, enum record_event event)
 	if (event == RECORD_ENTERED)
 		judge->restarted = true;
 	return event == RECORD_ENTERED || event == RECORD_BOOTINFO || event == RECORD_BOOT || event == RECORD_EXIT ||
-	       event == RECORD_END;
+	       event == RECORD_APPLICATION || event == RECORD_END;
 }
 
 bool run_judge_record(struct run_judge *judge, enum record_event event, const json_t *doc)
@@ -302,6 +326,9 @@ bool run_judge_record(struct run_judge *judge, enum record_event event, const js
 	case RECORD_FAULT:
 		on_fault(judge, doc);
 		break;
+	case RECORD_APPLICATION:
+		judge->application = judge->reports = judge->booted;
+		break;
 	case RECORD_EXIT:
 		on_exit_record(judge, doc);
 		break;
@@ -314,6 +341,7 @@ bool run_judge_record(struct run_judge *judge, enum record_event event, const js
 	case RECORD_SKIPPED:
 		keep_without_result(judge, doc, "skipped", NULL);
 		break;
+	case RECORD_OUTPUT:
 	case RECORD_PROGRESS:
 	case RECORD_DEVICE:
 	case RECORD_NET:

@@ -45,6 +45,7 @@ struct run_judge {
 	const regex_t *regex;   /* RUN_UNTIL_MATCH; borrowed */
 	const char *expression; /* its text; borrowed */
 	bool foreign;           /* no kernel of ours: it keeps no records */
+	bool root;              /* set by the caller: the image has a root, whose program says how it ends */
 	bool brief;             /* set by the caller: `links` and `steps` stay empty, so that memory stays bounded */
 	json_t *links, *steps;  /* owned arrays, for --json */
 	json_t *rows;           /* owned: of the `kernels` records of the step that runs */
@@ -86,6 +87,8 @@ struct run_judge {
 	char end_reason[RUN_REASON_BYTES]; /* of the `end` record; empty: none */
 	bool exited;
 	json_int_t exit_status;
+	char exit_reason[RUN_REASON_BYTES]; /* of the `exit` record; empty: none */
+	bool application;                   /* a root's program was started */
 	bool result_met;
 };
 

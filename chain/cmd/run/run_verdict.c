@@ -38,9 +38,22 @@ static int of_end(struct run_judge *judge, int code)
 	return verdict(judge, code, "%s", code != CMD_OK && judge->failure[0] ? judge->failure : plain);
 }
 
+/* A root's program, or why it is not one, as init said. */
+static int of_program(struct run_judge *judge)
+{
+	const char *reason = judge->exit_reason;
+	if (judge->exit_status != 0)
+		return verdict(judge, CMD_CHILD_FAILED, "%s: %s", judge->booted_step, *reason ? reason : "it failed");
+	if (!judge->result_met)
+		return verdict(judge, CMD_UNMET, "the program's result is not the expected one");
+	return verdict(judge, CMD_OK, "the program ended with status 0%s%s", *reason ? "; " : "", reason);
+}
+
 /* A booted native kernel said how it ended. */
 static int of_exit(struct run_judge *judge)
 {
+	if (judge->application || judge->exit_reason[0])
+		return of_program(judge);
 	if (judge->exit_status != 0 && judge->fault[0])
 		return verdict(judge, CMD_CHILD_FAILED, "%s: %.300s", judge->booted_step, judge->fault);
 	if (judge->exit_status != 0)
@@ -116,6 +129,8 @@ static void awaited(const struct run_judge *judge, char *out, size_t size)
 		snprintf(out, size, "\"%s\" not seen", judge->marker);
 	else if (judge->step[0])
 		snprintf(out, size, "%s did not end", judge->step);
+	else if (judge->application)
+		snprintf(out, size, "the program did not end");
 	else if (judge->booted && (judge->native || (judge->want_success && !judge->reports)))
 		snprintf(out, size, "%s did not exit", judge->booted_step);
 	else if (judge->booted && judge->reports && !judge->entered)

@@ -312,6 +312,21 @@ static void show_error(struct run_view *view, double at, const json_t *doc)
 	print(view, at, CMD_PLAIN, "", text);
 }
 
+/* A root's program: where the kernel has done its part. */
+static void show_application(struct run_view *view, double at, const json_t *doc)
+{
+	char text[VIEW_LINE_BYTES];
+	size_t used = 0;
+	const json_t *argv = json_object_get(doc, "argv");
+	text[0] = '\0';
+	for (size_t i = 0; i < json_array_size(argv) && used < sizeof(text) - 8; i++) {
+		const char *word = json_string_value(json_array_get(argv, i));
+		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%.*s", i ? " " : "",
+					 (int)(sizeof(text) - used - 8), word ? word : "");
+	}
+	print(view, at, CMD_PLAIN, json_is_true(json_object_get(doc, "shell")) ? "shell" : "program", text);
+}
+
 static void show_other(struct run_view *view, double at, enum record_event event, const json_t *doc)
 {
 	char text[VIEW_LINE_BYTES];
@@ -351,6 +366,9 @@ void run_view_record(struct run_view *view, enum record_event event, const json_
 		break;
 	case RECORD_BOOT:
 		show_boot(view, at, doc);
+		break;
+	case RECORD_APPLICATION:
+		show_application(view, at, doc);
 		break;
 	case RECORD_ERROR:
 		show_error(view, at, doc);
