@@ -18,8 +18,9 @@ struct bake {
 	struct fs_writer *writer;
 	const struct fs_placed *placed;
 	size_t placed_count;
-	struct bake_entry *entries; /* owned */
-	uint8_t *meta;              /* owned: the filesystem's metadata, hashed when it is complete */
+	const struct fs_placed *root; /* null: none */
+	struct bake_entry *entries;   /* owned */
+	uint8_t *meta;                /* owned: the filesystem's metadata, hashed when it is complete */
 	uint64_t meta_bytes;
 	struct chain_verity given; /* of a file whose digest was given, as it goes by */
 	struct bake_part_line lines[BAKE_PART_LINES];
@@ -88,6 +89,8 @@ static enum chain_status tree_layout(struct bake *bake, struct chain_error *err)
 		bake->entries[i] = (struct bake_entry){ .path = p->spec->path,
 							.bytes = p->size_bytes,
 							.link = p->spec->type == FS_SYMLINK };
+		if (r->root && strcmp(p->spec->path, r->root) == 0)
+			bake->root = p;
 		bake->result->content_bytes += p->size_bytes;
 		if (p->shared)
 			bake->result->shared_bytes += p->size_bytes;
@@ -129,6 +132,10 @@ static void places_set(struct bake *bake, uint64_t manifest_bytes)
 	uint8_t sections[BAKE_TAIL_MAX];
 
 	memcpy(out->parts, parts, sizeof(parts));
+	out->root = (struct chain_bake_part){ .bytes = 0 };
+	if (bake->root)
+		out->root = (struct chain_bake_part){ h->file_fs + bake->root->data_offset, bake->root->size_bytes,
+						      fs_phys + bake->root->data_offset, bake->root->size_bytes };
 	out->memory_end = fs_phys + h->fs_memory_bytes;
 	out->parts[CHAIN_BAKE_SECTIONS].bytes = bake->container->tail(out, sections);
 	out->file_bytes = out->parts[CHAIN_BAKE_SECTIONS].offset + out->parts[CHAIN_BAKE_SECTIONS].bytes;
@@ -162,6 +169,28 @@ static enum chain_status image_layout(struct bake *bake, struct chain_error *err
 		return CHAIN_FAIL(err, BAKE_TOO_LARGE, .subject = bake->request->name ? bake->request->name : "image",
 				  .end = out->memory_end, .limit = (uint64_t)UINT32_MAX + 1);
 	return CHAIN_OK;
+}
+
+/* The stage at its base, and everything behind it. */
+static enum chain_status stage_and_layout(struct bake *bake, struct chain_error *err)
+{
+	enum chain_status status = bake_stage_load(bake->request, &bake->stage, err);
+
+	return status == CHAIN_OK ? image_layout(bake, err) : status;
+}
+
+/* A root that would lie where its kernel wants to be drives the whole image further up. */
+static enum chain_status place(struct bake *bake, struct chain_bake_request *moved, struct chain_error *err)
+{
+	const uint64_t big = CHAIN_IMAGE_FS_ALIGN - 1;
+	enum chain_status status = stage_and_layout(bake, err);
+
+	if (status != CHAIN_OK || !bake->root || bake->result->root.phys >= moved->root_floor)
+		return status;
+	moved->base += (moved->root_floor - bake->result->root.phys + big) & ~big;
+	status = request_check(moved, err);
+	bake_stage_free(&bake->stage);
+	return status == CHAIN_OK ? stage_and_layout(bake, err) : status;
 }
 
 static enum chain_status emit(struct bake *bake, uint64_t offset, const void *bytes, size_t count,
@@ -293,17 +322,16 @@ static enum chain_status manifest_emit(struct bake *bake, struct chain_error *er
 enum chain_status chain_bake(const struct chain_bake_request *request, struct chain_bake_result *out,
 			     struct chain_error *err)
 {
-	struct bake bake = { .request = request, .result = out, .container = bake_container_named(request->format) };
+	struct chain_bake_request moved = *request;
+	struct bake bake = { .request = &moved, .result = out, .container = bake_container_named(request->format) };
 	enum chain_status status;
 
 	*out = (struct chain_bake_result){ .file_bytes = 0 };
 	status = request_check(request, err);
 	if (status == CHAIN_OK)
-		status = bake_stage_load(request, &bake.stage, err);
-	if (status == CHAIN_OK)
 		status = tree_layout(&bake, err);
 	if (status == CHAIN_OK)
-		status = image_layout(&bake, err);
+		status = place(&bake, &moved, err);
 	if (status == CHAIN_OK)
 		status = parts_emit(&bake, err);
 	if (status == CHAIN_OK)

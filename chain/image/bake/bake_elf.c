@@ -13,9 +13,27 @@ enum { ROWS_MAX = CHAIN_SEGMENTS_MAX + 3 }; /* the stage's, manifest, filesystem
 static_assert(sizeof(Elf64_Ehdr) + ROWS_MAX * sizeof(Elf64_Phdr) <= BAKE_BLOCK, "headers fit a block");
 
 static const char NAMES[] = "\0.kchain.stage\0.kchain.manifest\0.kchain.fs\0.shstrtab";
+static const char ROOT_NAME[] = ".kchain.root"; /* behind them, where there is one */
 enum { NAME_STAGE = 1, NAME_MANIFEST = 15, NAME_FS = 32, NAME_NAMES = 43, SECTION_COUNT = 5, SECTION_NAMES = 4 };
-enum { TABLE_AT = (sizeof(NAMES) + 7) / 8 * 8 };
-static_assert(TABLE_AT + SECTION_COUNT * sizeof(Elf64_Shdr) <= BAKE_TAIL_MAX, "sections fit their buffer");
+static_assert((sizeof(NAMES) + sizeof(ROOT_NAME) + 7) / 8 * 8 + (SECTION_COUNT + 1) * sizeof(Elf64_Shdr) <=
+		      BAKE_TAIL_MAX,
+	      "sections fit their buffer");
+
+static size_t names_bytes(const struct chain_bake_result *layout)
+{
+	return sizeof(NAMES) + (layout->root.bytes ? sizeof(ROOT_NAME) : 0);
+}
+
+/* Where the table begins, behind the names. */
+static size_t table_at(const struct chain_bake_result *layout)
+{
+	return (names_bytes(layout) + 7) / 8 * 8;
+}
+
+static size_t section_count(const struct chain_bake_result *layout)
+{
+	return layout->root.bytes ? SECTION_COUNT + 1 : SECTION_COUNT;
+}
 
 static size_t header_bytes(bool is64)
 {
@@ -139,12 +157,12 @@ void bake_elf_head(const struct chain_bake_result *layout, const struct bake_sta
 		.e_version = EV_CURRENT,
 		.e_entry = layout->entry,
 		.e_phoff = header_bytes(is64),
-		.e_shoff = layout->parts[CHAIN_BAKE_SECTIONS].offset + TABLE_AT,
+		.e_shoff = layout->parts[CHAIN_BAKE_SECTIONS].offset + table_at(layout),
 		.e_ehsize = (Elf64_Half)header_bytes(is64),
 		.e_phentsize = (Elf64_Half)segment_bytes(is64),
 		.e_phnum = (Elf64_Half)count,
 		.e_shentsize = (Elf64_Half)section_bytes(is64),
-		.e_shnum = SECTION_COUNT,
+		.e_shnum = (Elf64_Half)section_count(layout),
 		.e_shstrndx = SECTION_NAMES,
 	};
 
@@ -172,7 +190,7 @@ size_t bake_elf_tail(const struct chain_bake_result *layout, const struct bake_e
 	const struct chain_image_header *h = &layout->header;
 	const struct chain_bake_part *stage = &layout->parts[CHAIN_BAKE_STAGE],
 				     *manifest = &layout->parts[CHAIN_BAKE_MANIFEST];
-	const Elf64_Shdr table[SECTION_COUNT] = {
+	const Elf64_Shdr table[SECTION_COUNT + 1] = {
 		[1] = section(NAME_STAGE, SHF_ALLOC | SHF_WRITE | SHF_EXECINSTR, stage->phys, stage->offset,
 			      stage->bytes),
 		[2] = section(NAME_MANIFEST, SHF_ALLOC, manifest->phys, manifest->offset, manifest->bytes),
@@ -180,13 +198,17 @@ size_t bake_elf_tail(const struct chain_bake_result *layout, const struct bake_e
 		[SECTION_NAMES] = { .sh_name = NAME_NAMES,
 				    .sh_type = SHT_STRTAB,
 				    .sh_addralign = 1,
-				    .sh_size = sizeof(NAMES),
+				    .sh_size = names_bytes(layout),
 				    .sh_offset = layout->parts[CHAIN_BAKE_SECTIONS].offset },
+		/* a part of the file system, which is loaded: this one only says where it lies in the file */
+		[SECTION_COUNT] = section(sizeof(NAMES), 0, 0, layout->root.offset, layout->root.bytes),
 	};
 
 	memset(out, 0, BAKE_TAIL_MAX);
 	memcpy(out, NAMES, sizeof(NAMES));
-	for (size_t i = 0; i < SECTION_COUNT; i++)
-		put_section(&table[i], form->is64, out + TABLE_AT + i * section_bytes(form->is64));
-	return TABLE_AT + SECTION_COUNT * section_bytes(form->is64);
+	if (layout->root.bytes)
+		memcpy(out + sizeof(NAMES), ROOT_NAME, sizeof(ROOT_NAME));
+	for (size_t i = 0; i < section_count(layout); i++)
+		put_section(&table[i], form->is64, out + table_at(layout) + i * section_bytes(form->is64));
+	return table_at(layout) + section_count(layout) * section_bytes(form->is64);
 }

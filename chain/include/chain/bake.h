@@ -29,8 +29,12 @@ struct chain_bake_request {
 	const char *name;   /* the pipeline's; null: none */
 	const char *format; /* of the image's file: one of chain_bake_format_name; null: the first */
 	uint64_t base;      /* physical; a multiple of 4096, at least 1 MiB */
-	uint32_t flags;     /* CHAIN_IMAGE_FLAG_* */
-	const void *stage;  /* ELF file of the stage, a kernel of our runtime */
+	/* Null, or the path of a file that a kernel is to use where it lies: it gets a section of its own in the file,
+	 * and the base is raised as far as it takes for it to lie at or above `root_floor`. */
+	const char *root;
+	uint64_t root_floor;
+	uint32_t flags;    /* CHAIN_IMAGE_FLAG_* */
+	const void *stage; /* ELF file of the stage, a kernel of our runtime */
 	uint64_t stage_bytes;
 	const char *stage_subject;   /* names it in errors */
 	const struct fs_spec *specs; /* what the filesystem holds; files, folders and links. A spec's digest, where
@@ -64,6 +68,7 @@ struct chain_bake_result {
 	struct chain_bake_part {
 		uint64_t offset, bytes, phys, memory_bytes;
 	} parts[CHAIN_BAKE_PART_COUNT]; /* phys 0: not loaded */
+	struct chain_bake_part root;    /* where the request's root lies; bytes 0: none */
 	uint64_t file_bytes;
 	uint64_t memory_end;    /* physical */
 	uint64_t entry;         /* physical */
