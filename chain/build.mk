@@ -19,7 +19,7 @@ CMD_LIB_SRC := $(filter-out chain/cmd/main.c chain/cmd/templates/%,$(CMD_SRC))
 STAGE_ELF := $(B)/stage/stage.elf
 
 # Files within the command.
-CMD_BLOBS := $(B)/host/chain/cmd/stage_blob.o $(B)/host/chain/cmd/init_templates.o $(B)/host/chain/cmd/run/qemu_large_loader.o
+CMD_BLOBS := $(B)/host/chain/cmd/stage_blob.o $(B)/host/chain/cmd/kernel_blob.o $(B)/host/chain/cmd/init_templates.o $(B)/host/chain/cmd/run/qemu_large_loader.o
 
 # All but main, for the tests of the command's parts.
 $(B)/host/libcmd.a: $(patsubst %.c,$(B)/host/%.o,$(CMD_LIB_SRC)) $(CMD_BLOBS) $(WITH)/link
@@ -37,6 +37,10 @@ $(B)/host/chain/cmd/stage_blob.o: chain/cmd/stage_blob.S $(STAGE_ELF) $(B)/init/
 	@mkdir -p $(@D)
 	$(call say,AS,$<)
 	$(Q)$(CC) -DSTAGE_ELF='"$(STAGE_ELF)"' -DROOT_INIT='"$(B)/init/init"' -c -o $@ $<
+$(B)/host/chain/cmd/kernel_blob.o: chain/cmd/kernel_blob.S chain/cmd/kernel/fetch.sh
+	@mkdir -p $(@D)
+	$(call say,AS,$<)
+	$(Q)$(CC) -c -o $@ $<
 $(B)/host/chain/cmd/init_templates.o: chain/cmd/init_templates.S $(wildcard chain/cmd/templates/* chain/cmd/templates/*/*)
 	@mkdir -p $(@D)
 	$(call say,AS,$<)

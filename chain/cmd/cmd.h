@@ -36,6 +36,7 @@ extern const char cmd_version[]; /* "1.0" */
 
 int cmd_init(int argc, char **argv);
 int cmd_bake(int argc, char **argv);
+int cmd_kernel(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
 int cmd_ls(int argc, char **argv);

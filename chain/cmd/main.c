@@ -16,6 +16,7 @@ static const struct cmd COMMANDS[] = {
 	{ "bake", "make bootable images of pipelines or folders", cmd_bake },
 	{ "run", "start an image, a pipeline or a folder in QEMU and follow it", cmd_run },
 	{ "plan", "print what each step of a boot would do, without booting", cmd_plan },
+	{ "kernel", "fetch a Linux kernel for roots", cmd_kernel },
 	{ "inspect", "say what an image is made of and what takes the space", cmd_inspect },
 	{ "verify", "check every byte of an image against its manifest", cmd_verify },
 	{ "ls", "list the files baked into an image", cmd_ls },
