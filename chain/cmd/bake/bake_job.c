@@ -91,6 +91,8 @@ static enum chain_status write_all(struct bake_job *job, uint64_t base, struct s
 		.stage_subject = job->stage ? job->stage : "built-in stage",
 		.specs = streams->tree.specs,
 		.spec_count = streams->tree.count,
+		.root = job->root.asked ? BAKE_ROOT_IMAGE : NULL,
+		.root_floor = job->base ? 0 : job->root.floor,
 		.source = read_file,
 		.sink = write_image,
 		.place = place_file,
@@ -284,5 +286,6 @@ void bake_job_free(struct bake_job *job)
 	steps_free(job);
 	cmd_document_close(&job->document);
 	free(job->output_made);
+	bake_root_free(&job->root);
 	chain_config_free(&job->config);
 }

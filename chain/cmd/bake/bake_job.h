@@ -6,6 +6,7 @@
 #define KCHAIN_BAKE_JOB_H
 
 #include "bake_host.h"
+#include "bake_root.h"
 #include "chain/bake.h"
 #include "chain/image.h"
 #include "chain/cmd/cmd_document.h"
@@ -21,6 +22,7 @@ struct bake_job {
 	const char *format;    /* null: the usual form of an image's file */
 	uint64_t base;         /* 0: the usual place, or behind what called kernels need for themselves */
 	uint64_t memory_bytes; /* 0: not checked whether the steps fit */
+	const json_t *root_said; /* what the command line says of the root, as "root" of a pipeline; null: nothing */
 	bool progress;
 	struct bake_share *share; /* with the other bakes of this run; null: alone */
 	struct bake_cache *cache; /* with other runs; null: alone */
@@ -29,6 +31,7 @@ struct bake_job {
 	struct cmd_document
 		document; /* the pipeline, and what is wrong with it; without a name where a folder has none */
 	struct chain_config config;
+	struct bake_root root;
 	char *output_made; /* where `output` was null */
 	int fd;            /* where `folder` is not null: the caller's */
 	struct chain_bake_result result;

@@ -104,7 +104,7 @@ enum chain_status document_member_list(struct document *doc, const json_t *objec
 	return status == CHAIN_OK ? document_member_optional(doc, object, key, JSON_ARRAY, "an array", out) : status;
 }
 
-void words_add(struct words *words, const char *word)
+void document_words_add(struct words *words, const char *word)
 {
 	if (strstr(words->text, word))
 		return;

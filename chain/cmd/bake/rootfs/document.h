@@ -39,6 +39,6 @@ struct words {
 	size_t used;
 };
 /* Unless it is in it already, as far as that is easily seen. */
-void words_add(struct words *words, const char *word);
+void document_words_add(struct words *words, const char *word);
 
 #endif

@@ -264,7 +264,7 @@ static enum chain_status docker_is(struct document *doc, const json_t *image, co
 
 		if (!name)
 			return document_wrong(doc, value, "a string in RepoTags");
-		words_add(words, name);
+		document_words_add(words, name);
 		*out = *out || image_tag_is(name, tag);
 	}
 	return CHAIN_OK;

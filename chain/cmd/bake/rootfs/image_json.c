@@ -167,14 +167,14 @@ static void consider(struct selection *s, const struct listed *listed)
 	const unsigned rank = platform_rank(listed, s->platform);
 
 	if (listed->tag)
-		words_add(&s->tags, listed->tag);
+		document_words_add(&s->tags, listed->tag);
 	if (s->tag && !(listed->tag && image_tag_is(listed->tag, s->tag)))
 		return;
 	s->tagged = true;
 	if (listed->os || listed->architecture) {
 		(void)snprintf(platform, sizeof(platform), "%s/%s", listed->os ? listed->os : "?",
 			       listed->architecture ? listed->architecture : "?");
-		words_add(&s->platforms, platform);
+		document_words_add(&s->platforms, platform);
 	}
 	if (rank == 0)
 		return;
