@@ -19,9 +19,12 @@ static struct fs_xattr *xattrs_copy(const struct fs_xattr *from, size_t count)
 	for (size_t i = 0; i < count; i++)
 		room += strlen(from[i].name) + 1 + from[i].value_bytes;
 	struct fs_xattr *list = count > 0 ? malloc(room) : NULL;
+
+	if (!list)
+		return NULL;
 	char *at = (char *)(list + count);
 
-	for (size_t i = 0; list && i < count; i++) {
+	for (size_t i = 0; i < count; i++) {
 		const size_t name_bytes = strlen(from[i].name) + 1;
 
 		list[i] = (struct fs_xattr){ .name = at, .value = at + name_bytes, .value_bytes = from[i].value_bytes };
