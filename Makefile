@@ -167,7 +167,7 @@ all: $(KCHAIN) $(ALL)
 deps: ; @:
 unit-programs: $(UNIT_HOST) $(UNIT_ASAN)
 unit: unit-programs $(UNIT_NEEDS)
-	$(Q)tools/run-tests $(T) $(UNIT_HOST) $(UNIT_ASAN)
+	$(Q)tools/run-tests $(T) $(UNIT_HOST) $(UNIT_ASAN) $(UNIT_TSAN)
 qemu-check: all images sdk $(QEMU_NEEDS)
 	$(Q)tools/run-tests $(T) $(QEMU_TESTS)
 style-check: $(STATUS_HEADERS) $(STAGE_HEADERS) $(B)/lwip.unpacked

@@ -48,14 +48,14 @@ def on_processors(cpus, machine, memory, count):
         kt.check(sorted(r[0] for r in turns) == list(range(count)), "a turn is missing or double", turns[:5])
         machine_said = ended.of("result")[0]["machine"]
         kt.check(machine_said["processors"] == cpus and machine_said["processors_failed"] == 0, "processors", machine_said)
-        kt.check(machine_said["workers"] == max(1, cpus - 1), "workers", machine_said)
-        kt.check({r[2] for r in turns} <= (set(range(1, cpus)) or {0}), "a turn on a processor that is none")
+        kt.check(min(cpus, 2) <= machine_said["workers"] <= cpus, "workers", machine_said)
+        kt.check({r[2] for r in turns} <= set(range(cpus)), "a turn on a processor that is none")
         kt.check(machine_said["private_bytes"] < 128 << 10, "private memory of a kernel", machine_said)
         kt.check(len(set(machine_said["windows"].values())) == len(machine_said["windows"]), "two processors in one window", machine_said)
     return test
 
 
-for processors, kind, ram, kernels in ((1, "pc", "128M", 50), (2, "pc", "128M", 50), (8, "q35", "128M", 200), (64, "pc", "256M", 300),
+for processors, kind, ram, kernels in ((1, "pc", "128M", 50), (2, "pc", "128M", 50), (3, "pc", "128M", 200), (8, "q35", "128M", 200), (64, "pc", "256M", 300),
                                        (1, "microvm", "128M", 20), (255, "microvm", "512M", 600)):
     kt.add_test(f"{kind}_with_{processors}_processors", on_processors(processors, kind, ram, kernels))
 
@@ -81,8 +81,8 @@ def injected(cpus, count):
     return test
 
 
-kt.add_test("faults_in_5_percent_on_4_processors", injected(4, 10000 if LONG else 1000))
-kt.add_test("faults_in_5_percent_on_1_processor", injected(1, 10000 if LONG else 240))
+for processors, kernels in ((1, 240), (2, 240), (3, 240), (4, 1000), (8, 480)):
+    kt.add_test(f"faults_in_5_percent_on_{processors}_processor{'s'[:processors > 1]}", injected(processors, 10000 if LONG else kernels))
 
 
 def counts(path):
@@ -253,7 +253,7 @@ def a_second_fanout_and_a_boot_find_the_processors():
              {"name": "next", "boot": "fs:/inner"}]
     ended, _ = run(steps, 4, files={"/inner": inner})
     said = [r["machine"] for r in ended.of("result")]
-    kt.check([m["workers"] for m in said] == [3, 3, 3] and not any(m["processors_failed"] for m in said), "workers", said)
+    kt.check(all(2 <= m["workers"] <= 4 and m["processors"] == 4 for m in said) and len(said) == 3 and not any(m["processors_failed"] for m in said), "workers", said)
 
 
 @kt.test

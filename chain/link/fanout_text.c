@@ -82,8 +82,6 @@ enum chain_status chain_fanout_texts_make(const struct chain_step *step, const s
 		out->text_args = out->args_differ ? NULL : strdup(args);
 		if (!out->text || (!out->args_differ && !out->text_args))
 			status = chain_fail_no_memory(err, "handoff", out->room_bytes);
-		else
-			memcpy(out->text, out->head, out->head_bytes);
 	}
 	if (status)
 		chain_fanout_texts_free(out);
@@ -107,8 +105,8 @@ size_t chain_fanout_text_bytes(const struct chain_fanout_texts *t)
 	return t->room_bytes + args + 1;
 }
 
-static enum chain_status expand_args(struct chain_fanout_texts *t, size_t index, unsigned attempt,
-				     struct chain_error *err)
+enum chain_status chain_fanout_args(const struct chain_fanout_texts *t, size_t index, unsigned attempt, char **out,
+				    struct chain_error *err)
 {
 	const char *input = input_of(t->set, index);
 	json_t *self = chain_json_shallow(json_object_get(t->handoff, "self"));
@@ -121,10 +119,7 @@ static enum chain_status expand_args(struct chain_fanout_texts *t, size_t index,
 	json_decref(self);
 	if (bad)
 		return chain_json_no_memory(err, t->step->name);
-	free(t->text_args);
-	t->text_args = NULL;
-	return chain_template_expand_args(t->args, t->handoff, t->pending, t->quoted, t->step->name, &t->text_args,
-					  err);
+	return chain_template_expand_args(t->args, t->handoff, t->pending, t->quoted, t->step->name, out, err);
 }
 
 /* printf's part of a kernel's cost would be larger than all else here. */
@@ -162,15 +157,11 @@ static char *put_names(char *at, const struct chain_step *step, size_t index)
 	return any ? put_text(at, "]") : at;
 }
 
-enum chain_status chain_fanout_text(struct chain_fanout_texts *t, size_t index, unsigned attempt,
-				    const char **out_handoff, size_t *out_bytes, const char **out_args,
-				    struct chain_error *err)
+size_t chain_fanout_handoff(const struct chain_fanout_texts *t, size_t index, unsigned attempt, char *out)
 {
 	const char *input = input_of(t->set, index);
-	enum chain_status status = t->args_differ ? expand_args(t, index, attempt, err) : CHAIN_OK;
-	if (status)
-		return status;
-	char *at = put_names(t->text + t->head_bytes, t->step, index);
+	memcpy(out, t->head, t->head_bytes);
+	char *at = put_names(out + t->head_bytes, t->step, index);
 	at = put_member(at, ",\"index\":", index); /* OWN_BYTES is room for all but the input */
 	at = put_member(at, ",\"count\":", t->set->count);
 	at = put_member(at, ",\"attempt\":", attempt);
@@ -178,8 +169,22 @@ enum chain_status chain_fanout_text(struct chain_fanout_texts *t, size_t index, 
 		at = put_text(put_text(at, ",\"input\":"), input);
 	at = put_text(at, "}}");
 	*at = '\0';
+	return (size_t)(at - out);
+}
+
+enum chain_status chain_fanout_text(struct chain_fanout_texts *t, size_t index, unsigned attempt,
+				    const char **out_handoff, size_t *out_bytes, const char **out_args,
+				    struct chain_error *err)
+{
+	if (t->args_differ) {
+		free(t->text_args);
+		t->text_args = NULL;
+		enum chain_status status = chain_fanout_args(t, index, attempt, &t->text_args, err);
+		if (status)
+			return status;
+	}
 	*out_handoff = t->text;
-	*out_bytes = (size_t)(at - t->text);
+	*out_bytes = chain_fanout_handoff(t, index, attempt, t->text);
 	*out_args = t->text_args;
 	return CHAIN_OK;
 }

@@ -417,7 +417,7 @@ static void test_layout(void **state)
 		uint32_t cpus, wanted;
 	} fits[] = {
 		{ "{\"count\":9}", 9, 64, 1, 1 },
-		{ "{\"count\":9}", 9, 64, 8, 7 },
+		{ "{\"count\":9}", 9, 64, 8, 8 },
 		{ "{\"count\":3}", 3, 64, 8, 3 },
 		{ "{\"count\":9,\"cpus\":1}", 9, 64, 1, 1 },
 		{ "{\"count\":9,\"cpus\":2}", 9, 64, 5, 2 },

@@ -73,8 +73,8 @@ static struct stage_apic apic;
 static uint32_t ids[CPUS_MAX];   /* of all that are listed, but the boot processor; STAGE_APIC_NOBODY: given up */
 static struct processor *others; /* theirs; one that did not answer keeps its own, in case it does later */
 static uint16_t slots[CPUS_MAX]; /* of those that did: index i + 1 is others[slots[i]] */
-static uint32_t listed_count, other_count, boot_apic_id, start_root;
-static bool started;
+static uint32_t listed_count, asked_count, other_count, boot_apic_id, start_root;
+static bool started, watched;
 
 static struct processor *processor(uint32_t index)
 {
@@ -154,6 +154,11 @@ void stage_processor_call_boot(void)
 	stage_apic_send(&apic, boot_apic_id, STAGE_APIC_FIXED | WAKE_VECTOR);
 }
 
+void stage_processor_interrupt_boot(void)
+{
+	stage_apic_send(&apic, boot_apic_id, STAGE_APIC_NMI);
+}
+
 /* --- on the boot processor --- */
 
 /* By which leaf of CPUID a processor finds its own id: 0xb where it is filled in, as it has 32 bits of it (SDM
@@ -215,6 +220,8 @@ static bool wait_alive(struct processor *first, uint32_t count, uint64_t us)
 		seen = answered;
 		if (polls < SPINS || count == 1) /* one that is taken back may own the timer still */
 			stage_pause();
+		else if (watched)
+			stage_wait_for_interrupt();
 		else
 			stage_idle();
 	}
@@ -230,8 +237,9 @@ static bool start(struct processor *first, uint32_t count)
 		atomic_store(&p->work, NULL);
 		p->unreachable = !stage_apic_send(&apic, p->apic_id, STAGE_APIC_INIT);
 	}
-	if (!(stage_cpuid(1, 0).c & CPUID_HYPERVISOR))
-		stage_sleep_us(SETTLE_US);
+	uint64_t settled = stage_cpuid(1, 0).c & CPUID_HYPERVISOR ? 0 : stage_deadline_after_us(SETTLE_US);
+	while (!stage_deadline_passed(settled)) /* not halted: the timer may be the ticker's */
+		stage_pause();
 	for (int i = 0; i < 2; i++) {
 		for (struct processor *p = first; p < first + count; p++)
 			if (!p->unreachable && !is_alive(p))
@@ -347,37 +355,65 @@ static uint32_t keep_others(uint32_t count)
 	return kept;
 }
 
-static enum chain_status start_all(uint32_t count, struct chain_error *err)
+static enum chain_status make_room(uint32_t count, struct chain_error *err)
 {
 	if (!make_blocks(count) || !make_start_root())
 		return chain_fail_no_memory(err, "processors", count * sizeof(struct processor));
-	for (uint32_t i = 0; i < count; i++) {
-		others[i] = (struct processor){ .apic_id = ids[i], .index = i + 1 };
-		if (!make_area(&others[i]))
-			return chain_fail_no_memory(err, "processors", AREA_BYTES);
-	}
+	for (uint32_t i = 0; i < count; i++)
+		others[i] = (struct processor){ .apic_id = ids[i] };
 	prepare_page(count);
 	listed_count = count;
-	start(others, count);
-	for (uint32_t i = 0; i < count; i++)
-		if (!is_alive(&others[i]))
-			give_up(&others[i]);
 	return CHAIN_OK;
 }
 
-/* Those that answered are numbered from 1 on; one that was lost since is left out. */
-static void number_others(void)
+static void number(uint32_t i)
 {
-	other_count = 0;
-	for (uint32_t i = 0; i < listed_count; i++) {
-		if (!is_alive(&others[i]))
-			continue;
-		slots[other_count++] = (uint16_t)i;
-		others[i].index = others[i].cpu->index = other_count;
-	}
+	slots[other_count++] = (uint16_t)i;
+	others[i].index = others[i].cpu->index = other_count;
 }
 
-enum chain_status stage_processors_start(uint32_t *count, uint32_t *failed, struct chain_error *err)
+/* The next `count` of those that are listed. */
+static enum chain_status ask(uint32_t count, struct chain_error *err)
+{
+	uint32_t from = asked_count, made = 0;
+	while (made < count && make_area(&others[from + made]))
+		made++;
+	if (!made)
+		return chain_fail_no_memory(err, "processors", AREA_BYTES);
+	asked_count += made;
+	start(others + from, made);
+	for (uint32_t i = from; i < asked_count; i++) {
+		if (is_alive(&others[i]))
+			number(i);
+		else
+			give_up(&others[i]);
+	}
+	return CHAIN_OK;
+}
+
+/* One that was lost since is left out. */
+static void number_anew(void)
+{
+	other_count = 0;
+	for (uint32_t i = 0; i < asked_count; i++)
+		if (is_alive(&others[i]))
+			number(i);
+}
+
+enum chain_status stage_processors_more(uint32_t most, struct stage_processors *out, struct chain_error *err)
+{
+	enum chain_status status = CHAIN_OK;
+	while (!status && other_count + 1 < most && asked_count < listed_count) {
+		uint32_t wanted = most - 1 - other_count, left = listed_count - asked_count;
+		status = ask(wanted < left ? wanted : left, err);
+	}
+	*out = (struct stage_processors){ .started = other_count + 1,
+					  .failed = asked_count - other_count,
+					  .left = listed_count - asked_count };
+	return status;
+}
+
+enum chain_status stage_processors_start(uint32_t most, struct stage_processors *out, struct chain_error *err)
 {
 	enum chain_status status = CHAIN_OK;
 	if (!started) {
@@ -392,12 +428,10 @@ enum chain_status stage_processors_start(uint32_t *count, uint32_t *failed, stru
 			status = open_apic(&listed, err);
 		listed = keep_others(listed);
 		if (!status && listed)
-			status = start_all(listed, err);
+			status = make_room(listed, err);
 	}
-	number_others();
-	*count = other_count + 1;
-	*failed = listed_count - other_count;
-	return status;
+	number_anew();
+	return status ? status : stage_processors_more(most, out, err);
 }
 
 /* Tables below the root are shared; a root-level entry that was made since its processor started is not there. */
@@ -414,12 +448,13 @@ void stage_processors_stop(void)
 		stage_apic_send(&apic, processor(i + 1)->apic_id, STAGE_APIC_INIT);
 	if (other_count) /* the last of them may have told of its end, and the timer have ticked */
 		take_pending();
-	listed_count = other_count = 0;
+	listed_count = asked_count = other_count = 0;
 	started = false;
 }
 
 void stage_processors_watch(bool on)
 {
+	watched = on;
 	stage_cpu_set_handler(TICK_VECTOR, on_wake);
 	stage_apic_tick(&apic, on ? TICK_VECTOR : 0);
 }

@@ -41,4 +41,15 @@ stage_call_resume:
 	pop	%rbx
 	ret
 
+	.globl stage_call_on_stack
+stage_call_on_stack:			/* RDI the stack, RSI the function, RDX its argument */
+	push	%rbp
+	mov	%rsp, %rbp
+	mov	%rdi, %rsp
+	mov	%rdx, %rdi
+	call	*%rsi
+	mov	%rbp, %rsp
+	pop	%rbp
+	ret
+
 	.section .note.GNU-stack, "", @progbits

@@ -9,31 +9,57 @@
 #include "stage/fanout.h"
 #include "stage/marker.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct isolated {
 	const struct stage_call *call;
 	struct stage_call_result *out;
-	bool begun;
+	atomic_bool ready;
+	bool ended;
 	bool midline;
 	struct stage_marker marker;
 };
 
-static bool next(void *ctx, struct stage_call_task *out)
+static bool take(void *ctx, char *texts, struct stage_call_task *out)
 {
 	struct isolated *i = ctx;
-	if (i->begun)
+	(void)texts; /* the call's own stay where they are */
+	if (!atomic_exchange(&i->ready, false))
 		return false;
-	i->begun = true;
 	*out = i->call->task;
 	return true;
+}
+
+static bool prepare(void *ctx)
+{
+	(void)ctx;
+	return false;
+}
+
+static uint32_t ready(void *ctx)
+{
+	return atomic_load(&((struct isolated *)ctx)->ready);
+}
+
+static bool is_over(void *ctx)
+{
+	return ((const struct isolated *)ctx)->ended;
+}
+
+static bool is_decisive(void *ctx, const struct stage_call_result *result)
+{
+	(void)ctx;
+	(void)result;
+	return false;
 }
 
 static void done(void *ctx, const struct stage_fanout_turn *turn)
 {
 	struct isolated *i = ctx;
 	*i->out = turn->result;
+	i->ended = true;
 	i->out->marker_seen = i->marker.seen;
 	if (!turn->result.mailbox)
 		return;
@@ -68,13 +94,15 @@ static void progress(void *ctx, uint32_t running)
 enum chain_status stage_call_isolated(const struct stage_call *call, struct stage_call_result *out,
 				      struct chain_error *err)
 {
-	struct isolated i = { .call = call, .out = out };
+	struct isolated i = { .call = call, .out = out, .ready = true };
 	const struct chain_config_fanout alone = { .concurrency = 1 };
 	const struct stage_fanout fanout = {
 		.callee = call->callee, .timeout_us = call->timeout_us, .config = &alone, .kernels = 1
 	};
 	struct stage_fanout_machine machine;
-	const struct stage_fanout_client client = { next, done, text, progress, &i };
+	const struct stage_fanout_client client = {
+		take, prepare, ready, is_over, is_decisive, done, text, progress, &i
+	};
 	enum chain_status status = stage_fanout_run(&fanout, &client, &machine, err);
 	if (i.midline)
 		stage_console_write("\n", 1);

@@ -14,6 +14,8 @@
  * entered by iretq with RSP = saved_rsp. */
 void stage_call_enter(uint64_t *saved_rsp, uint64_t root, uint64_t frame, const struct stage_cpu *cpu);
 extern const uint8_t stage_call_resume[];
+/* Calls work(run) on another stack. */
+void stage_call_on_stack(uint64_t stack, void (*work)(struct stage_call_run *run), struct stage_call_run *run);
 
 enum { RFLAGS_NONE = 2 }; /* interrupts off; the bit that is always set */
 
@@ -70,6 +72,40 @@ static uint64_t serve(struct stage_call_run *call, const struct stage_trap_frame
 	}
 }
 
+/* Runs on the stage's own stack below what it had on it when the kernel was entered, since the handlers' stacks are
+ * small. The kernel has pointed SYSCALL at a handler of its own. An INT 2 that a kernel executes does not hold back
+ * NMIs: one that comes now finds another stack than the handler that is under way. */
+static void look_on_stage_stack(struct stage_call_run *call)
+{
+	enum { RED_ZONE = 128, NMI_HANDLER_MOST = STAGE_HANDLER_STACK_LEAST };
+	static const uint32_t msrs[] = { 0xc0000081, 0xc0000082, 0xc0000084 }; /* STAR, LSTAR, SFMASK */
+	uint64_t kernels[sizeof(msrs) / sizeof(msrs[0])];
+	struct stage_cpu *cpu = stage_cpu();
+	for (size_t i = 0; i < sizeof(msrs) / sizeof(msrs[0]); i++)
+		kernels[i] = stage_rdmsr(msrs[i]);
+	stage_cpu_restore_syscall();
+	cpu->stacks[STAGE_IST_NMI] -= NMI_HANDLER_MOST;
+	stage_call_on_stack((call->saved_rsp - RED_ZONE) & ~(uint64_t)15, call->look, call);
+	cpu->stacks[STAGE_IST_NMI] += NMI_HANDLER_MOST;
+	for (size_t i = 0; i < sizeof(msrs) / sizeof(msrs[0]); i++)
+		stage_wrmsr(msrs[i], kernels[i]);
+}
+
+static bool is_over(struct stage_call_run *call, void (*look)(struct stage_call_run *run))
+{
+	if (call->look && call->time.ticked) {
+		uint64_t start = stage_rdtsc();
+		look(call);
+		call->time.start += stage_rdtsc() - start;
+	}
+	return stage_call_time_is_up(&call->time);
+}
+
+bool stage_call_run_is_over(struct stage_call_run *call)
+{
+	return is_over(call, call->look);
+}
+
 static void on_service(struct stage_call_run *call, struct stage_trap_frame *frame)
 {
 	if (frame->rax == KCHAIN_SERVICE_EXIT) {
@@ -82,7 +118,7 @@ static void on_service(struct stage_call_run *call, struct stage_trap_frame *fra
 		return;
 	}
 	frame->rax = serve(call, frame);
-	if (stage_call_time_is_up(&call->time)) /* a kernel that does little but ask for services */
+	if (is_over(call, look_on_stage_stack)) /* a kernel that does little but ask for services */
 		take_back(frame, STAGE_CALL_TIMED_OUT);
 }
 
@@ -94,8 +130,8 @@ static void on_tick(struct stage_trap_frame *frame)
 	if (!call)
 		return;
 	stage_call_time_tick(&call->time);
-	if (frame->cr3 != call->stage_root &&
-	    stage_call_time_is_up(&call->time)) /* in a service: on_service takes it back */
+	/* Else it is in a service, and on_service takes it back, or in the look of an earlier tick. */
+	if (frame->cr3 != call->stage_root && is_over(call, look_on_stage_stack))
 		take_back(frame, STAGE_CALL_TIMED_OUT);
 }
 

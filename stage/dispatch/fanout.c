@@ -1,90 +1,83 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* The boot processor's side: feeds the workers, collects what they did, takes back those whose time is up. */
+/* The boot processor's side of a fan-out: works itself, hears what the other workers tell, takes back those whose time
+ * is up. */
 
 #include "stage/fanout.h"
 
 #include "stage/clock.h"
+#include "stage/pages.h"
 #include "stage/processors.h"
 #include "stage/ticker.h"
 #include "team.h"
 #include "worker.h"
 
 #include <stdlib.h>
-#include <string.h>
 
-enum { PROGRESS_US = 100000 };
+enum {
+	PROGRESS_US = 100000,
+	LOOK_US = 1000,
+	/* More processors are started when the work has gone on for GROW_AFTER_LOOKS, and for so many times as long as
+	 * starting them has taken until then: GROW_BUSY where this one works meanwhile, else GROW_IDLE. */
+	GROW_AFTER_LOOKS = 2,
+	GROW_BUSY = 8,
+	GROW_IDLE = 1,
+	GROW_LEAVES = 8 * 1024 * 1024, /* bytes of memory, for results */
+};
 
 struct fanout {
+	struct crew crew; /* first: a worker knows this much */
 	const struct stage_fanout *order;
-	const struct stage_fanout_client *client;
-	const struct worker_way *way;
 	void *shared; /* the way's */
 	struct worker **workers;
-	uint32_t count;
-	bool own; /* one worker, on this processor */
-	atomic_bool boot_waits;
-	uint64_t timeout_ticks, progress_ticks;
+	uint32_t count, most; /* of `most` that there may be */
+	uint32_t each;        /* processors */
+	struct stage_processors processors;
+	struct worker *own; /* the one of them that is on this processor; null: this one only looks after the others */
+	bool overran;       /* a kernel has not given its processor back in time */
+	uint64_t timeout_ticks, look_ticks, next_look, progress_ticks;
+	uint64_t begun, growing; /* TSC; ticks spent on starting processors and making their workers */
 };
 
 /* --- making and freeing --- */
 
-static enum chain_status make_worker(struct fanout *f, uint32_t processor, struct worker **out, struct chain_error *err)
+static enum chain_status make_worker(struct fanout *f, uint32_t processor, struct chain_error *err)
 {
-	const struct stage_callee *callee = f->order->callee;
-	struct worker *w = calloc(1, sizeof(*w));
-	bool ok = w;
-	if (w) {
-		w->callee = callee;
-		w->timeout_us = f->order->timeout_us;
-		w->way = f->way;
-		w->processor = processor;
-		w->boot_waits = &f->boot_waits;
-		w->wipe = true;
-		worker_prepare(w, f->own ? f->client : NULL);
-	}
-	for (size_t i = 0; ok && i < WORKER_ENTRIES; i++) {
-		w->entries[i].texts = malloc(callee->text_bytes);
-		w->entries[i].mailbox = malloc(STAGE_CALL_MAILBOX_BYTES);
-		ok = w->entries[i].texts && w->entries[i].mailbox;
-	}
-	enum chain_status status =
-		ok ? w->way->make(w, f->shared, err) :
-		     chain_fail_no_memory(err, callee->subject, sizeof(*w) + WORKER_ENTRIES * callee->text_bytes);
-	if (status) {
-		worker_free(w);
+	struct worker **out = &f->workers[f->count];
+	enum chain_status status = worker_make(&f->crew, f->shared, processor, out, err);
+	if (status)
 		return status;
-	}
-	*out = w;
+	f->own = processor ? f->own : *out;
+	f->count++;
 	return CHAIN_OK;
 }
 
-/* As many as asked for; where nobody asked for a number, as many as there is memory for. */
-static enum chain_status make_workers(struct fanout *f, uint32_t processors, struct chain_error *err)
+/* Workers on the processors that are started, so far as they have none. Where nobody asked for a number, as many as
+ * there is memory for. */
+static enum chain_status make_workers(struct fanout *f, struct chain_error *err)
 {
-	const struct stage_callee *callee = f->order->callee;
-	uint32_t wanted = 1, each = callee->way == CHAIN_CALL_NATIVE ? callee->native.cpus : 1;
-	enum chain_status status = f->way->has_ended ?
-					   CHAIN_OK :
-					   chain_fanout_workers(f->order->config, callee->subject, f->order->kernels,
-								processors, &wanted, err);
-	if (status)
-		return status;
-	f->workers = calloc(wanted, sizeof(*f->workers));
-	if (!f->workers)
-		return chain_fail_no_memory(err, callee->subject, wanted * sizeof(*f->workers));
-	for (uint32_t i = 0; i < wanted; i++) {
+	uint32_t others = f->count - (f->own != NULL);
+	for (; f->count < f->most && (others + 1) * f->each < f->processors.started; others++) {
 		struct chain_error why = { 0 };
-		status = make_worker(f, f->own ? 0 : i * each + 1, &f->workers[i], &why);
-		if (status && (!i || f->order->config->concurrency)) {
-			*err = why;
-			return status;
-		}
+		enum chain_status status = make_worker(f, others * f->each + 1, &why);
+		if (status && (!f->count || f->order->config->concurrency))
+			return chain_fail_again(err, &why, NULL);
 		if (status)
-			break;
-		f->count = i + 1;
+			f->most = f->count;
 	}
+	return CHAIN_OK;
+}
+
+/* The boot processor's own, where all processors are to work: nobody can take that one back by INIT. */
+static enum chain_status make_own(struct fanout *f, uint32_t processors, struct chain_error *err)
+{
+	struct chain_error why = { 0 };
+	if (f->each > 1 || f->crew.way->has_ended || f->most < processors || f->count == f->most)
+		return CHAIN_OK;
+	enum chain_status status = make_worker(f, 0, &why);
+	if (status && (!f->count || f->order->config->concurrency))
+		return chain_fail_again(err, &why, NULL);
 	return CHAIN_OK;
 }
 
@@ -92,239 +85,257 @@ static enum chain_status make_workers(struct fanout *f, uint32_t processors, str
  * does come back, it is to begin nothing. */
 static void end(struct fanout *f)
 {
-	bool others = f->workers && !f->own, lost = false;
-	for (uint32_t i = 0; others && i < f->count; i++)
+	bool lost = false;
+	for (uint32_t i = 0; i < f->count; i++)
 		worker_stop(f->workers[i]);
-	for (uint32_t i = 0; f->workers && i < f->count; i++) {
+	for (uint32_t i = 0; i < f->count; i++) {
 		if (f->workers[i]->lost) {
 			lost = true;
 			continue;
 		}
-		if (others)
+		if (f->workers[i] != f->own)
 			worker_wait_parked(f->workers[i]);
 		worker_free(f->workers[i]);
 	}
 	free(f->workers);
-	if (!lost)
-		f->way->close(f->shared);
+	if (lost)
+		return;
+	f->crew.way->close(f->shared);
+	free(f);
 }
 
-/* --- feeding --- */
+/* --- looking after the others --- */
 
-static void wake_if_waiting(struct fanout *f, struct worker *w)
+static bool is_overdue(const struct fanout *f, const struct worker *w)
 {
-	if (!f->own && atomic_load(&w->waits))
-		stage_processor_wake(w->processor);
+	uint64_t started = atomic_load_explicit(&w->started, memory_order_relaxed), now = stage_rdtsc();
+	return now > started && now - started > f->timeout_ticks;
 }
 
-static bool feed(struct fanout *f, struct worker *w)
-{
-	struct stage_call_task task;
-	struct worker_entry *e = worker_entry(w, w->fill);
-	if (!f->client->next(f->client->ctx, &task))
-		return false;
-	memcpy(e->texts, task.handoff, task.handoff_bytes);
-	strcpy(e->texts + task.handoff_bytes, task.args); /* text_bytes bounds both */
-	e->handoff_bytes = task.handoff_bytes;
-	e->turn = (struct stage_fanout_turn){ .index = task.index, .attempt = task.attempt, .devices = task.devices };
-	atomic_store_explicit(&e->started, 0, memory_order_relaxed);
-	w->fill++;
-	atomic_store(&e->state, ENTRY_READY);
-	wake_if_waiting(f, w);
-	return true;
-}
-
-/* A task that waits behind a long turn goes to a worker that has nothing to do. */
-static bool move_task(struct fanout *f, struct worker *idle)
-{
-	for (uint32_t i = 0; i < f->count; i++) {
-		struct worker *w = f->workers[i];
-		struct worker_entry *from = worker_entry(w, w->fill - 1), *to = worker_entry(idle, idle->fill);
-		uint32_t ready = ENTRY_READY;
-		if (w == idle || w->fill == w->collected || (!w->lost && w->fill - w->collected < 2) ||
-		    !atomic_compare_exchange_strong(&from->state, &ready, ENTRY_EMPTY))
-			continue;
-		w->fill--;
-		char *texts = to->texts;
-		to->texts = from->texts;
-		from->texts = texts;
-		to->handoff_bytes = from->handoff_bytes;
-		to->turn = from->turn;
-		atomic_store_explicit(&to->started, 0, memory_order_relaxed);
-		idle->fill++;
-		atomic_store(&to->state, ENTRY_READY);
-		wake_if_waiting(f, idle);
-		return true;
-	}
-	return false;
-}
-
-/* Everybody gets a first task before anybody gets one in advance. */
-static bool feed_all(struct fanout *f)
-{
-	bool fed = false, more = true;
-	for (uint32_t depth = 1; depth <= WORKER_ENTRIES; depth++) {
-		for (uint32_t i = 0; i < f->count; i++) {
-			struct worker *w = f->workers[i];
-			if (w->lost || w->fill - w->collected >= depth)
-				continue;
-			more = more && feed(f, w);
-			fed = fed || more;
-			if (!more && w->fill == w->collected)
-				fed = move_task(f, w) || fed;
-		}
-	}
-	return fed;
-}
-
-/* --- collecting --- */
-
-static bool collect(struct fanout *f, struct worker *w)
-{
-	bool any = atomic_load_explicit(&w->text_written, memory_order_acquire) != w->text_read;
-	uint32_t fill = w->fill;
-	bool done = w->collected != fill && worker_state_of(worker_entry(w, w->collected)) == ENTRY_DONE;
-	worker_drain(w, f->client); /* all of a turn's text was there before it was done */
-	while (done) {
-		struct worker_entry *e = worker_entry(w, w->collected);
-		f->client->done(f->client->ctx, &e->turn);
-		atomic_store(&e->state, ENTRY_EMPTY);
-		w->collected++;
-		any = true;
-		done = false; /* the next one's text may have come since */
-	}
-	return any;
-}
-
-static bool is_overdue(const struct fanout *f, struct worker *w)
-{
-	for (uint32_t s = w->collected; s != w->fill; s++) {
-		struct worker_entry *e = worker_entry(w, s);
-		uint64_t started = atomic_load_explicit(&e->started, memory_order_acquire), now = stage_rdtsc();
-		if (worker_state_of(e) == ENTRY_RUNNING && started && now > started && now - started > f->timeout_ticks)
-			return true;
-	}
-	return false;
-}
-
-/* A kernel that can't give its processor back says only that it is done. */
-static bool has_ended(const struct fanout *f, struct worker *w)
-{
-	const struct worker_entry *e = worker_entry(w, w->collected);
-	return f->way->has_ended && w->collected != w->fill && worker_state_of(e) == ENTRY_RUNNING &&
-	       atomic_load(&e->started) && f->way->has_ended(w);
-}
-
-/* True: some processor was taken back. */
+/* Ends a turn that has to end. A kernel that can't give its processor back says only that it is done. */
 static bool look_after(struct fanout *f, struct worker *w)
 {
-	enum team_request request = w->team && !w->lost ? team_request(w->team) : TEAM_NOTHING;
-	if (w->lost || (request == TEAM_NOTHING && !has_ended(f, w) && !is_overdue(f, w)))
+	uint32_t state = atomic_load_explicit(&w->state, memory_order_acquire);
+	enum team_request request = w->team ? team_request(w->team) : TEAM_NOTHING;
+	bool ended = f->crew.way->has_ended && f->crew.way->has_ended(w), overdue = is_overdue(f, w);
+	if (state % WORKER_STATES != WORKER_RUNNING || w->lost)
 		return false;
-	if (request == TEAM_MEMBERS)
-		worker_take_back_members(w, f->client);
-	else
-		worker_take_back(w, f->client);
-	return true;
-}
-
-/* A worker has tasks in advance: it runs one of them. */
-static uint32_t running(const struct fanout *f)
-{
-	uint32_t count = 0;
-	for (uint32_t i = 0; i < f->count; i++)
-		for (uint32_t s = f->workers[i]->collected; s != f->workers[i]->fill; s++)
-			count += worker_state_of(worker_entry(f->workers[i], s)) == ENTRY_RUNNING;
-	return count;
-}
-
-static bool any_left(const struct fanout *f)
-{
-	for (uint32_t i = 0; i < f->count; i++)
-		if (f->workers[i]->fill != f->workers[i]->collected)
-			return true;
-	return false;
-}
-
-static bool all_lost(const struct fanout *f)
-{
-	for (uint32_t i = 0; i < f->count; i++)
-		if (!f->workers[i]->lost)
-			return false;
-	return true;
-}
-
-/* --- the loop --- */
-
-static void wait(struct fanout *f)
-{
-	bool news = false;
-	atomic_store(&f->boot_waits, true);
-	for (uint32_t i = 0; i < f->count && !news; i++) {
-		struct worker *w = f->workers[i];
-		news = atomic_load(&w->text_written) != w->text_read ||
-		       (w->team && !w->lost && team_request(w->team)) ||
-		       (w->collected != w->fill && worker_state_of(worker_entry(w, w->collected)) == ENTRY_DONE) ||
-		       has_ended(f, w);
+	if (request == TEAM_MEMBERS) {
+		worker_take_back_members(w);
+		return true;
 	}
-	if (!news)
-		stage_wait_for_interrupt(); /* of stage_processors_watch, or a worker's */
-	atomic_store(&f->boot_waits, false);
+	if ((request == TEAM_NOTHING && !ended && !overdue) || !worker_revoke(w, state))
+		return false;
+	f->overran = f->overran || overdue;
+	worker_take_back(w);
+	return true;
+}
+
+/* Parked workers for what is ready, and no more of them. */
+static bool give(struct fanout *f)
+{
+	uint32_t ready = f->crew.client->ready(f->crew.client->ctx);
+	bool any = false;
+	for (uint32_t i = 0; i < f->count && ready; i++) {
+		struct worker *w = f->workers[i];
+		if (w == f->own || w->lost || !stage_processor_is_parked(w->processor))
+			continue;
+		worker_give(w);
+		any = true;
+		ready--;
+	}
+	return any;
 }
 
 static void report_progress(struct fanout *f)
 {
 	uint64_t now = stage_rdtsc();
+	uint32_t running = 0;
 	if (now < f->progress_ticks)
 		return;
 	f->progress_ticks = stage_deadline_after_us(PROGRESS_US);
-	f->client->progress(f->client->ctx, running(f));
+	for (uint32_t i = 0; i < f->count; i++)
+		running += atomic_load(&f->workers[i]->state) % WORKER_STATES == WORKER_RUNNING;
+	f->crew.client->progress(f->crew.client->ctx, running);
+	if (f->own)
+		stage_ticker_start(); /* a kernel may have stopped its timer by a wild instruction */
+}
+
+/* All that the others ask for. True: there was something. */
+static bool look(struct fanout *f)
+{
+	bool news = atomic_exchange(&f->crew.news, false);
+	for (uint32_t i = 0; i < f->count; i++) {
+		struct worker *w = f->workers[i];
+		if (w == f->own || w->lost)
+			continue;
+		news = worker_collect(w) || news;
+		news = look_after(f, w) || news;
+	}
+	news = give(f) || news;
+	report_progress(f);
+	f->next_look = stage_rdtsc() + f->look_ticks;
+	return news;
+}
+
+/* In an interrupt, while a kernel is on this processor. */
+static void look_meanwhile(struct stage_call_run *run)
+{
+	look((struct fanout *)worker_of(run)->crew);
+}
+
+static bool is_time_to_look(const struct fanout *f)
+{
+	return atomic_load_explicit(&f->crew.news, memory_order_relaxed) || stage_rdtsc() >= f->next_look;
+}
+
+/* --- the loop --- */
+
+static uint32_t count_others(const struct fanout *f)
+{
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < f->count; i++)
+		count += f->workers[i] != f->own && !f->workers[i]->lost;
+	return count;
+}
+
+static bool may_grow(const struct fanout *f, bool busy)
+{
+	uint64_t elapsed = stage_rdtsc() - f->begun;
+	return f->count < f->most && f->processors.left && elapsed > f->growing + GROW_AFTER_LOOKS * f->look_ticks &&
+	       f->growing < elapsed / (busy ? GROW_BUSY : GROW_IDLE) && f->crew.client->ready(f->crew.client->ctx);
+}
+
+/* Twice as many others. */
+static void grow(struct fanout *f)
+{
+	uint64_t bytes = chain_range_bytes(f->workers[0]->window) + GROW_LEAVES, before = stage_rdtsc();
+	uint64_t phys = stage_pages_alloc(bytes, STAGE_PAGE, CHAIN_OWNER_WINDOW);
+	struct chain_error err = { 0 };
+	stage_pages_free(phys, bytes);
+	if (!phys || stage_processors_more(2 * f->processors.started, &f->processors, &err) || make_workers(f, &err))
+		f->most = f->count; /* there is no memory for more */
+	f->growing += stage_rdtsc() - before;
+}
+
+/* Other processors are taken back by INIT whatever a kernel does; this one by the ticker, which a native kernel could
+ * stop. So it works only once a kernel of the step has come back by itself, and none has overrun its time. */
+static bool may_work(const struct fanout *f)
+{
+	return f->own && (f->crew.way->keeps_ticker || (f->crew.came_back && !f->overran) || !count_others(f));
+}
+
+static void wait(struct fanout *f)
+{
+	atomic_store(&f->crew.waits, true);
+	if (!atomic_load(&f->crew.news))
+		stage_wait_for_interrupt(); /* of stage_processors_watch, or a worker's */
+	atomic_store(&f->crew.waits, false);
 }
 
 static enum chain_status work_off(struct fanout *f, struct chain_error *err)
 {
-	for (uint32_t i = 0; i < f->count; i++)
-		worker_give(f->workers[i]);
-	for (;;) {
-		bool news = feed_all(f);
-		for (uint32_t i = 0; i < f->count; i++) {
-			news = collect(f, f->workers[i]) || news;
-			news = look_after(f, f->workers[i]) || news;
-		}
-		report_progress(f);
-		if (news)
+	const struct stage_fanout_client *client = f->crew.client;
+	while (!client->is_over(client->ctx)) {
+		bool more = client->prepare(client->ctx), news = is_time_to_look(f) && look(f);
+		if (!f->own && !count_others(f))
+			return CHAIN_FAIL(err, FANOUT_LOST, .subject = f->crew.callee->subject, .count = f->count);
+		bool busy = may_work(f);
+		if (may_grow(f, busy))
+			grow(f);
+		if (busy && worker_turn(f->own))
 			continue;
-		if (!any_left(f))
-			return CHAIN_OK;
-		if (all_lost(f))
-			return CHAIN_FAIL(err, FANOUT_LOST, .subject = f->order->callee->subject, .count = f->count);
-		wait(f);
+		if (!more && !news && !look(f) && !client->is_over(client->ctx))
+			wait(f);
 	}
+	return CHAIN_OK;
 }
 
 /* A kernel may change what interrupts come from, one at fixed addresses since it owns the machine, another by a wild
- * instruction: until all are over, only the boot processor's own timer wakes it. */
+ * instruction: until all are over, only the boot processor's own timer wakes it, and the ticker interrupts its own
+ * kernels. */
 static enum chain_status run_on_others(struct fanout *f, struct chain_error *err)
 {
 	stage_idle_anew(); /* what the firmware's timer asks for would be pending for ever */
 	stage_processors_watch(true);
+	if (f->own)
+		stage_ticker_start();
 	enum chain_status status = work_off(f, err);
+	if (f->own)
+		stage_ticker_stop();
 	stage_idle_anew();
 	stage_processors_watch(false);
 	return status;
 }
 
-/* The time is watched by the ticker's interrupts here. */
+/* The time is watched by the ticker's interrupts alone. */
 static void run_here(struct fanout *f)
 {
-	struct worker *w = f->workers[0];
+	const struct stage_fanout_client *client = f->crew.client;
 	stage_ticker_start();
-	while (feed(f, w)) {
-		worker_turn(w);
-		collect(f, w);
-		report_progress(f);
-	}
+	do {
+		while (worker_turn(f->own))
+			report_progress(f);
+	} while (client->prepare(client->ctx) || !client->is_over(client->ctx));
 	stage_ticker_stop();
+}
+
+/* As many workers as there may be, and those that begin. Where the step says how many, all of them. */
+static enum chain_status make_first(struct fanout *f, struct chain_error *err)
+{
+	const struct stage_callee *callee = f->crew.callee;
+	const struct chain_config_fanout *config = f->order->config;
+	bool alone = f->crew.way->has_ended, all = alone || config->concurrency || f->each > 1;
+	struct stage_processors *there = &f->processors;
+	uint64_t before = stage_rdtsc();
+	enum chain_status status = stage_processors_start(all ? UINT32_MAX : 2, there, err);
+	uint32_t processors = there->started + there->left;
+	if (!status && f->order->kernels < processors) /* a processor for each */
+		status = stage_processors_more((uint32_t)f->order->kernels + 1, there, err);
+	f->most = 1;
+	if (!status && alone)
+		status = chain_fixed_check_processors(processors, callee->subject, err);
+	else if (!status)
+		status = chain_fanout_workers(config, callee->subject, f->order->kernels, processors, &f->most, err);
+	if (status)
+		return status;
+	f->workers = calloc(f->most, sizeof(struct worker *));
+	if (!f->workers)
+		return chain_fail_no_memory(err, callee->subject, f->most * sizeof(struct worker *));
+	status = make_workers(f, err);
+	if (!status)
+		status = make_own(f, processors, err);
+	f->growing = stage_rdtsc() - before;
+	return status;
+}
+
+/* Everything but the turns; nothing of it fails once one has begun. */
+static enum chain_status prepare(struct fanout *f, struct chain_error *err)
+{
+	enum chain_status status = stage_call_run_init(err);
+	if (!status)
+		status = f->crew.way->open(f->crew.callee, &f->shared, err);
+	if (!status)
+		status = make_first(f, err);
+	if (!status && f->own)
+		status = stage_ticker_open(err);
+	f->timeout_ticks = stage_ticks_of_us(f->crew.timeout_us);
+	f->look_ticks = stage_ticks_of_us(LOOK_US);
+	f->begun = stage_rdtsc() - f->growing;
+	return status;
+}
+
+static void describe(const struct fanout *f, struct stage_fanout_machine *out)
+{
+	*out = (struct stage_fanout_machine){ .processors = f->processors.started + f->processors.left,
+					      .processors_failed = f->processors.failed,
+					      .workers = f->count };
+	for (uint32_t i = 0; i < f->count; i++)
+		out->processors_failed += f->workers[i]->lost;
+	if (!f->count)
+		return;
+	out->window_bytes = chain_range_bytes(f->workers[0]->window);
+	out->private_bytes = f->workers[0]->private_bytes;
 }
 
 enum chain_status stage_fanout_run(const struct stage_fanout *order, const struct stage_fanout_client *client,
@@ -335,37 +346,25 @@ enum chain_status stage_fanout_run(const struct stage_fanout *order, const struc
 		[CHAIN_CALL_FIXED] = &worker_fixed,
 		[CHAIN_CALL_SVM] = &worker_svm,
 	};
-	const struct stage_callee *callee = order->callee;
-	struct fanout f = { .order = order, .client = client, .way = ways[callee->way] };
-	*out = (struct stage_fanout_machine){ 0 };
-	enum chain_status status = stage_processors_start(&out->processors, &out->processors_failed, err);
-	if (status)
-		return status;
-	f.own = out->processors == 1;
-	if (f.way->has_ended)
-		status = chain_fixed_check_processors(out->processors, callee->subject, err);
-	if (status)
-		return status;
-	status = stage_call_run_init(err);
-	if (!status && f.own)
-		status = stage_ticker_open(err);
-	if (status)
-		return status;
-	f.timeout_ticks = stage_ticks_of_us(order->timeout_us);
-	status = f.way->open(callee, &f.shared, err);
-	if (!status)
-		status = make_workers(&f, out->processors, err);
-	if (!status) {
-		out->workers = f.count;
-		out->window_bytes = chain_range_bytes(f.workers[0]->window);
-		out->private_bytes = f.workers[0]->private_bytes;
-		if (f.own)
-			run_here(&f);
-		else
-			status = run_on_others(&f, err);
+	struct fanout *f =
+		calloc(1, sizeof(*f)); /* not on the stack: a processor that is lost may look at it at any time */
+	if (!f)
+		return chain_fail_no_memory(err, order->callee->subject, sizeof(*f));
+	f->order = order;
+	f->crew.callee = order->callee;
+	f->crew.client = client;
+	f->crew.way = ways[order->callee->way];
+	f->crew.timeout_us = order->timeout_us;
+	f->each = order->callee->way == CHAIN_CALL_NATIVE ? order->callee->native.cpus : 1;
+	enum chain_status status = prepare(f, err);
+	if (!status && f->own && f->count == 1) {
+		run_here(f);
+	} else if (!status) {
+		if (f->own)
+			f->own->run.look = look_meanwhile;
+		status = run_on_others(f, err);
 	}
-	for (uint32_t i = 0; i < f.count; i++)
-		out->processors_failed += f.workers[i]->lost;
-	end(&f);
+	describe(f, out);
+	end(f);
 	return status;
 }

@@ -33,11 +33,12 @@ static void close_tables(void *shared)
 
 static enum chain_status make(struct worker *w, void *shared, struct chain_error *err)
 {
-	const uint32_t cpus = w->callee->native.cpus;
+	const uint32_t cpus = w->crew->callee->native.cpus;
 	const struct stage_call_fs_table *table = shared;
-	const struct stage_call_window_request request = {
-		.callee = w->callee, .processor = w->processor, .fs_root_entry = table->root_entry, .recycled = true
-	};
+	const struct stage_call_window_request request = { .callee = w->crew->callee,
+							   .processor = w->processor,
+							   .fs_root_entry = table->root_entry,
+							   .recycled = true };
 	enum chain_status status = stage_call_window_make(&request, &w->run.window, err);
 	w->window = (struct chain_range){ w->run.window.phys, w->run.window.phys + w->run.window.bytes };
 	w->private_bytes = w->run.window.used;

@@ -101,7 +101,7 @@ enum chain_status team_make(struct worker *w, uint32_t cpus, struct team **out, 
 	uint64_t bytes = sizeof(struct team) + (cpus - 1) * sizeof(struct team_member);
 	struct team *t = calloc(1, bytes);
 	if (!t)
-		return chain_fail_no_memory(err, w->callee->subject, bytes);
+		return chain_fail_no_memory(err, w->crew->callee->subject, bytes);
 	struct kchain_team *page = stage_phys_to_virt(w->run.window.team_phys);
 	t->worker = w;
 	t->count = cpus - 1;

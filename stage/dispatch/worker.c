@@ -11,145 +11,159 @@
 
 #include <string.h>
 
-/* --- text --- */
+enum { SPINS = 4096 /* between two calls for room */ };
+static_assert(sizeof(struct stage_fanout_turn) + STAGE_CALL_MAILBOX_BYTES <= RING_RECORD_MOST, "a turn is one record");
 
-static void put(struct worker *w, uint64_t at, const void *bytes, uint64_t count)
+/* --- telling the boot processor --- */
+
+/* On the boot processor there is nobody to be told by the ring. */
+static bool is_boot(void)
 {
-	for (uint64_t i = 0; i < count; i++)
-		w->text[(at + i) % WORKER_TEXT_BYTES] = ((const uint8_t *)bytes)[i];
+	return !stage_cpu()->index;
 }
 
-static void get(const struct worker *w, uint64_t at, void *bytes, uint64_t count)
+static bool is_awaited(const struct crew *crew)
 {
-	for (uint64_t i = 0; i < count; i++)
-		((uint8_t *)bytes)[i] = w->text[(at + i) % WORKER_TEXT_BYTES];
+	return atomic_load(&crew->waits);
 }
 
 void worker_call_boot(struct worker *w)
 {
-	if (atomic_load(w->boot_waits))
+	atomic_store(&w->crew->news, true);
+	if (is_awaited(w->crew))
 		stage_processor_call_boot();
 }
 
-/* Waits for room: the boot processor reads all the time, and takes the processor away when the kernel's time is up. */
-void worker_write(struct worker *w, const char *bytes, uint64_t count)
+/* Also when the boot processor is in a kernel. */
+static void call_for_room(struct worker *w)
 {
-	uint32_t head[2] = { w->entries[w->at % WORKER_ENTRIES].turn.index, (uint32_t)count };
-	if (w->direct) {
-		w->direct->text(w->direct->ctx, head[0], bytes, count);
-		return;
-	}
-	uint64_t written = atomic_load_explicit(&w->text_written, memory_order_relaxed);
-	while (WORKER_TEXT_BYTES - (written - atomic_load_explicit(&w->text_read, memory_order_acquire)) <
-	       sizeof(head) + count) {
-		worker_call_boot(w);
+	worker_call_boot(w);
+	if (!is_awaited(w->crew))
+		stage_processor_interrupt_boot();
+}
+
+/* In a trap nothing may halt. The boot processor reads all the time, and takes the processor away when the kernel's
+ * time is up. */
+static void *spin_for_room(struct worker *w, uint32_t bytes)
+{
+	void *place;
+	for (uint32_t spins = 0; !(place = ring_begin(w->ring, bytes)); spins++) {
+		if (spins % SPINS == 0)
+			call_for_room(w);
 		stage_pause();
 	}
-	put(w, written, head, sizeof(head));
-	put(w, written + sizeof(head), bytes, count);
-	atomic_store(&w->text_written, written + sizeof(head) + count);
+	return place;
+}
+
+static void *begin_record(struct worker *w, uint32_t bytes)
+{
+	return ring_begin(w->ring, bytes);
+}
+
+static void *is_all_heard(struct worker *w, uint32_t bytes)
+{
+	(void)bytes;
+	return ring_used(w->ring) ? NULL : w;
+}
+
+/* Halted, until `look` finds what it looks for. */
+static void *wait_for(struct worker *w, void *(*look)(struct worker *w, uint32_t bytes), uint32_t bytes)
+{
+	void *found;
+	while (!(found = look(w, bytes))) {
+		atomic_store(&w->waits, true);
+		found = look(w, bytes);
+		if (found)
+			break;
+		call_for_room(w);
+		stage_processor_wait();
+	}
+	atomic_store_explicit(&w->waits, false, memory_order_relaxed);
+	return found;
+}
+
+void worker_write(struct worker *w, const char *bytes, uint64_t count)
+{
+	const struct stage_fanout_client *client = w->crew->client;
+	if (is_boot()) {
+		client->text(client->ctx, w->turn.index, bytes, count);
+		return;
+	}
+	while (count) {
+		uint32_t piece = count < STAGE_CALL_MAILBOX_BYTES ? (uint32_t)count : STAGE_CALL_MAILBOX_BYTES;
+		uint32_t whole = piece + (uint32_t)sizeof(w->turn.index);
+		uint8_t *place = spin_for_room(w, whole);
+		memcpy(place, &w->turn.index, sizeof(w->turn.index));
+		memcpy(place + sizeof(w->turn.index), bytes, piece);
+		ring_commit(w->ring, WORKER_TEXT, whole);
+		bytes += piece;
+		count -= piece;
+	}
 	worker_call_boot(w);
 }
 
-static void write_text(struct stage_call_run *run, const char *bytes, uint64_t count)
+void worker_tell(struct worker *w)
 {
-	worker_write(worker_of(run), bytes, count);
-}
-
-void worker_drain(struct worker *w, const struct stage_fanout_client *client)
-{
-	uint64_t written = atomic_load_explicit(&w->text_written, memory_order_acquire);
-	uint64_t at = atomic_load_explicit(&w->text_read, memory_order_relaxed);
-	while (at != written) {
-		uint32_t head[2];
-		char piece[256];
-		get(w, at, head, sizeof(head));
-		at += sizeof(head);
-		for (uint32_t left = head[1], count; left; left -= count, at += count) {
-			count = left < sizeof(piece) ? left : sizeof(piece);
-			get(w, at, piece, count);
-			client->text(client->ctx, head[0], piece, count);
-		}
-		atomic_store_explicit(&w->text_read, at, memory_order_release);
+	const char *mailbox = w->crew->way->mailbox(w);
+	struct stage_fanout_turn *turn = &w->turn;
+	turn->result = w->run.result;
+	turn->result.mailbox_bytes = mailbox ? turn->result.mailbox_claimed : 0;
+	if (is_boot()) {
+		turn->result.mailbox = (char *)(uintptr_t)mailbox;
+		crew_done(w->crew, turn);
+		return;
 	}
+	uint32_t bytes = (uint32_t)(sizeof(*turn) + turn->result.mailbox_bytes);
+	uint8_t *place = wait_for(w, begin_record, bytes);
+	memcpy(place, turn, sizeof(*turn));
+	if (mailbox)
+		memcpy(place + sizeof(*turn), mailbox, turn->result.mailbox_bytes);
+	ring_commit(w->ring, WORKER_DONE, bytes);
+	if (w->crew->client->is_decisive(w->crew->client->ctx, &turn->result))
+		wait_for(w, is_all_heard, 0);
+	else if (ring_used(w->ring) > RING_BYTES / 2)
+		worker_call_boot(w);
 }
 
 /* --- turns --- */
 
-void worker_prepare(struct worker *w, const struct stage_fanout_client *direct)
+static void begin(struct worker *w, const struct stage_call_task *task)
 {
-	w->direct = direct;
-	w->run.write = write_text;
-}
-
-void worker_keep(struct worker *w, struct worker_entry *e)
-{
-	e->turn.end_ticks = stage_rdtsc();
-	e->turn.result = w->run.result;
-	const char *mailbox = w->way->mailbox(w);
-	if (!mailbox)
-		return;
-	memcpy(e->mailbox, mailbox, w->run.result.mailbox_claimed);
-	e->turn.result.mailbox = e->mailbox;
-	e->turn.result.mailbox_bytes = w->run.result.mailbox_claimed;
-}
-
-static void run_entry(struct worker *w, struct worker_entry *e)
-{
-	const struct stage_call_task task = {
-		.index = e->turn.index,
-		.attempt = e->turn.attempt,
-		.handoff = e->texts,
-		.handoff_bytes = e->handoff_bytes,
-		.args = e->texts + e->handoff_bytes,
-		.devices = e->turn.devices,
-	};
-	e->turn.processor = w->processor;
-	e->turn.window_phys = w->window.base;
-	w->way->reset(w, &task);
-	w->wipe = e->turn.devices; /* no page says that a device wrote to it */
-	stage_assigned_begin(e->turn.devices);
-	e->turn.start_ticks = stage_rdtsc();
-	stage_call_time_begin(&w->run.time, w->direct ? w->timeout_us : 0);
-	atomic_store_explicit(&e->started, e->turn.start_ticks, memory_order_release);
-	w->way->run(w);
-	stage_assigned_end(e->turn.devices);
-	worker_keep(w, e);
+	w->turn.index = task->index;
+	w->turn.attempt = task->attempt;
+	w->turn.devices = task->devices;
+	w->turn.processor = w->processor;
+	w->turn.window_phys = w->window.base;
+	w->crew->way->reset(w, task);
+	w->wipe = task->devices; /* no page says that a device wrote to it */
+	stage_assigned_begin(task->devices);
+	w->turn.start_ticks = stage_rdtsc();
+	stage_call_time_begin(&w->run.time, w->processor ? 0 : w->crew->timeout_us);
+	atomic_store_explicit(&w->started, w->turn.start_ticks, memory_order_relaxed);
 }
 
 bool worker_turn(struct worker *w)
 {
-	struct worker_entry *e = &w->entries[w->at % WORKER_ENTRIES];
-	uint32_t ready = ENTRY_READY;
-	if (!atomic_compare_exchange_strong(&e->state, &ready, ENTRY_RUNNING))
+	const struct stage_fanout_client *client = w->crew->client;
+	struct stage_call_task task;
+	if (!client->take(client->ctx, w->texts, &task))
 		return false;
-	run_entry(w, e);
-	w->at++;
-	atomic_store(&e->state, ENTRY_DONE);
+	begin(w, &task);
+	uint32_t idle = atomic_load_explicit(&w->state, memory_order_relaxed);
+	uint32_t running = idle + WORKER_STATES - idle % WORKER_STATES + WORKER_RUNNING, expected = running;
+	atomic_store_explicit(&w->state, running, memory_order_release);
+	w->crew->way->run(w);
+	w->turn.end_ticks = stage_rdtsc();
+	if (!atomic_compare_exchange_strong(&w->state, &expected, running - WORKER_RUNNING + WORKER_IDLE))
+		for (;;)
+			stage_processor_wait(); /* INIT is on its way, or this processor was given up */
+	stage_assigned_end(task.devices);
+	worker_tell(w);
 	return true;
-}
-
-/* The boot processor is called to half of the entries at once: each call costs as much as a short turn. */
-static bool is_running_dry(struct worker *w)
-{
-	return atomic_load(&w->entries[(w->at + WORKER_ENTRIES / 2 - 1) % WORKER_ENTRIES].state) != ENTRY_READY;
 }
 
 void worker_main(void *arg)
 {
-	struct worker *w = arg;
-	while (!atomic_load(&w->stop)) {
-		if (worker_turn(w)) {
-			if (is_running_dry(w))
-				worker_call_boot(w);
-			continue;
-		}
-		/* A task that comes after this look wakes the processor: `waits` is seen, or the state was. */
-		atomic_store(&w->waits, true);
-		bool idle =
-			atomic_load(&w->entries[w->at % WORKER_ENTRIES].state) != ENTRY_READY && !atomic_load(&w->stop);
-		if (idle)
-			stage_processor_wait();
-		atomic_store(&w->waits, false);
-	}
+	while (worker_turn(arg))
+		;
 }

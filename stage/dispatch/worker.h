@@ -1,33 +1,47 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: what the boot processor and one worker share: entries to be worked off in turn, and the kernels' text.
- * Must not know: where tasks come from. */
+/* Owns: a worker: one kernel's turn after another in memory of its own, on processors of its own, and what it tells the
+ * boot processor of them. Must not know: where tasks come from, what becomes of results.
+ *
+ * How a fan-out's processors share the work
+ *
+ * Tasks. A worker takes the next task itself (stage_fanout_client.take), on its own processor; nobody hands it one, so
+ * nobody wakes it for one. When there is none it is done: its processor is parked, and the boot processor gives it back
+ * to the worker should there be tasks again. The boot processor may be a worker too.
+ *
+ * Turns. `state` holds the number of the turn and who it belongs to:
+ *
+ *     IDLE    -> RUNNING  by the worker: `turn` and `started` are filled in before (release)
+ *     RUNNING -> IDLE     by the worker, when the kernel has left its processor (compare-exchange)
+ *     RUNNING -> REVOKED  by the boot processor, when the turn has to end (compare-exchange)
+ *     REVOKED -> IDLE     by the boot processor, when the worker's processors stand still
+ *
+ * Whoever makes the first exchange after RUNNING owns the turn, and tells how it ended: each turn is told once. The
+ * number makes sure that what the boot processor read of a turn (that its time is up) is of the one that it revokes. A
+ * worker that finds its turn revoked touches nothing any more and waits for INIT. So INIT comes to a processor that is
+ * in a kernel, in a trap of a kernel's, or waits for it: never while it takes a task, clears its window, drives a
+ * device on its own account or holds a lock of the stage's.
+ *
+ * What is told. Text and turns that ended go through the worker's ring, in order, without a call for each: the boot
+ * processor looks at all rings about once a millisecond, or every 10 ms while it runs a kernel itself. It is called
+ * when a ring fills up, and when it waits and there is text. For the boot processor's own worker there is no ring.
+ *
+ * Flags that are set by one side, looked at by the other, and wake it (`waits` of a worker for room, `waits` and
+ * `news` of the crew) are sequentially consistent: who is about to halt sets its flag and looks once more, who has
+ * news stores them and looks at the flag. */
 #ifndef STAGE_FANOUT_WORKER_H
 #define STAGE_FANOUT_WORKER_H
 
+#include "ring.h"
 #include "stage/call_run.h"
 #include "stage/fanout.h"
 
 #include <stdatomic.h>
 
-enum {
-	WORKER_ENTRIES = 4,       /* a power of two: one being worked off, the others waiting */
-	WORKER_TEXT_BYTES = 8192, /* a power of two */
-};
+enum worker_state { WORKER_IDLE, WORKER_RUNNING, WORKER_REVOKED, WORKER_STATES = 4 /* the turn's number above */ };
 
-enum worker_state { ENTRY_EMPTY, ENTRY_READY, ENTRY_RUNNING, ENTRY_DONE };
-
-/* EMPTY -> READY by the boot processor, READY -> RUNNING -> DONE by the worker, DONE -> EMPTY by the boot processor.
- * Who makes the next change owns the rest. A READY one may be taken back to EMPTY. */
-struct worker_entry {
-	_Atomic uint32_t state;
-	struct stage_fanout_turn turn;
-	_Atomic uint64_t started; /* TSC when the kernel was entered; 0: not yet */
-	char *texts;              /* handoff, then the terminated arguments */
-	uint64_t handoff_bytes;
-	char *mailbox; /* STAGE_CALL_MAILBOX_BYTES */
-};
+enum worker_record { WORKER_TEXT = 1, WORKER_DONE };
 
 struct team;
 struct worker;
@@ -54,31 +68,40 @@ struct worker_way {
 	/* Null, or what there is to say of a kernel that was taken back, in run.result and by worker_write: on the boot
 	 * processor, its own stands still. */
 	void (*conclude)(struct worker *w);
+	/* Nothing that a kernel does keeps the ticker's interrupt from the boot processor, should it run there. */
+	bool keeps_ticker;
 };
 extern const struct worker_way worker_native, worker_fixed, worker_svm;
 
-struct worker {
-	struct stage_call_run run;
+/* What the workers of a fan-out have in common. */
+struct crew {
+	const struct stage_callee *callee;
+	const struct stage_fanout_client *client;
 	const struct worker_way *way;
+	uint64_t timeout_us;
+	atomic_bool news;  /* for the boot processor: to be looked at soon */
+	atomic_bool waits; /* the boot processor has nothing to do, and may be halted */
+	bool came_back;    /* the boot processor's: some kernel has given its processor back by itself */
+};
+
+struct worker {
+	struct stage_call_run run; /* first: the traps know this much */
+	struct crew *crew;
 	void *guest;               /* the way's */
 	struct team *team;         /* owned; null: the kernels have one processor */
 	struct chain_range window; /* physical */
 	uint64_t private_bytes;    /* of it, in use when nothing has run yet, without free heap */
 	bool wipe;                 /* the window was left in the middle of something */
-	const struct stage_callee *callee;
-	uint64_t timeout_us;
-	struct worker_entry entries[WORKER_ENTRIES];
-	uint32_t at; /* the worker's: which entry is next. Entries are numbered on and on, modulo WORKER_ENTRIES */
-	uint32_t fill, collected; /* the boot processor's: which is filled next, which is collected next */
 	uint32_t processor;
-	bool lost;
-	atomic_bool stop, waits;
-	atomic_bool *boot_waits;
-	/* Text: kernel index, count, bytes; written by the worker, read by the boot processor. */
-	_Atomic uint64_t text_written, text_read;
-	uint8_t text[WORKER_TEXT_BYTES];
-	/* Where the boot processor is its own worker, text goes straight there. */
-	const struct stage_fanout_client *direct;
+	bool lost;   /* the boot processor's: a processor did not come back */
+	char *texts; /* owned: the task's, of the callee's text_bytes */
+	_Atomic uint32_t state;
+	_Atomic uint64_t started; /* TSC when the kernel of a turn that is RUNNING was entered */
+	struct stage_fanout_turn turn;
+	struct ring
+		*ring; /* owned: to the boot processor, which tells its client at once what it tells itself. Null: it
+			      is that one's own worker */
+	atomic_bool waits; /* for room in the ring, halted */
 };
 
 static inline struct worker *worker_of(struct stage_call_run *run)
@@ -86,41 +109,41 @@ static inline struct worker *worker_of(struct stage_call_run *run)
 	return (struct worker *)((uint8_t *)run - offsetof(struct worker, run));
 }
 
-/* `direct`: where the boot processor is its own worker, who gets the text; else null. */
-void worker_prepare(struct worker *worker, const struct stage_fanout_client *direct);
-/* On the worker's processor, until `stop`. */
-void worker_main(void *worker);
-/* One READY entry, if there is one. */
+/* On the worker's processor: one turn; false: there is no task. */
 bool worker_turn(struct worker *worker);
-/* Its run is over: keeps what run.result says of it, and the mailbox, in the entry. */
-void worker_keep(struct worker *worker, struct worker_entry *entry);
-/* Text of the running kernel; on one of its processors at a time. */
+/* The same until there is none: what its processor is given to do. */
+void worker_main(void *worker);
+/* Text of the running kernel; on one of its processors at a time, in traps too. */
 void worker_write(struct worker *worker, const char *bytes, uint64_t count);
-/* On any processor: the boot processor has a look, if it was waiting. */
+/* On any processor: the boot processor has a look soon, at once if it waits. */
 void worker_call_boot(struct worker *worker);
+/* The turn is over: tells how. On the worker's processor, or on the boot processor when that one stands still. */
+void worker_tell(struct worker *worker);
 
-/* On the boot processor. */
-static inline struct worker_entry *worker_entry(struct worker *w, uint32_t sequence)
-{
-	return &w->entries[sequence % WORKER_ENTRIES];
-}
-static inline uint32_t worker_state_of(const struct worker_entry *e)
-{
-	return atomic_load_explicit(&e->state, memory_order_acquire);
-}
-/* Its processors, which stand still, begin to work for it. */
-void worker_give(struct worker *worker);
-/* Takes them away, whatever they do, and gives them to it anew; the turn that was under way is over, its text handed
- * over. `lost`, when one does not come back. */
-void worker_take_back(struct worker *worker, const struct stage_fanout_client *client);
-/* All but the first, which is out of the kernel with a result and waits for the others. */
-void worker_take_back_members(struct worker *worker, const struct stage_fanout_client *client);
-/* It has nothing to do and is to have nothing more; its processors are parked when the second returns. */
-void worker_stop(struct worker *worker);
-void worker_wait_parked(struct worker *worker);
+/* --- on the boot processor --- */
+
+/* A turn has ended. */
+void crew_done(struct crew *crew, const struct stage_fanout_turn *turn);
+
+/* A worker on `processor`, and as many more as the callee asks for; on the boot processor itself where that is 0. It is
+ * given nothing yet. Nothing stays claimed after a failure. */
+enum chain_status worker_make(struct crew *crew, void *shared, uint32_t processor, struct worker **out,
+			      struct chain_error *err) CHAIN_MUST_CHECK;
 /* Null is taken. */
 void worker_free(struct worker *worker);
-/* Hands over all text so far. */
-void worker_drain(struct worker *worker, const struct stage_fanout_client *client);
+/* Its first processor, which is parked, is the worker's until there is no task. */
+void worker_give(struct worker *worker);
+/* Hands over what the worker told. False: nothing. */
+bool worker_collect(struct worker *worker);
+/* The turn that is under way, as `state` said of it, belongs to the boot processor from now on; false: it has ended. */
+bool worker_revoke(struct worker *worker, uint32_t state);
+/* Of a turn that was revoked: takes the processors away, whatever they do; the turn is told. `lost`, when one does not
+ * come back. */
+void worker_take_back(struct worker *worker);
+/* All but the first, which is out of the kernel with a result and waits for the others. */
+void worker_take_back_members(struct worker *worker);
+/* There are no tasks any more, and no turn is under way: its processors are parked when the second returns. */
+void worker_stop(struct worker *worker);
+void worker_wait_parked(struct worker *worker);
 
 #endif

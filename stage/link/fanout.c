@@ -44,21 +44,42 @@ struct fanout_run {
 	void *reserve;                  /* while windows are made */
 	uint64_t kept;                  /* bytes of the texts that results were read from */
 	uint64_t unchecked;             /* bytes that values may take before it is looked how many are left */
-	struct chain_error err;         /* why the queue stopped */
 };
 
-static bool next(void *ctx, struct stage_call_task *out)
+static bool take(void *ctx, char *texts, struct stage_call_task *out)
 {
 	struct fanout_run *f = ctx;
-	bool any;
+	if (!fanout_queue_take(&f->queue, texts, out))
+		return false;
+	out->devices = stage_assigned_of(f->devices, out->index);
+	return true;
+}
+
+static bool on_prepare(void *ctx)
+{
+	struct fanout_run *f = ctx;
 	free(f->reserve); /* all windows are made */
 	f->reserve = NULL;
-	if (f->err.status || fanout_queue_next(&f->queue, out, &any, &f->err) || !any)
-		return false; /* the first error ends the step once all that run have ended */
-	out->devices = stage_assigned_of(f->devices, out->index);
-	if (f->markers)
-		f->markers[out->index] = (struct stage_marker){ 0 };
-	return true;
+	return fanout_queue_prepare(&f->queue);
+}
+
+static uint32_t ready(void *ctx)
+{
+	return fanout_queue_ready(&((const struct fanout_run *)ctx)->queue);
+}
+
+static bool is_over(void *ctx)
+{
+	return fanout_queue_is_over(&((const struct fanout_run *)ctx)->queue);
+}
+
+/* Where the first failure ends the step, all but what is good for sure. */
+static bool is_decisive(void *ctx, const struct stage_call_result *got)
+{
+	const struct chain_step *step = ((const struct fanout_run *)ctx)->step;
+	bool good = got->outcome == STAGE_CALL_EXITED && !got->exit && !got->mailbox_claimed &&
+		    step->expect != CHAIN_EXPECT_CONSOLE && step->expect != CHAIN_EXPECT_RESULT;
+	return step->fanout.stop && !good;
 }
 
 static void on_text(void *ctx, uint32_t index, const char *bytes, uint64_t count)
@@ -120,6 +141,8 @@ static void on_done(void *ctx, const struct stage_fanout_turn *turn)
 		got = &changed;
 	}
 	stage_judge(f->step, got, &verdict);
+	if (f->markers)
+		f->markers[turn->index] = (struct stage_marker){ 0 }; /* of another turn */
 	fanout_rows_add(&f->rows, turn, &verdict);
 	fanout_lines_end(&f->lines, turn->index);
 	if (fanout_queue_end(&f->queue, turn->index, verdict.good)) {
@@ -253,7 +276,8 @@ static enum chain_status carry_out(struct fanout_run *f, const struct stage_run 
 				   struct chain_error *err)
 {
 	const struct chain_step *step = f->step;
-	const struct stage_fanout_client client = { next, on_done, on_text, on_progress, f };
+	const struct stage_fanout_client client = { take,    on_prepare, ready,       is_over, is_decisive,
+						    on_done, on_text,    on_progress, f };
 	const struct stage_callee callee =
 		stage_callee_of(run, step, prepared, chain_fanout_text_bytes(&f->queue.texts));
 	const struct stage_fanout fanout = {
@@ -263,9 +287,9 @@ static enum chain_status carry_out(struct fanout_run *f, const struct stage_run 
 		.kernels = f->queue.set.count,
 	};
 	enum chain_status status = stage_fanout_run(&fanout, &client, machine, err);
-	if (!status && f->err.status) {
-		*err = f->err;
-		status = f->err.status;
+	if (!status && f->queue.err.status) { /* told once all that ran have ended */
+		*err = f->queue.err;
+		status = err->status;
 	}
 	return status;
 }

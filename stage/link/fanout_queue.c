@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+enum { PREPARED_AT_ONCE = 16 /* with arguments of their own, which takes about as long as a short turn */ };
+
 enum chain_status fanout_queue_make(struct fanout_queue *q, const struct chain_step *step,
 				    const struct chain_image *image, const struct chain_prepared *prepared,
 				    struct chain_error *err)
@@ -16,41 +18,96 @@ enum chain_status fanout_queue_make(struct fanout_queue *q, const struct chain_s
 	if (status)
 		return status;
 	q->texts.quoted = prepared->kind == CHAIN_KERNEL_NATIVE;
-	const size_t count = q->set.count, each = sizeof(*q->again) + sizeof(*q->attempts);
-	q->again = calloc(count, each);
-	q->attempts = (uint8_t *)(q->again + count);
-	return q->again ? CHAIN_OK : chain_fail_no_memory(err, step->name, count * each);
+	const size_t count = q->set.count;
+	const size_t each = sizeof(*q->again.slots) + sizeof(*q->attempts) + sizeof(*q->args);
+	q->again.room = (uint32_t)count;
+	q->again.slots = calloc(count, sizeof(*q->again.slots));
+	q->attempts = calloc(count, sizeof(*q->attempts));
+	if (q->texts.args_differ)
+		q->args = calloc(count, sizeof(*q->args));
+	bool ok = q->again.slots && q->attempts && (q->args || !q->texts.args_differ);
+	return ok ? CHAIN_OK : chain_fail_no_memory(err, step->name, count * each);
 }
 
 void fanout_queue_free(struct fanout_queue *q)
 {
-	free(q->again);
+	for (size_t i = 0; q->args && i < q->set.count; i++)
+		free(q->args[i]);
+	free(q->args);
+	free(q->attempts);
+	free(q->again.slots);
 	chain_fanout_texts_free(&q->texts);
 	chain_fanout_set_free(&q->set);
 }
 
-enum chain_status fanout_queue_next(struct fanout_queue *q, struct stage_call_task *out, bool *out_any,
-				    struct chain_error *err)
+/* No processor takes what this one has taken. */
+static void stop(struct fanout_queue *q)
 {
-	*out_any = !q->stopped && (q->again_count || q->unstarted < q->set.count);
-	if (!*out_any)
-		return CHAIN_OK;
-	uint32_t index = q->again_count ? q->again[--q->again_count] : q->unstarted++;
-	*out = (struct stage_call_task){ .index = index, .attempt = q->attempts[index] };
-	size_t bytes = 0;
-	enum chain_status status =
-		chain_fanout_text(&q->texts, index, out->attempt, &out->handoff, &bytes, &out->args, err);
-	out->handoff_bytes = bytes;
-	return status;
+	uint32_t index;
+	q->stopped = true;
+	while (tickets_take(&q->again, &index) || tickets_take(&q->first, &index))
+		q->dropped++;
+}
+
+static bool give(struct fanout_queue *q, struct tickets *tickets, uint32_t index)
+{
+	if (q->args) {
+		free(q->args[index]);
+		q->args[index] = NULL;
+		if (chain_fanout_args(&q->texts, index, q->attempts[index], &q->args[index], &q->err)) {
+			stop(q);
+			return false;
+		}
+	}
+	tickets_give(tickets, index);
+	return true;
+}
+
+static uint32_t given(const struct tickets *t)
+{
+	return atomic_load_explicit(&t->filled, memory_order_relaxed);
+}
+
+bool fanout_queue_prepare(struct fanout_queue *q)
+{
+	uint32_t count = q->args ? PREPARED_AT_ONCE : (uint32_t)q->set.count;
+	for (; !q->stopped && count && given(&q->first) < q->set.count; count--)
+		if (!give(q, &q->first, given(&q->first)))
+			return false;
+	return !q->stopped && given(&q->first) < q->set.count;
+}
+
+bool fanout_queue_take(struct fanout_queue *q, char *texts, struct stage_call_task *out)
+{
+	uint32_t index;
+	if (!tickets_take(&q->again, &index) && !tickets_take(&q->first, &index))
+		return false;
+	*out = (struct stage_call_task){ .index = index,
+					 .attempt = q->attempts[index],
+					 .handoff = texts,
+					 .args = q->args ? q->args[index] : q->texts.text_args };
+	out->handoff_bytes = chain_fanout_handoff(&q->texts, index, out->attempt, texts);
+	return true;
 }
 
 bool fanout_queue_end(struct fanout_queue *q, uint32_t index, bool good)
 {
 	bool last = good || q->attempts[index]++ >= q->step->retries || q->stopped;
-	if (!last) {
-		q->again[q->again_count++] = index;
+	q->ended++;
+	if (!last && give(q, &q->again, index))
 		q->retried++;
-	}
-	q->stopped = q->stopped || (last && !good && q->step->fanout.stop);
+	if (last && !good && q->step->fanout.stop)
+		stop(q);
 	return last;
+}
+
+uint32_t fanout_queue_ready(const struct fanout_queue *q)
+{
+	return tickets_left(&q->first) + tickets_left(&q->again);
+}
+
+bool fanout_queue_is_over(const struct fanout_queue *q)
+{
+	return (q->stopped || given(&q->first) == q->set.count) &&
+	       given(&q->first) + given(&q->again) == q->ended + q->dropped;
 }

@@ -17,6 +17,7 @@ CFLAGS_stage/tests/test_bulk.c := -DKCHAIN_STAGE=1
 STAGE_SRC_test_clock := stage/runtime/called.c stage/cpu/clock.c stage/cpu/pic.c
 STAGE_SRC_test_call_time := stage/dispatch/call_time.c
 STAGE_SRC_test_console := stage/runtime/called.c stage/runtime/console.c stage/drivers/serial.c stage/drivers/vga.c
+STAGE_SRC_test_fanout_threads := stage/dispatch/fanout.c stage/dispatch/ring.c stage/dispatch/worker.c stage/dispatch/worker_boot.c
 STAGE_SRC_test_files := stage/runtime/called.c stage/runtime/files.c stage/libc/print.c stage/libc/syscall.c stage/libc/syscall_brief.c stage/libc/random.c stage/libc/syscall_names.c
 STAGE_SRC_test_assigned := $(STAGE_DRIVER_SRC) stage/drivers/assigned.c stage/runtime/called_env.c
 STAGE_SRC_test_heap := stage/runtime/called.c stage/runtime/heap.c
@@ -46,6 +47,15 @@ FUZZ_SRC_virtio := $(STAGE_DRIVER_SRC) $(STAGE_BLOCK_SRC) stage/runtime/called_e
 FUZZ_SRC_nvme := $(STAGE_DRIVER_SRC) $(STAGE_BLOCK_SRC)
 FUZZ_SRC_net := $(STAGE_DRIVER_SRC) $(STAGE_NET_SRC) $(LWIP_TREE)
 FUZZ_SRC_partition := $(STAGE_BLOCK_SRC)
+
+# The same with the compiler's thread sanitizer, which does not go with the others.
+THREADS_TEST := $(B)/tsan/stage/tests/test_fanout_threads
+UNIT_NEEDS += $(THREADS_TEST)
+UNIT_TSAN := $(THREADS_TEST)
+$(THREADS_TEST): stage/tests/test_fanout_threads.c $(STAGE_SRC_test_fanout_threads) $(B)/host/libkchain.a
+	@mkdir -p $(@D)
+	$(call say,LD-tsan,$@)
+	$(Q)$(CC) $(HOST_CFLAGS) -MF $@.d -fsanitize=thread -o $@ $(filter %.c %.a,$^) $(HOST_LIBS) -lcmocka
 
 # The objects come behind the library on the command line and want it again.
 define stage_test

@@ -49,7 +49,13 @@ enum chain_status chain_fanout_texts_make(const struct chain_step *step, const s
 					  const json_t *handoff, const char *args, struct chain_fanout_texts *out,
 					  struct chain_error *err) CHAIN_MUST_CHECK;
 void chain_fanout_texts_free(struct chain_fanout_texts *texts);
-/* Handoff (terminated) and arguments of one kernel; borrowed until the next call. */
+/* The handoff of one kernel, terminated, into room for chain_fanout_text_bytes; its length. Needs no memory, and may be
+ * asked for on several processors at once. */
+size_t chain_fanout_handoff(const struct chain_fanout_texts *texts, size_t index, unsigned attempt, char *out);
+/* Where the arguments depend on the kernel: its own, owned by the caller; null after a failure. */
+enum chain_status chain_fanout_args(const struct chain_fanout_texts *texts, size_t index, unsigned attempt,
+				    char **out_args, struct chain_error *err) CHAIN_MUST_CHECK;
+/* Both; borrowed until the next call. */
 enum chain_status chain_fanout_text(struct chain_fanout_texts *texts, size_t index, unsigned attempt,
 				    const char **out_handoff, size_t *out_bytes, const char **out_args,
 				    struct chain_error *err) CHAIN_MUST_CHECK;
@@ -74,8 +80,9 @@ enum chain_status chain_fanout_lay_out(const struct chain_step *step, size_t cou
 				       struct chain_fanout_layout *out, struct chain_error *err) CHAIN_MUST_CHECK;
 void chain_fanout_layout_free(struct chain_fanout_layout *layout);
 
-/* How many windows there are to be: a worker on each processor but the first, or on each `cpus` of them; no more than
- * kernels, no more than the step says. CHAIN_E_FANOUT_CPUS: there are not processors enough for one. */
+/* How many windows there are to be: a worker on each processor; where a kernel has several, on each `cpus` of all
+ * but the first, which can't be taken back with the others; no more than kernels, no more than the step says.
+ * CHAIN_E_FANOUT_CPUS: there are not processors enough for one. */
 enum chain_status chain_fanout_workers(const struct chain_config_fanout *fanout, const char *subject, size_t count,
 				       uint32_t processors, uint32_t *out, struct chain_error *err) CHAIN_MUST_CHECK;
 

@@ -107,7 +107,7 @@ static void free_guest(struct worker *w)
 
 static enum chain_status make(struct worker *w, void *shared, struct chain_error *err)
 {
-	const char *subject = w->callee->subject;
+	const char *subject = w->crew->callee->subject;
 	struct svm_guest *g = aligned_alloc(16, sizeof(*g));
 	if (!g)
 		return chain_fail_no_memory(err, subject, sizeof(*g));
@@ -177,4 +177,5 @@ const struct worker_way worker_svm = {
 	.run = run,
 	.mailbox = mailbox,
 	.conclude = conclude,
+	.keeps_ticker = true,
 };

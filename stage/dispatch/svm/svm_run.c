@@ -337,7 +337,7 @@ void svm_guest_run(struct svm_guest *g, struct stage_call_run *run)
 	uint64_t start = stage_rdtsc();
 	stage_svm_prepare(&g->shared->processor, g->host_save_phys, &g->registers);
 	take_registers(&g->registers, &g->shared->guest.plan.entry);
-	while (more && !stage_call_time_is_up(&run->time)) {
+	while (more && !stage_call_run_is_over(run)) {
 		g->entered = note(v);
 		stage_svm_enter(&g->registers, g->vmcb_phys, g->host_phys);
 		v->tlb_control = 0;

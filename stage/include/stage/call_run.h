@@ -18,6 +18,8 @@ struct stage_call_run {
 	void (*write)(struct stage_call_run *run, const char *bytes, uint64_t count);
 	/* KCHAIN_SERVICE_START, in a trap; null: refused. */
 	uint64_t (*start)(struct stage_call_run *run, uint64_t entry, uint64_t argument);
+	/* Null, or what else the boot processor does at a tick that interrupts the kernel. Its time does not count. */
+	void (*look)(struct stage_call_run *run);
 	/* Which of the kernel's processors this is. 0: its first, entered with the call block; another is entered with
 	 * its number and `argument`. */
 	uint32_t cpu;
@@ -30,6 +32,8 @@ struct stage_call_run {
 enum chain_status stage_call_run_init(struct chain_error *err) CHAIN_MUST_CHECK;
 /* Fills in `result`. The window must be as made or reset. */
 void stage_call_run(struct stage_call_run *run);
+/* The ticker has interrupted the kernel, or an exit of a guest's: looks, and says whether its time is up. */
+bool stage_call_run_is_over(struct stage_call_run *run);
 /* The result in the window, with its bytes as `mailbox_claimed` in `run->result` says; null: none, or more than there
  * is room for. */
 const char *stage_call_mailbox(const struct stage_call_run *run);

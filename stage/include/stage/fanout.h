@@ -1,9 +1,9 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: many calls of one kernel side by side: a worker on each processor but the first, with memory of its own that is
- * used again and again, fed from a queue; on a machine with one processor, one after another on that one.
- * Must not know: steps, JSON, what the kernels compute. */
+/* Owns: many calls of one kernel side by side: a worker on each processor, with memory of its own that is used
+ * again and again, which takes one task after another; the boot processor works too, and hears what the others
+ * tell. Must not know: steps, JSON, what the kernels compute. */
 #ifndef STAGE_FANOUT_H
 #define STAGE_FANOUT_H
 
@@ -19,11 +19,20 @@ struct stage_fanout_turn {
 	struct stage_call_result result; /* its mailbox is borrowed, and not terminated */
 };
 
-/* All of it is called on the boot processor. */
 struct stage_fanout_client {
-	/* The next turn to be taken; false: none at the moment (one that ends may bring another). Its texts are copied:
-	 * they must stay until the next call. */
-	bool (*next)(void *ctx, struct stage_call_task *out);
+	/* On any processor, on many at once: the next task; false: none at the moment. Its texts are written to
+	 * `texts`, which has room for the callee's text_bytes, or stay until the turn was told to `done`. No heap,
+	 * no console. */
+	bool (*take)(void *ctx, char *texts, struct stage_call_task *out);
+	/* All others on the boot processor. Makes more tasks ready to be taken, some at a time; false: there are no
+	 * more but those that a turn's end brings. The first time, all workers are made. */
+	bool (*prepare)(void *ctx);
+	/* How many tasks are ready and not taken. */
+	uint32_t (*ready)(void *ctx);
+	/* Every task that was taken has been told to `done`, and there are no more. */
+	bool (*is_over)(void *ctx);
+	/* On any processor, too: what became of this turn may change which are taken next; false: certainly not. */
+	bool (*is_decisive)(void *ctx, const struct stage_call_result *result);
 	void (*done)(void *ctx, const struct stage_fanout_turn *turn);
 	/* Text that kernel `index` wrote, in pieces as they came. */
 	void (*text)(void *ctx, uint32_t index, const char *bytes, uint64_t count);
@@ -41,14 +50,14 @@ struct stage_fanout {
 
 /* What it was carried out with. */
 struct stage_fanout_machine {
-	uint32_t processors;        /* that can be used, the boot processor included */
+	uint32_t processors;        /* that can be used, the boot processor included, or could have been started */
 	uint32_t processors_failed; /* listed by the firmware, but did not start or come back */
 	uint32_t workers;
 	uint64_t window_bytes, private_bytes; /* of each worker: claimed; of that, in use when nothing has run yet,
 						 without free heap */
 };
 
-/* Returns when `next` has no more and every turn was told to `done`: each turn exactly once, whatever happened to it.
+/* Returns when the client is over: each turn exactly once, whatever happened to it.
  * Fails only before the first turn, as stage_call does, or when every processor it could use was lost. */
 enum chain_status stage_fanout_run(const struct stage_fanout *fanout, const struct stage_fanout_client *client,
 				   struct stage_fanout_machine *out, struct chain_error *err) CHAIN_MUST_CHECK;

@@ -13,9 +13,19 @@
 #include "chain/error.h"
 #include "stage/cpu.h"
 
-/* Processors that can be used, the boot processor among them; starts the others when first asked. A machine that says
- * nothing of its processors has one. `failed`: how many did not answer. Fails only for lack of memory. */
-enum chain_status stage_processors_start(uint32_t *count, uint32_t *failed, struct chain_error *err) CHAIN_MUST_CHECK;
+struct stage_processors {
+	uint32_t started; /* can be used, from 0, which is the boot processor, on */
+	uint32_t failed;  /* did not answer */
+	uint32_t left;    /* are listed, and were not asked yet: starting one takes as long as many a kernel */
+};
+/* Lists the processors when first asked, and starts others until `most` can be used, or no more are left. A machine
+ * that says nothing of its processors has one. Those that were lost lose their numbers. Fails only for lack of memory.
+ */
+enum chain_status stage_processors_start(uint32_t most, struct stage_processors *out,
+					 struct chain_error *err) CHAIN_MUST_CHECK;
+/* The same while others are at work: all keep their numbers, what is new comes behind. */
+enum chain_status stage_processors_more(uint32_t most, struct stage_processors *out,
+					struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* Work may use what the boot processor's tables show at `virt` and around it. */
 void stage_processors_share(const void *virt);
@@ -47,5 +57,7 @@ void stage_processor_mask(void);
 void stage_processor_wait(void);
 /* Called by work: ends the boot processor's stage_idle. */
 void stage_processor_call_boot(void);
+/* Called by work: a tick (stage/ticker.h) for the boot processor, which may have interrupts off. */
+void stage_processor_interrupt_boot(void);
 
 #endif
