@@ -35,7 +35,7 @@ BENCH_INPUTS := $(B)/bench/child.o $(BENCH_CHILDREN) $(B)/bench/setup.bin $(B)/b
 
 bench: all $(BENCH_INPUTS) $(BENCH_KERNELS) $(B)/images/11-count.elf
 	$(Q)bench/bench.py $(BENCH)
-# Where its instructions go, by function: `make profile`, or PROFILE=boot, PROFILE=call.
+# Where its instructions go, by function: `make profile`, or PROFILE=boot, PROFILE=call, PROFILE=fanout.
 profile: all $(B)/bench/child.o $(BENCH_KERNELS)
 	$(Q)bench/profile.py $(PROFILE)
 .PHONY: bench profile

@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where a stage's instructions go, function by function: QEMU steps through a boot and writes down each instruction's address.
 
-Usage: bench/profile.py [boot | call]...
+Usage: bench/profile.py [boot | call | fanout]...
 
 `boot` is what bench/boot.py calls fixed: one small child that is booted. `call` is the pipeline of bench/call.py: a native kernel,
-called three times. The table is printed and kept in build/bench/profile-NAME.tsv. Code that the compiler put into its caller counts as
+called three times. `fanout` is that of bench/fanout.py on one processor: a thousand turns of a kernel that leaves a result. The table is printed and kept in build/bench/profile-NAME.tsv. Code that the compiler put into its caller counts as
 the caller's; only what runs at the stage's own addresses is counted, so the first instructions at the entry and the last ones
 of a commit are not.
 """
@@ -22,6 +22,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import boot  # noqa: E402: the path comes first
 import call  # noqa: E402
 import child  # noqa: E402
+import fanout  # noqa: E402
 import kt  # noqa: E402
 
 FOLDER = "build/bench"
@@ -100,6 +101,7 @@ def show(name, counts):
 IMAGES = {
     "boot": lambda: boot.image_of(child.make(kt.scratch("child"), child.SIZES[0])),
     "call": lambda: call.image_of(call.TICK),
+    "fanout": lambda: fanout.image_of(fanout.TICK),
 }
 
 

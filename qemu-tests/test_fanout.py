@@ -85,6 +85,23 @@ for processors, kernels in ((1, 240), (2, 240), (3, 240), (4, 1000), (8, 480)):
     kt.add_test(f"faults_in_5_percent_on_{processors}_processor{'s'[:processors > 1]}", injected(processors, 10000 if LONG else kernels))
 
 
+def none_returns(cpus):
+    """More kernels than processors, each of which has to be taken back from every one, twice."""
+    def test():
+        ended, results = run([fan("spin", {"count": 12, "require": 0, "console": "mute"}, "forever", retries=1, timeout="100ms"),
+                              {**fan("flaky", {"count": 20, "console": "mute"}, "0"), "name": "after"}], cpus)
+        kt.check(sorted((r[0], r[1], r[5]) for r in rows(ended) if r[5:]) == [(i, a, "timeout") for i in range(12) for a in range(2)], "turns", rows(ended))
+        kt.check(results["failed"] == 12 and results["retried"] == 12, "counts", results)
+        after, machine = ended.of("handoff")[-1]["doc"]["results"]["after"], ended.of("result")[0]["machine"]
+        kt.check(after["ok"] == 20 and machine["processors_failed"] == 0, "processors", machine)
+        kt.check(cpus == 1 or not any(r[2] == 0 for r in rows(ended) if r[5:]), "the first processor, which no other can take back", rows(ended))
+    return test
+
+
+for processors in (1, 2, 3, 8):
+    kt.add_test(f"none_returns_on_{processors}_processor{'s'[:processors > 1]}", none_returns(processors))
+
+
 def counts(path):
     """Lines, words and bytes, as Debian 12's wc counts them in the C locale (Debian 13's takes bytes above ASCII for words, too)."""
     data = kt.read_bytes(path)
