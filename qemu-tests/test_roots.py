@@ -164,6 +164,26 @@ def the_same_root_gives_the_same_bytes():
     kt.check(one == other, "two bakes of one tree differ")
 
 
+@kt.test
+def what_differs_between_two_images_is_told():
+    top, _ = tree()
+    other = kt.scratch("other")
+    shutil.copytree(top, other, symlinks=True)
+    one = bake_root(top, "--name", "x")
+    same = kt.kchain("diff", one, bake_root(top, "--name", "x"), "--json").json()
+    kt.check(same["same"] and not same["changes"], "two images of one tree differ", same)
+    kt.write_bytes(os.path.join(other, "data/new"), b"new")
+    os.remove(os.path.join(other, "data/link"))
+    os.chmod(os.path.join(other, "data/of-0"), 0o600)
+    kt.write_bytes(os.path.join(other, "data/of-4097"), b"short")
+    done = kt.kchain("diff", one, bake_root(other, "--name", "x"), "--json")
+    changes = {change["path"]: change["change"] + ": " + change.get("what", "") for change in done.json()["changes"]}
+    for path, wanted in (("data/new", "added: "), ("data/link", "removed: "), ("data/of-0", "changed: mode"), ("data/of-4097", "changed: contents")):
+        kt.check(changes.get("root:/" + path) == wanted, f"{path} is {changes.get('root:/' + path)}, not {wanted}", done)
+    kt.check(changes.keys() - {f"root:/data/{name}" for name in ("new", "link", "of-0", "of-4097")} <= {"root:/", "root:/data", "root:/look",
+             "root:/data/again", "root:/data/of-4095", "root:/data/of-0"}, "more is told", changes)
+
+
 def file_system(kind):
     """The tree in a file system of its own maker's; null: there is none."""
     top, _ = tree()

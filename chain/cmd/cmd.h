@@ -38,6 +38,7 @@ int cmd_init(int argc, char **argv);
 int cmd_bake(int argc, char **argv);
 int cmd_kernel(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
+int cmd_diff(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
 int cmd_ls(int argc, char **argv);
 int cmd_cat(int argc, char **argv);

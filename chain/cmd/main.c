@@ -18,6 +18,7 @@ static const struct cmd COMMANDS[] = {
 	{ "plan", "print what each step of a boot would do, without booting", cmd_plan },
 	{ "kernel", "fetch a Linux kernel for roots", cmd_kernel },
 	{ "inspect", "say what an image is made of and what takes the space", cmd_inspect },
+	{ "diff", "say which files differ between two images", cmd_diff },
 	{ "verify", "check every byte of an image against its manifest", cmd_verify },
 	{ "ls", "list the files baked into an image", cmd_ls },
 	{ "cat", "print a file baked into an image, or its manifest", cmd_cat },

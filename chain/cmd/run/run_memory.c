@@ -45,6 +45,9 @@ static uint64_t end_of(const struct chain_kernel *kernel)
 	return kernel->movable ? 0 : end;
 }
 
+/* What a Linux with a root needs besides: itself, what it unpacks and what its program takes. */
+#define LINUX_BYTES ((uint64_t)192 << 20)
+
 static void count_step(const struct run_input *input, const struct chain_step *step, uint64_t processors,
 		       struct needs *needs)
 {
@@ -56,6 +59,8 @@ static void count_step(const struct run_input *input, const struct chain_step *s
 	struct chain_fixed fixed;
 	if (step->fallback)
 		count_step(input, step->fallback, processors, needs);
+	if (step->root) /* 64 bytes for each page are Linux's own, too */
+		needs->windows = larger(needs->windows, LINUX_BYTES + input->memory_bytes / 64);
 	if (!path || chain_image_file(&input->image, path, &bytes, &count, NULL, NULL) != CHAIN_OK ||
 	    chain_kernel_probe(bytes, count, path, &kind, NULL) != CHAIN_OK || !chain_kernel_door(kind, bytes, count))
 		return; /* fetched at boot; or the stage will say what is wrong with it */
