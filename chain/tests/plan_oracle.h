@@ -16,6 +16,7 @@
 enum { ORACLE_BUSY_MAX = 96, ORACLE_PIECES_MAX = 2 * (WORLD_MODULES_MAX + 1) + 1 + WORLD_SEGMENTS_MAX };
 
 struct oracle {
+	uint64_t reach; /* moves write below; 0: 4 GiB */
 	const struct world *w;
 	const struct chain_plan *plan;
 	struct expect expect;
@@ -213,7 +214,8 @@ static inline bool oracle_judge_refusal(struct oracle *o, enum chain_status stat
 static inline bool oracle_move(struct oracle *o, const struct chain_move *move)
 {
 	uint64_t base = move->dest.base, end = move->dest.end, source = move->source_phys;
-	uint64_t limit = move->owner == CHAIN_OWNER_TRAMPOLINE ? WORLD_REACH : WORLD_4G;
+	uint64_t reach = o->reach ? o->reach : WORLD_4G,
+		 limit = move->owner == CHAIN_OWNER_TRAMPOLINE ? WORLD_REACH : reach;
 	if (base >= end || base < 0x1000 || end > limit || !expect_available(o->w, base, end, true))
 		return oracle_wrong(o, "a move writes to 0x%llx to 0x%llx", ORACLE_LL(base), ORACLE_LL(end));
 	if (move->kind == CHAIN_MOVE_ZERO) {
