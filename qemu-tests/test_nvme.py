@@ -4,6 +4,7 @@
 # hang-after: 300
 """Disks behind NVMe controllers: described, read by the stage and by kernels that have them to themselves, quiet when a kernel is booted."""
 import hashlib
+import json
 
 import kt
 
@@ -86,6 +87,21 @@ def a_kernel_on_a_partition_is_booted_and_finds_the_disk_reset():
         kt.check(left["status"] == 0 and left["result"]["sha256"] == whole, "what the booted kernel read", left)
     wrong = {**step, "sha256": "0" * 64}
     kt.expect_error(kt.boot(kt.bake(kt.pipeline([wrong], FILES, block=BLOCK)), "pc", "128M", nvme(path)), "source-digest")
+
+
+@kt.test
+def the_command_attaches_disks_as_nvme():
+    data = contents("run", 1 << 20)
+    path = kt.write_bytes(kt.scratch("disk"), data)
+    image = kt.bake(kt.pipeline([{"name": "sum", "call": "fs:/disk", "args": "data", "devices": {"data": 0}}], FILES, block=BLOCK))
+    result = kt.scratch("handoff.json")
+    for machine, access in (("pc", ""), ("q35", ",rw")):
+        done = kt.kchain("run", image, "--machine", machine, "--disk", f"{path},serial=DATA01{access},bus=nvme", "--result", result)
+        left = json.loads(kt.read_bytes(result))
+        kt.check(done.exit == 0 and left["block"]["data"]["driver"] == "nvme", machine, done, left)
+        kt.check(left["results"]["sum"]["result"]["sha256"] == hashlib.sha256(data).hexdigest(), machine, left)
+    done = kt.kchain("run", image, "--machine", "microvm", "--disk", f"{path},bus=nvme")
+    kt.check(done.exit == 3 and "a microvm has no PCI, and so no NVMe" in done.err, "microvm", done)
 
 
 @kt.test

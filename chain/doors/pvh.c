@@ -112,6 +112,7 @@ const struct chain_door chain_door_pvh = {
 	.title = "PVH",
 	.handoff = CHAIN_HANDOFF_MODULE,
 	.limit = CHAIN_4G,
+	.lone_file = true,
 	.probe = probe,
 	.read = read_kernel,
 	.info_bytes = info_bytes,

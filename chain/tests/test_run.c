@@ -858,6 +858,11 @@ static void disks_are_what_they_contain(void **state)
 		{ "conectix", 8, ",rw", CHAIN_OK, "vpc", "" },
 		{ "WithoutFreeSpace", 16, ",snapshot", CHAIN_OK, "parallels", ",snapshot=on" },
 		{ "x", 1, ",rw,ro", CHAIN_OK, "raw", "" }, /* the first one counts, since the last is taken off first */
+		{ "x", 1, ",bus=nvme", CHAIN_OK, "raw", ",readonly=on" },
+		{ "x", 1, ",serial=S,bus=nvme,rw", CHAIN_OK, "raw", "" },
+		{ "x", 1, ",bus=virtio", CHAIN_OK, "raw", ",readonly=on" },
+		{ "x", 1, ",bus=", CHAIN_E_CMD_DISK_BUS, NULL, NULL },
+		{ "x", 1, ",bus=scsi", CHAIN_E_CMD_DISK_BUS, NULL, NULL },
 		{ "x", 1, ",format=", CHAIN_E_CMD_DISK_FORMAT, NULL, NULL },
 		{ "x", 1, ",format=tape", CHAIN_E_CMD_DISK_FORMAT, NULL, NULL },
 		{ "x", 1, ",read-only", CHAIN_E_IO, NULL, NULL }, /* a part of the name, which is not there */
@@ -881,7 +886,12 @@ static void disks_are_what_they_contain(void **state)
 		snprintf(wanted, sizeof(wanted), "if=none,id=kchain-disk3,format=%s,file=/tmp/kchain-disk,,%s%s",
 			 CASES[i].drive, strchr(path, ',') + 1, CASES[i].rest);
 		assert_string_equal(disk.drive, wanted);
-		assert_string_equal(disk.device, "drive=kchain-disk3");
+		snprintf(wanted, sizeof(wanted), "drive=kchain-disk3%s",
+			 strstr(CASES[i].options, "serial=S") ? ",serial=S" :
+			 strstr(CASES[i].options, "bus=nvme") ? ",serial=kchain" :
+								"");
+		assert_string_equal(disk.device, wanted);
+		assert_int_equal(disk.nvme, strstr(CASES[i].options, "bus=nvme") != NULL);
 		qemu_disk_free(&disk);
 	}
 	assert_int_equal(close(fd) | unlink(path), 0);

@@ -159,12 +159,17 @@ static enum chain_status add_disk(struct words *words, const struct qemu_config 
 	enum chain_status status = qemu_disk_parse(config->disks.v[index], index, &disk, err);
 	if (status)
 		return status;
+	if (disk.nvme && is_microvm(config))
+		status = chain_fail_subject(err, CHAIN_E_CMD_DISK_NO_NVME, config->disks.v[index]);
 	words_add(words, "-drive");
 	words_add(words, "%s", disk.drive);
 	words_add(words, "-device");
-	words_add(words, "virtio-blk-%s,%s", virtio_bus(config), disk.device);
+	if (disk.nvme)
+		words_add(words, "nvme,%s", disk.device);
+	else
+		words_add(words, "virtio-blk-%s,%s", virtio_bus(config), disk.device);
 	qemu_disk_free(&disk);
-	return CHAIN_OK;
+	return status;
 }
 
 /* The loader puts the file's name first in a module's string (hw/i386/multiboot.c), so the name is made what the string

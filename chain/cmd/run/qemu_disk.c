@@ -121,7 +121,7 @@ enum access { ACCESS_READ, ACCESS_WRITE, ACCESS_SNAPSHOT };
 
 struct options {
 	enum access access;
-	const char *serial, *format; /* borrowed; null: not said */
+	const char *serial, *format, *bus; /* borrowed; null: not said */
 };
 
 /* False: it is no option, but a part of the file's name. */
@@ -140,6 +140,8 @@ static bool take_option(const char *word, struct options *out)
 		out->serial = word + 7;
 	else if (strncmp(word, "format=", 7) == 0)
 		out->format = word + 7;
+	else if (strncmp(word, "bus=", 4) == 0)
+		out->bus = word + 4;
 	else
 		return false;
 	return true;
@@ -154,7 +156,10 @@ static enum chain_status make(const char *file, const struct options *options, s
 	const char *format = options->format ? format_named(options->format) : NULL;
 	char *full = realpath(file, NULL), *path = NULL;
 	enum chain_status status = CHAIN_OK;
-	if (!full || access(full, options->access == ACCESS_WRITE ? R_OK | W_OK : R_OK) < 0)
+	out->nvme = options->bus && strcmp(options->bus, "nvme") == 0;
+	if (options->bus && !out->nvme && strcmp(options->bus, "virtio") != 0)
+		status = chain_fail_text(err, CHAIN_E_CMD_DISK_BUS, file, options->bus);
+	else if (!full || access(full, options->access == ACCESS_WRITE ? R_OK | W_OK : R_OK) < 0)
 		status = chain_fail_text(err, CHAIN_E_IO, file, strerror(errno));
 	else if (options->format && !format)
 		status = chain_fail_text(err, CHAIN_E_CMD_DISK_FORMAT, file, options->format);
@@ -165,8 +170,9 @@ static enum chain_status make(const char *file, const struct options *options, s
 		if (!path || asprintf(&out->drive, "if=none,id=kchain-disk%zu,format=%s,file=%s%s", index, format, path,
 				      HOW[options->access]) < 0)
 			out->drive = NULL;
-		if (asprintf(&out->device, "drive=kchain-disk%zu%s%s", index, options->serial ? ",serial=" : "",
-			     options->serial ? options->serial : "") < 0)
+		const char *serial = options->serial ? options->serial : out->nvme ? "kchain" : NULL; /* NVMe has one */
+		if (asprintf(&out->device, "drive=kchain-disk%zu%s%s", index, serial ? ",serial=" : "",
+			     serial ? serial : "") < 0)
 			out->device = NULL;
 		if (!out->drive || !out->device)
 			status = chain_fail_no_memory(err, file, 2 * strlen(full));

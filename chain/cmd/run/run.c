@@ -41,8 +41,8 @@ static int parse_options(struct run *run, int argc, char **argv)
 		{ "port", 'p', CMD_OPT_LIST, "HOST:GUEST", "forward a TCP port of 127.0.0.1; implies --net",
 		  &run->ports },
 		{ "disk", 'd', CMD_OPT_LIST, "FILE[,rw][,serial=S]",
-		  "attach a disk by virtio-blk, read-only; rw: written to; snapshot: what is written is lost. Raw, or "
-		  "what its contents are: qcow2, …; format=F says it",
+		  "attach a disk, read-only; rw: written to; snapshot: what is written is lost. Raw, or what its "
+		  "contents are: qcow2, …; format=F says it. By virtio, or as bus=nvme",
 		  &run->disks },
 		{ "handoff", 0, CMD_OPT_TEXT, "FILE",
 		  "give the first link a handoff, as if a link had come before it;\n{\"state\": {…}} is enough, the "

@@ -8,6 +8,7 @@
 #include "qemu_large.h"
 #include "run_memory.h"
 
+#include "chain/bake.h"
 #include "chain/handoff.h"
 #include "chain/json.h"
 #include "chain/json_memory.h"
@@ -101,10 +102,9 @@ static bool extra_has_net(const struct run *run)
 	return false;
 }
 
-/* QEMU gives a kernel that it starts by PVH one file, and no string with it. */
 static bool takes_one_file(const struct run *run)
 {
-	return run->loader_fd < 0 && run->input.kernel.door && strcmp(run->input.kernel.door->name, "pvh") == 0;
+	return run->loader_fd < 0 && run->input.kernel.door && run->input.kernel.door->lone_file;
 }
 
 static enum chain_status check_modules(const struct run *run, struct chain_error *err)
@@ -114,11 +114,10 @@ static enum chain_status check_modules(const struct run *run, struct chain_error
 		       CHAIN_OK;
 }
 
-/* The form of an image that is baked for this run: the one that QEMU starts soonest and with the least memory, where it
- * can hand over all. On a microvm alone: on others an image is entered as GRUB and the like enter it. */
+/* The form of an image that is baked for this run: the first one, which takes modules, or the soonest. */
 static const char *quickest_format(const struct run *run)
 {
-	return strcmp(run->machine, "microvm") == 0 && !run->modules.count ? "pvh" : NULL;
+	return run->modules.count ? NULL : chain_bake_format_soonest(run->machine);
 }
 
 /* A kernel that copies large ones goes on by Multiboot, and so at the entry that the ELF header has. */

@@ -39,9 +39,10 @@ enum chain_status bake_stage_bad(const struct chain_bake_request *request, const
  * of its own ELF headers), manifest and filesystem; the head comes before them, the tail behind. */
 enum { BAKE_TAIL_MAX = 512 };
 struct bake_container {
-	const char *name;  /* as --format has it */
-	const char *about; /* what starts it, for people */
-	const char *door;  /* by which protocol of chain/door.h such a file is started */
+	const char *name;       /* as --format has it */
+	const char *about;      /* what starts it, for people */
+	const char *door;       /* by which protocol of chain/door.h such a file is started */
+	const char *soonest_on; /* QEMU's machine that starts an image sooner in this form than in others; null: none */
 	/* The least room that its head needs, for a stage of so many segments. At most BAKE_BLOCK. */
 	uint64_t (*head_bytes)(size_t segment_count);
 	/* Makes the stage's own headers those of this form. CHAIN_E_BAKE_BAD_STAGE where it lacks what they need. */

@@ -44,6 +44,7 @@ const struct bake_container bake_container_pvh = {
 	.name = "pvh",
 	.about = "QEMU (in less time and memory), Firecracker and Cloud Hypervisor start it",
 	.door = "pvh",
+	.soonest_on = "microvm",
 	.head_bytes = head_bytes,
 	.adapt = adapt,
 	.head = head,

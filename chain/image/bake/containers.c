@@ -33,6 +33,14 @@ const char *chain_bake_format_about(size_t index)
 	return containers[index]->about;
 }
 
+const char *chain_bake_format_soonest(const char *machine)
+{
+	for (const struct bake_container *const *at = containers; *at; at++)
+		if ((*at)->soonest_on && !strcmp((*at)->soonest_on, machine))
+			return (*at)->name;
+	return NULL;
+}
+
 const char *chain_bake_format_of(const void *bytes, uint64_t bytes_count)
 {
 	const struct chain_door *door = chain_door_probe(bytes, bytes_count);

@@ -21,6 +21,9 @@
 const char *chain_bake_format_name(size_t index);
 /* What starts a file of that form, as a clause; of an index that has a name. */
 const char *chain_bake_format_about(size_t index);
+/* That in which QEMU's `machine` starts an image soonest and with the least memory; null: the first, by which GRUB and
+ * the like enter it. */
+const char *chain_bake_format_soonest(const char *machine);
 /* The form of an image's file. Null: no loader would take it, its headers being damaged. */
 const char *chain_bake_format_of(const void *bytes, uint64_t bytes_count);
 

@@ -71,6 +71,7 @@ struct chain_door {
 	const char *title; /* in sentences */
 	enum chain_handoff_form handoff;
 	uint64_t limit; /* of kernels whose headers name none, see struct chain_kernel */
+	bool lone_file; /* QEMU and its like give a kernel that they start by it one file, and no string with it */
 	/* Whether a file is a kernel of this kind, by its first bytes; whether it can be loaded is for read to say,
 	 * with a better reason. */
 	bool (*probe)(const uint8_t *file, uint64_t file_bytes);
