@@ -118,7 +118,7 @@ static void check_tree(const struct layers *layers)
 /* A byte for each letter and slash: paths that meet each other. */
 static const char *path_take(const uint8_t **at, const uint8_t *end, char out[64])
 {
-	static const char *const parts[] = { "a",  "b",    "/",    ".wh.a",         ".wh..wh..opq", "..", ".", "a/b",
+	static const char *const parts[] = { "a", "b",  "/",     ".wh.a",          ".wh..wh..opq", "..", ".", "a/b",
 					     "c", "/a", "a/b/c", "b/.wh..wh..opq", "\xff",         "é",  "",  ".wh." };
 	size_t used = 0;
 
@@ -143,7 +143,9 @@ static void fuzz_steps(const uint8_t *data, size_t size)
 		struct chain_error err = { .status = CHAIN_OK };
 		const uint8_t what = *at++;
 		char path[64], target[64];
-		struct layers_entry entry = { .type = types[what & 7], .mode = what, .xattrs = &xattr, .xattr_count = what >> 7 };
+		struct layers_entry entry = {
+			.type = types[what & 7], .mode = what, .xattrs = &xattr, .xattr_count = what >> 7
+		};
 
 		if ((what & 0x38) == 0)
 			layers_begin(layers, !(what & 0x40));
@@ -190,7 +192,8 @@ static void fuzz_tar(const uint8_t *data, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static void (*const documents[])(const char *, size_t) = { fuzz_index, fuzz_manifest, fuzz_config, fuzz_docker };
+	static void (*const documents[])(const char *, size_t) = { fuzz_index, fuzz_manifest, fuzz_config,
+								   fuzz_docker };
 	enum { DOCUMENTS = sizeof(documents) / sizeof(documents[0]) };
 
 	if (size == 0)
