@@ -40,7 +40,7 @@ static struct chain_json_place place_of(const struct cmd_document *document, con
 
 void cmd_document_note(struct cmd_document *document, const char *path, struct chain_error *err)
 {
-	if (err->status == CHAIN_OK)
+	if (!err->status)
 		return;
 	if (document->count == CHAIN_ERRORS_MAX) {
 		document->more++;

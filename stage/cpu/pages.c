@@ -50,7 +50,7 @@ enum chain_status stage_pages_take(uint64_t bytes, uint64_t align, enum chain_ow
 
 STAGE_BOOT_TEXT bool stage_claims_free(uint64_t phys, uint64_t bytes)
 {
-	return chain_claims_remove(&claims, (struct chain_range){ phys, phys + bytes }, NULL) == CHAIN_OK;
+	return !chain_claims_remove(&claims, (struct chain_range){ phys, phys + bytes }, NULL);
 }
 
 enum chain_status stage_pages_take_below(uint64_t end, uint64_t bytes, enum chain_owner owner, const char *subject,

@@ -69,15 +69,15 @@ static enum chain_status payload_take(struct bake_node *node, const struct linux
 	uint8_t *bytes;
 	enum chain_status status = linux_payload_unpack(payload, subject, &bytes, err);
 
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	const struct chain_door *linux_door = chain_door_named("linux");
-	const bool good = chain_kernel_probe(bytes, payload->promised, subject, &kind, NULL) == CHAIN_OK &&
+	const bool good = !chain_kernel_probe(bytes, payload->promised, subject, &kind, NULL) &&
 			  chain_kernel_door(kind, bytes, payload->promised) == linux_door;
 
 	if (good)
 		status = linux_door->read(bytes, payload->promised, subject, &kernel, err);
-	if (good && status == CHAIN_OK)
+	if (good && !status)
 		node_replace(node, bytes, payload->promised);
 	else
 		free(bytes);
@@ -96,8 +96,7 @@ static enum chain_status file_look(struct bake_node *node, const struct chain_st
 	const enum chain_status status =
 		linux_payload_find(file->bytes, file->bytes_count, step->source, &payload, err);
 
-	if (status != CHAIN_OK || !linux_payload_can_unpack(&payload) ||
-	    !(wish->ask || linux_payload_is_quicker(&payload)))
+	if (status || !linux_payload_can_unpack(&payload) || !(wish->ask || linux_payload_is_quicker(&payload)))
 		return status;
 	return payload_take(node, &payload, step->source, err);
 }
@@ -116,13 +115,13 @@ static enum chain_status step_unpack(const struct bake_job *job, struct bake_tre
 		step_ask(&job->config.steps[i], &wish);
 	enum chain_status status = bake_tree_load(tree, node, &file, err);
 
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	status = file_look(node, step, &wish, &file, err);
 	const enum chain_status whole = cmd_file_check(&file, node->host, err);
 
 	cmd_file_free(&file);
-	return whole != CHAIN_OK ? whole : status;
+	return whole ? whole : status;
 }
 
 static enum chain_status step_note(struct bake_job *job, size_t i, const char *key, struct chain_error *why,
@@ -130,7 +129,7 @@ static enum chain_status step_note(struct bake_job *job, size_t i, const char *k
 {
 	char path[64];
 
-	if (why->status == CHAIN_OK)
+	if (!why->status)
 		return CHAIN_OK;
 	if (!job->document.name || why->status == CHAIN_E_NO_MEMORY) {
 		*err = *why;
@@ -145,16 +144,16 @@ enum chain_status bake_linux_unpack(struct bake_job *job, struct bake_tree *tree
 {
 	enum chain_status status = CHAIN_OK;
 
-	for (size_t i = 0; status == CHAIN_OK && i < job->config.step_count; i++) {
+	for (size_t i = 0; !status && i < job->config.step_count; i++) {
 		const struct chain_step *step = &job->config.steps[i];
 		struct chain_error why = { .status = CHAIN_OK };
 
 		(void)step_unpack(job, tree, step, &why);
 		status = step_note(job, i, "boot", &why, err);
-		if (status != CHAIN_OK || !step->fallback)
+		if (status || !step->fallback)
 			continue;
 		(void)step_unpack(job, tree, step->fallback, &why);
 		status = step_note(job, i, "on_error.boot", &why, err);
 	}
-	return status == CHAIN_OK ? cmd_document_status(&job->document, err) : status;
+	return status ? status : cmd_document_status(&job->document, err);
 }

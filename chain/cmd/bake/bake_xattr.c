@@ -122,7 +122,7 @@ static enum chain_status names_use(struct source *s, struct bake_xattrs_left *le
 {
 	const enum chain_status status = measure(s, left, err);
 
-	return status == CHAIN_OK && s->kept > 0 ? fetch(s, err) : status;
+	return !status && s->kept > 0 ? fetch(s, err) : status;
 }
 
 enum chain_status bake_xattrs_read(struct bake_node *node, const char *name, bool follow, struct bake_xattrs_left *left,

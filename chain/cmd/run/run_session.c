@@ -37,8 +37,7 @@ static json_t *locate(struct run_session *session, enum record_event event, cons
 	struct chain_error err = { 0 };
 	char text[512];
 	json_t *located = NULL;
-	if (!session->options.places ||
-	    fault_places_record(session->options.places, event, doc, &located, &err) == CHAIN_OK ||
+	if (!session->options.places || !fault_places_record(session->options.places, event, doc, &located, &err) ||
 	    session->symbols_lost)
 		return located;
 	session->symbols_lost = true;
@@ -167,7 +166,7 @@ static int open_outputs(struct run_session *session)
 	const char *const paths[] = { options->result, options->bootinfo, options->screenshot, options->console };
 	struct chain_error err = { 0 };
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
-		if (paths[i] && cmd_file_check_writable(paths[i], &err) != CHAIN_OK)
+		if (paths[i] && cmd_file_check_writable(paths[i], &err))
 			return cmd_refuse(&err, options->json);
 	if (!options->console)
 		return -1;

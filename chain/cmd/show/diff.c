@@ -47,11 +47,11 @@ static enum chain_status digest_make(const struct fs *fs, const struct fs_node *
 
 	if (node->type == FS_REGULAR) {
 		status = fs_file_bytes(fs, node, &bytes, &count, err);
-		if (status == CHAIN_OK)
+		if (!status)
 			chain_verity_of(bytes, count, out);
 	} else if (node->type == FS_SYMLINK && node->size_bytes <= sizeof(target)) {
 		status = fs_read(fs, node, 0, target, node->size_bytes, err);
-		if (status == CHAIN_OK)
+		if (!status)
 			chain_sha256_of(target, node->size_bytes, out);
 	}
 	return status;
@@ -96,15 +96,14 @@ static enum chain_status collect(void *ctx, const struct image_file *file, struc
 	uint64_t count;
 
 	image_id_text(file->image.header.id, side->id);
-	side->root_is_listed = fs_lookup(&file->image.fs, ROOT_FILE, true, &node, NULL) == CHAIN_OK &&
-			       node.type == FS_REGULAR &&
-			       fs_file_bytes(&file->image.fs, &node, &bytes, &count, NULL) == CHAIN_OK &&
-			       fs_mount(&root, bytes, count, NULL) == CHAIN_OK;
+	side->root_is_listed = !fs_lookup(&file->image.fs, ROOT_FILE, true, &node, NULL) && node.type == FS_REGULAR &&
+			       !fs_file_bytes(&file->image.fs, &node, &bytes, &count, NULL) &&
+			       !fs_mount(&root, bytes, count, NULL);
 	side->fs = &file->image.fs;
 	side->prefix = "";
 	enum chain_status status = image_tree_walk(side->fs, "/", entry_add, side, err);
 
-	if (status == CHAIN_OK && side->root_is_listed) {
+	if (!status && side->root_is_listed) {
 		side->fs = &root;
 		side->prefix = ROOT_PREFIX;
 		status = image_tree_walk(side->fs, "/", entry_add, side, err);
