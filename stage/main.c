@@ -172,7 +172,7 @@ static enum chain_status record_bootinfo(const struct stage_run *run, struct cha
 static enum chain_status describe_platform(struct stage_run *run, struct chain_error *err)
 {
 	const struct chain_bootinfo *info = run->sources.bootinfo;
-	return chain_handoff_platform(run->parent, info, info->door, &run->platform, err);
+	return chain_handoff_share(run->parent, info, info->door, &run->shared, err);
 }
 
 int main(void)

@@ -426,6 +426,62 @@ char *chain_json_text_within(const json_t *value, unsigned levels, unsigned flag
 	return text;
 }
 
+/* `places` gets where each member stands. */
+static bool put_members(struct out *out, json_t *object, const struct chain_json_kept *kept,
+			struct chain_json_kept *places)
+{
+	bool good = put_char(out, '{');
+	out->levels--;
+	for (void *it = json_object_iter(object); good && it; it = json_object_iter_next(object, it)) {
+		json_t *value = json_object_iter_value(it);
+		size_t i = places->count, at = out->used;
+		if (i < kept->count && kept->members[i].value == value)
+			good = put(out, kept->text + kept->members[i].at, kept->members[i].end - kept->members[i].at);
+		else
+			good = put_key(out, json_object_iter_key(it), json_object_iter_key_len(it), i == 0) &&
+			       put_value(out, value, 0);
+		if (i == CHAIN_JSON_KEPT_MEMBERS)
+			continue; /* the last one is written by itself each time, as are those behind it */
+		places->members[i].value = json_is_object(value) || json_is_array(value) ? value : NULL;
+		places->members[i].at = at;
+		places->members[i].end = out->used;
+		places->count++;
+	}
+	out->levels++;
+	return good && put_char(out, '}');
+}
+
+static void keep(const struct out *out, const struct chain_json_kept *places, struct chain_json_kept *kept)
+{
+	char *text = out->used <= CHAIN_JSON_KEPT_BYTES ? malloc(out->used) : NULL;
+	if (!text)
+		return;
+	*kept = *places;
+	kept->text = memcpy(text, out->text, out->used);
+	for (size_t i = 0; i < kept->count; i++)
+		json_incref(kept->members[i].value);
+}
+
+char *chain_json_text_like(const json_t *object, unsigned levels, const struct chain_json_known *known,
+			   struct chain_json_kept *kept, uint64_t *out_bytes, bool *out_deeper)
+{
+	struct out out = { malloc(FIRST_BYTES), 0, FIRST_BYTES, known, levels, false };
+	struct chain_json_kept places = { 0 };
+	bool good = out.text && put_members(&out, (json_t *)(uintptr_t)object, kept, &places);
+	if (good && !kept->text)
+		keep(&out, &places, kept);
+	*out_deeper = out.deeper;
+	return finish(&out, good, out_bytes);
+}
+
+void chain_json_kept_free(struct chain_json_kept *kept)
+{
+	for (size_t i = 0; i < kept->count; i++)
+		json_decref(kept->members[i].value);
+	free(kept->text);
+	*kept = (struct chain_json_kept){ 0 };
+}
+
 char *chain_json_text(const json_t *value, unsigned flags, uint64_t *out_bytes)
 {
 	bool deeper;

@@ -134,7 +134,7 @@ static enum chain_status make_handoff(const struct chain_link *link, const struc
 		.net = link->net,
 		.block = link->block,
 		.results = link->results,
-		.platform = isolated || !link->platform ? NULL : link->platform->value,
+		.shared = link->shared,
 	};
 	return chain_handoff_build(&input, &out->handoff, err);
 }
@@ -325,7 +325,7 @@ static enum chain_status finish_handoff(const struct chain_link *link, struct ch
 {
 	enum chain_status status = chain_handoff_set_kernel(out->handoff, &out->kernel.digest, err);
 	return status ? status :
-			chain_handoff_text(out->handoff, link->platform, &out->handoff_text, &out->handoff_bytes, err);
+			chain_handoff_text(out->handoff, link->shared, &out->handoff_text, &out->handoff_bytes, err);
 }
 
 static enum chain_status make_plan(const struct chain_link *link, const struct chain_step *step,

@@ -36,7 +36,7 @@ static struct chain_link this_link(struct stage_run *run)
 		.net = run->net,
 		.block = run->block,
 		.results = run->results,
-		.platform = &run->platform,
+		.shared = &run->shared,
 		.door = run->sources.bootinfo->door,
 		.boot_id = run->boot_id,
 		.entered_ticks = stage_entry_tsc(),

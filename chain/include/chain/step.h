@@ -27,9 +27,8 @@ struct chain_link {
 	uint64_t entered_ticks, left_ticks, tsc_hz;
 	const struct chain_claims
 		*in_use; /* memory that this side needs until the boot; null: a plan is not carried out here */
-	const struct chain_json_known *
-		platform; /* chain_handoff_platform's, which all handoffs of one link share; null: each makes its own */
-	bool regardless;  /* of "when": a plan shows what a step does if it is taken */
+	struct chain_handoff_shared *shared; /* what the handoffs of this link have in common; null: nothing */
+	bool regardless;                     /* of "when": a plan shows what a step does if it is taken */
 	const json_t *pending; /* facts that a plan can't know, see chain_template_expand_known; null: none */
 };
 
