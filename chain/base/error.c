@@ -53,10 +53,11 @@ size_t chain_utf8_bytes(const char *text)
 
 bool chain_is_utf8(const char *text)
 {
-	for (size_t bytes; *text; text += bytes) {
-		bytes = chain_utf8_bytes(text);
+	while (*text) {
+		size_t bytes = (unsigned char)*text < 0x80 ? 1 : chain_utf8_bytes(text);
 		if (!bytes)
 			return false;
+		text += bytes;
 	}
 	return true;
 }

@@ -62,7 +62,7 @@ static json_t *next_value(int kind, va_list *args)
 	switch (kind) {
 	case 's':
 		text = va_arg(*args, const char *);
-		return text ? json_string(text) : json_null();
+		return !text ? json_null() : chain_is_utf8(text) ? json_string_nocheck(text) : NULL;
 	case 'I':
 		return json_integer(va_arg(*args, json_int_t));
 	case 'x':
@@ -162,6 +162,8 @@ static inline bool any_escaped(uint64_t eight)
 	return (((eight - 0x20 * ones) | (quotes - ones) | (slashes - ones)) & ~eight & 0x80 * ones) != 0;
 }
 
+#define NONE_ESCAPED 0x7f7f7f7f00000000 /* four bytes that need not be */
+
 /* With a character before and one behind it; 0: none. One pass in the usual case, in which nothing is escaped: the
  * bytes are copied as they are looked at. */
 static bool put_between(struct out *out, char before, const char *text, size_t count, char behind)
@@ -176,8 +178,14 @@ static bool put_between(struct out *out, char before, const char *text, size_t c
 		char *at = out->text + out->used;
 		uint8_t c = 0;
 		uint64_t eight;
+		uint32_t four;
 		for (; end - text >= 8 && (memcpy(&eight, text, 8), !any_escaped(eight)); text += 8, at += 8)
 			memcpy(at, &eight, 8);
+		if (end - text >= 4 && (memcpy(&four, text, 4), !any_escaped(four | NONE_ESCAPED))) {
+			memcpy(at, &four, 4);
+			text += 4;
+			at += 4;
+		}
 		for (; text < end && (c = (uint8_t)*text) >= 0x20 && c != '"' && c != '\\'; text++)
 			*at++ = (char)c;
 		out->used = (size_t)(at - out->text);

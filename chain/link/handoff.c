@@ -16,6 +16,9 @@
 #include <string.h>
 #include <strings.h>
 
+/* For keys of our own, which need no looking at. */
+#define PUT(object, key, value) json_object_setn_new_nocheck(object, key, sizeof(key) - 1, value)
+
 static const struct {
 	const char *name;
 	json_type type;
@@ -91,7 +94,7 @@ static json_t *digest_string(const uint8_t *sha256)
 	if (!sha256)
 		return json_null();
 	chain_sha256_to_hex(sha256, text + 7);
-	return json_string(text);
+	return json_string_nocheck(text);
 }
 
 /* Ticks of the TSC are relative to the first link's entry. An origin ahead of us is another machine's, or the counter
@@ -121,11 +124,11 @@ static json_t *this_link(const struct chain_handoff_input *in, uint64_t n)
 	uint64_t mhz = in->tsc_hz / 1000000;
 	int bad = link ? 0 : -1;
 	if (mhz)
-		bad |= json_object_set_new(link, "entered_us", json_integer((json_int_t)(entered / mhz)));
+		bad |= PUT(link, "entered_us", json_integer((json_int_t)(entered / mhz)));
 	if (in->left_ticks)
-		bad |= json_object_set_new(link, "left_ticks", json_integer((json_int_t)left));
+		bad |= PUT(link, "left_ticks", json_integer((json_int_t)left));
 	if (in->left_ticks && mhz)
-		bad |= json_object_set_new(link, "left_us", json_integer((json_int_t)(left / mhz)));
+		bad |= PUT(link, "left_us", json_integer((json_int_t)(left / mhz)));
 	if (!bad)
 		return link;
 	json_decref(link);
@@ -168,7 +171,7 @@ static int put_links(json_t *doc, const struct chain_handoff_input *in)
 	const json_t *before = json_object_get(in->parent, "links");
 	json_t *links = before ? chain_json_shallow(before) : json_array();
 	size_t count = json_array_size(links);
-	int bad = json_object_set_new(doc, "links", links);
+	int bad = PUT(doc, "links", links);
 	if (count >= CHAIN_HANDOFF_LINKS_MAX) {
 		bad |= fold(doc, json_array_get(links, 1)); /* the first stays: it says where the chain began */
 		bad |= json_array_remove(links, 1);
@@ -180,16 +183,15 @@ static json_t *platform_json(const json_t *parent, const struct chain_bootinfo *
 {
 	const json_t *before = json_object_get(parent, "platform");
 	json_t *platform = before ? chain_json_shallow(before) : json_object();
-	int bad = json_object_set_new(platform, "cpus", json_integer(info->cpus));
-	bad |= json_object_set_new(platform, "door", json_string(door));
+	int bad = PUT(platform, "cpus", json_integer(info->cpus));
+	bad |= PUT(platform, "door", json_string(door));
 	if (info->acpi_rsdp)
-		bad |= json_object_set_new(platform, "acpi_rsdp", chain_json_hex(info->acpi_rsdp));
+		bad |= PUT(platform, "acpi_rsdp", chain_json_hex(info->acpi_rsdp));
 	if (info->smbios)
-		bad |= json_object_set_new(platform, "smbios", chain_json_hex(info->smbios));
+		bad |= PUT(platform, "smbios", chain_json_hex(info->smbios));
 	if (info->framebuffer.phys)
-		bad |= json_object_set_new(platform, "framebuffer",
-					   chain_bootinfo_framebuffer_json(&info->framebuffer));
-	bad |= json_object_set_new(platform, "memory", chain_bootinfo_memory_json(info->mem, info->mem_count));
+		bad |= PUT(platform, "framebuffer", chain_bootinfo_framebuffer_json(&info->framebuffer));
+	bad |= PUT(platform, "memory", chain_bootinfo_memory_json(info->mem, info->mem_count));
 	if (!bad)
 		return platform;
 	json_decref(platform);
@@ -225,8 +227,7 @@ static int put_platform(json_t *doc, const struct chain_handoff_input *in)
 {
 	if (in->shared && !in->own_machine)
 		return json_object_set(doc, "platform", in->shared->platform.value);
-	return json_object_set_new(doc, "platform",
-				   platform_json(in->own_machine ? NULL : in->parent, in->bootinfo, in->door));
+	return PUT(doc, "platform", platform_json(in->own_machine ? NULL : in->parent, in->bootinfo, in->door));
 }
 
 /* The parent's object of that name, overlaid by `ours`. */
@@ -235,7 +236,7 @@ static int put_overlaid(json_t *doc, const struct chain_handoff_input *in, const
 	const json_t *before = json_object_get(in->parent, name);
 	json_t *merged = before ? chain_json_shallow(before) : json_object();
 	int bad = ours ? json_object_update(merged, (json_t *)(uintptr_t)ours) : 0;
-	return bad | json_object_set_new(doc, name, merged);
+	return bad | json_object_set_new_nocheck(doc, name, merged);
 }
 
 /* Our keys over the received ones: first those that say their values themselves, then those made of facts, all of which
@@ -271,7 +272,7 @@ static int put_devices(json_t *self, const struct chain_step *step)
 	json_t *names = NULL;
 	if (step->fanout.kind == CHAIN_FANOUT_NONE && chain_config_assigned_names(step, 0, &names, NULL))
 		return -1;
-	return names ? json_object_set_new(self, "devices", names) : 0;
+	return names ? PUT(self, "devices", names) : 0;
 }
 
 static int put_self(json_t *doc, const struct chain_handoff_input *in)
@@ -281,8 +282,8 @@ static int put_self(json_t *doc, const struct chain_handoff_input *in)
 					 CHAIN_TEXT("source", in->step->source), CHAIN_STEAL("kernel", json_null()));
 	int bad = self ? put_devices(self, in->step) : -1;
 	if (in->step->fanout.kind != CHAIN_FANOUT_NONE)
-		bad |= json_object_set_new(self, "cpus", json_integer((json_int_t)in->step->fanout.cpus));
-	return bad | json_object_set_new(doc, "self", self);
+		bad |= PUT(self, "cpus", json_integer((json_int_t)in->step->fanout.cpus));
+	return bad | PUT(doc, "self", self);
 }
 
 static int put_identity(json_t *doc, const struct chain_handoff_input *in)
@@ -290,13 +291,13 @@ static int put_identity(json_t *doc, const struct chain_handoff_input *in)
 	char id[2 * CHAIN_BOOT_ID_BYTES + 1] = "";
 	if (in->boot_id)
 		chain_hex_of(in->boot_id, CHAIN_BOOT_ID_BYTES, id);
-	int bad = json_object_set_new(doc, "kchain_handoff", json_integer(1));
+	int bad = PUT(doc, "kchain_handoff", json_integer(1));
 	if (!json_object_get(doc, "boot_id"))
-		bad |= json_object_set_new(doc, "boot_id", json_string(id));
+		bad |= PUT(doc, "boot_id", json_string(id));
 	bad |= put_self(doc, in);
-	return bad | json_object_set_new(doc, "clock",
-					 chain_json_object(CHAIN_HEX("origin_ticks", origin_ticks(in)),
-							   CHAIN_STEAL("tsc_hz", tsc_hz(in))));
+	return bad |
+	       PUT(doc, "clock",
+		   chain_json_object(CHAIN_HEX("origin_ticks", origin_ticks(in)), CHAIN_STEAL("tsc_hz", tsc_hz(in))));
 }
 
 static int put_place(json_t *doc, const char *name, const char *type, uint64_t phys, uint64_t bytes)
@@ -361,8 +362,7 @@ enum chain_status chain_handoff_build(const struct chain_handoff_input *in, json
 enum chain_status chain_handoff_set_kernel(json_t *handoff, const struct chain_digest *digest, struct chain_error *err)
 {
 	char text[CHAIN_DIGEST_TEXT_BYTES];
-	if (!json_object_set_new(json_object_get(handoff, "self"), "kernel",
-				 json_string(chain_digest_text(digest, text))))
+	if (!PUT(json_object_get(handoff, "self"), "kernel", json_string_nocheck(chain_digest_text(digest, text))))
 		return CHAIN_OK;
 	return chain_json_no_memory(err, "handoff");
 }
