@@ -243,6 +243,7 @@ static enum chain_status add_texts(struct stage_call_window *w, const struct sta
 	struct chain_range virt;
 	enum chain_status status = add_piece(w, request, request->callee->text_bytes, 0, &w->text_phys, &virt, err);
 	w->text_virt = virt.base;
+	w->text_room = chain_range_bytes(virt);
 	if (status)
 		return status;
 	return add_piece(w, request, STAGE_CALL_MAILBOX_BYTES, STAGE_MAP_WRITE, &w->mailbox_phys,
@@ -429,6 +430,15 @@ void stage_call_window_reset(struct stage_call_window *w, const struct stage_cal
 	}
 	w->wipe = false;
 	stage_call_window_fill(w, task);
+}
+
+void stage_call_window_renew(const struct stage_call_window *w)
+{
+	for (size_t i = 0; i < w->piece_count; i++) {
+		const struct stage_call_piece *piece = &w->pieces[i];
+		if (piece->file)
+			lay(stage_phys_to_virt(piece->phys), piece->bytes, piece->file, piece->file_bytes);
+	}
 }
 
 void stage_call_window_free(struct stage_call_window *window)
