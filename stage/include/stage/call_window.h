@@ -64,7 +64,8 @@ void stage_call_window_fill(const struct stage_call_window *window, const struct
 /* Makes a recycled window as it was for another task, and fills that in. Only pages that were written to are cleared,
  * and the heap too; so it costs what the last task touched. */
 void stage_call_window_reset(struct stage_call_window *window, const struct stage_call_task *task);
-/* The same for one that is not recycled: what the kernel's file says is as it was, all else as the last task left it. */
+/* The same for one that is not recycled: what the kernel's file says is as it was, all else as the last task left it.
+ */
 void stage_call_window_renew(const struct stage_call_window *window);
 /* As the cpu-th of the kernel's processors sees it: with stacks of its own. Owns nothing. */
 struct stage_call_window stage_call_window_of(const struct stage_call_window *window, uint32_t cpu);
