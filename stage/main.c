@@ -116,7 +116,7 @@ static const uint8_t *module_bytes(void *ctx, size_t index)
 	return stage_phys_to_virt(info->modules[index].range.base);
 }
 
-/* Tells chains apart; not a secret. */
+/* Distinguishes chains; not a secret. */
 static void make_boot_id(uint8_t out[CHAIN_BOOT_ID_BYTES])
 {
 	struct {

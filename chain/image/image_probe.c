@@ -34,7 +34,7 @@ static const struct {
 	{ CHAIN_KERNEL_NATIVE, "native", is_native },
 };
 
-#ifdef KCHAIN_STAGE /* what it is instead, those who bake and inspect are told */
+#ifdef KCHAIN_STAGE /* what it is instead is for those who bake and inspect */
 static enum chain_status refuse(const uint8_t *bytes, uint64_t count, const char *subject, struct chain_error *err)
 {
 	(void)bytes;

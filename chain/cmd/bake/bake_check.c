@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 /* Owns: what can be said of a pipeline's steps when their kernels are at hand: each is a kernel, an image among them is
- * whole, and, where the machine's memory is told, a boot finds room. */
+ * whole, and, where the machine's memory is known, a boot finds room. */
 
 #include "bake_job.h"
 #include "chain/bootinfo.h"
@@ -137,11 +137,11 @@ static enum chain_status room_check(const struct bake_job *job, const struct cha
 struct checks {
 	struct bake_job *job;
 	const struct chain_image *image;
-	const struct chain_bootinfo *machine; /* null: not told */
+	const struct chain_bootinfo *machine; /* null: not known */
 };
 
-/* All problems are told where there is a pipeline to tell them of. An image that lies where a called kernel wants to be
- * may lie elsewhere: that is for who asked for it to see. */
+/* All problems are reported where there is a pipeline to report them of. An image that lies where a called kernel
+ * wants to be may lie elsewhere: that is for who asked for it to see. */
 static enum chain_status step_note(const struct checks *checks, const char *path, struct chain_error *why,
 				   struct chain_error *err)
 {
@@ -196,7 +196,7 @@ static const char *member_of(const struct chain_error *why, const struct chain_s
 	}
 }
 
-/* As people are told it, by the file's first bytes. */
+/* In words for people, by the file's first bytes. */
 static const char *kernel_name(const struct chain_image *image, const struct chain_step *step,
 			       enum chain_kernel_kind kind)
 {

@@ -31,7 +31,7 @@ static bool exists(void *ctx, const char *path)
 	return false;
 }
 
-/* Every file that the pipeline names is looked for: all that are missing are told. */
+/* Every file that the pipeline names is looked for: all that are missing are reported. */
 static enum chain_status files_add(struct bake_job *job, struct bake_tree *tree, const char *folder,
 				   struct chain_error *err)
 {
@@ -41,7 +41,7 @@ static enum chain_status files_add(struct bake_job *job, struct bake_tree *tree,
 		struct chain_error why = { .status = CHAIN_OK };
 
 		if (!file->from || !bake_tree_add(tree, folder, file, &why))
-			continue; /* what can't be read of the document is told already */
+			continue; /* what can't be read of the document is reported already */
 		if (why.status == CHAIN_E_NO_MEMORY) {
 			*err = why;
 			return why.status;
@@ -90,7 +90,7 @@ static enum chain_status root_add(struct bake_job *job, struct bake_tree *tree, 
 	return CHAIN_OK;
 }
 
-/* Reads on behind what is wrong: all of it is told. */
+/* Reads on behind what is wrong: all of it is reported. */
 static enum chain_status text_read(struct bake_job *job, struct bake_tree *tree, const char *text, uint64_t bytes,
 				   const char *folder, struct chain_errors *errors, struct chain_error *err)
 {

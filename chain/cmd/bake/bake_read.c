@@ -59,7 +59,7 @@ enum chain_status bake_tree_load(struct bake_tree *tree, const struct bake_node 
 	return status ? status : cmd_file_load_fd(tree->fd, node->host, 0, out, err);
 }
 
-/* What was changed is told as that, whatever came of reading it. */
+/* A file that was changed meanwhile is reported as changed, whatever reading it led to. */
 static enum chain_status read_failed(const struct bake_tree *tree, const struct bake_node *node, int number,
 				     struct chain_error *err)
 {

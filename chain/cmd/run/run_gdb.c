@@ -212,11 +212,11 @@ void run_gdb_introduce(const struct run *run)
 	fprintf(to, "halted, until gdb comes to port %u of 127.0.0.1 and lets it go on:\n", (unsigned)run->gdb_port);
 	if (!stage_symbols_find(run, stage))
 		*stage = '\0';
-	const bool told = kernels_print(run, to, stage) > 0;
-	if (!told && run->input.kind != CHAIN_KERNEL_IMAGE &&
+	const bool printed = kernels_print(run, to, stage) > 0;
+	if (!printed && run->input.kind != CHAIN_KERNEL_IMAGE &&
 	    symbols_find(run, run->operands.v[0], run->input.file.bytes, run->input.file.bytes_count, symbols))
 		line_print(run, to, "kernel", symbols, "");
-	else if (!told)
+	else if (!printed)
 		line_print(run, to, *stage ? "stage" : "machine", "", stage);
 	if (fclose(to) == 0)
 		fputs(lines, stderr);

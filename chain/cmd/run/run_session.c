@@ -60,10 +60,10 @@ static void on_record(void *ctx, enum record_event event, const json_t *doc)
 		session->view.untimed = false;
 	}
 	json_t *located = locate(session, event, doc);
-	const json_t *told = located ? located : doc;
-	bool taken = run_judge_record(&session->judge, event, told);
+	const json_t *record = located ? located : doc;
+	bool taken = run_judge_record(&session->judge, event, record);
 	if (taken)
-		run_view_record(&session->view, event, told);
+		run_view_record(&session->view, event, record);
 	json_decref(located);
 	if (!taken)
 		return;
@@ -159,7 +159,7 @@ static int catch_signals(struct run_session *session)
 	return session->signals;
 }
 
-/* What can't be written is told before a machine is started for it. */
+/* What can't be written is reported before a machine is started for it. */
 static int open_outputs(struct run_session *session)
 {
 	const struct run_session_options *options = &session->options;

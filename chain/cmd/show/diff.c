@@ -118,7 +118,7 @@ static enum chain_status collect(void *ctx, const struct image_file *file, struc
 enum change { ADDED, REMOVED, CHANGED };
 static const char *const change_names[] = { "added", "removed", "changed" };
 
-/* What of an entry is another; times alone are told as well. Null: nothing. */
+/* What of an entry is another; times alone are reported as well. Null: nothing. */
 static const char *what_differs(const struct entry *a, const struct entry *b)
 {
 	const struct fs_node *x = &a->node, *y = &b->node;
@@ -179,7 +179,7 @@ static void tell(enum change change, const struct entry *a, const struct entry *
 	putchar('\n');
 }
 
-/* How many differ, each told. */
+/* How many differ, each of which is reported. */
 static size_t compare(const struct side *a, const struct side *b, json_t *list)
 {
 	size_t i = 0, j = 0, found = 0;

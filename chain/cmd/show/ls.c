@@ -75,7 +75,7 @@ static enum chain_status digest_print(const struct listing *l, const char *path,
 	return CHAIN_OK;
 }
 
-/* Names and targets are bytes: what is no UTF-8 is told in hexadecimal digits besides. */
+/* Names and targets are bytes: what is no UTF-8 is shown in hexadecimal digits besides. */
 static enum chain_status node_list(struct listing *l, const char *path, const struct fs_node *node, const char *target,
 				   struct chain_error *err)
 {
