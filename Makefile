@@ -162,7 +162,7 @@ export KCHAIN_STAGE_CFLAGS := $(STAGE_CFLAGS) $(LWIP_INCLUDES)
 # printed its own banner, which is what that pipeline expects.
 RUN_CONFIG := 04-chain
 
-.PHONY: all deps images run check unit unit-programs qemu-check style-check docs-check format clean help compile_commands.json
+.PHONY: all deps images run apps check unit unit-programs qemu-check style-check docs-check format clean help compile_commands.json
 all: $(KCHAIN) $(ALL)
 deps: ; @:
 unit-programs: $(UNIT_HOST) $(UNIT_ASAN)
@@ -180,6 +180,8 @@ check: all images sdk $(INPUTS) unit-programs $(UNIT_NEEDS) $(QEMU_NEEDS) $(FUZZ
 	$(Q)tools/run-tests $(T) $(QEMU_TESTS) tools/check-docs tools/check-style $(FUZZ_CHECKS) $(UNIT_ASAN) $(UNIT_HOST)
 run: all $(B)/images/$(RUN_CONFIG).elf $(B)/inputs/disk.img
 	$(Q)$(KCHAIN) run $(B)/images/$(RUN_CONFIG).elf --disk $(B)/inputs/disk.img,serial=DATA01
+apps: all
+	$(Q)tools/run-tests $(T) qemu-tests/apps.py
 compile_commands.json:
 	@mkdir -p $(B)
 	$(Q)tools/compile-commands && ln -sf $(B)/compile_commands.json compile_commands.json
@@ -195,6 +197,7 @@ help:
 	'make fuzz         fuzz what parses hostile bytes: all targets in turn, or FUZZ=NAME; FUZZ_SECONDS=60 each' \
 	'make fuzz-check   the corpora and a few thousand mutations of each; fuzz-merge, fuzz-cover: grow and measure them' \
 	'make bench        figures beside those of GRUB, iPXE and others (bench/README.md);  make bench BENCH="boot call": some of them' \
+	'make apps         boot whole applications out of packages of Debian: nginx, Python, PHP, Ruby (fetches 120 MB once)' \
 	'make profile      where the instructions of a boot and of a call go, by function;  PROFILE=boot or call' \
 	'make images       bake every pipeline of configs/ into build/images/' \
 	'make sdk          what an outsider needs to build a native kernel, in build/sdk/' \
@@ -234,5 +237,6 @@ endif
 
 .SECONDARY:
 .DELETE_ON_ERROR:
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+# What applications are made of (qemu-tests/roots.py) has names of its own.
+-include $(shell find $(B) -path $(B)/roots -prune -o -name '*.d' -print 2>/dev/null)
 endif
