@@ -102,7 +102,7 @@ static enum chain_status shared_xattrs(const struct fs *fs, uint64_t nid, const 
 		if (offset >= fs->bytes_count)
 			return bad_xattr(nid, i, "it lies outside the filesystem", err);
 		status = xattr_entry(fs, nid, i, offset, fs->bytes_count - offset, &unused, err);
-		if (status != CHAIN_OK)
+		if (status)
 			return status;
 	}
 	return CHAIN_OK;
@@ -126,7 +126,7 @@ static enum chain_status check_xattrs(struct check *check, uint64_t nid, const s
 		return bad_xattr(nid, 0, "the shared ones do not fit", err);
 	status = shared_xattrs(check->fs, nid, at + sizeof(header), header.shared_count, err);
 	offset += sizeof(header) + 4u * header.shared_count;
-	for (uint64_t i = header.shared_count; status == CHAIN_OK && offset < end; i++) {
+	for (uint64_t i = header.shared_count; !status && offset < end; i++) {
 		uint64_t bytes = 0;
 
 		status = xattr_entry(check->fs, nid, i, offset, end - offset, &bytes, err);
@@ -147,7 +147,7 @@ static enum chain_status check_link(const struct fs *fs, const struct fs_node *n
 	if (node->tail_offset)
 		return CHAIN_OK; /* blocks smaller than a target; each piece was found inside */
 	status = fs_file_bytes(fs, node, &target, &count, err);
-	if (status == CHAIN_OK && memchr(target, 0, count))
+	if (!status && memchr(target, 0, count))
 		status = CHAIN_FAIL(err, FS_BAD_LINK, .subject = FS_SUBJECT,
 				    .detail = "the target has a zero byte inside", .nid = node->nid,
 				    .bytes = node->size_bytes);
@@ -182,7 +182,7 @@ static enum chain_status check_node(struct check *check, const struct fs_node *n
 	if (node->type == FS_SYMLINK) {
 		enum chain_status status = check_link(check->fs, node, err);
 
-		if (status != CHAIN_OK)
+		if (status)
 			return status;
 	}
 	return check_xattrs(check, node->nid, place, err);
@@ -195,16 +195,16 @@ static enum chain_status discover(struct check *check, uint64_t nid, uint64_t pa
 	struct fs_inode_place place;
 	enum chain_status status = fs_inode_read(check->fs, nid, &node, &place, err);
 
-	if (status == CHAIN_OK && node.type != type)
+	if (!status && node.type != type)
 		status = CHAIN_FAIL(err, FS_BAD_TYPE, .subject = FS_SUBJECT, .nid = nid, .type = node.type,
 				    .entry_type = type);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = check_node(check, &node, &place, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = fs_areas_add_node(&check->areas, check->fs, &node, &place, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = make_room(check, err);
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	check->slots[slot_of(check, nid)] = check->count + 1;
 	check->seen[check->count++] = (struct seen){
@@ -258,9 +258,9 @@ static enum chain_status check_directory(struct check *check, struct chain_error
 	enum chain_status status = fs_node_read(check->fs, check->seen[check->current].nid, &node, err);
 
 	check->dot = check->dot_dot = false;
-	if (status == CHAIN_OK)
+	if (!status)
 		status = fs_dir_visit_all(check->fs, &node, meet, check, err);
-	if (status == CHAIN_OK && !(check->dot && check->dot_dot))
+	if (!status && !(check->dot && check->dot_dot))
 		status = CHAIN_FAIL(err, FS_BAD_DIRECTORY, .subject = FS_SUBJECT,
 				    .detail = "\".\" or \"..\" is missing", .inode = node.nid, .block = 0, .entry = 0);
 	return status;
@@ -286,17 +286,17 @@ enum chain_status fs_check(const struct fs *fs, struct fs_check_report *out, str
 	struct check check = { .fs = fs };
 	enum chain_status status = fs_checksum_check(fs, err);
 
-	if (status == CHAIN_OK)
+	if (!status)
 		status = discover(&check, fs->root_nid, fs->root_nid, FS_DIRECTORY, err);
 
-	for (; status == CHAIN_OK && check.current < check.count; check.current++)
+	for (; !status && check.current < check.count; check.current++)
 		if (check.seen[check.current].type == FS_DIRECTORY)
 			status = check_directory(&check, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = check_counts(&check, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = fs_areas_check(&check.areas, err);
-	if (status == CHAIN_OK && out)
+	if (!status && out)
 		*out = check.report;
 	fs_areas_free(&check.areas);
 	free(check.slots);

@@ -31,9 +31,9 @@ enum chain_status fs_areas_add_node(struct fs_areas *areas, const struct fs *fs,
 	enum chain_status status =
 		add(areas, place->offset, place->inode_bytes + place->xattr_bytes, node->nid, false, err);
 
-	if (status == CHAIN_OK)
+	if (!status)
 		status = add(areas, node->data_offset, node->size_bytes - tail_bytes, node->nid, data, err);
-	return status == CHAIN_OK ? add(areas, node->tail_offset, tail_bytes, node->nid, data, err) : status;
+	return status ? status : add(areas, node->tail_offset, tail_bytes, node->nid, data, err);
 }
 
 static int by_base(const void *a, const void *b)

@@ -107,7 +107,7 @@ static enum chain_status visit_block(const struct dir_block *block, struct fs_di
 		struct fs_dirent entry;
 		enum chain_status status = entry_of_block(block, i, &entry, err);
 
-		if (status != CHAIN_OK)
+		if (status)
 			return status;
 		if (previous->name &&
 		    fs_name_compare(previous->name, previous->name_bytes, entry.name, entry.name_bytes) >= 0) {
@@ -120,7 +120,7 @@ static enum chain_status visit_block(const struct dir_block *block, struct fs_di
 		}
 		*previous = entry;
 		status = visit(ctx, &entry, err);
-		if (status != CHAIN_OK)
+		if (status)
 			return status;
 	}
 	return CHAIN_OK;
@@ -138,9 +138,9 @@ enum chain_status fs_dir_visit_all(const struct fs *fs, const struct fs_node *di
 		struct dir_block block;
 		enum chain_status status = open_block(fs, dir, i, &block, err);
 
-		if (status == CHAIN_OK)
+		if (!status)
 			status = visit_block(&block, &previous, visit, ctx, err);
-		if (status != CHAIN_OK)
+		if (status)
 			return status;
 	}
 	return CHAIN_OK;
@@ -177,9 +177,9 @@ static enum chain_status find_block(const struct fs *fs, const struct fs_node *d
 		struct fs_dirent first;
 		enum chain_status status = open_block(fs, dir, middle, out, err);
 
-		if (status == CHAIN_OK)
+		if (!status)
 			status = entry_of_block(out, 0, &first, err);
-		if (status != CHAIN_OK)
+		if (status)
 			return status;
 		if (fs_name_compare(first.name, first.name_bytes, name, name_bytes) <= 0)
 			low = middle;
@@ -199,7 +199,7 @@ enum chain_status fs_dir_find(const struct fs *fs, const struct fs_node *dir, co
 	if (!dir->size_bytes)
 		return CHAIN_E_FS_NOT_FOUND;
 	status = find_block(fs, dir, name, name_bytes, &block, err);
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	for (high = block.entry_count; low < high;) {
 		uint32_t middle = low + (high - low) / 2;
@@ -207,7 +207,7 @@ enum chain_status fs_dir_find(const struct fs *fs, const struct fs_node *dir, co
 		int order;
 
 		status = entry_of_block(&block, middle, &entry, err);
-		if (status != CHAIN_OK)
+		if (status)
 			return status;
 		order = fs_name_compare(entry.name, entry.name_bytes, name, name_bytes);
 		if (order == 0) {

@@ -169,9 +169,9 @@ enum chain_status fs_inode_read(const struct fs *fs, uint64_t nid, struct fs_nod
 	memset(place, 0, sizeof(*place));
 	out->nid = nid;
 	status = load(fs, nid, &disk, place, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = decode(&disk, out, err);
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	place->layout = (uint32_t)(disk.format >> FS_EROFS_LAYOUT_SHIFT) & FS_EROFS_LAYOUT_MASK;
 	if (disk.xattr_count)
@@ -239,7 +239,7 @@ enum chain_status fs_read(const struct fs *fs, const struct fs_node *node, uint6
 		return CHAIN_FAIL(err, FS_PAST_END, .subject = FS_SUBJECT, .offset = offset, .bytes = count,
 				  .total = node->size_bytes, .nid = node->nid);
 	status = copy_stretch(fs, node, node->data_offset, 0, whole_bytes, offset, buf, count, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = copy_stretch(fs, node, node->tail_offset, whole_bytes, tail_bytes, offset, buf, count, err);
 	return status;
 }

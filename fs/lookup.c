@@ -60,7 +60,7 @@ static enum chain_status follow(struct walk *walk, const struct fs_node *link, s
 		return CHAIN_FAIL(err, FS_BAD_LINK, .subject = walk->path, .detail = "the target is empty or too long",
 				  .nid = link->nid, .bytes = link->size_bytes);
 	status = fs_file_bytes(walk->fs, link, &target, &target_bytes, err);
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	walk->left[walk->depth].at = (const char *)target;
 	walk->left[walk->depth].end = (const char *)target + target_bytes;
@@ -90,9 +90,9 @@ static enum chain_status step(struct walk *walk, const char *name, size_t name_b
 	status = fs_dir_find(walk->fs, &walk->here, name, name_bytes, &nid, err);
 	if (status == CHAIN_E_FS_NOT_FOUND)
 		return chain_fail_subject(err, CHAIN_E_FS_NOT_FOUND, walk->path);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = fs_node_read(walk->fs, nid, &node, err);
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	if (node.type == FS_SYMLINK && (follow_last || more_follows(walk)))
 		return follow(walk, &node, err);
@@ -116,9 +116,9 @@ enum chain_status fs_lookup(const struct fs *fs, const char *path, bool follow_l
 	walk.left[0].end = path + strlen(path);
 	walk.depth = 1;
 	status = fs_node_read(fs, fs->root_nid, &walk.here, err);
-	while (status == CHAIN_OK && next_part(&walk, &name, &name_bytes))
+	while (!status && next_part(&walk, &name, &name_bytes))
 		status = step(&walk, name, name_bytes, follow_last, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		*out = walk.here;
 	return status;
 }

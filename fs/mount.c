@@ -84,7 +84,7 @@ static enum chain_status check_root(const struct fs *fs, struct chain_error *err
 	struct fs_node root;
 	enum chain_status status = fs_node_read(fs, fs->root_nid, &root, err);
 
-	if (status == CHAIN_OK && root.type != FS_DIRECTORY)
+	if (!status && root.type != FS_DIRECTORY)
 		status = chain_fail_text(err, CHAIN_E_FS_NOT_DIRECTORY, FS_SUBJECT, "the root");
 	return status;
 }
@@ -110,11 +110,11 @@ static enum chain_status mount(struct fs *fs, const void *bytes, uint64_t bytes_
 				  .least = FS_EROFS_BLOCK_BITS_MIN, .most = FS_EROFS_BLOCK_BITS_MAX);
 	whole.block_bytes = 1u << super.block_bits;
 	status = verified ? CHAIN_OK : fs_checksum_check(&whole, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = check_features(&super, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = check_sizes(&super, bytes_count, err);
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 
 	whole.bytes_count = (uint64_t)super.block_count << super.block_bits;
@@ -125,7 +125,7 @@ static enum chain_status mount(struct fs *fs, const void *bytes, uint64_t bytes_
 	whole.build_time_ns = super.build_time_ns;
 	memcpy(whole.uuid, super.uuid, sizeof(whole.uuid));
 	status = check_root(&whole, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		*fs = whole;
 	return status;
 }

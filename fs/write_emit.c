@@ -75,9 +75,9 @@ static enum chain_status put(struct out *out, uint64_t offset, const void *bytes
 	if (!count)
 		return CHAIN_OK;
 	status = seek(out, offset, err);
-	if (status == CHAIN_OK && count > PIECE_BYTES - out->used)
+	if (!status && count > PIECE_BYTES - out->used)
 		status = flush(out, err);
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	chain_sha256_update(&out->sha, from, count);
 	memcpy(out->buf + out->used, from, count); /* at most an inode with its attributes, 256 KiB */
@@ -201,7 +201,7 @@ static enum chain_status put_inodes(struct out *out, const struct fs_writer *wri
 		if (node->inline_bytes)
 			encode_inline(writer, i, scratch + bytes);
 		status = put(out, node->nid * FS_EROFS_SLOT_BYTES, scratch, bytes + node->inline_bytes, err);
-		if (status != CHAIN_OK)
+		if (status)
 			return status;
 	}
 	return CHAIN_OK;
@@ -225,7 +225,7 @@ static enum chain_status put_directories(struct out *out, const struct fs_writer
 			count = fs_wdir_take_block(&ahead, &bytes);
 			encode_dir_block(&it, count, block);
 			status = put(out, offset, block, sizeof(block), err);
-			if (status != CHAIN_OK)
+			if (status)
 				return status;
 		}
 	}
@@ -241,7 +241,7 @@ static enum chain_status put_links(struct out *out, const struct fs_writer *writ
 		if (fs_wnode_type(node) != FS_SYMLINK || node->inline_bytes || node->data != i)
 			continue;
 		status = put(out, node->data_offset, node->spec->target, node->size_bytes, err);
-		if (status != CHAIN_OK)
+		if (status)
 			return status;
 	}
 	return seek(out, writer->meta_bytes, err);
@@ -260,20 +260,20 @@ static enum chain_status stream_file(struct out *out, struct fs_wnode *node, str
 	enum chain_status status = CHAIN_OK;
 
 	chain_verity_init(&verity);
-	while (status == CHAIN_OK && done < node->size_bytes) {
+	while (!status && done < node->size_bytes) {
 		uint64_t left = node->size_bytes - done;
 		size_t count;
 
-		if (out->used == PIECE_BYTES && (status = flush(out, err)) != CHAIN_OK)
+		if (out->used == PIECE_BYTES && (status = flush(out, err)))
 			break;
 		count = left < PIECE_BYTES - out->used ? (size_t)left : PIECE_BYTES - out->used;
 		status = out->source(out->ctx, node->spec, done, out->buf + out->used, count, err);
-		if (status == CHAIN_OK && !node->spec->digest)
+		if (!status && !node->spec->digest)
 			chain_verity_update(&verity, out->buf + out->used, count);
 		out->used += count;
 		done += count;
 	}
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	chain_verity_final_located(&verity, node->digest);
 	return seek(out, block_end(node->data_offset + done), err);
@@ -285,12 +285,12 @@ static enum chain_status put_file(struct out *out, struct fs_wnode *node, struct
 	bool placed = false;
 	enum chain_status status = seek(out, node->data_offset, err);
 
-	if (status == CHAIN_OK && out->place)
+	if (!status && out->place)
 		status = out->place(out->ctx, node->spec, node->data_offset, &placed, node->digest, err);
-	if (status == CHAIN_OK && placed) {
+	if (!status && placed) {
 		status = flush(out, err);
 		out->base = block_end(node->data_offset + node->size_bytes);
-	} else if (status == CHAIN_OK) {
+	} else if (!status) {
 		status = stream_file(out, node, err);
 	}
 	chain_sha256_update(&out->sha, node->spec->digest ? node->spec->digest : node->digest, CHAIN_SHA256_BYTES);
@@ -301,13 +301,13 @@ static enum chain_status put_files(struct out *out, const struct fs_writer *writ
 {
 	enum chain_status status = CHAIN_OK;
 
-	for (uint32_t i = 0; status == CHAIN_OK && i < writer->node_count; i++) {
+	for (uint32_t i = 0; !status && i < writer->node_count; i++) {
 		struct fs_wnode *node = &writer->nodes[i];
 
 		if (fs_wnode_type(node) == FS_REGULAR && node->data == i && node->size_bytes)
 			status = put_file(out, node, err);
 	}
-	return status == CHAIN_OK ? flush(out, err) : status;
+	return status ? status : flush(out, err);
 }
 
 /* The first block, last: so a torn image has no superblock. The UUID is of RFC 9562's version 8 (bytes of our own
@@ -347,13 +347,13 @@ static enum chain_status emit(struct out *out, const struct fs_writer *writer, s
 		return chain_fail_no_memory(err, "filesystem writer", PIECE_BYTES);
 	status = put_inodes(out, writer, scratch, err);
 	free(scratch);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = put_directories(out, writer, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = put_links(out, writer, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = put_files(out, writer, err);
-	return status == CHAIN_OK ? put_first_block(out, writer, err) : status;
+	return status ? status : put_first_block(out, writer, err);
 }
 
 enum chain_status fs_writer_emit(struct fs_writer *writer, fs_source *source, fs_sink *sink, fs_place *place, void *ctx,

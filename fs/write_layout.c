@@ -263,7 +263,7 @@ static enum chain_status place_type(struct fs_writer *writer, enum fs_type type,
 			continue;
 		status = take(cursor, bytes, align, node->spec ? node->spec->path : "a directory", &node->data_offset,
 			      err);
-		if (status != CHAIN_OK)
+		if (status)
 			return status;
 	}
 	return CHAIN_OK;
@@ -332,23 +332,23 @@ enum chain_status fs_writer_layout(struct fs_writer *writer, struct chain_error 
 	if (writer->laid_out)
 		return chain_fail_subject(err, CHAIN_E_FS_WRITER_ORDER, "fs_writer_layout");
 	status = fs_writer_make_tree(writer, err);
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	measure(writer);
 	status = share_data(writer, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = place_inodes(writer, &cursor, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = place_type(writer, FS_DIRECTORY, &cursor, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = place_type(writer, FS_SYMLINK, &cursor, err);
 	writer->meta_bytes = cursor;
-	if (status == CHAIN_OK)
+	if (!status)
 		status = place_type(writer, FS_REGULAR, &cursor, err);
 	writer->image_bytes = cursor;
-	if (status == CHAIN_OK)
+	if (!status)
 		status = list_placed(writer, err);
-	writer->laid_out = status == CHAIN_OK;
+	writer->laid_out = !status;
 	return status;
 }
 

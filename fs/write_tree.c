@@ -88,7 +88,7 @@ static enum chain_status check_spec(const struct fs_spec *spec, struct chain_err
 {
 	enum chain_status status = check_path(spec->path, err);
 
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	if (spec->type < FS_REGULAR || spec->type > FS_SYMLINK)
 		return misfit(spec, "the type is unknown", spec->type, err);
@@ -105,7 +105,7 @@ static enum chain_status check_spec(const struct fs_spec *spec, struct chain_err
 		return misfit(spec, "symbolic links have a target, and nothing else has", spec->type, err);
 	if (spec->target && (!*spec->target || strlen(spec->target) > FS_LINK_BYTES_MAX))
 		return misfit(spec, "a target has 1 to 4095 bytes", strlen(spec->target), err);
-	if (spec->type == FS_REGULAR && (status = check_regular(spec, err)) != CHAIN_OK)
+	if (spec->type == FS_REGULAR && (status = check_regular(spec, err)))
 		return status;
 	return fs_xattrs_check(spec, err);
 }
@@ -117,10 +117,10 @@ enum chain_status fs_writer_add(struct fs_writer *writer, const struct fs_spec *
 	if (writer->laid_out)
 		return chain_fail_subject(err, CHAIN_E_FS_WRITER_ORDER, "fs_writer_add");
 	status = check_spec(spec, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = grow((void **)&writer->specs, &writer->spec_capacity, writer->spec_count,
 			      sizeof(*writer->specs), err);
-	if (status == CHAIN_OK)
+	if (!status)
 		writer->specs[writer->spec_count++] = spec;
 	return status;
 }
@@ -180,7 +180,7 @@ static enum chain_status append(struct fs_writer *writer, const struct fs_spec *
 	enum chain_status status =
 		grow((void **)&writer->nodes, &writer->node_capacity, writer->node_count, sizeof(*writer->nodes), err);
 
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	node = &writer->nodes[writer->node_count++];
 	memset(node, 0, sizeof(*node));
@@ -231,7 +231,7 @@ static enum chain_status hang(struct fs_writer *writer, const struct fs_spec *sp
 		if (end == path_bytes)
 			return append(writer, spec, spec->path, (uint32_t)path_bytes, at, err);
 		status = append(writer, NULL, spec->path, (uint32_t)end, at, err);
-		if (status != CHAIN_OK)
+		if (status)
 			return status;
 		at = (uint32_t)writer->node_count - 1;
 	}
@@ -286,7 +286,7 @@ enum chain_status fs_writer_make_tree(struct fs_writer *writer, struct chain_err
 		qsort(writer->specs, writer->spec_count, sizeof(*writer->specs), compare_specs);
 	has_root = writer->spec_count && path_bytes_of(writer->specs[0]) == 0;
 	status = append(writer, has_root ? writer->specs[0] : NULL, "", 0, 0, err);
-	for (size_t i = has_root; status == CHAIN_OK && i < writer->spec_count; i++)
+	for (size_t i = has_root; !status && i < writer->spec_count; i++)
 		status = hang(writer, writer->specs[i], (uint32_t)writer->node_count - 1, err);
-	return status == CHAIN_OK ? resolve_hard_links(writer, err) : status;
+	return status ? status : resolve_hard_links(writer, err);
 }

@@ -235,4 +235,11 @@ def failures_are_retried_passed_over_and_rescued():
     kt.check(ended.of("echo"), "echo was not booted in its place", ended)
 
 
+@kt.test
+def pi_adds_up_what_its_kernels_threw():
+    result = kt.expect_end(kt.boot(kt.config_image("18-pi"))).of("result")
+    kt.check(result[-1]["step"] == "add" and result[-1]["result"]["points"] == 8000, "all points", result[-1])
+    kt.check(abs(result[-1]["result"]["inside"] / 2000 - 3.1416) < 0.08, "about pi", result[-1])
+
+
 kt.main()

@@ -248,7 +248,7 @@ def wild_jumps_into_what_it_sees_of_the_stage():
 
 # Instructions that a called kernel has no use for, and those few that it has (docs/NATIVE.md, "Its own to set"; a halt of its own is taken back).
 NOT_CALLED = re.compile(r"^(outs?[bwl]?|ins?[bwl]?|rep outs\w*|lgdt|lidt|lldt|ltr|lmsw|wrmsr|hlt|sti|iretq?|sysretq?|invlpg|xsetbv|clts|wbinvd|invd)\b|%[cd]r\d|%db\d")
-NEEDED = {"wrmsr": {"stage_cpu_restore_syscall", "stage_sys_arch_prctl", "begin"}, "in": {"has_debug_port"},
+NEEDED = {"wrmsr": {"stage_cpu_restore_syscall", "stage_sys_arch_prctl", "begin"}, "in": {"has_debug_port", "stage_record"},
           "hlt": {"stage_halt", "kchain_parallel", "__init_libc", "__init_tls", "__stack_chk_fail"}, "sti": {"kchain_parallel"}}
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-FileCopyrightText: The kchain authors
 # SPDX-License-Identifier: Apache-2.0
-# hang-after: 300
+# hang-after: 600
 """`kchain sweep` on this machine: what instances get, what is kept of them, and what ends badly. Most instances are no machines:
 fake_qemu.py stands in for QEMU and does what the input says."""
 import contextlib
@@ -20,6 +20,7 @@ import kt
 
 FAKE = os.path.abspath("qemu-tests/fake_qemu.py")
 IMAGE = None
+GOLDEN, MASK = 0x9e3779b97f4a7c15, (1 << 64) - 1
 
 
 def image():
@@ -113,6 +114,37 @@ def machines_get_their_inputs_and_give_results():
     kt.check("4 instances: 4 ok" in done.out and not kt.FAILURE.search(done.out + done.err), "summary", done)
     again, done = sweep(elf, "--inputs", inputs([{"x": "a"}, {"x": "b"}]), "--repeat", 2, "--seed", 7, env=dict(os.environ))
     kt.check([by_index(again, 4)[i]["result"]["argv"] for i in range(4)] == [["kernel", *a] for a in args], "the same again")
+
+
+def mixed(z):
+    """SplitMix64's output for a state."""
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9 & MASK
+    z = (z ^ z >> 27) * 0x94d049bb133111eb & MASK
+    return z ^ z >> 31
+
+
+def inside(seed, piece, points):
+    """What kernels/pi.c counts."""
+    state, found = seed + piece * 0xd1342543de82ef95, 0
+    for _ in range(points):
+        state = state + GOLDEN & MASK
+        point = mixed(state)
+        found += (point >> 32) ** 2 + (point & 0xffffffff) ** 2 <= MASK
+    return found
+
+
+@kt.test
+def pi_of_two_hundred_machines_is_the_hosts_own():
+    """The worked example of configs/: many machines, a fan-out in each, one answer."""
+    points = 250
+    path, done = sweep(kt.config_image("18-pi"), "--inputs", inputs([points]), "--repeat", 200, "--seed", 7, env=dict(os.environ), hang_after_s=250)
+    expect(done, 0)
+    lines = by_index(path, 200)
+    seeds = [mixed(7 + (i + 1) * GOLDEN & MASK) >> 11 for i in range(200)]
+    own = [sum(inside(seed, piece, points) for piece in range(8)) for seed in seeds]
+    kt.check([lines[i]["result"] for i in range(200)] == [{"inside": n, "points": 8 * points} for n in own], "each machine's count")
+    found = 4 * sum(line["result"]["inside"] for line in lines.values()) / sum(line["result"]["points"] for line in lines.values())
+    kt.check(abs(found - 3.14159) < 0.01, "about pi", found)
 
 
 @kt.test

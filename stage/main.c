@@ -116,7 +116,7 @@ static const uint8_t *module_bytes(void *ctx, size_t index)
 	return stage_phys_to_virt(info->modules[index].range.base);
 }
 
-/* Tells chains apart; not a secret. */
+/* Distinguishes chains; not a secret. */
 static void make_boot_id(uint8_t out[CHAIN_BOOT_ID_BYTES])
 {
 	struct {
@@ -172,7 +172,7 @@ static enum chain_status record_bootinfo(const struct stage_run *run, struct cha
 static enum chain_status describe_platform(struct stage_run *run, struct chain_error *err)
 {
 	const struct chain_bootinfo *info = run->sources.bootinfo;
-	return chain_handoff_platform(run->parent, info, info->door, &run->platform, err);
+	return chain_handoff_share(run->parent, info, info->door, &run->shared, err);
 }
 
 int main(void)

@@ -33,8 +33,8 @@ static const uint8_t *text_at(const void *texts, size_t number)
 
 static const uint8_t *packed_text(enum chain_status status, enum text which)
 {
-	if (status == CHAIN_OK || (unsigned)status >= CHAIN_STATUS_COUNT)
-		return (const uint8_t *)(which == HINT ? "" : status == CHAIN_OK ? "no error" : "{s}: unknown status");
+	if (!status || (unsigned)status >= CHAIN_STATUS_COUNT)
+		return (const uint8_t *)(which == HINT ? "" : !status ? "no error" : "{s}: unknown status");
 	return text_at(packed, (size_t)(status - 1) * TEXTS + which);
 }
 
@@ -53,10 +53,11 @@ size_t chain_utf8_bytes(const char *text)
 
 bool chain_is_utf8(const char *text)
 {
-	for (size_t bytes; *text; text += bytes) {
-		bytes = chain_utf8_bytes(text);
+	while (*text) {
+		size_t bytes = (unsigned char)*text < 0x80 ? 1 : chain_utf8_bytes(text);
 		if (!bytes)
 			return false;
+		text += bytes;
 	}
 	return true;
 }
@@ -81,7 +82,7 @@ static void copy_text(char out[CHAIN_SUBJECT_BYTES], const char *text)
 enum chain_status chain_fail_four(struct chain_error *err, enum chain_status status, const char *subject,
 				  const char *detail, uint64_t n0, uint64_t n1, uint64_t n2, uint64_t n3)
 {
-	if (!err || err->status != CHAIN_OK)
+	if (!err || err->status)
 		return status;
 	err->status = status;
 	copy_text(err->subject, subject);

@@ -5,7 +5,7 @@
 
 void chain_errors_take(struct chain_errors *errors, struct chain_error *err)
 {
-	if (err->status == CHAIN_OK)
+	if (!err->status)
 		return;
 	bool full = errors->count == CHAIN_ERRORS_MAX;
 	errors->more += full;

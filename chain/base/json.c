@@ -38,7 +38,7 @@ static enum chain_status refuse_nul(const char *text, const char *at, const char
 	return CHAIN_FAIL(err, JSON_SYNTAX, .subject = subject, .detail = "a NUL byte", .line = line, .column = column);
 }
 
-/* Memory that lacks is told apart from a text that is wrong by what its allocations say: jansson's own words for both
+/* Lack of memory is distinguished from a text that is wrong by what its allocations say: jansson's own words for both
  * can be the same. */
 static enum chain_status parse(const char *text, uint64_t bytes, unsigned max_depth, size_t flags, const char *subject,
 			       json_t **out, struct chain_error *err)

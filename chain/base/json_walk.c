@@ -390,7 +390,7 @@ enum chain_status chain_json_read_number(const json_t *value, void *into, const 
 	return check_limits(value, (uint64_t)number, of, chain_parse_count, path, err);
 }
 
-/* A number alone is told apart: what it lacks can be said. */
+/* A number alone is distinguished: what it lacks can be said. */
 static enum chain_status read_units(const json_t *value, uint64_t *out, const struct chain_json_limits *limits,
 				    parse_text *parse, enum chain_status wrong, enum chain_status wrong_bare,
 				    const struct chain_json_path *path, struct chain_error *err)

@@ -62,7 +62,7 @@ static json_t *next_value(int kind, va_list *args)
 	switch (kind) {
 	case 's':
 		text = va_arg(*args, const char *);
-		return text ? json_string(text) : json_null();
+		return !text ? json_null() : chain_is_utf8(text) ? json_string_nocheck(text) : NULL;
 	case 'I':
 		return json_integer(va_arg(*args, json_int_t));
 	case 'x':
@@ -162,6 +162,8 @@ static inline bool any_escaped(uint64_t eight)
 	return (((eight - 0x20 * ones) | (quotes - ones) | (slashes - ones)) & ~eight & 0x80 * ones) != 0;
 }
 
+#define NONE_ESCAPED 0x7f7f7f7f00000000 /* four bytes that need not be */
+
 /* With a character before and one behind it; 0: none. One pass in the usual case, in which nothing is escaped: the
  * bytes are copied as they are looked at. */
 static bool put_between(struct out *out, char before, const char *text, size_t count, char behind)
@@ -176,8 +178,14 @@ static bool put_between(struct out *out, char before, const char *text, size_t c
 		char *at = out->text + out->used;
 		uint8_t c = 0;
 		uint64_t eight;
+		uint32_t four;
 		for (; end - text >= 8 && (memcpy(&eight, text, 8), !any_escaped(eight)); text += 8, at += 8)
 			memcpy(at, &eight, 8);
+		if (end - text >= 4 && (memcpy(&four, text, 4), !any_escaped(four | NONE_ESCAPED))) {
+			memcpy(at, &four, 4);
+			text += 4;
+			at += 4;
+		}
 		for (; text < end && (c = (uint8_t)*text) >= 0x20 && c != '"' && c != '\\'; text++)
 			*at++ = (char)c;
 		out->used = (size_t)(at - out->text);
@@ -424,6 +432,62 @@ char *chain_json_text_within(const json_t *value, unsigned levels, unsigned flag
 	char *text = finish(&out, out.text && put_value(&out, value, flags), out_bytes);
 	*out_deeper = out.deeper;
 	return text;
+}
+
+/* `places` gets where each member stands. */
+static bool put_members(struct out *out, json_t *object, const struct chain_json_kept *kept,
+			struct chain_json_kept *places)
+{
+	bool good = put_char(out, '{');
+	out->levels--;
+	for (void *it = json_object_iter(object); good && it; it = json_object_iter_next(object, it)) {
+		json_t *value = json_object_iter_value(it);
+		size_t i = places->count, at = out->used;
+		if (i < kept->count && kept->members[i].value == value)
+			good = put(out, kept->text + kept->members[i].at, kept->members[i].end - kept->members[i].at);
+		else
+			good = put_key(out, json_object_iter_key(it), json_object_iter_key_len(it), i == 0) &&
+			       put_value(out, value, 0);
+		if (i == CHAIN_JSON_KEPT_MEMBERS)
+			continue; /* the last one is written by itself each time, as are those behind it */
+		places->members[i].value = json_is_object(value) || json_is_array(value) ? value : NULL;
+		places->members[i].at = at;
+		places->members[i].end = out->used;
+		places->count++;
+	}
+	out->levels++;
+	return good && put_char(out, '}');
+}
+
+static void keep(const struct out *out, const struct chain_json_kept *places, struct chain_json_kept *kept)
+{
+	char *text = out->used <= CHAIN_JSON_KEPT_BYTES ? malloc(out->used) : NULL;
+	if (!text)
+		return;
+	*kept = *places;
+	kept->text = memcpy(text, out->text, out->used);
+	for (size_t i = 0; i < kept->count; i++)
+		json_incref(kept->members[i].value);
+}
+
+char *chain_json_text_like(const json_t *object, unsigned levels, const struct chain_json_known *known,
+			   struct chain_json_kept *kept, uint64_t *out_bytes, bool *out_deeper)
+{
+	struct out out = { malloc(FIRST_BYTES), 0, FIRST_BYTES, known, levels, false };
+	struct chain_json_kept places = { 0 };
+	bool good = out.text && put_members(&out, (json_t *)(uintptr_t)object, kept, &places);
+	if (good && !kept->text)
+		keep(&out, &places, kept);
+	*out_deeper = out.deeper;
+	return finish(&out, good, out_bytes);
+}
+
+void chain_json_kept_free(struct chain_json_kept *kept)
+{
+	for (size_t i = 0; i < kept->count; i++)
+		json_decref(kept->members[i].value);
+	free(kept->text);
+	*kept = (struct chain_json_kept){ 0 };
 }
 
 char *chain_json_text(const json_t *value, unsigned flags, uint64_t *out_bytes)

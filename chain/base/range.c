@@ -138,20 +138,12 @@ static bool next_stretch(const struct chain_mem_entry *mem, size_t mem_count, si
 	return true;
 }
 
-/* The first claim of either set that ends above `address`: the one with the lower base. */
-static const struct chain_claim *next_claim(const struct chain_claims *claims, const struct chain_claims *also,
-					    uint64_t address)
+/* The first claim at or behind *at that ends above `address`, which only rises from one call to the next. */
+static const struct chain_claim *next_claim(const struct chain_claims *claims, size_t *at, uint64_t address)
 {
-	const struct chain_claims *sets[2] = { claims, also };
-	const struct chain_claim *found = NULL;
-	for (size_t i = 0; i < 2; i++) {
-		if (!sets[i])
-			continue;
-		size_t at = first_ending_above(sets[i], address);
-		if (at < sets[i]->count && (!found || sets[i]->v[at].range.base < found->range.base))
-			found = &sets[i]->v[at];
-	}
-	return found;
+	while (*at < claims->count && claims->v[*at].range.end <= address)
+		++*at;
+	return *at < claims->count ? &claims->v[*at] : NULL;
 }
 
 struct search {
@@ -182,9 +174,15 @@ static bool visit_hole(struct search *search, struct chain_range hole)
 static bool visit_stretch(struct search *search, const struct chain_claims *claims, const struct chain_claims *also,
 			  struct chain_range stretch)
 {
+	static const struct chain_claims none;
+	const struct chain_claims *sets[2] = { claims, also ? also : &none };
+	size_t next[2] = { first_ending_above(sets[0], stretch.base), first_ending_above(sets[1], stretch.base) };
 	uint64_t at = stretch.base;
 	while (at < stretch.end) {
-		const struct chain_claim *claim = next_claim(claims, also, at);
+		const struct chain_claim *claim = next_claim(sets[0], &next[0], at),
+					 *other = next_claim(sets[1], &next[1], at);
+		if (!claim || (other && other->range.base < claim->range.base))
+			claim = other;
 		uint64_t end = claim && claim->range.base < stretch.end ? claim->range.base : stretch.end;
 		if (end > at && visit_hole(search, (struct chain_range){ at, end }))
 			return true;

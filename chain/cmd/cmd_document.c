@@ -40,7 +40,7 @@ static struct chain_json_place place_of(const struct cmd_document *document, con
 
 void cmd_document_note(struct cmd_document *document, const char *path, struct chain_error *err)
 {
-	if (err->status == CHAIN_OK)
+	if (!err->status)
 		return;
 	if (document->count == CHAIN_ERRORS_MAX) {
 		document->more++;
@@ -98,7 +98,7 @@ static void put_message(const struct cmd_problem *problem, char out[MESSAGE_BYTE
 		snprintf(out, MESSAGE_BYTES, "%s: %s", problem->path, text);
 }
 
-/* Whether it is the document's problems that are to be told, and not something else. */
+/* Whether it is the document's problems that are to be reported, and not something else. */
 static bool is_told(const struct cmd_document *document, const struct chain_error *err)
 {
 	return document->count > 0 && err->status != CHAIN_E_NO_MEMORY;

@@ -104,7 +104,7 @@ void cmd_map_forget(const struct cmd_map *map)
 	(void)madvise(map->base, map->bytes, MADV_DONTNEED);
 }
 
-/* What was cut and written again is told from a disk's error by the file's time. */
+/* What was cut and written again is distinguished from a disk's error by the file's time. */
 static bool is_changed(const struct cmd_map *map, const struct stat *now)
 {
 	return now->st_mtim.tv_sec != map->mtime.tv_sec || now->st_mtim.tv_nsec != map->mtime.tv_nsec;

@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 /* Owns: a file's bytes in memory without reading them, for files that may be larger than it. What can't be had when it
- * is touched (the file was cut meanwhile, the disk has an error) reads as zeros and is told by cmd_map_check: no signal
- * ends the process. Must not know: what is read, or by whom. */
+ * is touched (the file was cut meanwhile, the disk has an error) reads as zeros and is reported by cmd_map_check: no
+ * signal ends the process. Must not know: what is read, or by whom. */
 #ifndef KCHAIN_CMD_MAP_H
 #define KCHAIN_CMD_MAP_H
 

@@ -118,7 +118,7 @@ enum chain_status cmd_out_open(struct cmd_out *out, const char *path, struct cha
 	signals_block(&before);
 	if (out->fd < 0)
 		status = open_beside(out, path, err);
-	if (status == CHAIN_OK) {
+	if (!status) {
 		pending = out->beside;
 		signals_catch(out);
 	}
@@ -139,12 +139,12 @@ enum chain_status cmd_out_open_unnamed(struct cmd_out *out, const char *folder, 
 			status = io(folder, ENAMETOOLONG, err);
 		else
 			status = open_beside(out, path, err);
-		if (status == CHAIN_OK)
+		if (!status)
 			(void)unlink(out->beside);
 		free(out->beside);
 		out->beside = NULL;
 	}
-	if (status == CHAIN_OK)
+	if (!status)
 		signals_catch(out);
 	(void)sigprocmask(SIG_SETMASK, &before, NULL);
 	return status;

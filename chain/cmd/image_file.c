@@ -23,14 +23,14 @@ enum chain_status image_file_open(const char *path, struct image_file *out, stru
 	struct chain_error inner = { .status = CHAIN_OK };
 	enum chain_status status = cmd_file_load(path, 0, &out->file, err);
 
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	status = chain_image_open(&out->image, out->file.bytes, out->file.bytes_count, &inner);
-	if (status == CHAIN_OK)
+	if (!status)
 		return CHAIN_OK;
 	status = image_file_check(out, path, err);
 	cmd_file_free(&out->file);
-	return status != CHAIN_OK ? status : image_file_error(path, &inner, err);
+	return status ? status : image_file_error(path, &inner, err);
 }
 
 enum chain_status image_file_check(const struct image_file *file, const char *path, struct chain_error *err)
@@ -72,13 +72,13 @@ int image_file_with(const char *path, bool json, image_file_use *use, void *ctx)
 	struct image_file file;
 	int code = CMD_OK;
 
-	if (image_file_open(path, &file, &err) != CHAIN_OK)
+	if (image_file_open(path, &file, &err))
 		return cmd_refuse(&err, json);
 	const enum chain_status status = use(ctx, &file, &inner);
 
-	if (image_file_check(&file, path, &err) != CHAIN_OK) {
+	if (image_file_check(&file, path, &err)) {
 		code = cmd_refuse(&err, json);
-	} else if (status != CHAIN_OK) {
+	} else if (status) {
 		(void)image_file_error(path, &inner, &err);
 		code = cmd_refuse(&err, json);
 	}

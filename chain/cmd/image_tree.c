@@ -30,7 +30,7 @@ static enum chain_status entry_walk(void *ctx, const struct fs_dirent *entry, st
 	walk->path[used + 1 + entry->name_bytes] = '\0';
 	enum chain_status status = fs_node_read(walk->fs, entry->nid, &node, err);
 
-	if (status == CHAIN_OK)
+	if (!status)
 		status = node_walk(walk, &node, err);
 	walk->path[used] = '\0';
 	return status;
@@ -42,7 +42,7 @@ static enum chain_status node_walk(struct walk *walk, const struct fs_node *node
 	const char *path = walk->path[0] ? walk->path : "/";
 	const enum chain_status status = walk->visit ? walk->visit(walk->ctx, path, node, err) : CHAIN_OK;
 
-	if (status != CHAIN_OK || node->type != FS_DIRECTORY)
+	if (status || node->type != FS_DIRECTORY)
 		return status;
 	return fs_read_dir(walk->fs, node, entry_walk, walk, err);
 }
@@ -55,9 +55,9 @@ enum chain_status image_tree_walk(const struct fs *fs, const char *path, image_t
 	struct fs_node node;
 	enum chain_status status = fs_check(fs, NULL, err);
 
-	if (status == CHAIN_OK)
+	if (!status)
 		status = fs_lookup(fs, path, false, &node, err);
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	if (bytes >= sizeof(walk.path))
 		return CHAIN_FAIL(err, LIMIT, .subject = path, .detail = "bytes of path", .value = bytes,
@@ -83,8 +83,8 @@ static bool is_image(const struct chain_image *image, struct image_child *child)
 	struct fs_node node;
 
 	return child->entry.kind == CHAIN_MANIFEST_FILE && image_child_path(child, path) &&
-	       fs_lookup(&image->fs, path, false, &node, NULL) == CHAIN_OK &&
-	       fs_file_bytes(&image->fs, &node, &child->bytes, &child->bytes_count, NULL) == CHAIN_OK &&
+	       !fs_lookup(&image->fs, path, false, &node, NULL) &&
+	       !fs_file_bytes(&image->fs, &node, &child->bytes, &child->bytes_count, NULL) &&
 	       chain_image_is(child->bytes, child->bytes_count);
 }
 
@@ -129,11 +129,11 @@ static enum chain_status nesting(const uint8_t *bytes, uint64_t bytes_count, uns
 	if (depth > IMAGE_NESTING_MAX)
 		return CHAIN_FAIL(err, LIMIT, .subject = "images in images", .detail = "levels", .value = depth,
 				  .limit = IMAGE_NESTING_MAX);
-	if (chain_image_open(&image, bytes, bytes_count, NULL) != CHAIN_OK)
+	if (chain_image_open(&image, bytes, bytes_count, NULL))
 		return CHAIN_OK;
 	enum chain_status status = image_children_find(&image, &children, &count, err);
 
-	for (size_t i = 0; status == CHAIN_OK && i<count && * left> 0; i++) {
+	for (size_t i = 0; !status && i<count && * left> 0; i++) {
 		--*left;
 		status = nesting(children[i].bytes, children[i].bytes_count, depth + 1, left, err);
 	}
@@ -148,7 +148,7 @@ enum chain_status image_nesting_check(const uint8_t *bytes, uint64_t bytes_count
 	unsigned left = IMAGES_MAX;
 	const enum chain_status status = nesting(bytes, bytes_count, depth, &left, err);
 
-	if (status == CHAIN_OK && left == 0)
+	if (!status && left == 0)
 		return CHAIN_FAIL(err, LIMIT, .subject = "images in images", .detail = "images",
 				  .value = IMAGES_MAX + 1, .limit = IMAGES_MAX);
 	return status;

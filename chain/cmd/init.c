@@ -83,7 +83,7 @@ static bool word_put(FILE *to, const char *path)
 	return *path == '\0';
 }
 
-/* The folder of this very program; empty where it can't be told. */
+/* The folder of this very program; empty where it is not known. */
 static void own_folder(char out[PATH_BYTES])
 {
 	ssize_t bytes = readlink("/proc/self/exe", out, PATH_BYTES - 1);

@@ -234,7 +234,7 @@ enum chain_status linux_payload_find(const uint8_t *file, uint64_t file_bytes, c
 	enum chain_status status = door->read(file, file_bytes, subject, &kernel, err);
 
 	*out = (struct linux_payload){ .packing = NULL };
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	const unsigned version = chain_le16(file + CHAIN_LINUX_VERSION);
 
@@ -243,10 +243,10 @@ enum chain_status linux_payload_find(const uint8_t *file, uint64_t file_bytes, c
 	    u32(file, CHAIN_LINUX_PAYLOAD_LENGTH) == 0)
 		return CHAIN_OK;
 	status = place_find(file, &kernel.segments[0], subject, out, err);
-	for (size_t i = 0; status == CHAIN_OK && !out->packing && i < sizeof(PACKINGS) / sizeof(PACKINGS[0]); i++)
+	for (size_t i = 0; !status && !out->packing && i < sizeof(PACKINGS) / sizeof(PACKINGS[0]); i++)
 		if (memcmp(out->bytes, PACKINGS[i].magic, PACKINGS[i].magic_bytes) == 0)
 			out->packing = &PACKINGS[i];
-	return status == CHAIN_OK && !out->packing ?
+	return !status && !out->packing ?
 		       failed(subject, "unknown", "it begins like nothing that is known", 0, out->promised, err) :
 		       status;
 }

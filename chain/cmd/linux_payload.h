@@ -36,7 +36,7 @@ bool linux_payload_is_quicker(const struct linux_payload *payload);
 enum chain_status linux_payload_unpack(const struct linux_payload *payload, const char *subject, uint8_t **out,
 				       struct chain_error *err) CHAIN_MUST_CHECK;
 
-/* The kind of a kernel as people are told it: its name, and whether it is a Linux kernel that was unpacked. The file's
+/* The kind of a kernel in words for people: its name, and whether it is a Linux kernel that was unpacked. The file's
  * first 4096 bytes do; null: not at hand. */
 const char *linux_kind_name(enum chain_kernel_kind kind, const uint8_t *file, uint64_t file_bytes);
 

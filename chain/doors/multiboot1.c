@@ -15,7 +15,7 @@ static bool probe(const uint8_t *file, uint64_t file_bytes)
 	struct multiboot_header header;
 	uint64_t offset;
 	enum chain_status status = chain_multiboot_find(file, file_bytes, "", &offset, &header, NULL);
-	return status == CHAIN_OK || status == CHAIN_E_MULTIBOOT_UNKNOWN_FLAG;
+	return !status || status == CHAIN_E_MULTIBOOT_UNKNOWN_FLAG;
 }
 
 static enum chain_status read_kernel(const uint8_t *file, uint64_t file_bytes, const char *subject,

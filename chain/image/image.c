@@ -224,15 +224,15 @@ static enum chain_status contents_check(struct chain_image *image, struct chain_
 	memcpy(id.bytes, image->header.id, sizeof(id.bytes));
 	chain_digest_of(id.kind, image->manifest, image->manifest_bytes, &digest);
 	status = image_digest_same(&digest, &id, "manifest", err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = image_manifest_check(image, parts, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = parts_check(image, parts, err);
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	chain_digest_of(image->digests, image->fs_bytes, image->fs_meta_bytes, &digest);
 	status = image_bytes_same(image, image->fs_bytes, &digest, &parts[IMAGE_PART_FS_META], "fs-meta", err);
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	return fs_mount_verified(&image->fs, image->fs_bytes, image->fs_bytes_count, err);
 }
@@ -248,9 +248,9 @@ enum chain_status chain_image_open(struct chain_image *out, const void *bytes, u
 				  .bytes = CHAIN_IMAGE_SEARCH_BYTES + BLOCK);
 	memcpy(&out->header, out->bytes + out->header_at, sizeof(out->header));
 	status = header_check(&out->header, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = file_check(out, err);
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	out->manifest = (const char *)out->bytes + out->header.file_manifest;
 	out->manifest_bytes = out->header.manifest_bytes;
@@ -266,7 +266,7 @@ enum chain_status chain_image_open_loaded(struct chain_image *out, const void *b
 
 	*out = (struct chain_image){ .bytes = base, .header = *header, .loaded = true };
 	status = header_check(header, err);
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	if (__builtin_add_overflow(header->fs_offset, header->fs_memory_bytes, &out->bytes_count))
 		return bad_header(err, "fs_offset", header->fs_offset, header->fs_memory_bytes);

@@ -35,7 +35,7 @@ static enum chain_status link_follow(struct walk *walk, const struct chain_manif
 	enum chain_status status = fs_lookup(&walk->image->fs, walk->done, false, &node, err);
 	const size_t rest_bytes = strlen(walk->rest);
 
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	if (node.type != FS_SYMLINK)
 		return chain_fail_text(err, CHAIN_E_MANIFEST_KIND, walk->done, "a link");
@@ -47,11 +47,11 @@ static enum chain_status link_follow(struct walk *walk, const struct chain_manif
 	if (node.size_bytes >= sizeof(target) - 1 - rest_bytes)
 		return too_long(walk, node.size_bytes + rest_bytes + 1, err);
 	status = fs_read(&walk->image->fs, &node, 0, target, node.size_bytes, err);
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	chain_digest_of(entry->digest.kind, target, node.size_bytes, &digest);
 	status = image_digest_same(&digest, &entry->digest, walk->done, err);
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	target[node.size_bytes] = '/';
 	memmove(walk->rest + node.size_bytes + 1, walk->rest, rest_bytes + 1);
@@ -96,15 +96,15 @@ static enum chain_status resolve(struct walk *walk, struct chain_manifest_entry 
 	for (;;) {
 		enum chain_status status = component_take(walk, &more, err);
 
-		if (status != CHAIN_OK || !more)
-			return status != CHAIN_OK ? status :
-			       found              ? CHAIN_OK :
-						    chain_fail_subject(err, CHAIN_E_MANIFEST_NO_ENTRY, walk->subject);
-		found = chain_manifest_find(walk->image, walk->done, out, NULL) == CHAIN_OK;
+		if (status || !more)
+			return status ? status :
+			       found  ? CHAIN_OK :
+					chain_fail_subject(err, CHAIN_E_MANIFEST_NO_ENTRY, walk->subject);
+		found = !chain_manifest_find(walk->image, walk->done, out, NULL);
 		if (found && out->kind == CHAIN_MANIFEST_LINK) {
 			found = false;
 			status = link_follow(walk, out, err);
-			if (status != CHAIN_OK)
+			if (status)
 				return status;
 		}
 	}
@@ -131,7 +131,7 @@ static enum chain_status digest_check(const struct chain_image *image, const str
 	chain_digest_of(entry->digest.kind, bytes, count, &digest);
 	const enum chain_status status = image_bytes_same(image, bytes, &digest, entry, path, err);
 
-	if (status == CHAIN_OK && slot)
+	if (!status && slot)
 		*slot = (uint64_t)(entry->path - image->manifest);
 	return status;
 }
@@ -148,14 +148,14 @@ enum chain_status chain_image_file(const struct chain_image *image, const char *
 		return too_long(&walk, strlen(path), err);
 	strcpy(walk.rest, path);
 	status = resolve(&walk, &entry, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = fs_lookup(&image->fs, walk.done, false, &node, err);
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	if (node.type != FS_REGULAR)
 		return chain_fail_text(err, CHAIN_E_MANIFEST_KIND, walk.done, "a file");
 	status = fs_file_bytes(&image->fs, &node, out_bytes, out_count, err);
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	if (*out_count != entry.bytes)
 		return CHAIN_FAIL(err, MANIFEST_SIZE, .subject = walk.done, .bytes = entry.bytes,

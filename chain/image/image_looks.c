@@ -32,7 +32,7 @@ static bool has_anywhere(const struct file *file, const void *bytes, size_t coun
 
 /* --- ELF --- */
 
-/* Whether any note has that name; whose are told by it, whatever they say. */
+/* Whether any note has that name; it says whose they are, whatever they hold. */
 static bool has_note_of(const struct file *file, const char *name)
 {
 	const size_t bytes = strlen(name) + 1;

@@ -178,7 +178,7 @@ enum chain_status image_manifest_check(struct chain_image *image, struct chain_m
 
 	const enum chain_status status = first_line_check(image, err);
 
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	for (size_t i = 0; i < IMAGE_PART_COUNT; i++, line++) {
 		if (!line_parse(image, &cursor, &parts[i]) || parts[i].kind != CHAIN_MANIFEST_PART ||

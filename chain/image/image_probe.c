@@ -15,8 +15,8 @@ static bool is_native(const uint8_t *bytes, uint64_t count)
 	uint64_t note_bytes;
 	struct chain_elf elf;
 
-	return chain_elf_open(&elf, bytes, count, "", NULL) == CHAIN_OK && elf.machine == CHAIN_ELF_MACHINE_X86_64 &&
-	       chain_elf_find_note(&elf, KCHAIN_NOTE_NAME, KCHAIN_NOTE_NATIVE, &note, &note_bytes, NULL) == CHAIN_OK;
+	return !chain_elf_open(&elf, bytes, count, "", NULL) && elf.machine == CHAIN_ELF_MACHINE_X86_64 &&
+	       !chain_elf_find_note(&elf, KCHAIN_NOTE_NAME, KCHAIN_NOTE_NATIVE, &note, &note_bytes, NULL);
 }
 
 static bool is_image(const uint8_t *bytes, uint64_t count)
@@ -34,7 +34,7 @@ static const struct {
 	{ CHAIN_KERNEL_NATIVE, "native", is_native },
 };
 
-#ifdef KCHAIN_STAGE /* what it is instead, those who bake and inspect are told */
+#ifdef KCHAIN_STAGE /* what it is instead is for those who bake and inspect */
 static enum chain_status refuse(const uint8_t *bytes, uint64_t count, const char *subject, struct chain_error *err)
 {
 	(void)bytes;

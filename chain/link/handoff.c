@@ -16,6 +16,9 @@
 #include <string.h>
 #include <strings.h>
 
+/* For keys of our own, which need no looking at. */
+#define PUT(object, key, value) json_object_setn_new_nocheck(object, key, sizeof(key) - 1, value)
+
 static const struct {
 	const char *name;
 	json_type type;
@@ -91,7 +94,7 @@ static json_t *digest_string(const uint8_t *sha256)
 	if (!sha256)
 		return json_null();
 	chain_sha256_to_hex(sha256, text + 7);
-	return json_string(text);
+	return json_string_nocheck(text);
 }
 
 /* Ticks of the TSC are relative to the first link's entry. An origin ahead of us is another machine's, or the counter
@@ -121,11 +124,11 @@ static json_t *this_link(const struct chain_handoff_input *in, uint64_t n)
 	uint64_t mhz = in->tsc_hz / 1000000;
 	int bad = link ? 0 : -1;
 	if (mhz)
-		bad |= json_object_set_new(link, "entered_us", json_integer((json_int_t)(entered / mhz)));
+		bad |= PUT(link, "entered_us", json_integer((json_int_t)(entered / mhz)));
 	if (in->left_ticks)
-		bad |= json_object_set_new(link, "left_ticks", json_integer((json_int_t)left));
+		bad |= PUT(link, "left_ticks", json_integer((json_int_t)left));
 	if (in->left_ticks && mhz)
-		bad |= json_object_set_new(link, "left_us", json_integer((json_int_t)(left / mhz)));
+		bad |= PUT(link, "left_us", json_integer((json_int_t)(left / mhz)));
 	if (!bad)
 		return link;
 	json_decref(link);
@@ -168,7 +171,7 @@ static int put_links(json_t *doc, const struct chain_handoff_input *in)
 	const json_t *before = json_object_get(in->parent, "links");
 	json_t *links = before ? chain_json_shallow(before) : json_array();
 	size_t count = json_array_size(links);
-	int bad = json_object_set_new(doc, "links", links);
+	int bad = PUT(doc, "links", links);
 	if (count >= CHAIN_HANDOFF_LINKS_MAX) {
 		bad |= fold(doc, json_array_get(links, 1)); /* the first stays: it says where the chain began */
 		bad |= json_array_remove(links, 1);
@@ -180,52 +183,60 @@ static json_t *platform_json(const json_t *parent, const struct chain_bootinfo *
 {
 	const json_t *before = json_object_get(parent, "platform");
 	json_t *platform = before ? chain_json_shallow(before) : json_object();
-	int bad = json_object_set_new(platform, "cpus", json_integer(info->cpus));
-	bad |= json_object_set_new(platform, "door", json_string(door));
+	int bad = PUT(platform, "cpus", json_integer(info->cpus));
+	bad |= PUT(platform, "door", json_string(door));
 	if (info->acpi_rsdp)
-		bad |= json_object_set_new(platform, "acpi_rsdp", chain_json_hex(info->acpi_rsdp));
+		bad |= PUT(platform, "acpi_rsdp", chain_json_hex(info->acpi_rsdp));
 	if (info->smbios)
-		bad |= json_object_set_new(platform, "smbios", chain_json_hex(info->smbios));
+		bad |= PUT(platform, "smbios", chain_json_hex(info->smbios));
 	if (info->framebuffer.phys)
-		bad |= json_object_set_new(platform, "framebuffer",
-					   chain_bootinfo_framebuffer_json(&info->framebuffer));
-	bad |= json_object_set_new(platform, "memory", chain_bootinfo_memory_json(info->mem, info->mem_count));
+		bad |= PUT(platform, "framebuffer", chain_bootinfo_framebuffer_json(&info->framebuffer));
+	bad |= PUT(platform, "memory", chain_bootinfo_memory_json(info->mem, info->mem_count));
 	if (!bad)
 		return platform;
 	json_decref(platform);
 	return NULL;
 }
 
-enum chain_status chain_handoff_platform(const json_t *parent, const struct chain_bootinfo *info, const char *door,
-					 struct chain_json_known *out, struct chain_error *err)
+enum chain_status chain_handoff_share(const json_t *parent, const struct chain_bootinfo *info, const char *door,
+				      struct chain_handoff_shared *out, struct chain_error *err)
 {
 	bool deeper = false;
-	*out = (struct chain_json_known){ .value = platform_json(parent, info, door) };
-	if (out->value) /* one level less: the handoff around it */
-		out->text = chain_json_text_within(out->value, CHAIN_JSON_DEPTH_MAX - 1, 0, NULL, &out->bytes, &deeper);
-	if (out->text)
+	struct chain_json_known platform = { .value = platform_json(parent, info, door) };
+	if (platform.value) /* one level less: the handoff around it */
+		platform.text = chain_json_text_within(platform.value, CHAIN_JSON_DEPTH_MAX - 1, 0, NULL,
+						       &platform.bytes, &deeper);
+	*out = (struct chain_handoff_shared){ .platform = platform };
+	if (platform.text)
 		return CHAIN_OK;
-	json_decref(out->value);
-	out->value = NULL;
+	chain_handoff_shared_free(out);
 	return deeper ? CHAIN_FAIL(err, JSON_DEPTH, .subject = "handoff", .levels = CHAIN_JSON_DEPTH_MAX) :
 			chain_json_no_memory(err, "handoff");
 }
 
+void chain_handoff_shared_free(struct chain_handoff_shared *shared)
+{
+	json_decref(shared->platform.value);
+	free(shared->platform.text);
+	json_decref(shared->doc);
+	chain_json_kept_free(&shared->text);
+	*shared = (struct chain_handoff_shared){ 0 };
+}
+
 static int put_platform(json_t *doc, const struct chain_handoff_input *in)
 {
-	if (in->platform)
-		return json_object_set(doc, "platform", in->platform);
-	return json_object_set_new(doc, "platform",
-				   platform_json(in->own_machine ? NULL : in->parent, in->bootinfo, in->door));
+	if (in->shared && !in->own_machine)
+		return json_object_set(doc, "platform", in->shared->platform.value);
+	return PUT(doc, "platform", platform_json(in->own_machine ? NULL : in->parent, in->bootinfo, in->door));
 }
 
 /* The parent's object of that name, overlaid by `ours`. */
-static int put_overlaid(json_t *doc, const char *name, const json_t *ours)
+static int put_overlaid(json_t *doc, const struct chain_handoff_input *in, const char *name, const json_t *ours)
 {
-	const json_t *before = json_object_get(doc, name);
+	const json_t *before = json_object_get(in->parent, name);
 	json_t *merged = before ? chain_json_shallow(before) : json_object();
 	int bad = ours ? json_object_update(merged, (json_t *)(uintptr_t)ours) : 0;
-	return bad | json_object_set_new(doc, name, merged);
+	return bad | json_object_set_new_nocheck(doc, name, merged);
 }
 
 /* Our keys over the received ones: first those that say their values themselves, then those made of facts, all of which
@@ -240,7 +251,7 @@ static enum chain_status put_state(json_t *doc, const struct chain_handoff_input
 		if (!bad && !chain_template_in(value))
 			bad = json_object_set(plain, key, value);
 	if (!bad)
-		bad = put_overlaid(doc, "state", plain);
+		bad = put_overlaid(doc, in, "state", plain);
 	json_object_foreach (ours, key, value) {
 		if (bad || status || !chain_template_in(value))
 			continue;
@@ -261,7 +272,18 @@ static int put_devices(json_t *self, const struct chain_step *step)
 	json_t *names = NULL;
 	if (step->fanout.kind == CHAIN_FANOUT_NONE && chain_config_assigned_names(step, 0, &names, NULL))
 		return -1;
-	return names ? json_object_set_new(self, "devices", names) : 0;
+	return names ? PUT(self, "devices", names) : 0;
+}
+
+static int put_self(json_t *doc, const struct chain_handoff_input *in)
+{
+	json_t *self = chain_json_object(CHAIN_TEXT("step", in->step->name),
+					 CHAIN_TEXT("kind", in->step->kind == CHAIN_STEP_CALL ? "call" : "boot"),
+					 CHAIN_TEXT("source", in->step->source), CHAIN_STEAL("kernel", json_null()));
+	int bad = self ? put_devices(self, in->step) : -1;
+	if (in->step->fanout.kind != CHAIN_FANOUT_NONE)
+		bad |= PUT(self, "cpus", json_integer((json_int_t)in->step->fanout.cpus));
+	return bad | PUT(doc, "self", self);
 }
 
 static int put_identity(json_t *doc, const struct chain_handoff_input *in)
@@ -269,19 +291,13 @@ static int put_identity(json_t *doc, const struct chain_handoff_input *in)
 	char id[2 * CHAIN_BOOT_ID_BYTES + 1] = "";
 	if (in->boot_id)
 		chain_hex_of(in->boot_id, CHAIN_BOOT_ID_BYTES, id);
-	int bad = json_object_set_new(doc, "kchain_handoff", json_integer(1));
+	int bad = PUT(doc, "kchain_handoff", json_integer(1));
 	if (!json_object_get(doc, "boot_id"))
-		bad |= json_object_set_new(doc, "boot_id", json_string(id));
-	json_t *self = chain_json_object(CHAIN_TEXT("step", in->step->name),
-					 CHAIN_TEXT("kind", in->step->kind == CHAIN_STEP_CALL ? "call" : "boot"),
-					 CHAIN_TEXT("source", in->step->source), CHAIN_STEAL("kernel", json_null()));
-	bad |= self ? put_devices(self, in->step) : -1;
-	if (in->step->fanout.kind != CHAIN_FANOUT_NONE)
-		bad |= json_object_set_new(self, "cpus", json_integer((json_int_t)in->step->fanout.cpus));
-	bad |= json_object_set_new(doc, "self", self);
-	return bad | json_object_set_new(doc, "clock",
-					 chain_json_object(CHAIN_HEX("origin_ticks", origin_ticks(in)),
-							   CHAIN_STEAL("tsc_hz", tsc_hz(in))));
+		bad |= PUT(doc, "boot_id", json_string(id));
+	bad |= put_self(doc, in);
+	return bad |
+	       PUT(doc, "clock",
+		   chain_json_object(CHAIN_HEX("origin_ticks", origin_ticks(in)), CHAIN_STEAL("tsc_hz", tsc_hz(in))));
 }
 
 static int put_place(json_t *doc, const char *name, const char *type, uint64_t phys, uint64_t bytes)
@@ -298,14 +314,44 @@ static int put_fs(json_t *doc, const struct chain_handoff_input *in)
 	return in->fs_bytes ? put_place(doc, "fs", "erofs", in->fs_phys, in->fs_bytes) : 0;
 }
 
-enum chain_status chain_handoff_build(const struct chain_handoff_input *in, json_t **out, struct chain_error *err)
+static json_t *make_all(const struct chain_handoff_input *in)
 {
 	json_t *doc = in->parent ? chain_json_shallow(in->parent) : json_object();
 	int bad = doc ? put_identity(doc, in) : -1;
 	if (!bad)
-		bad = put_links(doc, in) | put_overlaid(doc, "net", in->net) | put_overlaid(doc, "block", in->block) |
-		      put_platform(doc, in) | put_fs(doc, in) | put_overlaid(doc, "results", in->results);
-	enum chain_status status = bad ? chain_json_no_memory(err, "handoff") : put_state(doc, in, err);
+		bad = put_links(doc, in) | put_overlaid(doc, in, "net", in->net) |
+		      put_overlaid(doc, in, "block", in->block) | put_platform(doc, in) | put_fs(doc, in) |
+		      put_overlaid(doc, in, "results", in->results);
+	if (!bad)
+		return doc;
+	json_decref(doc);
+	return NULL;
+}
+
+/* The last call's with what is this one's. */
+static json_t *make_again(const struct chain_handoff_input *in)
+{
+	json_t *doc = json_incref(in->shared->doc);
+	if (!(put_self(doc, in) | put_platform(doc, in) | put_overlaid(doc, in, "results", in->results)))
+		return doc;
+	json_decref(doc);
+	return NULL;
+}
+
+enum chain_status chain_handoff_build(const struct chain_handoff_input *in, json_t **out, struct chain_error *err)
+{
+	struct chain_handoff_shared *shared = in->own_machine || in->left_ticks ? NULL : in->shared;
+	bool again = shared && shared->doc && shared->tsc_hz == in->tsc_hz;
+	json_t *doc = again ? make_again(in) : make_all(in);
+	enum chain_status status = doc ? CHAIN_OK : chain_json_no_memory(err, "handoff");
+	if (!status && !(again && !chain_template_in(in->config->state)))
+		status = put_state(doc, in, err);
+	if (shared && (status || !again)) {
+		json_decref(shared->doc);
+		chain_json_kept_free(&shared->text);
+		shared->doc = status ? NULL : json_incref(doc);
+		shared->tsc_hz = in->tsc_hz;
+	}
 	if (status)
 		json_decref(doc);
 	else
@@ -316,8 +362,7 @@ enum chain_status chain_handoff_build(const struct chain_handoff_input *in, json
 enum chain_status chain_handoff_set_kernel(json_t *handoff, const struct chain_digest *digest, struct chain_error *err)
 {
 	char text[CHAIN_DIGEST_TEXT_BYTES];
-	if (!json_object_set_new(json_object_get(handoff, "self"), "kernel",
-				 json_string(chain_digest_text(digest, text))))
+	if (!PUT(json_object_get(handoff, "self"), "kernel", json_string_nocheck(chain_digest_text(digest, text))))
 		return CHAIN_OK;
 	return chain_json_no_memory(err, "handoff");
 }
@@ -328,12 +373,16 @@ enum chain_status chain_handoff_set_root(json_t *handoff, const char *type, uint
 	return put_place(handoff, "root", type, phys, bytes) ? chain_json_no_memory(err, "handoff") : CHAIN_OK;
 }
 
-enum chain_status chain_handoff_text(const json_t *handoff, const struct chain_json_known *known, char **out,
+enum chain_status chain_handoff_text(const json_t *handoff, struct chain_handoff_shared *shared, char **out,
 				     uint64_t *out_bytes, struct chain_error *err)
 {
 	uint64_t bytes = 0;
 	bool deeper;
-	char *text = chain_json_text_within(handoff, CHAIN_JSON_DEPTH_MAX, 0, known, &bytes, &deeper);
+	const struct chain_json_known *known = shared ? &shared->platform : NULL;
+	char *text =
+		shared && shared->doc == handoff ?
+			chain_json_text_like(handoff, CHAIN_JSON_DEPTH_MAX, known, &shared->text, &bytes, &deeper) :
+			chain_json_text_within(handoff, CHAIN_JSON_DEPTH_MAX, 0, known, &bytes, &deeper);
 	if (deeper)
 		return CHAIN_FAIL(err, JSON_DEPTH, .subject = "handoff", .levels = CHAIN_JSON_DEPTH_MAX);
 	if (!text)

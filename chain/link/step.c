@@ -66,7 +66,19 @@ static struct chain_source_pin pin_of(const struct chain_config_pin *pin)
 	return out;
 }
 
-static enum chain_status open_kernel(const struct chain_link *link, const struct chain_step *step,
+static bool is_opened(const struct chain_opened *last, const struct chain_step *step)
+{
+	return last && last->source && last->door == step->door && !strcmp(last->source, step->source) &&
+	       !chain_config_is_pinned(&step->pin);
+}
+
+static void keep_opened(struct chain_opened *last, const struct chain_step *step, const struct chain_prepared *prepared)
+{
+	if (last && chain_source_path(step->source) && !chain_config_is_pinned(&step->pin))
+		*last = (struct chain_opened){ step->source, step->door, prepared->kernel, prepared->kind };
+}
+
+static enum chain_status find_kernel(const struct chain_link *link, const struct chain_step *step,
 				     struct chain_prepared *out, struct chain_error *err)
 {
 	struct chain_source_pin pin = pin_of(&step->pin);
@@ -83,7 +95,22 @@ static enum chain_status open_kernel(const struct chain_link *link, const struct
 		return status;
 	status = chain_kernel_probe_by(step->door, out->kernel.blob.bytes, out->kernel.blob.bytes_count, step->source,
 				       &out->kind, err);
-	return status ? status : chain_step_check_kind(step, out->kind, err);
+	if (!status)
+		keep_opened(link->opened, step, out);
+	return status;
+}
+
+static enum chain_status open_kernel(const struct chain_link *link, const struct chain_step *step,
+				     struct chain_prepared *out, struct chain_error *err)
+{
+	enum chain_status status = CHAIN_OK;
+	if (is_opened(link->opened, step)) {
+		out->kernel = link->opened->bytes;
+		out->kind = link->opened->kind;
+	} else {
+		status = find_kernel(link, step, out, err);
+	}
+	return status || out->kernel.self ? status : chain_step_check_kind(step, out->kind, err);
 }
 
 /* An absent fact equals null. */
@@ -134,7 +161,7 @@ static enum chain_status make_handoff(const struct chain_link *link, const struc
 		.net = link->net,
 		.block = link->block,
 		.results = link->results,
-		.platform = isolated || !link->platform ? NULL : link->platform->value,
+		.shared = link->shared,
 	};
 	return chain_handoff_build(&input, &out->handoff, err);
 }
@@ -325,7 +352,7 @@ static enum chain_status finish_handoff(const struct chain_link *link, struct ch
 {
 	enum chain_status status = chain_handoff_set_kernel(out->handoff, &out->kernel.digest, err);
 	return status ? status :
-			chain_handoff_text(out->handoff, link->platform, &out->handoff_text, &out->handoff_bytes, err);
+			chain_handoff_text(out->handoff, link->shared, &out->handoff_text, &out->handoff_bytes, err);
 }
 
 static enum chain_status make_plan(const struct chain_link *link, const struct chain_step *step,

@@ -131,8 +131,8 @@ static uint64_t find_place(const struct plan_build *build, uint64_t bytes, bool 
 			.bytes = bytes, .align = PLAN_PAGE, .within = within[i / 2], .tightest = tightest
 		};
 		chain_error_clear(last);
-		if (chain_claims_find(&plan->claims, avoid[i % 2], plan->mem, plan->mem_count, &want, NULL, &base,
-				      last) == CHAIN_OK)
+		if (!chain_claims_find(&plan->claims, avoid[i % 2], plan->mem, plan->mem_count, &want, NULL, &base,
+				       last))
 			break;
 	}
 	return base;

@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 /* Owns: machines as in plan_world.h, with kernels for the doors beside Multiboot 1 and modules that are streams, made
- * of any bytes; and the judgement on what is planned for them: an accepted plan is carried out and then read as the kernel
- * would. Must not know: where the bytes come from. */
+ * of any bytes; and the judgement on what is planned for them: an accepted plan is carried out and then read as the
+ * kernel would. Must not know: where the bytes come from. */
 #ifndef CHAIN_TESTS_PLAN_DOORS_H
 #define CHAIN_TESTS_PLAN_DOORS_H
 

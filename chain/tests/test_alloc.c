@@ -210,25 +210,28 @@ static enum chain_status act_handoff_build(void *ctx, uint64_t *out_sum, struct 
 					     .block = all.block,
 					     .results = all.results };
 	json_t *doc;
-	struct chain_json_known platform;
+	struct chain_handoff_shared shared;
 	(void)ctx;
-	enum chain_status status = chain_handoff_platform(all.parent, &all.info, "multiboot1", &platform, err);
+	enum chain_status status = chain_handoff_share(all.parent, &all.info, "multiboot1", &shared, err);
 	if (status)
 		return status;
-	input.platform = platform.value;
-	status = chain_handoff_build(&input, &doc, err);
-	json_decref(platform.value);
-	free(platform.text);
-	if (status)
-		return status;
-	status = chain_handoff_set_kernel(doc, &(struct chain_digest){ .kind = CHAIN_DIGEST_FSVERITY }, err);
-	char *text = NULL;
-	uint64_t bytes;
-	if (!status)
-		status = chain_handoff_text(doc, NULL, &text, &bytes, err);
-	if (!status)
-		*out_sum = sum_of_text(text);
-	json_decref(doc);
+	input.shared = &shared;
+	*out_sum = 0;
+	for (unsigned turn = 0; !status && turn < 3; turn++) { /* two calls, which share most of it, and a boot */
+		char *text = NULL;
+		uint64_t bytes;
+		input.left_ticks = turn < 2 ? 0 : 2000;
+		status = chain_handoff_build(&input, &doc, err);
+		if (status)
+			break;
+		status = chain_handoff_set_kernel(doc, &(struct chain_digest){ .kind = CHAIN_DIGEST_FSVERITY }, err);
+		if (!status)
+			status = chain_handoff_text(doc, &shared, &text, &bytes, err);
+		if (!status)
+			*out_sum += sum_of_text(text);
+		json_decref(doc);
+	}
+	chain_handoff_shared_free(&shared);
 	return status;
 }
 

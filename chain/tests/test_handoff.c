@@ -130,32 +130,50 @@ static void test_first_link(void **state)
 	fixture_free(&f);
 }
 
-/* Made and written once for all handoffs of a link, it is what each would make of its own; with a parent's facts kept.
- */
-static void expect_same_with_platform(struct fixture *f, const json_t *parent)
+/* One made with what its link's others left, and its text, is what it would be by itself. */
+static void expect_same_shared(struct fixture *f, struct chain_handoff_shared *shared)
 {
 	struct chain_error err = { 0 };
-	struct chain_json_known platform;
-	char *own = NULL, *shared = NULL;
-	uint64_t own_bytes = 0, shared_bytes = 0;
+	const struct chain_digest digest = { .kind = CHAIN_DIGEST_FSVERITY };
+	char *texts[2];
+	uint64_t bytes[2];
+	for (int i = 0; i < 2; i++) {
+		f->in.shared = i ? shared : NULL;
+		json_t *doc = built(&f->in);
+		assert_ok(chain_handoff_set_kernel(doc, &digest, &err), &err);
+		assert_true(!i || at(doc, "platform") == shared->platform.value);
+		assert_ok(chain_handoff_text(doc, f->in.shared, &texts[i], &bytes[i], &err), &err);
+		json_decref(doc);
+	}
+	assert_string_equal(texts[1], texts[0]);
+	assert_int_equal(bytes[1], bytes[0]);
+	free(texts[0]);
+	free(texts[1]);
+}
+
+/* Calls one after another, with results that come and are replaced, a clock that becomes known, a boot between them and
+ * somebody who puts another machine into the document. */
+static void expect_same_calls(struct fixture *f, const json_t *parent)
+{
+	struct chain_error err = { 0 };
+	struct chain_handoff_shared shared;
+	json_t *results = json_object();
 	f->in.parent = parent;
-	json_t *doc = built(&f->in);
-	assert_ok(chain_handoff_text(doc, NULL, &own, &own_bytes, &err), &err);
-	json_decref(doc);
-	assert_ok(chain_handoff_platform(parent, f->in.bootinfo, f->in.door, &platform, &err), &err);
-	f->in.platform = platform.value;
-	doc = built(&f->in);
-	assert_ptr_equal(at(doc, "platform"), platform.value);
-	assert_ok(chain_handoff_text(doc, &platform, &shared, &shared_bytes, &err), &err);
-	assert_int_equal(shared_bytes, own_bytes);
-	assert_string_equal(shared, own);
-	f->in.platform = NULL;
-	f->in.parent = NULL;
-	json_decref(doc);
-	json_decref(platform.value);
-	free(platform.text);
-	free(own);
-	free(shared);
+	f->in.results = results;
+	assert_ok(chain_handoff_share(parent, f->in.bootinfo, f->in.door, &shared, &err), &err);
+	for (json_int_t turn = 0; turn < 12; turn++) {
+		f->in.left_ticks = turn % 5 == 4 ? 5000 : 0;
+		f->in.tsc_hz = turn < 6 ? 0 : 2000000;
+		expect_same_shared(f, &shared);
+		json_object_set_new(results, turn % 2 ? "odd" : "even", json_pack("{s:I}", "exit", turn));
+		json_t *last = shared.doc;
+		if (last && turn % 3 == 2)
+			json_object_set_new(last, "platform", json_object());
+	}
+	chain_handoff_shared_free(&shared);
+	json_decref(results);
+	f->in.shared = NULL;
+	f->in.parent = f->in.results = NULL;
 }
 
 static json_t *parent_case(void)
@@ -175,8 +193,8 @@ static void test_shared_platform(void **state)
 	(void)state;
 	fixture_init(&f);
 	json_t *parent = parent_case();
-	expect_same_with_platform(&f, NULL);
-	expect_same_with_platform(&f, parent);
+	expect_same_calls(&f, NULL);
+	expect_same_calls(&f, parent);
 	json_decref(parent);
 	fixture_free(&f);
 }

@@ -210,6 +210,72 @@ static void known_text_is_put(void **state)
 	json_decref(mine);
 }
 
+/* Members that are the same value at the same place are not written again, not even where they were changed, which is
+ * not allowed; all others are. */
+static void kept_text_is_put(void **state)
+{
+	(void)state;
+	struct chain_json_kept kept = { 0 };
+	bool deeper = true;
+	uint64_t bytes = 0;
+	json_t *doc = json_pack("{s:{s:i}, s:i, s:[i]}", "x", "a", 1, "n", 1, "y", 2);
+	char *text = chain_json_text_like(doc, 2, NULL, &kept, &bytes, &deeper);
+	assert_string_equal(text, "{\"x\":{\"a\":1},\"n\":1,\"y\":[2]}");
+	assert_int_equal(bytes, strlen(text));
+	assert_false(deeper);
+	free(text);
+	json_object_set_new(json_object_get(doc, "x"), "a", json_integer(9)); /* the kept text is believed */
+	json_object_set_new(doc, "n", json_integer(2));
+	json_object_set_new(doc, "y", json_pack("[[]]"));
+	assert_null(chain_json_text_like(doc, 2, NULL, &kept, &bytes, &deeper));
+	assert_true(deeper);
+	text = chain_json_text_like(doc, 3, NULL, &kept, &bytes, &deeper);
+	assert_string_equal(text, "{\"x\":{\"a\":1},\"n\":2,\"y\":[[]]}");
+	free(text);
+	json_object_del(doc, "x");
+	text = chain_json_text_like(doc, 3, NULL, &kept, &bytes, &deeper);
+	assert_string_equal(text, "{\"n\":2,\"y\":[[]]}"); /* nothing is at its old place */
+	free(text);
+	chain_json_kept_free(&kept);
+	json_decref(doc);
+}
+
+/* As many members as there are places, and one more; a text as long as is kept, and longer. */
+static void kept_text_has_its_limits(void **state)
+{
+	(void)state;
+	for (int members = CHAIN_JSON_KEPT_MEMBERS - 1; members < CHAIN_JSON_KEPT_MEMBERS + 3; members++) {
+		for (int more = -1; more < 2; more++) {
+			struct chain_json_kept kept = { 0 };
+			char key[16], *long_text, *plain, *first, *second;
+			json_t *doc = json_object();
+			bool deeper;
+			for (int i = 0; i < members; i++) {
+				snprintf(key, sizeof(key), "%d", i);
+				json_object_set_new(doc, key, json_pack("[i]", i));
+			}
+			plain = chain_json_text(doc, 0, NULL);
+			size_t room = CHAIN_JSON_KEPT_BYTES - strlen(plain) - strlen(",\"t\":\"\"") + (size_t)more;
+			long_text = calloc(1, room + 1);
+			memset(long_text, 'x', room);
+			json_object_set_new(doc, "t", json_string(long_text));
+			free(plain);
+			plain = chain_json_text(doc, 0, NULL);
+			first = chain_json_text_like(doc, 2, NULL, &kept, NULL, &deeper);
+			second = chain_json_text_like(doc, 2, NULL, &kept, NULL, &deeper);
+			assert_string_equal(first, plain);
+			assert_string_equal(second, plain);
+			assert_int_equal(kept.text != NULL, more < 1);
+			free(plain);
+			free(first);
+			free(second);
+			free(long_text);
+			chain_json_kept_free(&kept);
+			json_decref(doc);
+		}
+	}
+}
+
 static char *object_text(const char *last, uint64_t *bytes, int kind, ...)
 {
 	va_list args;
@@ -318,6 +384,7 @@ int main(void)
 		cmocka_unit_test(large_texts_grow),  cmocka_unit_test(hexadecimal),
 		cmocka_unit_test(depth_is_counted),  cmocka_unit_test(each_kind),
 		cmocka_unit_test(text_of_no_object), cmocka_unit_test(known_text_is_put),
+		cmocka_unit_test(kept_text_is_put),  cmocka_unit_test(kept_text_has_its_limits),
 		cmocka_unit_test(failures_let_go),   cmocka_unit_test(copies_are_whole_or_none),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

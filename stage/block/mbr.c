@@ -105,7 +105,7 @@ enum chain_status mbr_read(const struct stage_byte_device *r, uint8_t *sector, s
 	if (!extended)
 		return CHAIN_OK;
 	s = read_chain(r, sector, extended, table, err);
-	if (s == CHAIN_E_NO_MEMORY || s == CHAIN_OK)
+	if (s == CHAIN_E_NO_MEMORY || !s)
 		return s;
 	/* The four entries are whole: the chain's trouble is reported beside them. */
 	table->problem = *err;

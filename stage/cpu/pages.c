@@ -14,11 +14,17 @@ enum { CLAIMS_MAX = 1024, LOW_END = 0x100000 };
 static struct chain_claim claim_storage[CLAIMS_MAX] STAGE_BOOT_ONLY;
 static struct chain_claims claims STAGE_BOOT_ONLY;
 static const struct chain_bootinfo *memory;
+static void (*on_shortage)(void) STAGE_BOOT_ONLY;
 static uint64_t seen_end STAGE_BOOT_ONLY; /* where the memory ends that the tables in force show */
 
 struct chain_claims *stage_pages_claims(void)
 {
 	return &claims;
+}
+
+void stage_pages_on_shortage(void (*give_back)(void))
+{
+	on_shortage = give_back;
 }
 
 /* From the machine's own memory. */
@@ -32,8 +38,13 @@ STAGE_BOOT_TEXT enum chain_status stage_claims_take(uint64_t bytes, uint64_t ali
 				   .top_down = true };
 	if (!memory)
 		return chain_fail_no_memory(err, subject, bytes);
-	enum chain_status status =
-		chain_claims_find(&claims, NULL, memory->mem, memory->mem_count, &want, subject, out_phys, err);
+	enum chain_status status = chain_claims_find(&claims, NULL, memory->mem, memory->mem_count, &want, subject,
+						     out_phys, on_shortage ? NULL : err);
+	if (status && on_shortage) {
+		on_shortage();
+		status =
+			chain_claims_find(&claims, NULL, memory->mem, memory->mem_count, &want, subject, out_phys, err);
+	}
 	return status ? status :
 			chain_claims_add(&claims, (struct chain_range){ *out_phys, *out_phys + bytes }, owner, 0, err);
 }
@@ -50,7 +61,7 @@ enum chain_status stage_pages_take(uint64_t bytes, uint64_t align, enum chain_ow
 
 STAGE_BOOT_TEXT bool stage_claims_free(uint64_t phys, uint64_t bytes)
 {
-	return chain_claims_remove(&claims, (struct chain_range){ phys, phys + bytes }, NULL) == CHAIN_OK;
+	return !chain_claims_remove(&claims, (struct chain_range){ phys, phys + bytes }, NULL);
 }
 
 enum chain_status stage_pages_take_below(uint64_t end, uint64_t bytes, enum chain_owner owner, const char *subject,

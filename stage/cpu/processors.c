@@ -237,8 +237,8 @@ static bool start(struct processor *first, uint32_t count)
 		atomic_store(&p->work, NULL);
 		p->unreachable = !stage_apic_send(&apic, p->apic_id, STAGE_APIC_INIT);
 	}
-	uint64_t settled = stage_cpuid(1, 0).c & CPUID_HYPERVISOR ? 0 : stage_deadline_after_us(SETTLE_US);
-	while (!stage_deadline_passed(settled)) /* not halted: the timer may be the ticker's */
+	uint64_t arrived = stage_cpuid(1, 0).c & CPUID_HYPERVISOR ? 0 : stage_deadline_after_us(SETTLE_US);
+	while (!stage_deadline_passed(arrived)) /* not halted: the timer may be the ticker's */
 		stage_pause();
 	for (int i = 0; i < 2; i++) {
 		for (struct processor *p = first; p < first + count; p++)

@@ -15,6 +15,47 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The last native kernel's window; no bytes: there is none, or it is in use. */
+static struct {
+	struct stage_callee_native kernel;
+	struct stage_call_window window;
+} kept;
+
+void stage_call_forget(void)
+{
+	if (kept.window.bytes)
+		stage_call_window_free(&kept.window);
+	kept.window.bytes = 0;
+}
+
+static bool is_kept(const struct stage_callee *callee)
+{
+	const struct stage_callee_native *a = &kept.kernel, *b = &callee->native;
+	return kept.window.bytes && a->bytes == b->bytes && a->bytes_count == b->bytes_count &&
+	       a->window_bytes == b->window_bytes && a->cpus == b->cpus && kept.window.text_room >= callee->text_bytes;
+}
+
+static enum chain_status take_window(const struct stage_callee *callee, struct stage_call_window *out,
+				     struct chain_error *err)
+{
+	const struct stage_call_window_request request = { .callee = callee };
+	if (!is_kept(callee)) {
+		stage_call_forget();
+		return stage_call_window_make(&request, out, err);
+	}
+	*out = kept.window;
+	kept.window.bytes = 0;
+	stage_call_window_renew(out);
+	return CHAIN_OK;
+}
+
+static void keep_window(const struct stage_callee *callee, const struct stage_call_window *window)
+{
+	kept.kernel = callee->native;
+	kept.window = *window;
+	stage_pages_on_shortage(stage_call_forget);
+}
+
 /* A native kernel on this processor. */
 struct native {
 	struct stage_call_run run; /* first: what a trap knows is its address */
@@ -48,7 +89,6 @@ static void collect_mailbox(struct stage_call_run *run)
 static enum chain_status call_native(const struct stage_call *call, struct stage_call_result *out,
 				     struct chain_error *err)
 {
-	const struct stage_call_window_request request = { .callee = call->callee };
 	struct native *native = calloc(1, sizeof(*native));
 	if (!native)
 		return chain_fail_no_memory(err, call->callee->subject, sizeof(*native));
@@ -59,7 +99,7 @@ static enum chain_status call_native(const struct stage_call *call, struct stage
 	if (!status)
 		status = stage_ticker_open(err);
 	if (!status)
-		status = stage_call_window_make(&request, &run->window, err);
+		status = take_window(call->callee, &run->window, err);
 	if (!status) {
 		stage_call_window_fill(&run->window, &call->task);
 		stage_assigned_begin(call->task.devices);
@@ -69,7 +109,7 @@ static enum chain_status call_native(const struct stage_call *call, struct stage
 		stage_ticker_stop();
 		stage_assigned_end(call->task.devices);
 		collect_mailbox(run);
-		stage_call_window_free(&run->window);
+		keep_window(call->callee, &run->window);
 	}
 	*out = run->result;
 	out->marker_seen = native->marker.seen;
@@ -79,6 +119,8 @@ static enum chain_status call_native(const struct stage_call *call, struct stage
 
 enum chain_status stage_call(const struct stage_call *call, struct stage_call_result *out, struct chain_error *err)
 {
-	return call->callee->way == CHAIN_CALL_NATIVE ? call_native(call, out, err) :
-							stage_call_isolated(call, out, err);
+	if (call->callee->way == CHAIN_CALL_NATIVE)
+		return call_native(call, out, err);
+	stage_call_forget();
+	return stage_call_isolated(call, out, err);
 }

@@ -43,7 +43,7 @@ static enum chain_status too_small(const struct stage_call_window *w, const stru
 			  .least = sum(w->used, more));
 }
 
-/* Zeroed pages of the window; 0 when it is used up. Physical page 0 is never part of a window. */
+/* Pages of the window, as they are; 0 when it is used up. Physical page 0 is never part of a window. */
 static uint64_t take(struct stage_call_window *w, uint64_t bytes)
 {
 	bytes = page_up(bytes);
@@ -51,13 +51,22 @@ static uint64_t take(struct stage_call_window *w, uint64_t bytes)
 		return 0;
 	uint64_t phys = w->phys + w->used;
 	w->used += bytes;
-	stage_zero(stage_phys_to_virt(phys), bytes);
 	return phys;
 }
 
 static uint64_t take_table(void *ctx)
 {
-	return take(ctx, PAGE);
+	uint64_t phys = take(ctx, PAGE);
+	if (phys)
+		stage_zero(stage_phys_to_virt(phys), PAGE);
+	return phys;
+}
+
+/* A part of the file, zero behind. */
+static void lay(uint8_t *to, uint64_t bytes, const uint8_t *file, uint64_t file_bytes)
+{
+	stage_copy(to, file, file_bytes);
+	stage_zero(to + file_bytes, bytes - file_bytes);
 }
 
 static enum chain_status map(struct stage_call_window *w, const struct stage_call_window_request *request,
@@ -105,7 +114,7 @@ static enum chain_status add_segment(struct stage_call_window *w, const struct s
 	if (!phys)
 		return too_small(w, request, page_up(memory_bytes), err);
 	if (!shared)
-		stage_copy(stage_phys_to_virt(phys), bytes, s->file_bytes);
+		lay(stage_phys_to_virt(phys), page_up(memory_bytes), bytes, s->file_bytes);
 	if (writable)
 		note_piece(w, s->virt.base, phys, memory_bytes, bytes, s->file_bytes);
 	return map(w, request, s->virt.base, phys, memory_bytes, flags, err);
@@ -234,6 +243,7 @@ static enum chain_status add_texts(struct stage_call_window *w, const struct sta
 	struct chain_range virt;
 	enum chain_status status = add_piece(w, request, request->callee->text_bytes, 0, &w->text_phys, &virt, err);
 	w->text_virt = virt.base;
+	w->text_room = chain_range_bytes(virt);
 	if (status)
 		return status;
 	return add_piece(w, request, STAGE_CALL_MAILBOX_BYTES, STAGE_MAP_WRITE, &w->mailbox_phys,
@@ -294,6 +304,8 @@ static enum chain_status add_team(struct stage_call_window *w, const struct stag
 	struct chain_range virt = { 0, 0 };
 	enum chain_status status = add_piece(w, request, sizeof(struct kchain_team), 0, &w->team_phys, &virt, err);
 	w->team_virt = virt.base;
+	if (!status)
+		stage_zero(stage_phys_to_virt(w->team_phys), sizeof(struct kchain_team));
 	return status;
 }
 
@@ -375,7 +387,7 @@ enum chain_status stage_call_window_make(const struct stage_call_window_request 
 		free(w->pieces);
 		return status;
 	}
-	w->root_phys = take(w, PAGE);
+	w->root_phys = take_table(w);
 	if (!w->root_phys)
 		status = too_small(w, request, PAGE, err);
 	if (!status)
@@ -400,12 +412,9 @@ static void clean(void *ctx, uint64_t virt, uint64_t phys, uint64_t bytes)
 {
 	const struct stage_call_piece *piece = ctx;
 	uint64_t offset = virt - piece->virt, from_file = 0;
-	uint8_t *page = stage_phys_to_virt(phys);
 	if (offset < piece->file_bytes)
 		from_file = piece->file_bytes - offset < bytes ? piece->file_bytes - offset : bytes;
-	if (from_file)
-		stage_copy(page, piece->file + offset, from_file);
-	stage_zero(page + from_file, bytes - from_file);
+	lay(stage_phys_to_virt(phys), bytes, from_file ? piece->file + offset : piece->file, from_file);
 }
 
 void stage_call_window_reset(struct stage_call_window *w, const struct stage_call_task *task)
@@ -421,6 +430,15 @@ void stage_call_window_reset(struct stage_call_window *w, const struct stage_cal
 	}
 	w->wipe = false;
 	stage_call_window_fill(w, task);
+}
+
+void stage_call_window_renew(const struct stage_call_window *w)
+{
+	for (size_t i = 0; i < w->piece_count; i++) {
+		const struct stage_call_piece *piece = &w->pieces[i];
+		if (piece->file)
+			lay(stage_phys_to_virt(piece->phys), piece->bytes, piece->file, piece->file_bytes);
+	}
 }
 
 void stage_call_window_free(struct stage_call_window *window)

@@ -79,7 +79,7 @@ static bool visit(void *ctx, const struct stage_device *device)
 	if (!driver)
 		(void)!CHAIN_FAIL(&fault, DEVICE_NO_DRIVER, .subject = device->place, .vendor = id >> 16,
 				  .device = id & 0xffff);
-	else if (open_device(o, driver, class, device, &fault) == CHAIN_OK)
+	else if (!open_device(o, driver, class, device, &fault))
 		return true;
 	/* Without memory to work with, nothing is said of the device. */
 	dead = fault.status == CHAIN_E_NO_MEMORY ? NULL : calloc(1, sizeof *dead);

@@ -21,6 +21,8 @@ struct spec {
 
 static void put(struct out *out, const char *text, size_t count)
 {
+	if (!count)
+		return;
 	size_t left = out->used < out->room ? out->room - out->used - 1 : 0; /* the end has its place */
 	if (left)
 		memcpy(out->at + out->used, text, count < left ? count : left);

@@ -26,7 +26,7 @@ void fanout_rows_free(struct fanout_rows *rows);
 void fanout_rows_add(struct fanout_rows *rows, const struct stage_fanout_turn *turn,
 		     const struct stage_verdict *verdict);
 
-/* Told when all is over: a byte on a debug port can take as long as a kernel. */
+/* Reported when all is over: a byte on a debug port can take as long as a kernel. */
 enum chain_status fanout_rows_record(const struct fanout_rows *rows, const char *step,
 				     struct chain_error *err) CHAIN_MUST_CHECK;
 /* {"1": "0x…"}: the physical address of each processor's window. New, or null: no memory. */

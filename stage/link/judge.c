@@ -35,7 +35,7 @@ rule(struct stage_verdict *out, enum stage_verdict_status status, int exit_statu
 	out->place_bytes = strlen(out->reason);
 }
 
-/* What it left is not kept, for that reason. Lack of memory is told so: jansson gets some again. */
+/* What it left is not kept, for that reason. Lack of memory is reported as such: jansson gets some again. */
 static void refuse_result(const struct stage_call_result *got, enum chain_status status, const struct chain_error *why,
 			  struct stage_verdict *out)
 {

@@ -36,7 +36,8 @@ static struct chain_link this_link(struct stage_run *run)
 		.net = run->net,
 		.block = run->block,
 		.results = run->results,
-		.platform = &run->platform,
+		.shared = &run->shared,
+		.opened = &run->opened,
 		.door = run->sources.bootinfo->door,
 		.boot_id = run->boot_id,
 		.entered_ticks = stage_entry_tsc(),
@@ -276,6 +277,8 @@ int stage_run_end(struct stage_run *run, enum stage_end end)
 static enum stage_end take(struct stage_run *run, const struct chain_step *step)
 {
 	struct chain_error err = { 0 };
+	if (step->kind == CHAIN_STEP_BOOT || step->fanout.kind != CHAIN_FANOUT_NONE)
+		stage_call_forget();
 	enum stage_end end = step->kind == CHAIN_STEP_CALL ? take_call(run, step, &err) : take_boot(run, step, &err);
 	if (end == STAGE_END_OK)
 		return end;

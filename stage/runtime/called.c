@@ -32,11 +32,11 @@ static bool free_pages(uint64_t phys, uint64_t bytes)
 /* All that it has, when it first asks: one that never does writes to no page for it. */
 static void *more_heap(uint64_t least_bytes, uint64_t *bytes)
 {
-	static bool given;
+	static bool handed_out;
 	(void)least_bytes;
-	if (given)
+	if (handed_out)
 		return NULL;
-	given = true;
+	handed_out = true;
 	*bytes = stage_boot.call->heap_bytes;
 	return (void *)stage_boot.call->heap;
 }

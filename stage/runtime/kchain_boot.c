@@ -10,14 +10,14 @@
 #include "stage/runtime.h"
 
 /* Null: it was called. */
-static const struct chain_bootinfo *told(void)
+static const struct chain_bootinfo *bootinfo(void)
 {
 	return stage_boot.face->owns_machine ? stage_bootinfo() : NULL;
 }
 
 bool kchain_boot(struct kchain_boot *out)
 {
-	const struct chain_bootinfo *info = told();
+	const struct chain_bootinfo *info = bootinfo();
 	if (info)
 		*out = (struct kchain_boot){ info->door, info->loader, info->acpi_rsdp };
 	return info;
@@ -25,7 +25,7 @@ bool kchain_boot(struct kchain_boot *out)
 
 bool kchain_module(unsigned index, struct kchain_module *out)
 {
-	const struct chain_bootinfo *info = told();
+	const struct chain_bootinfo *info = bootinfo();
 	if (!info || index >= info->module_count)
 		return false;
 	const struct chain_boot_module *module = &info->modules[index];
@@ -36,7 +36,7 @@ bool kchain_module(unsigned index, struct kchain_module *out)
 
 bool kchain_memory(unsigned index, struct kchain_memory *out)
 {
-	const struct chain_bootinfo *info = told();
+	const struct chain_bootinfo *info = bootinfo();
 	if (!info || index >= info->mem_count)
 		return false;
 	*out = (struct kchain_memory){ info->mem[index].range.base, info->mem[index].range.end, info->mem[index].type };

@@ -43,8 +43,8 @@ static bool in_region;
 static const struct kchain_team *team(void)
 {
 	const struct kchain_call *call = stage_boot.call;
-	bool told = call->bytes >= offsetof(struct kchain_call, cpus) + sizeof(call->cpus);
-	return told ? (const struct kchain_team *)call->team : NULL;
+	bool has_team = call->bytes >= offsetof(struct kchain_call, cpus) + sizeof(call->cpus);
+	return has_team ? (const struct kchain_team *)call->team : NULL;
 }
 
 unsigned kchain_cpus(void)

@@ -11,9 +11,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <cmocka.h>
 
-/* stage/libc/brief/trim.c, by the names that its object has here (tests.mk). */
+/* stage/libc/brief/, by the names that their objects have here (tests.mk). */
+size_t stage_strlen(const char *text);
 char *stage_strerror(int number);
 char *stage_strstr(const char *text, const char *wanted);
 uint64_t stage_rdtsc(void)
@@ -61,9 +63,31 @@ static void texts_are_found_as_by_the_host(void **state)
 		}
 }
 
+/* Every length up to some blocks, at every place in one, against the end of the last page there is; bytes before and
+ * behind the text are zero or not. */
+static void lengths_are_the_hosts(void **state)
+{
+	enum { PAGE = 4096, LENGTHS = 70 };
+	(void)state;
+	char *pages = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(pages, MAP_FAILED);
+	assert_int_equal(mprotect(pages + PAGE, PAGE, PROT_NONE), 0);
+	for (int around = 0; around < 2; around++)
+		for (size_t length = 0; length < LENGTHS; length++)
+			for (size_t behind = 0; behind < 40; behind++) {
+				char *text = pages + PAGE - behind - 1 - length;
+				memset(pages, around ? 'x' : 0, PAGE);
+				memset(text, 'a' | (int)(0x80 * (length % 2)), length);
+				text[length] = '\0';
+				assert_int_equal(stage_strlen(text), length);
+			}
+	assert_int_equal(munmap(pages, 2 * PAGE), 0);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(each_error_has_a_text_of_its_own),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(lengths_are_the_hosts),
+					    cmocka_unit_test(each_error_has_a_text_of_its_own),
 					    cmocka_unit_test(texts_are_found_as_by_the_host) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

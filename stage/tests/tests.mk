@@ -35,8 +35,11 @@ STAGE_SRC_test_nvme := $(STAGE_DRIVER_SRC)
 STAGE_SRC_test_malloc := stage/libc/malloc.c
 STAGE_SRC_test_print := stage/libc/print.c
 STAGE_SRC_test_numbers := stage/libc/brief/numbers.c
-CFLAGS_stage/libc/brief/numbers.c := $(foreach f,strtoull strtoul strtoll strtol,-D$(f)=stage_$(f))
-STAGE_SRC_test_trim := stage/libc/brief/trim.c
+# Not as GNU has them: from glibc 2.38 on these read binary numbers ("0b1") too then, under other names.
+CFLAGS_stage/libc/brief/numbers.c := -U_GNU_SOURCE $(foreach f,strtoull strtoul strtoll strtol,-D$(f)=stage_$(f))
+CFLAGS_stage/tests/test_numbers.c := -U_GNU_SOURCE
+STAGE_SRC_test_trim := stage/libc/brief/trim.c stage/libc/brief/strlen.c
+CFLAGS_stage/libc/brief/strlen.c := -Dstrlen=stage_strlen
 CFLAGS_stage/libc/brief/trim.c := -Dstrerror=stage_strerror -Dstrstr=stage_strstr
 STAGE_SRC_test_stage_self := stage/link/self.c
 STAGE_SRC_test_svm := stage/dispatch/svm/svm_machine.c stage/dispatch/svm/svm_policy.c

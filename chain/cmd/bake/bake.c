@@ -28,7 +28,7 @@ enum chain_status cmd_bake_unnamed(const char *input, const char *format, int *o
 	bake_cache_open(&cache);
 	const enum chain_status status = bake_job_run(&job, err);
 
-	*out_fd = status == CHAIN_OK ? job.fd : -1;
+	*out_fd = !status ? job.fd : -1;
 	*out_document = job.document;
 	job.document = (struct cmd_document){ 0 };
 	bake_job_free(&job);
@@ -154,9 +154,9 @@ static int bake_one(struct bake_job *job, bool json)
 	struct chain_error err = { .status = CHAIN_OK };
 	int code = CMD_OK;
 
-	if (form_check(job->output, &err) != CHAIN_OK)
+	if (form_check(job->output, &err))
 		code = cmd_refuse(&err, json);
-	else if (bake_job_run(job, &err) != CHAIN_OK)
+	else if (bake_job_run(job, &err))
 		code = cmd_document_refuse(&job->document, &err, json);
 	else if (json)
 		code = cmd_json_print(bake_report_json(job)) ? CMD_OK : CMD_REFUSED;

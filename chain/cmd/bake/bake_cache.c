@@ -205,7 +205,7 @@ static void file_write(const struct bake_cache *cache, size_t count)
 	chain_sha256_of(file, bytes - CHAIN_SHA256_BYTES, file + bytes - CHAIN_SHA256_BYTES);
 	(void)sigaction(SIGXFSZ, &ignore,
 			&before); /* a limit on the size of files is an error of write(2) like any other */
-	const bool written = cmd_file_write(cache->path, file, bytes, NULL) == CHAIN_OK;
+	const bool written = !cmd_file_write(cache->path, file, bytes, NULL);
 
 	(void)written; /* where it cannot be, the next run hashes again */
 	(void)sigaction(SIGXFSZ, &before, NULL);

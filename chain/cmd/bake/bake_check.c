@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 /* Owns: what can be said of a pipeline's steps when their kernels are at hand: each is a kernel, an image among them is
- * whole, and, where the machine's memory is told, a boot finds room. */
+ * whole, and, where the machine's memory is known, a boot finds room. */
 
 #include "bake_job.h"
 #include "chain/bootinfo.h"
@@ -23,12 +23,12 @@ static enum chain_status bytes_check(const uint8_t *bytes, uint64_t count, const
 	struct chain_image child;
 	enum chain_status status = chain_kernel_probe_by(step->door, bytes, count, step->source, out, err);
 
-	if (status != CHAIN_OK || *out != CHAIN_KERNEL_IMAGE)
+	if (status || *out != CHAIN_KERNEL_IMAGE)
 		return status;
 	status = chain_image_open(&child, bytes, count, &inner);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = chain_image_verify(&child, NULL, NULL, &inner);
-	if (status == CHAIN_OK)
+	if (!status)
 		return CHAIN_OK;
 	(void)snprintf(subject, sizeof(subject), "%.120s: %.120s", step->source, inner.subject);
 	return chain_fail_again(err, &inner, subject);
@@ -40,8 +40,8 @@ static bool seen_before(const struct bake_job *job, const struct chain_image *im
 {
 	struct chain_manifest_entry entry;
 
-	return job->share && chain_manifest_find(image, path, &entry, NULL) == CHAIN_OK &&
-	       entry.kind == CHAIN_MANIFEST_FILE && bake_share_is_good(job->share, entry.digest.bytes, out);
+	return job->share && !chain_manifest_find(image, path, &entry, NULL) && entry.kind == CHAIN_MANIFEST_FILE &&
+	       bake_share_is_good(job->share, entry.digest.bytes, out);
 }
 
 static enum chain_status kernel_check(const struct bake_job *job, const struct chain_image *image,
@@ -60,9 +60,9 @@ static enum chain_status kernel_check(const struct bake_job *job, const struct c
 	if (!step->door && seen_before(job, image, path, out))
 		return CHAIN_OK;
 	status = chain_image_file(image, path, &bytes, &count, &digest, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = bytes_check(bytes, count, step, out, err);
-	if (status == CHAIN_OK && job->share && !step->door)
+	if (!status && job->share && !step->door)
 		bake_share_good(job->share, digest.bytes, *out);
 	return status;
 }
@@ -81,10 +81,10 @@ static enum chain_status fixed_check(const struct chain_image *image, const stru
 	if (step->kind != CHAIN_STEP_CALL || chain_step_way(step, kind) != CHAIN_CALL_FIXED)
 		return CHAIN_OK;
 	status = chain_image_file(image, chain_source_path(step->source), &bytes, &count, NULL, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = chain_fixed_place(chain_kernel_door(kind, bytes, count), bytes, count,
 					   chain_step_memory(step, kind), step->source, &fixed, err);
-	return status == CHAIN_OK ? chain_fixed_check_image(&fixed, lies, step->source, err) : status;
+	return status ? status : chain_fixed_check_image(&fixed, lies, step->source, err);
 }
 
 /* A fact that only the boot will know is no reason to refuse. */
@@ -111,7 +111,7 @@ static enum chain_status plan_check(const struct bake_job *job, const struct cha
 	struct chain_prepared prepared;
 	const enum chain_status status = chain_step_prepare(&link, step, &prepared, &inner);
 
-	if (status == CHAIN_OK) {
+	if (!status) {
 		chain_prepared_free(&prepared);
 		return CHAIN_OK;
 	}
@@ -137,23 +137,23 @@ static enum chain_status room_check(const struct bake_job *job, const struct cha
 struct checks {
 	struct bake_job *job;
 	const struct chain_image *image;
-	const struct chain_bootinfo *machine; /* null: not told */
+	const struct chain_bootinfo *machine; /* null: not known */
 };
 
-/* All problems are told where there is a pipeline to tell them of. An image that lies where a called kernel wants to be
- * may lie elsewhere: that is for who asked for it to see. */
+/* All problems are reported where there is a pipeline to report them of. An image that lies where a called kernel
+ * wants to be may lie elsewhere: that is for who asked for it to see. */
 static enum chain_status step_note(const struct checks *checks, const char *path, struct chain_error *why,
 				   struct chain_error *err)
 {
 	struct bake_job *job = checks->job;
 	const enum chain_status status = why->status;
 
-	if (status != CHAIN_OK && job->document.name && status != CHAIN_E_NO_MEMORY &&
+	if (status && job->document.name && status != CHAIN_E_NO_MEMORY &&
 	    (status != CHAIN_E_FIXED_ON_IMAGE || job->base)) {
 		cmd_document_note(&job->document, path, why);
 		return CHAIN_OK;
 	}
-	if (status != CHAIN_OK)
+	if (status)
 		*err = *why;
 	return status;
 }
@@ -163,13 +163,13 @@ static enum chain_status step_check(const struct checks *checks, const struct ch
 {
 	enum chain_status status = kernel_check(checks->job, checks->image, step, out_kind, err);
 
-	if (status == CHAIN_OK && *out_kind != CHAIN_KERNEL_UNKNOWN)
+	if (!status && *out_kind != CHAIN_KERNEL_UNKNOWN)
 		status = chain_step_check_kind(step, *out_kind, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = fixed_check(checks->image, step, *out_kind, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = bake_possible_check(checks->job, checks->image, step, *out_kind, err);
-	if (status == CHAIN_OK && checks->machine)
+	if (!status && checks->machine)
 		status = plan_check(checks->job, checks->image, checks->machine, step, err);
 	return status;
 }
@@ -196,7 +196,7 @@ static const char *member_of(const struct chain_error *why, const struct chain_s
 	}
 }
 
-/* As people are told it, by the file's first bytes. */
+/* In words for people, by the file's first bytes. */
 static const char *kernel_name(const struct chain_image *image, const struct chain_step *step,
 			       enum chain_kernel_kind kind)
 {
@@ -207,9 +207,9 @@ static const char *kernel_name(const struct chain_image *image, const struct cha
 
 	if (kind == CHAIN_KERNEL_UNKNOWN)
 		return "fetched at boot";
-	if (path && fs_lookup(&image->fs, path, true, &node, NULL) == CHAIN_OK)
+	if (path && !fs_lookup(&image->fs, path, true, &node, NULL))
 		bytes = node.size_bytes < sizeof(head) ? node.size_bytes : sizeof(head);
-	if (bytes > 0 && fs_read(&image->fs, &node, 0, head, bytes, NULL) != CHAIN_OK)
+	if (bytes > 0 && fs_read(&image->fs, &node, 0, head, bytes, NULL))
 		bytes = 0;
 	return linux_kind_name(kind, bytes ? head : NULL, bytes);
 }
@@ -222,11 +222,11 @@ static enum chain_status step_and_rescue_check(const struct checks *checks, size
 	char path[64];
 	enum chain_status status = step_check(checks, step, &kind, &why);
 
-	if (status == CHAIN_OK)
+	if (!status)
 		checks->job->steps[i].kind = strdup(kernel_name(checks->image, step, kind));
 	(void)snprintf(path, sizeof(path), "steps[%zu].%s", i, member_of(&why, step));
 	status = step_note(checks, path, &why, err);
-	if (status != CHAIN_OK || !step->fallback)
+	if (status || !step->fallback)
 		return status;
 	(void)step_check(checks, step->fallback, &spare, &why);
 	(void)snprintf(path, sizeof(path), "steps[%zu].on_error.%s", i, member_of(&why, step->fallback));
@@ -237,7 +237,7 @@ static enum chain_status machine_make(const struct bake_job *job, struct chain_b
 {
 	const enum chain_status status = chain_bootinfo_qemu("pc", job->memory_bytes, 1, out, err);
 
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	out->image = (struct chain_range){ job->result.header.base, job->result.memory_end };
 	out->image_base = job->result.header.base;
@@ -251,10 +251,10 @@ enum chain_status bake_steps_check(struct bake_job *job, const struct chain_imag
 	enum chain_status status = job->memory_bytes ? machine_make(job, &machine, err) : CHAIN_OK;
 
 	job->steps = calloc(job->config.step_count + 1, sizeof(*job->steps));
-	if (status == CHAIN_OK && !job->steps)
+	if (!status && !job->steps)
 		status = chain_fail_no_memory(err, job->input, job->config.step_count * sizeof(*job->steps));
-	for (size_t i = 0; status == CHAIN_OK && i < job->config.step_count; i++)
+	for (size_t i = 0; !status && i < job->config.step_count; i++)
 		status = step_and_rescue_check(&checks, i, err);
 	chain_bootinfo_free(&machine);
-	return status == CHAIN_OK ? cmd_document_status(&job->document, err) : status;
+	return status ? status : cmd_document_status(&job->document, err);
 }

@@ -101,13 +101,13 @@ enum chain_status bake_entry_make(const struct bake_root *root, json_t **out, st
 	const char *workdir = first_of(spec->workdir, entry->workdir, "/");
 	const enum chain_status status = program_check(root, argv, env, workdir, err);
 
-	*out = status == CHAIN_OK ?
+	*out = !status ?
 		       chain_json_object(
 			       CHAIN_STEAL("argv", argv), CHAIN_STEAL("env", env), CHAIN_TEXT("workdir", workdir),
 			       CHAIN_TEXT("user", first_of(spec->user, entry->user, "0:0")),
 			       CHAIN_TEXT("stop_signal", first_of(spec->stop_signal, entry->stop_signal, "SIGTERM"))) :
 		       NULL;
-	if (status != CHAIN_OK) {
+	if (status) {
 		json_decref(argv);
 		json_decref(env);
 		return status;

@@ -31,7 +31,7 @@ static bool exists(void *ctx, const char *path)
 	return false;
 }
 
-/* Every file that the pipeline names is looked for: all that are missing are told. */
+/* Every file that the pipeline names is looked for: all that are missing are reported. */
 static enum chain_status files_add(struct bake_job *job, struct bake_tree *tree, const char *folder,
 				   struct chain_error *err)
 {
@@ -40,8 +40,8 @@ static enum chain_status files_add(struct bake_job *job, struct bake_tree *tree,
 		struct chain_json_path path = { .at = "files" };
 		struct chain_error why = { .status = CHAIN_OK };
 
-		if (!file->from || bake_tree_add(tree, folder, file, &why) == CHAIN_OK)
-			continue; /* what can't be read of the document is told already */
+		if (!file->from || !bake_tree_add(tree, folder, file, &why))
+			continue; /* what can't be read of the document is reported already */
 		if (why.status == CHAIN_E_NO_MEMORY) {
 			*err = why;
 			return why.status;
@@ -80,7 +80,7 @@ static enum chain_status root_add(struct bake_job *job, struct bake_tree *tree, 
 {
 	struct chain_error why = { .status = CHAIN_OK };
 
-	if (!job->root.open || bake_root_add(&job->root, tree, job->folder ? job->folder : ".", &why) == CHAIN_OK)
+	if (!job->root.open || !bake_root_add(&job->root, tree, job->folder ? job->folder : ".", &why))
 		return CHAIN_OK;
 	if (why.status == CHAIN_E_NO_MEMORY || !job->document.name) {
 		*err = why;
@@ -90,7 +90,7 @@ static enum chain_status root_add(struct bake_job *job, struct bake_tree *tree, 
 	return CHAIN_OK;
 }
 
-/* Reads on behind what is wrong: all of it is told. */
+/* Reads on behind what is wrong: all of it is reported. */
 static enum chain_status text_read(struct bake_job *job, struct bake_tree *tree, const char *text, uint64_t bytes,
 				   const char *folder, struct chain_errors *errors, struct chain_error *err)
 {
@@ -99,11 +99,11 @@ static enum chain_status text_read(struct bake_job *job, struct bake_tree *tree,
 	enum chain_status status =
 		bake_root_take(&job->root, text, bytes, job->root_said, folder, &without_root, errors, err);
 
-	if (status == CHAIN_OK && !document->name && errors->count > 0) { /* nobody wrote a document to point at */
+	if (!status && !document->name && errors->count > 0) { /* nobody wrote a document to point at */
 		*err = errors->v[0];
 		status = err->status;
 	}
-	if (status == CHAIN_OK)
+	if (!status)
 		status = problems_note(document,
 				       chain_config_parse_all(without_root ? without_root : text,
 							      without_root ? strlen(without_root) : bytes,
@@ -111,14 +111,14 @@ static enum chain_status text_read(struct bake_job *job, struct bake_tree *tree,
 							      errors),
 				       errors, err);
 	free(without_root);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = files_add(job, tree, folder, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = root_add(job, tree, err);
-	if (status == CHAIN_OK && files_are_whole(document))
+	if (!status && files_are_whole(document))
 		status = problems_note(document, chain_config_check_sources(&job->config, exists, tree, errors), errors,
 				       err);
-	return status == CHAIN_OK ? cmd_document_status(document, err) : status;
+	return status ? status : cmd_document_status(document, err);
 }
 
 static enum chain_status document_read(struct bake_job *job, struct bake_tree *tree, const char *folder,
@@ -141,13 +141,13 @@ static enum chain_status pipeline_read(struct bake_job *job, struct bake_tree *t
 					   cmd_document_open(&job->document, path, CHAIN_CONFIG_MAX_BYTES, err) :
 					   chain_fail_no_memory(err, path, strlen(path) + 1 + sizeof(*errors));
 
-	if (status == CHAIN_OK)
+	if (!status)
 		status = document_read(job, tree, dirname(copy), errors, err);
 	free(errors);
 	free(copy);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = chain_config_baked_text(&job->config, &text, err);
-	return status == CHAIN_OK ? bake_tree_add_text(tree, CHAIN_FS_PIPELINE, text, err) : status;
+	return status ? status : bake_tree_add_text(tree, CHAIN_FS_PIPELINE, text, err);
 }
 
 /* The folder's kernel: the one called "kernel", or the only one there. Borrowed from the tree. */
@@ -167,13 +167,13 @@ static enum chain_status kernel_find(const char *folder, struct bake_tree *tree,
 			continue;
 		enum chain_status status = bake_tree_load(tree, node, &file, err);
 
-		if (status != CHAIN_OK)
+		if (status)
 			return status;
-		const bool good = chain_kernel_probe(file.bytes, file.bytes_count, node->path, &kind, NULL) == CHAIN_OK;
+		const bool good = !chain_kernel_probe(file.bytes, file.bytes_count, node->path, &kind, NULL);
 
 		status = cmd_file_check(&file, node->host, err);
 		cmd_file_free(&file);
-		if (status != CHAIN_OK)
+		if (status)
 			return status;
 		if (!good)
 			continue;
@@ -219,9 +219,9 @@ static enum chain_status folder_read(struct bake_job *job, struct bake_tree *tre
 	char *name = NULL, *source = NULL, *text = NULL;
 	enum chain_status status = bake_tree_add(tree, job->input, &all, err);
 
-	if (status == CHAIN_OK)
+	if (!status)
 		status = kernel_find(job->input, tree, &kernel, err);
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	name = folder_name(job->input);
 	if (name && asprintf(&source, "fs:%s", kernel) < 0)
@@ -236,7 +236,7 @@ static enum chain_status folder_read(struct bake_job *job, struct bake_tree *tre
 	if (!text)
 		return chain_fail_no_memory(err, job->input, strlen(job->input) + sizeof(CHAIN_FS_PIPELINE));
 	status = chain_config_parse(text, strlen(text), job->input, true, &job->config, err);
-	if (status != CHAIN_OK) {
+	if (status) {
 		free(text);
 		return status;
 	}
@@ -258,15 +258,15 @@ static enum chain_status root_read(struct bake_job *job, struct bake_tree *tree,
 	free(name);
 	if (!errors || !text)
 		status = chain_fail_no_memory(err, "root", sizeof(*errors));
-	if (status == CHAIN_OK)
+	if (!status)
 		status = text_read(job, tree, text, strlen(text), ".", errors, err);
 	free(errors);
 	free(text);
 	text = NULL;
 	cmd_document_forget(&job->document); /* nobody wrote it */
-	if (status == CHAIN_OK)
+	if (!status)
 		status = chain_config_baked_text(&job->config, &text, err);
-	return status == CHAIN_OK ? bake_tree_add_text(tree, CHAIN_FS_PIPELINE, text, err) : status;
+	return status ? status : bake_tree_add_text(tree, CHAIN_FS_PIPELINE, text, err);
 }
 
 enum chain_status bake_input_read(struct bake_job *job, struct bake_tree *tree, struct chain_error *err)

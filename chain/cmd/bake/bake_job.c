@@ -102,7 +102,7 @@ static enum chain_status write_all(struct bake_job *job, uint64_t base, struct s
 	struct cmd_file stage;
 	enum chain_status status = stage_get(job, &stage, err);
 
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	request.stage = stage.bytes;
 	request.stage_bytes = stage.bytes_count;
@@ -110,10 +110,10 @@ static enum chain_status write_all(struct bake_job *job, uint64_t base, struct s
 	if (job->stage) {
 		const enum chain_status whole = cmd_file_check(&stage, job->stage, err);
 
-		status = whole != CHAIN_OK ? whole : status;
+		status = whole ? whole : status;
 		cmd_file_free(&stage);
 	}
-	return status == CHAIN_OK ? bake_out_finish(&streams->out, err) : status;
+	return status ? status : bake_out_finish(&streams->out, err);
 }
 
 /* Images among the files: so many may be in each other, this one counted. */
@@ -121,7 +121,7 @@ static enum chain_status nesting_check(const struct bake_tree *tree, const uint8
 {
 	enum chain_status status = CHAIN_OK;
 
-	for (size_t i = 0; status == CHAIN_OK && i < tree->count; i++) {
+	for (size_t i = 0; !status && i < tree->count; i++) {
 		const struct bake_node *node = tree->v[i];
 		const uint8_t *at = bytes + node->image_offset;
 		const uint64_t count = node->spec.size_bytes;
@@ -142,17 +142,17 @@ static enum chain_status check(struct bake_job *job, const struct bake_tree *tre
 	struct cmd_map *map;
 	enum chain_status status = cmd_map_open(out->path, out->fd, bytes, &map, err);
 
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	status = chain_image_open(&image, cmd_map_bytes(map), bytes, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = bake_steps_check(job, &image, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = nesting_check(tree, cmd_map_bytes(map), err);
 	const enum chain_status whole = cmd_map_check(map, out->path, err);
 
 	cmd_map_close(map);
-	return whole != CHAIN_OK ? whole : status;
+	return whole ? whole : status;
 }
 
 static void steps_free(struct bake_job *job)
@@ -174,12 +174,12 @@ static enum chain_status write_where_it_can_lie(struct bake_job *job, struct str
 		enum chain_status status = job->folder ? bake_out_open_unnamed(&streams->out, job->folder, &why) :
 							 bake_out_open(&streams->out, job->output, job->progress, &why);
 
-		if (status == CHAIN_OK)
+		if (!status)
 			status = write_all(job, base, streams, &why);
-		if (status == CHAIN_OK)
+		if (!status)
 			status = check(job, &streams->tree, &streams->out, &why);
 		if (status != CHAIN_E_FIXED_ON_IMAGE || job->base || why.number[3] <= base) {
-			if (status != CHAIN_OK)
+			if (status)
 				*err = why;
 			return status;
 		}
@@ -256,25 +256,25 @@ enum chain_status bake_job_run(struct bake_job *job, struct chain_error *err)
 	int fd, *const wanted = job->folder ? &job->fd : job->share ? &fd : NULL;
 	enum chain_status status = bake_tree_init(&streams.tree, job->share, job->cache, err);
 
-	if (status == CHAIN_OK)
+	if (!status)
 		status = bake_input_read(job, &streams.tree, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = bake_linux_unpack(job, &streams.tree, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = bake_tree_finish(&streams.tree, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = output_name(job, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = inputs_check(job, &streams.tree, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = write_where_it_can_lie(job, &streams, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = bake_out_commit(&streams.out, wanted, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		attributes_tell(&streams.tree);
-	if (status == CHAIN_OK && job->share)
+	if (!status && job->share)
 		bake_tree_share(&streams.tree, fd);
-	if (status == CHAIN_OK && job->cache)
+	if (!status && job->cache)
 		bake_tree_cache(&streams.tree);
 	bake_out_drop(&streams.out);
 	bake_tree_free(&streams.tree);

@@ -13,7 +13,7 @@
 #include <string.h>
 
 /* What all the steps together say of one file. */
-struct wish {
+struct demand {
 	const char *path;
 	bool keep; /* somebody needs the bytes as they are */
 	bool ask;  /* "kaslr": false */
@@ -26,16 +26,16 @@ static bool is_of(const char *source, const char *path)
 	return at && strcmp(at, path) == 0;
 }
 
-static void step_ask(const struct chain_step *step, struct wish *wish)
+static void step_ask(const struct chain_step *step, struct demand *demand)
 {
 	for (size_t i = 0; i < step->module_count; i++)
-		wish->keep |= is_of(step->modules[i].from, wish->path);
-	if (is_of(step->source, wish->path)) {
-		wish->keep |= step->kind != CHAIN_STEP_BOOT || chain_config_is_pinned(&step->pin) || step->kaslr;
-		wish->ask |= step->kaslr_said && !step->kaslr;
+		demand->keep |= is_of(step->modules[i].from, demand->path);
+	if (is_of(step->source, demand->path)) {
+		demand->keep |= step->kind != CHAIN_STEP_BOOT || chain_config_is_pinned(&step->pin) || step->kaslr;
+		demand->ask |= step->kaslr_said && !step->kaslr;
 	}
 	if (step->fallback)
-		step_ask(step->fallback, wish);
+		step_ask(step->fallback, demand);
 }
 
 static struct bake_node *node_find(const struct bake_tree *tree, const char *path)
@@ -60,7 +60,7 @@ static void node_replace(struct bake_node *node, uint8_t *bytes, uint64_t count)
 	node->unpacked = true;
 }
 
-/* A kernel that can't be told to be Linux once it is unpacked (before 4.19) stays as it is. */
+/* A kernel that can't be recognised as Linux once it is unpacked (before 4.19) stays as it is. */
 static enum chain_status payload_take(struct bake_node *node, const struct linux_payload *payload, const char *subject,
 				      struct chain_error *err)
 {
@@ -69,35 +69,34 @@ static enum chain_status payload_take(struct bake_node *node, const struct linux
 	uint8_t *bytes;
 	enum chain_status status = linux_payload_unpack(payload, subject, &bytes, err);
 
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	const struct chain_door *linux_door = chain_door_named("linux");
-	const bool good = chain_kernel_probe(bytes, payload->promised, subject, &kind, NULL) == CHAIN_OK &&
+	const bool good = !chain_kernel_probe(bytes, payload->promised, subject, &kind, NULL) &&
 			  chain_kernel_door(kind, bytes, payload->promised) == linux_door;
 
 	if (good)
 		status = linux_door->read(bytes, payload->promised, subject, &kernel, err);
-	if (good && status == CHAIN_OK)
+	if (good && !status)
 		node_replace(node, bytes, payload->promised);
 	else
 		free(bytes);
 	return status;
 }
 
-static enum chain_status file_look(struct bake_node *node, const struct chain_step *step, const struct wish *wish,
+static enum chain_status file_look(struct bake_node *node, const struct chain_step *step, const struct demand *demand,
 				   const struct cmd_file *file, struct chain_error *err)
 {
 	struct linux_payload payload;
 
 	if (!chain_linux_is_bzimage(file->bytes, file->bytes_count))
 		return step->kaslr_said ? chain_fail_subject(err, CHAIN_E_CONFIG_KASLR, step->source) : CHAIN_OK;
-	if (wish->keep)
+	if (demand->keep)
 		return CHAIN_OK;
 	const enum chain_status status =
 		linux_payload_find(file->bytes, file->bytes_count, step->source, &payload, err);
 
-	if (status != CHAIN_OK || !linux_payload_can_unpack(&payload) ||
-	    !(wish->ask || linux_payload_is_quicker(&payload)))
+	if (status || !linux_payload_can_unpack(&payload) || !(demand->ask || linux_payload_is_quicker(&payload)))
 		return status;
 	return payload_take(node, &payload, step->source, err);
 }
@@ -105,24 +104,25 @@ static enum chain_status file_look(struct bake_node *node, const struct chain_st
 static enum chain_status step_unpack(const struct bake_job *job, struct bake_tree *tree, const struct chain_step *step,
 				     struct chain_error *err)
 {
-	struct wish wish = { .path = step->kind == CHAIN_STEP_BOOT && step->source ? chain_source_path(step->source) :
-										     NULL };
-	struct bake_node *node = wish.path ? node_find(tree, wish.path) : NULL;
+	struct demand demand = { .path = step->kind == CHAIN_STEP_BOOT && step->source ?
+						 chain_source_path(step->source) :
+						 NULL };
+	struct bake_node *node = demand.path ? node_find(tree, demand.path) : NULL;
 	struct cmd_file file;
 
 	if (!node || node->unpacked)
 		return CHAIN_OK;
 	for (size_t i = 0; i < job->config.step_count; i++)
-		step_ask(&job->config.steps[i], &wish);
+		step_ask(&job->config.steps[i], &demand);
 	enum chain_status status = bake_tree_load(tree, node, &file, err);
 
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
-	status = file_look(node, step, &wish, &file, err);
+	status = file_look(node, step, &demand, &file, err);
 	const enum chain_status whole = cmd_file_check(&file, node->host, err);
 
 	cmd_file_free(&file);
-	return whole != CHAIN_OK ? whole : status;
+	return whole ? whole : status;
 }
 
 static enum chain_status step_note(struct bake_job *job, size_t i, const char *key, struct chain_error *why,
@@ -130,7 +130,7 @@ static enum chain_status step_note(struct bake_job *job, size_t i, const char *k
 {
 	char path[64];
 
-	if (why->status == CHAIN_OK)
+	if (!why->status)
 		return CHAIN_OK;
 	if (!job->document.name || why->status == CHAIN_E_NO_MEMORY) {
 		*err = *why;
@@ -145,16 +145,16 @@ enum chain_status bake_linux_unpack(struct bake_job *job, struct bake_tree *tree
 {
 	enum chain_status status = CHAIN_OK;
 
-	for (size_t i = 0; status == CHAIN_OK && i < job->config.step_count; i++) {
+	for (size_t i = 0; !status && i < job->config.step_count; i++) {
 		const struct chain_step *step = &job->config.steps[i];
 		struct chain_error why = { .status = CHAIN_OK };
 
 		(void)step_unpack(job, tree, step, &why);
 		status = step_note(job, i, "boot", &why, err);
-		if (status != CHAIN_OK || !step->fallback)
+		if (status || !step->fallback)
 			continue;
 		(void)step_unpack(job, tree, step->fallback, &why);
 		status = step_note(job, i, "on_error.boot", &why, err);
 	}
-	return status == CHAIN_OK ? cmd_document_status(&job->document, err) : status;
+	return status ? status : cmd_document_status(&job->document, err);
 }

@@ -120,7 +120,7 @@ static bool bake_one(const struct many *many, size_t i, struct bake_share *share
 	job.input = many->inputs[i];
 	job.output = many->outputs[i];
 	job.share = share;
-	bool good = bake_job_run(&job, &err) == CHAIN_OK;
+	bool good = !bake_job_run(&job, &err);
 
 	if (good)
 		good = print_good(many, &job);

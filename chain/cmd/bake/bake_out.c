@@ -29,7 +29,7 @@ enum chain_status bake_out_open(struct bake_out *out, const char *path, bool pro
 	const enum chain_status status = cmd_out_open(&out->file, path, err);
 
 	cmd_progress_start(&out->progress, "written");
-	out->fd = status == CHAIN_OK ? out->file.fd : -1;
+	out->fd = !status ? out->file.fd : -1;
 	return status;
 }
 
@@ -38,7 +38,7 @@ enum chain_status bake_out_open_unnamed(struct bake_out *out, const char *folder
 	*out = (struct bake_out){ .path = folder, .fd = -1 };
 	const enum chain_status status = cmd_out_open_unnamed(&out->file, folder, err);
 
-	out->fd = status == CHAIN_OK ? out->file.fd : -1;
+	out->fd = !status ? out->file.fd : -1;
 	return status;
 }
 
@@ -197,9 +197,9 @@ enum chain_status bake_out_flush(struct bake_out *out, struct chain_error *err)
 	uint64_t data;
 
 	reach(out, out->copy.to + out->copy.count);
-	while (status == CHAIN_OK && out->copy.count > 0) {
+	while (!status && out->copy.count > 0) {
 		status = hole_skip(out, &data, err);
-		if (status == CHAIN_OK)
+		if (!status)
 			status = data_copy(out, data, err);
 	}
 	return status;
@@ -225,7 +225,7 @@ enum chain_status bake_out_finish(struct bake_out *out, struct chain_error *err)
 {
 	enum chain_status status = bake_out_flush(out, err);
 
-	while (status == CHAIN_OK && ftruncate(out->fd, (off_t)out->bytes) < 0)
+	while (!status && ftruncate(out->fd, (off_t)out->bytes) < 0)
 		if (errno != EINTR)
 			status = io(out->path, errno, err);
 	return status;

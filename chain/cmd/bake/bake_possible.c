@@ -100,8 +100,8 @@ static bool in_image(const struct chain_image *image, const char *source, struct
 	struct fs_node node;
 
 	*out = (struct chain_blob){ .phys = CHAIN_PHYS_UNKNOWN };
-	return path && fs_lookup(&image->fs, path, true, &node, NULL) == CHAIN_OK && node.type == FS_REGULAR &&
-	       fs_file_bytes(&image->fs, &node, &out->bytes, &out->bytes_count, NULL) == CHAIN_OK;
+	return path && !fs_lookup(&image->fs, path, true, &node, NULL) && node.type == FS_REGULAR &&
+	       !fs_file_bytes(&image->fs, &node, &out->bytes, &out->bytes_count, NULL);
 }
 
 /* Without the templates; null: no memory. */
@@ -193,7 +193,7 @@ static enum chain_status boot_check(const struct chain_step *step, enum chain_ke
 						      .type = CHAIN_FRAMEBUFFER_RGB };
 		status = chain_plan_build(&request, &plan, err);
 	}
-	if (status == CHAIN_OK)
+	if (!status)
 		chain_plan_free(&plan);
 	return status;
 }
@@ -222,13 +222,13 @@ static enum chain_status guest_check(const struct chain_step *step, enum chain_k
 	if (chain_step_way(step, kind) == CHAIN_CALL_FIXED) {
 		status = chain_fixed_place(request.door, request.kernel, request.kernel_bytes, request.memory_bytes,
 					   step->source, &fixed, err);
-		if (status == CHAIN_OK)
+		if (!status)
 			status = chain_fixed_check(&fixed, &world->machine, step->source, err);
 		request.fixed = &fixed;
 	}
-	if (status == CHAIN_OK)
+	if (!status)
 		status = chain_guest_make(&request, &guest, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		chain_guest_free(&guest);
 	return status;
 }
@@ -238,7 +238,7 @@ static enum chain_status native_check(const struct chain_step *step, const struc
 	struct chain_native_kernel kernel;
 	const enum chain_status status =
 		chain_native_read(&kernel, world->kernel.bytes, world->kernel.bytes_count, step->source, err);
-	const uint64_t least = status == CHAIN_OK ? chain_native_least_bytes(&kernel, step->fanout.cpus) : 0;
+	const uint64_t least = !status ? chain_native_least_bytes(&kernel, step->fanout.cpus) : 0;
 
 	if (least > step->memory_bytes)
 		return CHAIN_FAIL(err, CALL_WINDOW_TOO_SMALL, .subject = step->source, .bytes = step->memory_bytes,
@@ -262,13 +262,13 @@ enum chain_status bake_possible_check(const struct bake_job *job, const struct c
 	struct world world;
 	enum chain_status status = args_check(step, kind, err);
 
-	if (status == CHAIN_OK && step->module_count > CHAIN_PLAN_MODULES_MAX - 1)
+	if (!status && step->module_count > CHAIN_PLAN_MODULES_MAX - 1)
 		status = CHAIN_FAIL(err, CONFIG_MODULES, .subject = step->source, .count = step->module_count,
 				    .limit = CHAIN_PLAN_MODULES_MAX - 1);
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	status = world_make(job, image, step, &world, err);
-	if (status == CHAIN_OK && kind != CHAIN_KERNEL_UNKNOWN && in_image(image, step->source, &world.kernel))
+	if (!status && kind != CHAIN_KERNEL_UNKNOWN && in_image(image, step->source, &world.kernel))
 		status = way_check(step, kind, &world, err);
 	free(world.modules);
 	free(world.args);

@@ -48,7 +48,7 @@ static enum chain_status file_open(struct bake_tree *tree, const struct bake_nod
 {
 	const enum chain_status status = file_open_unchecked(tree, node, err);
 
-	return status == CHAIN_OK ? identity_check(tree, node, err) : status;
+	return status ? status : identity_check(tree, node, err);
 }
 
 enum chain_status bake_tree_load(struct bake_tree *tree, const struct bake_node *node, struct cmd_file *out,
@@ -56,16 +56,16 @@ enum chain_status bake_tree_load(struct bake_tree *tree, const struct bake_node 
 {
 	const enum chain_status status = file_open(tree, node, err);
 
-	return status == CHAIN_OK ? cmd_file_load_fd(tree->fd, node->host, 0, out, err) : status;
+	return status ? status : cmd_file_load_fd(tree->fd, node->host, 0, out, err);
 }
 
-/* What was changed is told as that, whatever came of reading it. */
+/* A file that was changed meanwhile is reported as changed, whatever reading it led to. */
 static enum chain_status read_failed(const struct bake_tree *tree, const struct bake_node *node, int number,
 				     struct chain_error *err)
 {
 	const enum chain_status status = identity_check(tree, node, err);
 
-	return status == CHAIN_OK ? io(node->host, number, err) : status;
+	return status ? status : io(node->host, number, err);
 }
 
 enum chain_status bake_tree_read(struct bake_tree *tree, const struct fs_spec *spec, uint64_t offset, void *buf,
@@ -82,7 +82,7 @@ enum chain_status bake_tree_read(struct bake_tree *tree, const struct fs_spec *s
 	/* one that is read at once is looked at behind that alone */
 	if (tree->reading != node)
 		status = (count < node->spec.size_bytes ? file_open : file_open_unchecked)(tree, node, err);
-	while (status == CHAIN_OK && count > 0) {
+	while (!status && count > 0) {
 		const ssize_t got = pread(tree->fd, at, count, (off_t)offset);
 
 		if (got < 0 && errno == EINTR)
@@ -95,7 +95,7 @@ enum chain_status bake_tree_read(struct bake_tree *tree, const struct fs_spec *s
 		offset += (uint64_t)got;
 		count -= (size_t)got;
 	}
-	return status == CHAIN_OK && offset == node->spec.size_bytes ? identity_check(tree, node, err) : status;
+	return !status && offset == node->spec.size_bytes ? identity_check(tree, node, err) : status;
 }
 
 enum chain_status bake_tree_stream(struct bake_tree *tree, const struct bake_node *node, struct bake_out *out,
@@ -105,14 +105,14 @@ enum chain_status bake_tree_stream(struct bake_tree *tree, const struct bake_nod
 	uint64_t done = 0;
 	enum chain_status status = bake_hash_start(&tree->hash, err);
 
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
-	while (status == CHAIN_OK && done < size) {
+	while (!status && done < size) {
 		const size_t count = size - done < BAKE_HASH_PIECE ? (size_t)(size - done) : BAKE_HASH_PIECE;
 		uint8_t *piece = bake_hash_buffer(&tree->hash);
 
 		status = bake_tree_read(tree, &node->spec, done, piece, count, err);
-		if (status != CHAIN_OK)
+		if (status)
 			break;
 		bake_hash_put(&tree->hash, count);
 		if (out)
@@ -130,15 +130,15 @@ enum chain_status bake_tree_copy(struct bake_tree *tree, const struct bake_node 
 	const uint64_t size = node->spec.size_bytes, whole = size & ~(uint64_t)(FS_BLOCK_BYTES - 1);
 	enum chain_status status = file_open(tree, node, err);
 
-	if (status == CHAIN_OK)
+	if (!status)
 		status = bake_out_copy(out, node->host, tree->fd, 0, offset, whole, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = bake_out_flush(out, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = bake_out_copy(out, node->host, tree->fd, whole, offset + whole, size - whole, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = bake_out_flush(out, err);
-	return status == CHAIN_OK ? identity_check(tree, node, err) : status;
+	return status ? status : identity_check(tree, node, err);
 }
 
 static int by_size(const void *a, const void *b)
@@ -165,7 +165,7 @@ static enum chain_status beginning_hash(struct bake_tree *tree, struct bake_node
 	char buf[BEGINNING];
 	const enum chain_status status = bake_tree_read(tree, &node->spec, 0, buf, size, err);
 
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	chain_verity_of_located(buf, size, node->digest);
 	if (!all)
@@ -200,14 +200,14 @@ static enum chain_status unknown_hash(struct bake_tree *tree, struct bake_node *
 {
 	enum chain_status status = CHAIN_OK;
 
-	for (size_t i = 0; status == CHAIN_OK && i < count; i++)
+	for (size_t i = 0; !status && i < count; i++)
 		status = beginning_hash(tree, v[i], err);
-	if (status != CHAIN_OK || v[0]->spec.digest)
+	if (status || v[0]->spec.digest)
 		return status;
 	qsort(v, count, sizeof(*v), by_digest);
 	for (size_t i = 0; i < count; i++)
 		v[i]->alike = (i > 0 && same_digest(v[i - 1], v[i])) || (i + 1 < count && same_digest(v[i], v[i + 1]));
-	for (size_t i = 0; status == CHAIN_OK && i < count; i++)
+	for (size_t i = 0; !status && i < count; i++)
 		if (v[i]->alike)
 			status = whole_hash(tree, v[i], err);
 	return status;
@@ -222,7 +222,7 @@ static enum chain_status alike_hash(struct bake_tree *tree, struct bake_node **v
 		known = known || v[i]->spec.digest;
 	if (!known)
 		return unknown_hash(tree, v, count, err);
-	for (size_t i = 0; status == CHAIN_OK && i < count; i++)
+	for (size_t i = 0; !status && i < count; i++)
 		if (!v[i]->spec.digest)
 			status = whole_hash(tree, v[i], err);
 	return status;
@@ -235,7 +235,7 @@ enum chain_status bake_tree_twins(struct bake_tree *tree, struct chain_error *er
 	size_t end;
 
 	qsort(tree->v, tree->count, sizeof(*tree->v), by_size);
-	for (size_t i = 0; status == CHAIN_OK && i < tree->count; i = end) {
+	for (size_t i = 0; !status && i < tree->count; i = end) {
 		const uint64_t size = tree->v[i]->spec.size_bytes;
 
 		for (end = i + 1; end < tree->count && tree->v[end]->spec.size_bytes == size;)

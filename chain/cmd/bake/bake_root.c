@@ -135,19 +135,19 @@ static enum chain_status source_open(struct bake_root *root, const char *folder,
 					  .folder = "." };
 	enum chain_status status = copy ? CHAIN_OK : chain_fail_no_memory(err, "root", 1);
 
-	if (status == CHAIN_OK && spec->owner && !owner_parse(spec->owner, &request))
+	if (!status && spec->owner && !owner_parse(spec->owner, &request))
 		status = CHAIN_FAIL(err, NOT_SUPPORTED, .subject = spec->owner,
 				    .detail = "an owner is UID:GID, two numbers");
-	if (status == CHAIN_OK) {
+	if (!status) {
 		tag_split(copy, &request);
 		status = rootfs_open(&request, spec->type, &root->rootfs, err);
-		root->open = status == CHAIN_OK;
+		root->open = !status;
 	}
-	if (status == CHAIN_OK)
+	if (!status)
 		rootfs_sort(&root->rootfs);
-	if (status == CHAIN_OK && root->rootfs.image >= 0 && spec->fs)
+	if (!status && root->rootfs.image >= 0 && spec->fs)
 		root->rootfs.image_type = spec->fs;
-	if (status == CHAIN_OK && root->rootfs.image >= 0 && !root->rootfs.image_type)
+	if (!status && root->rootfs.image >= 0 && !root->rootfs.image_type)
 		status = chain_fail_subject(err, CHAIN_E_ROOT_FS_TYPE, spec->from);
 	free(copy);
 	return status;
@@ -214,7 +214,7 @@ enum chain_status bake_root_take(struct bake_root *root, const char *text, uint6
 	json_t *doc, *asked;
 
 	*out_text = NULL;
-	if (chain_json_load(text, bytes, CHAIN_CONFIG_MAX_BYTES, "", &doc, NULL) != CHAIN_OK)
+	if (chain_json_load(text, bytes, CHAIN_CONFIG_MAX_BYTES, "", &doc, NULL))
 		return CHAIN_OK; /* the pipeline's own reader says what is wrong */
 	asked = json_object_get(doc, "root");
 	if (!asked && over && !json_object_set_new(doc, "root", json_object()))
@@ -231,10 +231,10 @@ enum chain_status bake_root_take(struct bake_root *root, const char *text, uint6
 									   &root->spec, &path, &why) :
 							   chain_json_wrong(asked, "an object", &path, &why);
 
-	if (status == CHAIN_OK && root->spec.from)
+	if (!status && root->spec.from)
 		status = source_open(root, folder, &why);
 	chain_json_pop(&path, mark);
-	if (why.status != CHAIN_OK)
+	if (why.status)
 		chain_errors_take(errors, &why);
 	json_object_del(doc, "root");
 	if (steps_expand(root, doc) == 0)

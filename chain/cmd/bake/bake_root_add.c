@@ -132,9 +132,9 @@ static enum chain_status kernel_load(struct bake_root *root, struct kernel *out,
 		status = named_load(root, root->spec.kernel, root->spec.modules, out, err);
 	else
 		status = own_find(&root->rootfs, root->spec.from, &own, err);
-	if (status == CHAIN_OK && own)
+	if (!status && own)
 		status = own_load(root, own, out, err);
-	if (status == CHAIN_OK && !own && !root->spec.kernel)
+	if (!status && !own && !root->spec.kernel)
 		status = fetched_find(&kernel, &modules) ?
 				 named_load(root, kernel, modules, out, err) :
 				 chain_fail_subject(err, CHAIN_E_ROOT_NO_KERNEL, root->spec.from);
@@ -154,10 +154,10 @@ static enum chain_status kernel_unpack(struct kernel *io, const char *name, stru
 		return CHAIN_OK;
 	enum chain_status status = linux_payload_find(io->bytes, io->count, name, &payload, err);
 
-	if (status != CHAIN_OK || !linux_payload_can_unpack(&payload) || !linux_payload_is_quicker(&payload))
+	if (status || !linux_payload_can_unpack(&payload) || !linux_payload_is_quicker(&payload))
 		return status;
 	status = linux_payload_unpack(&payload, name, &bytes, err);
-	if (status == CHAIN_OK) {
+	if (!status) {
 		free(io->bytes);
 		io->bytes = bytes;
 		io->count = payload.promised;
@@ -175,7 +175,7 @@ static enum chain_status floor_find(struct bake_root *root, const struct kernel 
 		return CHAIN_FAIL(err, ROOT_PROGRAM, .subject = root->kernel_name, .detail = "is no Linux kernel");
 	const enum chain_status status = door->read(kernel->bytes, kernel->count, root->kernel_name, &read, err);
 
-	for (size_t i = 0; status == CHAIN_OK && !read.movable && i < read.segment_count; i++)
+	for (size_t i = 0; !status && !read.movable && i < read.segment_count; i++)
 		if (read.segments[i].phys.end > root->floor)
 			root->floor = read.segments[i].phys.end;
 	return status;
@@ -215,7 +215,7 @@ static char *root_json(const struct bake_root *root, struct chain_error *err)
 	json_t *entry = NULL, *doc;
 	char *text;
 
-	if (bake_entry_make(root, &entry, err) != CHAIN_OK)
+	if (bake_entry_make(root, &entry, err))
 		return NULL;
 	json_t *mount = chain_json_object(CHAIN_TEXT("device", "pmem0"), CHAIN_TEXT("type", fs_of(root)),
 					  CHAIN_TEXT("options", can_dax(root) ? "ro,dax=always" : "ro"),
@@ -267,8 +267,7 @@ static enum chain_status path_check(const struct bake_tree *tree, const char *pa
 static enum chain_status bytes_add(struct bake_tree *tree, const char *path, uint8_t *bytes, size_t count,
 				   struct chain_error *err)
 {
-	struct bake_node *node =
-		path_check(tree, path, err) == CHAIN_OK ? bake_node_new(tree, strdup(path), NULL, err) : NULL;
+	struct bake_node *node = !path_check(tree, path, err) ? bake_node_new(tree, strdup(path), NULL, err) : NULL;
 
 	if (!node) {
 		free(bytes);
@@ -294,7 +293,7 @@ static enum chain_status file_add(struct bake_tree *tree, int fd, uint64_t bytes
 	struct stat about;
 	char *host = NULL;
 
-	if (path_check(tree, BAKE_ROOT_IMAGE, err) != CHAIN_OK)
+	if (path_check(tree, BAKE_ROOT_IMAGE, err))
 		return err->status;
 	if (fstat(fd, &about) < 0)
 		return CHAIN_FAIL(err, IO, .subject = "root", .detail = strerror(errno));
@@ -325,7 +324,7 @@ static enum chain_status image_add(struct bake_root *root, struct bake_tree *tre
 		return err->status;
 	const enum chain_status status = rootfs_write(&root->rootfs, root->made, &bytes, err);
 
-	return status == CHAIN_OK ? file_add(tree, root->made, bytes, err) : status;
+	return status ? status : file_add(tree, root->made, bytes, err);
 }
 
 static enum chain_status modules_pick(struct bake_root *root, const struct kernel *kernel, struct chain_error *err)
@@ -346,23 +345,23 @@ enum chain_status bake_root_add(struct bake_root *root, struct bake_tree *tree, 
 	struct initrd initrd = { .bytes = NULL };
 	enum chain_status status = kernel_load(root, &kernel, err);
 
-	if (status == CHAIN_OK)
+	if (!status)
 		status = kernel_unpack(&kernel, root->kernel_name, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = floor_find(root, &kernel, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = modules_pick(root, &kernel, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = initrd_make(root, &initrd, err);
-	if (status == CHAIN_OK) {
+	if (!status) {
 		status = bytes_add(tree, BAKE_ROOT_KERNEL, kernel.bytes, kernel.count, err);
 		kernel.bytes = NULL;
 	}
-	if (status == CHAIN_OK) {
+	if (!status) {
 		status = bytes_add(tree, BAKE_ROOT_INITRD, initrd.bytes, initrd.count, err);
 		initrd.bytes = NULL;
 	}
-	if (status == CHAIN_OK)
+	if (!status)
 		status = image_add(root, tree, unnamed, err);
 	initrd_free(&initrd);
 	free(kernel.bytes);

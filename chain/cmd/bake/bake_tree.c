@@ -162,7 +162,7 @@ enum chain_status bake_tree_finish(struct bake_tree *tree, struct chain_error *e
 	}
 	const enum chain_status status = tree->count > 0 ? bake_tree_twins(tree, err) : CHAIN_OK;
 
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	if (tree->count > 0)
 		qsort(tree->v, tree->count, sizeof(*tree->v), by_path);

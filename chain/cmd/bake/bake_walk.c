@@ -157,7 +157,7 @@ static enum chain_status node_fill(struct bake_tree *tree, struct entry *entry, 
 	node->many_names = !folder && about.st_nlink > 1;
 	enum chain_status status = bake_xattrs_read(node, entry->name, entry->follow, &tree->xattrs_left, err);
 
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	return link   ? link_read(entry, (uint64_t)about.st_size, err) :
 	       folder ? folder_add(tree, entry, err) :
@@ -188,7 +188,7 @@ static enum chain_status folder_walk(struct bake_tree *tree, DIR *folder, const 
 	const char *path = above->node->path, *host = above->node->host;
 	enum chain_status status = CHAIN_OK;
 
-	while (status == CHAIN_OK) {
+	while (!status) {
 		errno = 0;
 		const struct dirent *found = readdir(folder);
 		struct entry entry = { .file = above->file };
@@ -200,7 +200,7 @@ static enum chain_status folder_walk(struct bake_tree *tree, DIR *folder, const 
 		entry.name = found->d_name;
 		status = add(tree, join(path, found->d_name), join(host, found->d_name), &entry, err);
 		/* back from a folder that was in it */
-		if (status == CHAIN_OK && entry.node->spec.type == FS_DIRECTORY && fchdir(dirfd(folder)) < 0)
+		if (!status && entry.node->spec.type == FS_DIRECTORY && fchdir(dirfd(folder)) < 0)
 			status = io(host, errno, err);
 	}
 	return status;
@@ -251,7 +251,7 @@ enum chain_status bake_tree_add(struct bake_tree *tree, const char *dir, const s
 		path[--bytes] = '\0';
 	enum chain_status status = add(tree, path, host, &entry, err);
 
-	if (fchdir(here) < 0 && status == CHAIN_OK)
+	if (fchdir(here) < 0 && !status)
 		status = io(".", errno, err);
 	(void)close(here);
 	return status;

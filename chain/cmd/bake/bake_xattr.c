@@ -24,8 +24,8 @@ static enum chain_status changed(const struct bake_node *node, struct chain_erro
 enum rule { KEPT, LEFT_OUT, LEFT_OUT_QUIETLY };
 
 /* Sought from the start. What is kept means the same on every machine. The labels and signatures of `security.` are a
- * machine's own, as owners and times are; lists of users (ACLs) and what only root can see are told when they are left
- * out. */
+ * machine's own, as owners and times are; lists of users (ACLs) and what only root can see are reported when they are
+ * left out. */
 static const struct {
 	const char *name;
 	bool whole; /* else what names begin with */
@@ -122,7 +122,7 @@ static enum chain_status names_use(struct source *s, struct bake_xattrs_left *le
 {
 	const enum chain_status status = measure(s, left, err);
 
-	return status == CHAIN_OK && s->kept > 0 ? fetch(s, err) : status;
+	return !status && s->kept > 0 ? fetch(s, err) : status;
 }
 
 enum chain_status bake_xattrs_read(struct bake_node *node, const char *name, bool follow, struct bake_xattrs_left *left,

@@ -42,10 +42,9 @@ static void add_folders_of_pipeline(struct fault_places *p, const char *pipeline
 	struct chain_config config;
 	char host[PATH_BYTES];
 	const char *slash = strrchr(pipeline, '/');
-	if (cmd_file_load(pipeline, CHAIN_CONFIG_MAX_BYTES, &file, NULL) != CHAIN_OK)
+	if (cmd_file_load(pipeline, CHAIN_CONFIG_MAX_BYTES, &file, NULL))
 		return;
-	if (chain_config_parse((const char *)file.bytes, file.bytes_count, pipeline, false, &config, NULL) ==
-	    CHAIN_OK) {
+	if (!chain_config_parse((const char *)file.bytes, file.bytes_count, pipeline, false, &config, NULL)) {
 		for (size_t i = 0; i < config.file_count; i++) {
 			const char *from = config.files[i].from;
 			int folder = !from || from[0] == '/' || !slash ? 0 : (int)(slash - pipeline) + 1;
@@ -119,7 +118,7 @@ static bool kernel_bytes(const struct fault_places *p, const struct fault_step *
 			 uint64_t *count)
 {
 	const char *path = chain_source_path(step->source);
-	return p->image && path && chain_image_file(p->image, path, bytes, count, NULL, NULL) == CHAIN_OK;
+	return p->image && path && !chain_image_file(p->image, path, bytes, count, NULL, NULL);
 }
 
 /* The image that entered is the one that was booted, out of the one before, if it says so. */
@@ -130,7 +129,7 @@ static void note_entered(struct fault_places *p, const json_t *doc)
 	const uint8_t *bytes;
 	uint64_t count;
 	if (*p->booted.source && p->image_count < FAULT_IMAGES_MAX && kernel_bytes(p, &p->booted, &bytes, &count) &&
-	    chain_image_open(&p->images[p->image_count], bytes, count, NULL) == CHAIN_OK)
+	    !chain_image_open(&p->images[p->image_count], bytes, count, NULL))
 		p->image_count++;
 	p->image = NULL;
 	for (size_t i = p->image_count; i-- > 0 && !p->image;) {

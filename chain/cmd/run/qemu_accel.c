@@ -107,7 +107,7 @@ const char *qemu_accel_choose(const char *program)
 	key_make(program, key, sizeof(key));
 	bool cached = cmd_cache_path("accel", path, sizeof(path));
 	struct cmd_file file = { 0 };
-	if (cached && cmd_file_load(path, sizeof(line) - 1, &file, NULL) == CHAIN_OK) {
+	if (cached && !cmd_file_load(path, sizeof(line) - 1, &file, NULL)) {
 		size_t count = strlen(key);
 		bool same = file.bytes_count > count + 4 && memcmp(file.bytes + 4, key, count) == 0;
 		bool kvm = same && memcmp(file.bytes, "kvm ", 4) == 0;
@@ -118,7 +118,7 @@ const char *qemu_accel_choose(const char *program)
 	const char *accel = measure(program);
 	int count = snprintf(line, sizeof(line), "%s %s\n", accel, key);
 	/* A cache that cannot be written costs the next run a measurement, no more. */
-	if (cached && cmd_file_write(path, line, (size_t)count, NULL) != CHAIN_OK)
+	if (cached && cmd_file_write(path, line, (size_t)count, NULL))
 		return accel;
 	return accel;
 }

@@ -167,7 +167,7 @@ static int supervise(struct run *run)
 	if (end == RUN_END_STOPPED)
 		run_hold(run);
 	if (run->screenshot && end != RUN_END_INTERRUPTED && run->ready)
-		run_screenshot(run, &shot) == CHAIN_OK ? (void)0 : (void)cmd_error_print(&shot, false, 0);
+		!run_screenshot(run, &shot) ? (void)0 : (void)cmd_error_print(&shot, false, 0);
 	int status = qemu_stop(&run->qemu);
 	int exit_status = WIFEXITED(status) && run->ended ? WEXITSTATUS(status) : -1;
 	if (end == RUN_END_MACHINE && !run->ready) {

@@ -69,7 +69,7 @@ static bool symbols_find(const struct run *run, const char *path, const uint8_t 
 	snprintf(folder, sizeof(folder), "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
 	for (size_t i = 0; i < more->count && places.count < SYMBOLS_FOLDERS_MAX; i++)
 		places.folders[places.count++] = more->folders[i];
-	if (symbols_look_up(&places, &kernel, NULL, 0, NULL, &answer, NULL) != CHAIN_OK || !answer.found)
+	if (symbols_look_up(&places, &kernel, NULL, 0, NULL, &answer, NULL) || !answer.found)
 		return false;
 	return realpath(*answer.path ? answer.path : path, out);
 }
@@ -90,9 +90,8 @@ static bool stage_symbols_find(const struct run *run, char out[PATH_BYTES])
 					.bytes = cmd_stage_elf,
 					.bytes_count = (uint64_t)(cmd_stage_elf_end - cmd_stage_elf) };
 	struct symbols_answer answer;
-	return stage_is_ours(run) &&
-	       symbols_look_up(&run->places.places, &stage, NULL, 0, NULL, &answer, NULL) == CHAIN_OK && answer.found &&
-	       realpath(answer.path, out);
+	return stage_is_ours(run) && !symbols_look_up(&run->places.places, &stage, NULL, 0, NULL, &answer, NULL) &&
+	       answer.found && realpath(answer.path, out);
 }
 
 /* --- what is printed --- */
@@ -189,13 +188,13 @@ static size_t kernels_print(const struct run *run, FILE *to, const char *stage)
 	snprintf(pipeline, sizeof(pipeline), "%s%s", path, folder ? "/pipeline.json" : "");
 	if (run->input.kind != CHAIN_KERNEL_IMAGE)
 		return 0;
-	bool own = !run->input.baked || cmd_file_load(pipeline, CHAIN_CONFIG_MAX_BYTES, &file, NULL) != CHAIN_OK;
+	bool own = !run->input.baked || cmd_file_load(pipeline, CHAIN_CONFIG_MAX_BYTES, &file, NULL);
 	if (!own)
 		text = file.bytes, bytes = file.bytes_count;
 	else if (chain_image_file(&run->input.image, CHAIN_FS_PIPELINE, &text, &bytes, NULL, NULL))
 		return 0;
 	size_t count = 0;
-	if (chain_config_parse((const char *)text, bytes, pipeline, own, &config, NULL) == CHAIN_OK) {
+	if (!chain_config_parse((const char *)text, bytes, pipeline, own, &config, NULL)) {
 		count = steps_print(run, to, &config, pipeline, stage);
 		chain_config_free(&config);
 	}
@@ -213,11 +212,11 @@ void run_gdb_introduce(const struct run *run)
 	fprintf(to, "halted, until gdb comes to port %u of 127.0.0.1 and lets it go on:\n", (unsigned)run->gdb_port);
 	if (!stage_symbols_find(run, stage))
 		*stage = '\0';
-	const bool told = kernels_print(run, to, stage) > 0;
-	if (!told && run->input.kind != CHAIN_KERNEL_IMAGE &&
+	const bool printed = kernels_print(run, to, stage) > 0;
+	if (!printed && run->input.kind != CHAIN_KERNEL_IMAGE &&
 	    symbols_find(run, run->operands.v[0], run->input.file.bytes, run->input.file.bytes_count, symbols))
 		line_print(run, to, "kernel", symbols, "");
-	else if (!told)
+	else if (!printed)
 		line_print(run, to, *stage ? "stage" : "machine", "", stage);
 	if (fclose(to) == 0)
 		fputs(lines, stderr);

@@ -37,7 +37,7 @@ static void read_requests(struct run_input *input)
 	uint64_t count;
 	const struct chain_image_header *header = &input->image.header;
 	input->memory_bytes = header->base + header->fs_offset + header->fs_memory_bytes;
-	if (chain_image_file(&input->image, CHAIN_FS_PIPELINE, &text, &count, NULL, NULL) != CHAIN_OK)
+	if (chain_image_file(&input->image, CHAIN_FS_PIPELINE, &text, &count, NULL, NULL))
 		return;
 	json_t *pipeline;
 	if (chain_json_load((const char *)text, count, CHAIN_CONFIG_MAX_BYTES, "", &pipeline, NULL))

@@ -32,7 +32,7 @@ static uint64_t windows_of(const struct chain_step *step, enum chain_kernel_kind
 	uint64_t memory = chain_step_memory(step, kind),
 		 each = step->isolation ? chain_guest_window_bytes(memory) : memory;
 	uint32_t workers = 1;
-	if (chain_fanout_workers(fanout, step->name, count, (uint32_t)processors, &workers, NULL) != CHAIN_OK)
+	if (chain_fanout_workers(fanout, step->name, count, (uint32_t)processors, &workers, NULL))
 		workers = 1; /* the stage will say that there are too few processors */
 	return __builtin_mul_overflow(each, workers, &bytes) ? each : bytes;
 }
@@ -61,16 +61,16 @@ static void count_step(const struct run_input *input, const struct chain_step *s
 		count_step(input, step->fallback, processors, needs);
 	if (step->root) /* 64 bytes for each page are Linux's own, too */
 		needs->windows = larger(needs->windows, LINUX_BYTES + input->memory_bytes / 64);
-	if (!path || chain_image_file(&input->image, path, &bytes, &count, NULL, NULL) != CHAIN_OK ||
-	    chain_kernel_probe(bytes, count, path, &kind, NULL) != CHAIN_OK || !chain_kernel_door(kind, bytes, count))
+	if (!path || chain_image_file(&input->image, path, &bytes, &count, NULL, NULL) ||
+	    chain_kernel_probe(bytes, count, path, &kind, NULL) || !chain_kernel_door(kind, bytes, count))
 		return; /* fetched at boot; or the stage will say what is wrong with it */
 	const struct chain_door *door = chain_kernel_door(kind, bytes, count);
 	if (step->kind == CHAIN_STEP_CALL && chain_step_way(step, kind) != CHAIN_CALL_FIXED)
 		needs->windows = larger(needs->windows, windows_of(step, kind, processors));
 	else if (step->kind == CHAIN_STEP_CALL &&
-		 chain_fixed_place(door, bytes, count, chain_step_memory(step, kind), path, &fixed, NULL) == CHAIN_OK)
+		 !chain_fixed_place(door, bytes, count, chain_step_memory(step, kind), path, &fixed, NULL))
 		needs->top = larger(needs->top, fixed.window.end);
-	else if (step->kind == CHAIN_STEP_BOOT && door->read(bytes, count, path, &kernel, NULL) == CHAIN_OK)
+	else if (step->kind == CHAIN_STEP_BOOT && !door->read(bytes, count, path, &kernel, NULL))
 		needs->top = larger(needs->top, end_of(&kernel));
 }
 
@@ -81,8 +81,8 @@ uint64_t run_memory_needed(const struct run_input *input, uint64_t processors)
 	const uint8_t *text;
 	uint64_t count, behind;
 	if (input->kind != CHAIN_KERNEL_IMAGE ||
-	    chain_image_file(&input->image, CHAIN_FS_PIPELINE, &text, &count, NULL, NULL) != CHAIN_OK ||
-	    chain_config_parse((const char *)text, count, CHAIN_FS_PIPELINE, true, &config, NULL) != CHAIN_OK)
+	    chain_image_file(&input->image, CHAIN_FS_PIPELINE, &text, &count, NULL, NULL) ||
+	    chain_config_parse((const char *)text, count, CHAIN_FS_PIPELINE, true, &config, NULL))
 		return needs.top; /* the stage will say what is wrong with it */
 	for (size_t i = 0; i < config.step_count; i++)
 		count_step(input, &config.steps[i], processors, &needs);

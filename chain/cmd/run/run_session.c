@@ -37,8 +37,7 @@ static json_t *locate(struct run_session *session, enum record_event event, cons
 	struct chain_error err = { 0 };
 	char text[512];
 	json_t *located = NULL;
-	if (!session->options.places ||
-	    fault_places_record(session->options.places, event, doc, &located, &err) == CHAIN_OK ||
+	if (!session->options.places || !fault_places_record(session->options.places, event, doc, &located, &err) ||
 	    session->symbols_lost)
 		return located;
 	session->symbols_lost = true;
@@ -61,10 +60,10 @@ static void on_record(void *ctx, enum record_event event, const json_t *doc)
 		session->view.untimed = false;
 	}
 	json_t *located = locate(session, event, doc);
-	const json_t *told = located ? located : doc;
-	bool taken = run_judge_record(&session->judge, event, told);
+	const json_t *record = located ? located : doc;
+	bool taken = run_judge_record(&session->judge, event, record);
 	if (taken)
-		run_view_record(&session->view, event, told);
+		run_view_record(&session->view, event, record);
 	json_decref(located);
 	if (!taken)
 		return;
@@ -160,14 +159,14 @@ static int catch_signals(struct run_session *session)
 	return session->signals;
 }
 
-/* What can't be written is told before a machine is started for it. */
+/* What can't be written is reported before a machine is started for it. */
 static int open_outputs(struct run_session *session)
 {
 	const struct run_session_options *options = &session->options;
 	const char *const paths[] = { options->result, options->bootinfo, options->screenshot, options->console };
 	struct chain_error err = { 0 };
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
-		if (paths[i] && cmd_file_check_writable(paths[i], &err) != CHAIN_OK)
+		if (paths[i] && cmd_file_check_writable(paths[i], &err))
 			return cmd_refuse(&err, options->json);
 	if (!options->console)
 		return -1;

@@ -39,7 +39,7 @@ struct run_session {
 	regex_t regex;
 	bool has_regex, heard, closed;
 	bool broken;        /* nobody reads what is shown any more */
-	bool symbols_lost;  /* it was told that some can't be read */
+	bool symbols_lost;  /* it was reported that some can't be read */
 	const char *signal; /* that asked us to end; null: none did */
 	FILE *copy;         /* of the console */
 	uint64_t start_us, boot_us,

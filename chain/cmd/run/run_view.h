@@ -22,7 +22,7 @@ struct view_line {
 
 struct run_view {
 	FILE *to;                   /* records; borrowed */
-	bool raw;                   /* the console's text goes to stdout, apart from `to` and without times */
+	bool raw;                   /* the console's text goes to stdout, beside `to` and without times */
 	size_t columns;             /* of the terminal that `to` is; 0: it is none, and lines are as long as they are */
 	bool verbose;               /* devices, boot information, and the stage's own console lines as well */
 	double now;                 /* seconds since the start by our clock, set by the caller before each call */

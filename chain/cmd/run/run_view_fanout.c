@@ -12,10 +12,10 @@ enum {
 	SHOWN_REASONS = 10,
 	SHOWN_KERNELS = 12,
 	REASON_BYTES = RUN_FAILURE_BYTES,
-	GROUPS_MAX = 300 /* a stage tells fewer apart; what says otherwise is no stage */
+	GROUPS_MAX = 300 /* a stage distinguishes fewer; what says otherwise is no stage */
 };
 
-/* What went wrong, and where; groups that are told alike are shown as one. */
+/* What went wrong, and where; groups that look alike are shown as one. */
 struct reason {
 	char text[REASON_BYTES];
 	json_int_t count;
@@ -23,7 +23,7 @@ struct reason {
 	size_t known; /* owned: of these kernels */
 };
 
-/* Where symbols say the place, that is told instead of addresses: two in one line of the source are one reason. */
+/* Where symbols say the place, that is shown instead of addresses: two in one line of the source are one reason. */
 static bool describe_place(const json_t *fault, char out[REASON_BYTES])
 {
 	const char *place = json_string_value(json_object_get(fault, "place")),

@@ -41,7 +41,7 @@ static enum chain_status put(const struct image_file *file, const uint8_t *bytes
 		memcpy(piece, bytes, now);
 		const enum chain_status status = image_file_check(file, "the image", err);
 
-		if (status != CHAIN_OK)
+		if (status)
 			return status;
 		if (fwrite(piece, 1, now, stdout) != now)
 			return CHAIN_OK; /* main says why */
@@ -60,7 +60,7 @@ static enum chain_status cat(void *ctx, const struct image_file *file, struct ch
 	if (cat->path) {
 		const enum chain_status status = chain_image_file(&file->image, cat->path, &bytes, &count, NULL, err);
 
-		if (status != CHAIN_OK)
+		if (status)
 			return status;
 	}
 	if (cat->json)

@@ -47,11 +47,11 @@ static enum chain_status digest_make(const struct fs *fs, const struct fs_node *
 
 	if (node->type == FS_REGULAR) {
 		status = fs_file_bytes(fs, node, &bytes, &count, err);
-		if (status == CHAIN_OK)
+		if (!status)
 			chain_verity_of(bytes, count, out);
 	} else if (node->type == FS_SYMLINK && node->size_bytes <= sizeof(target)) {
 		status = fs_read(fs, node, 0, target, node->size_bytes, err);
-		if (status == CHAIN_OK)
+		if (!status)
 			chain_sha256_of(target, node->size_bytes, out);
 	}
 	return status;
@@ -96,15 +96,14 @@ static enum chain_status collect(void *ctx, const struct image_file *file, struc
 	uint64_t count;
 
 	image_id_text(file->image.header.id, side->id);
-	side->root_is_listed = fs_lookup(&file->image.fs, ROOT_FILE, true, &node, NULL) == CHAIN_OK &&
-			       node.type == FS_REGULAR &&
-			       fs_file_bytes(&file->image.fs, &node, &bytes, &count, NULL) == CHAIN_OK &&
-			       fs_mount(&root, bytes, count, NULL) == CHAIN_OK;
+	side->root_is_listed = !fs_lookup(&file->image.fs, ROOT_FILE, true, &node, NULL) && node.type == FS_REGULAR &&
+			       !fs_file_bytes(&file->image.fs, &node, &bytes, &count, NULL) &&
+			       !fs_mount(&root, bytes, count, NULL);
 	side->fs = &file->image.fs;
 	side->prefix = "";
 	enum chain_status status = image_tree_walk(side->fs, "/", entry_add, side, err);
 
-	if (status == CHAIN_OK && side->root_is_listed) {
+	if (!status && side->root_is_listed) {
 		side->fs = &root;
 		side->prefix = ROOT_PREFIX;
 		status = image_tree_walk(side->fs, "/", entry_add, side, err);
@@ -119,7 +118,7 @@ static enum chain_status collect(void *ctx, const struct image_file *file, struc
 enum change { ADDED, REMOVED, CHANGED };
 static const char *const change_names[] = { "added", "removed", "changed" };
 
-/* What of an entry is another; times alone are told as well. Null: nothing. */
+/* What of an entry is another; times alone are reported as well. Null: nothing. */
 static const char *what_differs(const struct entry *a, const struct entry *b)
 {
 	const struct fs_node *x = &a->node, *y = &b->node;
@@ -180,7 +179,7 @@ static void tell(enum change change, const struct entry *a, const struct entry *
 	putchar('\n');
 }
 
-/* How many differ, each told. */
+/* How many differ, each of which is reported. */
 static size_t compare(const struct side *a, const struct side *b, json_t *list)
 {
 	size_t i = 0, j = 0, found = 0;

@@ -36,11 +36,11 @@ static void native_json(const struct bytes *file, const char *path, json_t *doc)
 	uint64_t bytes_count;
 	size_t count;
 
-	if (chain_elf_open(&elf, file->bytes, file->bytes_count, path, NULL) != CHAIN_OK ||
-	    chain_elf_segments(&elf, segments, CHAIN_SEGMENTS_MAX, &count, NULL) != CHAIN_OK)
+	if (chain_elf_open(&elf, file->bytes, file->bytes_count, path, NULL) ||
+	    chain_elf_segments(&elf, segments, CHAIN_SEGMENTS_MAX, &count, NULL))
 		return;
 	(void)json_object_set_new(doc, "segments", inspect_segments(segments, count));
-	if (chain_elf_find_note(&elf, KCHAIN_NOTE_NAME, KCHAIN_NOTE_NATIVE, &bytes, &bytes_count, NULL) != CHAIN_OK ||
+	if (chain_elf_find_note(&elf, KCHAIN_NOTE_NAME, KCHAIN_NOTE_NATIVE, &bytes, &bytes_count, NULL) ||
 	    bytes_count < sizeof(note))
 		return;
 	memcpy(&note, bytes, sizeof(note));
@@ -77,7 +77,7 @@ static void elf_json(const struct bytes *file, const char *path, bool symbols, j
 
 	if (!inspect_is_elf(file->bytes, file->bytes_count))
 		return;
-	if (inspect_elf(file->bytes, file->bytes_count, path, symbols, &elf, &inner) == CHAIN_OK) {
+	if (!inspect_elf(file->bytes, file->bytes_count, path, symbols, &elf, &inner)) {
 		(void)json_object_set_new(doc, "elf", elf);
 		return;
 	}
@@ -106,7 +106,7 @@ static enum chain_status kernel_json(const struct bytes *file, const char *path,
 	char text[1024];
 	const enum chain_status status = chain_kernel_probe(file->bytes, file->bytes_count, path, &kind, err);
 
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	const struct chain_door *door = chain_kernel_door(kind, file->bytes, file->bytes_count);
 
@@ -115,8 +115,7 @@ static enum chain_status kernel_json(const struct bytes *file, const char *path,
 					  "bytes", (json_int_t)file->bytes_count));
 	(void)json_object_set_new(*out, "doors", doors_json(file));
 	elf_json(file, path, symbols, *out);
-	if (!door || door->read(file->bytes, file->bytes_count, path, &kernel, &inner) != CHAIN_OK ||
-	    !kernel.segment_count) {
+	if (!door || door->read(file->bytes, file->bytes_count, path, &kernel, &inner) || !kernel.segment_count) {
 		(void)chain_error_format(&inner, text, sizeof(text));
 		(void)json_object_set_new(*out, "problem", json_string(text));
 		return CHAIN_OK;
@@ -136,13 +135,13 @@ static enum chain_status child_look(const struct image_file *file, const struct 
 	enum chain_status status =
 		chain_image_file(&file->image, request->inside, &bytes.bytes, &bytes.bytes_count, NULL, err);
 
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	if (!chain_image_is(bytes.bytes, bytes.bytes_count))
 		return kernel_json(&bytes, request->inside, request->symbols, out, err);
 	child = (struct image_file){ .file = { .bytes = bytes.bytes, .bytes_count = bytes.bytes_count } };
 	status = chain_image_open(&child.image, bytes.bytes, bytes.bytes_count, err);
-	return status == CHAIN_OK ? inspect_image(&child, request->inside, out, err) : status;
+	return status ? status : inspect_image(&child, request->inside, out, err);
 }
 
 static enum chain_status image_look(const struct request *request, json_t **out, struct chain_error *err)
@@ -150,13 +149,13 @@ static enum chain_status image_look(const struct request *request, json_t **out,
 	struct image_file file;
 	enum chain_status status = image_file_open(request->path, &file, err);
 
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	status = request->inside ? child_look(&file, request, out, err) : inspect_image(&file, request->path, out, err);
 	const enum chain_status whole = image_file_check(&file, request->path, err);
 
 	image_file_close(&file);
-	return whole != CHAIN_OK ? whole : status;
+	return whole ? whole : status;
 }
 
 static enum chain_status look(const struct request *request, json_t **out, struct chain_error *err)
@@ -164,7 +163,7 @@ static enum chain_status look(const struct request *request, json_t **out, struc
 	struct cmd_file plain;
 	enum chain_status status = cmd_file_load(request->path, 0, &plain, err);
 
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	const struct bytes bytes = { plain.bytes, plain.bytes_count };
 	const bool image = request->inside || chain_image_is(plain.bytes, plain.bytes_count);
@@ -174,8 +173,8 @@ static enum chain_status look(const struct request *request, json_t **out, struc
 	const enum chain_status whole = cmd_file_check(&plain, request->path, err);
 
 	cmd_file_free(&plain);
-	if (whole != CHAIN_OK || status != CHAIN_OK || !image)
-		return whole != CHAIN_OK ? whole : status;
+	if (whole || status || !image)
+		return whole ? whole : status;
 	return image_look(request, out, err);
 }
 
@@ -208,7 +207,7 @@ int cmd_inspect(int argc, char **argv)
 		return code;
 	request.path = args.v[0];
 	request.inside = args.count > 1 ? args.v[1] : NULL;
-	if (look(&request, &doc, &err) != CHAIN_OK) {
+	if (look(&request, &doc, &err)) {
 		json_decref(doc);
 		code = cmd_refuse(&err, json);
 	} else if (json) {

@@ -103,9 +103,9 @@ static json_t *stage_segments(struct look *look)
 	enum chain_status status =
 		chain_elf_open(&elf, look->file->file.bytes, look->file->file.bytes_count, "elf", &look->problem);
 
-	if (status == CHAIN_OK)
+	if (!status)
 		status = chain_elf_segments(&elf, segments, CHAIN_SEGMENTS_MAX, &count, &look->problem);
-	if (status != CHAIN_OK)
+	if (status)
 		return json_array();
 	while (kept < count && segments[kept].phys.end <= h->base + h->manifest_offset)
 		kept++;
@@ -167,7 +167,7 @@ static void stored_note(struct look *look, const struct chain_manifest_entry *en
 		return;
 	memcpy(path, entry->path, entry->path_bytes);
 	path[entry->path_bytes] = '\0';
-	if (fs_lookup(&look->image->fs, path, false, &node, &look->problem) == CHAIN_OK)
+	if (!fs_lookup(&look->image->fs, path, false, &node, &look->problem))
 		*file = (struct stored){ *entry, node.data_offset, node.size_bytes };
 }
 
@@ -263,9 +263,9 @@ static const char *kernel_kind(const struct chain_image *image, const struct cha
 	*out = CHAIN_KERNEL_UNKNOWN;
 	if (!path)
 		return "fetched at boot";
-	if (chain_image_file(image, path, &bytes, &count, NULL, NULL) != CHAIN_OK)
+	if (chain_image_file(image, path, &bytes, &count, NULL, NULL))
 		return "missing or damaged";
-	return chain_kernel_probe_by(step->door, bytes, count, step->source, out, NULL) == CHAIN_OK ?
+	return !chain_kernel_probe_by(step->door, bytes, count, step->source, out, NULL) ?
 		       linux_kind_name(*out, bytes, count) :
 		       "not a kernel";
 }
@@ -293,11 +293,11 @@ static void look_at_pipeline(struct look *look)
 	uint64_t count;
 	enum chain_status status = chain_image_file(look->image, CHAIN_FS_PIPELINE, &bytes, &count, NULL, &err);
 
-	if (status == CHAIN_OK)
+	if (!status)
 		status = chain_config_parse((const char *)bytes, count, CHAIN_FS_PIPELINE, true, &config, &err);
 	if (status == CHAIN_E_NO_MEMORY)
 		lack(look, err.number[0]);
-	if (status != CHAIN_OK) {
+	if (status) {
 		(void)chain_error_format(&err, text, sizeof(text));
 		set(look, look->doc, "pipeline_error", json_string(text));
 		return;
@@ -336,7 +336,7 @@ enum chain_status inspect_image(const struct image_file *file, const char *path,
 	set_number(&look, look.doc, "memory_bytes", end);
 	look_at_parts(&look);
 	look_at_files(&look);
-	if (look.problem.status != CHAIN_OK) {
+	if (look.problem.status) {
 		(void)chain_error_format(&look.problem, text, sizeof(text));
 		set(&look, look.doc, "problem", json_string(text));
 	}

@@ -51,12 +51,12 @@ static enum chain_status digest_find(const struct listing *l, const char *path, 
 	uint64_t count;
 	enum chain_status status = chain_manifest_find(l->image, path, &entry, err);
 
-	if (status == CHAIN_OK && entry.digest.kind != CHAIN_DIGEST_FSVERITY) {
+	if (!status && entry.digest.kind != CHAIN_DIGEST_FSVERITY) {
 		status = fs_file_bytes(l->fs, node, &bytes, &count, err);
-		if (status == CHAIN_OK)
+		if (!status)
 			chain_digest_of(CHAIN_DIGEST_FSVERITY, bytes, count, &entry.digest);
 	}
-	if (status == CHAIN_OK)
+	if (!status)
 		chain_sha256_to_hex(entry.digest.bytes, out);
 	return status;
 }
@@ -67,7 +67,7 @@ static enum chain_status digest_print(const struct listing *l, const char *path,
 	char hex[CHAIN_SHA256_HEX + 1];
 	const enum chain_status status = digest_find(l, path, node, hex, err);
 
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	printf("sha256:%s ", hex);
 	cmd_text_put(stdout, path);
@@ -75,7 +75,7 @@ static enum chain_status digest_print(const struct listing *l, const char *path,
 	return CHAIN_OK;
 }
 
-/* Names and targets are bytes: what is no UTF-8 is told in hexadecimal digits besides. */
+/* Names and targets are bytes: what is no UTF-8 is shown in hexadecimal digits besides. */
 static enum chain_status node_list(struct listing *l, const char *path, const struct fs_node *node, const char *target,
 				   struct chain_error *err)
 {
@@ -90,7 +90,7 @@ static enum chain_status node_list(struct listing *l, const char *path, const st
 	if (good && node->type == FS_REGULAR) {
 		const enum chain_status status = digest_find(l, path, node, hex, err);
 
-		if (status != CHAIN_OK) {
+		if (status) {
 			json_decref(entry);
 			return status;
 		}
@@ -135,11 +135,11 @@ static enum chain_status node_show(void *ctx, const char *path, const struct fs_
 	char *target;
 	enum chain_status status = target_read(l, path, node, &target, err);
 
-	if (status == CHAIN_OK && l->list)
+	if (!status && l->list)
 		status = node_list(l, path, node, target, err);
-	else if (status == CHAIN_OK && l->digests)
+	else if (!status && l->digests)
 		status = node->type == FS_REGULAR ? digest_print(l, path, node, err) : CHAIN_OK;
-	else if (status == CHAIN_OK)
+	else if (!status)
 		node_print(l, path, node, target);
 	free(target);
 	return status;
@@ -160,7 +160,7 @@ static enum chain_status ls(void *ctx, const struct image_file *file, struct cha
 			     .list = ls->json ? json_array() : NULL };
 	const enum chain_status status = image_tree_walk(l.fs, ls->path, node_show, &l, err);
 
-	if (status == CHAIN_OK && ls->json)
+	if (!status && ls->json)
 		return image_file_print(l.list, err);
 	json_decref(l.list);
 	return status;

@@ -88,7 +88,7 @@ static json_t *without_names(const json_t *device)
 	return entry;
 }
 
-/* A recorded machine lists the devices under the pipeline's names; --devices gives them apart from it. */
+/* A recorded machine lists the devices under the pipeline's names; --devices is for those of another machine. */
 static enum chain_status load_devices(struct plan_run *run, struct chain_error *err)
 {
 	json_t *doc = NULL, *device;

@@ -148,10 +148,10 @@ json_t *plan_devices(const struct chain_step *step)
 void plan_devices_print(const struct chain_step *step)
 {
 	for (size_t i = 0; i < step->device_count; i++) {
-		const struct chain_config_assigned *given = &step->devices[i];
-		printf("  device   %s %s", given->is_net ? "net" : "block", given->name);
+		const struct chain_config_assigned *assigned = &step->devices[i];
+		printf("  device   %s %s", assigned->is_net ? "net" : "block", assigned->name);
 		if (step->fanout.kind != CHAIN_FANOUT_NONE)
-			printf(", to kernel %" PRIu64, given->kernel);
+			printf(", to kernel %" PRIu64, assigned->kernel);
 		putchar('\n');
 	}
 }

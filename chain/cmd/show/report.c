@@ -151,7 +151,7 @@ static enum chain_status write_svg(const struct report *r, const char *subject, 
 	char *svg = report_svg(r, &bytes);
 	enum chain_status status =
 		svg ? cmd_file_check_writable(path, err) : chain_fail_no_memory(err, path, bytes + 1);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = cmd_file_write(path, svg, bytes, err);
 	free(svg);
 	return status;

@@ -91,7 +91,8 @@ static void draw_span(const struct picture *p, const struct report_span *span, s
 		svg_text(p->to, x + width + 5, y + 14, "start", "", "%s", span->name);
 }
 
-/* All turns of one status and one parity of the index as one path; neighbours differ so that they can be told apart. */
+/* All turns of one status and one parity of the index as one path; neighbours differ so that they can be
+ * distinguished. */
 static void draw_turns(const struct picture *p, enum report_status status, unsigned parity)
 {
 	double least = status == REPORT_OK ? 0.35 : 1.6; /* what went wrong is never too thin to be seen */

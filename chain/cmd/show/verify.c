@@ -29,9 +29,9 @@ static enum chain_status child_verify(const struct image_child *child, unsigned 
 	struct chain_image image;
 	enum chain_status status = chain_image_open(&image, child->bytes, child->bytes_count, &inner);
 
-	if (status == CHAIN_OK)
+	if (!status)
 		status = verify(&image, depth + 1, v, &inner);
-	return status != CHAIN_OK && image_child_path(child, path) ? image_file_error(path, &inner, err) : status;
+	return status && image_child_path(child, path) ? image_file_error(path, &inner, err) : status;
 }
 
 /* An image inside an image has its parent's digest over it, but may have been damaged before it was baked. One that has
@@ -43,7 +43,7 @@ static enum chain_status children_verify(const struct chain_image *image, unsign
 	size_t count;
 	enum chain_status status = image_children_find(image, &children, &count, err);
 
-	for (size_t i = 0; status == CHAIN_OK && i < count; i++)
+	for (size_t i = 0; !status && i < count; i++)
 		status = child_verify(&children[i], depth, v, err);
 	free(children);
 	return status;
@@ -57,9 +57,9 @@ static enum chain_status verify(const struct chain_image *image, unsigned depth,
 				  .limit = IMAGE_NESTING_MAX);
 	enum chain_status status = image_file_verify(&v->check, image, err);
 
-	if (status == CHAIN_OK)
+	if (!status)
 		status = image_tree_walk(&image->fs, "/", NULL, NULL, err);
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	v->files += image->entry_count;
 	v->images++;
@@ -106,14 +106,14 @@ static enum chain_status use(void *ctx, const struct image_file *file, struct ch
 	cmd_progress_start(&v->check.progress, "checked");
 	enum chain_status status = id_check(v, &file->image, err);
 
-	if (status == CHAIN_OK)
+	if (!status)
 		status = verify(&file->image, 1, v, err);
 
 	cmd_progress_end(&v->check.progress);
 	const enum chain_status whole = image_file_check(file, v->path, err);
 
-	if (status != CHAIN_OK || whole != CHAIN_OK)
-		return whole != CHAIN_OK ? whole : status;
+	if (status || whole)
+		return whole ? whole : status;
 	return report(v, file, err);
 }
 

@@ -20,7 +20,8 @@ struct engine_setting {
 	const char *output;            /* the results file: an engine's own files go into OUTPUT.d */
 	const char *program, *accel;   /* QEMU, and how it is to accelerate */
 	uint64_t memory_bytes, cpus, jobs, timeout_us, retries, seed, origin_us, chunk, per_instance;
-	bool block; /* jobs have lists of inputs, for the fan-out of the step `fanout` */
+	uint64_t total; /* instances of the sweep */
+	bool block;     /* jobs have lists of inputs, for the fan-out of the step `fanout` */
 	const char *fanout;
 	char **extra; /* further arguments for QEMU */
 	size_t extra_count;

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-const struct engine *const engines[] = { &engine_local, NULL };
+const struct engine *const engines[] = { &engine_local, &engine_slurm, NULL };
 
 const struct engine *engine_named(const char *name)
 {

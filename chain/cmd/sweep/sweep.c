@@ -19,7 +19,7 @@
 static void on_done(void *ctx, const struct outcome *outcome)
 {
 	struct sweep *sweep = ctx;
-	if (!sweep->failure.status && results_add(&sweep->results, outcome, &sweep->failure) != CHAIN_OK)
+	if (!sweep->failure.status && results_add(&sweep->results, outcome, &sweep->failure))
 		return; /* which ends the sweep: see step */
 }
 

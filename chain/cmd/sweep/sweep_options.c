@@ -10,7 +10,7 @@
 
 static const char about[] =
 	"Runs an image once for each input, each time in a virtual machine of its own, as many at once as there are "
-	"processors, and writes a table of the results.\n"
+	"processors, or on a cluster, and writes a table of the results.\n"
 	"An instance finds its input in its handoff: state.input, state.index, state.repeat and state.seed.";
 static const char epilog[] =
 	"The summary goes to stdout, progress to stderr. A line is on disk before its instance counts as\n"
@@ -76,7 +76,8 @@ int sweep_options_read(struct sweep_options *o, int argc, char **argv)
 		  "go on with FILE: run what it lacks, and nothing twice; it must have been begun with the same image, "
 		  "inputs and options",
 		  &o->resume },
-		{ "jobs", 'j', CMD_OPT_COUNT, "J", "run J at once (default: one for each processor)", &o->jobs },
+		{ "jobs", 'j', CMD_OPT_COUNT, "J",
+		  "run J at once (default: one for each processor; slurm: J in a task, default 1)", &o->jobs },
 		{ "per-instance", 'k', CMD_OPT_COUNT, "K",
 		  "deal K inputs to one machine, to the fan-out of its step with\n\"list\": \"{{state.inputs}}\"; "
 		  "results "
@@ -89,6 +90,14 @@ int sweep_options_read(struct sweep_options *o, int argc, char **argv)
 		  &o->timeout_us },
 		{ "retries", 0, CMD_OPT_COUNT, "N", "try again what is not ok, N times (default: 0)", &o->retries },
 		{ "seed", 0, CMD_OPT_COUNT, "S", "what the instances' seeds are made of (default: 0)", &o->seed },
+		{ "engine", 'e', CMD_OPT_TEXT, "NAME", "local (default): here; slurm: on a cluster, by sbatch",
+		  &o->engine },
+		{ "chunk", 0, CMD_OPT_COUNT, "C",
+		  "slurm: C machines one after another in a task (default: as many as take a minute)", &o->chunk },
+		{ "slurm", 0, CMD_OPT_LIST, "ARG", "slurm: a further argument for sbatch, as in --slurm=--partition=x",
+		  &o->slurm },
+		{ "dealt", 0, CMD_OPT_TEXT, "FILE", "run the jobs that an engine has dealt out to this node",
+		  &o->dealt },
 		{ "json", 0, CMD_OPT_FLAG, NULL, "print the summary as one JSON document", &o->json },
 	};
 	const struct cmd_spec spec = {
@@ -105,9 +114,10 @@ int sweep_options_read(struct sweep_options *o, int argc, char **argv)
 	o->accel = "auto";
 	o->engine = "local";
 	o->repeat = o->cpus = 1;
-	o->jobs = processors();
 	o->timeout_us = 60000000;
 	int code = cmd_parse(&spec, argc, argv, &o->operands);
-	o->operands.spec = NULL; /* ours ends here; the list is freed by hand */
+	o->operands.spec = NULL;  /* ours ends here; the list is freed by hand */
+	if (code < 0 && !o->jobs) /* a task of a cluster is a processor's worth; so are its machines */
+		o->jobs = strcmp(o->engine, "slurm") == 0 ? 1 : processors();
 	return code >= 0 ? code : check(o);
 }

@@ -185,6 +185,7 @@ static void fill_setting(struct sweep *sweep)
 	s->origin_us = run_clock_us();
 	s->chunk = o->chunk;
 	s->per_instance = o->per_instance;
+	s->total = instances(sweep);
 	s->fanout = sweep->fanout;
 	s->extra = o->operands.rest;
 	s->extra_count = o->operands.rest_count;

@@ -60,7 +60,7 @@ static enum chain_status request_check(const struct chain_bake_request *r, struc
 	for (size_t i = 0; i < r->spec_count; i++) {
 		const enum chain_status status = path_check(&r->specs[i], err);
 
-		if (status != CHAIN_OK)
+		if (status)
 			return status;
 	}
 	return CHAIN_OK;
@@ -71,11 +71,11 @@ static enum chain_status tree_layout(struct bake *bake, struct chain_error *err)
 	const struct chain_bake_request *r = bake->request;
 	enum chain_status status = fs_writer_new(&bake->writer, err);
 
-	for (size_t i = 0; status == CHAIN_OK && i < r->spec_count; i++)
+	for (size_t i = 0; !status && i < r->spec_count; i++)
 		status = fs_writer_add(bake->writer, &r->specs[i], err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = fs_writer_layout(bake->writer, err);
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	bake->placed = fs_writer_placed(bake->writer, &bake->placed_count);
 	bake->meta_bytes = fs_writer_meta_bytes(bake->writer);
@@ -176,7 +176,7 @@ static enum chain_status stage_and_layout(struct bake *bake, struct chain_error 
 {
 	enum chain_status status = bake_stage_load(bake->request, &bake->stage, err);
 
-	return status == CHAIN_OK ? image_layout(bake, err) : status;
+	return status ? status : image_layout(bake, err);
 }
 
 /* A root that would lie where its kernel wants to be drives the whole image further up. */
@@ -185,12 +185,12 @@ static enum chain_status place(struct bake *bake, struct chain_bake_request *mov
 	const uint64_t big = CHAIN_IMAGE_FS_ALIGN - 1;
 	enum chain_status status = stage_and_layout(bake, err);
 
-	if (status != CHAIN_OK || !bake->root || bake->result->root.phys >= moved->root_floor)
+	if (status || !bake->root || bake->result->root.phys >= moved->root_floor)
 		return status;
 	moved->base += (moved->root_floor - bake->result->root.phys + big) & ~big;
 	status = request_check(moved, err);
 	bake_stage_free(&bake->stage);
-	return status == CHAIN_OK ? stage_and_layout(bake, err) : status;
+	return status ? status : stage_and_layout(bake, err);
 }
 
 static enum chain_status emit(struct bake *bake, uint64_t offset, const void *bytes, size_t count,
@@ -216,7 +216,7 @@ static enum chain_status data_place(void *ctx, const struct fs_spec *spec, uint6
 	const enum chain_status status =
 		r->place(r->ctx, spec, bake->result->header.file_fs + offset, out_placed, out_digest, err);
 
-	return status == CHAIN_OK && *out_placed ? assigned_check(spec, out_digest, err) : status;
+	return !status && *out_placed ? assigned_check(spec, out_digest, err) : status;
 }
 
 static enum chain_status data_read(void *ctx, const struct fs_spec *spec, uint64_t offset, void *buf, size_t count,
@@ -226,7 +226,7 @@ static enum chain_status data_read(void *ctx, const struct fs_spec *spec, uint64
 	const enum chain_status status = bake->request->source(bake->request->ctx, spec, offset, buf, count, err);
 	uint8_t digest[CHAIN_LOCATED_BYTES];
 
-	if (status != CHAIN_OK || !spec->digest)
+	if (status || !spec->digest)
 		return status;
 	if (offset == 0)
 		chain_verity_init(&bake->given);
@@ -281,15 +281,15 @@ static enum chain_status parts_emit(struct bake *bake, struct chain_error *err)
 	bake->container->head(bake->result, &bake->stage, headers);
 	memcpy(bake->stage.bytes + bake->stage.header_at, &bake->result->header, sizeof(bake->result->header));
 	status = part_emit(bake, CHAIN_BAKE_ELF, headers, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = part_emit(bake, CHAIN_BAKE_STAGE, bake->stage.bytes, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = fs_writer_emit(bake->writer, data_read, fs_take, bake->request->place ? data_place : NULL,
 					bake, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = part_emit(bake, CHAIN_BAKE_FS_META, bake->meta, err);
 	bake->container->tail(bake->result, sections);
-	return status == CHAIN_OK ? part_emit(bake, CHAIN_BAKE_SECTIONS, sections, err) : status;
+	return status ? status : part_emit(bake, CHAIN_BAKE_SECTIONS, sections, err);
 }
 
 static enum chain_status manifest_emit(struct bake *bake, struct chain_error *err)
@@ -314,7 +314,7 @@ static enum chain_status manifest_emit(struct bake *bake, struct chain_error *er
 	memcpy(out->header.id, out->id, sizeof(out->id));
 	status = emit(bake, out->header.file_manifest, text, bytes, err);
 	free(text);
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	return emit(bake, out->header.file_base + bake->stage.header_at, &out->header, sizeof(out->header), err);
 }
@@ -328,13 +328,13 @@ enum chain_status chain_bake(const struct chain_bake_request *request, struct ch
 
 	*out = (struct chain_bake_result){ .file_bytes = 0 };
 	status = request_check(request, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = tree_layout(&bake, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = place(&bake, &moved, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = parts_emit(&bake, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = manifest_emit(&bake, err);
 	free(bake.entries);
 	free(bake.meta);

@@ -122,7 +122,7 @@ static void note_find(const struct chain_elf *elf, const uint8_t *file, struct b
 	const uint8_t *desc;
 	uint64_t bytes, packed = 0;
 
-	if (chain_elf_find_note(elf, CHAIN_PVH_NOTE_NAME, CHAIN_PVH_NOTE_ENTRY, &desc, &bytes, NULL) != CHAIN_OK ||
+	if (chain_elf_find_note(elf, CHAIN_PVH_NOTE_NAME, CHAIN_PVH_NOTE_ENTRY, &desc, &bytes, NULL) ||
 	    bytes != sizeof(uint64_t))
 		return;
 	const uint64_t at = (uint64_t)(desc - file) - HEAD;
@@ -171,15 +171,15 @@ enum chain_status bake_stage_load(const struct chain_bake_request *request, stru
 
 	*out = (struct bake_stage){ .bytes = NULL };
 	status = chain_elf_open(&elf, file, request->stage_bytes, request->stage_subject, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = chain_elf_check_kernel(&elf, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = chain_elf_segments(&elf, out->segments, CHAIN_SEGMENTS_MAX, &out->segment_count, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = chain_elf_entry(&elf, out->segments, out->segment_count, &entry, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = segments_move(request, out, &from, err);
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	out->entry = entry - from + request->base;
 	const struct bake_container *container = bake_container_named(request->format);
@@ -195,11 +195,11 @@ enum chain_status bake_stage_load(const struct chain_bake_request *request, stru
 	note_find(&elf, file, out);
 	segments_pack(out, file);
 	status = headers_check(request, out, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = note_move(request, out, from, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = container->adapt(request, out, err);
-	if (status != CHAIN_OK)
+	if (status)
 		bake_stage_free(out);
 	return status;
 }

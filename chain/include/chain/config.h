@@ -165,8 +165,8 @@ struct chain_config {
  * the form of json_walk.h. `baked` allows file entries without a host path. On failure nothing is left in *out. */
 enum chain_status chain_config_parse(const char *text, uint64_t bytes, const char *subject, bool baked,
 				     struct chain_config *out, struct chain_error *err) CHAIN_MUST_CHECK;
-/* The same, and reads on behind what is wrong: all of it is told. What could be read is left in *out, for the caller to
- * free whatever is returned, which is the first failure's status. */
+/* The same, and reads on behind what is wrong: all of it is reported. What could be read is left in *out, for the
+ * caller to free whatever is returned, which is the first failure's status. */
 enum chain_status chain_config_parse_all(const char *text, uint64_t bytes, const char *subject, bool baked,
 					 struct chain_config *out, struct chain_errors *errors);
 void chain_config_free(struct chain_config *config);

@@ -75,7 +75,7 @@ static inline __attribute__((always_inline)) enum chain_status chain_fail_shorte
 /* Bytes of the UTF-8 character at the start of `text`, which ends in a zero byte somewhere (RFC 3629 section 4); 0:
  * there is none. */
 size_t chain_utf8_bytes(const char *text);
-/* Whether a text is UTF-8, so that it can be told as JSON. */
+/* Whether a text is UTF-8, so that it can be written as JSON. */
 bool chain_is_utf8(const char *text);
 
 /* Forgets what was recorded. */

@@ -3,7 +3,7 @@
 
 /* Owns: what the memory of a called Multiboot kernel begins with: a plan for a machine with nothing but that memory
  * (from 0 on under "isolation", else a window of the real one: chain/fixed.h), and the plan carried out for the whole
- * of it or for any part, so that a used memory is made fresh again where it was written to. Must not know: processors,
+ * of it or for any part, so that a used memory is made as new again where it was written to. Must not know: processors,
  * how a kernel is run. */
 #ifndef CHAIN_GUEST_H
 #define CHAIN_GUEST_H

@@ -33,18 +33,33 @@ enum chain_status chain_handoff_parse(const char *text, uint64_t bytes, json_t *
  * still listed. */
 uint64_t chain_handoff_next_link(const json_t *parent);
 
+/* What the handoffs of one link have in common, made and written once: the machine as all describe it, and what calls
+ * are told besides, as long as nothing of chain_handoff_input changes but the step and the results. */
+struct chain_handoff_shared {
+	struct chain_json_known platform;
+	json_t *doc; /* owned: the last call's; null: there was none */
+	uint64_t tsc_hz;
+	struct chain_json_kept text;
+};
+
+/* With the machine over what `parent` (nullable) said of it. Nothing is left to be freed after a failure:
+ * CHAIN_E_JSON_DEPTH as for the handoff around it. */
+enum chain_status chain_handoff_share(const json_t *parent, const struct chain_bootinfo *info, const char *door,
+				      struct chain_handoff_shared *out, struct chain_error *err) CHAIN_MUST_CHECK;
+void chain_handoff_shared_free(struct chain_handoff_shared *shared);
+
 /* What this link adds. All borrowed; json members may be null. */
 struct chain_handoff_input {
 	const json_t *parent; /* received, or null for the first link */
 	const struct chain_config *config;
 	const struct chain_step *step;
-	const uint8_t *image_sha256; /* 32 bytes: id of this link's image; null: not a baked one */
-	const char *door;            /* how this link was entered */
-	uint64_t entered_ticks;      /* TSC */
-	uint64_t left_ticks;         /* TSC; 0: this link is still running (a call) */
-	uint64_t tsc_hz;             /* 0: not known */
-	const uint8_t *boot_id;      /* CHAIN_BOOT_ID_BYTES; used by the first link */
-	json_t *platform;            /* borrowed: what chain_handoff_platform made; null: it is made */
+	const uint8_t *image_sha256;         /* 32 bytes: id of this link's image; null: not a baked one */
+	const char *door;                    /* how this link was entered */
+	uint64_t entered_ticks;              /* TSC */
+	uint64_t left_ticks;                 /* TSC; 0: this link is still running (a call) */
+	uint64_t tsc_hz;                     /* 0: not known */
+	const uint8_t *boot_id;              /* CHAIN_BOOT_ID_BYTES; used by the first link */
+	struct chain_handoff_shared *shared; /* what the link's handoffs have in common; null: this one has nothing */
 	bool own_machine; /* `bootinfo` is a machine of the kernel's own: what earlier links said of theirs does not
 			     hold */
 	const struct chain_bootinfo *bootinfo;
@@ -53,13 +68,9 @@ struct chain_handoff_input {
 	const json_t *results;      /* object by step */
 };
 
-/* The machine as all handoffs of a link describe it, over what `parent` (nullable) said of it: made and written once.
- * Both are the caller's to let go of. CHAIN_E_JSON_DEPTH as for the handoff around it. */
-enum chain_status chain_handoff_platform(const json_t *parent, const struct chain_bootinfo *info, const char *door,
-					 struct chain_json_known *out, struct chain_error *err) CHAIN_MUST_CHECK;
-
 /* The next handoff, new reference, with `self.kernel` still null. Members that the parent had and this link says
- * nothing of are passed on. Errors of template.h where `state` can't be made. */
+ * nothing of are passed on. One that was made with `shared` is let go of before the next is made with it: they may be
+ * the same document. Errors of template.h where `state` can't be made. */
 enum chain_status chain_handoff_build(const struct chain_handoff_input *input, json_t **out,
 				      struct chain_error *err) CHAIN_MUST_CHECK;
 
@@ -72,8 +83,8 @@ enum chain_status chain_handoff_set_root(json_t *handoff, const char *type, uint
 					 struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* Compact text, new, that the next link can read: CHAIN_E_LIMIT above CHAIN_HANDOFF_MAX_BYTES, CHAIN_E_JSON_DEPTH above
- * CHAIN_JSON_DEPTH_MAX levels. `known` (nullable): what is written already. */
-enum chain_status chain_handoff_text(const json_t *handoff, const struct chain_json_known *known, char **out,
+ * CHAIN_JSON_DEPTH_MAX levels. `shared` (nullable): what is written already. */
+enum chain_status chain_handoff_text(const json_t *handoff, struct chain_handoff_shared *shared, char **out,
 				     uint64_t *out_bytes, struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* Replaces what no plan can know by the string "volatile": boot_id, ticks and times, whatever DHCP gave, results, and

@@ -24,7 +24,7 @@ void chain_json_memory_fail(uint64_t bytes);
 /* Something could not be made: CHAIN_E_NO_MEMORY with those bytes; where no allocation failed, CHAIN_E_JSON_TEXT. */
 enum chain_status chain_json_no_memory(struct chain_error *err, const char *subject);
 
-/* The failure has been told, or is about to be: memory is given again. */
+/* The failure has been reported, or is about to be: memory is allocated again. */
 void chain_json_memory_reset(void);
 
 #endif

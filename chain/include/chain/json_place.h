@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 /* Owns: where in a JSON text something stands that a path of json_walk.h names. The parser keeps no places: they are
- * looked for when they are to be told. Must not know: what the documents mean. */
+ * looked for when they are to be reported. Must not know: what the documents mean. */
 #ifndef CHAIN_JSON_PLACE_H
 #define CHAIN_JSON_PLACE_H
 

@@ -89,4 +89,21 @@ struct chain_json_known {
 char *chain_json_text_within(const json_t *value, unsigned levels, unsigned flags, const struct chain_json_known *known,
 			     uint64_t *out_bytes, bool *out_deeper);
 
+/* An object's text, and where in it its members stand that are objects and arrays; they must stay as they are. */
+enum { CHAIN_JSON_KEPT_MEMBERS = 16, CHAIN_JSON_KEPT_BYTES = 16 * 1024 };
+struct chain_json_kept {
+	char *text; /* owned; null: nothing is kept */
+	size_t count;
+	struct {
+		json_t *value; /* owned; null: not kept */
+		size_t at, end;
+	} members[CHAIN_JSON_KEPT_MEMBERS];
+};
+/* The same for an object, whose members that `kept` has from an earlier one, the same value at the same place, need not
+ * be written again. Where it has nothing yet it keeps this text, if that has at most CHAIN_JSON_KEPT_BYTES and there is
+ * memory. */
+char *chain_json_text_like(const json_t *object, unsigned levels, const struct chain_json_known *known,
+			   struct chain_json_kept *kept, uint64_t *out_bytes, bool *out_deeper);
+void chain_json_kept_free(struct chain_json_kept *kept);
+
 #endif

@@ -15,6 +15,15 @@
 #include "chain/plan.h"
 #include "chain/source.h"
 
+/* The kernel that was opened last, if it is a file of the image that its manifest alone vouches for: a step that names
+ * it again need not look for it. All zero: none. */
+struct chain_opened {
+	const char *source; /* borrowed from the pipeline */
+	const struct chain_door *door;
+	struct chain_source_bytes bytes; /* not to be closed */
+	enum chain_kernel_kind kind;
+};
+
 /* The link that takes the step. All borrowed. */
 struct chain_link {
 	const struct chain_config *config;
@@ -27,9 +36,9 @@ struct chain_link {
 	uint64_t entered_ticks, left_ticks, tsc_hz;
 	const struct chain_claims
 		*in_use; /* memory that this side needs until the boot; null: a plan is not carried out here */
-	const struct chain_json_known *
-		platform; /* chain_handoff_platform's, which all handoffs of one link share; null: each makes its own */
-	bool regardless;  /* of "when": a plan shows what a step does if it is taken */
+	struct chain_handoff_shared *shared; /* what the handoffs of this link have in common; null: nothing */
+	struct chain_opened *opened;         /* kept from step to step; null: nothing is */
+	bool regardless;                     /* of "when": a plan shows what a step does if it is taken */
 	const json_t *pending; /* facts that a plan can't know, see chain_template_expand_known; null: none */
 };
 

@@ -99,4 +99,8 @@ enum { STAGE_CALL_MAILBOX_BYTES = 16 * 1024, STAGE_CALL_STACK_BYTES = 32 * 1024 
 enum chain_status stage_call(const struct stage_call *call, struct stage_call_result *out,
 			     struct chain_error *err) CHAIN_MUST_CHECK;
 
+/* The window of a native kernel is kept for its next call, until another is called, memory is short, or all memory is
+ * wanted: by this, before a fan-out or a boot. */
+void stage_call_forget(void);
+
 #endif

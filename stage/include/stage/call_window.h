@@ -31,9 +31,9 @@ struct stage_call_window {
 	uint64_t stack_top, entry;
 	uint64_t call_phys, call_virt, mailbox_phys;
 	uint64_t heap_phys;
-	uint64_t text_phys, text_virt; /* handoff and arguments */
-	uint64_t team_phys, team_virt; /* struct kchain_team, where there are several processors; else 0 */
-	struct kchain_call block;      /* what its call block says of each task */
+	uint64_t text_phys, text_virt, text_room; /* handoff and arguments */
+	uint64_t team_phys, team_virt;            /* struct kchain_team, where there are several processors; else 0 */
+	struct kchain_call block;                 /* what its call block says of each task */
 	struct stage_call_piece *pieces;
 	size_t piece_count; /* owned */
 	bool wipe;          /* all of it is to be cleared before the next use, not only what was written to */
@@ -64,6 +64,9 @@ void stage_call_window_fill(const struct stage_call_window *window, const struct
 /* Makes a recycled window as it was for another task, and fills that in. Only pages that were written to are cleared,
  * and the heap too; so it costs what the last task touched. */
 void stage_call_window_reset(struct stage_call_window *window, const struct stage_call_task *task);
+/* The same for one that is not recycled: what the kernel's file says is as it was, all else as the last task left it.
+ */
+void stage_call_window_renew(const struct stage_call_window *window);
 /* As the cpu-th of the kernel's processors sees it: with stacks of its own. Owns nothing. */
 struct stage_call_window stage_call_window_of(const struct stage_call_window *window, uint32_t cpu);
 void stage_call_window_free(struct stage_call_window *window);

@@ -34,6 +34,8 @@ void stage_pages_free(uint64_t phys, uint64_t bytes);
 enum chain_status stage_claims_take(uint64_t bytes, uint64_t align, uint64_t end, enum chain_owner owner,
 				    const char *subject, uint64_t *out_phys, struct chain_error *err) CHAIN_MUST_CHECK;
 bool stage_claims_free(uint64_t phys, uint64_t bytes);
+/* Whom to ask, when no place is found, for memory that is kept only because it might be of use again: one at a time. */
+void stage_pages_on_shortage(void (*give_back)(void));
 /* Available memory that nobody holds; 0 in a called kernel. */
 uint64_t stage_pages_unclaimed(void);
 /* All claims of this run: the image, its filesystem, boot modules, the firmware's low memory, the heap. Borrowed. */

@@ -18,7 +18,8 @@ struct stage_run {
 	struct chain_config config;
 	json_t *parent; /* received handoff, or null */
 	json_t *net, *block, *results;
-	struct chain_json_known platform; /* the machine, as all handoffs describe it */
+	struct chain_handoff_shared shared; /* what all handoffs have in common */
+	struct chain_opened opened;
 	uint8_t boot_id[CHAIN_BOOT_ID_BYTES];
 	uint64_t retry;         /* how many times the step that runs was tried before */
 	const char *instead_of; /* the step that failed and whose fallback runs; null: none */

@@ -133,13 +133,13 @@ static enum chain_status members_read(struct container *container, struct tar_re
 {
 	enum chain_status status = CHAIN_OK;
 
-	while (status == CHAIN_OK) {
+	while (!status) {
 		struct layers_entry entry;
 		struct rootfs_bytes bytes = { .fd = -1 };
 		bool more;
 
 		status = tar_next(reader, &entry, &more, err);
-		if (status != CHAIN_OK || !more)
+		if (status || !more)
 			break;
 		if (!chain_is_utf8(entry.path))
 			return chain_fail_text(err, CHAIN_E_ROOT_NAME, container->name, "a name that is not UTF-8");
@@ -150,7 +150,7 @@ static enum chain_status members_read(struct container *container, struct tar_re
 			status = tar_place(reader, &bytes, err);
 		else if (entry.type != FS_SYMLINK && !entry.hard_link)
 			continue;
-		if (status == CHAIN_OK)
+		if (!status)
 			status = member_add(container, &entry, &bytes, err);
 	}
 	return status;
@@ -171,13 +171,13 @@ static enum chain_status archive_open(struct container *container, uint64_t byte
 	struct tar_reader *reader;
 	enum chain_status status = tar_open(&reader, &whole, TAR_FILTER_ANY, true, container->spool, err);
 
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	status = members_read(container, reader, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = tar_finish(reader, packed, unpacked, err);
 	tar_close(reader);
-	if (status == CHAIN_OK && container->count > 0)
+	if (!status && container->count > 0)
 		qsort(container->members, container->count, sizeof(*container->members), by_name);
 	return status;
 }
@@ -199,11 +199,11 @@ bool container_has(const char *path, bool folder, const char *name, const char *
 	const struct tar_stretch whole = { .fd = fd, .bytes = (uint64_t)about.st_size, .name = path };
 
 	tar_spool_init(&spool, work_folder);
-	if (tar_open(&reader, &whole, TAR_FILTER_ANY, false, &spool, NULL) == CHAIN_OK) {
+	if (!tar_open(&reader, &whole, TAR_FILTER_ANY, false, &spool, NULL)) {
 		struct layers_entry entry;
 		size_t bytes;
 
-		while (!found && more && tar_next(reader, &entry, &more, NULL) == CHAIN_OK && more) {
+		while (!found && more && !tar_next(reader, &entry, &more, NULL) && more) {
 			more = container_name_is_likely(entry.path);
 			found = strcmp(member_name(entry.path, &bytes), name) == 0;
 		}
@@ -355,9 +355,9 @@ enum chain_status container_text(struct container *container, const char *name, 
 
 	*out = NULL;
 	(void)snprintf(subject, sizeof(subject), "%s: %s", container->name, name);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = size_check(container, &from, bytes, err);
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	if (from.bytes > CONTAINER_TEXT_BYTES)
 		return CHAIN_FAIL(err, LIMIT, .subject = subject, .detail = "bytes", .value = from.bytes,
@@ -369,9 +369,9 @@ enum chain_status container_text(struct container *container, const char *name, 
 	(*out)[from.bytes] = '\0';
 	*out_bytes = (size_t)from.bytes;
 	chain_sha256_of(*out, from.bytes, found);
-	if (status == CHAIN_OK && digest)
+	if (!status && digest)
 		status = container_digest_check(subject, found, digest, err);
-	if (status != CHAIN_OK) {
+	if (status) {
 		free(*out);
 		*out = NULL;
 	}
@@ -388,21 +388,21 @@ enum chain_status container_layer_read(struct container *container, const struct
 	enum chain_status status = container_find(container, layer->name, &from, err);
 
 	(void)snprintf(subject, sizeof(subject), "%s: %s", container->name, layer->name);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = size_check(container, &from, layer->bytes, err);
 	from.name = subject;
-	if (status == CHAIN_OK)
+	if (!status)
 		status = tar_open(&reader, &from, layer->filter, false, container->spool, err);
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	layers_begin(layers, true);
 	status = tar_read_layer(reader, layers, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = tar_finish(reader, packed, unpacked, err);
 	tar_close(reader);
-	if (status == CHAIN_OK && layer->digest)
+	if (!status && layer->digest)
 		status = container_digest_check(subject, packed, layer->digest, err);
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	(void)snprintf(subject, sizeof(subject), "%s: what is packed in %s", container->name, layer->name);
 	return container_digest_check(subject, unpacked, layer->diff_id, err);

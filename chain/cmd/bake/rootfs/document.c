@@ -19,7 +19,7 @@ enum chain_status document_open(struct document *doc, const char *text, size_t b
 		return CHAIN_FAIL(err, LIMIT, .subject = subject, .detail = "bytes", .value = bytes, .limit = limit);
 	const enum chain_status status = chain_json_any(text, bytes, CHAIN_JSON_DEPTH_MAX, subject, &doc->root, err);
 
-	if (status != CHAIN_OK || json_is_array(doc->root))
+	if (status || json_is_array(doc->root))
 		return status;
 	json_decref(doc->root);
 	doc->root = NULL;
@@ -70,7 +70,7 @@ enum chain_status document_member_text(struct document *doc, const json_t *objec
 	json_t *value;
 	const enum chain_status status = document_member(doc, object, key, &value);
 
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	*out = json_string_value(value);
 	if (*out)
@@ -101,7 +101,7 @@ enum chain_status document_member_list(struct document *doc, const json_t *objec
 {
 	const enum chain_status status = document_member(doc, object, key, out);
 
-	return status == CHAIN_OK ? document_member_optional(doc, object, key, JSON_ARRAY, "an array", out) : status;
+	return status ? status : document_member_optional(doc, object, key, JSON_ARRAY, "an array", out);
 }
 
 void document_words_add(struct words *words, const char *word)

@@ -75,7 +75,7 @@ static enum chain_status link_find(struct walk *walk, struct rootfs_node *node, 
 {
 	const enum chain_status status = inodes_grow(walk, err);
 
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	struct inode *slot = slot_of(walk->inodes, walk->inode_room, about->st_dev, about->st_ino);
 
@@ -232,12 +232,11 @@ static enum chain_status entry_add(struct walk *walk, int folder, const char *na
 	(void)snprintf(place, sizeof(place), "/proc/self/fd/%d/%.255s", folder, name);
 	enum chain_status status = xattrs_read(walk, node, place, err);
 
-	if (status == CHAIN_OK && S_ISLNK(about.st_mode))
+	if (!status && S_ISLNK(about.st_mode))
 		status = target_read(walk, folder, name, node, err);
-	if (status == CHAIN_OK && !S_ISDIR(about.st_mode) && about.st_nlink > 1)
+	if (!status && !S_ISDIR(about.st_mode) && about.st_nlink > 1)
 		status = link_find(walk, node, &about, err);
-	return status == CHAIN_OK && S_ISDIR(about.st_mode) ? enter(walk, folder, name, &about, path, host, err) :
-							      status;
+	return !status && S_ISDIR(about.st_mode) ? enter(walk, folder, name, &about, path, host, err) : status;
 }
 
 /* Takes `fd`. */
@@ -254,7 +253,7 @@ static enum chain_status folder_walk(struct walk *walk, int fd, const char *path
 	if (++walk->depth > DEPTH_MAX)
 		status = CHAIN_FAIL(err, LIMIT, .subject = host, .detail = "folders in each other",
 				    .value = walk->depth, .limit = DEPTH_MAX);
-	while (status == CHAIN_OK) {
+	while (!status) {
 		errno = 0;
 		const struct dirent *found = readdir(folder);
 
@@ -289,7 +288,7 @@ static enum chain_status top_add(struct walk *walk, struct chain_error *err)
 	(void)snprintf(place, sizeof(place), "/proc/self/fd/%d/.", fd);
 	const enum chain_status status = xattrs_read(walk, node, place, err);
 
-	if (status != CHAIN_OK) {
+	if (status) {
 		(void)close(fd);
 		return status;
 	}

@@ -23,7 +23,7 @@ static enum chain_status texts_read(struct document *doc, const json_t *object, 
 	enum chain_status status = document_member_optional(doc, object, key, JSON_ARRAY, "an array of strings", &list);
 	const size_t mark = chain_json_push_key(&doc->path, key);
 
-	if (status != CHAIN_OK || !list) {
+	if (status || !list) {
 		chain_json_pop(&doc->path, mark);
 		return status;
 	}
@@ -51,16 +51,16 @@ static enum chain_status argv_read(struct document *doc, const json_t *config, c
 	size_t count = 0, done = 0;
 	enum chain_status status = texts_read(doc, config, first, out, NULL, &count);
 
-	if (status == CHAIN_OK && second)
+	if (!status && second)
 		status = texts_read(doc, config, second, out, NULL, &count);
-	if (status != CHAIN_OK || count == 0)
+	if (status || count == 0)
 		return status;
 	const char **list = rootfs_memory(out, (count + 1) * sizeof(*list), doc->err);
 
 	if (!list)
 		return CHAIN_E_NO_MEMORY;
 	status = texts_read(doc, config, first, out, list, &done);
-	if (status == CHAIN_OK && second)
+	if (!status && second)
 		status = texts_read(doc, config, second, out, list, &done);
 	*out_list = list;
 	return status;
@@ -72,7 +72,7 @@ static enum chain_status text_read(struct document *doc, const json_t *config, c
 	json_t *value;
 	const enum chain_status status = document_member_optional(doc, config, key, JSON_STRING, "a string", &value);
 
-	if (status != CHAIN_OK || !value || json_string_length(value) == 0)
+	if (status || !value || json_string_length(value) == 0)
 		return status; /* images leave what they don't say empty */
 	*into = rootfs_text(out, json_string_value(value), json_string_length(value), doc->err);
 	return *into ? CHAIN_OK : CHAIN_E_NO_MEMORY;
@@ -113,7 +113,7 @@ static enum chain_status ports_read(struct document *doc, const json_t *config, 
 	const enum chain_status status =
 		document_member_optional(doc, config, "ExposedPorts", JSON_OBJECT, "an object", &ports);
 
-	if (status != CHAIN_OK || !ports || json_object_size(ports) == 0)
+	if (status || !ports || json_object_size(ports) == 0)
 		return status;
 	out->entry.ports = rootfs_memory(out, json_object_size(ports) * sizeof(*out->entry.ports), doc->err);
 	if (!out->entry.ports)
@@ -137,19 +137,19 @@ static enum chain_status entry_read(struct document *doc, const json_t *config, 
 	const size_t mark = chain_json_push_key(&doc->path, "config");
 	enum chain_status status = argv_read(doc, config, "Entrypoint", "Cmd", out, &entry->argv);
 
-	if (status == CHAIN_OK)
+	if (!status)
 		status = argv_read(doc, config, "Env", NULL, out, &entry->env);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = env_check(doc, entry);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = text_read(doc, config, "WorkingDir", out, &entry->workdir);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = text_read(doc, config, "User", out, &entry->user);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = text_read(doc, config, "StopSignal", out, &entry->stop_signal);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = ports_read(doc, config, out);
-	if (status == CHAIN_OK)
+	if (!status)
 		chain_json_pop(&doc->path, mark);
 	return status;
 }
@@ -162,9 +162,9 @@ static enum chain_status platform_check(struct document *doc, const struct image
 	const char *os, *architecture;
 	enum chain_status status = document_member_text(doc, doc->root, "os", &os);
 
-	if (status == CHAIN_OK)
+	if (!status)
 		status = document_member_text(doc, doc->root, "architecture", &architecture);
-	if (status != CHAIN_OK || (strcmp(os, platform->os) == 0 && strcmp(architecture, platform->architecture) == 0))
+	if (status || (strcmp(os, platform->os) == 0 && strcmp(architecture, platform->architecture) == 0))
 		return status;
 	(void)snprintf(detail, sizeof(detail), "%s/%s; there is %s/%s", platform->os, platform->architecture, os,
 		       architecture);
@@ -178,9 +178,9 @@ static enum chain_status diff_ids_read(struct document *doc, size_t layer_count,
 	size_t i;
 	enum chain_status status = document_member(doc, doc->root, "rootfs", &rootfs);
 
-	if (status == CHAIN_OK)
+	if (!status)
 		status = document_member_list(doc, rootfs, "diff_ids", &list);
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	if (json_array_size(list) != layer_count)
 		return CHAIN_FAIL(doc->err, ROOT_LAYERS, .subject = doc->subject, .layers = layer_count,
@@ -209,11 +209,11 @@ static enum chain_status config_read(struct document *doc, const struct image_pl
 	json_t *config;
 	enum chain_status status = platform_check(doc, platform);
 
-	if (status == CHAIN_OK)
+	if (!status)
 		status = diff_ids_read(doc, layer_count, out_diff_ids);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = document_member_optional(doc, doc->root, "config", JSON_OBJECT, "an object", &config);
-	return status == CHAIN_OK && config ? entry_read(doc, config, out) : status;
+	return !status && config ? entry_read(doc, config, out) : status;
 }
 
 enum chain_status image_config_read(const char *text, size_t bytes, const char *subject,
@@ -225,11 +225,11 @@ enum chain_status image_config_read(const char *text, size_t bytes, const char *
 	enum chain_status status = document_open(&doc, text, bytes, CONTAINER_TEXT_BYTES, false, subject, err);
 
 	*out_diff_ids = NULL;
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	status = config_read(&doc, platform, layer_count, out_diff_ids, out);
 	json_decref(doc.root);
-	if (status != CHAIN_OK) {
+	if (status) {
 		free(*out_diff_ids);
 		*out_diff_ids = NULL;
 	}
@@ -257,7 +257,7 @@ static enum chain_status docker_is(struct document *doc, const json_t *image, co
 		document_member_optional(doc, image, "RepoTags", JSON_ARRAY, "an array of strings", &tags);
 
 	*out = !tag;
-	if (status != CHAIN_OK || !tags)
+	if (status || !tags)
 		return status;
 	json_array_foreach (tags, i, value) {
 		const char *name = json_string_value(value);
@@ -285,7 +285,7 @@ static enum chain_status docker_find(struct document *doc, const char *tag, cons
 			return document_wrong(doc, image, "an object");
 		const enum chain_status status = docker_is(doc, image, tag, &words, &is);
 
-		if (status != CHAIN_OK)
+		if (status)
 			return status;
 		if (is && found++ == 0)
 			*out = image;
@@ -308,9 +308,9 @@ static enum chain_status docker_read(struct document *doc, const json_t *image, 
 	size_t i;
 	enum chain_status status = document_member_text(doc, image, "Config", &config);
 
-	if (status == CHAIN_OK)
+	if (!status)
 		status = document_member_list(doc, image, "Layers", &list);
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	if (json_array_size(list) > CONTAINER_LAYERS_MAX)
 		return CHAIN_FAIL(doc->err, LIMIT, .subject = doc->subject, .detail = "layers",
@@ -338,13 +338,13 @@ enum chain_status image_docker_select(const char *text, size_t bytes, const char
 	enum chain_status status = document_open(&doc, text, bytes, CONTAINER_TEXT_BYTES, true, subject, err);
 
 	*out = (struct image_docker){ 0 };
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	status = docker_find(&doc, tag, &image);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = docker_read(&doc, image, out);
 	json_decref(doc.root);
-	if (status != CHAIN_OK)
+	if (status)
 		image_docker_free(out);
 	return status;
 }

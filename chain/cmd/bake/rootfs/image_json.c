@@ -62,17 +62,17 @@ static enum chain_status descriptor_read(struct document *doc, const json_t *val
 	const char *type, *digest;
 	json_t *size;
 	enum chain_status status = document_member_text(doc, value, "mediaType", &type);
-	const struct media *media = status == CHAIN_OK ? media_find(type) : NULL;
+	const struct media *media = !status ? media_find(type) : NULL;
 
-	if (status == CHAIN_OK && (!media || media->kind < first || media->kind > last))
+	if (!status && (!media || media->kind < first || media->kind > last))
 		status = document_refuse(doc, CHAIN_E_ROOT_MEDIA, type);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = document_member_text(doc, value, "digest", &digest);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = digest_read(doc, digest, out->digest);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = document_member(doc, value, "size", &size);
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	if (!json_is_integer(size) || json_integer_value(size) < 0)
 		return document_wrong(doc, size, "a size");
@@ -114,17 +114,17 @@ static enum chain_status listed_read(struct document *doc, const json_t *value, 
 	enum chain_status status =
 		document_member_optional(doc, value, "annotations", JSON_OBJECT, "an object", &notes);
 
-	if (status == CHAIN_OK && notes)
+	if (!status && notes)
 		status = document_member_optional(doc, notes, "org.opencontainers.image.ref.name", JSON_STRING,
 						  "a string", &tag);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = document_member_optional(doc, value, "platform", JSON_OBJECT, "an object", &platform);
-	if (status == CHAIN_OK && platform)
+	if (!status && platform)
 		status = document_member_optional(doc, platform, "os", JSON_STRING, "a string", &os);
-	if (status == CHAIN_OK && platform)
+	if (!status && platform)
 		status =
 			document_member_optional(doc, platform, "architecture", JSON_STRING, "a string", &architecture);
-	if (status == CHAIN_OK && platform)
+	if (!status && platform)
 		status = document_member_optional(doc, platform, "variant", JSON_STRING, "a string", &variant);
 	out->tag = json_string_value(tag);
 	out->os = json_string_value(os);
@@ -218,7 +218,7 @@ static enum chain_status index_select(struct document *doc, struct selection *s,
 	size_t i;
 	enum chain_status status = document_member_list(doc, doc->root, "manifests", &list);
 
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	const size_t mark = chain_json_push_key(&doc->path, "manifests");
 
@@ -227,14 +227,14 @@ static enum chain_status index_select(struct document *doc, struct selection *s,
 		struct listed listed;
 
 		status = listed_read(doc, value, &listed);
-		if (status != CHAIN_OK)
+		if (status)
 			return status;
 		consider(s, &listed);
 		chain_json_pop(&doc->path, inner);
 	}
 	chain_json_pop(&doc->path, mark);
 	status = selection_judge(doc, s);
-	return status == CHAIN_OK ? descriptor_read(doc, s->best.value, IMAGE_INDEX, IMAGE_MANIFEST, out) : status;
+	return status ? status : descriptor_read(doc, s->best.value, IMAGE_INDEX, IMAGE_MANIFEST, out);
 }
 
 enum chain_status image_index_select(const char *text, size_t bytes, const char *subject, const char *tag,
@@ -246,7 +246,7 @@ enum chain_status image_index_select(const char *text, size_t bytes, const char 
 	enum chain_status status = document_open(&doc, text, bytes, CONTAINER_TEXT_BYTES, false, subject, err);
 
 	*out = (struct image_descriptor){ 0 };
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	status = index_select(&doc, &s, out);
 	json_decref(doc.root);
@@ -274,16 +274,16 @@ static enum chain_status manifest_read(struct document *doc, struct image_manife
 	size_t i, mark;
 	enum chain_status status = document_member(doc, doc->root, "config", &config);
 
-	if (status == CHAIN_OK) {
+	if (!status) {
 		mark = chain_json_push_key(&doc->path, "config");
 		status = descriptor_read(doc, config, IMAGE_CONFIG, IMAGE_CONFIG, &out->config);
 		chain_json_pop(&doc->path, mark);
 	}
-	if (status == CHAIN_OK)
+	if (!status)
 		status = document_member_list(doc, doc->root, "layers", &list);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = count_check(doc, json_array_size(list));
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	out->layers = calloc(json_array_size(list) + 1, sizeof(*out->layers));
 	if (!out->layers)
@@ -292,7 +292,7 @@ static enum chain_status manifest_read(struct document *doc, struct image_manife
 	json_array_foreach (list, i, value) {
 		mark = chain_json_push_index(&doc->path, i);
 		status = descriptor_read(doc, value, IMAGE_LAYER, IMAGE_LAYER, &out->layers[i]);
-		if (status != CHAIN_OK)
+		if (status)
 			return status;
 		chain_json_pop(&doc->path, mark);
 	}
@@ -307,11 +307,11 @@ enum chain_status image_manifest_read(const char *text, size_t bytes, const char
 	enum chain_status status = document_open(&doc, text, bytes, CONTAINER_TEXT_BYTES, false, subject, err);
 
 	*out = (struct image_manifest){ 0 };
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	status = manifest_read(&doc, out);
 	json_decref(doc.root);
-	if (status != CHAIN_OK)
+	if (status)
 		image_manifest_free(out);
 	return status;
 }

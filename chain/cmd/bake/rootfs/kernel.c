@@ -35,7 +35,7 @@ static enum chain_status read_host(const char *path, uint8_t **out, size_t *out_
 	struct cmd_file file;
 	enum chain_status status = cmd_file_load(path, 0, &file, err);
 
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	*out_count = (size_t)file.bytes_count;
 	*out = malloc(*out_count + 1);
@@ -53,7 +53,7 @@ enum chain_status kernel_file_read(const struct rootfs *rootfs, const char *path
 	const enum chain_status status =
 		rootfs ? read_node(rootfs, path, out, out_count, err) : read_host(path, out, out_count, err);
 
-	if (status != CHAIN_OK) {
+	if (status) {
 		free(*out);
 		*out = NULL;
 		return status;
@@ -301,7 +301,7 @@ static char *list_read(const struct kernel_files *files, const char *name)
 
 	if (asprintf(&path, "%s/%s", files->modules, name) < 0)
 		return NULL;
-	if (kernel_file_read(files->rootfs, path, &bytes, &count, NULL) != CHAIN_OK)
+	if (kernel_file_read(files->rootfs, path, &bytes, &count, NULL))
 		bytes = (uint8_t *)strdup("");
 	free(path);
 	return (char *)bytes;
@@ -338,7 +338,7 @@ static enum chain_status file_load(const struct pick *pick, const char *line, si
 		status = kernel_file_read(pick->files->rootfs, path, &out->bytes, &out->count,
 					  i + 1 < sizeof(ends) / sizeof(ends[0]) ? NULL : err);
 		out->file_bytes = out->count;
-		if (status == CHAIN_OK)
+		if (!status)
 			status = file_unpack(out, path, err);
 		free(path);
 	}
@@ -380,7 +380,7 @@ static enum chain_status needed_pick(struct pick *pick, const char *depends, str
 	enum chain_status status = CHAIN_OK;
 	char name[NAME_BYTES];
 
-	for (const char *at = depends; status == CHAIN_OK && *at;) {
+	for (const char *at = depends; !status && *at;) {
 		const size_t bytes = strcspn(at, ",");
 
 		if (bytes >= sizeof(name))
@@ -414,9 +414,9 @@ static enum chain_status module_take(struct pick *pick, const char *line, size_t
 	struct kernel_module module = { .name = NULL };
 	const char *slash = memrchr(line, '/', bytes), *base = slash ? slash + 1 : line;
 	enum chain_status status = file_load(pick, line, bytes, &module, err);
-	const char *depends = status == CHAIN_OK ? depends_of(&module) : NULL;
+	const char *depends = !status ? depends_of(&module) : NULL;
 
-	if (status == CHAIN_OK) {
+	if (!status) {
 		module.name = strndup(base, (size_t)((const char *)memmem(base, bytes, ".ko", 3) - base) + 3);
 		if (!module.name)
 			status = chain_fail_no_memory(err, line, NAME_BYTES);
@@ -426,11 +426,11 @@ static enum chain_status module_take(struct pick *pick, const char *line, size_t
 			status = CHAIN_FAIL(err, ROOT_MODULE, .subject = module.name,
 					    .detail = "modules need each other");
 	}
-	if (status == CHAIN_OK)
+	if (!status)
 		status = needed_pick(pick, depends, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		pick->depth--;
-	if (status == CHAIN_OK)
+	if (!status)
 		status = module_add(pick, &module, err);
 	free(module.name);
 	free(module.bytes);
@@ -463,11 +463,11 @@ static enum chain_status all_pick(struct pick *pick, const struct kernel_wanted 
 				       wanted->overlay ? "overlay" : NULL };
 	enum chain_status status = CHAIN_OK;
 
-	for (size_t i = 0; status == CHAIN_OK && i < sizeof(needed) / sizeof(needed[0]); i++)
+	for (size_t i = 0; !status && i < sizeof(needed) / sizeof(needed[0]); i++)
 		status = needed[i] ? module_pick(pick, needed[i], false, err) : CHAIN_OK;
-	for (size_t i = 0; status == CHAIN_OK && i < sizeof(optional) / sizeof(optional[0]); i++)
+	for (size_t i = 0; !status && i < sizeof(optional) / sizeof(optional[0]); i++)
 		status = module_pick(pick, optional[i], true, err);
-	for (size_t i = 0; status == CHAIN_OK && wanted->more && wanted->more[i]; i++)
+	for (size_t i = 0; !status && wanted->more && wanted->more[i]; i++)
 		status = module_pick(pick, wanted->more[i], false, err);
 	return status;
 }
@@ -490,11 +490,11 @@ enum chain_status kernel_modules_pick(const struct kernel_files *files, const st
 		status =
 			CHAIN_FAIL(err, ROOT_MODULE, .subject = files->modules,
 				   .detail = "no folder of a kernel's modules: it has no modules.order or modules.dep");
-	if (status == CHAIN_OK)
+	if (!status)
 		status = all_pick(&pick, wanted, err);
 	free(pick.order);
 	free(pick.builtin);
-	if (status != CHAIN_OK)
+	if (status)
 		kernel_modules_free(out);
 	return status;
 }

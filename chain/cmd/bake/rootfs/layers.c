@@ -179,7 +179,7 @@ static enum chain_status walk_part(struct walk *walk, const char *part, size_t b
 	if (!node) {
 		const enum chain_status status = implied_make(walk, part, bytes, &node);
 
-		if (status != CHAIN_OK)
+		if (status)
 			return status;
 	}
 	if (node->inode->type == FS_SYMLINK)
@@ -197,7 +197,7 @@ static enum chain_status walk_along(struct walk *walk, const char *path, size_t 
 	size_t bytes;
 	enum chain_status status = CHAIN_OK;
 
-	while (status == CHAIN_OK && walk->at && part_next(&at, &part, &bytes) && part < path + path_bytes)
+	while (!status && walk->at && part_next(&at, &part, &bytes) && part < path + path_bytes)
 		status = walk_part(walk, part, bytes);
 	return status;
 }
@@ -236,7 +236,7 @@ static enum chain_status whiteout_put(struct layers *layers, const char *path, s
 	const char *name = last_part(path, &bytes);
 	const enum chain_status status = folder_find(layers, path, path, false, &folder, err);
 
-	if (status != CHAIN_OK || !folder)
+	if (status || !folder)
 		return status;
 	if (bytes == strlen(opaque) && strncmp(name, opaque, bytes) == 0) {
 		lower_remove(layers, folder);
@@ -278,7 +278,7 @@ static enum chain_status inode_get(struct layers *layers, const struct layers_en
 	const char *name = last_part(entry->hard_link, &bytes);
 	const enum chain_status status = folder_find(layers, entry->hard_link, entry->path, false, &folder, err);
 
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	node = folder && bytes > 0 ? layers_find(layers, folder, name, bytes) : NULL;
 	if (!node || node->inode->type == FS_DIRECTORY)
@@ -306,7 +306,7 @@ static enum chain_status node_put(struct layers *layers, const struct layers_ent
 		return limit(layers, entry->path, "folders in each other", LAYERS_DEPTH_MAX + 1, LAYERS_DEPTH_MAX, err);
 	const enum chain_status status = inode_get(layers, entry, &inode, err);
 
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	node = layers_node_new(layers, folder, name, bytes, inode);
 	if (!node) {
@@ -325,9 +325,9 @@ static enum chain_status entry_check(struct layers *layers, const struct layers_
 				  .limit = LAYERS_ENTRIES_MAX);
 	enum chain_status status = path_check(layers, entry->path, entry->path, err);
 
-	if (status == CHAIN_OK && entry->hard_link)
+	if (!status && entry->hard_link)
 		status = path_check(layers, entry->hard_link, entry->path, err);
-	if (status != CHAIN_OK || entry->hard_link || entry->type != FS_SYMLINK)
+	if (status || entry->hard_link || entry->type != FS_SYMLINK)
 		return status;
 	if (!*entry->target)
 		return refuse(layers, entry->path, CHAIN_E_ROOT_NAME, "a link to an empty name", err);
@@ -344,7 +344,7 @@ enum chain_status layers_put(struct layers *layers, const struct layers_entry *e
 	size_t bytes;
 	enum chain_status status = entry_check(layers, entry, err);
 
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	if (layers_is_whiteout(layers, entry->path))
 		return whiteout_put(layers, entry->path, err);
@@ -352,7 +352,7 @@ enum chain_status layers_put(struct layers *layers, const struct layers_entry *e
 	if (bytes == 0)
 		return root_put(layers, entry, err);
 	status = folder_find(layers, entry->path, entry->path, true, &folder, err);
-	return status == CHAIN_OK ? node_put(layers, entry, folder, err) : status;
+	return status ? status : node_put(layers, entry, folder, err);
 }
 
 void layers_begin(struct layers *layers, bool whiteouts)

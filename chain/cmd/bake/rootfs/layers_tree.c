@@ -347,7 +347,7 @@ static enum chain_status folder_emit(struct emit *emit, const struct layers_node
 	enum chain_status status =
 		list || count == 0 ? CHAIN_OK : emit_no_memory(emit, count * sizeof(struct layers_node *), err);
 
-	for (size_t i = 0; status == CHAIN_OK && i < count; i++) {
+	for (size_t i = 0; !status && i < count; i++) {
 		const size_t name_bytes = strlen(list[i]->name), bytes = path_bytes + 1 + name_bytes;
 
 		if (bytes > LAYERS_PATH_MAX) {
@@ -358,7 +358,7 @@ static enum chain_status folder_emit(struct emit *emit, const struct layers_node
 		emit->path[path_bytes] = '/';
 		memcpy(emit->path + path_bytes + 1, list[i]->name, name_bytes + 1);
 		status = node_emit(emit, list[i]->inode, err);
-		if (status == CHAIN_OK && list[i]->children)
+		if (!status && list[i]->children)
 			status = folder_emit(emit, list[i], bytes, err);
 	}
 	free(list);
@@ -374,10 +374,10 @@ enum chain_status layers_emit(const struct layers *layers, struct rootfs *out, s
 	emit.first = calloc(emit.slots, sizeof(*emit.first));
 	enum chain_status status = emit.first ? CHAIN_OK : emit_no_memory(&emit, emit.slots * sizeof(*emit.first), err);
 
-	if (status == CHAIN_OK)
+	if (!status)
 		status = node_emit(&emit, layers->root->inode, err);
 	emit.path[0] = '\0';
-	if (status == CHAIN_OK)
+	if (!status)
 		status = folder_emit(&emit, layers->root, 0, err);
 	free(emit.first);
 	return status;

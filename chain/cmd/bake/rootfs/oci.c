@@ -86,12 +86,12 @@ static enum chain_status stack_read(struct image *image, const struct stack *sta
 	struct layers *layers;
 	enum chain_status status = layers_new(&layers, image->container.name, err);
 
-	for (size_t i = 0; status == CHAIN_OK && i < stack->count; i++)
+	for (size_t i = 0; !status && i < stack->count; i++)
 		status = container_layer_read(&image->container, &stack->layers[i], layers, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = layers_emit(layers, out, err);
 	layers_free(layers);
-	if (status == CHAIN_OK)
+	if (!status)
 		archives_attributes_tell(&image->spool);
 	return status;
 }
@@ -119,10 +119,10 @@ static enum chain_status manifest_find(struct image *image, const struct rootfs_
 					  .value = depth + 1, .limit = INDEX_DEPTH_MAX);
 		enum chain_status status = container_text(&image->container, name, digest, size, &text, &bytes, err);
 
-		if (status == CHAIN_OK)
+		if (!status)
 			status = image_index_select(text, bytes, subject, tag, platform, out, err);
 		free(text);
-		if (status != CHAIN_OK)
+		if (status)
 			return status;
 		at = *out;
 		digest = at.digest;
@@ -155,7 +155,7 @@ static enum chain_status config_get(struct image *image, const char *name, const
 
 	*out_diff_ids = NULL;
 	document_name(&image->container, name, subject);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = image_config_read(text, bytes, subject, platform, layer_count, out_diff_ids, out, err);
 	free(text);
 	return status;
@@ -173,7 +173,7 @@ static enum chain_status oci_layers(struct image *image, const struct image_mani
 					   chain_fail_no_memory(err, image->container.name,
 								(count + 1) * (sizeof(*layers) + sizeof(*names)));
 
-	for (size_t i = 0; status == CHAIN_OK && i < count; i++) {
+	for (size_t i = 0; !status && i < count; i++) {
 		blob_name(manifest->layers[i].digest, names[i]);
 		layers[i] = (struct container_layer){ .name = names[i],
 						      .filter = manifest->layers[i].filter,
@@ -181,7 +181,7 @@ static enum chain_status oci_layers(struct image *image, const struct image_mani
 						      .bytes = &manifest->layers[i].bytes,
 						      .diff_id = diff_ids[i] };
 	}
-	if (status == CHAIN_OK)
+	if (!status)
 		status = stack_read(image, &(struct stack){ layers, count }, out, err);
 	free(names);
 	free(layers);
@@ -199,24 +199,24 @@ static enum chain_status oci_open(const struct rootfs_request *request, struct r
 	size_t bytes;
 	enum chain_status status = image_open(request, out, &image, &platform, err);
 
-	if (status == CHAIN_OK)
+	if (!status)
 		status = manifest_find(image, request, &platform, &found, err);
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	blob_name(found.digest, name);
 	document_name(&image->container, name, subject);
 	status = container_text(&image->container, name, found.digest, &found.bytes, &text, &bytes, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = image_manifest_read(text, bytes, subject, &manifest, err);
 	free(text);
-	if (status == CHAIN_OK) {
+	if (!status) {
 		blob_name(manifest.config.digest, name);
 		status =
 			config_get(image, name, &manifest.config, &platform, manifest.layer_count, &diff_ids, out, err);
 	}
-	if (status == CHAIN_OK)
+	if (!status)
 		status = oci_layers(image, &manifest, (const uint8_t(*)[CHAIN_SHA256_BYTES])diff_ids, out, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = origin_set(out, found.digest, err);
 	free(diff_ids);
 	image_manifest_free(&manifest);
@@ -248,14 +248,14 @@ static enum chain_status docker_config_check(struct image *image, const char *na
 	size_t bytes;
 	enum chain_status status = container_text(&image->container, name, NULL, NULL, &text, &bytes, err);
 
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	chain_sha256_of(text, bytes, found);
 	free(text);
 	document_name(&image->container, name, subject);
 	if (chain_sha256_from_hex(base, strcspn(base, "."), digest))
 		status = container_digest_check(subject, found, digest, err);
-	return status == CHAIN_OK ? origin_set(out, found, err) : status;
+	return status ? status : origin_set(out, found, err);
 }
 
 static enum chain_status docker_layers(struct image *image, const struct image_docker *docker,
@@ -288,18 +288,18 @@ static enum chain_status docker_open(const struct rootfs_request *request, struc
 	size_t bytes;
 	enum chain_status status = image_open(request, out, &image, &platform, err);
 
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	document_name(&image->container, manifest, subject);
 	status = container_text(&image->container, manifest, NULL, NULL, &text, &bytes, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = image_docker_select(text, bytes, subject, request->tag, &docker, err);
 	free(text);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = docker_config_check(image, docker.config, out, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = config_get(image, docker.config, NULL, &platform, docker.layer_count, &diff_ids, out, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = docker_layers(image, &docker, (const uint8_t(*)[CHAIN_SHA256_BYTES])diff_ids, out, err);
 	free(diff_ids);
 	image_docker_free(&docker);

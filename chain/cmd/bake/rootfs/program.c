@@ -99,7 +99,7 @@ static enum chain_status interp_read(struct check *c, const char *path, const st
 		return refuse(c, path, "has program headers outside of it");
 	enum chain_status status = bytes ? rootfs_read(node, header->e_phoff, segments, bytes, c->err) : CHAIN_OK;
 
-	for (size_t i = 0; status == CHAIN_OK && i < header->e_phnum; i++) {
+	for (size_t i = 0; !status && i < header->e_phnum; i++) {
 		const Elf64_Phdr *s = &segments[i];
 
 		if (s->p_type != PT_INTERP)
@@ -108,7 +108,7 @@ static enum chain_status interp_read(struct check *c, const char *path, const st
 		    s->p_filesz > size - s->p_offset)
 			return refuse(c, path, "has an interpreter's name outside of it");
 		status = rootfs_read(node, s->p_offset, out, (size_t)s->p_filesz, c->err);
-		if (status == CHAIN_OK && out[s->p_filesz - 1] != '\0')
+		if (!status && out[s->p_filesz - 1] != '\0')
 			return refuse(c, path, "has an interpreter's name without an end");
 		break;
 	}
@@ -135,7 +135,7 @@ static enum chain_status elf_check(struct check *c, const char *path, const stru
 		return CHAIN_OK;
 	const enum chain_status status = interp_read(c, path, node, &header, interpreter);
 
-	return status == CHAIN_OK && *interpreter ? interpreter_check(c, path, interpreter) : status;
+	return !status && *interpreter ? interpreter_check(c, path, interpreter) : status;
 }
 
 /* --- names --- */
@@ -157,7 +157,7 @@ static enum chain_status env_check(struct check *c, const char *of, const char *
 		return CHAIN_OK;
 	const enum chain_status status = path_search(c, word, path);
 
-	return status == CHAIN_OK ? interpreter_check(c, of, path) : status;
+	return status ? status : interpreter_check(c, of, path);
 }
 
 static enum chain_status script_check(struct check *c, const char *path, const uint8_t *head, size_t count)
@@ -179,7 +179,7 @@ static enum chain_status script_check(struct check *c, const char *path, const u
 		return refuse(c, path, "is a script whose lines end as on Windows, so its interpreter is not found");
 	const enum chain_status status = interpreter_check(c, path, interpreter);
 
-	return status == CHAIN_OK && argument > end ? env_check(c, path, interpreter, argument) : status;
+	return !status && argument > end ? env_check(c, path, interpreter, argument) : status;
 }
 
 static enum chain_status file_check(struct check *c, const char *path, const struct rootfs_node *node)
@@ -198,7 +198,7 @@ static enum chain_status file_check(struct check *c, const char *path, const str
 	}
 	const enum chain_status status = count > 0 ? rootfs_read(node, 0, head, count, c->err) : CHAIN_OK;
 
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	if (count >= SELFMAG && memcmp(head, ELFMAG, SELFMAG) == 0)
 		return elf_check(c, path, node, head, count);
@@ -260,7 +260,7 @@ enum chain_status rootfs_program_check(const struct rootfs *rootfs, const struct
 		status = path_search(&c, word, path);
 	else
 		(void)snprintf(path, sizeof(path), "%s%s%s", *word == '/' ? "" : folder, *word == '/' ? "" : "/", word);
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	const struct rootfs_node *node = node_find(&c, path);
 

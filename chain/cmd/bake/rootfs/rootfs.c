@@ -252,13 +252,13 @@ enum chain_status rootfs_open(const struct rootfs_request *request, const char *
 		head ? head_read(request->path, head, err) : chain_fail_no_memory(err, request->path, sizeof(*head));
 
 	*out = (struct rootfs){ .image = -1 };
-	if (status == CHAIN_OK) {
+	if (!status) {
 		out->source = row_find(request, type, head);
 		status = out->source ? out->source->open(request, out, err) :
 				       CHAIN_FAIL(err, ROOT_UNKNOWN, .subject = request->path);
 	}
 	free(head);
-	if (status != CHAIN_OK)
+	if (status)
 		rootfs_close(out);
 	return status;
 }

@@ -37,7 +37,7 @@ static bool tar_probe(const struct rootfs_request *request, const struct rootfs_
 	if (fd < 0)
 		return false;
 	tar_spool_init(&spool, request->folder);
-	if (tar_open(&reader, &whole, TAR_FILTER_ANY, false, &spool, NULL) == CHAIN_OK) {
+	if (!tar_open(&reader, &whole, TAR_FILTER_ANY, false, &spool, NULL)) {
 		is = tar_next(reader, &entry, &more, NULL) != CHAIN_E_ROOT_ARCHIVE;
 		tar_close(reader);
 	}
@@ -53,13 +53,13 @@ static enum chain_status read_all(struct tar_reader *reader, const char *name, s
 	struct layers *layers;
 	enum chain_status status = layers_new(&layers, name, err);
 
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	layers_begin(layers, false);
 	status = tar_read_layer(reader, layers, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = tar_finish(reader, packed, unpacked, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = layers_emit(layers, out, err);
 	layers_free(layers);
 	return status;
@@ -86,11 +86,11 @@ static enum chain_status tar_source_open(const struct rootfs_request *request, s
 	const struct tar_stretch whole = { .fd = source->fd, .bytes = (uint64_t)about.st_size, .name = request->path };
 	enum chain_status status = tar_open(&reader, &whole, TAR_FILTER_ANY, true, &source->spool, err);
 
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	status = read_all(reader, request->path, out, err);
 	tar_close(reader);
-	if (status == CHAIN_OK)
+	if (!status)
 		archives_attributes_tell(&source->spool);
 	return status;
 }

@@ -253,15 +253,15 @@ enum chain_status tar_open(struct tar_reader **out, const struct tar_stretch *fr
 			chain_fail_text(err, CHAIN_E_NOT_SUPPORTED, from->name, "this system lacks the locale C.UTF-8");
 	else if (from->bytes == 0)
 		status = cut(reader, err);
-	const locale_t before = status == CHAIN_OK ? uselocale(reader->utf8) : (locale_t)0;
+	const locale_t before = !status ? uselocale(reader->utf8) : (locale_t)0;
 
-	if (status == CHAIN_OK)
+	if (!status)
 		status = unpack_open(reader, filter, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = tar_start(reader, err);
 	if (before)
 		(void)uselocale(before);
-	if (status == CHAIN_OK)
+	if (!status)
 		return CHAIN_OK;
 	tar_close(reader);
 	*out = NULL;
@@ -420,7 +420,7 @@ static enum chain_status entry_get(struct tar_reader *reader, struct layers_entr
 		return bad_entry(reader, "a link without a target", err);
 	const enum chain_status status = numbers_get(reader, out, err);
 
-	return status == CHAIN_OK ? xattrs_get(reader, out, err) : status;
+	return status ? status : xattrs_get(reader, out, err);
 }
 
 /* At the end: the block of zeros was there, or the file ended. */
@@ -471,7 +471,7 @@ static enum chain_status move(struct tar_reader *reader, uint64_t from, uint64_t
 	uint8_t *buffer = count > 0 ? malloc(PIECE) : NULL;
 	enum chain_status status = buffer || count == 0 ? CHAIN_OK : no_memory(reader, err);
 
-	while (status == CHAIN_OK && count > 0) {
+	while (!status && count > 0) {
 		const ssize_t got = pread(reader->from.fd, buffer, count < PIECE ? (size_t)count : PIECE, (off_t)from);
 
 		if (got < 0 && errno == EINTR)
@@ -503,7 +503,7 @@ static enum chain_status to_spool(struct tar_reader *reader, struct placing *p, 
 	uint64_t start;
 	enum chain_status status = tar_spool_take(reader->spool, size, &start, err);
 
-	if (status == CHAIN_OK)
+	if (!status)
 		status = move(reader, p->start, start, p->done, err);
 	p->spooled = true;
 	p->start = start;
@@ -526,7 +526,7 @@ static enum chain_status block_place(struct tar_reader *reader, struct placing *
 	}
 	enum chain_status status = p->spooled ? CHAIN_OK : to_spool(reader, p, size, err);
 
-	if (status == CHAIN_OK)
+	if (!status)
 		status = tar_spool_write(reader->spool, p->start + offset, block, count, err);
 	p->done = offset + count;
 	return status;
@@ -540,7 +540,7 @@ static enum chain_status blocks_place(struct tar_reader *reader, uint64_t size, 
 	size_t count;
 	la_int64_t offset;
 
-	while (status == CHAIN_OK) {
+	while (!status) {
 		const int result = archive_read_data_block(reader->tar, &block, &count, &offset);
 
 		if (result == ARCHIVE_EOF)
@@ -551,7 +551,7 @@ static enum chain_status blocks_place(struct tar_reader *reader, uint64_t size, 
 			status = block_place(reader, p, block, count, (uint64_t)offset, size, err);
 	}
 	/* what a sparse file has behind its last block is zero */
-	if (status == CHAIN_OK && !p->spooled && p->done < size)
+	if (!status && !p->spooled && p->done < size)
 		status = to_spool(reader, p, size, err);
 	return status;
 }
@@ -602,9 +602,9 @@ enum chain_status tar_finish(struct tar_reader *reader, uint8_t out_packed[CHAIN
 	enum chain_status status = rest_read(reader, err);
 
 	(void)uselocale(before);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = tar_spool_flush(reader->spool, err);
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	chain_sha256_final(&reader->packed, out_packed);
 	if (reader->unpack)
@@ -623,13 +623,13 @@ enum chain_status tar_read_layer(struct tar_reader *reader, struct layers *layer
 		bool more;
 
 		status = tar_next(reader, &entry, &more, err);
-		if (status != CHAIN_OK || !more)
+		if (status || !more)
 			return status;
 		if (entry.type == FS_REGULAR && !entry.hard_link && !layers_is_whiteout(layers, entry.path))
 			status = tar_place(reader, &entry.bytes, err);
-		if (status == CHAIN_OK)
+		if (!status)
 			status = layers_put(layers, &entry, err);
-		if (status != CHAIN_OK)
+		if (status)
 			return status;
 	}
 }

@@ -53,7 +53,7 @@ static enum chain_status make(struct tar_spool *spool, struct chain_error *err)
 		return chain_fail_no_memory(err, spool->folder, PIECE);
 	const enum chain_status status = cmd_out_open_unnamed(&file, spool->folder, err);
 
-	return status == CHAIN_OK ? cmd_out_commit(&file, &spool->fd, err) : status;
+	return status ? status : cmd_out_commit(&file, &spool->fd, err);
 }
 
 enum chain_status tar_spool_take(struct tar_spool *spool, uint64_t bytes, uint64_t *out_at, struct chain_error *err)
@@ -61,7 +61,7 @@ enum chain_status tar_spool_take(struct tar_spool *spool, uint64_t bytes, uint64
 	const enum chain_status status = spool->fd < 0 ? make(spool, err) : CHAIN_OK;
 
 	*out_at = spool->bytes;
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	if (bytes > INT64_MAX || spool->bytes > INT64_MAX - bytes)
 		return io(spool, EFBIG, err);
@@ -108,7 +108,7 @@ enum chain_status tar_spool_write(struct tar_spool *spool, uint64_t at, const vo
 		status = piece_write(spool, err);
 	if (spool->piece_bytes == 0)
 		spool->piece_at = at;
-	while (status == CHAIN_OK && count > 0) {
+	while (!status && count > 0) {
 		const size_t room = PIECE - spool->piece_bytes, some = count < room ? count : room;
 
 		memcpy(spool->piece + spool->piece_bytes, from, some);
@@ -127,7 +127,7 @@ enum chain_status tar_spool_flush(struct tar_spool *spool, struct chain_error *e
 		return CHAIN_OK;
 	const enum chain_status status = piece_write(spool, err);
 
-	if (status == CHAIN_OK && ftruncate(spool->fd, (off_t)spool->bytes) < 0)
+	if (!status && ftruncate(spool->fd, (off_t)spool->bytes) < 0)
 		return io(spool, errno, err);
 	return status;
 }

@@ -43,7 +43,7 @@ static enum chain_status specs_add(const struct rootfs *rootfs, struct fs_spec *
 {
 	enum chain_status status = CHAIN_OK;
 
-	for (size_t i = 0; status == CHAIN_OK && i < rootfs->node_count; i++) {
+	for (size_t i = 0; !status && i < rootfs->node_count; i++) {
 		const struct rootfs_node *node = &rootfs->nodes[i];
 
 		specs[i] = node->spec;
@@ -63,16 +63,16 @@ enum chain_status rootfs_write(const struct rootfs *rootfs, int fd, uint64_t *ou
 	enum chain_status status = specs ? fs_writer_new(&writer, err) :
 					   chain_fail_no_memory(err, "root", (rootfs->node_count + 1) * sizeof(*specs));
 
-	if (status == CHAIN_OK)
+	if (!status)
 		status = specs_add(rootfs, specs, writer, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = fs_writer_layout(writer, err);
-	if (status == CHAIN_OK) {
+	if (!status) {
 		*out_bytes = fs_writer_image_bytes(writer);
 		if (ftruncate(fd, (off_t)*out_bytes) < 0)
 			status = CHAIN_FAIL(err, IO, .subject = "root", .detail = strerror(errno));
 	}
-	if (status == CHAIN_OK)
+	if (!status)
 		status = fs_writer_emit(writer, read_node, write_out, NULL, &out, err);
 	fs_writer_free(writer);
 	free(specs);
