@@ -61,9 +61,10 @@ static bool begins(const char *text, const char *with)
 	return strncmp(text, with, strlen(with)) == 0;
 }
 
-/* docker save: HEX.json, HEX/layer.tar, HEX/json, HEX/VERSION, HEX.tar, manifest.json, repositories; OCI: oci-layout,
- * index.json, blobs/. */
-bool container_name_is_likely(const char *path)
+/* What an image's files may be called, so that an archive that is none is recognised by its first entries, not by its
+ * last one. docker save: HEX.json, HEX/layer.tar, HEX/json, HEX/VERSION, HEX.tar, manifest.json, repositories; OCI:
+ * oci-layout, index.json, blobs/. */
+static bool name_is_likely(const char *path)
 {
 	size_t bytes;
 	const char *name = member_name(path, &bytes);
@@ -204,7 +205,7 @@ bool container_has(const char *path, bool folder, const char *name, const char *
 		size_t bytes;
 
 		while (!found && more && !tar_next(reader, &entry, &more, NULL) && more) {
-			more = container_name_is_likely(entry.path);
+			more = name_is_likely(entry.path);
 			found = strcmp(member_name(entry.path, &bytes), name) == 0;
 		}
 		tar_close(reader);
@@ -305,8 +306,9 @@ static enum chain_status file_find(struct container *container, const char *name
 	return CHAIN_OK;
 }
 
-enum chain_status container_find(struct container *container, const char *name, struct tar_stretch *out,
-				 struct chain_error *err)
+/* Where a file is: CHAIN_E_ROOT_MISSING. */
+static enum chain_status find_file(struct container *container, const char *name, struct tar_stretch *out,
+				   struct chain_error *err)
 {
 	out->name = name;
 	return container->folder ? file_find(container, name, out, err) : archive_find(container, name, out, err);
@@ -351,7 +353,7 @@ enum chain_status container_text(struct container *container, const char *name, 
 	char subject[2 * CHAIN_SUBJECT_BYTES];
 	struct tar_stretch from;
 	uint8_t found[CHAIN_SHA256_BYTES];
-	enum chain_status status = container_find(container, name, &from, err);
+	enum chain_status status = find_file(container, name, &from, err);
 
 	*out = NULL;
 	(void)snprintf(subject, sizeof(subject), "%s: %s", container->name, name);
@@ -385,7 +387,7 @@ enum chain_status container_layer_read(struct container *container, const struct
 	uint8_t packed[CHAIN_SHA256_BYTES], unpacked[CHAIN_SHA256_BYTES];
 	struct tar_stretch from;
 	struct tar_reader *reader;
-	enum chain_status status = container_find(container, layer->name, &from, err);
+	enum chain_status status = find_file(container, layer->name, &from, err);
 
 	(void)snprintf(subject, sizeof(subject), "%s: %s", container->name, layer->name);
 	if (!status)

@@ -31,8 +31,6 @@ struct container {
 	size_t fd_count, fd_room;
 };
 
-/* What its files may be called, so that an archive that is none is told by its first entries, not by its last one. */
-bool container_name_is_likely(const char *name);
 /* Whether the tar archive or folder `path` holds a file `name`, looking no further than its entries' names are likely.
  * Failures are no. */
 bool container_has(const char *path, bool folder, const char *name, const char *work_folder);
@@ -41,9 +39,6 @@ bool container_has(const char *path, bool folder, const char *name, const char *
 enum chain_status container_open(struct container *container, const char *path, bool folder, struct tar_spool *spool,
 				 struct chain_error *err) CHAIN_MUST_CHECK;
 void container_close(struct container *container);
-/* Where a file is: CHAIN_E_ROOT_MISSING. */
-enum chain_status container_find(struct container *container, const char *name, struct tar_stretch *out,
-				 struct chain_error *err) CHAIN_MUST_CHECK;
 /* The whole of a small file: new. `digest` and `bytes`, which it has to have, may be null. */
 enum chain_status container_text(struct container *container, const char *name, const uint8_t *digest,
 				 const uint64_t *bytes, char **out, size_t *out_bytes,
