@@ -111,14 +111,15 @@ static inline uint16_t nvme_identify(struct fake_nvme *n, const struct nvme_comm
 	return 0;
 }
 
-/* Sector n is full of the byte n. */
+/* Sector n is full of the byte n. The size of sectors is the namespace's of this moment, which may have become another than
+ * the driver was told. */
 static inline uint16_t nvme_read(struct fake_nvme *n, const struct nvme_command *c)
 {
 	uint64_t lba = c->word[0] | (uint64_t)c->word[1] << 32, sectors;
 	uint32_t count = (c->word[2] & 0xffff) + 1, shift = n->space[NVME_NAMESPACE_FORMAT_LIST + 2];
 
 	memcpy(&sectors, n->space, 8);
-	if (c->namespace != n->namespace || lba + count > sectors)
+	if (c->namespace != n->namespace || lba + count > sectors || shift > 12)
 		return NVME_STATUS;
 	n->reads++;
 	n->longest = count > n->longest ? count : n->longest;
