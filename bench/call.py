@@ -36,8 +36,9 @@ def run(out):
     rows, verified = kt.in_parallel(boot_of, ["used", "all"])
     out.table("instructions", COLUMNS, [[r[c] for c in COLUMNS] for r in rows + verified])
     first, second = rows
-    unhashed = verified[0]["to_main"]
-    out.figure("call, to the kernel's main, without hashing its file", unhashed, "instructions", 100_000, "<")
+    unhashed, again = (row["to_main"] for row in verified[:2])
+    out.figure("call, to the kernel's main, without hashing its file", unhashed, "instructions", 50_000, "<")
+    out.figure("the same kernel's second call to main, without hashing", again, "instructions", 30_000, "<")
     out.figure(
         f"hashing its file of {first['file_bytes']:,} bytes", first["to_main"] - unhashed, "instructions"
     )

@@ -97,24 +97,40 @@ static bool has_debug_port(void)
 }
 
 /* A kernel that was booted may be an isolated one, which has no string output (docs/PIPELINE.md). */
-STAGE_BOOT_TEXT static void put_record(const char *json, uint64_t count)
+STAGE_BOOT_TEXT static void put_to_port(const char *bytes, uint64_t count)
 {
 	if ((uint64_t)stage_image_start == KCHAIN_STAGE_VIRT)
-		stage_outs(DEBUG_PORT, json, count);
+		stage_outs(DEBUG_PORT, bytes, count);
 	else
 		for (uint64_t i = 0; i < count; i++)
-			stage_outb(DEBUG_PORT, (uint8_t)json[i]);
-	stage_outb(DEBUG_PORT, '\n');
+			stage_outb(DEBUG_PORT, (uint8_t)bytes[i]);
+}
+
+static void begin_on_console(void)
+{
+	static const char mark[] = "\n@kchain ";
+	stage_console_write(mark + !midline, sizeof(mark) - 1 - !midline);
 }
 
 void stage_record(const char *json, uint64_t count)
 {
 	if (has_debug_port()) {
-		put_record(json, count);
+		put_to_port(json, count);
+		put_to_port("\n", 1);
 		return;
 	}
-	static const char mark[] = "\n@kchain ";
-	stage_console_write(mark + !midline, sizeof(mark) - 1 - !midline);
+	begin_on_console();
 	stage_console_write(json, count);
 	stage_console_write("\n", 1);
+}
+
+void stage_record_parts(const char *const *texts, size_t count)
+{
+	void (*put)(const char *bytes, uint64_t count) = has_debug_port() ? put_to_port : stage_console_write;
+	if (put == stage_console_write)
+		begin_on_console();
+	for (size_t i = 0; i < count; i++)
+		if (*texts[i])
+			put(texts[i], strlen(texts[i]));
+	put("\n", 1);
 }

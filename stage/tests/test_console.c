@@ -210,8 +210,9 @@ static void records_begin_a_line(void **state)
 	stage_console_write("text", 4);
 	stage_record("{}", 2);
 	stage_record("{}", 2);
-	assert_memory_equal(uart.text, "text\r\n@kchain {}\r\n@kchain {}\r\n", 30);
-	assert_int_equal(uart.bytes, 30);
+	stage_record_parts((const char *const[]){ "{\"a\"", "", ":1}" }, 3);
+	assert_memory_equal(uart.text, "text\r\n@kchain {}\r\n@kchain {}\r\n@kchain {\"a\":1}\r\n", 47);
+	assert_int_equal(uart.bytes, 47);
 }
 
 /* --- in a called kernel --- */

@@ -25,6 +25,8 @@ void stage_console_put(const char *bytes, uint64_t count); /* the same for a boo
 /* One machine record: a JSON object without newline. To the debug port where there is one, else to the consoles
  * behind "@kchain ". */
 void stage_record(const char *json, uint64_t count);
+/* The same for one that lies in several texts. */
+void stage_record_parts(const char *const *texts, size_t count);
 
 /* Whether the VGA is there and shows text, as the BIOS left it. */
 bool stage_vga_is_text(void);
