@@ -165,6 +165,17 @@ def the_same_root_gives_the_same_bytes():
 
 
 @kt.test
+def inspect_says_what_the_root_is():
+    image, _ = seen()
+    done = kt.kchain("inspect", image, "--json")
+    root = done.json()["steps"][0]["root"]
+    offset, count = section(image)
+    kt.check((root["type"], root["offset"], root["bytes"]) == ("erofs", offset, count), "it lies elsewhere", root)
+    kt.check(root["entry"]["argv"] == ["/look"] and "/kchain/modules/erofs.ko" in root["modules"], "no entry or no modules", root)
+    kt.check("entry: /look" in kt.kchain("inspect", image).out, "not for people", done)
+
+
+@kt.test
 def what_differs_between_two_images_is_told():
     top, _ = tree()
     other = kt.scratch("other")

@@ -22,6 +22,11 @@ bool inspect_is_elf(const uint8_t *bytes, uint64_t count);
 enum chain_status inspect_elf(const uint8_t *bytes, uint64_t count, const char *path, bool with_symbols, json_t **out,
 			      struct chain_error *err) CHAIN_MUST_CHECK;
 
+/* inspect_root.c: a step's root, with what its first process is told; new; null: it has none. */
+struct chain_step;
+json_t *inspect_root_json(const struct chain_image *image, const struct chain_step *step);
+void inspect_root_print(const json_t *root);
+
 /* inspect_print.c: either document, for people. */
 void inspect_print_image(const json_t *doc);
 void inspect_print_kernel(const json_t *doc);

@@ -280,6 +280,10 @@ static json_t *step_json(struct look *look, const struct chain_step *step)
 
 	if (call)
 		set_number(look, row, "window_bytes", chain_step_memory(step, kind));
+	json_t *root = inspect_root_json(look->image, step);
+
+	if (root)
+		set(look, row, "root", root);
 	return row;
 }
 

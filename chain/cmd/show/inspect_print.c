@@ -161,6 +161,8 @@ static void steps_print(const json_t *doc)
 		if (number(row, "window_bytes") > 0)
 			printf(", in a window of %s", cmd_size_text(number(row, "window_bytes"), size));
 		puts(")");
+		if (json_object_get(row, "root"))
+			inspect_root_print(json_object_get(row, "root"));
 	}
 }
 
