@@ -111,8 +111,8 @@ static inline uint16_t nvme_identify(struct fake_nvme *n, const struct nvme_comm
 	return 0;
 }
 
-/* Sector n is full of the byte n. The size of sectors is the namespace's of this moment, which may have become another than
- * the driver was told. */
+/* Sector n is full of the byte n. The size of sectors is the namespace's of this moment, which may have become another
+ * than the driver was told. */
 static inline uint16_t nvme_read(struct fake_nvme *n, const struct nvme_command *c)
 {
 	uint64_t lba = c->word[0] | (uint64_t)c->word[1] << 32, sectors;
