@@ -37,12 +37,12 @@ void ring_commit(struct ring *r, uint32_t kind, uint32_t bytes)
 	atomic_store_explicit(&r->written, r->begun + whole(bytes), memory_order_release);
 }
 
-const struct ring_record *ring_first(struct ring *r)
+struct ring_record *ring_first(struct ring *r)
 {
 	uint64_t read = atomic_load_explicit(&r->read, memory_order_relaxed);
 	if (read == atomic_load_explicit(&r->written, memory_order_acquire))
 		return NULL;
-	const struct ring_record *first = at(r, read);
+	struct ring_record *first = at(r, read);
 	if (first->kind != SKIPPED)
 		return first;
 	ring_drop(r, first); /* another one follows: they came together */

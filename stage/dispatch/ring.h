@@ -39,8 +39,8 @@ static inline uint64_t ring_used(const struct ring *ring)
 	       atomic_load_explicit(&ring->read, memory_order_acquire);
 }
 
-/* For the reader: the first record; null: none. It stays until it is dropped. */
-const struct ring_record *ring_first(struct ring *ring);
+/* For the reader: the first record; null: none. It stays, and is the reader's, until it is dropped. */
+struct ring_record *ring_first(struct ring *ring);
 void ring_drop(struct ring *ring, const struct ring_record *first);
 
 #endif

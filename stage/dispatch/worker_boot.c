@@ -12,7 +12,6 @@
 #include "team.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 enum { PARK_US = 1000000 };
 
@@ -99,27 +98,24 @@ void crew_done(struct crew *crew, const struct stage_fanout_turn *turn)
 	crew->client->done(crew->client->ctx, turn);
 }
 
-static void hear(struct crew *crew, const struct ring_record *record)
+static void hear(struct crew *crew, struct ring_record *record)
 {
 	const struct stage_fanout_client *client = crew->client;
-	struct stage_fanout_turn turn;
-	uint32_t index;
+	const uint32_t *index = (const uint32_t *)record->payload;
+	struct stage_fanout_turn *turn = (struct stage_fanout_turn *)record->payload;
 	if (record->kind == WORKER_TEXT) {
-		memcpy(&index, record->payload, sizeof(index));
-		client->text(client->ctx, index, (const char *)record->payload + sizeof(index),
-			     record->bytes - sizeof(index));
+		client->text(client->ctx, *index, (const char *)(index + 1), record->bytes - sizeof(*index));
 		return;
 	}
-	memcpy(&turn, record->payload, sizeof(turn));
-	turn.result.mailbox = turn.result.mailbox_bytes ? (char *)(uintptr_t)record->payload + sizeof(turn) : NULL;
-	crew_done(crew, &turn);
+	turn->result.mailbox = turn->result.mailbox_bytes ? (char *)(turn + 1) : NULL;
+	crew_done(crew, turn);
 }
 
 /* As much as was there at the beginning: one worker that talks on and on leaves time for the others. */
 bool worker_collect(struct worker *w)
 {
 	struct ring *ring = w->ring;
-	const struct ring_record *record;
+	struct ring_record *record;
 	bool any = false;
 	if (!ring)
 		return false;
