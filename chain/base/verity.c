@@ -179,19 +179,89 @@ static void tree_end(struct chain_verity *v, uint64_t bytes, uint8_t out[DIGEST]
 	chain_sha256_of(&descriptor, sizeof(descriptor), out);
 }
 
-void chain_verity_of_small(const uint8_t *const *blocks, const uint64_t *bytes, size_t count, uint8_t (*out)[DIGEST])
+static size_t blocks_of(uint64_t bytes)
 {
-	struct descriptor descriptors[LANES];
-	const uint8_t *pieces[LANES];
+	return (size_t)((bytes + BLOCK - 1) / BLOCK);
+}
 
-	chain_sha256_lanes(blocks, count, BLOCK, out);
-	for (size_t i = 0; i < count; i++) {
-		static const uint8_t none[DIGEST] = { 0 };
+bool chain_verity_group_add(struct chain_verity_group *group, const uint8_t *bytes, uint64_t count)
+{
+	if (count > (uint64_t)CHAIN_VERITY_GROUP_FILE_BLOCKS * BLOCK || group->count == CHAIN_VERITY_GROUP_FILES ||
+	    blocks_of(count) > CHAIN_VERITY_GROUP_BLOCKS - group->blocks)
+		return false;
+	group->files[group->count++] = (struct chain_verity_group_file){ bytes, count };
+	group->blocks += blocks_of(count);
+	return true;
+}
 
-		descriptors[i] = describe(bytes[i], bytes[i] > 0 ? out[i] : none);
-		pieces[i] = (const uint8_t *)&descriptors[i];
+/* Of any number of pieces. */
+static void hash_pieces(const uint8_t *const *pieces, size_t count, uint32_t bytes, uint8_t (*out)[DIGEST])
+{
+	for (size_t done = 0; done < count; done += LANES)
+		chain_sha256_lanes(pieces + done, count - done < LANES ? count - done : LANES, bytes, out + done);
+}
+
+/* The files' own blocks, file behind file. */
+static void group_blocks(struct chain_verity_group *g)
+{
+	const uint8_t *pieces[CHAIN_VERITY_GROUP_BLOCKS];
+	size_t used = 0;
+
+	for (size_t i = 0; i < g->count; i++) {
+		const struct chain_verity_group_file *file = &g->files[i];
+		const size_t whole = (size_t)(file->count / BLOCK), part = file->count % BLOCK;
+
+		for (size_t block = 0; block < whole; block++)
+			pieces[used++] = file->bytes + block * BLOCK;
+		if (part == 0)
+			continue;
+		memcpy(g->scratch[i], file->bytes + whole * BLOCK, part);
+		memset(g->scratch[i] + part, 0, BLOCK - part);
+		pieces[used++] = g->scratch[i];
 	}
-	chain_sha256_lanes(pieces, count, sizeof(descriptors[0]), out);
+	hash_pieces(pieces, used, BLOCK, g->of_blocks);
+}
+
+/* The roots, to `digests`: the only block's digest, or that of the block that the digests of several fill; of an empty
+ * file it is zero. */
+static void group_roots(struct chain_verity_group *g)
+{
+	const uint8_t *pieces[CHAIN_VERITY_GROUP_FILES];
+	uint8_t roots[CHAIN_VERITY_GROUP_FILES][DIGEST];
+	size_t used = 0, at = 0;
+
+	for (size_t i = 0; i < g->count; i++) {
+		const size_t blocks = blocks_of(g->files[i].count);
+
+		memset(g->digests[i], 0, DIGEST);
+		if (blocks == 1)
+			memcpy(g->digests[i], g->of_blocks[at], DIGEST);
+		if (blocks > 1) {
+			memset(g->scratch[i], 0, BLOCK);
+			memcpy(g->scratch[i], g->of_blocks[at], blocks * DIGEST);
+			pieces[used++] = g->scratch[i];
+		}
+		at += blocks;
+	}
+	hash_pieces(pieces, used, BLOCK, roots);
+	for (size_t i = 0; i < used; i++)
+		memcpy(g->digests[(size_t)(pieces[i] - g->scratch[0]) / BLOCK], roots[i], DIGEST);
+}
+
+void chain_verity_group_hash(struct chain_verity_group *group)
+{
+	const uint8_t *pieces[CHAIN_VERITY_GROUP_FILES];
+
+	group_blocks(group);
+	group_roots(group);
+	for (size_t i = 0; i < group->count; i++) {
+		const struct descriptor descriptor = describe(group->files[i].count, group->digests[i]);
+
+		memcpy(group->scratch[i], &descriptor, sizeof(descriptor));
+		pieces[i] = group->scratch[i];
+	}
+	hash_pieces(pieces, group->count, sizeof(struct descriptor), group->digests);
+	group->count = group->blocks = 0;
 }
 
 void chain_verity_final(struct chain_verity *v, uint8_t out[DIGEST])

@@ -16,13 +16,14 @@ struct extent {
 	uint64_t cursor;
 };
 
-/* Files of a block or less wait until there are as many as can be hashed side by side. */
+/* Small files wait until there are as many as are worth being hashed side by side. */
 struct waiting {
-	struct small {
-		uint64_t cursor, bytes;
-	} files[CHAIN_SHA256_LANES];
+	struct chain_verity_group group;
+	struct line {
+		const struct extent *extent;
+		size_t file; /* in the group; that of the line before it where the bytes are the same ones */
+	} lines[CHAIN_VERITY_GROUP_FILES];
 	size_t count;
-	uint8_t blocks[CHAIN_SHA256_LANES][CHAIN_VERITY_BLOCK_BYTES];
 };
 
 struct verify {
@@ -244,40 +245,38 @@ static enum chain_status isolated_check(const struct verify *v, struct chain_err
 static enum chain_status waiting_check(struct verify *v, struct chain_error *err)
 {
 	struct waiting *w = v->waiting;
-	const uint8_t *blocks[CHAIN_SHA256_LANES];
-	uint64_t bytes[CHAIN_SHA256_LANES];
-	uint8_t digests[CHAIN_SHA256_LANES][CHAIN_SHA256_BYTES];
 	enum chain_status status = CHAIN_OK;
 
-	for (size_t i = 0; i < w->count; i++) {
-		blocks[i] = w->blocks[i];
-		bytes[i] = w->files[i].bytes;
-	}
-	chain_verity_of_small(blocks, bytes, w->count, digests);
+	chain_verity_group_hash(&w->group);
 	for (size_t i = 0; status == CHAIN_OK && i < w->count; i++) {
+		const struct line *line = &w->lines[i];
 		struct chain_digest digest = { .kind = CHAIN_DIGEST_FSVERITY };
 		struct chain_manifest_entry entry;
 		char path[CHAIN_IMAGE_PATH_BYTES];
 
-		memcpy(digest.bytes, digests[i], sizeof(digest.bytes));
-		status = entry_of(v, w->files[i].cursor, &entry, path, err);
+		memcpy(digest.bytes, w->group.digests[line->file], sizeof(digest.bytes));
+		status = entry_of(v, line->extent->cursor, &entry, path, err);
 		if (status == CHAIN_OK)
-			status = image_bytes_same(v->image, w->blocks[i], &digest, &entry, path, err);
+			status = image_bytes_same(v->image, v->image->fs_bytes + line->extent->offset, &digest, &entry,
+						  path, err);
 	}
 	w->count = 0;
 	return status;
 }
 
-static void waiting_add(struct verify *v, const struct extent *e)
+/* False: there is no room for it now. */
+static bool waiting_add(struct verify *v, const struct extent *e)
 {
 	struct waiting *w = v->waiting;
-	uint8_t *block = w->blocks[w->count];
+	const bool again = w->count > 0 && same_extent(w->lines[w->count - 1].extent, e);
 
-	memcpy(block, v->image->fs_bytes + e->offset, e->bytes);
-	memset(block + e->bytes, 0, sizeof(w->blocks[0]) - e->bytes);
-	w->files[w->count++] = (struct small){ e->cursor, e->bytes };
+	if (w->count == CHAIN_VERITY_GROUP_FILES ||
+	    (!again && !chain_verity_group_add(&w->group, v->image->fs_bytes + e->offset, e->bytes)))
+		return false;
+	w->lines[w->count++] = (struct line){ e, w->group.count - 1 };
 	if (e == v->extents || !same_extent(e, e - 1))
 		heard(v, e->bytes);
+	return true;
 }
 
 static enum chain_status extent_verify(struct verify *v, const struct extent *e, struct chain_error *err)
@@ -288,13 +287,13 @@ static enum chain_status extent_verify(struct verify *v, const struct extent *e,
 
 	if (status != CHAIN_OK)
 		return status;
-	if (entry.digest.kind == CHAIN_DIGEST_FSVERITY && e->bytes <= CHAIN_VERITY_BLOCK_BYTES) {
-		waiting_add(v, e);
-		return v->waiting->count == CHAIN_SHA256_LANES ? waiting_check(v, err) : CHAIN_OK;
-	}
+	if (entry.digest.kind == CHAIN_DIGEST_FSVERITY && waiting_add(v, e))
+		return CHAIN_OK;
 	status = waiting_check(v, err);
 	if (status != CHAIN_OK)
 		return status;
+	if (entry.digest.kind == CHAIN_DIGEST_FSVERITY && waiting_add(v, e))
+		return CHAIN_OK;
 	if (!v->hashed || !same_extent(v->hashed, e) || v->digest.kind != entry.digest.kind)
 		hash(v, v->image->fs_bytes + e->offset, e->bytes, entry.digest.kind, &v->digest);
 	v->hashed = e;
@@ -369,7 +368,7 @@ enum chain_status chain_image_verify(const struct chain_image *image, chain_imag
 	v.extents = malloc(bytes);
 	v.waiting = malloc(sizeof(*v.waiting));
 	if (v.extents && v.waiting) {
-		v.waiting->count = 0;
+		v.waiting->count = v.waiting->group.count = v.waiting->group.blocks = 0;
 		status = files_verify(&v, err);
 	} else {
 		status = chain_fail_no_memory(err, "image", bytes + sizeof(*v.waiting));

@@ -202,6 +202,44 @@ static void side_by_side_is_one_by_one(void **state)
 	free(bytes);
 }
 
+/* Files of every number of blocks, whole and not, in any order, until the group takes no more. */
+static void a_group_is_its_files(void **state)
+{
+	enum { MOST = CHAIN_VERITY_GROUP_FILE_BLOCKS * BLOCK };
+	static struct chain_verity_group group;
+	uint8_t *bytes = random_bytes(MOST + BLOCK);
+	size_t files = 0, fullest = 0, most_blocks = 0;
+
+	(void)state;
+	assert_false(chain_verity_group_add(&group, bytes, MOST + 1));
+	for (unsigned round = 0; round < 150; round++) {
+		struct chain_verity_group_file added[CHAIN_VERITY_GROUP_FILES + 1];
+		const uint64_t most = round % 3 == 0 ? MOST : round % 3 == 1 ? 3 * BLOCK : BLOCK;
+		size_t count = 0;
+
+		do {
+			const uint64_t size = next() % 4 ? next() % (most + 1) : next() % (most / BLOCK + 1) * BLOCK;
+
+			added[count] = (struct chain_verity_group_file){ bytes + next() % BLOCK, size };
+		} while (chain_verity_group_add(&group, added[count].bytes, added[count].count) && ++count > 0 &&
+			 next() % 40 > 0);
+		assert_int_equal(group.count, count);
+		most_blocks = group.blocks > most_blocks ? group.blocks : most_blocks;
+		fullest = count > fullest ? count : fullest;
+		chain_verity_group_hash(&group);
+		assert_int_equal(group.count | group.blocks, 0);
+		for (size_t i = 0; i < count; i++, files++) {
+			uint8_t one[DIGEST];
+
+			chain_verity_of(added[i].bytes, added[i].count, one);
+			assert_memory_equal(group.digests[i], one, DIGEST);
+		}
+	}
+	assert_true(files > 1000 && fullest == CHAIN_VERITY_GROUP_FILES);
+	assert_true(most_blocks > CHAIN_VERITY_GROUP_BLOCKS - CHAIN_VERITY_GROUP_FILE_BLOCKS);
+	free(bytes);
+}
+
 /* A locator by its definition, block by block. */
 static void locator_by_hand(const uint8_t *bytes, size_t count, uint8_t out[CHAIN_LOCATOR_BYTES])
 {
@@ -267,6 +305,7 @@ int main(void)
 		cmocka_unit_test(pieces_are_the_whole),
 		cmocka_unit_test(blocks_are_the_whole),
 		cmocka_unit_test(side_by_side_is_one_by_one),
+		cmocka_unit_test(a_group_is_its_files),
 		cmocka_unit_test(a_locator_finds_the_block),
 	};
 

@@ -82,7 +82,7 @@ enum chain_status chain_image_file(const struct chain_image *image, const char *
 /* Everything: every part, every file and link, every byte of the filesystem that belongs to none of them is zero (and,
  * for a file, every byte outside parts, manifest and filesystem). Files that lie on each other in part, or on the
  * filesystem's metadata, are refused (CHAIN_E_IMAGE_OVERLAP), so no byte is hashed twice. Takes 24 bytes of heap per
- * file, and 32 KiB, for as long as it runs. The error's subject is the part or path. `progress` (nullable) hears bytes
+ * file, and 75 KB, for as long as it runs. The error's subject is the part or path. `progress` (nullable) hears bytes
  * hashed so far. */
 typedef void chain_image_progress(void *ctx, uint64_t done_bytes, uint64_t total_bytes);
 enum chain_status chain_image_verify(const struct chain_image *image, chain_image_progress *progress, void *ctx,

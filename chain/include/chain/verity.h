@@ -47,10 +47,23 @@ uint64_t chain_locator_find(const uint8_t wanted[CHAIN_LOCATOR_BYTES], const uin
 void chain_verity_final_located(struct chain_verity *v, uint8_t out[CHAIN_LOCATED_BYTES]);
 void chain_verity_of_located(const void *bytes, uint64_t count, uint8_t out[CHAIN_LOCATED_BYTES]);
 
-/* Of `count` files, at most CHAIN_SHA256_LANES, of one block or less each, side by side. Behind a file's bytes the
- * block it is given in is zero. */
-void chain_verity_of_small(const uint8_t *const *blocks, const uint64_t *bytes, size_t count,
-			   uint8_t (*out)[CHAIN_SHA256_BYTES]);
+/* Small files side by side, whatever their sizes: their blocks share the lanes, then those of the level above, then
+ * the records. About 70 KB. */
+enum { CHAIN_VERITY_GROUP_FILES = 16, CHAIN_VERITY_GROUP_BLOCKS = 128, CHAIN_VERITY_GROUP_FILE_BLOCKS = 32 };
+struct chain_verity_group {
+	size_t count, blocks; /* so far: files, and their blocks */
+	struct chain_verity_group_file {
+		const uint8_t *bytes; /* borrowed until the group is hashed */
+		uint64_t count;
+	} files[CHAIN_VERITY_GROUP_FILES];
+	uint8_t digests[CHAIN_VERITY_GROUP_FILES][CHAIN_SHA256_BYTES]; /* of the files, once they are hashed */
+	uint8_t of_blocks[CHAIN_VERITY_GROUP_BLOCKS][CHAIN_SHA256_BYTES];
+	uint8_t scratch[CHAIN_VERITY_GROUP_FILES][CHAIN_VERITY_BLOCK_BYTES];
+};
+/* False: the file is none of a group (more than CHAIN_VERITY_GROUP_FILE_BLOCKS blocks), or the group is full. */
+bool chain_verity_group_add(struct chain_verity_group *group, const uint8_t *bytes, uint64_t count);
+/* Finds the digests of its files, and leaves it to be emptied: count and blocks are 0 in an empty one. */
+void chain_verity_group_hash(struct chain_verity_group *group);
 
 /* For work in several places: the digests of `count` blocks, and adding such digests, in the blocks' order, where whole
  * blocks were added so far. */
