@@ -116,7 +116,7 @@ static enum chain_status parts_verify(struct verify *v, struct chain_error *err)
 		heard(v, part.bytes);
 		const enum chain_status status = image_hash_same(image, &hash, &part, image_part_names[i], err);
 
-		if (status != CHAIN_OK)
+		if (status)
 			return status;
 	}
 	return CHAIN_OK;
@@ -136,7 +136,7 @@ static enum chain_status gaps_verify(const struct chain_image *image, struct cha
 				  .line = 3);
 	at = stage.offset + stage.bytes;
 	status = zero_check(image->bytes + at, h->file_manifest - at, at, "padding before the manifest", err);
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	at = h->file_manifest + h->manifest_bytes;
 	return zero_check(image->bytes + at, h->file_fs - at, at, "padding before the filesystem", err);
@@ -161,7 +161,7 @@ static enum chain_status folders_check(const struct chain_image *image, char *pa
 
 	for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
 		*slash = '\0';
-		if (chain_manifest_find(image, path, &above, NULL) == CHAIN_OK)
+		if (!chain_manifest_find(image, path, &above, NULL))
 			return chain_fail_text(err, CHAIN_E_MANIFEST_KIND, path, "a folder");
 		*slash = '/';
 	}
@@ -178,11 +178,11 @@ static enum chain_status extent_note(struct verify *v, const struct chain_manife
 	struct fs_node node;
 	enum chain_status status = image_path_copy(entry, path, err);
 
-	if (status == CHAIN_OK)
+	if (!status)
 		status = folders_check(v->image, path, err);
-	if (status == CHAIN_OK)
+	if (!status)
 		status = fs_lookup(&v->image->fs, path, false, &node, err);
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	if (node.type != (link ? FS_SYMLINK : FS_REGULAR))
 		return chain_fail_text(err, CHAIN_E_MANIFEST_KIND, path, link ? "a link" : "a file");
@@ -231,7 +231,7 @@ static enum chain_status isolated_check(const struct verify *v, struct chain_err
 			continue;
 		const enum chain_status status = entry_of(v, e->cursor, &entry, path, err);
 
-		if (status != CHAIN_OK)
+		if (status)
 			return status;
 		if (!apart || entry.kind != CHAIN_MANIFEST_LINK)
 			return CHAIN_FAIL(err, IMAGE_OVERLAP, .subject = path,
@@ -248,7 +248,7 @@ static enum chain_status waiting_check(struct verify *v, struct chain_error *err
 	enum chain_status status = CHAIN_OK;
 
 	chain_verity_group_hash(&w->group);
-	for (size_t i = 0; status == CHAIN_OK && i < w->count; i++) {
+	for (size_t i = 0; !status && i < w->count; i++) {
 		const struct line *line = &w->lines[i];
 		struct chain_digest digest = { .kind = CHAIN_DIGEST_FSVERITY };
 		struct chain_manifest_entry entry;
@@ -256,7 +256,7 @@ static enum chain_status waiting_check(struct verify *v, struct chain_error *err
 
 		memcpy(digest.bytes, w->group.digests[line->file], sizeof(digest.bytes));
 		status = entry_of(v, line->extent->cursor, &entry, path, err);
-		if (status == CHAIN_OK)
+		if (!status)
 			status = image_bytes_same(v->image, v->image->fs_bytes + line->extent->offset, &digest, &entry,
 						  path, err);
 	}
@@ -285,12 +285,12 @@ static enum chain_status extent_verify(struct verify *v, const struct extent *e,
 	char path[CHAIN_IMAGE_PATH_BYTES];
 	enum chain_status status = entry_of(v, e->cursor, &entry, path, err);
 
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	if (entry.digest.kind == CHAIN_DIGEST_FSVERITY && waiting_add(v, e))
 		return CHAIN_OK;
 	status = waiting_check(v, err);
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	if (entry.digest.kind == CHAIN_DIGEST_FSVERITY && waiting_add(v, e))
 		return CHAIN_OK;
@@ -315,17 +315,17 @@ static enum chain_status extents_verify(struct verify *v, struct chain_error *er
 		if (e->offset > at) {
 			status =
 				zero_check(image->fs_bytes + at, e->offset - at, fs_at + at, "filesystem padding", err);
-			if (status != CHAIN_OK)
+			if (status)
 				return status;
 		}
 		status = extent_verify(v, e, err);
-		if (status != CHAIN_OK)
+		if (status)
 			return status;
 		if (e->offset + e->bytes > at)
 			at = e->offset + e->bytes;
 	}
 	status = waiting_check(v, err);
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	return zero_check(image->fs_bytes + at, image->fs_bytes_count - at, fs_at + at, "filesystem padding", err);
 }
@@ -336,17 +336,16 @@ static enum chain_status files_verify(struct verify *v, struct chain_error *err)
 	struct chain_manifest_entry entry;
 	enum chain_status status = CHAIN_OK;
 
-	while (status == CHAIN_OK && v->count < v->image->entry_count &&
-	       chain_manifest_next(v->image, &cursor, &entry)) {
+	while (!status && v->count < v->image->entry_count && chain_manifest_next(v->image, &cursor, &entry)) {
 		status = extent_note(v, &entry, before, err);
 		before = cursor;
 	}
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	if (v->count > 0)
 		qsort(v->extents, (size_t)v->count, sizeof(*v->extents), extent_order);
 	status = isolated_check(v, err);
-	return status == CHAIN_OK ? extents_verify(v, err) : status;
+	return status ? status : extents_verify(v, err);
 }
 
 enum chain_status chain_image_verify(const struct chain_image *image, chain_image_progress *progress, void *ctx,
@@ -357,10 +356,10 @@ enum chain_status chain_image_verify(const struct chain_image *image, chain_imag
 
 	if (!image->loaded) {
 		status = parts_verify(&v, err);
-		if (status == CHAIN_OK)
+		if (!status)
 			status = gaps_verify(image, err);
 	}
-	if (status != CHAIN_OK)
+	if (status)
 		return status;
 	/* entry_count lines were seen in the manifest, so the product can't wrap */
 	const size_t bytes = (size_t)(image->entry_count + 1) * sizeof(*v.extents);
