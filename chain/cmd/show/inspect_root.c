@@ -67,7 +67,7 @@ static json_t *told_find(const struct chain_image *image, const struct chain_ste
 		const uint8_t *bytes, *text;
 		uint64_t count, text_bytes;
 
-		if (path && chain_image_file(image, path, &bytes, &count, NULL, NULL) == CHAIN_OK &&
+		if (path && !chain_image_file(image, path, &bytes, &count, NULL, NULL) &&
 		    archive_find(bytes, count, "kchain/root.json", &text, &text_bytes))
 			return json_loadb((const char *)text, text_bytes, 0, NULL);
 	}
@@ -80,7 +80,7 @@ json_t *inspect_root_json(const struct chain_image *image, const struct chain_st
 	struct fs_node node;
 	json_t *row, *told;
 
-	if (!path || fs_lookup(&image->fs, path, true, &node, NULL) != CHAIN_OK)
+	if (!path || fs_lookup(&image->fs, path, true, &node, NULL))
 		return NULL;
 	row = chain_json_object(CHAIN_TEXT("source", step->root), CHAIN_TEXT("type", step->root_type),
 				CHAIN_INT("bytes", (json_int_t)node.size_bytes),
