@@ -360,7 +360,7 @@ static enum chain_status make_room(uint32_t count, struct chain_error *err)
 	if (!make_blocks(count) || !make_start_root())
 		return chain_fail_no_memory(err, "processors", count * sizeof(struct processor));
 	for (uint32_t i = 0; i < count; i++)
-		others[i] = (struct processor){ .apic_id = ids[i] };
+		others[i] = (struct processor){ .apic_id = ids[i], .index = i + 1 }; /* 0 is the boot processor's */
 	prepare_page(count);
 	listed_count = count;
 	return CHAIN_OK;
