@@ -225,7 +225,6 @@ static void look(struct run *run, uint64_t now)
 	run->full = true;
 	init_say("the memory for what is written to the root is nearly full: %u %% of %llu MiB", percent,
 		 (unsigned long long)(bytes >> 20));
-	say_reason(run->out, "it filled the memory for what is written to the root");
 }
 
 /* What it left running ends with it. */
@@ -299,5 +298,7 @@ void init_run(const struct init_world *world, const struct init_app *app, struct
 		turn(&run);
 	drain(&run);
 	look(&run, now_ms());
+	if (run.full) /* behind how it ended */
+		say_reason(out, "it filled the memory for what is written to the root");
 	end_others(&run);
 }
