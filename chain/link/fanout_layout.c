@@ -19,8 +19,8 @@ enum chain_status chain_fanout_workers(const struct chain_config_fanout *fanout,
 	if (cpus > 1 && cpus > others)
 		return CHAIN_FAIL(err, FANOUT_CPUS, .subject = subject, .cpus = cpus, .needed = cpus + 1,
 				  .present = others + 1, .missing = cpus - others);
-	uint64_t workers =
-		cpus > 1 ? others / cpus : others + 1; /* the boot processor can't be taken back with others */
+	/* The boot processor can't be taken back with others; a kernel of one processor it runs, too. */
+	uint64_t workers = cpus > 1 ? others / cpus : others + 1;
 	if (fanout->concurrency && fanout->concurrency < workers)
 		workers = fanout->concurrency;
 	*out = (uint32_t)(count < workers ? count : workers);

@@ -73,8 +73,9 @@ static void check_workers(const struct chain_config_fanout *fanout, uint32_t pro
 		return;
 	}
 	FUZZ_HOLDS(workers && workers <= count && (!fanout->concurrency || workers <= fanout->concurrency));
-	FUZZ_HOLDS(workers * cpus < processors || (workers == 1 && cpus == 1));
-	FUZZ_HOLDS(workers == count || workers == fanout->concurrency || (workers + 1) * cpus >= processors);
+	FUZZ_HOLDS(cpus == 1 ? workers <= processors : workers * cpus < processors);
+	FUZZ_HOLDS(workers == count || workers == fanout->concurrency ||
+		   (cpus == 1 ? workers == processors : (workers + 1) * cpus >= processors));
 }
 
 static void check_step(const struct chain_config *config, const struct chain_step *step,
