@@ -27,7 +27,7 @@
 #define KCHAIN_DIRECT_VIRT 0xffff800000000000 /* all physical memory: stages and booted kernels only */
 #define KCHAIN_WINDOW_VIRT 0xffffc00000000000 /* a called kernel's private window */
 #define KCHAIN_DEVICE_VIRT                                                                                             \
-	0xffffc80000000000                    /* the devices it was given: their list, then their registers, uncached  \
+	0xffffc80000000000 /* the devices assigned to it: their list, then their registers, uncached  \
 					       */
 #define KCHAIN_FS_VIRT     0xffffd00000000000 /* the baked filesystem, read-only */
 #define KCHAIN_STAGE_VIRT  0xffffffff80000000 /* stage: text and data */
@@ -66,7 +66,7 @@ enum kchain_service {
 };
 
 /* A device that a called kernel has to itself. Its registers are where `registers` says, and it reaches all of the
- * window by DMA; its configuration space is the caller's business, and was so when the device was given. */
+ * window by DMA; its configuration space is the caller's business, and was so when the device was assigned. */
 enum { KCHAIN_DEVICE_REGISTERS = 6, KCHAIN_DEVICE_CONFIG_BYTES = 256 };
 struct kchain_device {
 	char name[64];    /* the pipeline's, terminated */

@@ -2,9 +2,9 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 /* Leaves its disk in the middle of reads, or looks whether another did: abandon fault | hang | exit | wait puts reads
- * of the first disk it was given on its ring, and ends in that way while they are under way, or waits for them (abandon
- * ATTEMPT and several of them: by the attempt); abandon watch MILLISECONDS looks whether anything writes to its memory.
- * It drives the ring itself: kchain.h has no read that is not waited for. */
+ * of the first disk assigned to it on its ring, and ends in that way while they are under way, or waits for them
+ * (abandon ATTEMPT and several of them: by the attempt); abandon watch MILLISECONDS looks whether anything writes to
+ * its memory. It drives the ring itself: kchain.h has no read that is not waited for. */
 
 #include <kchain.h>
 

@@ -148,9 +148,9 @@ static uint64_t some_register(uint64_t *state)
 static void jump(void)
 {
 	static uint64_t r[15];
-	bool given = !strncmp(word(1), "0x", 2);
+	bool named = !strncmp(word(1), "0x", 2);
 	uint64_t state = strtoull(word(1), NULL, 0), text = (uint64_t)(stage_text_end - stage_image_start);
-	uint64_t at = given ? state : (uint64_t)stage_image_start + noise(&state) % text;
+	uint64_t at = named ? state : (uint64_t)stage_image_start + noise(&state) % text;
 	for (unsigned i = 0; i < sizeof(r) / sizeof(r[0]); i++)
 		r[i] = some_register(&state);
 	r[14] = at;

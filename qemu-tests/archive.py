@@ -94,9 +94,9 @@ class Mirror:
             done = subprocess.run([HELPER, "-q", "-o", "Acquire::Retries=2", "-o", "Acquire::http::Timeout=20", "-o", "APT::Sandbox::User=",
                                    "download-file", f"{self.upstream}/{name}", got], capture_output=True, text=True, check=False)
             if done.returncode or not os.path.exists(got):
-                told = re.search(r"(?m)^E: (.*)", done.stderr + done.stdout)
-                if not is_whole(path) and not (told and " 404 " in told.group(1)):
-                    self.unreached = self.unreached or (told.group(1) if told else f"cannot fetch {name}")
+                reason = re.search(r"(?m)^E: (.*)", done.stderr + done.stdout)
+                if not is_whole(path) and not (reason and " 404 " in reason.group(1)):
+                    self.unreached = self.unreached or (reason.group(1) if reason else f"cannot fetch {name}")
                 return
             with open(path + ".sha256", "w", encoding="ascii") as f:
                 f.write(digest(got))

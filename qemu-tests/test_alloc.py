@@ -104,7 +104,7 @@ def a_fan_out_lives_with_each_allocation_that_fails_or_says_so():
 
 
 @kt.test
-def devices_are_given_with_each_allocation_that_fails_or_not():
+def devices_are_assigned_with_each_allocation_that_fails_or_not():
     sweep(DEVICES, smp=2, devices=True)
 
 

@@ -83,11 +83,11 @@ def a_first_word_reaches_a_kernel_that_was_called_and_one_that_was_booted():
     for name in ("svm", "fixed"):
         kt.check(results[name]["exit"] == 3 and results[name]["result"] == {"status": 3}, f"{name}: {results[name]}")
     ended = kt.boot(kt.bake(kt.pipeline([{"name": "s", "boot": "fs:/acts", "argv0": "modules"}], FILES)))
-    kt.check(ended.of("exit")[-1]["result"]["told"], "booted", ended)
+    kt.check(ended.of("exit")[-1]["result"]["known"], "booted", ended)
 
 
 @kt.test
-def what_no_native_kernel_can_be_given_is_refused():
+def what_no_native_kernel_can_take_is_refused():
     words = " ".join(["w"] * 257)
     for step, where, message in (
             ({"call": "fs:/echo", "args": 'a "b'}, "steps[0].args", "a quote in its arguments is not closed"),

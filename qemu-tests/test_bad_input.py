@@ -26,7 +26,7 @@ def too_little_memory_is_said_before_qemu_starts():
 
 
 @kt.test
-def damage_is_told_with_the_files_name():
+def damage_is_reported_with_the_files_name():
     image = kt.bake(kt.pipeline(CALL, FILES))
     data = bytearray(kt.read_bytes(image))
     data[-5000] ^= 1
@@ -55,8 +55,8 @@ def no_dhcp_answer_leaves_an_optional_network_present():
 def no_dhcp_answer_is_a_failure_where_the_network_is_required():
     with kt.silent_network() as network:
         ended = kt.expect_error(kt.boot(kt.bake(kt.pipeline(CALL, FILES, net=net("required"))), qemu=network), "device-missing")
-    told = [e["message"] for e in ended.of("error")]
-    kt.check(told == ["lan: required, but it is present: no DHCP answer within 2000 ms"], "errors", told)
+    messages = [e["message"] for e in ended.of("error")]
+    kt.check(messages == ["lan: required, but it is present: no DHCP answer within 2000 ms"], "errors", messages)
 
 
 def broken_disks():
@@ -82,7 +82,7 @@ def broken_disks():
 
 
 @kt.test
-def broken_partition_tables_are_told_and_do_no_harm():
+def broken_partition_tables_are_reported_and_do_no_harm():
     image = kt.bake(kt.pipeline(CALL, FILES, block=block("optional")))
     for name, data, table, trouble, begins in broken_disks():
         path = kt.scratch("disk.img")

@@ -148,16 +148,16 @@ def native_kernels_that_can_not_be_called():
 
 
 @kt.test
-def all_steps_are_told_at_once():
+def all_steps_are_reported_at_once():
     files = {"/good": elf([(LOAD, 64, 64)]), "/overlap": elf([(LOAD, 64, 64), (LOAD, 64, 64)]), "/flag": flat(flags=8), "/text": b"no kernel\n"}
     paths = {path: kt.write_bytes(kt.scratch("kernel"), data) for path, data in files.items()}
     steps = [{"name": f"s{i}", "call": f"fs:{path}", "isolation": "svm", "on_error": {"boot": f"fs:{path}"}} for i, path in enumerate(files)]
     done = kt.kchain("bake", "--json", kt.write_json(kt.scratch("p.json"), kt.pipeline(steps, paths)), "-o", kt.scratch("image.elf"))
     kt.check(done.exit == 3, "not refused", done)
-    told = [(e["path"], e["slug"]) for e in done.json()["errors"]]
+    reported = [(e["path"], e["slug"]) for e in done.json()["errors"]]
     slugs = (("elf-segments-overlap", 1), ("multiboot-unknown-flag", 2), ("not-a-kernel", 3))
     wanted = [(f"steps[{i}].{member}", slug) for slug, i in slugs for member in ("call", "on_error.boot")]
-    kt.check(told == wanted, f"{told}, wanted {wanted}")
+    kt.check(reported == wanted, f"{reported}, wanted {wanted}")
 
 
 kt.main()

@@ -114,7 +114,7 @@ def is_in_text(address, kernel):
 
 
 @kt.test
-def a_fault_is_told_with_place_and_registers():
+def a_fault_is_reported_with_place_and_registers():
     steps = [{"name": name, "call": "fs:/fault", "args": name, "on_error": "continue"} for name in WHERE]
     fan = {"name": "many", "call": "fs:/fault", "args": "{{self.input|}}", "on_error": "continue", "fanout": {"list": list(WHERE)}}
     for cpus in (1, 3):

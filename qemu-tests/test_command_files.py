@@ -63,7 +63,7 @@ class Case:
 
     def attempt(self, setting):
         """How it ended, what it made, what lies where it was made, and whether anything was done to it."""
-        place, cache, told = kt.scratch("place"), kt.scratch("cache"), kt.scratch("told")
+        place, cache, report = kt.scratch("place"), kt.scratch("cache"), kt.scratch("report")
         os.mkdir(place)
         os.mkdir(cache)
         if self.cached:
@@ -71,14 +71,14 @@ class Case:
         out = f"{place}/out"
         if self.replaces:
             kt.write_bytes(out, b"old")
-        env = dict(os.environ, NO_COLOR="1", XDG_CACHE_HOME=cache, TMPDIR=place, KCHAIN_FAIL_TOLD=told, **setting)
+        env = dict(os.environ, NO_COLOR="1", XDG_CACHE_HOME=cache, TMPDIR=place, KCHAIN_FAIL_REPORT=report, **setting)
         if not self.nameless:
             env["KCHAIN_NO_TMPFILE"] = "1"
         done = kt.command([COMMAND, *[a.format(out=out) for a in self.args]], env=env)
         made = kt.read_bytes(out) if self.writes and os.path.exists(out) else done.out.replace(place, "PLACE").encode()
         left = {name: kt.read_bytes(f"{place}/{name}") for name in os.listdir(place)}
         left.update((f"cache/{name}", b"") for name in (os.listdir(f"{cache}/kchain") if os.path.isdir(f"{cache}/kchain") else ()))
-        happened = os.path.exists(told) and kt.read_bytes(told) == b"failed"
+        happened = os.path.exists(report) and kt.read_bytes(report) == b"failed"
         for path in (place, cache):
             shutil.rmtree(os.path.dirname(path))
         return done, made, left, happened
@@ -213,7 +213,7 @@ def sweep_cuts(case):
     sizes = (0, 1, 4096, 300000, whole // 2, whole - 5000, whole - 1)
     places = [f"io:{n}" for n in range(case.calls)] + [f"sha:{n}" for n in ((0, 1, 2, 3, 5, 8, 9, 10) if not EVERY else range(40))]
     seen = kt.in_parallel(lambda trial: judge_cut(case, IMAGE, *trial), [(at, size) for at in places for size in (sizes if EVERY else sizes[::2])])
-    kt.check(sum(seen) > len(seen) // 10, f"{case.name}: told as changed {sum(seen)} times of {len(seen)}")
+    kt.check(sum(seen) > len(seen) // 10, f"{case.name}: reported as changed {sum(seen)} times of {len(seen)}")
 
 
 def a_file_of_the_tree_is_cut():

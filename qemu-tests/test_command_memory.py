@@ -35,11 +35,11 @@ def content(path):
 
 def attempt(args, n, once, where):
     """The command with allocation `n` failing: how it ended, and whether that allocation was asked for at all."""
-    told = kt.scratch("told")
-    env = dict(os.environ, KCHAIN_FAIL_ALLOC=str(n), KCHAIN_FAIL_TOLD=told, NO_COLOR="1", **({"KCHAIN_FAIL_ONCE": "1"} if once else {}))
+    report = kt.scratch("report")
+    env = dict(os.environ, KCHAIN_FAIL_ALLOC=str(n), KCHAIN_FAIL_REPORT=report, NO_COLOR="1", **({"KCHAIN_FAIL_ONCE": "1"} if once else {}))
     done = kt.command([COMMAND, *args, *where], env=env)
-    kt.check(os.path.exists(told), f"allocation {n} failing ended it by a signal, or without its end", done)
-    return done, kt.read_bytes(told) == b"failed"
+    kt.check(os.path.exists(report), f"allocation {n} failing ended it by a signal, or without its end", done)
+    return done, kt.read_bytes(report) == b"failed"
 
 
 def judge(args, n, once, good):

@@ -176,7 +176,7 @@ def disks_are_read_by_a_kernel_each():
     seen = kt.expect_boot(kt.run(kt.config_image("15-devices"), "-c", 3, "--disk", disks[0] + ",serial=A", "--disk", disks[1] + ",serial=B"))
     left = seen.result["results"]["digest"]
     kt.check([r.get("sha256") for r in left["result"][:2]] == [hashlib.sha256(kt.read_bytes(d)).hexdigest() for d in disks], "digests", left)
-    kt.check([r["error"] for r in left["result"][2:]] == ["c: no disk with serial C, but 2 others", "a: it was not given to this kernel"], "without a disk", left)
+    kt.check([r["error"] for r in left["result"][2:]] == ["c: no disk with serial C, but 2 others", "a: it is not assigned to this kernel"], "without a disk", left)
 
 
 @kt.test

@@ -239,11 +239,11 @@ def wild_jumps_into_its_own_text():
     ways, path = ((3, 1), (1, 1), (3, 2)), "build/kernels/trap.debug"
     for number, at in enumerate(range(0, JUMPS, 200)):
         found += deaths(words[at:at + 200], *ways[number % len(ways)])
-    told = tell(found, path)
-    print(f"# {len(found)} of {JUMPS} wild jumps ended the stage", *told, sep="\n#   ", flush=True)
-    kt.check(len(found) <= max(1, JUMPS // 10000), "too many of the jumps within a kernel's text end the stage", *told)
+    lines = tell(found, path)
+    print(f"# {len(found)} of {JUMPS} wild jumps ended the stage", *lines, sep="\n#   ", flush=True)
+    kt.check(len(found) <= max(1, JUMPS // 10000), "too many of the jumps within a kernel's text end the stage", *lines)
     by_chance = [word for word in found if any(NOT_CALLED.search(text) for text in run_from(word, path))]
-    kt.check(by_chance == found, "what ends the stage is no instruction by chance", *told)
+    kt.check(by_chance == found, "what ends the stage is no instruction by chance", *lines)
 
 
 @kt.test

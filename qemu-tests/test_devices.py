@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: The kchain authors
 # SPDX-License-Identifier: Apache-2.0
 # hang-after: 600
-"""Devices given to called kernels: each is one kernel's alone, works there, and does nothing when that kernel's turn is over."""
+"""Devices assigned to called kernels: each is one kernel's alone, works there, and does nothing when that kernel's turn is over."""
 import hashlib
 import re
 
@@ -50,7 +50,7 @@ def side_by_side(cpus, machine, each=1):
         ended = run([step], a.qemu + b.qemu, cpus, machine, block=BLOCK)
         left = results(ended)["map"]
         kt.check(left["result"][:2] == [{"name": "a", **a.result}, {"name": "b", **b.result}], "what the disks' kernels left", left)
-        none = [{"name": n, "error": f"{n}: it was not given to this kernel"} for n in ("b", "a")]
+        none = [{"name": n, "error": f"{n}: it is not assigned to this kernel"} for n in ("b", "a")]
         kt.check(left["result"][2:] == none and {f["index"] for f in kt.failed(left)} == {2, 3}, "kernels without a disk", left)
     return test
 
@@ -66,8 +66,8 @@ def one_kernel_has_several():
     steps = [{"name": "echo", "call": "fs:/echo", "devices": {"a": 1, "lan": 1, "b": 0}, "fanout": {"count": 3}},
              {"name": "net", "call": "fs:/arp", "args": ARP, "devices": {"a": 0, "lan": 0, "b": 0}}]
     ended = run(steps, a.qemu + b.qemu + kt.USER_NET, 3, block=BLOCK, net=NET)
-    given = [r["handoff"]["self"].get("devices") for r in results(ended)["echo"]["result"]]
-    kt.check(given == [["b"], ["a", "lan"], None], "self.devices", given)
+    assigned = [r["handoff"]["self"].get("devices") for r in results(ended)["echo"]["result"]]
+    kt.check(assigned == [["b"], ["a", "lan"], None], "self.devices", assigned)
     handoff = [h["doc"] for h in ended.of("handoff") if h.get("step") == "net"][0]
     kt.check(handoff["self"]["devices"] == ["a", "b", "lan"], "self.devices of a call", handoff["self"])
     kt.check(GATEWAY_MAC.fullmatch(results(ended)["net"]["result"]["mac"]), "the card", results(ended)["net"])
@@ -82,7 +82,7 @@ def a_disk_goes_from_step_to_step_and_facts_stay():
     left = results(ended)
     kt.check(left["one"]["result"] == {"name": "a", **a.result} and left["map"]["result"] == [left["none"]["result"], left["one"]["result"]], "results", left)
     kt.check(left["two"]["result"]["read"] == 9 and left["two"]["result"]["sha256"] != a.result["sha256"], "a part of it", left["two"])
-    kt.check(left["none"]["result"]["error"] == "a: it was not given to this kernel", "none", left["none"])
+    kt.check(left["none"]["result"]["error"] == "a: it is not assigned to this kernel", "none", left["none"])
     kt.check(re.fullmatch(r"b: sectors past its end \(1, 1572864, 3072\)", left["last"]["result"]["error"]), "past the end", left["last"])
     entries = [h["doc"]["block"] for h in ended.of("handoff")]
     kt.check(all(e == entries[0] for e in entries) and entries[0]["a"]["status"] == "configured", "block entries", entries)
@@ -165,20 +165,20 @@ def an_isolated_kernel_finds_no_bus():
 @kt.test
 def a_card_answers_in_a_kernel_and_its_lease_stays_a_fact():
     step = {"name": "map", "call": "fs:/arp", "args": ARP, "devices": {"lan": 1}, "fanout": {"count": 2, "require": 1}}
-    # The inner link is handed the lease, so its stage touches no card, until it gives it away.
+    # The inner link is handed the lease, so its stage touches no card, until it assigns it.
     inner = kt.bake(kt.pipeline([{**step, "name": "inner"}], FILES, net=NET, name="inner"))
     for cpus in (1, 3):
         ended = run([step, {**step, "name": "again"}, {"name": "next", "boot": "fs:/inner"}], kt.USER_NET, cpus, net=NET, files={"/inner": inner})
         left = results(ended)
         for name in ("map", "again", "inner"):
-            kt.check(left[name]["result"][0] == {"name": "lan", "error": "lan: it was not given to this kernel"}, "the kernel without a card", left)
+            kt.check(left[name]["result"][0] == {"name": "lan", "error": "lan: it is not assigned to this kernel"}, "the kernel without a card", left)
             kt.check(left[name]["result"][1] == {"name": "lan", "own": "52:54:00:12:34:56", "link": True, "mac": "52:55:0a:00:02:02"}, "the answer", left)
         entries = [h["doc"]["net"]["lan"] for h in ended.of("handoff")]
         kt.check(entries[0]["status"] == "configured" and all(e == entries[0] for e in entries), "the lease", entries)
 
 
 @kt.test
-def what_is_absent_is_told_with_its_reason():
+def what_is_absent_is_reported_with_its_reason():
     block = {"data": {"match": {"serial": "DATA01"}, "need": "optional"}}
     net = {"lan": {"dhcp": True, "need": "optional"}}
     steps = [read("one", args="data", devices={"data": 0}, on_error="continue"),
@@ -240,7 +240,7 @@ def a_booted_kernel_has_them_all():
 
 
 @kt.test
-def what_can_not_be_given_is_refused():
+def what_can_not_be_assigned_is_refused():
     def refused(step, message, **more):
         value = kt.pipeline([{"name": "map", "call": "fs:/disk", **step}], FILES, block=BLOCK, **more)
         done = kt.kchain("bake", kt.write_json(kt.scratch("p.json"), value), "-o", kt.scratch("image.elf"))
@@ -263,12 +263,12 @@ def what_can_not_be_given_is_refused():
 
 
 @kt.test
-def one_disk_under_two_names_is_not_given():
+def one_disk_under_two_names_is_not_assigned():
     disk = Disk("A")
     block = {"a": {"match": {"serial": "A"}}, "same": {"match": {"index": 0}}}
     for devices in ({"a": 0, "same": 1}, {"a": 1, "same": 1}):
         image = kt.bake(kt.pipeline([read("map", args="a", devices=devices, fanout={"count": 2})], FILES, block=block))
-        kt.expect_error(kt.boot(image, qemu=disk.qemu), "device-same", "same: it is the same device as a, which is given as well")
+        kt.expect_error(kt.boot(image, qemu=disk.qemu), "device-same", "same: it is the same device as a, which is assigned as well")
     steps = [read("one", args="a", devices={"a": 0}), read("two", args="same", devices={"same": 0})]
     left = results(run(steps, disk.qemu, block=block))
     kt.check(left["two"]["result"] == {"name": "same", **disk.result}, "one after the other", left)

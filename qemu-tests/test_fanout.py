@@ -202,13 +202,13 @@ def the_command_shows_them_by_reason():
 
 
 @kt.test
-def more_reasons_than_are_told_apart_are_one_more():
+def more_reasons_than_are_listed_are_one_more():
     """Each leaves a text that is wrong in another column."""
     texts = ["hex:" + ("[" + " " * n + "x").encode().hex() for n in range(300)] + ["hex:7b"] * 5
     ended, results = run([fan("result", {"list": texts, "require": 0, "console": "mute"}, "{{self.input|}}")], 3)
     groups = results["failures"]
     kt.check(len(groups) == 257 and len(kt.failed(results)) == 305, "groups", len(groups))
-    other, = [g for g in groups if g["reason"] == "other reasons than are told apart"]
+    other, = [g for g in groups if g["reason"] == "all other reasons"]
     kt.check(groups[0] == other and other["count"] == 305 - sum(g["count"] for g in groups[1:]) and other["count"] >= 44, "the others", other)
     kt.check(re.search(r"failed +for 249 more reasons\r?$", ended.console, re.M), "the stage's line", ended.console)
 
@@ -231,10 +231,10 @@ def a_result_without_room_is_its_kernels_failure():
 
 
 @kt.test
-def running_and_queued_are_told_apart():
+def running_and_queued_are_distinguished():
     ended, _ = run([fan("spin", {"count": 40, "require": 0, "console": "mute"}, "forever", timeout="60ms")], 4)
     said = ended.of("progress")
-    kt.check(said, "no progress was told", ended)
+    kt.check(said, "no progress was shown", ended)
     for record in said:
         kt.check(record["running"] <= 3, "three processors run three at once", record)
         kt.check(record["running"] + record["queued"] + record["ok"] + record["failed"] == record["total"] == 40, "counts", record)
@@ -333,9 +333,9 @@ def inputs_come_from_the_state_and_plain_ones_need_no_default():
         kt.check(planned == wanted, "planned arguments", planned)
     without = kt.kchain("run", image)
     kt.check(without.exit == 4 and "state.count is absent" in without.err, "no state", without)
-    unknown, told = kt.kchain("plan", image), kt.kchain("plan", image, "--handoff-in", handoff)
+    unknown, known = kt.kchain("plan", image), kt.kchain("plan", image, "--handoff-in", handoff)
     kt.check(unknown.exit == 0 and "{{state.count}}" in unknown.out and "args     {{self.index}}\n" in unknown.out, "a plan without the state", unknown)
-    kt.check("3 kernels" in told.out and "args     0  to kernel 0\n  args     2  to kernel 2\n" in told.out, "a plan with the state", told)
+    kt.check("3 kernels" in known.out and "args     0  to kernel 0\n  args     2  to kernel 2\n" in known.out, "a plan with the state", known)
 
 
 @kt.test

@@ -103,7 +103,7 @@ def a_damaged_kernel_is_not_believed():
 
 
 @kt.test
-def other_systems_are_told_what_to_do():
+def other_systems_are_shown_what_to_do():
     """A copy of tools/ on a system of another kind."""
     top = kt.scratch("top")
     shutil.copytree("tools", top + "/tools")

@@ -21,37 +21,37 @@ def image(links=1):
 
 
 def check_all(ended, cpus, links):
-    """Each link knows of all processors and starts them. Returns what each was told."""
+    """Each link knows of all processors and starts them. Returns what each got to know of the machine."""
     kt.expect_end(ended)
-    told = [r["doc"] for r in ended.of("bootinfo")]
+    bootinfos = [r["doc"] for r in ended.of("bootinfo")]
     used = [r["machine"]["processors"] for r in ended.of("result") if "machine" in r]
-    kt.check([d["cpus"] for d in told] == used == [cpus] * links, f"processors {used}, wanted {cpus} in {links} links", told, ended)
-    return told
+    kt.check([d["cpus"] for d in bootinfos] == used == [cpus] * links, f"processors {used}, wanted {cpus} in {links} links", bootinfos, ended)
+    return bootinfos
 
 
-def type_of(told, address):
+def type_of(bootinfo, address):
     """The memory's type at that address by the map that a link was given."""
     at = int(address, 16)
-    return [m["type"] for m in told["memory"] if int(m["base"], 16) <= at < int(m["base"], 16) + int(m["bytes"], 16)]
+    return [m["type"] for m in bootinfo["memory"] if int(m["base"], 16) <= at < int(m["base"], 16) + int(m["bytes"], 16)]
 
 
 @kt.test
 def by_multiboot2_on_uefi_all_is_known_in_each_link():
-    told = check_all(uefi.boot(image(3), "multiboot2", "-smp", CPUS), CPUS, 3)
-    first = told[0]
-    kt.check(first["door"] == "multiboot2" and told[1]["door"] == "multiboot1", "doors", told)
+    bootinfos = check_all(uefi.boot(image(3), "multiboot2", "-smp", CPUS), CPUS, 3)
+    first = bootinfos[0]
+    kt.check(first["door"] == "multiboot2" and bootinfos[1]["door"] == "multiboot1", "doors", bootinfos)
     for key in ("acpi_rsdp", "smbios"):
-        kt.check(int(first[key], 16) > 1 << 20 and all(t[key] == first[key] for t in told), key, [t[key] for t in told])
+        kt.check(int(first[key], 16) > 1 << 20 and all(t[key] == first[key] for t in bootinfos), key, [t[key] for t in bootinfos])
     kt.check(int(first["efi_system_table"], 16) and type_of(first, first["acpi_rsdp"]) in ([3], [4]), "tables", first)
 
 
 @kt.test
 def by_multiboot_on_uefi_it_is_searched_and_said_so():
     ended = uefi.boot(image(2), "multiboot", "-smp", CPUS)
-    told = check_all(ended, CPUS, 2)
+    bootinfos = check_all(ended, CPUS, 2)
     said = [line for line in ended.console.splitlines() if "machine  " in line]
-    kt.check(len(said) == 1 and f"multiboot1 does not say where ACPI's tables are; a search found them, from {told[0]['acpi_rsdp']} on" in said[0], "said", said)
-    kt.check(all(int(t["smbios"], 16) for t in told) and told[0]["acpi_rsdp"] == told[1]["acpi_rsdp"], "tables", told)
+    kt.check(len(said) == 1 and f"multiboot1 does not say where ACPI's tables are; a search found them, from {bootinfos[0]['acpi_rsdp']} on" in said[0], "said", said)
+    kt.check(all(int(t["smbios"], 16) for t in bootinfos) and bootinfos[0]["acpi_rsdp"] == bootinfos[1]["acpi_rsdp"], "tables", bootinfos)
 
 
 @kt.test
@@ -59,8 +59,8 @@ def without_acpi_the_mp_table_is_read():
     """SeaBIOS lists a processor a package."""
     for machine in ("pc", "q35"):
         ended = kt.boot(image(2), machine + ",acpi=off", qemu=["-smp", f"{CPUS},sockets={CPUS}"])
-        told = check_all(ended, CPUS, 2)
-        kt.check(told[0]["acpi_rsdp"] == "0x0" or machine == "q35", "there is ACPI", told)
+        bootinfos = check_all(ended, CPUS, 2)
+        kt.check(bootinfos[0]["acpi_rsdp"] == "0x0" or machine == "q35", "there is ACPI", bootinfos)
         kt.check("machine  " not in ended.console, "said", ended)
 
 
@@ -76,8 +76,8 @@ def a_handoff_that_names_a_wrong_place_is_not_believed():
     for wrong in ("0x0", "0x100000", "0xffffffffffffffff", "0x8000000000000000", "", "f0000", "no"):
         handoff = {"kchain_handoff": 1, "boot_id": "", "self": {}, "links": [], "clock": {}, "platform": {"acpi_rsdp": wrong, "smbios": wrong, "cpus": 99}}
         path = kt.write_json(kt.scratch("kchain-handoff"), handoff)
-        told = check_all(kt.boot(image(), "microvm,acpi=off", qemu=["-smp", 2, "-initrd", path]), 1, 1)
-        kt.check(told[0]["acpi_rsdp"] == told[0]["smbios"] == "0x0", f"{wrong!r} was believed", told)
+        bootinfos = check_all(kt.boot(image(), "microvm,acpi=off", qemu=["-smp", 2, "-initrd", path]), 1, 1)
+        kt.check(bootinfos[0]["acpi_rsdp"] == bootinfos[0]["smbios"] == "0x0", f"{wrong!r} was believed", bootinfos)
 
 
 if __name__ == "__main__":

@@ -161,8 +161,8 @@ def the_plan_is_what_the_kernel_finds():
     kt.check([e[:2] for e in map_found if e[2] == 1] == [(MIB, 4 * MIB - 0x5000)], "what it may use", map_found)
     kt.check(got["info"] == int(wanted["registers"]["rbx"], 16) and got["lower"] == 0 and got["upper"] == 4096 - 20, "information", got, wanted)
     kt.check(found["first"]["result"] == {"string": "text first", "handoff": "forty-two"}, "its module", found["first"])
-    told = kt.write_json(kt.scratch("handoff.json"), found["handoff"]["result"]["handoff"])
-    received = kt.kchain("plan", "--mask", told).json()
+    handoff = kt.write_json(kt.scratch("handoff.json"), found["handoff"]["result"]["handoff"])
+    received = kt.kchain("plan", "--mask", handoff).json()
     kt.check(received == plan["handoff"]["handoff"], "handoff", received, plan["handoff"]["handoff"])
     kt.check(received["self"]["window"] == {"phys": "0x100000", "bytes": 2 * MIB}, "its window", received["self"])
     kt.check(received["self"]["mailbox"] == {"phys": "0x2fb000", "bytes": 16 + ROOM}, "its mailbox", received["self"])
@@ -175,10 +175,10 @@ def the_plan_is_what_the_kernel_finds():
 def refused(image, slug, message, hint, processors=1):
     """By the stage, and by `kchain plan` alike."""
     ended = kt.expect_error(kt.boot(image, qemu=["-smp", str(processors)]), slug, message)
-    told = ended.of("error")[0]
+    reported = ended.of("error")[0]
     done = kt.kchain("plan", "--cpus", processors, image)
-    kt.check(done.exit == 3 and told["message"] in done.err, "kchain plan", told, done)
-    kt.check(hint in told["hint"] and '"isolation": "svm"' in told["hint"] and told["hint"] in done.err, "what to do", told, done)
+    kt.check(done.exit == 3 and reported["message"] in done.err, "kchain plan", reported, done)
+    kt.check(hint in reported["hint"] and '"isolation": "svm"' in reported["hint"] and reported["hint"] in done.err, "what to do", reported, done)
 
 
 @kt.test

@@ -74,8 +74,8 @@ with open("docs/DEBUGGING.md", encoding="utf-8") as f:
 commands = [next(iter(docs.sessions(body)))[0] for _, body in docs.blocks(page, "console")]
 bodies = [body for _, body in docs.blocks(page, "gdb")]
 assert len(commands) == len(bodies) == 3
-for title, (told, transcript) in zip(("a called kernel", "a booted kernel", "a kernel alone"), zip(commands, bodies)):
-    kt.add_test("page: " + title, lambda c=told, b=transcript: session(c, b))
+for title, (typed, transcript) in zip(("a called kernel", "a booted kernel", "a kernel alone"), zip(commands, bodies)):
+    kt.add_test("page: " + title, lambda c=typed, b=transcript: session(c, b))
 
 
 @kt.test

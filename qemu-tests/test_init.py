@@ -87,8 +87,8 @@ def only_empty_folders_are_filled():
                           ("x" * 300, ".*: File name too long\n")):
         done = kt.kchain("init", top + "/" + path if path else "")
         kt.check(done.exit == 3 and re.fullmatch("kchain: " + message, done.err) and not done.out, f"init {path!r}", done)
-        told = kt.kchain("init", "--json", top + "/" + path if path else "")
-        kt.check(told.exit == 3 and json.loads(told.out)["exit"] == 3, "--json", told)
+        refused = kt.kchain("init", "--json", top + "/" + path if path else "")
+        kt.check(refused.exit == 3 and json.loads(refused.out)["exit"] == 3, "--json", refused)
     kt.check(sorted(os.listdir(top)) == ["empty", "file", "full"] and os.listdir(top + "/full") == [".hidden"], "something was left")
     kt.check(kt.kchain("init", top + "/empty").exit == 0 and "Makefile" in os.listdir(top + "/empty"), "an empty folder is refused")
     shutil.rmtree(top + "/empty")

@@ -68,8 +68,8 @@ def by_python(text):
 
 def by_us(texts):
     """The lines that the program says."""
-    given = b"".join(b"%d\n%s" % (len(text), text) for text in texts)
-    done = subprocess.run([PROGRAM], input=given, capture_output=True, timeout=300, check=False)
+    lines = b"".join(b"%d\n%s" % (len(text), text) for text in texts)
+    done = subprocess.run([PROGRAM], input=lines, capture_output=True, timeout=300, check=False)
     kt.check(done.returncode == 0, "the program failed", done.stderr.decode())
     lines = done.stdout.split(b"\n")[:-1]
     kt.check(len(lines) == len(texts), f"{len(lines)} answers to {len(texts)} texts")

@@ -130,11 +130,11 @@ def two_runs_share_a_disk():
     raw = kt.disk()
     halts = kt.bake(kt.pipeline([{"name": "spin", "call": "fs:/spin", "timeout": "1h"}], {"/spin": "build/kernels/spin.elf"}))
     with subprocess.Popen([kt.KCHAIN, "run", halts, "--accel", "tcg", "--disk", raw], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as first:
-        told = b""
-        while b"call  fs:/spin" not in told:
+        console = b""
+        while b"call  fs:/spin" not in console:
             got = os.read(first.stderr.fileno(), 4096)
-            kt.check(got, "ended early", told)
-            told += got
+            kt.check(got, "ended early", console)
+            console += got
         done, found = seen(disk_image(), raw + ",serial=DATA01")
         kt.check(found and found["read_only"], "a second run", done)
         done, found = seen(disk_image(), raw + ",snapshot,serial=DATA01")

@@ -61,12 +61,12 @@ def start(qemu, door, loader, firmware=(), memory="256M", searched=False):
         status = m.wait_for_end()
         kt.check(status is not None, "hangs", m.explain())
         ended = kt.expect_end(kt.Ended(m, status))
-    told = ended.of("bootinfo")[0]["doc"]
-    kt.check(told["door"] == door and re.match(loader, told["loader"]), f"{door} by {loader} was wanted", told)
-    kt.check(told["cpus"] == CPUS and ended.of("result")[0]["machine"]["processors"] == CPUS, "processors", told)
+    bootinfo = ended.of("bootinfo")[0]["doc"]
+    kt.check(bootinfo["door"] == door and re.match(loader, bootinfo["loader"]), f"{door} by {loader} was wanted", bootinfo)
+    kt.check(bootinfo["cpus"] == CPUS and ended.of("result")[0]["machine"]["processors"] == CPUS, "processors", bootinfo)
     kt.check("hello" in ended.console, "the called kernel's text", ended)
     kt.check(("a search found them" in ended.console) == searched, "how ACPI was found", ended)
-    return told
+    return bootinfo
 
 
 def lines(block):
@@ -85,8 +85,8 @@ def the_iso_starts_as_cd_and_as_stick_on_bios():
 def the_iso_starts_as_cd_and_as_stick_on_uefi():
     top = folder("iso")
     for command in lines(BOOT["iso"]):
-        told = start(arguments(command, top), "multiboot2", "GRUB 2", uefi.firmware())
-        kt.check(int(told["efi_system_table"], 16), "not by UEFI", told)
+        bootinfo = start(arguments(command, top), "multiboot2", "GRUB 2", uefi.firmware())
+        kt.check(int(bootinfo["efi_system_table"], 16), "not by UEFI", bootinfo)
 
 
 @kt.test
@@ -96,8 +96,8 @@ def grub_starts_it_over_the_network():
     start(arguments(command, top), "multiboot2", "GRUB 2")
     efi = arguments(command.replace("i386-pc/core.0", "x86_64-efi/core.efi"), top)
     kt.check("boot/grub/x86_64-efi/core.efi" in PAGE, "the boot file for UEFI is not named")
-    told = start(efi, "multiboot2", "GRUB 2", uefi.firmware())
-    kt.check(int(told["efi_system_table"], 16), "not by UEFI", told)
+    bootinfo = start(efi, "multiboot2", "GRUB 2", uefi.firmware())
+    kt.check(int(bootinfo["efi_system_table"], 16), "not by UEFI", bootinfo)
 
 
 @kt.test

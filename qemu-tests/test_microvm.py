@@ -75,7 +75,7 @@ def the_command_line_says_where_they_are():
 
 
 @kt.test
-def what_can_not_be_used_is_told():
+def what_can_not_be_used_is_reported():
     path = kt.disk(size_bytes=1 << 20)
     optional = {"data": {"need": "optional"}}
     found = kt.expect_end(boot([{"name": "hello", "call": "fs:/hello"}], disk(path), block=optional)).of("handoff")[-1]["doc"]["block"]["data"]

@@ -213,7 +213,7 @@ def unusual_answers_are_taken():
 
 
 @kt.test
-def refusals_and_silence_are_told_apart():
+def refusals_and_silence_are_distinguished():
     def refuses(message, kind, _times):
         return [answer(message, NAK if kind == REQUEST else OFFER, GOOD)]
 

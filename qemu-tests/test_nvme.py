@@ -105,7 +105,7 @@ def the_command_attaches_disks_as_nvme():
 
 
 @kt.test
-def what_can_not_be_read_is_told():
+def what_can_not_be_read_is_reported():
     path = kt.disk(size_bytes=1 << 20)
     cases = (
         (["-device", "nvme,serial=DATA01"], "it has no namespace (0x0)"),

@@ -65,7 +65,7 @@ def disks_are_counted_root_by_root():
 
 
 @kt.test
-def what_can_not_be_used_is_told_with_the_reason():
+def what_can_not_be_used_is_reported_with_the_reason():
     no_modern = "virtio-blk {}: has no virtio 1.x interface"
     cases = (
         ("pc", disk(f",addr=7,{LEGACY}"), {"data": {}}, "present", no_modern.format("0000:00:07.0")),
@@ -124,7 +124,7 @@ def what_is_to_be_absent_ends_the_boot_where_it_is_there():
 
 
 @kt.test
-def cards_that_can_not_be_used_are_told_with_the_reason():
+def cards_that_can_not_be_used_are_reported_with_the_reason():
     by_mac = {"lan": {"match": {"mac": "52:54:00:12:34:56"}, "dhcp": True}}
     cases = (
         ("pc", card(f",addr=7,{LEGACY}"), NET, "present", "virtio-net 0000:00:07.0: has no virtio 1.x interface"),

@@ -40,8 +40,8 @@ def each_machine_starts_one():
 def each_machine_hands_it_a_handoff():
     """QEMU gives it the file alone, without a string: it is told by its first byte."""
     pvh = image("--format", "pvh")
-    given = {"kchain_handoff": 1, "boot_id": "00" * 16, "self": {}, "links": [], "clock": {}, "state": {"limit": 7}}
-    path = kt.write_json(kt.scratch("any name"), given)
+    passed = {"kchain_handoff": 1, "boot_id": "00" * 16, "self": {}, "links": [], "clock": {}, "state": {"limit": 7}}
+    path = kt.write_json(kt.scratch("any name"), passed)
     for machine, ended in zip(MACHINES, kt.in_parallel(lambda m: kt.boot(pvh, m, qemu=["-initrd", path]), MACHINES)):
         kt.check(heard(ended)["handoff"]["state"] == {"limit": 7}, f"{machine}: the state", ended)
 
@@ -60,8 +60,8 @@ def it_is_a_link_like_others_in_the_middle_of_a_chain():
     for name, form in zip(("third", "second", "first"), forms):
         inner = image("--format", form, name=name, files={"/next": inner},
                       steps=[{"name": "echo", "call": "fs:/echo"}, {"name": "next", "boot": "fs:/next"}])
-    given = {"kchain_handoff": 1, "boot_id": "00" * 16, "self": {}, "links": [], "clock": {}, "state": {"kept": [1, 2]}}
-    path = kt.write_json(kt.scratch("kchain-handoff"), given)
+    passed = {"kchain_handoff": 1, "boot_id": "00" * 16, "self": {}, "links": [], "clock": {}, "state": {"kept": [1, 2]}}
+    path = kt.write_json(kt.scratch("kchain-handoff"), passed)
     for ended in kt.in_parallel(lambda m: kt.boot(inner, m, "256M", ["-initrd", path]), MACHINES):
         found = heard(ended)
         kt.check([door for _, door in entered(ended)] == ["multiboot1", "pvh", "multiboot1", "pvh"], "doors", ended)
@@ -88,7 +88,7 @@ def run_says_that_qemu_gives_it_no_module():
 
 
 @kt.test
-def both_forms_hold_the_same_and_are_told_apart():
+def both_forms_hold_the_same_and_are_distinguished():
     forms = {form: image("--format", form) for form in ("multiboot", "pvh")}
     seen = {form: kt.kchain("inspect", "--json", path).json() for form, path in forms.items()}
     kt.check([seen[form]["format"] for form in forms] == list(forms), "formats", seen)

@@ -80,7 +80,7 @@ def compare(made):
 
 
 def describe(made):
-    return "\n".join(f"layer {number}: {text}" for number, text in enumerate(getattr(made, "told", [])))
+    return "\n".join(f"layer {number}: {text}" for number, text in enumerate(getattr(made, "contents", [])))
 
 
 # --- images made to be difficult ---
@@ -169,7 +169,7 @@ for made_image in MADE:
 # --- random stacks ---
 
 
-def random_layer(r, told):
+def random_layer(r, contents):
     names = ["a", "b", "c", "d"]
 
     def path(most=3):
@@ -192,7 +192,7 @@ def random_layer(r, told):
             entries.append(oci.whiteout(at))
         else:
             entries.append(oci.opaque(r.choice(["", at, at])))
-    told.append(", ".join(f"{e.type.decode()}:{e.name}" + (f">{e.linkname}" if e.linkname else "") for e, _ in entries))
+    contents.append(", ".join(f"{e.type.decode()}:{e.name}" + (f">{e.linkname}" if e.linkname else "") for e, _ in entries))
     return entries
 
 
@@ -201,8 +201,8 @@ def random_layers_as_umoci_unpacks_them():
     needs_umoci()
     both = 0
     for seed in range(SEEDS):
-        r, told = random.Random(seed), []
-        layers = [random_layer(r, told) for _ in range(r.randint(1, 4))]
+        r, contents = random.Random(seed), []
+        layers = [random_layer(r, contents) for _ in range(r.randint(1, 4))]
         # entries that can't be unpacked are taken out, so that the rest is compared
         for number in range(len(layers)):
             for at in range(len(layers[number]) - 1, -1, -1):
@@ -212,7 +212,7 @@ def random_layers_as_umoci_unpacks_them():
                     continue
                 del layers[number][at]
         made = oci.layout(layers)
-        made.told = [", ".join(f"{e.type.decode()}:{e.name}" + (f">{e.linkname}" if e.linkname else "") for e, _ in layer) for layer in layers]
+        made.contents = [", ".join(f"{e.type.decode()}:{e.name}" + (f">{e.linkname}" if e.linkname else "") for e, _ in layer) for layer in layers]
         both += compare(made)
     kt.check(both >= SEEDS // 2, f"only {both} of {SEEDS} were unpacked by both")
 

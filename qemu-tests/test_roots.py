@@ -176,7 +176,7 @@ def inspect_says_what_the_root_is():
 
 
 @kt.test
-def what_differs_between_two_images_is_told():
+def what_differs_between_two_images_is_reported():
     top, _ = tree()
     other = kt.scratch("other")
     shutil.copytree(top, other, symlinks=True)
@@ -271,7 +271,7 @@ def what_is_wrong_is_said_at_bake():
 
 
 @kt.test
-def a_machine_too_small_is_told_so():
+def a_machine_too_small_is_reported():
     image, _ = seen()
     boot = kt.run(image, "--memory", "16M", "--no-net", "--until", "ended", hang_after_s=120)
     kt.check(boot.exit in (3, 4) and re.search("its end lies at|the machine has|memory", str(boot)), "not said", boot)

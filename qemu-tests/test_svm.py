@@ -336,17 +336,17 @@ def nothing_leaks_of_one_that_is_taken_back(number):
         if number > 1:
             steps += [{"name": "fixed", "call": "fs:/state", "args": "write all", "memory": "4M", "timeout": "20s", "on_error": "continue"}, state_step("after", READS)]
         ended = kt.expect_end(kt.boot(kt.bake(kt.pipeline(steps, FILES)), qemu=cpus(number), hang_after_s=300))
-        fresh = seen(ended, "fresh", len(READS))
+        first = seen(ended, "fresh", len(READS))
         left, spun = seen(ended, "left", len(READS) + 1), seen(ended, "spun", len(READS) + 1)
         if left[0] == "refused":
             table_is_for_this_qemu()  # another one refuses what this kernel writes first
         kt.check(left[0] == "0x1" and spun[0].startswith("timeout"), "what was to write", left, spun)
-        kt.check(left[1:] == fresh, "left", list(zip(READS, fresh, left[1:])))
-        kt.check(spun[1:] == fresh, "spun", list(zip(READS, fresh, spun[1:])))
+        kt.check(left[1:] == first, "left", list(zip(READS, first, left[1:])))
+        kt.check(spun[1:] == first, "spun", list(zip(READS, first, spun[1:])))
         if number > 1:
             kt.check(ended.of("handoff")[-1]["doc"]["results"]["fixed"]["status"] == "ok", "the one without isolation", ended)
             after = seen(ended, "after", len(READS))
-            kt.check(after == fresh, "after one without isolation", list(zip(READS, fresh, after)))
+            kt.check(after == first, "after one without isolation", list(zip(READS, first, after)))
     return run
 
 
@@ -374,14 +374,14 @@ def no_processor_state_ends_as_a_riddle():
     changes = [f"write invalid {n:x}" for n in (0, 1, 2, 3, *range(0x100, 0x120), *range(0x300, 0x340), *range(0x400, 0x440))]
     step = state_step("invalid", changes, timeout="2s")
     ended = kt.expect_end(kt.boot(kt.bake(kt.pipeline([step], FILES)), qemu=cpus(1), hang_after_s=200))
-    told = {name: got for name, (_, got) in zip(changes, sorted(outcomes(ended, "invalid", len(changes)).items()))}
-    for name, (status, _, said) in told.items():
+    reported = {name: got for name, (_, got) in zip(changes, sorted(outcomes(ended, "invalid", len(changes)).items()))}
+    for name, (status, _, said) in reported.items():
         text = str(said)
         kt.check("hypervisors" not in text, f"{name}: {text}")
         kt.check(status in ("ok", "timeout") or kt.re.search(r" at 0x10[0-9a-f]{4}$", text), f"{name}: {status}, {text}")
-    kt.check(kt.re.search(r"no processor can be in, CR0 \(0xa0000011\) at", told["write invalid 0"][2]), "NW without CD", told["write invalid 0"])
-    kt.check(kt.re.search("no processor can be in, attributes of CS", told["write invalid 2"][2]), "CS", told["write invalid 2"])
-    kt.check(told["write invalid 3"][2] == {"vector": "0xd"}, "EFER.LME under paging is a general protection exception", told["write invalid 3"])
+    kt.check(kt.re.search(r"no processor can be in, CR0 \(0xa0000011\) at", reported["write invalid 0"][2]), "NW without CD", reported["write invalid 0"])
+    kt.check(kt.re.search("no processor can be in, attributes of CS", reported["write invalid 2"][2]), "CS", reported["write invalid 2"])
+    kt.check(reported["write invalid 3"][2] == {"vector": "0xd"}, "EFER.LME under paging is a general protection exception", reported["write invalid 3"])
 
 
 # --- how kernels begin that nobody here wrote ------------------------------------------------------------------------

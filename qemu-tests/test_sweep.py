@@ -222,7 +222,7 @@ def blocks_need_a_fan_out_and_room():
 
 
 @kt.test
-def qemu_that_is_not_there_or_does_not_work_is_told():
+def qemu_that_is_not_there_or_does_not_work_is_reported():
     refused(3, "cmd-no-qemu", "--count", 1, env=environment("/nonexistent/qemu"))
     refused(3, "cmd-qemu-failed", "--count", 1, env=environment("/bin/true"))
     path, done = refused(3, "sweep-engine", "--count", 1000, env=environment(FAKE_DO='{"do":"refuse"}'))
@@ -291,7 +291,7 @@ def gigabytes_are_heard_in_bounded_memory():
 
 
 @kt.test
-def a_block_with_failures_tells_them_apart():
+def a_block_with_failures_lists_each():
     path, done = sweep("--inputs", inputs(range(6)), "--per-instance", 3, env=environment(FAKE_BLOCK='{"fail_at":[1]}'))
     expect(done, 1)
     lines = by_index(path, 6)

@@ -218,7 +218,7 @@ def ctrl_c_takes_the_jobs_back_and_resume_goes_on():
 
 
 @kt.test
-def what_a_node_lacks_is_told():
+def what_a_node_lacks_is_reported():
     path = kt.scratch("results.jsonl")
     env = environment(FAKE_DO='{"do":"refuse","words":"fake: no such machine"}')
     done = kt.command(argv(path, "--count", 4, "--json"), env=env, hang_after_s=120)

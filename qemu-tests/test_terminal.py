@@ -88,9 +88,9 @@ def a_run_fits():
 def errors_are_wrapped_and_whole():
     pipeline = kt.write_json(kt.scratch("p.json"), kt.pipeline([{"name": "k", "boot": "fs:/notes"}], {"/notes": kt.write_bytes(kt.scratch("n"), b"words\n")}))
     folder = os.path.dirname(pipeline)
-    said, told = fits("bake", "p.json", folder=folder, exit_status=3), kt.kchain("bake", "p.json", cwd=folder)
-    kt.check(" ".join(said.split()) == " ".join(told.err.split()) and "\n    " in said, "wrapped at blanks, nothing left out", said, told)
-    kt.check(all(line.startswith(("kchain: ", "  hint: ")) for line in told.err.splitlines()), "elsewhere each stands in one line", told)
+    said, plain = fits("bake", "p.json", folder=folder, exit_status=3), kt.kchain("bake", "p.json", cwd=folder)
+    kt.check(" ".join(said.split()) == " ".join(plain.err.split()) and "\n    " in said, "wrapped at blanks, nothing left out", said, plain)
+    kt.check(all(line.startswith(("kchain: ", "  hint: ")) for line in plain.err.splitlines()), "elsewhere each stands in one line", plain)
 
 
 if __name__ == "__main__":

@@ -111,7 +111,7 @@ def the_reason_is_what_ended_the_run():
 
 
 @kt.test
-def what_on_error_does_is_told():
+def what_on_error_does_is_reported():
     fails = {"name": "fails", "call": "fs:/result", "args": "none 3"}
     doc, done = run([dict(fails, on_error="reboot"), hello()], exit_status=1)
     kt.check(doc["reason"] == "fails: its exit status is not 0; the machine reboots, as on_error says", "a reboot", done)
@@ -147,7 +147,7 @@ def a_timeout_names_what_it_waited_for():
 
 
 @kt.test
-def an_interruption_is_told_once():
+def an_interruption_is_reported_once():
     image = kt.bake(kt.pipeline([{"name": "spin", "call": "fs:/spin", "timeout": "1h"}], FILES))
     process = subprocess.Popen([kt.KCHAIN, "run", image, "--accel", "tcg"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     seen = b""
@@ -161,7 +161,7 @@ def an_interruption_is_told_once():
 
 
 @kt.test
-def a_result_that_can_not_be_written_is_told_as_that():
+def a_result_that_can_not_be_written_is_reported_as_that():
     image = kt.bake(kt.pipeline([hello()], FILES))
     for option in ("--result", "--bootinfo", "--console", "--screenshot"):
         done = kt.kchain("run", image, "--accel", "tcg", option, "/nonexistent/file")
@@ -186,10 +186,10 @@ def a_report_takes_every_document_that_a_run_writes():
         kt.check(done.exit == exit_status or (exit_status, done.exit) == (0, 3), "run", done)
         kt.write_bytes(path, done.out.encode())
         for document in [path] + [handoff] * os.path.exists(handoff):
-            told = kt.kchain("report", document, "--svg", svg)
-            kt.check(told.exit == 0 and kt.read_bytes(svg).endswith(b"</svg>\n"), "report", told)
+            report = kt.kchain("report", document, "--svg", svg)
+            kt.check(report.exit == 0 and kt.read_bytes(svg).endswith(b"</svg>\n"), "report", report)
             if document == path:
-                kt.check(said in told.out, f"no {said!r}", told)
+                kt.check(said in report.out, f"no {said!r}", report)
             figures = kt.kchain("report", document, "--json")
             kt.check(figures.exit == 0 and isinstance(figures.json()["fanouts"], list), "figures", figures)
 

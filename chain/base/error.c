@@ -63,7 +63,7 @@ bool chain_is_utf8(const char *text)
 }
 
 /* Cuts loudly: a text that did not fit ends in "...". Names come from files: what is kept is UTF-8, so that it can be
- * told as JSON. */
+ * written as JSON. */
 static void copy_text(char out[CHAIN_SUBJECT_BYTES], const char *text)
 {
 	size_t bytes = text ? strnlen(text, CHAIN_SUBJECT_BYTES) : 0, used = 0;

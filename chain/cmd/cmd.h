@@ -229,7 +229,7 @@ void cmd_file_free(struct cmd_file *file);
  * regular file (/dev/stdout, a pipe) is written directly; "-" is stdout. */
 enum chain_status cmd_file_write(const char *path, const void *bytes, size_t count,
 				 struct chain_error *err) CHAIN_MUST_CHECK;
-/* Whether that can work, as far as can be told beforehand. CHAIN_E_OVER_INPUT: it would take the place of one of the
+/* Whether that can work, as far as can be known beforehand. CHAIN_E_OVER_INPUT: it would take the place of one of the
  * first 64 files that were loaded. */
 enum chain_status cmd_file_check_writable(const char *path, struct chain_error *err) CHAIN_MUST_CHECK;
 enum chain_status cmd_file_write_json(const char *path, const json_t *doc, struct chain_error *err) CHAIN_MUST_CHECK;

@@ -99,7 +99,7 @@ static void put_message(const struct cmd_problem *problem, char out[MESSAGE_BYTE
 }
 
 /* Whether it is the document's problems that are to be reported, and not something else. */
-static bool is_told(const struct cmd_document *document, const struct chain_error *err)
+static bool is_reported(const struct cmd_document *document, const struct chain_error *err)
 {
 	return document->count > 0 && err->status != CHAIN_E_NO_MEMORY;
 }
@@ -107,7 +107,7 @@ static bool is_told(const struct cmd_document *document, const struct chain_erro
 void cmd_document_print(const struct cmd_document *document, const struct chain_error *err)
 {
 	char message[MESSAGE_BYTES], hint[MESSAGE_BYTES];
-	if (!is_told(document, err)) {
+	if (!is_reported(document, err)) {
 		(void)cmd_error_print(err, false, CMD_REFUSED);
 		return;
 	}
@@ -145,7 +145,7 @@ static json_t *problem_json(const struct cmd_document *document, const struct cm
 
 json_t *cmd_document_json(const struct cmd_document *document, const struct chain_error *err, int code)
 {
-	if (!is_told(document, err))
+	if (!is_reported(document, err))
 		return cmd_error_json(err, code);
 	json_t *errors = json_array();
 	for (size_t i = 0; i < document->count; i++)

@@ -25,7 +25,7 @@ struct maker {
 	const struct chain_door_info *info;
 	uint8_t *buf;
 	uint64_t phys, used;
-	uint32_t given; /* a bit for each tag's number */
+	uint32_t present; /* a bit for each tag's number */
 };
 
 static void put(struct maker *m, const void *bytes, uint64_t count)
@@ -39,7 +39,7 @@ static void put_tag(struct maker *m, uint32_t type, uint64_t content_bytes)
 {
 	const struct chain_mb2_tag tag = { type, (uint32_t)(TAG_BYTES + content_bytes) };
 	put(m, &tag, sizeof(tag));
-	m->given |= 1u << type;
+	m->present |= 1u << type;
 }
 
 static void pad(struct maker *m)
@@ -74,7 +74,7 @@ static enum chain_status put_modules(struct maker *m, struct chain_error *err)
 		put(m, module->string, string_bytes);
 		pad(m);
 	}
-	m->given |= 1u << CHAIN_MB2_MODULE; /* that there are none is an answer */
+	m->present |= 1u << CHAIN_MB2_MODULE; /* that there are none is an answer */
 	return CHAIN_OK;
 }
 
@@ -131,7 +131,7 @@ static void put_firmware(struct maker *m)
 		put_bytes(m, CHAIN_MB2_RSDP_NEW, machine->rsdp, machine->rsdp_bytes);
 }
 
-/* --- ELF sections: the headers as the file has them; symbols and their names are put behind the tags, and told by
+/* --- ELF sections: the headers as the file has them; symbols and their names are put behind the tags, and found by
  * address --- */
 
 struct sections {
@@ -270,7 +270,7 @@ static enum chain_status check_wanted(const struct maker *m, struct chain_error 
 	if (!m->info->file_bytes)
 		return CHAIN_OK;
 	enum chain_status status = mb2_header_read(m->info->file, m->info->file_bytes, m->info->subject, &header, err);
-	uint32_t missing = status ? 0 : header.wanted & ~m->given;
+	uint32_t missing = status ? 0 : header.wanted & ~m->present;
 	if (status || !missing)
 		return status;
 	return CHAIN_FAIL(err, MB2_REQUEST, .subject = m->info->subject, .type = (uint64_t)__builtin_ctz(missing));

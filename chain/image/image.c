@@ -155,7 +155,7 @@ enum chain_status image_digest_same(const struct chain_digest *found, const stru
 	return chain_fail_text(err, CHAIN_E_IMAGE_DIGEST, subject, detail);
 }
 
-/* "; block 3 of 17 is damaged, bytes 8192 to 12287", where it can be told. */
+/* "; block 3 of 17 is damaged, bytes 8192 to 12287", where it is known. */
 static void place_tell(const struct chain_image *image, const struct chain_manifest_entry *entry,
 		       const uint8_t locator[CHAIN_LOCATOR_BYTES], char *out, size_t size)
 {

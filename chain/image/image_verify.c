@@ -225,23 +225,23 @@ static enum chain_status isolated_check(const struct verify *v, struct chain_err
 	for (uint64_t i = 0; i < v->count; i++) {
 		const struct extent *e = &v->extents[i];
 		const bool in_metadata = e->offset < v->image->fs_meta_bytes,
-			   apart = i == 0 || same_extent(e, e - 1) || e->offset >= e[-1].offset + e[-1].bytes;
+			   disjoint = i == 0 || same_extent(e, e - 1) || e->offset >= e[-1].offset + e[-1].bytes;
 
-		if (e->bytes == 0 || (apart && !in_metadata))
+		if (e->bytes == 0 || (disjoint && !in_metadata))
 			continue;
 		const enum chain_status status = entry_of(v, e->cursor, &entry, path, err);
 
 		if (status)
 			return status;
-		if (!apart || entry.kind != CHAIN_MANIFEST_LINK)
+		if (!disjoint || entry.kind != CHAIN_MANIFEST_LINK)
 			return CHAIN_FAIL(err, IMAGE_OVERLAP, .subject = path,
-					  .detail = apart ? "the filesystem's metadata" : "another file",
+					  .detail = disjoint ? "the filesystem's metadata" : "another file",
 					  .offset = e->offset);
 	}
 	return CHAIN_OK;
 }
 
-/* In the order in which they came, so that the first that is damaged is told. */
+/* In the order in which they came, so that the first that is damaged is reported. */
 static enum chain_status waiting_check(struct verify *v, struct chain_error *err)
 {
 	struct waiting *w = v->waiting;

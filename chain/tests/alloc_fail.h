@@ -120,7 +120,7 @@ static inline bool alloc_is_right(enum chain_status status, const struct chain_e
 	else if (status && !alloc_state.failed)
 		wrong = "a failure of its own";
 	else if (status && status != CHAIN_E_NO_MEMORY)
-		wrong = "not told as a lack of memory";
+		wrong = "not reported as a lack of memory";
 	else if (status && !err->number[0])
 		wrong = "0 bytes asked for";
 	else if (!status && sum != whole)

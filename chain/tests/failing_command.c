@@ -18,7 +18,7 @@ static void __attribute__((constructor)) begin(void)
 /* Tells the test when there was nothing left to fail. */
 static void __attribute__((destructor)) end(void)
 {
-	const char *path = getenv("KCHAIN_FAIL_TOLD");
+	const char *path = getenv("KCHAIN_FAIL_REPORT");
 	FILE *file = path ? fopen(path, "we") : NULL;
 	if (!file)
 		return;

@@ -81,7 +81,7 @@ static inline enum chain_status fuzz_status(enum chain_status status, const stru
 	return status;
 }
 
-/* The same where what was parsed is UTF-8 if it got that far: then the error is as well, so that it can be told as
+/* The same where what was parsed is UTF-8 if it got that far: then the error is as well, so that it can be written as
  * JSON. */
 static inline enum chain_status fuzz_text_status(enum chain_status status, const struct chain_error *err)
 {

@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 /* libFuzzer target: any text as JSON. It is read where the grammar as it is written down a second time has it, written
- * and read again it is the same, and where memory runs out at some point, that is what is told. The first byte says how
- * many levels there may be, the second at which allocation. */
+ * and read again it is the same, and where memory runs out at some point, that is what is reported. The first byte says
+ * how many levels there may be, the second at which allocation. */
 #include "alloc_fail.h"
 #include "fuzz.h"
 

@@ -28,7 +28,7 @@ struct made {
 };
 
 /* What a kernel reads of what it is told. */
-struct told {
+struct received {
 	char args[WORLD_STRING_MAX];
 	struct chain_range modules[ITEMS_MAX];
 	size_t module_count;
@@ -283,28 +283,28 @@ static inline bool reads(struct oracle *o, uint64_t at, void *buf, uint64_t byte
 	       oracle_wrong(o, "nothing to be read at 0x%llx", ORACLE_LL(at));
 }
 
-static inline bool reads_args(struct oracle *o, uint64_t at, struct told *told)
+static inline bool reads_args(struct oracle *o, uint64_t at, struct received *received)
 {
-	return reads(o, at, told->args, strlen(o->w->request.args) + 1);
+	return reads(o, at, received->args, strlen(o->w->request.args) + 1);
 }
 
-static inline bool reads_map(struct oracle *o, uint64_t at, size_t count, size_t each, struct told *told)
+static inline bool reads_map(struct oracle *o, uint64_t at, size_t count, size_t each, struct received *received)
 {
 	if (count > MAP_MAX)
 		return oracle_wrong(o, "%zu entries of the map", count);
-	told->map_count = count;
+	received->map_count = count;
 	for (size_t i = 0; i < count; i++) {
 		uint8_t entry[20];
 		if (!reads(o, at + i * each, entry, sizeof(entry)))
 			return false;
 		uint64_t base = chain_le64(entry);
-		told->map[i] =
+		received->map[i] =
 			(struct chain_mem_entry){ { base, base + chain_le64(entry + 8) }, chain_le32(entry + 16) };
 	}
 	return true;
 }
 
-static inline bool read_multiboot2(struct oracle *o, struct told *told)
+static inline bool read_multiboot2(struct oracle *o, struct received *received)
 {
 	uint64_t at = o->plan->entry.registers[CHAIN_RBX] + 8;
 	if (o->plan->entry.registers[CHAIN_RAX] != CHAIN_MB2_ENTRY_MAGIC)
@@ -316,13 +316,13 @@ static inline bool read_multiboot2(struct oracle *o, struct told *told)
 			return oracle_wrong(o, "a tag of %u bytes", tag[1]);
 		bool good = true;
 		if (tag[0] == CHAIN_MB2_CMDLINE)
-			good = reads_args(o, at + 8, told);
+			good = reads_args(o, at + 8, received);
 		if (tag[0] == CHAIN_MB2_MMAP)
-			good = reads_map(o, at + 16, (tag[1] - 16) / 24, 24, told);
+			good = reads_map(o, at + 16, (tag[1] - 16) / 24, 24, received);
 		if (tag[0] == CHAIN_MB2_MODULE) {
-			good = told->module_count < ITEMS_MAX && reads(o, at, tag, 16);
+			good = received->module_count < ITEMS_MAX && reads(o, at, tag, 16);
 			if (good)
-				told->modules[told->module_count++] = (struct chain_range){ tag[2], tag[3] };
+				received->modules[received->module_count++] = (struct chain_range){ tag[2], tag[3] };
 		}
 		if (!good)
 			return oracle_wrong(o, "tag %u", tag[0]);
@@ -330,7 +330,7 @@ static inline bool read_multiboot2(struct oracle *o, struct told *told)
 	}
 }
 
-static inline bool read_pvh(struct oracle *o, struct told *told)
+static inline bool read_pvh(struct oracle *o, struct received *received)
 {
 	struct chain_pvh_info info;
 	struct chain_pvh_module module;
@@ -340,9 +340,10 @@ static inline bool read_pvh(struct oracle *o, struct told *told)
 	for (size_t i = 0; i < info.module_count; i++) {
 		if (!reads(o, info.modules + i * sizeof(module), &module, sizeof(module)))
 			return false;
-		told->modules[told->module_count++] = (struct chain_range){ module.base, module.base + module.bytes };
+		received->modules[received->module_count++] =
+			(struct chain_range){ module.base, module.base + module.bytes };
 	}
-	return reads_args(o, info.cmdline, told) && reads_map(o, info.mmap, info.mmap_count, 24, told);
+	return reads_args(o, info.cmdline, received) && reads_map(o, info.mmap, info.mmap_count, 24, received);
 }
 
 /* Half of it lies elsewhere. */
@@ -351,28 +352,28 @@ static inline uint64_t linux_value(const uint8_t *params, size_t low, size_t hig
 	return chain_le32(params + low) | (uint64_t)chain_le32(params + high) << 32;
 }
 
-static inline bool read_linux(struct oracle *o, struct told *told)
+static inline bool read_linux(struct oracle *o, struct received *received)
 {
 	static uint8_t params[CHAIN_LINUX_PARAMS_BYTES];
 	uint64_t at = o->plan->entry.registers[CHAIN_RSI];
 	if (!reads(o, at, params, sizeof(params)))
 		return false;
 	uint64_t start = linux_value(params, CHAIN_LINUX_RAMDISK_IMAGE, CHAIN_LINUX_RAMDISK_IMAGE_HIGH);
-	told->module_count = start != 0;
-	told->modules[0] = (struct chain_range){ start, start + linux_value(params, CHAIN_LINUX_RAMDISK_SIZE,
-									    CHAIN_LINUX_RAMDISK_SIZE_HIGH) };
-	return reads_args(o, linux_value(params, CHAIN_LINUX_CMD_LINE_PTR, CHAIN_LINUX_CMD_LINE_PTR_HIGH), told) &&
-	       reads_map(o, at + CHAIN_LINUX_E820, params[CHAIN_LINUX_E820_COUNT], CHAIN_LINUX_E820_BYTES, told);
+	received->module_count = start != 0;
+	received->modules[0] = (struct chain_range){ start, start + linux_value(params, CHAIN_LINUX_RAMDISK_SIZE,
+										CHAIN_LINUX_RAMDISK_SIZE_HIGH) };
+	return reads_args(o, linux_value(params, CHAIN_LINUX_CMD_LINE_PTR, CHAIN_LINUX_CMD_LINE_PTR_HIGH), received) &&
+	       reads_map(o, at + CHAIN_LINUX_E820, params[CHAIN_LINUX_E820_COUNT], CHAIN_LINUX_E820_BYTES, received);
 }
 
 /* As child_reads_map (plan_child.h) has it. */
-static inline bool map_holds(struct oracle *o, const struct told *told)
+static inline bool map_holds(struct oracle *o, const struct received *received)
 {
 	for (uint64_t at = 0, until; at != UINT64_MAX; at = until) {
 		uint32_t want = expect_type(o->w, at, true, &until), got = 0;
-		for (size_t i = 0; i < told->map_count; i++) {
-			struct chain_range range = told->map[i].range;
-			got = at >= range.base && at < range.end ? told->map[i].type : got;
+		for (size_t i = 0; i < received->map_count; i++) {
+			struct chain_range range = received->map[i].range;
+			got = at >= range.base && at < range.end ? received->map[i].type : got;
 			expect_bound(at, range.base, &until);
 			expect_bound(at, range.end, &until);
 		}
@@ -405,21 +406,21 @@ static inline bool item_holds(struct oracle *o, const struct chain_blob *blob, u
 	       o->plan->handoff.base == at + chain_initrd_text_at();
 }
 
-static inline bool items_hold(struct bench *b, const struct told *told)
+static inline bool items_hold(struct bench *b, const struct received *received)
 {
 	struct oracle *o = &b->oracle;
 	const struct chain_blob *items[ITEMS_MAX];
 	bool joined = !strcmp(b->made.door, "linux");
 	size_t count = list_items(&b->world, joined, items);
-	uint64_t at = told->modules[0].base;
-	if (!joined && told->module_count != count)
-		return oracle_wrong(o, "%zu modules, not %zu", told->module_count, count);
+	uint64_t at = received->modules[0].base;
+	if (!joined && received->module_count != count)
+		return oracle_wrong(o, "%zu modules, not %zu", received->module_count, count);
 	for (size_t i = 0; i < count; i++) {
 		uint64_t bytes =
 			items[i] ? items[i]->bytes_count : chain_initrd_bytes(b->world.request.handoff.bytes_count);
-		if (!joined && chain_range_bytes(told->modules[i]) != bytes)
+		if (!joined && chain_range_bytes(received->modules[i]) != bytes)
 			return oracle_wrong(o, "module %zu has another size", i);
-		if (!item_holds(o, items[i], joined ? at : told->modules[i].base, bytes))
+		if (!item_holds(o, items[i], joined ? at : received->modules[i].base, bytes))
 			return oracle_wrong(o, "module %zu lacks its bytes", i);
 		at += bytes;
 		uint64_t pad = i + 1 < count ? -bytes % 4 : 0;
@@ -427,26 +428,26 @@ static inline bool items_hold(struct bench *b, const struct told *told)
 			return oracle_wrong(o, "what follows module %zu is not zero", i);
 		at += pad;
 	}
-	for (size_t i = 0; i < told->module_count; i++)
-		if (told->modules[i].end > b->made.limit ||
-		    (chain_range_bytes(told->modules[i]) &&
-		     !expect_available(o->w, told->modules[i].base, told->modules[i].end, true)))
-			return oracle_wrong(o, "module %zu ends at 0x%llx", i, ORACLE_LL(told->modules[i].end));
-	return !joined || told->modules[0].end == (count ? at : 0) || oracle_wrong(o, "an initrd of another size");
+	for (size_t i = 0; i < received->module_count; i++)
+		if (received->modules[i].end > b->made.limit ||
+		    (chain_range_bytes(received->modules[i]) &&
+		     !expect_available(o->w, received->modules[i].base, received->modules[i].end, true)))
+			return oracle_wrong(o, "module %zu ends at 0x%llx", i, ORACLE_LL(received->modules[i].end));
+	return !joined || received->modules[0].end == (count ? at : 0) || oracle_wrong(o, "an initrd of another size");
 }
 
 static inline bool doors_judge(struct bench *b, const struct chain_plan *plan)
 {
 	struct oracle *o = &b->oracle;
-	struct told told = { .module_count = 0 };
+	struct received received = { .module_count = 0 };
 	if (!carry_out(b, plan) || !claims_hold(b) || !kernel_holds(b))
 		return false;
-	bool read = !strcmp(b->made.door, "linux") ? read_linux(o, &told) :
-		    !strcmp(b->made.door, "pvh")   ? read_pvh(o, &told) :
-						     read_multiboot2(o, &told);
-	if (!read || strcmp(told.args, b->world.request.args) != 0)
+	bool read = !strcmp(b->made.door, "linux") ? read_linux(o, &received) :
+		    !strcmp(b->made.door, "pvh")   ? read_pvh(o, &received) :
+						     read_multiboot2(o, &received);
+	if (!read || strcmp(received.args, b->world.request.args) != 0)
 		return oracle_wrong(o, "other arguments");
-	return map_holds(o, &told) && items_hold(b, &told);
+	return map_holds(o, &received) && items_hold(b, &received);
 }
 
 /* --- refusals --- */

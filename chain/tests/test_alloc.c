@@ -481,8 +481,8 @@ static enum chain_status act_guest(void *ctx, uint64_t *out_sum, struct chain_er
 static enum chain_status act_assigned(void *ctx, uint64_t *out_sum, struct chain_error *err)
 {
 	static char data[] = "data", lan[] = "lan";
-	struct chain_config_assigned given[] = { { .name = data }, { .name = lan } };
-	const struct chain_step step = { .name = data, .devices = given, .device_count = 2 };
+	struct chain_config_assigned assigned[] = { { .name = data }, { .name = lan } };
+	const struct chain_step step = { .name = data, .devices = assigned, .device_count = 2 };
 	json_t *names = NULL;
 	(void)ctx;
 	enum chain_status status = chain_config_assigned_names(&step, 0, &names, err);

@@ -424,8 +424,8 @@ static void mb2_kernel_finds_everything(void **state)
 	forget(&p);
 }
 
-/* What can't be told on this machine is refused by its number, and a kernel that may lie elsewhere is moved where it
- * has to be. */
+/* What can't be answered on this machine is refused by its number, and a kernel that may lie elsewhere is moved where
+ * it has to be. */
 static void mb2_requests_and_relocation(void **state)
 {
 	const uint32_t network[] = { 16 }, smbios[] = { CHAIN_MB2_SMBIOS },

@@ -111,7 +111,7 @@ static void names_are_kept_as_utf8(void **state)
 {
 	(void)state;
 	static const struct {
-		const char *given, *kept;
+		const char *passed, *kept;
 	} cases[] = {
 		{ "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80" },
 		{ "a\xff", "a?" },
@@ -128,7 +128,7 @@ static void names_are_kept_as_utf8(void **state)
 	char name[400] = "";
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		chain_error_clear(&err);
-		(void)chain_fail_subject(&err, CHAIN_E_IO, cases[i].given);
+		(void)chain_fail_subject(&err, CHAIN_E_IO, cases[i].passed);
 		assert_string_equal(err.subject, cases[i].kept);
 	}
 	for (size_t i = 0; i + 3 < sizeof(name); i += 3)

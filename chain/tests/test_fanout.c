@@ -297,12 +297,12 @@ static void add_devices(struct chain_step *step)
 	static const struct {
 		const char *name;
 		uint64_t kernel;
-	} given[] = { { "a", 1 }, { "b.c-d_e", 1 }, { "z", 2 } };
-	step->device_count = sizeof(given) / sizeof(given[0]);
+	} assigned[] = { { "a", 1 }, { "b.c-d_e", 1 }, { "z", 2 } };
+	step->device_count = sizeof(assigned) / sizeof(assigned[0]);
 	step->devices = calloc(step->device_count, sizeof(*step->devices));
 	for (size_t i = 0; i < step->device_count; i++)
-		step->devices[i] =
-			(struct chain_config_assigned){ .name = strdup(given[i].name), .kernel = given[i].kernel };
+		step->devices[i] = (struct chain_config_assigned){ .name = strdup(assigned[i].name),
+								   .kernel = assigned[i].kernel };
 }
 
 static void check_devices(struct chain_fanout_texts *texts, size_t index, const char *wanted)

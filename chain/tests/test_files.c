@@ -310,9 +310,9 @@ static const struct {
 /* In a child: opens, writes half, and waits for its end. */
 static pid_t half_written(bool nameless, int ignored)
 {
-	int told[2];
+	int written[2];
 	char byte;
-	assert_int_equal(pipe(told), 0);
+	assert_int_equal(pipe(written), 0);
 	pid_t pid = fork();
 	if (pid == 0) {
 		struct cmd_out out;
@@ -322,7 +322,7 @@ static pid_t half_written(bool nameless, int ignored)
 		if (ignored)
 			signal(ignored, SIG_IGN);
 		if (cmd_out_open(&out, at("out"), NULL) || write(out.fd, pattern, 1000) != 1000 ||
-		    write(told[1], "", 1) != 1)
+		    write(written[1], "", 1) != 1)
 			_exit(99);
 		if (ignored) {
 			raise(ignored);
@@ -331,9 +331,9 @@ static pid_t half_written(bool nameless, int ignored)
 		for (;;)
 			pause();
 	}
-	assert_int_equal(read(told[0], &byte, 1), 1);
-	close(told[0]);
-	close(told[1]);
+	assert_int_equal(read(written[0], &byte, 1), 1);
+	close(written[0]);
+	close(written[1]);
 	return pid;
 }
 

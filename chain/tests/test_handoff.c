@@ -265,7 +265,7 @@ static void fold_again(char digest[CHAIN_SHA256_HEX + 1], const json_t *link)
 static void test_long_chain(void **state)
 {
 	struct fixture f;
-	size_t settled = 0;
+	size_t stable = 0;
 	char digest[CHAIN_SHA256_HEX + 1] = "";
 	json_t *all = json_array();
 	(void)state;
@@ -291,8 +291,8 @@ static void test_long_chain(void **state)
 		const char *sha = json_string_value(at(at(doc, "links_dropped"), "sha256"));
 		assert_string_equal(sha ? sha : "", digest);
 		if (i == 200)
-			settled = bytes;
-		assert_true(!settled || bytes < settled + 200);
+			stable = bytes;
+		assert_true(!stable || bytes < stable + 200);
 	}
 	assert_int_equal(json_array_size(at(doc, "links")), CHAIN_HANDOFF_LINKS_MAX);
 	assert_int_equal(json_integer_value(at(at(doc, "links_dropped"), "count")), 1000 - CHAIN_HANDOFF_LINKS_MAX);

@@ -526,7 +526,7 @@ static void earlier_versions_are_read(void **state)
 				fail_msg("byte %llu: accepted", (unsigned long long)at);
 			sink.bytes[at] ^= 4;
 		}
-		sink.bytes[bytes - sink.bytes + 5000] ^= 4; /* no place can be told, so none is */
+		sink.bytes[bytes - sink.bytes + 5000] ^= 4; /* no place is known, so none is reported */
 		assert_int_equal(check(sink.bytes, sink.count, &err), CHAIN_E_IMAGE_DIGEST);
 		assert_string_equal(err.subject, "/corpus/b");
 		assert_null(strstr(err.detail, "block"));

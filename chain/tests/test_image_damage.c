@@ -1,7 +1,7 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Which block of a file or part is told to be damaged: each block of files of many sizes, in the file of an image and
+/* Which block of a file or part is reported as damaged: each block of files of many sizes, in the file of an image and
  * where it was loaded. */
 #include "bake_fixture.h"
 
@@ -34,7 +34,7 @@ static struct sink bake_files(void)
 	return sink;
 }
 
-static void told(const struct chain_error *err, const char *subject, uint64_t number, uint64_t size)
+static void is_reported(const struct chain_error *err, const char *subject, uint64_t number, uint64_t size)
 {
 	const uint64_t blocks = (size + BLOCK - 1) / BLOCK, start = (number - 1) * BLOCK;
 	char wanted[128];
@@ -72,9 +72,9 @@ static void damage(struct chain_image *image, size_t file, uint8_t *at, uint64_t
 
 	*at ^= 16;
 	assert_int_equal(chain_image_verify(image, NULL, NULL, &all), CHAIN_E_IMAGE_DIGEST);
-	told(&all, paths[file], number, sizes[file]);
+	is_reported(&all, paths[file], number, sizes[file]);
 	assert_int_equal(chain_image_file(image, paths[file], &bytes, &count, NULL, &one), CHAIN_E_IMAGE_DIGEST);
-	told(&one, paths[file], number, sizes[file]);
+	is_reported(&one, paths[file], number, sizes[file]);
 	*at ^= 16;
 }
 
@@ -141,7 +141,7 @@ static void parts(void **state)
 			sink.bytes[entry.offset + end - 1] ^= 1;
 			if (chain_image_open(&again, sink.bytes, sink.count, &err) == CHAIN_OK)
 				assert_int_equal(chain_image_verify(&again, NULL, NULL, &err), CHAIN_E_IMAGE_DIGEST);
-			told(&err, name, start / BLOCK + 1, entry.bytes);
+			is_reported(&err, name, start / BLOCK + 1, entry.bytes);
 			sink.bytes[entry.offset + end - 1] ^= 1;
 		}
 	}

@@ -49,8 +49,8 @@ struct reading {
 	enum chain_status undisturbed;
 };
 
-/* Each allocation fails in turn, alone and with all that follow: memory is what is told, with the bytes asked for, or
- * nothing had failed. */
+/* Each allocation fails in turn, alone and with all that follow: memory is what is reported, with the bytes asked for,
+ * or nothing had failed. */
 static void fail_each(const struct reading *reading)
 {
 	long n = 0, refused = 0;
@@ -72,7 +72,7 @@ static void fail_each(const struct reading *reading)
 			assert_int_equal(status, CHAIN_E_NO_MEMORY);
 			assert_int_equal(err.number[0], chain_json_memory_lacking());
 			assert_true(err.number[0] > 0);
-			/* it stays so until it has been told */
+			/* it stays so until it has been reported */
 			assert_int_equal(chain_json_any("1", 1, 1, "next", &doc, NULL), CHAIN_E_NO_MEMORY);
 			chain_json_memory_reset();
 			assert_int_equal(chain_json_any("1", 1, 1, "next", &doc, NULL), CHAIN_OK);
@@ -83,7 +83,7 @@ static void fail_each(const struct reading *reading)
 	assert_true(refused > 0 && n > 0);
 }
 
-static void memory_is_told_from_text(void **state)
+static void memory_is_distinguished_from_text(void **state)
 {
 	static char text[8 * 4096];
 	static const char *const wrong[] = {
@@ -270,7 +270,7 @@ static void levels_are_bounded(void **state)
 
 /* --- places --- */
 
-static void places_are_told(void **state)
+static void places_are_reported(void **state)
 {
 	static const struct {
 		const char *text;
@@ -320,14 +320,14 @@ static void sizes_and_kinds(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(memory_is_told_from_text),
+		cmocka_unit_test(memory_is_distinguished_from_text),
 		cmocka_unit_test(odd_texts),
 		cmocka_unit_test(short_texts),
 		cmocka_unit_test(every_escape),
 		cmocka_unit_test(every_two_bytes),
 		cmocka_unit_test(random_texts),
 		cmocka_unit_test(levels_are_bounded),
-		cmocka_unit_test(places_are_told),
+		cmocka_unit_test(places_are_reported),
 		cmocka_unit_test(sizes_and_kinds),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -369,8 +369,8 @@ static void refusals_are_exact(void **state)
 	expect_refusal((struct seg){ 0x100000, 64, 64 }, &request, CHAIN_E_PLAN_BAD_REQUEST);
 }
 
-/* What a kernel asks for, what there is, and whether that is required: told in any case, refused only in the last. */
-static void a_screen_is_told_as_it_is(void **state)
+/* What a kernel asks for and what there is are reported in any case; refused is only what is required and not there. */
+static void a_screen_is_reported_as_it_is(void **state)
 {
 	static const struct chain_framebuffer screens[] = {
 		{ .phys = 0 },
@@ -397,13 +397,13 @@ static void a_screen_is_told_as_it_is(void **state)
 		assert_int_equal(status, i % 2 && !fits[asks][screen] ? CHAIN_E_PLAN_NO_VIDEO : CHAIN_OK);
 		if (status)
 			continue;
-		struct multiboot_info told;
-		memcpy(&told, plan.made, sizeof(told));
-		assert_int_equal(!!(told.flags & MULTIBOOT_INFO_FRAMEBUFFER_INFO), screen != 0);
-		assert_true(told.framebuffer_addr == info.framebuffer.phys &&
-			    told.framebuffer_type == info.framebuffer.type);
-		assert_true(told.flags & MULTIBOOT_INFO_MODS); /* and that there are no modules */
-		assert_int_equal(told.mods_count, 0);
+		struct multiboot_info received;
+		memcpy(&received, plan.made, sizeof(received));
+		assert_int_equal(!!(received.flags & MULTIBOOT_INFO_FRAMEBUFFER_INFO), screen != 0);
+		assert_true(received.framebuffer_addr == info.framebuffer.phys &&
+			    received.framebuffer_type == info.framebuffer.type);
+		assert_true(received.flags & MULTIBOOT_INFO_MODS); /* and that there are no modules */
+		assert_int_equal(received.mods_count, 0);
 		chain_plan_free(&plan);
 	}
 }
@@ -428,7 +428,7 @@ static void a_kept_filesystem_is_reserved(void **state)
 }
 
 /* How many bytes of `range` the kernel is told are of that type. */
-static uint64_t told_of(const struct chain_plan *plan, struct chain_range range, uint32_t type)
+static uint64_t reported_bytes(const struct chain_plan *plan, struct chain_range range, uint32_t type)
 {
 	uint64_t bytes = 0;
 	for (size_t i = 0; i < plan->mem_count; i++) {
@@ -457,11 +457,11 @@ static bool root_is_planned(uint64_t phys, uint64_t bytes, bool keep, const stru
 	assert_int_equal(chain_plan_build(&request, &plan, NULL), CHAIN_OK);
 	assert_true(place.base % CHAIN_ROOT_ALIGN == 0 && place.end % CHAIN_ROOT_ALIGN == 0);
 	assert_true(chain_range_bytes(place) >= bytes && chain_range_bytes(place) - bytes < CHAIN_ROOT_ALIGN);
-	assert_int_equal(told_of(&plan, place, CHAIN_MEM_PMEM_LEGACY), chain_range_bytes(place));
-	assert_int_equal(told_of(&plan, (struct chain_range){ 0, UINT64_MAX }, CHAIN_MEM_PMEM_LEGACY),
+	assert_int_equal(reported_bytes(&plan, place, CHAIN_MEM_PMEM_LEGACY), chain_range_bytes(place));
+	assert_int_equal(reported_bytes(&plan, (struct chain_range){ 0, UINT64_MAX }, CHAIN_MEM_PMEM_LEGACY),
 			 chain_range_bytes(place));
 	const bool in_fs = keep && chain_range_contains(request.fs, place);
-	assert_int_equal(told_of(&plan, (struct chain_range){ 0, UINT64_MAX }, CHAIN_MEM_RESERVED),
+	assert_int_equal(reported_bytes(&plan, (struct chain_range){ 0, UINT64_MAX }, CHAIN_MEM_RESERVED),
 			 0x10400 + (keep ? chain_range_bytes(request.fs) : 0) - (in_fs ? chain_range_bytes(place) : 0));
 	const struct chain_claim *claim = chain_claims_overlap(&plan.claims, place);
 	assert_true(claim && chain_range_contains(claim->range, place) &&
@@ -501,7 +501,7 @@ static void a_root_is_persistent_memory(void **state)
 	assert_false(root_is_planned(CHAIN_PHYS_UNKNOWN, 0x300000, true, &info));
 }
 
-/* Nothing of the machine is large enough: the request and where it was looked are told. */
+/* Nothing of the machine is large enough: the request and where it was looked are reported. */
 static void a_root_that_finds_no_place_is_refused(void **state)
 {
 	uint8_t file[4096];
@@ -557,12 +557,12 @@ static void a_cycle_takes_one_detour(void **state)
 	struct seg segs[2] = { { 0x100000, 0x2000, 0x2000 }, { 0x110000, 0x1000, 0x1000 } };
 	struct chain_bootinfo info = plain_machine();
 	size_t bytes = make_kernel(file, KERNEL_MAX, segs, 2, 0), data = 52 + 64 + 48;
-	uint32_t apart = segs[0].file_bytes; /* the second's bytes follow the first's in the file */
+	uint32_t distance = segs[0].file_bytes; /* the second's bytes follow the first's in the file */
 	struct chain_plan_request request = plain_request(file, bytes, &info);
 	struct chain_plan plan;
 	request.kernel.phys = 0x110000 - data;
 	segs[1].phys = 0x110000 + 0x800;
-	segs[0].phys = 0x110000 + apart;
+	segs[0].phys = 0x110000 + distance;
 	bytes = make_kernel(file, KERNEL_MAX, segs, 2, 0);
 	assert_int_equal(chain_plan_build(&request, &plan, NULL), CHAIN_OK);
 	size_t detours = 0;
@@ -718,7 +718,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(refusals_are_exact),
-		cmocka_unit_test(a_screen_is_told_as_it_is),
+		cmocka_unit_test(a_screen_is_reported_as_it_is),
 		cmocka_unit_test(a_kept_filesystem_is_reserved),
 		cmocka_unit_test(a_root_is_persistent_memory),
 		cmocka_unit_test(a_root_that_finds_no_place_is_refused),

@@ -163,8 +163,8 @@ static void damage_is_noticed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(plans_are_right), cmocka_unit_test(damage_is_noticed) };
-	const char *given = getenv("KCHAIN_SEED");
-	if (given && strtoull(given, NULL, 0))
-		seed = strtoull(given, NULL, 0);
+	const char *seed_text = getenv("KCHAIN_SEED");
+	if (seed_text && strtoull(seed_text, NULL, 0))
+		seed = strtoull(seed_text, NULL, 0);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

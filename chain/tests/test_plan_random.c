@@ -249,8 +249,8 @@ int main(void)
 		cmocka_unit_test(plans_and_refusals_are_right),
 		cmocka_unit_test(damage_is_noticed),
 	};
-	const char *given = getenv("KCHAIN_SEED");
-	if (given && strtoull(given, NULL, 0))
-		seed = strtoull(given, NULL, 0);
+	const char *seed_text = getenv("KCHAIN_SEED");
+	if (seed_text && strtoull(seed_text, NULL, 0))
+		seed = strtoull(seed_text, NULL, 0);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

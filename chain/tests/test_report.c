@@ -108,7 +108,7 @@ static void times_are_on_one_clock(void **state)
 }
 
 /* What `kchain run --bootinfo` wrote is a machine's, printed in lines of its own. */
-static void a_machine_is_told(void **state)
+static void a_machine_is_described(void **state)
 {
 	(void)state;
 	static const char TEXT[] =
@@ -225,7 +225,7 @@ int main(void)
 		cmocka_unit_test(what_is_no_report_is_refused),
 		cmocka_unit_test(a_cut_document_is_refused),
 		cmocka_unit_test(times_are_on_one_clock),
-		cmocka_unit_test(a_machine_is_told),
+		cmocka_unit_test(a_machine_is_described),
 		cmocka_unit_test(rows_without_sense_are_left_out_and_counted),
 		cmocka_unit_test(pictures_are_bounded),
 		cmocka_unit_test(names_stand_where_there_is_room),

@@ -523,7 +523,7 @@ static void verdicts(void **state)
 static void all_steps_are_listed(void **state)
 {
 	(void)state;
-	static const char *const LINES_TOLD[] = {
+	static const char *const RECORDS[] = {
 		ENTERED,
 		STEP("a"),
 		ERROR("a", "one"),
@@ -544,8 +544,8 @@ static void all_steps_are_listed(void **state)
 	};
 	struct run_judge judge;
 	run_judge_init(&judge, RUN_UNTIL_READY, NULL, false);
-	for (size_t i = 0; i < sizeof(LINES_TOLD) / sizeof(LINES_TOLD[0]); i++)
-		tell(&judge, LINES_TOLD[i]);
+	for (size_t i = 0; i < sizeof(RECORDS) / sizeof(RECORDS[0]); i++)
+		tell(&judge, RECORDS[i]);
 	assert_int_equal(json_array_size(judge.steps), sizeof(WANTED) / sizeof(WANTED[0]));
 	for (size_t i = 0; i < sizeof(WANTED) / sizeof(WANTED[0]); i++) {
 		const json_t *step = json_array_get(judge.steps, i), *reason = json_object_get(step, "reason");

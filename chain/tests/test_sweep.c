@@ -160,8 +160,8 @@ static void times_are_counted_closely(void **state)
 	for (uint64_t us = 1; us < (uint64_t)1 << 36; us += us / 7 + 1) {
 		memset(&one, 0, sizeof(one));
 		spread_add(&one, us);
-		uint64_t told = spread_quantile(&one, 0.5);
-		assert_true(told <= us && us - told <= us / 64);
+		uint64_t estimate = spread_quantile(&one, 0.5);
+		assert_true(estimate <= us && us - estimate <= us / 64);
 	}
 	for (uint64_t us = 1; us <= 10000; us++)
 		spread_add(&many, us);

@@ -83,7 +83,7 @@ static void the_last_lines_are_kept(void **state)
 	}
 }
 
-static void a_line_longer_than_what_is_kept_is_told_to_be_cut(void **state)
+static void a_line_longer_than_what_is_kept_is_reported_as_cut(void **state)
 {
 	(void)state;
 	struct init_tail tail = { .total = 0 };
@@ -165,7 +165,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(lines_are_whole_and_text),
 		cmocka_unit_test(the_last_lines_are_kept),
-		cmocka_unit_test(a_line_longer_than_what_is_kept_is_told_to_be_cut),
+		cmocka_unit_test(a_line_longer_than_what_is_kept_is_reported_as_cut),
 		cmocka_unit_test(what_is_wrong_stands_in_the_program),
 	};
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -67,7 +67,7 @@ static void what_may_be_absent_has_its_default(void **state)
 	init_spec_free(&spec);
 }
 
-static void what_is_wrong_is_told_with_its_place(void **state)
+static void what_is_wrong_is_reported_with_its_place(void **state)
 {
 	static const struct {
 		const char *text, *place;
@@ -189,7 +189,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_whole_document_is_read),
 		cmocka_unit_test(what_may_be_absent_has_its_default),
-		cmocka_unit_test(what_is_wrong_is_told_with_its_place),
+		cmocka_unit_test(what_is_wrong_is_reported_with_its_place),
 		cmocka_unit_test(a_cut_document_is_refused_wherever_it_is_cut),
 		cmocka_unit_test(the_command_line_changes_keys),
 		cmocka_unit_test(facts_become_values),

@@ -72,7 +72,7 @@ static void its_groups_are_those_that_have_its_whole_name(void **state)
 	assert_int_equal(user.groups[1], 106);
 }
 
-static void what_is_not_there_is_told(void **state)
+static void what_is_not_there_is_reported(void **state)
 {
 	(void)state;
 	static const char *const unknown[] = {
@@ -133,7 +133,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(users_are_found_by_name_and_number),
 		cmocka_unit_test(its_groups_are_those_that_have_its_whole_name),
-		cmocka_unit_test(what_is_not_there_is_told),
+		cmocka_unit_test(what_is_not_there_is_reported),
 		cmocka_unit_test(a_root_without_the_files_has_numbers_alone),
 		cmocka_unit_test(more_groups_than_there_is_room_for_are_refused),
 		cmocka_unit_test(cut_files_are_read_as_far_as_they_go),

@@ -358,7 +358,7 @@ static void modules(uint32_t number)
 	if (!mailbox)
 		mailbox = (struct kchain_mailbox *)number;
 	begin_result(0);
-	say(RESULT, info->flags & 8 ? "{\"told\":true,\"modules\":[" : "{\"told\":false,\"modules\":[");
+	say(RESULT, info->flags & 8 ? "{\"known\":true,\"modules\":[" : "{\"known\":false,\"modules\":[");
 	for (uint32_t i = 0; i < info->mods_count; i++) {
 		say(RESULT, i ? ",{\"string\":\"" : "{\"string\":\"");
 		say(RESULT, (const char *)info->mods[i].string);
@@ -371,11 +371,11 @@ static void modules(uint32_t number)
 	say(RESULT, "]}");
 	end_machine();
 }
-static void told_screen(uint32_t number)
+static void show_screen(uint32_t number)
 {
 	(void)number;
 	begin_result(0);
-	say(RESULT, info->flags & 1 << 12 ? "{\"told\":true,\"type\":" : "{\"told\":false,\"type\":");
+	say(RESULT, info->flags & 1 << 12 ? "{\"known\":true,\"type\":" : "{\"known\":false,\"type\":");
 	say_number(RESULT, info->type);
 	say(RESULT, ",\"phys\":");
 	say_number(RESULT, info->screen);
@@ -644,7 +644,7 @@ static const struct {
 	{ "apic-off", turns_apic_off },
 	{ "bios", asks_bios },
 	{ "modules", modules },
-	{ "told-screen", told_screen },
+	{ "show-screen", show_screen },
 	{ "mailbox-overrun", mailbox_overrun },
 	{ "mailbox-argument", mailbox_argument },
 	{ "hex", hex },
@@ -665,12 +665,12 @@ static uint32_t read_number(const char *at)
 	return number;
 }
 
-_Noreturn void begin(uint32_t magic, const struct info *given);
-_Noreturn void begin(uint32_t magic, const struct info *given)
+_Noreturn void begin(uint32_t magic, const struct info *received);
+_Noreturn void begin(uint32_t magic, const struct info *received)
 {
-	const char *args = (const char *)given->cmdline, *rest;
-	info = given;
-	mailbox = magic == 0x2badb002 ? kchain_mailbox_find((uint32_t)given) : NULL;
+	const char *args = (const char *)received->cmdline, *rest;
+	info = received;
+	mailbox = magic == 0x2badb002 ? kchain_mailbox_find((uint32_t)received) : NULL;
 	for (size_t i = 0; magic == 0x2badb002 && i < sizeof(acts) / sizeof(acts[0]); i++) {
 		uint32_t number = 0;
 		if (!(rest = word(args, acts[i].name)))

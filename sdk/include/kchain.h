@@ -85,7 +85,7 @@ void kchain_sha256_add(struct kchain_sha256 *hash, const void *bytes, uint64_t c
 /* Lower-case hexadecimal, terminated. */
 void kchain_sha256_end(struct kchain_sha256 *hash, char hex[KCHAIN_SHA256_HEX + 1]);
 
-/* --- devices, by the pipeline's names: those that the step's "devices" give to this kernel; booted, all of the
+/* --- devices, by the pipeline's names: those that the step's "devices" assign to this kernel; booted, all of the
  * handoff's --- */
 
 /* Nothing interrupts: a device is asked, and every wait has an end. Of a kernel's processors one at a time may ask.

@@ -139,7 +139,7 @@ STAGE_BOOT_TEXT static uint64_t hz_from_pit_count(void)
 	return (end - start) * PIT_HZ / (first - count);
 }
 
-uint64_t stage_tsc_hz_told(void)
+uint64_t stage_tsc_hz_reported(void)
 {
 	static bool asked;
 	if (!tsc_hz)
@@ -152,7 +152,7 @@ uint64_t stage_tsc_hz_told(void)
 
 uint64_t stage_tsc_hz(void)
 {
-	stage_tsc_hz_told();
+	stage_tsc_hz_reported();
 	if (!tsc_hz && stage_boot.face->owns_machine) {
 		tsc_hz = believable(hz_from_pit());
 		if (!tsc_hz)

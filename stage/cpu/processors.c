@@ -29,7 +29,7 @@ enum {
 	AGAIN_US = 500000,
 	START_US = 3000000,
 	AWAY_US = 10000,
-	SETTLE_US = 10000, /* INIT needs 10 ms on real processors (SDM volume 3A 8.4.4.1) */
+	INIT_US = 10000, /* INIT needs 10 ms on real processors (SDM volume 3A 8.4.4.1) */
 	SPINS = 1000,
 	CPUID_X2APIC = 1 << 21,
 	CPUID_HYPERVISOR = 1u << 31,
@@ -237,7 +237,7 @@ static bool start(struct processor *first, uint32_t count)
 		atomic_store(&p->work, NULL);
 		p->unreachable = !stage_apic_send(&apic, p->apic_id, STAGE_APIC_INIT);
 	}
-	uint64_t arrived = stage_cpuid(1, 0).c & CPUID_HYPERVISOR ? 0 : stage_deadline_after_us(SETTLE_US);
+	uint64_t arrived = stage_cpuid(1, 0).c & CPUID_HYPERVISOR ? 0 : stage_deadline_after_us(INIT_US);
 	while (!stage_deadline_passed(arrived)) /* not halted: the timer may be the ticker's */
 		stage_pause();
 	for (int i = 0; i < 2; i++) {

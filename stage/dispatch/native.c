@@ -1,7 +1,7 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Kernels that share the stage's processor mode: page tables keep them apart. */
+/* Kernels that share the stage's processor mode: page tables isolate them. */
 
 #include "team.h"
 #include "worker.h"

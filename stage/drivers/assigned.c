@@ -172,7 +172,7 @@ static void spin(void *ctx)
 	stage_pause();
 }
 
-enum chain_status stage_assigned_make(const struct stage_device_env *env, const struct stage_assigned_request *wishes,
+enum chain_status stage_assigned_make(const struct stage_device_env *env, const struct stage_assigned_request *requests,
 				      size_t count, struct stage_assigned **out, struct chain_error *err)
 {
 	struct stage_assigned *g = calloc(1, sizeof(*g) + count * sizeof(g->devices[0]));
@@ -180,13 +180,13 @@ enum chain_status stage_assigned_make(const struct stage_device_env *env, const 
 	enum chain_status s = CHAIN_OK;
 
 	if (!g || !list)
-		s = chain_fail_no_memory(err, wishes->name, count * sizeof(*list));
+		s = chain_fail_no_memory(err, requests->name, count * sizeof(*list));
 	if (g) {
 		g->env = *env;
 		g->env.idle = spin;
 	}
 	for (size_t i = 0; !s && i < count; i++, g->count++)
-		s = take(&g->env, &wishes[i], &g->devices[i], &list[i], err);
+		s = take(&g->env, &requests[i], &g->devices[i], &list[i], err);
 	if (!s)
 		s = show(g, list, err);
 	free(list);

@@ -215,18 +215,18 @@ void *stage_malloc(size_t bytes)
 	return at(b, HEAD);
 }
 
-static struct block *block_of(void *given)
+static struct block *block_of(void *pointer)
 {
-	struct block *b = at(given, 0 - (size_t)HEAD);
-	if ((uintptr_t)given % UNIT || b->head & FREE || bytes_of(b) < LEAST)
-		stage_panic("%p was not allocated, or was freed", given);
+	struct block *b = at(pointer, 0 - (size_t)HEAD);
+	if ((uintptr_t)pointer % UNIT || b->head & FREE || bytes_of(b) < LEAST)
+		stage_panic("%p was not allocated, or was freed", pointer);
 	return b;
 }
 
-void stage_free(void *given)
+void stage_free(void *pointer)
 {
-	if (given)
-		release(block_of(given));
+	if (pointer)
+		release(block_of(pointer));
 }
 
 void *stage_calloc(size_t count, size_t bytes)
@@ -240,11 +240,11 @@ void *stage_calloc(size_t count, size_t bytes)
 	return got ? memset(got, 0, whole) : NULL;
 }
 
-void *stage_realloc(void *given, size_t bytes)
+void *stage_realloc(void *pointer, size_t bytes)
 {
-	if (!given)
+	if (!pointer)
 		return stage_malloc(bytes);
-	struct block *b = block_of(given), *next = behind(b);
+	struct block *b = block_of(pointer), *next = behind(b);
 	size_t whole = block_bytes(bytes), had = bytes_of(b);
 	if (whole && whole > had && next->head & FREE && bytes_of(next) >= whole - had) {
 		take(next);
@@ -252,12 +252,12 @@ void *stage_realloc(void *given, size_t bytes)
 	}
 	if (whole && whole <= bytes_of(b)) {
 		shrink(b, whole);
-		return given;
+		return pointer;
 	}
 	void *got = stage_malloc(bytes);
 	if (!got)
 		return NULL;
-	memcpy(got, given, had - HEAD);
+	memcpy(got, pointer, had - HEAD);
 	release(b);
 	return got;
 }
@@ -283,9 +283,9 @@ void *stage_aligned_alloc(size_t align, size_t bytes)
 	return at(aligned, HEAD);
 }
 
-size_t stage_malloc_usable_size(void *given)
+size_t stage_malloc_usable_size(void *pointer)
 {
-	return given ? bytes_of(block_of(given)) - HEAD : 0;
+	return pointer ? bytes_of(block_of(pointer)) - HEAD : 0;
 }
 
 /* Weak: a kernel with several processors has others (parallel.c). */

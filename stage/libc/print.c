@@ -187,11 +187,11 @@ static const char *put_conversion(struct out *out, const char *at, va_list *args
 	return at + 1;
 }
 
-int stage_vsnprintf(char *restrict to, size_t room, const char *restrict format, va_list given)
+int stage_vsnprintf(char *restrict to, size_t room, const char *restrict format, va_list list)
 {
 	struct out out = { to, room, 0 };
 	va_list args;
-	va_copy(args, given);
+	va_copy(args, list);
 	while (*format) {
 		size_t plain = strcspn(format, "%");
 		put(&out, format, plain);

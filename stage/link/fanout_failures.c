@@ -37,8 +37,8 @@ enum chain_status fanout_failures_make(struct fanout_failures *f, size_t kernels
 	f->groups[FANOUT_GROUPS_MAX] = calloc(1, sizeof(struct fanout_failure));
 	if (!f->of || !f->groups[FANOUT_GROUPS_MAX])
 		return chain_fail_no_memory(err, subject, kernels * sizeof(*f->of) + sizeof(struct fanout_failure));
-	f->groups[FANOUT_GROUPS_MAX]->verdict = (struct stage_verdict){ STAGE_VERDICT_FAILED, .exit = -1,
-									.reason = "other reasons than are told apart" };
+	f->groups[FANOUT_GROUPS_MAX]->verdict =
+		(struct stage_verdict){ STAGE_VERDICT_FAILED, .exit = -1, .reason = "all other reasons" };
 	return CHAIN_OK;
 }
 

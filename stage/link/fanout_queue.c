@@ -63,7 +63,7 @@ static bool give(struct fanout_queue *q, struct tickets *tickets, uint32_t index
 	return true;
 }
 
-static uint32_t given(const struct tickets *t)
+static uint32_t filled(const struct tickets *t)
 {
 	return atomic_load_explicit(&t->filled, memory_order_relaxed);
 }
@@ -71,10 +71,10 @@ static uint32_t given(const struct tickets *t)
 bool fanout_queue_prepare(struct fanout_queue *q)
 {
 	uint32_t count = q->args ? PREPARED_AT_ONCE : (uint32_t)q->set.count;
-	for (; !q->stopped && count && given(&q->first) < q->set.count; count--)
-		if (!give(q, &q->first, given(&q->first)))
+	for (; !q->stopped && count && filled(&q->first) < q->set.count; count--)
+		if (!give(q, &q->first, filled(&q->first)))
 			return false;
-	return !q->stopped && given(&q->first) < q->set.count;
+	return !q->stopped && filled(&q->first) < q->set.count;
 }
 
 bool fanout_queue_take(struct fanout_queue *q, char *texts, struct stage_call_task *out)
@@ -108,6 +108,6 @@ uint32_t fanout_queue_ready(const struct fanout_queue *q)
 
 bool fanout_queue_is_over(const struct fanout_queue *q)
 {
-	return (q->stopped || given(&q->first) == q->set.count) &&
-	       given(&q->first) + given(&q->again) == q->ended + q->dropped;
+	return (q->stopped || filled(&q->first) == q->set.count) &&
+	       filled(&q->first) + filled(&q->again) == q->ended + q->dropped;
 }

@@ -21,7 +21,7 @@
  * text: as long as it is not known, there is a dash. */
 static int put_time(char *buf, size_t size)
 {
-	if (!stage_tsc_hz_told())
+	if (!stage_tsc_hz_reported())
 		return (int)strlen(strcpy(buf, "        - ms"));
 	uint64_t us = stage_clock_us();
 	return snprintf(buf, size, "%5" PRIu64 ".%03" PRIu64 " ms", us / 1000, us % 1000);

@@ -69,7 +69,7 @@ static bool find_called(const char *name, bool is_net, struct kchain_open *out)
 		return stage_device_at(out->env, list[i].bdf, &out->device) ||
 		       kchain_device_refuse(name, "it is not there");
 	}
-	return kchain_device_refuse(name, "it was not given to this kernel");
+	return kchain_device_refuse(name, "it is not assigned to this kernel");
 }
 
 /* Booted, a kernel has all that the handoff knows of. */

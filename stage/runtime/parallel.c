@@ -130,10 +130,10 @@ void *malloc(size_t bytes)
 	return unlock(stage_malloc(bytes));
 }
 
-void free(void *given)
+void free(void *pointer)
 {
 	lock();
-	stage_free(given);
+	stage_free(pointer);
 	unlock(NULL);
 }
 
@@ -143,10 +143,10 @@ void *calloc(size_t count, size_t bytes)
 	return unlock(stage_calloc(count, bytes));
 }
 
-void *realloc(void *given, size_t bytes)
+void *realloc(void *pointer, size_t bytes)
 {
 	lock();
-	return unlock(stage_realloc(given, bytes));
+	return unlock(stage_realloc(pointer, bytes));
 }
 
 void *aligned_alloc(size_t align, size_t bytes)

@@ -70,12 +70,12 @@ STAGE_BOOT_TEXT static void start_machine(void)
 static char *own_command_line(void)
 {
 	static char line[LINE_BYTES];
-	const char *given = stage_boot.face->args();
-	size_t bytes = strlen(given) + 1;
+	const char *passed = stage_boot.face->args();
+	size_t bytes = strlen(passed) + 1;
 	char *own = bytes <= sizeof(line) ? line : malloc(bytes);
 	if (!own)
 		stage_panic("no memory for the command line");
-	return memcpy(own, given, bytes);
+	return memcpy(own, passed, bytes);
 }
 
 static int run(int argc, char **argv, char **envp)

@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* A disk that is given to a called kernel, driven there through what the kernel is shown of it, and taken back in the
- * middle. */
+/* A disk that is assigned to a called kernel, driven there through what the kernel is shown of it, and taken back in
+ * the middle. */
 #include "fake_virtio.h"
 
 #include "stage/block.h"
@@ -172,11 +172,11 @@ static const struct stage_assigned_request request = { .name = "data", .place = 
 
 static struct stage_assigned *assigned_disk(struct fake *f)
 {
-	struct stage_assigned *given = NULL;
+	struct stage_assigned *assigned = NULL;
 	struct chain_error err = { 0 };
 
-	assert_int_equal(stage_assigned_make(&f->env, &request, 1, &given, &err), CHAIN_OK);
-	return given;
+	assert_int_equal(stage_assigned_make(&f->env, &request, 1, &assigned, &err), CHAIN_OK);
+	return assigned;
 }
 
 static bool is_quiet(const struct fake *f)
@@ -220,28 +220,28 @@ static void a_kernel_drives_what_it_is_shown(void **state)
 
 	(void)state;
 	make_disk(&f, FAKE_GOOD);
-	struct stage_assigned *given = assigned_disk(&f);
+	struct stage_assigned *assigned = assigned_disk(&f);
 	assert_true(is_quiet(&f));
 	assert_ptr_equal(shared, f.bar);
-	assert_int_equal(given->count, 1);
+	assert_int_equal(assigned->count, 1);
 	assert_int_equal(mapping_count, 2);
 	assert_true(mappings[0].virt == KCHAIN_DEVICE_VIRT && mappings[0].bytes == 4096 && mappings[0].flags == 0);
-	assert_ptr_equal((void *)(uintptr_t)mappings[0].phys, given->list);
+	assert_ptr_equal((void *)(uintptr_t)mappings[0].phys, assigned->list);
 	assert_true(mappings[1].virt >= KCHAIN_DEVICE_VIRT + 2 * 4096 && mappings[1].phys == FAKE_BAR &&
 		    mappings[1].bytes == FAKE_BAR_BYTES);
-	assert_true(given->root_entry);
-	assert_string_equal(given->list->name, "data");
-	assert_string_equal(given->list->reason, "");
-	assert_int_equal(given->list->bdf, 3 << 3);
+	assert_true(assigned->root_entry);
+	assert_string_equal(assigned->list->name, "data");
+	assert_string_equal(assigned->list->reason, "");
+	assert_int_equal(assigned->list->bdf, 3 << 3);
 	for (int turn = 0; turn < 4; turn++) {
-		stage_assigned_begin(given);
-		assert_string_equal(given->list->reason, "");
-		check_disk(&f, given->list, turn & 1); /* a kernel that closes it, and one that leaves it running */
+		stage_assigned_begin(assigned);
+		assert_string_equal(assigned->list->reason, "");
+		check_disk(&f, assigned->list, turn & 1); /* a kernel that closes it, and one that leaves it running */
 		assert_true(turn & 1 || f.queues[0].enabled);
-		stage_assigned_end(given);
+		stage_assigned_end(assigned);
 		assert_true(is_quiet(&f));
 	}
-	stage_assigned_free(given);
+	stage_assigned_free(assigned);
 	assert_int_equal(pages_live, 0);
 }
 
@@ -249,10 +249,10 @@ static void a_kernel_drives_what_it_is_shown(void **state)
 static struct stage_assigned *disk_at_work(struct fake *f)
 {
 	make_disk(f, FAKE_GOOD);
-	struct stage_assigned *given = assigned_disk(f);
-	stage_assigned_begin(given);
-	check_disk(f, given->list, false);
-	return given;
+	struct stage_assigned *assigned = assigned_disk(f);
+	stage_assigned_begin(assigned);
+	check_disk(f, assigned->list, false);
+	return assigned;
 }
 
 static void reads_under_way_are_forgotten(void **state)
@@ -260,31 +260,31 @@ static void reads_under_way_are_forgotten(void **state)
 	struct fake f;
 
 	(void)state;
-	struct stage_assigned *given = disk_at_work(&f);
+	struct stage_assigned *assigned = disk_at_work(&f);
 	f.status = 0xf;
-	stage_assigned_free(given); /* ends the turn too */
+	stage_assigned_free(assigned); /* ends the turn too */
 	assert_true(is_quiet(&f));
 	assert_false(fake_complete(&f, 0));
 	assert_int_equal(pages_live, 0);
 }
 
-static void a_reset_that_does_not_finish_is_told(void **state)
+static void a_reset_that_does_not_finish_is_reported(void **state)
 {
 	struct fake f;
 
 	(void)state;
 	make_disk(&f, FAKE_GOOD);
-	struct stage_assigned *given = assigned_disk(&f);
+	struct stage_assigned *assigned = assigned_disk(&f);
 	f.fault = FAKE_NEVER_RESETS;
-	stage_assigned_begin(given);
-	assert_string_equal(given->list->reason, "its reset does not finish");
+	stage_assigned_begin(assigned);
+	assert_string_equal(assigned->list->reason, "its reset does not finish");
 	assert_false(f.pci[STAGE_PCI_COMMAND] & STAGE_PCI_COMMAND_MASTER);
-	stage_assigned_end(given);
+	stage_assigned_end(assigned);
 	assert_true(f.now_us < 10000000);
 	f.fault = FAKE_GOOD;
-	stage_assigned_begin(given);
-	check_disk(&f, given->list, true);
-	stage_assigned_free(given);
+	stage_assigned_begin(assigned);
+	check_disk(&f, assigned->list, true);
+	stage_assigned_free(assigned);
 	assert_int_equal(pages_live, 0);
 }
 
@@ -293,18 +293,18 @@ static void a_lost_kernel_loses_its_devices(void **state)
 	struct fake f;
 
 	(void)state;
-	struct stage_assigned *given = disk_at_work(&f);
-	stage_assigned_lose(given);
+	struct stage_assigned *assigned = disk_at_work(&f);
+	stage_assigned_lose(assigned);
 	assert_true(is_quiet(&f));
 	assert_false(f.pci[STAGE_PCI_COMMAND] & STAGE_PCI_COMMAND_MEMORY);
-	assert_string_equal(given->list->reason, "the processor of the kernel that had it did not come back");
+	assert_string_equal(assigned->list->reason, "the processor of the kernel that had it did not come back");
 	unsigned accesses = f.accesses;
-	stage_assigned_begin(given);
-	stage_assigned_end(given);
+	stage_assigned_begin(assigned);
+	stage_assigned_end(assigned);
 	assert_int_equal(f.accesses, accesses);
 	assert_true(is_quiet(&f));
-	uint64_t phys = given->phys, bytes = given->bytes;
-	stage_assigned_free(given);
+	uint64_t phys = assigned->phys, bytes = assigned->bytes;
+	stage_assigned_free(assigned);
 	assert_int_equal(pages_live, 1); /* the kernel may see its tables yet */
 	stage_pages_free(phys, bytes);
 }
@@ -313,19 +313,19 @@ static void a_lost_kernel_loses_its_devices(void **state)
 
 static void check_missing(struct fake *f, struct stage_assigned_request w, const char *reason)
 {
-	struct stage_assigned *given = NULL;
+	struct stage_assigned *assigned = NULL;
 	struct chain_error err = { 0 };
 
-	assert_int_equal(stage_assigned_make(&f->env, &w, 1, &given, &err), CHAIN_OK);
-	assert_string_equal(given->list->reason, reason);
+	assert_int_equal(stage_assigned_make(&f->env, &w, 1, &assigned, &err), CHAIN_OK);
+	assert_string_equal(assigned->list->reason, reason);
 	unsigned accesses = f->accesses;
-	stage_assigned_begin(given);
-	stage_assigned_end(given);
+	stage_assigned_begin(assigned);
+	stage_assigned_end(assigned);
 	assert_int_equal(f->accesses, accesses);
-	assert_string_equal(given->list->reason, reason);
-	stage_assigned_free(given);
+	assert_string_equal(assigned->list->reason, reason);
+	stage_assigned_free(assigned);
 	w.required = true;
-	assert_int_equal(stage_assigned_make(&f->env, &w, 1, &given, &err), CHAIN_E_DEVICE_MISSING);
+	assert_int_equal(stage_assigned_make(&f->env, &w, 1, &assigned, &err), CHAIN_E_DEVICE_MISSING);
 	assert_string_equal(err.subject, w.name);
 	assert_string_equal(err.detail, reason);
 	assert_int_equal(pages_live, 0);
@@ -506,7 +506,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_kernel_drives_what_it_is_shown),
 		cmocka_unit_test(reads_under_way_are_forgotten),
-		cmocka_unit_test(a_reset_that_does_not_finish_is_told),
+		cmocka_unit_test(a_reset_that_does_not_finish_is_reported),
 		cmocka_unit_test(a_lost_kernel_loses_its_devices),
 		cmocka_unit_test(what_is_not_there_is_listed),
 		cmocka_unit_test(too_many_registers_are_refused),

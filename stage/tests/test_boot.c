@@ -225,7 +225,7 @@ static void lying_tags_are_refused(void **state)
 	}
 }
 
-static void doors_are_told_apart(void **state)
+static void doors_are_distinguished(void **state)
 {
 	const uint32_t unknown[] = { 0, 1, CHAIN_MB2_ENTRY_MAGIC + 1, UINT32_MAX };
 
@@ -352,7 +352,7 @@ static void lying_tables_end_the_search(void **state)
 	}
 }
 
-static void configuration_space_is_told(void **state)
+static void configuration_space_is_reported(void **state)
 {
 	static const struct {
 		uint16_t segment;
@@ -473,13 +473,13 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(multiboot2_is_read),
-		cmocka_unit_test(doors_are_told_apart),
+		cmocka_unit_test(doors_are_distinguished),
 		cmocka_unit_test(firmware_tags_are_read),
 		cmocka_unit_test(every_cut_is_refused),
 		cmocka_unit_test(lying_tags_are_refused),
 		cmocka_unit_test(processors_are_listed),
 		cmocka_unit_test(lying_tables_end_the_search),
-		cmocka_unit_test(configuration_space_is_told),
+		cmocka_unit_test(configuration_space_is_reported),
 		cmocka_unit_test(bios_areas_are_searched),
 		cmocka_unit_test(a_copy_of_the_rsdp_is_kept_where_it_is_the_only_one),
 	};

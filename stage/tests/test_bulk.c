@@ -12,7 +12,7 @@
 
 enum { AROUND = 64, LENGTHS = 600, PLACES = 33 };
 
-static void clears_what_it_is_told(void **state)
+static void clears_what_is_asked(void **state)
 {
 	static uint8_t room[AROUND + PLACES + LENGTHS + AROUND] __attribute__((aligned(64)));
 
@@ -30,7 +30,7 @@ static void clears_what_it_is_told(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(clears_what_it_is_told) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(clears_what_is_asked) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

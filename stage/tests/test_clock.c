@@ -214,13 +214,13 @@ static void processor_says(void)
 }
 
 /* What costs nothing is known at once; nothing is measured for it. */
-static void is_told_at_no_cost(void)
+static void is_reported_at_no_cost(void)
 {
 	machine(pit2_in);
 	fake_machine.cpuid = says;
 	HOLDS(stage_tsc_hz_known() == 0);
-	HOLDS(stage_tsc_hz_told() == (uint64_t)leaf15[2] * leaf15[1] / leaf15[0] &&
-	      stage_tsc_hz_known() == stage_tsc_hz_told());
+	HOLDS(stage_tsc_hz_reported() == (uint64_t)leaf15[2] * leaf15[1] / leaf15[0] &&
+	      stage_tsc_hz_known() == stage_tsc_hz_reported());
 	HOLDS(fake_machine.ins == 0 && fake_machine.outs == 0);
 }
 
@@ -228,7 +228,7 @@ static void processor_lies(void)
 {
 	machine(pit2_in);
 	fake_machine.cpuid = says;
-	HOLDS(stage_tsc_hz_told() == 0 && stage_tsc_hz_told() == 0 && stage_tsc_hz_known() == 0);
+	HOLDS(stage_tsc_hz_reported() == 0 && stage_tsc_hz_reported() == 0 && stage_tsc_hz_known() == 0);
 	HOLDS(fake_machine.ins == 0 && fake_machine.outs == 0);
 	HOLDS(about(stage_tsc_hz(), HZ));
 }
@@ -244,7 +244,7 @@ static void rates_nobody_has_are_not_believed(void **state)
 	leaf15[1] = 216;
 	leaf15[2] = 24000000;
 	in_child(processor_says);
-	in_child(is_told_at_no_cost);
+	in_child(is_reported_at_no_cost);
 	for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
 		memcpy(leaf15, lies[i], sizeof(leaf15));
 		leaf_khz = 0;

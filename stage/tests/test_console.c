@@ -96,7 +96,7 @@ static void a_missing_port_is_not_opened(void **state)
 	assert_true(stage_serial_open(0, "9600"));
 }
 
-static void a_stuck_port_is_given_up(void **state)
+static void a_stuck_port_is_dropped(void **state)
 {
 	static const char text[] = "a line\n";
 
@@ -250,7 +250,7 @@ int main(void)
 	stage_boot.face = &booted;
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_missing_port_is_not_opened),
-		cmocka_unit_test(a_stuck_port_is_given_up),
+		cmocka_unit_test(a_stuck_port_is_dropped),
 		cmocka_unit_test(other_modes_are_left_alone),
 		cmocka_unit_test(text_stays_on_the_screen),
 		cmocka_unit_test(names_are_taken_or_refused),

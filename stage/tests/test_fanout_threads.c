@@ -367,7 +367,7 @@ struct client {
 	struct tickets first, again;
 	_Atomic uint32_t slots[KERNELS];
 	uint8_t attempts[KERNELS]; /* begun */
-	uint8_t told[KERNELS], pieces[KERNELS];
+	uint8_t reports[KERNELS], pieces[KERNELS];
 	uint32_t ended, timed_out, kernels, by_boot;
 };
 
@@ -406,7 +406,7 @@ static void done(void *ctx, const struct stage_fanout_turn *turn)
 	uint32_t index = turn->index;
 	enum deed deed = deed_of(index, turn->attempt);
 	assert_ptr_equal(here, &machine[0]);
-	assert_int_equal(turn->attempt, c->told[index]);
+	assert_int_equal(turn->attempt, c->reports[index]);
 	bool over = turn->result.outcome == STAGE_CALL_TIMED_OUT; /* on a busy host it may be any kernel's time */
 	assert_true(over || deed != HANGS);
 	assert_true(over || c->pieces[index] == (deed == TALKS ? PIECES : 0));
@@ -415,7 +415,7 @@ static void done(void *ctx, const struct stage_fanout_turn *turn)
 		assert_int_equal(turn->result.mailbox[i], 'a' + index % 26);
 	assert_true(turn->end_ticks >= turn->start_ticks);
 	assert_int_equal(turn->window_phys, 4096 * (turn->processor + 1));
-	c->told[index]++;
+	c->reports[index]++;
 	c->ended++;
 	c->by_boot += !turn->processor;
 	c->pieces[index] = 0;
@@ -464,12 +464,12 @@ static void run_on(uint32_t count, uint32_t kernels, struct stage_fanout_machine
 	assert_int_equal(stage_fanout_run(&order, &client, out, &err), CHAIN_OK);
 	end_machine();
 	for (uint32_t i = 0; i < kernels; i++)
-		assert_int_equal(c.told[i], 1 + c.attempts[i]);
+		assert_int_equal(c.reports[i], 1 + c.attempts[i]);
 	assert_true(out->workers <= count && out->workers <= kernels && out->workers >= (kernels > 1 && count > 1));
 	assert_int_equal(out->processors, count);
 }
 
-static void every_turn_is_told_once(void **state)
+static void every_turn_is_reported_once(void **state)
 {
 	struct stage_fanout_machine out;
 	(void)state;
@@ -518,14 +518,14 @@ static void a_processor_that_does_not_come_back_is_done_without(void **state)
 enum { ROOM = 5, ROUNDS = 40000, TAKERS = 6 };
 static struct tickets tickets;
 static _Atomic uint32_t slots[ROOM], seen[ROUNDS];
-static atomic_bool all_given;
+static atomic_bool all_taken;
 
 static void *taker(void *arg)
 {
 	uint32_t last = 0, number;
 	(void)arg;
 	for (bool end = false; !end;) {
-		end = atomic_load(&all_given);
+		end = atomic_load(&all_taken);
 		while (tickets_take(&tickets, &number)) {
 			assert_true(number >= last); /* in order */
 			last = number;
@@ -548,7 +548,7 @@ static void tickets_are_taken_once_each(void **state)
 			;
 		tickets_give(&tickets, i);
 	}
-	atomic_store(&all_given, true);
+	atomic_store(&all_taken, true);
 	for (unsigned i = 0; i < TAKERS; i++)
 		pthread_join(threads[i], NULL);
 	for (uint32_t i = 0; i < ROUNDS; i++)
@@ -560,7 +560,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tickets_are_taken_once_each),
 		cmocka_unit_test(few_kernels_end_too),
-		cmocka_unit_test(every_turn_is_told_once),
+		cmocka_unit_test(every_turn_is_reported_once),
 		cmocka_unit_test(who_waits_for_a_verdict_is_woken),
 		cmocka_unit_test(a_processor_that_does_not_come_back_is_done_without),
 	};

@@ -12,7 +12,7 @@ enum { FIRST_BYTES = 64 * 1024, LIVE_MAX = 64 };
 
 static struct {
 	uint64_t phys, bytes;
-} given[256];
+} taken[256];
 static uint64_t refuse_above = UINT64_MAX, assigned_bytes;
 
 uint64_t stage_pages_alloc(uint64_t bytes, uint64_t align, enum chain_owner owner)
@@ -21,27 +21,27 @@ uint64_t stage_pages_alloc(uint64_t bytes, uint64_t align, enum chain_owner owne
 	assert_int_equal(align, STAGE_PAGE);
 	if (bytes > refuse_above)
 		return 0;
-	for (size_t i = 0; i < sizeof(given) / sizeof(given[0]); i++) {
-		if (given[i].phys)
+	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++) {
+		if (taken[i].phys)
 			continue;
-		given[i].bytes = (bytes + STAGE_PAGE - 1) & ~(uint64_t)(STAGE_PAGE - 1);
-		given[i].phys = (uint64_t)aligned_alloc(STAGE_PAGE, given[i].bytes);
-		memset((void *)given[i].phys, 0x5a, given[i].bytes < 1 << 20 ? given[i].bytes : 1 << 20);
-		assigned_bytes += given[i].bytes;
-		return given[i].phys;
+		taken[i].bytes = (bytes + STAGE_PAGE - 1) & ~(uint64_t)(STAGE_PAGE - 1);
+		taken[i].phys = (uint64_t)aligned_alloc(STAGE_PAGE, taken[i].bytes);
+		memset((void *)taken[i].phys, 0x5a, taken[i].bytes < 1 << 20 ? taken[i].bytes : 1 << 20);
+		assigned_bytes += taken[i].bytes;
+		return taken[i].phys;
 	}
 	return 0;
 }
 
 void stage_pages_free(uint64_t phys, uint64_t bytes)
 {
-	for (size_t i = 0; i < sizeof(given) / sizeof(given[0]); i++) {
-		if (given[i].phys != phys)
+	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++) {
+		if (taken[i].phys != phys)
 			continue;
-		assert_int_equal(given[i].bytes, (bytes + STAGE_PAGE - 1) & ~(uint64_t)(STAGE_PAGE - 1));
+		assert_int_equal(taken[i].bytes, (bytes + STAGE_PAGE - 1) & ~(uint64_t)(STAGE_PAGE - 1));
 		free((void *)phys);
-		assigned_bytes -= given[i].bytes;
-		given[i].phys = 0;
+		assigned_bytes -= taken[i].bytes;
+		taken[i].phys = 0;
 		return;
 	}
 	fail_msg("pages are given back that were never taken");

@@ -167,7 +167,7 @@ static void large_ones_go_back(void **state)
 	assert_int_equal(mapped, before);
 }
 
-static void no_memory_is_told(void **state)
+static void no_memory_is_reported(void **state)
 {
 	(void)state;
 	room = mapped + 3 * PAGE; /* less than a region has at least */
@@ -187,7 +187,7 @@ static void no_memory_is_told(void **state)
 	room = UINT64_MAX;
 }
 
-static void what_was_not_given_out_is_refused(void **state)
+static void what_was_not_allocated_is_refused(void **state)
 {
 	(void)state;
 	static uint8_t fresh[64] __attribute__((aligned(16)));
@@ -210,8 +210,8 @@ int main(void)
 		cmocka_unit_test(neighbours_are_merged),
 		cmocka_unit_test(pieces_are_left_alone),
 		cmocka_unit_test(large_ones_go_back),
-		cmocka_unit_test(no_memory_is_told),
-		cmocka_unit_test(what_was_not_given_out_is_refused),
+		cmocka_unit_test(no_memory_is_reported),
+		cmocka_unit_test(what_was_not_allocated_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

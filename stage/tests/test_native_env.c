@@ -27,7 +27,7 @@ enum { ADDRESS = 0xcf8, DATA = 0xcfc, BDF = 2 << 8 | 5 << 3 | 1 };
 enum { BUSES = 4, BUS_BYTES = 1 << 20 };
 #define SPACE_PHYS UINT64_C(0xb0000000)
 static uint8_t space_memory[BUSES * BUS_BYTES];
-static struct stage_config_space told; /* by the firmware; phys 0: nothing */
+static struct stage_config_space config_space; /* by the firmware; phys 0: nothing */
 static struct chain_mem_entry ram = { { 0x100000, 0x8000000 }, CHAIN_MEM_AVAILABLE };
 static unsigned maps;
 
@@ -42,8 +42,8 @@ volatile void *stage_mmio_map(uint64_t phys, uint64_t bytes)
 bool stage_find_config_space(uint64_t rsdp_phys, struct stage_config_space *out)
 {
 	assert_int_equal(rsdp_phys, 0xe0000);
-	*out = told;
-	return told.phys || told.first_bus;
+	*out = config_space;
+	return config_space.phys || config_space.first_bus;
 }
 
 uint64_t stage_pages_alloc(uint64_t bytes, uint64_t align, enum chain_owner owner)
@@ -151,7 +151,7 @@ static void configuration_space_is_in_memory_where_the_firmware_says_so(void **s
 {
 	static const uint32_t id = 0x29c08086, mark = 0x5a5a5a5a;
 	static const struct {
-		struct stage_config_space told;
+		struct stage_config_space config_space;
 		bool ports;
 		uint32_t id, bdf;
 		char where;
@@ -175,7 +175,7 @@ static void configuration_space_is_in_memory_where_the_firmware_says_so(void **s
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		told = cases[i].told;
+		config_space = cases[i].config_space;
 		fake_machine.in = cases[i].ports ? in : NULL;
 		fake_machine.out = out;
 		memset(space, 0, sizeof(space));
@@ -188,7 +188,7 @@ static void configuration_space_is_in_memory_where_the_firmware_says_so(void **s
 		if (got != cases[i].where)
 			fail_msg("case %zu: %c (%d), not %c", i, got, got, cases[i].where);
 	}
-	told = (struct stage_config_space){ 0 };
+	config_space = (struct stage_config_space){ 0 };
 }
 
 /* QEMU's microvm has no such ports; where there are some, its places are somebody else's. */

@@ -464,7 +464,7 @@ static void unusual_terms_are_taken(void **state)
 	}
 }
 
-static void malformed_options_are_told(void **state)
+static void malformed_options_are_reported(void **state)
 {
 #define BEGIN "\x35\x01\x02\x36\x04\x0a\x00\x02\x02\x33\x04\x00\x00\x0e\x10"
 	static const struct {
@@ -548,7 +548,7 @@ static void any_terms_are_judged(void **state)
 		json_t *out = configure(&lan, &brief, 1, NULL, CHAIN_OK);
 		const json_t *entry = json_object_get(out, "lan");
 		uint32_t address, mask, gateway = 0, which;
-		bool good_terms_given = terms.lease_s && chain_ipv4_is_host(terms.server) &&
+		bool good_terms_taken = terms.lease_s && chain_ipv4_is_host(terms.server) &&
 					!chain_ipv4_problem(terms.address,
 							    terms.mask               ? terms.mask :
 							    terms.address >> 31 == 0 ? 0xff000000 :
@@ -561,11 +561,11 @@ static void any_terms_are_judged(void **state)
 			assert_true(!first(entry, "gateways") ||
 				    chain_ipv4_parse(first(entry, "gateways"), false, &gateway, NULL));
 			assert_null(chain_ipv4_problem(address, mask, gateway, &which));
-			assert_true(good_terms_given);
+			assert_true(good_terms_taken);
 		} else {
 			refused++;
 			assert_non_null(strstr(text(entry, "reason"), " DHCP answer within 20 ms, none usable: "));
-			assert_true(!good_terms_given && lan.requests == 0);
+			assert_true(!good_terms_taken && lan.requests == 0);
 		}
 		json_decref(out);
 	}
@@ -702,7 +702,7 @@ int main(void)
 		cmocka_unit_test(refusals_are_answered_ever_more_slowly),
 		cmocka_unit_test(odd_terms_are_refused),
 		cmocka_unit_test(unusual_terms_are_taken),
-		cmocka_unit_test(malformed_options_are_told),
+		cmocka_unit_test(malformed_options_are_reported),
 		cmocka_unit_test(any_terms_are_judged),
 		cmocka_unit_test(tags_without_a_vlan_are_taken_off),
 		cmocka_unit_test(the_name_is_asked_for),

@@ -109,7 +109,7 @@ static void spoil(unsigned what)
 		memset(machine.fake.pci + 0x10, 0, 4);
 }
 
-static void what_can_not_start_is_told(void **state)
+static void what_can_not_start_is_reported(void **state)
 {
 #define NAME "nvme 0000:00:03.0: "
 	static const struct {
@@ -221,7 +221,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(disk_is_read),
 		cmocka_unit_test(the_first_namespace_is_the_disk),
-		cmocka_unit_test(what_can_not_start_is_told),
+		cmocka_unit_test(what_can_not_start_is_reported),
 		cmocka_unit_test(lies_end_the_disk_only),
 	};
 

@@ -435,7 +435,7 @@ static void each_card_is_listed_once(void **state)
 	(void)listed;
 }
 
-static void why_there_is_none_is_told(void **state)
+static void why_there_is_none_is_reported(void **state)
 {
 	struct stage_device_list list;
 	char text[160];
@@ -483,7 +483,7 @@ int main(void)
 		cmocka_unit_test(capability_lists_end),
 		cmocka_unit_test(any_card_is_opened_or_refused),
 		cmocka_unit_test(each_card_is_listed_once),
-		cmocka_unit_test(why_there_is_none_is_told),
+		cmocka_unit_test(why_there_is_none_is_reported),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -222,7 +222,7 @@ static void a_record_is_cut_anywhere(void **state)
 	}
 }
 
-static void a_long_record_is_told_by_its_size(void **state)
+static void a_long_record_is_reported_by_its_size(void **state)
 {
 	static const char head[] = "{\"event\":\"exit\",\"status\":0,\"result\":\"";
 	static const unsigned sizes[] = { STAGE_CALL_MAILBOX_BYTES - 2, STAGE_CALL_MAILBOX_BYTES - 1, SVM_RECORD_BYTES,
@@ -352,7 +352,7 @@ static void interrupt_controllers_can_be_masked_and_initialised(void **state)
 	}
 }
 
-static void who_wants_an_interrupt_is_told(void **state)
+static void who_wants_an_interrupt_is_known(void **state)
 {
 	(void)state;
 	for (unsigned mask = 0; mask < 512; mask++) {
@@ -528,7 +528,7 @@ static void the_local_apic_is_off(void **state)
 	}
 }
 
-/* Every number in the three ranges of the permission map and around them: either the processor keeps it apart for each
+/* Every number in the three ranges of the permission map and around them: either the processor keeps one for each
  * guest, or it is one of those above, or nothing of it is read or written. */
 static void every_other_msr_is_refused(void **state)
 {
@@ -573,11 +573,11 @@ int main(void)
 		cmocka_unit_test(exit_port_and_power),
 		cmocka_unit_test(exit_records),
 		cmocka_unit_test(a_record_is_cut_anywhere),
-		cmocka_unit_test(a_long_record_is_told_by_its_size),
+		cmocka_unit_test(a_long_record_is_reported_by_its_size),
 		cmocka_unit_test(the_screen_is_shown_when_nothing_else_was_said),
 		cmocka_unit_test(any_port_with_any_value),
 		cmocka_unit_test(interrupt_controllers_can_be_masked_and_initialised),
-		cmocka_unit_test(who_wants_an_interrupt_is_told),
+		cmocka_unit_test(who_wants_an_interrupt_is_known),
 		cmocka_unit_test(a_screen_has_a_cursor),
 		cmocka_unit_test(cpuid_hides_what_is_not_there),
 		cmocka_unit_test(cpuid_shows_no_state_that_is_kept),

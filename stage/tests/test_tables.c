@@ -316,7 +316,7 @@ static void note_dirty(void *ctx, uint64_t virt, uint64_t phys, uint64_t bytes)
 }
 
 /* The entries that stage_table_pages_at finds are the ones that a walk finds; each written page is told once. */
-static void written_pages_are_told_once(void **state)
+static void written_pages_are_reported_once(void **state)
 {
 	enum { DIRTY = 0x40 };
 	const uint64_t large = 2 * 1024 * 1024, virt = KCHAIN_WINDOW_VIRT + large - 4 * STAGE_PAGE;
@@ -348,7 +348,7 @@ static void written_pages_are_told_once(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(written_pages_are_told_once),         cmocka_unit_test(tables_say_what_was_mapped),
+		cmocka_unit_test(written_pages_are_reported_once),     cmocka_unit_test(tables_say_what_was_mapped),
 		cmocka_unit_test(no_page_for_a_table_is_said),         cmocka_unit_test(image_is_mapped_by_its_parts),
 		cmocka_unit_test(memory_is_visible_and_holes_are_not), cmocka_unit_test(any_memory_map_is_survived),
 		cmocka_unit_test(registers_keep_to_their_range),

@@ -137,7 +137,7 @@ static void a_disk_is_read(void **state)
 	assert_true(machine.status == 0 && machine.dma_live == 0 && !machine.queues[0].enabled);
 }
 
-static void what_can_not_be_used_is_told(void **state)
+static void what_can_not_be_used_is_reported(void **state)
 {
 	static const struct {
 		enum fake_fault fault;
@@ -201,7 +201,7 @@ int main(void)
 		cmocka_unit_test(places_of_a_command_line),
 		cmocka_unit_test(places_of_a_microvm),
 		cmocka_unit_test(a_disk_is_read),
-		cmocka_unit_test(what_can_not_be_used_is_told),
+		cmocka_unit_test(what_can_not_be_used_is_reported),
 		cmocka_unit_test(an_empty_place_is_no_device),
 	};
 

@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { QUIT_MS = 3000, SETTLE_US = 50000 }; /* so that the line that was waited for is shown whole */
+enum { QUIT_MS = 3000, LAST_LINE_US = 50000 }; /* so that the line that was waited for is shown whole */
 
 /* --- the monitor --- */
 
@@ -146,7 +146,7 @@ enum run_end run_follow(struct run *run)
 /* Ready and wanted for a while longer; the console goes on. */
 void run_hold(struct run *run)
 {
-	uint64_t start = run_clock_us(), hold_us = run->hold_us ? run->hold_us : SETTLE_US;
+	uint64_t start = run_clock_us(), hold_us = run->hold_us ? run->hold_us : LAST_LINE_US;
 	while (!run->ended && !run->session.closed && run_clock_us() - start < hold_us) {
 		uint64_t left_ms = (hold_us - (run_clock_us() - start)) / 1000 + 1;
 		pump(run, left_ms < 100 ? (int)left_ms : 100);

@@ -144,7 +144,7 @@ static bool host_path(const struct chain_config *config, const char *pipeline, c
 }
 
 /* Whether another step before this one starts the same kernel. */
-static bool told_before(const struct chain_config *config, size_t step)
+static bool named_before(const struct chain_config *config, size_t step)
 {
 	for (size_t i = 0; i < step; i++)
 		if (config->steps[i].source && config->steps[step].source &&
@@ -163,7 +163,7 @@ static size_t steps_print(const struct run *run, FILE *to, const struct chain_co
 	size_t count = 0;
 	for (size_t i = 0; i < config->step_count; i++) {
 		const struct chain_step *step = &config->steps[i];
-		if (!step->source || strncmp(step->source, "fs:", 3) != 0 || told_before(config, i) ||
+		if (!step->source || strncmp(step->source, "fs:", 3) != 0 || named_before(config, i) ||
 		    chain_image_file(&run->input.image, step->source + 3, &kernel, &bytes, NULL, NULL) ||
 		    !host_path(config, pipeline, step->source, host) ||
 		    !symbols_find(run, host, kernel, bytes, symbols))

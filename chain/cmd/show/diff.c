@@ -234,7 +234,7 @@ int cmd_diff(int argc, char **argv)
 		.most = 2,
 		.about = "Says which files were added (+), removed (-) and changed (~) from the first image to the "
 			 "second: by "
-			 "path, contents, mode, owner and time. What is in a root is told with \"root:\" before its "
+			 "path, contents, mode, owner and time. What is in a root is listed with \"root:\" before its "
 			 "path.",
 	};
 	struct side a = { .prefix = "" }, b = { .prefix = "" };

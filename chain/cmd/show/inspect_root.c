@@ -60,7 +60,7 @@ static bool archive_find(const uint8_t *bytes, uint64_t count, const char *name,
 }
 
 /* New; null: the step's modules have none. */
-static json_t *told_find(const struct chain_image *image, const struct chain_step *step)
+static json_t *start_json_find(const struct chain_image *image, const struct chain_step *step)
 {
 	for (size_t i = 0; i < step->module_count; i++) {
 		const char *path = chain_source_path(step->modules[i].from);
@@ -78,7 +78,7 @@ json_t *inspect_root_json(const struct chain_image *image, const struct chain_st
 {
 	const char *path = step->root ? chain_source_path(step->root) : NULL;
 	struct fs_node node;
-	json_t *row, *told;
+	json_t *row, *start;
 
 	if (!path || fs_lookup(&image->fs, path, true, &node, NULL))
 		return NULL;
@@ -86,10 +86,10 @@ json_t *inspect_root_json(const struct chain_image *image, const struct chain_st
 				CHAIN_INT("bytes", (json_int_t)node.size_bytes),
 				CHAIN_INT("offset", (json_int_t)(image->header.file_fs + node.data_offset)),
 				CHAIN_BOOL("unverified", step->root_unverified));
-	told = told_find(image, step);
-	if (row && told)
-		json_object_update_missing(row, told);
-	json_decref(told);
+	start = start_json_find(image, step);
+	if (row && start)
+		json_object_update_missing(row, start);
+	json_decref(start);
 	return row;
 }
 

@@ -37,7 +37,7 @@ struct plan_run {
 	struct chain_link link;
 	json_t *devices; /* of a recorded machine; null: none */
 	json_t *parent, *net, *block;
-	json_t *given;             /* results of calls, by step; null: none */
+	json_t *known_results;     /* of calls, by step; null: none */
 	json_t *results, *pending; /* what a step may know of the calls before it, and what nobody can */
 	uint8_t boot_id[CHAIN_BOOT_ID_BYTES];
 };
@@ -124,7 +124,7 @@ static enum chain_status load_results(struct plan_run *run, struct chain_error *
 	if (!json_is_object(inside))
 		status = chain_fail_text(err, CHAIN_E_JSON_TYPE, run->options.results, "results are an object by step");
 	else
-		run->given = json_incref((json_t *)(uintptr_t)inside);
+		run->known_results = json_incref((json_t *)(uintptr_t)inside);
 	json_decref(doc);
 	return status;
 }
@@ -169,7 +169,7 @@ static enum chain_status set_state_pending(struct plan_run *run, struct chain_er
 /* What the steps behind this one may know of it. */
 static enum chain_status set_result(struct plan_run *run, const struct chain_step *step, struct chain_error *err)
 {
-	json_t *result = json_object_get(run->given, step->name);
+	json_t *result = json_object_get(run->known_results, step->name);
 	if (step->kind != CHAIN_STEP_CALL)
 		return CHAIN_OK;
 	if (!result) {
@@ -242,7 +242,7 @@ static void release(struct plan_run *run)
 	json_decref(run->parent);
 	json_decref(run->net);
 	json_decref(run->block);
-	json_decref(run->given);
+	json_decref(run->known_results);
 	json_decref(run->results);
 	json_decref(run->pending);
 	chain_bootinfo_free(&run->bootinfo);

@@ -21,7 +21,7 @@ enum chain_status plan_fanout(const struct chain_step *step, const struct chain_
 			      struct chain_error *err) CHAIN_MUST_CHECK;
 void plan_fanout_print(const json_t *fanout);
 
-/* A kernel's index by device, as the pipeline has it; new, null where the step gives none. */
+/* A kernel's index by device, as the pipeline has it; new, null where the step assigns none. */
 json_t *plan_devices(const struct chain_step *step);
 void plan_devices_print(const struct chain_step *step);
 

@@ -157,7 +157,7 @@ static enum chain_status check_any_began(const struct local *local, const struct
 				  chain_fail_text(err, CHAIN_E_SWEEP_ENGINE, local->setting->program, first->reason);
 }
 
-struct told {
+struct ending {
 	const struct local *local;
 	const struct instance *slot;
 	struct chain_error *err;
@@ -166,23 +166,23 @@ struct told {
 
 static void on_outcome(void *ctx, const struct outcome *outcome)
 {
-	struct told *told = ctx;
-	if (told->slot->refused && !told->status)
-		told->status = check_any_began(told->local, outcome, told->err);
-	if (!told->status)
-		told->local->setting->done(told->local->setting->ctx, outcome);
+	struct ending *ending = ctx;
+	if (ending->slot->refused && !ending->status)
+		ending->status = check_any_began(ending->local, outcome, ending->err);
+	if (!ending->status)
+		ending->local->setting->done(ending->local->setting->ctx, outcome);
 }
 
 static enum chain_status finish(struct local *local, struct instance *slot, struct chain_error *err)
 {
-	struct told told = { .local = local, .slot = slot, .err = err };
+	struct ending ending = { .local = local, .slot = slot, .err = err };
 	local->busy--;
 	local->instances -= slot->job.count;
 	local->any_began = local->any_began || slot->entered_us || slot->state == INSTANCE_KILLED;
 	struct job job;
-	if (instance_finish(slot, local->setting->origin_us, local->setting->retries, on_outcome, &told)) {
+	if (instance_finish(slot, local->setting->origin_us, local->setting->retries, on_outcome, &ending)) {
 		job_free(&slot->job);
-		return told.status;
+		return ending.status;
 	}
 	job = slot->job;
 	slot->job = (struct job){ 0 };

@@ -45,7 +45,7 @@ bool instance_hear(struct instance *instance, int *fd);
 /* Kills a machine whose time is up, or which has no more to say. Microseconds until it should be asked again. */
 uint64_t instance_watch(struct instance *instance, uint64_t now);
 /* The process has ended: hears the rest, and tells `sink` of each input. False: it is to be tried again (at most
- * `retries` times), and has told nobody; its job is in `job` either way. */
+ * `retries` times), and has reported nothing; its job is in `job` either way. */
 typedef void instance_sink(void *ctx, const struct outcome *outcome);
 bool instance_finish(struct instance *instance, uint64_t origin_us, uint64_t retries, instance_sink *sink, void *ctx);
 /* Ends it without a word. */

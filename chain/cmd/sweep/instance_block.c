@@ -44,17 +44,17 @@ void instance_block_outcomes(const struct job *job, const json_t *entry, const s
 {
 	const json_t *results = json_object_get(entry, "result"), *status = json_object_get(entry, "status");
 	const bool step_ok = json_is_string(status) && strcmp(json_string_value(status), "ok") == 0;
-	const bool told = json_array_size(results) == job->count && (whole->status == OUTCOME_OK || !step_ok);
+	const bool reported = json_array_size(results) == job->count && (whole->status == OUTCOME_OK || !step_ok);
 	const json_int_t not_run = json_integer_value(json_object_get(entry, "not_run"));
 	const json_t **groups = calloc(job->count, sizeof(json_t *));
-	if (groups && told)
+	if (groups && reported)
 		note_failures(entry, groups, job->count);
 	for (size_t n = 0; n < job->count; n++) {
 		char reason[512];
 		struct outcome out = *whole;
 		const json_t *result = json_array_get(results, n);
 		out.index = job->indices[n];
-		if (!told || !groups) {
+		if (!reported || !groups) {
 			out.status = whole->status == OUTCOME_OK ? OUTCOME_FAILED : whole->status;
 			out.reason = whole->reason ? whole->reason : "the step left no list of results";
 			sink(ctx, &out);

@@ -201,7 +201,7 @@ enum chain_status results_add(struct results *results, const struct outcome *out
 	return CHAIN_OK;
 }
 
-/* After a failure nothing of a line is left behind the last whole one; what was not written stays to be told of. */
+/* After a failure nothing of a line is left behind the last whole one; what was not written stays to be written. */
 static enum chain_status write_out(struct results *results, struct chain_error *err)
 {
 	size_t at = 0;

@@ -22,7 +22,7 @@ struct bake {
 	struct bake_entry *entries;   /* owned */
 	uint8_t *meta;                /* owned: the filesystem's metadata, hashed when it is complete */
 	uint64_t meta_bytes;
-	struct chain_verity given; /* of a file whose digest was given, as it goes by */
+	struct chain_verity of_file; /* of a file whose digest the caller knows, as it goes by */
 	struct bake_part_line lines[BAKE_PART_LINES];
 };
 
@@ -229,11 +229,11 @@ static enum chain_status data_read(void *ctx, const struct fs_spec *spec, uint64
 	if (status || !spec->digest)
 		return status;
 	if (offset == 0)
-		chain_verity_init(&bake->given);
-	chain_verity_update(&bake->given, buf, count);
+		chain_verity_init(&bake->of_file);
+	chain_verity_update(&bake->of_file, buf, count);
 	if (offset + count < spec->size_bytes)
 		return CHAIN_OK;
-	chain_verity_final_located(&bake->given, digest);
+	chain_verity_final_located(&bake->of_file, digest);
 	return assigned_check(spec, digest, err);
 }
 

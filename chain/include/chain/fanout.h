@@ -21,7 +21,7 @@ struct chain_fanout_set {
 /* Lists the kernels. What the step leaves to the state is looked up in `handoff` (borrowed; null where there is none):
  * CHAIN_E_FANOUT_ABSENT, _STATE where it is of another kind, _COUNT where there are none or too many. Files that "each"
  * and "slices" name are read from `image`, their digests checked. CHAIN_E_FANOUT_EMPTY when a pattern matches nothing,
- * CHAIN_E_LIMIT above CHAIN_FANOUT_MAX, CHAIN_E_CONFIG_DEVICE_INDEX when a device is given to a kernel that there is
+ * CHAIN_E_LIMIT above CHAIN_FANOUT_MAX, CHAIN_E_CONFIG_DEVICE_INDEX when a device is assigned to a kernel that there is
  * not, those of image.h and fs.h. */
 enum chain_status chain_fanout_expand(const struct chain_step *step, const struct chain_image *image,
 				      const json_t *handoff, struct chain_fanout_set *out,

@@ -97,7 +97,7 @@ enum chain_kernel_kind {
 	CHAIN_KERNEL_FOREIGN
 };
 struct chain_door;
-/* The protocol by which a kernel of that kind is started when it is not called as a native one. An image's is told by
+/* The protocol by which a kernel of that kind is started when it is not called as a native one. An image's is known by
  * its file, which may have one of several forms (without a file, `bytes` null: the usual one's). Null for
  * CHAIN_KERNEL_UNKNOWN. */
 const struct chain_door *chain_kernel_door(enum chain_kernel_kind kind, const void *bytes, uint64_t bytes_count);

@@ -2,9 +2,9 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 /* Owns: the memory that jansson gets, and what it lacked. Once an allocation has failed all others do, until that has
- * been told: jansson passes over a lost character of a string or a lost member when one allocation fails and the next
- * does not, and calls a text wrong that it had no memory for. Must not know: any document. One of a program, for one
- * thread of it. */
+ * been reported: jansson passes over a lost character of a string or a lost member when one allocation fails and the
+ * next does not, and calls a text wrong that it had no memory for. Must not know: any document. One of a program, for
+ * one thread of it. */
 #ifndef CHAIN_JSON_MEMORY_H
 #define CHAIN_JSON_MEMORY_H
 

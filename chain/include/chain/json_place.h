@@ -15,8 +15,8 @@ struct chain_json_place {
 };
 
 /* What the text, which may be any text, does not have is looked for as far as it has the way there: of a missing member
- * the object is told. So is what stands before the "..." of a path that was cut. Takes time in proportion to the text,
- * and no memory. */
+ * the object is reported. So is what stands before the "..." of a path that was cut. Takes time in proportion to the
+ * text, and no memory. */
 struct chain_json_place chain_json_find(const char *text, uint64_t bytes, const char *path);
 
 #endif

@@ -65,7 +65,7 @@ struct chain_plan_request {
 	struct chain_range fs;             /* where the baked filesystem lies */
 	const struct chain_claims *in_use; /* memory that the side which carries the plan out still needs, and fills
 					      must not touch; null: unknown */
-	struct chain_blob root; /* a file system for the kernel to use where it lies, told as persistent memory in its
+	struct chain_blob root; /* a file system for the kernel to use where it lies, listed as persistent memory in its
 				   map; bytes_count 0: none */
 	bool fs_keep;           /* the next kernel may read it: reserved in its map, and nothing may be placed on it */
 	bool video_required; /* the screen has to be of the kind that the kernel's header asks for; else it is told what

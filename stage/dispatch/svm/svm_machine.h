@@ -64,8 +64,8 @@ struct svm_cpuid_view {
 };
 struct stage_cpuid svm_cpuid(uint32_t leaf, uint32_t sub, struct stage_cpuid own, const struct svm_cpuid_view *view);
 
-/* MSRs that the processor itself keeps apart are read and written without an exit: clears their bits in the permission
- * map. */
+/* MSRs that the processor itself keeps for each guest are read and written without an exit: clears their bits in the
+ * permission map. */
 void svm_msr_let_pass(uint8_t *map);
 /* The others. `efer` and `pat` are the kernel's, and the only ones that can be written; `paging`: it has turned that
  * on. */

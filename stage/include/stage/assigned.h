@@ -3,8 +3,8 @@
 
 /* Owns: the devices that a called kernel has to itself: what it is shown of them (struct kchain_device), and that they
  * do nothing but while it runs. Must not know: pipelines, how the kernel is run. */
-#ifndef STAGE_GIVEN_H
-#define STAGE_GIVEN_H
+#ifndef STAGE_ASSIGNED_H
+#define STAGE_ASSIGNED_H
 
 #include "abi/native.h"
 #include "stage/driver.h"
@@ -38,7 +38,7 @@ struct stage_assigned {
 
 /* Opens the devices, which no driver has any more, and leaves them reset and off the bus. One that can't be had is
  * listed with the reason, unless it is required: CHAIN_E_DEVICE_MISSING. CHAIN_E_NO_MEMORY. On the boot processor. */
-enum chain_status stage_assigned_make(const struct stage_device_env *env, const struct stage_assigned_request *wishes,
+enum chain_status stage_assigned_make(const struct stage_device_env *env, const struct stage_assigned_request *requests,
 				      size_t count, struct stage_assigned **out,
 				      struct chain_error *err) CHAIN_MUST_CHECK;
 /* Takes the whole list; null is allowed. */

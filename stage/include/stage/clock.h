@@ -23,7 +23,8 @@ uint64_t stage_entry_tsc(void);
 
 uint64_t stage_tsc_hz(void);       /* calibrates if that was not done */
 uint64_t stage_tsc_hz_known(void); /* 0: not calibrated */
-uint64_t stage_tsc_hz_told(void); /* known, or the processor or a hypervisor says it; 0: it would have to be measured */
+uint64_t stage_tsc_hz_reported(
+	void); /* known, or the processor or a hypervisor says it; 0: it would have to be measured */
 
 /* How far the TSC gets in `us`; UINT64_MAX: further than it can count. */
 uint64_t stage_ticks_of_us(uint64_t us);

@@ -20,14 +20,14 @@ enum chain_status stage_devices_configure(const struct chain_config *config, con
 enum chain_status stage_devices_list(const json_t *net, const json_t *block, json_t **out,
 				     struct chain_error *err) CHAIN_MUST_CHECK;
 
-/* Takes the devices that the step gives to kernels away from the stage's own drivers, for good, and gets them ready for
- * those kernels: in *out, for stage_assigned_free; null where the step gives none. `net` and `block` say where they
+/* Takes the devices that the step assigns to kernels away from the stage's own drivers, for good, and gets them ready
+ * for those kernels: in *out, for stage_assigned_free; null where the step gives none. `net` and `block` say where they
  * are; what they say stays true. CHAIN_E_DEVICE_MISSING for a required one that can't be had, CHAIN_E_DEVICE_SAME,
  * CHAIN_E_NO_MEMORY. */
 enum chain_status stage_devices_give(const struct chain_step *step, const json_t *net, const json_t *block,
 				     struct stage_assigned **out, struct chain_error *err) CHAIN_MUST_CHECK;
 
-/* The disk of an entry of the handoff; null where it is not configured, or was given away. Borrowed until then. */
+/* The disk of an entry of the handoff; null where it is not configured, or was assigned. Borrowed until then. */
 struct stage_block *stage_devices_disk(const json_t *entry);
 
 /* Resets every device that was touched: nothing moves data after this. */

@@ -68,26 +68,26 @@ static bool is_dots(const char *part, size_t bytes)
 }
 
 /* Of an entry or of what it is a hard link to. */
-static enum chain_status path_check(const struct layers *layers, const char *path, const char *told,
+static enum chain_status path_check(const struct layers *layers, const char *path, const char *entry_path,
 				    struct chain_error *err)
 {
 	const char *at = path, *part;
 	size_t bytes;
 
 	if (!*path)
-		return refuse(layers, told, CHAIN_E_ROOT_NAME, "an empty name", err);
+		return refuse(layers, entry_path, CHAIN_E_ROOT_NAME, "an empty name", err);
 	if (!chain_is_utf8(path))
-		return refuse(layers, told, CHAIN_E_ROOT_NAME, "a name that is not UTF-8", err);
+		return refuse(layers, entry_path, CHAIN_E_ROOT_NAME, "a name that is not UTF-8", err);
 	if (*path == '/')
-		return refuse(layers, told, CHAIN_E_ROOT_NAME, "an absolute name", err);
+		return refuse(layers, entry_path, CHAIN_E_ROOT_NAME, "an absolute name", err);
 	if (strlen(path) > LAYERS_PATH_MAX)
-		return limit(layers, told, "bytes of path", strlen(path), LAYERS_PATH_MAX, err);
+		return limit(layers, entry_path, "bytes of path", strlen(path), LAYERS_PATH_MAX, err);
 	while (part_next(&at, &part, &bytes)) {
 		if (is_dots(part, bytes))
-			return refuse(layers, told, CHAIN_E_ROOT_NAME,
+			return refuse(layers, entry_path, CHAIN_E_ROOT_NAME,
 				      "a name with '..' in it, which may lead out of the tree", err);
 		if (bytes > LAYERS_NAME_MAX)
-			return limit(layers, told, "bytes of name", bytes, LAYERS_NAME_MAX, err);
+			return limit(layers, entry_path, "bytes of name", bytes, LAYERS_NAME_MAX, err);
 	}
 	return CHAIN_OK;
 }
@@ -119,8 +119,8 @@ bool layers_is_whiteout(const struct layers *layers, const char *path)
 /* A walk along a path: where it is, and how it got there. */
 struct walk {
 	struct layers *layers;
-	const char *told; /* the entry's path, for errors */
-	bool make;        /* folders that are missing are made; else the walk ends, at null */
+	const char *entry_path; /* the entry's path, for errors */
+	bool make;              /* folders that are missing are made; else the walk ends, at null */
 	struct layers_node *at;
 	unsigned links;
 	struct chain_error *err;
@@ -132,7 +132,7 @@ static enum chain_status implied_make(struct walk *walk, const char *name, size_
 	struct layers *layers = walk->layers;
 
 	if (walk->at->depth == LAYERS_DEPTH_MAX)
-		return limit(layers, walk->told, "folders in each other", LAYERS_DEPTH_MAX + 1, LAYERS_DEPTH_MAX,
+		return limit(layers, walk->entry_path, "folders in each other", LAYERS_DEPTH_MAX + 1, LAYERS_DEPTH_MAX,
 			     walk->err);
 	struct layers_inode *inode = layers_inode_new(&folder);
 
@@ -152,7 +152,8 @@ static enum chain_status walk_link(struct walk *walk, const struct layers_node *
 	const char *target = link->inode->target;
 
 	if (++walk->links > LAYERS_LINKS_MAX)
-		return limit(walk->layers, walk->told, "links in its path", walk->links, LAYERS_LINKS_MAX, walk->err);
+		return limit(walk->layers, walk->entry_path, "links in its path", walk->links, LAYERS_LINKS_MAX,
+			     walk->err);
 	if (*target == '/')
 		walk->at = walk->layers->root;
 	return walk_along(walk, target, strlen(target));
@@ -164,13 +165,13 @@ static enum chain_status walk_part(struct walk *walk, const char *part, size_t b
 
 	if (is_dots(part, bytes)) {
 		if (!walk->at->parent)
-			return refuse(walk->layers, walk->told, CHAIN_E_ROOT_NAME,
+			return refuse(walk->layers, walk->entry_path, CHAIN_E_ROOT_NAME,
 				      "a link in its path leads out of the tree", walk->err);
 		walk->at = walk->at->parent;
 		return CHAIN_OK;
 	}
 	if (bytes > LAYERS_NAME_MAX)
-		return limit(walk->layers, walk->told, "bytes of name", bytes, LAYERS_NAME_MAX, walk->err);
+		return limit(walk->layers, walk->entry_path, "bytes of name", bytes, LAYERS_NAME_MAX, walk->err);
 	node = layers_find(walk->layers, walk->at, part, bytes);
 	if (!node && !walk->make) {
 		walk->at = NULL;
@@ -185,7 +186,7 @@ static enum chain_status walk_part(struct walk *walk, const char *part, size_t b
 	if (node->inode->type == FS_SYMLINK)
 		return walk_link(walk, node);
 	if (node->inode->type != FS_DIRECTORY && walk->make)
-		return refuse(walk->layers, walk->told, CHAIN_E_ROOT_PARENT, node->name, walk->err);
+		return refuse(walk->layers, walk->entry_path, CHAIN_E_ROOT_PARENT, node->name, walk->err);
 	walk->at = node->inode->type == FS_DIRECTORY ? node : NULL;
 	return CHAIN_OK;
 }
@@ -203,12 +204,12 @@ static enum chain_status walk_along(struct walk *walk, const char *path, size_t 
 }
 
 /* The folder that the last part of `path` is in; null: it is not there. */
-static enum chain_status folder_find(struct layers *layers, const char *path, const char *told, bool make,
+static enum chain_status folder_find(struct layers *layers, const char *path, const char *entry_path, bool make,
 				     struct layers_node **out, struct chain_error *err)
 {
 	size_t bytes;
 	const char *last = last_part(path, &bytes);
-	struct walk walk = { .layers = layers, .told = told, .make = make, .at = layers->root, .err = err };
+	struct walk walk = { .layers = layers, .entry_path = entry_path, .make = make, .at = layers->root, .err = err };
 	const enum chain_status status = walk_along(&walk, path, (size_t)(last - path));
 
 	*out = walk.at;

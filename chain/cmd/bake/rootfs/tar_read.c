@@ -32,7 +32,7 @@ struct tar_reader {
 	uint64_t tar_bytes; /* that went to the tar's reader */
 	struct chain_sha256 packed, unpacked;
 
-	enum chain_status failed; /* what a callback found; told instead of libarchive's words */
+	enum chain_status failed; /* what a callback found; reported instead of libarchive's words */
 	int number;
 
 	struct fs_xattr *xattrs; /* of the entry */

@@ -2,15 +2,15 @@
 # SPDX-FileCopyrightText: The kchain authors
 # SPDX-License-Identifier: Apache-2.0
 # hang-after: 600
-"""What a Multiboot 1 kernel is told, however it is started: its modules and where among them the handoff is; the screen."""
+"""What a Multiboot 1 kernel gets to know, however it is started: its modules and where among them the handoff is; the screen."""
 import itertools
 
 import kt
 
 FILES = {"/acts": "build/kernels/acts.elf", "/linear": "build/kernels/acts-linear.elf", "/text": "build/kernels/acts-text.elf", "/hello": "build/kernels/hello.elf"}
-TEXT = {"told": True, "type": 2, "phys": 0xB8000, "width": 80, "bits": 16}
+TEXT = {"known": True, "type": 2, "phys": 0xB8000, "width": 80, "bits": 16}
 SCREEN = ["-vga", "std"]
-NONE = {"told": False, "type": 0, "phys": 0, "width": 0, "bits": 0}
+NONE = {"known": False, "type": 0, "phys": 0, "width": 0, "bits": 0}
 PLACES = ("last", "first", "none", None)
 STRINGS = ("kchain-handoff", "kchain-handoff rd=/x root=/dev/sda", "kchain-handoff.json /", None)
 WAYS = {"svm": {"isolation": "svm"}, "fixed": {}}
@@ -37,7 +37,7 @@ def judge(label, found, place, string, count):
     if place != "none":
         wanted.insert(0 if place == "first" else count, (string or "kchain-handoff", None, ord("{")))
     got = [(m["string"], None if m["string"].startswith("kchain") else m["bytes"], m["first"]) for m in found["modules"]]
-    kt.check(found["told"] and got == wanted, f"{label}: {got}, wanted {wanted}")
+    kt.check(found["known"] and got == wanted, f"{label}: {got}, wanted {wanted}")
 
 
 def called(way):
@@ -68,7 +68,7 @@ def handoff_and_modules_booted():
 
 
 @kt.test
-def a_called_native_kernel_is_given_its_handoff_and_nothing_else():
+def a_called_native_kernel_gets_its_handoff_and_nothing_else():
     for place, string, count in combinations():
         steps = [{**step("fixed", "s", place, string, count), "call": "fs:/hello"}]
         path = kt.write_json(kt.scratch("pipeline.json"), kt.pipeline(steps, files()))
@@ -79,12 +79,12 @@ def a_called_native_kernel_is_given_its_handoff_and_nothing_else():
 
 
 def booted_screen(kernel, machine, **more):
-    image = kt.bake(kt.pipeline([{"name": "s", "boot": f"fs:/{kernel}", "args": "told-screen", **more}], FILES))
+    image = kt.bake(kt.pipeline([{"name": "s", "boot": f"fs:/{kernel}", "args": "show-screen", **more}], FILES))
     return kt.boot(image, machine=machine, qemu=SCREEN if machine == "pc" else ())
 
 
 @kt.test
-def a_booted_kernel_is_told_of_the_screen_that_there_is():
+def a_booted_kernel_knows_the_screen_that_there_is():
     def one(case):
         kernel, machine, wanted = case
         found = booted_screen(kernel, machine).of("exit")[-1]["result"]
@@ -98,12 +98,12 @@ def a_screen_that_is_required_and_not_there_is_refused():
                                      ("text", "microvm", "no screen that is known")):
         kt.expect_error(booted_screen(kernel, machine, video="required"), "plan-no-video", message)
     for kernel, machine in (("text", "pc"), ("acts", "microvm")):
-        kt.check(booted_screen(kernel, machine, video="required").of("exit")[-1]["result"]["told"] == (machine == "pc"), f"{kernel} on {machine}")
+        kt.check(booted_screen(kernel, machine, video="required").of("exit")[-1]["result"]["known"] == (machine == "pc"), f"{kernel} on {machine}")
 
 
 @kt.test
-def a_called_kernel_is_told_of_the_screen_too():
-    steps = [{"name": f"{way}-{kernel}", "call": f"fs:/{kernel}", "args": "told-screen", "memory": "4M", "timeout": "20s", **WAYS[way]}
+def a_called_kernel_knows_the_screen_too():
+    steps = [{"name": f"{way}-{kernel}", "call": f"fs:/{kernel}", "args": "show-screen", "memory": "4M", "timeout": "20s", **WAYS[way]}
              for way in WAYS for kernel in ("acts", "linear", "text")]
     ended = kt.expect_end(kt.boot(kt.bake(kt.pipeline(steps, FILES)), qemu=["-cpu", "max", "-smp", "2", *SCREEN]))
     for name, entry in ended.of("handoff")[-1]["doc"]["results"].items():
