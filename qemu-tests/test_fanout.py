@@ -339,6 +339,27 @@ def inputs_come_from_the_state_and_plain_ones_need_no_default():
 
 
 @kt.test
+def kernels_of_a_list_get_their_own_value_and_not_the_list():
+    state = {"a": 1, "inputs": [{"x": n, "of": "all of them"} for n in range(3)], "z": [2]}
+    handoff = kt.write_json(kt.scratch("h.json"), {"kchain_handoff": 1, "boot_id": "0" * 32, "self": {}, "links": [], "clock": {}, "state": state})
+    steps = [{"name": "map", "call": "fs:/echo", "fanout": {"list": "{{state.inputs}}", "console": "mute"}}, {"name": "after", "call": "fs:/echo"}]
+    image = kt.bake(kt.pipeline(steps, {"/echo": "build/kernels/echo.elf"}))
+    done = kt.kchain("run", image, "--handoff", handoff, "--json", "--", "-smp", "2")
+    kt.check(done.exit == 0, "run", done)
+    final = done.json()["handoff"]
+    without = {"a": 1, "z": [2]}
+    for index, result in enumerate(final["results"]["map"]["result"]):
+        got = result["handoff"]
+        kt.check(got["state"] == without, "the list is left out", got["state"])
+        kt.check(got["self"]["index"] == index and got["self"]["input"] == state["inputs"][index], "its own", got["self"])
+    after = final["results"]["after"]["result"]["handoff"]
+    kt.check(after["state"] == state and final["state"] == state, "the next step, and the next link", after["state"])
+    planned = kt.kchain("plan", image, "--handoff-in", handoff, "--json").json()["steps"]
+    kt.check([planned[0]["handoff"]["state"], planned[1]["handoff"]["state"]] == [without, state], "planned")
+    kt.check(planned[0]["fanout"]["inputs"] == state["inputs"], "planned inputs", planned[0]["fanout"])
+
+
+@kt.test
 def a_plan_leaves_facts_that_it_cannot_know_in_braces():
     value = kt.pipeline([{"name": "s", "call": "fs:/echo", "args": "{{self.index}} {{net.lan.address|none}}", "fanout": {"count": 2}}],
                         {"/echo": "build/kernels/echo.elf"}, net={"lan": {"dhcp": True, "need": "optional"}})

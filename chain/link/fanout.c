@@ -9,9 +9,9 @@
 #include "chain/json_memory.h"
 #include "chain/json_write.h"
 
-#include <stdio.h>
 #include "chain/source.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,6 +50,33 @@ static enum chain_status expand_list(const struct chain_step *step, const json_t
 	return status;
 }
 
+/* Removes what a path of keys leads to; what `object` shares with others is copied on the way there. */
+static int remove_at(json_t *object, const char *path)
+{
+	char key[CHAIN_FACT_MAX + 1];
+	for (const char *dot; (dot = strchr(path, '.')); path = dot + 1) {
+		snprintf(key, sizeof(key), "%.*s", (int)(dot - path), path);
+		json_t *copy = chain_json_shallow(json_object_get(object, key));
+		if (json_object_set_new(object, key, copy))
+			return -1;
+		object = copy;
+	}
+	return json_object_del(object, path);
+}
+
+enum chain_status chain_fanout_resolve(const struct chain_step *step, json_t *handoff, json_t **out,
+				       struct chain_error *err)
+{
+	const char *from = step->fanout.from;
+	*out = NULL;
+	enum chain_status status = from ? chain_fact_value(handoff, from, out, err) : CHAIN_OK;
+	if (status || step->fanout.kind != CHAIN_FANOUT_LIST || !json_is_array(*out) || !remove_at(handoff, from))
+		return status;
+	json_decref(*out);
+	*out = NULL;
+	return chain_json_no_memory(err, step->name);
+}
+
 /* How many kernels a value of the state asks for. It is a stranger's: any JSON. */
 static enum chain_status count_from(const struct chain_step *step, const json_t *value, json_int_t *out,
 				    struct chain_error *err)
@@ -74,14 +101,11 @@ static enum chain_status count_from(const struct chain_step *step, const json_t 
 }
 
 /* A number of kernels, or a list with a value for each, that the state says. */
-static enum chain_status expand_from(const struct chain_step *step, const json_t *handoff, struct chain_fanout_set *out,
+static enum chain_status expand_from(const struct chain_step *step, const json_t *value, struct chain_fanout_set *out,
 				     struct chain_error *err)
 {
-	json_t *value = NULL;
 	json_int_t count = 0;
-	enum chain_status status = handoff ? chain_fact_value(handoff, step->fanout.from, &value, err) : CHAIN_OK;
-	if (!status)
-		status = count_from(step, value, &count, err);
+	enum chain_status status = count_from(step, value, &count, err);
 	if (!status && step->fanout.kind == CHAIN_FANOUT_LIST) {
 		status = make_room(out, (size_t)count, step->name, err);
 		if (!status)
@@ -89,7 +113,6 @@ static enum chain_status expand_from(const struct chain_step *step, const json_t
 	} else if (!status) {
 		out->count = (size_t)count;
 	}
-	json_decref(value);
 	return status;
 }
 
@@ -221,14 +244,14 @@ static enum chain_status expand_slices(const struct chain_step *step, const stru
 }
 
 enum chain_status chain_fanout_expand(const struct chain_step *step, const struct chain_image *image,
-				      const json_t *handoff, struct chain_fanout_set *out, struct chain_error *err)
+				      const json_t *resolved, struct chain_fanout_set *out, struct chain_error *err)
 {
 	const struct chain_config_fanout *fanout = &step->fanout;
 	*out = (struct chain_fanout_set){ 0 };
 	bool listed = !fanout->from && (fanout->kind == CHAIN_FANOUT_LIST || fanout->kind == CHAIN_FANOUT_SLICES);
 	enum chain_status status = listed ? make_room(out, fanout->count, step->name, err) : CHAIN_OK;
 	if (!status && fanout->from)
-		status = expand_from(step, handoff, out, err);
+		status = expand_from(step, resolved, out, err);
 	else if (!status && fanout->kind == CHAIN_FANOUT_EACH)
 		status = expand_each(step, image, out, err);
 	else if (!status && fanout->kind == CHAIN_FANOUT_SLICES)

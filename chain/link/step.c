@@ -389,6 +389,8 @@ enum chain_status chain_step_prepare(const struct chain_link *link, const struct
 	if (!status && out->unmet)
 		return CHAIN_OK;
 	if (!status)
+		status = chain_fanout_resolve(step, out->handoff, &out->fanout, err);
+	if (!status)
 		status = open_kernel(link, step, out, err);
 	if (!status && step->kind == CHAIN_STEP_CALL)
 		status = place_call(link, step, out, err);
@@ -420,6 +422,7 @@ void chain_prepared_free(struct chain_prepared *prepared)
 	free(prepared->args);
 	free(prepared->handoff_text);
 	json_decref(prepared->handoff);
+	json_decref(prepared->fanout);
 	json_decref(prepared->unmet);
 	chain_plan_free(&prepared->plan);
 	*prepared = (struct chain_prepared){ 0 };

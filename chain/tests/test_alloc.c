@@ -29,7 +29,8 @@ static const char pipeline[] =
 	"{\"name\":\"go\",\"when\":{\"state.n\":2,\"results.each.status\":\"ok\"},\"boot\":\"fs:/"
 	"k\",\"args\":\"a={{net.lan.address}} {{state.n}}\",\"fs\":\"keep\","
 	"\"modules\":[{\"from\":\"fs:/m1\",\"string\":\"m {{results.each.status|none}}\"},{\"from\":\"fs:/m2\"}]},"
-	"{\"name\":\"fixed\",\"call\":\"fs:/k\",\"memory\":\"1M\",\"args\":\"{{self.mailbox.phys|0}}\"}]}";
+	"{\"name\":\"fixed\",\"call\":\"fs:/k\",\"memory\":\"1M\",\"args\":\"{{self.mailbox.phys|0}}\"},"
+	"{\"name\":\"listed\",\"call\":\"fs:/k\",\"isolation\":\"svm\",\"fanout\":{\"list\":\"{{state.l}}\"}}]}";
 
 static struct {
 	uint8_t stage[STAGE_FILE_BYTES], boot_id[CHAIN_BOOT_ID_BYTES];
@@ -566,6 +567,7 @@ static void steps(void **state)
 	sweep("forms of a plan", act_plan_forms, &prepared, 20);
 	chain_prepared_free(&prepared);
 	sweep("fan-out", act_fanout, NULL, 10);
+	sweep("a step that calls kernels by a list of the state", act_step, &all.config.steps[3], 50);
 	sweep("names of devices", act_assigned, NULL, 3);
 	sweep("isolated kernel", act_guest, NULL, 5);
 	all.info.image = (struct chain_range){ 0x800000, 0xb00000 }; /* out of its way */

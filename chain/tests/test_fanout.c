@@ -127,10 +127,11 @@ static void test_from_state(void **state)
 		struct case_image c;
 		struct chain_fanout_set set;
 		struct chain_error err = { 0 };
-		json_t *handoff = json_pack("{s:o}", "state", json_loads(cases[i].state, 0, NULL));
+		json_t *handoff = json_pack("{s:o}", "state", json_loads(cases[i].state, 0, NULL)), *resolved;
 		assert_non_null(handoff);
 		open_case(&c, cases[i].fanout, "");
-		enum chain_status got = chain_fanout_expand(&c.config.steps[0], &c.image, handoff, &set, &err);
+		assert_int_equal(chain_fanout_resolve(&c.config.steps[0], handoff, &resolved, &err), CHAIN_OK);
+		enum chain_status got = chain_fanout_expand(&c.config.steps[0], &c.image, resolved, &set, &err);
 		if (got != cases[i].want || set.count != cases[i].count)
 			fail_msg("%s with %s: %s, %zu", cases[i].fanout, cases[i].state, chain_status_slug(got),
 				 set.count);
@@ -138,7 +139,52 @@ static void test_from_state(void **state)
 		assert_int_equal(chain_fanout_expand(&c.config.steps[0], &c.image, NULL, &set, NULL),
 				 CHAIN_E_FANOUT_ABSENT);
 		close_case(&c);
+		json_decref(resolved);
 		json_decref(handoff);
+	}
+}
+
+/* A list is taken out of the document, and of nothing that the document shares; all else stays where it is. */
+static void test_list_is_left_out(void **state)
+{
+	static const struct {
+		const char *fanout, *state, *left, *resolved;
+	} cases[] = {
+		{ "{\"list\":\"{{state.l}}\"}", "{\"a\":1,\"l\":[1,2],\"z\":[3]}", "{\"a\":1,\"z\":[3]}", "[1,2]" },
+		{ "{\"list\":\"{{state.l}}\"}", "{\"l\":[]}", "{}", "[]" },
+		{ "{\"list\":\"{{state.a.b.l}}\"}", "{\"a\":{\"b\":{\"l\":[[1]],\"m\":{}},\"c\":2},\"l\":[5]}",
+		  "{\"a\":{\"b\":{\"m\":{}},\"c\":2},\"l\":[5]}", "[[1]]" },
+		{ "{\"list\":\"{{state.l}}\"}", "{\"l\":{\"a\":[1]}}", "{\"l\":{\"a\":[1]}}", "{\"a\":[1]}" },
+		{ "{\"list\":\"{{state.l}}\"}", "{\"l\":\"text\"}", "{\"l\":\"text\"}", "\"text\"" },
+		{ "{\"list\":\"{{state.l}}\"}", "{\"l\":null}", "{\"l\":null}", NULL },
+		{ "{\"list\":\"{{state.a.l}}\"}", "{\"a\":[1]}", "{\"a\":[1]}", NULL },
+		{ "{\"count\":\"{{state.n}}\"}", "{\"n\":3}", "{\"n\":3}", "3" },
+		{ "{\"count\":\"{{state.n}}\"}", "{\"n\":[3]}", "{\"n\":[3]}", "[3]" },
+		{ "{\"count\":2}", "{\"n\":[3]}", "{\"n\":[3]}", NULL },
+		{ "{\"list\":[1,2]}", "{\"l\":[1,2]}", "{\"l\":[1,2]}", NULL },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct case_image c;
+		struct chain_error err = { 0 };
+		json_t *shared = json_loads(cases[i].state, 0, NULL), *resolved;
+		json_t *handoff = json_pack("{s:O, s:i}", "state", shared, "other", 1);
+		open_case(&c, cases[i].fanout, "");
+		assert_int_equal(chain_fanout_resolve(&c.config.steps[0], handoff, &resolved, &err), CHAIN_OK);
+		char *left = json_dumps(json_object_get(handoff, "state"), JSON_COMPACT),
+		     *same = json_dumps(shared, JSON_COMPACT),
+		     *value = resolved ? json_dumps(resolved, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+		assert_string_equal(left, cases[i].left);
+		assert_string_equal(same, cases[i].state);
+		assert_string_equal(value ? value : "none", cases[i].resolved ? cases[i].resolved : "none");
+		assert_int_equal(json_integer_value(json_object_get(handoff, "other")), 1);
+		free(left);
+		free(same);
+		free(value);
+		json_decref(resolved);
+		json_decref(handoff);
+		json_decref(shared);
+		close_case(&c);
 	}
 }
 
@@ -564,6 +610,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_from_state),
+		cmocka_unit_test(test_list_is_left_out),
 		cmocka_unit_test(test_kinds),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_damaged),

@@ -12,7 +12,7 @@ enum chain_status fanout_queue_make(struct fanout_queue *q, const struct chain_s
 				    struct chain_error *err)
 {
 	*q = (struct fanout_queue){ .step = step };
-	enum chain_status status = chain_fanout_expand(step, image, prepared->handoff, &q->set, err);
+	enum chain_status status = chain_fanout_expand(step, image, prepared->fanout, &q->set, err);
 	if (!status)
 		status = chain_fanout_texts_make(step, &q->set, prepared->handoff, prepared->args, &q->texts, err);
 	if (status)

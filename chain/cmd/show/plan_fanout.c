@@ -71,7 +71,7 @@ enum chain_status plan_fanout(const struct chain_step *step, const struct chain_
 	if (step->fanout.kind == CHAIN_FANOUT_NONE)
 		return lay_out_one(step, prepared, fixed, err);
 	struct chain_error why = { 0 };
-	enum chain_status status = chain_fanout_expand(step, image, prepared->handoff, &set, &why);
+	enum chain_status status = chain_fanout_expand(step, image, prepared->fanout, &set, &why);
 	if (status == CHAIN_E_FANOUT_ABSENT)
 		return unknown(step, out, err);
 	if (status) {

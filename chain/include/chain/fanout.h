@@ -18,13 +18,19 @@ struct chain_fanout_set {
 	size_t count;
 };
 
-/* Lists the kernels. What the step leaves to the state is looked up in `handoff` (borrowed; null where there is none):
- * CHAIN_E_FANOUT_ABSENT, _STATE where it is of another kind, _COUNT where there are none or too many. Files that "each"
- * and "slices" name are read from `image`, their digests checked. CHAIN_E_FANOUT_EMPTY when a pattern matches nothing,
- * CHAIN_E_LIMIT above CHAIN_FANOUT_MAX, CHAIN_E_CONFIG_DEVICE_INDEX when a device is assigned to a kernel that there is
- * not, those of image.h and fs.h. */
+/* What the step leaves to the state, of its handoff: a new reference; null: nothing, or the state lacks it. A list is
+ * taken out of `handoff`, which the kernels get: each has its own value of it, and all of them in each of as many
+ * handoffs would take the square of their number. What `handoff` shares with other documents stays as it is. */
+enum chain_status chain_fanout_resolve(const struct chain_step *step, json_t *handoff, json_t **out,
+				       struct chain_error *err) CHAIN_MUST_CHECK;
+
+/* Lists the kernels. What the step leaves to the state is `resolved` (borrowed, nullable): CHAIN_E_FANOUT_ABSENT,
+ * _STATE where it is of another kind, _COUNT where there are none or too many. Files that "each" and "slices" name are
+ * read from `image`, their digests checked. CHAIN_E_FANOUT_EMPTY when a pattern matches nothing, CHAIN_E_LIMIT above
+ * CHAIN_FANOUT_MAX, CHAIN_E_CONFIG_DEVICE_INDEX when a device is assigned to a kernel that there is not, those of
+ * image.h and fs.h. */
 enum chain_status chain_fanout_expand(const struct chain_step *step, const struct chain_image *image,
-				      const json_t *handoff, struct chain_fanout_set *out,
+				      const json_t *resolved, struct chain_fanout_set *out,
 				      struct chain_error *err) CHAIN_MUST_CHECK;
 void chain_fanout_set_free(struct chain_fanout_set *set);
 

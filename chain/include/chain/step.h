@@ -47,7 +47,8 @@ struct chain_prepared {
 			  handoff besides */
 	enum chain_kernel_kind kind;
 	struct chain_source_bytes kernel;
-	json_t *handoff; /* owned */
+	json_t *handoff; /* owned; of a fan-out, what its kernels have in common */
+	json_t *fanout;  /* owned: what chain_fanout_resolve found */
 	char *handoff_text;
 	uint64_t handoff_bytes;            /* owned */
 	char *args;                        /* owned */
