@@ -38,20 +38,27 @@ ACTS = (
     ("sleep", "failed", -1, "an interrupt to wake it"),
     ("local-apic", "failed", -1, "needs the local APIC .*at 0x10"),
     ("io-apic", "failed", -1, "needs the I/O APIC"),
-    ("in 64", "failed", -1, r"needs the PIT \(0x40\)"),
-    ("out 67", "failed", -1, r"needs the PIT \(0x43\)"),
-    ("out 33", "failed", -1, r"needs the PIC \(0x21\)"),
+    ("waits 0", "failed", -1, r"needs an interrupt to wake it from HLT, flags \(0x2\d\d\)"),
+    ("waits 1", "failed", -1, r"needs an interrupt to wake it from HLT, PIC lines unmasked \(0x1\)"),
+    ("waits 256", "failed", -1, r"needs an interrupt to wake it from HLT, flags \(0x2\d\d\)"),
+    ("waits 65535", "failed", -1, r"needs an interrupt to wake it from HLT, PIC lines unmasked \(0xfffb\)"),
+    ("out 64", "ok", 0, None),
+    ("out 67", "ok", 0, None),
+    ("out 97", "ok", 0, None),
+    ("out 33", "ok", 0, None),
     ("in 33", "ok", 0, {"read": 255}),
     ("out 32", "ok", 0, None),
-    ("take-over 0", "failed", -1, r"needs the PIC \(0x21\)"),
-    ("unikernel", "failed", -1, r"needs the PIC \(0x21\)"),
+    ("take-over 0", "ok", 0, {"took": 0}),
+    ("unikernel", "ok", 0, None),
+    ("unikernel 1", "failed", -1, r"needs an interrupt to wake it from HLT, PIC lines unmasked \(0x1\)"),
     ("bios 0x10", "failed", -1, r"needs the BIOS, interrupt \(0x10\)"),
     ("bios 0", "failed", -1, r"needs the BIOS, interrupt \(0x0\)"),
     ("bios 0xff", "failed", -1, r"needs the BIOS, interrupt \(0xff\)"),
     ("apic-off 0", "ok", 0, {"base": 0xfee00100}),
     ("apic-off 1", "failed", -1, r"the local APIC, MSR \(0x1b\)"),
     ("in 980", "ok", 0, {"read": 0}),
-    ("in 113", "failed", -1, "needs the CMOS clock"),
+    ("in 113", "ok", 0, {"read": 0x80}),
+    ("out 113", "failed", -1, r"needs to write to the CMOS \(0x71\)"),
     ("in 128", "ok", 0, {"read": 255}),
     ("in 233", "ok", 0, {"read": 233}),
     ("strings", "failed", -1, "string input or output"),
@@ -182,7 +189,7 @@ def gnu_mach_is_refused_by_name():
     step = isolated("mach", "mach", memory="32M", on_error="continue")
     ended = kt.expect_end(kt.boot(kt.bake(kt.pipeline([step], FILES)), qemu=cpus(1)))
     result = ended.of("result")[0]
-    kt.check(result["status"] == "failed" and kt.re.search("needs the PI[CT] .*not there under isolation svm", result["reason"]), "mach", ended)
+    kt.check(result["status"] == "failed" and kt.re.search("needs the keyboard controller .*not there under isolation svm", result["reason"]), "mach", ended)
 
 
 @kt.test
@@ -275,6 +282,8 @@ STATE = (
     ("memory, written by table walks", "cleaned", "marks"),
     ("COM1's scratch register", ZEROED, "port 0x3ff"),
     ("the 8259s' masks", ZEROED, "port 0x21"),
+    ("the 8254's counts, the speaker", ZEROED, "timer"),
+    ("the CMOS clock's index", ZEROED, "clock-index"),
     ("the screen's cursor", ZEROED, "cursor"),
 )
 # Which part covers which bit of XCR0.
@@ -390,12 +399,19 @@ def first_words(number):
     """Their text is seen, also where they end by waiting for ever: on the screen, and on the serial line."""
     def run():
         steps = [isolated("smp", "acts", args="looks-for-processors 1", timeout="2s", on_error="continue"),
-                 isolated("uni", "acts", args="unikernel", on_error="continue"), isolated("line", "acts", args="half-a-line", timeout="2s", on_error="continue"),
+                 isolated("uni", "acts", args="unikernel"), isolated("sleeps", "acts", args="unikernel 1", on_error="continue"),
+                 isolated("line", "acts", args="half-a-line", timeout="2s", on_error="continue"), isolated("ticks", "acts", args="awaits 9", timeout="2s", on_error="continue"),
                  isolated("many", "acts", args="looks-for-processors", timeout="2s", on_error="continue", fanout={"count": 2})]
-        ended = kt.expect_end(kt.boot(kt.bake(kt.pipeline(steps, FILES)), qemu=cpus(number)))
+        ended = kt.expect_end(kt.boot(kt.bake(kt.pipeline(steps, FILES)), qemu=[*cpus(number), "-rtc", "base=2024-02-28T23:59:30"]))
         results = ended.of("handoff")[-1]["doc"]["results"]
         kt.check(results["smp"]["status"] == "timeout" and results["line"]["status"] == "timeout", "status", results)
-        kt.check("needs the PIC (0x21)" in results["uni"]["reason"], "its reason", results)
+        kt.check(results["uni"]["status"] == "ok" and results["uni"]["reason"] == "it halted", "the unikernel", results)
+        kt.check("PIC lines unmasked (0x1): not there" in results["sleeps"]["reason"], "its reason", results)
+        kt.check(results["ticks"]["reason"] == "it did not return in time: no interrupt comes under isolation svm, PIC lines unmasked (0x9)", "its reason", results)
+        kt.check(ended.console.count("time passes") == 2 and ended.console.count("Hello, World") == 2, "the unikernel's text", ended)
+        kt.check(kt.re.search(r"^202402(282359\d\d|29000\d\d\d) is the time\s*$", ended.console, kt.re.M), "the time", ended)
+        for no in ("a device", "ACPI", "a hypervisor's clock"):
+            kt.check(no not in ended.console, no, ended)
         for line in (r"processor 0: stop: several processors are wanted", r" at 80103fa7", r"  __\|  _ \\  \|", r"bindings, version 1", r"half a line",
                      *(rf" *{i}\| processor 0: stop: several processors are wanted" for i in range(2))):
             kt.check(kt.re.search(rf"^{line}\s*$", ended.console, kt.re.M), f"no line {line!r}", ended)

@@ -42,8 +42,11 @@ enum {
 	CR4_OSXSAVE = 1 << 18,
 	CR4_PKE = 1 << 22,
 	SCRATCH = 0x3ff,
-	PIC_MASK = 0x21,
-	CURSOR_INDEX = 0x3d4
+	CURSOR_INDEX = 0x3d4,
+	TIMER_CONTROL = 0x43,
+	TIMER_2 = 0x42,
+	TIMER_GATE = 0x61,
+	CLOCK_INDEX = 0x70
 };
 
 struct found found;
@@ -523,8 +526,36 @@ static uint64_t read_port(uint64_t n)
 }
 static uint64_t write_port(uint64_t n)
 {
-	out8((uint16_t)n, n == PIC_MASK ? 0xfb : 0x5a); /* but for the cascade all lines masked, or it is refused */
+	out8((uint16_t)n, 0x5a);
 	return in8((uint16_t)n);
+}
+static uint64_t read_timer(uint64_t n) /* channel 2's count, and whether the speaker is on */
+{
+	(void)n;
+	out8(TIMER_CONTROL, 0x80);
+	uint64_t low = in8(TIMER_2), speaker = in8(TIMER_GATE) & 2 ? 0x5a000000 : 0;
+	return speaker | (uint64_t)in8(TIMER_2) << 8 | low;
+}
+static uint64_t write_timer(uint64_t n) /* with its gate closed it stands still */
+{
+	(void)n;
+	out8(TIMER_GATE, 2);
+	out8(TIMER_CONTROL, 0xb0);
+	out8(TIMER_2, 0x5a);
+	out8(TIMER_2, 0x5a);
+	return read_timer(0);
+}
+static uint64_t read_clock_index(uint64_t n) /* at first it points at a register that is always 0x80 */
+{
+	(void)n;
+	uint8_t there = in8(CLOCK_INDEX + 1);
+	return there == 0x80 ? 0 : 0x5a00u | there;
+}
+static uint64_t write_clock_index(uint64_t n)
+{
+	(void)n;
+	out8(CLOCK_INDEX, 0xb);
+	return read_clock_index(0);
 }
 static uint64_t read_cursor(uint64_t n)
 {
@@ -591,6 +622,8 @@ static const struct part {
 	uint64_t all[4]; /* with which numbers "write all" writes to it; behind the last one a 0 */
 } parts[] = {
 	{ "cursor", read_cursor, write_cursor, { 1 } },
+	{ "timer", read_timer, write_timer, { 0 } },
+	{ "clock-index", read_clock_index, write_clock_index, { 0 } },
 	{ "port", read_port, write_port, { SCRATCH } },
 	{ "memory", read_memory, write_memory, { 0x300000 } },
 	{ "tlb", read_tlb, write_tlb, { 1 } },

@@ -96,7 +96,11 @@ static void judge_end(const struct chain_step *step, const struct stage_call_res
 {
 	switch (got->outcome) {
 	case STAGE_CALL_TIMED_OUT:
-		rule(out, STAGE_VERDICT_TIMEOUT, -1, "it did not return in time");
+		if (got->what)
+			rule(out, STAGE_VERDICT_TIMEOUT, -1, "it did not return in time: %s (0x%" PRIx64 ")", got->what,
+			     got->address);
+		else
+			rule(out, STAGE_VERDICT_TIMEOUT, -1, "it did not return in time");
 		break;
 	case STAGE_CALL_REFUSED:
 		rule(out, STAGE_VERDICT_FAILED, -1,

@@ -42,7 +42,9 @@ STAGE_SRC_test_trim := stage/libc/brief/trim.c stage/libc/brief/strlen.c
 CFLAGS_stage/libc/brief/strlen.c := -Dstrlen=stage_strlen
 CFLAGS_stage/libc/brief/trim.c := -Dstrerror=stage_strerror -Dstrstr=stage_strstr
 STAGE_SRC_test_stage_self := stage/link/self.c
-STAGE_SRC_test_svm := stage/dispatch/svm/svm_machine.c stage/dispatch/svm/svm_policy.c
+STAGE_SVM_SRC := $(addprefix stage/dispatch/svm/,svm_machine.c svm_policy.c svm_clocks.c) stage/cpu/rtc.c
+STAGE_SRC_test_svm := $(STAGE_SVM_SRC)
+STAGE_SRC_test_svm_clocks := $(STAGE_SVM_SRC)
 
 FUZZ_SRC_door := stage/boot/doors.c stage/boot/bios.c stage/cpu/pages.c
 FUZZ_SRC_firmware := $(STAGE_BOOT_SRC)

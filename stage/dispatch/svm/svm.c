@@ -47,7 +47,9 @@ static enum chain_status open_shared(const struct stage_callee *callee, void **o
 	struct svm_shared *shared = calloc(1, sizeof(*shared));
 	if (!shared)
 		return chain_fail_no_memory(err, callee->subject, sizeof(*shared));
-	shared->tsc_khz = (uint32_t)(stage_tsc_hz() / 1000);
+	shared->clocks.tsc_khz = (uint32_t)(stage_tsc_hz() / 1000);
+	shared->clocks.has_time = stage_rtc_read(&shared->clocks.time);
+	shared->clocks.time_tsc = stage_rdtsc();
 	stage_svm_probe(&shared->processor);
 	enum chain_status status = chain_guest_make(&callee->svm.guest, &shared->guest, err);
 	if (!status)
@@ -124,6 +126,7 @@ static enum chain_status make(struct worker *w, void *shared, struct chain_error
 		stage_panic("nested tables for %llu bytes do not fit their room", (unsigned long long)memory_bytes);
 	g->machine.write = write_text;
 	g->machine.ctx = w;
+	g->machine.clocks = &g->shared->clocks;
 	w->guest = g;
 	w->window = (struct chain_range){ g->memory_phys, g->memory_phys + g->bytes };
 	w->private_bytes =
@@ -159,7 +162,7 @@ static void run(struct worker *w)
 
 static void conclude(struct worker *w)
 {
-	svm_guest_say_rest(guest_of(w));
+	svm_guest_say_rest(guest_of(w), &w->run.result);
 }
 
 static const char *mailbox(const struct worker *w)

@@ -16,7 +16,7 @@
 struct svm_shared {
 	struct chain_guest guest;
 	uint64_t maps_phys; /* which ports and MSRs cause an exit: all but svm_msr_own's */
-	uint32_t tsc_khz;
+	struct svm_clocks clocks;
 	struct stage_svm_processor processor;
 };
 
@@ -41,7 +41,8 @@ struct svm_guest {
 void svm_guest_enter_state(struct svm_guest *guest);
 /* Runs it until it ends, its time is up or the processor is taken away; fills in `run->result`. */
 void svm_guest_run(struct svm_guest *guest, struct stage_call_run *run);
-/* It is over: a line that it did not end, or its screen. */
-void svm_guest_say_rest(struct svm_guest *guest);
+/* It is over: a line that it did not end, or its screen; in `result`, what it may have waited for until its time was
+ * up. */
+void svm_guest_say_rest(struct svm_guest *guest, struct stage_call_result *result);
 
 #endif

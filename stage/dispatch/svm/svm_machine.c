@@ -3,6 +3,8 @@
 
 #include "svm_machine.h"
 
+#include "stage/cpu/pit.h"
+
 #include <string.h>
 
 /* --- text and records --- */
@@ -146,17 +148,15 @@ enum {
 	STATUS_READY = 1,
 	ID_NONE = 0xc1,
 	MODEM_CONNECTED = 0xb0,
+	PORT_B = 0x61,
 };
 
 static const struct {
 	uint16_t first, last;
 	const char *name;
 } absent[] = {
-	{ 0x40, 0x43, "the PIT" },
-	{ 0x61, 0x61, "the PIT" },
 	{ 0x60, 0x60, "the keyboard controller" },
 	{ 0x64, 0x64, "the keyboard controller" },
-	{ 0x70, 0x71, "the CMOS clock" },
 };
 
 static enum svm_verdict uart_out(struct svm_machine *m, unsigned reg, uint8_t value)
@@ -200,8 +200,7 @@ static struct svm_pic *pic_at(struct svm_machine *m, uint16_t port)
 	return one == PIC ? &m->pics[port >= PIC_SECOND] : NULL;
 }
 
-/* Intel 231468. What initialises it or ends an interrupt is taken, and a mask, unless it lets in a line: nothing would
- * ever come. */
+/* Intel 231468. What initialises it or ends an interrupt is taken, and any mask; who waits for an interrupt is told. */
 static enum svm_verdict pic_out(struct svm_machine *m, struct svm_pic *pic, uint16_t port, unsigned bytes,
 				uint8_t value)
 {
@@ -220,7 +219,44 @@ static enum svm_verdict pic_out(struct svm_machine *m, struct svm_pic *pic, uint
 		return SVM_GO_ON;
 	}
 	pic->open = (uint8_t)~value;
-	return pic->open & (pic == m->pics ? ~PIC_CASCADE : 0xff) ? SVM_NEEDS : SVM_GO_ON;
+	return SVM_GO_ON;
+}
+
+uint16_t svm_machine_lines(const struct svm_machine *m)
+{
+	unsigned second = m->pics[0].open & PIC_CASCADE ? m->pics[1].open : 0;
+	return (uint16_t)(second << 8 | (m->pics[0].open & ~(unsigned)PIC_CASCADE));
+}
+
+static bool is_pit(uint16_t port)
+{
+	return (port >= PIT_CHANNEL0 && port <= PIT_CONTROL) || port == PORT_B;
+}
+
+static enum svm_verdict pit_out(struct svm_machine *m, uint16_t port, unsigned bytes, uint8_t value)
+{
+	m->what = bytes > 1 ? "the PIT" : svm_pit_out(&m->pit, m->clocks, port, value, stage_rdtsc());
+	return m->what ? SVM_NEEDS : SVM_GO_ON;
+}
+
+/* Its registers are read by way of an index; bit 7 masks NMIs. */
+static enum svm_verdict rtc_out(struct svm_machine *m, uint16_t port, unsigned bytes, uint8_t value)
+{
+	m->what = "to write to the CMOS";
+	if (port == RTC_DATA || bytes > 1)
+		return SVM_NEEDS;
+	m->rtc_index = value & 0x7f;
+	return SVM_GO_ON;
+}
+
+static enum svm_verdict rtc_in(struct svm_machine *m, uint32_t *value)
+{
+	uint8_t byte = 0;
+	m->what = "what the CMOS has beside the time";
+	if (!svm_rtc_in(m->clocks, m->rtc_index, stage_rdtsc(), &byte))
+		return SVM_NEEDS;
+	*value = byte;
+	return SVM_GO_ON;
 }
 
 static uint8_t *cursor_at(struct svm_machine *m)
@@ -263,6 +299,10 @@ static enum svm_verdict port_out(struct svm_machine *m, uint16_t port, unsigned 
 		return uart_out(m, port - COM1, (uint8_t)value);
 	if (pic_at(m, port))
 		return pic_out(m, pic_at(m, port), port, bytes, (uint8_t)value);
+	if (is_pit(port))
+		return pit_out(m, port, bytes, (uint8_t)value);
+	if (port == RTC_INDEX || port == RTC_DATA)
+		return rtc_out(m, port, bytes, (uint8_t)value);
 	if (port == CRT_INDEX || port == CRT_DATA)
 		return crt_out(m, port, bytes, value);
 	if (port == DEBUG_PORT)
@@ -283,6 +323,8 @@ static uint8_t port_in(struct svm_machine *m, uint16_t port)
 		return uart_in(m, port - COM1);
 	if (pic_at(m, port))
 		return port & 1 ? (uint8_t)~pic_at(m, port)->open : 0; /* nothing asks for an interrupt */
+	if (is_pit(port))
+		return svm_pit_in(&m->pit, m->clocks, port, stage_rdtsc());
 	if (port == CRT_DATA && cursor_at(m))
 		return *cursor_at(m);
 	return port == CRT_INDEX ? m->crt_index : port == DEBUG_PORT ? DEBUG_PORT : 0xff;
@@ -307,6 +349,8 @@ enum svm_verdict svm_machine_port(struct svm_machine *m, bool in, uint16_t port,
 	m->what = absent_at(port);
 	if (m->what)
 		return SVM_NEEDS;
+	if (in && port == RTC_DATA && bytes == 1)
+		return rtc_in(m, value);
 	if (in)
 		*value = (mask & ~0xffu) | port_in(m, port);
 	return SVM_GO_ON;
@@ -316,10 +360,14 @@ void svm_machine_reset(struct svm_machine *m)
 {
 	void (*write)(void *, const char *, uint64_t) = m->write;
 	void *ctx = m->ctx;
+	const struct svm_clocks *clocks = m->clocks;
 	memset(m, 0, offsetof(struct svm_machine, record)); /* what was recorded is never read beyond its count */
 	memset(&m->record_bytes, 0, sizeof(*m) - offsetof(struct svm_machine, record_bytes));
 	m->write = write;
 	m->ctx = ctx;
+	m->clocks = clocks;
+	m->rtc_index = RTC_STATUS_D;
+	svm_pit_reset(&m->pit);
 }
 
 const char *svm_device_at(uint64_t phys)

@@ -9,6 +9,7 @@
 
 #include "stage/call.h"
 #include "stage/instructions.h"
+#include "svm_clocks.h"
 
 enum {
 	SVM_TEXT_BYTES = 240,
@@ -27,12 +28,14 @@ struct svm_machine {
 	uint8_t uart[8], divisor[2], looped;
 	bool looped_in;
 	/* Two 8259s, initialised and masked but never heard of: the number of the initialisation word that comes next,
-	 * 0: none does. */
+	 * 0: none does. `open`: the lines that are not masked. */
 	struct svm_pic {
 		uint8_t open, next, first;
 	} pics[2];
 	/* Of a VGA's CRT controller: where the cursor is. */
 	uint8_t crt_index, cursor[2];
+	uint8_t rtc_index;
+	struct svm_pit pit;
 	/* A line of text so far, handed on when it is whole; a line of the debug port that may be a record. */
 	char text[SVM_TEXT_BYTES];
 	uint32_t text_bytes;
@@ -44,6 +47,8 @@ struct svm_machine {
 	enum stage_call_outcome outcome;
 	uint8_t exit;
 	const char *what;
+	/* Kept by svm_machine_reset. */
+	const struct svm_clocks *clocks;
 	void (*write)(void *ctx, const char *bytes, uint64_t count);
 	void *ctx;
 };
@@ -51,6 +56,8 @@ struct svm_machine {
 void svm_machine_reset(struct svm_machine *m);
 /* `value`: what is written, or what was read; `bytes` 1, 2 or 4. */
 enum svm_verdict svm_machine_port(struct svm_machine *m, bool in, uint16_t port, unsigned bytes, uint32_t *value);
+/* The lines of both 8259s that would come through, a bit each. */
+uint16_t svm_machine_lines(const struct svm_machine *m);
 /* Hands on a line of text that was begun. */
 void svm_machine_flush(struct svm_machine *m);
 /* The text of a VGA screen, if the kernel said nothing in any other way. */

@@ -158,7 +158,8 @@ static bool on_cpuid(struct svm_guest *g)
 	struct stage_svm_registers *regs = &g->registers;
 	uint32_t leaf = (uint32_t)v->rax;
 	uint32_t sub = (uint32_t)regs->rcx;
-	const struct svm_cpuid_view view = { v->cr4 & CR4_OSXSAVE, g->shared->tsc_khz, g->shared->processor.own_xcr0 };
+	const struct svm_cpuid_view view = { v->cr4 & CR4_OSXSAVE, g->shared->clocks.tsc_khz,
+					     g->shared->processor.own_xcr0 };
 	struct stage_cpuid r = svm_cpuid(leaf, sub, stage_cpuid(leaf, sub), &view);
 	v->rax = r.a;
 	regs->rbx = r.b;
@@ -198,6 +199,9 @@ static bool on_xsetbv(struct svm_guest *g, struct stage_call_run *run)
 
 static bool on_halt(struct svm_guest *g, struct stage_call_run *run)
 {
+	uint16_t lines = svm_machine_lines(&g->machine);
+	if (g->vmcb->rflags & RFLAGS_INTERRUPTS && lines)
+		return end(g, run, STAGE_CALL_REFUSED, "an interrupt to wake it from HLT, PIC lines unmasked", lines);
 	if (g->vmcb->rflags & RFLAGS_INTERRUPTS)
 		return end(g, run, STAGE_CALL_REFUSED, "an interrupt to wake it from HLT, flags", g->vmcb->rflags);
 	return end(g, run, STAGE_CALL_HALTED, "it halted", 0);
@@ -319,8 +323,13 @@ static void take_registers(struct stage_svm_registers *out, const struct chain_e
 	out->rbp = entry->registers[CHAIN_RBP];
 }
 
-void svm_guest_say_rest(struct svm_guest *g)
+void svm_guest_say_rest(struct svm_guest *g, struct stage_call_result *result)
 {
+	uint16_t lines = svm_machine_lines(&g->machine);
+	if (result->outcome == STAGE_CALL_TIMED_OUT && lines) {
+		result->what = "no interrupt comes under isolation svm, PIC lines unmasked";
+		result->address = lines;
+	}
 	svm_machine_flush(&g->machine);
 	svm_machine_screen(&g->machine, stage_phys_to_virt(g->memory_phys + VGA_TEXT));
 }
@@ -346,6 +355,6 @@ void svm_guest_run(struct svm_guest *g, struct stage_call_run *run)
 	}
 	stage_svm_leave(&g->shared->processor);
 	run->result.ticks = stage_rdtsc() - start;
-	svm_guest_say_rest(g);
+	svm_guest_say_rest(g, &run->result);
 	cpu->call = NULL;
 }

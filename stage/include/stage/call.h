@@ -12,9 +12,9 @@
 #include "chain/range.h"
 
 enum stage_call_outcome {
-	STAGE_CALL_EXITED,  /* exit status in `exit` */
-	STAGE_CALL_FAULTED, /* an exception: vector, rip and address say which */
-	STAGE_CALL_TIMED_OUT,
+	STAGE_CALL_EXITED,    /* exit status in `exit` */
+	STAGE_CALL_FAULTED,   /* an exception: vector, rip and address say which */
+	STAGE_CALL_TIMED_OUT, /* `what`, of an isolated kernel: what it may have waited for, with `address` */
 	STAGE_CALL_HALTED,  /* isolated kernels only: it ended in good order without an exit status; `what` says how */
 	STAGE_CALL_REFUSED, /* isolated kernels only: it needs `what` with the number `address`, which is not there */
 	STAGE_CALL_DONE,    /* of a kernel's further processor, never of a kernel */
