@@ -37,7 +37,7 @@ def redis_on_the_host_answers_a_client_inside():
     server = [roots.packages("apps") + "/redis" + part for part in ("/lib64/ld-linux-x86-64.so.2", "/usr/lib/x86_64-linux-gnu", "/usr/bin/redis-server")]
     argv = [server[0], "--library-path", server[1], server[2], "--bind", "127.0.0.1", "--port", str(port), "--save", ""]
     handoff = kt.write_json(kt.scratch("handoff.json"), {"state": {"redis": f"10.0.2.2:{port}"}})
-    with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, preexec_fn=kt.end_with_test) as process:
         try:
             redis(port, "SET question 42")
             found = kt.run(image, "--memory", "256M", "--handoff", handoff, hang_after_s=300)

@@ -8,11 +8,13 @@ detector only: no test measures time.
 import atexit
 import concurrent.futures
 import contextlib
+import ctypes
 import hashlib
 import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -29,6 +31,14 @@ FAILURE = re.compile(r"^.*(\bpanic\b|exception report|\bunhandled\b|assertion|kc
 _tests = []
 _scratch = tempfile.mkdtemp(prefix="kchain-test-")
 atexit.register(shutil.rmtree, _scratch, True)
+
+
+_prctl, _PR_SET_PDEATHSIG = ctypes.CDLL(None).prctl, 1  # prctl(2)
+
+
+def end_with_test():
+    """For preexec_fn: what is started ends when the thread that starts it does, however that is."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Skip(Exception):
@@ -84,7 +94,7 @@ def in_parallel(function, items, workers=2):
 def busy_host():
     """Every processor of the host wanted by four others."""
     spin = [sys.executable, "-c", "while True: pass"]
-    busy = [subprocess.Popen(spin, stdin=subprocess.DEVNULL) for _ in range(4 * os.cpu_count())]
+    busy = [subprocess.Popen(spin, stdin=subprocess.DEVNULL, preexec_fn=end_with_test) for _ in range(4 * os.cpu_count())]
     try:
         yield
     finally:
@@ -111,7 +121,8 @@ class Done:
 
 def command(argv, hang_after_s=HANG_AFTER_S, **more):
     try:
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=hang_after_s, check=False, **more)
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=hang_after_s, check=False,
+                              **{"preexec_fn": end_with_test, **more})
     except subprocess.TimeoutExpired as hung:
         raise AssertionError(f"hangs: {' '.join(argv)}\n{(hung.stdout or b'')[-3000:]!r}\n{(hung.stderr or b'')[-1500:]!r}") from None
     return Done(argv, done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
@@ -239,7 +250,8 @@ class Machine:
                             "-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"]
         self.qmp_path, self._qmp = qmp, None
         self.errors = open(scratch("stderr"), "w+b")
-        self.process = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.errors)
+        self.process = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.errors,
+                                        preexec_fn=end_with_test)
 
     def __enter__(self):
         return self

@@ -98,7 +98,7 @@ def answers(name, group, text, memory="256M", hang_after_s=240):
         page.start()
         console = kt.scratch("console")
         argv = [kt.KCHAIN, "run", image, "-p", f"{port}:80", "--memory", memory, "--console", console]
-        with open(kt.scratch("log"), "w+b") as log, subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log) as process:
+        with open(kt.scratch("log"), "w+b") as log, subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=kt.end_with_test) as process:
             page.join()
             process.terminate()
             process.wait()

@@ -22,7 +22,8 @@ class Halted:
     def __init__(self, *args, folder="."):
         self.out, self.err = kt.scratch("out"), kt.scratch("err")
         with open(self.out, "wb") as out, open(self.err, "wb") as err:
-            self.process = subprocess.Popen([kt.KCHAIN, "run", *args], stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=folder)
+            self.process = subprocess.Popen([kt.KCHAIN, "run", *args], stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=folder,
+                                            preexec_fn=kt.end_with_test)
 
     def __enter__(self):
         return self

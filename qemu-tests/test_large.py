@@ -129,7 +129,8 @@ def disks_that_name_files_of_the_host_are_refused():
 def two_runs_share_a_disk():
     raw = kt.disk()
     halts = kt.bake(kt.pipeline([{"name": "spin", "call": "fs:/spin", "timeout": "1h"}], {"/spin": "build/kernels/spin.elf"}))
-    with subprocess.Popen([kt.KCHAIN, "run", halts, "--accel", "tcg", "--disk", raw], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as first:
+    with subprocess.Popen([kt.KCHAIN, "run", halts, "--accel", "tcg", "--disk", raw], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                          preexec_fn=kt.end_with_test) as first:
         console = b""
         while b"call  fs:/spin" not in console:
             got = os.read(first.stderr.fileno(), 4096)

@@ -5,6 +5,7 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 
 import kt
@@ -85,6 +86,25 @@ def each_interruption(number):
 
 for interruption in INTERRUPTIONS:
     kt.add_test(f"interrupted_by_{interruption.name}", lambda n=interruption: each_interruption(n))
+
+
+@kt.test
+def a_test_that_is_killed_leaves_no_machine():
+    said = kt.scratch("said")
+    image = kt.bake(kt.pipeline([{"name": "halt", "call": "fs:/spin", "timeout": "1h"}], {"/spin": "build/kernels/spin.elf"}))
+    scripts = {"by QEMU alone": f"kt.boot({image!r}, qemu=['-pidfile', {said!r}])", "by kchain run": f"kt.run({image!r}, qemu=['-pidfile', {said!r}])"}
+    for way, script in scripts.items():
+        test = subprocess.Popen([sys.executable, "-c", f"import sys; sys.path.insert(0, {os.path.dirname(os.path.abspath(__file__))!r})\nimport kt\n{script}"],
+                                stdin=subprocess.DEVNULL, env=dict(os.environ, TMPDIR=os.path.dirname(said)))
+        deadline = time.monotonic() + 60
+        while not (os.path.exists(said) and kt.read_bytes(said).strip()):
+            kt.check(time.monotonic() < deadline and test.poll() is None, f"{way}: no machine")
+            time.sleep(0.05)
+        pid = int(kt.read_bytes(said))
+        os.unlink(said)
+        test.kill()
+        test.wait()
+        kt.check(is_gone(pid), f"{way}: QEMU is left")
 
 
 if __name__ == "__main__":

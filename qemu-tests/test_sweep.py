@@ -252,7 +252,7 @@ def a_file_that_is_there_is_kept():
 def two_sweeps_into_one_file_are_refused():
     path = kt.scratch("results.jsonl")
     slow = environment(FAKE_DO='{"do":"answer","sleep":0.3}')
-    with subprocess.Popen(argv(path, "--count", 8), env=slow, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as first:
+    with subprocess.Popen(argv(path, "--count", 8), env=slow, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=kt.end_with_test) as first:
         while not os.path.exists(path) or not kt.read_bytes(path):
             time.sleep(0.01)
         refused(3, "sweep-busy", "--count", 8, "--resume", path=path)
@@ -360,7 +360,7 @@ time_t time(time_t *at) { time_t t = 90000 * (++n % 3); if (at) *at = t; return 
 
 def started(path, count, qemu, *args):
     env = environment(qemu, FAKE_DO='{"do":"answer","sleep":0.05}')
-    return subprocess.Popen(argv(path, "--count", count, *args), env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(argv(path, "--count", count, *args), env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=kt.end_with_test)
 
 
 def lines_of(path):

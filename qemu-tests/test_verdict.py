@@ -149,7 +149,8 @@ def a_timeout_names_what_it_waited_for():
 @kt.test
 def an_interruption_is_reported_once():
     image = kt.bake(kt.pipeline([{"name": "spin", "call": "fs:/spin", "timeout": "1h"}], FILES))
-    process = subprocess.Popen([kt.KCHAIN, "run", image, "--accel", "tcg"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = subprocess.Popen([kt.KCHAIN, "run", image, "--accel", "tcg"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                               preexec_fn=kt.end_with_test)
     seen = b""
     while b"call  fs:/spin" not in seen:
         got = os.read(process.stderr.fileno(), 4096)
@@ -203,7 +204,7 @@ def a_broken_pipe_ends_quietly():
         read_end, write_end = os.pipe()
         if not reads:
             os.close(read_end)
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=write_end, stderr=subprocess.PIPE)
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=write_end, stderr=subprocess.PIPE, preexec_fn=kt.end_with_test)
         os.close(write_end)
         if reads:
             kt.check(os.read(read_end, 10), "nothing to read")
