@@ -1,11 +1,23 @@
 # SPDX-FileCopyrightText: The kchain authors
 # SPDX-License-Identifier: Apache-2.0
 """A Debian kernel that nobody installed (tools/fetch-linux), and an initramfs for it: busybox, modules, and a script as init."""
+import functools
 import glob
 import os
 import re
 
 import kt
+
+
+@functools.lru_cache(maxsize=None)
+def fetched():
+    """The folder that `kchain kernel fetch` fills, once."""
+    folder = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "kchain/kernels/linux-image-cloud-amd64")
+    if not os.path.exists(os.path.join(folder, "kernel.json")):
+        done = kt.kchain("kernel", "fetch")
+        if done.exit != 0:
+            raise kt.Skip(f"no kernel: {done.err.strip()}")
+    return folder
 
 
 class Linux:

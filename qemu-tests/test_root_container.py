@@ -32,11 +32,7 @@ echo "== end"
 
 
 def kernel():
-    folder = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "kchain/kernels/linux-image-cloud-amd64")
-    if not os.path.exists(os.path.join(folder, "kernel.json")):
-        done = kt.kchain("kernel", "fetch")
-        if done.exit != 0:
-            raise kt.Skip(f"no kernel: {done.err.strip()}")
+    folder = linux.fetched()
     return ["--kernel", os.path.join(folder, "vmlinuz"), "--modules", os.path.join(folder, "modules")]
 
 

@@ -38,17 +38,6 @@ EROFS_BLOCK = 4096
 
 
 @functools.lru_cache(maxsize=None)
-def kernel():
-    """The folder that `kchain kernel fetch` fills, once."""
-    folder = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "kchain/kernels/linux-image-cloud-amd64")
-    if not os.path.exists(os.path.join(folder, "kernel.json")):
-        done = kt.kchain("kernel", "fetch")
-        if done.exit != 0:
-            raise kt.Skip(f"no kernel: {done.err.strip()}")
-    return folder
-
-
-@functools.lru_cache(maxsize=None)
 def tree():
     """A root with a program, and files of many sizes, modes and times. Returns (folder, {path: digest})."""
     system, why_not = linux.find()
@@ -74,7 +63,7 @@ def tree():
 
 def bake_root(source, *args, exit_status=0):
     image = kt.scratch("root.elf")
-    done = kt.kchain("bake", "--rootfs", source, "--kernel", os.path.join(kernel(), "vmlinuz"), "--modules", os.path.join(kernel(), "modules"),
+    done = kt.kchain("bake", "--rootfs", source, "--kernel", os.path.join(linux.fetched(), "vmlinuz"), "--modules", os.path.join(linux.fetched(), "modules"),
                      "-o", image, "--entrypoint", "/look", *args)
     kt.check(done.exit == exit_status, f"exit {done.exit}, not {exit_status}", done)
     kt.check(os.path.exists(image) == (exit_status == 0), "an image is there, or is not", done)
@@ -247,13 +236,13 @@ def what_is_wrong_is_said_at_bake():
     top, _ = tree()
     empty = kt.scratch("empty")
     os.makedirs(empty)
-    lone = kt.write_bytes(kt.scratch("vmlinuz"), kt.read_bytes(os.path.join(kernel(), "vmlinuz")))
+    lone = kt.write_bytes(kt.scratch("vmlinuz"), kt.read_bytes(os.path.join(linux.fetched(), "vmlinuz")))
     less = kt.scratch("modules")
     os.makedirs(less)
-    with open(os.path.join(kernel(), "modules/modules.order"), encoding="utf-8") as f:
+    with open(os.path.join(linux.fetched(), "modules/modules.order"), encoding="utf-8") as f:
         kt.write_bytes(os.path.join(less, "modules.order"), "".join(line for line in f if "nd_e820" not in line).encode())
-    os.symlink(os.path.join(kernel(), "modules/kernel"), os.path.join(less, "kernel"))
-    with_kernel = ["--kernel", os.path.join(kernel(), "vmlinuz"), "--modules", os.path.join(kernel(), "modules")]
+    os.symlink(os.path.join(linux.fetched(), "modules/kernel"), os.path.join(less, "kernel"))
+    with_kernel = ["--kernel", os.path.join(linux.fetched(), "vmlinuz"), "--modules", os.path.join(linux.fetched(), "modules")]
     noise = kt.write_bytes(kt.scratch("noise"), random.Random(5).randbytes(9999))
     for args, slug in ((["--rootfs", top, *with_kernel], "root-no-entry"),
                        (["--rootfs", top, *with_kernel, "--entrypoint", "/data/of-4096"], "root-program"),

@@ -10,6 +10,7 @@
 #include "chain/multiboot.h"
 #include "chain/boot_read.h"
 #include "kchain_mailbox.h"
+#include "low_kernel.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,16 +27,8 @@ static uint8_t kernel[KERNEL_BYTES];
 
 static void make_kernel(uint32_t load, uint32_t bss_end)
 {
-	const uint32_t header[] = { MULTIBOOT_HEADER_MAGIC,
-				    1 << 16,
-				    0u - MULTIBOOT_HEADER_MAGIC - (1 << 16),
-				    load,
-				    load,
-				    load + KERNEL_BYTES,
-				    bss_end,
-				    load + 64 };
 	memset(kernel, 0x90, sizeof(kernel));
-	memcpy(kernel, header, sizeof(header));
+	low_kernel_header(kernel, KERNEL_BYTES, load, bss_end);
 }
 
 static struct chain_fixed placed(uint32_t load, uint64_t memory_bytes)

@@ -7,6 +7,7 @@
 #include "chain/guest.h"
 #include "chain/multiboot.h"
 #include "chain/boot_read.h"
+#include "low_kernel.h"
 #include "random.h"
 
 #include <setjmp.h>
@@ -29,17 +30,9 @@ static uint8_t kernel[KERNEL_BYTES];
 
 static void make_kernel(uint32_t load, uint32_t bss_end)
 {
-	const uint32_t header[] = { MULTIBOOT_HEADER_MAGIC,
-				    1 << 16,
-				    0u - MULTIBOOT_HEADER_MAGIC - (1 << 16),
-				    load,
-				    load,
-				    load + KERNEL_BYTES,
-				    bss_end,
-				    load + 64 };
 	for (size_t i = 0; i < sizeof(kernel); i++)
 		kernel[i] = (uint8_t)rnd(256);
-	memcpy(kernel, header, sizeof(header));
+	low_kernel_header(kernel, KERNEL_BYTES, load, bss_end);
 }
 
 static struct chain_guest_request request(uint64_t memory_bytes)

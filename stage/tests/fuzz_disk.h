@@ -7,6 +7,7 @@
 #define STAGE_TESTS_FUZZ_DISK_H
 
 #include "../../chain/tests/fuzz.h"
+#include "fuzz_device.h"
 #include "stage/block.h"
 #include "stage/block_json.h"
 
@@ -15,8 +16,8 @@
 
 enum { FUZZ_DISK_READS = 6 };
 
-/* `next` is asked for the bytes that say what is read; fewer than `most` sectors at a time. */
-static inline void fuzz_disk_use(struct stage_block *dev, uint8_t (*next)(void *ctx), void *ctx, unsigned most)
+/* The input says what is read; fewer than `most` sectors at a time. */
+static inline void fuzz_disk_use(struct stage_block *dev, struct fuzz_input *input, unsigned most)
 {
 	struct chain_error err = { 0 };
 	json_t *entry = NULL;
@@ -24,7 +25,7 @@ static inline void fuzz_disk_use(struct stage_block *dev, uint8_t (*next)(void *
 		   !(dev->sector_bytes & (dev->sector_bytes - 1)));
 	FUZZ_HOLDS(strlen(dev->serial) <= STAGE_BLOCK_SERIAL_BYTES);
 	for (int i = 0; i < FUZZ_DISK_READS; i++) {
-		uint64_t lba = next(ctx), count = next(ctx) % most;
+		uint64_t lba = fuzz_next(input), count = fuzz_next(input) % most;
 		uint8_t *buf = malloc(count * dev->sector_bytes + 1);
 		FUZZ_HOLDS(buf);
 		chain_error_clear(&err);

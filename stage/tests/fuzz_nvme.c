@@ -1,48 +1,32 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* libFuzzer target: an NVMe controller that lies. Byte 0: which piece of DMA memory there is none for. The rest is read
- * as the driver asks: a byte for each answer of the device, and where its top bit is set the answer itself; so an input
- * that ends early is a controller that behaves from there on. */
+/* libFuzzer target: an NVMe controller that lies. Byte 0: which piece of DMA memory there is none for. The rest is what
+ * the device answers (fuzz_device.h). */
 #include "../../chain/tests/fuzz.h"
 #include "fake_nvme.h"
+#include "fuzz_device.h"
 #include "fuzz_disk.h"
 
 #include "chain/range.h"
 #include "stage/device_list.h"
 
-enum { SECTORS = 1000, LIE = 0x80, PAGE = 4096 };
+enum { SECTORS = 1000, PAGE = 4096 };
 
 struct machine {
 	struct fake_nvme nvme; /* first: the environment's context is both */
-	const uint8_t *data;
-	size_t count, at;
+	struct fuzz_input input;
 	unsigned allocations, fail_at;
 	struct chain_range memory; /* the one piece for the device */
 	bool other_doorbells;      /* it lied of their places: one may be written to that was not meant */
 };
 
-static uint8_t next(void *ctx)
-{
-	struct machine *m = ctx;
-	return m->at < m->count ? m->data[m->at++] : 0;
-}
-
-static uint32_t spoil(struct machine *m, uint32_t answer, unsigned width)
-{
-	if (!(next(m) & LIE))
-		return answer;
-	answer = 0;
-	for (unsigned i = 0; i < width; i++)
-		answer |= (uint32_t)next(m) << 8 * i;
-	return answer;
-}
-
 static uint32_t pci_read(void *ctx, uint32_t bdf, uint32_t offset, unsigned width)
 {
+	struct machine *m = ctx;
 	FUZZ_HOLDS(offset + width <= 256 && offset % width == 0 && bdf < 0x10000);
 	uint32_t answer = fake_pci_read(ctx, bdf, offset, width);
-	return bdf == 3 << 3 && offset >= 4 ? spoil(ctx, answer, width) : answer;
+	return bdf == 3 << 3 && offset >= 4 ? fuzz_spoil(&m->input, answer, width) : answer;
 }
 
 static uint32_t mmio_read(void *ctx, const volatile void *at, unsigned width)
@@ -51,7 +35,7 @@ static uint32_t mmio_read(void *ctx, const volatile void *at, unsigned width)
 	size_t offset = SIZE_MAX;
 	if (fake_offset(&m->nvme.fake, at, &offset))
 		FUZZ_HOLDS(width == 4 && offset <= FAKE_BAR_BYTES - width && offset % width == 0);
-	uint32_t truth = nvme_mmio_read(ctx, at, width), answer = spoil(m, truth, width);
+	uint32_t truth = nvme_mmio_read(ctx, at, width), answer = fuzz_spoil(&m->input, truth, width);
 	if (offset == NVME_CAP + 4 && ((answer ^ truth) & NVME_CAP_HIGH_STRIDE))
 		m->other_doorbells = true;
 	return answer;
@@ -97,13 +81,13 @@ static void check_command(struct machine *m, unsigned queue)
 static void lie_in_ring(struct machine *m, unsigned queue)
 {
 	struct nvme_completion *ring = (struct nvme_completion *)(uintptr_t)m->nvme.queues[queue].complete;
-	if (!m->nvme.queues[queue].submit || !(next(m) & LIE))
+	if (!m->nvme.queues[queue].submit || !(fuzz_next(&m->input) & LIE))
 		return;
-	ring += next(m) & 1;
-	ring->id = (uint16_t)spoil(m, ring->id, 2);
-	ring->queue = (uint16_t)spoil(m, ring->queue, 2);
-	ring->head = (uint16_t)spoil(m, ring->head, 2);
-	ring->status = (uint16_t)spoil(m, ring->status, 2);
+	ring += fuzz_next(&m->input) & 1;
+	ring->id = (uint16_t)fuzz_spoil(&m->input, ring->id, 2);
+	ring->queue = (uint16_t)fuzz_spoil(&m->input, ring->queue, 2);
+	ring->head = (uint16_t)fuzz_spoil(&m->input, ring->head, 2);
+	ring->status = (uint16_t)fuzz_spoil(&m->input, ring->status, 2);
 }
 
 static void mmio_write(void *ctx, volatile void *at, unsigned width, uint32_t value)
@@ -117,10 +101,10 @@ static void mmio_write(void *ctx, volatile void *at, unsigned width, uint32_t va
 		if (m->nvme.queues[i].submit && offset == NVME_DOORBELLS + 8 * i &&
 		    m->nvme.queues[i].head != (value & 1))
 			check_command(m, i);
-	if (next(m) & LIE) { /* in what it will say of itself, too */
-		m->nvme.space[next(m) % 144] = next(m);
-		m->nvme.controller[next(m)] = next(m);
-		m->nvme.namespace = next(m);
+	if (fuzz_next(&m->input) & LIE) { /* in what it will say of itself, too */
+		m->nvme.space[fuzz_next(&m->input) % 144] = fuzz_next(&m->input);
+		m->nvme.controller[fuzz_next(&m->input)] = fuzz_next(&m->input);
+		m->nvme.namespace = fuzz_next(&m->input);
 	}
 	nvme_mmio_write(ctx, at, width, value);
 	keep_to_dma(m);
@@ -134,7 +118,7 @@ static void idle(void *ctx)
 	fake_idle(ctx);
 	for (unsigned i = 0; i < NVME_FAKE_QUEUES; i++)
 		lie_in_ring(m, i);
-	if (m->at >= m->count)
+	if (m->input.at >= m->input.count)
 		m->nvme.fake.now_us += 100000; /* nothing more will come */
 }
 
@@ -171,9 +155,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < 2)
 		return 0;
 	fake_nvme_init(&m.nvme, NVME_GOOD, SECTORS, data[1] & 1 ? 12 : 9);
-	m.data = data;
-	m.count = size;
-	m.at = 2;
+	m.input = (struct fuzz_input){ data, size, 2 };
 	m.allocations = 0;
 	m.memory = (struct chain_range){ 0 };
 	m.other_doorbells = false;
@@ -186,7 +168,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	m.nvme.fake.env.dma_free = dma_free;
 	(void)fuzz_status(stage_device_list_open(&m.nvme.fake.env, STAGE_CLASS_BLOCK, &list, &err), &err);
 	for (struct stage_block *dev = list.block; dev; dev = dev->next)
-		fuzz_disk_use(dev, next, &m, 40);
+		fuzz_disk_use(dev, &m.input, 40);
 	stage_device_list_close(&list);
 	FUZZ_HOLDS(m.nvme.fake.dma_live == 0);
 	return 0;

@@ -3,49 +3,33 @@
 
 /* libFuzzer target: a disk or network card that lies. Byte 0: which of the two, whether a called kernel has it, with a
  * configuration space that is not what it was, and whether it is a virtio-mmio device; byte 1: which piece of DMA
- * memory there is none for. The rest is read as the driver asks: a byte for each answer of the device, and where its
- * top bit is set the answer itself; so an input that ends early is a device that behaves from there on. */
+ * memory there is none for. The rest is what the device answers (fuzz_device.h). */
 #include "../../chain/tests/fuzz.h"
 #include "fake_virtio.h"
+#include "fuzz_device.h"
 #include "fuzz_disk.h"
 
 #include "chain/range.h"
 #include "stage/called_env.h"
 #include "stage/device_list.h"
 
-enum { SECTORS = 1000, MODERN_NET = 0x1041, MODERN_BLK = 0x1042, LIE = 0x80, ROUNDS = 6, PIECES = 8, DRIVER_OK = 4 };
+enum { SECTORS = 1000, MODERN_NET = 0x1041, MODERN_BLK = 0x1042, ROUNDS = 6, PIECES = 8, DRIVER_OK = 4 };
 #define F_MANY_NET (UINT64_C(1) << 3 | UINT64_C(1) << 5 | UINT64_C(1) << 16)
 #define F_MANY_BLK (UINT64_C(1) << 1 | UINT64_C(1) << 5 | UINT64_C(1) << 6)
 
 struct machine {
 	struct fake fake; /* first: the environment's context is both */
-	const uint8_t *data;
-	size_t count, at;
+	struct fuzz_input input;
 	unsigned allocations, fail_at;
 	struct chain_range pieces[PIECES]; /* of DMA memory, as given out */
 };
 
-static uint8_t next(void *ctx)
-{
-	struct machine *m = ctx;
-	return m->at < m->count ? m->data[m->at++] : 0;
-}
-
-static uint32_t spoil(struct machine *m, uint32_t answer, unsigned width)
-{
-	if (!(next(m) & LIE))
-		return answer;
-	answer = 0;
-	for (unsigned i = 0; i < width; i++)
-		answer |= (uint32_t)next(m) << 8 * i;
-	return answer;
-}
-
 static uint32_t pci_read(void *ctx, uint32_t bdf, uint32_t offset, unsigned width)
 {
+	struct machine *m = ctx;
 	FUZZ_HOLDS(offset + width <= 256 && offset % width == 0 && bdf < 0x10000);
 	uint32_t answer = fake_pci_read(ctx, bdf, offset, width);
-	return bdf == 3 << 3 ? spoil(ctx, answer, width) : answer;
+	return bdf == 3 << 3 ? fuzz_spoil(&m->input, answer, width) : answer;
 }
 
 static uint32_t mmio_read(void *ctx, const volatile void *at, unsigned width)
@@ -54,7 +38,7 @@ static uint32_t mmio_read(void *ctx, const volatile void *at, unsigned width)
 	size_t offset;
 	if (fake_offset(&m->fake, at, &offset))
 		FUZZ_HOLDS(offset <= FAKE_BAR_BYTES - width && offset % width == 0);
-	return spoil(m, fake_mmio_read(ctx, at, width), width);
+	return fuzz_spoil(&m->input, fake_mmio_read(ctx, at, width), width);
 }
 
 static bool is_dma(const struct machine *m, uint64_t at, uint64_t bytes)
@@ -81,12 +65,12 @@ static void lie_in_ring(struct machine *m, struct fake_queue *q)
 	struct {
 		uint32_t id, bytes;
 	} *used = (void *)(uintptr_t)(q->used + 4);
-	if (!q->enabled || !(next(m) & LIE))
+	if (!q->enabled || !(fuzz_next(&m->input) & LIE))
 		return;
-	unsigned slot = next(m) % q->size;
-	used[slot].id = spoil(m, next(m), 4);
-	used[slot].bytes = spoil(m, next(m), 4);
-	fake_ring(q->used)[1] = (uint16_t)(fake_ring(q->used)[1] + (int8_t)spoil(m, 1, 1));
+	unsigned slot = fuzz_next(&m->input) % q->size;
+	used[slot].id = fuzz_spoil(&m->input, fuzz_next(&m->input), 4);
+	used[slot].bytes = fuzz_spoil(&m->input, fuzz_next(&m->input), 4);
+	fake_ring(q->used)[1] = (uint16_t)(fake_ring(q->used)[1] + (int8_t)fuzz_spoil(&m->input, 1, 1));
 }
 
 static void mmio_write(void *ctx, volatile void *at, unsigned width, uint32_t value)
@@ -108,7 +92,7 @@ static void idle(void *ctx)
 	fake_idle(ctx);
 	for (unsigned i = 0; i < FAKE_QUEUES; i++)
 		lie_in_ring(m, &m->fake.queues[i]);
-	if (m->at >= m->count)
+	if (m->input.at >= m->input.count)
 		m->fake.now_us += 100000; /* nothing more will come */
 }
 
@@ -155,10 +139,10 @@ static uint32_t device(struct fake *f, unsigned queue, struct stage_virtio_segme
 		if (!segments[i].device_writes)
 			continue;
 		FUZZ_HOLDS(segments[i].bytes > 0 && is_dma(m, segments[i].phys, segments[i].bytes));
-		to[0] = to[segments[i].bytes - 1] = (uint8_t)spoil(m, 0, 1);
+		to[0] = to[segments[i].bytes - 1] = (uint8_t)fuzz_spoil(&m->input, 0, 1);
 		room += segments[i].bytes;
 	}
-	return spoil(m, room, 4);
+	return fuzz_spoil(&m->input, room, 4);
 }
 
 static void take_frame(void *ctx, const void *frame, size_t bytes)
@@ -176,7 +160,7 @@ static void use_net(struct machine *m, struct stage_netdev *dev)
 	FUZZ_HOLDS(dev->mtu >= 68 && dev->mtu <= 1500);
 	for (int i = 0; i < ROUNDS; i++) {
 		struct chain_error err = { 0 };
-		size_t bytes = ((size_t)next(m) << 8 | next(m)) % sizeof(frame);
+		size_t bytes = ((size_t)fuzz_next(&m->input) << 8 | fuzz_next(&m->input)) % sizeof(frame);
 		(void)fuzz_status(dev->ops->send(dev, frame, bytes, &err), &err);
 		dev->ops->poll(dev, take_frame, &sum);
 		(void)dev->ops->link_up(dev);
@@ -195,9 +179,9 @@ static const struct stage_device_env *called_env(struct machine *m)
 	device.registers[REGISTER].bytes = FAKE_BAR_BYTES;
 	device.registers[REGISTER].virt = (uintptr_t)m->fake.bar;
 	memcpy(device.config, m->fake.pci, sizeof(device.config));
-	for (int i = 0; i < CHANGES && next(m) & LIE; i++) {
-		uint8_t at = next(m);
-		device.config[at] = next(m);
+	for (int i = 0; i < CHANGES && fuzz_next(&m->input) & LIE; i++) {
+		uint8_t at = fuzz_next(&m->input);
+		device.config[at] = fuzz_next(&m->input);
 	}
 	stage_called_env_init(&called, &m->fake.env, &device, 0, UINT64_MAX, 0);
 	return &called.env;
@@ -221,9 +205,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		       16);
 	if ((data[0] & 6) == 4) /* a called kernel is shown PCI devices only */
 		fake_use_mmio(&m.fake, net ? VIRTIO_TYPE_NET : VIRTIO_TYPE_BLOCK);
-	m.data = data;
-	m.count = size;
-	m.at = 2;
+	m.input = (struct fuzz_input){ data, size, 2 };
 	m.allocations = 0;
 	memset(m.pieces, 0, sizeof(m.pieces));
 	m.fail_at = data[1];
@@ -238,7 +220,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (struct stage_netdev *dev = list.net; dev; dev = dev->next)
 		use_net(&m, dev);
 	for (struct stage_block *dev = list.block; dev; dev = dev->next)
-		fuzz_disk_use(dev, next, &m, 5);
+		fuzz_disk_use(dev, &m.input, 5);
 	stage_device_list_close(&list);
 	FUZZ_HOLDS(m.fake.dma_live == 0);
 	FUZZ_HOLDS(m.fake.now_us < 300 * 1000000 && m.fake.accesses < 10 * 1000 * 1000);

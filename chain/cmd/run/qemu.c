@@ -3,6 +3,7 @@
 
 #include "qemu.h"
 
+#include "qemu_channels.h"
 #include "qemu_disk.h"
 #include "qemu_large.h"
 #include "words.h"
@@ -96,18 +97,8 @@ static void add_machine(struct words *words, const struct qemu_config *config)
 	}
 }
 
-static void add_channels(struct words *words, int console, int records, int monitor)
+static void add_monitor(struct words *words, int monitor)
 {
-	words_add(words, "-chardev");
-	words_add(words, "socket,id=console,fd=%d", console);
-	words_add(words, "-serial");
-	words_add(words, "chardev:console");
-	words_add(words, "-chardev");
-	words_add(words, "socket,id=records,fd=%d", records);
-	words_add(words, "-device");
-	words_add(words, "isa-debugcon,iobase=0xe9,chardev=records");
-	words_add(words, "-device");
-	words_add(words, "isa-debug-exit,iobase=0xf4,iosize=0x04");
 	words_add(words, "-chardev");
 	words_add(words, "socket,id=monitor,fd=%d", monitor);
 	words_add(words, "-mon");
@@ -283,7 +274,8 @@ static enum chain_status launch(const struct qemu_config *config, int pairs[4][2
 	struct words words = { 0 };
 	int theirs[4] = { pairs[0][1], pairs[1][1], pairs[2][1], pairs[3][1] };
 	add_machine(&words, config);
-	add_channels(&words, theirs[0], theirs[1], theirs[2]);
+	qemu_add_channels(&words, theirs[0], theirs[1]);
+	add_monitor(&words, theirs[2]);
 	if (config->halted)
 		add_gdb(&words, config->gdb_fd);
 	enum chain_status status = add_kernel(&words, config, out->folder, err);

@@ -12,19 +12,15 @@
 #include <string.h>
 
 enum {
-	WIDTH = 1200,
 	LEFT = 108,
-	RIGHT = 24,
 	TOP = 64,
 	SPAN_ROW = 26,
 	GAP = 14,
 	FOOT = 66,
-	PLOT = WIDTH - LEFT - RIGHT,
+	PLOT = SVG_WIDTH - LEFT - SVG_RIGHT,
 	ROWS_HEIGHT = 560,
-	ROW_MOST = 22,
 	LABEL_LEAST = 12,
 	ROW_LEAST = 3,
-	TICKS_MOST = 11,
 };
 
 static const struct {
@@ -51,9 +47,9 @@ static double x_of(const struct picture *p, double us)
 
 static void draw_axis(const struct picture *p, double bottom)
 {
-	double step = svg_tick(p->end - p->begin, TICKS_MOST), first = ceil(p->begin / step) * step;
+	double step = svg_tick(p->end - p->begin, SVG_TICKS_MOST), first = ceil(p->begin / step) * step;
 	bool seconds = p->end - p->begin >= 2e6;
-	for (unsigned n = 0; n < TICKS_MOST && first + n * step <= p->end; n++) {
+	for (unsigned n = 0; n < SVG_TICKS_MOST && first + n * step <= p->end; n++) {
 		double at = first + n * step;
 		double x = x_of(p, at), shown = at / (seconds ? 1e6 : 1e3), each = step / (seconds ? 1e6 : 1e3);
 		fprintf(p->to, "<line x1=\"%.1f\" y1=\"%d\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"#d9dde1\"/>\n", x, TOP - 6,
@@ -172,11 +168,7 @@ static void draw(const struct picture *p)
 {
 	const struct report *r = p->report;
 	double bottom = p->rows_at + r->processors * p->row + 4;
-	fprintf(p->to,
-		"<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %.0f\" width=\"%d\" height=\"%.0f\" "
-		"font-family=\"system-ui, 'DejaVu Sans', sans-serif\" font-size=\"12\" fill=\"#2f3640\">\n"
-		"<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n",
-		WIDTH, bottom + FOOT, WIDTH, bottom + FOOT);
+	svg_begin(p->to, bottom + FOOT);
 	draw_head(p);
 	draw_axis(p, bottom);
 	svg_text(p->to, LEFT - 8, TOP + 14, "end", "", "links");
@@ -205,7 +197,7 @@ char *report_svg(const struct report *report, size_t *out_bytes)
 		p.end = p.begin + 1;
 	if (report->processors)
 		p.row = (double)ROWS_HEIGHT / report->processors;
-	p.row = p.row > ROW_MOST ? ROW_MOST : p.row < ROW_LEAST && report->processors ? ROW_LEAST : p.row;
+	p.row = p.row > SVG_ROW_MOST ? SVG_ROW_MOST : p.row < ROW_LEAST && report->processors ? ROW_LEAST : p.row;
 	draw(&p);
 	if (fclose(p.to) == 0)
 		return bytes;

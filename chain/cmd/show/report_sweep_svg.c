@@ -12,18 +12,14 @@
 #include <string.h>
 
 enum {
-	WIDTH = 1200,
 	LEFT = 76,
-	RIGHT = 24,
-	PLOT = WIDTH - LEFT - RIGHT,
+	PLOT = SVG_WIDTH - LEFT - SVG_RIGHT,
 	TOP = 76,
 	ROWS_HEIGHT = 420,
-	ROW_MOST = 22,
 	LABEL_LEAST = 13,
 	PANEL = 130, /* height of the others */
 	GAP = 62,
 	BINS = 160,
-	TICKS_MOST = 11,
 	PER_OCTAVE = 8, /* bars of the distribution */
 	LAYERS = OUTCOME_STATUS_COUNT + 1,
 };
@@ -64,7 +60,7 @@ struct sweep_picture *sweep_picture_begin(const struct table *table)
 	p->slots = calloc(slots, sizeof(*p->slots));
 	p->span_us = table->end_us > table->begin_us ? (double)(table->end_us - table->begin_us) : 1;
 	p->row = (double)ROWS_HEIGHT / (double)slots;
-	p->row = p->row > ROW_MOST ? ROW_MOST : p->row;
+	p->row = p->row > SVG_ROW_MOST ? SVG_ROW_MOST : p->row;
 	p->bin_count = table->lines < 8 * BINS / 2 ? (int)table->lines / 4 + 8 : BINS;
 	p->bin_count = p->bin_count > BINS ? BINS : p->bin_count;
 	bool good = p->slots != NULL;
@@ -123,8 +119,8 @@ static void frame(FILE *to, double y, double height, const char *title)
 
 static void time_axis(const struct sweep_picture *p, FILE *to, double y, double height)
 {
-	const double seconds = p->span_us / 1e6, step = svg_tick(seconds, TICKS_MOST);
-	for (unsigned n = 0; n < TICKS_MOST && n * step <= seconds; n++) {
+	const double seconds = p->span_us / 1e6, step = svg_tick(seconds, SVG_TICKS_MOST);
+	for (unsigned n = 0; n < SVG_TICKS_MOST && n * step <= seconds; n++) {
 		const double x = LEFT + n * step / seconds * PLOT;
 		fprintf(to, "<path d=\"M%.1f %.1fv%.1f\" stroke=\"#d9dde1\"/>\n", x, y, height);
 		svg_text(to, x, y + height + 15, "middle", "", "%.*f%s",
@@ -290,11 +286,7 @@ static void draw(const struct sweep_picture *p, FILE *to)
 {
 	const double rows = p->row * (double)(p->table->slots ? p->table->slots : 1);
 	const double height = TOP + rows + 2 * (GAP + PANEL) + 36;
-	fprintf(to,
-		"<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %.0f\" width=\"%d\" height=\"%.0f\" "
-		"font-family=\"system-ui, 'DejaVu Sans', sans-serif\" font-size=\"12\" fill=\"#2f3640\">\n"
-		"<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n",
-		WIDTH, height, WIDTH, height);
+	svg_begin(to, height);
 	draw_head(p, to);
 	double y = draw_slots(p, to) + GAP;
 	draw_rate(p, to, y);

@@ -9,6 +9,15 @@
 #include <stdarg.h>
 #include <string.h>
 
+void svg_begin(FILE *to, double height)
+{
+	fprintf(to,
+		"<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %.0f\" width=\"%d\" height=\"%.0f\" "
+		"font-family=\"system-ui, 'DejaVu Sans', sans-serif\" font-size=\"12\" fill=\"#2f3640\">\n"
+		"<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n",
+		SVG_WIDTH, height, SVG_WIDTH, height);
+}
+
 /* XML 1.0 section 2.2: no control characters, and two others that are none. A text is UTF-8 but where it was cut. */
 void svg_xml(FILE *to, const char *text, size_t most)
 {

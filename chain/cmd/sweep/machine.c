@@ -4,6 +4,7 @@
 #include "machine.h"
 #include "machine_fds.h"
 
+#include "chain/cmd/run/qemu_channels.h"
 #include "chain/cmd/run/run_memory.h"
 
 #include <elf.h>
@@ -47,16 +48,7 @@ static void add_machine(struct words *words, const struct machine_options *optio
 
 static void add_devices(struct words *words, const struct machine_options *options)
 {
-	words_add(words, "-chardev");
-	words_add(words, "socket,id=console,fd=%d", MACHINE_FD_CONSOLE);
-	words_add(words, "-serial");
-	words_add(words, "chardev:console");
-	words_add(words, "-chardev");
-	words_add(words, "socket,id=records,fd=%d", MACHINE_FD_RECORDS);
-	words_add(words, "-device");
-	words_add(words, "isa-debugcon,iobase=0xe9,chardev=records");
-	words_add(words, "-device");
-	words_add(words, "isa-debug-exit,iobase=0xf4,iosize=0x04");
+	qemu_add_channels(words, MACHINE_FD_CONSOLE, MACHINE_FD_RECORDS);
 	if (options->net || options->extra_count) {
 		words_add(words, "-global");
 		words_add(words, "virtio-mmio.force-legacy=false");

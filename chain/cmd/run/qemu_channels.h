@@ -1,0 +1,14 @@
+/* SPDX-FileCopyrightText: The kchain authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Owns: where a QEMU's console and records go, and how its kernel ends it (docs/RECORDS.md).
+ * Must not know: who reads them. */
+#ifndef KCHAIN_QEMU_CHANNELS_H
+#define KCHAIN_QEMU_CHANNELS_H
+
+#include "words.h"
+
+/* `console` and `records` are sockets that QEMU inherits. */
+void qemu_add_channels(struct words *words, int console, int records);
+
+#endif
