@@ -3,7 +3,7 @@
 """Linux as a loader: a Debian kernel whose initramfs holds busybox, kexec and the child, and does nothing but start it."""
 import linux
 
-SCRIPT = "export LD_LIBRARY_PATH=/lib\n/kexec -l --type=multiboot-x86 /child && /kexec -e"
+SCRIPT = "export LD_LIBRARY_PATH=/lib\n/kexec -c -l --type=multiboot-x86 /child && /kexec -e"
 
 
 def boot(system, child):

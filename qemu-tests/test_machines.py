@@ -96,7 +96,8 @@ def grub_starts_it_over_the_network():
     start(arguments(command, top), "multiboot2", "GRUB 2")
     efi = arguments(command.replace("i386-pc/core.0", "x86_64-efi/core.efi"), top)
     kt.check("boot/grub/x86_64-efi/core.efi" in PAGE, "the boot file for UEFI is not named")
-    bootinfo = start(efi, "multiboot2", "GRUB 2", uefi.firmware())
+    kt.check("-device virtio-rng-pci" in PAGE, "what newer UEFI firmware needs is not named")
+    bootinfo = start([*efi, "-device", "virtio-rng-pci"], "multiboot2", "GRUB 2", uefi.firmware())
     kt.check(int(bootinfo["efi_system_table"], 16), "not by UEFI", bootinfo)
 
 
