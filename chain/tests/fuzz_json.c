@@ -8,6 +8,7 @@
 #include "fuzz.h"
 
 #include "chain/json.h"
+#include "chain/json_quick.h"
 #include "chain/json_write.h"
 #include "json_oracle.h"
 
@@ -32,6 +33,16 @@ static void same_again(const json_t *value, unsigned levels)
 	free(text);
 }
 
+/* What is read quickly is what jansson reads. */
+static void same_quickly(const char *text, size_t bytes, unsigned levels)
+{
+	json_t *value = chain_json_quick(text, bytes, levels, true);
+	json_t *same = value ? json_loadb(text, bytes, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, NULL) : NULL;
+	FUZZ_HOLDS(!value || (same && json_equal(value, same)));
+	json_decref(value);
+	json_decref(same);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	json_t *value;
@@ -45,6 +56,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!status)
 		same_again(value, levels);
 	json_decref(value);
+	same_quickly((const char *)data + 2, size - 2, levels);
 	alloc_fail_at(data[1], data[0] >> 7);
 	status = read_text(data + 2, size - 2, levels, &value);
 	alloc_stop();

@@ -5,6 +5,7 @@
 #include "alloc_fail.h"
 #include "chain/json.h"
 #include "chain/json_memory.h"
+#include "chain/json_quick.h"
 #include "json_oracle.h"
 #include "random.h"
 
@@ -29,6 +30,133 @@ static enum chain_status read_text(const char *text, size_t bytes, unsigned leve
 	enum chain_status status = chain_json_any(copy, bytes, levels, "text", out, err);
 	free(copy);
 	return status;
+}
+
+/* --- the quick way --- */
+
+/* What it takes jansson takes as well, as the same value in the same order. True: it took it. */
+static bool quick_agrees(const char *text, size_t bytes, unsigned levels)
+{
+	char *copy = malloc(bytes ? bytes : 1);
+	assert_non_null(copy);
+	memcpy(copy, text, bytes);
+	json_t *value = chain_json_quick(copy, bytes, levels, true);
+	if (value) {
+		json_t *same = json_loadb(copy, bytes, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, NULL);
+		char *ours = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY),
+		     *theirs = same ? json_dumps(same, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+		if (!same || !json_equal(value, same) || strcmp(ours, theirs) != 0)
+			fail_msg("%.*s: %s, jansson: %s", (int)bytes, text, ours, theirs ? theirs : "none");
+		assert_true(oracle_is_json(text, bytes, levels));
+		free(ours);
+		free(theirs);
+		json_decref(same);
+	}
+	free(copy);
+	json_decref(value);
+	return value;
+}
+
+/* So that it is what reads our documents, not jansson. */
+static void usual_texts_are_read_quickly(void **state)
+{
+	static const char *const usual[] = { "{}",
+					     "[]",
+					     " [ ] ",
+					     "0",
+					     "-0",
+					     "-7",
+					     "123456789012345678",
+					     "-123456789012345678",
+					     "0.5",
+					     "-0.0",
+					     "1e5",
+					     "1.25e-3",
+					     "2.5E+2",
+					     "0e22",
+					     "123456789012345",
+					     "0.12345678901234",
+					     "9007199254740.5e-21",
+					     "7e22",
+					     "true",
+					     "false",
+					     "null",
+					     "\"\"",
+					     "\"a\"",
+					     "\"a text of more than sixteen bytes\"",
+					     "\"\303\251\"",
+					     "{\"\":1}",
+					     "{\"\303\251\":\"x\"}",
+					     "\t{ \"a\" : [ 1 , 2.5 , { \"b\" : null } ] ,\r\n\"c\":false } ",
+					     "{\"main\":\"0x0123456789abcdef\"}",
+					     "[[[[]]],{\"a\":{\"a\":{}}}]" };
+	static const char *const left[] = { "",
+					    " ",
+					    "[",
+					    "[1",
+					    "[1,",
+					    "[1,]",
+					    "{",
+					    "{\"a\"",
+					    "{\"a\":",
+					    "{\"a\":1",
+					    "{\"a\":1,}",
+					    "{\"a\":1,\"a\":2}",
+					    "{1:2}",
+					    "\"",
+					    "\"a",
+					    "\"\\n\"",
+					    "\"\n\"",
+					    "\"\x7f\xff\"",
+					    "\"\xed\xa0\x80\"",
+					    "01",
+					    "-",
+					    "-01",
+					    "1.",
+					    ".5",
+					    "1e",
+					    "1e+",
+					    "+1",
+					    "1234567890123456789",
+					    "12345678901234.56",
+					    "1e23",
+					    "1e100",
+					    "0.1e-22",
+					    "truth",
+					    "nul",
+					    "tru",
+					    "1 2",
+					    "[1 2]",
+					    "[1]]",
+					    "{}}",
+					    "NaN",
+					    "[[[[[1]]]]]" };
+	(void)state;
+	for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]); i++)
+		if (!quick_agrees(usual[i], strlen(usual[i]), 4))
+			fail_msg("not taken: %s", usual[i]);
+	for (size_t i = 0; i < sizeof(left) / sizeof(left[0]); i++)
+		if (quick_agrees(left[i], strlen(left[i]), 4))
+			fail_msg("taken: %s", left[i]);
+	assert_null(chain_json_quick("1", 1, 4, false));
+	assert_false(quick_agrees("1\0", 2, 4));
+}
+
+/* Each number is the double next to it, whatever is written. */
+static void numbers_are_the_same(void **state)
+{
+	size_t taken = 0;
+	(void)state;
+	for (size_t i = 0; i < 200000; i++) {
+		char text[64];
+		const uint64_t draw = random_next();
+		const int bytes = snprintf(text, sizeof(text), "%s%llu.%0*llue%d", draw & 1 ? "-" : "",
+					   (unsigned long long)(random_next() >> (draw >> 8) % 50 >> 14),
+					   (int)(draw >> 16) % 6 + 1, (unsigned long long)(draw >> 40) % 100000,
+					   (int)((draw >> 24) % 60) - 30);
+		taken += quick_agrees(text, (size_t)bytes, 1);
+	}
+	assert_true(taken > 20000);
 }
 
 /* --- memory --- */
@@ -110,6 +238,7 @@ static void agree(const char *text, size_t bytes, unsigned levels)
 	json_t *value = NULL;
 	bool good = oracle_is_json(text, bytes, levels);
 	enum chain_status status = read_text(text, bytes, levels, &value, &err);
+	(void)quick_agrees(text, bytes, levels);
 	if (good != !status || err.status != status || !value != !good)
 		fail_msg("%s, %s: \"%.*s\"", good ? "JSON" : "not JSON", status ? err.detail : "taken", (int)bytes,
 			 text);
@@ -320,6 +449,8 @@ static void sizes_and_kinds(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(usual_texts_are_read_quickly),
+		cmocka_unit_test(numbers_are_the_same),
 		cmocka_unit_test(memory_is_distinguished_from_text),
 		cmocka_unit_test(odd_texts),
 		cmocka_unit_test(short_texts),
