@@ -19,7 +19,8 @@ CMD_LIB_SRC := $(filter-out chain/cmd/main.c chain/cmd/templates/%,$(CMD_SRC))
 STAGE_ELF := $(B)/stage/stage.elf
 
 # Files within the command.
-CMD_BLOBS := $(B)/host/chain/cmd/stage_blob.o $(B)/host/chain/cmd/kernel_blob.o $(B)/host/chain/cmd/init_templates.o $(B)/host/chain/cmd/run/qemu_large_loader.o
+CMD_BLOBS := $(B)/host/chain/cmd/stage_blob.o $(B)/host/chain/cmd/kernel_blob.o $(B)/host/chain/cmd/init_templates.o $(B)/host/chain/cmd/run/qemu_large_loader.o \
+	$(B)/host/chain/cmd/sweep/forkserver_blob.o
 
 # All but main, for the tests of the command's parts.
 $(B)/host/libcmd.a: $(patsubst %.c,$(B)/host/%.o,$(CMD_LIB_SRC)) $(CMD_BLOBS) $(WITH)/link
@@ -45,6 +46,16 @@ $(B)/host/chain/cmd/init_templates.o: chain/cmd/init_templates.S $(wildcard chai
 	@mkdir -p $(@D)
 	$(call say,AS,$<)
 	$(Q)$(CC) -c -o $@ $<
+
+# It is loaded into QEMU, so it needs nothing but the C library, and shows nothing but what it replaces.
+$(B)/host/chain/cmd/sweep/preload/forkserver.so: chain/cmd/sweep/preload/forkserver.c $(wildcard chain/cmd/sweep/*_wire.h chain/cmd/sweep/machine_fds.h) $(WITH)/host
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(HOST_CFLAGS) -g0 -MF $@.d -fPIC -fvisibility=hidden -shared -Wl,-z,now -s -o $@ $<
+$(B)/host/chain/cmd/sweep/forkserver_blob.o: chain/cmd/sweep/forkserver_blob.S $(B)/host/chain/cmd/sweep/preload/forkserver.so
+	@mkdir -p $(@D)
+	$(call say,AS,$<)
+	$(Q)$(CC) -DFORKSERVER_SO='"$(B)/host/chain/cmd/sweep/preload/forkserver.so"' -c -o $@ $<
 
 $(B)/kchain: $(B)/host/chain/cmd/main.o $(B)/host/libcmd.a $(B)/host/libkchain.a
 	$(call say,LD,$@)

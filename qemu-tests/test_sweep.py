@@ -234,6 +234,15 @@ def qemu_that_is_not_there_or_does_not_work_is_reported():
 
 
 @kt.test
+def numbers_that_cannot_be_are_named():
+    for args, words in ((["-n", 0], "--count: 0 is not from 1 to 1000000000"), (["-n", 1000000001], "--count: 1000000001 is not"),
+                        (["-n", 1, "--repeat", 0], "--repeat: 0 is not from 1"), (["-n", 1, "-j", 5000], "--jobs: 5000 is not from 1 to 4096"),
+                        ([], "one of --inputs FILE and --count N"), (["-n", 1, "-i", "x"], "one of --inputs FILE and --count N")):
+        _, done = sweep(*args)
+        kt.check(done.exit == 2 and words in done.err, words, done)
+
+
+@kt.test
 def a_file_that_is_there_is_kept():
     path, done = sweep("--count", 2)
     expect(done, 0)
@@ -358,8 +367,8 @@ time_t time(time_t *at) { time_t t = 90000 * (++n % 3); if (at) *at = t; return 
 
 # --- ended, and gone on with ---------------------------------------------------------------------------------------
 
-def started(path, count, qemu, *args):
-    env = environment(qemu, FAKE_DO='{"do":"answer","sleep":0.05}')
+def started(path, count, qemu, *args, sleep=0.05):
+    env = environment(qemu, FAKE_DO=json.dumps({"do": "answer", "sleep": sleep}))
     return subprocess.Popen(argv(path, "--count", count, *args), env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=kt.end_with_test)
 
 
@@ -385,6 +394,50 @@ def killed_at_any_moment_it_loses_nothing():
             expect(sweep("--count", 30, "--resume", path=path, env=environment(qemu))[1], 0)
             kt.check(kt.read_bytes(path).startswith(kept), "what was there stays", point)
             by_index(path, 30)
+
+
+def children_of(pid):
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
+        return [int(word) for word in f.read().split()]
+
+
+@kt.test
+def machines_are_forked_and_go_on_without_the_server():
+    """QEMU is loaded once; where what was loaded is killed, its machines are lost, tried again, and loaded each."""
+    with private_qemu() as qemu:
+        path = kt.scratch("results.jsonl")
+        with started(path, 12, qemu, "--retries", 1, "--jobs", 2, sleep=0.5) as process:
+            wait_for(path, 3, process)
+            while process.poll() is None and not (server := [pid for pid in children_of(process.pid) if children_of(pid)]):
+                time.sleep(0.01)
+            kt.check(len(children_of(process.pid)) == 1 and len(children_of(server[0])) <= 2, "our child is one, and the machines are its children", server)
+            os.kill(server[0], signal.SIGKILL)
+            kt.check(process.wait(60) == 0, "the rest", process.communicate())
+        tries = [line["tries"] for line in by_index(path, 12).values()]
+        kt.check(set(tries) == {1, 2} and tries.count(2) <= 2, "those that ran then ran again", tries)
+
+
+@kt.test
+def each_is_loaded_where_it_is_asked_for_or_cannot_be_forked():
+    path, done = sweep("--count", 4, "--load-each", "--jobs", 2, env=dict(os.environ))
+    expect(done, 0)
+    by_index(path, 4)
+    program = kt.scratch("static-qemu")
+    source = kt.write_bytes(program + ".c", b"""#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+int main(int argc, char **argv)
+{
+	static const char SAID[] = "{\\"event\\":\\"entered\\",\\"link\\":0,\\"name\\":\\"q\\",\\"door\\":\\"pvh\\"}\\n{\\"event\\":\\"end\\",\\"status\\":\\"ok\\"}\\n";
+	if (argc > 1 && strcmp(argv[1], "--version") == 0)
+		return puts("QEMU emulator version 7 (static)") < 0;
+	return write(4, SAID, sizeof(SAID) - 1) > 0 ? 33 : 1;
+}
+""")
+    expect(kt.command(["gcc", "-static", "-o", program, source]), 0)
+    path, done = sweep("--count", 4, env=environment(program))
+    expect(done, 0)
+    by_index(path, 4)
 
 
 @kt.test

@@ -21,6 +21,7 @@ struct engine_setting {
 	const char *program, *accel;   /* QEMU, and how it is to accelerate */
 	uint64_t memory_bytes, cpus, jobs, timeout_us, retries, seed, origin_us, chunk, per_instance;
 	uint64_t total; /* instances of the sweep */
+	bool load_each; /* load QEMU anew for each machine */
 	bool block;     /* jobs have lists of inputs, for the fan-out of the step `fanout` */
 	const char *fanout;
 	char **extra; /* further arguments for QEMU */

@@ -74,11 +74,13 @@ static enum chain_status local_open(const struct engine_setting *setting, void *
 						 .cpus = setting->cpus,
 						 .net = setting->input->wants_net,
 						 .extra = setting->extra,
-						 .extra_count = setting->extra_count };
+						 .extra_count = setting->extra_count,
+						 .load_each = setting->load_each };
 	struct local *local = calloc(1, sizeof(*local));
 	if (!local)
 		return chain_fail_no_memory(err, "local", sizeof(*local));
-	*local = (struct local){ .setting = setting, .made = { .ram_fd = -1, .kernel_fd = -1 } };
+	*local = (struct local){ .setting = setting,
+				 .made = { .ram_fd = -1, .kernel_fd = -1, .server = { .pid = -1, .fd = -1 } } };
 	local->slots = calloc(setting->jobs, sizeof(*local->slots));
 	local->epoll = epoll_create1(EPOLL_CLOEXEC);
 	enum chain_status status = raise_limit(setting->jobs, err);

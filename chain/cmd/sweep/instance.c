@@ -87,8 +87,8 @@ static void release(struct instance *i)
 	i->state = INSTANCE_IDLE;
 }
 
-enum chain_status instance_start(struct instance *i, const struct machine_template *made, struct job *job,
-				 uint64_t seed, struct chain_error *err)
+enum chain_status instance_start(struct instance *i, struct machine_template *made, struct job *job, uint64_t seed,
+				 struct chain_error *err)
 {
 	char *handoff = NULL;
 	size_t bytes = 0;

@@ -38,7 +38,7 @@ struct instance {
 };
 
 /* Takes the job, also where it fails. */
-enum chain_status instance_start(struct instance *instance, const struct machine_template *made, struct job *job,
+enum chain_status instance_start(struct instance *instance, struct machine_template *made, struct job *job,
 				 uint64_t seed, struct chain_error *err) CHAIN_MUST_CHECK;
 /* Hears what has come by one of the machine's descriptors; false: it came to its end, and is closed. */
 bool instance_hear(struct instance *instance, int *fd);

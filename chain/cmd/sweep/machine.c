@@ -168,7 +168,7 @@ enum chain_status machine_template_make(const struct run_input *input, const cha
 {
 	uint64_t entry = 0;
 	const uint64_t place = (input->memory_bytes + PAGE - 1) / PAGE * PAGE;
-	*out = (struct machine_template){ .ram_fd = -1, .kernel_fd = -1 };
+	*out = (struct machine_template){ .ram_fd = -1, .kernel_fd = -1, .server = { .pid = -1, .fd = -1 } };
 	enum chain_status status = check_memory(input, subject, options->memory_bytes, err);
 	if (!status && !find_entry(input, &entry))
 		status = chain_fail_subject(err, CHAIN_E_SWEEP_NO_ENTRY, subject);
@@ -182,15 +182,18 @@ enum chain_status machine_template_make(const struct run_input *input, const cha
 		status = chain_fail_no_memory(err, "QEMU's command line", out->words.lacking);
 	if (status)
 		machine_template_free(out);
+	else if (!options->load_each)
+		machine_load(out);
 	return status;
 }
 
 void machine_template_free(struct machine_template *made)
 {
+	forkserver_end(&made->server);
 	if (made->ram_fd >= 0)
 		close(made->ram_fd);
 	if (made->kernel_fd >= 0)
 		close(made->kernel_fd);
 	words_free(&made->words);
-	*made = (struct machine_template){ .ram_fd = -1, .kernel_fd = -1 };
+	*made = (struct machine_template){ .ram_fd = -1, .kernel_fd = -1, .server = { .pid = -1, .fd = -1 } };
 }

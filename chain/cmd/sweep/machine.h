@@ -6,6 +6,8 @@
 #ifndef KCHAIN_SWEEP_MACHINE_H
 #define KCHAIN_SWEEP_MACHINE_H
 
+#include "forkserver.h"
+
 #include "chain/cmd/run/run_input.h"
 #include "chain/cmd/run/words.h"
 
@@ -17,13 +19,16 @@ struct machine_options {
 	bool net;
 	char **extra; /* borrowed: further arguments for QEMU */
 	size_t extra_count;
+	bool load_each; /* load QEMU anew for each machine */
 };
 
 /* What all instances share: RAM with the image in it, as a file that each maps privately, so that a page is copied only
- * when it is written to; and a kernel of one page, which has QEMU enter the image in it by PVH. */
+ * when it is written to; a kernel of one page, which has QEMU enter the image in it by PVH; and a QEMU that was loaded
+ * already, and is forked. */
 struct machine_template {
 	int ram_fd, kernel_fd;
 	struct words words; /* QEMU's command line */
+	struct forkserver server;
 };
 
 /* CHAIN_E_CMD_MEMORY, CHAIN_E_CMD_LOW_MEMORY: the image does not fit; CHAIN_E_SWEEP_NO_ENTRY. On failure nothing is
@@ -38,17 +43,22 @@ struct machine {
 	pid_t pid;
 	int process;                  /* pidfd: readable once it has ended */
 	int console, records, errors; /* first serial port, debug port, QEMU's own words */
+	struct forkserver *server;    /* borrowed: whose child it is; null: ours */
 };
 
-/* Starts QEMU with this handoff, in a process group of its own; it dies with this thread, however that ends. */
-enum chain_status machine_start(const struct machine_template *made, const char *handoff, size_t bytes,
-				struct machine *out, struct chain_error *err) CHAIN_MUST_CHECK;
+/* Starts QEMU with this handoff, in a process group of its own; it dies with this thread, however that ends. The
+ * template outlives it. */
+enum chain_status machine_start(struct machine_template *made, const char *handoff, size_t bytes, struct machine *out,
+				struct chain_error *err) CHAIN_MUST_CHECK;
 /* Whether it has ended: its status stays to be read by machine_reap. */
 bool machine_has_ended(const struct machine *machine);
 /* It will have ended soon. */
 void machine_kill(const struct machine *machine);
 /* Waits for one that has ended or was killed, and closes what is left. Its wait status. */
 int machine_reap(struct machine *machine);
+
+/* Has the template's QEMU loaded once. Where it can't be forked, each machine loads its own. */
+void machine_load(struct machine_template *made);
 
 /* What QEMU calls its version ("7.2.22 (Debian …)"), asked of the program itself: CHAIN_E_CMD_QEMU_FAILED where it does
  * not answer in ten seconds, or not so. */

@@ -19,12 +19,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+enum { PLACES_MOST = 8, BEHIND_ALL = FORKSERVER_FD_LIBRARY + 1 };
+
 /* In the child. First all are moved out of the way of the numbers that they shall have. */
 static bool place(const int from[], const int to[], size_t count)
 {
-	int moved[8];
+	int moved[PLACES_MOST];
 	for (size_t i = 0; i < count; i++)
-		if ((moved[i] = fcntl(from[i], F_DUPFD_CLOEXEC, MACHINE_FD_END)) < 0)
+		if ((moved[i] = fcntl(from[i], F_DUPFD_CLOEXEC, BEHIND_ALL)) < 0)
 			return false;
 	for (size_t i = 0; i < count; i++)
 		if (dup2(moved[i], to[i]) < 0)
@@ -80,21 +82,66 @@ static bool open_pair(int *out_ours, int *out_theirs)
 	return true;
 }
 
-enum chain_status machine_start(const struct machine_template *made, const char *handoff, size_t bytes,
-				struct machine *out, struct chain_error *err)
+/* A program that loads libraries loads this one first. */
+static void preload(void)
+{
+	char list[8192];
+	const char *own = getenv("LD_PRELOAD");
+	snprintf(list, sizeof(list), "/proc/self/fd/%d%s%s", FORKSERVER_FD_LIBRARY, own ? ":" : "", own ? own : "");
+	setenv("LD_PRELOAD", list, 1);
+}
+
+void machine_load(struct machine_template *made)
+{
+	/* What an instance is given has a number already, so that what the server receives gets others. */
+	static const int TO[] = { MACHINE_FD_CONSOLE, MACHINE_FD_RECORDS, MACHINE_FD_HANDOFF,   MACHINE_FD_RAM,
+				  MACHINE_FD_KERNEL,  FORKSERVER_FD,      FORKSERVER_FD_LIBRARY };
+	enum { COUNT = sizeof(TO) / sizeof(TO[0]), RAM = 3, KERNEL, SERVER, LIBRARY };
+	int pair[2] = { -1, -1 }, library = forkserver_library();
+	const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	const int from[COUNT] = { null, null, null, made->ram_fd, made->kernel_fd, 0, library };
+	const pid_t parent = getpid();
+	int places[COUNT];
+	pid_t pid = -1;
+	if (library >= 0 && null >= 0 && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0)
+		pid = fork();
+	if (pid == 0) {
+		memcpy(places, from, sizeof(places));
+		places[SERVER] = pair[1];
+		preload();
+		become(made->words.v, places, TO, COUNT, parent);
+	}
+	close_all((int[]){ pair[1], library, null }, 3);
+	(void)forkserver_begin(&made->server, pid, pair[0]);
+}
+
+/* A child of ours, or of the template's. */
+static pid_t start(struct machine_template *made, const int from[], const int to[], size_t count,
+		   struct forkserver **out_server)
+{
+	const pid_t parent = getpid();
+	pid_t pid = made->server.pid > 0 ? forkserver_fork(&made->server, from) : -1;
+	*out_server = pid > 0 ? &made->server : NULL;
+	if (pid > 0)
+		return pid;
+	pid = fork();
+	if (pid == 0)
+		become(made->words.v, from, to, count, parent);
+	return pid;
+}
+
+enum chain_status machine_start(struct machine_template *made, const char *handoff, size_t bytes, struct machine *out,
+				struct chain_error *err)
 {
 	static const int TO[] = { MACHINE_FD_CONSOLE, MACHINE_FD_RECORDS, 2,
 				  MACHINE_FD_HANDOFF, MACHINE_FD_RAM,     MACHINE_FD_KERNEL };
-	enum { COUNT = sizeof(TO) / sizeof(TO[0]), OWN = 4 };
+	enum { COUNT = sizeof(TO) / sizeof(TO[0]), OWN = FORKSERVER_FDS };
 	int from[COUNT] = { -1, -1, -1, handoff_file(handoff, bytes), made->ram_fd, made->kernel_fd };
-	const pid_t parent = getpid();
 	*out = (struct machine){ .pid = -1, .process = -1, .console = -1, .records = -1, .errors = -1 };
 	bool good = from[3] >= 0 && open_pair(&out->console, &from[0]) && open_pair(&out->records, &from[1]) &&
 		    open_pair(&out->errors, &from[2]);
 	if (good)
-		out->pid = fork();
-	if (out->pid == 0)
-		become(made->words.v, from, TO, COUNT, parent);
+		out->pid = start(made, from, TO, COUNT, &out->server);
 	int number = errno;
 	if (out->pid > 0) {
 		out->process = (int)syscall(SYS_pidfd_open, out->pid, 0);
@@ -103,17 +150,15 @@ enum chain_status machine_start(const struct machine_template *made, const char 
 	close_all(from, OWN);
 	if (out->process >= 0)
 		return CHAIN_OK;
-	if (out->pid > 0)
-		kill(out->pid, SIGKILL);
+	machine_kill(out);
 	machine_reap(out);
 	return chain_fail_text(err, CHAIN_E_IO, made->words.v[0], strerror(number));
 }
 
 bool machine_has_ended(const struct machine *machine)
 {
-	siginfo_t info = { 0 };
-	return waitid(P_PID, (id_t)machine->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
-	       info.si_pid == machine->pid;
+	struct pollfd ended = { .fd = machine->process, .events = POLLIN };
+	return poll(&ended, 1, 0) > 0;
 }
 
 void machine_kill(const struct machine *machine)
@@ -125,8 +170,11 @@ void machine_kill(const struct machine *machine)
 int machine_reap(struct machine *machine)
 {
 	int status = 0, fds[] = { machine->process, machine->console, machine->records, machine->errors };
-	while (machine->pid > 0 && waitpid(machine->pid, &status, 0) < 0 && errno == EINTR)
-		;
+	if (machine->server)
+		status = forkserver_reap(machine->server, machine->pid);
+	else
+		while (machine->pid > 0 && waitpid(machine->pid, &status, 0) < 0 && errno == EINTR)
+			;
 	close_all(fds, sizeof(fds) / sizeof(fds[0]));
 	*machine = (struct machine){ .pid = -1, .process = -1, .console = -1, .records = -1, .errors = -1 };
 	return status;

@@ -53,6 +53,8 @@ static void put_task(const struct slurm *slurm, FILE *to)
 		s->accel);
 	if (s->per_instance)
 		fprintf(to, " --per-instance %llu", (unsigned long long)s->per_instance);
+	if (s->load_each)
+		fputs(" --load-each", to);
 	if (s->extra_count)
 		fputs(" --", to);
 	for (size_t i = 0; i < s->extra_count; i++) {

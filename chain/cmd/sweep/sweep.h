@@ -15,7 +15,7 @@ struct sweep_options {
 	const char *inputs, *output, *engine, *accel, *dealt;
 	uint64_t count, repeat, per_instance, jobs, memory_bytes, cpus, timeout_us, retries, seed, chunk;
 	struct cmd_list slurm;
-	bool resume, json;
+	bool load_each, resume, json;
 };
 
 /* What people see while it goes on: a line that is overwritten on a terminal, else one now and then. */

@@ -20,7 +20,9 @@ static const char epilog[] =
 	"exit codes: 0 all instances are ok, 1 some are not, 2 usage, 3 input refused\n"
 	"            or results not written, 130 interrupted";
 
-static int check(const struct sweep_options *o)
+#define NO_COUNT UINT64_MAX
+
+static int check(struct sweep_options *o)
 {
 	const char *const ACCELS[] = { "auto", "tcg", "kvm" };
 	bool accel = false;
@@ -28,8 +30,13 @@ static int check(const struct sweep_options *o)
 		accel = accel || strcmp(o->accel, ACCELS[i]) == 0;
 	if (!o->output)
 		return cmd_usage("sweep", "-o FILE says where the results go");
-	if ((o->inputs != NULL) + (o->count != 0) + (o->dealt != NULL) != 1)
+	if ((o->inputs != NULL) + (o->count != NO_COUNT) + (o->dealt != NULL) != 1)
 		return cmd_usage("sweep", "one of --inputs FILE and --count N says how many instances there are");
+	if (o->count == NO_COUNT)
+		o->count = 0;
+	else if (o->count < 1 || o->count > INPUTS_INSTANCES_MAX)
+		return cmd_usage("sweep", "--count: %llu is not from 1 to %d", (unsigned long long)o->count,
+				 INPUTS_INSTANCES_MAX);
 	if (!accel)
 		return cmd_usage("sweep", "--accel: '%s' is not auto, tcg or kvm", o->accel);
 	if (!engine_named(o->engine))
@@ -90,6 +97,10 @@ int sweep_options_read(struct sweep_options *o, int argc, char **argv)
 		  &o->timeout_us },
 		{ "retries", 0, CMD_OPT_COUNT, "N", "try again what is not ok, N times (default: 0)", &o->retries },
 		{ "seed", 0, CMD_OPT_COUNT, "S", "what the instances' seeds are made of (default: 0)", &o->seed },
+		{ "load-each", 0, CMD_OPT_FLAG, NULL,
+		  "load QEMU anew for each machine, instead of forking one that is loaded: slower, and addresses\nin "
+		  "QEMU differ from machine to machine",
+		  &o->load_each },
 		{ "engine", 'e', CMD_OPT_TEXT, "NAME", "local (default): here; slurm: on a cluster, by sbatch",
 		  &o->engine },
 		{ "chunk", 0, CMD_OPT_COUNT, "C",
@@ -114,6 +125,7 @@ int sweep_options_read(struct sweep_options *o, int argc, char **argv)
 	o->accel = "auto";
 	o->engine = "local";
 	o->repeat = o->cpus = 1;
+	o->count = NO_COUNT;
 	o->timeout_us = 60000000;
 	int code = cmd_parse(&spec, argc, argv, &o->operands);
 	o->operands.spec = NULL;  /* ours ends here; the list is freed by hand */

@@ -187,6 +187,7 @@ static void fill_setting(struct sweep *sweep)
 	s->per_instance = o->per_instance;
 	s->total = instances(sweep);
 	s->fanout = sweep->fanout;
+	s->load_each = o->load_each;
 	s->extra = o->operands.rest;
 	s->extra_count = o->operands.rest_count;
 	s->slurm = o->slurm;
