@@ -35,6 +35,14 @@ def elf(segments, flags=0, entry=None, wide=False):
     return out + header(flags).ljust(64, b"\0") + b"\xf4" * sum(s[1] for s in segments)
 
 
+def by_pvh():
+    """An ELF file with a note that has its entry for PVH, and nothing else to start it by."""
+    note = struct.pack("<III4sI", 4, 4, 18, b"Xen\0", LOAD)
+    head = b"\x7fELF\2\1\1".ljust(16, b"\0") + struct.pack("<HHIQQQIHHHHHH", 2, 62, 1, LOAD, 64, 0, 0, 64, 56, 2, 0, 0, 0)
+    load = struct.pack("<IIQQQQQQ", 1, 7, 256, LOAD, LOAD, 64, 64, 1)
+    return (head + load + struct.pack("<IIQQQQQQ", 4, 4, 320, 0, 0, len(note), len(note), 4)).ljust(256, b"\0") + b"\xf4" * 64 + note
+
+
 def flat(load=LOAD, header_at=None, load_end=0, bss_end=0, entry=None, file_bytes=4096, flags=0, offset=0):
     address = (load + offset if header_at is None else header_at, load, load_end, bss_end, load + 64 if entry is None else entry)
     return (bytes(offset) + header(1 << 16 | flags, address)).ljust(file_bytes, b"\xf4")
@@ -123,6 +131,9 @@ def calls_that_can_not_be():
             ("fixed, too small", {"call": "fs:/k", "memory": "1M"}, "its memory of 1048576 bytes is too small", "steps[0].memory"),
             ("fixed, no room for the mailbox", {"call": "fs:/k", "memory": "2M"}, "its memory of 2097152 bytes is too small", "steps[0].memory")):
         refused(label, bake(small, step), message, where)
+    taken("by PVH, booted", bake(by_pvh()))
+    for more in ({}, {"isolation": "svm", "memory": "4M"}, {"fanout": {"count": 2}}):
+        refused("by PVH, called", bake(by_pvh(), {"call": "fs:/k", **more}), "a kernel that is started by PVH can't be called\n  hint: boot it", "steps[0].call")
     taken("isolated, enough", bake(small, {"call": "fs:/k", "isolation": "svm", "memory": "4M"}))
     taken("fixed, enough", bake(small, {"call": "fs:/k", "memory": "3M"}))
     refused("fixed, in the firmware's memory", bake(elf([(0x10000, 64, 64)]), {"call": "fs:/k", "memory": "1M"}), "the firmware's", "steps[0].call")

@@ -32,8 +32,9 @@ enum chain_status chain_step_check_kind(const struct chain_step *step, enum chai
 		step->handoff_at != CHAIN_CONFIG_HANDOFF_LAST || strcmp(step->handoff_string, CHAIN_HANDOFF_STRING);
 	if (step->kind == CHAIN_STEP_BOOT)
 		return CHAIN_OK;
-	if (kind != CHAIN_KERNEL_NATIVE && !chain_kernel_door(kind, NULL, 0)->texts)
-		return chain_fail_text(err, CHAIN_E_CALL_NOT_NATIVE, step->source, chain_kernel_kind_name(kind));
+	const struct chain_door *door = kind != CHAIN_KERNEL_NATIVE ? chain_kernel_door(kind, NULL, 0) : NULL;
+	if (door && !door->texts)
+		return chain_fail_text(err, CHAIN_E_GUEST_DOOR, step->source, door->title);
 	if (step->isolation)
 		return CHAIN_OK;
 	if (step->device_count && kind != CHAIN_KERNEL_NATIVE)
