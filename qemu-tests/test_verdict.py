@@ -111,6 +111,13 @@ def the_reason_is_what_ended_the_run():
 
 
 @kt.test
+def a_step_is_named_once():
+    for count in ("x", 1.5, -1, 0, 65537):
+        doc, done = run([dict(hello("many"), fanout={"count": "{{state.n}}"})], exit_status=4, state={"n": count})
+        kt.check(re.fullmatch(r"many: state\.n (is no whole number|is negative|asks for \d+ kernels; 1 to 65536 there can be)", doc["reason"]), "reason", done)
+
+
+@kt.test
 def what_on_error_does_is_reported():
     fails = {"name": "fails", "call": "fs:/result", "args": "none 3"}
     doc, done = run([dict(fails, on_error="reboot"), hello()], exit_status=1)

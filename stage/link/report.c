@@ -98,15 +98,24 @@ _Noreturn void stage_cannot_start(const struct chain_error *err)
 	stage_exit(STAGE_EXIT_FAULT);
 }
 
+/* A message about a step begins with its name, which is said beside it already. */
+static const char *without_name(const char *step, const char *message)
+{
+	size_t bytes = step ? strlen(step) : 0;
+	bool named = bytes && !strncmp(message, step, bytes) && message[bytes] == ':' && message[bytes + 1] == ' ';
+	return named ? message + bytes + 2 : message;
+}
+
 void stage_report_error(const char *step, const struct chain_error *err)
 {
 	char message[2 * CHAIN_SUBJECT_BYTES + CHAIN_TEXT_BYTES], hint[CHAIN_SUBJECT_BYTES + CHAIN_TEXT_BYTES];
 	chain_error_hint(err, hint, sizeof(hint));
 	chain_json_memory_reset();
 	chain_error_format(err, message, sizeof(message));
-	stage_say("error", "%s%s%s", step ? step : "", step ? ": " : "", message);
+	const char *what = without_name(step, message);
+	stage_say("error", "%s%s%s", step ? step : "", step ? ": " : "", what);
 	if (*hint)
 		stage_say("", "try: %s", hint);
 	stage_record_members(CHAIN_TEXT("event", "error"), CHAIN_TEXT("slug", chain_status_slug(err->status)),
-			     CHAIN_TEXT("step", step), CHAIN_TEXT("message", message), CHAIN_TEXT("hint", hint));
+			     CHAIN_TEXT("step", step), CHAIN_TEXT("message", what), CHAIN_TEXT("hint", hint));
 }
