@@ -17,9 +17,10 @@
 #define CHAIN_IMAGE_MAGIC "KCHAIN\r\n" /* 8 bytes, no terminator */
 
 enum {
-	CHAIN_IMAGE_VERSION = 3,
-	CHAIN_IMAGE_VERSION_UNLOCATED = 2, /* no locators; still read, not written */
-	CHAIN_IMAGE_VERSION_SHA256 = 1,    /* all digests are SHA-256; still read, not written */
+	CHAIN_IMAGE_VERSION = 4,
+	/* Still read, not written: */
+	CHAIN_IMAGE_VERSION_LOCATED = 3, /* the pipeline lies with the other files; the first with locators */
+	CHAIN_IMAGE_VERSION_SHA256 = 1,  /* all digests are SHA-256 */
 	CHAIN_IMAGE_SEARCH_BYTES =
 		8192, /* of the image in memory; a file may have 4096 bytes of ELF headers before it */
 	CHAIN_IMAGE_HEADER_ALIGN = 64,
@@ -56,10 +57,11 @@ static_assert(offsetof(struct chain_image_header, file_base) == 168, "image head
 
 /* The manifest is text (UTF-8, lines ended by '\n'), so that `kchain cat IMAGE --manifest | sha256sum` gives the id:
  *
- *   kchain-manifest 3
+ *   kchain-manifest 4
  *   part elf <fs-verity hex> <offset in the image file> <bytes>      the ELF headers; empty where they begin the stage
  *   part stage <fs-verity hex> <offset> <bytes> <locator>            its text and data, with its id counted as zero
- *   part fs-meta <fs-verity hex> <offset> <bytes> <locator>          the filesystem's metadata blocks
+ *   part fs-meta <fs-verity hex> <offset> <bytes> <locator>          the filesystem's metadata blocks, in which the
+ *                                                                    pipeline's file lies as well
  *   part sections <fs-verity hex> <offset> <bytes>                   section names and table, to the end of the file
  *   file <fs-verity hex> <bytes> <locator> <path>                    sorted bytewise by path, over files and links
  *   link <SHA-256 hex of the target's text> <bytes> <path>
@@ -71,9 +73,9 @@ static_assert(offsetof(struct chain_image_header, file_base) == 168, "image head
  * A locator, 16 hexadecimal digits (chain/verity.h), tells which block was changed. There is one in each line of a part
  * or file of more than 4096 bytes, and in no other.
  *
- * An image of version 2 has "kchain-manifest 2" and no locators. One of version 1 has "kchain-manifest 1", and SHA-256
- * in all lines. */
-#define CHAIN_MANIFEST_FIRST_LINE "kchain-manifest 3\n" /* of each version as long, and the same but for the digit */
+ * An image of version 3 has "kchain-manifest 3", and the pipeline's file lies with the others. One of version 2 has no
+ * locators either, one of version 1 SHA-256 in all lines. */
+#define CHAIN_MANIFEST_FIRST_LINE "kchain-manifest 4\n" /* of each version as long, and the same but for the digit */
 enum { CHAIN_MANIFEST_VERSION_AT = 16 };
 
 /* A baked ELF file also says so in the padding of e_ident (7 bytes from byte 9 on), so that an image with a damaged
@@ -81,7 +83,8 @@ enum { CHAIN_MANIFEST_VERSION_AT = 16 };
 #define CHAIN_IMAGE_IDENT "kchain\1"
 enum { CHAIN_IMAGE_IDENT_OFFSET = 9, CHAIN_IMAGE_IDENT_BYTES = 7 };
 
-/* Paths inside the filesystem that kchain itself uses. */
+/* Paths inside the filesystem that kchain itself uses. The pipeline, which every boot reads, lies in the metadata, so
+ * that no second digest has to be made before it is believed. No other file may lie there. */
 #define CHAIN_FS_PIPELINE "/kchain/pipeline.json"
 
 #endif

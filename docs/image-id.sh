@@ -39,7 +39,7 @@ fsck.erofs --extract="$work/tree" "$work/fs" >/dev/null
 id_at=$(($(LC_ALL=C grep -abo "$(printf 'KCHAIN\r')" "$image" | head -n 1 | cut -d : -f 1) + 16))
 
 {
-	echo "kchain-manifest 3"
+	echo "kchain-manifest 4"
 	while read -r kind name _ offset bytes _; do
 		[ "$kind" = part ] || continue
 		dd if="$image" of="$work/part" iflag=skip_bytes,count_bytes skip="$offset" count="$bytes" bs=1M status=none

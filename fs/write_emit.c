@@ -80,7 +80,7 @@ static enum chain_status put(struct out *out, uint64_t offset, const void *bytes
 	if (status)
 		return status;
 	chain_sha256_update(&out->sha, from, count);
-	memcpy(out->buf + out->used, from, count); /* at most an inode with its attributes, 256 KiB */
+	memcpy(out->buf + out->used, from, count); /* at most PIECE_BYTES */
 	out->used += count;
 	return CHAIN_OK;
 }
@@ -184,11 +184,35 @@ static void encode_inline(const struct fs_writer *writer, uint32_t index, uint8_
 	encode_dir_block(&it, count, buf);
 }
 
+/* A file that lies in the metadata: it counts by its bytes, as all metadata does. */
+static enum chain_status put_meta_file(struct out *out, struct fs_wnode *node, uint8_t *scratch,
+				       struct chain_error *err)
+{
+	struct chain_verity verity;
+	enum chain_status status = CHAIN_OK;
+
+	chain_verity_init(&verity);
+	for (uint64_t done = 0; !status && done < node->size_bytes; done += PIECE_BYTES) {
+		uint64_t left = node->size_bytes - done;
+		size_t count = left < PIECE_BYTES ? (size_t)left : PIECE_BYTES;
+
+		status = out->source(out->ctx, node->spec, done, scratch, count, err);
+		if (status)
+			break;
+		if (!node->spec->digest)
+			chain_verity_update(&verity, scratch, count);
+		status = put(out, node->data_offset + done, scratch, count, err);
+	}
+	chain_verity_final_located(&verity, node->digest);
+	return status;
+}
+
 static enum chain_status put_inodes(struct out *out, const struct fs_writer *writer, uint8_t *scratch,
 				    struct chain_error *err)
 {
 	for (uint32_t i = 0; i < writer->node_count; i++) {
-		const struct fs_wnode *node = &writer->nodes[i];
+		struct fs_wnode *node = &writer->nodes[i];
+		bool file = fs_wnode_type(node) == FS_REGULAR;
 		enum chain_status status;
 		size_t bytes;
 
@@ -198,9 +222,13 @@ static enum chain_status put_inodes(struct out *out, const struct fs_writer *wri
 		if (node->xattr_bytes)
 			fs_xattrs_write(node->spec, scratch + bytes);
 		bytes += node->xattr_bytes;
-		if (node->inline_bytes)
+		if (node->inline_bytes && !file) {
 			encode_inline(writer, i, scratch + bytes);
-		status = put(out, node->nid * FS_EROFS_SLOT_BYTES, scratch, bytes + node->inline_bytes, err);
+			bytes += node->inline_bytes;
+		}
+		status = put(out, node->nid * FS_EROFS_SLOT_BYTES, scratch, bytes, err);
+		if (!status && node->inline_bytes && file)
+			status = put_meta_file(out, node, scratch, err);
 		if (status)
 			return status;
 	}
@@ -241,6 +269,22 @@ static enum chain_status put_links(struct out *out, const struct fs_writer *writ
 		if (fs_wnode_type(node) != FS_SYMLINK || node->inline_bytes || node->data != i)
 			continue;
 		status = put(out, node->data_offset, node->spec->target, node->size_bytes, err);
+		if (status)
+			return status;
+	}
+	return CHAIN_OK;
+}
+
+static enum chain_status put_meta_files(struct out *out, const struct fs_writer *writer, uint8_t *scratch,
+					struct chain_error *err)
+{
+	for (uint32_t i = 0; i < writer->node_count; i++) {
+		struct fs_wnode *node = &writer->nodes[i];
+		enum chain_status status;
+
+		if (fs_wnode_area(node) != FS_AREA_META_FILES || node->inline_bytes || node->data != i)
+			continue;
+		status = put_meta_file(out, node, scratch, err);
 		if (status)
 			return status;
 	}
@@ -304,7 +348,7 @@ static enum chain_status put_files(struct out *out, const struct fs_writer *writ
 	for (uint32_t i = 0; !status && i < writer->node_count; i++) {
 		struct fs_wnode *node = &writer->nodes[i];
 
-		if (fs_wnode_type(node) == FS_REGULAR && node->data == i && node->size_bytes)
+		if (fs_wnode_area(node) == FS_AREA_FILES && node->data == i && node->size_bytes)
 			status = put_file(out, node, err);
 	}
 	return status ? status : flush(out, err);
@@ -339,18 +383,20 @@ static enum chain_status put_first_block(struct out *out, const struct fs_writer
 
 static enum chain_status emit(struct out *out, const struct fs_writer *writer, struct chain_error *err)
 {
-	/* The largest thing built in one piece: an inode with all its attributes. */
+	/* The largest things built in one piece: an inode with all its attributes, a piece of a file. */
 	uint8_t *scratch = malloc(PIECE_BYTES);
 	enum chain_status status;
 
 	if (!scratch)
 		return chain_fail_no_memory(err, "filesystem writer", PIECE_BYTES);
 	status = put_inodes(out, writer, scratch, err);
-	free(scratch);
 	if (!status)
 		status = put_directories(out, writer, err);
 	if (!status)
 		status = put_links(out, writer, err);
+	if (!status)
+		status = put_meta_files(out, writer, scratch, err);
+	free(scratch);
 	if (!status)
 		status = put_files(out, writer, err);
 	return status ? status : put_first_block(out, writer, err);

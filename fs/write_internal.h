@@ -27,7 +27,7 @@ struct fs_wnode {
 	uint32_t nlink;
 	uint32_t number; /* of the inode, from 1 */
 	uint32_t xattr_bytes;
-	uint32_t inline_bytes; /* at the end of its data, stored behind the inode: directories and links only */
+	uint32_t inline_bytes; /* at the end of its data, stored behind the inode: in the metadata only */
 	bool extended;
 	uint8_t digest[CHAIN_LOCATED_BYTES]; /* of the data it owns, when the spec has none: known once the data was
 					       emitted */
@@ -51,6 +51,10 @@ struct fs_writer {
 enum chain_status fs_writer_make_tree(struct fs_writer *writer, struct chain_error *err) CHAIN_MUST_CHECK;
 
 enum fs_type fs_wnode_type(const struct fs_wnode *node);
+
+/* What of the image its data belongs to, in the order in which these lie. All but the last are metadata. */
+enum fs_area_kind { FS_AREA_DIRECTORIES, FS_AREA_LINKS, FS_AREA_META_FILES, FS_AREA_FILES, FS_AREA_NONE };
+enum fs_area_kind fs_wnode_area(const struct fs_wnode *node);
 
 /* A directory's entries in stored order, "." and ".." among its children. */
 struct fs_wdir {

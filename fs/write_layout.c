@@ -101,13 +101,14 @@ static uint32_t inode_bytes(const struct fs_wnode *node)
 }
 
 /* What fills no block of a directory or link goes behind the inode, in the same block (FLAT_INLINE): metadata is hashed
- * whole at every boot, and a block for each directory would be most of it. Files stay on blocks of their own, to be
- * used in place. */
+ * whole at every boot, and a block for each directory would be most of it. A file in the metadata goes there whole or
+ * not at all. All others stay on blocks of their own, to be used in place. */
 static uint32_t inline_bytes(const struct fs_wnode *node)
 {
 	uint32_t tail = (uint32_t)(node->size_bytes % FS_BLOCK_BYTES);
+	enum fs_area_kind area = fs_wnode_area(node);
 
-	if (fs_wnode_type(node) != FS_DIRECTORY && fs_wnode_type(node) != FS_SYMLINK)
+	if (area >= FS_AREA_FILES || (area == FS_AREA_META_FILES && tail != node->size_bytes))
 		return 0;
 	return inode_bytes(node) <= FS_BLOCK_BYTES - tail ? tail : 0;
 }
@@ -141,10 +142,10 @@ static void measure(struct fs_writer *writer)
 /* Whether the node's data may be stored once for several: what is known to be alike, and not changed in place later. */
 static bool may_share(const struct fs_wnode *node)
 {
-	switch (fs_wnode_type(node)) {
-	case FS_SYMLINK:
+	switch (fs_wnode_area(node)) {
+	case FS_AREA_LINKS:
 		return !node->inline_bytes;
-	case FS_REGULAR:
+	case FS_AREA_FILES:
 		return node->spec->digest && node->size_bytes && !node->spec->reserve_bytes;
 	default:
 		return false;
@@ -244,7 +245,7 @@ static enum chain_status place_inodes(struct fs_writer *writer, uint64_t *cursor
 	return take(cursor, at, FS_BLOCK_BYTES, "the inodes", &unused, err);
 }
 
-static enum chain_status place_type(struct fs_writer *writer, enum fs_type type, uint64_t *cursor,
+static enum chain_status place_area(struct fs_writer *writer, enum fs_area_kind area, uint64_t *cursor,
 				    struct chain_error *err)
 {
 	for (uint32_t i = 0; i < writer->node_count; i++) {
@@ -252,11 +253,11 @@ static enum chain_status place_type(struct fs_writer *writer, enum fs_type type,
 		uint64_t bytes = node->size_bytes - node->inline_bytes, align = FS_BLOCK_BYTES;
 		enum chain_status status;
 
-		if (fs_wnode_type(node) != type || node->inode != i || node->data != i)
+		if (fs_wnode_area(node) != area || node->inode != i || node->data != i)
 			continue;
 		if (node->align_bytes > align)
 			align = node->align_bytes;
-		if (type == FS_REGULAR && __builtin_add_overflow(bytes, node->spec->reserve_bytes, &bytes))
+		if (area == FS_AREA_FILES && __builtin_add_overflow(bytes, node->spec->reserve_bytes, &bytes))
 			return CHAIN_FAIL(err, LIMIT, .subject = node->spec->path, .detail = "bytes reserved",
 					  .value = node->spec->reserve_bytes, .limit = IMAGE_BYTES_MAX);
 		if (!bytes)
@@ -338,13 +339,11 @@ enum chain_status fs_writer_layout(struct fs_writer *writer, struct chain_error 
 	status = share_data(writer, err);
 	if (!status)
 		status = place_inodes(writer, &cursor, err);
-	if (!status)
-		status = place_type(writer, FS_DIRECTORY, &cursor, err);
-	if (!status)
-		status = place_type(writer, FS_SYMLINK, &cursor, err);
+	for (enum fs_area_kind area = FS_AREA_DIRECTORIES; !status && area < FS_AREA_FILES; area++)
+		status = place_area(writer, area, &cursor, err);
 	writer->meta_bytes = cursor;
 	if (!status)
-		status = place_type(writer, FS_REGULAR, &cursor, err);
+		status = place_area(writer, FS_AREA_FILES, &cursor, err);
 	writer->image_bytes = cursor;
 	if (!status)
 		status = list_placed(writer, err);

@@ -81,6 +81,9 @@ static enum chain_status check_regular(const struct fs_spec *spec, struct chain_
 
 	if (align && (align < FS_BLOCK_BYTES || (align & (align - 1))))
 		return misfit(spec, "the alignment is no power of two of at least 4096", align, err);
+	if (spec->in_metadata && (align || spec->reserve_bytes))
+		return misfit(spec, "a file in the metadata has no alignment and no room behind it",
+			      align ? align : spec->reserve_bytes, err);
 	return CHAIN_OK;
 }
 
@@ -170,6 +173,20 @@ static int compare_specs(const void *a, const void *b)
 enum fs_type fs_wnode_type(const struct fs_wnode *node)
 {
 	return node->spec ? node->spec->type : FS_DIRECTORY;
+}
+
+enum fs_area_kind fs_wnode_area(const struct fs_wnode *node)
+{
+	switch (fs_wnode_type(node)) {
+	case FS_DIRECTORY:
+		return FS_AREA_DIRECTORIES;
+	case FS_SYMLINK:
+		return FS_AREA_LINKS;
+	case FS_REGULAR:
+		return node->spec->in_metadata ? FS_AREA_META_FILES : FS_AREA_FILES;
+	default:
+		return FS_AREA_NONE;
+	}
 }
 
 static enum chain_status append(struct fs_writer *writer, const struct fs_spec *spec, const char *path,

@@ -105,13 +105,13 @@ def a_baked_file_needs_no_pin_and_takes_either():
 
 
 def of_version(image, version):
-    """As an earlier version would have baked it, but for its stage: without locators, and in the first one with SHA-256 everywhere."""
+    """As an earlier version would have baked it, but for its stage and for where the pipeline lies: before the third without locators, and in the first with SHA-256 everywhere."""
     data = bytearray(kt.read_bytes(image))
     parts = {p["name"]: p for p in kt.kchain("inspect", "--json", image).json()["parts"]}
     header = data.index(b"KCHAIN\r\n")
     begin, room = parts["manifest"]["offset"], parts["manifest"]["bytes"]
     lines = [line.split(" ") for line in bytes(data[begin:begin + room]).decode().splitlines()]
-    lines = [[w for w in words if not re.fullmatch("[0-9a-f]{16}", w)] for words in lines]
+    lines = [[w for w in words if version > 2 or not re.fullmatch("[0-9a-f]{16}", w)] for words in lines]
     lines[0][1] = str(version)
     data[header + 8] = version
     data[header + 16:header + 48] = bytes(32)
@@ -131,7 +131,7 @@ def of_version(image, version):
 @kt.test
 def images_of_earlier_versions_are_read_and_started():
     kernel = kt.read_bytes(ECHO)
-    for version, digest in ((1, "sha256:" + hashlib.sha256(kernel).hexdigest()), (2, "fsverity:" + kt.fsverity(kernel))):
+    for version, digest in ((1, "sha256:" + hashlib.sha256(kernel).hexdigest()), (2, "fsverity:" + kt.fsverity(kernel)), (3, "fsverity:" + kt.fsverity(kernel))):
         old = of_version(kt.bake(kt.pipeline([{"name": "echo", "call": "fs:/echo"}], {"/echo": ECHO}, name="old")), version)
         kt.check(kt.kchain("verify", old).exit == 0 and kt.kchain("ls", old).exit == 0, "not read", version)
         kt.check(kt.kchain("ls", "--digest", old, "/echo").out == f"sha256:{kt.fsverity(kernel)} /echo\n", "another digest", version)
@@ -144,7 +144,7 @@ def images_of_earlier_versions_are_read_and_started():
 def a_later_version_is_refused_by_name():
     image = kt.bake(kt.pipeline([{"name": "echo", "call": "fs:/echo"}], {"/echo": ECHO}))
     data = bytearray(kt.read_bytes(image))
-    data[data.index(b"KCHAIN\r\n") + 8] = 4
+    data[data.index(b"KCHAIN\r\n") + 8] = 5
     done = kt.kchain("verify", "--json", kt.write_bytes(kt.scratch("later.elf"), data))
     kt.check(done.exit == 3 and done.json()["error"]["slug"] == "image-version", "not refused by name", done)
 

@@ -110,6 +110,16 @@ static enum chain_status resolve(struct walk *walk, struct chain_manifest_entry 
 	}
 }
 
+/* Whether fs-meta's digest, which was found right when the image was opened, covers the file. Only the pipeline's may
+ * do without its own: of any other, what the manifest says of it is reported to others. */
+static bool is_covered(const struct chain_image *image, const struct chain_manifest_entry *entry, const uint8_t *bytes)
+{
+	const uint64_t at = (uint64_t)(bytes - image->fs_bytes);
+
+	return image_is_pipeline(entry) && entry->bytes <= image->fs_meta_bytes &&
+	       at <= image->fs_meta_bytes - entry->bytes;
+}
+
 /* Whether the file's digest has been found right before. If not, *out_slot is where to note that it was. */
 static bool was_checked(const struct chain_image *image, const struct chain_manifest_entry *entry, uint64_t **out_slot)
 {
@@ -126,7 +136,7 @@ static enum chain_status digest_check(const struct chain_image *image, const str
 	struct chain_digest digest;
 	uint64_t *slot;
 
-	if (was_checked(image, entry, &slot))
+	if (was_checked(image, entry, &slot) || is_covered(image, entry, bytes))
 		return CHAIN_OK;
 	chain_digest_of(entry->digest.kind, bytes, count, &digest);
 	const enum chain_status status = image_bytes_same(image, bytes, &digest, entry, path, err);

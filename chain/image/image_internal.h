@@ -35,6 +35,9 @@ enum chain_status image_bytes_same(const struct chain_image *image, const uint8_
 /* The stage's file bytes with the id counted as zero; `out` is to be ended. */
 void image_stage_hash(const struct chain_image *image, uint64_t offset, uint64_t bytes, struct chain_hash *out);
 
+/* Whether it is the one file that lies in the filesystem's metadata. */
+bool image_is_pipeline(const struct chain_manifest_entry *entry);
+
 /* Copies a path of the manifest and terminates it. CHAIN_E_LIMIT. */
 enum chain_status image_path_copy(const struct chain_manifest_entry *entry, char out[CHAIN_IMAGE_PATH_BYTES],
 				  struct chain_error *err);

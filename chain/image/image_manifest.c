@@ -162,7 +162,7 @@ static enum chain_status first_line_check(struct chain_image *image, struct chai
 	char wanted[] = CHAIN_MANIFEST_FIRST_LINE, detail[] = "it should be \"kchain-manifest ?\"";
 
 	image->digests = version == CHAIN_IMAGE_VERSION_SHA256 ? CHAIN_DIGEST_SHA256 : CHAIN_DIGEST_FSVERITY;
-	image->locates = version == CHAIN_IMAGE_VERSION;
+	image->locates = version >= CHAIN_IMAGE_VERSION_LOCATED;
 	wanted[CHAIN_MANIFEST_VERSION_AT] = detail[sizeof(detail) - 3] = (char)('0' + version);
 	if (image->manifest_bytes >= bytes && memcmp(image->manifest, wanted, bytes) == 0)
 		return CHAIN_OK;
@@ -259,6 +259,12 @@ enum chain_status chain_manifest_find(const struct chain_image *image, const cha
 	if (!find(image, path, strlen(path), out))
 		return chain_fail_subject(err, CHAIN_E_MANIFEST_NO_ENTRY, path);
 	return CHAIN_OK;
+}
+
+bool image_is_pipeline(const struct chain_manifest_entry *entry)
+{
+	return entry->kind == CHAIN_MANIFEST_FILE && entry->path_bytes == sizeof(CHAIN_FS_PIPELINE) - 1 &&
+	       memcmp(entry->path, CHAIN_FS_PIPELINE, sizeof(CHAIN_FS_PIPELINE) - 1) == 0;
 }
 
 enum chain_status image_path_copy(const struct chain_manifest_entry *entry, char out[CHAIN_IMAGE_PATH_BYTES],

@@ -233,7 +233,7 @@ static enum chain_status isolated_check(const struct verify *v, struct chain_err
 
 		if (status)
 			return status;
-		if (!disjoint || entry.kind != CHAIN_MANIFEST_LINK)
+		if (!disjoint || (entry.kind != CHAIN_MANIFEST_LINK && !image_is_pipeline(&entry)))
 			return CHAIN_FAIL(err, IMAGE_OVERLAP, .subject = path,
 					  .detail = disjoint ? "the filesystem's metadata" : "another file",
 					  .offset = e->offset);

@@ -125,6 +125,15 @@ static inline struct fs_spec file_spec(const char *path, char *text)
 	};
 }
 
+/* The pipeline, where `bake` has it. */
+static inline struct fs_spec pipeline_spec(char *text)
+{
+	struct fs_spec spec = file_spec(CHAIN_FS_PIPELINE, text);
+
+	spec.in_metadata = true;
+	return spec;
+}
+
 static inline struct fs_spec link_spec(const char *path, const char *target)
 {
 	return (struct fs_spec){ .path = path, .type = FS_SYMLINK, .mode = 0777, .target = target };

@@ -55,7 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct chain_image image = { .manifest = copy, .manifest_bytes = size };
 	const uint32_t version =
 		size > CHAIN_MANIFEST_VERSION_AT && data[CHAIN_MANIFEST_VERSION_AT] < '0' + CHAIN_IMAGE_VERSION ?
-			data[CHAIN_MANIFEST_VERSION_AT] & 3u :
+			data[CHAIN_MANIFEST_VERSION_AT] % CHAIN_IMAGE_VERSION :
 			CHAIN_IMAGE_VERSION;
 	struct chain_manifest_entry parts[IMAGE_PART_COUNT], entry;
 	struct chain_error err = { 0 };

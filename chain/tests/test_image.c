@@ -11,11 +11,12 @@
 #include <cmocka.h>
 
 static uint8_t stage[STAGE_FILE_BYTES];
-static char long_text[20000];
+static char long_text[20000], pipeline_text[] = "{\"kchain\": 1}";
 
 static const char *format; /* of all images: null, the usual one, then each other */
 
-static struct sink small_image(void)
+/* `version`: earlier ones have the pipeline among the other files. */
+static struct sink image_for(uint32_t version)
 {
 	struct fs_spec specs[] = {
 		file_spec("/corpus/a", "alpha\n"),
@@ -27,16 +28,23 @@ static struct sink small_image(void)
 		link_spec("/deep", "dir/../corpus/./b"),
 		link_spec("/out", "../../corpus/a"),
 		link_spec("/nowhere", "missing"),
+		pipeline_spec(pipeline_text),
 	};
 	struct sink sink = { 0 };
 	struct chain_bake_result result;
 	struct chain_bake_request request;
 
 	specs[1].reserve_bytes = 8192;
+	specs[9].in_metadata = version == CHAIN_IMAGE_VERSION;
 	request = request_make(stage, specs, sizeof(specs) / sizeof(specs[0]), &sink);
 	request.format = format;
 	assert_int_equal(chain_bake(&request, &result, NULL), CHAIN_OK);
 	return sink;
+}
+
+static struct sink small_image(void)
+{
+	return image_for(CHAIN_IMAGE_VERSION);
 }
 
 static enum chain_status check(const uint8_t *bytes, uint64_t count, struct chain_error *err)
@@ -270,7 +278,7 @@ static void manifest_walk_and_find(void **state)
 		assert_ptr_equal(found.path, entry.path);
 	}
 	assert_int_equal(parts, 4);
-	assert_int_equal(files, 3);
+	assert_int_equal(files, 4);
 	assert_int_equal(links, 6);
 	assert_int_equal(chain_manifest_find(&image, "/corpus", &found, NULL), CHAIN_E_MANIFEST_NO_ENTRY);
 	assert_int_equal(chain_manifest_find(&image, "/zzz", &found, NULL), CHAIN_E_MANIFEST_NO_ENTRY);
@@ -334,9 +342,10 @@ static void forged_manifests(void **state)
 		const char *from, *to;
 		enum chain_status status;
 	} cases[] = {
-		{ "kchain-manifest 3", "kchain-manifest 1", CHAIN_E_MANIFEST_MALFORMED },
-		{ "kchain-manifest 3", "kchain-manifest 2", CHAIN_E_MANIFEST_MALFORMED },
-		{ "kchain-manifest 3", "kchain-manifest 4", CHAIN_E_MANIFEST_MALFORMED },
+		{ "kchain-manifest 4", "kchain-manifest 1", CHAIN_E_MANIFEST_MALFORMED },
+		{ "kchain-manifest 4", "kchain-manifest 2", CHAIN_E_MANIFEST_MALFORMED },
+		{ "kchain-manifest 4", "kchain-manifest 3", CHAIN_E_MANIFEST_MALFORMED },
+		{ "kchain-manifest 4", "kchain-manifest 5", CHAIN_E_MANIFEST_MALFORMED },
 		{ "part elf ", "part fle ", CHAIN_E_MANIFEST_MALFORMED },
 		{ "part stage", "port stage", CHAIN_E_MANIFEST_MALFORMED },
 		{ " 0 4096\n", " 1 4096\n", CHAIN_E_IMAGE_BAD_HEADER },
@@ -449,7 +458,8 @@ static const uint8_t *bytes_of(const struct chain_image *image, const struct cha
 	return bytes;
 }
 
-/* The manifest as an earlier version wrote it: without locators, and in the first one with SHA-256 everywhere. */
+/* The manifest as an earlier version wrote it: before the third without locators, and in the first with SHA-256
+ * everywhere. */
 static size_t old_manifest(const struct chain_image *image, uint32_t version, char *out, size_t size)
 {
 	struct chain_manifest_entry entry;
@@ -459,22 +469,27 @@ static size_t old_manifest(const struct chain_image *image, uint32_t version, ch
 	while (chain_manifest_next(image, &cursor, &entry)) {
 		const bool part = entry.kind == CHAIN_MANIFEST_PART, link = entry.kind == CHAIN_MANIFEST_LINK;
 		const int path_bytes = (int)entry.path_bytes;
-		char hex[CHAIN_SHA256_HEX + 1];
-		uint8_t digest[CHAIN_SHA256_BYTES];
+		const bool located = version >= 3 && !link && entry.bytes > CHAIN_VERITY_BLOCK_BYTES;
+		char hex[CHAIN_SHA256_HEX + 1], locator[2 * CHAIN_LOCATOR_BYTES + 2] = "";
+		uint8_t digest[CHAIN_LOCATED_BYTES];
 
 		if (link)
-			memcpy(digest, entry.digest.bytes, sizeof(digest));
+			memcpy(digest, entry.digest.bytes, CHAIN_SHA256_BYTES);
 		else
-			(version == 1 ? chain_sha256_of : chain_verity_of)(bytes_of(image, &entry), entry.bytes,
-									   digest);
+			(version == 1 ? chain_sha256_of : chain_verity_of_located)(bytes_of(image, &entry), entry.bytes,
+										   digest);
 		chain_sha256_to_hex(digest, hex);
+		if (located) {
+			locator[0] = ' ';
+			chain_hex_of(digest + CHAIN_SHA256_BYTES, CHAIN_LOCATOR_BYTES, locator + 1);
+		}
 		if (part)
-			used += (size_t)snprintf(out + used, size - used, "part %.*s %s %llu %llu\n", path_bytes,
+			used += (size_t)snprintf(out + used, size - used, "part %.*s %s %llu %llu%s\n", path_bytes,
 						 entry.path, hex, (unsigned long long)entry.offset,
-						 (unsigned long long)entry.bytes);
+						 (unsigned long long)entry.bytes, locator);
 		else
-			used += (size_t)snprintf(out + used, size - used, "%s %s %llu %.*s\n", link ? "link" : "file",
-						 hex, (unsigned long long)entry.bytes, path_bytes, entry.path);
+			used += (size_t)snprintf(out + used, size - used, "%s %s %llu%s %.*s\n", link ? "link" : "file",
+						 hex, (unsigned long long)entry.bytes, locator, path_bytes, entry.path);
 		assert_true(used < size);
 	}
 	return used;
@@ -492,7 +507,7 @@ static void make_version(struct sink *sink, uint32_t version)
 	header.version = version;
 	memset(header.id, 0, sizeof(header.id));
 	header.manifest_bytes = old_manifest(&image, version, text, sizeof(text));
-	assert_true(header.manifest_bytes < image.manifest_bytes);
+	assert_true(header.manifest_bytes <= image.manifest_bytes);
 	memcpy(sink->bytes + image.header_at, &header, sizeof(header));
 	assert_int_equal(old_manifest(&image, version, text, sizeof(text)), header.manifest_bytes);
 	chain_sha256_of(text, header.manifest_bytes, header.id);
@@ -506,7 +521,7 @@ static void earlier_versions_are_read(void **state)
 	(void)state;
 	for (uint32_t version = 1; version < CHAIN_IMAGE_VERSION; version++) {
 		const enum chain_digest_kind kind = version == 1 ? CHAIN_DIGEST_SHA256 : CHAIN_DIGEST_FSVERITY;
-		struct sink sink = small_image();
+		struct sink sink = image_for(version);
 		const uint8_t *bytes;
 		uint64_t count;
 		struct chain_digest digest, wanted;
@@ -526,10 +541,10 @@ static void earlier_versions_are_read(void **state)
 				fail_msg("byte %llu: accepted", (unsigned long long)at);
 			sink.bytes[at] ^= 4;
 		}
-		sink.bytes[bytes - sink.bytes + 5000] ^= 4; /* no place is known, so none is reported */
+		sink.bytes[bytes - sink.bytes + 5000] ^= 4; /* where no place is known, none is reported */
 		assert_int_equal(check(sink.bytes, sink.count, &err), CHAIN_E_IMAGE_DIGEST);
 		assert_string_equal(err.subject, "/corpus/b");
-		assert_null(strstr(err.detail, "block"));
+		assert_true((strstr(err.detail, "; block 2 of 5 is damaged") != NULL) == (version >= 3));
 		free(sink.bytes);
 	}
 }
@@ -637,6 +652,95 @@ static void files_that_overlap_are_refused(void **state)
 	}
 }
 
+/* The pipeline of any size lies in the metadata and is believed with it: damage is that of fs-meta. Its line is still
+ * held against its bytes when everything is. */
+static void the_pipeline_lies_in_the_metadata(void **state)
+{
+	(void)state;
+	static const size_t sizes[] = { 1, 90, 3000, 3500, 3900, 4000, 4095, 4096, 4097, 8192, 19999 };
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		struct fs_spec specs[] = { file_spec("/a", pipeline_text), pipeline_spec(long_text) };
+		struct sink sink = { 0 };
+		struct chain_bake_result result;
+		struct chain_image image;
+		struct chain_error err = { 0 };
+		struct chain_manifest_entry entry;
+		char before[CHAIN_SHA256_HEX + 1], after[CHAIN_SHA256_HEX + 1];
+		const uint8_t *bytes;
+		uint64_t count;
+
+		specs[1].size_bytes = sizes[i];
+		struct chain_bake_request request = request_make(stage, specs, 2, &sink);
+
+		request.format = format;
+		assert_int_equal(chain_bake(&request, &result, NULL), CHAIN_OK);
+		assert_int_equal(check(sink.bytes, sink.count, &err), CHAIN_OK);
+		assert_int_equal(chain_image_open(&image, sink.bytes, sink.count, NULL), CHAIN_OK);
+		assert_int_equal(chain_image_file(&image, CHAIN_FS_PIPELINE, &bytes, &count, NULL, NULL), CHAIN_OK);
+		assert_int_equal(count, sizes[i]);
+		assert_memory_equal(bytes, long_text, count);
+		assert_true((uint64_t)(bytes - image.fs_bytes) + count <= image.fs_meta_bytes);
+		for (uint64_t at = 0; at < count; at += 1 + count / 50) {
+			uint8_t *byte = sink.bytes + (bytes - sink.bytes) + at;
+
+			*byte ^= 8;
+			assert_int_equal(check(sink.bytes, sink.count, &err), CHAIN_E_IMAGE_DIGEST);
+			assert_string_equal(err.subject, "fs-meta");
+			*byte ^= 8;
+		}
+		assert_int_equal(chain_manifest_find(&image, CHAIN_FS_PIPELINE, &entry, NULL), CHAIN_OK);
+		chain_sha256_to_hex(entry.digest.bytes, before);
+		memcpy(after, before, sizeof(after));
+		after[5] = after[5] == '0' ? '1' : '0';
+		manifest_forge(&sink, before, after);
+		chain_error_clear(&err);
+		assert_int_equal(check(sink.bytes, sink.count, &err), CHAIN_E_IMAGE_DIGEST);
+		assert_string_equal(err.subject, CHAIN_FS_PIPELINE);
+		free(sink.bytes);
+	}
+}
+
+/* What the manifest says of any other file is told to kernels, so it is held against its bytes wherever they lie. */
+static void no_other_file_lies_in_the_metadata(void **state)
+{
+	(void)state;
+	for (size_t bytes = 10; bytes < 10000; bytes += 9000) {
+		struct fs_spec specs[] = { file_spec("/a", long_text), file_spec(CHAIN_FS_PIPELINE, long_text) };
+		struct sink sink = { 0 };
+		struct chain_bake_result result;
+		struct chain_image image;
+		struct chain_error err = { 0 };
+		char before[CHAIN_SHA256_HEX + 1], after[CHAIN_SHA256_HEX + 1];
+		const uint8_t *found;
+		uint64_t count;
+		struct chain_digest digest;
+
+		specs[0].size_bytes = bytes;
+		specs[0].in_metadata = true;
+		struct chain_bake_request request = request_make(stage, specs, 2, &sink);
+
+		assert_int_equal(chain_bake(&request, &result, NULL), CHAIN_OK);
+		assert_int_equal(check(sink.bytes, sink.count, &err), CHAIN_E_IMAGE_OVERLAP);
+		assert_string_equal(err.subject, "/a");
+		assert_string_equal(err.detail, "the filesystem's metadata");
+		assert_int_equal(chain_image_open(&image, sink.bytes, sink.count, NULL), CHAIN_OK);
+		assert_int_equal(chain_image_file(&image, "/a", &found, &count, &digest, NULL), CHAIN_OK);
+		chain_sha256_to_hex(digest.bytes, before);
+		memcpy(after, before, sizeof(after));
+		after[5] = after[5] == '0' ? '1' : '0';
+		manifest_forge(&sink, before, after);
+		assert_int_equal(chain_image_open(&image, sink.bytes, sink.count, NULL), CHAIN_OK);
+		assert_int_equal(chain_image_file(&image, "/a", &found, &count, &digest, NULL), CHAIN_E_IMAGE_DIGEST);
+		/* the pipeline that lies with the files, as an earlier version had it */
+		assert_int_equal(chain_image_file(&image, CHAIN_FS_PIPELINE, &found, &count, &digest, NULL), CHAIN_OK);
+		sink.bytes[found - sink.bytes] ^= 1;
+		assert_int_equal(chain_image_file(&image, CHAIN_FS_PIPELINE, &found, &count, &digest, NULL),
+				 CHAIN_E_IMAGE_DIGEST);
+		free(sink.bytes);
+	}
+}
+
 static void probe(void **state)
 {
 	(void)state;
@@ -698,6 +802,8 @@ int main(void)
 		cmocka_unit_test(other_versions_are_refused),
 		cmocka_unit_test(files_of_all_sizes),
 		cmocka_unit_test(files_that_overlap_are_refused),
+		cmocka_unit_test(the_pipeline_lies_in_the_metadata),
+		cmocka_unit_test(no_other_file_lies_in_the_metadata),
 		cmocka_unit_test(probe),
 	};
 

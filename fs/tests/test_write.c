@@ -302,6 +302,10 @@ static void refused_specs(void **state)
 	refuse((struct fs_spec){ .path = "/a", .type = FS_REGULAR, .mtime_ns = 1000000000 }, CHAIN_E_FS_BAD_SPEC);
 	refuse((struct fs_spec){ .path = "/a", .type = FS_REGULAR, .align_bytes = 512 }, CHAIN_E_FS_BAD_SPEC);
 	refuse((struct fs_spec){ .path = "/a", .type = FS_REGULAR, .align_bytes = 12288 }, CHAIN_E_FS_BAD_SPEC);
+	refuse((struct fs_spec){ .path = "/a", .type = FS_REGULAR, .in_metadata = true, .align_bytes = 4096 },
+	       CHAIN_E_FS_BAD_SPEC);
+	refuse((struct fs_spec){ .path = "/a", .type = FS_REGULAR, .in_metadata = true, .reserve_bytes = 1 },
+	       CHAIN_E_FS_BAD_SPEC);
 	refuse((struct fs_spec){ .path = "/a", .type = FS_REGULAR, .target = "b" }, CHAIN_E_FS_BAD_SPEC);
 	refuse((struct fs_spec){ .path = "/a", .type = FS_SYMLINK }, CHAIN_E_FS_BAD_SPEC);
 	refuse((struct fs_spec){ .path = "/a", .type = FS_SYMLINK, .target = "" }, CHAIN_E_FS_BAD_SPEC);
@@ -458,14 +462,94 @@ static void ends_of_blocks(void **state)
 	}
 }
 
+/* Files in the metadata, of sizes around those where they stop fitting behind their inodes: all of each is there in one
+ * piece, whether its digest was known before or not, and files with the same bytes stay where files are. */
+static void files_in_the_metadata(void **state)
+{
+	enum { LARGEST = 3 * 1024 * 1024 };
+	static const size_t sizes[] = { 0,    1,    100,  2800, 3900, 4031, 4032, 4033,        4063,
+					4064, 4065, 4095, 4096, 4097, 8192, 9000, 1024 * 1024, LARGEST };
+	uint8_t *text = malloc(LARGEST);
+
+	(void)state;
+	assert_non_null(text);
+	for (size_t i = 0; i < LARGEST; i++)
+		text[i] = (uint8_t)(i * 7 + i / 4096);
+	for (size_t i = 0; i < 4 * sizeof(sizes) / sizeof(sizes[0]); i++) {
+		size_t bytes = sizes[i / 4];
+		uint8_t digest[CHAIN_LOCATED_BYTES];
+		struct fs_spec specs[] = {
+			{ .path = "/in/it",
+			  .type = FS_REGULAR,
+			  .size_bytes = bytes,
+			  .cookie = text,
+			  .in_metadata = true },
+			{ .path = "/as-it", .type = FS_REGULAR, .size_bytes = bytes, .cookie = text, .digest = digest },
+		};
+		struct chain_error err = { 0 };
+		struct fs_writer *writer;
+		struct image *image;
+		enum chain_status status;
+		struct fs fs;
+		const uint8_t *found;
+		uint64_t count;
+
+		chain_verity_of_located(text, bytes, digest);
+		specs[0].digest = i % 2 ? digest : NULL;
+		specs[0].uid = i % 4 > 1 ? 100000 : 0; /* a larger inode */
+		writer = writer_of(specs, 2);
+		image = image_make(writer, &status, &err);
+		assert_ok(status, &err);
+		assert_ok(fs_mount(&fs, image->bytes, image->bytes_count, &err), &err);
+		assert_ok(fs_check(&fs, NULL, &err), &err);
+		for (size_t f = 0; f < 2; f++) {
+			struct fs_node node = node_at(&fs, specs[f].path, true);
+			const struct fs_placed *placed = placed_at(writer, specs[f].path);
+
+			assert_ok(fs_file_bytes(&fs, &node, &found, &count, &err), &err);
+			assert_int_equal(count, bytes);
+			assert_memory_equal(found, text, count);
+			assert_memory_equal(placed->digest, digest, sizeof(digest));
+			assert_true(!bytes || placed->data_offset == (uint64_t)(found - fs.bytes));
+			assert_true(!bytes || (node.data_offset + bytes <= image->meta_bytes) == (f == 0));
+		}
+		image_free(image);
+		fs_writer_free(writer);
+	}
+	free(text);
+}
+
+/* A source that fails in one of them ends it, wherever the file lies. */
+static void failing_files_in_the_metadata(void **state)
+{
+	(void)state;
+	for (uint64_t bytes = 1; bytes < 100000; bytes *= 7) {
+		struct fs_spec spec = { .path = "/f", .type = FS_REGULAR, .size_bytes = bytes, .in_metadata = true };
+		struct chain_error err = { 0 };
+		struct fs_writer *writer = writer_of(&spec, 1);
+		int left = 100;
+
+		assert_ok(fs_writer_layout(writer, &err), &err);
+		assert_status(fs_writer_emit(writer, failing_source, counting_sink, NULL, &left, &err), CHAIN_E_IO);
+		fs_writer_free(writer);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(round_trip),           cmocka_unit_test(order_does_not_matter),
-		cmocka_unit_test(uuid_follows_content), cmocka_unit_test(places),
-		cmocka_unit_test(attributes),           cmocka_unit_test(refused_specs),
-		cmocka_unit_test(refused_trees),        cmocka_unit_test(failures_pass_through),
-		cmocka_unit_test(empty_tree),           cmocka_unit_test(ends_of_blocks),
+		cmocka_unit_test(round_trip),
+		cmocka_unit_test(order_does_not_matter),
+		cmocka_unit_test(uuid_follows_content),
+		cmocka_unit_test(places),
+		cmocka_unit_test(attributes),
+		cmocka_unit_test(refused_specs),
+		cmocka_unit_test(refused_trees),
+		cmocka_unit_test(failures_pass_through),
+		cmocka_unit_test(empty_tree),
+		cmocka_unit_test(ends_of_blocks),
+		cmocka_unit_test(files_in_the_metadata),
+		cmocka_unit_test(failing_files_in_the_metadata),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

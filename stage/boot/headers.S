@@ -52,7 +52,7 @@ mb2_end:
 	.globl	stage_image_header
 stage_image_header:
 	.ascii	"KCHAIN\r\n"
-	.long	3, 0		/* version, flags */
+	.long	4, 0		/* version, flags */
 	.fill	32, 1, 0
 	.quad	stage_image_bytes
 	.fill	192 - 56, 1, 0

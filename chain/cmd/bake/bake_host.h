@@ -71,8 +71,8 @@ struct bake_node *bake_node_new(struct bake_tree *tree, char *path, char *host, 
  * Counts the others. */
 enum chain_status bake_xattrs_read(struct bake_node *node, const char *name, bool follow, struct bake_xattrs_left *left,
 				   struct chain_error *err);
-/* Takes `text` (malloc'ed), on failure too. */
-enum chain_status bake_tree_add_text(struct bake_tree *tree, const char *path, char *text, struct chain_error *err);
+/* The file CHAIN_FS_PIPELINE, which lies in the filesystem's metadata. Takes `text` (malloc'ed), on failure too. */
+enum chain_status bake_tree_add_pipeline(struct bake_tree *tree, char *text, struct chain_error *err);
 /* Folders that were named twice become one, hard links are found, files of one size are hashed, and `specs` is made. */
 enum chain_status bake_tree_finish(struct bake_tree *tree, struct chain_error *err);
 /* Tells the next bake of this run what lies where in the finished image; takes `fd`. */

@@ -147,7 +147,7 @@ static enum chain_status pipeline_read(struct bake_job *job, struct bake_tree *t
 	free(copy);
 	if (!status)
 		status = chain_config_baked_text(&job->config, &text, err);
-	return status ? status : bake_tree_add_text(tree, CHAIN_FS_PIPELINE, text, err);
+	return status ? status : bake_tree_add_pipeline(tree, text, err);
 }
 
 /* The folder's kernel: the one called "kernel", or the only one there. Borrowed from the tree. */
@@ -240,7 +240,7 @@ static enum chain_status folder_read(struct bake_job *job, struct bake_tree *tre
 		free(text);
 		return status;
 	}
-	return bake_tree_add_text(tree, CHAIN_FS_PIPELINE, text, err);
+	return bake_tree_add_pipeline(tree, text, err);
 }
 
 /* A root that nobody wrote a pipeline for: it is booted, with the network that DHCP gives. */
@@ -266,7 +266,7 @@ static enum chain_status root_read(struct bake_job *job, struct bake_tree *tree,
 	cmd_document_forget(&job->document); /* nobody wrote it */
 	if (!status)
 		status = chain_config_baked_text(&job->config, &text, err);
-	return status ? status : bake_tree_add_text(tree, CHAIN_FS_PIPELINE, text, err);
+	return status ? status : bake_tree_add_pipeline(tree, text, err);
 }
 
 enum chain_status bake_input_read(struct bake_job *job, struct bake_tree *tree, struct chain_error *err)

@@ -82,9 +82,9 @@ struct bake_node *bake_node_new(struct bake_tree *tree, char *path, char *host, 
 	return node;
 }
 
-enum chain_status bake_tree_add_text(struct bake_tree *tree, const char *path, char *text, struct chain_error *err)
+enum chain_status bake_tree_add_pipeline(struct bake_tree *tree, char *text, struct chain_error *err)
 {
-	struct bake_node *node = bake_node_new(tree, strdup(path), NULL, err);
+	struct bake_node *node = bake_node_new(tree, strdup(CHAIN_FS_PIPELINE), NULL, err);
 
 	if (!node) {
 		free(text);
@@ -92,6 +92,7 @@ enum chain_status bake_tree_add_text(struct bake_tree *tree, const char *path, c
 	}
 	node->text = text;
 	node->spec.size_bytes = strlen(text);
+	node->spec.in_metadata = true;
 	return CHAIN_OK;
 }
 

@@ -186,10 +186,10 @@ static int by_size(const void *a, const void *b)
 						  (x->entry.path > y->entry.path) - (x->entry.path < y->entry.path);
 }
 
-/* How much of the filesystem's data belongs to some file: what several have in common counts once. */
+/* How much of the filesystem behind its metadata belongs to some file: what several have in common counts once. */
 static uint64_t stored_bytes(struct look *look)
 {
-	uint64_t at = 0, sum = 0;
+	uint64_t at = look->image->fs_meta_bytes, sum = 0;
 
 	qsort(look->files, look->file_count, sizeof(*look->files), by_place);
 	for (uint64_t i = 0; i < look->file_count; i++) {
@@ -225,7 +225,7 @@ static void look_at_files(struct look *look)
 	const struct chain_image *image = look->image;
 	const struct chain_image_header *h = &image->header;
 	struct chain_manifest_entry entry;
-	uint64_t links = 0, content = 0;
+	uint64_t links = 0, content = 0, in_metadata = 0;
 
 	look->files = calloc(image->entry_count + 1, sizeof(*look->files));
 	if (!look->files) {
@@ -238,6 +238,8 @@ static void look_at_files(struct look *look)
 			continue;
 		content += entry.bytes;
 		stored_note(look, &entry);
+		if (look->files[look->file_count - 1].offset < image->fs_meta_bytes)
+			in_metadata += look->files[look->file_count - 1].size;
 	}
 	const uint64_t stored = stored_bytes(look), sections = image->bytes_count - h->file_fs - h->fs_bytes,
 		       used = h->file_base + stage_bytes(image) + h->manifest_bytes + image->fs_meta_bytes + stored +
@@ -247,6 +249,8 @@ static void look_at_files(struct look *look)
 	set_number(look, look->doc, "links", links);
 	set_number(look, look->doc, "content_bytes", content);
 	set_number(look, look->doc, "stored_bytes", stored);
+	set_number(look, look->doc, "shared_bytes",
+		   content > stored + in_metadata ? content - stored - in_metadata : 0);
 	set_number(look, look->doc, "padding_bytes", image->bytes_count > used ? image->bytes_count - used : 0);
 	set(look, look->doc, "largest", largest(look));
 	free(look->files);

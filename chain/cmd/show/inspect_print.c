@@ -73,7 +73,7 @@ static void stage_print(const json_t *doc)
 static void files_print(const json_t *doc)
 {
 	const uint64_t stored = number(doc, "stored_bytes"), content = number(doc, "content_bytes"),
-		       count = number(doc, "files"), links = number(doc, "links");
+		       shared = number(doc, "shared_bytes"), count = number(doc, "files"), links = number(doc, "links");
 	const json_t *list = json_object_get(doc, "largest"), *row;
 	char label[96], size[CMD_SIZE_BYTES];
 	uint64_t shown = 0;
@@ -83,9 +83,9 @@ static void files_print(const json_t *doc)
 	if (links > 0)
 		used += snprintf(label + used, sizeof(label) - (size_t)used, ", %llu link%s", (unsigned long long)links,
 				 links == 1 ? "" : "s");
-	if (content > stored)
+	if (shared > 0)
 		(void)snprintf(label + used, sizeof(label) - (size_t)used, "; %s saved by storing alike ones once",
-			       cmd_size_text(content - stored, size));
+			       cmd_size_text(shared, size));
 	row_print(doc, stored, (int64_t)stored, 0, label, text_of(part_of(doc, "files"), "phys"));
 	json_array_foreach (list, i, row) {
 		/* among many, one that takes next to nothing says nothing */

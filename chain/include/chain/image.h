@@ -71,7 +71,8 @@ bool chain_manifest_next(const struct chain_image *image, uint64_t *cursor, stru
 enum chain_status chain_manifest_find(const struct chain_image *image, const char *path,
 				      struct chain_manifest_entry *out, struct chain_error *err) CHAIN_MUST_CHECK;
 
-/* A baked file's bytes in place, its digest checked against the manifest first (once, where `checked` is there).
+/* A baked file's bytes in place, its digest checked against the manifest first (once, where `checked` is there; not at
+ * all of a pipeline in the metadata, which was checked when the image was opened).
  * Follows links (at most 40, each checked as well, never out of the root). Borrowed; `out_digest` may be null. A path,
  * with its links followed, has at most CHAIN_IMAGE_PATH_BYTES - 1 bytes. */
 enum { CHAIN_IMAGE_PATH_BYTES = 1024, CHAIN_IMAGE_LINKS_MAX = 40 };
@@ -80,10 +81,10 @@ enum chain_status chain_image_file(const struct chain_image *image, const char *
 				   struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* Everything: every part, every file and link, every byte of the filesystem that belongs to none of them is zero (and,
- * for a file, every byte outside parts, manifest and filesystem). Files that lie on each other in part, or on the
- * filesystem's metadata, are refused (CHAIN_E_IMAGE_OVERLAP), so no byte is hashed twice. Takes 24 bytes of heap per
- * file, and 75 KB, for as long as it runs. The error's subject is the part or path. `progress` (nullable) hears bytes
- * hashed so far. */
+ * for a file, every byte outside parts, manifest and filesystem). Files that lie on each other in part, or in the
+ * filesystem's metadata without being the pipeline, are refused (CHAIN_E_IMAGE_OVERLAP), so no byte is hashed more than
+ * twice. Takes 24 bytes of heap per file, and 75 KB, for as long as it runs. The error's subject is the part or path.
+ * `progress` (nullable) hears bytes hashed so far. */
 typedef void chain_image_progress(void *ctx, uint64_t done_bytes, uint64_t total_bytes);
 enum chain_status chain_image_verify(const struct chain_image *image, chain_image_progress *progress, void *ctx,
 				     struct chain_error *err) CHAIN_MUST_CHECK;

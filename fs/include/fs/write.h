@@ -3,11 +3,11 @@
 
 /* Owns: laying out and writing an EROFS image from a list of nodes: uncompressed, 4 KiB blocks, metadata first, then
  * data. Deterministic: the same nodes in any order give the same bytes. Metadata, which fs_writer_meta_bytes covers:
- * superblock, inodes with their attributes, directories, targets of symbolic links (these two behind their inodes as
- * far as they fit: FLAT_INLINE); so the digest of these bytes vouches for the whole name space. Data: regular files, in
- * tree order, each from a block of its own (FLAT_PLAIN). Files whose given digests and sizes are equal are stored once,
- * unless room is reserved behind them. Must not know: directories of the host, the manifest's form. Host only (uses
- * malloc). No I/O of its own.
+ * superblock, inodes with their attributes, directories, targets of symbolic links, files that are to lie there (these
+ * three behind their inodes as far as they fit: FLAT_INLINE); so the digest of these bytes vouches for the whole name
+ * space. Data: all other regular files, in tree order, each from a block of its own (FLAT_PLAIN). Files whose given
+ * digests and sizes are equal are stored once, unless room is reserved behind them. Must not know: directories of the
+ * host, the manifest's form. Host only (uses malloc). No I/O of its own.
  *
  * Use: fs_writer_new, fs_writer_add for each node, fs_writer_layout (sizes and places are final),
  * fs_writer_emit (bytes go to the sink), fs_writer_free. */
@@ -40,6 +40,8 @@ struct fs_spec {
 				  equal ones are stored once. Null: not looked for */
 	uint64_t align_bytes; /* regular file: 0 or a power of two, at least 4096: where its data starts in the image */
 	uint64_t reserve_bytes; /* regular file: zeroed room kept behind its data */
+	bool in_metadata; /* regular file: its data, in one piece, is part of the metadata, aligned to nothing where it
+			     fits behind its inode, and stored for it alone; needs align and reserve to be 0 */
 	const struct fs_xattr *xattrs;
 	size_t xattr_count;
 	void *cookie; /* handed to the source */
@@ -52,8 +54,9 @@ typedef enum chain_status fs_source(void *ctx, const struct fs_spec *spec, uint6
  * (the caller's file is sparse or zeroed, and of fs_writer_image_bytes: room reserved at the end is such a gap). The
  * superblock comes as the whole first block, after everything else, so a torn image can't be mounted. */
 typedef enum chain_status fs_sink(void *ctx, uint64_t offset, const void *buf, size_t count, struct chain_error *err);
-/* May bring a whole file, of one byte at least, to `offset` of the image by itself, past source and sink (a copy within
- * the kernel, say). Then *out_placed is true and out_digest digest and locator of what lies there. Calls ascend. */
+/* May bring a whole file that lies behind the metadata, of one byte at least, to `offset` of the image by itself, past
+ * source and sink (a copy within the kernel, say). Then *out_placed is true and out_digest digest and locator of what
+ * lies there. Calls ascend. */
 typedef enum chain_status fs_place(void *ctx, const struct fs_spec *spec, uint64_t offset, bool *out_placed,
 				   uint8_t out_digest[40], struct chain_error *err);
 
