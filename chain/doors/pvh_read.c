@@ -40,12 +40,37 @@ static bool is_handoff(const struct boot_source *source, const struct chain_pvh_
 	return first && *first == '{';
 }
 
+static bool is_text(const char *string)
+{
+	for (const char *c = string; *c; c++) {
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			return false;
+	}
+	return chain_is_utf8(string);
+}
+
+/* qboot, the firmware of QEMU's microvm, leaves the address of a module's string as its stack had it: what is not
+ * text in memory is no string. */
+static enum chain_status copy_module_string(const struct boot_source *source, uint64_t phys, char **out)
+{
+	struct chain_error unread = { 0 };
+	const struct boot_source quiet = { source->map, source->ctx, source->subject, &unread };
+	enum chain_status status = boot_source_copy_string(&quiet, "module string", phys, out);
+	if (!status && !is_text(*out))
+		**out = '\0';
+	if (status && status != CHAIN_E_NO_MEMORY)
+		status = boot_source_copy_string(source, "module string", 0, out);
+	else if (status && source->err)
+		*source->err = unread;
+	return status;
+}
+
 /* Whether there is memory where a module is said to lie, perhaps above 4 GiB, is for others to see. */
 static enum chain_status read_module(const struct boot_source *source, const struct chain_pvh_module *module,
 				     struct chain_bootinfo *out)
 {
 	char *string = NULL;
-	enum chain_status status = boot_source_copy_string(source, "module string", module->cmdline, &string);
+	enum chain_status status = copy_module_string(source, module->cmdline, &string);
 	if (!status)
 		status = chain_bootinfo_add_module(
 			out, module->base, module->bytes,
