@@ -44,6 +44,10 @@ Q := @
 say = @printf '  %-7s %s\n' $(1) $(2)
 endif
 
+# Others' sources in build/: their stamp has the digest of all their files.
+UNPACKED_DIGEST := find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum
+is_unpacked = $(shell cd $(B)/$(1) 2>/dev/null && $(UNPACKED_DIGEST) | cmp -s - ../$(1).unpacked && echo yes)
+
 WARN := -Wall -Wextra -Wshadow -Wconversion -Werror
 INCLUDES := -I. -Ichain/include -Ifs/include -Istage/include -I$(B)/include
 

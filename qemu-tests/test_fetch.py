@@ -73,8 +73,29 @@ def damaged(name):
             kt.check(not os.path.exists(folder) and len(os.listdir(cache + "/kchain")) == (1 if other is None else 2), "something was left", os.listdir(cache + "/kchain"))
 
 
+def changed_in_the_build(name):
+    """Make looks at the files that it compiles each time, not at when they were unpacked."""
+    build = kt.scratch("b")
+    folder, stamp = f"{build}/{name}", f"{build}/{name}.unpacked"
+
+    def make():
+        done = kt.command(["make", "KCHAIN_DEPS=1", f"B={build}", stamp], env={k: v for k, v in os.environ.items() if not k.startswith("MAKE")})
+        kt.check(done.exit == 0, "make", done)
+        return "UNPACK" in done.out
+    kt.check(make() and not make(), "not unpacked once")
+    path = f"{folder}/{OF[name]}"
+    good = kt.read_bytes(path)
+    for label, act in (("appended to", lambda: kt.write_bytes(path, good + b" ")), ("a bit of it", lambda: kt.write_bytes(path, good[:-1] + bytes([good[-1] ^ 1]))),
+                       ("emptied", lambda: kt.write_bytes(path, b"")), ("gone", lambda: os.unlink(path)), ("one more", lambda: kt.write_bytes(path + ".h", b"")),
+                       ("renamed", lambda: os.rename(path, path + "x")), ("all gone", lambda: shutil.rmtree(folder)), ("stamp cut", lambda: kt.write_bytes(stamp, b""))):
+        act()
+        kt.check(make() and kt.read_bytes(path) == good and not os.path.exists(path + ".h"), label)
+        kt.check(not make(), f"{label}: unpacked twice")
+
+
 for package in OF:
     kt.add_test(f"{package} is unpacked without a network", lambda p=package: without_network(p))
+    kt.add_test(f"{package} changed in the build is unpacked anew", lambda p=package: changed_in_the_build(p))
     kt.add_test(f"{package} damaged in the cache is not believed", lambda p=package: damaged(p))
 
 

@@ -10,11 +10,11 @@ LWIP_INCLUDES := -isystem $(B)/lwip/src/include -isystem stage/net/include
 LWIP_HEADERS := $(wildcard stage/net/include/*.h stage/net/include/arch/*.h)
 LWIP_STAGE := $(patsubst %,$(B)/stage/lwip/%.o,$(LWIP_SRC))
 
-# The stamp is ours: the files unpacked keep their own times.
-$(B)/lwip.unpacked: tools/fetch-lwip tools/fetch.sh $(if $(wildcard $(B)/lwip/src),,lwip-is-missing)
+# The files unpacked keep their own times, so the stamp's counts; what it says is looked at each time.
+$(B)/lwip.unpacked: tools/fetch-lwip tools/fetch.sh $(if $(call is_unpacked,lwip),,lwip-is-missing)
 	@mkdir -p $(B)
 	$(call say,UNPACK,lwIP)
-	$(Q)tools/fetch-lwip $(B)/lwip && touch $@
+	$(Q)tools/fetch-lwip $(B)/lwip && cd $(B)/lwip && $(UNPACKED_DIGEST) >../$(@F)
 .PHONY: lwip-is-missing
 lwip-is-missing: ;
 

@@ -13,10 +13,10 @@ JANSSON_CFLAGS := -DHAVE_CONFIG_H -DNDEBUG -isystem stage/libc/jansson/include
 JANSSON_HOST := $(JANSSON_SRC:%=$(B)/host/jansson/%.o)
 
 # The stamp is ours, as lwIP's is (stage/net/lwip.mk).
-$(B)/jansson.unpacked: tools/fetch-jansson tools/fetch.sh $(if $(wildcard $(B)/jansson/src),,jansson-is-missing)
+$(B)/jansson.unpacked: tools/fetch-jansson tools/fetch.sh $(if $(call is_unpacked,jansson),,jansson-is-missing)
 	@mkdir -p $(B)
 	$(call say,UNPACK,jansson)
-	$(Q)tools/fetch-jansson $(B)/jansson && touch $@
+	$(Q)tools/fetch-jansson $(B)/jansson && cd $(B)/jansson && $(UNPACKED_DIGEST) >../$(@F)
 .PHONY: jansson-is-missing
 jansson-is-missing: ;
 
