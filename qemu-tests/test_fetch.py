@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import shutil
+import subprocess
 
 import kt
 
@@ -121,6 +122,31 @@ def a_damaged_kernel_is_not_believed():
     kt.write_bytes(module, kt.read_bytes(module)[:-1])
     done = kt.command(["tools/fetch-linux", "--cached"], env=env)
     kt.check(done.exit == 1 and re.fullmatch(r"fetch-linux: no Debian kernel in .* \(`make deps` fetches one\)\n", done.err), "it is believed", done)
+
+
+@kt.test
+def kernels_are_fetched_side_by_side():
+    """Each of several at once succeeds, finds a whole kernel, and leaves nothing behind; apt's programs are stand-ins."""
+    top, cache = kt.scratch("programs"), kt.scratch("cache")
+    inside = kt.scratch("inside")
+    for path, data in (("boot/vmlinuz-1", b"kernel"), *((f"lib/modules/1/kernel/m{n}.ko", b"module") for n in range(200))):
+        os.makedirs(os.path.dirname(os.path.join(inside, path)), exist_ok=True)
+        kt.write_bytes(os.path.join(inside, path), data)
+    os.makedirs(top)
+    programs = {"apt-get": 'case "$*" in *download*) echo deb >linux-image-1.deb ;; esac', "apt-cache": "echo ' Depends: linux-image-1'",
+                "dpkg-deb": f'case $1 in -f) echo 1.0 ;; *) tar -c -C "{inside}" boot lib ;; esac'}
+    for name, text in programs.items():
+        kt.write_bytes(os.path.join(top, name), f"#!/bin/sh\n{text}\n".encode())
+        os.chmod(os.path.join(top, name), 0o755)
+    env = dict(os.environ, XDG_CACHE_HOME=cache, PATH=top + ":" + os.environ["PATH"])
+    for _ in range(3):
+        running = [subprocess.Popen([kt.KCHAIN, "kernel", "fetch", "--json"], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(6)]
+        for process in running:
+            out, err = process.communicate()
+            kt.check(process.returncode == 0 and '"version": "1.0"' in out, "one of them failed", out, err)
+        folder = os.path.join(cache, "kchain/kernels")
+        kt.check(sorted(os.listdir(folder)) == ["linux-image-cloud-amd64", "lock"], "something is left", os.listdir(folder))
+        kt.check(len(os.listdir(os.path.join(folder, "linux-image-cloud-amd64/modules/kernel"))) == 200, "a part of it")
 
 
 @kt.test

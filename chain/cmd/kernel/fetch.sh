@@ -14,8 +14,8 @@ fail() {
 	exit 3
 }
 
-for command in apt-get apt-cache dpkg-deb tar awk sha256sum; do
-	command -v "$command" >/dev/null || fail "$command is missing (Debian packages: apt dpkg tar coreutils)"
+for command in apt-get apt-cache dpkg-deb tar awk sha256sum flock; do
+	command -v "$command" >/dev/null || fail "$command is missing (Debian packages: apt dpkg tar coreutils util-linux)"
 done
 mkdir -p "$folder" 2>/dev/null || fail "cannot write to $folder"
 work=$(mktemp -d "$folder/fetch.XXXXXX" 2>/dev/null) || fail "cannot write to $folder"
@@ -59,6 +59,11 @@ deb=$(echo "$work"/get/*.deb)
 cat >"$work/new/kernel.json" <<END
 {"package":"$kernel","version":"$(dpkg-deb -f "$deb" Version)","release":"$release","bytes":$(wc -c <"$deb"),"sha256":"$(sha256sum <"$deb" | cut -d' ' -f1)"}
 END
-rm -rf "${folder:?}/$package"
+cat "$work/new/kernel.json" >"$work/told"
+# Others may fetch it, or read what is there: one after another takes its place, and what was there goes when nobody looks for it any more.
+exec 9>"$folder/lock"
+flock 9 || fail "cannot write to $folder"
+[ ! -e "$folder/$package" ] || mv "$folder/$package" "$work/old" || fail "cannot write to $folder"
 mv "$work/new" "$folder/$package" || fail "cannot write to $folder"
-cat "$folder/$package/kernel.json"
+exec 9>&-
+cat "$work/told"

@@ -6,8 +6,10 @@
 #include "chain/cmd/cmd.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -38,8 +40,16 @@ static int tell(const char *folder, const char *package, bool json)
 	char path[PATH_BYTES];
 	json_t *doc, *said;
 
+	/* Another run of the script may be about to put its own in the same place. */
+	(void)snprintf(path, sizeof(path), "%.3000s/lock", folder);
+	const int lock = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (lock >= 0)
+		(void)flock(lock, LOCK_SH);
 	(void)snprintf(path, sizeof(path), "%.3000s/%.900s/kernel.json", folder, package);
 	said = json_load_file(path, 0, NULL);
+	if (lock >= 0)
+		(void)close(lock);
 	path[strlen(path) - sizeof("/kernel.json") + 1] = '\0';
 	doc = said ? json_pack("{s:o, s:s}", "kernel", said, "folder", path) : NULL;
 	if (!doc) {
