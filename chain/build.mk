@@ -34,10 +34,10 @@ $(B)/host/chain/cmd/run/qemu_large_loader.o: chain/cmd/run/qemu_large_loader.S c
 	@mkdir -p $(@D)
 	$(call say,AS,$<)
 	$(Q)$(CC) -c -o $@ $<
-$(B)/host/chain/cmd/stage_blob.o: chain/cmd/stage_blob.S $(STAGE_ELF) $(B)/init/init
+$(B)/host/chain/cmd/stage_blob.o: chain/cmd/stage_blob.S $(STAGE_ELF) $(B)/init/init $(B)/next/kchain-next
 	@mkdir -p $(@D)
 	$(call say,AS,$<)
-	$(Q)$(CC) -DSTAGE_ELF='"$(STAGE_ELF)"' -DROOT_INIT='"$(B)/init/init"' -c -o $@ $<
+	$(Q)$(CC) -DSTAGE_ELF='"$(STAGE_ELF)"' -DROOT_INIT='"$(B)/init/init"' -DROOT_NEXT='"$(B)/next/kchain-next"' -c -o $@ $<
 $(B)/host/chain/cmd/kernel_blob.o: chain/cmd/kernel_blob.S chain/cmd/kernel/fetch.sh
 	@mkdir -p $(@D)
 	$(call say,AS,$<)

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/reboot.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,12 +22,14 @@
 
 #define SPEC_FILE    "/kchain/root.json"
 #define HANDOFF_FILE "/kchain/handoff.json"
-#define OWN_FOLDER   "/run/kchain" /* of the root, where programs find what the chain tells them */
+#define NEXT_FILE    "/kchain/kchain-next" /* where the root asks for it */
+#define OWN_FOLDER   "/run/kchain"         /* of the root, where programs find what the chain tells them */
 enum { RESULT_MAX_BYTES = 1024 * 1024, CMDLINE_MAX_BYTES = 64 * 1024, USERS_MAX_BYTES = 8 << 20 };
 enum { STATUS_NOT_STARTED = 127, STATUS_INIT_FAILED = 126 };
 
 struct boot {
 	struct init_spec spec;
+	int next;           /* NEXT_FILE, open; -1: it is not there */
 	char *handoff_text; /* null: there is none */
 	uint64_t handoff_bytes;
 	json_t *handoff; /* never null once it was read */
@@ -122,13 +125,28 @@ static enum chain_status find_user(struct boot *boot, struct chain_error *err)
 	return status;
 }
 
+/* A copy in the root, since the initial file system is gone. */
+static enum chain_status put_next(int from, struct chain_error *err)
+{
+	static const char path[] = OWN_FOLDER "/kchain-next";
+	int to = from < 0 ? -1 : open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0555);
+	ssize_t moved = to < 0 ? -1 : 1;
+	while (moved > 0)
+		moved = sendfile(to, from, NULL, 1 << 20);
+	enum chain_status status = from >= 0 && moved < 0 ? init_fail(err, path) : CHAIN_OK;
+	close(to);
+	close(from);
+	return status;
+}
+
 /* What the chain tells the program, and where the program leaves its result. */
 static enum chain_status own_folder(struct boot *boot, struct chain_error *err)
 {
 	if (mkdir(OWN_FOLDER, 0755) || chown(OWN_FOLDER, boot->user.uid, boot->user.gid))
 		return init_fail(err, OWN_FOLDER);
-	if (!boot->handoff_text)
-		return CHAIN_OK;
+	enum chain_status status = put_next(boot->next, err);
+	if (status || !boot->handoff_text)
+		return status;
 	return init_write_file(OWN_FOLDER "/handoff.json", boot->handoff_text, boot->handoff_bytes, 0444, err);
 }
 
@@ -202,6 +220,7 @@ static enum chain_status boot_root(struct boot *boot, struct chain_error *err)
 		status = read_handoff(boot, err);
 	if (!status)
 		status = init_modules_load(&boot->spec, err);
+	boot->next = open(NEXT_FILE, O_RDONLY | O_CLOEXEC);
 	if (!status)
 		status = init_root_enter(&boot->spec, err);
 	if (!status)

@@ -67,8 +67,10 @@ def what_is_installed_works_where_it_is():
     kt.check(done.exit == 0 and "hello, stranger: this kernel was booted" in done.out, "it does not run", done)
     for page in glob.glob("docs/*.1"):
         kt.check(os.path.exists(f"{here}/share/man/man1/{os.path.basename(page)}"), f"no {page}")
+    done = kt.command([here + "/sbin/kchain-next", "--dry-run", "/none"])
+    kt.check(done.exit == 3 and "kchain-next: /none: No such file or directory" in done.err, "kchain-next does not run", done)
     for path, what in tree(here).items():
-        kt.check(what is None or what[0] & 0o777 == (0o755 if path == "bin/kchain" else 0o644), f"mode of {path}: {what and oct(what[0])}")
+        kt.check(what is None or what[0] & 0o777 == (0o755 if path in ("bin/kchain", "sbin/kchain-next") else 0o644), f"mode of {path}: {what and oct(what[0])}")
 
 
 @kt.test
@@ -145,10 +147,10 @@ def a_folder_that_cannot_be_written():
 
 # --- completion ----------------------------------------------------------------------------------------------------
 
-def completed(*words, folder="."):
+def completed(*words, folder=".", program=kt.KCHAIN):
     """What bash offers where the last of the words is being typed."""
     script = ('source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _kchain; ((${#COMPREPLY[@]})) && printf "%s\\n" "${COMPREPLY[@]}"; true')
-    done = kt.command(["bash", "-uc", script, "bash", os.path.abspath("build/install/completion"), kt.KCHAIN, *words], cwd=folder)
+    done = kt.command(["bash", "-uc", script, "bash", os.path.abspath("build/install/completion"), program, *words], cwd=folder)
     kt.check(done.exit == 0 and not done.err, "completion failed", done)
     return done.out.splitlines()
 
@@ -160,6 +162,17 @@ def completion_offers_what_help_says():
     for command in commands:
         options = set(re.findall(r"(?m)^ +(?:-\w, )?(--[\w-]+)", kt.kchain(command, "--help").out.split("\n\n", 2)[2]))
         kt.check(options and set(completed(command, "-")) == options, f"options of {command}", completed(command, "-"), options)
+
+
+@kt.test
+def completion_of_kchain_next():
+    def offered(*words):
+        return completed(*words, program="/usr/sbin/kchain-next", folder="configs")
+    options = set(re.findall(r"(?m)^ +(?:-\w, )?(--[\w-]+)", kt.command(["build/next/kchain-next", "--help"]).out.split("\n\n", 2)[2]))
+    kt.check(len(options) > 10 and set(offered("-")) == options, "options", offered("-"), options)
+    kt.check(offered("--handoff-at", "") == ["last", "first", "none"] and offered("--name", "") == [], "words", offered("--handoff-at", ""))
+    for words in (("01",), ("--yes", "01"), ("--handoff", "01"), ("--module", "01")):
+        kt.check(offered(*words) == ["01-hello.json"], f"files for {words}", offered(*words))
 
 
 @kt.test

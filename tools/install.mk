@@ -12,9 +12,9 @@ install uninstall: export PREFIX := $(PREFIX)
 install uninstall: export DESTDIR := $(DESTDIR)
 install uninstall: export PKGCONFIGDIR := $(PKGCONFIGDIR)
 
-$(B)/install/completion: tools/completion $(B)/kchain
+$(B)/install/completion: tools/completion $(B)/kchain $(B)/next/kchain-next
 	@mkdir -p $(@D)
-	$(Q)tools/completion $(B)/kchain >$@.new && mv $@.new $@
+	$(Q)tools/completion $(B)/kchain $(B)/next/kchain-next >$@.new && mv $@.new $@
 install: all sdk $(B)/install/completion
 	$(Q)tools/install install
 uninstall:
@@ -22,7 +22,7 @@ uninstall:
 
 # debhelper works in a tree of its own, in which debian/rules installs what is built here.
 DEB := $(B)/deb/kchain_$(VERSION)_amd64.deb
-$(DEB): tools/make-deb tools/install $(wildcard debian/*) $(wildcard docs/*) $(B)/kchain $(B)/stage/stage.debug $(SDK)/.complete $(B)/install/completion
+$(DEB): tools/make-deb tools/install $(wildcard debian/*) $(wildcard docs/*) $(B)/kchain $(B)/next/kchain-next $(B)/stage/stage.debug $(SDK)/.complete $(B)/install/completion
 	$(call say,DEB,$@)
 	$(Q)tools/make-deb $@
 deb: all $(DEB)

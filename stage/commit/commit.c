@@ -4,49 +4,13 @@
 #include "stage/bulk.h"
 #include "stage/commit.h"
 
-#include "commit_layout.h"
+#include "commit_params.h"
 #include "stage/cpu.h"
 #include "abi/native.h"
 #include "stage/pages.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct __attribute__((packed)) descriptor_pointer {
-	uint16_t limit;
-	uint64_t base;
-};
-
-struct __attribute__((packed)) commit_params {
-	uint64_t moves, move_count;
-	uint64_t address, registers[CHAIN_REGISTERS];
-	uint64_t cr0, cr4, efer;
-	uint64_t long64;
-	uint64_t far_address, far_selector;
-	struct descriptor_pointer gdtr, idtr;
-	uint8_t pad0[4];
-	uint64_t gdt[CHAIN_ENTRY_DESCRIPTORS];
-};
-static_assert(offsetof(struct commit_params, address) == COMMIT_ADDRESS, "address");
-static_assert(offsetof(struct commit_params, registers) == COMMIT_REGISTERS, "registers");
-static_assert(offsetof(struct commit_params, cr0) == COMMIT_CR0, "cr0");
-static_assert(offsetof(struct commit_params, cr4) == COMMIT_CR4, "cr4");
-static_assert(offsetof(struct commit_params, efer) == COMMIT_EFER, "efer");
-static_assert(offsetof(struct commit_params, long64) == COMMIT_LONG64, "mode");
-static_assert(offsetof(struct commit_params, far_address) == COMMIT_FAR, "far return");
-static_assert(offsetof(struct commit_params, gdtr) == COMMIT_GDTR, "gdtr");
-static_assert(offsetof(struct commit_params, idtr) == COMMIT_IDTR, "idtr");
-static_assert(offsetof(struct commit_params, gdt) == COMMIT_GDT, "gdt");
-static_assert(sizeof(struct commit_params) == COMMIT_BYTES, "the code finds them before itself");
-
-struct commit_move {
-	uint64_t dest, source, bytes, zero;
-};
-static_assert(sizeof(struct commit_move) == MOVE_SIZE, "move");
-static_assert(offsetof(struct commit_move, zero) == MOVE_ZERO, "move kind");
-
-extern const uint8_t stage_commit_trampoline[], stage_commit_trampoline_end[];
 
 enum { PAGE = STAGE_PAGE, GIB_SHIFT = 30, GIB_PER_DIRECTORY = 512 };
 #define GIB ((uint64_t)1 << GIB_SHIFT)
@@ -166,25 +130,6 @@ static void build_tables(const struct chain_plan *plan, struct chain_range own)
 	((uint64_t *)stage_phys_to_virt(root))[511] = running[511];
 }
 
-static void fill_params(struct commit_params *params, uint64_t params_phys, uint64_t moves_phys,
-			const struct chain_plan *plan)
-{
-	const struct chain_entry *entry = &plan->entry;
-	*params = (struct commit_params){
-		.moves = moves_phys,
-		.move_count = plan->move_count,
-		.address = entry->address,
-		.cr0 = entry->cr0,
-		.cr4 = entry->cr4,
-		.efer = entry->efer,
-		.long64 = entry->mode == CHAIN_ENTRY_LONG64,
-		.far_selector = CHAIN_ENTRY_CODE,
-		.gdtr = { sizeof(params->gdt) - 1, params_phys + COMMIT_GDT },
-	};
-	memcpy(params->registers, entry->registers, sizeof(params->registers));
-	memcpy(params->gdt, entry->descriptors, sizeof(params->gdt));
-}
-
 static void fill_moves(uint64_t moves_phys, const struct chain_plan *plan)
 {
 	struct commit_move *moves = stage_phys_to_virt(moves_phys);
@@ -212,7 +157,7 @@ void stage_commit_lay_out(const struct chain_plan *plan, uint64_t phys, struct s
 		stage_panic("the commit trampoline does not fit its page");
 
 	build_tables(plan, (struct chain_range){ phys, phys + stage_commit_bytes(plan) });
-	fill_params(stage_phys_to_virt(params_phys), params_phys, moves_phys, plan);
+	commit_params_fill(stage_phys_to_virt(params_phys), &plan->entry, params_phys, moves_phys, plan->move_count);
 	memcpy(stage_phys_to_virt(code_phys), stage_commit_trampoline, code_bytes());
 	fill_moves(moves_phys, plan);
 	*out = (struct stage_commit){ .root_phys = phys, .params_phys = params_phys, .code_phys = code_phys };

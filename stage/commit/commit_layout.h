@@ -1,7 +1,7 @@
 /* SPDX-FileCopyrightText: The kchain authors
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Owns: offsets that commit.c and commit_trampoline.S share; commit.c asserts each against its structs. */
+/* Owns: offsets in what the commit trampoline reads, for its code; commit_params.h asserts each against its structs. */
 #ifndef STAGE_COMMIT_LAYOUT_H
 #define STAGE_COMMIT_LAYOUT_H
 

@@ -5,7 +5,7 @@
  * enters the kernel. It is copied to memory that no move reads or writes, together with its parameters, the moves and
  * an identity map, and runs there; nothing else of the stage may be touched once it has begun.
  *
- * In: RDI = physical address of struct commit_params (stage/commit/commit.c), identity mapped. Never returns. */
+ * In: RDI = physical address of struct commit_params (stage/commit/commit_params.h), identity mapped. Never returns. */
 
 #include "commit_layout.h"
 

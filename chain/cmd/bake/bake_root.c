@@ -72,6 +72,7 @@ static const struct chain_json_key keys[] = {
 	{ "hostname", chain_json_read_text, NULL, AT(hostname), false },
 	{ "args", chain_json_read_text, NULL, AT(args), false },
 	{ "unverified", chain_json_read_bool, NULL, AT(unverified), false },
+	{ "next", chain_json_read_bool, NULL, AT(next), false },
 };
 
 /* --- where it comes from --- */

@@ -22,7 +22,7 @@ struct bake_root_spec {
 	unsigned write, end;    /* their words' indices */
 	json_t *entrypoint, *env;
 	char *workdir, *user, *stop_signal, *hostname, *args;
-	bool unverified;
+	bool unverified, next; /* next: kchain-next is within its reach */
 };
 
 /* All owned; bake_root_free. */

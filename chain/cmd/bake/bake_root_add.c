@@ -183,7 +183,8 @@ static enum chain_status floor_find(struct bake_root *root, const struct kernel 
 
 /* --- the initial file system --- */
 
-extern const unsigned char cmd_root_init[], cmd_root_init_end[]; /* stage_blob.S */
+/* stage_blob.S */
+extern const unsigned char cmd_root_init[], cmd_root_init_end[], cmd_root_next[], cmd_root_next_end[];
 
 static bool can_dax(const struct bake_root *root)
 {
@@ -244,6 +245,9 @@ static enum chain_status initrd_make(const struct bake_root *root, struct initrd
 		initrd_folder(out, folders[i]);
 	initrd_char_device(out, "dev/console", 0600, 5, 1);
 	initrd_file(out, "init", 0755, cmd_root_init, (size_t)(cmd_root_init_end - cmd_root_init));
+	if (root->spec.next)
+		initrd_file(out, "kchain/kchain-next", 0555, cmd_root_next,
+			    (size_t)(cmd_root_next_end - cmd_root_next));
 	for (size_t i = 0; i < root->modules.count; i++) {
 		(void)snprintf(name, sizeof(name), "kchain/modules/%s", root->modules.v[i].name);
 		initrd_file(out, name, 0644, root->modules.v[i].bytes, root->modules.v[i].count);
