@@ -7,6 +7,7 @@ loopback. Instances are fake_qemu.py's; one test boots real ones."""
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -64,6 +65,10 @@ def free_ports(count):
     return ports
 
 
+def slurm_version():
+    return tuple(int(n) for n in re.search(r"(\d+)\.(\d+)", kt.command(["slurmd", "-V"], env={**os.environ, "PATH": PATH}).out).groups())
+
+
 class Cluster:
     """Its processes are ours, in the foreground, so that they end with the test."""
 
@@ -75,6 +80,8 @@ class Cluster:
             os.mkdir(f"{top}/{folder}")
         with open(f"{top}/slurm.conf", "w", encoding="utf-8") as f:
             f.write(CONF.format(host=host, top=top, port=port, first=first, second=second))
+        if slurm_version() >= (23, 11):  # before, it looks for no control groups that nothing above asks for
+            kt.write_bytes(f"{top}/cgroup.conf", b"CgroupPlugin=disabled\n")
         kt.write_bytes(f"{top}/munge.key", os.urandom(1024))
         os.chmod(f"{top}/munge.key", 0o400)
         self.env = {**os.environ, "PATH": PATH, "SLURM_CONF": f"{top}/slurm.conf"}
