@@ -146,4 +146,20 @@ def parts_of_disks_that_are_not_there():
     kt.check(done.exit == 3 and 'steps[0].boot: "block:other/1": the pipeline asks for no such disk' in done.err, "known when it is baked", done)
 
 
+@kt.test
+def a_disk_that_ends_early_overwrites_nothing():
+    """Its second half can't be read: what the step says about errors is done, by a machine that is as it was."""
+    disk = kt.write_bytes(kt.scratch("disk"), bytes(range(256)) * 8192)
+    fails = ["-drive", f"if=none,id=d,driver=blkdebug,image.driver=raw,image.file.driver=file,image.file.filename={disk},"
+             "inject-error.0.event=none,inject-error.0.iotype=read,inject-error.0.sector=3000", "-device", "virtio-blk-pci,drive=d"]
+    files, block = {"/k": os.path.abspath("build/kernels/found-multiboot2.elf")}, {"data": {"need": "required"}}
+    fallback = {"boot": "fs:/k", "args": "one two"}
+    for first in ({"boot": "fs:/k", "args": "first", "modules": [{"from": "block:data", "string": "half", "unverified": True}]},
+                  {"boot": "block:data", "unverified": True}):
+        ended = kt.boot(image(files, {**first, "on_error": fallback}, block=block), qemu=fails)
+        kt.check([(e["slug"], e["message"]) for e in ended.of("error")] ==
+                 [("block-request", "block:data: virtio-blk 0000:00:02.0: the device reports an I/O error (sector 2944, 128 sectors)")], "why", ended)
+        kt.check(ended.of("found")[0]["args"] == "one two" and ended.of("found")[0]["modules"] == 1, "the fallback", ended)
+
+
 kt.main()

@@ -8,6 +8,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <cmocka.h>
 #include <string.h>
 
@@ -116,6 +117,56 @@ static void streams(void **state)
 	}
 }
 
+/* Reads of more than there is fail, as of a device that has less than it says. */
+struct cut {
+	uint64_t ends, next;
+	unsigned failures;
+};
+
+static enum chain_status read_cut(void *ctx, uint64_t offset, uint64_t count, void *into, struct chain_error *err)
+{
+	struct cut *cut = ctx;
+
+	assert_true(offset == cut->next && count && !cut->failures);
+	if (offset + count > cut->ends) {
+		cut->failures++;
+		return CHAIN_FAIL(err, BLOCK_PAST_END, .subject = "disk 3", .lba = offset, .count = count,
+				  .total = cut->ends);
+	}
+	cut->next += count;
+	memset(into, 1, count);
+	return CHAIN_OK;
+}
+
+/* One that ends early, wherever that is: it is not read on, and nothing is believed of it. */
+static void streams_that_end_early(void **state)
+{
+	enum { BYTES = 1000000, CHUNK = 256 * 1024, STEP = 9973 };
+	static uint8_t into[BYTES];
+
+	(void)state;
+	for (uint64_t ends = 0; ends < BYTES + STEP; ends += STEP) {
+		struct cut cut = { .ends = ends };
+		const struct chain_stream stream = { .bytes = BYTES, .read = read_cut, .ctx = &cut };
+		const struct chain_stream_pin pin = { .source = "block:data/2" };
+		struct chain_error err = { 0 };
+		struct chain_digest digest = { 0 };
+		char text[256], want[256];
+		const uint64_t at = ends / CHUNK * CHUNK, asked = BYTES - at < CHUNK ? BYTES - at : CHUNK;
+
+		const enum chain_status status = chain_stream_take(&stream, &pin, into, &digest, &err);
+
+		assert_int_equal(status, ends >= BYTES ? CHAIN_OK : CHAIN_E_BLOCK_PAST_END);
+		assert_int_equal(cut.failures, ends < BYTES);
+		if (ends >= BYTES)
+			continue;
+		chain_error_format(&err, text, sizeof(text));
+		snprintf(want, sizeof(want), "block:data/2: disk 3: %llu sectors at %llu wanted; it has %llu",
+			 (unsigned long long)asked, (unsigned long long)at, (unsigned long long)ends);
+		assert_string_equal(text, want);
+	}
+}
+
 static const uint8_t *module_bytes(void *ctx, size_t index)
 {
 	(void)ctx;
@@ -154,9 +205,8 @@ static void modules(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(texts),
-		cmocka_unit_test(pieces),
-		cmocka_unit_test(streams),
+		cmocka_unit_test(texts),   cmocka_unit_test(pieces),
+		cmocka_unit_test(streams), cmocka_unit_test(streams_that_end_early),
 		cmocka_unit_test(modules),
 	};
 

@@ -26,7 +26,7 @@ struct chain_stream_pin {
 
 /* Reads all of it into `into`, which has room for it, and checks the digests as the bytes arrive; `out_digest`
  * (nullable) is that of chain_pin_end. What lies in `into` after a failure must not be used.
- * CHAIN_E_SOURCE_DIGEST, and what the reader says. */
+ * CHAIN_E_SOURCE_DIGEST, and what the reader says, of the source and of what it names itself. */
 enum chain_status chain_stream_take(const struct chain_stream *stream, const struct chain_stream_pin *pin,
 				    uint8_t *into, struct chain_digest *out_digest,
 				    struct chain_error *err) CHAIN_MUST_CHECK;
