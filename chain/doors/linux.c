@@ -327,8 +327,8 @@ static enum chain_status info_build(const struct chain_door_info *info, uint64_t
 	/* The modules lie behind each other: one initrd. */
 	uint64_t start = info->modules[0].range.base, end = info->modules[info->module_count - 1].range.end;
 	if (end > info->kernel->limit)
-		return CHAIN_FAIL(err, MULTIBOOT_MODULE_PLACE, .subject = info->subject, .index = 0, .base = start,
-				  .end = end);
+		return CHAIN_FAIL(err, LINUX_INITRD, .subject = info->subject, .base = start, .end = end,
+				  .limit = info->kernel->limit);
 	set_wide(buf, CHAIN_LINUX_RAMDISK_IMAGE, CHAIN_LINUX_RAMDISK_IMAGE_HIGH, start);
 	set_wide(buf, CHAIN_LINUX_RAMDISK_SIZE, CHAIN_LINUX_RAMDISK_SIZE_HIGH, end - start);
 	return CHAIN_OK;

@@ -19,6 +19,7 @@
 #include "chain/pvh_format.h"
 #include "random.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -307,6 +308,7 @@ static void mb2_cut_anywhere(void **state)
 struct planned {
 	struct chain_bootinfo info;
 	struct chain_plan plan;
+	struct chain_error err;
 	uint8_t *memory; /* of the machine, as the kernel finds it; what nobody wrote is 0xee */
 	size_t bytes;
 };
@@ -333,10 +335,10 @@ static enum chain_status plan_by(struct planned *p, const char *door, uint64_t f
 		{ .blob = { initrd, sizeof(initrd), CHAIN_PHYS_UNKNOWN }, .string = "one", .movable = true },
 		{ .blob = { initrd, 5, CHAIN_PHYS_UNKNOWN }, .string = "two", .movable = true }
 	};
-	struct chain_error err = { 0 };
 	*p = (struct planned){ .bytes = memory_bytes };
 	assert_int_equal(chain_bootinfo_qemu("pc", memory_bytes, 1, &p->info, NULL), CHAIN_OK);
 	p->info.image = (struct chain_range){ 0x100000, 0x180000 };
+	p->err = (struct chain_error){ 0 };
 	p->info.acpi_rsdp = 0xf59d0;
 	memcpy(p->info.rsdp, "RSD PTR ", 8);
 	p->info.rsdp_bytes = 20;
@@ -353,7 +355,7 @@ static enum chain_status plan_by(struct planned *p, const char *door, uint64_t f
 		.handoff_at = CHAIN_HANDOFF_LAST,
 		.bootinfo = &p->info,
 	};
-	enum chain_status status = chain_plan_build(&request, &p->plan, &err);
+	enum chain_status status = chain_plan_build(&request, &p->plan, &p->err);
 	if (status)
 		return status;
 	p->memory = malloc(p->bytes);
@@ -743,7 +745,54 @@ static void linux_initrd_and_its_limit(void **state)
 	put64(CHAIN_LINUX_PREF_ADDRESS, 0x100000);
 	put32(CHAIN_LINUX_INIT_SIZE, 0x300000);
 	assert_int_equal(plan_by(&p, "linux", KERNEL_BYTES, 1, 64 * MIB), CHAIN_E_NO_SPACE);
+	char text[256];
+	chain_error_format(&p.err, text, sizeof(text));
+	assert_string_equal(text, "k: boot information 0: no room for 4102 bytes between 0x100000 and 0x400000: "
+				  "the largest free place there has 0");
 	chain_bootinfo_free(&p.info);
+}
+
+/* The highest byte that it may have is one that the kernel reaches. */
+static void linux_initrd_above_what_is_reached(void **state)
+{
+	struct chain_bootinfo machine = { .acpi_rsdp = 0 };
+	struct chain_mem_entry mem = { { 0, 64 * MIB }, CHAIN_MEM_AVAILABLE };
+	struct chain_door_module modules[] = { { { 0x200000, 0x300000 }, "a" }, { { 0x300000, 0x400000 }, "b" } };
+	struct chain_kernel kernel;
+	static uint8_t buf[2 * PAGE];
+	uint64_t bytes;
+	(void)state;
+	make_bzimage();
+	put32(CHAIN_LINUX_INITRD_ADDR_MAX, 0x3fffff);
+	assert_int_equal(read_linux(&kernel), CHAIN_OK);
+	const struct chain_door_info info = { .subject = "k",
+					      .file = file,
+					      .file_bytes = KERNEL_BYTES,
+					      .kernel = &kernel,
+					      .cmdline = "a",
+					      .loader_name = "kchain",
+					      .modules = modules,
+					      .module_count = 2,
+					      .mem = &mem,
+					      .mem_count = 1,
+					      .machine = &machine };
+	for (uint64_t end = 0x3ffffe; end < 0x400003; end++) {
+		struct chain_error err = { 0 };
+		char text[256], want[256];
+		modules[1].range.end = end;
+		assert_int_equal(kernel.door->info_bytes(&info, &bytes, &err), CHAIN_OK);
+		assert_true(bytes <= sizeof(buf));
+		assert_int_equal(kernel.door->info_build(&info, 0x10000, buf, &err),
+				 end <= 0x400000 ? CHAIN_OK : CHAIN_E_LINUX_INITRD);
+		if (end <= 0x400000)
+			continue;
+		chain_error_format(&err, text, sizeof(text));
+		snprintf(want, sizeof(want),
+			 "k: the initial file system at 0x200000 to 0x%llx lies above 0x400000, and the kernel reaches "
+			 "no further",
+			 (unsigned long long)end);
+		assert_string_equal(text, want);
+	}
 }
 
 /* One that is too old to be told of more memory than its page has room for is not started with less. */
@@ -942,6 +991,7 @@ int main(void)
 		cmocka_unit_test(linux_headers_that_lie),
 		cmocka_unit_test(linux_cut_anywhere),
 		cmocka_unit_test(linux_initrd_and_its_limit),
+		cmocka_unit_test(linux_initrd_above_what_is_reached),
 		cmocka_unit_test(linux_map_of_many_entries),
 		cmocka_unit_test(linux_random_headers),
 		cmocka_unit_test(linux_kernel_finds_everything),

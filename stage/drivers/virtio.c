@@ -158,8 +158,7 @@ enum chain_status stage_virtqueue_open(struct stage_virtqueue *q, struct stage_v
 	q->notify = v->transport->queue_enable(v, index, size, phys);
 	if (!q->notify) {
 		stage_virtqueue_close(q);
-		return CHAIN_FAIL(err, VIRTIO_QUEUE, .subject = v->subject, .queue = index, .entries = size,
-				  .wanted = chain);
+		return CHAIN_FAIL(err, VIRTIO_NOTIFY, .subject = v->subject, .queue = index, .bytes = v->notify_bytes);
 	}
 	return CHAIN_OK;
 }

@@ -79,10 +79,13 @@ static enum chain_status request(struct virtio_blk *blk, uint32_t type, uint64_t
 		env->idle(env->ctx);
 	}
 	status = *(volatile uint8_t *)(blk->buffer + STATUS_AT);
-	if (status == STATUS_OK)
+	/* What lies behind the bytes that it says it wrote is not the disk's (1.1, section 2.6.8.2). */
+	bool cut = type == REQUEST_READ && written < bytes;
+	if (status == STATUS_OK && !cut)
 		return CHAIN_OK;
 	return CHAIN_FAIL(err, BLOCK_REQUEST, .subject = blk->virtio.subject,
-			  .detail = status == STATUS_IO_ERROR    ? "the device reports an I/O error" :
+			  .detail = status == STATUS_OK          ? "the device wrote less than was asked for" :
+				    status == STATUS_IO_ERROR    ? "the device reports an I/O error" :
 				    status == STATUS_UNSUPPORTED ? "the device does not know the request" :
 								   "the device left no status",
 			  .lba = unit, .count = units);

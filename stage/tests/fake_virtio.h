@@ -25,6 +25,7 @@ enum fake_fault {
 	FAKE_USED_LENGTH,  /* more bytes than there was room for */
 	FAKE_NO_STATUS,    /* completes, having written nothing */
 	FAKE_IO_ERROR,
+	FAKE_CUT, /* says that all is well, having written less than was asked for */
 	FAKE_FAULTS
 };
 
@@ -206,6 +207,7 @@ static inline bool fake_complete(struct fake *f, unsigned index)
 			break;
 	}
 	written = f->fault == FAKE_NO_STATUS ? 0 : f->handler(f, index, segments, count);
+	written -= f->fault == FAKE_CUT ? 2 : 0;
 	used = (void *)(uintptr_t)(q->used + 4);
 	used[q->done % q->size].id = f->fault == FAKE_USED_ID      ? 0x10000u * q->size + 7 :
 				     f->fault == FAKE_USED_ID_IDLE ? head + 3u :
