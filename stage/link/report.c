@@ -95,6 +95,7 @@ void stage_record_handoff(const char *step, const char *text)
 _Noreturn void stage_cannot_start(const struct chain_error *err)
 {
 	stage_report_error(NULL, err);
+	stage_record_members(CHAIN_TEXT("event", "end"), CHAIN_TEXT("status", "failed"));
 	stage_exit(STAGE_EXIT_FAULT);
 }
 
