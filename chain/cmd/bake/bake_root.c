@@ -244,8 +244,11 @@ static int step_expand(const struct bake_root *root, json_t *step)
 	place = chain_json_object(CHAIN_TEXT("from", "fs:" BAKE_ROOT_IMAGE), CHAIN_TEXT("type", fs_of(root)));
 	modules = json_array();
 	bad = json_array_append_new(modules, chain_json_object(CHAIN_TEXT("from", "fs:" BAKE_ROOT_INITRD)));
-	if (root->spec.unverified)
+	if (root->spec.unverified) {
 		bad |= json_object_set_new(place, "unverified", json_true());
+		bad |= json_object_set_new(step, "unverified", json_true());
+		bad |= json_object_set_new(json_array_get(modules, 0), "unverified", json_true());
+	}
 	bad |= json_object_set_new(step, "boot", json_string("fs:" BAKE_ROOT_KERNEL));
 	bad |= json_object_set_new(step, "args", json_string(joined));
 	bad |= json_object_set_new(step, "root", place);

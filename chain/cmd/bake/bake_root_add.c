@@ -159,8 +159,8 @@ static enum chain_status kernel_load(struct bake_root *root, struct kernel *out,
 	return status;
 }
 
-/* What is packed in it is quicker to start, where it can be unpacked. */
-static enum chain_status kernel_unpack(struct kernel *io, const char *name, struct chain_error *err)
+/* What is packed in it is quicker to start, where it can be unpacked; always if nobody hashes it before. */
+static enum chain_status kernel_unpack(struct kernel *io, const char *name, bool hashed, struct chain_error *err)
 {
 	struct linux_payload payload;
 	uint8_t *bytes;
@@ -169,7 +169,7 @@ static enum chain_status kernel_unpack(struct kernel *io, const char *name, stru
 		return CHAIN_OK;
 	enum chain_status status = linux_payload_find(io->bytes, io->count, name, &payload, err);
 
-	if (status || !linux_payload_can_unpack(&payload) || !linux_payload_is_quicker(&payload))
+	if (status || !linux_payload_can_unpack(&payload) || (hashed && !linux_payload_is_quicker(&payload)))
 		return status;
 	status = linux_payload_unpack(&payload, name, &bytes, err);
 	if (!status) {
@@ -365,7 +365,7 @@ enum chain_status bake_root_add(struct bake_root *root, struct bake_tree *tree, 
 	enum chain_status status = kernel_load(root, &kernel, err);
 
 	if (!status)
-		status = kernel_unpack(&kernel, root->kernel_name, err);
+		status = kernel_unpack(&kernel, root->kernel_name, !root->spec.unverified, err);
 	if (!status)
 		status = floor_find(root, &kernel, err);
 	if (!status)
