@@ -13,6 +13,7 @@
 #include "stage/cpu.h"
 #include "stage/devices.h"
 #include "stage/pages.h"
+#include "stage/parallel.h"
 #include "stage/platform.h"
 #include "stage/report.h"
 #include "stage/run.h"
@@ -90,11 +91,6 @@ static void continue_clock(const json_t *handoff)
 		stage_say("clock", "the handoff's clock is ahead of this machine's: time starts anew");
 }
 
-static bool is_few(const json_t *records)
-{
-	return json_is_string(records) && strcmp(json_string_value(records), "few") == 0;
-}
-
 /* The first module that is one; the first link of a chain has none. */
 static enum chain_status read_handoff(struct stage_run *run, struct chain_error *err)
 {
@@ -109,7 +105,6 @@ static enum chain_status read_handoff(struct stage_run *run, struct chain_error 
 		if (status)
 			return status;
 		continue_clock(run->parent);
-		run->few_records = is_few(json_object_get(run->parent, "records"));
 		if (stage_tsc_hz_known()) /* else no link has needed the time yet, so none has asked for a lease */
 			status = chain_handoff_expire(run->parent, stage_clock_us(), err);
 	}
@@ -137,6 +132,7 @@ static void begin(struct stage_run *run)
 {
 	struct chain_bootinfo *info = stage_bootinfo();
 	chain_json_memory_init();
+	stage_parallel_init();
 	make_boot_id(run->boot_id);
 	run->sources = (struct chain_sources){
 		.image = &run->image, .bootinfo = info, .module_bytes = module_bytes, .ctx = info
@@ -165,8 +161,6 @@ static void greet(const struct stage_run *run)
 static enum chain_status record_bootinfo(const struct stage_run *run, struct chain_error *err)
 {
 	json_t *doc, *devices;
-	if (run->few_records)
-		return CHAIN_OK;
 	enum chain_status status = stage_devices_list(run->net, run->block, &devices, err);
 	if (status)
 		return status;

@@ -8,9 +8,7 @@
 
 static uint64_t lacking;
 
-static void *(*taker)(size_t bytes) = chain_json_memory_take;
-
-void *chain_json_memory_take(size_t bytes)
+static void *take(size_t bytes)
 {
 	void *got = lacking ? NULL : malloc(bytes);
 	if (!got)
@@ -20,13 +18,7 @@ void *chain_json_memory_take(size_t bytes)
 
 void chain_json_memory_init(void)
 {
-	json_set_alloc_funcs(taker, free);
-}
-
-void chain_json_memory_from(void *(*take)(size_t bytes))
-{
-	taker = take;
-	chain_json_memory_init();
+	json_set_alloc_funcs(take, free);
 }
 
 uint64_t chain_json_memory_lacking(void)

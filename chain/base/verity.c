@@ -4,7 +4,10 @@
 /* Linux, Documentation/filesystems/fsverity.rst, "Merkle tree" and "fs-verity descriptor". */
 #include "chain/verity.h"
 
+#include "chain/parallel.h"
+
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -15,7 +18,9 @@ enum {
 	VERSION = 1,
 	HASH_SHA256 = 1,
 	LOG_BLOCK = 12,
+	RUN = PER_BLOCK * BLOCK, /* bytes whose digests fill a block of the next level */
 };
+static_assert(CHAIN_VERITY_PARALLEL_BYTES >= 2 * RUN, "work for two processors");
 static const uint64_t prime = 0xfffffffb; /* the locator's: 2^32 - 5 */
 
 /* Little-endian. What is left out here, a salt and a signature, is not there. */
@@ -61,12 +66,12 @@ static uint32_t big_endian(const uint8_t *bytes)
 	return __builtin_bswap32(value);
 }
 
-static void sums_add(struct chain_verity *v, const uint8_t *digest, uint64_t number)
+static void sums_add(uint64_t sums[2], const uint8_t *digest, uint64_t number)
 {
 	const uint64_t value = big_endian(digest);
 
-	v->sums[0] = (v->sums[0] + value) % prime;
-	v->sums[1] = (v->sums[1] + number % prime * value) % prime;
+	sums[0] = (sums[0] + value) % prime;
+	sums[1] = (sums[1] + number % prime * value) % prime;
 }
 
 /* A level's digests fill blocks whose digests are the next level's. The only digest of the highest level that has any
@@ -107,7 +112,7 @@ void chain_verity_blocks(const uint8_t *bytes, size_t count, uint8_t (*out)[DIGE
 static void blocks_add(struct chain_verity *v, const uint8_t *digests, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		sums_add(v, digests + i * DIGEST, v->digests[1] + i + 1);
+		sums_add(v->sums, digests + i * DIGEST, v->digests[1] + i + 1);
 	digests_add(v, 1, digests, count);
 }
 
@@ -130,6 +135,72 @@ static void fill(struct chain_verity *v, const uint8_t *bytes, uint64_t count)
 	blocks_add(v, digest, 1);
 }
 
+/* Of several processors each hashes runs of blocks, up to the one digest that goes into the second level. */
+struct runs {
+	const uint8_t *bytes;
+	struct run {
+		uint8_t digest[DIGEST];
+		uint64_t sums[2]; /* with the run's blocks counted from 1 */
+	} of[CHAIN_PARALLEL_PIECES];
+};
+
+static void run_hash(void *ctx, size_t index)
+{
+	struct runs *runs = ctx;
+	struct run run = { .sums = { 0, 0 } };
+	struct chain_sha256 above;
+	uint8_t digests[LANES][DIGEST];
+
+	chain_sha256_init(&above);
+	for (size_t block = 0; block < PER_BLOCK; block += LANES) {
+		chain_verity_blocks(runs->bytes + index * RUN + block * BLOCK, LANES, digests);
+		chain_sha256_update(&above, digests, sizeof(digests));
+		for (size_t i = 0; i < LANES; i++)
+			sums_add(run.sums, digests[i], block + i + 1);
+	}
+	chain_sha256_final(&above, run.digest);
+	runs->of[index] = run;
+}
+
+/* Where whole runs were added so far. */
+static void run_add(struct chain_verity *v, const struct run *run)
+{
+	const uint64_t before = v->digests[1] % prime;
+
+	v->sums[1] = (v->sums[1] + before * run->sums[0] + run->sums[1]) % prime;
+	v->sums[0] = (v->sums[0] + run->sums[0]) % prime;
+	v->digests[1] += PER_BLOCK;
+	v->bytes += RUN;
+	digests_add(v, 2, run->digest, 1);
+}
+
+/* How many bytes were hashed with others' help; 0: nobody is there. What they write to is kept for good: one that is
+ * lost may still do so. */
+static uint64_t runs_add(struct chain_verity *v, const uint8_t *bytes, uint64_t count)
+{
+	static struct runs *runs;
+	uint64_t done = 0;
+
+	if (count < CHAIN_VERITY_PARALLEL_BYTES || v->bytes % RUN != 0 || !chain_parallel_gather(count))
+		return 0;
+	if (!runs)
+		runs = malloc(sizeof(*runs));
+	while (runs && count - done >= 2 * RUN) {
+		const uint64_t whole = (count - done) / RUN;
+		const size_t now = whole < CHAIN_PARALLEL_PIECES ? (size_t)whole : CHAIN_PARALLEL_PIECES;
+
+		runs->bytes = bytes + done;
+		const bool all = chain_parallel_run(run_hash, runs, now);
+
+		for (size_t i = 0; i < now; i++)
+			run_add(v, &runs->of[i]);
+		done += now * RUN;
+		if (!all)
+			break;
+	}
+	return done;
+}
+
 void chain_verity_update(struct chain_verity *v, const void *bytes, uint64_t count)
 {
 	const uint64_t missing = -v->bytes % BLOCK, first = count < missing ? count : missing;
@@ -138,7 +209,9 @@ void chain_verity_update(struct chain_verity *v, const void *bytes, uint64_t cou
 
 	if (first > 0)
 		fill(v, at, first);
-	for (at += first, count -= first; count >= BLOCK;) {
+	const uint64_t helped = runs_add(v, at + first, count - first);
+
+	for (at += first + helped, count -= first + helped; count >= BLOCK;) {
 		const size_t now = count / BLOCK < LANES ? (size_t)(count / BLOCK) : LANES;
 
 		chain_verity_blocks(at, now, digests);

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK = 1 << 20 };
+enum { CHUNK = 32 << 20 /* between two calls about the progress */ };
 
 /* A file's or link's data, and the line of the manifest that vouches for it. */
 struct extent {

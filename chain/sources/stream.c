@@ -5,8 +5,8 @@
 
 #include <stdio.h>
 
-/* Large enough that a device is asked seldom, small enough that the bytes are in the cache when they are hashed. */
-enum { CHUNK_BYTES = 256 * 1024 };
+/* Large enough that several processors hash it, small enough that most of it is in a cache then. */
+enum { CHUNK_BYTES = 4 * CHAIN_VERITY_PARALLEL_BYTES };
 
 /* A device names itself; which of the sources on it was read, it does not know. */
 static enum chain_status read_failed(const char *source, const struct chain_error *fault, struct chain_error *err)

@@ -59,7 +59,7 @@ static uint64_t hz_from_cpuid(void)
 		if (r.a && r.b && r.c)
 			return (uint64_t)r.c * r.b / r.a;
 	}
-	if (stage_cpuid(1, 0).c >> 31 && stage_cpuid(0x40000000, 0).a >= 0x40000010) /* a hypervisor's: kHz */
+	if (stage_is_under_hypervisor() && stage_cpuid(0x40000000, 0).a >= 0x40000010) /* a hypervisor's: kHz */
 		return (uint64_t)stage_cpuid(0x40000010, 0).a * 1000;
 	return 0;
 }

@@ -17,7 +17,7 @@
 
 enum {
 	CPUS_MAX = 1024,
-	STACK_BYTES = 8192,
+	STACK_BYTES = 12288, /* SHA-256 in eight lanes takes 6 KiB */
 	HANDLER_STACK_BYTES = STAGE_HANDLER_STACK_LEAST,
 	ENTRY_AT = STACK_BYTES + STAGE_IST_COUNT * HANDLER_STACK_BYTES,
 	ROOT_AT = ENTRY_AT + (int)sizeof(struct stage_entry_area),
@@ -31,8 +31,8 @@ enum {
 	AWAY_US = 10000,
 	INIT_US = 10000, /* INIT needs 10 ms on real processors (SDM volume 3A 8.4.4.1) */
 	SPINS = 1000,
+	SPINS_SILENT = 100000, /* some ms: mostly the clock's rate, which takes 2 ms, needs not be known */
 	CPUID_X2APIC = 1 << 21,
-	CPUID_HYPERVISOR = 1u << 31,
 };
 
 struct processor {
@@ -41,7 +41,7 @@ struct processor {
 	uint8_t *area;  /* AREA_BYTES */
 	uint64_t stack; /* in it: where it ends */
 	atomic_bool alive;
-	bool unreachable;
+	bool unreachable, calls; /* calls: the boot processor is to be called when the work is done */
 	_Atomic(stage_processor_work *) work;
 	void *arg;
 };
@@ -75,6 +75,8 @@ static struct processor *others; /* theirs; one that did not answer keeps its ow
 static uint16_t slots[CPUS_MAX]; /* of those that did: index i + 1 is others[slots[i]] */
 static uint32_t listed_count, asked_count, other_count, boot_apic_id, start_root;
 static bool started, watched;
+static bool silent;     /* this processor is not to be interrupted */
+static bool was_called; /* something may be pending on it */
 
 static struct processor *processor(uint32_t index)
 {
@@ -115,9 +117,11 @@ static _Noreturn void park(struct processor *p)
 	for (;;) {
 		stage_processor_work *work = atomic_load_explicit(&p->work, memory_order_acquire);
 		if (work) {
+			bool calls = p->calls;
 			work(p->arg);
 			atomic_store_explicit(&p->work, NULL, memory_order_release);
-			stage_processor_call_boot();
+			if (calls)
+				stage_processor_call_boot();
 		} else {
 			stage_processor_wait();
 		}
@@ -208,6 +212,10 @@ static uint32_t count_answered(struct processor *first, uint32_t count)
 /* Until all `count` have answered. False: none of those that are left did for `us`. */
 static bool wait_alive(struct processor *first, uint32_t count, uint64_t us)
 {
+	for (uint32_t spins = 0; silent && spins < SPINS_SILENT && count_answered(first, count) < count; spins++)
+		stage_pause();
+	if (silent && count_answered(first, count) == count)
+		return true;
 	uint64_t second = stage_tsc_hz(), most = second / 1000000 * us, away = second / 1000000 * AWAY_US, quiet = 0,
 		 last = stage_rdtsc();
 	uint32_t seen = 0, answered;
@@ -218,7 +226,7 @@ static bool wait_alive(struct processor *first, uint32_t count, uint64_t us)
 			return false;
 		last = now;
 		seen = answered;
-		if (polls < SPINS || count == 1) /* one that is taken back may own the timer still */
+		if (polls < SPINS || count == 1 || silent) /* one that is taken back may own the timer still */
 			stage_pause();
 		else if (watched)
 			stage_wait_for_interrupt();
@@ -237,7 +245,7 @@ static bool start(struct processor *first, uint32_t count)
 		atomic_store(&p->work, NULL);
 		p->unreachable = !stage_apic_send(&apic, p->apic_id, STAGE_APIC_INIT);
 	}
-	uint64_t arrived = stage_cpuid(1, 0).c & CPUID_HYPERVISOR ? 0 : stage_deadline_after_us(INIT_US);
+	uint64_t arrived = stage_is_under_hypervisor() ? 0 : stage_deadline_after_us(INIT_US);
 	while (!stage_deadline_passed(arrived)) /* not halted: the timer may be the ticker's */
 		stage_pause();
 	for (int i = 0; i < 2; i++) {
@@ -417,7 +425,6 @@ enum chain_status stage_processors_start(uint32_t most, struct stage_processors 
 {
 	enum chain_status status = CHAIN_OK;
 	if (!started) {
-		started = true;
 		uint32_t listed = stage_list_cpus(stage_bootinfo()->acpi_rsdp, ids, CPUS_MAX);
 		if (listed > CPUS_MAX)
 			return CHAIN_FAIL(err, LIMIT, .subject = "machine", .detail = "processors", .value = listed,
@@ -429,9 +436,20 @@ enum chain_status stage_processors_start(uint32_t most, struct stage_processors 
 		listed = keep_others(listed);
 		if (!status && listed)
 			status = make_room(listed, err);
+		started = !status;
 	}
 	number_anew();
 	return status ? status : stage_processors_more(most, out, err);
+}
+
+enum chain_status stage_processors_borrow(uint32_t most, struct stage_processors *out, struct chain_error *err)
+{
+	bool listed = other_count || asked_count < listed_count;
+	silent = true;
+	enum chain_status status =
+		listed ? stage_processors_more(most, out, err) : stage_processors_start(most, out, err);
+	silent = false;
+	return status;
 }
 
 /* Tables below the root are shared; a root-level entry that was made since its processor started is not there. */
@@ -446,8 +464,9 @@ void stage_processors_stop(void)
 {
 	for (uint32_t i = 0; i < other_count; i++)
 		stage_apic_send(&apic, processor(i + 1)->apic_id, STAGE_APIC_INIT);
-	if (other_count) /* the last of them may have told of its end, and the timer have ticked */
+	if (was_called) /* the last of them may have told of its end, and the timer have ticked */
 		take_pending();
+	was_called = false;
 	listed_count = asked_count = other_count = 0;
 	started = false;
 }
@@ -455,6 +474,7 @@ void stage_processors_stop(void)
 void stage_processors_watch(bool on)
 {
 	watched = on;
+	was_called = true;
 	stage_cpu_set_handler(TICK_VECTOR, on_wake);
 	stage_apic_tick(&apic, on ? TICK_VECTOR : 0);
 }
@@ -464,17 +484,30 @@ struct stage_cpu *stage_processor_block(uint32_t index)
 	return index ? processor(index)->cpu : stage_cpu();
 }
 
-void stage_processor_give(uint32_t index, stage_processor_work *work, void *arg)
+static void give(uint32_t index, stage_processor_work *work, void *arg, bool calls)
 {
 	struct processor *p = processor(index);
 	p->arg = arg;
+	p->calls = calls;
 	atomic_store_explicit(&p->work, work, memory_order_release);
 	stage_processor_wake(index);
 }
 
+void stage_processor_give(uint32_t index, stage_processor_work *work, void *arg)
+{
+	was_called = true;
+	give(index, work, arg, true);
+}
+
+void stage_processor_lend(uint32_t index, stage_processor_work *work, void *arg)
+{
+	give(index, work, arg, false);
+}
+
 bool stage_processor_is_parked(uint32_t index)
 {
-	return !atomic_load_explicit(&processor(index)->work, memory_order_acquire);
+	struct processor *p = processor(index);
+	return is_alive(p) && !atomic_load_explicit(&p->work, memory_order_acquire);
 }
 
 void stage_processor_wake(uint32_t index)

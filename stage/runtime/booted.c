@@ -95,8 +95,8 @@ static uint32_t verdict(int status)
  * firmware puts it; known to be QEMU by CPUID's hypervisor leaf, else no port is guessed at. */
 STAGE_BOOT_TEXT static void leave_emulator(int status)
 {
-	enum { DEBUG_EXIT = 0xf4, PM1A_CONTROL = 0x604, SLEEP_S5 = 0x2000, HYPERVISOR = 31 };
-	if (!(stage_cpuid(1, 0).c >> HYPERVISOR))
+	enum { DEBUG_EXIT = 0xf4, PM1A_CONTROL = 0x604, SLEEP_S5 = 0x2000 };
+	if (!stage_is_under_hypervisor())
 		return;
 	struct stage_cpuid id = stage_cpuid(0x40000000, 0);
 	if (memcmp(&id.b, "TCGTCGTCGTCG", 12) != 0 && memcmp(&id.b, "KVMKVMKVM\0\0\0", 12) != 0)

@@ -17,13 +17,14 @@ CFLAGS_stage/tests/test_bulk.c := -DKCHAIN_STAGE=1
 STAGE_SRC_test_clock := stage/runtime/called.c stage/cpu/clock.c stage/cpu/pic.c
 STAGE_SRC_test_call_time := stage/dispatch/call_time.c
 STAGE_SRC_test_console := stage/runtime/called.c stage/runtime/console.c stage/drivers/serial.c stage/drivers/vga.c
-STAGE_SRC_test_fanout_threads := stage/dispatch/fanout.c stage/dispatch/ring.c stage/dispatch/worker.c stage/dispatch/worker_boot.c stage/libc/malloc.c
+STAGE_SRC_test_fanout_threads := stage/dispatch/fanout.c stage/dispatch/ring.c stage/dispatch/worker.c stage/dispatch/worker_boot.c
 STAGE_SRC_test_files := stage/runtime/called.c stage/runtime/files.c stage/libc/print.c stage/libc/syscall.c stage/libc/syscall_brief.c stage/libc/random.c stage/libc/syscall_names.c
 STAGE_SRC_test_assigned := $(STAGE_DRIVER_SRC) stage/drivers/assigned.c stage/runtime/called_env.c
 STAGE_SRC_test_heap := stage/runtime/called.c stage/runtime/heap.c
 STAGE_SRC_test_marker := stage/dispatch/marker.c
 STAGE_SRC_test_native_env := stage/runtime/native_env.c stage/drivers/mmio_places.c
 STAGE_SRC_test_net := $(STAGE_DRIVER_SRC) $(STAGE_NET_SRC) $(LWIP_TREE)
+STAGE_SRC_test_parallel := stage/link/parallel.c
 STAGE_SRC_test_pic := stage/cpu/pic.c
 STAGE_SRC_test_pci := $(STAGE_DRIVER_SRC)
 STAGE_SRC_test_partition := $(STAGE_BLOCK_SRC)
@@ -54,13 +55,15 @@ FUZZ_SRC_net := $(STAGE_DRIVER_SRC) $(STAGE_NET_SRC) $(LWIP_TREE)
 FUZZ_SRC_partition := $(STAGE_BLOCK_SRC)
 
 # The same with the compiler's thread sanitizer, which does not go with the others.
-THREADS_TEST := $(B)/tsan/stage/tests/test_fanout_threads
-UNIT_NEEDS += $(THREADS_TEST)
-UNIT_TSAN := $(THREADS_TEST)
-$(THREADS_TEST): stage/tests/test_fanout_threads.c $(STAGE_SRC_test_fanout_threads) $(B)/host/libkchain.a
+THREADS_TESTS := $(patsubst %,$(B)/tsan/stage/tests/%,test_fanout_threads test_parallel)
+UNIT_NEEDS += $(THREADS_TESTS)
+UNIT_TSAN := $(THREADS_TESTS)
+$(B)/tsan/stage/tests/test_fanout_threads: $(STAGE_SRC_test_fanout_threads)
+$(B)/tsan/stage/tests/test_parallel: $(STAGE_SRC_test_parallel)
+$(THREADS_TESTS): $(B)/tsan/stage/tests/%: stage/tests/%.c $(B)/host/libkchain.a
 	@mkdir -p $(@D)
 	$(call say,LD-tsan,$@)
-	$(Q)$(CC) $(HOST_CFLAGS) -MF $@.d -fsanitize=thread -o $@ $(filter %.c %.a,$^) $(HOST_LIBS) -lcmocka
+	$(Q)$(CC) $(HOST_CFLAGS) -MF $@.d -fsanitize=thread -o $@ $(filter %.c,$^) $(filter %.a,$^) $(HOST_LIBS) -lcmocka
 
 # The objects come behind the library on the command line and want it again.
 define stage_test

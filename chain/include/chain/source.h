@@ -43,8 +43,7 @@ struct chain_sources {
 /* What the pipeline says of a source beyond its name. */
 struct chain_source_pin {
 	struct chain_pin pin;
-	bool unverified; /* a source without a digest of its own may be used unpinned; an image's files are not hashed
-			  */
+	bool unverified; /* a source without a digest of its own may be used unpinned */
 };
 
 struct chain_source_bytes {

@@ -151,4 +151,10 @@ uint64_t stage_service(uint64_t service, uint64_t first, uint64_t second);
 void stage_pause(void);
 #endif
 
+/* By CPUID's leaf 1, ECX (bit 31 is nobody else's: APM volume 3, appendix E.3.2). */
+static inline bool stage_is_under_hypervisor(void)
+{
+	return stage_cpuid(1, 0).c >> 31;
+}
+
 #endif

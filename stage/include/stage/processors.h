@@ -27,6 +27,11 @@ enum chain_status stage_processors_start(uint32_t most, struct stage_processors 
 enum chain_status stage_processors_more(uint32_t most, struct stage_processors *out,
 					struct chain_error *err) CHAIN_MUST_CHECK;
 
+/* Any of the two, whichever fits, without an interrupt on the boot processor: the machine's interrupt controllers and
+ * timers stay as the firmware left them for a kernel that is booted. */
+enum chain_status stage_processors_borrow(uint32_t most, struct stage_processors *out,
+					  struct chain_error *err) CHAIN_MUST_CHECK;
+
 /* Work may use what the boot processor's tables show at `virt` and around it. */
 void stage_processors_share(const void *virt);
 
@@ -39,7 +44,9 @@ struct stage_cpu *stage_processor_block(uint32_t index);
 /* `index` is 1 or more. The function returns to the parking loop. */
 typedef void stage_processor_work(void *arg);
 void stage_processor_give(uint32_t index, stage_processor_work *work, void *arg);
-/* True once the work it was given has returned. */
+/* The same, but the boot processor is not called at the end: it asks whether that processor is parked. */
+void stage_processor_lend(uint32_t index, stage_processor_work *work, void *arg);
+/* True once the work it was given has returned; false for one that was lost. */
 bool stage_processor_is_parked(uint32_t index);
 /* Wakes it if it is halted in stage_processor_wait. On any processor. */
 void stage_processor_wake(uint32_t index);
