@@ -65,7 +65,7 @@ $(B)/asan/kchain: $(B)/asan/chain/cmd/main.o $(B)/asan/libcmd.a $(B)/asan/libkch
 	$(Q)$(CC) $(ASAN_FLAGS) -o $@ $^ $(HOST_LIBS)
 
 # Tests of the command's parts need libcmd before libkchain on the link line, and the whole command beside them.
-CMD_TESTS := test_sweep test_text test_files test_image_tree test_bake_out test_bake_walk test_records test_report test_run test_bake_host test_bake_read test_bake_cache test_bake_alloc test_linux_payload
+CMD_TESTS := test_root_put test_sweep test_text test_files test_image_tree test_bake_out test_bake_walk test_records test_report test_run test_bake_host test_bake_read test_bake_cache test_bake_alloc test_linux_payload
 $(CMD_TESTS:%=$(B)/host/chain/tests/%): $(B)/host/libcmd.a
 $(CMD_TESTS:%=$(B)/asan/chain/tests/%): $(B)/asan/libcmd.a
 $(CMD_TESTS:%=$(B)/host/chain/tests/%): HOST_LIBS := $(B)/host/libcmd.a $(B)/host/libkchain.a $(HOST_LIBS)

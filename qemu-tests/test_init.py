@@ -96,7 +96,7 @@ def only_empty_folders_are_filled():
     done = kt.command([kt.KCHAIN, "init", "."], cwd=top + "/empty")
     kt.check(done.exit == 0 and "./hello.c" in done.out, "where one is", done)
     done = kt.kchain("init", "-t", "cal", top + "/new")
-    kt.check(done.exit == 2 and "'cal' is not call, chain or fanout" in done.err and not os.path.exists(top + "/new"), "unknown template", done)
+    kt.check(done.exit == 2 and "'cal' is not call, chain, fanout or site" in done.err and not os.path.exists(top + "/new"), "unknown template", done)
 
 
 @kt.test

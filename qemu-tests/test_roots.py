@@ -232,6 +232,26 @@ def a_changed_byte_is_refused_before_linux_starts():
 
 
 @kt.test
+def what_is_unverified_is_not_hashed():
+    """Neither the root nor the kernel, whose last byte nobody reads, nor the initial file system: the changed bytes are what is found inside."""
+    top, _ = tree()
+    pipeline = {"kchain": 1, "name": "unverified", "steps": [{"name": "root", "boot": "linux"}],
+                "root": {"from": top, "kernel": os.path.join(linux.fetched(), "vmlinuz"), "modules": os.path.join(linux.fetched(), "modules"), "entrypoint": ["/look"], "unverified": True,
+                         "hostname": "first-name"}}
+    image = kt.bake(pipeline)
+    data, content = bytearray(kt.read_bytes(image)), kt.read_bytes(os.path.join(top, "data/deep/er/of-100000"))
+    for part, at in ((content, 50_000), (subprocess.run([kt.KCHAIN, "cat", image, "/kchain/linux"], capture_output=True, check=True).stdout, -1), (b'"hostname":"first-name"', 16)):
+        where = data.find(part)
+        kt.check(where > 0 and part, "not in the image")
+        data[where + at % len(part)] ^= 1
+    ended = kt.boot(kt.write_bytes(kt.scratch("changed.elf"), data), memory="256M")
+    kt.check("== end" in ended.console, "it did not come to its end", ended)
+    changed = bytearray(content)
+    changed[50_000] ^= 1
+    kt.check(hashlib.sha256(changed).hexdigest() in ended.console, "the changed file is not there", ended)
+
+
+@kt.test
 def what_is_wrong_is_said_at_bake():
     top, _ = tree()
     empty = kt.scratch("empty")

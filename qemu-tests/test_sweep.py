@@ -159,6 +159,32 @@ def a_block_goes_through_one_machine():
     kt.check([lines[i].get("block", 1) for i in range(10)] == [4] * 8 + [2] * 2, "blocks", lines)
 
 
+def booted_with(elf, records, state):
+    handoff = {"kchain_handoff": 1, "boot_id": "00" * 16, "self": {}, "links": [], "clock": {}, "state": state, **records}
+    return kt.expect_end(kt.boot(elf, qemu=["-initrd", kt.write_json(kt.scratch("kchain-handoff"), handoff)]))
+
+
+@kt.test
+def few_records_say_as_much_of_the_end():
+    """A chain of three links, of calls and boots, and a fan-out: as sweeps ask for them, and as others get them."""
+    step = {"name": "map", "call": "fs:/k", "args": "{{self.input|}}", "fanout": {"list": "{{state.inputs}}"}}
+    fanout = kt.bake(kt.pipeline([step], {"/k": "build/kernels/echo.elf"}))
+    for elf, state in ((kt.config_image("11-count"), {"limit": 3}), (fanout, {"inputs": ["a", "b", "c"]})):
+        full, few = booted_with(elf, {}, state), booted_with(elf, {"records": "few"}, state)
+        others = booted_with(elf, {"records": "all"}, state)
+        # progress comes by the clock
+        named = [[r["event"] for r in ended.records if r["event"] != "progress"] for ended in (full, few, others)]
+        left_out = [r for r in full.records if r["event"] in ("bootinfo", "kernels")
+                    or r["event"] == "handoff" and any(s["name"] == r.get("step") and s["kind"] == "call" for s in full.of("step"))]
+        kept = [r["event"] for r in full.records if r["event"] != "progress" and not any(r is other for other in left_out)]
+        kt.check(named[1] == kept and len(left_out) >= 3, "which records there are", *named)
+        kt.check(named[2] == named[0] and set(full.of("handoff")[-1]["doc"]) > {"results", "state"}, "\"all\" asks for none less", named[2])
+        docs = [ended.of("handoff")[-1]["doc"] for ended in (full, few)]
+        for result in (result for doc in docs for result in doc["results"].get("map", {}).get("result", ())):
+            del result["handoff"]  # echo's, which differs by what was asked for
+        kt.check(docs[1] == {"results": docs[0]["results"]} and docs[1]["results"], "the last handoff's results", docs)
+
+
 @kt.test
 def the_summary_is_also_json():
     path, done = sweep("--inputs", inputs([{"do": "answer"}, {"do": "fail", "reason": "x is 17"}, {"do": "fail", "reason": "x is 18"}]), "--json")

@@ -8,7 +8,9 @@
 
 static uint64_t lacking;
 
-static void *take(size_t bytes)
+static void *(*taker)(size_t bytes) = chain_json_memory_take;
+
+void *chain_json_memory_take(size_t bytes)
 {
 	void *got = lacking ? NULL : malloc(bytes);
 	if (!got)
@@ -18,7 +20,13 @@ static void *take(size_t bytes)
 
 void chain_json_memory_init(void)
 {
-	json_set_alloc_funcs(take, free);
+	json_set_alloc_funcs(taker, free);
+}
+
+void chain_json_memory_from(void *(*take)(size_t bytes))
+{
+	taker = take;
+	chain_json_memory_init();
 }
 
 uint64_t chain_json_memory_lacking(void)

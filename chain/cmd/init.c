@@ -15,9 +15,10 @@
 
 /* init_templates.S */
 extern const char init_makefile[], init_call_pipeline[], init_call_hello[], init_chain_pipeline[], init_chain_count[],
-	init_chain_last[], init_fanout_pipeline[], init_fanout_part[], init_fanout_total[];
+	init_chain_last[], init_fanout_pipeline[], init_fanout_part[], init_fanout_total[], init_site_pipeline[],
+	init_site_server[], init_site_index[], init_site_post[], init_site_style[];
 
-enum { FILES_MAX = 4, PATH_BYTES = 4096 };
+enum { FILES_MAX = 5, PATH_BYTES = 4096 };
 
 struct template_file {
 	const char *name, *text;
@@ -26,22 +27,33 @@ struct template_file {
 struct template
 {
 	const char *name;
+	bool built;                            /* has a Makefile; else it is run as it is */
 	struct template_file files[FILES_MAX]; /* the first ones; a null name ends them */
 };
 
 static const struct template TEMPLATES[] = {
 	{ "call",
+	  true,
 	  { { "pipeline.json", init_call_pipeline }, { "hello.c", init_call_hello }, { "Makefile", init_makefile } } },
 	{ "chain",
+	  true,
 	  { { "pipeline.json", init_chain_pipeline },
 	    { "count.c", init_chain_count },
 	    { "last.c", init_chain_last },
 	    { "Makefile", init_makefile } } },
 	{ "fanout",
+	  true,
 	  { { "pipeline.json", init_fanout_pipeline },
 	    { "part.c", init_fanout_part },
 	    { "total.c", init_fanout_total },
 	    { "Makefile", init_makefile } } },
+	{ "site",
+	  false,
+	  { { "pipeline.json", init_site_pipeline },
+	    { "nginx/site.conf", init_site_server },
+	    { "site/index.html", init_site_index },
+	    { "site/first-post.html", init_site_post },
+	    { "site/style.css", init_site_style } } },
 };
 enum { TEMPLATE_COUNT = sizeof(TEMPLATES) / sizeof(TEMPLATES[0]) };
 
@@ -194,6 +206,13 @@ static enum chain_status file_write(const char *folder, const struct template_fi
 	char path[PATH_BYTES];
 	if ((size_t)snprintf(path, sizeof(path), "%s/%s", folder, file->name) >= sizeof(path))
 		return io(folder, ENAMETOOLONG, err);
+	const size_t above = strcspn(file->name, "/");
+	if (file->name[above] == '/') {
+		path[strlen(folder) + 1 + above] = '\0';
+		if (mkdir(path, 0777) < 0 && errno != EEXIST)
+			return io(path, errno, err);
+		path[strlen(folder) + 1 + above] = '/';
+	}
 	char *text = text_fill(file->text);
 	if (!text)
 		return chain_fail_no_memory(err, path, strlen(file->text) + 1);
@@ -208,6 +227,9 @@ static void files_remove(const char *folder, const struct template *template)
 		char path[PATH_BYTES];
 		snprintf(path, sizeof(path), "%s/%s", folder, template->files[i].name);
 		unlink(path);
+		snprintf(path, sizeof(path), "%s/%.*s", folder, (int)strcspn(template->files[i].name, "/"),
+			 template->files[i].name);
+		rmdir(path); /* the last file of a folder takes it along; no other name is an empty folder's */
 	}
 }
 
@@ -249,7 +271,11 @@ static int report(const char *folder, const struct template *template, bool json
 			       CMD_REFUSED;
 	bool plain = strspn(folder, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./+,:@%") ==
 		     strlen(folder);
-	printf("run it: make -C %s%s%s run\n", plain ? "" : "'", folder, plain ? "" : "'");
+	const char *quote = plain ? "" : "'";
+	if (template->built)
+		printf("run it: make -C %s%s%s run\n", quote, folder, quote);
+	else
+		printf("run it: kchain run %s%s%s -p 8080:80\n", quote, folder, quote);
 	return CMD_OK;
 }
 
@@ -258,7 +284,7 @@ int cmd_init(int argc, char **argv)
 	const char *name = "call";
 	bool json = false;
 	const struct cmd_opt options[] = {
-		{ "template", 't', CMD_OPT_TEXT, "NAME", "call (default), chain or fanout", &name },
+		{ "template", 't', CMD_OPT_TEXT, "NAME", "call (default), chain, fanout or site", &name },
 		{ "json", 0, CMD_OPT_FLAG, NULL, "print folder, template and files as JSON", &json },
 	};
 	const struct cmd_spec spec = {
@@ -269,10 +295,11 @@ int cmd_init(int argc, char **argv)
 		.least = 1,
 		.most = 1,
 		.about = "Writes a pipeline, its kernels in C and a Makefile that builds, bakes and\n"
-			 "starts them, into a new or empty folder.\n\n"
+			 "starts them, into a new or empty folder; site needs neither.\n\n"
 			 "  call    a kernel is called and leaves a result\n"
 			 "  chain   what a called kernel found out is told to one that is booted\n"
-			 "  fanout  32 kernels side by side, and one that adds up what they found",
+			 "  fanout  32 kernels side by side, and one that adds up what they found\n"
+			 "  site    a web site: nginx out of Debian's packages, fetched when it is first run",
 		.epilog = "example: kchain init mine && make -C mine run",
 	};
 	struct cmd_args args;
@@ -282,7 +309,7 @@ int cmd_init(int argc, char **argv)
 		return code;
 	const struct template *template = template_find(name);
 	if (!template)
-		code = cmd_usage("init", "--template: '%s' is not call, chain or fanout", name);
+		code = cmd_usage("init", "--template: '%s' is not call, chain, fanout or site", name);
 	else if (folder_fill(args.v[0], template, &err))
 		code = cmd_refuse(&err, json);
 	else

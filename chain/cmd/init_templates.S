@@ -19,4 +19,9 @@ init_\symbol:
 	template fanout_pipeline, fanout/pipeline.json
 	template fanout_part, fanout/part.c
 	template fanout_total, fanout/total.c
+	template site_pipeline, site/pipeline.json
+	template site_server, site/site.conf
+	template site_index, site/index.html
+	template site_post, site/first-post.html
+	template site_style, site/style.css
 	.section .note.GNU-stack, "", @progbits

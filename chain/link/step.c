@@ -75,7 +75,7 @@ static bool is_opened(const struct chain_opened *last, const struct chain_step *
 
 static void keep_opened(struct chain_opened *last, const struct chain_step *step, const struct chain_prepared *prepared)
 {
-	if (last && chain_source_path(step->source) && !chain_config_is_pinned(&step->pin))
+	if (last && chain_source_path(step->source) && !chain_config_is_pinned(&step->pin) && !step->pin.unverified)
 		*last = (struct chain_opened){ step->source, step->door, prepared->kernel, prepared->kind };
 }
 
@@ -318,19 +318,6 @@ static struct chain_plan_request plan_request(const struct chain_link *link, con
 	return request;
 }
 
-/* The bytes of a step's root; hashed unless the pipeline does without. */
-static enum chain_status open_root_source(const struct chain_sources *sources, const struct chain_step *step,
-					  struct chain_source_bytes *out, struct chain_error *err)
-{
-	struct chain_image_checked taken_as_it_is = { .all = true };
-	struct chain_image image = *sources->image;
-	struct chain_sources here = *sources;
-	here.image = &image;
-	if (step->root_unverified)
-		image.checked = &taken_as_it_is;
-	return chain_source_open(&here, step->root, &(const struct chain_source_pin){ .unverified = false }, out, err);
-}
-
 /* The root's place is decided before the plan is made: the handoff says it. */
 static enum chain_status open_root(const struct chain_link *link, const struct chain_step *step,
 				   struct chain_prepared *out, struct chain_error *err)
@@ -338,7 +325,8 @@ static enum chain_status open_root(const struct chain_link *link, const struct c
 	struct chain_range place;
 	if (!step->root)
 		return CHAIN_OK;
-	enum chain_status status = open_root_source(link->sources, step, &out->root, err);
+	const struct chain_source_pin pin = { .unverified = step->root_unverified };
+	enum chain_status status = chain_source_open(link->sources, step->root, &pin, &out->root, err);
 	if (status)
 		return status;
 	const struct chain_plan_request request = plan_request(link, step, out);

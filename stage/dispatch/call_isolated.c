@@ -101,7 +101,15 @@ enum chain_status stage_call_isolated(const struct stage_call *call, struct stag
 	};
 	struct stage_fanout_machine machine;
 	const struct stage_fanout_client client = {
-		take, prepare, ready, is_over, is_decisive, done, text, progress, &i
+		.take = take,
+		.prepare = prepare,
+		.ready = ready,
+		.is_over = is_over,
+		.is_decisive = is_decisive,
+		.done = done,
+		.text = text,
+		.progress = progress,
+		.ctx = &i,
 	};
 	enum chain_status status = stage_fanout_run(&fanout, &client, &machine, err);
 	if (i.midline)

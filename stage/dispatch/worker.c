@@ -7,6 +7,7 @@
 #include "worker.h"
 
 #include "stage/assigned.h"
+#include "stage/malloc.h"
 #include "stage/processors.h"
 
 #include <string.h>
@@ -102,6 +103,24 @@ void worker_write(struct worker *w, const char *bytes, uint64_t count)
 	worker_call_boot(w);
 }
 
+/* A pool that is full makes room for the next mailbox, not for this one, which may be too large for any. */
+static void *make_value(struct worker *w, const char *mailbox)
+{
+	const struct stage_fanout_client *client = w->crew->client;
+	if (!w->pool)
+		w->pool = atomic_exchange(&w->spare, NULL);
+	if (!w->pool)
+		return NULL;
+	void *value = client->value(client->ctx, &w->turn.result, mailbox, w->pool);
+	if (!w->pool->lacking)
+		return value;
+	struct stage_pool **place = wait_for(w, begin_record, sizeof(w->pool));
+	*place = w->pool;
+	ring_commit(w->ring, WORKER_POOL, sizeof(w->pool));
+	w->pool = NULL;
+	return value;
+}
+
 void worker_tell(struct worker *w)
 {
 	const char *mailbox = w->crew->way->mailbox(w);
@@ -113,13 +132,16 @@ void worker_tell(struct worker *w)
 		crew_done(w->crew, turn);
 		return;
 	}
+	turn->value = mailbox ? make_value(w, mailbox) : NULL;
+	if (turn->value)
+		turn->result.mailbox_bytes = 0;
 	uint32_t bytes = (uint32_t)(sizeof(*turn) + turn->result.mailbox_bytes);
 	uint8_t *place = wait_for(w, begin_record, bytes);
 	memcpy(place, turn, sizeof(*turn));
-	if (mailbox)
+	if (turn->result.mailbox_bytes)
 		memcpy(place + sizeof(*turn), mailbox, turn->result.mailbox_bytes);
 	ring_commit(w->ring, WORKER_DONE, bytes);
-	if (w->crew->client->is_decisive(w->crew->client->ctx, &turn->result))
+	if (!turn->value && w->crew->client->is_decisive(w->crew->client->ctx, &turn->result))
 		wait_for(w, is_all_heard, 0);
 	else if (ring_used(w->ring) > RING_BYTES / 2)
 		worker_call_boot(w);
@@ -132,6 +154,7 @@ static void begin(struct worker *w, const struct stage_call_task *task)
 	w->turn.index = task->index;
 	w->turn.attempt = task->attempt;
 	w->turn.devices = task->devices;
+	w->turn.value = NULL;
 	w->turn.processor = w->processor;
 	w->turn.window_phys = w->window.base;
 	w->crew->way->reset(w, task);

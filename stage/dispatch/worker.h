@@ -27,6 +27,11 @@
  * processor looks at all rings about once a millisecond, or every 10 ms while it runs a kernel itself. It is called
  * when a ring fills up, and when it waits and there is text. For the boot processor's own worker there is no ring.
  *
+ * What a kernel left is judged where it ran, if it is good for sure; then its value is told instead of its text. Values
+ * are made in the worker's pool. The boot processor puts a spare one beside it before the worker begins, and again once
+ * it has told of a value; the worker takes that when its own is full, which it tells, too: there is nothing in it any
+ * more that is not in the ring before.
+ *
  * Flags that are set by one side, looked at by the other, and wake it (`waits` of a worker for room, `waits` and
  * `news` of the crew) are sequentially consistent: who is about to halt sets its flag and looks once more, who has
  * news stores them and looks at the flag. */
@@ -41,7 +46,7 @@
 
 enum worker_state { WORKER_IDLE, WORKER_RUNNING, WORKER_REVOKED, WORKER_STATES = 4 /* the turn's number above */ };
 
-enum worker_record { WORKER_TEXT = 1, WORKER_DONE };
+enum worker_record { WORKER_TEXT = 1, WORKER_DONE, WORKER_POOL };
 
 struct team;
 struct worker;
@@ -101,7 +106,10 @@ struct worker {
 	struct ring
 		*ring; /* owned: to the boot processor, which tells its client at once what it tells itself. Null: it
 			      is that one's own worker */
-	atomic_bool waits; /* for room in the ring, halted */
+	atomic_bool waits;                /* for room in the ring, halted */
+	struct stage_pool *pool;          /* owned: the worker's; nullable */
+	struct stage_pool *_Atomic spare; /* owned: put there by the boot processor, taken away by the worker */
+	bool pooled;                      /* the boot processor's: it is to have pools */
 };
 
 static inline struct worker *worker_of(struct stage_call_run *run)

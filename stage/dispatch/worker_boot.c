@@ -8,6 +8,7 @@
 
 #include "stage/clock.h"
 #include "stage/assigned.h"
+#include "stage/malloc.h"
 #include "stage/processors.h"
 #include "team.h"
 
@@ -54,6 +55,8 @@ void worker_free(struct worker *w)
 		return;
 	free(w->texts);
 	free(w->ring);
+	stage_pool_close(w->pool);
+	stage_pool_close(atomic_load(&w->spare));
 	if (w->window.base)
 		w->crew->way->free(w);
 	free(w);
@@ -61,8 +64,16 @@ void worker_free(struct worker *w)
 
 /* --- giving, and waiting for the end --- */
 
+static void give_pool(struct worker *w)
+{
+	const struct stage_fanout_client *client = w->crew->client;
+	if (client->pool && !atomic_load_explicit(&w->spare, memory_order_relaxed))
+		atomic_store(&w->spare, client->pool(client->ctx));
+}
+
 void worker_give(struct worker *w)
 {
+	give_pool(w);
 	stage_processor_give(w->processor, worker_main, w);
 }
 
@@ -98,8 +109,9 @@ void crew_done(struct crew *crew, const struct stage_fanout_turn *turn)
 	crew->client->done(crew->client->ctx, turn);
 }
 
-static void hear(struct crew *crew, struct ring_record *record)
+static void hear(struct worker *w, struct ring_record *record)
 {
+	struct crew *crew = w->crew;
 	const struct stage_fanout_client *client = crew->client;
 	const uint32_t *index = (const uint32_t *)record->payload;
 	struct stage_fanout_turn *turn = (struct stage_fanout_turn *)record->payload;
@@ -107,6 +119,11 @@ static void hear(struct crew *crew, struct ring_record *record)
 		client->text(client->ctx, *index, (const char *)(index + 1), record->bytes - sizeof(*index));
 		return;
 	}
+	if (record->kind == WORKER_POOL) {
+		stage_pool_close(*(struct stage_pool *const *)record->payload);
+		return;
+	}
+	w->pooled = w->pooled || turn->value;
 	turn->result.mailbox = turn->result.mailbox_bytes ? (char *)(turn + 1) : NULL;
 	crew_done(crew, turn);
 }
@@ -121,10 +138,12 @@ bool worker_collect(struct worker *w)
 		return false;
 	uint64_t end = atomic_load_explicit(&ring->written, memory_order_relaxed);
 	while (atomic_load_explicit(&ring->read, memory_order_relaxed) < end && (record = ring_first(ring))) {
-		hear(w->crew, record);
+		hear(w, record);
 		ring_drop(ring, record);
 		any = true;
 	}
+	if (any && w->pooled)
+		give_pool(w);
 	if (any && atomic_exchange(&w->waits, false))
 		stage_processor_wake(w->processor);
 	return any;

@@ -25,6 +25,7 @@ enum {
 	FREE = 1,
 	PREVIOUS_FREE = 2,
 	FIRST = 4,
+	PART = 8, /* no block, but a part of a pool, which begins so many bytes before it as its size says */
 	FLAGS = 15,
 	SMALL = 1024,
 	BINS = 192,
@@ -223,9 +224,60 @@ static struct block *block_of(void *pointer)
 	return b;
 }
 
+/* --- pools --- */
+
+struct stage_pool *stage_pool_make(size_t bytes)
+{
+	struct stage_pool *pool = stage_malloc(bytes);
+	if (pool)
+		*pool = (struct stage_pool){ .bytes = bytes - HEAD,
+					     .used = (sizeof(*pool) + UNIT - 1) & ~(size_t)(UNIT - 1) };
+	return pool;
+}
+
+void *stage_pool_take(struct stage_pool *pool, size_t bytes)
+{
+	const size_t whole = block_bytes(bytes);
+	pool->lacking = pool->lacking || !whole || whole > pool->bytes - pool->used;
+	if (pool->lacking)
+		return NULL;
+	struct block *part = at(pool, pool->used + UNIT - HEAD);
+	part->head = (pool->used + UNIT) | PART;
+	pool->used += whole;
+	pool->taken++;
+	return at(part, HEAD);
+}
+
+static void end_if_free(struct stage_pool *pool)
+{
+	if (pool->closed && atomic_load_explicit(&pool->freed, memory_order_relaxed) == pool->taken)
+		release(block_of(pool));
+}
+
+void stage_pool_close(struct stage_pool *pool)
+{
+	if (!pool)
+		return;
+	pool->closed = true;
+	end_if_free(pool);
+}
+
+/* Of a pool that is not closed only the count is touched: its taker may be at work in it. */
+static void free_part(void *part, size_t offset)
+{
+	struct stage_pool *pool = (struct stage_pool *)((uintptr_t)part - offset);
+	atomic_fetch_add_explicit(&pool->freed, 1, memory_order_relaxed);
+	end_if_free(pool);
+}
+
 void stage_free(void *pointer)
 {
-	if (pointer)
+	if (!pointer)
+		return;
+	const struct block *b = at(pointer, 0 - (size_t)HEAD);
+	if ((uintptr_t)pointer % UNIT == 0 && b->head & PART)
+		free_part(pointer, bytes_of(b));
+	else
 		release(block_of(pointer));
 }
 

@@ -5,6 +5,7 @@
 
 #include "chain/handoff.h"
 #include "chain/json_memory.h"
+#include "chain/json_quick.h"
 #include "chain/json_write.h"
 #include "fanout_failures.h"
 #include "fanout_lines.h"
@@ -12,7 +13,9 @@
 #include "fanout_rows.h"
 #include "stage/callee.h"
 #include "stage/clock.h"
+#include "stage/cpu.h"
 #include "stage/devices.h"
+#include "stage/malloc.h"
 #include "stage/marker.h"
 #include "stage/pages.h"
 #include "stage/report.h"
@@ -29,6 +32,8 @@ enum {
 	VALUE_BYTES = 256,
 	VALUE_GROWTH = VALUE_BYTES / 3, /* of one value, at most; of a text's byte: a list of empty objects */
 	PLENTY_BYTES = 16 * 1024 * 1024,
+	POOL_BYTES = 64 * 1024,
+	SMALL_BYTES = 1024, /* a result that is looked at where its kernel ran: a pool holds some of them */
 };
 
 struct fanout_run {
@@ -125,13 +130,44 @@ static bool has_room(struct fanout_run *f, const char *text, uint64_t bytes)
 	return is_free(needed);
 }
 
-/* Whatever went wrong in it, it is its own failure. */
-static void on_done(void *ctx, const struct stage_fanout_turn *turn)
+/* --- results --- */
+
+static void *take_for_json(size_t bytes)
+{
+	struct stage_pool *pool = stage_cpu()->pool;
+	return pool ? stage_pool_take(pool, bytes) : chain_json_memory_take(bytes);
+}
+
+static struct stage_pool *make_pool(void *ctx)
 {
 	struct fanout_run *f = ctx;
+	if (f->markers || !is_free(LEFT_BYTES + HANDOFF_COPIES * f->kept + LARGE_LEAVES * POOL_BYTES + PLENTY_BYTES))
+		return NULL;
+	f->unchecked = 0; /* there is less left now */
+	return stage_pool_make(POOL_BYTES);
+}
+
+static void *make_value(void *ctx, const struct stage_call_result *got, const char *mailbox, struct stage_pool *pool)
+{
+	const struct chain_step *step = ((const struct fanout_run *)ctx)->step;
+	bool ended = got->outcome == STAGE_CALL_DONE || got->outcome == STAGE_CALL_EXITED;
+	if (!ended || got->exit || got->mailbox_bytes > SMALL_BYTES)
+		return NULL;
+	stage_cpu()->pool = pool;
+	json_t *value = chain_json_quick(mailbox, got->mailbox_bytes, CHAIN_RESULT_DEPTH_MAX, true);
+	if (value && step->expect == CHAIN_EXPECT_RESULT && !chain_result_contains(value, step->expect_result)) {
+		json_decref(value);
+		value = NULL;
+	}
+	stage_cpu()->pool = NULL;
+	return value;
+}
+
+/* What the boot processor has to look at itself. */
+static void judge(struct fanout_run *f, const struct stage_fanout_turn *turn, struct stage_verdict *out)
+{
 	const struct stage_call_result *got = &turn->result;
 	struct stage_call_result changed;
-	struct stage_verdict verdict;
 	bool lost = got->mailbox && !has_room(f, got->mailbox, got->mailbox_bytes);
 	if (lost || f->markers) {
 		changed = *got;
@@ -140,15 +176,27 @@ static void on_done(void *ctx, const struct stage_fanout_turn *turn)
 		changed.marker_seen = f->markers && f->markers[turn->index].seen;
 		got = &changed;
 	}
-	stage_judge(f->step, got, &verdict);
+	stage_judge(f->step, got, out);
 	if (f->markers)
 		f->markers[turn->index] = (struct stage_marker){ 0 }; /* of another turn */
+}
+
+/* Whatever went wrong in it, it is its own failure. */
+static void on_done(void *ctx, const struct stage_fanout_turn *turn)
+{
+	struct fanout_run *f = ctx;
+	const struct stage_call_result *got = &turn->result;
+	struct stage_verdict verdict;
+	if (turn->value)
+		stage_verdict_good(&verdict, turn->value);
+	else
+		judge(f, turn, &verdict);
 	fanout_rows_add(&f->rows, turn, &verdict);
 	fanout_lines_end(&f->lines, turn->index);
 	if (fanout_queue_end(&f->queue, turn->index, verdict.good)) {
 		f->ok += verdict.good;
 		f->failed += !verdict.good;
-		f->kept += verdict.result ? got->mailbox_bytes : 0;
+		f->kept += verdict.result ? got->mailbox_claimed : 0;
 		if (verdict.result)
 			(void)json_array_set(f->results, turn->index,
 					     verdict.result); /* takes no memory: there is a null in its place */
@@ -259,7 +307,7 @@ static enum chain_status conclude(struct fanout_run *f, struct stage_run *run,
 {
 	uint64_t us = stage_clock_us() - begun_us;
 	*good = f->ok >= chain_fanout_required(&f->step->fanout, f->queue.set.count);
-	enum chain_status status = fanout_rows_record(&f->rows, f->step->name, err);
+	enum chain_status status = run->few_records ? CHAIN_OK : fanout_rows_record(&f->rows, f->step->name, err);
 	if (status)
 		return status;
 	json_t *entry = entry_json(f, *good);
@@ -276,8 +324,20 @@ static enum chain_status carry_out(struct fanout_run *f, const struct stage_run 
 				   struct chain_error *err)
 {
 	const struct chain_step *step = f->step;
-	const struct stage_fanout_client client = { take,    on_prepare, ready,       is_over, is_decisive,
-						    on_done, on_text,    on_progress, f };
+	const struct stage_fanout_client client = {
+		.take = take,
+		.prepare = on_prepare,
+		.ready = ready,
+		.is_over = is_over,
+		.is_decisive = is_decisive,
+		.value = make_value,
+		.pool = make_pool,
+		.done = on_done,
+		.text = on_text,
+		.progress = on_progress,
+		.ctx = f,
+	};
+	chain_json_memory_from(take_for_json);
 	const struct stage_callee callee =
 		stage_callee_of(run, step, prepared, chain_fanout_text_bytes(&f->queue.texts));
 	const struct stage_fanout fanout = {

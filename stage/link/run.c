@@ -64,7 +64,8 @@ static void announce(const struct stage_run *run, const struct chain_step *step,
 			     CHAIN_TEXT("called", call ? ways[prepared->way] : NULL),
 			     CHAIN_TEXT("instead_of", run->instead_of), CHAIN_INT("retry", (json_int_t)run->retry),
 			     CHAIN_INT("retries", (json_int_t)step->retries));
-	stage_record_handoff(step->name, prepared->handoff_text);
+	if (!call || !run->few_records)
+		stage_record_handoff(step->name, prepared->handoff_text);
 }
 
 static void skip(const struct chain_step *step, const struct chain_prepared *prepared)
@@ -242,6 +243,11 @@ static bool record_last_handoff(const struct stage_run *run)
 	if (chain_handoff_build(&input, &doc, &err)) {
 		stage_report_error(NULL, &err);
 		return false;
+	}
+	if (run->few_records) { /* the rest is what it was begun with */
+		json_t *results = json_incref(json_object_get(doc, "results"));
+		json_decref(doc);
+		doc = chain_json_object(CHAIN_STEAL("results", results));
 	}
 	stage_record_members(CHAIN_TEXT("event", "handoff"), CHAIN_BOOL("final", 1), CHAIN_STEAL("doc", doc));
 	return true;

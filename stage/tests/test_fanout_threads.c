@@ -11,8 +11,10 @@
 #include "stage/dispatch/team.h"
 #include "stage/dispatch/worker.h"
 #include "stage/link/tickets.h"
+#include "stage/malloc.h"
 #include "stage/pages.h"
 #include "stage/processors.h"
+#include "stage/runtime.h"
 #include "stage/ticker.h"
 
 #include <pthread.h>
@@ -28,6 +30,7 @@
 #include <cmocka.h>
 
 enum { PROCESSORS_MAX = 8, KERNELS = 3000, PIECES = 3, US = 1000, TIMEOUT_US = 50000, RESULT_BYTES = 1500 };
+enum { POOL_BYTES = 8192, VALUE_BYTES = 300 /* and more: a pool holds some */ };
 
 /* What kernel `index` does in its turn `attempt`. */
 enum deed { RETURNS, TALKS, LEAVES_RESULT, HANGS };
@@ -235,6 +238,24 @@ void stage_pages_free(uint64_t phys, uint64_t bytes)
 {
 	assert_int_equal(phys, bytes);
 }
+/* The heap's: only the boot processor may come here. */
+void *stage_heap_map(uint64_t bytes)
+{
+	assert_ptr_equal(here, &machine[0]);
+	return aligned_alloc(4096, bytes);
+}
+bool stage_heap_unmap(void *virt, uint64_t bytes)
+{
+	assert_ptr_equal(here, &machine[0]);
+	(void)bytes;
+	free(virt);
+	return true;
+}
+void stage_panic(const char *format, ...)
+{
+	fail_msg("%s", format);
+	abort();
+}
 void stage_processors_watch(bool on)
 {
 	(void)on;
@@ -369,6 +390,8 @@ struct client {
 	uint8_t attempts[KERNELS]; /* begun */
 	uint8_t reports[KERNELS], pieces[KERNELS];
 	uint32_t ended, timed_out, kernels, by_boot;
+	uint8_t *values[KERNELS];
+	uint32_t with_value, with_text, pools;
 };
 
 static bool take(void *ctx, char *texts, struct stage_call_task *out)
@@ -400,6 +423,46 @@ static bool is_over(void *ctx)
 	uint32_t first = atomic_load(&c->first.filled);
 	return first == c->kernels && first + atomic_load(&c->again.filled) == c->ended;
 }
+/* Where a kernel's memory is looked at: on its own processor, which also gives parts back that it took. */
+static void *value(void *ctx, const struct stage_call_result *result, const char *mailbox, struct stage_pool *pool)
+{
+	const size_t bytes = VALUE_BYTES + (uint8_t)mailbox[0];
+	(void)ctx;
+	assert_ptr_not_equal(here, &machine[0]);
+	assert_int_equal(result->mailbox_bytes, RESULT_BYTES);
+	uint8_t *first = stage_pool_take(pool, bytes), *second = stage_pool_take(pool, bytes);
+	if (second)
+		memset(second, 0xff, bytes);
+	stage_free(second);
+	if (!second) {
+		stage_free(first);
+		return NULL;
+	}
+	return memcpy(first, mailbox, bytes);
+}
+static struct stage_pool *pool(void *ctx)
+{
+	struct client *c = ctx;
+	assert_ptr_equal(here, &machine[0]);
+	return c->pools++ % 4 == 3 ? NULL : stage_pool_make(POOL_BYTES); /* none at times: as when memory is short */
+}
+
+/* Most values are given back later, when their pool may be closed. */
+static void keep_value(struct client *c, const struct stage_fanout_turn *turn)
+{
+	uint8_t *value = turn->value;
+	c->with_text += turn->result.mailbox_bytes != 0;
+	if (!value)
+		return;
+	c->with_value++;
+	for (size_t i = 0; i < VALUE_BYTES; i++)
+		assert_int_equal(value[i], 'a' + turn->index % 26);
+	if (turn->index % 3)
+		c->values[turn->index] = value;
+	else
+		stage_free(value);
+}
+
 static void done(void *ctx, const struct stage_fanout_turn *turn)
 {
 	struct client *c = ctx;
@@ -410,9 +473,10 @@ static void done(void *ctx, const struct stage_fanout_turn *turn)
 	bool over = turn->result.outcome == STAGE_CALL_TIMED_OUT; /* on a busy host it may be any kernel's time */
 	assert_true(over || deed != HANGS);
 	assert_true(over || c->pieces[index] == (deed == TALKS ? PIECES : 0));
-	assert_int_equal(turn->result.mailbox_bytes, deed == LEAVES_RESULT && !over ? RESULT_BYTES : 0);
+	assert_int_equal(turn->result.mailbox_bytes, deed == LEAVES_RESULT && !over && !turn->value ? RESULT_BYTES : 0);
 	for (uint64_t i = 0; i < turn->result.mailbox_bytes; i++)
 		assert_int_equal(turn->result.mailbox[i], 'a' + index % 26);
+	keep_value(c, turn);
 	assert_true(turn->end_ticks >= turn->start_ticks);
 	assert_int_equal(turn->window_phys, 4096 * (turn->processor + 1));
 	c->reports[index]++;
@@ -452,9 +516,17 @@ static void run_on(uint32_t count, uint32_t kernels, struct stage_fanout_machine
 	const struct stage_fanout order = {
 		.callee = &callee, .timeout_us = TIMEOUT_US, .config = &config, .kernels = kernels
 	};
-	const struct stage_fanout_client client = {
-		take, prepare, ready, is_over, is_decisive, done, text, progress, &c
-	};
+	const struct stage_fanout_client client = { .take = take,
+						    .prepare = prepare,
+						    .ready = ready,
+						    .is_over = is_over,
+						    .is_decisive = is_decisive,
+						    .value = value,
+						    .pool = pool,
+						    .done = done,
+						    .text = text,
+						    .progress = progress,
+						    .ctx = &c };
 	struct chain_error err = { 0 };
 	memset(&c, 0, sizeof(c));
 	c.kernels = kernels;
@@ -463,8 +535,12 @@ static void run_on(uint32_t count, uint32_t kernels, struct stage_fanout_machine
 	begin_machine(count);
 	assert_int_equal(stage_fanout_run(&order, &client, out, &err), CHAIN_OK);
 	end_machine();
-	for (uint32_t i = 0; i < kernels; i++)
+	for (uint32_t i = 0; i < kernels; i++) {
 		assert_int_equal(c.reports[i], 1 + c.attempts[i]);
+		for (size_t k = 0; c.values[i] && k < VALUE_BYTES; k++)
+			assert_int_equal(c.values[i][k], 'a' + i % 26);
+		stage_free(c.values[i]);
+	}
 	assert_true(out->workers <= count && out->workers <= kernels && out->workers >= (kernels > 1 && count > 1));
 	assert_int_equal(out->processors, count);
 }
@@ -476,6 +552,7 @@ static void every_turn_is_reported_once(void **state)
 	for (uint32_t count = 1; count <= PROCESSORS_MAX; count++) {
 		run_on(count, KERNELS, &out);
 		assert_true(c.timed_out >= KERNELS / 500);
+		assert_true(count == 1 || (c.with_value > 0 && c.with_text > 0));
 		assert_int_equal(out.processors_failed, 0);
 	}
 }

@@ -204,6 +204,56 @@ static void what_was_not_allocated_is_refused(void **state)
 	stage_free(NULL);
 }
 
+/* Parts in any order, some given back while the pool is open; its memory goes with the last one, and not before. */
+static void pools_go_with_their_last_part(void **state)
+{
+	enum { POOL = 200000, PARTS = 3000 };
+	static struct piece parts[PARTS];
+	(void)state;
+	for (uint32_t round = 0; round < 50; round++) {
+		const uint64_t before = mapped;
+		struct stage_pool *pool = stage_pool_make(POOL);
+		size_t count = 0, left = 0;
+		uint8_t *end = (uint8_t *)pool + POOL;
+		assert_non_null(pool);
+		for (; count < PARTS; count++) {
+			const size_t bytes = draw(round % 2 ? 100 : 3000);
+			uint8_t *got = stage_pool_take(pool, bytes);
+			if (!got)
+				break;
+			assert_true((uintptr_t)got % 16 == 0 && got > (uint8_t *)pool && got + bytes <= end);
+			parts[count] = (struct piece){ got, bytes, (uint8_t)draw(256) };
+			memset(got, parts[count].mark, bytes);
+			left++;
+			if (draw(4) == 0) {
+				stage_free(got);
+				parts[count].at = NULL;
+				left--;
+			}
+		}
+		assert_true(count == PARTS || pool->lacking);
+		assert_true(count == PARTS || !stage_pool_take(pool, 1)); /* once lacking, always */
+		if (round % 3)
+			stage_pool_close(pool);
+		for (size_t i = 0; i < count; i++) {
+			const size_t k = (i * 7919 + round) % count;
+			if (count % 7919 == 0 || !parts[k].at)
+				continue;
+			check(&parts[k], parts[k].bytes);
+			assert_true(mapped > before);
+			stage_free(parts[k].at);
+			parts[k].at = NULL;
+			left--;
+		}
+		assert_int_equal(left, 0);
+		if (round % 3 == 0)
+			stage_pool_close(pool);
+		assert_int_equal(mapped, before);
+	}
+	stage_pool_close(NULL);
+	assert_null(stage_pool_take(&(struct stage_pool){ .bytes = 4096 }, SIZE_MAX));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -212,6 +262,7 @@ int main(void)
 		cmocka_unit_test(large_ones_go_back),
 		cmocka_unit_test(no_memory_is_reported),
 		cmocka_unit_test(what_was_not_allocated_is_refused),
+		cmocka_unit_test(pools_go_with_their_last_part),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,7 +17,7 @@ CFLAGS_stage/tests/test_bulk.c := -DKCHAIN_STAGE=1
 STAGE_SRC_test_clock := stage/runtime/called.c stage/cpu/clock.c stage/cpu/pic.c
 STAGE_SRC_test_call_time := stage/dispatch/call_time.c
 STAGE_SRC_test_console := stage/runtime/called.c stage/runtime/console.c stage/drivers/serial.c stage/drivers/vga.c
-STAGE_SRC_test_fanout_threads := stage/dispatch/fanout.c stage/dispatch/ring.c stage/dispatch/worker.c stage/dispatch/worker_boot.c
+STAGE_SRC_test_fanout_threads := stage/dispatch/fanout.c stage/dispatch/ring.c stage/dispatch/worker.c stage/dispatch/worker_boot.c stage/libc/malloc.c
 STAGE_SRC_test_files := stage/runtime/called.c stage/runtime/files.c stage/libc/print.c stage/libc/syscall.c stage/libc/syscall_brief.c stage/libc/random.c stage/libc/syscall_names.c
 STAGE_SRC_test_assigned := $(STAGE_DRIVER_SRC) stage/drivers/assigned.c stage/runtime/called_env.c
 STAGE_SRC_test_heap := stage/runtime/called.c stage/runtime/heap.c

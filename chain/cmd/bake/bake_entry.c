@@ -88,6 +88,21 @@ static enum chain_status program_check(const struct bake_root *root, const json_
 	return status;
 }
 
+/* Null: no memory. */
+static json_t *ports_of(const struct bake_root *root)
+{
+	const struct rootfs_entry *entry = &root->rootfs.entry;
+	json_t *list;
+
+	if (root->spec.ports)
+		return chain_json_shallow(root->spec.ports);
+	list = json_array();
+	for (size_t i = 0; i < entry->port_count; i++)
+		json_array_append_new(list, json_sprintf("%u/%s", (unsigned)entry->ports[i].number,
+							 entry->ports[i].udp ? "udp" : "tcp"));
+	return list;
+}
+
 static const char *first_of(const char *a, const char *b, const char *c)
 {
 	return a ? a : b ? b : c;
@@ -101,12 +116,12 @@ enum chain_status bake_entry_make(const struct bake_root *root, json_t **out, st
 	const char *workdir = first_of(spec->workdir, entry->workdir, "/");
 	const enum chain_status status = program_check(root, argv, env, workdir, err);
 
-	*out = !status ?
-		       chain_json_object(
-			       CHAIN_STEAL("argv", argv), CHAIN_STEAL("env", env), CHAIN_TEXT("workdir", workdir),
-			       CHAIN_TEXT("user", first_of(spec->user, entry->user, "0:0")),
-			       CHAIN_TEXT("stop_signal", first_of(spec->stop_signal, entry->stop_signal, "SIGTERM"))) :
-		       NULL;
+	*out = !status ? chain_json_object(CHAIN_STEAL("argv", argv), CHAIN_STEAL("env", env),
+					   CHAIN_TEXT("workdir", workdir), CHAIN_STEAL("ports", ports_of(root)),
+					   CHAIN_TEXT("user", first_of(spec->user, entry->user, "0:0")),
+					   CHAIN_TEXT("stop_signal",
+						      first_of(spec->stop_signal, entry->stop_signal, "SIGTERM"))) :
+			 NULL;
 	if (status) {
 		json_decref(argv);
 		json_decref(env);

@@ -53,6 +53,21 @@ static enum chain_status read_texts(const json_t *value, void *into, const void 
 	return chain_json_read_any(value, into, of, path, err);
 }
 
+static enum chain_status read_ports(const json_t *value, void *into, const void *of, struct chain_json_path *path,
+				    struct chain_error *err)
+{
+	struct rootfs_port port;
+	size_t i;
+	json_t *word;
+
+	if (!json_is_array(value))
+		return chain_json_wrong(value, "an array of ports", path, err);
+	json_array_foreach (value, i, word)
+		if (!json_is_string(word) || !rootfs_port_parse(json_string_value(word), &port))
+			return chain_json_wrong(word, "a port: \"80\", \"80/tcp\" or \"53/udp\"", path, err);
+	return chain_json_read_any(value, into, of, path, err);
+}
+
 static const struct chain_json_key keys[] = {
 	{ "from", chain_json_read_text, NULL, AT(from), true },
 	{ "type", chain_json_read_text, NULL, AT(type), false },
@@ -65,6 +80,8 @@ static const struct chain_json_key keys[] = {
 	{ "write", chain_json_read_word, &write_words, AT(write), false },
 	{ "end", chain_json_read_word, &end_words, AT(end), false },
 	{ "entrypoint", read_words, NULL, AT(entrypoint), false },
+	{ "add", read_texts, NULL, AT(add), false },
+	{ "ports", read_ports, NULL, AT(ports), false },
 	{ "env", read_texts, NULL, AT(env), false },
 	{ "workdir", chain_json_read_text, NULL, AT(workdir), false },
 	{ "user", chain_json_read_text, NULL, AT(user), false },
@@ -113,7 +130,7 @@ static void tag_split(char *copy, struct rootfs_request *request)
 {
 	char *colon = strrchr(copy, ':');
 
-	if (!colon || strchr(colon, '/') || access(copy, F_OK) == 0)
+	if (!colon || strchr(colon, '/') || rootfs_scheme(copy) || access(copy, F_OK) == 0)
 		return;
 	*colon = '\0';
 	if (access(copy, F_OK) == 0)
@@ -122,11 +139,59 @@ static void tag_split(char *copy, struct rootfs_request *request)
 		*colon = ':';
 }
 
+/* What else is put into it: each folder as it is there, its owners as the root's are said to be. */
+static enum chain_status add_one(struct bake_root *root, const char *at, char *from, const struct rootfs_request *like,
+				 struct chain_error *err)
+{
+	struct rootfs *added = &root->added[root->added_count];
+	const struct rootfs_request request = { .source = from,
+						.path = from,
+						.owner_said = like->owner_said || rootfs_scheme(root->spec.from),
+						.owner_uid = like->owner_uid,
+						.owner_gid = like->owner_gid };
+	enum chain_status status =
+		*at == '/' ? rootfs_open(&request, "folder", added, err) :
+			     CHAIN_FAIL(err, BAKE_PATH, .subject = at, .detail = "it does not begin with /");
+
+	if (status)
+		return status;
+	root->added_count++;
+	rootfs_sort(added);
+	return rootfs_put(&root->rootfs, added, at, err);
+}
+
+static enum chain_status add_all(struct bake_root *root, const char *folder, const struct rootfs_request *like,
+				 struct chain_error *err)
+{
+	const size_t count = json_object_size(root->spec.add);
+	enum chain_status status = CHAIN_OK;
+	const char *at;
+	json_t *from;
+
+	if (count == 0)
+		return CHAIN_OK;
+	if (root->rootfs.image >= 0)
+		return CHAIN_FAIL(err, NOT_SUPPORTED, .subject = root->spec.from,
+				  .detail = "nothing can be added to a file system that is baked as it is");
+	root->added = calloc(count, sizeof(*root->added));
+	if (!root->added)
+		return chain_fail_no_memory(err, root->spec.from, count * sizeof(*root->added));
+	json_object_foreach (root->spec.add, at, from) {
+		char *path = host_path(folder, strdup(json_string_value(from)));
+
+		if (!status)
+			status = path ? add_one(root, at, path, like, err) : chain_fail_no_memory(err, at, 1);
+		free(path);
+	}
+	return status;
+}
+
 static enum chain_status source_open(struct bake_root *root, const char *folder, struct chain_error *err)
 {
 	struct bake_root_spec *spec = &root->spec;
 
-	spec->from = host_path(folder, spec->from);
+	if (!rootfs_scheme(spec->from))
+		spec->from = host_path(folder, spec->from);
 	spec->kernel = host_path(folder, spec->kernel);
 	spec->modules = host_path(folder, spec->modules);
 	char *copy = spec->from ? strdup(spec->from) : NULL;
@@ -146,6 +211,8 @@ static enum chain_status source_open(struct bake_root *root, const char *folder,
 	}
 	if (!status)
 		rootfs_sort(&root->rootfs);
+	if (!status)
+		status = add_all(root, folder, &request, err);
 	if (!status && root->rootfs.image >= 0 && spec->fs)
 		root->rootfs.image_type = spec->fs;
 	if (!status && root->rootfs.image >= 0 && !root->rootfs.image_type)
@@ -177,8 +244,11 @@ static int step_expand(const struct bake_root *root, json_t *step)
 	place = chain_json_object(CHAIN_TEXT("from", "fs:" BAKE_ROOT_IMAGE), CHAIN_TEXT("type", fs_of(root)));
 	modules = json_array();
 	bad = json_array_append_new(modules, chain_json_object(CHAIN_TEXT("from", "fs:" BAKE_ROOT_INITRD)));
-	if (root->spec.unverified)
+	if (root->spec.unverified) {
 		bad |= json_object_set_new(place, "unverified", json_true());
+		bad |= json_object_set_new(step, "unverified", json_true());
+		bad |= json_object_set_new(json_array_get(modules, 0), "unverified", json_true());
+	}
 	bad |= json_object_set_new(step, "boot", json_string("fs:" BAKE_ROOT_KERNEL));
 	bad |= json_object_set_new(step, "args", json_string(joined));
 	bad |= json_object_set_new(step, "root", place);
@@ -255,11 +325,16 @@ static void spec_free(struct bake_root_spec *spec)
 	json_decref(spec->more);
 	json_decref(spec->entrypoint);
 	json_decref(spec->env);
+	json_decref(spec->ports);
+	json_decref(spec->add);
 }
 
 void bake_root_free(struct bake_root *root)
 {
 	spec_free(&root->spec);
+	for (size_t i = 0; i < root->added_count; i++)
+		rootfs_close(&root->added[i]);
+	free(root->added);
 	if (root->open)
 		rootfs_close(&root->rootfs);
 	if (root->asked && root->made > 0)

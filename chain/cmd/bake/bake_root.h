@@ -20,7 +20,8 @@ struct bake_root_spec {
 	char *kernel, *modules; /* of the host; null: looked for */
 	json_t *more;           /* names of further modules */
 	unsigned write, end;    /* their words' indices */
-	json_t *entrypoint, *env;
+	json_t *entrypoint, *env, *ports;
+	json_t *add; /* folders of the host, by where they are put */
 	char *workdir, *user, *stop_signal, *hostname, *args;
 	bool unverified, next; /* next: kchain-next is within its reach */
 };
@@ -31,6 +32,8 @@ struct bake_root {
 	struct bake_root_spec spec;
 	struct rootfs rootfs;
 	bool open;
+	struct rootfs *added; /* what was put into it; open */
+	size_t added_count;
 	int made; /* the EROFS made of its nodes; -1: none */
 	struct kernel_modules modules;
 	char *kernel_name; /* where the kernel is from */

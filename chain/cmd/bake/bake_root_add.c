@@ -13,6 +13,7 @@
 #include "chain/cmd/linux_payload.h"
 #include "rootfs/initrd.h"
 #include "rootfs/write.h"
+#include "chain/cmd/kernel/fetch.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -78,10 +79,22 @@ static bool fetched_find(char **kernel, char **modules)
 {
 	char folder[4096];
 
-	if (!cmd_cache_path("kernels/linux-image-cloud-amd64", folder, sizeof(folder)) ||
+	if (!cmd_cache_path("kernels/" FETCH_KERNEL, folder, sizeof(folder)) ||
 	    asprintf(kernel, "%s/vmlinuz", folder) < 0 || asprintf(modules, "%s/modules", folder) < 0)
 		return false;
 	return is_there(*kernel) && is_there(*modules);
+}
+
+/* Whoever asked for packages has asked for a kernel, too. */
+static void fetch_where_asked(const struct bake_root *root)
+{
+	char folder[4096], kernel[4096 + 64];
+
+	if (!rootfs_scheme(root->spec.from) || !cmd_cache_path("kernels", folder, sizeof(folder)))
+		return;
+	(void)snprintf(kernel, sizeof(kernel), "%s/" FETCH_KERNEL "/vmlinuz", folder);
+	if (!is_there(kernel))
+		(void)fetch_kernel(folder, FETCH_KERNEL); /* that it is not there is said behind this */
 }
 
 /* Beside a file that says its release: where distributions have it. */
@@ -134,18 +147,20 @@ static enum chain_status kernel_load(struct bake_root *root, struct kernel *out,
 		status = own_find(&root->rootfs, root->spec.from, &own, err);
 	if (!status && own)
 		status = own_load(root, own, out, err);
-	if (!status && !own && !root->spec.kernel)
+	if (!status && !own && !root->spec.kernel) {
+		fetch_where_asked(root);
 		status = fetched_find(&kernel, &modules) ?
 				 named_load(root, kernel, modules, out, err) :
 				 chain_fail_subject(err, CHAIN_E_ROOT_NO_KERNEL, root->spec.from);
+	}
 	out->files.modules = out->modules;
 	free(kernel);
 	free(modules);
 	return status;
 }
 
-/* What is packed in it is quicker to start, where it can be unpacked. */
-static enum chain_status kernel_unpack(struct kernel *io, const char *name, struct chain_error *err)
+/* What is packed in it is quicker to start, where it can be unpacked; always if nobody hashes it before. */
+static enum chain_status kernel_unpack(struct kernel *io, const char *name, bool hashed, struct chain_error *err)
 {
 	struct linux_payload payload;
 	uint8_t *bytes;
@@ -154,7 +169,7 @@ static enum chain_status kernel_unpack(struct kernel *io, const char *name, stru
 		return CHAIN_OK;
 	enum chain_status status = linux_payload_find(io->bytes, io->count, name, &payload, err);
 
-	if (status || !linux_payload_can_unpack(&payload) || !linux_payload_is_quicker(&payload))
+	if (status || !linux_payload_can_unpack(&payload) || (hashed && !linux_payload_is_quicker(&payload)))
 		return status;
 	status = linux_payload_unpack(&payload, name, &bytes, err);
 	if (!status) {
@@ -350,7 +365,7 @@ enum chain_status bake_root_add(struct bake_root *root, struct bake_tree *tree, 
 	enum chain_status status = kernel_load(root, &kernel, err);
 
 	if (!status)
-		status = kernel_unpack(&kernel, root->kernel_name, err);
+		status = kernel_unpack(&kernel, root->kernel_name, !root->spec.unverified, err);
 	if (!status)
 		status = floor_find(root, &kernel, err);
 	if (!status)

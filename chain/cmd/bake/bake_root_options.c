@@ -14,7 +14,8 @@ void bake_root_options_rows(struct bake_root_options *o, struct cmd_opt out[BAKE
 	const struct cmd_opt rows[BAKE_ROOT_OPTIONS] = {
 		{ "rootfs", 0, CMD_OPT_TEXT, "SOURCE",
 		  "boot Linux with this root, which it uses where it lies: a folder, a tar, a container image (an OCI "
-		  "layout, or what `docker save` writes; SOURCE:TAG), or a file system, which is baked as it is",
+		  "layout, or what `docker save` writes; SOURCE:TAG), a file system, which is baked as it is, or "
+		  "debian:PACKAGE,…",
 		  &o->rootfs },
 		{ "rootfs-type", 0, CMD_OPT_TEXT, "TYPE", "what SOURCE is, where its first bytes do not say",
 		  &o->type },

@@ -3,41 +3,16 @@
 
 /* Owns: `kchain kernel`: a Linux kernel with its modules for roots, in the user's cache. */
 
-#include "chain/cmd/cmd.h"
+#include "fetch.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/wait.h>
 #include <unistd.h>
-
-extern const char cmd_kernel_fetch_sh[]; /* kernel_blob.S */
-
-enum { PATH_BYTES = 4096 };
-
-/* The script's exit status; what it prints goes to where progress goes. */
-static int script_run(const char *folder, const char *package)
-{
-	int status = 0;
-	const pid_t child = fork();
-
-	if (child == 0) {
-		if (dup2(STDERR_FILENO, STDOUT_FILENO) >= 0)
-			(void)execlp("sh", "sh", "-c", cmd_kernel_fetch_sh, "fetch", folder, package, (char *)NULL);
-		_exit(CMD_REFUSED);
-	}
-	if (child < 0)
-		return CMD_REFUSED;
-	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-		;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : CMD_INTERRUPTED;
-}
 
 static int tell(const char *folder, const char *package, bool json)
 {
-	char path[PATH_BYTES];
+	char path[FETCH_PATH_BYTES];
 	json_t *doc, *said;
 
 	/* Another run of the script may be about to put its own in the same place. */
@@ -70,10 +45,10 @@ static int tell(const char *folder, const char *package, bool json)
 
 int cmd_kernel(int argc, char **argv)
 {
-	const char *package = "linux-image-cloud-amd64";
+	const char *package = FETCH_KERNEL;
 	bool json = false;
 	const struct cmd_opt opts[] = {
-		{ "package", 0, CMD_OPT_TEXT, "NAME", "of Debian (default: linux-image-cloud-amd64)", &package },
+		{ "package", 0, CMD_OPT_TEXT, "NAME", "of Debian (default: " FETCH_KERNEL ")", &package },
 		{ "json", 0, CMD_OPT_FLAG, NULL, "print a JSON object instead of text", &json },
 	};
 	const struct cmd_spec spec = {
@@ -90,7 +65,7 @@ int cmd_kernel(int argc, char **argv)
 			 "version "
 			 "and digest.",
 	};
-	char folder[PATH_BYTES];
+	char folder[FETCH_PATH_BYTES];
 	struct cmd_args args;
 	int code = cmd_parse(&spec, argc, argv, &args);
 
@@ -103,7 +78,7 @@ int cmd_kernel(int argc, char **argv)
 	else if (!cmd_cache_path("kernels", folder, sizeof(folder)))
 		code = cmd_usage("kernel", "neither XDG_CACHE_HOME nor HOME names a place for what is fetched");
 	else
-		code = script_run(folder, package);
+		code = fetch_kernel(folder, package);
 	cmd_args_free(&args);
 	return code == CMD_OK ? tell(folder, package, json) : code;
 }

@@ -261,6 +261,8 @@ static _Noreturn void become(const struct qemu_config *config, char **words, con
 	_exit(127);
 }
 
+enum { RECORDS = 1 }; /* of the pairs: the only one that is a pipe */
+
 static void close_pairs(int pairs[4][2], int side)
 {
 	for (int i = 0; i < 4; i++)
@@ -274,7 +276,7 @@ static enum chain_status launch(const struct qemu_config *config, int pairs[4][2
 	struct words words = { 0 };
 	int theirs[4] = { pairs[0][1], pairs[1][1], pairs[2][1], pairs[3][1] };
 	add_machine(&words, config);
-	qemu_add_channels(&words, theirs[0], theirs[1]);
+	qemu_add_channels(&words, theirs[0], theirs[RECORDS]);
 	add_monitor(&words, theirs[2]);
 	if (config->halted)
 		add_gdb(&words, config->gdb_fd);
@@ -304,7 +306,8 @@ enum chain_status qemu_start(const struct qemu_config *config, struct qemu *out,
 		out->folder[0] = '\0';
 	}
 	for (int i = 0; !status && i < 4; i++)
-		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pairs[i]) < 0)
+		if (i == RECORDS ? pipe2(pairs[i], O_CLOEXEC) < 0 :
+				   socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pairs[i]) < 0)
 			status = chain_fail_text(err, CHAIN_E_IO, "socket", strerror(errno));
 	if (!status)
 		status = launch(config, pairs, out, err);
@@ -315,7 +318,7 @@ enum chain_status qemu_start(const struct qemu_config *config, struct qemu *out,
 		return status;
 	}
 	out->console = pairs[0][0];
-	out->records = pairs[1][0];
+	out->records = pairs[RECORDS][0];
 	out->monitor = pairs[2][0];
 	out->errors = pairs[3][0];
 	setpgid(out->pid, out->pid); /* in either order with the child's own */

@@ -10,7 +10,8 @@ void qemu_add_channels(struct words *words, int console, int records)
 	words_add(words, "-serial");
 	words_add(words, "chardev:console");
 	words_add(words, "-chardev");
-	words_add(words, "socket,id=records,fd=%d", records);
+	/* QEMU writes each byte of a record by itself, which takes half as long into a pipe as into a socket. */
+	words_add(words, "file,id=records,path=/proc/self/fd/%d", records);
 	words_add(words, "-device");
 	words_add(words, "isa-debugcon,iobase=0xe9,chardev=records");
 	words_add(words, "-device");

@@ -8,7 +8,7 @@
 
 #include "words.h"
 
-/* `console` and `records` are sockets that QEMU inherits. */
+/* `console` is a socket that QEMU inherits, `records` the end of a pipe that is written to. */
 void qemu_add_channels(struct words *words, int console, int records);
 
 #endif

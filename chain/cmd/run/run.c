@@ -140,9 +140,10 @@ static json_t *about(const struct run *run)
 	bool image = run->input.kind == CHAIN_KERNEL_IMAGE;
 	if (image)
 		chain_sha256_to_hex(run->input.image.header.id, id + 7);
-	return json_pack("{s:s, s:s?, s:s, s:s, s:s, s:I, s:I}", "input", run->operands.v[0], "image",
+	return json_pack("{s:s, s:s?, s:s, s:s, s:s, s:I, s:I, s:o}", "input", run->operands.v[0], "image",
 			 image ? id : NULL, "kernel", chain_kernel_kind_name(run->input.kind), "machine", run->machine,
-			 "accel", run->accel, "memory", (json_int_t)run->memory_bytes, "cpus", (json_int_t)run->cpus);
+			 "accel", run->accel, "memory", (json_int_t)run->memory_bytes, "cpus", (json_int_t)run->cpus,
+			 "ports", run_ports_json(run));
 }
 
 static void introduce(struct run *run)
@@ -156,6 +157,7 @@ static void introduce(struct run *run)
 		*id ? "sha256:" : chain_kernel_kind_name(run->input.kind), id, run->machine,
 		cmd_size_text(run->memory_bytes, size), (unsigned long long)run->cpus, run->cpus == 1 ? "" : "s",
 		run->accel, run->net ? ", net" : "");
+	run_ports_print(run);
 }
 
 static int supervise(struct run *run)

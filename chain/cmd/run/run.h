@@ -10,7 +10,7 @@
 #include "run_input.h"
 #include "run_session.h"
 
-enum { RUN_MODULES_MAX = 32, RUN_ERRORS_BYTES = 2048 };
+enum { RUN_MODULES_MAX = 32, RUN_PORTS_MAX = 16, RUN_ERRORS_BYTES = 2048 };
 
 struct run {
 	/* options */
@@ -30,6 +30,8 @@ struct run {
 	struct qemu_module module_list[RUN_MODULES_MAX];
 	char *module_paths[RUN_MODULES_MAX]; /* owned */
 	size_t module_count;
+	char *port_texts[RUN_PORTS_MAX]; /* owned: those of `ports` that were not on the command line */
+	size_t port_count;
 	char monitor[65536];
 	size_t monitor_used; /* the monitor's unfinished line */
 	bool ready, shut_down, was_reset, ended, shot_done, shot_failed;
@@ -46,6 +48,12 @@ struct run {
 enum chain_status run_prepare(struct run *run, struct chain_error *err) CHAIN_MUST_CHECK;
 enum chain_status run_start(struct run *run, struct chain_error *err) CHAIN_MUST_CHECK;
 void run_release(struct run *run);
+
+/* run_ports.c: forwards the ports that the root's program serves and the command line does not name to free ones of
+ * 127.0.0.1; those of UDP are left out. What became of all, for people and as JSON (new). */
+enum chain_status run_ports_add(struct run *run, struct chain_error *err) CHAIN_MUST_CHECK;
+void run_ports_print(const struct run *run);
+json_t *run_ports_json(const struct run *run);
 
 /* run_follow.c: hears the machine until it is over; for a while longer where it is ready and wanted; takes its picture.
  */

@@ -158,6 +158,8 @@ static enum chain_status resolve(struct run *run, struct chain_error *err)
 	enum chain_status status = choose_memory(run, err);
 	if (!status)
 		status = check_modules(run, err);
+	if (!status)
+		status = run_ports_add(run, err);
 	if (status)
 		return status;
 	if (!run->no_net && (run->ports.count || (run->input.wants_net && !extra_has_net(run))))
@@ -218,6 +220,8 @@ void run_release(struct run *run)
 {
 	for (size_t i = 0; i < RUN_MODULES_MAX; i++)
 		free(run->module_paths[i]);
+	for (size_t i = 0; i < run->port_count; i++)
+		free(run->port_texts[i]);
 	if (run->shot_fd >= 0)
 		close(run->shot_fd);
 	if (run->handoff_fd >= 0)

@@ -107,7 +107,7 @@ enum chain_status job_handoff(const struct job *job, uint64_t seed, char **out, 
 	const uint64_t first = job->indices[0];
 	int count = asprintf(out,
 			     "{\"kchain_handoff\":1,\"boot_id\":\"%016llx%016llx\",\"self\":{},\"links\":[],"
-			     "\"clock\":{},\"state\":{%.*s}}",
+			     "\"clock\":{},\"records\":\"few\",\"state\":{%.*s}}",
 			     (unsigned long long)mix(~seed, first),
 			     (unsigned long long)mix(seed ^ 0x6b636861696e, first), (int)job->used, job->state);
 	if (count < 0) {

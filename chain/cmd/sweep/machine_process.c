@@ -130,6 +130,17 @@ static pid_t start(struct machine_template *made, const int from[], const int to
 	return pid;
 }
 
+static bool open_pipe(int *out_ours, int *out_theirs)
+{
+	int ends[2];
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return false;
+	fcntl(ends[0], F_SETFL, O_NONBLOCK);
+	*out_ours = ends[0];
+	*out_theirs = ends[1];
+	return true;
+}
+
 enum chain_status machine_start(struct machine_template *made, const char *handoff, size_t bytes, struct machine *out,
 				struct chain_error *err)
 {
@@ -138,7 +149,7 @@ enum chain_status machine_start(struct machine_template *made, const char *hando
 	enum { COUNT = sizeof(TO) / sizeof(TO[0]), OWN = FORKSERVER_FDS };
 	int from[COUNT] = { -1, -1, -1, handoff_file(handoff, bytes), made->ram_fd, made->kernel_fd };
 	*out = (struct machine){ .pid = -1, .process = -1, .console = -1, .records = -1, .errors = -1 };
-	bool good = from[3] >= 0 && open_pair(&out->console, &from[0]) && open_pair(&out->records, &from[1]) &&
+	bool good = from[3] >= 0 && open_pair(&out->console, &from[0]) && open_pipe(&out->records, &from[1]) &&
 		    open_pair(&out->errors, &from[2]);
 	if (good)
 		out->pid = start(made, from, TO, COUNT, &out->server);

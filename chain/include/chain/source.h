@@ -43,7 +43,8 @@ struct chain_sources {
 /* What the pipeline says of a source beyond its name. */
 struct chain_source_pin {
 	struct chain_pin pin;
-	bool unverified; /* a source without a digest of its own may be used unpinned */
+	bool unverified; /* a source without a digest of its own may be used unpinned; an image's files are not hashed
+			  */
 };
 
 struct chain_source_bytes {

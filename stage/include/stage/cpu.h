@@ -41,7 +41,8 @@ struct stage_cpu {
 				  0: none is called */
 	uint64_t cr0, cr4;     /* as the stage has them: a called kernel may have changed them by mistake */
 	void *call;            /* the call under way on it, or null; stage/dispatch/call.c's */
-	uint32_t index;        /* 0 is the one that was booted */
+	struct stage_pool *pool; /* what values of JSON are made in on it (stage/malloc.h); null: in the heap */
+	uint32_t index;          /* 0 is the one that was booted */
 	uint32_t apic_id;
 	struct stage_tss tss;
 };

@@ -17,7 +17,10 @@ struct stage_fanout_turn {
 	uint64_t window_phys;
 	uint64_t start_ticks, end_ticks;
 	struct stage_call_result result; /* its mailbox is borrowed, and not terminated */
+	void *value; /* the client's, of what was in the mailbox; null: there is none, the mailbox is there itself */
 };
+
+struct stage_pool;
 
 struct stage_fanout_client {
 	/* On any processor, on many at once: the next task; false: none at the moment. Its texts are written to
@@ -33,6 +36,13 @@ struct stage_fanout_client {
 	bool (*is_over)(void *ctx);
 	/* On any processor, too: what became of this turn may change which are taken next; false: certainly not. */
 	bool (*is_decisive)(void *ctx, const struct stage_call_result *result);
+	/* On all others but the boot processor, on many at once: what is kept of a mailbox whose turn is good for
+	 * sure. It is made in `pool`, and owned by who is told of the turn. Null: not for sure, or there is no room.
+	 * No heap, no console. */
+	void *(*value)(void *ctx, const struct stage_call_result *result, const char *mailbox, struct stage_pool *pool);
+	/* A pool for that, closed by the fan-out; null: there is no memory to spare. Where there is no such function,
+	 * no value is made. */
+	struct stage_pool *(*pool)(void *ctx);
 	void (*done)(void *ctx, const struct stage_fanout_turn *turn);
 	/* Text that kernel `index` wrote, in pieces as they came. */
 	void (*text)(void *ctx, uint32_t index, const char *bytes, uint64_t count);

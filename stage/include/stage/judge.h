@@ -24,6 +24,8 @@ struct stage_verdict {
 /* Whatever the kernel left, and where there is no memory for it, too: that is the kernel's own failure. A text that the
  * step expects was seen, or not, as `got` says. */
 void stage_judge(const struct chain_step *step, const struct stage_call_result *got, struct stage_verdict *out);
+/* It is good for sure, and left `result`, which is stolen. */
+void stage_verdict_good(struct stage_verdict *out, json_t *result);
 /* There is no room to keep its result: it fails for that. Nothing is owned then. */
 void stage_verdict_drop_result(struct stage_verdict *verdict, const struct stage_call_result *got);
 void stage_verdict_free(struct stage_verdict *verdict);

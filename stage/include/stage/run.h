@@ -16,7 +16,8 @@ struct stage_run {
 	struct chain_self self;
 	struct chain_range fs; /* physical */
 	struct chain_config config;
-	json_t *parent; /* received handoff, or null */
+	json_t *parent;   /* received handoff, or null */
+	bool few_records; /* the handoff asks for no more than tell how the chain ended (docs/RECORDS.md) */
 	json_t *net, *block, *results;
 	struct chain_handoff_shared shared; /* what all handoffs have in common */
 	struct chain_opened opened;

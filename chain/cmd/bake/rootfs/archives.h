@@ -7,7 +7,7 @@
 
 #include "tar_read.h"
 
-extern const struct rootfs_source rootfs_source_oci, rootfs_source_docker, rootfs_source_tar;
+extern const struct rootfs_source rootfs_source_oci, rootfs_source_docker, rootfs_source_tar, rootfs_source_debian;
 
 bool archives_is_folder(const char *path);
 /* Says which attributes of files no root keeps. */

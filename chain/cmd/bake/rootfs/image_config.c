@@ -86,19 +86,6 @@ static enum chain_status env_check(struct document *doc, const struct rootfs_ent
 	return CHAIN_OK;
 }
 
-/* "80", "80/tcp" or "53/udp". */
-static bool port_parse(const char *text, struct rootfs_port *out)
-{
-	char *end;
-	const unsigned long number = *text >= '0' && *text <= '9' ? strtoul(text, &end, 10) : 0;
-
-	if (number == 0 || number > UINT16_MAX)
-		return false;
-	out->number = (uint16_t)number;
-	out->udp = strcmp(end, "/udp") == 0;
-	return out->udp || *end == '\0' || strcmp(end, "/tcp") == 0;
-}
-
 static int by_port(const void *a, const void *b)
 {
 	const struct rootfs_port *x = a, *y = b;
@@ -121,7 +108,7 @@ static enum chain_status ports_read(struct document *doc, const json_t *config, 
 	(void)chain_json_push_key(&doc->path, "ExposedPorts");
 	json_object_foreach (ports, key, value) {
 		(void)value; /* always an empty object */
-		if (!port_parse(key, &out->entry.ports[out->entry.port_count])) {
+		if (!rootfs_port_parse(key, &out->entry.ports[out->entry.port_count])) {
 			(void)chain_json_push_key(&doc->path, key);
 			return document_refuse(doc, CHAIN_E_JSON_TYPE, "not a port (80/tcp, 53/udp)");
 		}

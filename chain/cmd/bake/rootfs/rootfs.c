@@ -92,7 +92,7 @@ void rootfs_sort(struct rootfs *rootfs)
 		qsort(rootfs->nodes, rootfs->node_count, sizeof(*rootfs->nodes), by_path);
 }
 
-static const struct rootfs_node *node_named(const struct rootfs *rootfs, const char *path)
+struct rootfs_node *rootfs_at(const struct rootfs *rootfs, const char *path)
 {
 	const struct rootfs_node key = { .spec = { .path = path } };
 
@@ -114,7 +114,7 @@ static void path_up(char *path)
 const struct rootfs_node *rootfs_find(const struct rootfs *rootfs, const char *path)
 {
 	char done[PATH_BYTES] = "", rest[PATH_BYTES], joined[PATH_BYTES];
-	const struct rootfs_node *node = node_named(rootfs, "/");
+	const struct rootfs_node *node = rootfs_at(rootfs, "/");
 
 	if ((size_t)snprintf(rest, sizeof(rest), "%s", path) >= sizeof(rest))
 		return NULL;
@@ -130,7 +130,7 @@ const struct rootfs_node *rootfs_find(const struct rootfs *rootfs, const char *p
 			 (size_t)snprintf(done + strlen(done), sizeof(done) - strlen(done), "/%.*s", (int)bytes,
 					  part) >= sizeof(done) - strlen(done))
 			return NULL;
-		node = node_named(rootfs, *done ? done : "/");
+		node = rootfs_at(rootfs, *done ? done : "/");
 		if (!node && *behind == '\0')
 			return NULL;
 		if (!node || node->spec.type != FS_SYMLINK) {
@@ -147,6 +147,18 @@ const struct rootfs_node *rootfs_find(const struct rootfs *rootfs, const char *p
 		memcpy(rest, joined, strlen(joined) + 1);
 	}
 	return NULL;
+}
+
+bool rootfs_port_parse(const char *text, struct rootfs_port *out)
+{
+	char *end;
+	const unsigned long number = *text >= '0' && *text <= '9' ? strtoul(text, &end, 10) : 0;
+
+	if (number == 0 || number > UINT16_MAX)
+		return false;
+	out->number = (uint16_t)number;
+	out->udp = strcmp(end, "/udp") == 0;
+	return out->udp || *end == '\0' || strcmp(end, "/tcp") == 0;
 }
 
 /* --- bytes of files --- */
@@ -234,6 +246,15 @@ static enum chain_status head_read(const char *path, struct rootfs_head *head, s
 	return status;
 }
 
+const struct rootfs_source *rootfs_scheme(const char *source)
+{
+	const struct rootfs_source *const *row = rootfs_sources;
+
+	while (*row && !((*row)->scheme && strncmp(source, (*row)->scheme, strlen((*row)->scheme)) == 0))
+		row++;
+	return *row;
+}
+
 static const struct rootfs_source *row_find(const struct rootfs_request *request, const char *type,
 					    const struct rootfs_head *head)
 {
@@ -248,8 +269,9 @@ enum chain_status rootfs_open(const struct rootfs_request *request, const char *
 			      struct chain_error *err)
 {
 	struct rootfs_head *head = calloc(1, sizeof(*head));
-	enum chain_status status =
-		head ? head_read(request->path, head, err) : chain_fail_no_memory(err, request->path, sizeof(*head));
+	enum chain_status status = !head ? chain_fail_no_memory(err, request->path, sizeof(*head)) :
+				   rootfs_scheme(request->source) ? CHAIN_OK :
+								    head_read(request->path, head, err);
 
 	*out = (struct rootfs){ .image = -1 };
 	if (!status) {

@@ -41,6 +41,9 @@ struct rootfs_entry {
 	size_t port_count;
 };
 
+/* "80", "80/tcp" or "53/udp". */
+bool rootfs_port_parse(const char *text, struct rootfs_port *out);
+
 struct rootfs_source;
 
 /* An open source. Either nodes, or an image that is baked as it is. */
@@ -83,8 +86,9 @@ struct rootfs_head {
 
 /* One kind of source. */
 struct rootfs_source {
-	const char *name;  /* as --rootfs-type and "type" have it */
-	const char *about; /* for people */
+	const char *name;   /* as --rootfs-type and "type" have it */
+	const char *about;  /* for people */
+	const char *scheme; /* what its sources begin with, which are no paths; null: they are paths */
 	/* Whether it is one of these. */
 	bool (*probe)(const struct rootfs_request *request, const struct rootfs_head *head);
 	/* Fills `out` (nodes or image, entry, origin), which is zeroed but for `source` and `image` (-1). On failure
@@ -96,6 +100,8 @@ struct rootfs_source {
 /* In probing order; ends with null (rootfs/table.c). */
 extern const struct rootfs_source *const rootfs_sources[];
 
+/* The row by whose scheme a source begins, which then is no path; null: it is one. */
+const struct rootfs_source *rootfs_scheme(const char *source);
 /* Finds the row (by `type`, a row's name, or by probing where it is null) and opens it. CHAIN_E_IO,
  * CHAIN_E_ROOT_UNKNOWN. To be closed only when it succeeded. */
 enum chain_status rootfs_open(const struct rootfs_request *request, const char *type, struct rootfs *out,
@@ -117,5 +123,13 @@ enum chain_status rootfs_read(const struct rootfs_node *node, uint64_t offset, v
  * rootfs_sort, which puts the nodes in order of their paths. */
 void rootfs_sort(struct rootfs *rootfs);
 const struct rootfs_node *rootfs_find(const struct rootfs *rootfs, const char *path);
+/* The node of that very path, or null. */
+struct rootfs_node *rootfs_at(const struct rootfs *rootfs, const char *path);
+
+/* put.c: puts the nodes of `from` below the absolute path `at` of `into`. Both are sorted, and stay so. Files take
+ * the places of files, folders are joined and stay what they are. Borrows: `from` stays open as long as `into`.
+ * CHAIN_E_ROOT_PUT: a file and a folder want the same place. */
+enum chain_status rootfs_put(struct rootfs *into, const struct rootfs *from, const char *at,
+			     struct chain_error *err) CHAIN_MUST_CHECK;
 
 #endif

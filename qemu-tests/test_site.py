@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+# SPDX-FileCopyrightText: The kchain authors
+# SPDX-License-Identifier: Apache-2.0
+# hang-after: 400
+"""`kchain init --template site` and `kchain run`: a web site in two commands. Debian's packages come from the user's cache, and are fetched
+where they are not there (43 MB, of which the kernel is 27); skipped where they can't be."""
+import json
+import os
+import re
+import subprocess
+import threading
+import time
+import urllib.request
+
+import kt
+import linux
+import roots
+
+
+def made():
+    """A site's folder of one's own; its packages are there."""
+    roots.kernel()
+    folder = kt.scratch("blog")
+    done = kt.kchain("init", folder, "--template", "site")
+    kt.check(done.exit == 0 and done.out.endswith(f"run it: kchain run {folder} -p 8080:80\n"), "init", done)
+    done = kt.kchain("bake", folder, "-o", kt.scratch("site.elf"), hang_after_s=300)
+    if done.exit != 0 and "could not be fetched" in done.err:
+        raise kt.Skip(f"no packages: {done.err.strip()}")
+    kt.check(done.exit == 0, "not baked", done)
+    return folder
+
+
+def lines_of(stream, into):
+    for line in stream:
+        into.append(line.rstrip("\n"))
+
+
+def reached(process, lines, pattern, hang_after_s=200):
+    until = time.monotonic() + hang_after_s
+    while time.monotonic() < until and process.poll() is None:
+        found = [m for m in (re.search(pattern, line) for line in list(lines)) if m]
+        if found:
+            return found[0]
+        time.sleep(0.1)
+    kt.check(False, f"nothing says {pattern}", lines)
+    return None
+
+
+@kt.test
+def a_site_in_two_commands():
+    """Its port is forwarded without being told to, and told; the pages are those of the folder, and what nginx tells is shown."""
+    folder = made()
+    os.mkdir(folder + "/site/more")
+    kt.write_bytes(folder + "/site/more/deep.txt", b"added later\n")
+    lines = []
+    with subprocess.Popen([kt.KCHAIN, "run", folder], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        threading.Thread(target=lines_of, args=(process.stderr, lines), daemon=True).start()
+        try:
+            port = reached(process, lines, r"^  127\.0\.0\.1:(\d+) is port 80 inside$").group(1)
+            kt.check(roots.ask(int(port), time.monotonic() + 200) == kt.read_bytes(folder + "/site/index.html").decode(), "another page")
+            for path, file in (("first-post", "first-post.html"), ("style.css", "style.css"), ("more/deep.txt", "more/deep.txt")):
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=60) as reply:
+                    kt.check(reply.read() == kt.read_bytes(f"{folder}/site/{file}"), f"{path}: other bytes")
+        finally:
+            process.terminate()
+            process.wait()
+
+
+@kt.test
+def ports_that_are_taken_are_passed_over():
+    """What the command line names is not forwarded twice; of UDP nothing is; a port that is taken gives way to a free one."""
+    folder = made()
+    path = folder + "/pipeline.json"
+    with open(path, encoding="utf-8") as f:
+        pipeline = json.load(f)
+    taken = roots.free_port()
+    pipeline["root"].update(ports=["80", f"{taken}/tcp", "53/udp"], entrypoint=["true"])
+    pipeline["root"]["from"] = small = kt.scratch("small")
+    system, why_not = linux.find()
+    if not system:
+        raise kt.Skip(why_not)
+    os.makedirs(small + "/bin")
+    kt.write_bytes(small + "/bin/true", kt.read_bytes(system.busybox))
+    os.chmod(small + "/bin/true", 0o755)
+    kt.write_json(path, pipeline)
+    other = roots.free_port()
+    with roots.socket.socket() as holder:
+        holder.bind(("127.0.0.1", taken))
+        holder.listen(1)
+        done = kt.kchain("run", folder, "-p", f"{other}:80", "--json", hang_after_s=200)
+    ports = done.json()["ports"]
+    kt.check(done.exit == 0 and ports[0] == {"host": other, "guest": 80} and len(ports) == 2, "other ports", done)
+    kt.check(ports[1]["guest"] == taken and ports[1]["host"] not in (taken, 0), "the port that is taken", ports)
+
+
+@kt.test
+def what_is_refused():
+    folder = made()
+    path = folder + "/pipeline.json"
+    with open(path, encoding="utf-8") as f:
+        whole = json.load(f)
+    for change, words in (({"from": "debian:"}, "these are no names of Debian packages"), ({"from": "debian:-x"}, "these are no names of Debian packages"),
+                          ({"from": "debian:a,,b"}, "these are no names of Debian packages"), ({"ports": ["http"]}, '"80", "80/tcp" or "53/udp" expected, "http" found'),
+                          ({"ports": "80"}, "an array of ports"), ({"add": {"srv": "site/"}}, "it does not begin with /"),
+                          ({"add": {"/srv": "pipeline.json"}}, "pipeline.json"), ({"add": {"/usr/sbin/nginx": "site/"}}, "is a folder in the root and a file in what is added")):
+        kt.write_json(path, {**whole, "root": {**whole["root"], **change}})
+        done = kt.kchain("bake", folder, "-o", kt.scratch("not.elf"))
+        kt.check(done.exit == 3 and words in done.err, f"{change}: not refused so", done)
+        kt.check(not os.path.exists(kt.scratch("not.elf")), "something was written")
+
+
+kt.main()
