@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-FileCopyrightText: The kchain authors
 # SPDX-License-Identifier: Apache-2.0
-# hang-after: 300
+# hang-after: 500
 """`kchain sweep --engine slurm` on a cluster of two nodes that is one machine: munge, slurmctld and two slurmd of Debian's slurm-wlm on
 loopback. Instances are fake_qemu.py's; one test boots real ones."""
 import contextlib
@@ -20,6 +20,7 @@ import kt
 
 FAKE = os.path.abspath("qemu-tests/fake_qemu.py")
 PATH = os.environ["PATH"] + ":/usr/sbin:/sbin"
+NODES = ("n1", "n2", "n3")
 TOOLS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue")
 CONF = """ClusterName=test
 SlurmctldHost={host}(127.0.0.1)
@@ -49,9 +50,14 @@ SlurmctldTimeout=10
 KillWait=2
 MinJobAge=2
 JobRequeue=1
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
 NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={first} CPUs=2 State=UNKNOWN
 NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={second} CPUs=2 State=UNKNOWN
-PartitionName=p Nodes=n1,n2 Default=YES State=UP
+NodeName=n3 NodeHostname={host} NodeAddr=127.0.0.1 Port={third} CPUs=2 State=UNKNOWN
+PartitionName=p Nodes=n1,n2 Default=YES State=UP PriorityTier=1
+PartitionName=urgent Nodes=n1,n2 State=UP PriorityTier=10
+PartitionName=other Nodes=n3 State=UP
 """
 
 
@@ -75,11 +81,11 @@ class Cluster:
     def __init__(self, top):
         self.top, self.processes = top, {}
         host = socket.gethostname().split(".")[0]
-        port, first, second = free_ports(3)
-        for folder in ("state", "n1", "n2"):
+        port, first, second, third = free_ports(4)
+        for folder in ("state", *NODES):
             os.mkdir(f"{top}/{folder}")
         with open(f"{top}/slurm.conf", "w", encoding="utf-8") as f:
-            f.write(CONF.format(host=host, top=top, port=port, first=first, second=second))
+            f.write(CONF.format(host=host, top=top, port=port, first=first, second=second, third=third))
         if slurm_version() >= (23, 11):  # before, it looks for no control groups that nothing above asks for
             kt.write_bytes(f"{top}/cgroup.conf", b"CgroupPlugin=disabled\n")
         kt.write_bytes(f"{top}/munge.key", os.urandom(1024))
@@ -96,12 +102,18 @@ class Cluster:
                    f"--pid-file={top}/munged.pid", f"--log-file={top}/munged.log", f"--seed-file={top}/munge.seed")
         self.wait(lambda: os.path.exists(f"{top}/munge.sock"), "munged")
         self.start("slurmctld", "slurmctld", "-D")
-        for node in ("n1", "n2"):
+        for node in NODES:
             self.node_up(node)
-        self.wait(lambda: self.ask("sinfo", "--noheader", "--format=%D %T").strip() == "2 idle", "two idle nodes")
+        self.wait(lambda: self.idle(NODES), "idle nodes")
 
-    def node_up(self, node):
-        self.start(node, "slurmd", "-D", "-N", node)
+    def idle(self, nodes):
+        return set(nodes) <= set(self.ask("sinfo", "--noheader", "--Node", "--states=idle", "--format=%N").split())
+
+    def node_up(self, node, readonly=None):
+        """With a folder that it can't write to: in a namespace of its own."""
+        bind = f"mount --bind {readonly} {readonly} && mount -o remount,ro,bind {readonly} && " if readonly else ""
+        wrapped = ("unshare", "--mount", "sh", "-c", f"{bind}exec slurmd -D -N {node}") if readonly else ("slurmd", "-D", "-N", node)
+        self.start(node, *wrapped)
 
     def ask(self, *argv):
         return subprocess.run(argv, env=self.env, capture_output=True, text=True, check=False).stdout
@@ -121,7 +133,7 @@ class Cluster:
                 os.kill(pid, signal.SIGKILL)
 
     def down(self):
-        for node in ("n1", "n2"):
+        for node in NODES:
             if node in self.processes:
                 self.node_dies(node)
         for process in self.processes.values():
@@ -182,6 +194,33 @@ def check_once(path, count):
     return found
 
 
+@contextlib.contextmanager
+def sweeping(path, *args, seconds=0.2, lines_first=0):
+    """A sweep that goes on, and has this many lines already."""
+    env = environment(FAKE_DO=json.dumps({"do": "answer", "sleep": seconds}))
+    with subprocess.Popen(argv(path, *args), env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=kt.end_with_test) as process:
+        while process.poll() is None and (not os.path.exists(path) or kt.read_bytes(path).count(b"\n") <= lines_first):
+            time.sleep(0.1)
+        yield process
+
+
+def check_all_ok(process, path, count):
+    out = process.communicate(timeout=200)[0]
+    kt.check(process.returncode == 0 and f"{count} instances: {count} ok" in out, "exit status", process.returncode, out)
+    return check_once(path, count)
+
+
+LIMITED = contextlib.ExitStack()
+
+
+@kt.test
+def a_task_out_of_time_begins():
+    """Slurm's shortest limit is a minute: it passes while the other tests run; the last one looks."""
+    LIMITED.path = kt.scratch("results.jsonl")
+    args = ("--count", 9, "--chunk", 9, "--slurm=--partition=other", "--slurm=--time=1")
+    LIMITED.process = LIMITED.enter_context(sweeping(LIMITED.path, *args, seconds=10))
+
+
 @kt.test
 def real_machines_run_on_the_nodes():
     path = kt.scratch("results.jsonl")
@@ -230,12 +269,45 @@ def what_a_node_lacks_is_reported():
     env = environment(FAKE_DO='{"do":"refuse","words":"fake: no such machine"}')
     done = kt.command(argv(path, "--count", 4, "--json"), env=env, hang_after_s=120)
     kt.check(done.exit == 3 and done.json()["error"]["slug"] == "sweep-node" and "no such machine" in done.err, "why", done)
+    kt.check(": n1: kchain" in done.err or ": n2: kchain" in done.err, "which node", done)
     done = kt.command(argv(kt.scratch("results.jsonl"), "--count", 4, "--slurm=--partition=nowhere", "--json"), env=environment())
     kt.check(done.exit == 3 and done.json()["error"]["slug"] == "sweep-engine" and "partition" in done.err, "no such partition", done)
     folder = os.path.dirname(kt.scratch("x"))
     os.symlink(sys.executable, folder + "/python3")
     done = kt.command(argv(kt.scratch("results.jsonl"), "--count", 4, "--json"), env={**environment(), "PATH": folder})
     kt.check(done.exit == 3 and "sbatch" in done.err, "no Slurm", done)
+
+
+@kt.test
+def a_task_that_is_preempted_goes_on():
+    path = kt.scratch("results.jsonl")
+    with sweeping(path, "--count", 60, "--chunk", 15, lines_first=10) as process:
+        cluster().ask("sbatch", "--partition=urgent", "--nodes=2", "--exclusive", "--output=/dev/null", "--wrap=sleep 3")
+        found = check_all_ok(process, path, 60)
+    log = kt.read_bytes(f"{cluster().top}/ctld.log")
+    kt.check(b"preempted" in log, "nothing was preempted", log.decode("utf-8", "replace"))
+    kt.check({line["tries"] for line in found} == {1}, "no more than what was cut short is run again", found)
+
+
+@kt.test
+def a_task_out_of_time_goes_on():
+    if not hasattr(LIMITED, "process"):
+        raise kt.Skip("it has not begun")
+    found = check_all_ok(LIMITED.process, LIMITED.path, 9)
+    LIMITED.close()
+    log = kt.read_bytes(f"{cluster().top}/ctld.log")
+    kt.check(b"Time limit exhausted" in log and len(found) == 9, "its limit did not pass", log.decode("utf-8", "replace"))
+
+
+@kt.test
+def a_file_system_that_a_node_cannot_write_to_is_reported():
+    path = kt.scratch("results.jsonl")
+    cluster().node_dies("n3")
+    cluster().node_up("n3", readonly=os.path.dirname(path))
+    cluster().wait(lambda: cluster().idle(["n3"]), "idle node")
+    done = kt.command(argv(path, "--count", 4, "--json", "--slurm=--partition=other"), env=environment(), hang_after_s=150)
+    kt.check(done.exit == 3 and done.json()["error"]["slug"] == "sweep-node" and "may not be able to write" in done.err, "why", done)
+    kt.check(not os.path.exists(path + ".d") and not cluster().ask("squeue", "--noheader").strip(), "it leaves nothing")
 
 
 try:

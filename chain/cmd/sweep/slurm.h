@@ -64,7 +64,7 @@ enum chain_status slurm_write_task(const struct slurm *slurm, struct chain_error
 enum chain_status slurm_merge(struct slurm *slurm, struct chain_error *err) CHAIN_MUST_CHECK;
 /* Removes a chunk's files. */
 void slurm_forget(struct slurm *slurm, struct slurm_chunk *chunk);
-/* The first line of what its tasks said on their way, "" where there is none. */
+/* "NODE: " and the first line of what its last task said on its way; "" where it could not write. */
 void slurm_last_words(const struct slurm *slurm, const struct slurm_chunk *chunk, char *out, size_t size);
 
 #endif

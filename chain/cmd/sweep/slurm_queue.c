@@ -44,7 +44,8 @@ static void put_task(const struct slurm *slurm, FILE *to)
 	put_quoted(to, slurm->kchain);
 	fputs("\n[ -x \"$kchain\" ] || kchain=kchain\ncd ", to);
 	put_quoted(to, slurm->dir);
-	fputs(" || exit 3\nn=$SLURM_ARRAY_TASK_ID\nexec \"$kchain\" sweep image.elf --dealt $n.jobs "
+	fputs(" || exit 3\nn=$SLURM_ARRAY_TASK_ID\nprintf '%s: ' \"$SLURMD_NODENAME\" >$n.log || exit 3\nexec "
+	      "\"$kchain\" sweep image.elf --dealt $n.jobs "
 	      "-o $n.$SLURMD_NODENAME.results --resume",
 	      to);
 	fprintf(to, " --jobs %llu --memory %llu --cpus %llu --timeout %lluus --retries %llu --seed %llu --accel %s",
@@ -61,7 +62,7 @@ static void put_task(const struct slurm *slurm, FILE *to)
 		fputc(' ', to);
 		put_quoted(to, s->extra[i]);
 	}
-	fputs(" >/dev/null 2>$n.log\n", to);
+	fputs(" >/dev/null 2>>$n.log\n", to);
 }
 
 enum chain_status slurm_write_task(const struct slurm *slurm, struct chain_error *err)
