@@ -5,6 +5,8 @@
 # machines that the tests make up.
 
 STAGE_DRIVER_SRC := $(filter-out stage/drivers/assigned.c stage/drivers/serial.c stage/drivers/vga.c,$(wildcard stage/drivers/*.c))
+# The test of drivers/NAME.c is test_NAME.c.
+$(foreach d,$(STAGE_DRIVER_SRC),$(eval STAGE_SRC_test_$(basename $(notdir $(d))) := $(STAGE_DRIVER_SRC)))
 STAGE_BLOCK_SRC := $(wildcard stage/block/*.c)
 STAGE_NET_SRC := $(wildcard stage/net/*.c)
 
@@ -30,9 +32,6 @@ STAGE_SRC_test_pci := $(STAGE_DRIVER_SRC)
 STAGE_SRC_test_partition := $(STAGE_BLOCK_SRC)
 STAGE_SRC_test_block_choose := $(STAGE_BLOCK_SRC)
 STAGE_SRC_test_tables := stage/cpu/tables.c
-STAGE_SRC_test_virtio_blk := $(STAGE_DRIVER_SRC)
-STAGE_SRC_test_virtio_mmio := $(STAGE_DRIVER_SRC)
-STAGE_SRC_test_nvme := $(STAGE_DRIVER_SRC)
 STAGE_SRC_test_malloc := stage/libc/malloc.c
 STAGE_SRC_test_print := stage/libc/print.c
 STAGE_SRC_test_numbers := stage/libc/brief/numbers.c
