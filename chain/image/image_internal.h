@@ -32,9 +32,6 @@ enum chain_status image_bytes_same(const struct chain_image *image, const uint8_
 				   const struct chain_digest *found, const struct chain_manifest_entry *entry,
 				   const char *subject, struct chain_error *err);
 
-/* The stage's file bytes with the id counted as zero; `out` is to be ended. */
-void image_stage_hash(const struct chain_image *image, uint64_t offset, uint64_t bytes, struct chain_hash *out);
-
 /* Whether it is the one file that lies in the filesystem's metadata. */
 bool image_is_pipeline(const struct chain_manifest_entry *entry);
 

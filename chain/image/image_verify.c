@@ -80,7 +80,8 @@ static void hash(struct verify *v, const uint8_t *bytes, uint64_t count, enum ch
 	chain_hash_final(&ctx, out);
 }
 
-void image_stage_hash(const struct chain_image *image, uint64_t offset, uint64_t bytes, struct chain_hash *out)
+/* The stage's file bytes with the id counted as zero; `out` is to be ended. */
+static void stage_hash(const struct chain_image *image, uint64_t offset, uint64_t bytes, struct chain_hash *out)
 {
 	static const uint8_t no_id[CHAIN_SHA256_BYTES] = { 0 };
 	const uint64_t id_at = image->header_at + offsetof(struct chain_image_header, id);
@@ -110,7 +111,7 @@ static enum chain_status parts_verify(struct verify *v, struct chain_error *err)
 			return CHAIN_FAIL(err, MANIFEST_MALFORMED, .subject = "manifest", .detail = "a part is missing",
 					  .line = i + 2);
 		if (i == IMAGE_PART_STAGE)
-			image_stage_hash(image, part.offset, part.bytes, &hash);
+			stage_hash(image, part.offset, part.bytes, &hash);
 		else
 			part_hash(image, &part, &hash);
 		heard(v, part.bytes);

@@ -211,7 +211,10 @@ static bool all_fit(const Elf64_Shdr *table, size_t sections, size_t count)
 	return true;
 }
 
-size_t kernel_module_strip(uint8_t *bytes, size_t count)
+/* Takes debug sections and what follows the ELF file (the signature) out of a module, in place: what Linux's loader
+ * does not look at (kernel/module/main.c copies sections with SHF_ALLOC, and the tables of names and symbols). Returns
+ * what is left; `count` where it is no ELF file that can be so made smaller. */
+static size_t strip(uint8_t *bytes, size_t count)
 {
 	Elf64_Ehdr head;
 
@@ -402,7 +405,7 @@ static enum chain_status module_add(struct pick *pick, struct kernel_module *mod
 	if (!grown)
 		return chain_fail_no_memory(err, module->name, (out->count + 1) * sizeof(*grown));
 	out->v = grown;
-	module->count = kernel_module_strip(module->bytes, module->count);
+	module->count = strip(module->bytes, module->count);
 	out->v[out->count++] = *module;
 	*module = (struct kernel_module){ .name = NULL };
 	return CHAIN_OK;

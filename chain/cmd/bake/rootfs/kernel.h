@@ -44,9 +44,4 @@ void kernel_modules_free(struct kernel_modules *modules);
 enum chain_status kernel_file_read(const struct rootfs *rootfs, const char *path, uint8_t **out, size_t *out_count,
 				   struct chain_error *err) CHAIN_MUST_CHECK;
 
-/* Takes debug sections and what follows the ELF file (the signature) out of a module, in place: what Linux's loader
- * does not look at (kernel/module/main.c copies sections with SHF_ALLOC, and the tables of names and symbols). Returns
- * what is left; `count` where it is no ELF file that can be so made smaller. Public for tests. */
-size_t kernel_module_strip(uint8_t *bytes, size_t count);
-
 #endif
