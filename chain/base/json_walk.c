@@ -21,9 +21,17 @@ static size_t push(struct chain_json_path *path, const char *piece)
 	return mark;
 }
 
+static bool is_plain_byte(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+}
+
 static bool is_plain(const char *key)
 {
-	return *key && !key[strspn(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")];
+	const char *at = key;
+	while (is_plain_byte(*at))
+		at++;
+	return at > key && !*at;
 }
 
 size_t chain_json_push_key(struct chain_json_path *path, const char *key)

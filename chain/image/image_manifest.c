@@ -24,15 +24,32 @@ static bool take_word(struct line *line, const char *word)
 	return true;
 }
 
+/* One digit of a number in lower case, the one way to write it, so that the same contents have the same id; -1 for
+ * anything else. */
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static bool take_hex(struct line *line, uint8_t *out, size_t bytes)
+{
+	if ((size_t)(line->end - line->at) < 2 * bytes)
+		return false;
+	for (size_t i = 0; i < bytes; i++, line->at += 2) {
+		const int byte = hex_digit(line->at[0]) * 16 | hex_digit(line->at[1]);
+
+		if (byte < 0)
+			return false;
+		out[i] = (uint8_t)byte;
+	}
+	return true;
+}
+
 static bool take_digest(struct line *line, struct chain_digest *out)
 {
-	if (line->end - line->at < CHAIN_SHA256_HEX || !chain_sha256_from_hex(line->at, CHAIN_SHA256_HEX, out->bytes))
-		return false;
-	for (size_t i = 0; i < CHAIN_SHA256_HEX; i++)
-		if (line->at[i] >= 'A' && line->at[i] <= 'F')
-			return false; /* one way to write it, so that the same contents have the same id */
-	line->at += CHAIN_SHA256_HEX;
-	return true;
+	return take_hex(line, out->bytes, sizeof(out->bytes));
 }
 
 static bool take_number(struct line *line, uint64_t *out)
@@ -50,29 +67,12 @@ static bool take_number(struct line *line, uint64_t *out)
 	return line->at > start && (*start != '0' || line->at == start + 1);
 }
 
-/* One digit of a number in lower case; -1 for anything else. */
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* A space and a locator, where the line has to have one. */
 static bool take_locator(const struct chain_image *image, struct line *line, struct chain_manifest_entry *out)
 {
 	if (!image->locates || out->bytes <= CHAIN_VERITY_BLOCK_BYTES)
 		return true;
-	if (!take_word(line, " ") || line->end - line->at < 2 * CHAIN_LOCATOR_BYTES)
-		return false;
-	for (size_t i = 0; i < CHAIN_LOCATOR_BYTES; i++, line->at += 2) {
-		const int high = hex_digit(line->at[0]), low = hex_digit(line->at[1]);
-
-		if (high < 0 || low < 0)
-			return false;
-		out->locator[i] = (uint8_t)(high << 4 | low);
-	}
-	return true;
+	return take_word(line, " ") && take_hex(line, out->locator, sizeof(out->locator));
 }
 
 static bool take_part(const struct chain_image *image, struct line *line, struct chain_manifest_entry *out)
