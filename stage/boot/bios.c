@@ -62,18 +62,31 @@ bool stage_is_smbios(uint64_t phys)
 	return is_at(phys, &smbios3) || is_at(phys, &smbios);
 }
 
+static bool holds(const uint8_t *at, uint32_t wanted)
+{
+	uint32_t here;
+	memcpy(&here, at, sizeof(here));
+	return here == wanted;
+}
+
 /* The first place of [at, last], of which there is one at least, that holds `wanted`, or null. Thousands are looked at
- * in every boot: a function of its own keeps the loop at five instructions where the compiler saves room. */
+ * in every boot, so four are looked at a turn: in a function of its own that is three instructions for each. */
 static __attribute__((noinline)) const uint8_t *scan(const uint8_t *at, const uint8_t *last, uint32_t wanted,
 						     size_t step)
 {
-	uint32_t here;
-	do {
-		memcpy(&here, at, sizeof(here));
-		if (here == wanted)
+	for (; last - at >= (ptrdiff_t)(3 * step); at += 4 * step) {
+		if (holds(at, wanted))
 			return at;
-		at += step;
-	} while (at <= last);
+		if (holds(at + step, wanted))
+			return at + step;
+		if (holds(at + 2 * step, wanted))
+			return at + 2 * step;
+		if (holds(at + 3 * step, wanted))
+			return at + 3 * step;
+	}
+	for (; at <= last; at += step)
+		if (holds(at, wanted))
+			return at;
 	return NULL;
 }
 

@@ -126,7 +126,8 @@ static void build_tables(const struct chain_plan *plan, struct chain_range own)
 	for (uint64_t gib = 0; (gib = next_seen(plan, gib)) != UINT64_MAX; gib++)
 		see(root, &left, gib);
 	for (uint64_t gib = own.base >> GIB_SHIFT; gib <= (own.end - 1) >> GIB_SHIFT; gib++)
-		see(root, &left, gib);
+		if (next_seen(plan, gib) != gib)
+			see(root, &left, gib);
 	((uint64_t *)stage_phys_to_virt(root))[511] = running[511];
 }
 

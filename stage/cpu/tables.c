@@ -76,6 +76,18 @@ static uint64_t *entry_of(uint64_t root_phys, const struct stage_table_pages *pa
 	}
 }
 
+/* Whole directories are filled at every boot, so eight entries a turn. */
+static void fill(uint64_t *entry, uint64_t count, uint64_t value, uint64_t step)
+{
+	enum { TURN = 8 };
+	for (; count >= TURN; count -= TURN, entry += TURN)
+#pragma GCC unroll 8
+		for (size_t i = 0; i < TURN; i++, value += step)
+			entry[i] = value;
+	for (; count; count--, value += step)
+		*entry++ = value;
+}
+
 bool stage_table_map(uint64_t root_phys, const struct stage_table_pages *pages, uint64_t virt, uint64_t phys,
 		     uint64_t bytes, unsigned flags)
 {
@@ -90,8 +102,7 @@ bool stage_table_map(uint64_t root_phys, const struct stage_table_pages *pages, 
 			 whole = bytes / step + (!large && bytes % step != 0);
 		uint64_t count = whole < left ? whole : left,
 			 value = phys | bits | (large ? PTE_LARGE : 0u); /* to the end of this table */
-		for (uint64_t *end = entry + count; entry < end; value += step)
-			*entry++ = value;
+		fill(entry, count, value, step);
 		virt += count * step;
 		phys += count * step;
 		bytes -= count * step < bytes ? count * step : bytes;
