@@ -164,6 +164,12 @@ static void greet(const struct stage_run *run)
 			     CHAIN_INT("tsc_hz", (json_int_t)stage_tsc_hz_known()));
 }
 
+static enum chain_status describe_platform(struct stage_run *run, struct chain_error *err)
+{
+	const struct chain_bootinfo *info = run->sources.bootinfo;
+	return chain_handoff_share(run->parent, info, info->door, &run->shared, err);
+}
+
 static enum chain_status record_bootinfo(const struct stage_run *run, struct chain_error *err)
 {
 	json_t *doc, *devices;
@@ -172,17 +178,12 @@ static enum chain_status record_bootinfo(const struct stage_run *run, struct cha
 	enum chain_status status = stage_devices_list(run->net, run->block, &devices, err);
 	if (status)
 		return status;
-	status = chain_bootinfo_to_json(run->sources.bootinfo, devices, &doc, err);
+	const json_t *memory = json_object_get(run->shared.platform.value, "memory");
+	status = chain_bootinfo_to_json(run->sources.bootinfo, devices, memory, &doc, err);
 	if (!status)
 		stage_record_members(CHAIN_TEXT("event", "bootinfo"), CHAIN_STEAL("doc", doc));
 	json_decref(devices);
 	return status;
-}
-
-static enum chain_status describe_platform(struct stage_run *run, struct chain_error *err)
-{
-	const struct chain_bootinfo *info = run->sources.bootinfo;
-	return chain_handoff_share(run->parent, info, info->door, &run->shared, err);
 }
 
 int main(void)
@@ -203,9 +204,9 @@ int main(void)
 	if (!status)
 		status = stage_devices_configure(&run.config, run.parent, run.net, run.block, &err);
 	if (!status)
-		status = record_bootinfo(&run, &err);
-	if (!status)
 		status = describe_platform(&run, &err);
+	if (!status)
+		status = record_bootinfo(&run, &err);
 	if (status) {
 		stage_report_error(NULL, &err);
 		return stage_run_end(&run, STAGE_END_FAILED);

@@ -56,10 +56,12 @@ static json_t *bytes_json(const uint8_t *bytes, size_t count)
 	return json_string(text);
 }
 
-enum chain_status chain_bootinfo_to_json(const struct chain_bootinfo *info, const json_t *devices, json_t **out,
-					 struct chain_error *err)
+enum chain_status chain_bootinfo_to_json(const struct chain_bootinfo *info, const json_t *devices, const json_t *memory,
+					 json_t **out, struct chain_error *err)
 {
-	json_t *mem = chain_bootinfo_memory_json(info->mem, info->mem_count), *modules = json_array();
+	json_t *mem = memory ? json_incref((json_t *)(uintptr_t)memory) :
+			       chain_bootinfo_memory_json(info->mem, info->mem_count);
+	json_t *modules = json_array();
 	int bad = 0;
 	for (size_t i = 0; i < info->module_count; i++)
 		bad |= json_array_append_new(

@@ -287,7 +287,7 @@ static enum chain_status act_bootinfo(void *ctx, uint64_t *out_sum, struct chain
 	struct chain_bootinfo again;
 	json_t *doc, *back;
 	(void)ctx;
-	enum chain_status status = chain_bootinfo_to_json(&all.info, NULL, &doc, err);
+	enum chain_status status = chain_bootinfo_to_json(&all.info, NULL, NULL, &doc, err);
 	if (status)
 		return status;
 	status = chain_bootinfo_from_json(doc, &again, err);
@@ -295,7 +295,7 @@ static enum chain_status act_bootinfo(void *ctx, uint64_t *out_sum, struct chain
 	if (status)
 		return status;
 	alloc_stop();
-	assert_int_equal(chain_bootinfo_to_json(&again, NULL, &back, NULL), CHAIN_OK);
+	assert_int_equal(chain_bootinfo_to_json(&again, NULL, NULL, &back, NULL), CHAIN_OK);
 	*out_sum = sum_of_json(back);
 	chain_bootinfo_free(&again);
 	return CHAIN_OK;
@@ -310,7 +310,7 @@ static enum chain_status act_qemu(void *ctx, uint64_t *out_sum, struct chain_err
 	if (status)
 		return status;
 	alloc_stop();
-	assert_int_equal(chain_bootinfo_to_json(&info, NULL, &doc, NULL), CHAIN_OK);
+	assert_int_equal(chain_bootinfo_to_json(&info, NULL, NULL, &doc, NULL), CHAIN_OK);
 	*out_sum = sum_of_json(doc);
 	chain_bootinfo_free(&info);
 	return CHAIN_OK;
@@ -341,7 +341,7 @@ static enum chain_status act_door(void *ctx, uint64_t *out_sum, struct chain_err
 	enum chain_status status = chain_multiboot1_info_read(INFO_PHYS, map_info, NULL, &info, err);
 	alloc_stop();
 	if (!status) {
-		assert_int_equal(chain_bootinfo_to_json(&info, NULL, &doc, NULL), CHAIN_OK);
+		assert_int_equal(chain_bootinfo_to_json(&info, NULL, NULL, &doc, NULL), CHAIN_OK);
 		*out_sum = sum_of_json(doc);
 	}
 	chain_bootinfo_free(&info);

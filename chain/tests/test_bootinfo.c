@@ -51,7 +51,13 @@ static void test_there_and_back(void **state)
 	assert_ok(chain_bootinfo_from_json(doc, &info, &err), &err);
 	assert_int_equal(info.image.end, 0x500000);
 	assert_int_equal(info.framebuffer.bpp, 32);
-	assert_ok(chain_bootinfo_to_json(&info, json_object_get(doc, "devices"), &again, &err), &err);
+	json_t *memory = chain_bootinfo_memory_json(info.mem, info.mem_count), *shared;
+	assert_non_null(memory);
+	assert_ok(chain_bootinfo_to_json(&info, json_object_get(doc, "devices"), NULL, &again, &err), &err);
+	assert_ok(chain_bootinfo_to_json(&info, json_object_get(doc, "devices"), memory, &shared, &err), &err);
+	assert_true(json_equal(again, shared) && json_object_get(shared, "memory") == memory);
+	json_decref(shared);
+	json_decref(memory);
 	assert_true(json_equal(doc, again));
 	chain_bootinfo_free(&info);
 	json_decref(doc);
@@ -71,7 +77,7 @@ static void test_large_numbers(void **state)
 	info.cpus = UINT32_MAX;
 	info.framebuffer =
 		(struct chain_framebuffer){ 1, UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT8_MAX, UINT8_MAX, { 0 } };
-	assert_ok(chain_bootinfo_to_json(&info, NULL, &doc, &err), &err);
+	assert_ok(chain_bootinfo_to_json(&info, NULL, NULL, &doc, &err), &err);
 	assert_ok(chain_bootinfo_from_json(doc, &again, &err), &err);
 	assert_int_equal(again.mem[0].type, UINT32_MAX);
 	assert_int_equal(again.cpus, UINT32_MAX);
@@ -190,7 +196,7 @@ static void test_schema(void **state)
 	if (!schema)
 		fail_msg("docs/bootinfo-1.schema.json:%d: %s", why.line, why.text);
 	assert_ok(chain_bootinfo_qemu("pc", 64 << 20, 1, &info, &err), &err);
-	assert_ok(chain_bootinfo_to_json(&info, NULL, &doc, &err), &err);
+	assert_ok(chain_bootinfo_to_json(&info, NULL, NULL, &doc, &err), &err);
 	json_object_foreach (doc, key, value)
 		assert_non_null(json_object_get(json_object_get(schema, "properties"), key));
 	json_array_foreach (json_object_get(schema, "required"), i, value)

@@ -93,7 +93,7 @@ static void check_json(const struct chain_bootinfo *info)
 	struct chain_error err = { 0 };
 	struct chain_bootinfo again;
 	json_t *doc = NULL;
-	if (fuzz_status(chain_bootinfo_to_json(info, NULL, &doc, &err), &err))
+	if (fuzz_status(chain_bootinfo_to_json(info, NULL, NULL, &doc, &err), &err))
 		return;
 	if (!fuzz_status(chain_bootinfo_from_json(doc, &again, &err), &err))
 		FUZZ_HOLDS(again.mem_count == info->mem_count && again.module_count == info->module_count);

@@ -11,10 +11,11 @@
 #include <jansson.h>
 
 /* A new reference in *out. `devices` (nullable, borrowed) are those that were looked at: an array of entries as a
- * handoff's `net` and `block` have them, each with its "class" and "name". `from_json` refuses unknown versions and
- * wrong types by key; the document's "devices" is an array or is not there. */
-enum chain_status chain_bootinfo_to_json(const struct chain_bootinfo *info, const json_t *devices, json_t **out,
-					 struct chain_error *err) CHAIN_MUST_CHECK;
+ * handoff's `net` and `block` have them, each with its "class" and "name". `memory` (nullable, borrowed) is what
+ * chain_bootinfo_memory_json made of the same map. `from_json` refuses unknown versions and wrong types by key; the
+ * document's "devices" is an array or is not there. */
+enum chain_status chain_bootinfo_to_json(const struct chain_bootinfo *info, const json_t *devices, const json_t *memory,
+					 json_t **out, struct chain_error *err) CHAIN_MUST_CHECK;
 enum chain_status chain_bootinfo_from_json(const json_t *doc, struct chain_bootinfo *out,
 					   struct chain_error *err) CHAIN_MUST_CHECK;
 
