@@ -31,6 +31,7 @@ BENCHMARKS = (
     ("bake", "wall time and memory of bake, beside cp, mkfs.erofs and grub-mkrescue"),
     ("chain", "the cost of each of a thousand links"),
     ("fanout", "a thousand kernels in one machine, beside a process each"),
+    ("sweep", "a thousand machines, beside xargs over QEMU: rate, memory, growth, and kernels in blocks"),
 )
 
 
