@@ -6,6 +6,10 @@
 #include "stage/block_choose.h"
 #include "stage/block_json.h"
 #include "stage/block_label.h"
+#include "stage/block_partition.h"
+
+#include "../../fs/tests/support.h"
+#include "fs/fs.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -358,12 +362,53 @@ static void labels_that_cannot_be_read(void **state)
 	memset(bytes, 0, (PARTITIONS_COUNT + 2) * MIB);
 }
 
+/* --- a baked file --- */
+
+/* A disk that is a file of the baked filesystem, read where that lies: its table, its partition, what is in it. */
+static void a_baked_file_is_a_device(void **state)
+{
+	enum { FIRST = 8, SECTORS = 24, DISK = (FIRST + SECTORS) * 512 };
+	static uint8_t disk[DISK];
+	const struct fs_spec spec = {
+		.path = "/disk", .type = FS_REGULAR, .mode = 0644, .size_bytes = DISK, .cookie = disk
+	};
+	const uint8_t entry[] = { 0, 0, 0, 0, 0x83, 0, 0, 0, FIRST, 0, 0, 0, SECTORS, 0, 0, 0 };
+	struct stage_partition_table table;
+	struct stage_byte_device part;
+	struct fs fs;
+	struct fs_node node;
+	struct chain_error err = { 0 };
+	char label[STAGE_LABEL_BYTES];
+	(void)state;
+	memcpy(disk + 446, entry, sizeof(entry));
+	memcpy(disk + 510, "\x55\xaa", 2);
+	memcpy(disk + FIRST * 512 + 1024 + 56, "\x53\xef", 2);
+	memcpy(disk + FIRST * 512 + 1024 + 120, "baked", 5);
+	struct image *image = image_of(&spec, 1);
+	assert_int_equal(fs_mount(&fs, image->bytes, image->bytes_count, &err), CHAIN_OK);
+	assert_int_equal(fs_lookup(&fs, "/disk", true, &node, &err), CHAIN_OK);
+	const struct stage_byte_device whole = { .read = read_memory,
+						 .subject = "fs:/disk",
+						 .bytes = node.size_bytes,
+						 .sector_bytes = 512,
+						 .ctx = image->bytes + node.data_offset };
+	assert_int_equal(stage_partitions_read(&whole, &table, &err), CHAIN_OK);
+	assert_true(table.kind == STAGE_TABLE_MBR && table.count == 1 && !table.problem.status);
+	assert_true(table.partitions[0].first == FIRST && table.partitions[0].sectors == SECTORS);
+	stage_byte_device_part(&whole, FIRST * 512, SECTORS * 512, &part);
+	stage_label_read(&part, label);
+	assert_string_equal(label, "baked");
+	stage_partitions_free(&table);
+	image_free(image);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(any_piece_is_read),           cmocka_unit_test(labels_of_real_file_systems),
 		cmocka_unit_test(labels_of_hostile_bytes),     cmocka_unit_test(marks_are_whole),
 		cmocka_unit_test(the_partition_that_is_meant), cmocka_unit_test(labels_that_cannot_be_read),
+		cmocka_unit_test(a_baked_file_is_a_device),
 	};
 	return cmocka_run_group_tests(tests, begin, end);
 }
