@@ -64,6 +64,10 @@ static uint64_t hz_from_cpuid(void)
 	return 0;
 }
 
+/* The rate by so many ticks of a timer, and of the TSC's ticks meanwhile, how many are not sure. False: the timer does
+ * not run. */
+typedef bool measure(uint32_t ticks, uint64_t *hz, uint64_t *slack);
+
 /* 8254: channel 2 counts down once with its gate held open; bit 5 of port 0x61 shows its output. False: it never ends.
  * A rate of 0: it had ended before it was looked at twice. */
 STAGE_BOOT_TEXT static bool measure_by_pit(uint32_t ticks, uint64_t *hz, uint64_t *slack)
@@ -87,9 +91,37 @@ STAGE_BOOT_TEXT static bool measure_by_pit(uint32_t ticks, uint64_t *hz, uint64_
 	return polls < POLLS_MAX;
 }
 
+STAGE_BOOT_TEXT static uint32_t pit_count(void)
+{
+	stage_outb(PIT_CONTROL, PIT0_LATCH);
+	uint32_t low = stage_inb(PIT_CHANNEL0);
+	return low | (uint32_t)stage_inb(PIT_CHANNEL0) << 8;
+}
+
+/* Where port 0x61 is missing (QEMU's microvm): channel 0 counts down and is read on the way. */
+STAGE_BOOT_TEXT static bool measure_by_count(uint32_t ticks, uint64_t *hz, uint64_t *slack)
+{
+	stage_outb(PIT_CONTROL, PIT0_ONE_SHOT);
+	stage_outb(PIT_CHANNEL0, 0xff);
+	stage_outb(PIT_CHANNEL0, 0xff);
+	uint64_t before = stage_rdtsc();
+	uint32_t first = pit_count(), count = first;
+	uint64_t start = stage_rdtsc(), last = start, end = start;
+	for (uint32_t polls = 0; first - count < ticks; polls++) {
+		if (polls == POLLS_MAX || end - start > 10ull * FALLBACK_HZ || count > first)
+			return false;
+		count = pit_count();
+		last = end;
+		end = stage_rdtsc();
+	}
+	*slack = end - last + start - before;
+	*hz = (end - start) * PIT_HZ / (first - count);
+	return true;
+}
+
 /* A brief measurement is good enough where a port is read quickly. A hypervisor may be away for longer than one takes;
  * then it is made again, for longer, and the best one counts. */
-STAGE_BOOT_TEXT static uint64_t hz_from_pit(void)
+STAGE_BOOT_TEXT static uint64_t best_hz(measure *by)
 {
 	enum {
 		BRIEF_TRIES = 2,
@@ -100,7 +132,7 @@ STAGE_BOOT_TEXT static uint64_t hz_from_pit(void)
 	for (int i = 0; i < TRIES; i++) {
 		uint32_t ticks = i < BRIEF_TRIES ? BRIEF_TICKS : CALIBRATE_TICKS;
 		uint64_t slack, hz;
-		if (!measure_by_pit(ticks, &hz, &slack))
+		if (!by(ticks, &hz, &slack))
 			return best;
 		if (!hz)
 			continue;
@@ -113,30 +145,6 @@ STAGE_BOOT_TEXT static uint64_t hz_from_pit(void)
 			break;
 	}
 	return best;
-}
-
-STAGE_BOOT_TEXT static uint32_t pit_count(void)
-{
-	stage_outb(PIT_CONTROL, PIT0_LATCH);
-	uint32_t low = stage_inb(PIT_CHANNEL0);
-	return low | (uint32_t)stage_inb(PIT_CHANNEL0) << 8;
-}
-
-/* Where port 0x61 is missing (QEMU's microvm): channel 0 counts down and is read on the way. */
-STAGE_BOOT_TEXT static uint64_t hz_from_pit_count(void)
-{
-	stage_outb(PIT_CONTROL, PIT0_ONE_SHOT);
-	stage_outb(PIT_CHANNEL0, 0xff);
-	stage_outb(PIT_CHANNEL0, 0xff);
-	uint32_t first = pit_count(), count = first;
-	uint64_t start = stage_rdtsc(), end = start;
-	for (uint32_t polls = 0; first - count < CALIBRATE_TICKS; polls++) {
-		if (polls == POLLS_MAX || end - start > 10ull * FALLBACK_HZ || count > first)
-			return 0;
-		count = pit_count();
-		end = stage_rdtsc();
-	}
-	return (end - start) * PIT_HZ / (first - count);
 }
 
 uint64_t stage_tsc_hz_reported(void)
@@ -154,9 +162,9 @@ uint64_t stage_tsc_hz(void)
 {
 	stage_tsc_hz_reported();
 	if (!tsc_hz && stage_boot.face->owns_machine) {
-		tsc_hz = believable(hz_from_pit());
+		tsc_hz = believable(best_hz(measure_by_pit));
 		if (!tsc_hz)
-			tsc_hz = believable(hz_from_pit_count());
+			tsc_hz = believable(best_hz(measure_by_count));
 	}
 	if (!tsc_hz)
 		tsc_hz = FALLBACK_HZ;
