@@ -633,6 +633,25 @@ static void a_roots_program_is_waited_for(void **state)
 	}
 }
 
+/* That of an image within the first one, too. */
+static void a_root_is_recognised_by_its_kernel(void **state)
+{
+	static const char *const steps[2] = {
+		"{\"event\":\"step\",\"name\":\"b\",\"kind\":\"boot\",\"source\":\"fs:/kchain/linux\"}",
+		"{\"event\":\"step\",\"name\":\"b\",\"kind\":\"boot\",\"source\":\"fs:/linux\"}"
+	};
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct run_judge judge;
+		run_judge_init(&judge, RUN_UNTIL_READY, NULL, false);
+		tell(&judge, ENTERED);
+		tell(&judge, steps[i]);
+		tell(&judge, "{\"event\":\"boot\",\"step\":\"b\",\"kernel\":\"linux\",\"expect\":\"entered\"}");
+		assert_int_equal(run_judge_done(&judge), i);
+		run_judge_free(&judge);
+	}
+}
+
 static void a_line_longer_than_the_buffer_still_matches_at_its_end(void **state)
 {
 	(void)state;
@@ -962,6 +981,7 @@ int main(void)
 		cmocka_unit_test(what_is_plain_stays),
 		cmocka_unit_test(lines_fit_a_terminal),
 		cmocka_unit_test(a_roots_program_is_waited_for),
+		cmocka_unit_test(a_root_is_recognised_by_its_kernel),
 		cmocka_unit_test(a_line_longer_than_the_buffer_still_matches_at_its_end),
 		cmocka_unit_test(a_guest_can_not_move_the_cursor),
 		cmocka_unit_test(disks_are_what_they_contain),

@@ -153,6 +153,9 @@ static void on_entered(struct run_judge *judge, const json_t *doc)
 	keep(judge, judge->links, doc);
 }
 
+/* What boots a root, be it an image within an image. */
+#define OF_ROOT "fs:/kchain/linux"
+
 static void on_boot(struct run_judge *judge, const json_t *doc)
 {
 	const json_t *expect = json_object_get(doc, "expect");
@@ -163,7 +166,7 @@ static void on_boot(struct run_judge *judge, const json_t *doc)
 	judge->kernel_known = *kernel != '\0';
 	judge->native = strcmp(kernel, "native") == 0;
 	judge->reports = judge->native || strcmp(kernel, "image") == 0;
-	bool root = judge->root && strcmp(kernel, "linux") == 0;
+	bool root = strcmp(kernel, "linux") == 0 && (judge->root || strcmp(judge->source, OF_ROOT) == 0);
 	judge->application = false;
 	if (marker ||
 	    judge->marker_seen) { /* one that an earlier link waits for stays wanted while this one has none */
