@@ -254,8 +254,8 @@ int cmd_bake(int argc, char **argv)
 		{ "name", 0, CMD_OPT_TEXT, "NAME", "call the image NAME (default: the pipeline's name)", &job.name },
 		{ "format", 0, CMD_OPT_TEXT, "FORM", format_help(formats), &job.format },
 		{ "base", 0, CMD_OPT_TEXT, "ADDRESS",
-		  "place it there in memory, a multiple of 4096 (default: 0x100000, or behind the\n"
-		  "memory of called kernels that want to lie there)",
+		  "place it there in memory, a multiple of 4096 (default: 0x100000, with a root\n"
+		  "0x1000000, or behind the memory of called kernels that want to lie there)",
 		  &base },
 		{ "memory", 0, CMD_OPT_SIZE, "SIZE", "check that every boot fits a PC with that much memory",
 		  &job.memory_bytes },

@@ -167,7 +167,7 @@ static void steps_free(struct bake_job *job)
  * time it gets behind one kernel's memory at least. */
 static enum chain_status write_where_it_can_lie(struct bake_job *job, struct streams *streams, struct chain_error *err)
 {
-	uint64_t base = job->base ? job->base : CHAIN_BAKE_BASE;
+	uint64_t base = job->base ? job->base : job->root.asked ? CHAIN_BAKE_ROOT_BASE : CHAIN_BAKE_BASE;
 
 	for (;;) {
 		struct chain_error why = { .status = CHAIN_OK };

@@ -16,6 +16,8 @@
 
 /* Where an image goes unless it is told otherwise: the least machine still has memory there. */
 #define CHAIN_BAKE_BASE 0x100000u
+/* Of one with a root, which is large: UEFI firmware keeps places between 8 and 16 MiB. */
+#define CHAIN_BAKE_ROOT_BASE 0x1000000u
 
 /* The forms that an image's file can have, by name, the default first; null behind the last. */
 const char *chain_bake_format_name(size_t index);
