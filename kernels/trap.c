@@ -10,6 +10,7 @@
  *   trap CPU nmi         INT 2 again and again for a while, so that NMIs come where one seems to be handled
  *   trap CPU ports       all lines of the 8259s masked and the machine's timer stopped, then it hangs with
  *                        interrupts off
+ *   trap CPU ports-of-first  the same, where it runs on the machine's first processor
  *   trap CPU jump SEED   to some address of the kernel's own text, with registers full of noise; the SEED says which
  *   trap CPU jump AT     to the address AT (0x…), the same way
  *   trap 1 overwrite [entries]   CPU 1 writes over all that a kernel of two can write to, again and again,
@@ -107,6 +108,17 @@ static void ports(void)
 		__asm__ volatile("cli\n\tpause");
 }
 
+/* The same where it runs on the machine's first processor, as CPUID says; on another one it takes some ms. */
+static void ports_of_first(void)
+{
+	uint32_t a = 1, b, c, d;
+	__asm__ volatile("cpuid" : "+a"(a), "=b"(b), "=c"(c), "=d"(d));
+	if (!(b >> 24))
+		ports();
+	for (unsigned i = 0; i < 20000; i++)
+		__asm__ volatile("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "a"(1));
+}
+
 static void nmi(void)
 {
 	for (unsigned i = 0; i < 30000; i++)
@@ -170,7 +182,8 @@ static const struct {
 	void (*go)(void);
 } ways[] = {
 	{ "int", int_n },   { "sti", sti }, { "popf", popf },   { "hlt", hlt },
-	{ "timer", timer }, { "nmi", nmi }, { "ports", ports }, { "jump", jump },
+	{ "timer", timer }, { "nmi", nmi }, { "ports", ports }, { "ports-of-first", ports_of_first },
+	{ "jump", jump },
 };
 
 static void (*way_of(const char *name))(void)

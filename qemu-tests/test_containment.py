@@ -143,6 +143,18 @@ def a_timer_and_its_controller_that_a_kernel_stopped():
 
 
 @kt.test
+def a_timer_that_a_kernel_on_the_first_processor_stopped():
+    """Others send the tick: between two kernels of theirs, and when there are none left."""
+    for machine in MACHINES:
+        for cpus, count in ((2, 40), (2, 6), (3, 100)):
+            ended, results = boot([fan("0 ports-of-first", {"count": count, "require": count - 1}, timeout="500ms", retries=0)], cpus, machine)
+            kt.check(results["map"]["status"] == "ok" and {f["status"] for f in kt.failed(results["map"])} <= {"timeout"}, "results", results["map"])
+            firsts = [row for record in ended.of("kernels") if record["step"] == "map" for row in record["rows"] if row[2] == 0]
+            kt.check(len(firsts) == len(kt.failed(results["map"])) and (firsts or count < 40), "the first processor had no kernel", firsts)
+            kt.check(all(row[4] >= 500000 for row in firsts), "its time", firsts)
+
+
+@kt.test
 def an_interrupt_nobody_asked_for_is_counted():
     """The ticker's timer, let through to the kernel by the 8259 as well (microvm's reaches no processor)."""
     for machine in ("pc", "q35"):

@@ -153,6 +153,15 @@ void stage_processor_wait(void)
 	__asm__ volatile("sti\n\thlt\n\tcli" : : : "memory");
 }
 
+void stage_processor_look(bool (*look)(void *arg), void *arg)
+{
+	struct stage_apic own = apic;
+	stage_apic_tick(&own, TICK_VECTOR);
+	while (look(arg))
+		stage_processor_wait();
+	stage_apic_tick(&own, 0);
+}
+
 void stage_processor_call_boot(void)
 {
 	stage_apic_send(&apic, boot_apic_id, STAGE_APIC_FIXED | WAKE_VECTOR);

@@ -36,7 +36,7 @@ struct fanout {
 	struct stage_processors processors;
 	struct worker *own; /* the one of them that is on this processor; null: this one only looks after the others */
 	bool overran;       /* a kernel has not given its processor back in time */
-	uint64_t timeout_ticks, look_ticks, next_look, progress_ticks;
+	uint64_t look_ticks, next_look, progress_ticks;
 	uint64_t begun, growing; /* TSC; ticks spent on starting processors and making their workers */
 };
 
@@ -88,14 +88,13 @@ static void end(struct fanout *f)
 	bool lost = false;
 	for (uint32_t i = 0; i < f->count; i++)
 		worker_stop(f->workers[i]);
-	for (uint32_t i = 0; i < f->count; i++) {
-		if (f->workers[i]->lost) {
-			lost = true;
-			continue;
-		}
-		if (f->workers[i] != f->own)
+	for (uint32_t i = 0; i < f->count; i++)
+		if (f->workers[i] != f->own && !f->workers[i]->lost)
 			worker_wait_parked(f->workers[i]);
-		worker_free(f->workers[i]);
+	for (uint32_t i = 0; i < f->count; i++) { /* none before all are parked: one may be looking at another */
+		lost = lost || f->workers[i]->lost;
+		if (!f->workers[i]->lost)
+			worker_free(f->workers[i]);
 	}
 	free(f->workers);
 	if (lost)
@@ -106,18 +105,12 @@ static void end(struct fanout *f)
 
 /* --- looking after the others --- */
 
-static bool is_overdue(const struct fanout *f, const struct worker *w)
-{
-	uint64_t started = atomic_load_explicit(&w->started, memory_order_relaxed), now = stage_rdtsc();
-	return now > started && now - started > f->timeout_ticks;
-}
-
 /* Ends a turn that has to end. A kernel that can't give its processor back says only that it is done. */
 static bool look_after(struct fanout *f, struct worker *w)
 {
 	uint32_t state = atomic_load_explicit(&w->state, memory_order_acquire);
 	enum team_request request = w->team ? team_request(w->team) : TEAM_NOTHING;
-	bool ended = f->crew.way->has_ended && f->crew.way->has_ended(w), overdue = is_overdue(f, w);
+	bool ended = f->crew.way->has_ended && f->crew.way->has_ended(w), overdue = worker_is_overdue(w);
 	if (state % WORKER_STATES != WORKER_RUNNING || w->lost)
 		return false;
 	if (request == TEAM_MEMBERS) {
@@ -131,6 +124,14 @@ static bool look_after(struct fanout *f, struct worker *w)
 	return true;
 }
 
+static void call_watcher(struct fanout *f)
+{
+	uint32_t watcher = atomic_load(&f->crew.watcher);
+	atomic_store(&f->crew.watcher_called, true);
+	if (watcher)
+		stage_processor_wake(watcher);
+}
+
 /* Parked workers for what is ready, and no more of them. */
 static bool give(struct fanout *f)
 {
@@ -138,9 +139,13 @@ static bool give(struct fanout *f)
 	bool any = false;
 	for (uint32_t i = 0; i < f->count && ready; i++) {
 		struct worker *w = f->workers[i];
-		if (w == f->own || w->lost || !stage_processor_is_parked(w->processor))
+		bool watches = w->processor && atomic_load(&f->crew.watcher) == w->processor;
+		if (w == f->own || w->lost || !(watches || stage_processor_is_parked(w->processor)))
 			continue;
-		worker_give(w);
+		if (watches)
+			call_watcher(f);
+		else
+			worker_give(w);
 		any = true;
 		ready--;
 	}
@@ -260,7 +265,11 @@ static enum chain_status run_on_others(struct fanout *f, struct chain_error *err
 	stage_processors_watch(true);
 	if (f->own)
 		stage_ticker_start();
+	if (!f->crew.way->keeps_ticker)
+		atomic_store(&f->crew.watched, f->own);
 	enum chain_status status = work_off(f, err);
+	atomic_store(&f->crew.watched, NULL);
+	call_watcher(f);
 	if (f->own)
 		stage_ticker_stop();
 	stage_idle_anew();
@@ -319,7 +328,7 @@ static enum chain_status prepare(struct fanout *f, struct chain_error *err)
 		status = make_first(f, err);
 	if (!status && f->own)
 		status = stage_ticker_open(err);
-	f->timeout_ticks = stage_ticks_of_us(f->crew.timeout_us);
+	f->crew.timeout_ticks = stage_ticks_of_us(f->crew.timeout_us);
 	f->look_ticks = stage_ticks_of_us(LOOK_US);
 	f->begun = stage_rdtsc() - f->growing;
 	return status;

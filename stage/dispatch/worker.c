@@ -185,8 +185,42 @@ bool worker_turn(struct worker *w)
 	return true;
 }
 
+bool worker_is_overdue(const struct worker *w)
+{
+	uint64_t started = atomic_load_explicit(&w->started, memory_order_relaxed), now = stage_rdtsc();
+	return now > started && now - started > w->crew->timeout_ticks;
+}
+
+static bool watch_boot(struct crew *crew)
+{
+	const struct worker *watched = atomic_load(&crew->watched);
+	if (watched && atomic_load(&watched->state) % WORKER_STATES == WORKER_RUNNING && worker_is_overdue(watched))
+		stage_processor_interrupt_boot();
+	return watched;
+}
+
+static bool watch_on(void *crew)
+{
+	return watch_boot(crew) && !atomic_exchange(&((struct crew *)crew)->watcher_called, false);
+}
+
+/* True: there may be a task. */
+static bool stay_and_watch(struct worker *w)
+{
+	struct crew *crew = w->crew;
+	uint32_t nobody = 0;
+	if (!atomic_load(&crew->watched) || !atomic_compare_exchange_strong(&crew->watcher, &nobody, w->processor))
+		return false;
+	stage_processor_look(watch_on, crew);
+	atomic_store(&crew->watcher, 0);
+	return atomic_load(&crew->watched);
+}
+
 void worker_main(void *arg)
 {
-	while (worker_turn(arg))
-		;
+	struct worker *w = arg;
+	do {
+		while (worker_turn(w))
+			watch_boot(w->crew);
+	} while (stay_and_watch(w));
 }

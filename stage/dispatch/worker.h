@@ -32,6 +32,10 @@
  * it has told of a value; the worker takes that when its own is full, which it tells, too: there is nothing in it any
  * more that is not in the ring before.
  *
+ * The boot processor's own turn. Its kernel ends when its time is up at a tick (stage/ticker.h), which a native kernel
+ * could stop. So others look at it, too, and send a tick that comes without a timer: between two turns of theirs, and
+ * one that has no task stays for it instead of being parked.
+ *
  * Flags that are set by one side, looked at by the other, and wake it (`waits` of a worker for room, `waits` and
  * `news` of the crew) are sequentially consistent: who is about to halt sets its flag and looks once more, who has
  * news stores them and looks at the flag. */
@@ -86,7 +90,13 @@ struct crew {
 	uint64_t timeout_us;
 	atomic_bool news;  /* for the boot processor: to be looked at soon */
 	atomic_bool waits; /* the boot processor has nothing to do, and may be halted */
-	bool came_back;    /* the boot processor's: some kernel has given its processor back by itself */
+	/* Where a kernel on the boot processor could stop the timer that it is taken back by: its worker, and the one
+	 * that has no task and watches it meanwhile, by its processor. Else null; 0: none does. */
+	struct worker *_Atomic watched;
+	_Atomic uint32_t watcher;
+	atomic_bool watcher_called; /* there may be a task for it */
+	uint64_t timeout_ticks;
+	bool came_back; /* the boot processor's: some kernel has given its processor back by itself */
 };
 
 struct worker {
@@ -119,7 +129,9 @@ static inline struct worker *worker_of(struct stage_call_run *run)
 
 /* On the worker's processor: one turn; false: there is no task. */
 bool worker_turn(struct worker *worker);
-/* The same until there is none: what its processor is given to do. */
+/* The kernel of the turn that is under way has had its time. */
+bool worker_is_overdue(const struct worker *worker);
+/* One turn after another until there is no task: what its processor is given to do. */
 void worker_main(void *worker);
 /* Text of the running kernel; on one of its processors at a time, in traps too. */
 void worker_write(struct worker *worker, const char *bytes, uint64_t count);

@@ -128,6 +128,11 @@ void stage_processor_call_boot(void)
 	wake(&machine[0]);
 }
 void stage_processor_interrupt_boot(void) {}
+void stage_processor_look(bool (*look)(void *arg), void *arg)
+{
+	while (look(arg)) /* its timer is quick */
+		sched_yield();
+}
 void stage_pause(void)
 {
 	sched_yield();

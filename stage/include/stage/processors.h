@@ -62,6 +62,9 @@ void stage_processor_mask(void);
 
 /* Called by work, on the other processor: halts until woken, or not at all when a wake-up came since the last wait. */
 void stage_processor_wait(void);
+/* Called by work: calls look(arg) when woken, and about once a millisecond by a timer of this processor's own, until
+ * that returns false. */
+void stage_processor_look(bool (*look)(void *arg), void *arg);
 /* Called by work: ends the boot processor's stage_idle. */
 void stage_processor_call_boot(void);
 /* Called by work: a tick (stage/ticker.h) for the boot processor, which may have interrupts off. */
