@@ -278,11 +278,16 @@ static bool slurm_idle(const void *engine)
 static void slurm_count(const void *engine, struct engine_counts *out)
 {
 	const struct slurm *slurm = engine;
+	const struct engine_setting *s = slurm->setting;
+	const uint64_t at_once = s->jobs * (s->per_instance ? s->per_instance : 1);
 	*out = (struct engine_counts){ 0 };
 	for (unsigned i = 0; i < SLURM_CHUNKS_MOST; i++) {
 		const struct slurm_chunk *chunk = &slurm->chunks[i];
-		if (chunk->state != SLURM_FREE && chunk->done < chunk->instances)
-			*(chunk->running ? &out->running : &out->queued) += chunk->running ? 1 : chunk->instances;
+		if (chunk->state == SLURM_FREE)
+			continue;
+		const uint64_t left = chunk->instances - chunk->done, run = left < at_once ? left : at_once;
+		out->running += chunk->running ? run : 0;
+		out->queued += chunk->running ? left - run : left;
 	}
 }
 
