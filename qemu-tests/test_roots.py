@@ -280,6 +280,21 @@ def what_is_wrong_is_said_at_bake():
 
 
 @kt.test
+def facts_in_the_environment_are_checked_at_bake():
+    """Each by its key, with line and column."""
+    top, _ = tree()
+    text = ('{"kchain": 1, "name": "facts", "root": {"from": %s, "entrypoint": "/look",\n "env": {"A": "{{state.a}}",\n  "B": "{{no.such}}", "C": "{{boot_id",\n'
+            '  "D": "{{state.d|x}} {{boot_id}}"}}}' % json.dumps(top))
+    path = kt.write_bytes(kt.scratch("facts.json"), text.encode())
+    done = kt.kchain("bake", path, "--json", "-o", kt.scratch("none.elf"))
+    found = [(e["slug"], e["path"], e["line"], e["column"]) for e in done.json()["errors"]]
+    kt.check(done.exit == 3 and found == [("template-no-default", "root.env.A", 2, 10), ("template-unknown", "root.env.B", 3, 3),
+             ("template-syntax", "root.env.C", 3, 23)], "other errors", found, done)
+    done = kt.kchain("bake", "--rootfs", top, "--entrypoint", "/look", "-e", "X={{state.x}}", "--json", "-o", kt.scratch("none.elf"))
+    kt.check(done.exit == 3 and done.json()["error"]["slug"] == "template-no-default", "not refused", done)
+
+
+@kt.test
 def a_machine_too_small_is_reported():
     image, _ = seen()
     boot = kt.run(image, "--memory", "16M", "--no-net", "--until", "ended", hang_after_s=120)

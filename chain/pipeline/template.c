@@ -76,6 +76,12 @@ static enum chain_status check_text(const char *text, const struct chain_config 
 	return first;
 }
 
+enum chain_status chain_template_check(const char *text, const struct chain_config *config,
+				       struct chain_json_path *path, struct chain_error *err)
+{
+	return check_text(text, config, CHAIN_FACT_IN_TEXT, path, err);
+}
+
 bool chain_template_in(const json_t *value)
 {
 	const char *key;

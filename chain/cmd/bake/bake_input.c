@@ -7,6 +7,8 @@
 #include "bake_job.h"
 #include "chain/json_memory.h"
 #include "chain/json_walk.h"
+#include "chain/template.h"
+#include "chain/json_walk.h"
 #include "chain/cmd/cmd.h"
 
 #include <errno.h>
@@ -75,6 +77,31 @@ static enum chain_status problems_note(struct cmd_document *document, enum chain
 	return chain_json_no_memory(err, document->name);
 }
 
+/* Facts in the environment of a root's program: its init fills them in when it is too late to say what is wrong. */
+static enum chain_status root_env_check(struct bake_job *job, struct chain_errors *errors, struct chain_error *err)
+{
+	struct chain_json_path path = { .errors = errors };
+	struct chain_error why = { .status = CHAIN_OK };
+	enum chain_status first = CHAIN_OK;
+	const char *name;
+	json_t *value;
+
+	chain_json_push_key(&path, "root");
+	chain_json_push_key(&path, "env");
+	json_object_foreach (job->root.spec.env, name, value) {
+		const size_t mark = chain_json_push_key(&path, name);
+
+		(void)chain_json_goes_on(
+			&path, chain_template_check(json_string_value(value), &job->config, &path, &why), &first, &why);
+		chain_json_pop(&path, mark);
+	}
+	if (errors->count > 0 && !job->document.name) {
+		*err = errors->v[0];
+		return err->status;
+	}
+	return problems_note(&job->document, first, errors, err);
+}
+
 /* The files of "root", where it could be opened. */
 static enum chain_status root_add(struct bake_job *job, struct bake_tree *tree, struct chain_error *err)
 {
@@ -113,6 +140,8 @@ static enum chain_status text_read(struct bake_job *job, struct bake_tree *tree,
 	free(without_root);
 	if (!status)
 		status = files_add(job, tree, folder, err);
+	if (!status)
+		status = root_env_check(job, errors, err);
 	if (!status)
 		status = root_add(job, tree, err);
 	if (!status && files_are_whole(document))

@@ -28,6 +28,12 @@ enum chain_status chain_template_expand_args(const char *text, const json_t *han
 					     bool quoted, const char *where, char **out,
 					     struct chain_error *err) CHAIN_MUST_CHECK;
 
+/* Whether each fact that a text names can be there when a step runs, or has a default. CHAIN_E_TEMPLATE_SYNTAX,
+ * CHAIN_E_TEMPLATE_UNKNOWN, CHAIN_E_TEMPLATE_NO_DEFAULT name the path. */
+struct chain_json_path; /* chain/json_walk.h */
+enum chain_status chain_template_check(const char *text, const struct chain_config *config,
+				       struct chain_json_path *path, struct chain_error *err) CHAIN_MUST_CHECK;
+
 /* Whether a value of `state` is made of a fact that `pending` speaks of. */
 bool chain_template_pending(const json_t *value, const json_t *pending);
 
