@@ -4,7 +4,6 @@
 #include "chain/json.h"
 
 #include "chain/json_memory.h"
-#include "chain/json_quick.h"
 
 #include <string.h>
 
@@ -41,8 +40,8 @@ static enum chain_status refuse_nul(const char *text, const char *at, const char
 
 /* Lack of memory is distinguished from a text that is wrong by what its allocations say: jansson's own words for both
  * can be the same. */
-static enum chain_status read_slowly(const char *text, uint64_t bytes, unsigned max_depth, size_t flags,
-				     const char *subject, json_t **out, struct chain_error *err)
+static enum chain_status parse(const char *text, uint64_t bytes, unsigned max_depth, size_t flags, const char *subject,
+			       json_t **out, struct chain_error *err)
 {
 	json_error_t why = { 0 }; /* it sets no text where it cannot even begin */
 	const char *nul = bytes ? memchr(text, 0, bytes) : NULL;
@@ -50,6 +49,7 @@ static enum chain_status read_slowly(const char *text, uint64_t bytes, unsigned 
 		return refuse_nul(text, nul, subject, err);
 	if (too_deep(text, bytes, max_depth))
 		return CHAIN_FAIL(err, JSON_DEPTH, .subject = subject, .levels = max_depth);
+	chain_json_memory_init();
 	json_t *value = json_loadb(text, (size_t)bytes, JSON_REJECT_DUPLICATES | flags, &why);
 	if (chain_json_memory_lacking()) {
 		json_decref(value);
@@ -61,14 +61,6 @@ static enum chain_status read_slowly(const char *text, uint64_t bytes, unsigned 
 	return CHAIN_FAIL(err, JSON_SYNTAX, .subject = subject, .detail = why.text,
 			  .line = (uint64_t)(why.line > 0 ? why.line : 0),
 			  .column = (uint64_t)(why.column > 0 ? why.column : 0));
-}
-
-static enum chain_status parse(const char *text, uint64_t bytes, unsigned max_depth, size_t flags, const char *subject,
-			       json_t **out, struct chain_error *err)
-{
-	chain_json_memory_init();
-	*out = chain_json_quick(text, bytes, max_depth, flags & JSON_DECODE_ANY);
-	return *out ? CHAIN_OK : read_slowly(text, bytes, max_depth, flags, subject, out, err);
 }
 
 enum chain_status chain_json_load(const char *text, uint64_t bytes, uint64_t max_bytes, const char *subject,
