@@ -25,6 +25,7 @@ BENCHMARKS = (
     ("boot", "instructions from the stage's entry to a booted child's"),
     ("doors", "the same by each boot protocol, beside GRUB's; Linux to its /init, beside QEMU's -kernel"),
     ("loaders", "instructions from reset to the same child, by kchain and by others"),
+    ("digest", "checking the same bytes, beside fsverity, sha256sum and veritysetup; by several processors"),
     ("call", "instructions of a call, and the size of a native kernel"),
     ("dhcp", "from entry to an address, beside iPXE"),
     ("size", "what the stage adds to an image, and the memory it needs"),
