@@ -113,6 +113,46 @@ for name in CASES:
     kt.add_test(f"one_that_{name}", behaves(name))
 
 
+# What can be written to, by "write"; the root's own files below /var stay to be seen.
+PLACES = ("tmp/x", "run/x", "var/tmp/x", "var/log/x", "var/lib/x", "x", "etc/x")
+WRITE_SCRIPT = f"""#!/bin/sh
+for place in {' '.join(PLACES)}; do
+	if (echo >/$place) 2>/dev/null; then echo "can write $place"; else echo "cannot write $place"; fi
+done
+/bin/busybox cat /var/lib/own
+/bin/busybox ip -4 addr show eth0 | /bin/busybox grep -q inet && echo "has an address" || echo "has no address"
+"""
+
+
+def may_write(write, wanted):
+    def test():
+        """And where no DHCP server answers, the program runs without an address."""
+        roots.kernel()
+        top = kt.scratch("writes")
+        shutil.copytree(root(), top, symlinks=True)
+        for folder in ("var/tmp", "var/log", "var/lib"):
+            os.makedirs(os.path.join(top, folder))
+        for path, data in (("var/lib/own", b"the root's own\n"), ("etc/hosts", b""), ("etc/resolv.conf", b"")):
+            kt.write_bytes(os.path.join(top, path), data)
+        kt.write_bytes(os.path.join(top, "writes"), WRITE_SCRIPT.encode())
+        os.chmod(os.path.join(top, "writes"), 0o755)
+        image = kt.bake({"kchain": 1, "name": "writes", "net": {"lan": {"dhcp": {"timeout": "1s"}, "need": "optional"}},
+                         "root": {"from": top, "owner": "0:0", "entrypoint": ["/writes"], "write": write}, "steps": [{"name": "program", "boot": "linux"}]})
+        found = kt.run(image, "--no-net", "--memory", "256M", qemu=("-netdev", "hubport,id=lan,hubid=0", "-device", "virtio-net-pci,netdev=lan"), hang_after_s=300)
+        kt.expect_boot(found)
+        for place in PLACES:
+            said = f"{'can' if place in wanted else 'cannot'} write {place}"
+            kt.check(re.search(rf"\b{said}\s", found.console), f"no {said!r}", found)
+        kt.check("the root's own" in found.console and "has no address" in found.console, "its files, or its network", found)
+        kt.check(re.search("lan +present.*DHCP|no answer", found.console), "it is not said that nobody answered", found)
+    return test
+
+
+kt.add_test("with_write_overlay_all_can_be_written", may_write("overlay", PLACES))
+kt.add_test("with_write_tmp_some_can_be_written", may_write("tmp", PLACES[:5]))
+kt.add_test("with_write_none_tmp_and_run_can_be_written", may_write("none", PLACES[:2]))
+
+
 @kt.test
 def one_that_cannot_be_started_is_explained():
     roots.kernel()

@@ -346,11 +346,12 @@ static enum chain_status image_add(struct bake_root *root, struct bake_tree *tre
 	return status ? status : file_add(tree, root->made, bytes, err);
 }
 
+/* What is written to single folders is laid over them as well. */
 static enum chain_status modules_pick(struct bake_root *root, const struct kernel *kernel, struct chain_error *err)
 {
-	enum { MORE_MAX = 64 };
+	enum { MORE_MAX = 64, WRITE_NONE = 2 };
 	const char *more[MORE_MAX + 1] = { json_string_value(root->spec.more) };
-	const struct kernel_wanted wanted = { fs_of(root), root->spec.write == 0, more };
+	const struct kernel_wanted wanted = { fs_of(root), root->spec.write != WRITE_NONE, more };
 
 	for (size_t i = 0; i < json_array_size(root->spec.more) && i < MORE_MAX; i++)
 		more[i] = json_string_value(json_array_get(root->spec.more, i));
