@@ -30,15 +30,40 @@ static enum chain_status check(const json_t *doc, const char *path, struct chain
 	return status;
 }
 
-enum chain_status cmd_handoff_load(const char *path, const char *boot_id, json_t **out, struct chain_error *err)
+static enum chain_status file_load(const char *path, json_t **out, struct chain_error *err)
 {
 	struct cmd_file file;
-	json_t *doc = NULL;
+	if (!path) {
+		*out = json_object();
+		return *out ? CHAIN_OK : chain_json_no_memory(err, "handoff");
+	}
 	enum chain_status status = cmd_file_load(path, CHAIN_HANDOFF_MAX_BYTES, &file, err);
 	if (status)
 		return status;
-	status = chain_json_load((const char *)file.bytes, file.bytes_count, CHAIN_HANDOFF_MAX_BYTES, path, &doc, err);
+	status = chain_json_load((const char *)file.bytes, file.bytes_count, CHAIN_HANDOFF_MAX_BYTES, path, out, err);
 	cmd_file_free(&file);
+	return status;
+}
+
+/* A "state" that is no object is refused by the check. */
+static enum chain_status flag_set(json_t *doc, const char *flag, struct chain_error *err)
+{
+	json_t *state = json_object_get(doc, "state");
+	if (!flag || (state && !json_is_object(state)))
+		return CHAIN_OK;
+	if (!state && json_object_set_new(doc, "state", state = json_object()))
+		return chain_json_no_memory(err, "handoff");
+	return json_object_set_new(state, flag, json_integer(1)) ? chain_json_no_memory(err, "handoff") : CHAIN_OK;
+}
+
+enum chain_status cmd_handoff_load(const char *path, const char *boot_id, const char *flag, json_t **out,
+				   struct chain_error *err)
+{
+	json_t *doc = NULL;
+	enum chain_status status = file_load(path, &doc, err);
+	path = path ? path : "handoff";
+	if (!status && json_is_object(doc))
+		status = flag_set(doc, flag, err);
 	if (!status && json_is_object(doc))
 		status = complete(doc, boot_id, path, err);
 	if (!status)

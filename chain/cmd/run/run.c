@@ -74,6 +74,8 @@ static int parse_options(struct run *run, int argc, char **argv)
 		  "look there for the symbols of kernels that fault, by their build-ids, before the folders of the "
 		  "image and of the pipeline's files",
 		  &run->symbols },
+		{ "shell", 0, CMD_OPT_FLAG, NULL,
+		  "a shell on this terminal in the place of the root's program; Ctrl-] ends it", &run->shell },
 		{ "icount", 0, CMD_OPT_FLAG, NULL, "time counts instructions: reproducible, and slower", &run->icount },
 		{ "verbose", 'v', CMD_OPT_FLAG, NULL, "show every record, and long lines whole", &more->verbose },
 		{ "json", 0, CMD_OPT_FLAG, NULL, "print what happened as one JSON document on stdout", &more->json },
@@ -120,6 +122,8 @@ static int check_options(struct run *run)
 		return cmd_usage(
 			"run", "--memory: %llu bytes: at least 1M, in whole pages of 4K; a size has a unit, as in 16M",
 			(unsigned long long)run->memory_bytes);
+	if (run->shell && run->session_options.json)
+		return cmd_usage("run", "--shell: its console is no JSON document");
 	if (run->screenshot && strcmp(run->machine, "microvm") == 0)
 		return cmd_usage("run", "--screenshot: a microvm has no screen");
 	return -1;
@@ -202,6 +206,8 @@ static int prepared(struct run *run)
 	if (run_prepare(run, &err))
 		return cmd_document_refuse(&run->input.document, &err, run->session_options.json);
 	bool foreign = run->input.kind >= CHAIN_KERNEL_FOREIGN, root = has_root(&run->input);
+	if (run->shell && !root)
+		return cmd_usage("run", "--shell: %s has no root, whose shell it could be", run->operands.v[0]);
 	if (run->session_options.timeout_us == UINT64_MAX)
 		run->session_options.timeout_us = run->display || run->gdb || root ? 0 : 60000000;
 	run->session_options.command = "run";

@@ -10,6 +10,8 @@
 #include "run_input.h"
 #include "run_session.h"
 
+#include <termios.h>
+
 enum { RUN_MODULES_MAX = 32, RUN_PORTS_MAX = 16, RUN_ERRORS_BYTES = 2048 };
 
 struct run {
@@ -17,7 +19,7 @@ struct run {
 	const char *machine, *accel, *cpu, *handoff, *args, *screenshot;
 	const char *gdb; /* port; "": the usual one; null: no gdb */
 	uint64_t memory_bytes, cpus, hold_us;
-	bool net, no_net, display, icount;
+	bool net, no_net, display, icount, shell;
 	struct cmd_list ports, disks, modules, symbols;
 	struct run_session_options session_options;
 	/* the run */
@@ -33,7 +35,9 @@ struct run {
 	char *port_texts[RUN_PORTS_MAX]; /* owned: those of `ports` that were not on the command line */
 	size_t port_count;
 	char monitor[65536];
-	size_t monitor_used; /* the monitor's unfinished line */
+	size_t monitor_used;     /* the monitor's unfinished line */
+	struct termios terminal; /* as it was */
+	bool shell_on, shell_left, terminal_kept;
 	bool ready, shut_down, was_reset, ended, shot_done, shot_failed;
 	int shot_fd, handoff_fd, gdb_fd;
 	int loader_fd; /* what is started in the place of a kernel that is too large for QEMU's own loader; -1: nothing
@@ -48,6 +52,14 @@ struct run {
 enum chain_status run_prepare(struct run *run, struct chain_error *err) CHAIN_MUST_CHECK;
 enum chain_status run_start(struct run *run, struct chain_error *err) CHAIN_MUST_CHECK;
 void run_release(struct run *run);
+
+/* run_shell.c: the descriptor to be polled for what is typed, -1: none now; reads it and passes it on, false: the
+ * person has had enough; puts the terminal back. */
+int run_shell_input(struct run *run);
+bool run_shell_take(struct run *run);
+/* How long to wait at most; says the end of what is typed, once it is over. */
+int run_shell_wait_ms(struct run *run, int wait_ms);
+void run_shell_end(struct run *run);
 
 /* run_ports.c: forwards the ports that the root's program serves and the command line does not name to free ones of
  * 127.0.0.1; those of UDP are left out. What became of all, for people and as JSON (new). */

@@ -90,16 +90,19 @@ static void take(struct run *run, enum stream stream, const char *bytes, size_t 
 static bool pump(struct run *run, int wait_ms)
 {
 	int *fds[STREAM_COUNT] = { &run->qemu.records, &run->qemu.console, &run->qemu.monitor, &run->qemu.errors };
-	struct pollfd polls[STREAM_COUNT + 1];
+	struct pollfd polls[STREAM_COUNT + 2];
 	static char bytes[65536];
 	bool came = false;
 	for (int i = 0; i < STREAM_COUNT; i++)
 		polls[i] = (struct pollfd){ .fd = *fds[i], .events = POLLIN };
 	polls[STREAM_COUNT] = (struct pollfd){ .fd = run->session.signals, .events = POLLIN };
-	if (poll(polls, STREAM_COUNT + 1, wait_ms) <= 0) {
+	polls[STREAM_COUNT + 1] = (struct pollfd){ .fd = run_shell_input(run), .events = POLLIN };
+	if (poll(polls, STREAM_COUNT + 2, wait_ms) <= 0) {
 		run_view_flush(&run->session.view);
 		return false;
 	}
+	if (polls[STREAM_COUNT + 1].revents && !run_shell_take(run))
+		run->session.signal = "Ctrl-]";
 	for (int i = 0; i < STREAM_COUNT; i++) {
 		if (*fds[i] < 0 || !(polls[i].revents & (POLLIN | POLLHUP | POLLERR)))
 			continue;
@@ -127,7 +130,7 @@ enum run_end run_follow(struct run *run)
 {
 	enum run_end end;
 	for (;;) {
-		pump(run, run_session_wait_ms(&run->session));
+		pump(run, run_shell_wait_ms(run, run_session_wait_ms(&run->session)));
 		if (run_session_interrupted(&run->session))
 			return RUN_END_INTERRUPTED;
 		if (process_ended(run)) {

@@ -46,11 +46,11 @@ static enum chain_status write_handoff(struct run *run, const json_t *doc, struc
 {
 	char *text = json_dumps(doc, JSON_COMPACT);
 	size_t count = text ? strlen(text) : 0;
-	enum chain_status status = text ? CHAIN_OK : chain_json_no_memory(err, run->handoff);
+	enum chain_status status = text ? CHAIN_OK : chain_json_no_memory(err, "handoff");
 	if (!status) {
 		run->handoff_fd = memfd_create("kchain-handoff", MFD_CLOEXEC);
 		if (run->handoff_fd < 0 || write(run->handoff_fd, text, count) != (ssize_t)count)
-			status = chain_fail_text(err, CHAIN_E_IO, run->handoff, strerror(errno));
+			status = chain_fail_text(err, CHAIN_E_IO, "handoff", strerror(errno));
 		snprintf(run->handoff_path, sizeof(run->handoff_path), "/proc/%ld/fd/%d", (long)getpid(),
 			 run->handoff_fd);
 	}
@@ -62,9 +62,9 @@ static enum chain_status make_handoff(struct run *run, struct chain_error *err)
 {
 	char boot_id[2 * CHAIN_BOOT_ID_BYTES + 1];
 	json_t *doc = NULL;
-	enum chain_status status = make_boot_id(boot_id, run->handoff, err);
+	enum chain_status status = make_boot_id(boot_id, "handoff", err);
 	if (!status)
-		status = cmd_handoff_load(run->handoff, boot_id, &doc, err);
+		status = cmd_handoff_load(run->handoff, boot_id, run->shell ? "shell" : NULL, &doc, err);
 	if (!status)
 		status = write_handoff(run, doc, err);
 	json_decref(doc);
@@ -87,7 +87,7 @@ static enum chain_status collect_modules(struct run *run, struct chain_error *er
 		if (status)
 			return status;
 	}
-	if (!run->handoff)
+	if (!run->handoff && !run->shell)
 		return CHAIN_OK;
 	enum chain_status status = make_handoff(run, err);
 	return status ? status : add_module(run, run->handoff_path, CHAIN_HANDOFF_STRING, err);
@@ -230,6 +230,7 @@ void run_release(struct run *run)
 		close(run->loader_fd);
 	if (run->gdb_fd >= 0)
 		close(run->gdb_fd);
+	run_shell_end(run);
 	run_input_close(&run->input);
 	free(run->ports.v);
 	free(run->disks.v);

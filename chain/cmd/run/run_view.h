@@ -22,6 +22,7 @@ struct view_line {
 
 struct run_view {
 	FILE *to;                   /* records; borrowed */
+	bool through;               /* the console is a person's terminal: it goes to stdout byte by byte */
 	bool raw;                   /* the console's text goes to stdout, beside `to` and without times */
 	size_t columns;             /* of the terminal that `to` is; 0: it is none, and lines are as long as they are */
 	bool verbose;               /* devices, boot information, and the stage's own console lines as well */

@@ -104,6 +104,11 @@ void run_view_text(struct run_view *view, enum records_channel from, const char 
 	struct view_line *line = &view->lines[from];
 	char out[PLAIN_TEXT_MOST];
 	bool raw = view->raw && from == RECORDS_CONSOLE;
+	if (view->through && from == RECORDS_CONSOLE) {
+		fwrite(bytes, 1, count, stdout);
+		fflush(stdout);
+		return;
+	}
 	for (size_t i = 0; i < count; i++) {
 		size_t used = plain_text_take(&line->plain, (unsigned char)bytes[i], out);
 		if (raw)

@@ -224,7 +224,8 @@ static enum chain_status load_all(struct plan_run *run, const char *path, struct
 	if (!status)
 		status = load_devices(run, err);
 	if (!status && run->options.handoff)
-		status = cmd_handoff_load(run->options.handoff, "00000000000000000000000000000000", &run->parent, err);
+		status = cmd_handoff_load(run->options.handoff, "00000000000000000000000000000000", NULL, &run->parent,
+					  err);
 	if (!status && run->options.results)
 		status = load_results(run, err);
 	run->results = json_object();

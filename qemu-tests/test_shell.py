@@ -1,0 +1,58 @@
+#!/usr/bin/env python3
+# SPDX-FileCopyrightText: The kchain authors
+# SPDX-License-Identifier: Apache-2.0
+# hang-after: 300
+"""`kchain run --shell`: a shell of the root's on one's own terminal, in the place of its program. Skipped where no kernel can be had."""
+import os
+import shutil
+import subprocess
+
+import kt
+import linux
+import roots
+
+
+def image_with(*files):
+    """A root of busybox under these names; its program would fail."""
+    roots.kernel()
+    system, why_not = linux.find()
+    if not system:
+        raise kt.Skip(why_not)
+    top = kt.scratch("root")
+    for folder in ("dev", "proc", "sys", "run", "tmp"):
+        os.makedirs(os.path.join(top, folder))
+    for name in files:
+        os.makedirs(os.path.dirname(os.path.join(top, name)), exist_ok=True)
+        shutil.copy(system.busybox, os.path.join(top, name))
+    root = {"from": top, "owner": "0:0", "entrypoint": ["/" + files[0], "false"]}
+    return kt.bake({"kchain": 1, "name": "shell", "root": root, "steps": [{"name": "shell", "boot": "linux"}]})
+
+
+def run_with(typed, *args):
+    """What it writes, what is said beside it, and its exit status."""
+    done = subprocess.run([kt.KCHAIN, "run", *args], input=typed, capture_output=True, text=True, timeout=200, check=False)
+    return done.stdout, done.stderr, done.returncode
+
+
+@kt.test
+def what_is_typed_reaches_a_shell():
+    image = image_with("bin/busybox")
+    out, err, status = run_with("echo hi-$((40 + 2))\n", image, "--shell", "--handoff", kt.write_json(kt.scratch("h.json"), {"state": {"x": 1}}))
+    kt.check("hi-42" in out and status == 0, "no shell, or its end was none", out, err, status)
+    out, err, status = run_with("exit 3\n", image, "--shell")
+    kt.check(status == 1, "the shell's status is not the run's", out, err, status)
+    out, err, status = run_with("", image)
+    kt.check(status == 1 and "program" in err, "its program was not started", out, err, status)
+
+
+@kt.test
+def where_there_is_none():
+    out, err, status = run_with("echo\n", image_with("bin/true"), "--shell")
+    kt.check(status in (1, 4) and "the root has none of /bin/bash, sh, ash and busybox" in out + err, "not said so", out, err, status)
+    done = kt.kchain("run", "--shell", kt.config_image("01-hello"))
+    kt.check(done.exit == 2 and "has no root" in done.err, "another kernel's shell", done)
+    done = kt.kchain("run", "--shell", "--json", kt.config_image("01-hello"))
+    kt.check(done.exit == 2 and "--shell" in done.err, "with --json", done)
+
+
+kt.main()
