@@ -30,6 +30,7 @@ BENCHMARKS = (
     ("dhcp", "from entry to an address, beside iPXE"),
     ("size", "what the stage adds to an image, and the memory it needs"),
     ("bake", "wall time and memory of bake, beside cp, mkfs.erofs and grub-mkrescue"),
+    ("root", "a Linux root used in place, beside an initramfs, a disk and GRUB: instructions, memory, answers"),
     ("chain", "the cost of each of a thousand links"),
     ("fanout", "a thousand kernels in one machine, beside a process each"),
     ("sweep", "a thousand machines, beside xargs over QEMU: rate, memory, growth, and kernels in blocks"),
