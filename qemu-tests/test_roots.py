@@ -280,6 +280,20 @@ def what_is_wrong_is_said_at_bake():
 
 
 @kt.test
+def a_kernel_without_dax_is_refused():
+    """Its driver for EROFS asks the kernel for none of DAX's functions."""
+    top, _ = tree()
+    other = kt.scratch("modules")
+    shutil.copytree(os.path.join(linux.fetched(), "modules"), other)
+    (driver,) = glob.glob(os.path.join(other, "kernel/fs/erofs/erofs.ko"))
+    kt.write_bytes(driver, kt.read_bytes(driver).replace(b"dax_iomap_", b"not_iomap_"))
+    done = kt.kchain("bake", "--rootfs", top, "--kernel", os.path.join(linux.fetched(), "vmlinuz"), "--modules", other, "--entrypoint", "/look", "--json",
+                     "-o", kt.scratch("none.elf"))
+    error = done.json()["error"]
+    kt.check(done.exit == 3 and error["slug"] == "root-kernel-lacks" and "CONFIG_FS_DAX" in error["message"], "not refused", done)
+
+
+@kt.test
 def facts_in_the_environment_are_checked_at_bake():
     """Each by its key, with line and column."""
     top, _ = tree()

@@ -366,6 +366,7 @@ static enum chain_status lacks(const struct pick *pick, const char *name, struct
 	} known[] = { { "nd_e820", "nd_e820 (CONFIG_X86_PMEM_LEGACY)" },
 		      { "nd_pmem", "nd_pmem (CONFIG_BLK_DEV_PMEM)" },
 		      { "erofs", "erofs (CONFIG_EROFS_FS)" },
+		      { "dax", "files that are used in place (CONFIG_FS_DAX)" },
 		      { "overlay", "overlay (CONFIG_OVERLAY_FS)" } };
 	const char *what = name;
 
@@ -454,6 +455,21 @@ static enum chain_status module_pick(struct pick *pick, const char *name, bool o
 	return module_take(pick, line, bytes, err);
 }
 
+/* Without DAX a driver has no use for these functions of the kernel's, whose names it has to have then. */
+static enum chain_status dax_check(const struct pick *pick, const char *fs, struct chain_error *err)
+{
+	static const char wanted[] = "dax_iomap_";
+
+	for (size_t i = 0; i < pick->out->count; i++) {
+		const struct kernel_module *module = &pick->out->v[i];
+
+		if (strcmp(fs, "erofs") == 0 && strncmp(module->name, "erofs.", 6) == 0 &&
+		    !memmem(module->bytes, module->count, wanted, sizeof(wanted) - 1))
+			return lacks(pick, "dax", err);
+	}
+	return CHAIN_OK;
+}
+
 static const char *module_of(const char *fs)
 {
 	return strcmp(fs, "iso9660") == 0 ? "isofs" : fs;
@@ -468,6 +484,8 @@ static enum chain_status all_pick(struct pick *pick, const struct kernel_wanted 
 
 	for (size_t i = 0; !status && i < sizeof(needed) / sizeof(needed[0]); i++)
 		status = needed[i] ? module_pick(pick, needed[i], false, err) : CHAIN_OK;
+	if (!status)
+		status = dax_check(pick, wanted->fs, err);
 	for (size_t i = 0; !status && i < sizeof(optional) / sizeof(optional[0]); i++)
 		status = module_pick(pick, optional[i], true, err);
 	for (size_t i = 0; !status && wanted->more && wanted->more[i]; i++)
