@@ -27,7 +27,8 @@ def native(machine):
         step = {"name": "map", "call": "fs:/hello", "memory": "16M", "fanout": {"count": 9, "concurrency": 3}}
         ended = kt.expect_end(kt.boot(kt.bake(kt.pipeline([step], FILES)), machine, "5G", ["-cpu", "max", "-smp", 4]))
         at = windows(ended)
-        kt.check(len(at) == 3 and all(low >= 4 * GIB for low in at), "windows", [hex(a) for a in at])
+        # One a processor that took kernels: the last may find none left.
+        kt.check(1 <= len(at) <= 3 and all(low >= 4 * GIB for low in at), "windows", [hex(a) for a in at])
         kt.check(all(b - a >= 16 * MIB for a, b in zip(at, at[1:])), "distances", [hex(a) for a in at])
     return test
 
