@@ -139,7 +139,8 @@ def an_image_is_tried_from_an_ordinary_linux():
         (final,) = (record["doc"] for record in ended.of("handoff") if record.get("final"))
         kt.check([link["name"] for link in final["links"]] == ["linux", "last"], "links", final["links"])
         kt.check(final["platform"]["cpus"] == 2 and re.fullmatch("[0-9a-f]{32}", final["boot_id"]), "machine or boot", final)
-        kt.check(bool(firmware) == ("a search found them" not in ended.console and "acpi_rsdp" in final["platform"] and bool(firmware)), "ACPI", ended)
+        if firmware:
+            kt.check("a search found them" not in ended.console and "acpi_rsdp" in final["platform"], "ACPI", ended)
 
 
 # (name, what is run, exit code, what is said of it)
@@ -154,7 +155,7 @@ REFUSALS = [
     ("empty", "--yes /empty", 3, "/empty: not a kernel that can be started: it is empty"),
     ("script", "--yes /init", 3, "/init: not a kernel that can be started: it is a script"),
     ("damaged", "--yes /damaged.elf", 3, "/hello"),
-    ("cut", "--yes /cut.elf", 3, "truncated|outside|cut"),
+    ("cut", "--yes /cut.elf", 3, r"/cut\.elf: .*(truncated|outside)"),
     ("other", f"--yes --digest sha256:{64 * '0'} /image.elf", 3, "another image than was asked for"),
     ("digest", "--yes --digest md5:1 /image.elf", 3, "md5:1: is no digest"),
     ("handoff", "--yes --handoff /init /image.elf", 3, "handoff: line 1, column"),

@@ -104,9 +104,10 @@ def what_is_refused():
                           ({"ports": "80"}, "an array of ports"), ({"add": {"srv": "site/"}}, "it does not begin with /"),
                           ({"add": {"/srv": "pipeline.json"}}, "pipeline.json"), ({"add": {"/usr/sbin/nginx": "site/"}}, "is a folder in the root and a file in what is added")):
         kt.write_json(path, {**whole, "root": {**whole["root"], **change}})
-        done = kt.kchain("bake", folder, "-o", kt.scratch("not.elf"))
+        out = kt.scratch("not.elf")
+        done = kt.kchain("bake", folder, "-o", out)
         kt.check(done.exit == 3 and words in done.err, f"{change}: not refused so", done)
-        kt.check(not os.path.exists(kt.scratch("not.elf")), "something was written")
+        kt.check(not os.path.exists(out), "something was written")
 
 
 kt.main()

@@ -81,6 +81,9 @@ static const struct {
 	/* other names of a file that gives way keep what it was */
 	{ "/ /a=1 /b~/a /c~/a", "/ /a=2", "/", "/ /a=2 /b=1 /c~/b", NULL },
 	{ "/ /a=1 /b~/a", "/ /b=2", "/", "/ /a=1 /b=2", NULL },
+	/* A link that is put before its file is. */
+	{ "/ /a=1 /b=0", "/ /a~/b /b=2", "/", "/ /a~/b /b=2", NULL },
+	{ "/ /a=1 /b=0 /c~/b", "/ /a~/b /b=2", "/", "/ /a~/b /b=2 /c=0", NULL },
 	{ "/ /d/", "/ /a=1 /b~/a", "/d", "/ /d/ /d/a=1 /d/b~/d/a", NULL },
 	{ "/ /d>e /e/", "/ /a=1 /b~/a", "/d", "/ /d>e /e/ /e/a=1 /e/b~/e/a", NULL },
 	/* a file and a folder */

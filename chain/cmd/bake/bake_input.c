@@ -8,7 +8,6 @@
 #include "chain/json_memory.h"
 #include "chain/json_walk.h"
 #include "chain/template.h"
-#include "chain/json_walk.h"
 #include "chain/cmd/cmd.h"
 
 #include <errno.h>

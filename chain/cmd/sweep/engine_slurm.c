@@ -227,7 +227,7 @@ static enum chain_status take_again(struct slurm *slurm, struct slurm_chunk *chu
 	const size_t count = strlen(words);
 	snprintf(why, sizeof(why), "a task ended %d times without a result: %s%s", ATTEMPTS_MOST,
 		 *words ? words : "it left no word; a node may not be able to write here",
-		 count > 1 && words[count - 2] == ':' ? "it was ended without a word" : "");
+		 count > 1 && strcmp(words + count - 2, ": ") == 0 ? "it was ended without a word" : "");
 	return chain_fail_text(err, CHAIN_E_SWEEP_NODE, slurm->dir, why);
 }
 

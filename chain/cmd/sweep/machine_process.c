@@ -94,12 +94,12 @@ static void preload(void)
 void machine_load(struct machine_template *made)
 {
 	/* What an instance is given has a number already, so that what the server receives gets others. */
-	static const int TO[] = { MACHINE_FD_CONSOLE, MACHINE_FD_RECORDS, MACHINE_FD_HANDOFF,   MACHINE_FD_RAM,
-				  MACHINE_FD_KERNEL,  FORKSERVER_FD,      FORKSERVER_FD_LIBRARY };
+	static const int TO[] = { MACHINE_FD_CONSOLE, MACHINE_FD_RECORDS, MACHINE_FD_HANDOFF,    MACHINE_FD_RAM,
+				  MACHINE_FD_KERNEL,  FORKSERVER_FD,      FORKSERVER_FD_LIBRARY, STDERR_FILENO };
 	enum { COUNT = sizeof(TO) / sizeof(TO[0]), RAM = 3, KERNEL, SERVER, LIBRARY };
 	int pair[2] = { -1, -1 }, library = forkserver_library();
 	const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	const int from[COUNT] = { null, null, null, made->ram_fd, made->kernel_fd, 0, library };
+	const int from[COUNT] = { null, null, null, made->ram_fd, made->kernel_fd, 0, library, null };
 	const pid_t parent = getpid();
 	int places[COUNT];
 	pid_t pid = -1;
@@ -174,8 +174,11 @@ bool machine_has_ended(const struct machine *machine)
 
 void machine_kill(const struct machine *machine)
 {
-	if (machine->pid > 0)
-		kill(machine->pid, SIGKILL); /* its number is its own until machine_reap */
+	/* The server's children have their numbers as long as it lives, and are reaped by others behind it. */
+	if (machine->process >= 0)
+		syscall(SYS_pidfd_send_signal, machine->process, SIGKILL, NULL, 0);
+	else if (machine->pid > 0)
+		kill(machine->pid, SIGKILL);
 }
 
 int machine_reap(struct machine *machine)

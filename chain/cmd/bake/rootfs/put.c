@@ -14,6 +14,7 @@ struct put {
 	const char *at;
 	struct rootfs_node *added; /* owned */
 	size_t count;
+	bool *replaced; /* owned: which of `into` have given way already, and name files of the other tree */
 };
 
 /* Where a path of the other tree comes to lie: links of folders that are there are followed. Null: see `err`. */
@@ -58,15 +59,16 @@ static const char *target_of(const struct put *put, const char *path, struct cha
 }
 
 /* Other names of a file that gives way keep its bytes: the first of them is the file now. */
-static void links_keep(struct rootfs *rootfs, const struct rootfs_node *gone)
+static void links_keep(struct put *put, const struct rootfs_node *gone)
 {
+	struct rootfs *rootfs = put->into;
 	const char *first = NULL;
 
 	for (size_t i = 0; i < rootfs->node_count; i++) {
 		struct rootfs_node *node = &rootfs->nodes[i];
 		const char *path = node->spec.path;
 
-		if (!node->spec.hard_link || strcmp(node->spec.hard_link, gone->spec.path) != 0)
+		if (put->replaced[i] || !node->spec.hard_link || strcmp(node->spec.hard_link, gone->spec.path) != 0)
 			continue;
 		if (!first) {
 			*node = *gone;
@@ -100,9 +102,10 @@ static enum chain_status node_put(struct put *put, const struct rootfs_node *nod
 		return CHAIN_OK;
 	if (node->spec.type == FS_DIRECTORY || there->spec.type == FS_DIRECTORY)
 		return CHAIN_FAIL(err, ROOT_PUT, .subject = target);
-	links_keep(put->into, there);
+	links_keep(put, there);
 	copy.spec.path = there->spec.path;
 	*there = copy;
+	put->replaced[there - put->into->nodes] = true;
 	return CHAIN_OK;
 }
 
@@ -114,14 +117,17 @@ enum chain_status rootfs_put(struct rootfs *into, const struct rootfs *from, con
 		bytes--;
 	struct put put = { .into = into,
 			   .at = rootfs_text(into, at, bytes, err),
-			   .added = calloc(from->node_count + 1, sizeof(*put.added)) };
+			   .added = calloc(from->node_count + 1, sizeof(*put.added)),
+			   .replaced = calloc(into->node_count + 1, sizeof(*put.replaced)) };
 	const size_t most = into->node_count + from->node_count;
-	struct rootfs_node *grown = put.added && put.at ? realloc(into->nodes, (most + 1) * sizeof(*grown)) : NULL;
+	const bool good = put.added && put.replaced && put.at;
+	struct rootfs_node *grown = good ? realloc(into->nodes, (most + 1) * sizeof(*grown)) : NULL;
 
 	enum chain_status status = CHAIN_OK;
 
 	if (!grown) {
 		free(put.added);
+		free(put.replaced);
 		return chain_fail_no_memory(err, at, (most + 1) * sizeof(*grown));
 	}
 	into->nodes = grown;
@@ -134,5 +140,6 @@ enum chain_status rootfs_put(struct rootfs *into, const struct rootfs *from, con
 		rootfs_sort(into);
 	}
 	free(put.added);
+	free(put.replaced);
 	return status;
 }
