@@ -16,6 +16,7 @@ import subprocess
 
 import kt
 import linux
+import oci
 
 # What is said of each file, as `stat` has it, its digest, and how the root came to be there.
 SCRIPT = """#!/bin/busybox sh
@@ -277,6 +278,69 @@ def what_is_wrong_is_said_at_bake():
                        (["--rootfs", top, *with_kernel, "--entrypoint", "/look", "--memory", "20M"], "bake-no-room|no-space")):
         done = kt.kchain("bake", *args, "--json", "-o", kt.scratch("none.elf"))
         kt.check(done.exit == 3 and re.fullmatch(slug, done.json()["error"]["slug"]), f"not refused as {slug}", done)
+
+
+# "root" besides "from" and what starts in it, in a line of its own; where the error points (key, line, column), and what it says behind that.
+AT_KEYS = (
+    ('"owner": "me"', "root.owner", 3, 4, "me: not supported: an owner is UID:GID, two numbers"),
+    ('"owner": "0:4294967295"', "root.owner", 3, 4, "0:4294967295: not supported: an owner is UID:GID, two numbers"),
+    ('"type": "tra"', "root.type", 3, 4, "tra: no kind of source for a root; there is debian, oci, docker, folder, image, tar"),
+    ('"type": "tar"', "root.from", 2, 12, "TOP: not supported: an archive that is no regular file"),
+    ('"platform": "amd64", "type": "oci"', "root.platform", 3, 4, "amd64: not supported: a platform that is not of the form OS/ARCHITECTURE"),
+    ('"type": "oci"', "root.from", 2, 12, "TOP: index.json is not in it"),
+    ('"from": "nothing"', "root.from", 3, 4, "HERE/nothing: No such file or directory"),
+    ('"from": "i.tar:latest"', "root.from", 3, 4, "HERE/i.tar:latest: No such file or directory"),
+    ('"from": "image.tar:latest"', "root.from", 3, 4, "HERE/image.tar: index.json: no image for linux/amd64; there is linux/arm64"),
+    ('"platform": "linux/s390x", "from": "image.tar:latest"', "root.platform", 3, 4, "HERE/image.tar: index.json: no image for linux/s390x; there is linux/arm64"),
+    ('"platform": "amd64", "from": "image.tar"', "root.platform", 3, 4, "amd64: not supported: a platform that is not of the form OS/ARCHITECTURE"),
+    ('"from": "noise", "type": "image"', "root.from", 3, 4, "HERE/noise: which file system this is can't be seen from its first bytes"),
+    ('"from": "noise", "type": "image",\n "fs": "foofs"', "root.fs", 4, 2, "MODULES: this kernel lacks foofs, without which it can't use a root in place"),
+    ('"kernel": "nothing"', "root.kernel", 3, 4, "HERE/nothing: No such file or directory"),
+    ('"kernel": "noise"', "root.kernel", 3, 4, "HERE/noise: where its modules are is not said: --modules FOLDER"),
+    ('"modules": "nothing"', "root.modules", 3, 4, "HERE/nothing: whose modules they are is not said: --kernel FILE"),
+    ('"kernel": "noise",\n "modules": "nothing"', "root.modules", 4, 2, "HERE/nothing: No such file or directory"),
+    ('"kernel": "KERNEL",\n "modules": "empty"', "root.modules", 4, 2,
+     "HERE/empty: no folder of a kernel's modules: it has no modules.order or modules.dep"),
+    ('"load": ["erofs", "none"]', "root.load", 3, 4, "none: is no module in MODULES"),
+    ('"load": [' + ", ".join(['"erofs"'] * 65) + "]", "root.load", 3, 4, "load: 65 modules exceed the limit of 64"),
+    ('"add": {"/a": "empty",\n "/b": "nothing"}', 'root.add["/b"]', 4, 2, "HERE/nothing: No such file or directory"),
+    ('"add": {"b": "empty"}', "root.add.b", 3, 12, "b: it does not begin with /"),
+    ('"add": {"/look": "empty"}', 'root.add["/look"]', 3, 12, "/look: is a folder in the root and a file in what is added, or the other way round"),
+    ('"write": "some"', "root.write", 3, 4, '"some" is not one of "overlay", "tmp", "none"'),
+    ('"entrypoint": ["/data/of-4095"]', "root.entrypoint", 3, 4, "TOP: /data/of-4095: is not executable (mode 0600)"),
+    ('"entrypoint": "/data"', "root.entrypoint", 3, 4, "TOP: /data: is a folder, not a program"),
+    ('"entrypoint": "absent"', "root.entrypoint", 3, 4,
+     "TOP: absent: is in no folder of the PATH /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+    ('"entrypoint": []', "root.entrypoint", 3, 4, "TOP: what to start in it is not said"),
+    ('"entrypoint": "/arm"', "root.entrypoint", 3, 4, "TOP: /arm: is made for aarch64 (ELF machine 183), not for x86-64"),
+)
+
+
+@kt.test
+def what_is_wrong_is_said_at_its_key():
+    """One error, with the line and the column of the key that it is about; none because of it; and no image."""
+    top, here = kt.scratch("top"), kt.scratch("here")
+    shutil.copytree(tree()[0], top, symlinks=True)
+    os.makedirs(os.path.join(here, "empty"))
+    arm = bytearray(kt.read_bytes(os.path.join(top, "bin/busybox"))[:4096])
+    arm[18:20] = (183).to_bytes(2, "little")
+    os.chmod(kt.write_bytes(os.path.join(top, "arm"), arm), 0o755)
+    kt.write_bytes(os.path.join(here, "noise"), random.Random(5).randbytes(9999))
+    made = oci.Layout()
+    made.image([[oci.folder("a")]], tag="latest", platform=("linux", "arm64"), listed=("linux", "arm64"))
+    made.write_tar(os.path.join(here, "image.tar"))
+    known = {"TOP": top, "HERE": here, "MODULES": os.path.join(linux.fetched(), "modules"), "KERNEL": os.path.join(linux.fetched(), "vmlinuz")}
+    for members, path, line, column, text in AT_KEYS:
+        for name, value in known.items():
+            members, text = members.replace(name, value), text.replace(name, value)
+        usual = "".join(f'"{key}": {value}, ' for key, value in (("from", json.dumps(top)), ("entrypoint", '"/look"')) if f'"{key}"' not in members)
+        document = f'{{ "kchain": 1, "name": "a",\n "root": {{ {usual}\n   {members} }} }}'
+        pipeline, out = kt.write_bytes(os.path.join(here, "p.json"), document.encode()), os.path.join(here, "none.elf")
+        done = kt.kchain("bake", pipeline, "--json", "-o", out)
+        errors = done.json().get("errors", [])
+        kt.check(done.exit == 3 and [(e["path"], e["line"], e["column"]) for e in errors] == [(path, line, column)], f"not at {path}", document, done)
+        kt.check(errors[0]["message"] == f"{path}: {text}", "another message", errors[0]["message"], text)
+        kt.check(sorted(os.listdir(here)) == ["empty", "image.tar", "noise", "p.json"], "something was left", os.listdir(here))
 
 
 @kt.test

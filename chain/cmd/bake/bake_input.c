@@ -16,10 +16,21 @@
 #include <string.h>
 #include <sys/stat.h>
 
+struct baked {
+	const struct bake_tree *tree;
+	bool with_root;
+};
+
+/* The files of a root that could not be made are no further problem. */
 static bool exists(void *ctx, const char *path)
 {
-	const struct bake_tree *tree = ctx;
+	static const char *const of_root[] = { BAKE_ROOT_KERNEL, BAKE_ROOT_INITRD, BAKE_ROOT_IMAGE };
+	const struct baked *baked = ctx;
+	const struct bake_tree *tree = baked->tree;
 
+	for (size_t i = 0; baked->with_root && i < sizeof(of_root) / sizeof(of_root[0]); i++)
+		if (strcmp(of_root[i], path) == 0)
+			return true;
 	for (size_t i = 0; i < tree->count; i++) {
 		const char *at = tree->v[i]->path;
 		const size_t bytes = strlen(at);
@@ -101,19 +112,31 @@ static enum chain_status root_env_check(struct bake_job *job, struct chain_error
 	return problems_note(&job->document, first, errors, err);
 }
 
+/* A failure of the root's, at the key that it is about. */
+static enum chain_status root_note(struct bake_job *job, struct chain_error *why, struct chain_error *err)
+{
+	struct chain_json_path path = { .at = "root" };
+
+	if (!why->status)
+		return CHAIN_OK;
+	if (why->status == CHAIN_E_NO_MEMORY || !job->document.name) {
+		*err = *why;
+		return why->status;
+	}
+	for (size_t i = 0; i < 2 && job->root.at[i]; i++)
+		(void)chain_json_push_key(&path, job->root.at[i]);
+	cmd_document_note(&job->document, path.at, why);
+	return CHAIN_OK;
+}
+
 /* The files of "root", where it could be opened. */
 static enum chain_status root_add(struct bake_job *job, struct bake_tree *tree, struct chain_error *err)
 {
 	struct chain_error why = { .status = CHAIN_OK };
 
-	if (!job->root.open || !bake_root_add(&job->root, tree, job->folder ? job->folder : ".", &why))
-		return CHAIN_OK;
-	if (why.status == CHAIN_E_NO_MEMORY || !job->document.name) {
-		*err = why;
-		return why.status;
-	}
-	cmd_document_note(&job->document, "root", &why);
-	return CHAIN_OK;
+	if (job->root.open && !job->root.failed.status)
+		(void)bake_root_add(&job->root, tree, job->folder ? job->folder : ".", &why);
+	return root_note(job, &why, err);
 }
 
 /* Reads on behind what is wrong: all of it is reported. */
@@ -122,12 +145,18 @@ static enum chain_status text_read(struct bake_job *job, struct bake_tree *tree,
 {
 	struct cmd_document *document = &job->document;
 	char *without_root = NULL;
+	struct baked baked = { .tree = tree };
+	struct chain_error why = { .status = CHAIN_OK };
 	enum chain_status status =
 		bake_root_take(&job->root, text, bytes, job->root_said, folder, &without_root, errors, err);
 
 	if (!status && !document->name && errors->count > 0) { /* nobody wrote a document to point at */
 		*err = errors->v[0];
 		status = err->status;
+	}
+	if (!status) {
+		why = job->root.failed;
+		status = root_note(job, &why, err);
 	}
 	if (!status)
 		status = problems_note(document,
@@ -143,9 +172,10 @@ static enum chain_status text_read(struct bake_job *job, struct bake_tree *tree,
 		status = root_env_check(job, errors, err);
 	if (!status)
 		status = root_add(job, tree, err);
+	baked.with_root = job->root.asked;
 	if (!status && files_are_whole(document))
-		status = problems_note(document, chain_config_check_sources(&job->config, exists, tree, errors), errors,
-				       err);
+		status = problems_note(document, chain_config_check_sources(&job->config, exists, &baked, errors),
+				       errors, err);
 	return status ? status : cmd_document_status(document, err);
 }
 

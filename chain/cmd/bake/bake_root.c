@@ -147,6 +147,8 @@ static enum chain_status add_one(struct bake_root *root, const char *at, char *f
 				 struct chain_error *err)
 {
 	struct rootfs *added = &root->added[root->added_count];
+
+	root->at[1] = at;
 	const struct rootfs_request request = { .source = from,
 						.path = from,
 						.owner_said = like->owner_said || rootfs_scheme(root->spec.from),
@@ -173,6 +175,7 @@ static enum chain_status add_all(struct bake_root *root, const char *folder, con
 
 	if (count == 0)
 		return CHAIN_OK;
+	root->at[0] = "add";
 	if (root->rootfs.image >= 0)
 		return CHAIN_FAIL(err, NOT_SUPPORTED, .subject = root->spec.from,
 				  .detail = "nothing can be added to a file system that is baked as it is");
@@ -186,6 +189,32 @@ static enum chain_status add_all(struct bake_root *root, const char *folder, con
 			status = path ? add_one(root, at, path, like, err) : chain_fail_no_memory(err, at, 1);
 		free(path);
 	}
+	return status;
+}
+
+/* What the request for it says wrong, or what it comes from. */
+static const char *source_key(const struct bake_root_spec *spec, const struct chain_error *err)
+{
+	if (spec->platform && (err->status == CHAIN_E_ROOT_PLATFORM ||
+			       (err->status == CHAIN_E_NOT_SUPPORTED && strcmp(err->subject, spec->platform) == 0)))
+		return "platform";
+	return spec->type && err->status == CHAIN_E_ROOT_TYPE ? "type" : "from";
+}
+
+static enum chain_status request_open(struct bake_root *root, char *copy, struct rootfs_request *request,
+				      struct chain_error *err)
+{
+	const struct bake_root_spec *spec = &root->spec;
+
+	root->at[0] = "owner";
+	if (spec->owner && !owner_parse(spec->owner, request))
+		return CHAIN_FAIL(err, NOT_SUPPORTED, .subject = spec->owner,
+				  .detail = "an owner is UID:GID, two numbers");
+	tag_split(copy, request);
+	const enum chain_status status = rootfs_open(request, spec->type, &root->rootfs, err);
+
+	root->at[0] = status ? source_key(spec, err) : "from";
+	root->open = !status;
 	return status;
 }
 
@@ -204,14 +233,8 @@ static enum chain_status source_open(struct bake_root *root, const char *folder,
 					  .folder = "." };
 	enum chain_status status = copy ? CHAIN_OK : chain_fail_no_memory(err, "root", 1);
 
-	if (!status && spec->owner && !owner_parse(spec->owner, &request))
-		status = CHAIN_FAIL(err, NOT_SUPPORTED, .subject = spec->owner,
-				    .detail = "an owner is UID:GID, two numbers");
-	if (!status) {
-		tag_split(copy, &request);
-		status = rootfs_open(&request, spec->type, &root->rootfs, err);
-		root->open = !status;
-	}
+	if (!status)
+		status = request_open(root, copy, &request, err);
 	if (!status)
 		rootfs_sort(&root->rootfs);
 	if (!status)
@@ -306,7 +329,7 @@ enum chain_status bake_root_take(struct bake_root *root, const char *text, uint6
 							   chain_json_wrong(asked, "an object", &path, &why);
 
 	if (!status && root->spec.from)
-		status = source_open(root, folder, &why);
+		(void)source_open(root, folder, &root->failed);
 	chain_json_pop(&path, mark);
 	if (why.status)
 		chain_errors_take(errors, &why);

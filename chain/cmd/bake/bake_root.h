@@ -32,6 +32,8 @@ struct bake_root {
 	struct bake_root_spec spec;
 	struct rootfs rootfs;
 	bool open;
+	struct chain_error failed; /* why what it comes from could not be opened */
+	const char *at[2];    /* the key of "root", and the key below it, that the last failure is about; null: none */
 	struct rootfs *added; /* what was put into it; open */
 	size_t added_count;
 	int made; /* the EROFS made of its nodes; -1: none */
@@ -43,11 +45,13 @@ struct bake_root {
 
 /* Takes "root" out of a pipeline's document, with what `over` (nullable: the command line's, the same keys) says
  * besides, opens what it comes from, and has the steps that boot "linux" say what that means. Host paths are relative
- * to `folder`. *out_text: the pipeline without it, new; null: it has none. */
+ * to `folder`. What "root" itself says wrong goes to `errors`, and why its source can't be opened to root->failed.
+ * *out_text: the pipeline without it, new; null: it has none. */
 enum chain_status bake_root_take(struct bake_root *root, const char *text, uint64_t bytes, const json_t *over,
 				 const char *folder, char **out_text, struct chain_errors *errors,
 				 struct chain_error *err);
-/* Adds its files to the tree. `unnamed`: a folder for files without names. */
+/* Adds its files to the tree. `unnamed`: a folder for files without names. After a failure root->at says what it is
+ * about. */
 enum chain_status bake_root_add(struct bake_root *root, struct bake_tree *tree, const char *unnamed,
 				struct chain_error *err);
 void bake_root_free(struct bake_root *root);

@@ -115,10 +115,15 @@ static enum chain_status named_load(struct bake_root *root, const char *path, co
 {
 	root->kernel_name = strdup(path);
 	out->modules = modules ? strdup(modules) : modules_beside(path);
-	if (!out->modules || !is_there(out->modules))
+	enum chain_status status = kernel_file_read(NULL, path, &out->bytes, &out->count, err);
+
+	if (status || (out->modules && is_there(out->modules)))
+		return status;
+	if (!modules)
 		return CHAIN_FAIL(err, ROOT_MODULE, .subject = path,
 				  .detail = "where its modules are is not said: --modules FOLDER");
-	return kernel_file_read(NULL, path, &out->bytes, &out->count, err);
+	root->at[0] = "modules";
+	return CHAIN_FAIL(err, IO, .subject = modules, .detail = strerror(ENOENT));
 }
 
 static enum chain_status own_load(struct bake_root *root, const char *name, struct kernel *out, struct chain_error *err)
@@ -141,6 +146,12 @@ static enum chain_status kernel_load(struct bake_root *root, struct kernel *out,
 	enum chain_status status = CHAIN_OK;
 
 	*out = (struct kernel){ .bytes = NULL };
+	root->at[0] = root->spec.kernel ? "kernel" : "from";
+	if (root->spec.modules && !root->spec.kernel) {
+		root->at[0] = "modules";
+		return CHAIN_FAIL(err, ROOT_MODULE, .subject = root->spec.modules,
+				  .detail = "whose modules they are is not said: --kernel FILE");
+	}
 	if (root->spec.kernel)
 		status = named_load(root, root->spec.kernel, root->spec.modules, out, err);
 	else
@@ -355,7 +366,28 @@ static enum chain_status modules_pick(struct bake_root *root, const struct kerne
 
 	for (size_t i = 0; i < json_array_size(root->spec.more) && i < MORE_MAX; i++)
 		more[i] = json_string_value(json_array_get(root->spec.more, i));
-	return kernel_modules_pick(&kernel->files, &wanted, &root->modules, err);
+
+	root->at[0] = "load";
+	if (json_array_size(root->spec.more) > MORE_MAX)
+		return CHAIN_FAIL(err, LIMIT, .subject = "load", .detail = "modules",
+				  .value = json_array_size(root->spec.more), .limit = MORE_MAX);
+	root->at[0] = root->spec.modules ? "modules" : root->spec.kernel ? "kernel" : "from";
+	const enum chain_status status = kernel_modules_pick(&kernel->files, &wanted, &root->modules, err);
+
+	if (status == CHAIN_E_ROOT_KERNEL_LACKS && root->spec.fs && strcmp(err->detail, root->spec.fs) == 0)
+		root->at[0] = "fs";
+	for (size_t i = 0; status && more[i]; i++)
+		if (strcmp(err->subject, more[i]) == 0)
+			root->at[0] = "load";
+	return status;
+}
+
+/* What is started is the pipeline's, or the source's; if neither says it, all of "root" lacks it. */
+static const char *program_key(const struct bake_root *root, enum chain_status status)
+{
+	if (root->spec.entrypoint)
+		return "entrypoint";
+	return status == CHAIN_E_ROOT_NO_ENTRY ? NULL : "from";
 }
 
 enum chain_status bake_root_add(struct bake_root *root, struct bake_tree *tree, const char *unnamed,
@@ -363,6 +395,8 @@ enum chain_status bake_root_add(struct bake_root *root, struct bake_tree *tree, 
 {
 	struct kernel kernel;
 	struct initrd initrd = { .bytes = NULL };
+
+	root->at[1] = NULL;
 	enum chain_status status = kernel_load(root, &kernel, err);
 
 	if (!status)
@@ -371,8 +405,10 @@ enum chain_status bake_root_add(struct bake_root *root, struct bake_tree *tree, 
 		status = floor_find(root, &kernel, err);
 	if (!status)
 		status = modules_pick(root, &kernel, err);
-	if (!status)
+	if (!status) {
 		status = initrd_make(root, &initrd, err);
+		root->at[0] = status ? program_key(root, status) : "from";
+	}
 	if (!status) {
 		status = bytes_add(tree, BAKE_ROOT_KERNEL, kernel.bytes, kernel.count, err);
 		kernel.bytes = NULL;

@@ -475,6 +475,18 @@ static const char *module_of(const char *fs)
 	return strcmp(fs, "iso9660") == 0 ? "isofs" : fs;
 }
 
+/* One that the root does not need, but its program may. */
+static enum chain_status more_pick(struct pick *pick, const char *name, struct chain_error *err)
+{
+	char detail[CHAIN_SUBJECT_BYTES];
+	size_t bytes;
+
+	(void)snprintf(detail, sizeof(detail), "is no module in %s", pick->files->modules);
+	if (!line_find(pick->order, name, &bytes) && !line_find(pick->builtin, name, &bytes))
+		return CHAIN_FAIL(err, ROOT_MODULE, .subject = name, .detail = detail);
+	return module_pick(pick, name, false, err);
+}
+
 static enum chain_status all_pick(struct pick *pick, const struct kernel_wanted *wanted, struct chain_error *err)
 {
 	static const char *const optional[] = { "virtio_pci", "virtio_mmio", "virtio_net" };
@@ -489,7 +501,7 @@ static enum chain_status all_pick(struct pick *pick, const struct kernel_wanted 
 	for (size_t i = 0; !status && i < sizeof(optional) / sizeof(optional[0]); i++)
 		status = module_pick(pick, optional[i], true, err);
 	for (size_t i = 0; !status && wanted->more && wanted->more[i]; i++)
-		status = module_pick(pick, wanted->more[i], false, err);
+		status = more_pick(pick, wanted->more[i], err);
 	return status;
 }
 

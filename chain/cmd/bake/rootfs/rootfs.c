@@ -265,6 +265,18 @@ static const struct rootfs_source *row_find(const struct rootfs_request *request
 	return *row;
 }
 
+static enum chain_status unknown(const struct rootfs_request *request, const char *type, struct chain_error *err)
+{
+	char names[128] = "";
+	size_t used = 0;
+
+	if (!type)
+		return CHAIN_FAIL(err, ROOT_UNKNOWN, .subject = request->path);
+	for (const struct rootfs_source *const *row = rootfs_sources; *row && used < sizeof(names); row++)
+		used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", used ? ", " : "", (*row)->name);
+	return CHAIN_FAIL(err, ROOT_TYPE, .subject = type, .detail = names);
+}
+
 enum chain_status rootfs_open(const struct rootfs_request *request, const char *type, struct rootfs *out,
 			      struct chain_error *err)
 {
@@ -276,8 +288,7 @@ enum chain_status rootfs_open(const struct rootfs_request *request, const char *
 	*out = (struct rootfs){ .image = -1 };
 	if (!status) {
 		out->source = row_find(request, type, head);
-		status = out->source ? out->source->open(request, out, err) :
-				       CHAIN_FAIL(err, ROOT_UNKNOWN, .subject = request->path);
+		status = out->source ? out->source->open(request, out, err) : unknown(request, type, err);
 	}
 	free(head);
 	if (status)
