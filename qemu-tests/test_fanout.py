@@ -343,7 +343,8 @@ def kernels_of_a_list_get_their_own_value_and_not_the_list():
     state = {"a": 1, "inputs": [{"x": n, "of": "all of them"} for n in range(3)], "z": [2]}
     handoff = kt.write_json(kt.scratch("h.json"), {"kchain_handoff": 1, "boot_id": "0" * 32, "self": {}, "links": [], "clock": {}, "state": state})
     steps = [{"name": "map", "call": "fs:/echo", "fanout": {"list": "{{state.inputs}}", "console": "mute"}}, {"name": "after", "call": "fs:/echo"}]
-    image = kt.bake(kt.pipeline(steps, {"/echo": "build/kernels/echo.elf"}))
+    steps[1:1] = [{"name": "plain", "call": "fs:/hello"}, {**steps[0], "name": "again", "call": "fs:/hello"}]
+    image = kt.bake(kt.pipeline(steps, {f"/{name}": f"build/kernels/{name}.elf" for name in ("echo", "hello")}))
     done = kt.kchain("run", image, "--handoff", handoff, "--json", "--", "-smp", "2")
     kt.check(done.exit == 0, "run", done)
     final = done.json()["handoff"]
@@ -352,10 +353,11 @@ def kernels_of_a_list_get_their_own_value_and_not_the_list():
         got = result["handoff"]
         kt.check(got["state"] == without, "the list is left out", got["state"])
         kt.check(got["self"]["index"] == index and got["self"]["input"] == state["inputs"][index], "its own", got["self"])
+    kt.check(len(final["results"]["again"]["result"]) == len(state["inputs"]), "one step later", final["results"]["again"])
     after = final["results"]["after"]["result"]["handoff"]
     kt.check(after["state"] == state and final["state"] == state, "the next step, and the next link", after["state"])
     planned = kt.kchain("plan", image, "--handoff-in", handoff, "--json").json()["steps"]
-    kt.check([planned[0]["handoff"]["state"], planned[1]["handoff"]["state"]] == [without, state], "planned")
+    kt.check([step["handoff"]["state"] for step in planned] == [without, state, without, state], "planned")
     kt.check(planned[0]["fanout"]["inputs"] == state["inputs"], "planned inputs", planned[0]["fanout"])
 
 

@@ -218,7 +218,7 @@ static enum chain_status entry_of(const struct verify *v, uint64_t cursor, struc
 
 /* No baker lays files on each other in part, and to hash them would cost the square of what the image weighs. The
  * extents are sorted. */
-static enum chain_status isolated_check(const struct verify *v, struct chain_error *err)
+static enum chain_status overlap_check(const struct verify *v, struct chain_error *err)
 {
 	struct chain_manifest_entry entry;
 	char path[CHAIN_IMAGE_PATH_BYTES];
@@ -345,7 +345,7 @@ static enum chain_status files_verify(struct verify *v, struct chain_error *err)
 		return status;
 	if (v->count > 0)
 		qsort(v->extents, (size_t)v->count, sizeof(*v->extents), extent_order);
-	status = isolated_check(v, err);
+	status = overlap_check(v, err);
 	return status ? status : extents_verify(v, err);
 }
 

@@ -340,7 +340,9 @@ static json_t *make_again(const struct chain_handoff_input *in)
 
 enum chain_status chain_handoff_build(const struct chain_handoff_input *in, json_t **out, struct chain_error *err)
 {
-	struct chain_handoff_shared *shared = in->own_machine || in->left_ticks ? NULL : in->shared;
+	/* A fan-out takes its list out of its document (chain/fanout.h): that is no other step's. */
+	const bool is_shared = !in->own_machine && !in->left_ticks && !in->step->fanout.from;
+	struct chain_handoff_shared *shared = is_shared ? in->shared : NULL;
 	bool again = shared && shared->doc && shared->tsc_hz == in->tsc_hz;
 	json_t *doc = again ? make_again(in) : make_all(in);
 	enum chain_status status = doc ? CHAIN_OK : chain_json_no_memory(err, "handoff");

@@ -473,7 +473,7 @@ void stage_processors_stop(void)
 {
 	for (uint32_t i = 0; i < other_count; i++)
 		stage_apic_send(&apic, processor(i + 1)->apic_id, STAGE_APIC_INIT);
-	if (was_called) /* the last of them may have told of its end, and the timer have ticked */
+	if (was_called) /* the last of them may have reported its end, and the timer have ticked */
 		take_pending();
 	was_called = false;
 	listed_count = asked_count = other_count = 0;

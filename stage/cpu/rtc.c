@@ -5,6 +5,8 @@
 
 #include "stage/instructions.h"
 
+#include <string.h>
+
 static uint8_t read_register(uint8_t index)
 {
 	stage_outb(RTC_INDEX, index);
@@ -23,7 +25,7 @@ static uint8_t plain(uint8_t value, uint8_t status)
 	return status & RTC_BINARY ? value : (uint8_t)((value >> 4) * 10 + (value & 15));
 }
 
-bool stage_rtc_read(struct stage_rtc *out)
+static bool read_once(struct stage_rtc *out)
 {
 	/* An update takes 2 ms; a read of a port takes more than 100 ns. */
 	enum { POLLS_MAX = 20000, AFTERNOON = 0x80, NOBODY = 0xff };
@@ -47,6 +49,21 @@ bool stage_rtc_read(struct stage_rtc *out)
 		out->hour = (uint8_t)(out->hour % 12 + (hour & AFTERNOON ? 12 : 0));
 	return out->second < 60 && out->minute < 60 && out->hour < 24 && out->month >= 1 && out->month <= 12 &&
 	       out->year < 100 && out->day >= 1 && out->day <= days_of(out);
+}
+
+/* Another update may begin in the middle, where this processor was away for so long: what two looks agree on is right. */
+bool stage_rtc_read(struct stage_rtc *out)
+{
+	enum { LOOKS_MAX = 4 };
+	struct stage_rtc before;
+	bool good = read_once(out);
+	for (int i = 1; good && i < LOOKS_MAX; i++) {
+		before = *out;
+		good = read_once(out);
+		if (good && memcmp(&before, out, sizeof(before)) == 0)
+			return true;
+	}
+	return false;
 }
 
 static void next_day(struct stage_rtc *t)

@@ -17,19 +17,19 @@
  *     RUNNING -> REVOKED  by the boot processor, when the turn has to end (compare-exchange)
  *     REVOKED -> IDLE     by the boot processor, when the worker's processors stand still
  *
- * Whoever makes the first exchange after RUNNING owns the turn, and tells how it ended: each turn is told once. The
+ * Whoever makes the first exchange after RUNNING owns the turn, and reports how it ended: each turn is reported once. The
  * number makes sure that what the boot processor read of a turn (that its time is up) is of the one that it revokes. A
  * worker that finds its turn revoked touches nothing any more and waits for INIT. So INIT comes to a processor that is
  * in a kernel, in a trap of a kernel's, or waits for it: never while it takes a task, clears its window, drives a
  * device on its own account or holds a lock of the stage's.
  *
- * What is told. Text and turns that ended go through the worker's ring, in order, without a call for each: the boot
+ * What is reported. Text and turns that ended go through the worker's ring, in order, without a call for each: the boot
  * processor looks at all rings about once a millisecond, or every 10 ms while it runs a kernel itself. It is called
  * when a ring fills up, and when it waits and there is text. For the boot processor's own worker there is no ring.
  *
- * What a kernel left is judged where it ran, if it is good for sure; then its value is told instead of its text. Values
+ * What a kernel left is judged where it ran, if it is good for sure; then its value is reported instead of its text. Values
  * are made in the worker's pool. The boot processor puts a spare one beside it before the worker begins, and again once
- * it has told of a value; the worker takes that when its own is full, which it tells, too: there is nothing in it any
+ * it has reported a value; the worker takes that when its own is full, which it reports, too: there is nothing in it any
  * more that is not in the ring before.
  *
  * The boot processor's own turn. Its kernel ends when its time is up at a tick (stage/ticker.h), which a native kernel
@@ -153,11 +153,11 @@ enum chain_status worker_make(struct crew *crew, void *shared, uint32_t processo
 void worker_free(struct worker *worker);
 /* Its first processor, which is parked, is the worker's until there is no task. */
 void worker_give(struct worker *worker);
-/* Hands over what the worker told. False: nothing. */
+/* Hands over what the worker reported. False: nothing. */
 bool worker_collect(struct worker *worker);
 /* The turn that is under way, as `state` said of it, belongs to the boot processor from now on; false: it has ended. */
 bool worker_revoke(struct worker *worker, uint32_t state);
-/* Of a turn that was revoked: takes the processors away, whatever they do; the turn is told. `lost`, when one does not
+/* Of a turn that was revoked: takes the processors away, whatever they do; the turn is reported. `lost`, when one does not
  * come back. */
 void worker_take_back(struct worker *worker);
 /* All but the first, which is out of the kernel with a result and waits for the others. */

@@ -219,7 +219,7 @@ void *stage_malloc(size_t bytes)
 static struct block *block_of(void *pointer)
 {
 	struct block *b = at(pointer, 0 - (size_t)HEAD);
-	if ((uintptr_t)pointer % UNIT || b->head & FREE || bytes_of(b) < LEAST)
+	if ((uintptr_t)pointer % UNIT || b->head & (FREE | PART) || bytes_of(b) < LEAST)
 		stage_panic("%p was not allocated, or was freed", pointer);
 	return b;
 }

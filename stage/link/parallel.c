@@ -34,7 +34,8 @@ static struct {
 } work;
 static uint64_t bytes_seen;
 static uint32_t processors = 1; /* that are started */
-static bool alone;              /* one was lost: what it may still write to would be in use again */
+static bool
+	alone; /* for good: one was lost, and what it may still write to would be in use again, or none can be had */
 
 static void take_pieces(void *arg)
 {
@@ -67,8 +68,8 @@ static bool gather(uint64_t bytes)
 		return false;
 	const uint64_t most = wanted(bytes);
 
-	/* a failure leaves those that are there */
-	(void)!stage_processors_borrow(most < listed ? (uint32_t)most : listed, &there, &err);
+	/* a failure leaves those that are there, for this time: to try again would take memory each time */
+	alone = stage_processors_borrow(most < listed ? (uint32_t)most : listed, &there, &err);
 	processors = there.started;
 	return processors > 1;
 }
@@ -116,16 +117,19 @@ static bool run(chain_parallel_piece *piece, void *ctx, size_t count)
 			helping[helpers++] = index;
 		}
 	take_pieces(NULL);
-	alone = !wait_for(helping, helpers);
+	const bool whole = wait_for(helping, helpers);
+
+	alone = alone || !whole;
 	for (size_t i = 0; i < count; i++)
 		if (!atomic_load_explicit(&work.done[i], memory_order_acquire))
 			piece(ctx, i);
-	return !alone;
+	return whole;
 }
 
 void stage_parallel_init(void)
 {
 	static const struct chain_parallel processors_of_machine = { gather, run };
 
+	alone = false;
 	chain_parallel_set(&processors_of_machine);
 }

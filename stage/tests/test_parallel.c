@@ -97,14 +97,22 @@ static void start(struct processor *p)
 	assert_int_equal(pthread_create(&p->thread, NULL, live, p), 0);
 }
 
+static bool has_no_memory;
+static unsigned borrowed;
+
 enum chain_status stage_processors_borrow(uint32_t most, struct stage_processors *out, struct chain_error *err)
 {
 	(void)err;
 	asked_most = most;
+	borrowed++;
+	if (has_no_memory) {
+		*out = (struct stage_processors){ .started = 1 };
+		return CHAIN_E_NO_MEMORY;
+	}
 	for (; started < most && started < come; started++)
 		start(&machine[started]);
 	*out = (struct stage_processors){ .started = started };
-	return started < most && come == 1 ? CHAIN_E_NO_MEMORY : CHAIN_OK;
+	return CHAIN_OK;
 }
 void stage_processor_lend(uint32_t index, stage_processor_work *work, void *arg)
 {
@@ -315,6 +323,22 @@ static void a_late_processor_is_taken_back(void **state)
 	end();
 }
 
+/* Each time would take memory anew. */
+static void what_can_not_be_had_is_asked_for_once(void **state)
+{
+	(void)state;
+	begin(2, 2);
+	has_no_memory = true;
+	borrowed = 0;
+	assert_false(chain_parallel_gather(1 << 30));
+	assert_false(chain_parallel_gather(1 << 30));
+	assert_int_equal(borrowed, 1);
+	has_no_memory = false;
+	stage_parallel_init();
+	assert_true(chain_parallel_gather(1 << 30));
+	end();
+}
+
 /* The last test: no other processor is asked from then on. */
 static void a_lost_processor_is_done_without(void **state)
 {
@@ -340,6 +364,7 @@ int main(void)
 		cmocka_unit_test(processors_are_started_for_what_is_worth_it),
 		cmocka_unit_test(each_piece_is_done_once),
 		cmocka_unit_test(a_late_processor_is_taken_back),
+		cmocka_unit_test(what_can_not_be_had_is_asked_for_once),
 		cmocka_unit_test(a_lost_processor_is_done_without),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -27,8 +27,8 @@ struct chain_verity {
 	uint64_t sums[2];                                    /* what the locator is made of */
 };
 void chain_verity_init(struct chain_verity *v);
-/* Pieces of whole blocks, many at a time, are the quickest; those of CHAIN_VERITY_PARALLEL_BYTES and more are hashed on
- * all processors (chain/parallel.h). */
+/* Pieces of whole blocks, many at a time, are the quickest; those of CHAIN_VERITY_PARALLEL_BYTES and more that
+ * begin behind whole runs of 512 KiB are hashed on all processors (chain/parallel.h). */
 enum { CHAIN_VERITY_PARALLEL_BYTES = 1 << 20 };
 void chain_verity_update(struct chain_verity *v, const void *bytes, uint64_t count);
 /* Nothing may be added behind. */

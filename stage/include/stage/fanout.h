@@ -24,7 +24,7 @@ struct stage_pool;
 
 struct stage_fanout_client {
 	/* On any processor, on many at once: the next task; false: none at the moment. Its texts are written to
-	 * `texts`, which has room for the callee's text_bytes, or stay until the turn was told to `done`. No heap,
+	 * `texts`, which has room for the callee's text_bytes, or stay until the turn was reported to `done`. No heap,
 	 * no console. */
 	bool (*take)(void *ctx, char *texts, struct stage_call_task *out);
 	/* All others on the boot processor. Makes more tasks ready to be taken, some at a time; false: there are no
@@ -32,12 +32,12 @@ struct stage_fanout_client {
 	bool (*prepare)(void *ctx);
 	/* How many tasks are ready and not taken. */
 	uint32_t (*ready)(void *ctx);
-	/* Every task that was taken has been told to `done`, and there are no more. */
+	/* Every task that was taken has been reported to `done`, and there are no more. */
 	bool (*is_over)(void *ctx);
 	/* On any processor, too: what became of this turn may change which are taken next; false: certainly not. */
 	bool (*is_decisive)(void *ctx, const struct stage_call_result *result);
 	/* On all others but the boot processor, on many at once: what is kept of a mailbox whose turn is good for
-	 * sure. It is made in `pool`, and owned by who is told of the turn. Null: not for sure, or there is no room.
+	 * sure. It is made in `pool`, and owned by whom the turn is reported to. Null: not for sure, or there is no room.
 	 * No heap, no console. */
 	void *(*value)(void *ctx, const struct stage_call_result *result, const char *mailbox, struct stage_pool *pool);
 	/* A pool for that, closed by the fan-out; null: there is no memory to spare. Where there is no such function,

@@ -17,7 +17,7 @@ struct stage_run {
 	struct chain_range fs; /* physical */
 	struct chain_config config;
 	json_t *parent;   /* received handoff, or null */
-	bool few_records; /* the handoff asks for no more than tell how the chain ended (docs/RECORDS.md) */
+	bool few_records; /* the handoff asks only for those that say how the chain ended (docs/RECORDS.md) */
 	json_t *net, *block, *results;
 	struct chain_handoff_shared shared; /* what all handoffs have in common */
 	struct chain_opened opened;
