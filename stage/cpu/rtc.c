@@ -51,7 +51,7 @@ static bool read_once(struct stage_rtc *out)
 	       out->year < 100 && out->day >= 1 && out->day <= days_of(out);
 }
 
-/* Another update may begin in the middle, where this processor was away for so long: what two looks agree on is right. */
+/* Another update may begin in the middle, where this processor was away so long: what two looks agree on is right. */
 bool stage_rtc_read(struct stage_rtc *out)
 {
 	enum { LOOKS_MAX = 4 };

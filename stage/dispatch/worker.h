@@ -17,7 +17,7 @@
  *     RUNNING -> REVOKED  by the boot processor, when the turn has to end (compare-exchange)
  *     REVOKED -> IDLE     by the boot processor, when the worker's processors stand still
  *
- * Whoever makes the first exchange after RUNNING owns the turn, and reports how it ended: each turn is reported once. The
+ * Whoever makes the first exchange after RUNNING owns the turn, and reports how it ended: each is reported once. The
  * number makes sure that what the boot processor read of a turn (that its time is up) is of the one that it revokes. A
  * worker that finds its turn revoked touches nothing any more and waits for INIT. So INIT comes to a processor that is
  * in a kernel, in a trap of a kernel's, or waits for it: never while it takes a task, clears its window, drives a
@@ -27,10 +27,10 @@
  * processor looks at all rings about once a millisecond, or every 10 ms while it runs a kernel itself. It is called
  * when a ring fills up, and when it waits and there is text. For the boot processor's own worker there is no ring.
  *
- * What a kernel left is judged where it ran, if it is good for sure; then its value is reported instead of its text. Values
- * are made in the worker's pool. The boot processor puts a spare one beside it before the worker begins, and again once
- * it has reported a value; the worker takes that when its own is full, which it reports, too: there is nothing in it any
- * more that is not in the ring before.
+ * What a kernel left is judged where it ran, if it is good for sure; then its value is reported instead of its text.
+ * Values are made in the worker's pool. The boot processor puts a spare one beside it before the worker begins, and
+ * again once it has reported a value; the worker takes that when its own is full, which it reports, too: there is
+ * nothing in it any more that is not in the ring before.
  *
  * The boot processor's own turn. Its kernel ends when its time is up at a tick (stage/ticker.h), which a native kernel
  * could stop. So others look at it, too, and send a tick that comes without a timer: between two turns of theirs, and

@@ -22,8 +22,8 @@ int forkserver_library(void);
 /* A child that has become the server has said so, or will within ten seconds; false: it is none, since its program does
  * not load libraries, say. It was ended then. Takes the descriptor. */
 bool forkserver_begin(struct forkserver *server, pid_t pid, int fd);
-/* Forks: the instance's pid, which is its own until it is reaped or the server has ended; -1: it could not, and errno says why. The
- * descriptors, in the order of forkserver_wire.h, stay the caller's. */
+/* Forks: the instance's pid, which is its own until it is reaped or the server has ended; -1: it could not, and errno
+ * says why. The descriptors, in the order of forkserver_wire.h, stay the caller's. */
 pid_t forkserver_fork(struct forkserver *server, const int fds[FORKSERVER_FDS]);
 /* The wait status of one that has ended or was killed. Where the server is gone, so are its instances: as if by
  * SIGKILL. */

@@ -200,7 +200,7 @@ static struct svm_pic *pic_at(struct svm_machine *m, uint16_t port)
 	return one == PIC ? &m->pics[port >= PIC_SECOND] : NULL;
 }
 
-/* Intel 231468. What initialises it or ends an interrupt is taken, and any mask: a HLT that waits for one is refused. */
+/* Intel 231468. What initialises it or ends an interrupt is taken, and any mask: a HLT that waits is refused. */
 static enum svm_verdict pic_out(struct svm_machine *m, struct svm_pic *pic, uint16_t port, unsigned bytes,
 				uint8_t value)
 {
