@@ -157,8 +157,8 @@ void worker_give(struct worker *worker);
 bool worker_collect(struct worker *worker);
 /* The turn that is under way, as `state` said of it, belongs to the boot processor from now on; false: it has ended. */
 bool worker_revoke(struct worker *worker, uint32_t state);
-/* Of a turn that was revoked: takes the processors away, whatever they do; the turn is reported. `lost`, when one does not
- * come back. */
+/* Of a turn that was revoked: takes the processors away, whatever they do; the turn is reported. `lost`, when one does
+ * not come back. */
 void worker_take_back(struct worker *worker);
 /* All but the first, which is out of the kernel with a result and waits for the others. */
 void worker_take_back_members(struct worker *worker);

@@ -37,8 +37,8 @@ struct stage_fanout_client {
 	/* On any processor, too: what became of this turn may change which are taken next; false: certainly not. */
 	bool (*is_decisive)(void *ctx, const struct stage_call_result *result);
 	/* On all others but the boot processor, on many at once: what is kept of a mailbox whose turn is good for
-	 * sure. It is made in `pool`, and owned by whom the turn is reported to. Null: not for sure, or there is no room.
-	 * No heap, no console. */
+	 * sure. It is made in `pool`, and owned by whom the turn is reported to. Null: not for sure, or there is no
+	 * room. No heap, no console. */
 	void *(*value)(void *ctx, const struct stage_call_result *result, const char *mailbox, struct stage_pool *pool);
 	/* A pool for that, closed by the fan-out; null: there is no memory to spare. Where there is no such function,
 	 * no value is made. */

@@ -34,8 +34,8 @@ struct stage_rtc {
 	uint8_t second, minute, hour, weekday, day, month, year;
 };
 
-/* What the clock shows; false: there is none, or no date. Bounded: waits for the end of an update, 2 ms, and looks again
- * where another one came in between, four times in all. */
+/* What the clock shows; false: there is none, or no date. Bounded: waits for the end of an update, 2 ms, and looks
+ * again where another one came in between, four times in all. */
 bool stage_rtc_read(struct stage_rtc *out);
 
 /* That many seconds later; of the years 2000 to 2099. */
