@@ -149,6 +149,97 @@ def kernels_are_fetched_side_by_side():
         kt.check(len(os.listdir(os.path.join(folder, "linux-image-cloud-amd64/modules/kernel"))) == 200, "a part of it")
 
 
+def fetch_packages(top, what, name, *packages):
+    """As the command runs its script, with all of its caches below `top`."""
+    with open("chain/cmd/kernel/fetch.sh", encoding="utf-8") as f:
+        return ["sh", "-c", f.read(), "fetch", f"{top}/{what}s", what, name, *packages]
+
+
+# An archive as Debian's is: what programs depend on, and what only the scripts of their packages do.
+ARCHIVE = {
+    "libc6": "", "libcap2": "libc6", "libpam0g": "libc6, debconf (>= 0.5) | debconf-2.0", "libsystemd0": "libc6, libcap2 (>= 1)", "libacl1": "libc6",
+    "perl-base": "libc6", "tar": "libacl1", "dpkg": "libc6, tar (>= 1)", "debconf": "perl-base", "passwd": "libpam0g", "adduser": "passwd",
+    "ucf": "debconf", "sensible-utils": "", "usrmerge": "perl", "init-system-helpers": "usrmerge", "lsb-base": "init-system-helpers",
+    "perl": "perl-base (= 1), dpkg (>= 1)", "iproute2": "debconf, libcap2", "redis-server": "libsystemd0, adduser, lsb-base, init-system-helpers (>= 1)",
+    "nginx-light": "iproute2, libc6, ucf", "openssh-server": "libpam0g, sensible-utils, adduser, dpkg (>= 1)"}
+COME = {
+    "perl": "libc6 perl perl-base", "tar": "libacl1 libc6 tar", "iproute2": "iproute2 libc6 libcap2", "redis-server": "libc6 libcap2 libsystemd0 redis-server",
+    "nginx-light": "iproute2 libc6 libcap2 nginx-light", "openssh-server": "libc6 libpam0g openssh-server", "dpkg": "dpkg libacl1 libc6 tar",
+    "passwd": "libc6 libpam0g passwd", "adduser": "adduser", "adduser,passwd": "adduser libc6 libpam0g passwd", "debconf,perl": "debconf libc6 perl perl-base"}
+
+
+def archive():
+    """Packages of one file each; answers apt's settings, which name this archive only."""
+    folder = kt.scratch("archive")
+    index = ""
+    for name, depends in ARCHIVE.items():
+        control = f"Package: {name}\nVersion: 1\nArchitecture: all\nMaintainer: nobody\nDescription: none\n" + (f"Depends: {depends}\n" if depends else "")
+        inside = kt.scratch(name)
+        os.makedirs(inside + "/DEBIAN")
+        os.makedirs(inside + "/usr/bin")
+        kt.write_bytes(inside + "/DEBIAN/control", control.encode())
+        kt.write_bytes(f"{inside}/usr/bin/{name}", name.encode())
+        os.makedirs(folder, exist_ok=True)
+        done = kt.command(["dpkg-deb", "-Znone", "--root-owner-group", "-b", inside, f"{folder}/{name}.deb"])
+        kt.check(done.exit == 0, "no package", done)
+        data = kt.read_bytes(f"{folder}/{name}.deb")
+        index += control + f"Filename: ./{name}.deb\nSize: {len(data)}\nSHA256: {hashlib.sha256(data).hexdigest()}\n\n"
+    kt.write_bytes(folder + "/Packages", index.encode())
+    source = kt.write_bytes(kt.scratch("sources.list"), f"deb [trusted=yes] file:{folder} ./\n".encode())
+    return kt.write_bytes(kt.scratch("apt.conf"), f'Dir::Etc::SourceList "{source}";\nDir::Etc::SourceParts "/dev/null";\n'.encode())
+
+
+@kt.test
+def a_root_has_what_its_packages_need():
+    """By apt itself: all that they depend on and that doesn't only install, and whatever was asked for. The user's umask doesn't show."""
+    env, top = dict(os.environ, APT_CONFIG=archive()), kt.scratch("cache")
+    for asked, come in COME.items():
+        argv = fetch_packages(top, "root", asked, *asked.split(","))
+        done = kt.command(argv, env=env, umask=0o027)
+        kt.check(done.exit == 0, f"{asked}: not fetched", done)
+        root = f"{top}/roots/{asked}"
+        rows = [line.split() for line in kt.read_bytes(root + "/PACKAGES").decode().splitlines()]
+        kt.check(" ".join(sorted(row[0] for row in rows)) == come, f"{asked}: other packages", rows)
+        kt.check(sorted(os.listdir(root + "/usr/bin")) == come.split(), f"{asked}: other programs", os.listdir(root + "/usr/bin"))
+        for folder, names, files in os.walk(root):
+            for path in (os.path.join(folder, name) for name in names + files):
+                wanted = 0o1777 if path in (root + "/tmp", root + "/var/tmp") else 0o755 if os.path.isdir(path) else 0o644
+                kt.check(os.path.islink(path) or os.stat(path).st_mode & 0o7777 == wanted, f"{path}: another mode", oct(os.stat(path).st_mode))
+    kt.check(os.stat(top + "/roots").st_mode & 0o7777 == 0o750, "the user's own folder is opened to others")
+    argv = fetch_packages(top, "root", "none-such", "none-such")
+    done = kt.command(argv, env=env)
+    kt.check(done.exit == 3 and done.err.endswith("kchain: root: E: Unable to locate package none-such\n"), "no clear line", done)
+
+
+@kt.test
+def kernels_and_roots_take_turns_at_the_lists():
+    """A stand-in of apt's, which two may not be in at once: its own lock is off."""
+    top, programs = kt.scratch("cache"), kt.scratch("programs")
+    os.makedirs(programs)
+    busy, clash = kt.scratch("busy"), kt.scratch("clash")
+    inside = kt.scratch("inside")
+    for path in ("boot/vmlinuz-1", "lib/modules/1/m.ko"):
+        os.makedirs(os.path.dirname(f"{inside}/{path}"))
+        kt.write_bytes(f"{inside}/{path}", b"x")
+    kt.write_bytes(programs + "/apt-get", f"""#!/bin/sh
+mkdir "{busy}" 2>/dev/null || echo "$*" >>"{clash}"
+sleep 0.3
+case "$*" in *download*) echo deb >a.deb ;; *-s*install*) echo Inst a ;; esac
+rmdir "{busy}" 2>/dev/null || :
+""".encode())
+    kt.write_bytes(programs + "/apt-cache", b"#!/bin/sh\n")
+    kt.write_bytes(programs + "/dpkg-deb", f'#!/bin/sh\ncase $1 in -f) echo 1 ;; *) tar -c -C "{inside}" boot lib/modules ;; esac\n'.encode())
+    for name in os.listdir(programs):
+        os.chmod(f"{programs}/{name}", 0o755)
+    env = dict(os.environ, PATH=programs + ":" + os.environ["PATH"])
+    running = [subprocess.Popen(fetch_packages(top, *words), env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+               for words in (("kernel", "linux-image"), ("root", "a", "a"))]
+    for process in running:
+        _, err = process.communicate()
+        kt.check(process.returncode == 0, "one of them failed", err)
+    kt.check(not os.path.exists(clash), "two at once", os.path.exists(clash) and kt.read_bytes(clash))
+
+
 @kt.test
 def other_systems_are_shown_what_to_do():
     """A copy of tools/ on a system of another kind."""

@@ -28,11 +28,16 @@ flock -n 9 || { flock 9; [ ! -d "$folder/$name" ] || exit 0; }
 work=$(mktemp -d "$folder/.fetch.XXXXXX" 2>/dev/null) || fail "cannot write to $folder"
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
+# Kernels and roots have folders of their own, and the same lists, on which apt itself has no lock here.
 lists=$folder/../apt/lists
-mkdir -p "$lists/partial" "$work/cache/archives/partial" "$work/get" "$work/unpacked" "$work/new"
+mkdir -p "$lists/partial" 2>/dev/null && exec 8>"$lists/../lock" || fail "cannot write to $folder/../apt"
+flock 8
+# From here on the modes of what is made are those of a system, not of the user's own files.
+umask 022
+mkdir -p "$work/cache/archives/partial" "$work/get" "$work/unpacked" "$work/new"
 : >"$work/status"
 
-# As on a system on which nothing is installed.
+# As on a system on which nothing is installed but what $work/status says.
 apt() {
 	program=$1
 	shift
@@ -85,15 +90,25 @@ fetch_kernel() {
 	} >"$work/new/kernel.json"
 }
 
-# What the installation of a system needs, and no program that runs.
-only_installing='adduser|debconf.*|dpkg|init-system-helpers|install-info|login|lsb-base|passwd|perl-base|sensible-utils|sysvinit-utils|tar|ucf'
-only_installing="$only_installing|libpam.*|libsemanage.*|libaudit.*|libdb5.3.*|libdebconfclient0|libcap-ng0|libtirpc.*|libnsl2"
-only_installing="$only_installing|iproute2|libbpf.*|libmnl.*|libxtables.*|libcap2.*|libelf1.*"
+# What only installs: packages name it for their scripts, which are not run. Apt takes it for installed, but for what was asked for, so that
+# it doesn't bring what it needs in its turn; whatever else a package depends on comes.
+only_installing='adduser debconf dpkg init-system-helpers install-info login lsb-base passwd sensible-utils sysvinit-utils ucf usr-is-merged'
+
+installed() {
+	for package in $only_installing; do
+		case " $* " in
+		*" $package "*) ;;
+		*) printf '%s\n' "Package: $package" 'Status: install ok installed' 'Architecture: all' 'Version: 9999' 'Maintainer: none' \
+			'Description: none' '' ;;
+		esac
+	done
+}
 
 # What scripts of packages would have done that programs need: users, and a merged /usr.
 fetch_root() {
+	installed "$@" >"$work/status"
 	needed=$(apt apt-get --no-install-recommends -s install "$@" 2>"$work/log" |
-		awk '$1 == "Inst" { sub(/:.*/, "", $2); print $2 }' | grep -vxE "$only_installing") ||
+		awk '$1 == "Inst" { sub(/:.*/, "", $2); print $2 }' | grep .) ||
 		fail "$(grep -m1 '^E:' "$work/log" || echo "apt finds no way to install $*")"
 	# shellcheck disable=SC2086 # a list of words
 	quietly apt apt-get download $needed
@@ -115,13 +130,13 @@ fetch_root() {
 
 echo "kchain: $what: asking the archives of this machine's apt for $name" >&2
 quietly apt apt-get update
-told=$(fetched)
+came=$(fetched)
 cd "$work/get"
 case $what in
 kernel) fetch_kernel ;;
 root) fetch_root "$@" ;;
 esac
-echo "kchain: $what: fetched ${told:-nothing} of lists, and $(cat "$work"/get/*.deb | wc -c | awk '{ printf "%.1f MB", $1 / 1e6 }') of packages, of which there are" \
+echo "kchain: $what: fetched ${came:-nothing} of lists, and $(cat "$work"/get/*.deb | wc -c | awk '{ printf "%.1f MB", $1 / 1e6 }') of packages, of which there are" \
 	"$(find "$work/get" -name '*.deb' | wc -l)" >&2
 chmod 755 "$work/new"
 [ ! -e "$folder/$name" ] || mv "$folder/$name" "$work/old" || fail "cannot write to $folder"
