@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # hang-after: 400
 """`kchain init --template site` and `kchain run`: a web site in two commands. Debian's packages come from the user's cache, and are fetched
-where they are not there (43 MB, of which the kernel is 27); skipped where they can't be."""
+where they are not there (45 MB, of which the kernel is 27); skipped where they can't be."""
 import json
 import os
 import re
@@ -67,6 +67,28 @@ def a_site_in_two_commands():
 
 
 @kt.test
+def its_programs_have_their_libraries():
+    """Whatever the programs of the root and nginx's modules need, and what that needs, is in the root."""
+    made()
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    files, asked = {}, []
+    for folder, _, names in os.walk(f"{cache}/kchain/roots/nginx-light/usr"):
+        for path in (os.path.join(folder, name) for name in names):
+            files.setdefault(os.path.basename(path), os.path.realpath(path))
+            if re.search("/(bin|sbin|nginx/modules)/", path) and os.path.isfile(path) and not os.path.islink(path) and kt.read_bytes(path)[:4] == b"\x7fELF":
+                asked.append(path)
+    kt.check(any(path.endswith("/sbin/nginx") for path in asked), "no nginx", asked)
+    seen = set()
+    while asked:
+        shown = kt.command(["readelf", "-dW", *asked], env=dict(os.environ, LC_ALL="C")).out
+        needed = set(re.findall(r"\(NEEDED\).*\[(.+)\]", shown)) - seen
+        kt.check(needed <= set(files), "the root lacks libraries", sorted(needed - set(files)))
+        seen |= needed
+        asked = [files[name] for name in needed]
+    kt.check("libc.so.6" in seen and len(seen) > 5, "few libraries", seen)
+
+
+@kt.test
 def ports_that_are_taken_are_passed_over():
     """What the command line names is not forwarded twice; of UDP nothing is; a port that is taken gives way to a free one."""
     folder = made()
@@ -100,7 +122,8 @@ def what_is_refused():
     with open(path, encoding="utf-8") as f:
         whole = json.load(f)
     for change, words in (({"from": "debian:"}, "these are no names of Debian packages"), ({"from": "debian:-x"}, "these are no names of Debian packages"),
-                          ({"from": "debian:a,,b"}, "these are no names of Debian packages"), ({"ports": ["http"]}, '"80", "80/tcp" or "53/udp" expected, "http" found'),
+                          ({"from": "debian:a,,b"}, "these are no names of Debian packages"), ({"from": "debian:" + ",".join(["nginx-light"] * 17)}, "203 bytes of packages' names exceed the limit of 200"),
+                          ({"from": "debian:" + ",".join("a" * 65)}, "65 packages exceed the limit of 64"), ({"ports": ["http"]}, '"80", "80/tcp" or "53/udp" expected, "http" found'),
                           ({"ports": "80"}, "an array of ports"), ({"add": {"srv": "site/"}}, "it does not begin with /"),
                           ({"add": {"/srv": "pipeline.json"}}, "pipeline.json"), ({"add": {"/usr/sbin/nginx": "site/"}}, "is a folder in the root and a file in what is added")):
         kt.write_json(path, {**whole, "root": {**whole["root"], **change}})

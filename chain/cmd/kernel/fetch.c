@@ -12,7 +12,8 @@
 
 extern const char cmd_kernel_fetch_sh[]; /* kernel_blob.S */
 
-enum { NAMES_MAX = 64, NAME_FIRST = 7 };
+/* All names together name a folder, which has at most 255 bytes of name. */
+enum { NAMES_MAX = 64, NAMES_BYTES_MAX = 200, NAME_FIRST = 7 };
 
 /* What the script prints goes to where progress goes. `words` ends with null. */
 static int script_run(char *const words[])
@@ -65,8 +66,11 @@ static enum chain_status names_take(const char *packages, char *copy, char *word
 {
 	size_t count = 0;
 
+	if (strlen(packages) > NAMES_BYTES_MAX)
+		return CHAIN_FAIL(err, LIMIT, .subject = packages, .detail = "bytes of packages' names",
+				  .value = strlen(packages), .limit = NAMES_BYTES_MAX);
 	for (char *at = copy, *name; (name = strsep(&at, ",")) != NULL; count++) {
-		if (!is_name(name) || strlen(packages) > 200)
+		if (!is_name(name))
 			return chain_fail_subject(err, CHAIN_E_ROOT_PACKAGES, packages);
 		if (count == NAMES_MAX)
 			return CHAIN_FAIL(err, LIMIT, .subject = packages, .detail = "packages", .value = count + 1,
