@@ -85,13 +85,18 @@ static size_t afford(struct run *run, size_t count, uint64_t now)
 	return run->budget_bytes < count ? (size_t)run->budget_bytes : count;
 }
 
+static void end_flood(struct run *run)
+{
+	if (run->flooding)
+		init_say("(%llu bytes of the program's output are left out)", (unsigned long long)run->left_out_bytes);
+	run->flooding = false;
+}
+
 static void put_output(struct run *run, struct stream *stream, const char *bytes, size_t count)
 {
 	size_t shown = afford(run, count, now_ms());
-	if (run->flooding && shown) {
-		init_say("(%llu bytes of the program's output are left out)", (unsigned long long)run->left_out_bytes);
-		run->flooding = false;
-	}
+	if (shown)
+		end_flood(run);
 	run->budget_bytes -= shown;
 	if (init_say_bytes(&stream->say, bytes, shown, false) && !run->forged) {
 		run->forged = true;
@@ -297,6 +302,7 @@ void init_run(const struct init_world *world, const struct init_app *app, struct
 	while (!run.ended)
 		turn(&run);
 	drain(&run);
+	end_flood(&run);
 	look(&run, now_ms());
 	if (run.full) /* behind how it ended */
 		say_reason(out, "it filled the memory for what is written to the root");

@@ -106,6 +106,8 @@ def behaves(case):
         kt.check(re.search(verdict, last), f"another verdict than {verdict!r}: {last}", found)
         kt.check(not console or re.search(console, found.console), f"no {console!r}", found)
         kt.check(case != "prints" or len(found.console) < 2_200_000, "all of it was written", len(found.console))
+        if case == "prints":  # and ends meanwhile: what was left out last is told then
+            kt.check(re.search(r"\(\d+ bytes of the program's output are left out\)", found.console[found.console.rindex("faster than the console"):]), "not how many", found.console[-3000:])
     return test
 
 
