@@ -88,24 +88,27 @@ def its_programs_have_their_libraries():
     kt.check("libc.so.6" in seen and len(seen) > 5, "few libraries", seen)
 
 
-@kt.test
-def ports_that_are_taken_are_passed_over():
-    """What the command line names is not forwarded twice; of UDP nothing is; a port that is taken gives way to a free one."""
-    folder = made()
-    path = folder + "/pipeline.json"
-    with open(path, encoding="utf-8") as f:
-        pipeline = json.load(f)
-    taken = roots.free_port()
-    pipeline["root"].update(ports=["80", f"{taken}/tcp", "53/udp"], entrypoint=["true"])
-    pipeline["root"]["from"] = small = kt.scratch("small")
+def small_root(**members):
+    """A pipeline's folder whose root's program ends at once."""
+    roots.kernel()
     system, why_not = linux.find()
     if not system:
         raise kt.Skip(why_not)
-    os.makedirs(small + "/bin")
+    folder, small = kt.scratch("ports"), kt.scratch("small")
+    os.makedirs(small + "/bin", exist_ok=True)
     kt.write_bytes(small + "/bin/true", kt.read_bytes(system.busybox))
     os.chmod(small + "/bin/true", 0o755)
-    kt.write_json(path, pipeline)
-    other = roots.free_port()
+    os.makedirs(folder, exist_ok=True)
+    kt.write_json(folder + "/pipeline.json", {"kchain": 1, "name": "ports", "net": {"lan": {"dhcp": True}},
+                                              "root": {"from": small, "owner": "0:0", "entrypoint": ["true"], **members}})
+    return folder
+
+
+@kt.test
+def ports_that_are_taken_are_passed_over():
+    """What the command line names is not forwarded twice; of UDP nothing is; a port that is taken gives way to a free one."""
+    taken, other = roots.free_port(), roots.free_port()
+    folder = small_root(ports=["80", f"{taken}/tcp", "53/udp"])
     with roots.socket.socket() as holder:
         holder.bind(("127.0.0.1", taken))
         holder.listen(1)
@@ -113,6 +116,35 @@ def ports_that_are_taken_are_passed_over():
     ports = done.json()["ports"]
     kt.check(done.exit == 0 and ports[0] == {"host": other, "guest": 80} and len(ports) == 2, "other ports", done)
     kt.check(ports[1]["guest"] == taken and ports[1]["host"] not in (taken, 0), "the port that is taken", ports)
+
+
+@kt.test
+def no_port_here_is_forwarded_twice():
+    """Two ports inside that would be the same here, of one root, and of the command line and a root."""
+    for more, guests in (((), [80, 8080]), (("-p", "8443:80"), [80, 443])):
+        folder = small_root(ports=[str(guest) for guest in guests])
+        done = kt.kchain("run", folder, *more, "--json", hang_after_s=200)
+        kt.check(done.exit == 0, "it does not start", done)
+        ports = done.json()["ports"]
+        kt.check([port["guest"] for port in ports] == guests and len({port["host"] for port in ports}) == 2, "the same port here", ports)
+
+
+@kt.test
+def no_port_is_left_out_in_silence():
+    """As many as are forwarded, one more, and those that have no place here; a network of one's own is the only one."""
+    folder = small_root(ports=[str(20000 + n) for n in range(64)])
+    done = kt.kchain("run", folder, "--json", hang_after_s=200)
+    kt.check(done.exit == 0 and [port["guest"] for port in done.json()["ports"]] == list(range(20000, 20064)), "not all of them", done)
+    done = kt.kchain("run", folder, "--json", "--", "-netdev", "user,id=n", "-device", "virtio-net-pci,netdev=n", hang_after_s=200)
+    kt.check(done.exit == 0 and done.json()["ports"] == [] and ", net\n" not in done.err, "a second card", done)
+    folder = small_root(ports=[str(20000 + n) for n in range(65)])
+    done = kt.kchain("run", folder, hang_after_s=200)
+    kt.check(done.exit == 3 and "ports: 65 forwarded ports exceed the limit of 64" in done.err, "not refused so", done)
+    alone = ["unshare", "-rn", "sh", "-c", 'echo "8080 8080" > /proc/sys/net/ipv4/ip_local_port_range && exec "$@"', "sh"]
+    if kt.command([*alone, "true"]).exit == 0:  # where port 80 has the only one that the kernel hands out
+        done = kt.command([*alone, kt.KCHAIN, "run", small_root(ports=["80", "8080"])], hang_after_s=200)
+        said = "  127.0.0.1:8080 is port 80 inside\n  port 8080 inside is not reached: 127.0.0.1 has no free port for it\n"
+        kt.check(done.exit == 0 and said in done.err, "not said so", done)
 
 
 @kt.test

@@ -12,7 +12,7 @@
 
 #include <termios.h>
 
-enum { RUN_MODULES_MAX = 32, RUN_PORTS_MAX = 16, RUN_ERRORS_BYTES = 2048 };
+enum { RUN_MODULES_MAX = 32, RUN_PORTS_MAX = 64, RUN_ERRORS_BYTES = 2048 };
 
 struct run {
 	/* options */
@@ -34,6 +34,8 @@ struct run {
 	size_t module_count;
 	char *port_texts[RUN_PORTS_MAX]; /* owned: those of `ports` that were not on the command line */
 	size_t port_count;
+	uint16_t portless[RUN_PORTS_MAX]; /* ports inside for which no port here was free */
+	size_t portless_count;
 	char monitor[65536];
 	size_t monitor_used;     /* the monitor's unfinished line */
 	struct termios terminal; /* as it was */
@@ -62,7 +64,8 @@ int run_shell_wait_ms(struct run *run, int wait_ms);
 void run_shell_end(struct run *run);
 
 /* run_ports.c: forwards the ports that the root's program serves and the command line does not name to free ones of
- * 127.0.0.1; those of UDP are left out. What became of all, for people and as JSON (new). */
+ * 127.0.0.1; those of UDP are left out. CHAIN_E_LIMIT: more than RUN_PORTS_MAX. What became of all, for people and as
+ * JSON (new). */
 enum chain_status run_ports_add(struct run *run, struct chain_error *err) CHAIN_MUST_CHECK;
 void run_ports_print(const struct run *run);
 json_t *run_ports_json(const struct run *run);

@@ -158,11 +158,12 @@ static enum chain_status resolve(struct run *run, struct chain_error *err)
 	enum chain_status status = choose_memory(run, err);
 	if (!status)
 		status = check_modules(run, err);
-	if (!status)
+	const bool own_net = run->input.wants_net && !run->no_net && !extra_has_net(run);
+	if (!status && own_net)
 		status = run_ports_add(run, err);
 	if (status)
 		return status;
-	if (!run->no_net && (run->ports.count || (run->input.wants_net && !extra_has_net(run))))
+	if (own_net || run->ports.count)
 		run->net = true;
 	if (run->icount ||
 	    (run->gdb && strcmp(run->accel, "auto") == 0)) /* which takes breakpoints where nothing is mapped yet */

@@ -16,7 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { UNPRIVILEGED = 1024, HIGHER = 8000 };
+enum { UNPRIVILEGED = 1024, HIGHER = 8000, TRIES = 16 };
 
 /* The port, where it is free on 127.0.0.1; of 0: any. 0: it is not. */
 static uint16_t port_try(uint16_t wanted)
@@ -38,12 +38,13 @@ static uint16_t port_try(uint16_t wanted)
 	return got;
 }
 
-/* The same number, 8000 more for those that a user may not have, else what is free. */
-static uint16_t port_choose(uint16_t guest)
+/* Whether another port inside has this one of 127.0.0.1: QEMU binds it later than it is tried here. */
+static bool is_taken(const struct run *run, uint16_t host)
 {
-	const uint16_t like = guest < UNPRIVILEGED ? (uint16_t)(guest + HIGHER) : guest, got = port_try(like);
-
-	return got ? got : port_try(0);
+	for (size_t i = 0; i < run->ports.count; i++)
+		if (strtoul(run->ports.v[i], NULL, 10) == host)
+			return true;
+	return false;
 }
 
 static bool is_mapped(const struct run *run, uint64_t guest)
@@ -58,19 +59,38 @@ static bool is_mapped(const struct run *run, uint64_t guest)
 	return false;
 }
 
+/* The same number, 8000 more for those that a user may not have, else what is free. 0: nothing is. */
+static uint16_t port_choose(const struct run *run, uint16_t guest)
+{
+	uint16_t wanted = guest < UNPRIVILEGED ? (uint16_t)(guest + HIGHER) : guest;
+
+	for (unsigned i = 0; i < TRIES; i++) {
+		const uint16_t got = is_taken(run, wanted) ? 0 : port_try(wanted);
+
+		if (got && !is_taken(run, got))
+			return got;
+		wanted = 0;
+	}
+	return 0;
+}
+
 static enum chain_status port_add(struct run *run, const char *text, struct chain_error *err)
 {
 	const uint64_t guest = strtoul(text, NULL, 10);
 	const char **grown;
 	char *mapped = NULL;
 
-	if (strstr(text, "/udp") || guest < 1 || guest > UINT16_MAX || run->port_count == RUN_PORTS_MAX ||
-	    is_mapped(run, guest))
+	if (strstr(text, "/udp") || guest < 1 || guest > UINT16_MAX || is_mapped(run, guest))
 		return CHAIN_OK;
-	const uint16_t host = port_choose((uint16_t)guest);
+	if (run->port_count + run->portless_count == RUN_PORTS_MAX)
+		return CHAIN_FAIL(err, LIMIT, .subject = "ports", .detail = "forwarded ports",
+				  .value = RUN_PORTS_MAX + 1, .limit = RUN_PORTS_MAX);
+	const uint16_t host = port_choose(run, (uint16_t)guest);
 
-	if (!host)
+	if (!host) {
+		run->portless[run->portless_count++] = (uint16_t)guest;
 		return CHAIN_OK;
+	}
 	grown = realloc(run->ports.v, (run->ports.count + 1) * sizeof(*grown));
 	if (grown)
 		run->ports.v = grown;
@@ -88,7 +108,7 @@ enum chain_status run_ports_add(struct run *run, struct chain_error *err)
 	const uint8_t *text;
 	uint64_t count;
 
-	if (run->no_net || !run->input.wants_net || run->input.kind != CHAIN_KERNEL_IMAGE ||
+	if (run->input.kind != CHAIN_KERNEL_IMAGE ||
 	    chain_image_file(image, CHAIN_FS_PIPELINE, &text, &count, NULL, NULL) ||
 	    chain_config_parse((const char *)text, count, CHAIN_FS_PIPELINE, true, &config, NULL))
 		return CHAIN_OK; /* the stage will say what is wrong with it */
@@ -113,6 +133,9 @@ void run_ports_print(const struct run *run)
 		fprintf(stderr, "  127.0.0.1:%.*s is port %s inside\n", colon ? (int)(colon - run->ports.v[i]) : 0,
 			run->ports.v[i], colon ? colon + 1 : "");
 	}
+	for (size_t i = 0; i < run->portless_count; i++)
+		fprintf(stderr, "  port %u inside is not reached: 127.0.0.1 has no free port for it\n",
+			(unsigned)run->portless[i]);
 }
 
 json_t *run_ports_json(const struct run *run)
