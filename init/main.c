@@ -45,20 +45,13 @@ struct boot {
 
 static enum chain_status read_spec(struct boot *boot, struct chain_error *err)
 {
-	char *text, *cmdline;
+	char *text;
 	uint64_t bytes;
 	enum chain_status status = init_read(SPEC_FILE, INIT_SPEC_MAX_BYTES, &text, &bytes, err);
 	if (status)
 		return status;
 	status = init_spec_parse(text, bytes, &boot->spec, err);
 	free(text);
-	if (status)
-		return status;
-	status = init_read("/proc/cmdline", CMDLINE_MAX_BYTES, &cmdline, &bytes, err);
-	if (status)
-		return status;
-	status = init_spec_cmdline(cmdline, &boot->spec, err);
-	free(cmdline);
 	return status;
 }
 
@@ -74,7 +67,22 @@ static enum chain_status read_handoff(struct boot *boot, struct chain_error *err
 		status = chain_handoff_parse(boot->handoff_text, boot->handoff_bytes, &boot->handoff, err);
 	if (!status)
 		status = init_spec_expand(&boot->spec, boot->handoff, err);
+	if (json_is_true(json_object_get(boot->handoff, "shell")))
+		boot->spec.shell = true;
 	return status ? status : init_interfaces_read(boot->handoff, &boot->interfaces, err);
+}
+
+/* The image's own words come last: with kchain.shell=0 no handoff gets a shell. */
+static enum chain_status read_cmdline(struct boot *boot, struct chain_error *err)
+{
+	char *cmdline;
+	uint64_t bytes;
+	enum chain_status status = init_read("/proc/cmdline", CMDLINE_MAX_BYTES, &cmdline, &bytes, err);
+	if (status)
+		return status;
+	status = init_spec_cmdline(cmdline, &boot->spec, err);
+	free(cmdline);
+	return status;
 }
 
 /* --- the network --- */
@@ -218,6 +226,8 @@ static enum chain_status boot_root(struct boot *boot, struct chain_error *err)
 	enum chain_status status = read_spec(boot, err);
 	if (!status)
 		status = read_handoff(boot, err);
+	if (!status)
+		status = read_cmdline(boot, err);
 	if (!status)
 		status = init_modules_load(&boot->spec, err);
 	boot->next = open(NEXT_FILE, O_RDONLY | O_CLOEXEC);

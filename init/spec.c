@@ -171,7 +171,10 @@ void init_spec_free(struct init_spec *spec)
 
 /* --- the command line --- */
 
+static const char *const switch_words[] = { "0", "1" };
+static const struct chain_json_words switches = CHAIN_JSON_TABLE(switch_words);
 static const struct chain_json_key cmdline_keys[] = {
+	{ "shell", chain_json_read_choice, &switches, AT(shell), false },
 	{ "hostname", chain_json_read_text, NULL, AT(hostname), false },
 	{ "write", chain_json_read_word, &writes, AT(write), false },
 	{ "end", chain_json_read_word, &ends, AT(end), false },
@@ -181,10 +184,6 @@ static enum chain_status take_word(const char *name, const char *value, struct i
 {
 	struct chain_json_path path = { .at = "kchain" };
 	enum chain_status status = CHAIN_E_JSON_UNKNOWN_KEY;
-	if (!strcmp(name, "shell")) {
-		spec->shell = strcmp(value, "0") != 0;
-		return CHAIN_OK;
-	}
 	chain_json_push_key(&path, name);
 	for (size_t i = 0; i < sizeof(cmdline_keys) / sizeof(cmdline_keys[0]); i++) {
 		if (strcmp(cmdline_keys[i].name, name))

@@ -42,8 +42,8 @@ enum chain_status init_spec_parse(const char *text, uint64_t bytes, struct init_
 				  struct chain_error *err) CHAIN_MUST_CHECK;
 void init_spec_free(struct init_spec *spec);
 
-/* Words of the kernel's command line: kchain.shell=1, kchain.hostname=NAME, kchain.write=WORD, kchain.end=WORD. Others
- * that begin with "kchain." are CHAIN_E_JSON_UNKNOWN_KEY. */
+/* Words of the kernel's command line: kchain.shell=0 or 1, kchain.hostname=NAME, kchain.write=WORD, kchain.end=WORD.
+ * Others that begin with "kchain." are CHAIN_E_JSON_UNKNOWN_KEY, other values CHAIN_E_JSON_WORD. */
 enum chain_status init_spec_cmdline(const char *cmdline, struct init_spec *spec,
 				    struct chain_error *err) CHAIN_MUST_CHECK;
 

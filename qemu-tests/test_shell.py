@@ -12,7 +12,7 @@ import linux
 import roots
 
 
-def image_with(*files):
+def image_with(*files, args=""):
     """A root of busybox under these names; its program would fail."""
     roots.kernel()
     system, why_not = linux.find()
@@ -24,7 +24,7 @@ def image_with(*files):
     for name in files:
         os.makedirs(os.path.dirname(os.path.join(top, name)), exist_ok=True)
         shutil.copy(system.busybox, os.path.join(top, name))
-    root = {"from": top, "owner": "0:0", "entrypoint": ["/" + files[0], "false"]}
+    root = {"from": top, "owner": "0:0", "entrypoint": ["/" + files[0], "false"], "args": args}
     return kt.bake({"kchain": 1, "name": "shell", "root": root, "steps": [{"name": "shell", "boot": "linux"}]})
 
 
@@ -43,6 +43,17 @@ def what_is_typed_reaches_a_shell():
     kt.check(status == 1, "the shell's status is not the run's", out, err, status)
     out, err, status = run_with("", image)
     kt.check(status == 1 and "program" in err, "its program was not started", out, err, status)
+
+
+@kt.test
+def what_asks_for_a_shell():
+    """True as a member of the handoff, and that alone: a state is the pipeline's own. The image's words come last."""
+    image = image_with("bin/busybox")
+    for doc, is_shell in (({"shell": True}, True), ({"shell": "/bin/zsh", "state": {"shell": {"a": 1}}}, False), ({"state": {"shell": 1}}, False)):
+        out, err, status = run_with("", image, "--handoff", kt.write_json(kt.scratch("h.json"), doc), "--timeout", "100s" if not is_shell else "20s")
+        kt.check(("shell      /bin" in err) == is_shell and (is_shell or status == 1), f"{doc}: another program", out, err, status)
+    out, err, status = run_with("echo hi\n", image_with("bin/busybox", args="kchain.shell=0"), "--shell")
+    kt.check(status == 1 and "program" in err and "hi" not in out, "a shell where the image allows none", out, err, status)
 
 
 @kt.test

@@ -235,7 +235,7 @@ enum chain_status cmd_file_check_writable(const char *path, struct chain_error *
 enum chain_status cmd_file_write_json(const char *path, const json_t *doc, struct chain_error *err) CHAIN_MUST_CHECK;
 
 /* A handoff that somebody wrote: people write what they want to vary, `state` mostly; what every handoff has is put in
- * where it is missing, `boot_id` (32 hexadecimal digits) too, and 1 as that `flag` of `state` (nullable). Checked as a
+ * where it is missing, `boot_id` (32 hexadecimal digits) too, and true as the member `flag` (nullable). Checked as a
  * link that receives it does. `path`: null for one that has nothing else in it. A new reference.
  */
 enum chain_status cmd_handoff_load(const char *path, const char *boot_id, const char *flag, json_t **out,

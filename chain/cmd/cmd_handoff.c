@@ -45,25 +45,14 @@ static enum chain_status file_load(const char *path, json_t **out, struct chain_
 	return status;
 }
 
-/* A "state" that is no object is refused by the check. */
-static enum chain_status flag_set(json_t *doc, const char *flag, struct chain_error *err)
-{
-	json_t *state = json_object_get(doc, "state");
-	if (!flag || (state && !json_is_object(state)))
-		return CHAIN_OK;
-	if (!state && json_object_set_new(doc, "state", state = json_object()))
-		return chain_json_no_memory(err, "handoff");
-	return json_object_set_new(state, flag, json_integer(1)) ? chain_json_no_memory(err, "handoff") : CHAIN_OK;
-}
-
 enum chain_status cmd_handoff_load(const char *path, const char *boot_id, const char *flag, json_t **out,
 				   struct chain_error *err)
 {
 	json_t *doc = NULL;
 	enum chain_status status = file_load(path, &doc, err);
 	path = path ? path : "handoff";
-	if (!status && json_is_object(doc))
-		status = flag_set(doc, flag, err);
+	if (!status && flag && json_is_object(doc) && json_object_set_new(doc, flag, json_true()))
+		status = chain_json_no_memory(err, path);
 	if (!status && json_is_object(doc))
 		status = complete(doc, boot_id, path, err);
 	if (!status)

@@ -138,6 +138,10 @@ static void the_command_line_changes_keys(void **state)
 	assert_int_equal(spec.end, INIT_END_REBOOT);
 	assert_int_equal(init_spec_cmdline("kchain.shell=0", &spec, &err), CHAIN_OK);
 	assert_false(spec.shell);
+	assert_int_equal(init_spec_cmdline("kchain.shell=false", &spec, &err), CHAIN_E_JSON_WORD);
+	assert_string_equal(err.subject, "kchain.shell");
+	assert_false(spec.shell);
+	err = (struct chain_error){ 0 };
 	assert_int_equal(init_spec_cmdline("kchain.wrote=none", &spec, &err), CHAIN_E_JSON_UNKNOWN_KEY);
 	assert_string_equal(err.subject, "kchain.wrote");
 	err = (struct chain_error){ 0 };

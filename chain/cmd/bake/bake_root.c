@@ -16,11 +16,9 @@
 #include <unistd.h>
 
 /* What every kernel is told before what the pipeline says: nobody looks at a screen, tests of the cipher code take
- * longer than all the rest, pages are not cleared twice, the timer is not counted against the clock, which fails
- * where the host is busy, and whoever starts the image may ask for a shell. */
-#define ARGS                                                                                                           \
-	"console=ttyS0 quiet panic=-1 cryptomgr.notests init_on_alloc=0 no_timer_check "                               \
-	"kchain.shell={{state.shell|0}}"
+ * longer than all the rest, pages are not cleared twice, and the timer is not counted against the clock, which fails
+ * where the host is busy. */
+#define ARGS "console=ttyS0 quiet panic=-1 cryptomgr.notests init_on_alloc=0 no_timer_check"
 
 #define AT(member) offsetof(struct bake_root_spec, member)
 

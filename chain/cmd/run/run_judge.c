@@ -6,6 +6,7 @@
 #include "chain/handoff.h"
 #include "chain/json_memory.h"
 #include "chain/json_write.h"
+#include "chain/cmd/bake/bake_root.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -154,7 +155,7 @@ static void on_entered(struct run_judge *judge, const json_t *doc)
 }
 
 /* What boots a root, be it an image within an image. */
-#define OF_ROOT "fs:/kchain/linux"
+#define OF_ROOT "fs:" BAKE_ROOT_KERNEL
 
 static void on_boot(struct run_judge *judge, const json_t *doc)
 {
@@ -167,7 +168,7 @@ static void on_boot(struct run_judge *judge, const json_t *doc)
 	judge->native = strcmp(kernel, "native") == 0;
 	judge->reports = judge->native || strcmp(kernel, "image") == 0;
 	bool root = strcmp(kernel, "linux") == 0 && (judge->root || strcmp(judge->source, OF_ROOT) == 0);
-	judge->application = false;
+	judge->application = judge->shell = false;
 	if (marker ||
 	    judge->marker_seen) { /* one that an earlier link waits for stays wanted while this one has none */
 		free(judge->marker);
@@ -331,6 +332,7 @@ bool run_judge_record(struct run_judge *judge, enum record_event event, const js
 		break;
 	case RECORD_APPLICATION:
 		judge->application = judge->reports = judge->booted;
+		judge->shell = judge->booted && json_is_true(json_object_get(doc, "shell"));
 		break;
 	case RECORD_EXIT:
 		on_exit_record(judge, doc);

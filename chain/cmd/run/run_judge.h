@@ -89,6 +89,7 @@ struct run_judge {
 	json_int_t exit_status;
 	char exit_reason[RUN_REASON_BYTES]; /* of the `exit` record; empty: none */
 	bool application;                   /* a root's program was started */
+	bool shell;                         /* a shell in its place */
 	bool result_met;
 };
 

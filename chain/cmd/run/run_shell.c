@@ -27,7 +27,7 @@ static void begin(struct run *run)
 
 int run_shell_input(struct run *run)
 {
-	if (run->shell && !run->shell_on && run->session.judge.application)
+	if (run->shell && !run->shell_on && run->session.judge.shell)
 		begin(run);
 	return run->shell_on && !run->shell_left ? STDIN_FILENO : -1;
 }
