@@ -233,8 +233,10 @@ static enum chain_status go(const struct next *next, struct chain_error *err)
 static int run(struct next *next)
 {
 	struct chain_error err = { 0 };
-	if (!next->options.dry_run && next_load_check(next->options.image, &next->locked, &err))
+	/* Where nothing is started it need not be permitted; what Linux takes says what would be done, all the same. */
+	if (next_load_check(next->options.image, &next->locked, &err) && !next->options.dry_run)
 		return refuse(next, &err, NEXT_FAILED);
+	err = (struct chain_error){ 0 };
 	next->by_file = next->locked || next->options.by_file;
 	if (prepare(next, &err))
 		return refuse(next, &err, NEXT_REFUSED);
