@@ -18,6 +18,7 @@
 
 /* include/uapi/linux/{kexec,reboot,capability}.h */
 enum { ARCH_X86_64 = 62 << 16, REBOOT_KEXEC = 0x45584543, CAP_SYS_BOOT = 22, MIB_SHIFT = 20 };
+enum { FILE_NO_INITRAMFS = 4 };
 enum { REBOOT_MAGIC1 = (int)0xfee1dead, REBOOT_MAGIC2 = 672274793 };
 
 static enum chain_status failed(struct chain_error *err, const char *subject, int number)
@@ -122,7 +123,9 @@ enum chain_status next_load_signed(const struct next_signed *kernel, struct chai
 	if (fd < 0)
 		return failed(err, kernel->path, errno);
 	enum chain_status status = hold(kernel->initrd, kernel->initrd_bytes, &initrd, err);
-	if (!status && syscall(SYS_kexec_file_load, fd, initrd, strlen(kernel->args) + 1, kernel->args, 0) < 0) {
+	/* Linux reads no file that is empty (kernel_read_file()). */
+	unsigned long flags = kernel->initrd_bytes ? 0 : FILE_NO_INITRAMFS;
+	if (!status && syscall(SYS_kexec_file_load, fd, initrd, strlen(kernel->args) + 1, kernel->args, flags) < 0) {
 		if (errno == ENOSYS)
 			status = CHAIN_FAIL(err, NEXT_NO_KEXEC, .subject = kernel->path);
 		else if (!kernel->locked)
