@@ -16,6 +16,7 @@
 #include "chain/plan_json.h"
 #include "abi/module_name.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +36,7 @@ struct next {
 	struct next_segments segments;
 	uint8_t *initrd; /* of a kernel that is signed */
 	uint64_t initrd_bytes;
+	bool printed; /* the one document of --json */
 };
 
 static const char *args_of(const struct next *next)
@@ -162,6 +164,7 @@ static void say(const struct next *next)
 			  "This Linux ends at once, with all that runs in it, and it starts.");
 }
 
+/* The one document: nothing else is printed once this is. */
 static enum chain_status print_json(const struct next *next, struct chain_error *err)
 {
 	char digest[CHAIN_DIGEST_TEXT_BYTES];
@@ -174,8 +177,10 @@ static enum chain_status print_json(const struct next *next, struct chain_error 
 						 CHAIN_INT("held_bytes", (json_int_t)next->segments.total_bytes),
 						 CHAIN_BORROW("handoff", next->handoff),
 						 CHAIN_STEAL("plan", plan ? plan : json_null()));
-	if (!status && (!doc || json_dumpf(doc, stdout, JSON_INDENT(2)) || putchar('\n') == EOF))
+	if (!status && !doc)
 		status = chain_json_no_memory(err, "what would be done");
+	else if (!status && (json_dumpf(doc, stdout, JSON_INDENT(2)) || putchar('\n') == EOF || fflush(stdout)))
+		status = CHAIN_FAIL(err, IO, .subject = "standard output", .detail = strerror(errno));
 	json_decref(doc);
 	return status;
 }
@@ -188,7 +193,7 @@ static int refuse(const struct next *next, const struct chain_error *err, int co
 	fprintf(stderr, "kchain-next: %s\n", message);
 	if (*hint)
 		fprintf(stderr, "  hint: %s\n", hint);
-	if (!next->options.json)
+	if (!next->options.json || next->printed)
 		return code;
 	json_t *error = chain_json_object(CHAIN_TEXT("slug", chain_status_slug(err->status)),
 					  CHAIN_TEXT("message", message), CHAIN_TEXT("subject", err->subject),
@@ -206,25 +211,33 @@ static int refuse(const struct next *next, const struct chain_error *err, int co
 static int ask(const struct next *next)
 {
 	char answer[16];
+	struct chain_error err = { 0 };
+	bool anybody = isatty(STDIN_FILENO);
 	if (next->options.yes)
 		return -1;
-	if (!isatty(STDIN_FILENO)) {
-		fputs("kchain-next: nobody is there to be asked: --yes\n", stderr);
-		return NEXT_USAGE;
+	if (anybody) {
+		fputs("Go on? [y/N] ", stderr);
+		if (fgets(answer, sizeof(answer), stdin) && (answer[0] == 'y' || answer[0] == 'Y'))
+			return -1;
 	}
-	fputs("Go on? [y/N] ", stderr);
-	if (fgets(answer, sizeof(answer), stdin) && (answer[0] == 'y' || answer[0] == 'Y'))
-		return -1;
-	fputs("Nothing was started.\n", stderr);
-	return NEXT_DECLINED;
+	int code = anybody ? NEXT_DECLINED : NEXT_USAGE;
+	return CHAIN_FAIL(&err, IO, .subject = next->options.image,
+			  .detail = anybody ? "nothing was started" : "nobody is there to be asked: --yes") ?
+		       refuse(next, &err, code) :
+		       code;
 }
 
-static enum chain_status go(const struct next *next, struct chain_error *err)
+/* What was handed over is printed before it is started, which may be the end of this program. */
+static enum chain_status go(struct next *next, struct chain_error *err)
 {
 	const struct next_signed kernel = { next->options.image, args_of(next), next->initrd, next->initrd_bytes,
 					    next->locked };
 	enum chain_status status =
 		next->by_file ? next_load_signed(&kernel, err) : next_load(next->options.image, &next->segments, err);
+	if (!status && next->options.json) {
+		status = print_json(next, err);
+		next->printed = !status;
+	}
 	if (status || next->options.load)
 		return status;
 	return next_start(next_is_orderly() && !next->options.now, err);
@@ -240,11 +253,9 @@ static int run(struct next *next)
 	next->by_file = next->locked || next->options.by_file;
 	if (prepare(next, &err))
 		return refuse(next, &err, NEXT_REFUSED);
-	if (next->options.json && print_json(next, &err))
-		return refuse(next, &err, NEXT_REFUSED);
 	say(next);
 	if (next->options.dry_run)
-		return NEXT_OK;
+		return next->options.json && print_json(next, &err) ? refuse(next, &err, NEXT_REFUSED) : NEXT_OK;
 	int code = ask(next);
 	if (code >= 0)
 		return code;

@@ -169,6 +169,14 @@ REFUSALS = [
     ("bare", "--load --yes --signed --handoff-at none /vmlinuz", 0, "started by whoever asks for it"),
     ("loaded", "--load --yes /image.elf", 0, "started by whoever asks for it"),
 ]
+# (name, what is run with --json, exit code, slug of the one document's error or None)
+DOCUMENTS = [
+    ("dryjson", "--dry-run /image.elf", 0, None),
+    ("nobodyjson", "/image.elf </dev/null", 2, "io"),
+    ("absentjson", "--yes /none.elf", 3, "io"),
+    ("memoryjson", "--yes /image.elf --module /big", 4, "next-memory"),
+    ("loadedjson", "--load --yes /image.elf", 0, None),
+]
 
 
 @kt.test
@@ -184,6 +192,8 @@ def what_is_wrong_is_said():
     lines = ["/busybox truncate -s 120M /big"]
     for name, args, _, _ in REFUSALS:
         lines.append(f"echo '== {name}'; /kchain-next {args} 2>&1; echo \"== exit $?\"")
+    for name, args, _, _ in DOCUMENTS:
+        lines.append(f"echo '== {name}'; /kchain-next --json {args} 2>/dev/null; echo \"== exit $?\"")
     lines += ["echo '== held'; /busybox cat /sys/kernel/kexec_loaded; echo '== exit 0'",
               "echo '== user'; /busybox mkdir /etc; echo 'u:x:7:7::/:' >/etc/passwd; /busybox start-stop-daemon -S -c u -x /kchain-next -- --yes /image.elf 2>&1; echo \"== exit $?\"",
               "echo 1 >/proc/sys/kernel/kexec_load_disabled", "echo '== disabled'; /kchain-next --yes /image.elf 2>&1; echo \"== exit $?\""]
@@ -193,6 +203,10 @@ def what_is_wrong_is_said():
     for name, _, code, text in [*REFUSALS, ("user", "", 4, "not permitted: this process lacks CAP_SYS_BOOT"),
                                 ("disabled", "", 4, "kexec is switched off until the next boot")]:
         kt.check(name in found and found[name][0] == code and re.search(text, found[name][1]), f"{name}: not {code} with {text!r}", found.get(name), ended.console[-2000:])
+    for name, _, code, slug in DOCUMENTS:
+        kt.check(name in found and found[name][0] == code, f"{name}: not {code}", found.get(name), ended.console[-2000:])
+        doc = json.loads(found[name][1])  # one, and nothing else
+        kt.check(doc["error"]["slug"] == slug and doc["exit"] == code if slug else doc["image"] == "/image.elf" and doc["held_bytes"] > 0, f"{name}: other", doc)
     kt.check(re.search(r"== held\n1\n", ended.console.replace("\r", "")), "nothing is loaded", ended.console[-2000:])
 
 
