@@ -39,4 +39,6 @@ define next_test
 $(B)/$(1)/next/tests/test_next_$(2): $(B)/$(1)/next/$(2).o
 $(B)/$(1)/next/tests/test_next_$(2): HOST_LIBS := $(B)/$(1)/libkchain.a $(HOST_LIBS)
 endef
+$(B)/host/next/tests/test_next_segments: $(B)/host/next/map.o
+$(B)/asan/next/tests/test_next_segments: $(B)/asan/next/map.o
 $(foreach v,host asan,$(foreach t,$(patsubst next/tests/test_next_%.c,%,$(wildcard next/tests/test_*.c)),$(eval $(call next_test,$(v),$(t)))))

@@ -4,13 +4,14 @@
 #include "segments.h"
 
 #include "entry_layout.h"
+#include "map.h"
 #include "stage/commit/commit_params.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 /* The trampoline's segment: the first page with the way into it, its parameters and its code; moves; bytes that these
- * take to where pages are shared. */
+ * take to where pages are shared; from the next page on, its page tables. */
 struct layout {
 	const struct chain_plan *plan;
 	uint64_t least;   /* a move of so many whole pages' bytes becomes a segment */
@@ -60,19 +61,21 @@ static void lay_out(struct layout *layout, const struct chain_plan *plan)
 		layout->least *= 2;
 }
 
+/* Without the tables. */
 static uint64_t own_bytes(const struct layout *layout)
 {
 	uint64_t bytes = NEXT_PAGE + layout->moves * sizeof(struct commit_move) + layout->carried;
 	return (bytes + NEXT_PAGE - 1) / NEXT_PAGE * NEXT_PAGE; /* destinations of a checked plan: no overflow */
 }
 
-static void fill_code(const struct layout *layout, uint64_t phys, uint8_t *own)
+static void fill_code(const struct layout *layout, uint64_t phys, uint64_t root_phys, uint8_t *own)
 {
 	size_t way_bytes = (size_t)(next_entry_end - next_entry),
 	       code_bytes = (size_t)(stage_commit_trampoline_end - stage_commit_trampoline);
 	struct commit_params *params = (void *)(own + NEXT_ENTRY_PARAMS);
 	static_assert(NEXT_ENTRY_PARAMS + COMMIT_BYTES < NEXT_PAGE, "the first page has room");
 	memcpy(own, next_entry, way_bytes);
+	memcpy(own + NEXT_ENTRY_ROOT, &root_phys, sizeof(root_phys));
 	commit_params_fill(params, &layout->plan->entry, phys + NEXT_ENTRY_PARAMS, phys + NEXT_PAGE, layout->moves);
 	memcpy(params + 1, stage_commit_trampoline, code_bytes);
 }
@@ -110,14 +113,15 @@ enum chain_status next_segments_make(const struct chain_plan *plan, const struct
 	uint64_t phys;
 	*out = (struct next_segments){ .count = 0 };
 	lay_out(&layout, plan);
-	uint64_t bytes = own_bytes(&layout);
+	uint64_t tables_at = own_bytes(&layout), bytes = tables_at + next_map_bytes(plan, tables_at);
 	enum chain_status status = chain_plan_find_trampoline(plan, info, NULL, bytes, &phys, err);
 	if (status)
 		return status;
 	out->own = calloc(1, bytes);
 	if (!out->own)
 		return chain_fail_no_memory(err, "the code that starts it", bytes);
-	fill_code(&layout, phys, out->own);
+	fill_code(&layout, phys, phys + tables_at, out->own);
+	next_map_build(plan, (struct chain_range){ phys, phys + bytes }, phys + tables_at, out->own + tables_at);
 	fill(&layout, phys, out);
 	out->v[out->count++] = (struct next_segment){ out->own, bytes, phys, bytes };
 	out->entry = phys;

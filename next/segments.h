@@ -3,8 +3,8 @@
 
 /* Owns: a plan as Linux's kexec_load takes it (kexec_load(2)): a few segments of whole pages that do not overlap, and
  * an address that is entered in 64-bit mode with memory mapped where it lies. What of a plan's moves does not fill
- * pages of its own, and what is to be zero, the stage's trampoline does, which is a segment of its own and is entered
- * first. Must not know: how they are handed to Linux. Pure. */
+ * pages of its own, and what is to be zero, the stage's trampoline does, which is a segment of its own, with its page
+ * tables, and is entered first. Must not know: how they are handed to Linux. Pure. */
 #ifndef NEXT_SEGMENTS_H
 #define NEXT_SEGMENTS_H
 

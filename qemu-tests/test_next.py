@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import struct
 
 import kt
 import linux
@@ -141,6 +142,19 @@ def an_image_is_tried_from_an_ordinary_linux():
         kt.check(final["platform"]["cpus"] == 2 and re.fullmatch("[0-9a-f]{32}", final["boot_id"]), "machine or boot", final)
         if firmware:
             kt.check("a search found them" not in ended.console and "acpi_rsdp" in final["platform"], "ACPI", ended)
+
+
+@kt.test
+def a_kernel_takes_memory_where_linux_has_its_page_tables():
+    """A Multiboot kernel whose zeroed memory is nearly all there is, so that the tables lie in it by which Linux leaves."""
+    load, end, said = 1 << 20, 250 << 20, b"== entered\n\0"
+    flags = 1 << 16  # the header says where it is loaded (Multiboot 0.6.96, 3.1.3)
+    text_at = load + 32 + 24
+    # cld; mov esi, text; mov dx, 0x3f8; 1: lodsb; test al, al; jz 2f; out dx, al; jmp 1b; 2: mov al, 0xfe; out 0x64, al; hlt
+    code = b"\xfc\xbe" + struct.pack("<I", text_at) + bytes.fromhex("66baf803 ac 84c0 7403 ee ebf8 b0fe e664 f4")
+    kernel = struct.pack("<8I", 0x1BADB002, flags, -(0x1BADB002 + flags) & 0xFFFFFFFF, load, load, 0, end, load + 32) + code.ljust(24, b"\x90") + said
+    ended = ordinary("/kchain-next --yes --handoff-at none /taker", [("taker", kt.write_bytes(kt.scratch("taker"), kernel))])
+    kt.check("== entered" in ended.console, "it was not entered", ended.console[-2000:])
 
 
 # (name, what is run, exit code, what is said of it)

@@ -53,7 +53,7 @@ static void make(struct fixture *f, uint32_t seed)
 	f->info = (struct chain_bootinfo){ .mem = &f->mem, .mem_count = 1 };
 	f->plan = (struct chain_plan){ .moves = f->moves, .mem = &f->mem, .mem_count = 1 };
 	chain_claims_init(&f->plan.claims, f->claims, MOVES_MAX + 1);
-	f->plan.entry = chain_entry_at(CHAIN_ENTRY_PROTECTED32, BASE);
+	f->plan.entry = chain_entry_at(seed % 2 ? CHAIN_ENTRY_LONG64 : CHAIN_ENTRY_PROTECTED32, BASE);
 	for (size_t count = some(MOVES_MAX); f->plan.move_count < count;) {
 		uint64_t bytes = 1 + some(some(2) ? 300 : 300000), offset;
 		at += some(3) ? 0 : some(2) ? some(5000) : -at % NEXT_PAGE;
@@ -103,6 +103,32 @@ static void load(struct fixture *f, const struct next_segments *segments)
 	assert_int_equal(total, segments->total_bytes);
 }
 
+/* Where an address is by the segment's own page tables, which may be nowhere but in that segment: all else is written
+ * while they are in use. */
+static uint64_t translate(const struct fixture *f, const struct next_segments *segments, unsigned levels,
+			  uint64_t address)
+{
+	const struct next_segment *own = &segments->v[segments->count - 1];
+	uint64_t table, entry = 0;
+	memcpy(&table, f->memory + (segments->entry - BASE) + NEXT_ENTRY_ROOT, sizeof(table));
+	table += levels == 5 ? NEXT_PAGE : 0;
+	for (unsigned shift = 12 + 9 * (levels - 1); shift >= 21; shift -= 9) {
+		assert_in_range(table, own->phys, own->phys + own->memory_bytes - NEXT_PAGE);
+		memcpy(&entry, f->memory + (table - BASE) + (address >> shift & 511) * sizeof(entry), sizeof(entry));
+		assert_int_equal(entry & 0x83, shift == 21 ? 0x83 : 3);
+		table = entry & 0x000ffffffffff000;
+	}
+	return table + (address & 0x1fffff);
+}
+
+static void check_seen(const struct fixture *f, const struct next_segments *segments, uint64_t base, uint64_t bytes)
+{
+	for (unsigned levels = 4; levels <= 5; levels++) {
+		assert_int_equal(translate(f, segments, levels, base), base);
+		assert_int_equal(translate(f, segments, levels, base + bytes - 1), base + bytes - 1);
+	}
+}
+
 /* As the trampoline does. */
 static void move(struct fixture *f, const struct next_segments *segments)
 {
@@ -111,12 +137,15 @@ static void move(struct fixture *f, const struct next_segments *segments)
 	memcpy(&params, f->memory + (segments->entry - BASE) + NEXT_ENTRY_PARAMS, sizeof(params));
 	for (uint64_t i = 0; i < params.move_count; i++) {
 		memcpy(&one, f->memory + (params.moves - BASE) + i * sizeof(one), sizeof(one));
+		check_seen(f, segments, one.dest, one.bytes);
+		check_seen(f, segments, one.zero ? one.dest : one.source, one.bytes);
 		if (one.zero)
 			memset(f->memory + (one.dest - BASE), 0, one.bytes);
 		else
 			memcpy(f->memory + (one.dest - BASE), f->memory + (one.source - BASE), one.bytes);
 	}
 	assert_int_equal(params.address, BASE);
+	check_seen(f, segments, segments->entry, NEXT_PAGE);
 }
 
 static void all_bytes_come_to_their_places(void **ctx)
