@@ -141,7 +141,7 @@ static enum chain_status read_cut(void *ctx, uint64_t offset, uint64_t count, vo
 /* One that ends early, wherever that is: it is not read on, and nothing is believed of it. */
 static void streams_that_end_early(void **state)
 {
-	enum { BYTES = 1000000, CHUNK = 256 * 1024, STEP = 9973 };
+	enum { BYTES = 9000000, CHUNK = 4 * CHAIN_VERITY_PARALLEL_BYTES, STEP = 89991 };
 	static uint8_t into[BYTES];
 
 	(void)state;
