@@ -5,7 +5,9 @@
 """`kchain run --shell`: a shell of the root's on one's own terminal, in the place of its program. Skipped where no kernel can be had."""
 import os
 import shutil
+import signal
 import subprocess
+import time
 
 import kt
 import linux
@@ -54,6 +56,29 @@ def what_asks_for_a_shell():
         kt.check(("shell      /bin" in err) == is_shell and (is_shell or status == 1), f"{doc}: another program", out, err, status)
     out, err, status = run_with("echo hi\n", image_with("bin/busybox", args="kchain.shell=0"), "--shell")
     kt.check(status == 1 and "program" in err and "hi" not in out, "a shell where the image allows none", out, err, status)
+
+
+@kt.test
+def a_machine_that_takes_nothing_can_be_ended():
+    """QEMU is stopped while endlessly much is typed: a signal ends the run all the same."""
+    command = [kt.KCHAIN, "run", image_with("bin/busybox"), "--shell"]
+    with subprocess.Popen(["yes"], stdout=subprocess.PIPE) as typist, \
+         subprocess.Popen(command, stdin=typist.stdout, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as run:
+        typist.stdout.close()
+        while b"y" not in run.stdout.readline().strip()[:1]:
+            kt.check(run.poll() is None, "it ended too early")
+        with open(f"/proc/{run.pid}/task/{run.pid}/children", encoding="ascii") as f:
+            child = int(f.read().split()[0])
+        os.kill(child, signal.SIGSTOP)
+        time.sleep(3)  # until all buffers are full
+        run.terminate()
+        try:
+            run.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            os.kill(child, signal.SIGKILL)
+            run.kill()
+        typist.kill()
+    kt.check(run.returncode == 130, "it was not ended", run.returncode)
 
 
 @kt.test

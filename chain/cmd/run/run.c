@@ -170,6 +170,7 @@ static int supervise(struct run *run)
 	if (run_start(run, &err))
 		return cmd_refuse(&err, run->session_options.json);
 	enum run_end end = run_follow(run);
+	run_shell_end(run); /* what follows is written to a terminal as it was */
 	if (end == RUN_END_STOPPED)
 		run_hold(run);
 	if (run->screenshot && end != RUN_END_INTERRUPTED && run->ready)

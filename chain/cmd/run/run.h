@@ -39,7 +39,8 @@ struct run {
 	char monitor[65536];
 	size_t monitor_used;     /* the monitor's unfinished line */
 	struct termios terminal; /* as it was */
-	bool shell_on, shell_left, terminal_kept;
+	bool shell_on, shell_left, shell_over, terminal_kept;
+	uint64_t shell_left_us; /* when its end was last typed */
 	bool ready, shut_down, was_reset, ended, shot_done, shot_failed;
 	int shot_fd, handoff_fd, gdb_fd;
 	int loader_fd; /* what is started in the place of a kernel that is too large for QEMU's own loader; -1: nothing
@@ -56,7 +57,7 @@ enum chain_status run_start(struct run *run, struct chain_error *err) CHAIN_MUST
 void run_release(struct run *run);
 
 /* run_shell.c: the descriptor to be polled for what is typed, -1: none now; reads it and passes it on, false: the
- * person has had enough; puts the terminal back. */
+ * person has had enough; puts the terminal back, and takes nothing more. */
 int run_shell_input(struct run *run);
 bool run_shell_take(struct run *run);
 /* How long to wait at most; says the end of what is typed, once it is over. */

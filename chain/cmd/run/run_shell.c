@@ -6,6 +6,8 @@
 
 #include "run.h"
 
+#include <poll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum { END_OF_TEXT = 4 /* Ctrl-D */, ESCAPE = 0x1d /* Ctrl-] */, AGAIN_MS = 300 };
@@ -27,15 +29,18 @@ static void begin(struct run *run)
 
 int run_shell_input(struct run *run)
 {
-	if (run->shell && !run->shell_on && run->session.judge.shell)
+	if (run->shell && !run->shell_on && !run->shell_over && run->session.judge.shell)
 		begin(run);
-	return run->shell_on && !run->shell_left ? STDIN_FILENO : -1;
+	struct pollfd room = { .fd = run->qemu.console, .events = POLLOUT };
+	/* Not read until the machine takes it: one that is stuck keeps neither signals nor the timeout out. */
+	return run->shell_on && !run->shell_left && poll(&room, 1, 0) > 0 && (room.revents & POLLOUT) ? STDIN_FILENO :
+													-1;
 }
 
 static void type(struct run *run, const char *bytes, ssize_t count)
 {
 	for (ssize_t done = 0, put; done < count && run->qemu.console >= 0; done += put) {
-		put = write(run->qemu.console, bytes + done, (size_t)(count - done));
+		put = send(run->qemu.console, bytes + done, (size_t)(count - done), MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (put <= 0)
 			break; /* the machine is gone: its end is seen elsewhere */
 	}
@@ -63,7 +68,10 @@ int run_shell_wait_ms(struct run *run, int wait_ms)
 
 	if (!run->shell_left)
 		return wait_ms;
-	type(run, &end, 1);
+	if (run_clock_us() - run->shell_left_us >= AGAIN_MS * 1000) {
+		run->shell_left_us = run_clock_us();
+		type(run, &end, 1);
+	}
 	return wait_ms < 0 || wait_ms > AGAIN_MS ? AGAIN_MS : wait_ms;
 }
 
@@ -71,5 +79,6 @@ void run_shell_end(struct run *run)
 {
 	if (run->terminal_kept)
 		(void)tcsetattr(STDIN_FILENO, TCSANOW, &run->terminal);
-	run->terminal_kept = false;
+	run->terminal_kept = run->shell_on = run->shell_left = false;
+	run->shell_over = true;
 }
