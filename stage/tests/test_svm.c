@@ -12,6 +12,8 @@
 
 #include <cmocka.h>
 
+#include "svm_ports.h"
+
 enum { COM1 = 0x3f8, LINE = COM1 + 3, MODEM = COM1 + 4, STATUS = COM1 + 5, DEBUG_PORT = 0xe9, ALL_ONES = -1 };
 
 uint64_t stage_rdtsc(void)
@@ -57,18 +59,6 @@ static struct svm_machine *machine(void)
 	text_bytes = pieces = 0;
 	text[0] = '\0';
 	return &m;
-}
-
-static enum svm_verdict out(struct svm_machine *m, uint16_t port, unsigned bytes, uint32_t value)
-{
-	return svm_machine_port(m, false, port, bytes, &value);
-}
-
-static uint32_t in(struct svm_machine *m, uint16_t port, unsigned bytes)
-{
-	uint32_t value = 0;
-	assert_int_equal(svm_machine_port(m, true, port, bytes, &value), SVM_GO_ON);
-	return value;
 }
 
 static enum svm_verdict say(struct svm_machine *m, uint16_t port, const char *what)

@@ -12,6 +12,8 @@
 
 #include <cmocka.h>
 
+#include "svm_ports.h"
+
 static uint64_t tsc;
 
 uint64_t stage_rdtsc(void)
@@ -43,18 +45,6 @@ static struct svm_machine *machine(void)
 	m.clocks = &clocks;
 	svm_machine_reset(&m);
 	return &m;
-}
-
-static enum svm_verdict out(struct svm_machine *m, uint16_t port, unsigned bytes, uint32_t value)
-{
-	return svm_machine_port(m, false, port, bytes, &value);
-}
-
-static uint32_t in(struct svm_machine *m, uint16_t port, unsigned bytes)
-{
-	uint32_t value = 0;
-	assert_int_equal(svm_machine_port(m, true, port, bytes, &value), SVM_GO_ON);
-	return value;
 }
 
 /* Its low byte is read first. */
