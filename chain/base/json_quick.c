@@ -196,12 +196,12 @@ static json_t *read_value(struct text *t)
 	}
 }
 
-json_t *chain_json_quick(const char *text, uint64_t bytes, unsigned max_depth, bool any)
+json_t *chain_json_quick(const char *text, uint64_t bytes, unsigned max_depth)
 {
 	struct text t = { text, text + bytes, max_depth };
 	json_t *value = read_value(&t);
 	skip_blanks(&t);
-	if (t.at == t.end && (any || json_is_object(value) || json_is_array(value)))
+	if (t.at == t.end)
 		return value;
 	json_decref(value);
 	return NULL;

@@ -154,7 +154,7 @@ static void *make_value(void *ctx, const struct stage_call_result *got, const ch
 	if (!ended || got->exit || got->mailbox_bytes > SMALL_BYTES)
 		return NULL;
 	stage_cpu()->pool = pool;
-	json_t *value = chain_json_quick(mailbox, got->mailbox_bytes, CHAIN_RESULT_DEPTH_MAX, true);
+	json_t *value = chain_json_quick(mailbox, got->mailbox_bytes, CHAIN_RESULT_DEPTH_MAX);
 	if (value && step->expect == CHAIN_EXPECT_RESULT && !chain_result_contains(value, step->expect_result)) {
 		json_decref(value);
 		value = NULL;

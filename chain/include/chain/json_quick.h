@@ -14,8 +14,8 @@
 
 /* The value that chain_json_any makes of the text: a new reference. Null: that one has to be asked, which may take the
  * text, too. Left to it are texts with escapes in strings, with numbers of many digits, that are no JSON, or that
- * memory was lacking for. `any`: also what is neither an object nor an array. Takes no lock and keeps nothing: several
+ * memory was lacking for. Takes no lock and keeps nothing: several
  * processors may read at once, each with memory of its own (chain/json_memory.h). */
-json_t *chain_json_quick(const char *text, uint64_t bytes, unsigned max_depth, bool any);
+json_t *chain_json_quick(const char *text, uint64_t bytes, unsigned max_depth);
 
 #endif
